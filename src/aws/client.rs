@@ -1,0 +1,119 @@
+//! The composition root of the SDK: every client is built here.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// One attempt of one call. Cognito's 99.9th percentile is far below; a hung
+/// connection must not eat the message's visibility timeout.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(2);
+/// A receive may take as long as its long poll and the way there and back.
+const BEYOND_POLL: Duration = Duration::from_secs(10);
+
+/// AWS settings from the SDK's own sources: `AWS_REGION`, `AWS_PROFILE`,
+/// `AWS_ENDPOINT_URL`, the ECS task role, and so on.
+#[derive(Debug, Clone)]
+pub struct Aws(SdkConfig);
+
+/// The SDK found no Region.
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS Region: set AWS_REGION, or AWS_PROFILE to a profile that has one")]
+pub struct NoRegion;
+
+impl Aws {
+    /// Loads what the SDK finds in the environment and its files.
+    ///
+    /// # Errors
+    /// [`NoRegion`], which would otherwise fail every call.
+    pub async fn from_environment() -> Result<Self, NoRegion> {
+        let sdk = Self::configure(aws_config::defaults(BehaviorVersion::latest()))
+            .load()
+            .await;
+        if sdk.region().is_none() {
+            Err(NoRegion)
+        } else {
+            Ok(Self(sdk))
+        }
+    }
+
+    /// An endpoint on this machine that stands in for AWS, with credentials
+    /// that mean nothing.
+    #[cfg(feature = "dev")]
+    pub async fn at_endpoint(url: &str) -> Self {
+        let credentials =
+            aws_credential_types::Credentials::new("local", "local", None, None, "usher dev");
+        let sdk = Self::configure(aws_config::defaults(BehaviorVersion::latest()))
+            .region(aws_config::Region::from_static("us-east-1"))
+            .credentials_provider(credentials)
+            .endpoint_url(url)
+            .load()
+            .await;
+        Self(sdk)
+    }
+
+    /// The Region, for messages to people.
+    pub fn region(&self) -> &str {
+        self.0.region().map_or("", AsRef::as_ref)
+    }
+
+    /// For the Lambda: two attempts of 1.5 s each, all inside 4 s.
+    #[must_use]
+    pub fn for_trigger(self) -> Self {
+        let sdk = self
+            .0
+            .into_builder()
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(2)
+                    .with_initial_backoff(Duration::from_millis(100))
+                    .with_max_backoff(Duration::from_millis(200)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(1))
+                    .operation_attempt_timeout(Duration::from_millis(1500))
+                    .operation_timeout(Duration::from_millis(3500))
+                    .build(),
+            )
+            .build();
+        Self(sdk)
+    }
+
+    fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
+        loader
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(Self::timeouts(ATTEMPT))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+    }
+
+    fn timeouts(attempt: Duration) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(attempt)
+            .build()
+    }
+
+    pub(super) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.0)
+    }
+
+    /// A client whose attempts outlast a long poll of `wait`.
+    pub(super) fn sqs_poll(&self, wait: Duration) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::config::Builder::from(&self.0)
+            .timeout_config(Self::timeouts(wait + BEYOND_POLL))
+            .build();
+        aws_sdk_sqs::Client::from_conf(config)
+    }
+
+    pub(super) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
+        aws_sdk_cognitoidentityprovider::Client::new(&self.0)
+    }
+
+    pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.0)
+    }
+}

@@ -1,0 +1,154 @@
+//! Amazon Cognito user pools. Each call takes its turn in the process's budget
+//! first, and tells the budget when it was throttled.
+
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Class, Failure, Service};
+use crate::config::GroupName;
+use crate::event::{PoolId, Sub, Username};
+use crate::quota::{Budget, Quota};
+
+/// Users and groups.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    client: Client,
+    quota: Arc<Quota>,
+}
+
+impl Directory {
+    /// All calls of one process share one `quota`.
+    pub fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
+        Self {
+            client: aws.cognito(),
+            quota,
+        }
+    }
+
+    /// `AdminAddUserToGroup`. A user who is a member already is no error.
+    ///
+    /// # Errors
+    /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`].
+    pub async fn add_to_group(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+        group: &GroupName,
+    ) -> Result<(), Failure> {
+        let request = self
+            .client
+            .admin_add_user_to_group()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .group_name(group.as_str())
+            .send();
+        limited(
+            &self.quota.user_update,
+            "AdminAddUserToGroup",
+            pool,
+            request,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// `CreateGroup`. A group that exists is success.
+    ///
+    /// # Errors
+    /// `limit_exceeded` when the pool has its 10,000 groups.
+    pub async fn create_group(&self, pool: &PoolId, group: &GroupName) -> Result<(), Failure> {
+        let request = self
+            .client
+            .create_group()
+            .user_pool_id(pool.as_str())
+            .group_name(group.as_str())
+            .send();
+        match limited(&self.quota.group_create, "CreateGroup", pool, request).await {
+            Err(failure) if failure.code == "GroupExistsException" => Ok(()),
+            Err(failure) => Err(failure),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// `AdminGetUser`, for the `sub` alone; `None` when the pool shows none.
+    /// Makes the user count as active this month.
+    ///
+    /// # Errors
+    /// `user_not_found` is of class [`Class::NotYet`].
+    pub async fn sub_of(&self, pool: &PoolId, username: &Username) -> Result<Option<Sub>, Failure> {
+        let request = self
+            .client
+            .admin_get_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .send();
+        let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        Ok(user
+            .user_attributes()
+            .iter()
+            .find(|attribute| attribute.name() == "sub")
+            .and_then(|attribute| attribute.value())
+            .and_then(Sub::new))
+    }
+
+    /// `GetGroup`: whether the group is there.
+    ///
+    /// # Errors
+    /// Any but the group's absence.
+    pub async fn has_group(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
+        let request = self
+            .client
+            .get_group()
+            .user_pool_id(pool.as_str())
+            .group_name(group.as_str())
+            .send();
+        let target = target("GetGroup", pool);
+        match call(target, request).await {
+            Ok(_) => Ok(true),
+            Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
+                if error
+                    .message()
+                    .is_some_and(|text| text.to_lowercase().contains("pool"))
+                {
+                    Err(failure)
+                } else {
+                    Ok(false)
+                }
+            }
+            Err((failure, _)) => Err(failure),
+        }
+    }
+}
+
+async fn limited<T, E>(
+    budget: &Budget,
+    operation: &'static str,
+    pool: &PoolId,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    budget.turn().await;
+    call(target(operation, pool), request)
+        .await
+        .map_err(|(failure, _)| {
+            if failure.class == Class::Throttled {
+                budget.throttled();
+            }
+            failure
+        })
+}
+
+fn target<'a>(operation: &'static str, pool: &'a PoolId) -> Target<'a> {
+    Target {
+        service: Service::Cognito,
+        operation,
+        resource: pool.as_str(),
+    }
+}

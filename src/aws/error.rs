@@ -1,0 +1,420 @@
+//! Every error of the three services, classified.
+//!
+//! Sources: the services' API models and error pages,
+//! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>,
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
+//!
+//! An error's message may quote the user name or an attribute, so it is looked
+//! at here and then dropped: a [`Failure`] holds only words of ours and codes.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+use crate::retry::Transient;
+
+/// Which service a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Amazon SQS.
+    Sqs,
+    /// Amazon Cognito user pools.
+    Cognito,
+    /// Amazon DynamoDB.
+    DynamoDb,
+}
+
+impl Service {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqs => "sqs",
+            Self::Cognito => "cognito",
+            Self::DynamoDb => "dynamodb",
+        }
+    }
+}
+
+/// What an error means for the message, and for the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Too many calls: slow down and try again.
+    Throttled,
+    /// A fault that passes: try again.
+    Transient,
+    /// Missing, perhaps because it is not visible everywhere yet: a few tries.
+    NotYet,
+    /// This message will never work.
+    Permanent,
+    /// Nothing will work until somebody mends the deployment.
+    Systemic,
+    /// Credentials ran out or cannot be fetched: passes, or is systemic.
+    Credentials,
+}
+
+impl Class {
+    /// The name that a dead letter carries as `usher.class`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::NotYet => "not_yet",
+            Self::Permanent => "permanent",
+            Self::Systemic => "systemic",
+            Self::Credentials => "credentials",
+        }
+    }
+}
+
+/// A failed call, without personal data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {operation} on {resource}: {code}", service.name())]
+pub struct Failure {
+    /// Who was called.
+    pub service: Service,
+    /// The API operation.
+    pub operation: &'static str,
+    /// The pool, table or queue concerned; never a user.
+    pub resource: String,
+    /// The service's error code, or ours for what never reached it.
+    pub code: String,
+    /// The short code for dead letters and metrics, such as `user_not_found`.
+    pub reason: String,
+    /// What follows from it.
+    pub class: Class,
+}
+
+impl Transient for Failure {
+    fn is_transient(&self) -> bool {
+        matches!(
+            self.class,
+            Class::Throttled | Class::Transient | Class::Credentials
+        )
+    }
+}
+
+impl Failure {
+    pub(super) fn new<E>(
+        service: Service,
+        operation: &'static str,
+        resource: &str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let (code, reason, class) = match error {
+            SdkError::ServiceError(answer) => {
+                let status = answer.raw().status().as_u16();
+                let code = answer
+                    .err()
+                    .code()
+                    .map_or_else(|| format!("Http{status}"), str::to_owned);
+                let message = answer.err().message().unwrap_or_default();
+                let (reason, class) = classify(service, operation, &code, status, message);
+                (code, reason, class)
+            }
+            other => {
+                let (code, class) = undelivered(other);
+                (code.to_owned(), code.to_owned(), class)
+            }
+        };
+        Self {
+            service,
+            operation,
+            resource: resource.to_owned(),
+            code,
+            reason,
+            class,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Errors of the road to the service and back.
+fn undelivered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> (&'static str, Class) {
+    if caused_by_credentials(error) {
+        return ("credentials", Class::Credentials);
+    }
+    match error {
+        SdkError::TimeoutError(_) => ("timeout", Class::Transient),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => ("timeout", Class::Transient),
+        SdkError::DispatchFailure(_) => ("connection", Class::Transient),
+        SdkError::ResponseError(_) => ("garbled_response", Class::Transient),
+        // No Region, no endpoint: the same for every call.
+        _ => ("request_not_built", Class::Systemic),
+    }
+}
+
+fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The table. Returns the short reason and the class.
+fn classify(
+    service: Service,
+    operation: &str,
+    code: &str,
+    status: u16,
+    message: &str,
+) -> (String, Class) {
+    // "AWS.SimpleQueueService.NonExistentQueue" and "QueueDoesNotExist" are one.
+    let name = code.rsplit('.').next().unwrap_or(code);
+    let fixed = |reason: &str, class| (reason.to_owned(), class);
+    match name {
+        "TooManyRequestsException"
+        | "TooManyRequests"
+        | "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
+        | "KmsThrottled"
+        | "OverLimit"
+        | "SlowDown" => fixed("throttled", Class::Throttled),
+
+        "ExpiredTokenException" | "ExpiredToken" => fixed("credentials", Class::Credentials),
+        "AccessDeniedException" | "AccessDenied" | "KmsAccessDenied" => {
+            fixed("access_denied", Class::Systemic)
+        }
+        "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "InvalidAccessKeyId"
+        | "OptInRequired"
+        | "InvalidSecurity"
+        | "KmsDisabled"
+        | "KmsInvalidKeyUsage"
+        | "KmsInvalidState"
+        | "KmsNotFound"
+        | "KmsOptInRequired" => fixed(&snake_case(name), Class::Systemic),
+
+        "QueueDoesNotExist" | "NonExistentQueue" => fixed("queue_not_found", Class::Systemic),
+        "InvalidAddress" => fixed("queue_not_found", Class::Systemic),
+        "ResourceNotFoundException" => match service {
+            // One code for the pool and for the group: only the text differs.
+            Service::Cognito
+                if operation == "AdminAddUserToGroup"
+                    && !message.to_lowercase().contains("pool") =>
+            {
+                fixed("group_not_found", Class::NotYet)
+            }
+            Service::Cognito => fixed("pool_not_found", Class::Systemic),
+            Service::DynamoDb => fixed("table_not_found", Class::Systemic),
+            Service::Sqs => fixed("queue_not_found", Class::Systemic),
+        },
+        "UserNotFoundException" => fixed("user_not_found", Class::NotYet),
+
+        // The item is the same for every user, so a key that does not fit the
+        // table is the deployment's fault and not the message's.
+        "ValidationException" | "ValidationError"
+            if service == Service::DynamoDb && is_about_the_key(message) =>
+        {
+            fixed("table_key_mismatch", Class::Systemic)
+        }
+
+        "InternalErrorException"
+        | "InternalServerError"
+        | "InternalError"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "ReplicatedWriteConflictException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "RequestExpired" => fixed(&snake_case(name), Class::Transient),
+
+        _ if status >= 500 => fixed(&snake_case(name), Class::Transient),
+        _ if status == 429 => fixed("throttled", Class::Throttled),
+        _ if status == 401 || status == 403 => fixed("access_denied", Class::Systemic),
+        _ => fixed(&snake_case(name), Class::Permanent),
+    }
+}
+
+/// "Missing the key id in the item", "Type mismatch for key id".
+fn is_about_the_key(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("missing the key") || message.contains("type mismatch for key")
+}
+
+/// `InvalidParameterException` becomes `invalid_parameter`.
+fn snake_case(code: &str) -> String {
+    let name = code
+        .strip_suffix("Exception")
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(code);
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
+            snake.push('_');
+        }
+        snake.push(if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '_'
+        });
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(service: Service, code: &str, status: u16) -> Class {
+        classify(service, "AdminAddUserToGroup", code, status, "").1
+    }
+
+    #[test]
+    fn cognito_errors_follow_the_table() {
+        for (code, status, expected) in [
+            ("TooManyRequestsException", 400, Class::Throttled),
+            ("ThrottlingException", 400, Class::Throttled),
+            ("InternalErrorException", 500, Class::Transient),
+            ("ServiceUnavailable", 503, Class::Transient),
+            ("SomethingNew", 502, Class::Transient),
+            ("ExpiredTokenException", 400, Class::Credentials),
+            ("UserNotFoundException", 400, Class::NotYet),
+            ("ResourceNotFoundException", 400, Class::NotYet),
+            ("InvalidParameterException", 400, Class::Permanent),
+            ("InvalidPasswordException", 400, Class::Permanent),
+            ("PreconditionNotMetException", 400, Class::Permanent),
+            ("UserLambdaValidationException", 400, Class::Permanent),
+            ("InvalidLambdaResponseException", 400, Class::Permanent),
+            ("UnsupportedUserStateException", 400, Class::Permanent),
+            ("OperationNotEnabledException", 400, Class::Permanent),
+            ("LimitExceededException", 400, Class::Permanent),
+            ("SomethingNew", 400, Class::Permanent),
+            ("NotAuthorizedException", 400, Class::Systemic),
+            ("AccessDeniedException", 400, Class::Systemic),
+            ("UnrecognizedClientException", 400, Class::Systemic),
+            ("InvalidSignatureException", 400, Class::Systemic),
+            ("Http403", 403, Class::Systemic),
+        ] {
+            assert_eq!(
+                class(Service::Cognito, code, status),
+                expected,
+                "{code} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn sqs_errors_follow_the_table() {
+        for (code, expected) in [
+            ("OverLimit", Class::Throttled),
+            ("RequestThrottled", Class::Throttled),
+            ("KmsThrottled", Class::Throttled),
+            ("QueueDoesNotExist", Class::Systemic),
+            ("AWS.SimpleQueueService.NonExistentQueue", Class::Systemic),
+            ("InvalidSecurity", Class::Systemic),
+            ("InvalidAddress", Class::Systemic),
+            ("KmsAccessDenied", Class::Systemic),
+            ("KmsDisabled", Class::Systemic),
+            ("AccessDenied", Class::Systemic),
+            ("InvalidMessageContents", Class::Permanent),
+            ("ReceiptHandleIsInvalid", Class::Permanent),
+            ("MessageNotInflight", Class::Permanent),
+            ("UnsupportedOperation", Class::Permanent),
+        ] {
+            assert_eq!(class(Service::Sqs, code, 400), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn dynamodb_errors_follow_the_table() {
+        for (code, status, expected) in [
+            (
+                "ProvisionedThroughputExceededException",
+                400,
+                Class::Throttled,
+            ),
+            ("ThrottlingException", 400, Class::Throttled),
+            ("RequestLimitExceeded", 400, Class::Throttled),
+            ("InternalServerError", 500, Class::Transient),
+            ("TransactionConflictException", 400, Class::Transient),
+            ("TransactionInProgressException", 400, Class::Transient),
+            ("ReplicatedWriteConflictException", 400, Class::Transient),
+            ("ValidationException", 400, Class::Permanent),
+            (
+                "ItemCollectionSizeLimitExceededException",
+                400,
+                Class::Permanent,
+            ),
+            ("ResourceNotFoundException", 400, Class::Systemic),
+            ("AccessDeniedException", 400, Class::Systemic),
+        ] {
+            assert_eq!(class(Service::DynamoDb, code, status), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_pool_and_a_missing_group_are_told_apart_by_their_text() {
+        let reason = |operation, message| {
+            classify(
+                Service::Cognito,
+                operation,
+                "ResourceNotFoundException",
+                400,
+                message,
+            )
+        };
+        let pool = reason(
+            "AdminAddUserToGroup",
+            "User pool eu-west-1_x does not exist.",
+        );
+        assert_eq!(pool, ("pool_not_found".to_owned(), Class::Systemic));
+        let group = reason("AdminAddUserToGroup", "Group not found.");
+        assert_eq!(group, ("group_not_found".to_owned(), Class::NotYet));
+        assert_eq!(reason("AdminGetUser", "").1, Class::Systemic);
+    }
+
+    #[test]
+    fn a_table_with_another_key_stops_the_worker_and_not_the_message() {
+        let message = "One or more parameter values were invalid: Missing the key pk in the item";
+        let (reason, class) = classify(
+            Service::DynamoDb,
+            "PutItem",
+            "ValidationException",
+            400,
+            message,
+        );
+        assert_eq!(
+            (reason.as_str(), class),
+            ("table_key_mismatch", Class::Systemic)
+        );
+    }
+
+    #[test]
+    fn reasons_are_short_and_in_snake_case() {
+        assert_eq!(snake_case("InvalidParameterException"), "invalid_parameter");
+        assert_eq!(snake_case("OverLimit"), "over_limit");
+        assert_eq!(snake_case("Http418"), "http418");
+        assert_eq!(snake_case("Exception"), "exception");
+    }
+}

@@ -1,0 +1,164 @@
+//! What SQS gives and takes: messages, batch results, what a queue is like.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use tokio::time::Instant;
+
+/// A message as it was received. Its body may hold personal data or a password,
+/// so formatting shows only the id.
+pub struct Received {
+    /// Changes when a message is redriven; never a business key.
+    pub id: String,
+    /// Of this receive.
+    pub receipt: String,
+    /// As it was sent, byte for byte.
+    pub body: String,
+    /// `ApproximateReceiveCount`, this receive included; at least 1.
+    pub attempts: u32,
+    /// When the producer sent it.
+    pub sent_at: Option<jiff::Timestamp>,
+    /// When it was first received from this queue.
+    pub first_received_at: Option<jiff::Timestamp>,
+    /// Message attributes of type String or Number.
+    pub attributes: BTreeMap<String, String>,
+    /// When this receive came home.
+    pub received: Instant,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message to send.
+#[derive(Default)]
+pub struct Outgoing {
+    /// 1 byte to 1 MiB of text.
+    pub body: String,
+    /// String attributes, at most 10; empty values are left out, as SQS
+    /// refuses them.
+    pub attributes: BTreeMap<&'static str, String>,
+    /// `MessageGroupId`: on a standard queue the tenant for fair queues.
+    pub group: Option<String>,
+}
+
+/// An entry of a batch that SQS did not carry out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// Its place in the batch.
+    pub position: usize,
+    /// SQS's code.
+    pub code: String,
+    /// Whether trying again is useless: the receipt is stale, the message gone.
+    pub hopeless: bool,
+}
+
+/// About how many messages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be received.
+    pub visible: u64,
+    /// Received and not deleted, or backing off.
+    pub hidden: u64,
+    /// Not yet due.
+    pub delayed: u64,
+}
+
+impl Depth {
+    /// Nothing waits, nothing is in flight.
+    pub fn is_empty(self) -> bool {
+        self.visible + self.hidden + self.delayed == 0
+    }
+}
+
+/// Where SQS itself moves messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrive {
+    /// ARN of the dead-letter queue.
+    pub target_arn: String,
+    /// Receives before SQS moves the message.
+    pub max_receive_count: u32,
+}
+
+/// What the queue says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// Its ARN.
+    pub arn: String,
+    /// How full it is.
+    pub depth: Depth,
+    /// Its redrive policy.
+    pub redrive: Option<Redrive>,
+    /// Seconds that messages are kept.
+    pub retention: Option<u64>,
+}
+
+impl Received {
+    /// `None` without a receipt: nothing could be done with such a message.
+    pub(super) fn from_sdk(message: Message, received: Instant) -> Option<Self> {
+        let system = message.attributes.unwrap_or_default();
+        let time = |name: MessageSystemAttributeName| {
+            jiff::Timestamp::from_millisecond(system.get(&name)?.parse().ok()?).ok()
+        };
+        Some(Self {
+            id: message.message_id.unwrap_or_default(),
+            receipt: message.receipt_handle?,
+            body: message.body.unwrap_or_default(),
+            attempts: system
+                .get(&MessageSystemAttributeName::ApproximateReceiveCount)
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1)
+                .max(1),
+            sent_at: time(MessageSystemAttributeName::SentTimestamp),
+            first_received_at: time(MessageSystemAttributeName::ApproximateFirstReceiveTimestamp),
+            attributes: message
+                .message_attributes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.string_value?)))
+                .collect(),
+            received,
+        })
+    }
+}
+
+impl Redrive {
+    /// SQS takes `maxReceiveCount` as a number and as a string.
+    pub(super) fn parse(policy: &str) -> Option<Self> {
+        let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+        let count = policy.get("maxReceiveCount")?;
+        Some(Self {
+            target_arn: policy.get("deadLetterTargetArn")?.as_str()?.to_owned(),
+            max_receive_count: count
+                .as_u64()
+                .or_else(|| count.as_str()?.parse().ok())
+                .and_then(|count| u32::try_from(count).ok())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redrive_policy_counts_in_numbers_or_in_strings() {
+        for count in ["5", "\"5\""] {
+            let policy = format!(r#"{{"deadLetterTargetArn":"arn:q","maxReceiveCount":{count}}}"#);
+            assert_eq!(
+                Redrive::parse(&policy),
+                Some(Redrive {
+                    target_arn: "arn:q".to_owned(),
+                    max_receive_count: 5
+                })
+            );
+        }
+        assert_eq!(Redrive::parse("{}"), None);
+        assert_eq!(Redrive::parse("?"), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! The real services, one file each. `aws_sdk_*` appears nowhere else.
+//!
+//! The SDK's own retries are off: attempts must not multiply, the worker's rate
+//! budget has to see every throttle, and the SDK would also retry Cognito's
+//! permanent `LimitExceededException`.
+
+mod call;
+mod client;
+mod directory;
+mod error;
+mod message;
+mod profiles;
+mod queue;
+#[cfg(feature = "dev")]
+mod sandbox;
+
+pub use client::Aws;
+pub use directory::Directory;
+pub use error::{Class, Failure, Service};
+pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
+pub use profiles::{Profiles, Put, TableKey};
+pub use queue::{BATCH, Queue};
+#[cfg(feature = "dev")]
+pub use sandbox::{Pool, Sandbox};

@@ -1,0 +1,158 @@
+//! Amazon DynamoDB: the table of profile records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+};
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Failure, Service};
+
+/// Writes profile records, and never changes one.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    client: Client,
+    table: String,
+    key: String,
+}
+
+/// What a put found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The record is new.
+    Created,
+    /// There was one already, and it is as it was. Holds the names of its
+    /// attributes as far as DynamoDB returned the old item.
+    Existed(Option<BTreeSet<String>>),
+}
+
+/// The key schema of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TableKey {
+    /// Name and whether it is a String.
+    pub partition: (String, bool),
+    /// Name of the sort key, which a profile table must not have.
+    pub sort: Option<String>,
+}
+
+impl Profiles {
+    /// The table with its partition key.
+    pub fn new(aws: &Aws, table: &str, key: &str) -> Self {
+        Self {
+            client: aws.dynamodb(),
+            table: table.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// `PutItem` on condition that there is no record under `id`. The old item
+    /// comes back with the refusal, at no read cost.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
+    ///
+    /// # Errors
+    /// Any but the record's existence.
+    pub async fn put_if_absent(
+        &self,
+        id: &str,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<Put, Failure> {
+        let item = attributes
+            .into_iter()
+            .map(|(name, value)| (name, AttributeValue::S(value)))
+            .collect();
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .item(&self.key, AttributeValue::S(id.to_owned()))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", &self.key)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send();
+        match call(self.target("PutItem"), request).await {
+            Ok(_) => Ok(Put::Created),
+            Err((_, SdkError::ServiceError(answer)))
+                if answer.err().is_conditional_check_failed_exception() =>
+            {
+                let old = match answer.into_err() {
+                    PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
+                    _ => None,
+                };
+                Ok(Put::Existed(old.map(|item| item.into_keys().collect())))
+            }
+            Err((failure, _)) => Err(failure),
+        }
+    }
+
+    /// A `PutItem` whose condition can never hold: shows whether the call is
+    /// allowed and the key fits, and writes nothing.
+    ///
+    /// # Errors
+    /// Any but the condition's failure.
+    pub async fn probe_put(&self) -> Result<(), Failure> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(&self.key, AttributeValue::S("usher check".to_owned()))
+            .condition_expression("attribute_exists(#key) AND attribute_not_exists(#key)")
+            .expression_attribute_names("#key", &self.key)
+            .send();
+        match call(self.target("PutItem"), request).await {
+            Err((failure, _)) if failure.code != "ConditionalCheckFailedException" => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// `DescribeTable`: the key schema.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn key_schema(&self) -> Result<TableKey, Failure> {
+        let request = self.client.describe_table().table_name(&self.table).send();
+        let answer = call(self.target("DescribeTable"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let table = answer.table();
+        let schema = table.map(|table| table.key_schema()).unwrap_or_default();
+        let name_of = |kind: &KeyType| {
+            schema
+                .iter()
+                .find(|element| element.key_type() == kind)
+                .map(|element| element.attribute_name().to_owned())
+        };
+        let partition = name_of(&KeyType::Hash).unwrap_or_default();
+        let is_string = table
+            .map(|table| table.attribute_definitions())
+            .unwrap_or_default()
+            .iter()
+            .any(|definition| {
+                definition.attribute_name() == partition
+                    && *definition.attribute_type() == ScalarAttributeType::S
+            });
+        Ok(TableKey {
+            partition: (partition, is_string),
+            sort: name_of(&KeyType::Range),
+        })
+    }
+
+    /// The partition key that records are written under.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn target(&self, operation: &'static str) -> Target<'_> {
+        Target {
+            service: Service::DynamoDb,
+            operation,
+            resource: &self.table,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Amazon SQS: one queue, source or dead-letter.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName,
+    QueueAttributeName,
+};
+use tokio::time::Instant;
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Failure, Service};
+use super::message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
+
+/// The most entries that SQS takes or gives in one call.
+pub const BATCH: usize = 10;
+
+/// A queue by its URL.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    poll: Client,
+    url: String,
+    wait: Duration,
+    visibility: Duration,
+}
+
+impl Queue {
+    /// A queue with its long poll and visibility timeout.
+    pub fn new(aws: &Aws, url: &str, wait: Duration, visibility: Duration) -> Self {
+        Self {
+            client: aws.sqs(),
+            poll: aws.sqs_poll(wait),
+            url: url.to_owned(),
+            wait,
+            visibility,
+        }
+    }
+
+    /// Another queue over the same clients.
+    #[must_use]
+    pub fn sibling(&self, url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same queue, polled with another wait that is not longer.
+    #[must_use]
+    pub fn with_wait(&self, wait: Duration) -> Self {
+        Self {
+            wait: wait.min(self.wait),
+            ..self.clone()
+        }
+    }
+
+    /// The queue's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The long poll.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// The visibility timeout of a receive.
+    pub fn visibility(&self) -> Duration {
+        self.visibility
+    }
+
+    /// `ReceiveMessage`, up to `max` (1 to 10) messages. An empty answer is no
+    /// error; over the queue's in-flight limit a long poll just stays empty.
+    ///
+    /// # Errors
+    /// As any call. A time-out may have hidden messages until their visibility
+    /// timeout ends.
+    pub async fn receive(&self, max: usize) -> Result<Vec<Received>, Failure> {
+        let request = self
+            .poll
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
+            .wait_time_seconds(seconds(self.wait))
+            .visibility_timeout(seconds(self.visibility))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(
+                MessageSystemAttributeName::ApproximateFirstReceiveTimestamp,
+            )
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .send();
+        let answer = call(self.target("ReceiveMessage"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let received = Instant::now();
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|message| Received::from_sdk(message, received))
+            .collect())
+    }
+
+    /// `SendMessage`; answers with the message id.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn send(&self, message: Outgoing) -> Result<String, Failure> {
+        let mut request = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(message.body)
+            .set_message_group_id(message.group);
+        for (name, value) in message.attributes {
+            if let Some(value) = string_attribute(&value) {
+                request = request.message_attributes(name, value);
+            }
+        }
+        let answer = call(self.target("SendMessage"), request.send())
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+
+    /// `DeleteMessageBatch` of at most 10 receipts. SQS answers 200 although
+    /// entries failed: those come back.
+    ///
+    /// # Errors
+    /// When the whole call failed.
+    pub async fn delete(&self, receipts: &[&str]) -> Result<Vec<Undone>, Failure> {
+        let entries = receipts.iter().enumerate().map(|(position, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(*receipt)
+                .build()
+        });
+        let request = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(entries.collect::<Result<_, _>>().ok())
+            .send();
+        let answer = call(self.target("DeleteMessageBatch"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(undone(&answer.failed))
+    }
+
+    /// `ChangeMessageVisibilityBatch` of at most 10 receipts, each hidden for
+    /// the given time from now on, rounded up to whole seconds.
+    ///
+    /// # Errors
+    /// When the whole call failed.
+    pub async fn hide(&self, receipts: &[(&str, Duration)]) -> Result<Vec<Undone>, Failure> {
+        let entries = receipts
+            .iter()
+            .enumerate()
+            .map(|(position, (receipt, time))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(position.to_string())
+                    .receipt_handle(*receipt)
+                    .visibility_timeout(seconds(*time))
+                    .build()
+            });
+        let request = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(&self.url)
+            .set_entries(entries.collect::<Result<_, _>>().ok())
+            .send();
+        let answer = call(self.target("ChangeMessageVisibilityBatch"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(undone(&answer.failed))
+    }
+
+    /// `GetQueueAttributes`.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn facts(&self) -> Result<QueueFacts, Failure> {
+        let request = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(QueueAttributeName::All)
+            .send();
+        let answer = call(self.target("GetQueueAttributes"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let number = |name: QueueAttributeName| attributes.get(&name)?.parse::<u64>().ok();
+        let depth = Depth {
+            visible: number(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_default(),
+            hidden: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+                .unwrap_or_default(),
+            delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed)
+                .unwrap_or_default(),
+        };
+        Ok(QueueFacts {
+            arn: attributes
+                .get(&QueueAttributeName::QueueArn)
+                .cloned()
+                .unwrap_or_default(),
+            depth,
+            redrive: attributes
+                .get(&QueueAttributeName::RedrivePolicy)
+                .and_then(|policy| Redrive::parse(policy)),
+            retention: number(QueueAttributeName::MessageRetentionPeriod),
+        })
+    }
+
+    /// `GetQueueUrl` for a queue that is named by its ARN.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn url_of(&self, arn: &str) -> Result<String, Failure> {
+        let mut parts = arn.rsplit(':');
+        let name = parts.next().unwrap_or_default();
+        let owner = parts
+            .next()
+            .filter(|owner| !owner.is_empty())
+            .map(str::to_owned);
+        let request = self
+            .client
+            .get_queue_url()
+            .queue_name(name)
+            .set_queue_owner_aws_account_id(owner)
+            .send();
+        let target = Target {
+            resource: name,
+            ..self.target("GetQueueUrl")
+        };
+        let answer = call(target, request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(answer.queue_url.unwrap_or_default())
+    }
+
+    fn target(&self, operation: &'static str) -> Target<'_> {
+        let name = self.url.rsplit('/').next().unwrap_or_default();
+        Target {
+            service: Service::Sqs,
+            operation,
+            resource: name,
+        }
+    }
+}
+
+fn undone(failed: &[BatchResultErrorEntry]) -> Vec<Undone> {
+    failed
+        .iter()
+        .filter_map(|entry| {
+            Some(Undone {
+                position: entry.id().parse().ok()?,
+                code: entry.code().to_owned(),
+                hopeless: matches!(
+                    entry.code().rsplit('.').next(),
+                    Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
+                ),
+            })
+        })
+        .collect()
+}
+
+fn string_attribute(value: &str) -> Option<MessageAttributeValue> {
+    if value.is_empty() {
+        return None;
+    }
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .ok()
+}
+
+/// Whole seconds, rounded up, as SQS takes them.
+fn seconds(time: Duration) -> i32 {
+    let up = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i32::try_from(up).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rounded_up_to_whole_seconds() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(20)), 20);
+    }
+}

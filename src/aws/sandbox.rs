@@ -1,0 +1,356 @@
+//! What `usher dev` and the tests need beside the worker's own calls: making
+//! queues, pool and table, signing users up, reading back what came of them.
+//! Only compiled with the `dev` feature.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_cognitoidentityprovider::types::{AttributeType as UserAttribute, MessageActionType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::QueueAttributeName;
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Failure, Service};
+
+/// An AWS account that may be filled and read at will.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    sqs: aws_sdk_sqs::Client,
+    cognito: aws_sdk_cognitoidentityprovider::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+}
+
+/// A user pool with one app client.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// The pool's id.
+    pub id: String,
+    /// The app client's id.
+    pub client: String,
+}
+
+impl Sandbox {
+    /// Over the SDK configuration of `aws`.
+    pub fn new(aws: &Aws) -> Self {
+        Self {
+            sqs: aws.sqs(),
+            cognito: aws.cognito(),
+            dynamodb: aws.dynamodb(),
+        }
+    }
+
+    /// A queue whose messages go to its dead-letter queue after
+    /// `max_receive_count` receives. Returns both URLs.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_queues(
+        &self,
+        name: &str,
+        max_receive_count: u32,
+    ) -> Result<(String, String), Failure> {
+        let dead_letters = format!("{name}-dead-letters");
+        let request = self.sqs.create_queue().queue_name(&dead_letters).send();
+        let dead = done(Service::Sqs, "CreateQueue", request)
+            .await?
+            .queue_url
+            .unwrap_or_default();
+        let request = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&dead)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send();
+        let answer = done(Service::Sqs, "GetQueueAttributes", request).await?;
+        let arn = answer
+            .attributes()
+            .and_then(|all| all.get(&QueueAttributeName::QueueArn))
+            .cloned()
+            .unwrap_or_default();
+        let redrive = serde_json::json!({
+            "deadLetterTargetArn": arn, "maxReceiveCount": max_receive_count.to_string(),
+        });
+        let request = self
+            .sqs
+            .create_queue()
+            .queue_name(name)
+            .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
+            .send();
+        let queue = done(Service::Sqs, "CreateQueue", request).await?.queue_url;
+        Ok((queue.unwrap_or_default(), dead))
+    }
+
+    /// A user pool with an app client.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_pool(&self, name: &str) -> Result<Pool, Failure> {
+        let request = self.cognito.create_user_pool().pool_name(name).send();
+        let pool = done(Service::Cognito, "CreateUserPool", request).await?;
+        let id = pool
+            .user_pool()
+            .and_then(|pool| pool.id())
+            .unwrap_or_default()
+            .to_owned();
+        let request = self
+            .cognito
+            .create_user_pool_client()
+            .user_pool_id(&id)
+            .client_name(name)
+            .send();
+        let client = done(Service::Cognito, "CreateUserPoolClient", request).await?;
+        let client = client
+            .user_pool_client()
+            .and_then(|client| client.client_id())
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Pool { id, client })
+    }
+
+    /// A table with one String partition key.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_table(&self, name: &str, key: &str) -> Result<(), Failure> {
+        let definition = AttributeDefinition::builder()
+            .attribute_name(key)
+            .attribute_type(ScalarAttributeType::S)
+            .build();
+        let element = KeySchemaElement::builder()
+            .attribute_name(key)
+            .key_type(KeyType::Hash)
+            .build();
+        let request = self
+            .dynamodb
+            .create_table()
+            .table_name(name)
+            .set_attribute_definitions(definition.ok().map(|definition| vec![definition]))
+            .set_key_schema(element.ok().map(|element| vec![element]))
+            .billing_mode(BillingMode::PayPerRequest)
+            .send();
+        done(Service::DynamoDb, "CreateTable", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `SignUp` and `ConfirmSignUp`, as a client does it.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn sign_up(
+        &self,
+        client: &str,
+        username: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .sign_up()
+            .client_id(client)
+            .username(username)
+            .password("A-passw0rd-for-this-machine")
+            .set_user_attributes(Some(user_attributes(attributes)))
+            .send();
+        done(Service::Cognito, "SignUp", request).await?;
+        let request = self
+            .cognito
+            .confirm_sign_up()
+            .client_id(client)
+            .username(username)
+            .confirmation_code("000000")
+            .send();
+        done(Service::Cognito, "ConfirmSignUp", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// A user without a sign-up; one who exists is left as they are.
+    ///
+    /// # Errors
+    /// Any but the user's existence.
+    pub async fn create_user(
+        &self,
+        pool: &str,
+        username: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .admin_create_user()
+            .user_pool_id(pool)
+            .username(username)
+            .message_action(MessageActionType::Suppress)
+            .set_user_attributes(Some(user_attributes(attributes)))
+            .send();
+        match done(Service::Cognito, "AdminCreateUser", request).await {
+            Err(failure) if failure.code == "UsernameExistsException" => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+
+    /// Every user's name and `sub`.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn users(&self, pool: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let mut users = BTreeMap::new();
+        let mut token = None;
+        loop {
+            let request = self
+                .cognito
+                .list_users()
+                .user_pool_id(pool)
+                .set_pagination_token(token)
+                .send();
+            let page = done(Service::Cognito, "ListUsers", request).await?;
+            for user in page.users() {
+                let sub = user
+                    .attributes()
+                    .iter()
+                    .find(|attribute| attribute.name() == "sub");
+                users.insert(
+                    user.username().unwrap_or_default().to_owned(),
+                    sub.and_then(|sub| sub.value())
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
+            }
+            token = page.pagination_token;
+            if token.is_none() {
+                return Ok(users);
+            }
+        }
+    }
+
+    /// Every group with the names of its members, sorted.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn groups(&self, pool: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+        let request = self.cognito.list_groups().user_pool_id(pool).send();
+        let groups = done(Service::Cognito, "ListGroups", request).await?;
+        let mut members = BTreeMap::new();
+        for group in groups.groups() {
+            let name = group.group_name().unwrap_or_default();
+            members.insert(name.to_owned(), self.members(pool, name).await?);
+        }
+        Ok(members)
+    }
+
+    async fn members(&self, pool: &str, group: &str) -> Result<Vec<String>, Failure> {
+        let mut members = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self
+                .cognito
+                .list_users_in_group()
+                .user_pool_id(pool)
+                .group_name(group)
+                .set_next_token(token)
+                .send();
+            let page = done(Service::Cognito, "ListUsersInGroup", request).await?;
+            members.extend(
+                page.users()
+                    .iter()
+                    .filter_map(|user| user.username())
+                    .map(str::to_owned),
+            );
+            token = page.next_token;
+            if token.is_none() {
+                members.sort();
+                return Ok(members);
+            }
+        }
+    }
+
+    /// Every record of the table by its key, string attributes alone.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn records(
+        &self,
+        table: &str,
+        key: &str,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+        let mut records = BTreeMap::new();
+        let mut start = None;
+        loop {
+            let request = self
+                .dynamodb
+                .scan()
+                .table_name(table)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send();
+            let page = done(Service::DynamoDb, "Scan", request).await?;
+            for item in page.items() {
+                let record: BTreeMap<String, String> = item
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.clone(), value.as_s().ok()?.clone())))
+                    .collect();
+                records.insert(record.get(key).cloned().unwrap_or_default(), record);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Writes a record, over one that exists.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn put_record(
+        &self,
+        table: &str,
+        record: BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let item = record
+            .into_iter()
+            .map(|(name, value)| (name, AttributeValue::S(value)));
+        let request = self
+            .dynamodb
+            .put_item()
+            .table_name(table)
+            .set_item(Some(item.collect()))
+            .send();
+        done(Service::DynamoDb, "PutItem", request)
+            .await
+            .map(|_| ())
+    }
+}
+
+fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> {
+    attributes
+        .iter()
+        .filter_map(|(name, value)| {
+            UserAttribute::builder()
+                .name(name)
+                .value(value)
+                .build()
+                .ok()
+        })
+        .collect()
+}
+
+async fn done<T, E>(
+    service: Service,
+    operation: &'static str,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let target = Target {
+        service,
+        operation,
+        resource: "the sandbox",
+    };
+    call(target, request).await.map_err(|(failure, _)| failure)
+}

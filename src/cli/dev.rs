@@ -1,0 +1,183 @@
+//! `usher dev`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Global, Output, print_json};
+use crate::dev::{self, Stack, StartError, Summary};
+use crate::http::{Server, Shown};
+use crate::quota::Quota;
+use crate::shutdown;
+use crate::telemetry::{Health, metrics};
+use crate::worker::{Until, Worker};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Sign-ups to make through SignUp and ConfirmSignUp
+    #[arg(long, value_name = "N", default_value_t = 5, conflicts_with = "events")]
+    signups: usize,
+    /// Files or folders of events to send instead of sign-ups
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// Report and exit instead of staying up
+    #[arg(long)]
+    exit_when_done: bool,
+    /// Port of the embedded endpoint on 127.0.0.1; 4566 unless it is taken
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// Longer than a message that is retried until its last attempt.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Ended> {
+    let files = dev::files(&options.events).context("--events")?;
+    if !options.events.is_empty() && files.is_empty() {
+        anyhow::bail!("--events: no file there");
+    }
+    let stop = shutdown::on_signal()?;
+    let metrics = metrics::install()?;
+    let stack = Stack::start(options.port, global.layers())
+        .await
+        .map_err(unwrapped)?;
+    let health = Health::default();
+    let shown = Shown {
+        health: health.clone(),
+        metrics,
+    };
+    let address = stack.config.http.context("http.listen is set for dev")?;
+    let server = Server::bind(address, shown)
+        .await
+        .context("cannot serve health and metrics")?;
+    let http = server.address()?;
+    let serving = tokio::spawn(server.run(CancellationToken::new()));
+
+    let quota = Arc::new(Quota::new(stack.config.quota.user_update));
+    let worker = Worker::new(&stack.config, &stack.aws, quota, health).await?;
+    let worker_stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
+
+    let summary = async {
+        if files.is_empty() {
+            stack.sign_up(options.signups).await?;
+            let quiet = stack.quiet(PATIENCE).await?;
+            let mut summary = stack.summary_of_sign_ups(options.signups).await?;
+            summary.complete &= quiet;
+            anyhow::Ok(summary)
+        } else {
+            let delivered = stack.deliver_all(&files).await?;
+            let quiet = stack.quiet(PATIENCE).await?;
+            let mut summary = stack.summary_of_events(&files, &delivered).await?;
+            summary.complete &= quiet;
+            anyhow::Ok(summary)
+        }
+    };
+    let summary = tokio::select! {
+        summary = summary => Some(summary?),
+        () = stop.cancelled() => None,
+    };
+    let ended = match &summary {
+        Some(summary) => {
+            match global.output {
+                Output::Json => print_json(summary)?,
+                Output::Text => print_text(summary),
+            }
+            if summary.complete {
+                Ended::Well
+            } else {
+                Ended::Badly
+            }
+        }
+        None => Ended::Badly,
+    };
+    if summary.is_some() && !options.exit_when_done {
+        stay_up(&stack, &http.to_string(), &stop).await;
+    }
+    worker_stop.cancel();
+    working.await?;
+    serving.abort();
+    stack.stop().await;
+    Ok(ended)
+}
+
+async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
+    eprintln!();
+    eprintln!("The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:");
+    eprintln!();
+    eprintln!(
+        "  export AWS_ENDPOINT_URL={} AWS_REGION=us-east-1",
+        stack.endpoint.url()
+    );
+    eprintln!("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local");
+    eprintln!(
+        "  aws cognito-idp sign-up --client-id {} --username ada --password Passw0rd!",
+        stack.pool.client
+    );
+    eprintln!(
+        "  aws cognito-idp confirm-sign-up --client-id {} --username ada --confirmation-code 000000",
+        stack.pool.client
+    );
+    eprintln!();
+    eprintln!(
+        "  user pool {}   queue {}   readiness http://{http}/readyz   metrics http://{http}/metrics",
+        stack.pool.id,
+        stack.queue.url()
+    );
+    eprintln!();
+    eprintln!("Ctrl-C ends it; nothing is kept.");
+    stop.cancelled().await;
+}
+
+fn print_text(summary: &Summary) {
+    if summary.events.is_empty() {
+        println!("{:<16}{:<10}groups", "user", "profile");
+        for (name, user) in &summary.users {
+            let profile = if user.profile { "yes" } else { "no" };
+            println!("{name:<16}{profile:<10}{}", user.groups.join(", "));
+        }
+    } else {
+        for line in &summary.events {
+            let outcome = format!("{:?}", line.outcome);
+            println!("{outcome:<15}{:<20}{}", line.reason, line.file);
+        }
+    }
+    println!();
+    let groups: Vec<String> = summary
+        .groups
+        .iter()
+        .map(|(name, members)| format!("{members} in {name}"))
+        .collect();
+    println!(
+        "{} signed up, {} provisioned, {} already done, {} ignored, {} rejected",
+        summary.signed_up,
+        summary.provisioned,
+        summary.already_done,
+        summary.ignored,
+        summary.rejected,
+    );
+    println!(
+        "{}; {} profiles; {} dead letters",
+        if groups.is_empty() {
+            "no groups".to_owned()
+        } else {
+            groups.join(", ")
+        },
+        summary.profiles,
+        summary.dead_letters,
+    );
+    if !summary.complete {
+        println!("NOT COMPLETE: somebody lacks a group or a profile, or an event got no answer");
+    }
+}
+
+/// Invalid configuration has its own exit status.
+fn unwrapped(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Invalid(invalid) => invalid.into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,124 @@
+//! The commands. Results go to standard output, logs to standard error.
+
+mod check;
+mod config;
+#[cfg(feature = "dev")]
+mod dev;
+mod health;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Invalid, Layers, file_from_environment, log_filter};
+use crate::telemetry::{self, LogFormat};
+
+/// Puts every user who signs up in an Amazon Cognito user pool into the right
+/// groups and gives them one profile record.
+#[derive(Debug, Parser)]
+#[command(name = "usher", version)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file [environment: USHER_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one key over file and environment; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// How log lines look; text on a terminal, JSON otherwise
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole system on this machine, without an AWS account
+    #[cfg(feature = "dev")]
+    Dev(dev::Options),
+    /// Works on the queue until SIGTERM or SIGINT
+    Worker(worker::Options),
+    /// Configuration, reachability, permissions: what is right and what is not
+    Check(check::Options),
+    /// Asks a running worker's /healthz, as a container's health check
+    Health,
+    /// The effective configuration, and where each value came from
+    Config,
+}
+
+/// How a command ended that ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// All is well.
+    Well,
+    /// The work failed, or a verification found a difference.
+    Badly,
+}
+
+/// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
+const INVALID_CONFIGURATION: u8 = 78;
+
+impl Cli {
+    /// Runs the command and turns its end into an exit status: 0 done, 1 the
+    /// work failed, 2 usage (by the parser), 78 invalid configuration.
+    pub async fn run(self) -> ExitCode {
+        telemetry::init(self.global.log_format, log_filter());
+        let global = self.global;
+        let ended = match self.command {
+            #[cfg(feature = "dev")]
+            Command::Dev(options) => dev::run(&global, options).await,
+            Command::Worker(options) => worker::run(&global, &options).await,
+            Command::Check(options) => check::run(&global, &options).await,
+            Command::Health => health::run(&global).await,
+            Command::Config => config::run(&global),
+        };
+        match ended {
+            Ok(Ended::Well) => ExitCode::SUCCESS,
+            Ok(Ended::Badly) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("usher: {error:#}");
+                if error.is::<Invalid>() {
+                    ExitCode::from(INVALID_CONFIGURATION)
+                } else {
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}
+
+impl Global {
+    fn layers(&self) -> Layers {
+        let mut layers = Layers::defaults();
+        if let Some(file) = self.config.clone().or_else(file_from_environment) {
+            layers = layers.file(&file);
+        }
+        layers.process_environment().flags(&self.set)
+    }
+
+    fn config(&self) -> Result<Config, Invalid> {
+        Config::from_layers(&self.layers())
+    }
+}
+
+fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}

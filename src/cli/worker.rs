@@ -1,0 +1,58 @@
+//! `usher worker`
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Global};
+use crate::aws::Aws;
+use crate::http::{Server, Shown};
+use crate::quota::Quota;
+use crate::shutdown;
+use crate::telemetry::{Health, metrics};
+use crate::worker::{Until, Worker};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Stop once the queue is empty and all is settled
+    #[arg(long)]
+    until_empty: bool,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let config = global.config()?;
+    let stop = shutdown::on_signal()?;
+    let health = Health::default();
+    // Before the first metric is touched.
+    let metrics = metrics::install()?;
+    let served = CancellationToken::new();
+    let server = match config.http {
+        Some(address) => {
+            let shown = Shown {
+                health: health.clone(),
+                metrics,
+            };
+            let server = Server::bind(address, shown)
+                .await
+                .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
+            tracing::info!(http.address = %server.address()?, "serving health and metrics");
+            Some(tokio::spawn(server.run(served.clone())))
+        }
+        None => None,
+    };
+    let aws = Aws::from_environment().await?;
+    let quota = Arc::new(Quota::new(config.quota.user_update));
+    let worker = Worker::new(&config, &aws, quota, health).await?;
+    let until = if options.until_empty {
+        Until::Empty
+    } else {
+        Until::Stopped
+    };
+    worker.run(until, stop).await;
+    served.cancel();
+    if let Some(server) = server {
+        server.abort();
+    }
+    Ok(Ended::Well)
+}

@@ -1,0 +1,184 @@
+//! Group names, the rules that give them, and the rule that keeps power safe.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::Groups;
+use super::reader::Reader;
+
+/// The name of a Cognito group: 1 to 128 characters, no white space, no control
+/// characters.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateGroup.html>
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(String);
+
+impl GroupName {
+    /// `None` when Cognito would refuse the name.
+    pub fn new(name: &str) -> Option<Self> {
+        let allowed = |c: char| !c.is_whitespace() && !c.is_control();
+        let length = name.chars().count();
+        ((1..=128).contains(&length) && name.chars().all(allowed)).then(|| Self(name.to_owned()))
+    }
+
+    /// The name as Cognito takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Groups for the users that fulfil every condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRule {
+    /// At least one.
+    pub groups: Vec<GroupName>,
+    /// At least one; all must hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a rule asks of the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The verified e-mail address is of this domain, in lower case.
+    EmailDomain(String),
+    /// A user attribute has exactly this value.
+    Attribute {
+        /// Such as `custom:plan`.
+        name: String,
+        /// Compared byte for byte.
+        equals: String,
+    },
+    /// The user signed up through this app client.
+    ClientId(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    #[serde(default)]
+    groups: Vec<String>,
+    email_domain: Option<String>,
+    attribute: Option<String>,
+    equals: Option<String>,
+    client_id: Option<String>,
+    #[serde(default)]
+    trusted: bool,
+}
+
+const NAME_RULE: &str = "a group name has 1 to 128 characters and no white space";
+
+pub(super) fn read(read: &mut Reader<'_>) -> Groups {
+    let privileged = names(read, "groups.privileged");
+    let default = names(read, "groups.default");
+    for group in default.iter().filter(|group| privileged.contains(group)) {
+        read.reject(
+            "groups.default",
+            format!("{group} is privileged (groups.privileged) and cannot be given to everybody"),
+        );
+    }
+    Groups {
+        default,
+        rules: rules(read, &privileged.into_iter().collect()),
+        create_missing: read.boolean("groups.create_missing"),
+    }
+}
+
+fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
+    let mut names = Vec::new();
+    for name in read.list(key) {
+        match GroupName::new(&name) {
+            Some(name) if names.contains(&name) => {}
+            Some(name) => names.push(name),
+            None => read.reject(key, format!("{name:?}: {NAME_RULE}")),
+        }
+    }
+    names
+}
+
+fn rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<GroupRule> {
+    const KEY: &str = "groups.rules";
+    let Some(entries) = read.value(KEY).and_then(toml::Value::as_array) else {
+        read.reject(KEY, "must be a list of tables, written [[groups.rules]]");
+        return Vec::new();
+    };
+    let mut rules = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let checked = entry
+            .clone()
+            .try_into::<RawRule>()
+            .map_err(|error| vec![error.message().to_owned()])
+            .and_then(|raw| check(raw, privileged));
+        match checked {
+            Ok(rule) => rules.push(rule),
+            Err(wrong) => {
+                for wrong in wrong {
+                    read.reject(KEY, format!("rule {}: {wrong}", index + 1));
+                }
+            }
+        }
+    }
+    rules
+}
+
+fn check(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRule, Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut groups = Vec::new();
+    for name in raw.groups {
+        match GroupName::new(&name) {
+            Some(group) => {
+                // A client chooses its app client and writes its attributes, so
+                // whoever writes the rule has to vouch for the condition.
+                if privileged.contains(&group) && !raw.trusted {
+                    wrong.push(format!(
+                        "{group} is privileged; a rule that gives it must say trusted = true"
+                    ));
+                }
+                groups.push(group);
+            }
+            None => wrong.push(format!("{name:?}: {NAME_RULE}")),
+        }
+    }
+    if groups.is_empty() && wrong.is_empty() {
+        wrong.push("groups must name at least one group".to_owned());
+    }
+
+    let mut conditions = Vec::new();
+    if let Some(domain) = raw.email_domain {
+        let domain = domain.trim().to_lowercase();
+        if domain.is_empty() || domain.contains('@') {
+            wrong.push("email_domain is the part behind the @, such as \"example.com\"".to_owned());
+        }
+        conditions.push(Condition::EmailDomain(domain));
+    }
+    match (raw.attribute, raw.equals) {
+        (Some(name), Some(equals)) if !name.is_empty() && !equals.is_empty() => {
+            conditions.push(Condition::Attribute { name, equals });
+        }
+        (None, None) => {}
+        _ => wrong.push("attribute and equals go together and are not empty".to_owned()),
+    }
+    if let Some(id) = raw.client_id {
+        if id.is_empty() {
+            wrong.push("client_id is empty".to_owned());
+        }
+        conditions.push(Condition::ClientId(id));
+    }
+    if conditions.is_empty() && wrong.is_empty() {
+        wrong.push(
+            "needs a condition: email_domain, attribute with equals, or client_id".to_owned(),
+        );
+    }
+    if wrong.is_empty() {
+        Ok(GroupRule { groups, conditions })
+    } else {
+        Err(wrong)
+    }
+}

@@ -1,0 +1,251 @@
+//! Configuration: every key, where its value came from, and the rule it obeys.
+//!
+//! `config/usher.toml` is embedded and is both the manual and the lowest layer.
+//! A [`Config`] can only be made of valid values; everything that is wrong is
+//! reported in one go ([`Invalid`]). Nothing else in the crate reads the
+//! environment.
+
+mod groups;
+mod layers;
+mod reader;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use groups::{Condition, GroupName, GroupRule};
+pub use layers::{Layers, Setting, Source};
+pub use template::{Segment, Template};
+
+use crate::event::PoolId;
+use reader::Reader;
+pub use reader::redacted as shown;
+
+/// The embedded manual and default, `config/usher.toml`.
+pub const DEFAULTS: &str = include_str!("../../config/usher.toml");
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The queue and how it is polled.
+    pub queue: Queue,
+    /// Which user pools are ours.
+    pub pools: Pools,
+    /// Which groups a user gets.
+    pub groups: Groups,
+    /// The profile record; `None` when `profiles.enabled` is false.
+    pub profiles: Option<Profiles>,
+    /// The worker's limits.
+    pub worker: Worker,
+    /// Request budgets.
+    pub quota: Quota,
+    /// Where health and metrics are served; `None` switches the server off.
+    pub http: Option<SocketAddr>,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// URL of the source queue.
+    pub url: String,
+    /// URL of the dead-letter queue, unless the `RedrivePolicy` tells it.
+    pub dead_letter_url: Option<String>,
+    /// Visibility timeout of a receive.
+    pub visibility: Duration,
+    /// Long poll, whole seconds.
+    pub wait: Duration,
+}
+
+/// `[pools]`
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// Empty means any pool.
+    pub allowed: BTreeSet<PoolId>,
+}
+
+impl Pools {
+    /// Whether events of this pool are acted on.
+    pub fn accept(&self, pool: &PoolId) -> bool {
+        self.allowed.is_empty() || self.allowed.contains(pool)
+    }
+}
+
+/// `[groups]`
+#[derive(Debug, Clone)]
+pub struct Groups {
+    /// For everybody.
+    pub default: Vec<GroupName>,
+    /// By what the event says.
+    pub rules: Vec<GroupRule>,
+    /// Whether a missing group is created.
+    pub create_missing: bool,
+}
+
+/// `[profiles]`
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    /// The DynamoDB table.
+    pub table: String,
+    /// Its partition key.
+    pub key: String,
+    /// The other attributes of the record.
+    pub attributes: BTreeMap<String, Template>,
+}
+
+/// `[worker]`
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Messages in work at once.
+    pub concurrency: NonZeroUsize,
+    /// Receives before the dead-letter queue.
+    pub max_attempts: u32,
+    /// Time to finish after a stop signal.
+    pub drain: Duration,
+}
+
+/// `[quota]`
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    /// Calls per second in Cognito's category `UserUpdate`.
+    pub user_update: f64,
+}
+
+/// One value that breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The key, dotted.
+    pub key: String,
+    /// The value given, redacted; `None` when the key was given in vain.
+    pub value: Option<String>,
+    /// What would be right.
+    pub rule: String,
+    /// Where the value came from.
+    pub source: Source,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Violation>);
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the configuration is invalid:")?;
+        for Violation {
+            key,
+            value,
+            rule,
+            source,
+        } in &self.0
+        {
+            let value = value
+                .as_ref()
+                .map(|v| format!(" = {v}"))
+                .unwrap_or_default();
+            write!(f, "\n  {key}{value} ({source}): {rule}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Config {
+    /// Checks every key of the layers.
+    ///
+    /// # Errors
+    /// Every violation at once.
+    pub fn from_layers(layers: &Layers) -> Result<Self, Invalid> {
+        let mut read = Reader::new(layers);
+        let config = Self {
+            queue: Queue {
+                url: read.queue_url("queue.url"),
+                dead_letter_url: read.optional_url("queue.dead_letter_url"),
+                visibility: read.duration("queue.visibility", secs(10)..=secs(3600)),
+                wait: read.whole_seconds("queue.wait", 1..=20),
+            },
+            pools: Pools {
+                allowed: read
+                    .list("pools.allowed")
+                    .iter()
+                    .filter_map(|id| PoolId::new(id))
+                    .collect(),
+            },
+            groups: groups::read(&mut read),
+            profiles: read_profiles(&mut read),
+            worker: Worker {
+                concurrency: read.count("worker.concurrency", 1..=4096),
+                max_attempts: read.integer("worker.max_attempts", 1..=900),
+                drain: read.duration("worker.drain", secs(2)..=secs(110)),
+            },
+            quota: Quota {
+                user_update: read.number("quota.user_update", 0.1..=1000.0),
+            },
+            http: read.address("http.listen"),
+        };
+        // A long poll that is under way when the worker is told to stop must be
+        // able to come home, or its messages stay hidden until their timeout.
+        if read.is_valid("worker.drain")
+            && read.is_valid("queue.wait")
+            && config.worker.drain <= config.queue.wait
+        {
+            read.reject("worker.drain", "must be longer than queue.wait");
+        }
+        read.finish(config)
+    }
+}
+
+fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
+    let enabled = read.boolean("profiles.enabled");
+    let table = read.text("profiles.table");
+    let key = read.required("profiles.key", "the table's partition key");
+    let attributes = template::read(read, &key);
+    if !enabled {
+        return None;
+    }
+    if table.is_empty() {
+        read.reject(
+            "profiles.table",
+            "required: the name of the DynamoDB table, or set profiles.enabled = false",
+        );
+    }
+    Some(Profiles {
+        table,
+        key,
+        attributes,
+    })
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// What the trigger needs: the queue's URL and nothing else. A mistake in any
+/// other key must not keep sign-ups from being forwarded.
+///
+/// # Errors
+/// [`Invalid`] when it is missing or is no queue URL.
+pub fn trigger_queue_url(layers: &Layers) -> Result<String, Invalid> {
+    let mut read = Reader::lenient(layers);
+    let url = read.queue_url("queue.url");
+    read.finish(url)
+}
+
+/// Where the configuration file is, from `USHER_CONFIG`.
+pub fn file_from_environment() -> Option<PathBuf> {
+    std::env::var_os("USHER_CONFIG")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The log filter of `RUST_LOG`, as the tracing ecosystem spells it.
+pub fn log_filter() -> Option<String> {
+    std::env::var("RUST_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

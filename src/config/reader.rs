@@ -1,0 +1,273 @@
+//! Typed reading of the layers: every getter notes what is wrong and goes on
+//! with a stand-in, so that one start reports every error.
+
+use std::fmt::{Debug, Display};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::layers::{Layers, Source};
+use super::{Invalid, Violation};
+
+pub(super) struct Reader<'a> {
+    layers: &'a Layers,
+    violations: Vec<Violation>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: &'a Layers) -> Self {
+        Self {
+            layers,
+            violations: layers.violations().to_vec(),
+        }
+    }
+
+    /// Passes over what is wrong with keys that are not read.
+    pub(super) fn lenient(layers: &'a Layers) -> Self {
+        Self {
+            layers,
+            violations: Vec::new(),
+        }
+    }
+
+    /// The result, unless something was wrong; the stand-ins never get out.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Invalid> {
+        if self.violations.is_empty() {
+            Ok(value)
+        } else {
+            Err(Invalid(self.violations))
+        }
+    }
+
+    pub(super) fn is_valid(&self, key: &str) -> bool {
+        self.violations.iter().all(|violation| violation.key != key)
+    }
+
+    pub(super) fn reject(&mut self, key: &str, rule: impl Into<String>) {
+        let setting = self.layers.get(key);
+        self.violations.push(Violation {
+            key: key.to_owned(),
+            value: setting
+                .filter(|setting| !is_long(&setting.value))
+                .map(|setting| redacted(&setting.value)),
+            rule: rule.into(),
+            source: setting.map_or(Source::Default, |setting| setting.source.clone()),
+        });
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
+        self.layers.get(key).map(|setting| &setting.value)
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> String {
+        if let Some(Value::String(text)) = self.value(key) {
+            text.trim().to_owned()
+        } else {
+            self.reject(key, "must be a string");
+            String::new()
+        }
+    }
+
+    pub(super) fn required(&mut self, key: &str, what: &str) -> String {
+        let text = self.text(key);
+        if text.is_empty() && self.is_valid(key) {
+            self.reject(key, format!("required: {what}"));
+        }
+        text
+    }
+
+    pub(super) fn boolean(&mut self, key: &str) -> bool {
+        match self.value(key) {
+            Some(Value::Boolean(value)) => return *value,
+            Some(Value::String(text)) => match text.trim() {
+                "true" => return true,
+                "false" => return false,
+                _ => {}
+            },
+            _ => {}
+        }
+        self.reject(key, "must be true or false");
+        false
+    }
+
+    pub(super) fn integer(&mut self, key: &str, range: RangeInclusive<u32>) -> u32 {
+        let number = match self.value(key) {
+            Some(Value::Integer(number)) => u32::try_from(*number).ok(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let stand_in = *range.start();
+        self.within(key, number, &range, "a whole number")
+            .unwrap_or(stand_in)
+    }
+
+    pub(super) fn count(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroUsize {
+        usize::try_from(self.integer(key, range))
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN)
+    }
+
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
+        let number = match self.value(key) {
+            Some(Value::Float(number)) => Some(*number),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "far below 2^52, or out of range"
+            )]
+            Some(Value::Integer(number)) => Some(*number as f64),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let stand_in = *range.start();
+        self.within(key, number, &range, "a number")
+            .unwrap_or(stand_in)
+    }
+
+    pub(super) fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Duration {
+        let duration = match self.value(key) {
+            Some(Value::String(text)) => humantime::parse_duration(text.trim()).ok(),
+            _ => None,
+        };
+        if let Some(duration) = duration.filter(|duration| range.contains(duration)) {
+            return duration;
+        }
+        self.reject(
+            key,
+            format!(
+                "must be a duration between {} and {}, such as \"30s\"",
+                humantime::format_duration(*range.start()),
+                humantime::format_duration(*range.end()),
+            ),
+        );
+        *range.start()
+    }
+
+    pub(super) fn whole_seconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
+        let (low, high) = (*range.start(), *range.end());
+        let duration = self.duration(key, Duration::from_secs(low)..=Duration::from_secs(high));
+        if duration.subsec_nanos() != 0 {
+            self.reject(key, "must be whole seconds");
+        }
+        duration
+    }
+
+    /// A list of strings, or one comma-separated string.
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
+        match self.value(key) {
+            Some(Value::String(text)) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            Some(Value::Array(items)) if items.iter().all(Value::is_str) => items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            _ => {
+                self.reject(key, "must be a list of strings");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn address(&mut self, key: &str) -> Option<SocketAddr> {
+        let text = self.text(key);
+        if text.is_empty() {
+            return None;
+        }
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.reject(
+                key,
+                "must be ADDRESS:PORT, such as \"0.0.0.0:8080\", or empty",
+            );
+        }
+        address
+    }
+
+    pub(super) fn queue_url(&mut self, key: &str) -> String {
+        let url = self.required(key, "the URL of the SQS queue");
+        self.check_url(key, &url);
+        url
+    }
+
+    pub(super) fn optional_url(&mut self, key: &str) -> Option<String> {
+        let url = self.text(key);
+        self.check_url(key, &url);
+        (!url.is_empty()).then_some(url)
+    }
+
+    fn check_url(&mut self, key: &str, url: &str) {
+        if url.is_empty() {
+            return;
+        }
+        let rest = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        if !rest.is_some_and(|rest| rest.contains('/') && !rest.ends_with('/')) {
+            self.reject(
+                key,
+                "must be a queue URL, such as \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
+            );
+        } else if has_suffix(url, ".fifo") {
+            // A FIFO queue would hold back a pool's users behind the first that waits.
+            self.reject(key, "must be a standard queue, not FIFO");
+        }
+    }
+
+    fn within<T: PartialOrd + Display + Debug>(
+        &mut self,
+        key: &str,
+        value: Option<T>,
+        range: &RangeInclusive<T>,
+        what: &str,
+    ) -> Option<T> {
+        let value = value.filter(|value| range.contains(value));
+        if value.is_none() {
+            self.reject(
+                key,
+                format!(
+                    "must be {what} between {} and {}",
+                    range.start(),
+                    range.end()
+                ),
+            );
+        }
+        value
+    }
+}
+
+/// Tables would bury the message; the rule names the entry instead.
+fn is_long(value: &Value) -> bool {
+    match value {
+        Value::Table(_) => true,
+        Value::Array(items) => items.iter().any(Value::is_table),
+        _ => false,
+    }
+}
+
+fn has_suffix(url: &str, suffix: &str) -> bool {
+    url.len() >= suffix.len()
+        && url.is_char_boundary(url.len() - suffix.len())
+        && url[url.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
+}
+
+/// A value as the user wrote it, without credentials that a URL may hold.
+pub fn redacted(value: &Value) -> String {
+    match value {
+        Value::String(text) => match text.split_once("://").and_then(|(scheme, rest)| {
+            let (user, host) = rest.split_once('@')?;
+            (!user.contains('/')).then(|| format!("{scheme}://***@{host}"))
+        }) {
+            Some(hidden) => format!("{hidden:?}"),
+            None => format!("{text:?}"),
+        },
+        other => other.to_string(),
+    }
+}

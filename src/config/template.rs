@@ -1,0 +1,86 @@
+//! Templates of the profile record.
+
+use std::collections::BTreeMap;
+
+use toml::Value;
+
+use super::reader::Reader;
+
+/// Text with placeholders, such as `{sub}::{username}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// In order.
+    pub segments: Vec<Segment>,
+}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// As it stands.
+    Text(String),
+    /// The name between braces.
+    Placeholder(String),
+}
+
+impl Template {
+    /// Reads a template; `{{` and `}}` stand for plain braces.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        let mut segments = Vec::new();
+        let mut text = String::new();
+        let mut rest = source.chars().peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                '{' | '}' if rest.peek() == Some(&c) => {
+                    rest.next();
+                    text.push(c);
+                }
+                '{' => {
+                    let name: String = rest.by_ref().take_while(|c| *c != '}').collect();
+                    let closed = source.contains(&format!("{{{name}}}"));
+                    if name.is_empty() || !closed || name.contains('{') {
+                        return Err(format!("{source:?}: a placeholder is written {{name}}"));
+                    }
+                    if !text.is_empty() {
+                        segments.push(Segment::Text(std::mem::take(&mut text)));
+                    }
+                    segments.push(Segment::Placeholder(name));
+                }
+                '}' => return Err(format!("{source:?}: a plain brace is written }}}}")),
+                c => text.push(c),
+            }
+        }
+        if !text.is_empty() {
+            segments.push(Segment::Text(text));
+        }
+        Ok(Self { segments })
+    }
+}
+
+pub(super) fn read(read: &mut Reader<'_>, table_key: &str) -> BTreeMap<String, Template> {
+    const KEY: &str = "profiles.attributes";
+    let mut attributes = BTreeMap::new();
+    let Some(table) = read.value(KEY).and_then(Value::as_table) else {
+        read.reject(KEY, "must be a table of attribute = \"template\"");
+        return attributes;
+    };
+    for (name, value) in table {
+        if name == table_key {
+            read.reject(
+                KEY,
+                format!("{name} is the table's key; its value is always the sub"),
+            );
+            continue;
+        }
+        match value.as_str().map(Template::parse) {
+            Some(Ok(template)) => {
+                attributes.insert(name.clone(), template);
+            }
+            Some(Err(wrong)) => read.reject(KEY, format!("{name}: {wrong}")),
+            None => read.reject(KEY, format!("{name} must be a string")),
+        }
+    }
+    attributes
+}

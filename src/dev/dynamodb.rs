@@ -1,0 +1,75 @@
+//! The embedded table, with what the underlying service leaves out: the old
+//! item comes back with a failed condition when it was asked for.
+
+use axum::body::Bytes;
+use serde_json::{Map, Value, json};
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+use winterbaume_dynamodb::DynamoDbService as Service;
+
+#[derive(Default)]
+pub(super) struct DynamoDbFront(Service);
+
+impl DynamoDbFront {
+    pub(super) async fn handle(&self, operation: &str, request: MockRequest) -> MockResponse {
+        let response = self.0.handle(request.clone()).await;
+        if operation != "PutItem" || response.status == 200 {
+            return response;
+        }
+        let input: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let refusal: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let wanted = input["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD";
+        let failed = refusal["__type"]
+            .as_str()
+            .is_some_and(|code| code.ends_with("ConditionalCheckFailedException"));
+        if !(wanted && failed) {
+            return response;
+        }
+        match self.old_item(&request, &input).await {
+            Some(item) => {
+                let mut refusal = refusal;
+                refusal["Item"] = item;
+                MockResponse {
+                    body: refusal.to_string().into(),
+                    ..response
+                }
+            }
+            None => response,
+        }
+    }
+
+    async fn old_item(&self, request: &MockRequest, put: &Value) -> Option<Value> {
+        let table = self
+            .ask(
+                request,
+                "DescribeTable",
+                &json!({"TableName": put["TableName"]}),
+            )
+            .await?;
+        let key: Map<String, Value> = table["Table"]["KeySchema"]
+            .as_array()?
+            .iter()
+            .filter_map(|element| element["AttributeName"].as_str())
+            .map(|name| (name.to_owned(), put["Item"][name].clone()))
+            .collect();
+        let get = json!({"TableName": put["TableName"], "Key": key, "ConsistentRead": true});
+        self.ask(request, "GetItem", &get)
+            .await?
+            .get("Item")
+            .cloned()
+    }
+
+    async fn ask(&self, request: &MockRequest, operation: &str, input: &Value) -> Option<Value> {
+        let mut request = request.clone();
+        request.headers.insert(
+            "x-amz-target",
+            format!("DynamoDB_20120810.{operation}").parse().ok()?,
+        );
+        request.body = Bytes::from(input.to_string());
+        let response = self.0.handle(request).await;
+        if response.status == 200 {
+            serde_json::from_slice(&response.body).ok()
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The embedded AWS endpoint: SQS, Cognito and DynamoDB on one loopback port,
+//! told apart by the `X-Amz-Target` header of the AWS JSON protocols.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+use winterbaume_sqs::SqsService;
+
+use super::cognito::CognitoFront;
+use super::dynamodb::DynamoDbFront;
+
+/// What Cognito does with a `PostConfirmation` event: hands it to the trigger
+/// and waits for it.
+pub type PostConfirmation = dyn Fn(Box<serde_json::value::RawValue>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    + Send
+    + Sync;
+
+/// The embedded services. State lives as long as this does.
+#[derive(Clone)]
+pub struct Endpoint(Arc<Services>);
+
+struct Services {
+    sqs: SqsService,
+    cognito: CognitoFront,
+    dynamodb: DynamoDbFront,
+    base: String,
+    trigger: OnceLock<Box<PostConfirmation>>,
+}
+
+const TARGET: &str = "x-amz-target";
+const SQS: &str = "AmazonSQS.";
+const COGNITO: &str = "AWSCognitoIdentityProviderService.";
+const DYNAMODB: &str = "DynamoDB_20120810.";
+const SQS_HOST: &str = "https://sqs.us-east-1.amazonaws.com";
+
+impl Endpoint {
+    /// Empty services that name their queues under `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        Self(Arc::new(Services {
+            sqs: SqsService::new(),
+            cognito: CognitoFront::default(),
+            dynamodb: DynamoDbFront::default(),
+            base: format!("http://{address}"),
+            trigger: OnceLock::new(),
+        }))
+    }
+
+    /// Takes the port on loopback; 0 lets the system choose.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn listen(port: u16) -> std::io::Result<TcpListener> {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+    }
+
+    /// The URL for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> &str {
+        &self.0.base
+    }
+
+    /// Sets the pool's `PostConfirmation` trigger; the first call counts.
+    pub fn on_post_confirmation(&self, trigger: Box<PostConfirmation>) {
+        let _ = self.0.trigger.set(trigger);
+    }
+
+    /// The endpoint's routes, open to further layers.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(answer).with_state(self.clone())
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(
+        listener: TcpListener,
+        routes: Router,
+        stop: CancellationToken,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, routes)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    }
+}
+
+async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
+    let services = &endpoint.0;
+    let target = headers
+        .get(TARGET)
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
+    let response = if target.starts_with(SQS) {
+        let response = services.sqs.handle(request(SQS_HOST, &headers, body)).await;
+        with_queue_urls(response, &services.base)
+    } else if let Some(operation) = target.strip_prefix(COGNITO) {
+        let request = request(
+            "https://cognito-idp.us-east-1.amazonaws.com",
+            &headers,
+            body,
+        );
+        services
+            .cognito
+            .handle(
+                operation,
+                request,
+                services.trigger.get().map(AsRef::as_ref),
+            )
+            .await
+    } else if let Some(operation) = target.strip_prefix(DYNAMODB) {
+        let request = request("https://dynamodb.us-east-1.amazonaws.com", &headers, body);
+        services.dynamodb.handle(operation, request).await
+    } else {
+        error(
+            "UnknownOperationException",
+            "this endpoint serves SQS, Cognito and DynamoDB in the AWS JSON protocols",
+        )
+    };
+    into_response(response)
+}
+
+/// The services keep one state for each Region in the host name; here there is
+/// one Region, whatever the client signs for.
+fn request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest {
+    MockRequest {
+        method: "POST".to_owned(),
+        uri: format!("{host}/"),
+        headers: headers.clone(),
+        body,
+    }
+}
+
+pub(super) fn error(code: &str, message: &str) -> MockResponse {
+    MockResponse::json(
+        400,
+        serde_json::json!({"__type": code, "message": message}).to_string(),
+    )
+}
+
+/// Queue URLs lead to this endpoint, for clients that take them at their word.
+fn with_queue_urls(response: MockResponse, base: &str) -> MockResponse {
+    match std::str::from_utf8(&response.body) {
+        Ok(text) if text.contains(SQS_HOST) => {
+            let body = text.replace(SQS_HOST, base).into();
+            MockResponse { body, ..response }
+        }
+        _ => response,
+    }
+}
+
+fn into_response(response: MockResponse) -> Response {
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut answer = (status, Body::from(response.body)).into_response();
+    *answer.headers_mut() = response.headers;
+    answer.headers_mut().remove(header::CONTENT_LENGTH);
+    answer
+}

@@ -1,0 +1,129 @@
+//! Events from files, sent the way of a sign-up: user, trigger, queue.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::stack::Stack;
+use crate::aws::{Failure, Outgoing};
+use crate::event::{self, Event, Malformed};
+use crate::trigger::Forwarded;
+
+/// One file.
+#[derive(Debug, Clone)]
+pub struct EventFile {
+    /// As given, or found in a folder that was given.
+    pub path: PathBuf,
+    /// As it is.
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a file on its way to the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// On the queue, under this message id.
+    Queued(String),
+    /// The trigger did not forward it, for this reason.
+    PassedThrough(&'static str),
+    /// It cannot be put on a queue.
+    NotSent(&'static str),
+}
+
+/// Reads files, and the files of folders in the order of their names.
+///
+/// # Errors
+/// The first path that cannot be read, with what it was.
+pub fn files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, &mut files).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+    }
+    Ok(files)
+}
+
+fn collect(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        entries.sort();
+        for entry in entries {
+            collect(&entry, files)?;
+        }
+    } else {
+        files.push(EventFile {
+            path: path.to_owned(),
+            bytes: std::fs::read(path)?,
+        });
+    }
+    Ok(())
+}
+
+/// An event as the queue will hold it, when it is one.
+pub(super) fn prepared(file: &EventFile, pool: &str) -> Option<Value> {
+    let text = event::without_bom(std::str::from_utf8(&file.bytes).ok()?);
+    let mut event: Value = serde_json::from_str(text).ok()?;
+    if event
+        .get("userPoolId")
+        .and_then(Value::as_str)
+        .is_some_and(|id| !id.is_empty())
+    {
+        event["userPoolId"] = Value::from(pool);
+    }
+    Some(event)
+}
+
+impl Stack {
+    /// Creates the user whom the event names, and hands the event to the
+    /// trigger. What is not JSON could not pass a Lambda, so it goes to the
+    /// queue as it is.
+    pub(super) async fn deliver(&self, file: &EventFile) -> Result<Delivered, Failure> {
+        let Some(event) = prepared(file, &self.pool.id) else {
+            let Ok(text) = std::str::from_utf8(&file.bytes) else {
+                return Ok(Delivered::NotSent("not_utf8"));
+            };
+            // SQS takes no empty body; white space is read as one.
+            let body = if text.is_empty() { " " } else { text };
+            let message = Outgoing {
+                body: body.to_owned(),
+                ..Outgoing::default()
+            };
+            return self.queue.send(message).await.map(Delivered::Queued);
+        };
+        self.create_user(&event).await?;
+        let text = event.to_string();
+        let why = match event::parse(&text) {
+            Ok(Event::Ignored(why)) => why.code(),
+            Ok(Event::SignUp(_)) => "not_forwarded",
+            Err(malformed) => malformed.code(),
+        };
+        let Ok(raw) = RawValue::from_string(text) else {
+            return Ok(Delivered::NotSent(Malformed::NotJson.code()));
+        };
+        Ok(match self.forwarder.handle(&raw).await {
+            Forwarded::Sent(id) => Delivered::Queued(id),
+            Forwarded::PassedThrough => Delivered::PassedThrough(why),
+            Forwarded::Failed => Delivered::NotSent("forward_failed"),
+        })
+    }
+
+    async fn create_user(&self, event: &Value) -> Result<(), Failure> {
+        let Some(name) = event["userName"].as_str().filter(|name| !name.is_empty()) else {
+            return Ok(());
+        };
+        let attributes: BTreeMap<String, String> = event["request"]["userAttributes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        self.sandbox
+            .create_user(&self.pool.id, name, &attributes)
+            .await
+    }
+}

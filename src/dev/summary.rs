@@ -1,0 +1,254 @@
+//! What `usher dev` reports, made of what was read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::events::{Delivered, EventFile, prepared};
+use super::readback::Facts;
+use super::signups;
+use super::stack::Stack;
+use crate::aws::Failure;
+use crate::event::{Event, SignUp, parse};
+use crate::provision::groups_for;
+
+/// The report. Its JSON form is a contract.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Sign-ups that were made and confirmed.
+    pub signed_up: usize,
+    /// Users who are in all their groups and have their profile.
+    pub provisioned: usize,
+    /// Events for a user whom an earlier event had provisioned.
+    pub already_done: usize,
+    /// Events that needed nothing.
+    pub ignored: usize,
+    /// Events that are in the dead-letter queue.
+    pub rejected: usize,
+    /// Members of each group.
+    pub groups: BTreeMap<String, usize>,
+    /// Profile records.
+    pub profiles: usize,
+    /// Letters in the dead-letter queue.
+    pub dead_letters: usize,
+    /// One for each file, in their order.
+    pub events: Vec<EventLine>,
+    /// Each user by name, with groups and the key of the profile.
+    #[serde(skip)]
+    pub users: BTreeMap<String, UserLine>,
+    /// Whether everything is as it must be.
+    #[serde(skip)]
+    pub complete: bool,
+}
+
+/// One user, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserLine {
+    /// Groups that the user is in.
+    pub groups: Vec<String>,
+    /// Whether there is a profile.
+    pub profile: bool,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventLine {
+    /// The file's path.
+    pub file: String,
+    /// One of four.
+    pub outcome: EventOutcome,
+    /// A short code; empty when there is nothing to add.
+    pub reason: String,
+}
+
+/// The answers that an event can get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// Groups and profile are there.
+    Provisioned,
+    /// The trigger did not forward it.
+    PassedThrough,
+    /// The worker had nothing to do.
+    Ignored,
+    /// It is in the dead-letter queue, or could not be sent at all.
+    Rejected,
+}
+
+/// An event that is gone without a trace: the one thing that must not happen.
+const NO_EFFECT: &str = "no_effect";
+
+impl Stack {
+    /// The report on `count` sign-ups.
+    ///
+    /// # Errors
+    /// When something cannot be read back.
+    pub async fn summary_of_sign_ups(&self, count: usize) -> Result<Summary, Failure> {
+        let facts = self.read_back().await?;
+        let names: Vec<String> = (1..=count).map(signups::name).collect();
+        let provisioned = names.iter().filter(|name| {
+            let sub = facts
+                .users
+                .get(*name)
+                .map(String::as_str)
+                .unwrap_or_default();
+            let expected: Vec<String> = self
+                .config
+                .groups
+                .default
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            has_all(&facts, name, &expected) && self.has_profile(&facts, sub)
+        });
+        let mut summary = Summary {
+            signed_up: count,
+            provisioned: provisioned.count(),
+            ..counts(&facts)
+        };
+        let profiles = if self.config.profiles.is_some() {
+            count
+        } else {
+            0
+        };
+        summary.complete = summary.provisioned == count
+            && summary.profiles == profiles
+            && summary.dead_letters == 0;
+        Ok(summary)
+    }
+
+    /// Delivers each file; the report follows once the queue is quiet.
+    pub(crate) async fn deliver_all(
+        &self,
+        files: &[EventFile],
+    ) -> Result<Vec<super::events::Delivered>, Failure> {
+        let mut delivered = Vec::with_capacity(files.len());
+        for file in files {
+            delivered.push(self.deliver(file).await?);
+        }
+        Ok(delivered)
+    }
+
+    pub(crate) async fn summary_of_events(
+        &self,
+        files: &[EventFile],
+        delivered: &[Delivered],
+    ) -> Result<Summary, Failure> {
+        let facts = self.read_back().await?;
+        let mut summary = counts(&facts);
+        let mut seen = BTreeSet::new();
+        for (file, delivered) in files.iter().zip(delivered) {
+            let (outcome, reason) = self.judge(&facts, file, delivered, &mut seen);
+            match outcome {
+                EventOutcome::Provisioned if reason == "already_done" => summary.already_done += 1,
+                EventOutcome::Provisioned => summary.provisioned += 1,
+                EventOutcome::Ignored => summary.ignored += 1,
+                EventOutcome::Rejected => summary.rejected += 1,
+                EventOutcome::PassedThrough => {}
+            }
+            let file = file.path.display().to_string();
+            summary.events.push(EventLine {
+                file,
+                outcome,
+                reason,
+            });
+        }
+        let profiles = if self.config.profiles.is_some() {
+            seen.len()
+        } else {
+            0
+        };
+        summary.complete = summary.profiles == profiles
+            && summary.events.iter().all(|line| line.reason != NO_EFFECT);
+        Ok(summary)
+    }
+
+    fn judge(
+        &self,
+        facts: &Facts,
+        file: &EventFile,
+        delivered: &Delivered,
+        seen: &mut BTreeSet<String>,
+    ) -> (EventOutcome, String) {
+        let id = match delivered {
+            Delivered::Queued(id) => id,
+            Delivered::PassedThrough(why) => {
+                return (EventOutcome::PassedThrough, (*why).to_owned());
+            }
+            Delivered::NotSent(why) => return (EventOutcome::Rejected, (*why).to_owned()),
+        };
+        if let Some(reason) = facts.letters.get(id) {
+            return (EventOutcome::Rejected, reason.clone());
+        }
+        let event = prepared(file, &self.pool.id).map(|event| parse(&event.to_string()));
+        match event {
+            Some(Ok(Event::SignUp(sign_up))) => {
+                let sub = sub_of(facts, &sign_up);
+                let groups: Vec<String> = groups_for(&self.config.groups, &sign_up)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                let there = has_all(facts, sign_up.username.reveal(), &groups)
+                    && self.has_profile(facts, &sub);
+                match there {
+                    true if seen.insert(sub) => (EventOutcome::Provisioned, String::new()),
+                    true => (EventOutcome::Provisioned, "already_done".to_owned()),
+                    false => (EventOutcome::Ignored, NO_EFFECT.to_owned()),
+                }
+            }
+            Some(Ok(Event::Ignored(why))) => (EventOutcome::Ignored, why.code().to_owned()),
+            _ => (EventOutcome::Ignored, NO_EFFECT.to_owned()),
+        }
+    }
+
+    fn has_profile(&self, facts: &Facts, sub: &str) -> bool {
+        self.config.profiles.is_none() || facts.records.contains_key(sub)
+    }
+}
+
+fn counts(facts: &Facts) -> Summary {
+    Summary {
+        groups: facts
+            .groups
+            .iter()
+            .map(|(name, members)| (name.clone(), members.len()))
+            .collect(),
+        profiles: facts.records.len(),
+        dead_letters: facts.letters.len(),
+        users: facts
+            .users
+            .iter()
+            .map(|(name, sub)| {
+                let groups = facts
+                    .groups_of(name)
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect();
+                (
+                    name.clone(),
+                    UserLine {
+                        groups,
+                        profile: facts.records.contains_key(sub),
+                    },
+                )
+            })
+            .collect(),
+        ..Summary::default()
+    }
+}
+
+fn has_all(facts: &Facts, username: &str, groups: &[String]) -> bool {
+    let there = facts.groups_of(username);
+    groups.iter().all(|group| there.contains(&group.as_str()))
+}
+
+fn sub_of(facts: &Facts, sign_up: &SignUp) -> String {
+    match &sign_up.sub {
+        Some(sub) => sub.as_str().to_owned(),
+        None => facts
+            .users
+            .get(sign_up.username.reveal())
+            .cloned()
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,180 @@
+//! What a message says.
+//!
+//! Parsing is pure and lenient: a parser that is stricter than what user pools,
+//! emulators and test consoles really send loses real users. Every shape gets a
+//! deliberate answer, the raw body is never changed, and nothing panics.
+
+pub mod cognito;
+pub mod command;
+
+pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username};
+
+use serde_json::{Map, Value};
+
+/// What one message asks for.
+#[derive(Debug)]
+pub enum Event {
+    /// A confirmed sign-up: put the user into groups, give them a profile.
+    SignUp(SignUp),
+    /// Nothing is to be done, and that is right.
+    Ignored(Ignored),
+}
+
+/// Why nothing is done for a well-formed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// `PostConfirmation` also fires after a forgotten password was reset.
+    ForgotPassword,
+    /// The event's pool is not among `pools.allowed`.
+    ForeignPool,
+}
+
+impl Ignored {
+    /// The short code for logs and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ForgotPassword => "forgot_password",
+            Self::ForeignPool => "foreign_pool",
+        }
+    }
+}
+
+/// Why a body is not an event that usher can act on. None of these says
+/// anything of the body's content, which may hold personal data or a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Nothing, or white space alone.
+    #[error("the body is empty")]
+    EmptyBody,
+    /// Not JSON at all, or cut off.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// JSON, but a string, a number, an array.
+    #[error("the body is JSON but not an object")]
+    NotAnObject,
+    /// An SNS subscription without raw message delivery.
+    #[error(
+        "the body is an SNS envelope; switch raw message delivery on for the queue's subscription"
+    )]
+    SnsEnvelope,
+    /// An admin command that this version does not know.
+    #[error("the body is an usher command that this version does not know")]
+    UnsupportedCommand,
+    /// An object that has nothing of a Cognito event.
+    #[error("the body is not a Cognito trigger event")]
+    NotAnEvent,
+    /// A Cognito event that does not say what it is.
+    #[error("the event has no triggerSource")]
+    NoTriggerSource,
+    /// An event of another trigger, such as `UserMigration`.
+    #[error("the event comes from a trigger that usher does not serve")]
+    OtherTrigger,
+    /// A sign-up without a user pool.
+    #[error("the event names no user pool")]
+    NoUserPool,
+    /// A sign-up without a user name.
+    #[error("the event names no user")]
+    NoUserName,
+}
+
+impl Malformed {
+    /// The short code that a dead letter carries as `usher.reason`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::EmptyBody => "empty_body",
+            Self::NotJson => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::SnsEnvelope => "sns_envelope",
+            Self::UnsupportedCommand => "unsupported_command",
+            Self::NotAnEvent => "not_an_event",
+            Self::NoTriggerSource => "no_trigger_source",
+            Self::OtherTrigger => "other_trigger",
+            Self::NoUserPool => "no_user_pool",
+            Self::NoUserName => "no_user_name",
+        }
+    }
+}
+
+/// Reads one message body.
+///
+/// # Errors
+/// [`Malformed`] when no version of this body could be provisioned; trying
+/// again would not help.
+pub fn parse(body: &str) -> Result<Event, Malformed> {
+    let text = without_bom(body).trim();
+    if text.is_empty() {
+        return Err(Malformed::EmptyBody);
+    }
+    let value: Value = serde_json::from_str(text).map_err(|_| Malformed::NotJson)?;
+    let Value::Object(object) = value else {
+        return Err(Malformed::NotAnObject);
+    };
+    if is_sns_envelope(&object) {
+        return Err(Malformed::SnsEnvelope);
+    }
+    if command::is_command(&object) {
+        return Err(Malformed::UnsupportedCommand);
+    }
+    cognito::parse(&object)
+}
+
+/// The text without the byte order mark that some editors put in front.
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html>
+fn is_sns_envelope(object: &Map<String, Value>) -> bool {
+    object.get("Type").is_some_and(Value::is_string)
+        && object.contains_key("TopicArn")
+        && object.contains_key("Message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(body: &str) -> &'static str {
+        parse(body).expect_err("this body is malformed").code()
+    }
+
+    #[test]
+    fn each_foreign_body_has_its_own_reason() {
+        assert_eq!(reason(""), "empty_body");
+        assert_eq!(reason(" \r\n\t"), "empty_body");
+        assert_eq!(reason("\u{feff}"), "empty_body");
+        assert_eq!(reason("hello world"), "not_json");
+        assert_eq!(reason(r#"{"triggerSource": "PostConf"#), "not_json");
+        assert_eq!(reason(r#""{}""#), "not_an_object");
+        assert_eq!(reason("[1]"), "not_an_object");
+        assert_eq!(reason("{}"), "not_an_event");
+        assert_eq!(
+            reason(r#"{"Type":"Notification","TopicArn":"arn:aws:sns:x","Message":"{}"}"#),
+            "sns_envelope"
+        );
+        assert_eq!(
+            reason(r#"{"usher":1,"command":"AddUserToGroup","requestId":"r"}"#),
+            "unsupported_command"
+        );
+        assert_eq!(
+            reason(r#"{"Records":[{"eventSource":"aws:s3"}]}"#),
+            "not_an_event"
+        );
+        assert_eq!(
+            reason(r#"{"request":{"userAttributes":{}},"response":{}}"#),
+            "no_trigger_source"
+        );
+        assert_eq!(
+            reason(
+                r#"{"triggerSource":"UserMigration_Authentication","request":{"password":"p"}}"#
+            ),
+            "other_trigger"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_followed() {
+        let body = "[".repeat(100_000);
+        assert_eq!(reason(&body), "not_json");
+    }
+}

@@ -1,0 +1,102 @@
+//! Health, readiness and metrics over HTTP.
+//!
+//! `/healthz` says whether the loops make progress (for the container's health
+//! check), `/readyz` whether the worker can do its work and what is in the way,
+//! `/metrics` is in Prometheus format.
+
+mod probe;
+
+pub use probe::{Probe, ProbeError};
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::Health;
+
+/// What the server shows.
+#[derive(Clone)]
+pub struct Shown {
+    /// Shared with the worker.
+    pub health: Health,
+    /// The process's metrics.
+    pub metrics: PrometheusHandle,
+}
+
+/// A server that has its port.
+pub struct Server {
+    listener: TcpListener,
+    shown: Shown,
+}
+
+impl Server {
+    /// Takes the port, so that a taken one is an error at the start.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(address: SocketAddr, shown: Shown) -> std::io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            shown,
+        })
+    }
+
+    /// Where it listens; tells the port that the system chose for port 0.
+    ///
+    /// # Errors
+    /// When the socket has no address.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
+        let routes = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(exposition))
+            .with_state(self.shown);
+        axum::serve(self.listener, routes)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    }
+}
+
+async fn healthz(State(shown): State<Shown>) -> Response {
+    let stuck = shown.health.stuck();
+    if stuck.is_empty() {
+        (StatusCode::OK, "alive\n").into_response()
+    } else {
+        let text = format!("no progress: {}\n", stuck.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    let obstacles = shown.health.obstacles();
+    if obstacles.is_empty() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        let text = format!("{}\n", obstacles.join("\n"));
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+async fn exposition(State(shown): State<Shown>) -> Response {
+    shown.metrics.run_upkeep();
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (kind, shown.metrics.render()).into_response()
+}

@@ -1,0 +1,103 @@
+//! Group membership: ensured, never taken away.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use super::Outcome;
+use crate::aws::{Directory, Failure};
+use crate::config::GroupName;
+use crate::event::{PoolId, Username};
+use crate::retry::{Transient, quickly};
+
+#[derive(Debug)]
+pub(super) struct GroupStep {
+    directory: Directory,
+    create_missing: bool,
+    /// Groups this process has created or found created: the first sign-ups of
+    /// a new group come in a burst, and one `CreateGroup` is enough for them.
+    created: Mutex<HashMap<(PoolId, GroupName), Arc<OnceCell<()>>>>,
+}
+
+impl GroupStep {
+    pub(super) fn new(directory: Directory, create_missing: bool) -> Self {
+        Self {
+            directory,
+            create_missing,
+            created: Mutex::default(),
+        }
+    }
+
+    /// Adds the user to every group. One after the other: Cognito allows ten
+    /// writes a second for one user.
+    pub(super) async fn ensure(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+        groups: &[GroupName],
+    ) -> Outcome {
+        let mut outcome = Outcome::Done;
+        for group in groups {
+            if let Err(failure) = self.add(pool, username, group).await {
+                let unusable = matches!(failure.reason.as_str(), "user_not_found");
+                outcome = outcome.and(failure.into());
+                if unusable {
+                    break;
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn add(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+        group: &GroupName,
+    ) -> Result<(), Failure> {
+        let add = || self.directory.add_to_group(pool, username, group);
+        match quickly(add).await {
+            Err(failure) if failure.reason == "group_not_found" && self.create_missing => {
+                self.create(pool, group).await?;
+                // The new group may not be visible everywhere yet.
+                quickly(|| async { add().await.map_err(Lag) })
+                    .await
+                    .map_err(|Lag(failure)| failure)
+            }
+            result => result,
+        }
+    }
+
+    async fn create(&self, pool: &PoolId, group: &GroupName) -> Result<(), Failure> {
+        let cell = {
+            let mut created = self.created.lock().await;
+            Arc::clone(created.entry((pool.clone(), group.clone())).or_default())
+        };
+        let mut ours = false;
+        cell.get_or_try_init(|| {
+            ours = true;
+            quickly(|| self.directory.create_group(pool, group))
+        })
+        .await?;
+        // Found created and yet reported missing: somebody deleted it since, or
+        // it lags. The entry goes, so that the next attempt creates it again.
+        if !ours {
+            self.created
+                .lock()
+                .await
+                .remove(&(pool.clone(), group.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// A failure right after `CreateGroup`, where a missing group is a matter of a
+/// moment.
+struct Lag(Failure);
+
+impl Transient for Lag {
+    fn is_transient(&self) -> bool {
+        self.0.is_transient() || self.0.reason == "group_not_found"
+    }
+}

@@ -1,0 +1,87 @@
+//! What is done for a user. Knows the directory and the table, and no queue.
+
+mod groups;
+mod outcome;
+mod profile;
+mod rules;
+
+pub use outcome::{Already, Outcome, Rejection, Retry};
+pub use rules::groups_for;
+
+use crate::aws::{Directory, Profiles};
+use crate::config::{Config, GroupName};
+use crate::event::{Ignored, SignUp, Sub};
+use crate::retry::quickly;
+use groups::GroupStep;
+use profile::ProfileStep;
+
+/// Puts users into their groups and gives them their profile. Every step may be
+/// repeated at any time, in any order, by any number of processes.
+#[derive(Debug)]
+pub struct Provisioner {
+    config: Config,
+    directory: Directory,
+    groups: GroupStep,
+    profile: Option<ProfileStep>,
+}
+
+impl Provisioner {
+    /// Over the real services; `profiles` is `None` when they are switched off.
+    pub fn new(config: &Config, directory: Directory, profiles: Option<Profiles>) -> Self {
+        let profile = profiles
+            .zip(config.profiles.as_ref())
+            .map(|(table, settings)| ProfileStep::new(table, settings.attributes.clone()));
+        Self {
+            config: config.clone(),
+            groups: GroupStep::new(directory.clone(), config.groups.create_missing),
+            directory,
+            profile,
+        }
+    }
+
+    /// The groups that this user gets, each once.
+    pub fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
+        groups_for(&self.config.groups, sign_up)
+    }
+
+    /// One attempt for one confirmed user.
+    pub async fn sign_up(&self, sign_up: &SignUp) -> Outcome {
+        if !self.config.pools.accept(&sign_up.pool) {
+            return Outcome::Ignored(Ignored::ForeignPool);
+        }
+        let groups = self.groups_for(sign_up);
+        let (groups, profile) = tokio::join!(
+            self.groups
+                .ensure(&sign_up.pool, &sign_up.username, &groups),
+            self.write_profile(sign_up),
+        );
+        groups.and(profile)
+    }
+
+    async fn write_profile(&self, sign_up: &SignUp) -> Outcome {
+        let Some(profile) = &self.profile else {
+            return Outcome::Done;
+        };
+        match self.sub_of(sign_up).await {
+            Ok(sub) => profile.ensure(sign_up, &sub).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Some producers leave the `sub` out of the event; the pool knows it.
+    async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
+        if let Some(sub) = &sign_up.sub {
+            return Ok(sub.clone());
+        }
+        quickly(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
+            .await
+            .map_err(Outcome::from)?
+            .ok_or_else(|| {
+                Outcome::Rejected(Rejection {
+                    reason: "no_sub".to_owned(),
+                    class: "malformed",
+                    error: "neither the event nor the user pool has the user's sub".to_owned(),
+                })
+            })
+    }
+}

@@ -1,0 +1,204 @@
+//! What became of one message. A handler only ever returns an [`Outcome`];
+//! what that means for the queue is decided in one place of the worker.
+
+use std::time::Duration;
+
+use crate::aws::{Class, Failure};
+use crate::event::{Ignored, Malformed};
+
+/// The end of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Groups and profile are there now.
+    Done,
+    /// The user had all of it, or was seen to a moment ago.
+    AlreadyDone(Already),
+    /// Nothing was to be done.
+    Ignored(Ignored),
+    /// Another attempt may do better.
+    Retry(Retry),
+    /// No attempt will do better.
+    Rejected(Rejection),
+    /// No message will do better until the deployment is mended.
+    Blocked(Failure),
+}
+
+/// How it is known that nothing was left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Already {
+    /// The profile existed; the groups were ensured all the same.
+    Profile,
+    /// The same user with the same groups was done a moment ago.
+    Duplicate,
+}
+
+/// Why and how to try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// What was in the way; becomes the dead letter's reason if it stays so.
+    pub because: Rejection,
+    /// Fewer attempts than `worker.max_attempts`, for what seldom changes.
+    pub at_most: Option<u32>,
+    /// A fixed pause instead of the back-off.
+    pub after: Option<Duration>,
+}
+
+/// Why a message goes to the dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The short code, `usher.reason`.
+    pub reason: String,
+    /// The kind of error, `usher.class`.
+    pub class: &'static str,
+    /// Words without personal data, `usher.error`.
+    pub error: String,
+}
+
+/// Tries for a user or a group that is not there, perhaps not yet.
+const NOT_YET_TRIES: u32 = 5;
+/// Consistency lag is a matter of seconds; no need for the long back-off.
+const NOT_YET_PAUSE: Duration = Duration::from_secs(3);
+
+impl Outcome {
+    /// The name in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::AlreadyDone(_) => "already_done",
+            Self::Ignored(_) => "ignored",
+            Self::Retry(_) => "retry",
+            Self::Rejected(_) => "rejected",
+            Self::Blocked(_) => "blocked",
+        }
+    }
+
+    /// Why, as a short code; empty when there is nothing to add.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Done | Self::AlreadyDone(Already::Profile) => "",
+            Self::AlreadyDone(Already::Duplicate) => "duplicate",
+            Self::Ignored(why) => why.code(),
+            Self::Retry(retry) => &retry.because.reason,
+            Self::Rejected(rejection) => &rejection.reason,
+            Self::Blocked(failure) => &failure.reason,
+        }
+    }
+
+    /// The outcome of two steps that were taken side by side. A step that can
+    /// still succeed is given the chance before the message is given up.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let rank = |outcome: &Self| match outcome {
+            Self::Done => 0,
+            Self::AlreadyDone(_) => 1,
+            Self::Ignored(_) => 2,
+            Self::Rejected(_) => 3,
+            Self::Retry(_) => 4,
+            Self::Blocked(_) => 5,
+        };
+        if rank(&other) > rank(&self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl Retry {
+    /// With the usual back-off and number of attempts.
+    pub fn because(because: Rejection) -> Self {
+        Self {
+            because,
+            at_most: None,
+            after: None,
+        }
+    }
+}
+
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Self {
+        Self {
+            class: failure.class.name(),
+            error: failure.to_string(),
+            reason: failure.reason,
+        }
+    }
+}
+
+impl From<Malformed> for Rejection {
+    fn from(malformed: Malformed) -> Self {
+        Self {
+            reason: malformed.code().to_owned(),
+            class: "malformed",
+            error: malformed.to_string(),
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure.class {
+            Class::Throttled | Class::Transient => Self::Retry(Retry::because(failure.into())),
+            Class::NotYet => Self::Retry(Retry {
+                because: failure.into(),
+                at_most: Some(NOT_YET_TRIES),
+                after: Some(NOT_YET_PAUSE),
+            }),
+            Class::Permanent => Self::Rejected(failure.into()),
+            Class::Systemic | Class::Credentials => Self::Blocked(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Service;
+
+    fn failure(class: Class) -> Failure {
+        Failure {
+            service: Service::Cognito,
+            operation: "AdminAddUserToGroup",
+            resource: "eu-west-1_x".to_owned(),
+            code: "SomethingException".to_owned(),
+            reason: "something".to_owned(),
+            class,
+        }
+    }
+
+    #[test]
+    fn each_class_of_failure_has_its_outcome() {
+        for (class, name) in [
+            (Class::Throttled, "retry"),
+            (Class::Transient, "retry"),
+            (Class::NotYet, "retry"),
+            (Class::Permanent, "rejected"),
+            (Class::Systemic, "blocked"),
+            (Class::Credentials, "blocked"),
+        ] {
+            assert_eq!(Outcome::from(failure(class)).name(), name, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn the_step_that_can_still_succeed_decides() {
+        let retry = || Outcome::from(failure(Class::Transient));
+        let rejected = || Outcome::from(failure(Class::Permanent));
+        let blocked = || Outcome::from(failure(Class::Systemic));
+        assert_eq!(rejected().and(retry()).name(), "retry");
+        assert_eq!(retry().and(rejected()).name(), "retry");
+        assert_eq!(retry().and(blocked()).name(), "blocked");
+        assert_eq!(Outcome::Done.and(rejected()).name(), "rejected");
+        let already = Outcome::Done.and(Outcome::AlreadyDone(Already::Profile));
+        assert_eq!(already.name(), "already_done");
+    }
+
+    #[test]
+    fn a_failure_names_call_and_code_and_nobody() {
+        let text = failure(Class::Permanent).to_string();
+        assert_eq!(
+            text,
+            "cognito AdminAddUserToGroup on eu-west-1_x: SomethingException"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The profile record: written once, never changed.
+
+use std::collections::BTreeMap;
+
+use super::{Already, Outcome};
+use crate::aws::{Profiles, Put};
+use crate::config::{Segment, Template};
+use crate::event::{SignUp, Sub};
+use crate::retry::quickly;
+
+#[derive(Debug)]
+pub(super) struct ProfileStep {
+    table: Profiles,
+    templates: BTreeMap<String, Template>,
+}
+
+impl ProfileStep {
+    pub(super) fn new(table: Profiles, templates: BTreeMap<String, Template>) -> Self {
+        Self { table, templates }
+    }
+
+    /// Writes the record unless there is one.
+    pub(super) async fn ensure(&self, sign_up: &SignUp, sub: &Sub) -> Outcome {
+        let now = format!("{:.3}", jiff::Timestamp::now());
+        let record = render(&self.templates, sign_up, sub, &now);
+        let put = quickly(|| self.table.put_if_absent(sub.as_str(), record.clone())).await;
+        match put {
+            Ok(Put::Created) => Outcome::Done,
+            Ok(Put::Existed(old)) => {
+                let lacks: Vec<&str> = old
+                    .iter()
+                    .flat_map(|old| {
+                        record
+                            .keys()
+                            .filter(|name| !old.contains(*name))
+                            .map(String::as_str)
+                    })
+                    .collect();
+                if !lacks.is_empty() {
+                    // AppSync cannot read a record without its required fields,
+                    // and usher does not change one: somebody has to know.
+                    tracing::warn!(
+                        user.sub = sub.as_str(),
+                        profile.lacks = lacks.join(","),
+                        "an existing profile lacks attributes and is left as it is",
+                    );
+                }
+                Outcome::AlreadyDone(Already::Profile)
+            }
+            Err(failure) => failure.into(),
+        }
+    }
+}
+
+fn render(
+    templates: &BTreeMap<String, Template>,
+    sign_up: &SignUp,
+    sub: &Sub,
+    now: &str,
+) -> BTreeMap<String, String> {
+    let value = |name: &str| match name {
+        "sub" => Some(sub.as_str()),
+        "username" => Some(sign_up.username.reveal()),
+        "pool" => Some(sign_up.pool.as_str()),
+        "now" => Some(now),
+        attribute => sign_up.attributes.get(attribute),
+    };
+    templates
+        .iter()
+        .filter_map(|(name, template)| {
+            let text: Option<String> = template
+                .segments
+                .iter()
+                .map(|segment| match segment {
+                    Segment::Text(text) => Some(text.as_str()),
+                    Segment::Placeholder(placeholder) => value(placeholder),
+                })
+                .collect();
+            Some((name.clone(), text.filter(|text| !text.is_empty())?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Attributes, PoolId, Username};
+
+    fn rendered(
+        templates: &[(&str, &str)],
+        attributes: &[(&str, &str)],
+    ) -> BTreeMap<String, String> {
+        let templates = templates
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), Template::parse(text).expect("valid")))
+            .collect();
+        let sign_up = SignUp {
+            pool: PoolId::new("eu-west-1_x").expect("not empty"),
+            username: Username::new("ada").expect("not empty"),
+            sub: None,
+            client_id: None,
+            attributes: attributes.iter().copied().collect::<Attributes>(),
+        };
+        let sub = Sub::new("1234").expect("not empty");
+        render(&templates, &sign_up, &sub, "2026-08-07T12:00:00.000Z")
+    }
+
+    #[test]
+    fn placeholders_are_filled_from_the_user() {
+        let record = rendered(
+            &[
+                ("owner", "{sub}::{username}"),
+                ("at", "{now}"),
+                ("pool", "{pool}"),
+                ("plan", "plan: {custom:plan}"),
+                ("braces", "{{{sub}}}"),
+            ],
+            &[("custom:plan", "pro")],
+        );
+        assert_eq!(record["owner"], "1234::ada");
+        assert_eq!(record["at"], "2026-08-07T12:00:00.000Z");
+        assert_eq!(record["pool"], "eu-west-1_x");
+        assert_eq!(record["plan"], "plan: pro");
+        assert_eq!(record["braces"], "{1234}");
+    }
+
+    #[test]
+    fn a_missing_value_leaves_its_attribute_out() {
+        let record = rendered(
+            &[("name", "{given_name} {family_name}"), ("type", "X")],
+            &[("given_name", "Ada")],
+        );
+        assert_eq!(record.keys().collect::<Vec<_>>(), ["type"]);
+    }
+
+    #[test]
+    fn the_time_is_written_with_milliseconds_and_z() {
+        let time = jiff::Timestamp::from_millisecond(1_786_104_000_000).expect("in range");
+        assert_eq!(format!("{time:.3}"), "2026-08-07T12:00:00.000Z");
+    }
+}

@@ -1,0 +1,134 @@
+//! Which groups the event gives its user. Pure.
+
+use crate::config::{Condition, GroupName, GroupRule, Groups};
+use crate::event::SignUp;
+
+/// The default groups and those of every rule that holds, in the order of the
+/// configuration, each once.
+pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
+    let by_rule = groups
+        .rules
+        .iter()
+        .filter(|rule| holds(rule, sign_up))
+        .flat_map(|rule| &rule.groups);
+    let mut all: Vec<GroupName> = Vec::with_capacity(groups.default.len());
+    for group in groups.default.iter().chain(by_rule) {
+        if !all.contains(group) {
+            all.push(group.clone());
+        }
+    }
+    all
+}
+
+fn holds(rule: &GroupRule, sign_up: &SignUp) -> bool {
+    rule.conditions.iter().all(|condition| match condition {
+        Condition::EmailDomain(domain) => has_verified_domain(sign_up, domain),
+        Condition::Attribute { name, equals } => sign_up.attributes.get(name) == Some(equals),
+        Condition::ClientId(id) => sign_up.client_id.as_ref() == Some(id),
+    })
+}
+
+/// An address that nobody verified says nothing of its owner, and a user can be
+/// confirmed without it.
+fn has_verified_domain(sign_up: &SignUp, domain: &str) -> bool {
+    let verified = sign_up
+        .attributes
+        .get("email_verified")
+        .is_some_and(|verified| verified.eq_ignore_ascii_case("true"));
+    verified
+        && sign_up
+            .attributes
+            .get("email")
+            .and_then(|email| email.rsplit_once('@'))
+            .is_some_and(|(_, of)| of.to_lowercase() == domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Attributes, PoolId, Username};
+
+    fn sign_up(client: Option<&str>, attributes: &[(&str, &str)]) -> SignUp {
+        SignUp {
+            pool: PoolId::new("eu-west-1_x").expect("not empty"),
+            username: Username::new("someone").expect("not empty"),
+            sub: None,
+            client_id: client.map(str::to_owned),
+            attributes: attributes.iter().copied().collect::<Attributes>(),
+        }
+    }
+
+    fn group(name: &str) -> GroupName {
+        GroupName::new(name).expect("valid")
+    }
+
+    fn groups(rules: Vec<(Vec<Condition>, &str)>) -> Groups {
+        Groups {
+            default: vec![group("EVERYONE")],
+            rules: rules
+                .into_iter()
+                .map(|(conditions, name)| GroupRule {
+                    groups: vec![group(name)],
+                    conditions,
+                })
+                .collect(),
+            create_missing: true,
+        }
+    }
+
+    fn given(groups: &Groups, sign_up: &SignUp) -> Vec<String> {
+        groups_for(groups, sign_up)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_domain_counts_only_when_the_address_is_verified() {
+        let groups = groups(vec![(
+            vec![Condition::EmailDomain("example.com".into())],
+            "STAFF",
+        )]);
+        let with = |email, verified| {
+            given(
+                &groups,
+                &sign_up(None, &[("email", email), ("email_verified", verified)]),
+            )
+        };
+        assert_eq!(with("a@example.com", "true"), ["EVERYONE", "STAFF"]);
+        assert_eq!(with("a@EXAMPLE.com", "True"), ["EVERYONE", "STAFF"]);
+        assert_eq!(with("a@example.com", "false"), ["EVERYONE"]);
+        assert_eq!(with("a@example.com", ""), ["EVERYONE"]);
+        assert_eq!(with("a@sub.example.com", "true"), ["EVERYONE"]);
+        assert_eq!(with("a@notexample.com", "true"), ["EVERYONE"]);
+        assert_eq!(with("a@example.com@evil.org", "true"), ["EVERYONE"]);
+        assert_eq!(with("example.com", "true"), ["EVERYONE"]);
+    }
+
+    #[test]
+    fn all_conditions_of_a_rule_must_hold() {
+        let plan = Condition::Attribute {
+            name: "custom:plan".into(),
+            equals: "pro".into(),
+        };
+        let groups = groups(vec![(vec![plan, Condition::ClientId("web".into())], "PRO")]);
+        let pro = [("custom:plan", "pro")];
+        assert_eq!(
+            given(&groups, &sign_up(Some("web"), &pro)),
+            ["EVERYONE", "PRO"]
+        );
+        assert_eq!(given(&groups, &sign_up(Some("ios"), &pro)), ["EVERYONE"]);
+        assert_eq!(given(&groups, &sign_up(None, &pro)), ["EVERYONE"]);
+        assert_eq!(
+            given(&groups, &sign_up(Some("web"), &[("custom:plan", "Pro")])),
+            ["EVERYONE"]
+        );
+    }
+
+    #[test]
+    fn a_group_that_several_rules_give_is_given_once() {
+        let rule = || (vec![Condition::ClientId("web".into())], "EVERYONE");
+        let groups = groups(vec![rule(), rule()]);
+        assert_eq!(given(&groups, &sign_up(Some("web"), &[])), ["EVERYONE"]);
+    }
+}

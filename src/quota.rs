@@ -1,0 +1,213 @@
+//! Cognito's request rates as budgets.
+//!
+//! Cognito limits calls per second by category, for the whole account and
+//! Region. A [`Budget`] hands out evenly spaced turns at its present rate. A
+//! throttled call lowers the rate (multiplicative decrease), quiet time raises
+//! it again up to the configured limit (additive increase), so that several
+//! processes share one quota without talking to each other.
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The budgets of one process. Every Cognito call of the process takes its
+/// turn here, whatever it is made for.
+#[derive(Debug)]
+pub struct Quota {
+    /// `UserUpdate`: `AdminAddUserToGroup`. 25 a second, not adjustable.
+    pub user_update: Budget,
+    /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
+    pub user_read: Budget,
+    /// `CreateGroup`: 5 a second for one pool.
+    pub group_create: Budget,
+}
+
+impl Quota {
+    /// Budgets with the configured rate for user updates.
+    pub fn new(user_update: f64) -> Self {
+        Self {
+            user_update: Budget::new("user_update", user_update),
+            user_read: Budget::new("user_read", 60.0),
+            group_create: Budget::new("group_create", 5.0),
+        }
+    }
+}
+
+/// One rate: an adaptive pacer.
+#[derive(Debug)]
+pub struct Budget {
+    category: &'static str,
+    limit: f64,
+    /// First come, first served; whoever holds it waits for the next turn, so a
+    /// lowered rate takes effect for everybody behind at once.
+    queue: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rate: f64,
+    next: Instant,
+    raised: Instant,
+    lowered: Option<Instant>,
+}
+
+/// Turns that were not taken are not saved up beyond this, so a burst after
+/// silence cannot run into the quota.
+const SLACK: Duration = Duration::from_millis(100);
+/// Share of the limit by which the rate rises in a second.
+const RISE: f64 = 0.02;
+/// Lowering after a throttle that follows quiet time: we touched the edge.
+const TOUCH: f64 = 0.9;
+/// Lowering while throttles go on: the quota is smaller than we think.
+const SHRINK: f64 = 0.7;
+/// Throttles within this time tell the same news.
+const ECHO: Duration = Duration::from_millis(500);
+/// Throttles within this time after a lowering say that it was not enough.
+const AGAIN: Duration = Duration::from_secs(2);
+/// The rate never falls below this share of the limit, or it could not learn
+/// that the quota is back.
+const FLOOR: f64 = 0.02;
+
+impl Budget {
+    /// A budget of `limit` calls a second, starting at the full rate.
+    pub fn new(category: &'static str, limit: f64) -> Self {
+        let now = Instant::now();
+        metrics::gauge!("usher_quota_rate", "category" => category).set(limit);
+        Self {
+            category,
+            limit,
+            queue: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State {
+                rate: limit,
+                next: now,
+                raised: now,
+                lowered: None,
+            }),
+        }
+    }
+
+    /// Waits for the next turn. Cancel-safe: a turn that is not taken is not
+    /// lost.
+    pub async fn turn(&self) {
+        let _place = self.queue.lock().await;
+        let at = self.state().next;
+        tokio::time::sleep_until(at).await;
+        let now = Instant::now();
+        let mut state = self.state();
+        self.rise(&mut state, now);
+        let from = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
+        state.next = from + Duration::from_secs_f64(1.0 / state.rate);
+    }
+
+    /// A call was throttled: slow down.
+    pub fn throttled(&self) {
+        metrics::counter!("usher_quota_throttled_total", "category" => self.category).increment(1);
+        let now = Instant::now();
+        let mut state = self.state();
+        let since = state.lowered.map(|at| now.saturating_duration_since(at));
+        let factor = match since {
+            Some(since) if since < ECHO => return,
+            Some(since) if since < AGAIN => SHRINK,
+            _ => TOUCH,
+        };
+        self.rise(&mut state, now);
+        state.rate = (state.rate * factor).max(self.limit * FLOOR);
+        state.lowered = Some(now);
+        state.next = state
+            .next
+            .max(now + Duration::from_secs_f64(1.0 / state.rate));
+        self.publish(&state);
+    }
+
+    /// The present rate in calls a second.
+    pub fn rate(&self) -> f64 {
+        self.state().rate
+    }
+
+    fn rise(&self, state: &mut State, now: Instant) {
+        let quiet = now.saturating_duration_since(state.raised).as_secs_f64();
+        state.raised = now;
+        if state.rate < self.limit {
+            state.rate = (state.rate + quiet * RISE * self.limit).min(self.limit);
+            self.publish(state);
+        }
+    }
+
+    fn publish(&self, state: &State) {
+        metrics::gauge!("usher_quota_rate", "category" => self.category).set(state.rate);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn turns_in(budget: &Budget, time: Duration) -> u32 {
+        let end = Instant::now() + time;
+        let mut turns = 0;
+        while tokio::time::timeout_at(end, budget.turn()).await.is_ok() {
+            turns += 1;
+        }
+        turns
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_at_the_limit_and_not_above_it() {
+        let budget = Budget::new("test", 25.0);
+        let turns = turns_in(&budget, Duration::from_secs(20)).await;
+        assert!((500..=503).contains(&turns), "{turns} turns in 20 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_not_saved_up() {
+        let budget = Budget::new("test", 25.0);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let turns = turns_in(&budget, Duration::from_secs(1)).await;
+        assert!(turns <= 29, "{turns} turns in a second after silence");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
+        let budget = Budget::new("test", 20.0);
+        for _ in 0..10 {
+            budget.throttled();
+        }
+        assert!((budget.rate() - 18.0).abs() < 0.01, "{}", budget.rate());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        budget.throttled();
+        assert!(budget.rate() < 13.0, "it goes on: {}", budget.rate());
+        turns_in(&budget, Duration::from_secs(30)).await;
+        assert!((budget.rate() - 20.0).abs() < 0.01, "{}", budget.rate());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_never_reaches_zero() {
+        let budget = Budget::new("test", 20.0);
+        for _ in 0..200 {
+            budget.throttled();
+            tokio::time::advance(Duration::from_millis(600)).await;
+        }
+        assert!(budget.rate() >= 0.4, "{}", budget.rate());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_wait_loses_no_turn() {
+        let budget = Budget::new("test", 1.0);
+        budget.turn().await;
+        for _ in 0..3 {
+            let wait = tokio::time::timeout(Duration::from_millis(100), budget.turn());
+            assert!(wait.await.is_err());
+        }
+        let before = Instant::now();
+        budget.turn().await;
+        assert!(before.elapsed() < Duration::from_secs(1));
+    }
+}

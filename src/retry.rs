@@ -1,0 +1,159 @@
+//! Trying again: at once and in this process, or later through the queue.
+//!
+//! The only user of the `backoff` crate.
+
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
+
+/// An error that knows whether a second call may do better in a moment.
+pub trait Transient {
+    /// True for throttles, time-outs, lost connections, faults of the service.
+    fn is_transient(&self) -> bool;
+}
+
+/// Calls in a row before the message goes back to the queue.
+const TRIES: u32 = 4;
+
+/// Calls until it works, the error is not transient, or the tries are used up.
+/// The pauses between (100 ms, 200 ms, 400 ms, each ± 50 %) let a blip pass
+/// without a redelivery, and are short enough for the visibility timeout.
+///
+/// # Errors
+/// The last error.
+pub async fn quickly<T, E, F, Fut>(mut call: F) -> Result<T, E>
+where
+    E: Transient,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let mut pauses = pauses();
+    for _ in 1..TRIES {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                if let Some(pause) = pauses.next_backoff() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            result => return result,
+        }
+    }
+    call().await
+}
+
+/// Pauses for a loop that never gives up, such as the poll of a queue that is
+/// out of reach: from 250 ms up to 30 s, ± 50 %.
+#[derive(Debug)]
+pub struct Patience(ExponentialBackoff);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(ExponentialBackoff {
+            current_interval: Duration::from_millis(250),
+            initial_interval: Duration::from_millis(250),
+            randomization_factor: 0.5,
+            multiplier: 2.0,
+            max_interval: Duration::from_secs(30),
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        })
+    }
+}
+
+impl Patience {
+    /// The next, longer pause.
+    pub fn next_pause(&mut self) -> Duration {
+        self.0.next_backoff().unwrap_or(self.0.max_interval)
+    }
+
+    /// It worked: begin from the shortest pause again.
+    pub fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBackoff {
+        current_interval: Duration::from_millis(100),
+        initial_interval: Duration::from_millis(100),
+        randomization_factor: 0.5,
+        multiplier: 2.0,
+        max_interval: Duration::from_secs(1),
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    }
+}
+
+const REDELIVERY_BASE: Duration = Duration::from_secs(2);
+const REDELIVERY_CAP: Duration = Duration::from_secs(600);
+
+/// How long a message stays hidden before its next attempt: full jitter over
+/// 4 s, 8 s, 16 s, … 10 min by the number of receives so far, at least 1 s.
+///
+/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+pub fn redelivery_delay(attempts: u32) -> Duration {
+    let window = REDELIVERY_BASE
+        .saturating_mul(1_u32.checked_shl(attempts).unwrap_or(u32::MAX))
+        .min(REDELIVERY_CAP);
+    Duration::from_secs(fastrand::u64(1..=window.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Fails(bool);
+
+    impl Transient for Fails {
+        fn is_transient(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transient_errors_are_tried_four_times_and_others_once() {
+        for (transient, expected) in [(true, 4), (false, 1)] {
+            let mut calls = 0;
+            let result: Result<(), _> = quickly(|| {
+                calls += 1;
+                async move { Err(Fails(transient)) }
+            })
+            .await;
+            assert_eq!(result, Err(Fails(transient)));
+            assert_eq!(calls, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_success_ends_it() {
+        let mut calls = 0;
+        let result = quickly(|| {
+            calls += 1;
+            let answer = if calls < 3 {
+                Err(Fails(true))
+            } else {
+                Ok(calls)
+            };
+            async move { answer }
+        })
+        .await;
+        assert_eq!(result, Ok(3));
+    }
+
+    #[test]
+    fn redelivery_delays_grow_and_stay_within_their_window() {
+        for attempts in [0, 1, 5, 8, 31, 32, u32::MAX] {
+            let delays: Vec<u64> = (0..200)
+                .map(|_| redelivery_delay(attempts).as_secs())
+                .collect();
+            let window = 2_u64.saturating_mul(1 << attempts.min(40)).min(600);
+            assert!(
+                delays.iter().all(|delay| (1..=window).contains(delay)),
+                "{attempts}"
+            );
+            assert!(delays.iter().any(|delay| delay * 2 >= window), "{attempts}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The metrics and their meaning, in one place.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+const SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+];
+const MESSAGES: [f64; 11] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
+
+/// Installs the recorder of this process and describes every metric.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(
+            Matcher::Full("usher_receive_messages".to_owned()),
+            &MESSAGES,
+        )?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    describe_counter!(
+        "usher_messages_total",
+        "Messages settled, by outcome and reason."
+    );
+    describe_histogram!(
+        "usher_message_queue_seconds",
+        Unit::Seconds,
+        "Time from SendMessage to the receive."
+    );
+    describe_histogram!(
+        "usher_message_work_seconds",
+        Unit::Seconds,
+        "Time from the receive to the outcome."
+    );
+    describe_gauge!("usher_messages_in_flight", "Messages in work.");
+    describe_histogram!(
+        "usher_receive_messages",
+        "Messages that one receive brought."
+    );
+    describe_counter!(
+        "usher_aws_calls_total",
+        "Calls by service, operation and error; error is empty for a success."
+    );
+    describe_histogram!(
+        "usher_aws_call_seconds",
+        Unit::Seconds,
+        "Duration of a call, by service and operation."
+    );
+    describe_gauge!(
+        "usher_quota_rate",
+        "Calls a second that the budget allows now, by category."
+    );
+    describe_counter!(
+        "usher_quota_throttled_total",
+        "Throttled calls, by category."
+    );
+    describe_gauge!("usher_breaker_open", "1 while the breaker is open.");
+    describe_counter!(
+        "usher_panics_total",
+        "Panics caught while working on a message."
+    );
+}

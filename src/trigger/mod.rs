@@ -1,0 +1,190 @@
+//! The Lambda behind the user pool's `PostConfirmation` trigger.
+//!
+//! One `SendMessage`, and the event back as it came. It never fails: a failing
+//! trigger would neither undo the confirmation nor fire again, and the user
+//! would see an error. What could not be forwarded is found by reconcile.
+
+mod emf;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::aws::{Aws, Outgoing, Queue};
+use crate::event::TriggerSource;
+
+/// All attempts together. Cognito gives a trigger five seconds.
+const BUDGET: Duration = Duration::from_millis(3800);
+
+/// Forwards confirmed sign-ups to the queue.
+#[derive(Debug)]
+pub struct Forwarder(Result<Queue, String>);
+
+/// What was done with an event; it is returned to Cognito in every case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Sent, under this message id.
+    Sent(String),
+    /// Another trigger's event, or none at all.
+    PassedThrough,
+    /// It should have been sent. The log has what reconcile needs.
+    Failed,
+}
+
+/// Message attributes that the trigger sets. Names are a contract.
+pub mod attribute {
+    /// What the body is.
+    pub const KIND: &str = "usher.kind";
+    /// When it was forwarded: ISO 8601, UTC.
+    pub const FORWARDED_AT: &str = "usher.forwarded_at";
+}
+
+impl Forwarder {
+    /// Sends to the queue of this URL.
+    pub fn new(aws: &Aws, queue_url: &str) -> Self {
+        Self(Ok(Queue::new(
+            aws,
+            queue_url,
+            Duration::ZERO,
+            Duration::ZERO,
+        )))
+    }
+
+    /// Cannot send, for the reason given: still answers every event.
+    pub fn broken(why: impl Into<String>) -> Self {
+        Self(Err(why.into()))
+    }
+
+    /// Forwards the event when it is a confirmed sign-up. The caller returns
+    /// the event as it came, whatever this says.
+    pub async fn handle(&self, event: &RawValue) -> Forwarded {
+        // Anything but an object is no event of Cognito's; nothing is lost.
+        let Ok(object) = serde_json::from_str::<Map<String, Value>>(event.get()) else {
+            return Forwarded::PassedThrough;
+        };
+        if TriggerSource::of(&object) != Some(TriggerSource::ConfirmSignUp) {
+            return Forwarded::PassedThrough;
+        }
+        let error = match &self.0 {
+            Ok(queue) => {
+                match tokio::time::timeout(BUDGET, queue.send(message(event, &object))).await {
+                    Ok(Ok(id)) => {
+                        tracing::info!(message.id = id, "sign-up forwarded");
+                        return Forwarded::Sent(id);
+                    }
+                    Ok(Err(failure)) => failure.to_string(),
+                    Err(_) => format!("no answer within {} ms", BUDGET.as_millis()),
+                }
+            }
+            Err(why) => why.clone(),
+        };
+        let pool = text(&object, &["userPoolId"]);
+        tracing::error!(
+            pool.id = pool,
+            user.sub = text(&object, &["request", "userAttributes", "sub"]),
+            error,
+            "sign-up not forwarded; usher reconcile finds it",
+        );
+        emf::forward_failed(pool.unwrap_or_default());
+        Forwarded::Failed
+    }
+}
+
+fn message(event: &RawValue, object: &Map<String, Value>) -> Outgoing {
+    Outgoing {
+        body: sendable(event.get()),
+        attributes: BTreeMap::from([
+            (attribute::KIND, "PostConfirmation".to_owned()),
+            (
+                attribute::FORWARDED_AT,
+                format!("{:.3}", jiff::Timestamp::now()),
+            ),
+        ]),
+        // The tenant for SQS fair queues: one busy pool does not hold up others.
+        group: text(object, &["userPoolId"])
+            .filter(|pool| pool.len() <= 128 && pool.chars().all(|c| c.is_ascii_graphic()))
+            .map(str::to_owned),
+    }
+}
+
+/// SQS takes the characters of XML 1.0. Of what JSON may hold unescaped, it
+/// refuses these two, which can stand in a JSON string alone: escaped there
+/// they mean the same.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn sendable(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe")
+        .replace('\u{ffff}', "\\uffff")
+}
+
+fn text<'a>(object: &'a Map<String, Value>, path: &[&str]) -> Option<&'a str> {
+    let (first, rest) = path.split_first()?;
+    let value = rest
+        .iter()
+        .try_fold(object.get(*first)?, |value, name| value.get(*name))?;
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).expect("valid JSON")
+    }
+
+    #[tokio::test]
+    async fn only_confirmed_sign_ups_are_forwarded() {
+        let forwarder = Forwarder::broken("no queue in this test");
+        for (event, expected) in [
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmSignUp"}"#,
+                Forwarded::Failed,
+            ),
+            (
+                r#"{"triggerSource":"PostConfirmation_AdminConfirmSignUp"}"#,
+                Forwarded::Failed,
+            ),
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmForgotPassword"}"#,
+                Forwarded::PassedThrough,
+            ),
+            (
+                r#"{"triggerSource":"PreSignUp_SignUp"}"#,
+                Forwarded::PassedThrough,
+            ),
+            (r#"{"request":{}}"#, Forwarded::PassedThrough),
+            ("[]", Forwarded::PassedThrough),
+            ("null", Forwarded::PassedThrough),
+        ] {
+            assert_eq!(forwarder.handle(&raw(event)).await, expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_the_event_byte_for_byte() {
+        let event = r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#;
+        assert_eq!(sendable(raw(event).get()), event);
+    }
+
+    #[test]
+    fn characters_that_sqs_refuses_are_escaped() {
+        let sent = sendable("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
+        assert_eq!(sent, "{\"name\":\"a\\uffffb\\ufffe\"}");
+        let read: Value = serde_json::from_str(&sent).expect("still JSON");
+        assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");
+    }
+
+    #[test]
+    fn the_pool_is_the_message_group_when_sqs_would_take_it() {
+        let group = |pool: &str| {
+            let object = Map::from_iter([("userPoolId".to_owned(), Value::from(pool))]);
+            message(&raw("{}"), &object).group
+        };
+        assert_eq!(group("eu-west-1_AbC"), Some("eu-west-1_AbC".to_owned()));
+        assert_eq!(group(""), None);
+        assert_eq!(group("a b"), None);
+    }
+}

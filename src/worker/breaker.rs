@@ -1,0 +1,323 @@
+//! Stops intake while the deployment is broken, and finds out when it is mended.
+//!
+//! A message that meets a systemic failure (missing permission, pool, table,
+//! dead-letter queue) is not released and received again: each receive would
+//! count against SQS's `maxReceiveCount`, and SQS would move it in the end. A
+//! few such messages are held, hidden by the visibility keeper, and take turns
+//! in trying again. While any of them is held the breaker is open; when what
+//! failed works again, or nobody is held by it any more, it closes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{Failure, Service};
+use crate::retry::Patience;
+use crate::telemetry::Health;
+
+/// Messages that are held for probing. More than one, so that a message that is
+/// itself the trouble does not decide alone.
+const PROBES: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    state: Mutex<State>,
+    changed: Notify,
+    /// One probe at a time; whoever waits longest is next.
+    turn: AsyncMutex<()>,
+    health: Health,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<What, Open>,
+    held: usize,
+    pace: Patience,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    held: usize,
+    /// Something other than a message waits: a delete that is not allowed.
+    standing: bool,
+}
+
+/// What is broken: an operation on a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct What {
+    service: Service,
+    operation: &'static str,
+    resource: String,
+}
+
+/// What a held message may do next.
+#[derive(Debug)]
+pub(crate) enum Next<'a> {
+    /// Try again, alone, while this is kept.
+    Probe(AsyncMutexGuard<'a, ()>),
+    /// It works again: try again.
+    Mended,
+    /// The worker stops: release the message.
+    Stop,
+}
+
+/// A message that waits for the deployment to be mended.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    breaker: &'a Breaker,
+    what: What,
+}
+
+impl Breaker {
+    pub(crate) fn new(health: Health) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            turn: AsyncMutex::default(),
+            health,
+        }
+    }
+
+    /// Opens the breaker and holds the message; `None` when enough are held and
+    /// this one is to be released.
+    pub(crate) fn hold(&self, failure: &Failure) -> Option<Held<'_>> {
+        let what = What::from(failure);
+        let mut state = self.state();
+        if state.held >= PROBES {
+            return None;
+        }
+        state.held += 1;
+        self.open(&mut state, &what, failure).held += 1;
+        Some(Held {
+            breaker: self,
+            what,
+        })
+    }
+
+    /// Opens the breaker for something that is tried again elsewhere.
+    pub(super) fn report(&self, failure: &Failure) {
+        let what = What::from(failure);
+        let mut state = self.state();
+        self.open(&mut state, &what, failure).standing = true;
+    }
+
+    /// What was reported works again.
+    pub(super) fn mended(&self, failure: &Failure) {
+        self.close(&What::from(failure));
+    }
+
+    /// How many messages may be asked for now: any number while closed; while
+    /// open, as many as there are free places for probes.
+    pub(super) fn room(&self) -> usize {
+        let state = self.state();
+        if state.open.is_empty() {
+            usize::MAX
+        } else if state.open.values().any(|open| open.standing) {
+            0
+        } else {
+            PROBES - state.held.min(PROBES)
+        }
+    }
+
+    /// Resolves when the breaker may have changed.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn open<'s>(&self, state: &'s mut State, what: &What, failure: &Failure) -> &'s mut Open {
+        if !state.open.contains_key(what) {
+            tracing::error!(
+                reason = failure.reason, error = %failure,
+                "breaker open: receiving stops until this is mended",
+            );
+            self.health
+                .obstacle(what.name(), format!("blocked: {failure}"));
+            metrics::gauge!("usher_breaker_open").set(1.0);
+        }
+        state.open.entry(what.clone()).or_default()
+    }
+
+    fn close(&self, what: &What) {
+        let mut state = self.state();
+        if state.open.remove(what).is_some() {
+            self.health.clear(&what.name());
+            if state.open.is_empty() {
+                state.pace.reset();
+                metrics::gauge!("usher_breaker_open").set(0.0);
+                tracing::info!(mended = what.name(), "breaker closed: receiving goes on");
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn is_open(&self, what: &What) -> bool {
+        self.state().open.contains_key(what)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Held<'a> {
+    /// Waits for a turn to probe, for the mending, or for the stop.
+    pub(crate) async fn next(&self, stop: &CancellationToken) -> Next<'a> {
+        let breaker = self.breaker;
+        let turn = async {
+            let turn = breaker.turn.lock().await;
+            let pause = breaker.state().pace.next_pause();
+            tokio::time::sleep(pause).await;
+            turn
+        };
+        tokio::pin!(turn);
+        loop {
+            let changed = breaker.changed.notified();
+            tokio::pin!(changed);
+            // Listens before it looks, so that no change falls between.
+            changed.as_mut().enable();
+            if !breaker.is_open(&self.what) {
+                return Next::Mended;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                () = changed => {}
+                turn = &mut turn => return Next::Probe(turn),
+            }
+        }
+    }
+
+    /// Whether `failure` is what this message is held by.
+    pub(crate) fn is_by(&self, failure: &Failure) -> bool {
+        self.what == What::from(failure)
+    }
+
+    /// What failed works again.
+    pub(crate) fn mended(self) {
+        self.breaker.close(&self.what);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut state = self.breaker.state();
+        state.held -= 1;
+        let last = state.open.get_mut(&self.what).is_some_and(|open| {
+            open.held -= 1;
+            open.held == 0 && !open.standing
+        });
+        drop(state);
+        if last {
+            self.breaker.close(&self.what);
+        } else {
+            self.breaker.changed.notify_waiters();
+        }
+    }
+}
+
+impl What {
+    fn name(&self) -> String {
+        format!("{} {} on {}", self.service, self.operation, self.resource)
+    }
+}
+
+impl From<&Failure> for What {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            service: failure.service,
+            operation: failure.operation,
+            resource: failure.resource.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::aws::Class;
+
+    fn denied(operation: &'static str) -> Failure {
+        Failure {
+            service: Service::Cognito,
+            operation,
+            resource: "eu-west-1_x".to_owned(),
+            code: "AccessDeniedException".to_owned(),
+            reason: "access_denied".to_owned(),
+            class: Class::Systemic,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_messages_are_held_and_the_others_released() {
+        let breaker = Breaker::new(Health::default());
+        assert_eq!(breaker.room(), usize::MAX);
+        let failure = denied("AdminAddUserToGroup");
+        let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure)).collect();
+        assert_eq!(held.len(), PROBES);
+        assert_eq!(breaker.room(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_says_why_until_it_is_mended() {
+        let health = Health::default();
+        let breaker = Breaker::new(health.clone());
+        let failure = denied("AdminAddUserToGroup");
+        let held = breaker.hold(&failure).expect("held");
+        let why = health.obstacles().join("");
+        assert!(
+            why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
+            "{why}"
+        );
+        held.mended();
+        assert!(health.obstacles().is_empty());
+        assert_eq!(breaker.room(), usize::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
+        let breaker = Breaker::new(Health::default());
+        let failure = denied("AdminAddUserToGroup");
+        let stop = CancellationToken::new();
+        let first = breaker.hold(&failure).expect("held");
+        let second = breaker.hold(&failure).expect("held");
+        let probe = first.next(&stop).await;
+        assert!(matches!(probe, Next::Probe(_)));
+        let waiting = tokio::time::timeout(Duration::from_secs(600), second.next(&stop)).await;
+        assert!(waiting.is_err(), "one probe at a time");
+        first.mended();
+        assert!(matches!(second.next(&stop).await, Next::Mended));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait() {
+        let breaker = Breaker::new(Health::default());
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let held = breaker.hold(&denied("PutItem")).expect("held");
+        assert!(matches!(held.next(&stop).await, Next::Stop));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_closes_when_nobody_is_held_any_more() {
+        let breaker = Breaker::new(Health::default());
+        let one = breaker.hold(&denied("PutItem")).expect("held");
+        let other = breaker.hold(&denied("AdminAddUserToGroup")).expect("held");
+        drop(one);
+        assert_eq!(breaker.room(), PROBES - 1, "the other is still held");
+        drop(other);
+        assert_eq!(breaker.room(), usize::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_settling_is_broken_nothing_is_received() {
+        let breaker = Breaker::new(Health::default());
+        breaker.report(&denied("DeleteMessageBatch"));
+        assert_eq!(breaker.room(), 0);
+        breaker.mended(&denied("DeleteMessageBatch"));
+        assert_eq!(breaker.room(), usize::MAX);
+    }
+}

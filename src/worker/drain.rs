@@ -1,0 +1,79 @@
+//! The way out, in this order and within `worker.drain`:
+//!
+//! 1. ask for nothing more (the stop token has seen to it);
+//! 2. let the polls that are out come home, and release what they bring;
+//! 3. finish what is in work; what was received and has not started, and what
+//!    the breaker holds, is released;
+//! 4. short before the end, release what is still in work: every effect may be
+//!    repeated, so nothing is lost by that;
+//! 5. send the deletes and releases that are waiting;
+//! 6. report.
+//!
+//! SIGKILL at any point loses nothing either: what was not deleted becomes
+//! visible again after its visibility timeout.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::inflight::{Flight, Tally};
+use super::intake::Intake;
+use super::settle::Flushing;
+use super::{Report, visibility};
+
+pub(super) struct Drain<'a> {
+    pub(super) intake: Intake,
+    pub(super) flight: &'a Flight,
+    pub(super) tracker: TaskTracker,
+    pub(super) flushing: Flushing,
+    pub(super) keeping: visibility::Keeping,
+    pub(super) time: Duration,
+}
+
+impl Drain<'_> {
+    pub(super) async fn run(self) -> Report {
+        let begun = Instant::now();
+        let end = begun + self.time;
+        // Releasing and flushing take two calls and their retries.
+        let hurry = end - (self.time / 5).min(Duration::from_secs(4));
+
+        let mut intake = self.intake;
+        let tracker = self.tracker;
+        tracker.close();
+        let work = async {
+            intake.come_home().await;
+            tracker.wait().await;
+        };
+        if tokio::time::timeout_at(hurry, work).await.is_err() {
+            self.flight.hurry.cancel();
+            if tokio::time::timeout_at(end, tracker.wait()).await.is_err() {
+                tracing::warn!("work did not end in time; its messages come back by themselves");
+            }
+        }
+        if tokio::time::timeout_at(end, self.flushing.finish())
+            .await
+            .is_err()
+        {
+            tracing::warn!("deletes did not go out in time; their messages come back");
+        }
+        self.keeping.stop().await;
+        report(&self.flight.tally, begun.elapsed())
+    }
+}
+
+fn report(tally: &Tally, drained_in: Duration) -> Report {
+    let report = Report {
+        finished: tally.finished.load(Ordering::Relaxed),
+        released: tally.released.load(Ordering::Relaxed),
+        drained_in,
+    };
+    tracing::info!(
+        messages.finished = report.finished,
+        messages.released = report.released,
+        drain_ms = u64::try_from(drained_in.as_millis()).unwrap_or(u64::MAX),
+        "worker stopped",
+    );
+    report
+}

@@ -1,0 +1,240 @@
+//! One message in work: parsed, provisioned, settled.
+
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use lru::LruCache;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::{Breaker, Held, Next};
+use super::recent::Recent;
+use super::report;
+use super::settle::Settler;
+use super::visibility::Keeper;
+use crate::aws::{Received, Service};
+use crate::event::{Event, Malformed, PoolId, SignUp, parse};
+use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
+
+/// One attempt, with its waits for the rate budget. Far above what an attempt
+/// needs: it only ends what would otherwise never end.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// All that a message needs on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) provisioner: Provisioner,
+    pub(super) recent: Recent,
+    pub(super) pools: KnownPools,
+    pub(super) settler: Arc<Settler>,
+    pub(super) keeper: Keeper,
+    pub(super) breaker: Arc<Breaker>,
+    /// No new work.
+    pub(super) stop: CancellationToken,
+    /// No work at all any more: what is not finished is released.
+    pub(super) hurry: CancellationToken,
+    pub(super) tally: Tally,
+}
+
+/// How many messages came to an end, and how many were given back.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) finished: AtomicU64,
+    pub(super) released: AtomicU64,
+}
+
+/// An attempt that came to an end; or none, and the message is given back.
+type Ending = Option<Outcome>;
+
+impl Flight {
+    /// From the receive to the settlement. The permit is held all the way.
+    pub(super) async fn run(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
+        metrics::gauge!("usher_messages_in_flight").increment(1.0);
+        let kept = self.keeper.keep(&message);
+        let event = AssertUnwindSafe(async { parse(&message.body) })
+            .catch_unwind()
+            .await;
+        let ending = match &event {
+            _ if self.stop.is_cancelled() => None,
+            Ok(event) => {
+                tokio::select! {
+                    // Owns nothing: the message stays here when it is dropped.
+                    ending = self.work(&message, event) => ending,
+                    () = self.hurry.cancelled() => None,
+                }
+            }
+            Err(_) => Some(self.settler.conclude(&message, panicked()).await),
+        };
+        if let Some(outcome) = ending {
+            let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
+            report::settled(&message, event, &outcome);
+            self.settler.settle(message, kept, &outcome).await;
+            self.tally.finished.fetch_add(1, Ordering::Relaxed);
+        } else {
+            kept.let_go().await;
+            self.settler.release(message.receipt).await;
+            self.tally.released.fetch_add(1, Ordering::Relaxed);
+        }
+        metrics::gauge!("usher_messages_in_flight").decrement(1.0);
+        drop(permit);
+    }
+
+    /// Attempts until there is an outcome that the queue can be told. While the
+    /// deployment is broken the message is held here and tried again.
+    async fn work(&self, message: &Received, event: &Result<Event, Malformed>) -> Ending {
+        let mut held: Option<Held<'_>> = None;
+        // While this message probes, no other does.
+        let mut turn = None;
+        loop {
+            let outcome = self.attempt(event).await;
+            let failure = match self.settler.conclude(message, outcome).await {
+                Outcome::Blocked(failure) => failure,
+                outcome => {
+                    if matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_))
+                        && let Some(held) = held
+                    {
+                        held.mended();
+                    }
+                    return Some(outcome);
+                }
+            };
+            let place = match held.take() {
+                Some(place) if place.is_by(&failure) => Some(place),
+                // Something else is broken now, so what held the message is not.
+                Some(place) => {
+                    place.mended();
+                    self.breaker.hold(&failure)
+                }
+                None => self.breaker.hold(&failure),
+            };
+            let Some(place) = place else {
+                return Some(Outcome::Blocked(failure));
+            };
+            drop(turn.take());
+            match place.next(&self.stop).await {
+                Next::Stop => return None,
+                Next::Mended => {}
+                Next::Probe(ours) => turn = Some(ours),
+            }
+            held = Some(place);
+        }
+    }
+
+    /// One attempt under its deadline; a panic becomes a retry.
+    async fn attempt(&self, event: &Result<Event, Malformed>) -> Outcome {
+        let attempt = async {
+            match event {
+                Err(malformed) => Outcome::Rejected((*malformed).into()),
+                Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
+                Ok(Event::SignUp(sign_up)) => self.provision(sign_up).await,
+            }
+        };
+        let attempt = tokio::time::timeout(DEADLINE, AssertUnwindSafe(attempt).catch_unwind());
+        match attempt.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => panicked(),
+            Err(_) => internal("deadline", "the attempt did not end in time"),
+        }
+    }
+
+    async fn provision(&self, sign_up: &SignUp) -> Outcome {
+        let user = self
+            .recent
+            .user(sign_up, &self.provisioner.groups_for(sign_up));
+        let turn = user.turn().await;
+        if turn.is_done() {
+            return Outcome::AlreadyDone(Already::Duplicate);
+        }
+        match self.provisioner.sign_up(sign_up).await {
+            outcome @ (Outcome::Done | Outcome::AlreadyDone(_)) => {
+                turn.done();
+                self.pools.works(&sign_up.pool);
+                outcome
+            }
+            Outcome::Blocked(failure)
+                if failure.service == Service::Cognito && self.pools.is_strange(&sign_up.pool) =>
+            {
+                Outcome::Retry(Retry::because(failure.into()))
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Pools that are known to be ours: configured, or seen to work.
+///
+/// With `pools.allowed` empty, anybody who can send to the queue can name a pool
+/// that does not exist or that the role may not touch. Such a message is not a
+/// broken deployment: other pools work.
+#[derive(Debug)]
+pub(super) struct KnownPools {
+    all_configured: bool,
+    working: Mutex<LruCache<PoolId, ()>>,
+}
+
+impl KnownPools {
+    pub(super) fn new(all_configured: bool) -> Self {
+        const MOST: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+        Self {
+            all_configured,
+            working: Mutex::new(LruCache::new(MOST)),
+        }
+    }
+
+    fn works(&self, pool: &PoolId) {
+        if !self.all_configured {
+            self.working().get_or_insert_ref(pool, || ());
+        }
+    }
+
+    fn is_strange(&self, pool: &PoolId) -> bool {
+        if self.all_configured {
+            return false;
+        }
+        let working = self.working();
+        !working.is_empty() && !working.contains(pool)
+    }
+
+    fn working(&self) -> std::sync::MutexGuard<'_, LruCache<PoolId, ()>> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn panicked() -> Outcome {
+    metrics::counter!("usher_panics_total").increment(1);
+    internal("panic", "usher panicked while working on the message")
+}
+
+fn internal(reason: &str, error: &str) -> Outcome {
+    Outcome::Retry(Retry::because(Rejection {
+        reason: reason.to_owned(),
+        class: "internal",
+        error: error.to_owned(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_strange_only_when_others_work_and_none_is_configured() {
+        let pool = |id| PoolId::new(id).expect("not empty");
+        let pools = KnownPools::new(false);
+        assert!(
+            !pools.is_strange(&pool("a")),
+            "nothing works yet: the deployment may be broken"
+        );
+        pools.works(&pool("b"));
+        assert!(pools.is_strange(&pool("a")));
+        assert!(!pools.is_strange(&pool("b")));
+
+        let configured = KnownPools::new(true);
+        configured.works(&pool("b"));
+        assert!(!configured.is_strange(&pool("a")));
+    }
+}

@@ -1,0 +1,150 @@
+//! Users that were done a moment ago, in bounded memory.
+//!
+//! Cognito fires a slow trigger again and SQS delivers at least once, so the
+//! same sign-up often comes in twos and threes. Every effect may be repeated,
+//! but each repetition would spend the rate budget.
+
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::time::Instant;
+
+use crate::config::GroupName;
+use crate::event::SignUp;
+
+/// Long enough for Cognito's repeated calls and a visibility timeout, short
+/// enough that somebody who undoes an effect and replays the event gets it back.
+const MOMENT: Duration = Duration::from_secs(60);
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+
+#[derive(Debug)]
+pub(super) struct Recent {
+    keys: [RandomState; 2],
+    users: Mutex<LruCache<u128, Arc<User>>>,
+}
+
+/// Work for one user goes one after the other; the second finds it done.
+#[derive(Debug, Default)]
+pub(super) struct User(tokio::sync::Mutex<Option<Instant>>);
+
+/// The right to work for one user.
+pub(super) struct Turn<'a>(tokio::sync::MutexGuard<'a, Option<Instant>>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            keys: Default::default(),
+            users: Mutex::new(LruCache::new(CAPACITY)),
+        }
+    }
+}
+
+impl Recent {
+    /// The user with just these groups: other groups are other work.
+    pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<User> {
+        let key = self.key(sign_up, groups);
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(users.get_or_insert(key, Arc::default))
+    }
+
+    /// 128 bits under random keys: a collision would leave a user out.
+    fn key(&self, sign_up: &SignUp, groups: &[GroupName]) -> u128 {
+        self.keys.iter().fold(0, |key, state| {
+            let mut hasher = state.build_hasher();
+            (&sign_up.pool, &sign_up.username, &sign_up.sub, groups).hash(&mut hasher);
+            key << 64 | u128::from(hasher.finish())
+        })
+    }
+}
+
+impl User {
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        Turn(self.0.lock().await)
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_some_and(|at| at.elapsed() < MOMENT)
+    }
+
+    pub(super) fn done(mut self) {
+        *self.0 = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Attributes, PoolId, Sub, Username};
+
+    fn sign_up(name: &str) -> SignUp {
+        SignUp {
+            pool: PoolId::new("eu-west-1_x").expect("not empty"),
+            username: Username::new(name).expect("not empty"),
+            sub: Sub::new("1"),
+            client_id: None,
+            attributes: Attributes::default(),
+        }
+    }
+
+    fn groups(names: &[&str]) -> Vec<GroupName> {
+        names
+            .iter()
+            .filter_map(|name| GroupName::new(name))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_is_remembered_for_a_moment_and_only_with_the_same_groups() {
+        let recent = Recent::default();
+        let user = recent.user(&sign_up("a"), &groups(&["X"]));
+        let turn = user.turn().await;
+        assert!(!turn.is_done());
+        turn.done();
+        assert!(
+            recent
+                .user(&sign_up("a"), &groups(&["X"]))
+                .turn()
+                .await
+                .is_done()
+        );
+        assert!(
+            !recent
+                .user(&sign_up("a"), &groups(&["X", "Y"]))
+                .turn()
+                .await
+                .is_done()
+        );
+        assert!(
+            !recent
+                .user(&sign_up("b"), &groups(&["X"]))
+                .turn()
+                .await
+                .is_done()
+        );
+        tokio::time::advance(MOMENT).await;
+        assert!(
+            !recent
+                .user(&sign_up("a"), &groups(&["X"]))
+                .turn()
+                .await
+                .is_done()
+        );
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let recent = Recent::default();
+        for n in 0..2 * CAPACITY.get() {
+            drop(recent.user(&sign_up(&n.to_string()), &[]));
+        }
+        assert_eq!(
+            recent.users.lock().expect("not poisoned").len(),
+            CAPACITY.get()
+        );
+    }
+}

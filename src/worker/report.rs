@@ -1,0 +1,79 @@
+//! One log line and its metrics for each settled message.
+
+use std::time::Duration;
+
+use crate::aws::Received;
+use crate::event::Event;
+use crate::provision::Outcome;
+
+/// `info` for what is well, `warn` while attempts are left, `error` for what
+/// was given up. No field holds personal data: the `sub` is an opaque id.
+pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
+    let work = message.received.elapsed();
+    let queued = message.sent_at.map_or(Duration::ZERO, |sent| {
+        let since_sent = jiff::Timestamp::now().duration_since(sent).unsigned_abs();
+        since_sent.saturating_sub(work)
+    });
+    let (outcome_name, reason) = (outcome.name(), outcome.reason());
+    metrics::counter!(
+        "usher_messages_total", "outcome" => outcome_name, "reason" => reason.to_owned(),
+    )
+    .increment(1);
+    metrics::histogram!("usher_message_queue_seconds").record(queued);
+    metrics::histogram!("usher_message_work_seconds").record(work);
+
+    let sign_up = match event {
+        Some(Event::SignUp(sign_up)) => Some(sign_up),
+        _ => None,
+    };
+    let pool = sign_up.map(|sign_up| sign_up.pool.as_str());
+    let sub = sign_up
+        .and_then(|sign_up| sign_up.sub.as_ref())
+        .map(|sub| sub.as_str());
+    macro_rules! line {
+        ($level:ident, $error:expr, $text:literal) => {
+            tracing::$level!(
+                message.id = message.id,
+                message.attempt = message.attempts,
+                outcome = outcome_name,
+                reason,
+                error = $error,
+                pool.id = pool,
+                user.sub = sub,
+                queue_ms = millis(queued),
+                duration_ms = millis(work),
+                $text,
+            )
+        };
+    }
+    match outcome {
+        Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Ignored(_) => {
+            line!(info, None::<&str>, "message settled");
+        }
+        Outcome::Retry(retry) => {
+            line!(
+                warn,
+                Some(retry.because.error.as_str()),
+                "message goes back for another attempt"
+            );
+        }
+        Outcome::Rejected(rejection) => {
+            line!(
+                error,
+                Some(rejection.error.as_str()),
+                "message sent to the dead-letter queue"
+            );
+        }
+        Outcome::Blocked(failure) => {
+            line!(
+                warn,
+                Some(failure.to_string().as_str()),
+                "message released until this is mended"
+            );
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

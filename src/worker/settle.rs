@@ -1,0 +1,189 @@
+//! The one place where an outcome becomes a word to the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::batch::{Batcher, Entry, Verb};
+use super::breaker::Breaker;
+use super::visibility::Kept;
+use crate::aws::{Class, Failure, Queue, Received};
+use crate::dead_letter::Letter;
+use crate::provision::{Outcome, Rejection, Retry};
+use crate::retry::{quickly, redelivery_delay};
+
+#[derive(Debug)]
+pub(super) struct Settler {
+    deletes: Batcher,
+    hides: Batcher,
+    dead_letters: Queue,
+    max_attempts: u32,
+}
+
+/// Ends when everything that was handed in has been carried out.
+pub(super) struct Flushing {
+    settler: Arc<Settler>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Settler {
+    pub(super) fn start(
+        queue: &Queue,
+        dead_letters: Queue,
+        max_attempts: u32,
+        breaker: &Arc<Breaker>,
+    ) -> (Arc<Self>, Flushing) {
+        let (deletes, deleting) = Batcher::start(queue.clone(), Verb::Delete, Arc::clone(breaker));
+        let (hides, hiding) = Batcher::start(queue.clone(), Verb::Hide, Arc::clone(breaker));
+        let settler = Arc::new(Self {
+            deletes,
+            hides,
+            dead_letters,
+            max_attempts,
+        });
+        let flushing = Flushing {
+            settler: Arc::clone(&settler),
+            tasks: [deleting, hiding],
+        };
+        (settler, flushing)
+    }
+
+    /// The outcome of an attempt once the number of attempts is considered, and
+    /// once the dead letter of a rejected message is safely sent. Until then
+    /// the message is not settled: it is sent first and deleted after.
+    pub(super) async fn conclude(&self, message: &Received, outcome: Outcome) -> Outcome {
+        match give_up(outcome, message.attempts, self.max_attempts) {
+            Outcome::Rejected(rejection) => match self.send_letter(message, &rejection).await {
+                Ok(()) => Outcome::Rejected(rejection),
+                Err(failure) if failure.class == Class::Systemic => Outcome::Blocked(failure),
+                Err(failure) => Outcome::Retry(Retry::because(failure.into())),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Tells the queue.
+    pub(super) async fn settle(&self, message: Received, kept: Kept, outcome: &Outcome) {
+        kept.let_go().await;
+        let receipt = message.receipt;
+        match outcome {
+            Outcome::Done
+            | Outcome::AlreadyDone(_)
+            | Outcome::Ignored(_)
+            | Outcome::Rejected(_) => {
+                self.deletes
+                    .push(Entry {
+                        receipt,
+                        time: Duration::ZERO,
+                    })
+                    .await;
+            }
+            Outcome::Retry(retry) => {
+                let time = retry
+                    .after
+                    .unwrap_or_else(|| redelivery_delay(message.attempts));
+                self.hides.push(Entry { receipt, time }).await;
+            }
+            // At once: another worker may be in order.
+            Outcome::Blocked(_) => {
+                self.hides
+                    .push(Entry {
+                        receipt,
+                        time: Duration::ZERO,
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Gives a message back that was not worked on.
+    pub(super) async fn release(&self, receipt: String) {
+        self.hides
+            .push(Entry {
+                receipt,
+                time: Duration::ZERO,
+            })
+            .await;
+    }
+
+    async fn send_letter(&self, message: &Received, rejection: &Rejection) -> Result<(), Failure> {
+        let now = jiff::Timestamp::now();
+        let send = || {
+            let letter = Letter {
+                message,
+                rejection,
+                now,
+            };
+            self.dead_letters.send(letter.into_outgoing())
+        };
+        quickly(send).await.map(|_| ())
+    }
+}
+
+impl Flushing {
+    pub(super) async fn finish(self) {
+        self.settler.deletes.flush();
+        self.settler.hides.flush();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(error = %error, "a batch task failed");
+            }
+        }
+    }
+}
+
+/// A message is given up at its last attempt. What seldom changes (a user or a
+/// group that is not there) has fewer.
+fn give_up(outcome: Outcome, attempts: u32, max_attempts: u32) -> Outcome {
+    match outcome {
+        Outcome::Retry(retry)
+            if attempts
+                >= retry
+                    .at_most
+                    .map_or(max_attempts, |most| most.min(max_attempts)) =>
+        {
+            Outcome::Rejected(retry.because)
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry(at_most: Option<u32>) -> Outcome {
+        let because = Rejection {
+            reason: "throttled".to_owned(),
+            class: "throttled",
+            error: String::new(),
+        };
+        Outcome::Retry(Retry {
+            because,
+            at_most,
+            after: None,
+        })
+    }
+
+    #[test]
+    fn a_message_is_given_up_at_its_last_attempt_with_the_reason_that_stayed() {
+        for (at_most, attempts, name) in [
+            (None, 7, "retry"),
+            (None, 8, "rejected"),
+            (None, 9, "rejected"),
+            (Some(5), 4, "retry"),
+            (Some(5), 5, "rejected"),
+            (Some(20), 8, "rejected"),
+        ] {
+            let outcome = give_up(retry(at_most), attempts, 8);
+            assert_eq!(outcome.name(), name, "{at_most:?} {attempts}");
+            assert_eq!(outcome.reason(), "throttled");
+        }
+    }
+
+    #[test]
+    fn other_outcomes_do_not_depend_on_the_number_of_attempts() {
+        assert_eq!(give_up(Outcome::Done, 900, 1), Outcome::Done);
+    }
+}

@@ -1,0 +1,195 @@
+//! The visibility keeper: while a message is in work, nobody else receives it.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{BATCH, Queue, Received};
+use crate::telemetry::Health;
+
+/// SQS hides a message for twelve hours at most, counted from its receive.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+const NAME: &str = "visibility keeper";
+
+#[derive(Debug, Clone)]
+pub(super) struct Keeper(Arc<Inner>);
+
+/// The running keeper.
+pub(super) struct Keeping {
+    keeper: Keeper,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Keeping {
+    pub(super) fn start(queue: Queue, health: Health) -> Self {
+        let keeper = Keeper::new(queue);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(keeper.clone().run(health, stop.clone()));
+        Self { keeper, stop, task }
+    }
+
+    pub(super) fn keeper(&self) -> Keeper {
+        self.keeper.clone()
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(error = %error, "the visibility keeper failed");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Queue,
+    kept: Mutex<Messages>,
+    /// Held while a batch is on its way.
+    sending: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Messages {
+    next: u64,
+    by_id: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    receipt: String,
+    received: Instant,
+    extended: Instant,
+    sending: bool,
+}
+
+/// A message that is kept hidden until it is let go.
+#[derive(Debug)]
+#[must_use = "a message that is not let go stays hidden for twelve hours"]
+pub(super) struct Kept {
+    keeper: Keeper,
+    id: u64,
+}
+
+impl Keeper {
+    fn new(queue: Queue) -> Self {
+        Self(Arc::new(Inner {
+            queue,
+            kept: Mutex::default(),
+            sending: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Keeps a message hidden from its receive on.
+    pub(super) fn keep(&self, message: &Received) -> Kept {
+        let mut messages = self.messages();
+        let id = messages.next;
+        messages.next += 1;
+        let entry = Entry {
+            receipt: message.receipt.clone(),
+            received: message.received,
+            extended: message.received,
+            sending: false,
+        };
+        messages.by_id.insert(id, entry);
+        Kept {
+            keeper: self.clone(),
+            id,
+        }
+    }
+
+    /// Extends what is due until told to stop.
+    async fn run(self, health: Health, stop: CancellationToken) {
+        let visibility = self.0.queue.visibility();
+        // Half the time-out has passed when a message is due, a sixth more at
+        // most when it is looked at: a third is left for the request.
+        let tick = visibility / 6;
+        while !stop.is_cancelled() {
+            health.beat(NAME, tick * 3 + Duration::from_secs(30));
+            self.extend_due(visibility).await;
+            tokio::select! {
+                () = tokio::time::sleep(tick) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        health.ended(NAME);
+    }
+
+    async fn extend_due(&self, visibility: Duration) {
+        let due = self.due(visibility);
+        for batch in due.chunks(BATCH) {
+            let _sending = self.0.sending.lock().await;
+            let batch = self.mark(batch);
+            if batch.is_empty() {
+                continue;
+            }
+            let begun = Instant::now();
+            let receipts: Vec<(&str, Duration)> = batch
+                .iter()
+                .map(|(_, receipt)| (receipt.as_str(), visibility))
+                .collect();
+            let undone = self.0.queue.hide(&receipts).await;
+            let mut messages = self.messages();
+            for (position, (id, _)) in batch.iter().enumerate() {
+                let Some(entry) = messages.by_id.get_mut(id) else {
+                    continue;
+                };
+                entry.sending = false;
+                match &undone {
+                    // Tried again at the next tick.
+                    Err(_) => {}
+                    Ok(undone) => match undone.iter().find(|undone| undone.position == position) {
+                        Some(undone) if !undone.hopeless => {}
+                        // Extended, or no longer ours to extend.
+                        _ => entry.extended = begun,
+                    },
+                }
+            }
+        }
+    }
+
+    fn due(&self, visibility: Duration) -> Vec<u64> {
+        let mut messages = self.messages();
+        messages
+            .by_id
+            .retain(|_, entry| entry.received.elapsed() + visibility < LONGEST);
+        messages
+            .by_id
+            .iter()
+            .filter(|(_, entry)| entry.extended.elapsed() >= visibility / 2)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    fn mark(&self, ids: &[u64]) -> Vec<(u64, String)> {
+        let mut messages = self.messages();
+        ids.iter()
+            .filter_map(|id| {
+                let entry = messages.by_id.get_mut(id)?;
+                entry.sending = true;
+                Some((*id, entry.receipt.clone()))
+            })
+            .collect()
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Lets the message go. An extension that is on its way is waited for, so
+    /// that it cannot undo the delete or the back-off that follows.
+    pub(super) async fn let_go(self) {
+        let removed = self.keeper.messages().by_id.remove(&self.id);
+        if removed.is_some_and(|entry| entry.sending) {
+            drop(self.keeper.0.sending.lock().await);
+        }
+    }
+}
