@@ -210,4 +210,97 @@ mod tests {
         budget.turn().await;
         assert!(before.elapsed() < Duration::from_secs(1));
     }
+
+    /// Cognito as far as it can be known: a bucket that refills at the quota.
+    struct Bucket {
+        tokens: f64,
+        size: f64,
+        at: Instant,
+    }
+
+    impl Bucket {
+        fn take(&mut self, quota: f64) -> bool {
+            let now = Instant::now();
+            let refill = now.saturating_duration_since(self.at).as_secs_f64() * quota;
+            self.at = now;
+            self.tokens = (self.tokens + refill).min(self.size);
+            let granted = self.tokens >= 1.0;
+            self.tokens -= f64::from(u8::from(granted));
+            granted
+        }
+    }
+
+    /// Calls of `workers` for `seconds` against `quota`: granted and throttled.
+    async fn share(workers: usize, limit: f64, quota: f64, seconds: u64) -> (u32, u32) {
+        let bucket = std::sync::Arc::new(Mutex::new((
+            Bucket {
+                tokens: 2.0,
+                size: 2.0,
+                at: Instant::now(),
+            },
+            0_u32,
+            0_u32,
+        )));
+        let tasks: Vec<_> = (0..workers)
+            .map(|_| {
+                let bucket = std::sync::Arc::clone(&bucket);
+                tokio::spawn(async move {
+                    let budget = Budget::new("test", limit);
+                    loop {
+                        budget.turn().await;
+                        let mut bucket = bucket.lock().expect("not poisoned");
+                        if bucket.0.take(quota) {
+                            bucket.1 += 1;
+                        } else {
+                            bucket.2 += 1;
+                            budget.throttled();
+                        }
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let bucket = bucket.lock().expect("not poisoned");
+        (bucket.1, bucket.2)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_process_uses_the_quota_it_was_given_and_is_hardly_throttled() {
+        let (granted, throttled) = share(1, 25.0, 25.0, 60).await;
+        assert!(
+            f64::from(granted) >= 0.97 * 25.0 * 60.0,
+            "{granted} granted"
+        );
+        assert!(
+            f64::from(throttled) <= 0.01 * f64::from(granted),
+            "{throttled} throttled"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_processes_with_the_whole_quota_each_settle_on_sharing_it() {
+        let (granted, throttled) = share(2, 25.0, 25.0, 300).await;
+        assert!(
+            f64::from(granted) >= 0.9 * 25.0 * 300.0,
+            "{granted} granted"
+        );
+        assert!(
+            f64::from(throttled) <= 0.05 * f64::from(granted),
+            "{throttled} throttled"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_of_which_others_take_half_is_found_out() {
+        let (granted, throttled) = share(1, 25.0, 12.5, 300).await;
+        assert!(
+            f64::from(granted) >= 0.9 * 12.5 * 300.0,
+            "{granted} granted"
+        );
+        assert!(
+            f64::from(throttled) <= 0.05 * f64::from(granted),
+            "{throttled} throttled"
+        );
+    }
 }

@@ -1,5 +1,316 @@
+//! `usher check`: what a deployment has and what it lacks, found out without
+//! changing anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Ended, Global, Output, print_json};
+use crate::aws::{Aws, Directory, Failure, Profiles, Queue};
+use crate::config::{Config, GroupName};
+use crate::event::{PoolId, Username};
+use crate::quota::Quota;
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Options {}
-pub(super) async fn run(_: &super::Global, _: &Options) -> anyhow::Result<super::Ended> {
-    Ok(super::Ended::Well)
+pub(super) struct Options {
+    /// User pool to check, beside those of pools.allowed; may be repeated
+    #[arg(long, value_name = "ID")]
+    pool: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Right,
+    Wrong,
+    /// It could be found out only by doing it.
+    NotTested,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    state: State,
+    detail: String,
+}
+
+/// A receipt that no queue has issued: the call is refused for it, unless it is
+/// refused for want of permission first.
+const NO_RECEIPT: &str = "usher-check-no-such-receipt";
+const NO_USER: &str = "usher-check-no-such-user";
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let config = global.config()?;
+    let aws = Aws::from_environment().await?;
+    let mut findings = Findings::default();
+    findings.right("configuration", format!("valid; Region {}", aws.region()));
+
+    let queue = &config.queue;
+    let queue = Queue::new(&aws, &queue.url, Duration::ZERO, queue.visibility);
+    findings.queue(&config, &queue).await;
+    if let Some(profiles) = &config.profiles {
+        let table = Profiles::new(&aws, &profiles.table, &profiles.key);
+        findings.table(&profiles.table, &table).await;
+    }
+    let pools: Vec<PoolId> = config
+        .pools
+        .allowed
+        .iter()
+        .cloned()
+        .chain(options.pool.iter().filter_map(|id| PoolId::new(id)))
+        .collect();
+    if pools.is_empty() {
+        findings.untested("user pool", "pools.allowed is empty: name one with --pool");
+    }
+    let quota = Arc::new(Quota::new(config.quota.user_update));
+    let directory = Directory::new(&aws, quota);
+    for pool in &pools {
+        findings.pool(&config, &directory, pool).await;
+    }
+    findings.print(global.output)
+}
+
+impl Findings {
+    async fn queue(&mut self, config: &Config, queue: &Queue) {
+        match queue.facts().await {
+            Err(failure) => {
+                self.wrong("queue", &failure);
+                return;
+            }
+            Ok(facts) => {
+                let depth = facts.depth;
+                self.right(
+                    "queue",
+                    format!("{} waiting, {} in flight", depth.visible, depth.hidden),
+                );
+                self.redrive(config, queue, facts.redrive).await;
+            }
+        }
+        let delete = queue.delete(&[NO_RECEIPT]).await.map(|_| ());
+        self.allowed("sqs:DeleteMessage", delete, &["ReceiptHandleIsInvalid"]);
+        let hide = queue
+            .hide(&[(NO_RECEIPT, Duration::ZERO)])
+            .await
+            .map(|_| ());
+        self.allowed(
+            "sqs:ChangeMessageVisibility",
+            hide,
+            &["ReceiptHandleIsInvalid"],
+        );
+        self.untested(
+            "sqs:ReceiveMessage",
+            "a receive would count against a message",
+        );
+    }
+
+    async fn redrive(
+        &mut self,
+        config: &Config,
+        queue: &Queue,
+        redrive: Option<crate::aws::Redrive>,
+    ) {
+        let attempts = config.worker.max_attempts;
+        let found = match (&redrive, &config.queue.dead_letter_url) {
+            (Some(redrive), _) if redrive.max_receive_count <= attempts => {
+                self.wrong(
+                    "redrive policy",
+                    format!(
+                        "maxReceiveCount is {} and worker.max_attempts {attempts}: SQS would move \
+                         messages before usher has written the reason; raise the first above the second",
+                        redrive.max_receive_count,
+                    ),
+                );
+                true
+            }
+            (Some(redrive), _) => {
+                let count = redrive.max_receive_count;
+                self.right(
+                    "redrive policy",
+                    format!("maxReceiveCount {count} is above worker.max_attempts {attempts}"),
+                );
+                true
+            }
+            (None, Some(_)) => {
+                self.right(
+                    "redrive policy",
+                    "none; queue.dead_letter_url is set".to_owned(),
+                );
+                true
+            }
+            (None, None) => {
+                self.wrong(
+                    "redrive policy",
+                    "none, and queue.dead_letter_url is not set",
+                );
+                false
+            }
+        };
+        if !found {
+            return;
+        }
+        let url = match (&config.queue.dead_letter_url, redrive) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(redrive)) => queue.url_of(&redrive.target_arn).await,
+            (None, None) => return,
+        };
+        match url {
+            Err(failure) => self.wrong("dead-letter queue", &failure),
+            Ok(url) => match queue.sibling(&url).facts().await {
+                Ok(facts) => self.right(
+                    "dead-letter queue",
+                    format!("{} letters", facts.depth.visible + facts.depth.hidden),
+                ),
+                Err(failure) => self.wrong("dead-letter queue", &failure),
+            },
+        }
+        self.untested("sqs:SendMessage", "a letter would have to be sent");
+    }
+
+    async fn table(&mut self, name: &str, table: &Profiles) {
+        match table.key_schema().await {
+            Err(failure) => self.wrong("profile table", &failure),
+            Ok(key) => match (&key.partition, &key.sort) {
+                ((partition, true), None) if partition == table.key() => {
+                    self.right("profile table", format!("{name}, key {partition} (String)"));
+                }
+                ((partition, _), None) if partition != table.key() => self.wrong(
+                    "profile table",
+                    format!("its key is {partition}, profiles.key says {}", table.key()),
+                ),
+                ((partition, _), None) => {
+                    self.wrong(
+                        "profile table",
+                        format!("its key {partition} is not a String"),
+                    );
+                }
+                (_, Some(sort)) => {
+                    self.wrong("profile table", format!("it has a sort key, {sort}"));
+                }
+            },
+        }
+        self.allowed("dynamodb:PutItem", table.probe_put().await, &[]);
+    }
+
+    async fn pool(&mut self, config: &Config, directory: &Directory, pool: &PoolId) {
+        let Some(nobody) = Username::new(NO_USER) else {
+            return;
+        };
+        let get = directory.sub_of(pool, &nobody).await.map(|_| ());
+        let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
+        if missing {
+            self.wrong(&format!("user pool {pool}"), "does not exist");
+            return;
+        }
+        self.allowed(
+            &format!("cognito-idp:AdminGetUser on {pool}"),
+            get,
+            &["UserNotFoundException"],
+        );
+        let mut groups: Vec<&GroupName> = config.groups.default.iter().collect();
+        groups.extend(config.groups.rules.iter().flat_map(|rule| &rule.groups));
+        groups.sort_unstable();
+        groups.dedup();
+        let mut existing = None;
+        for group in &groups {
+            let what = format!("group {group} in {pool}");
+            match directory.has_group(pool, group).await {
+                Ok(true) => {
+                    existing = Some(*group);
+                    self.right(&what, "exists".to_owned());
+                }
+                Ok(false) if config.groups.create_missing => {
+                    self.right(&what, "will be created with its first member".to_owned());
+                }
+                Ok(false) => self.wrong(&what, "missing, and groups.create_missing is false"),
+                // usher itself never calls GetGroup.
+                Err(failure) => self.untested(&what, &failure.to_string()),
+            }
+        }
+        if let Some(group) = groups.first() {
+            let add = directory.add_to_group(pool, &nobody, group).await;
+            let fine = ["UserNotFoundException", "ResourceNotFoundException"];
+            self.allowed(
+                &format!("cognito-idp:AdminAddUserToGroup on {pool}"),
+                add,
+                &fine,
+            );
+        }
+        if config.groups.create_missing {
+            let what = format!("cognito-idp:CreateGroup on {pool}");
+            match existing {
+                Some(group) => {
+                    let create = directory.create_group(pool, group).await;
+                    self.allowed(&what, create, &[]);
+                }
+                None => self.untested(&what, "none of the groups exists: one would be created"),
+            }
+        }
+    }
+
+    /// A call that was refused for `fine` reasons was allowed to be made.
+    fn allowed(&mut self, what: &str, result: Result<(), Failure>, fine: &[&str]) {
+        match result {
+            Err(failure) if !fine.contains(&failure.code.as_str()) => self.wrong(what, &failure),
+            _ => self.right(what, "allowed".to_owned()),
+        }
+    }
+
+    fn right(&mut self, what: &str, detail: String) {
+        self.0.push(Finding {
+            what: what.to_owned(),
+            state: State::Right,
+            detail,
+        });
+    }
+
+    fn wrong(&mut self, what: &str, detail: impl ToString) {
+        let detail = detail.to_string();
+        self.0.push(Finding {
+            what: what.to_owned(),
+            state: State::Wrong,
+            detail,
+        });
+    }
+
+    fn untested(&mut self, what: &str, detail: &str) {
+        let (what, detail) = (what.to_owned(), detail.to_owned());
+        self.0.push(Finding {
+            what,
+            state: State::NotTested,
+            detail,
+        });
+    }
+
+    fn print(&self, output: Output) -> anyhow::Result<Ended> {
+        match output {
+            Output::Json => print_json(&self.0)?,
+            Output::Text => {
+                let width = self
+                    .0
+                    .iter()
+                    .map(|finding| finding.what.len())
+                    .max()
+                    .unwrap_or(0);
+                for Finding {
+                    what,
+                    state,
+                    detail,
+                } in &self.0
+                {
+                    let mark = match state {
+                        State::Right => "ok",
+                        State::Wrong => "WRONG",
+                        State::NotTested => "-",
+                    };
+                    println!("{mark:<6}{what:width$}  {detail}");
+                }
+            }
+        }
+        let wrong = self.0.iter().any(|finding| finding.state == State::Wrong);
+        Ok(if wrong { Ended::Badly } else { Ended::Well })
+    }
 }

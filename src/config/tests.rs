@@ -1,1 +1,240 @@
+use super::*;
 
+fn layers(flags: &[&str]) -> Layers {
+    let needed = [
+        "queue.url=https://sqs.eu-west-1.amazonaws.com/1/usher",
+        "profiles.table=P",
+    ];
+    let flags: Vec<String> = needed
+        .iter()
+        .chain(flags)
+        .map(|flag| (*flag).to_owned())
+        .collect();
+    Layers::defaults().flags(&flags)
+}
+
+fn valid(flags: &[&str]) -> Config {
+    Config::from_layers(&layers(flags)).expect("valid")
+}
+
+fn violations(layers: &Layers) -> Vec<String> {
+    let Invalid(violations) = Config::from_layers(layers).expect_err("invalid");
+    violations
+        .into_iter()
+        .map(|violation| violation.key)
+        .collect()
+}
+
+fn with_file(text: &str) -> Layers {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("usher.toml");
+    std::fs::write(&path, text).expect("written");
+    layers(&[]).file(&path)
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = valid(&[]);
+    assert_eq!(config.queue.visibility, Duration::from_secs(60));
+    assert_eq!(config.queue.wait, Duration::from_secs(20));
+    assert_eq!(config.queue.dead_letter_url, None);
+    assert!(config.pools.allowed.is_empty());
+    assert_eq!(
+        config.groups.default,
+        [GroupName::new("EVERYONE").expect("valid")]
+    );
+    assert!(config.groups.create_missing);
+    assert_eq!(config.worker.concurrency.get(), 64);
+    assert_eq!(config.worker.max_attempts, 8);
+    assert_eq!(config.worker.drain, Duration::from_secs(25));
+    assert!((config.quota.user_update - 20.0).abs() < f64::EPSILON);
+    assert_eq!(config.http.expect("on").to_string(), "127.0.0.1:8080");
+    let profiles = config.profiles.expect("on");
+    assert_eq!(profiles.key, "id");
+    let names: Vec<&String> = profiles.attributes.keys().collect();
+    assert_eq!(
+        names,
+        [
+            "__typename",
+            "createdAt",
+            "email",
+            "profileOwner",
+            "updatedAt"
+        ]
+    );
+}
+
+#[test]
+fn the_defaults_alone_lack_the_queue_and_the_table() {
+    assert_eq!(
+        violations(&Layers::defaults()),
+        ["queue.url", "profiles.table"]
+    );
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_its_source() {
+    let layers = layers(&[
+        "worker.concurrency=0",
+        "groups.default=A B,ADMINS",
+        "nonsense.key=1",
+    ])
+    .environment([
+        ("USHER_QUEUE__VISIBILITY".to_owned(), "soon".to_owned()),
+        ("USHER_PROFILES__ATTRIBUTES".to_owned(), "x".to_owned()),
+        ("PATH".to_owned(), "/bin".to_owned()),
+    ]);
+    let Err(invalid) = Config::from_layers(&layers) else {
+        panic!("invalid")
+    };
+    let text = invalid.to_string();
+    for part in [
+        "worker.concurrency = \"0\" (flag --set): must be a whole number between 1 and 4096",
+        "queue.visibility = \"soon\" (environment USHER_QUEUE__VISIBILITY): must be a duration",
+        "nonsense.key (flag --set): no such key",
+        "\"A B\": a group name has",
+        "ADMINS is privileged",
+        "profiles.attributes (environment USHER_PROFILES__ATTRIBUTES): can be set in a file alone",
+    ] {
+        assert!(text.contains(part), "{part}\nis missing in\n{text}");
+    }
+    assert_eq!(invalid.0.len(), 6, "{text}");
+}
+
+#[test]
+fn layers_win_in_their_order() {
+    let layers = Layers::defaults()
+        .environment([("USHER_WORKER__CONCURRENCY".to_owned(), "2".to_owned())])
+        .flags(&["worker.concurrency=3".to_owned()]);
+    let settings: BTreeMap<&str, &Setting> = layers.settings().collect();
+    assert_eq!(settings["worker.concurrency"].source, Source::Flag);
+    assert_eq!(settings["worker.max_attempts"].source, Source::Default);
+}
+
+#[test]
+fn lists_are_comma_separated_outside_of_files() {
+    let config = valid(&[
+        "groups.default=EVERYONE, BETA,",
+        "pools.allowed=eu-west-1_a,eu-west-1_b",
+    ]);
+    assert_eq!(config.groups.default.len(), 2);
+    assert_eq!(config.pools.allowed.len(), 2);
+    assert!(valid(&["groups.default="]).groups.default.is_empty());
+}
+
+#[test]
+fn the_long_poll_must_come_home_within_the_drain() {
+    assert_eq!(violations(&layers(&["worker.drain=20s"])), ["worker.drain"]);
+    assert_eq!(violations(&layers(&["queue.wait=1500ms"])), ["queue.wait"]);
+}
+
+#[test]
+fn a_fifo_queue_and_a_url_that_is_none_are_refused() {
+    for url in [
+        "https://sqs.eu-west-1.amazonaws.com/1/q.fifo",
+        "usher",
+        "https://host/",
+        "arn:aws:sqs:x:1:q",
+    ] {
+        assert_eq!(
+            violations(&layers(&[&format!("queue.url={url}")])),
+            ["queue.url"],
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_gives_a_privileged_group_only_when_it_says_trusted() {
+    let rule = |more: &str| with_file(&format!("[[groups.rules]]\ngroups = [\"ADMINS\"]\n{more}"));
+    for condition in [
+        "email_domain = \"example.com\"",
+        "attribute = \"custom:a\"\nequals = \"b\"",
+        "client_id = \"c\"",
+    ] {
+        assert_eq!(
+            violations(&rule(condition)),
+            ["groups.rules"],
+            "{condition}"
+        );
+        let trusted = rule(&format!("{condition}\ntrusted = true"));
+        let config = Config::from_layers(&trusted).expect("valid");
+        assert_eq!(config.groups.rules.len(), 1);
+    }
+}
+
+#[test]
+fn rules_that_could_never_be_meant_are_refused() {
+    for rule in [
+        "groups = [\"A\"]",
+        "groups = []\nclient_id = \"c\"",
+        "groups = [\"A\"]\nattribute = \"a\"",
+        "groups = [\"A\"]\nemail_domain = \"a@b\"",
+        "groups = [\"A\"]\nclient_metadata = \"x\"",
+        "groups = [\"A B\"]\nclient_id = \"c\"",
+    ] {
+        let layers = with_file(&format!("[[groups.rules]]\n{rule}"));
+        assert_eq!(violations(&layers), ["groups.rules"], "{rule}");
+    }
+}
+
+#[test]
+fn a_file_replaces_the_whole_profile_map() {
+    let config =
+        Config::from_layers(&with_file("[profiles.attributes]\nowner = \"{sub}\"")).expect("valid");
+    let names: Vec<String> = config
+        .profiles
+        .expect("on")
+        .attributes
+        .into_keys()
+        .collect();
+    assert_eq!(names, ["owner"]);
+    for wrong in [
+        "id = \"{sub}\"",
+        "a = \"{\"",
+        "a = \"}\"",
+        "a = \"{}\"",
+        "a = \"{x\"",
+        "a = 1",
+    ] {
+        let layers = with_file(&format!("[profiles.attributes]\n{wrong}"));
+        assert_eq!(violations(&layers), ["profiles.attributes"], "{wrong}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_an_error_like_others() {
+    assert_eq!(
+        violations(&layers(&[]).file("/nonexistent/usher.toml".as_ref())),
+        ["--config"]
+    );
+    assert_eq!(violations(&with_file("queue = [")), ["--config"]);
+}
+
+#[test]
+fn the_manual_explains_every_key_and_its_limits() {
+    for (key, _) in Layers::defaults().settings() {
+        let name = key.rsplit('.').next().expect("a name");
+        let mut lines = DEFAULTS.lines().peekable();
+        let mut explained = false;
+        while let Some(line) = lines.next() {
+            let next = lines.peek().copied().unwrap_or_default();
+            explained |= line.starts_with('#')
+                && (next.starts_with(&format!("{name} =")) || next == format!("[{key}]"));
+        }
+        assert!(explained, "{key} has no comment above it");
+    }
+}
+
+#[test]
+fn credentials_in_a_url_are_not_shown() {
+    let shown = shown(&toml::Value::from("http://user:secret@host:1/q"));
+    assert_eq!(shown, "\"http://***@host:1/q\"");
+}
+
+#[test]
+fn the_trigger_minds_the_queue_alone() {
+    let layers = layers(&["worker.concurrency=0", "no.such=key"]);
+    assert!(trigger_queue_url(&layers).is_ok());
+    assert!(trigger_queue_url(&Layers::defaults()).is_err());
+}

@@ -17,6 +17,7 @@ use winterbaume_sqs::SqsService;
 
 use super::cognito::CognitoFront;
 use super::dynamodb::DynamoDbFront;
+use super::sqs::Queues;
 
 /// What Cognito does with a `PostConfirmation` event: hands it to the trigger
 /// and waits for it.
@@ -46,7 +47,7 @@ impl Endpoint {
     /// Empty services that name their queues under `address`.
     pub fn new(address: SocketAddr) -> Self {
         Self(Arc::new(Services {
-            sqs: SqsService::new(),
+            sqs: SqsService::with_backend(Arc::new(Queues::default())),
             cognito: CognitoFront::default(),
             dynamodb: DynamoDbFront::default(),
             base: format!("http://{address}"),

@@ -12,6 +12,7 @@ mod endpoint;
 mod events;
 mod readback;
 mod signups;
+mod sqs;
 mod stack;
 mod summary;
 

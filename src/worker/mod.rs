@@ -25,6 +25,7 @@ use crate::aws::{Aws, Directory, Failure, Profiles, Queue};
 use crate::config::Config;
 use crate::provision::Provisioner;
 use crate::quota::Quota;
+use crate::retry::quickly;
 use crate::telemetry::Health;
 use breaker::Breaker;
 use drain::Drain;
@@ -182,12 +183,14 @@ async fn dead_letter_queue(queue: &Queue) -> Result<Queue, CannotStart> {
         queue: queue.url().to_owned(),
         failure,
     };
-    let facts = queue.facts().await.map_err(unknown)?;
+    let facts = quickly(|| queue.facts()).await.map_err(unknown)?;
     let redrive = facts
         .redrive
         .ok_or_else(|| CannotStart::NoDeadLetterQueue {
             queue: queue.url().to_owned(),
         })?;
-    let url = queue.url_of(&redrive.target_arn).await.map_err(unknown)?;
+    let url = quickly(|| queue.url_of(&redrive.target_arn))
+        .await
+        .map_err(unknown)?;
     Ok(queue.sibling(&url))
 }

@@ -1,1 +1,18 @@
-fn main() {}
+//! Behaviour of the whole, against the embedded endpoint on loopback.
+//!
+//! Each test has a world of its own: endpoint, queues, pool, table.
+
+mod check;
+mod commands;
+mod events;
+mod faults;
+mod http;
+mod layout;
+mod outage;
+mod path;
+mod poison;
+mod privacy;
+mod process;
+mod stop;
+mod trigger;
+mod world;

@@ -1,0 +1,109 @@
+//! `usher check`
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use crate::faults::Fault;
+use crate::world::World;
+
+/// What was found, by name: the state and the detail.
+async fn check(
+    world: &World,
+    arguments: &[&str],
+) -> (Option<i32>, BTreeMap<String, (String, String)>) {
+    let mut command = world.usher(&["check", "--output", "json", "--pool", &world.pool.id]);
+    let output = command.args(arguments).output().await.expect("runs");
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |finding: &Value, name: &str| finding[name].as_str().expect("text").to_owned();
+    let findings = findings
+        .iter()
+        .map(|finding| {
+            (
+                text(finding, "what"),
+                (text(finding, "state"), text(finding, "detail")),
+            )
+        })
+        .collect();
+    (output.status.code(), findings)
+}
+
+fn state<'a>(findings: &'a BTreeMap<String, (String, String)>, what: &str) -> &'a str {
+    let found = findings.iter().find(|(name, _)| name.starts_with(what));
+    found.map_or("missing", |(_, (state, _))| state)
+}
+
+#[tokio::test]
+async fn a_good_deployment_is_right_and_stays_as_it_was() {
+    let world = World::new().await;
+    let people = world.people(1).await;
+    world.send_all(&people).await;
+    world.work(&[]).await;
+    let before = world.records().await;
+    let (code, findings) = check(&world, &[]).await;
+    assert_eq!(code, Some(0), "{findings:?}");
+    for what in [
+        "configuration",
+        "queue",
+        "redrive policy",
+        "dead-letter queue",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "profile table",
+        "dynamodb:PutItem",
+        "group EVERYONE",
+        "cognito-idp:AdminGetUser",
+        "cognito-idp:AdminAddUserToGroup",
+        "cognito-idp:CreateGroup",
+    ] {
+        assert_eq!(state(&findings, what), "right", "{what} in {findings:?}");
+    }
+    assert_eq!(state(&findings, "sqs:ReceiveMessage"), "not_tested");
+    assert_eq!(world.records().await, before);
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let world = World::new().await;
+    let (code, findings) = check(
+        &world,
+        &[
+            "--set",
+            "worker.max_attempts=10",
+            "--set",
+            "profiles.key=pk",
+        ],
+    )
+    .await;
+    assert_eq!(code, Some(1));
+    assert_eq!(state(&findings, "redrive policy"), "wrong");
+    assert_eq!(state(&findings, "profile table"), "wrong");
+
+    let (code, findings) = check(&world, &["--set", "profiles.table=Nobody"]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        findings["profile table"]
+            .1
+            .contains("ResourceNotFoundException")
+    );
+
+    let (code, findings) = check(&world, &["--pool", "us-east-1_Nobody001"]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(state(&findings, "user pool us-east-1_Nobody001"), "wrong");
+
+    world.faults.plan(|call| {
+        let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+        matches!(
+            call.operation.as_str(),
+            "AdminAddUserToGroup" | "DeleteMessageBatch"
+        )
+        .then_some(denied)
+    });
+    let (code, findings) = check(&world, &[]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(state(&findings, "cognito-idp:AdminAddUserToGroup"), "wrong");
+    assert_eq!(state(&findings, "sqs:DeleteMessage"), "wrong");
+    assert_eq!(state(&findings, "sqs:ChangeMessageVisibility"), "right");
+}

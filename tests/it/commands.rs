@@ -1,0 +1,253 @@
+//! The commands as a user types them: exit status, output, errors.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::process::usher;
+use crate::world::World;
+
+async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    usher()
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .await
+        .expect("runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("one JSON document on standard output")
+}
+
+#[tokio::test]
+async fn usage_errors_are_2_and_invalid_configuration_is_78() {
+    for wrong in [
+        &["dance"][..],
+        &["worker", "--nonsense"],
+        &[],
+        &["dev", "--signups", "x"],
+    ] {
+        assert_eq!(run(wrong, &[]).await.status.code(), Some(2), "{wrong:?}");
+    }
+    let output = run(&["worker"], &[("USHER_WORKER__DRAIN", "1h")]).await;
+    assert_eq!(output.status.code(), Some(78));
+    let text = stderr(&output);
+    for part in [
+        "queue.url",
+        "profiles.table",
+        "worker.drain = \"1h\"",
+        "USHER_WORKER__DRAIN",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+#[tokio::test]
+async fn config_shows_each_value_with_its_source() {
+    let variables = [
+        (
+            "USHER_QUEUE__URL",
+            "https://u:secret@sqs.eu-west-1.amazonaws.com/1/q",
+        ),
+        ("USHER_PROFILES__TABLE", "P"),
+    ];
+    let output = run(
+        &[
+            "config",
+            "--output",
+            "json",
+            "--set",
+            "worker.concurrency=8",
+        ],
+        &variables,
+    );
+    let output = output.await;
+    assert!(output.status.success());
+    let lines = json(&output);
+    let find = |key: &str| {
+        let lines = lines.as_array().expect("a list").iter();
+        lines
+            .clone()
+            .find(|line| line["key"] == key)
+            .expect("there")
+            .clone()
+    };
+    assert_eq!(find("worker.concurrency")["value"], "\"8\"");
+    assert_eq!(find("worker.concurrency")["source"], "flag --set");
+    assert_eq!(
+        find("profiles.table")["source"],
+        "environment USHER_PROFILES__TABLE"
+    );
+    assert_eq!(find("queue.wait")["source"], "default");
+    assert!(
+        !find("queue.url")["value"]
+            .as_str()
+            .expect("text")
+            .contains("secret")
+    );
+}
+
+#[tokio::test]
+async fn a_worker_without_region_or_dead_letter_queue_says_what_to_do() {
+    let world = World::new().await;
+    let mut command = world.usher(&["worker"]);
+    let output = command
+        .env_remove("AWS_REGION")
+        .output()
+        .await
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("AWS_REGION"),
+        "{}",
+        stderr(&output)
+    );
+
+    let lone = format!("queue.url={}", world.dead_letters.url());
+    let output = world
+        .usher(&["worker", "--set", &lone])
+        .output()
+        .await
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("queue.dead_letter_url"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[tokio::test]
+async fn dev_signs_people_up_and_reads_them_back() {
+    let arguments = [
+        "dev",
+        "--signups",
+        "12",
+        "--exit-when-done",
+        "--output",
+        "json",
+        "--port",
+        "0",
+    ];
+    let output = run(&arguments, &[]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let summary = json(&output);
+    for (key, value) in [
+        ("signed_up", 12),
+        ("provisioned", 12),
+        ("already_done", 0),
+        ("ignored", 0),
+        ("rejected", 0),
+        ("profiles", 12),
+        ("dead_letters", 0),
+    ] {
+        assert_eq!(summary[key], value, "{key}");
+    }
+    assert_eq!(summary["groups"]["EVERYONE"], 12);
+    assert_eq!(summary["events"], Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn dev_gives_each_event_file_its_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sign_up = r#"{"triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"eu-west-1_X",
+        "userName":"ada","request":{"userAttributes":{"sub":"s-1"}}}"#;
+    let files = [
+        ("1-signup.json", sign_up.to_owned(), "provisioned", ""),
+        (
+            "2-again.json",
+            format!("\u{feff}{sign_up}"),
+            "provisioned",
+            "already_done",
+        ),
+        (
+            "3-no-sub.json",
+            sign_up.replace("\"sub\":\"s-1\"", "").replace("ada", "bob"),
+            "provisioned",
+            "",
+        ),
+        (
+            "4-forgot.json",
+            sign_up.replace("ConfirmSignUp", "ConfirmForgotPassword"),
+            "passed_through",
+            "forgot_password",
+        ),
+        (
+            "5-test.json",
+            r#"{"request":{"userAttributes":{}},"response":{}}"#.to_owned(),
+            "passed_through",
+            "no_trigger_source",
+        ),
+        (
+            "6-cut.json",
+            sign_up[..40].to_owned(),
+            "rejected",
+            "not_json",
+        ),
+        (
+            "7-nameless.json",
+            sign_up.replace("\"ada\"", "\"\""),
+            "rejected",
+            "no_user_name",
+        ),
+        ("8-empty.json", String::new(), "rejected", "empty_body"),
+    ];
+    for (name, text, _, _) in &files {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let path = folder.path().to_str().expect("text");
+    let arguments = [
+        "dev",
+        "--events",
+        path,
+        "--exit-when-done",
+        "--output",
+        "json",
+        "--port",
+        "0",
+    ];
+    let output = run(&arguments, &[]).await;
+    let summary = json(&output);
+    assert!(output.status.success(), "{summary:#}");
+    for (event, (name, _, outcome, reason)) in summary["events"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .zip(&files)
+    {
+        assert!(event["file"].as_str().expect("text").ends_with(name));
+        assert_eq!(
+            (&event["outcome"], &event["reason"]),
+            (&Value::from(*outcome), &Value::from(*reason)),
+            "{name}"
+        );
+    }
+    assert_eq!(summary["provisioned"], 2);
+    assert_eq!(summary["already_done"], 1);
+    assert_eq!(summary["rejected"], 3);
+    assert_eq!(summary["profiles"], 2);
+    assert_eq!(summary["dead_letters"], 3);
+}
+
+#[tokio::test]
+async fn dev_says_when_its_port_is_taken_or_a_file_is_missing() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let output = run(&["dev", "--port", &port, "--exit-when-done"], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--port"), "{}", stderr(&output));
+    let output = run(
+        &["dev", "--events", "/nonexistent", "--exit-when-done"],
+        &[],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nonexistent"));
+}

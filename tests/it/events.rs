@@ -1,0 +1,105 @@
+//! Whatever arrives gets an answer, and the same data comes out that went in.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use usher::event::{Event, parse};
+
+/// Any JSON, a few levels deep.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            btree_map(".*", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// An object of event members, each of them anything or as it should be.
+fn near_event() -> impl Strategy<Value = Value> {
+    let member = |name: &'static str, usual: Value| {
+        prop_oneof![
+            3 => Just(Some((name, usual))),
+            1 => any_json().prop_map(move |value| Some((name, value))),
+            1 => Just(None),
+        ]
+    };
+    (
+        member("triggerSource", json!("PostConfirmation_ConfirmSignUp")),
+        member("userPoolId", json!("eu-west-1_Example1")),
+        member("userName", json!("someone")),
+        member("callerContext", json!({"clientId": "web"})),
+        member("request", json!({"userAttributes": {"sub": "1"}})),
+        member("response", json!({})),
+        member("version", json!("1")),
+    )
+        .prop_map(|(a, b, c, d, e, f, g)| {
+            let members = [a, b, c, d, e, f, g].into_iter().flatten();
+            Value::Object(
+                members
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            )
+        })
+}
+
+proptest! {
+    #[test]
+    fn any_text_gets_an_answer(body in ".*") {
+        let _ = parse(&body);
+    }
+
+    #[test]
+    fn any_json_gets_an_answer(value in any_json()) {
+        let _ = parse(&value.to_string());
+    }
+
+    #[test]
+    fn any_cut_of_an_event_gets_an_answer(value in near_event(), at in any::<prop::sample::Index>()) {
+        let body = value.to_string();
+        let at = at.index(body.len());
+        if let Some(cut) = body.get(..at) {
+            let _ = parse(cut);
+        }
+    }
+
+    #[test]
+    fn a_near_event_is_a_sign_up_exactly_when_it_names_source_pool_and_user(value in near_event()) {
+        let named = |name: &str| value[name].as_str().is_some_and(|text| !text.trim().is_empty());
+        let expected = value["triggerSource"] == "PostConfirmation_ConfirmSignUp"
+            && named("userPoolId")
+            && named("userName");
+        let is_sign_up = matches!(parse(&value.to_string()), Ok(Event::SignUp(_)));
+        prop_assert_eq!(is_sign_up, expected);
+    }
+
+    #[test]
+    fn user_data_comes_out_as_it_went_in(
+        name in "\\PC{1,128}",
+        attributes in btree_map("[a-z:_]{1,20}", "\\PC{1,64}", 0..8),
+    ) {
+        prop_assume!(!name.trim().is_empty());
+        let map: Map<String, Value> =
+            attributes.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let event = json!({
+            "triggerSource": "PostConfirmation_ConfirmSignUp",
+            "userPoolId": "p_1", "userName": name, "request": {"userAttributes": map},
+        });
+        match parse(&event.to_string()) {
+            Ok(Event::SignUp(sign_up)) => {
+                prop_assert_eq!(sign_up.username.reveal(), name);
+                for (name, value) in &attributes {
+                    prop_assert_eq!(sign_up.attributes.get(name), Some(value.as_str()));
+                }
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The rules of the source tree.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below `folder`: its path from there, and its text.
+fn sources(folder: &str) -> BTreeMap<String, String> {
+    fn walk(folder: &Path, base: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, base, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path
+                    .strip_prefix(base)
+                    .expect("below")
+                    .display()
+                    .to_string();
+                found.insert(name, std::fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    let base = root().join(folder);
+    let mut found = BTreeMap::new();
+    walk(&base, &base, &mut found);
+    assert!(!found.is_empty());
+    found
+}
+
+/// The file without its unit tests.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
+}
+
+#[test]
+fn modules_depend_in_one_direction() {
+    // Who may name whom, beside itself. `config` may name the pure event types.
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("config", &["event"][..]),
+        ("quota", &[]),
+        ("retry", &[]),
+        ("shutdown", &[]),
+        ("telemetry", &[]),
+        ("event", &[]),
+        ("aws", &["config", "event", "quota", "retry"]),
+        ("provision", &["aws", "config", "event", "retry"]),
+        ("dead_letter", &["aws", "provision"]),
+        (
+            "worker",
+            &[
+                "aws",
+                "config",
+                "dead_letter",
+                "event",
+                "provision",
+                "quota",
+                "retry",
+                "telemetry",
+            ],
+        ),
+        ("trigger", &["aws", "event"]),
+        ("http", &["telemetry"]),
+        (
+            "dev",
+            &[
+                "aws",
+                "config",
+                "dead_letter",
+                "event",
+                "provision",
+                "trigger",
+            ],
+        ),
+        (
+            "cli",
+            &[
+                "aws",
+                "config",
+                "dev",
+                "event",
+                "http",
+                "quota",
+                "shutdown",
+                "telemetry",
+                "worker",
+            ],
+        ),
+    ]);
+    for (file, text) in sources("src") {
+        let module = file.split(['/', '.']).next().expect("a name");
+        let Some(allowed) = allowed.get(module) else {
+            assert!(
+                matches!(module, "lib" | "main" | "bin"),
+                "{file} has no rule"
+            );
+            continue;
+        };
+        for named in product(&text).split("crate::").skip(1) {
+            let named: String = named
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            assert!(
+                named == module || allowed.contains(&named.as_str()),
+                "{file} names crate::{named}",
+            );
+        }
+    }
+}
+
+#[test]
+fn each_outside_thing_is_touched_in_one_place() {
+    for (file, text) in sources("src") {
+        let text = product(&text);
+        for (thing, homes) in [
+            ("aws_sdk_", &["aws/"][..]),
+            ("std::env::", &["config/"]),
+            ("tokio::signal", &["shutdown.rs"]),
+            ("use backoff", &["retry.rs"]),
+            ("winterbaume", &["dev/"]),
+            ("process::exit", &[]),
+            ("tracing_subscriber", &["telemetry/"]),
+            ("lambda_runtime", &["bin/", "trigger/"]),
+        ] {
+            let at_home = homes.iter().any(|home| file.starts_with(home));
+            assert!(at_home || !text.contains(thing), "{file} touches {thing}");
+        }
+    }
+}
+
+#[test]
+fn files_are_small() {
+    let mut sizes: Vec<(usize, String)> = sources("src")
+        .into_iter()
+        .map(|(file, text)| (text.lines().count(), file))
+        .collect();
+    sizes.sort();
+    let (median, _) = sizes[sizes.len() / 2];
+    let (largest, file) = sizes.last().expect("files");
+    assert!(median < 200, "median {median}");
+    assert!(*largest <= 500, "{file} has {largest} lines");
+}
+
+#[test]
+fn binaries_only_parse_wire_and_wait() {
+    for file in ["src/main.rs", "src/bin/trigger.rs"] {
+        let text = std::fs::read_to_string(root().join(file)).expect("text");
+        assert!(text.lines().count() < 60, "{file}");
+    }
+}

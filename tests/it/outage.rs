@@ -1,0 +1,172 @@
+//! Broken deployments and bad days.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::faults::Fault;
+use crate::process::{Process, get};
+use crate::world::{World, eventually};
+use usher::worker::Until;
+
+const DENIED: Fault = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+
+#[tokio::test]
+async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
+    let world = World::new().await;
+    let people = world.people(100).await;
+    world.send_all(&people).await;
+    world
+        .faults
+        .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
+    let process = Process::start(world.usher(&["worker"]));
+    let http = process.http().await;
+
+    // Far more probes than the queue's maxReceiveCount.
+    let denied = || world.faults.count("AdminAddUserToGroup");
+    eventually("the breaker opens", || async {
+        get(&http, "/readyz").await.0 == 503
+    })
+    .await;
+    let (_, why) = get(&http, "/readyz").await;
+    assert!(
+        why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
+        "{why}"
+    );
+    let before = denied();
+    eventually("probes", || async { denied() > before + 4 }).await;
+    assert_eq!(get(&http, "/healthz").await.0, 200, "blocked is not dead");
+    assert_eq!(world.letters().await.len(), 0);
+
+    world.faults.mend();
+    eventually("everybody is provisioned", || async {
+        world.records().await.len() == 100 && world.members("EVERYONE").await.len() == 100
+    })
+    .await;
+    eventually("ready again", || async {
+        get(&http, "/readyz").await.0 == 200
+    })
+    .await;
+    eventually("settled", || async {
+        world.queue.facts().await.expect("facts").depth.is_empty()
+    })
+    .await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
+    let world = World::new().await;
+    let people = world.people(10).await;
+    world.send_all(&people).await;
+    world.send("poison").await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = Arc::clone(&broken);
+    world.faults.plan(move |call| {
+        let missing = match call.operation.as_str() {
+            "PutItem" => "ResourceNotFoundException",
+            "SendMessage" => "AWS.SimpleQueueService.NonExistentQueue",
+            _ => return None,
+        };
+        is_broken
+            .load(Ordering::Relaxed)
+            .then_some(Fault::Error(StatusCode::BAD_REQUEST, missing))
+    });
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("both are known", || async {
+        running.health.obstacles().len() >= 2
+    })
+    .await;
+    broken.store(false, Ordering::Relaxed);
+    running.end(crate::world::PATIENCE).await;
+    assert_eq!(world.records().await.len(), 10);
+    assert_eq!(world.members("EVERYONE").await.len(), 10);
+    assert_eq!(world.letters().await.len(), 1);
+    world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_may_not_be_read_is_waited_for() {
+    let world = World::new().await;
+    let people = world.people(3).await;
+    world.send_all(&people).await;
+    world
+        .faults
+        .plan(|call| (call.operation == "ReceiveMessage").then_some(DENIED));
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("it is known", || async {
+        running
+            .health
+            .obstacles()
+            .iter()
+            .any(|why| why.contains("ReceiveMessage"))
+    })
+    .await;
+    world.faults.mend();
+    running.end(crate::world::PATIENCE).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
+    let world = World::new().await;
+    let people = world.people(150).await;
+    world.send_all(&people).await;
+    let mut random = fastrand::Rng::with_seed(7);
+    world.faults.plan(move |call| {
+        if random.f64() >= 0.3 || call.operation == "GetQueueAttributes" {
+            return None;
+        }
+        let of_cognito = call.operation.starts_with("Admin") || call.operation == "CreateGroup";
+        Some(match random.u8(0..20) {
+            0..7 if of_cognito => Fault::Error(StatusCode::BAD_REQUEST, "TooManyRequestsException"),
+            0..7 => Fault::Error(StatusCode::BAD_REQUEST, "ThrottlingException"),
+            7..12 => Fault::Error(StatusCode::INTERNAL_SERVER_ERROR, "InternalErrorException"),
+            // Longer than an attempt may take. A receive would wait longer still.
+            12 if call.operation != "ReceiveMessage" => Fault::Hang(Duration::from_secs(6)),
+            13..17 => Fault::ResetAfter,
+            _ => Fault::ResetBefore,
+        })
+    });
+    let config = world.config(&[
+        ("quota.user_update", "500"),
+        ("queue.dead_letter_url", world.dead_letters.url()),
+    ]);
+    let running = world.worker(&config, Until::Stopped).await;
+    eventually("everybody is provisioned", || async {
+        world.queue.facts().await.expect("facts").depth.is_empty()
+    })
+    .await;
+    world.faults.mend();
+    running.stop().await;
+    for operation in [
+        "AdminAddUserToGroup",
+        "PutItem",
+        "DeleteMessageBatch",
+        "ReceiveMessage",
+    ] {
+        assert!(
+            world.faults.count(operation) > 0,
+            "{operation} never failed"
+        );
+    }
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_strange_pool_does_not_stop_the_others() {
+    let world = World::new().await;
+    let people = world.people(20).await;
+    let mut strange = people[0].event.clone();
+    strange["userPoolId"] = serde_json::json!("us-east-1_Strange01");
+    world.send(strange.to_string()).await;
+    world.send_all(&people).await;
+    world.work(&[("worker.max_attempts", "1")]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "pool_not_found");
+    assert_eq!(world.records().await.len(), 20);
+    assert_eq!(world.members("EVERYONE").await.len(), 20);
+}

@@ -1,0 +1,204 @@
+//! What a confirmed sign-up ends in.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use usher::config::{Config, Layers};
+use usher::worker::Until;
+
+use crate::world::{PATIENCE, TABLE, World};
+
+#[tokio::test]
+async fn every_sign_up_ends_in_its_group_with_one_profile() {
+    let world = World::new().await;
+    let people = world.people(40).await;
+    world.send_all(&people).await;
+    let report = world.work(&[]).await;
+    assert_eq!(report.finished, 40);
+    world.assert_all_provisioned(&people).await;
+    assert_eq!(
+        world.faults.calls("CreateGroup"),
+        1,
+        "one for the whole burst"
+    );
+    let record = &world.records().await[&people[0].sub];
+    assert_eq!(record["__typename"], "UserProfile");
+    assert_eq!(record["createdAt"], record["updatedAt"]);
+    assert!(record["createdAt"].len() == 24 && record["createdAt"].ends_with('Z'));
+}
+
+#[tokio::test]
+async fn three_shuffled_deliveries_have_one_effect_and_spend_the_budget_once() {
+    let world = World::new().await;
+    let people = world.people(60).await;
+    let mut bodies: Vec<String> = Vec::new();
+    for (delivery, person) in (0..3).flat_map(|n| people.iter().map(move |person| (n, person))) {
+        let mut event = person.event.clone();
+        event["request"]["userAttributes"]["email"] = json!(format!("{delivery}@mail.example"));
+        bodies.push(event.to_string());
+    }
+    fastrand::shuffle(&mut bodies);
+    for body in &bodies {
+        world.send(body.clone()).await;
+    }
+    let first_values = world.work(&[]).await;
+    assert_eq!(first_values.finished, 180);
+    world.assert_all_provisioned(&people).await;
+    assert_eq!(
+        world.faults.calls("PutItem"),
+        60,
+        "duplicates are remembered"
+    );
+    // One call finds the group missing, at the most one for each in flight.
+    assert!(world.faults.calls("AdminAddUserToGroup") <= 60 + 64);
+
+    // Once more, through a worker that remembers nothing: the records stay.
+    let before = world.records().await;
+    world.send_all(&people).await;
+    world.work(&[]).await;
+    assert_eq!(
+        world.records().await,
+        before,
+        "first writer's values are kept"
+    );
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn an_existing_profile_is_never_changed() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    let edited = BTreeMap::from([
+        ("id".to_owned(), people[0].sub.clone()),
+        (
+            "profileOwner".to_owned(),
+            format!("{}::{}", people[0].sub, people[0].name),
+        ),
+        ("nickname".to_owned(), "kept".to_owned()),
+    ]);
+    world
+        .sandbox
+        .put_record(TABLE, edited.clone())
+        .await
+        .expect("written");
+    world.send_all(&people).await;
+    world.work(&[]).await;
+    assert_eq!(world.records().await[&people[0].sub], edited);
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_missing_sub_is_asked_for() {
+    let world = World::new().await;
+    let mut people = world.people(3).await;
+    for person in &mut people {
+        let attributes = person.event["request"]["userAttributes"].as_object_mut();
+        attributes.expect("attributes").remove("sub");
+    }
+    world.send_all(&people).await;
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+    assert_eq!(world.faults.calls("AdminGetUser"), 3);
+}
+
+#[tokio::test]
+async fn rules_give_groups_by_what_the_event_says() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    let mut pro = people[1].event.clone();
+    pro["request"]["userAttributes"]["custom:plan"] = json!("pro");
+    world.send(people[0].event.to_string()).await;
+    world.send(pro.to_string()).await;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("usher.toml");
+    std::fs::write(
+        &file,
+        r#"
+        [[groups.rules]]
+        groups = ["PRO"]
+        attribute = "custom:plan"
+        equals = "pro"
+
+        [[groups.rules]]
+        groups = ["MAIL"]
+        email_domain = "mail.example"
+        "#,
+    )
+    .expect("written");
+    let flags: Vec<String> = world
+        .settings()
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let config = Config::from_layers(&Layers::defaults().file(&file).flags(&flags)).expect("valid");
+    world
+        .worker(&config, Until::Empty)
+        .await
+        .end(PATIENCE)
+        .await;
+
+    assert_eq!(world.members("PRO").await, [people[1].name.clone()]);
+    assert_eq!(world.members("MAIL").await.len(), 2);
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn profiles_can_be_switched_off() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    world.send_all(&people).await;
+    world.work(&[("profiles.enabled", "false")]).await;
+    assert_eq!(world.members("EVERYONE").await.len(), 2);
+    assert!(world.records().await.is_empty());
+    world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn a_foreign_pool_and_a_reset_password_are_ignored() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    let mut foreign = people[0].event.clone();
+    foreign["userPoolId"] = json!("us-east-1_Another1");
+    let mut forgot = people[1].event.clone();
+    forgot["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+    world.send(foreign.to_string()).await;
+    world.send(forgot.to_string()).await;
+    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    world.assert_all_provisioned(&[]).await;
+}
+
+#[tokio::test]
+async fn a_missing_group_that_may_not_be_created_ends_in_a_letter() {
+    let world = World::new().await;
+    let people = world.people(1).await;
+    world.send_all(&people).await;
+    world
+        .work(&[
+            ("groups.create_missing", "false"),
+            ("worker.max_attempts", "1"),
+        ])
+        .await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "group_not_found");
+    assert_eq!(
+        world.records().await.len(),
+        1,
+        "the profile does not wait for the group"
+    );
+}
+
+#[tokio::test]
+async fn a_user_who_is_gone_ends_in_a_letter_and_not_in_a_loop() {
+    let world = World::new().await;
+    let mut person = world.person("gone").await;
+    person.event["userName"] = json!("somebody-else");
+    world.send(person.event.to_string()).await;
+    world.work(&[("worker.max_attempts", "2")]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    assert_eq!(letters[0].attributes["usher.attempts"], "2");
+    assert_eq!(letters[0].body, person.event.to_string(), "byte for byte");
+}

@@ -1,0 +1,119 @@
+//! Messages that no attempt can help.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::world::World;
+
+const MIGRATION: &str = r#"{"version":"1","triggerSource":"UserMigration_Authentication",
+    "userName":"somebody","userPoolId":"us-east-1_x","request":{"password":"hunter2!"}}"#;
+const SNS: &str = r#"{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:x:1:t",
+    "Message":"{\"triggerSource\":\"PostConfirmation_ConfirmSignUp\"}"}"#;
+/// Stands for an empty body on its way in: SQS takes none, a foreign producer's
+/// queue may still hold one.
+const EMPTY: &str = "EMPTY";
+
+fn emptied(mut answer: Value) -> Value {
+    for message in answer["Messages"].as_array_mut().into_iter().flatten() {
+        if message["Body"] == EMPTY {
+            message["Body"] = json!("");
+        }
+    }
+    answer
+}
+
+#[tokio::test]
+async fn each_is_dead_lettered_at_once_and_holds_up_nobody() {
+    let world = World::new().await;
+    let people = world.people(6).await;
+    let poison = [
+        ("not_json", "{\"triggerSource\": \"PostConf"),
+        ("not_json", "hello"),
+        ("other_trigger", MIGRATION),
+        ("sns_envelope", SNS),
+        ("empty_body", EMPTY),
+        (
+            "unsupported_command",
+            r#"{"usher":9,"command":"Dance","requestId":"r"}"#,
+        ),
+        (
+            "no_user_name",
+            r#"{"triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"p_1"}"#,
+        ),
+    ];
+    let mut sent = BTreeMap::new();
+    for (n, (reason, body)) in poison.iter().enumerate() {
+        world.send(people[n % people.len()].event.to_string()).await;
+        sent.insert(world.send(*body).await, (*reason, *body));
+    }
+    world
+        .faults
+        .plan(|call| (call.operation == "ReceiveMessage").then_some(Fault::Answer(emptied)));
+    world.work(&[]).await;
+
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), poison.len());
+    for letter in letters {
+        let (reason, body) = sent[&letter.attributes["usher.source_message_id"]];
+        assert_eq!(letter.attributes["usher.reason"], reason);
+        assert_eq!(
+            letter.attributes["usher.attempts"], "1",
+            "within one receive"
+        );
+        assert_eq!(letter.attributes["usher.class"], "malformed");
+        let kept = if body == EMPTY { " " } else { body };
+        assert_eq!(letter.body, kept, "as it came");
+        let attributes = format!("{:?}", letter.attributes);
+        assert!(!attributes.contains("hunter2") && !attributes.contains("somebody"));
+    }
+    assert_eq!(world.members("EVERYONE").await.len(), 6);
+    assert_eq!(world.records().await.len(), 6);
+    world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn a_permanent_error_is_not_tried_again() {
+    let world = World::new().await;
+    let people = world.people(1).await;
+    world.send_all(&people).await;
+    world.faults.plan(|call| {
+        let refused = Fault::Error(
+            axum::http::StatusCode::BAD_REQUEST,
+            "InvalidParameterException",
+        );
+        (call.operation == "AdminAddUserToGroup").then_some(refused)
+    });
+    world.work(&[]).await;
+    assert_eq!(world.faults.count("AdminAddUserToGroup"), 1);
+    let letters = world.letters().await;
+    assert_eq!(letters[0].attributes["usher.reason"], "invalid_parameter");
+    assert_eq!(letters[0].attributes["usher.class"], "permanent");
+}
+
+#[tokio::test]
+async fn a_letter_is_sent_before_its_message_is_deleted() {
+    let world = World::new().await;
+    world.send("hello").await;
+    let mut refusals = 6;
+    world.faults.plan(move |call| {
+        let letter = call.operation == "SendMessage"
+            && call.input["QueueUrl"]
+                .as_str()
+                .is_some_and(|url| url.ends_with("-dead-letters"));
+        if !letter || refusals == 0 {
+            return None;
+        }
+        refusals -= 1;
+        Some(Fault::Error(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+        ))
+    });
+    world.work(&[]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1, "sent in the end, once");
+    assert_eq!(letters[0].attributes["usher.attempts"], "2");
+    world.assert_queue_empty().await;
+}

@@ -1,0 +1,90 @@
+//! No personal data in the logs, whatever happens to a message.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::faults::Fault;
+use crate::process::{Process, get};
+use crate::world::{World, eventually};
+
+#[tokio::test]
+async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
+    let world = World::new().await;
+    let mut secrets = Vec::new();
+    for n in 0..30 {
+        let name = format!("Zebulon-{n}@Quagmire.example");
+        let phone = format!("+1555010{n:04}");
+        let mut person = world.person(&name).await;
+        let attributes = &mut person.event["request"]["userAttributes"];
+        attributes["phone_number"] = json!(phone);
+        attributes["given_name"] = json!(format!("Zebedee{n}"));
+        match n % 6 {
+            // Every way a message can go: done, gone, cut off, foreign, refused.
+            0 => person.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
+            1 => person.event["triggerSource"] = json!("UserMigration_Authentication"),
+            2 => person.event["userPoolId"] = json!("us-east-1_Strange01"),
+            _ => {}
+        }
+        let body = person.event.to_string();
+        let cut = if n % 6 == 3 {
+            body.len() - 5
+        } else {
+            body.len()
+        };
+        world.send(&body[..cut]).await;
+        world.send(&body[..cut]).await;
+        secrets.extend([name, phone]);
+    }
+    secrets.extend(["Zebulon", "Zebedee", "Quagmire", "Vanished", "+1555"].map(str::to_owned));
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        calls += 1;
+        match call.operation.as_str() {
+            "AdminAddUserToGroup" if calls % 7 == 0 => Some(Fault::Error(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterException",
+            )),
+            "PutItem" if calls % 5 == 0 => Some(Fault::ResetAfter),
+            _ => None,
+        }
+    });
+    let mut command = world.usher(&["worker", "--until-empty"]);
+    command
+        .env("USHER_WORKER__MAX_ATTEMPTS", "2")
+        .env("RUST_LOG", "info,usher=trace");
+    let mut process = Process::start(command);
+    let http = process.http().await;
+    let mut metrics = String::new();
+    eventually("some messages are counted", || async {
+        get(&http, "/metrics")
+            .await
+            .1
+            .contains("usher_messages_total")
+    })
+    .await;
+    metrics.push_str(&get(&http, "/metrics").await.1);
+    let status = process.exit().await;
+    let log = process.log();
+    assert!(status.success(), "{log}");
+    assert!(log.lines().count() >= 60, "one line a message: {log}");
+    assert!(log.contains("rejected") && log.contains("\"outcome\":\"done\""));
+
+    let letters = world.letters().await;
+    assert!(!letters.is_empty());
+    let attributes: String = letters
+        .iter()
+        .map(|letter| format!("{:?}", letter.attributes))
+        .collect();
+    for secret in &secrets {
+        for (place, text) in [
+            ("log", &log),
+            ("metrics", &metrics),
+            ("letters", &attributes),
+        ] {
+            assert!(
+                !text.to_lowercase().contains(&secret.to_lowercase()),
+                "{secret} in the {place}",
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The real binaries as processes.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use crate::world::{World, eventually};
+
+/// A running process, its logs in a file. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// A command without anything of the surrounding environment that could lead
+/// it to a real account.
+pub(crate) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs([
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("HOME", "/nonexistent"),
+    ]);
+    command
+}
+
+pub(crate) fn usher() -> Command {
+    command(env!("CARGO_BIN_EXE_usher"))
+}
+
+impl World {
+    /// `usher` with arguments, led to this world by its environment.
+    pub(crate) fn usher(&self, arguments: &[&str]) -> Command {
+        let mut command = usher();
+        command.args(arguments).env("AWS_ENDPOINT_URL", &self.url);
+        for (key, value) in self.settings() {
+            let name = format!("USHER_{}", key.replace('.', "__").to_uppercase());
+            command.env(name, value);
+        }
+        command
+    }
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).expect("a log file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("starts");
+        Self {
+            child,
+            log,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .expect("it runs");
+        kill(Pid::from_raw(id), signal).expect("signalled");
+    }
+
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let limit = crate::world::PATIENCE;
+        tokio::time::timeout(limit, self.child.wait())
+            .await
+            .expect("exits in time")
+            .expect("waited")
+    }
+
+    /// The address that it serves health and metrics on.
+    pub(crate) async fn http(&self) -> String {
+        let address = || {
+            self.log().lines().find_map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).ok()?;
+                Some(line["http.address"].as_str()?.to_owned())
+            })
+        };
+        eventually("the http address", || async { address().is_some() }).await;
+        address().expect("just seen")
+    }
+}
+
+/// `GET` on loopback: the status and the text.
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connects");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    let (head, text) = answer.split_once("\r\n\r\n").expect("HTTP");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status");
+    (status, text.to_owned())
+}

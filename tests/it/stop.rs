@@ -1,0 +1,86 @@
+//! Stopping in the middle: politely, and not.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::process::Process;
+use crate::world::{World, eventually};
+
+const DRAIN: &str = "5s";
+
+/// Slow enough to be stopped in the middle, on any machine: by the budget.
+fn worker(world: &World) -> Process {
+    let mut command = world.usher(&["worker"]);
+    command
+        .env("USHER_QUOTA__USER_UPDATE", "100")
+        .env("USHER_WORKER__DRAIN", DRAIN);
+    Process::start(command)
+}
+
+async fn some_are_done(world: &World) {
+    eventually("some are done", || async {
+        world.faults.calls("AdminAddUserToGroup") > 150
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sigterm_in_the_middle_loses_nothing_and_hides_nothing() {
+    let world = World::new().await;
+    let people = world.people(500).await;
+    world.send_all(&people).await;
+    let mut first = worker(&world);
+    some_are_done(&world).await;
+    let told = Instant::now();
+    first.signal(Signal::SIGTERM);
+    assert!(first.exit().await.success(), "{}", first.log());
+    assert!(
+        told.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        told.elapsed()
+    );
+    let depth = world.queue.facts().await.expect("facts").depth;
+    assert_eq!(depth.hidden, 0, "left hidden");
+    assert!(depth.visible > 0, "it was stopped in the middle");
+
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn after_sigkill_another_worker_finishes() {
+    let world = World::new().await;
+    let people = world.people(500).await;
+    world.send_all(&people).await;
+    let mut first = worker(&world);
+    some_are_done(&world).await;
+    first.signal(Signal::SIGKILL);
+    assert!(!first.exit().await.success());
+
+    // Waits for the visibility timeout of what the first one had.
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
+    let world = World::new().await;
+    let people = world.people(40).await;
+    world.send_all(&people).await;
+    let config = world.config(&[("quota.user_update", "0.5"), ("worker.drain", "3s")]);
+    let running = world.worker(&config, usher::worker::Until::Stopped).await;
+    eventually("it works", || async {
+        world.faults.calls("AdminAddUserToGroup") > 0
+    })
+    .await;
+    let report = running.stop().await;
+    assert!(report.released > 0, "{report:?}");
+    assert!(
+        report.drained_in <= Duration::from_millis(3500),
+        "{report:?}"
+    );
+    assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+}

@@ -1,0 +1,205 @@
+//! The Lambda as Lambda runs it: the real binary against a Runtime API.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::faults::Fault;
+use crate::process::{Process, command};
+use crate::world::World;
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+struct Lambda {
+    process: Process,
+    events: Arc<Mutex<Vec<String>>>,
+    ready: Arc<Semaphore>,
+    answers: mpsc::UnboundedReceiver<(bool, Bytes)>,
+}
+
+#[derive(Clone)]
+struct Api {
+    events: Arc<Mutex<Vec<String>>>,
+    ready: Arc<Semaphore>,
+    answers: mpsc::UnboundedSender<(bool, Bytes)>,
+}
+
+async fn next(State(api): State<Api>) -> Response {
+    api.ready.acquire().await.expect("open").forget();
+    let event = api.events.lock().expect("not poisoned").remove(0);
+    let headers = [
+        ("lambda-runtime-aws-request-id", "1"),
+        ("lambda-runtime-deadline-ms", "99999999999999"),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:1:function:usher-trigger",
+        ),
+    ];
+    (headers, event).into_response()
+}
+
+async fn answered(State(api): State<Api>, body: Bytes) -> StatusCode {
+    let _ = api.answers.send((true, body));
+    StatusCode::ACCEPTED
+}
+
+async fn failed(State(api): State<Api>, body: Bytes) -> StatusCode {
+    let _ = api.answers.send((false, body));
+    StatusCode::ACCEPTED
+}
+
+impl Lambda {
+    async fn start(variables: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (sender, answers) = mpsc::unbounded_channel();
+        let api = Api {
+            events: Arc::default(),
+            ready: Arc::new(Semaphore::new(0)),
+            answers: sender,
+        };
+        let routes = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/1/response", post(answered))
+            .route("/2018-06-01/runtime/invocation/1/error", post(failed))
+            .with_state(api.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let mut command = command(env!("CARGO_BIN_EXE_usher-trigger"));
+        command.envs([
+            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "usher-trigger"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ]);
+        command.envs(variables.iter().copied());
+        let process = Process::start(command);
+        Self {
+            process,
+            events: api.events,
+            ready: api.ready,
+            answers,
+        }
+    }
+
+    async fn of(world: &World) -> Self {
+        Self::start(&[
+            ("USHER_QUEUE__URL", world.queue.url()),
+            ("AWS_ENDPOINT_URL", &world.url),
+        ])
+        .await
+    }
+
+    /// One invocation; the function must not fail.
+    async fn invoke(&mut self, event: &str) -> String {
+        self.events
+            .lock()
+            .expect("not poisoned")
+            .push(event.to_owned());
+        self.ready.add_permits(1);
+        let answer = tokio::time::timeout(Duration::from_secs(30), self.answers.recv()).await;
+        let (ok, body) = answer.expect("answers").expect("open");
+        assert!(ok, "{}", String::from_utf8_lossy(&body));
+        String::from_utf8(body.to_vec()).expect("text")
+    }
+}
+
+/// Key order, spacing, escapes, a number that no double holds: all must come back.
+const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big":123456789012345678901234567890,
+  "triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"us-east-1_Example1",
+  "request":{"userAttributes":{"sub":"s-1","email_verified":true},"clientMetadata":{"a":["b"]}},
+  "response":{}, "float":1.0 }"#;
+
+#[tokio::test]
+async fn a_confirmed_sign_up_is_forwarded_and_returned_byte_for_byte() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
+    let messages = world.queue.receive(10).await.expect("received");
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].body, SIGN_UP);
+    assert_eq!(messages[0].attributes["usher.kind"], "PostConfirmation");
+    assert!(messages[0].attributes["usher.forwarded_at"].ends_with('Z'));
+}
+
+#[tokio::test]
+async fn other_events_pass_through_untouched() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    for source in [
+        "PostConfirmation_ConfirmForgotPassword",
+        "PreSignUp_SignUp",
+        "Something_New",
+    ] {
+        let event = SIGN_UP.replace("PostConfirmation_ConfirmSignUp", source);
+        assert_eq!(lambda.invoke(&event).await, event);
+    }
+    assert_eq!(lambda.invoke("[1, 2]").await, "[1, 2]");
+    assert_eq!(world.faults.calls("SendMessage"), 0);
+}
+
+#[tokio::test]
+async fn an_unreachable_queue_costs_no_sign_up() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    for fault in [Fault::Hang(Duration::from_secs(20)), Fault::ResetBefore] {
+        let fault = fault.clone();
+        let before = world.faults.calls("SendMessage");
+        world.faults.plan(move |_| Some(fault.clone()));
+        let begun = Instant::now();
+        assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(
+            world.faults.calls("SendMessage") - before,
+            2,
+            "two attempts"
+        );
+    }
+    let log = lambda.process.log();
+    let errors: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["level"] == "ERROR")
+        .collect();
+    assert_eq!(errors.len(), 2, "one line each: {log}");
+    assert_eq!(errors[0]["pool.id"], "us-east-1_Example1");
+    assert_eq!(errors[0]["user.sub"], "s-1");
+    assert!(!log.contains("n\\u00e9e") && !log.contains("née"));
+}
+
+#[tokio::test]
+async fn one_failed_attempt_is_made_good_by_the_second() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    let mut first = true;
+    world.faults.plan(move |_| {
+        std::mem::take(&mut first).then_some(Fault::Error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+        ))
+    });
+    assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
+    assert_eq!(world.queue.receive(10).await.expect("received").len(), 1);
+}
+
+#[tokio::test]
+async fn a_misconfigured_trigger_costs_no_sign_up() {
+    let mut lambda = Lambda::start(&[]).await;
+    assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
+    let log = lambda.process.log();
+    assert!(
+        log.contains("queue.url") && log.contains("not forwarded"),
+        "{log}"
+    );
+}

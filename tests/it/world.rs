@@ -1,0 +1,257 @@
+//! A world for one test, and what must be true of it in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::from_fn_with_state;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use usher::aws::{Aws, Outgoing, Pool, Queue, Received, Sandbox};
+use usher::config::{Config, Layers};
+use usher::dev::Endpoint;
+use usher::quota::Quota;
+use usher::telemetry::Health;
+use usher::worker::{Report, Until, Worker};
+
+use crate::faults::{self, Faults};
+
+pub(crate) const TABLE: &str = "UserProfile";
+/// As a deployment would have it: a little above `worker.max_attempts`.
+const MAX_RECEIVE_COUNT: u32 = 10;
+/// Nothing in these tests takes this long unless it is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct World {
+    pub(crate) aws: Aws,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) pool: Pool,
+    pub(crate) queue: Queue,
+    pub(crate) dead_letters: Queue,
+    pub(crate) faults: Faults,
+    pub(crate) url: String,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Someone who signed up: the event, and what should come of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) sub: String,
+    pub(crate) event: Value,
+}
+
+pub(crate) struct Running {
+    pub(crate) health: Health,
+    pub(crate) stop: CancellationToken,
+    task: JoinHandle<Report>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let listener = Endpoint::listen(0).await.expect("a free port");
+        let endpoint = Endpoint::new(listener.local_addr().expect("an address"));
+        let faults = Faults::default();
+        let routes = endpoint
+            .router()
+            .layer(from_fn_with_state(faults.clone(), faults::layer));
+        let serving = tokio::spawn(Endpoint::serve(listener, routes, CancellationToken::new()));
+        let aws = Aws::at_endpoint(endpoint.url()).await;
+        let sandbox = Sandbox::new(&aws);
+        let (queue, dead) = sandbox
+            .create_queues("usher", MAX_RECEIVE_COUNT)
+            .await
+            .expect("queues");
+        let pool = sandbox.create_pool("usher").await.expect("a pool");
+        sandbox.create_table(TABLE, "id").await.expect("a table");
+        let queue = Queue::new(&aws, &queue, Duration::ZERO, Duration::from_secs(60));
+        let dead_letters = queue.sibling(&dead);
+        let url = endpoint.url().to_owned();
+        Self {
+            aws,
+            sandbox,
+            pool,
+            queue,
+            dead_letters,
+            faults,
+            url,
+            serving,
+        }
+    }
+
+    /// The keys that lead a worker here.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("queue.url", self.queue.url()),
+            ("queue.wait", "1s"),
+            ("queue.visibility", "10s"),
+            ("profiles.table", TABLE),
+            ("quota.user_update", "1000"),
+            ("http.listen", "127.0.0.1:0"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    pub(crate) fn config(&self, overrides: &[(&str, &str)]) -> Config {
+        let flags: Vec<String> = self
+            .settings()
+            .into_iter()
+            .chain(
+                overrides
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+            )
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        Config::from_layers(&Layers::defaults().flags(&flags)).expect("a valid configuration")
+    }
+
+    pub(crate) async fn worker(&self, config: &Config, until: Until) -> Running {
+        let health = Health::default();
+        let quota = Arc::new(Quota::new(config.quota.user_update));
+        let worker = Worker::new(config, &self.aws, quota, health.clone())
+            .await
+            .expect("starts");
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(worker.run(until, stop.clone()));
+        Running { health, stop, task }
+    }
+
+    /// Runs a worker until the queue is empty.
+    pub(crate) async fn work(&self, overrides: &[(&str, &str)]) -> Report {
+        let running = self.worker(&self.config(overrides), Until::Empty).await;
+        running.end(PATIENCE).await
+    }
+
+    /// Creates the users and returns their events.
+    pub(crate) async fn people(&self, count: usize) -> Vec<Person> {
+        let mut people = Vec::with_capacity(count);
+        for n in 0..count {
+            people.push(self.person(&format!("person-{n}")).await);
+        }
+        people
+    }
+
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        let sub = format!("00000000-0000-4000-8000-{:012x}", fastrand::u64(..1 << 48));
+        let email = format!("{name}@mail.example");
+        let attributes = BTreeMap::from([
+            ("sub".to_owned(), sub.clone()),
+            ("email".to_owned(), email.clone()),
+        ]);
+        self.sandbox
+            .create_user(&self.pool.id, name, &attributes)
+            .await
+            .expect("a user");
+        let event = json!({
+            "version": "1", "triggerSource": "PostConfirmation_ConfirmSignUp",
+            "region": "us-east-1", "userPoolId": self.pool.id, "userName": name,
+            "callerContext": {"awsSdkVersion": "aws-sdk-js-3", "clientId": self.pool.client},
+            "request": {"userAttributes": {
+                "sub": sub, "email": email, "email_verified": "true",
+                "cognito:user_status": "CONFIRMED",
+            }},
+            "response": {},
+        });
+        Person {
+            name: name.to_owned(),
+            sub,
+            event,
+        }
+    }
+
+    pub(crate) async fn send(&self, body: impl Into<String>) -> String {
+        let message = Outgoing {
+            body: body.into(),
+            ..Outgoing::default()
+        };
+        self.queue.send(message).await.expect("sent")
+    }
+
+    pub(crate) async fn send_all(&self, people: &[Person]) {
+        for person in people {
+            self.send(person.event.to_string()).await;
+        }
+    }
+
+    /// Every letter; they stay hidden afterwards.
+    pub(crate) async fn letters(&self) -> Vec<Received> {
+        let mut letters = Vec::new();
+        loop {
+            let batch = self.dead_letters.receive(10).await.expect("letters");
+            if batch.is_empty() {
+                return letters;
+            }
+            letters.extend(batch);
+        }
+    }
+
+    pub(crate) async fn records(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.sandbox.records(TABLE, "id").await.expect("records")
+    }
+
+    pub(crate) async fn members(&self, group: &str) -> Vec<String> {
+        let groups = self.sandbox.groups(&self.pool.id).await.expect("groups");
+        groups.get(group).cloned().unwrap_or_default()
+    }
+
+    /// The promise: everybody in their group with one profile of their own,
+    /// nothing on the queue, nothing hidden, no dead letter.
+    pub(crate) async fn assert_all_provisioned(&self, people: &[Person]) {
+        let members: BTreeSet<String> = self.members("EVERYONE").await.into_iter().collect();
+        let names: BTreeSet<String> = people.iter().map(|person| person.name.clone()).collect();
+        assert_eq!(members, names, "members of EVERYONE");
+        let records = self.records().await;
+        assert_eq!(records.len(), people.len(), "one profile each");
+        for person in people {
+            let owner = &records[&person.sub]["profileOwner"];
+            assert_eq!(*owner, format!("{}::{}", person.sub, person.name));
+        }
+        self.assert_queue_empty().await;
+        assert_eq!(self.letters().await.len(), 0, "dead letters");
+    }
+
+    pub(crate) async fn assert_queue_empty(&self) {
+        let depth = self.queue.facts().await.expect("facts").depth;
+        assert!(depth.is_empty(), "left on the queue: {depth:?}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Running {
+    pub(crate) async fn end(self, limit: Duration) -> Report {
+        tokio::time::timeout(limit, self.task)
+            .await
+            .expect("ends in time")
+            .expect("no panic")
+    }
+
+    pub(crate) async fn stop(self) -> Report {
+        self.stop.cancel();
+        self.end(PATIENCE).await
+    }
+}
+
+/// Looks again and again until it is so; fails after [`PATIENCE`].
+pub(crate) async fn eventually<F, Fut>(what: &str, condition: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let looking = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, looking).await.is_ok(),
+        "never came: {what}"
+    );
+}
