@@ -86,7 +86,7 @@ fn pauses() -> ExponentialBackoff {
 }
 
 const REDELIVERY_BASE: Duration = Duration::from_secs(2);
-const REDELIVERY_CAP: Duration = Duration::from_secs(600);
+const REDELIVERY_CAP: Duration = Duration::from_mins(10);
 
 /// How long a message stays hidden before its next attempt: full jitter over
 /// 4 s, 8 s, 16 s, … 10 min by the number of receives so far, at least 1 s.

@@ -16,11 +16,26 @@ pub(super) struct Target<'a> {
     pub(super) resource: &'a str,
 }
 
-/// Awaits one SDK call and notes how it went.
-pub(super) async fn call<T, E>(
+/// A call that failed: what follows from it, and the SDK's error.
+pub(super) type Failed<E> = (Failure, SdkError<E, HttpResponse>);
+
+/// Makes one SDK call and notes how it went. The SDK's future is some 17 KiB
+/// and lives on the heap, or every future above it would be as large.
+pub(super) fn call<'a, T, E>(
+    target: Target<'a>,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+) -> impl Future<Output = Result<T, Failed<E>>> + Send + 'a
+where
+    T: Send + 'a,
+    E: ProvideErrorMetadata + Error + Send + 'static,
+{
+    observed(target, Box::pin(request))
+}
+
+async fn observed<T, E>(
     target: Target<'_>,
-    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, (Failure, SdkError<E, HttpResponse>)>
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Unpin,
+) -> Result<T, Failed<E>>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {

@@ -125,24 +125,28 @@ impl Directory {
     }
 }
 
-async fn limited<T, E>(
-    budget: &Budget,
+/// One call in its turn.
+fn limited<'a, T, E>(
+    budget: &'a Budget,
     operation: &'static str,
-    pool: &PoolId,
-    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Failure>
+    pool: &'a PoolId,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+) -> impl Future<Output = Result<T, Failure>> + Send + 'a
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    T: Send + 'a,
+    E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    budget.turn().await;
-    call(target(operation, pool), request)
-        .await
-        .map_err(|(failure, _)| {
+    // Built before the turn and made after it: nothing is sent until it is polled.
+    let request = call(target(operation, pool), request);
+    async move {
+        budget.turn().await;
+        request.await.map_err(|(failure, _)| {
             if failure.class == Class::Throttled {
                 budget.throttled();
             }
             failure
         })
+    }
 }
 
 fn target<'a>(operation: &'static str, pool: &'a PoolId) -> Target<'a> {

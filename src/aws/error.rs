@@ -24,7 +24,7 @@ pub enum Service {
     Sqs,
     /// Amazon Cognito user pools.
     Cognito,
-    /// Amazon DynamoDB.
+    /// Amazon `DynamoDB`.
     DynamoDb,
 }
 
@@ -212,8 +212,9 @@ fn classify(
         | "KmsNotFound"
         | "KmsOptInRequired" => fixed(&snake_case(name), Class::Systemic),
 
-        "QueueDoesNotExist" | "NonExistentQueue" => fixed("queue_not_found", Class::Systemic),
-        "InvalidAddress" => fixed("queue_not_found", Class::Systemic),
+        "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
+            fixed("queue_not_found", Class::Systemic)
+        }
         "ResourceNotFoundException" => match service {
             // One code for the pool and for the group: only the text differs.
             Service::Cognito

@@ -1,4 +1,4 @@
-//! Amazon DynamoDB: the table of profile records.
+//! Amazon `DynamoDB`: the table of profile records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub enum Put {
     /// The record is new.
     Created,
     /// There was one already, and it is as it was. Holds the names of its
-    /// attributes as far as DynamoDB returned the old item.
+    /// attributes as far as `DynamoDB` returned the old item.
     Existed(Option<BTreeSet<String>>),
 }
 
@@ -121,7 +121,9 @@ impl Profiles {
             .await
             .map_err(|(failure, _)| failure)?;
         let table = answer.table();
-        let schema = table.map(|table| table.key_schema()).unwrap_or_default();
+        let schema = table
+            .map(aws_sdk_dynamodb::types::TableDescription::key_schema)
+            .unwrap_or_default();
         let name_of = |kind: &KeyType| {
             schema
                 .iter()
@@ -130,7 +132,7 @@ impl Profiles {
         };
         let partition = name_of(&KeyType::Hash).unwrap_or_default();
         let is_string = table
-            .map(|table| table.attribute_definitions())
+            .map(aws_sdk_dynamodb::types::TableDescription::attribute_definitions)
             .unwrap_or_default()
             .iter()
             .any(|definition| {

@@ -342,10 +342,11 @@ fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> 
 async fn done<T, E>(
     service: Service,
     operation: &'static str,
-    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
 ) -> Result<T, Failure>
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    T: Send,
+    E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
     let target = Target {
         service,

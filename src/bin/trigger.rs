@@ -1,4 +1,4 @@
-//! `usher-trigger`: the Lambda behind a user pool's PostConfirmation trigger.
+//! `usher-trigger`: the Lambda behind a user pool's `PostConfirmation` trigger.
 
 use std::sync::Arc;
 

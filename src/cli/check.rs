@@ -118,7 +118,7 @@ impl Findings {
             (Some(redrive), _) if redrive.max_receive_count <= attempts => {
                 self.wrong(
                     "redrive policy",
-                    format!(
+                    &format!(
                         "maxReceiveCount is {} and worker.max_attempts {attempts}: SQS would move \
                          messages before usher has written the reason; raise the first above the second",
                         redrive.max_receive_count,
@@ -179,16 +179,16 @@ impl Findings {
                 }
                 ((partition, _), None) if partition != table.key() => self.wrong(
                     "profile table",
-                    format!("its key is {partition}, profiles.key says {}", table.key()),
+                    &format!("its key is {partition}, profiles.key says {}", table.key()),
                 ),
                 ((partition, _), None) => {
                     self.wrong(
                         "profile table",
-                        format!("its key {partition} is not a String"),
+                        &format!("its key {partition} is not a String"),
                     );
                 }
                 (_, Some(sort)) => {
-                    self.wrong("profile table", format!("it has a sort key, {sort}"));
+                    self.wrong("profile table", &format!("it has a sort key, {sort}"));
                 }
             },
         }
@@ -267,7 +267,7 @@ impl Findings {
         });
     }
 
-    fn wrong(&mut self, what: &str, detail: impl ToString) {
+    fn wrong(&mut self, what: &str, detail: &(impl ToString + ?Sized)) {
         let detail = detail.to_string();
         self.0.push(Finding {
             what: what.to_owned(),

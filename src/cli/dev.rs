@@ -17,7 +17,7 @@ use crate::worker::{Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Sign-ups to make through SignUp and ConfirmSignUp
+    /// Sign-ups to make through `SignUp` and `ConfirmSignUp`
     #[arg(long, value_name = "N", default_value_t = 5, conflicts_with = "events")]
     signups: usize,
     /// Files or folders of events to send instead of sign-ups
@@ -32,7 +32,7 @@ pub(super) struct Options {
 }
 
 /// Longer than a message that is retried until its last attempt.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Ended> {
     let files = dev::files(&options.events).context("--events")?;

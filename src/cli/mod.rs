@@ -28,7 +28,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Configuration file [environment: USHER_CONFIG]
+    /// Configuration file [environment: `USHER_CONFIG`]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Sets one key over file and environment; may be repeated

@@ -26,8 +26,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let health = Health::default();
     // Before the first metric is touched.
     let metrics = metrics::install()?;
-    let served = CancellationToken::new();
-    let server = match config.http {
+    let http_stop = CancellationToken::new();
+    let serving = match config.http {
         Some(address) => {
             let shown = Shown {
                 health: health.clone(),
@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
                 .await
                 .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
             tracing::info!(http.address = %server.address()?, "serving health and metrics");
-            Some(tokio::spawn(server.run(served.clone())))
+            Some(tokio::spawn(server.run(http_stop.clone())))
         }
         None => None,
     };
@@ -50,9 +50,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Until::Stopped
     };
     worker.run(until, stop).await;
-    served.cancel();
-    if let Some(server) = server {
-        server.abort();
+    http_stop.cancel();
+    if let Some(serving) = serving {
+        serving.abort();
     }
     Ok(Ended::Well)
 }

@@ -87,7 +87,7 @@ pub struct Groups {
 /// `[profiles]`
 #[derive(Debug, Clone)]
 pub struct Profiles {
-    /// The DynamoDB table.
+    /// The `DynamoDB` table.
     pub table: String,
     /// Its partition key.
     pub key: String,

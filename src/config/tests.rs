@@ -35,7 +35,7 @@ fn with_file(text: &str) -> Layers {
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = valid(&[]);
-    assert_eq!(config.queue.visibility, Duration::from_secs(60));
+    assert_eq!(config.queue.visibility, Duration::from_mins(1));
     assert_eq!(config.queue.wait, Duration::from_secs(20));
     assert_eq!(config.queue.dead_letter_url, None);
     assert!(config.pools.allowed.is_empty());

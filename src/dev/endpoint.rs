@@ -1,4 +1,4 @@
-//! The embedded AWS endpoint: SQS, Cognito and DynamoDB on one loopback port,
+//! The embedded AWS endpoint: SQS, Cognito and `DynamoDB` on one loopback port,
 //! told apart by the `X-Amz-Target` header of the AWS JSON protocols.
 
 use std::net::{Ipv4Addr, SocketAddr};

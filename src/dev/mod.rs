@@ -1,10 +1,10 @@
 //! The whole system on one machine, without an AWS account.
 //!
-//! An embedded endpoint on loopback stands in for SQS, Cognito and DynamoDB.
+//! An embedded endpoint on loopback stands in for SQS, Cognito and `DynamoDB`.
 //! Everything else is the real thing: users sign up through `SignUp` and
 //! `ConfirmSignUp`, the endpoint calls the trigger's handler as Cognito calls
 //! the Lambda, the worker talks to the endpoint over HTTP. What is reported is
-//! read back from Cognito and DynamoDB and never counted in the worker.
+//! read back from Cognito and `DynamoDB` and never counted in the worker.
 
 mod cognito;
 mod dynamodb;

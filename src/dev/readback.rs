@@ -1,4 +1,4 @@
-//! What Cognito, DynamoDB and the dead-letter queue hold: the facts that a
+//! What Cognito, `DynamoDB` and the dead-letter queue hold: the facts that a
 //! report is made of.
 
 use std::collections::BTreeMap;

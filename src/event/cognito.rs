@@ -91,7 +91,7 @@ impl Sub {
 
 /// User attributes as text: strings as they are, booleans and numbers as JSON
 /// prints them, arrays and objects as JSON text. `null` and `""` both say that
-/// there is no value: Cognito stores neither, and DynamoDB refuses an empty
+/// there is no value: Cognito stores neither, and `DynamoDB` refuses an empty
 /// string in the key of an index.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes(BTreeMap<String, String>);

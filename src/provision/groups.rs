@@ -11,13 +11,16 @@ use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::{Transient, quickly};
 
+/// Filled once the group is created; whoever comes meanwhile waits.
+type Creation = Arc<OnceCell<()>>;
+
 #[derive(Debug)]
 pub(super) struct GroupStep {
     directory: Directory,
     create_missing: bool,
     /// Groups this process has created or found created: the first sign-ups of
     /// a new group come in a burst, and one `CreateGroup` is enough for them.
-    created: Mutex<HashMap<(PoolId, GroupName), Arc<OnceCell<()>>>>,
+    created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
 }
 
 impl GroupStep {

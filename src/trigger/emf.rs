@@ -1,4 +1,4 @@
-//! A metric without a call: CloudWatch reads it out of the log line.
+//! A metric without a call: `CloudWatch` reads it out of the log line.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 

@@ -286,7 +286,7 @@ mod tests {
         let second = breaker.hold(&failure).expect("held");
         let probe = first.next(&stop).await;
         assert!(matches!(probe, Next::Probe(_)));
-        let waiting = tokio::time::timeout(Duration::from_secs(600), second.next(&stop)).await;
+        let waiting = tokio::time::timeout(Duration::from_mins(10), second.next(&stop)).await;
         assert!(waiting.is_err(), "one probe at a time");
         first.mended();
         assert!(matches!(second.next(&stop).await, Next::Mended));

@@ -22,7 +22,7 @@ use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
 
 /// One attempt, with its waits for the rate budget. Far above what an attempt
 /// needs: it only ends what would otherwise never end.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 /// All that a message needs on its way.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! same sign-up often comes in twos and threes. Every effect may be repeated,
 //! but each repetition would spend the rate budget.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::event::SignUp;
 
 /// Long enough for Cognito's repeated calls and a visibility timeout, short
 /// enough that somebody who undoes an effect and replays the event gets it back.
-const MOMENT: Duration = Duration::from_secs(60);
+const MOMENT: Duration = Duration::from_mins(1);
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
 #[derive(Debug)]
@@ -53,9 +53,13 @@ impl Recent {
     /// 128 bits under random keys: a collision would leave a user out.
     fn key(&self, sign_up: &SignUp, groups: &[GroupName]) -> u128 {
         self.keys.iter().fold(0, |key, state| {
-            let mut hasher = state.build_hasher();
-            (&sign_up.pool, &sign_up.username, &sign_up.sub, groups).hash(&mut hasher);
-            key << 64 | u128::from(hasher.finish())
+            key << 64
+                | u128::from(state.hash_one((
+                    &sign_up.pool,
+                    &sign_up.username,
+                    &sign_up.sub,
+                    groups,
+                )))
         })
     }
 }

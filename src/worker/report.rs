@@ -29,7 +29,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
     let pool = sign_up.map(|sign_up| sign_up.pool.as_str());
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
-        .map(|sub| sub.as_str());
+        .map(super::super::event::cognito::Sub::as_str);
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(

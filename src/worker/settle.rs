@@ -92,7 +92,7 @@ impl Settler {
                         receipt,
                         time: Duration::ZERO,
                     })
-                    .await
+                    .await;
             }
         }
     }

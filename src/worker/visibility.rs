@@ -14,7 +14,7 @@ use crate::aws::{BATCH, Queue, Received};
 use crate::telemetry::Health;
 
 /// SQS hides a message for twelve hours at most, counted from its receive.
-const LONGEST: Duration = Duration::from_secs(12 * 3600);
+const LONGEST: Duration = Duration::from_hours(12);
 const NAME: &str = "visibility keeper";
 
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -144,4 +144,28 @@ fn broken() -> Response {
     let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let body = Body::from_stream(stream::iter([Ok(Bytes::from_static(b"{")), Err(cut)]));
     (StatusCode::OK, body).into_response()
+}
+
+/// Answers `TooManyRequestsException` to what comes faster than `quota` calls a second,
+/// with room for a burst of two.
+pub(crate) fn enforced(quota: f64) -> impl FnMut(&Call) -> Option<Fault> {
+    let mut tokens: f64 = 2.0;
+    let mut last = Instant::now();
+    move |call| {
+        if call.operation != "AdminAddUserToGroup" {
+            return None;
+        }
+        let now = Instant::now();
+        tokens = (tokens + now.duration_since(last).as_secs_f64() * quota).min(2.0);
+        last = now;
+        if tokens >= 1.0 {
+            tokens -= 1.0;
+            None
+        } else {
+            Some(Fault::Error(
+                StatusCode::BAD_REQUEST,
+                "TooManyRequestsException",
+            ))
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod path;
 mod poison;
 mod privacy;
 mod process;
+mod quota;
 mod stop;
 mod trigger;
 mod world;

@@ -71,10 +71,10 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
 
     let letters = world.letters().await;
     assert!(!letters.is_empty());
-    let attributes: String = letters
-        .iter()
-        .map(|letter| format!("{:?}", letter.attributes))
-        .collect();
+    let attributes = format!(
+        "{:?}",
+        letters.iter().map(|l| &l.attributes).collect::<Vec<_>>()
+    );
     for secret in &secrets {
         for (place, text) in [
             ("log", &log),

@@ -21,7 +21,7 @@ pub(crate) const TABLE: &str = "UserProfile";
 /// As a deployment would have it: a little above `worker.max_attempts`.
 const MAX_RECEIVE_COUNT: u32 = 10;
 /// Nothing in these tests takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
     pub(crate) aws: Aws,
@@ -65,7 +65,7 @@ impl World {
             .expect("queues");
         let pool = sandbox.create_pool("usher").await.expect("a pool");
         sandbox.create_table(TABLE, "id").await.expect("a table");
-        let queue = Queue::new(&aws, &queue, Duration::ZERO, Duration::from_secs(60));
+        let queue = Queue::new(&aws, &queue, Duration::ZERO, Duration::from_mins(1));
         let dead_letters = queue.sibling(&dead);
         let url = endpoint.url().to_owned();
         Self {
