@@ -141,8 +141,12 @@ fn print_text(summary: &Summary) {
         }
     } else {
         for line in &summary.events {
-            let outcome = format!("{:?}", line.outcome);
-            println!("{outcome:<15}{:<20}{}", line.reason, line.file);
+            println!(
+                "{:<16}{:<20}{}",
+                line.outcome.name(),
+                line.reason,
+                line.file
+            );
         }
     }
     println!();

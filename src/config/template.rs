@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::reader::Reader;
 
-/// Text with placeholders, such as `{sub}::{username}`.
+/// Text with fields, such as `{sub}::{username}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// In order.
@@ -19,7 +19,7 @@ pub enum Segment {
     /// As it stands.
     Text(String),
     /// The name between braces.
-    Placeholder(String),
+    Field(String),
 }
 
 impl Template {
@@ -41,12 +41,12 @@ impl Template {
                     let name: String = rest.by_ref().take_while(|c| *c != '}').collect();
                     let closed = source.contains(&format!("{{{name}}}"));
                     if name.is_empty() || !closed || name.contains('{') {
-                        return Err(format!("{source:?}: a placeholder is written {{name}}"));
+                        return Err(format!("{source:?}: a field is written {{name}}"));
                     }
                     if !text.is_empty() {
                         segments.push(Segment::Text(std::mem::take(&mut text)));
                     }
-                    segments.push(Segment::Placeholder(name));
+                    segments.push(Segment::Field(name));
                 }
                 '}' => return Err(format!("{source:?}: a plain brace is written }}}}")),
                 c => text.push(c),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::stack::Stack;
 use crate::aws::Failure;
 
-/// The name of the `n`th, from 1 on.
-pub(super) fn name(n: usize) -> String {
-    format!("user-{n}")
+/// The names of `count` people, in an order that sorting keeps.
+pub(super) fn names(count: usize) -> impl Iterator<Item = String> {
+    let width = count.to_string().len();
+    (1..=count).map(move |n| format!("user-{n:0width$}"))
 }
 
 impl Stack {
@@ -16,11 +17,10 @@ impl Stack {
     /// # Errors
     /// The first call that fails.
     pub async fn sign_up(&self, count: usize) -> Result<(), Failure> {
-        for n in 1..=count {
-            let name = name(n);
+        for name in names(count) {
             let attributes = BTreeMap::from([
                 ("email".to_owned(), format!("{name}@example.com")),
-                ("given_name".to_owned(), format!("User {n}")),
+                ("given_name".to_owned(), format!("The person {name}")),
             ]);
             self.sandbox
                 .sign_up(&self.pool.client, &name, &attributes)

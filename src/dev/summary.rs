@@ -75,6 +75,18 @@ pub enum EventOutcome {
     Rejected,
 }
 
+impl EventOutcome {
+    /// As in the JSON form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provisioned => "provisioned",
+            Self::PassedThrough => "passed_through",
+            Self::Ignored => "ignored",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// An event that is gone without a trace: the one thing that must not happen.
 const NO_EFFECT: &str = "no_effect";
 
@@ -85,7 +97,7 @@ impl Stack {
     /// When something cannot be read back.
     pub async fn summary_of_sign_ups(&self, count: usize) -> Result<Summary, Failure> {
         let facts = self.read_back().await?;
-        let names: Vec<String> = (1..=count).map(signups::name).collect();
+        let names: Vec<String> = signups::names(count).collect();
         let provisioned = names.iter().filter(|name| {
             let sub = facts
                 .users

@@ -51,7 +51,7 @@ impl fmt::Display for PoolId {
 }
 
 /// A user name. It may be an e-mail address or a phone number, so it prints as
-/// a placeholder wherever it is formatted.
+/// an underscore wherever it is formatted.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Username(String);
 

@@ -73,7 +73,7 @@ fn render(
                 .iter()
                 .map(|segment| match segment {
                     Segment::Text(text) => Some(text.as_str()),
-                    Segment::Placeholder(placeholder) => value(placeholder),
+                    Segment::Field(field) => value(field),
                 })
                 .collect();
             Some((name.clone(), text.filter(|text| !text.is_empty())?))
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_filled_from_the_user() {
+    fn fields_are_filled_from_the_user() {
         let record = rendered(
             &[
                 ("owner", "{sub}::{username}"),

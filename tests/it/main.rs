@@ -11,6 +11,7 @@ mod layout;
 mod outage;
 mod path;
 mod poison;
+mod policies;
 mod privacy;
 mod process;
 mod quota;

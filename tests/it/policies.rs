@@ -1,0 +1,60 @@
+//! The IAM policies allow what the sources call, and nothing else.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+fn text(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(path).expect("text")
+}
+
+fn actions(policy: &str) -> BTreeSet<String> {
+    let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
+    let mut actions = BTreeSet::new();
+    for statement in policy["Statement"].as_array().expect("statements") {
+        let named = &statement["Action"];
+        let listed = named
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![named.clone()]);
+        actions.extend(
+            listed
+                .iter()
+                .map(|action| action.as_str().expect("text").to_owned()),
+        );
+    }
+    actions
+}
+
+/// The operations that a file names to `call`: words in quotes that are written
+/// like an operation. A batch needs the permission of the single call.
+fn calls(file: &str, service: &str) -> BTreeSet<String> {
+    let source = text(file);
+    let product = source.split("#[cfg(test)]").next().expect("text");
+    product
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()))
+        .filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()) && word.len() > 6)
+        .filter(|word| !word.ends_with("Exception") && !["String", "All"].contains(word))
+        .filter(|word| !word.starts_with("Receipt") && !word.starts_with("Invalid"))
+        .filter(|word| *word != "MessageNotInflight")
+        .map(|word| format!("{service}:{}", word.trim_end_matches("Batch")))
+        .collect()
+}
+
+#[test]
+fn the_worker_policy_and_the_calls_are_the_same() {
+    let mut made = calls("src/aws/queue.rs", "sqs");
+    made.extend(calls("src/aws/directory.rs", "cognito-idp"));
+    made.extend(calls("src/aws/profiles.rs", "dynamodb"));
+    assert_eq!(made, actions("deploy/worker-policy.json"));
+}
+
+#[test]
+fn the_trigger_sends_and_does_nothing_else() {
+    let sends = BTreeSet::from(["sqs:SendMessage".to_owned()]);
+    assert_eq!(actions("deploy/trigger-policy.json"), sends);
+}
