@@ -1,8 +1,9 @@
 //! What the outside sees: logs, metrics, health.
 //!
 //! No e-mail address, user name, phone number, token, code or message body ever
-//! goes in here. The AWS SDK and HTTP crates stay at `warn` unless `RUST_LOG`
-//! says otherwise, and below `debug` level they could print request bodies.
+//! goes in here. Below `info`, the AWS SDK and the HTTP crates print requests
+//! with all that is in them; so only usher's own lines may go that deep, whatever
+//! `RUST_LOG` says.
 
 pub mod health;
 pub mod metrics;
@@ -11,7 +12,11 @@ pub use health::Health;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,15 +39,26 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
     });
     let filter =
         EnvFilter::builder().parse_lossy(filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(terminal).init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(terminal).boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
             .with_current_span(false)
-            .init(),
-    }
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter_fn(is_safe)))
+        .with(filter)
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        // The message may quote the value that was in the way.
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
+}
+
+fn is_safe(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || line.target().starts_with("usher")
 }

@@ -51,7 +51,7 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     let mut command = world.usher(&["worker", "--until-empty"]);
     command
         .env("USHER_WORKER__MAX_ATTEMPTS", "2")
-        .env("RUST_LOG", "info,usher=trace");
+        .env("RUST_LOG", "trace");
     let mut process = Process::start(command);
     let http = process.http().await;
     let mut metrics = String::new();
