@@ -14,7 +14,7 @@ mod queue;
 #[cfg(feature = "dev")]
 mod sandbox;
 
-pub use client::Aws;
+pub use client::{Aws, NoRegion};
 pub use directory::Directory;
 pub use error::{Class, Failure, Service};
 pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
