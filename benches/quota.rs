@@ -34,7 +34,7 @@ async fn main() {
     world.send_all(&people[1..]).await;
 
     let before = world.faults.calls("AdminAddUserToGroup");
-    world.faults.plan(faults::enforced(f64::from(QUOTA)));
+    world.faults.plan(faults::enforced(f64::from(QUOTA), 2.0));
     let begun = Instant::now();
     let config = world.config(&[("quota.user_update", "25")]);
     let running = world.worker(&config, usher::worker::Until::Stopped).await;

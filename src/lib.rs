@@ -1,24 +1,34 @@
 //! usher puts every user who signs up in an Amazon Cognito user pool into the
 //! right groups and gives them one profile record.
 //!
-//! A thin Lambda [`trigger`] forwards the `PostConfirmation` event to an SQS
-//! queue; a long-running [`worker`] does the rest. The modules, in the order in
-//! which an event meets them:
+//! A thin Lambda, [`trigger`], forwards the `PostConfirmation` event to an SQS
+//! queue; a long-running [`worker`] does the rest. An event meets the modules in
+//! this order:
+//!
+//! - [`trigger`]: the Lambda: one `SendMessage`, the event back as it came
+//! - [`event`]: what a message says: lenient, pure parsing
+//! - [`worker`]: from the queue and back to it: receive, keep, settle, drain
+//! - [`provision`]: what is done for a user: groups, profile, outcome
+//! - [`aws`]: the real services, one file each
+//! - [`dead_letter`]: the letter that a failed message becomes
+//! - [`http`]: health, readiness, metrics
+//!
+//! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
+//! Below them, the leaves: [`config`], [`quota`], [`retry`], [`shutdown`],
+//! [`telemetry`].
 
-pub mod aws; // the real services, one file each
-pub mod dead_letter; // the letter that a failed message becomes
-pub mod event; // what a message says: lenient, pure parsing
-pub mod http;
-pub mod provision; // what is done for a user: groups, profile, outcome
-pub mod trigger; // the Lambda: one SendMessage, the event back as it came
-pub mod worker; // from the queue and back to it: receive, keep, settle, drain // health, readiness, metrics
-
-pub mod cli; // the commands
+pub mod aws;
+pub mod cli;
+pub mod config;
+pub mod dead_letter;
 #[cfg(feature = "dev")]
-pub mod dev; // the whole system on one machine
-
-pub mod config; // every key, its source, its rule
-pub mod quota; // Cognito's request rates as budgets
-pub mod retry; // back-off, quick and by redelivery
-pub mod shutdown; // signals
-pub mod telemetry; // logs, metrics, health
+pub mod dev;
+pub mod event;
+pub mod http;
+pub mod provision;
+pub mod quota;
+pub mod retry;
+pub mod shutdown;
+pub mod telemetry;
+pub mod trigger;
+pub mod worker;

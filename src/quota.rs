@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The budgets of one process. Every Cognito call of the process takes its
-/// turn here, whatever it is made for.
+/// The budgets of one process. Every Cognito call that provisions takes its turn
+/// here, whatever it is made for.
 #[derive(Debug)]
 pub struct Quota {
     /// `UserUpdate`: `AdminAddUserToGroup`. 25 a second, not adjustable.

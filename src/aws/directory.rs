@@ -1,5 +1,5 @@
-//! Amazon Cognito user pools. Each call takes its turn in the process's budget
-//! first, and tells the budget when it was throttled.
+//! Amazon Cognito user pools. Each call that provisions takes its turn in the
+//! process's budget first, and tells the budget when it was throttled.
 
 use std::sync::Arc;
 

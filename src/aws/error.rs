@@ -149,9 +149,20 @@ fn undelivered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> (&'stat
         SdkError::TimeoutError(_) => ("timeout", Class::Transient),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => ("timeout", Class::Transient),
         SdkError::DispatchFailure(_) => ("connection", Class::Transient),
-        SdkError::ResponseError(_) => ("garbled_response", Class::Transient),
+        SdkError::ResponseError(answer) => nameless(answer.raw().status().as_u16()),
         // No Region, no endpoint: the same for every call.
         _ => ("request_not_built", Class::Systemic),
+    }
+}
+
+/// An answer without an error code does not come from the service itself but
+/// from something before it: a proxy, a firewall, a VPC endpoint.
+fn nameless(status: u16) -> (&'static str, Class) {
+    match status {
+        429 => ("throttled", Class::Throttled),
+        401 | 403 => ("access_denied", Class::Systemic),
+        500.. => ("server_error", Class::Transient),
+        _ => ("garbled_response", Class::Transient),
     }
 }
 
@@ -177,6 +188,16 @@ fn classify(
     // "AWS.SimpleQueueService.NonExistentQueue" and "QueueDoesNotExist" are one.
     let name = code.rsplit('.').next().unwrap_or(code);
     let fixed = |reason: &str, class| (reason.to_owned(), class);
+    // "KmsDisabled" in the model, "KMS.DisabledException" on the wire.
+    if service == Service::Sqs && code.to_ascii_lowercase().starts_with("kms") {
+        let throttled = name.contains("Throttl");
+        let class = if throttled {
+            Class::Throttled
+        } else {
+            Class::Systemic
+        };
+        return fixed(if throttled { "throttled" } else { "kms" }, class);
+    }
     match name {
         "TooManyRequestsException"
         | "TooManyRequests"
@@ -187,14 +208,11 @@ fn classify(
         | "RequestThrottledException"
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException"
-        | "KmsThrottled"
         | "OverLimit"
         | "SlowDown" => fixed("throttled", Class::Throttled),
 
         "ExpiredTokenException" | "ExpiredToken" => fixed("credentials", Class::Credentials),
-        "AccessDeniedException" | "AccessDenied" | "KmsAccessDenied" => {
-            fixed("access_denied", Class::Systemic)
-        }
+        "AccessDeniedException" | "AccessDenied" => fixed("access_denied", Class::Systemic),
         "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -205,12 +223,7 @@ fn classify(
         | "MissingAuthenticationTokenException"
         | "InvalidAccessKeyId"
         | "OptInRequired"
-        | "InvalidSecurity"
-        | "KmsDisabled"
-        | "KmsInvalidKeyUsage"
-        | "KmsInvalidState"
-        | "KmsNotFound"
-        | "KmsOptInRequired" => fixed(&snake_case(name), Class::Systemic),
+        | "InvalidSecurity" => fixed(&snake_case(name), Class::Systemic),
 
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
             fixed("queue_not_found", Class::Systemic)
@@ -232,9 +245,9 @@ fn classify(
         // The item is the same for every user, so a key that does not fit the
         // table is the deployment's fault and not the message's.
         "ValidationException" | "ValidationError"
-            if service == Service::DynamoDb && is_about_the_key(message) =>
+            if service == Service::DynamoDb && is_about_the_table(message) =>
         {
-            fixed("table_key_mismatch", Class::Systemic)
+            fixed("table_mismatch", Class::Systemic)
         }
 
         "InternalErrorException"
@@ -257,10 +270,18 @@ fn classify(
     }
 }
 
-/// "Missing the key id in the item", "Type mismatch for key id".
-fn is_about_the_key(message: &str) -> bool {
+/// "Missing the key id in the item", "Type mismatch for key id", "Type mismatch
+/// for Index Key …", "Value … at 'tableName' failed to satisfy constraint".
+fn is_about_the_table(message: &str) -> bool {
     let message = message.to_lowercase();
-    message.contains("missing the key") || message.contains("type mismatch for key")
+    [
+        "missing the key",
+        "type mismatch for key",
+        "type mismatch for index key",
+        "'tablename'",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// `InvalidParameterException` becomes `invalid_parameter`.
@@ -336,7 +357,9 @@ mod tests {
             ("InvalidSecurity", Class::Systemic),
             ("InvalidAddress", Class::Systemic),
             ("KmsAccessDenied", Class::Systemic),
-            ("KmsDisabled", Class::Systemic),
+            ("KMS.DisabledException", Class::Systemic),
+            ("KMS.NotFoundException", Class::Systemic),
+            ("KMS.ThrottlingException", Class::Throttled),
             ("AccessDenied", Class::Systemic),
             ("InvalidMessageContents", Class::Permanent),
             ("ReceiptHandleIsInvalid", Class::Permanent),
@@ -375,6 +398,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_a_code_is_judged_by_its_status() {
+        for (status, expected) in [
+            (200, Class::Transient),
+            (400, Class::Transient),
+            (401, Class::Systemic),
+            (403, Class::Systemic),
+            (429, Class::Throttled),
+            (503, Class::Transient),
+        ] {
+            assert_eq!(nameless(status).1, expected, "{status}");
+        }
+    }
+
+    #[test]
     fn a_missing_pool_and_a_missing_group_are_told_apart_by_their_text() {
         let reason = |operation, message| {
             classify(
@@ -407,7 +444,7 @@ mod tests {
         );
         assert_eq!(
             (reason.as_str(), class),
-            ("table_key_mismatch", Class::Systemic)
+            ("table_mismatch", Class::Systemic)
         );
     }
 

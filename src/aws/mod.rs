@@ -1,6 +1,6 @@
 //! The real services, one file each. `aws_sdk_*` appears nowhere else.
 //!
-//! The SDK's own retries are off: attempts must not multiply, the worker's rate
+//! The SDK's own retries are off but in the trigger: attempts must not multiply, the worker's rate
 //! budget has to see every throttle, and the SDK would also retry Cognito's
 //! permanent `LimitExceededException`.
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::call::{Target, call};
 use super::client::Aws;
-use super::error::{Failure, Service};
+use super::error::{Class, Failure, Service};
 use super::message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
 
 /// The most entries that SQS takes or gives in one call.
@@ -241,6 +241,23 @@ impl Queue {
             .await
             .map_err(|(failure, _)| failure)?;
         Ok(answer.queue_url.unwrap_or_default())
+    }
+
+    /// What a call is that never came back, although its time-out should have.
+    pub fn hung(&self, operation: &'static str) -> Failure {
+        let Target {
+            service,
+            operation,
+            resource,
+        } = self.target(operation);
+        Failure {
+            service,
+            operation,
+            resource: resource.to_owned(),
+            code: "hung".to_owned(),
+            reason: "timeout".to_owned(),
+            class: Class::Transient,
+        }
     }
 
     fn target(&self, operation: &'static str) -> Target<'_> {

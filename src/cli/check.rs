@@ -1,13 +1,14 @@
 //! `usher check`: what a deployment has and what it lacks, found out without
 //! changing anything.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Ended, Global, Output, print_json};
-use crate::aws::{Aws, Directory, Failure, Profiles, Queue};
+use super::{Ended, Global, Output, print, print_json};
+use crate::aws::{Aws, Directory, Failure, Profiles, Queue, QueueFacts};
 use crate::config::{Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
@@ -78,8 +79,10 @@ impl Findings {
     async fn queue(&mut self, config: &Config, queue: &Queue) {
         match queue.facts().await {
             Err(failure) => {
-                self.wrong("queue", &failure);
-                return;
+                self.unknown("queue", &failure);
+                if failure.reason == "queue_not_found" {
+                    return;
+                }
             }
             Ok(facts) => {
                 let depth = facts.depth;
@@ -87,7 +90,7 @@ impl Findings {
                     "queue",
                     format!("{} waiting, {} in flight", depth.visible, depth.hidden),
                 );
-                self.redrive(config, queue, facts.redrive).await;
+                self.redrive(config, queue, facts).await;
             }
         }
         let delete = queue.delete(&[NO_RECEIPT]).await.map(|_| ());
@@ -107,12 +110,10 @@ impl Findings {
         );
     }
 
-    async fn redrive(
-        &mut self,
-        config: &Config,
-        queue: &Queue,
-        redrive: Option<crate::aws::Redrive>,
-    ) {
+    async fn redrive(&mut self, config: &Config, queue: &Queue, facts: QueueFacts) {
+        let QueueFacts {
+            redrive, retention, ..
+        } = facts;
         let attempts = config.worker.max_attempts;
         let found = match (&redrive, &config.queue.dead_letter_url) {
             (Some(redrive), _) if redrive.max_receive_count <= attempts => {
@@ -160,11 +161,16 @@ impl Findings {
         match url {
             Err(failure) => self.wrong("dead-letter queue", &failure),
             Ok(url) => match queue.sibling(&url).facts().await {
+                Ok(facts) if facts.retention < retention => self.wrong(
+                    "dead-letter queue",
+                    "keeps letters for a shorter time than the queue keeps messages, and a letter's age counts from its first day on the queue",
+                ),
                 Ok(facts) => self.right(
                     "dead-letter queue",
                     format!("{} letters", facts.depth.visible + facts.depth.hidden),
                 ),
-                Err(failure) => self.wrong("dead-letter queue", &failure),
+                // The worker itself only sends there.
+                Err(failure) => self.unknown("dead-letter queue", &failure),
             },
         }
         self.untested("sqs:SendMessage", "a letter would have to be sent");
@@ -172,7 +178,8 @@ impl Findings {
 
     async fn table(&mut self, name: &str, table: &Profiles) {
         match table.key_schema().await {
-            Err(failure) => self.wrong("profile table", &failure),
+            // usher itself never calls DescribeTable; the put tells enough.
+            Err(failure) => self.unknown("profile table", &failure),
             Ok(key) => match (&key.partition, &key.sort) {
                 ((partition, true), None) if partition == table.key() => {
                     self.right("profile table", format!("{name}, key {partition} (String)"));
@@ -227,7 +234,7 @@ impl Findings {
                 }
                 Ok(false) => self.wrong(&what, "missing, and groups.create_missing is false"),
                 // usher itself never calls GetGroup.
-                Err(failure) => self.untested(&what, &failure.to_string()),
+                Err(failure) => self.unknown(&what, &failure),
             }
         }
         if let Some(group) = groups.first() {
@@ -256,6 +263,15 @@ impl Findings {
         match result {
             Err(failure) if !fine.contains(&failure.code.as_str()) => self.wrong(what, &failure),
             _ => self.right(what, "allowed".to_owned()),
+        }
+    }
+
+    /// A question that the role may not ask leaves the answer open.
+    fn unknown(&mut self, what: &str, failure: &Failure) {
+        if failure.reason == "access_denied" {
+            self.untested(what, &failure.to_string());
+        } else {
+            self.wrong(what, failure);
         }
     }
 
@@ -289,6 +305,7 @@ impl Findings {
         match output {
             Output::Json => print_json(&self.0)?,
             Output::Text => {
+                let mut text = String::new();
                 let width = self
                     .0
                     .iter()
@@ -306,8 +323,9 @@ impl Findings {
                         State::Wrong => "WRONG",
                         State::NotTested => "-",
                     };
-                    println!("{mark:<6}{what:width$}  {detail}");
+                    writeln!(text, "{mark:<6}{what:width$}  {detail}")?;
                 }
+                print(&text)?;
             }
         }
         let wrong = self.0.iter().any(|finding| finding.state == State::Wrong);

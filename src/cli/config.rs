@@ -1,14 +1,16 @@
 //! `usher config`
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
-use super::{Ended, Global, Output, print_json};
-use crate::config::{Config, shown};
+use super::{Ended, Global, Output, print, print_json};
+use crate::config::{Config, redacted};
 
 #[derive(Serialize)]
 struct Line<'a> {
     key: &'a str,
-    value: String,
+    value: toml::Value,
     source: String,
 }
 
@@ -18,30 +20,36 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Ended> {
         .settings()
         .map(|(key, setting)| Line {
             key,
-            value: shown(&setting.value),
+            value: redacted(&setting.value),
             source: setting.source.to_string(),
         })
         .collect();
     match global.output {
         Output::Json => print_json(&lines)?,
-        Output::Text => {
-            let width = lines
-                .iter()
-                .map(|line| line.key.len())
-                .max()
-                .unwrap_or_default();
-            let values = lines
-                .iter()
-                .map(|line| line.value.len())
-                .filter(|len| *len <= 40)
-                .max();
-            let values = values.unwrap_or_default();
-            for Line { key, value, source } in &lines {
-                println!("{key:width$}  {value:values$}  {source}");
-            }
-        }
+        Output::Text => print(&table(&lines)?)?,
     }
     // Shown first, judged after: what is wrong is easier to find beside it.
     Config::from_layers(&layers)?;
     Ok(Ended::Well)
+}
+
+/// Long values stand over the edge of their column rather than widen it.
+fn table(lines: &[Line<'_>]) -> Result<String, std::fmt::Error> {
+    const WIDEST: usize = 40;
+    let values: Vec<String> = lines.iter().map(|line| line.value.to_string()).collect();
+    let keys = lines
+        .iter()
+        .map(|line| line.key.len())
+        .max()
+        .unwrap_or_default();
+    let widths = values
+        .iter()
+        .map(String::len)
+        .filter(|width| *width <= WIDEST);
+    let width = widths.max().unwrap_or_default();
+    let mut text = String::new();
+    for (Line { key, source, .. }, value) in lines.iter().zip(&values) {
+        writeln!(text, "{key:keys$}  {value:width$}  {source}")?;
+    }
+    Ok(text)
 }

@@ -1,5 +1,6 @@
 //! `usher dev`
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Global, Output, print_json};
+use super::{Ended, Global, Output, print, print_json};
 use crate::dev::{self, Stack, StartError, Summary};
 use crate::http::{Server, Shown};
 use crate::quota::Quota;
@@ -84,7 +85,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
         Some(summary) => {
             match global.output {
                 Output::Json => print_json(summary)?,
-                Output::Text => print_text(summary),
+                Output::Text => print(&text(summary)?)?,
             }
             if summary.complete {
                 Ended::Well
@@ -132,38 +133,42 @@ async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
     stop.cancelled().await;
 }
 
-fn print_text(summary: &Summary) {
+fn text(summary: &Summary) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
     if summary.events.is_empty() {
-        println!("{:<16}{:<10}groups", "user", "profile");
+        writeln!(text, "{:<16}{:<10}groups", "user", "profile")?;
         for (name, user) in &summary.users {
             let profile = if user.profile { "yes" } else { "no" };
-            println!("{name:<16}{profile:<10}{}", user.groups.join(", "));
+            writeln!(text, "{name:<16}{profile:<10}{}", user.groups.join(", "))?;
         }
     } else {
         for line in &summary.events {
-            println!(
+            writeln!(
+                text,
                 "{:<16}{:<20}{}",
                 line.outcome.name(),
                 line.reason,
                 line.file
-            );
+            )?;
         }
     }
-    println!();
+    writeln!(text)?;
     let groups: Vec<String> = summary
         .groups
         .iter()
         .map(|(name, members)| format!("{members} in {name}"))
         .collect();
-    println!(
+    writeln!(
+        text,
         "{} signed up, {} provisioned, {} already done, {} ignored, {} rejected",
         summary.signed_up,
         summary.provisioned,
         summary.already_done,
         summary.ignored,
         summary.rejected,
-    );
-    println!(
+    )?;
+    writeln!(
+        text,
         "{}; {} profiles; {} dead letters",
         if groups.is_empty() {
             "no groups".to_owned()
@@ -172,10 +177,14 @@ fn print_text(summary: &Summary) {
         },
         summary.profiles,
         summary.dead_letters,
-    );
+    )?;
     if !summary.complete {
-        println!("NOT COMPLETE: somebody lacks a group or a profile, or an event got no answer");
+        writeln!(
+            text,
+            "NOT COMPLETE: somebody lacks a group or a profile, or an event got no answer"
+        )?;
     }
+    Ok(text)
 }
 
 /// Invalid configuration has its own exit status.

@@ -1,6 +1,6 @@
 //! `usher health`
 
-use super::{Ended, Global};
+use super::{Ended, Global, print};
 use crate::http::Probe;
 
 pub(super) async fn run(global: &Global) -> anyhow::Result<Ended> {
@@ -9,7 +9,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Ended> {
         .http
         .ok_or_else(|| anyhow::anyhow!("http.listen is empty: there is no server to ask"))?;
     let probe = Probe::of(listen).await?;
-    println!("{}", probe.text);
+    print(&format!("{}\n", probe.text))?;
     Ok(if probe.healthy {
         Ended::Well
     } else {

@@ -20,10 +20,13 @@ pub(super) struct Options {
     until_empty: bool,
 }
 
+const STARTING: &str = "start";
+
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let config = global.config()?;
     let stop = shutdown::on_signal()?;
     let health = Health::default();
+    health.obstacle(STARTING, "starting");
     // Before the first metric is touched.
     let metrics = metrics::install()?;
     let http_stop = CancellationToken::new();
@@ -43,7 +46,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     };
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota.user_update));
+    let health_at_start = health.clone();
     let worker = Worker::new(&config, &aws, quota, health).await?;
+    health_at_start.clear(STARTING);
     let until = if options.until_empty {
         Until::Empty
     } else {

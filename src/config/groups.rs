@@ -18,7 +18,7 @@ pub struct GroupName(String);
 impl GroupName {
     /// `None` when Cognito would refuse the name.
     pub fn new(name: &str) -> Option<Self> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_control();
+        let allowed = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c);
         let length = name.chars().count();
         ((1..=128).contains(&length) && name.chars().all(allowed)).then(|| Self(name.to_owned()))
     }
@@ -27,6 +27,15 @@ impl GroupName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Format characters and private use, which Cognito's pattern (letters, marks,
+/// symbols, numbers, punctuation) leaves out: they come with copied text.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..)
 }
 
 impl fmt::Display for GroupName {
@@ -73,7 +82,7 @@ struct RawRule {
     trusted: bool,
 }
 
-const NAME_RULE: &str = "a group name has 1 to 128 characters and no white space";
+const NAME_RULE: &str = "a group name has 1 to 128 visible characters and no white space";
 
 pub(super) fn read(read: &mut Reader<'_>) -> Groups {
     let privileged = names(read, "groups.privileged");

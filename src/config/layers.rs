@@ -172,7 +172,7 @@ impl Layers {
     fn set(&mut self, key: &str, value: Value, source: &Source) {
         let wrong = if !self.settings.contains_key(key) {
             Some(self.unknown(key))
-        } else if WHOLE.contains(&key) && value.is_str() {
+        } else if WHOLE.contains(&key) && !matches!(source, Source::File(_)) {
             Some("can be set in a file alone".to_owned())
         } else {
             None

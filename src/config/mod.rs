@@ -22,7 +22,7 @@ pub use template::{Segment, Template};
 
 use crate::event::PoolId;
 use reader::Reader;
-pub use reader::redacted as shown;
+pub use reader::redacted;
 
 /// The embedded manual and default, `config/usher.toml`.
 pub const DEFAULTS: &str = include_str!("../../config/usher.toml");
@@ -167,18 +167,14 @@ impl Config {
                 wait: read.whole_seconds("queue.wait", 1..=20),
             },
             pools: Pools {
-                allowed: read
-                    .list("pools.allowed")
-                    .iter()
-                    .filter_map(|id| PoolId::new(id))
-                    .collect(),
+                allowed: read_pools(&mut read),
             },
             groups: groups::read(&mut read),
             profiles: read_profiles(&mut read),
             worker: Worker {
                 concurrency: read.count("worker.concurrency", 1..=4096),
                 max_attempts: read.integer("worker.max_attempts", 1..=900),
-                drain: read.duration("worker.drain", secs(2)..=secs(110)),
+                drain: read.duration("worker.drain", secs(6)..=secs(110)),
             },
             quota: Quota {
                 user_update: read.number("quota.user_update", 0.1..=1000.0),
@@ -189,12 +185,34 @@ impl Config {
         // able to come home, or its messages stay hidden until their timeout.
         if read.is_valid("worker.drain")
             && read.is_valid("queue.wait")
-            && config.worker.drain <= config.queue.wait
+            && config.worker.drain < config.queue.wait + secs(5)
         {
-            read.reject("worker.drain", "must be longer than queue.wait");
+            read.reject("worker.drain", "must be at least 5s longer than queue.wait");
+        }
+        if config.queue.dead_letter_url.as_ref() == Some(&config.queue.url) {
+            read.reject(
+                "queue.dead_letter_url",
+                "must be another queue than queue.url",
+            );
         }
         read.finish(config)
     }
+}
+
+/// An empty or odd entry must not pass for "any pool" or for a foreign one:
+/// events of a foreign pool are deleted.
+fn read_pools(read: &mut Reader<'_>) -> BTreeSet<PoolId> {
+    const KEY: &str = "pools.allowed";
+    let mut pools = BTreeSet::new();
+    for id in read.list(KEY) {
+        match PoolId::new(&id).filter(|_| !id.contains(char::is_whitespace)) {
+            Some(pool) => {
+                pools.insert(pool);
+            }
+            None => read.reject(KEY, format!("{id:?} is not a user pool id")),
+        }
+    }
+    pools
 }
 
 fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
@@ -210,12 +228,24 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
             "profiles.table",
             "required: the name of the DynamoDB table, or set profiles.enabled = false",
         );
+    } else if !is_table(&table) {
+        read.reject(
+            "profiles.table",
+            "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN",
+        );
     }
     Some(Profiles {
         table,
         key,
         attributes,
     })
+}
+
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
+fn is_table(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (3..=255).contains(&name.len()) && name.chars().all(plain)
+        || name.starts_with("arn:") && !name.contains(char::is_whitespace)
 }
 
 fn secs(n: u64) -> Duration {

@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             key: key.to_owned(),
             value: setting
                 .filter(|setting| !is_long(&setting.value))
-                .map(|setting| redacted(&setting.value)),
+                .map(|setting| redacted(&setting.value).to_string()),
             rule: rule.into(),
             source: setting.map_or(Source::Default, |setting| setting.source.clone()),
         });
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => items
                 .iter()
                 .filter_map(Value::as_str)
-                .map(str::to_owned)
+                .map(|item| item.trim().to_owned())
                 .collect(),
             _ => {
                 self.reject(key, "must be a list of strings");
@@ -258,16 +258,14 @@ fn has_suffix(url: &str, suffix: &str) -> bool {
         && url[url.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
 }
 
-/// A value as the user wrote it, without credentials that a URL may hold.
-pub fn redacted(value: &Value) -> String {
-    match value {
-        Value::String(text) => match text.split_once("://").and_then(|(scheme, rest)| {
-            let (user, host) = rest.split_once('@')?;
-            (!user.contains('/')).then(|| format!("{scheme}://***@{host}"))
-        }) {
-            Some(hidden) => format!("{hidden:?}"),
-            None => format!("{text:?}"),
-        },
-        other => other.to_string(),
-    }
+/// A value without the credentials that a URL may hold.
+pub fn redacted(value: &Value) -> Value {
+    let Value::String(text) = value else {
+        return value.clone();
+    };
+    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
+        let (user, host) = rest.split_once('@')?;
+        (!user.contains('/')).then(|| format!("{scheme}://***@{host}"))
+    });
+    Value::String(hidden.unwrap_or_else(|| text.clone()))
 }

@@ -30,6 +30,7 @@ impl Template {
     pub fn parse(source: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut text = String::new();
+        let misspelt = || format!("{source:?}: a field is written {{name}}");
         let mut rest = source.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -38,10 +39,16 @@ impl Template {
                     text.push(c);
                 }
                 '{' => {
-                    let name: String = rest.by_ref().take_while(|c| *c != '}').collect();
-                    let closed = source.contains(&format!("{{{name}}}"));
-                    if name.is_empty() || !closed || name.contains('{') {
-                        return Err(format!("{source:?}: a field is written {{name}}"));
+                    let mut name = String::new();
+                    loop {
+                        match rest.next() {
+                            Some('}') => break,
+                            Some(c) if c != '{' => name.push(c),
+                            _ => return Err(misspelt()),
+                        }
+                    }
+                    if name.is_empty() {
+                        return Err(misspelt());
                     }
                     if !text.is_empty() {
                         segments.push(Segment::Text(std::mem::take(&mut text)));
@@ -72,6 +79,10 @@ pub(super) fn read(read: &mut Reader<'_>, table_key: &str) -> BTreeMap<String, T
                 KEY,
                 format!("{name} is the table's key; its value is always the sub"),
             );
+            continue;
+        }
+        if name.is_empty() {
+            read.reject(KEY, "an attribute has a name");
             continue;
         }
         match value.as_str().map(Template::parse) {

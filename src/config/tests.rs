@@ -3,7 +3,7 @@ use super::*;
 fn layers(flags: &[&str]) -> Layers {
     let needed = [
         "queue.url=https://sqs.eu-west-1.amazonaws.com/1/usher",
-        "profiles.table=P",
+        "profiles.table=Profiles",
     ];
     let flags: Vec<String> = needed
         .iter()
@@ -124,7 +124,8 @@ fn lists_are_comma_separated_outside_of_files() {
 
 #[test]
 fn the_long_poll_must_come_home_within_the_drain() {
-    assert_eq!(violations(&layers(&["worker.drain=20s"])), ["worker.drain"]);
+    assert_eq!(violations(&layers(&["worker.drain=24s"])), ["worker.drain"]);
+    valid(&["worker.drain=6s", "queue.wait=1s"]);
     assert_eq!(violations(&layers(&["queue.wait=1500ms"])), ["queue.wait"]);
 }
 
@@ -142,6 +143,31 @@ fn a_fifo_queue_and_a_url_that_is_none_are_refused() {
             "{url}"
         );
     }
+}
+
+#[test]
+fn values_that_would_burn_or_drop_every_message_are_refused() {
+    let own = "queue.dead_letter_url=https://sqs.eu-west-1.amazonaws.com/1/usher";
+    for (flag, key) in [
+        (own, "queue.dead_letter_url"),
+        ("profiles.table=User Profile", "profiles.table"),
+        ("groups.default=EVERY\u{200b}ONE", "groups.default"),
+        ("quota.user_update=NaN", "quota.user_update"),
+        ("quota.user_update=inf", "quota.user_update"),
+    ] {
+        assert_eq!(violations(&layers(&[flag])), [key], "{flag}");
+    }
+    for pools in ["[\"\"]", "[\"eu-west-1_a b\"]"] {
+        let layers = with_file(&format!("[pools]\nallowed = {pools}"));
+        assert_eq!(violations(&layers), ["pools.allowed"], "{pools}");
+    }
+    let trimmed = with_file("[pools]\nallowed = [\" eu-west-1_a \"]");
+    let config = Config::from_layers(&trimmed).expect("valid");
+    assert!(
+        config
+            .pools
+            .accept(&PoolId::new("eu-west-1_a").expect("not empty"))
+    );
 }
 
 #[test]
@@ -228,8 +254,8 @@ fn the_manual_explains_every_key_and_its_limits() {
 
 #[test]
 fn credentials_in_a_url_are_not_shown() {
-    let shown = shown(&toml::Value::from("http://user:secret@host:1/q"));
-    assert_eq!(shown, "\"http://***@host:1/q\"");
+    let shown = redacted(&toml::Value::from("http://user:secret@host:1/q"));
+    assert_eq!(shown, toml::Value::from("http://***@host:1/q"));
 }
 
 #[test]

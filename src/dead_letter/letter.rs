@@ -43,12 +43,12 @@ pub mod attribute {
 
 impl Letter<'_> {
     /// The message to send.
-    pub fn into_outgoing(self) -> Outgoing {
+    pub fn to_outgoing(&self) -> Outgoing {
         let Self {
             message,
             rejection,
             now,
-        } = self;
+        } = *self;
         let first = message.first_received_at.unwrap_or(now);
         let mut attributes = BTreeMap::from([
             (attribute::REASON, rejection.reason.clone()),
@@ -60,7 +60,8 @@ impl Letter<'_> {
             (attribute::SOURCE_MESSAGE_ID, message.id.clone()),
             (attribute::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
         ]);
-        if let Some(trace) = message.attributes.get(attribute::TRACEPARENT) {
+        let trace = message.attributes.get(attribute::TRACEPARENT);
+        if let Some(trace) = trace.filter(|trace| is_traceparent(trace)) {
             attributes.insert(attribute::TRACEPARENT, trace.clone());
         }
         Outgoing {
@@ -69,6 +70,23 @@ impl Letter<'_> {
             group: None,
         }
     }
+
+    /// The body with its reason and nothing else: SQS counts attributes into the
+    /// message's size of at most 1 MiB.
+    pub fn to_small_outgoing(&self) -> Outgoing {
+        let reason = self.rejection.reason.clone();
+        Outgoing {
+            body: sendable(&self.message.body),
+            attributes: BTreeMap::from([(attribute::REASON, reason)]),
+            group: None,
+        }
+    }
+}
+
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>: nothing else gets
+/// into a letter's attributes under this name.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
 /// SQS refuses an empty body; white space stands in for it and is read as an
@@ -85,6 +103,8 @@ fn sendable(body: &str) -> String {
 mod tests {
     use super::*;
 
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     fn received(body: &str) -> Received {
         Received {
             id: "m-1".to_owned(),
@@ -93,7 +113,7 @@ mod tests {
             attempts: 3,
             sent_at: None,
             first_received_at: jiff::Timestamp::from_millisecond(1_786_104_000_000).ok(),
-            attributes: BTreeMap::from([("traceparent".to_owned(), "00-1-2-01".to_owned())]),
+            attributes: BTreeMap::from([("traceparent".to_owned(), TRACE.to_owned())]),
             received: tokio::time::Instant::now(),
         }
     }
@@ -110,7 +130,7 @@ mod tests {
             rejection: &rejection,
             now,
         }
-        .into_outgoing()
+        .to_outgoing()
     }
 
     #[test]
@@ -127,7 +147,7 @@ mod tests {
             letter.attributes[attribute::DEAD_LETTERED_AT],
             "2026-08-07T12:00:01.500Z"
         );
-        assert_eq!(letter.attributes[attribute::TRACEPARENT], "00-1-2-01");
+        assert_eq!(letter.attributes[attribute::TRACEPARENT], TRACE);
         assert!(letter.attributes.len() <= 10, "SQS allows ten");
     }
 

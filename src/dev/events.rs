@@ -31,6 +31,13 @@ pub(crate) enum Delivered {
     NotSent(&'static str),
 }
 
+/// A confirmed sign-up that the trigger left lying.
+pub(super) const NOT_FORWARDED: &str = "not_forwarded";
+/// The trigger could not reach the queue.
+pub(super) const FORWARD_FAILED: &str = "forward_failed";
+/// The pool did not take the user whom the event names.
+pub(super) const NO_USER: &str = "user_not_created";
+
 /// Reads files, and the files of folders in the order of their names.
 ///
 /// # Errors
@@ -94,11 +101,13 @@ impl Stack {
             };
             return self.queue.send(message).await.map(Delivered::Queued);
         };
-        self.create_user(&event).await?;
+        if self.create_user(&event).await.is_err() {
+            return Ok(Delivered::NotSent(NO_USER));
+        }
         let text = event.to_string();
         let why = match event::parse(&text) {
             Ok(Event::Ignored(why)) => why.code(),
-            Ok(Event::SignUp(_)) => "not_forwarded",
+            Ok(Event::SignUp(_)) => NOT_FORWARDED,
             Err(malformed) => malformed.code(),
         };
         let Ok(raw) = RawValue::from_string(text) else {
@@ -107,7 +116,7 @@ impl Stack {
         Ok(match self.forwarder.handle(&raw).await {
             Forwarded::Sent(id) => Delivered::Queued(id),
             Forwarded::PassedThrough => Delivered::PassedThrough(why),
-            Forwarded::Failed => Delivered::NotSent("forward_failed"),
+            Forwarded::Failed => Delivered::NotSent(FORWARD_FAILED),
         })
     }
 

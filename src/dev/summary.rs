@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::events::{Delivered, EventFile, prepared};
+use super::events::{Delivered, EventFile, FORWARD_FAILED, NO_USER, NOT_FORWARDED, prepared};
 use super::readback::Facts;
 use super::signups;
 use super::stack::Stack;
@@ -89,6 +89,8 @@ impl EventOutcome {
 
 /// An event that is gone without a trace: the one thing that must not happen.
 const NO_EFFECT: &str = "no_effect";
+/// Reasons that stand for an event without its answer.
+const LOST: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, NO_USER];
 
 impl Stack {
     /// The report on `count` sign-ups.
@@ -105,11 +107,10 @@ impl Stack {
                 .map(String::as_str)
                 .unwrap_or_default();
             let expected: Vec<String> = self
-                .config
-                .groups
-                .default
+                .expected(name)
                 .iter()
-                .map(ToString::to_string)
+                .flat_map(|sign_up| groups_for(&self.config.groups, sign_up))
+                .map(|group| group.to_string())
                 .collect();
             has_all(&facts, name, &expected) && self.has_profile(&facts, sub)
         });
@@ -171,7 +172,10 @@ impl Stack {
             0
         };
         summary.complete = summary.profiles == profiles
-            && summary.events.iter().all(|line| line.reason != NO_EFFECT);
+            && summary
+                .events
+                .iter()
+                .all(|line| !LOST.contains(&line.reason.as_str()));
         Ok(summary)
     }
 

@@ -147,20 +147,26 @@ pub enum TriggerSource {
 }
 
 impl TriggerSource {
-    /// The source of an event, `None` when it names none.
-    pub fn of(object: &Map<String, Value>) -> Option<Self> {
-        match text(object, "triggerSource")? {
+    /// By its name in `triggerSource`.
+    pub fn named(name: &str) -> Self {
+        match name {
             "PostConfirmation_ConfirmSignUp" | "PostConfirmation_AdminConfirmSignUp" => {
-                Some(Self::ConfirmSignUp)
+                Self::ConfirmSignUp
             }
-            "PostConfirmation_ConfirmForgotPassword" => Some(Self::ConfirmForgotPassword),
-            _ => Some(Self::Other),
+            "PostConfirmation_ConfirmForgotPassword" => Self::ConfirmForgotPassword,
+            _ => Self::Other,
         }
     }
 }
 
+/// Whether a `sub` looks like the opaque id that Cognito makes, and so may stand
+/// in a log: a forged one could be an address.
+pub fn is_opaque(sub: &str) -> bool {
+    sub.len() <= 64 && sub.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
 pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {
-    match TriggerSource::of(object) {
+    match text(object, "triggerSource").map(TriggerSource::named) {
         None if object.contains_key("request") || object.contains_key("userName") => {
             Err(Malformed::NoTriggerSource)
         }

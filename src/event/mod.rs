@@ -7,7 +7,7 @@
 pub mod cognito;
 pub mod command;
 
-pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username};
+pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username, is_opaque};
 
 use serde_json::{Map, Value};
 
@@ -105,7 +105,9 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
     if text.is_empty() {
         return Err(Malformed::EmptyBody);
     }
-    let value: Value = serde_json::from_str(text).map_err(|_| Malformed::NotJson)?;
+    let value: Value = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&without_lone_surrogates(text)))
+        .map_err(|_| Malformed::NotJson)?;
     let Value::Object(object) = value else {
         return Err(Malformed::NotAnObject);
     };
@@ -121,6 +123,38 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
 /// The text without the byte order mark that some editors put in front.
 pub fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// JSON allows the escape of half a character, as a name that was cut in the
+/// middle of an emoji leaves it; no Rust string can hold one. The standard
+/// replacement character takes its place.
+fn without_lone_surrogates(json: &str) -> String {
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (kept, length) = match surrogate(rest) {
+            Some(0xd800..0xdc00) => match rest.get(6..).and_then(surrogate) {
+                Some(0xdc00..0xe000) => (true, 12),
+                _ => (false, 6),
+            },
+            Some(_) => (false, 6),
+            // Any other escape, with the character that it escapes.
+            None => (true, 1 + rest[1..].chars().next().map_or(0, char::len_utf8)),
+        };
+        mended.push_str(if kept { &rest[..length] } else { "\\ufffd" });
+        rest = &rest[length..];
+    }
+    mended.push_str(rest);
+    mended
+}
+
+/// The surrogate that the text begins with, written as an escape.
+fn surrogate(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    (0xd800..0xe000).contains(&code).then_some(code)
 }
 
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html>
@@ -170,6 +204,30 @@ mod tests {
             ),
             "other_trigger"
         );
+    }
+
+    #[test]
+    fn half_a_character_does_not_cost_the_user_anything() {
+        let body = |name: &str| {
+            format!(
+                r#"{{"triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"p_1",
+                "userName":"a","request":{{"userAttributes":{{"name":"{name}"}}}}}}"#
+            )
+        };
+        for (name, read) in [
+            (r"x\ud83d", "x\u{fffd}"),
+            (r"\ude00y", "\u{fffd}y"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+            (r"\\ud83d \ud83dz", "\\ud83d \u{fffd}z"),
+        ] {
+            match parse(&body(name)) {
+                Ok(Event::SignUp(sign_up)) => {
+                    assert_eq!(sign_up.attributes.get("name"), Some(read), "{name}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(reason(r#"{"a":"\ud83d""#), "not_json");
     }
 
     #[test]

@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
-use super::Outcome;
+use super::{Outcome, Retry};
 use crate::aws::{Directory, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::{Transient, quickly};
 
 /// Filled once the group is created; whoever comes meanwhile waits.
-type Creation = Arc<OnceCell<()>>;
+type Creation = Arc<OnceCell<Instant>>;
+
+/// A group that is reported missing this long after it was created does not
+/// lag: somebody deleted it.
+const LAG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct GroupStep {
@@ -43,14 +49,24 @@ impl GroupStep {
         let mut outcome = Outcome::Done;
         for group in groups {
             if let Err(failure) = self.add(pool, username, group).await {
-                let unusable = matches!(failure.reason.as_str(), "user_not_found");
-                outcome = outcome.and(failure.into());
-                if unusable {
+                let of_this_group = failure.reason == "group_not_found";
+                outcome = outcome.and(self.outcome_of(failure));
+                if !of_this_group {
+                    // It would go the same way with the other groups.
                     break;
                 }
             }
         }
         outcome
+    }
+
+    fn outcome_of(&self, failure: Failure) -> Outcome {
+        if failure.reason == "group_not_found" && !self.create_missing {
+            // Somebody has to create it, which takes longer than a lag.
+            Outcome::Retry(Retry::because(failure.into()))
+        } else {
+            failure.into()
+        }
     }
 
     async fn add(
@@ -77,15 +93,15 @@ impl GroupStep {
             let mut created = self.created.lock().await;
             Arc::clone(created.entry((pool.clone(), group.clone())).or_default())
         };
-        let mut ours = false;
-        cell.get_or_try_init(|| {
-            ours = true;
-            quickly(|| self.directory.create_group(pool, group))
-        })
-        .await?;
-        // Found created and yet reported missing: somebody deleted it since, or
-        // it lags. The entry goes, so that the next attempt creates it again.
-        if !ours {
+        let created_at = cell
+            .get_or_try_init(|| async {
+                quickly(|| self.directory.create_group(pool, group))
+                    .await
+                    .map(|()| Instant::now())
+            })
+            .await?;
+        if created_at.elapsed() > LAG {
+            // The next attempt creates it again.
             self.created
                 .lock()
                 .await

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Already, Outcome};
 use crate::aws::{Profiles, Put};
 use crate::config::{Segment, Template};
-use crate::event::{SignUp, Sub};
+use crate::event::{SignUp, Sub, is_opaque};
 use crate::retry::quickly;
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl ProfileStep {
                     // AppSync cannot read a record without its required fields,
                     // and usher does not change one: somebody has to know.
                     tracing::warn!(
-                        user.sub = sub.as_str(),
+                        user.sub = Some(sub.as_str()).filter(|sub| is_opaque(sub)),
                         profile.lacks = lacks.join(","),
                         "an existing profile lacks attributes and is left as it is",
                     );

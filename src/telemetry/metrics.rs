@@ -21,6 +21,13 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         )?
         .install_recorder()?;
     describe();
+    // An alarm on what has not happened yet must find a zero.
+    metrics::gauge!("usher_breaker_open").set(0.0);
+    metrics::gauge!("usher_messages_in_flight").set(0.0);
+    metrics::counter!("usher_panics_total").absolute(0);
+    for category in ["user_update", "user_read", "group_create"] {
+        metrics::counter!("usher_quota_throttled_total", "category" => category).absolute(0);
+    }
     Ok(handle)
 }
 

@@ -10,10 +10,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::aws::{Aws, Outgoing, Queue};
-use crate::event::TriggerSource;
+use crate::event::{TriggerSource, is_opaque};
 
 /// All attempts together. Cognito gives a trigger five seconds.
 const BUDGET: Duration = Duration::from_millis(3800);
@@ -60,16 +59,17 @@ impl Forwarder {
     /// Forwards the event when it is a confirmed sign-up. The caller returns
     /// the event as it came, whatever this says.
     pub async fn handle(&self, event: &RawValue) -> Forwarded {
-        // Anything but an object is no event of Cognito's; nothing is lost.
-        let Ok(object) = serde_json::from_str::<Map<String, Value>>(event.get()) else {
-            return Forwarded::PassedThrough;
-        };
-        if TriggerSource::of(&object) != Some(TriggerSource::ConfirmSignUp) {
+        let members = Members::of(event);
+        let source = members
+            .text("triggerSource")
+            .as_deref()
+            .map(TriggerSource::named);
+        if source != Some(TriggerSource::ConfirmSignUp) {
             return Forwarded::PassedThrough;
         }
         let error = match &self.0 {
             Ok(queue) => {
-                match tokio::time::timeout(BUDGET, queue.send(message(event, &object))).await {
+                match tokio::time::timeout(BUDGET, queue.send(message(event, &members))).await {
                     Ok(Ok(id)) => {
                         tracing::info!(message.id = id, "sign-up forwarded");
                         return Forwarded::Sent(id);
@@ -80,19 +80,20 @@ impl Forwarder {
             }
             Err(why) => why.clone(),
         };
-        let pool = text(&object, &["userPoolId"]);
+        let pool = members.text("userPoolId");
+        let attributes = members.object("request").object("userAttributes");
         tracing::error!(
             pool.id = pool,
-            user.sub = text(&object, &["request", "userAttributes", "sub"]),
+            user.sub = attributes.text("sub").filter(|sub| is_opaque(sub)),
             error,
             "sign-up not forwarded; usher reconcile finds it",
         );
-        emf::forward_failed(pool.unwrap_or_default());
+        emf::forward_failed(&pool.unwrap_or_default());
         Forwarded::Failed
     }
 }
 
-fn message(event: &RawValue, object: &Map<String, Value>) -> Outgoing {
+fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
     Outgoing {
         body: sendable(event.get()),
         attributes: BTreeMap::from([
@@ -103,9 +104,9 @@ fn message(event: &RawValue, object: &Map<String, Value>) -> Outgoing {
             ),
         ]),
         // The tenant for SQS fair queues: one busy pool does not hold up others.
-        group: text(object, &["userPoolId"])
-            .filter(|pool| pool.len() <= 128 && pool.chars().all(|c| c.is_ascii_graphic()))
-            .map(str::to_owned),
+        group: members
+            .text("userPoolId")
+            .filter(|pool| pool.len() <= 128 && pool.chars().all(|c| c.is_ascii_graphic())),
     }
 }
 
@@ -119,12 +120,30 @@ fn sendable(json: &str) -> String {
         .replace('\u{ffff}', "\\uffff")
 }
 
-fn text<'a>(object: &'a Map<String, Value>, path: &[&str]) -> Option<&'a str> {
-    let (first, rest) = path.split_first()?;
-    let value = rest
-        .iter()
-        .try_fold(object.get(*first)?, |value, name| value.get(*name))?;
-    value.as_str().filter(|text| !text.is_empty())
+/// The members of a JSON object, each still in its own text. One member that
+/// cannot be read (a lone surrogate, a number beyond all bounds) must not hide
+/// the others: the sign-up would be lost without a word.
+#[derive(Default)]
+struct Members<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    /// None for anything but an object, which is no event of Cognito's.
+    fn of(value: &'a RawValue) -> Self {
+        Self(serde_json::from_str(value.get()).unwrap_or_default())
+    }
+
+    fn object(&self, name: &str) -> Members<'a> {
+        self.0
+            .get(name)
+            .map(|value| Members::of(value))
+            .unwrap_or_default()
+    }
+
+    /// A member that is text and not empty.
+    fn text(&self, name: &str) -> Option<String> {
+        let text: String = serde_json::from_str(self.0.get(name)?.get()).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +175,10 @@ mod tests {
                 Forwarded::PassedThrough,
             ),
             (r#"{"request":{}}"#, Forwarded::PassedThrough),
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmSignUp","a":"\ud83d","b":1e999}"#,
+                Forwarded::Failed,
+            ),
             ("[]", Forwarded::PassedThrough),
             ("null", Forwarded::PassedThrough),
         ] {
@@ -173,15 +196,15 @@ mod tests {
     fn characters_that_sqs_refuses_are_escaped() {
         let sent = sendable("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
         assert_eq!(sent, "{\"name\":\"a\\uffffb\\ufffe\"}");
-        let read: Value = serde_json::from_str(&sent).expect("still JSON");
+        let read: serde_json::Value = serde_json::from_str(&sent).expect("still JSON");
         assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");
     }
 
     #[test]
     fn the_pool_is_the_message_group_when_sqs_would_take_it() {
         let group = |pool: &str| {
-            let object = Map::from_iter([("userPoolId".to_owned(), Value::from(pool))]);
-            message(&raw("{}"), &object).group
+            let event = raw(&serde_json::json!({ "userPoolId": pool }).to_string());
+            message(&event, &Members::of(&event)).group
         };
         assert_eq!(group("eu-west-1_AbC"), Some("eu-west-1_AbC".to_owned()));
         assert_eq!(group(""), None);

@@ -148,7 +148,9 @@ impl Caller {
                     self.give_up(batch.len(), "entries failed");
                     break;
                 }
-                _ => {
+                // A time-out after a refusal proves nothing.
+                Some(_) => {}
+                None => {
                     if let Some(failure) = broken.take() {
                         self.breaker.mended(&failure);
                     }

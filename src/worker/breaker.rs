@@ -32,16 +32,13 @@ pub(crate) struct Breaker {
 
 #[derive(Debug, Default)]
 struct State {
-    open: HashMap<What, Open>,
-    held: usize,
+    /// What is broken, and whether something other than a message waits for it
+    /// (a delete that is not allowed).
+    open: HashMap<What, bool>,
+    /// The held messages, each by what holds it.
+    held: HashMap<u64, What>,
+    next: u64,
     pace: Patience,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    held: usize,
-    /// Something other than a message waits: a delete that is not allowed.
-    standing: bool,
 }
 
 /// What is broken: an operation on a resource.
@@ -67,6 +64,7 @@ pub(crate) enum Next<'a> {
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     breaker: &'a Breaker,
+    id: u64,
     what: What,
 }
 
@@ -83,15 +81,18 @@ impl Breaker {
     /// Opens the breaker and holds the message; `None` when enough are held and
     /// this one is to be released.
     pub(crate) fn hold(&self, failure: &Failure) -> Option<Held<'_>> {
-        let what = What::from(failure);
         let mut state = self.state();
-        if state.held >= PROBES {
+        if state.held.len() >= PROBES {
             return None;
         }
-        state.held += 1;
-        self.open(&mut state, &what, failure).held += 1;
+        let id = state.next;
+        state.next += 1;
+        let what = What::from(failure);
+        self.open(&mut state, &what, failure);
+        state.held.insert(id, what.clone());
         Some(Held {
             breaker: self,
+            id,
             what,
         })
     }
@@ -100,7 +101,8 @@ impl Breaker {
     pub(super) fn report(&self, failure: &Failure) {
         let what = What::from(failure);
         let mut state = self.state();
-        self.open(&mut state, &what, failure).standing = true;
+        self.open(&mut state, &what, failure);
+        state.open.insert(what, true);
     }
 
     /// What was reported works again.
@@ -114,10 +116,10 @@ impl Breaker {
         let state = self.state();
         if state.open.is_empty() {
             usize::MAX
-        } else if state.open.values().any(|open| open.standing) {
+        } else if state.open.values().any(|standing| *standing) {
             0
         } else {
-            PROBES - state.held.min(PROBES)
+            PROBES.saturating_sub(state.held.len())
         }
     }
 
@@ -126,22 +128,25 @@ impl Breaker {
         self.changed.notified().await;
     }
 
-    fn open<'s>(&self, state: &'s mut State, what: &What, failure: &Failure) -> &'s mut Open {
-        if !state.open.contains_key(what) {
-            tracing::error!(
-                reason = failure.reason, error = %failure,
-                "breaker open: receiving stops until this is mended",
-            );
-            self.health
-                .obstacle(what.name(), format!("blocked: {failure}"));
-            metrics::gauge!("usher_breaker_open").set(1.0);
+    fn open(&self, state: &mut State, what: &What, failure: &Failure) {
+        if state.open.contains_key(what) {
+            return;
         }
-        state.open.entry(what.clone()).or_default()
+        tracing::error!(
+            reason = failure.reason, error = %failure,
+            "breaker open: receiving stops until this is mended",
+        );
+        self.health
+            .obstacle(what.name(), format!("blocked: {failure}"));
+        metrics::gauge!("usher_breaker_open").set(1.0);
+        state.open.insert(what.clone(), false);
     }
 
+    /// Whoever is held by it is free.
     fn close(&self, what: &What) {
         let mut state = self.state();
         if state.open.remove(what).is_some() {
+            state.held.retain(|_, held_by| held_by != what);
             self.health.clear(&what.name());
             if state.open.is_empty() {
                 state.pace.reset();
@@ -151,6 +156,19 @@ impl Breaker {
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Closes what holds nobody any more.
+    fn close_unless_held(&self, what: &What) {
+        let state = self.state();
+        let standing = state.open.get(what).copied().unwrap_or(false);
+        let held = state.held.values().any(|held_by| held_by == what);
+        drop(state);
+        if standing || held {
+            self.changed.notify_waiters();
+        } else {
+            self.close(what);
+        }
     }
 
     fn is_open(&self, what: &What) -> bool {
@@ -178,6 +196,9 @@ impl<'a> Held<'a> {
             tokio::pin!(changed);
             // Listens before it looks, so that no change falls between.
             changed.as_mut().enable();
+            if stop.is_cancelled() {
+                return Next::Stop;
+            }
             if !breaker.is_open(&self.what) {
                 return Next::Mended;
             }
@@ -189,9 +210,18 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Whether `failure` is what this message is held by.
-    pub(crate) fn is_by(&self, failure: &Failure) -> bool {
-        self.what == What::from(failure)
+    /// The attempt failed again, by the same thing or by another: the message
+    /// stays held. What was thought mended may be open again by this.
+    pub(crate) fn again(&mut self, failure: &Failure) {
+        let what = What::from(failure);
+        let before = std::mem::replace(&mut self.what, what.clone());
+        let mut state = self.breaker.state();
+        self.breaker.open(&mut state, &what, failure);
+        state.held.insert(self.id, what);
+        drop(state);
+        if before != self.what {
+            self.breaker.close_unless_held(&before);
+        }
     }
 
     /// What failed works again.
@@ -202,17 +232,9 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut state = self.breaker.state();
-        state.held -= 1;
-        let last = state.open.get_mut(&self.what).is_some_and(|open| {
-            open.held -= 1;
-            open.held == 0 && !open.standing
-        });
-        drop(state);
-        if last {
-            self.breaker.close(&self.what);
-        } else {
-            self.breaker.changed.notify_waiters();
+        // Not held any more since what held it was closed.
+        if self.breaker.state().held.remove(&self.id).is_some() {
+            self.breaker.close_unless_held(&self.what);
         }
     }
 }
@@ -309,6 +331,42 @@ mod tests {
         drop(one);
         assert_eq!(breaker.room(), PROBES - 1, "the other is still held");
         drop(other);
+        assert_eq!(breaker.room(), usize::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mending_that_was_none_opens_it_again() {
+        let health = Health::default();
+        let breaker = Breaker::new(health.clone());
+        let stop = CancellationToken::new();
+        let failure = denied("AdminAddUserToGroup");
+        let first = breaker.hold(&failure).expect("held");
+        let mut second = breaker.hold(&failure).expect("held");
+        first.mended();
+        assert!(matches!(second.next(&stop).await, Next::Mended));
+        second.again(&failure);
+        assert!(!health.obstacles().is_empty(), "it is open again");
+        assert_eq!(breaker.room(), PROBES - 1);
+        assert!(
+            matches!(second.next(&stop).await, Next::Probe(_)),
+            "and waits for its turn"
+        );
+        drop(second);
+        assert!(health.obstacles().is_empty());
+        assert_eq!(breaker.room(), usize::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_meets_something_else_moves_there() {
+        let health = Health::default();
+        let breaker = Breaker::new(health.clone());
+        let mut moved = breaker.hold(&denied("PutItem")).expect("held");
+        let stays = breaker.hold(&denied("PutItem")).expect("held");
+        moved.again(&denied("AdminAddUserToGroup"));
+        assert_eq!(health.obstacles().len(), 2, "both are broken");
+        drop(stays);
+        assert_eq!(health.obstacles().len(), 1);
+        drop(moved);
         assert_eq!(breaker.room(), usize::MAX);
     }
 

@@ -23,6 +23,9 @@ use super::intake::Intake;
 use super::settle::Flushing;
 use super::{Report, visibility};
 
+/// Kept for step 5 even when work does not end.
+const FLUSH: Duration = Duration::from_secs(1);
+
 pub(super) struct Drain<'a> {
     pub(super) intake: Intake,
     pub(super) flight: &'a Flight,
@@ -46,9 +49,13 @@ impl Drain<'_> {
             intake.come_home().await;
             tracker.wait().await;
         };
-        if tokio::time::timeout_at(hurry, work).await.is_err() {
+        tokio::pin!(work);
+        if tokio::time::timeout_at(hurry, &mut work).await.is_err() {
             self.flight.hurry.cancel();
-            if tokio::time::timeout_at(end, tracker.wait()).await.is_err() {
+            if tokio::time::timeout_at(end - FLUSH, &mut work)
+                .await
+                .is_err()
+            {
                 tracing::warn!("work did not end in time; its messages come back by themselves");
             }
         }
@@ -58,19 +65,24 @@ impl Drain<'_> {
         {
             tracing::warn!("deletes did not go out in time; their messages come back");
         }
-        self.keeping.stop().await;
+        if tokio::time::timeout_at(end, self.keeping.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("an extension did not end in time");
+        }
         report(&self.flight.tally, begun.elapsed())
     }
 }
 
 fn report(tally: &Tally, drained_in: Duration) -> Report {
     let report = Report {
-        finished: tally.finished.load(Ordering::Relaxed),
+        settled: tally.settled.load(Ordering::Relaxed),
         released: tally.released.load(Ordering::Relaxed),
         drained_in,
     };
     tracing::info!(
-        messages.finished = report.finished,
+        messages.settled = report.settled,
         messages.released = report.released,
         drain_ms = u64::try_from(drained_in.as_millis()).unwrap_or(u64::MAX),
         "worker stopped",

@@ -16,7 +16,7 @@ use super::recent::Recent;
 use super::report;
 use super::settle::Settler;
 use super::visibility::Keeper;
-use crate::aws::{Received, Service};
+use crate::aws::Received;
 use crate::event::{Event, Malformed, PoolId, SignUp, parse};
 use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
 
@@ -40,10 +40,11 @@ pub(super) struct Flight {
     pub(super) tally: Tally,
 }
 
-/// How many messages came to an end, and how many were given back.
+/// How many attempts came to an outcome, and how many messages were given back
+/// without one.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    pub(super) finished: AtomicU64,
+    pub(super) settled: AtomicU64,
     pub(super) released: AtomicU64,
 }
 
@@ -73,7 +74,11 @@ impl Flight {
             let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
             report::settled(&message, event, &outcome);
             self.settler.settle(message, kept, &outcome).await;
-            self.tally.finished.fetch_add(1, Ordering::Relaxed);
+            let count = match outcome {
+                Outcome::Blocked(_) => &self.tally.released,
+                _ => &self.tally.settled,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
         } else {
             kept.let_go().await;
             self.settler.release(message.receipt).await;
@@ -94,7 +99,8 @@ impl Flight {
             let failure = match self.settler.conclude(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
-                    if matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_))
+                    // A retry proves nothing: the call may not have got through.
+                    if !matches!(outcome, Outcome::Retry(_))
                         && let Some(held) = held
                     {
                         held.mended();
@@ -102,16 +108,12 @@ impl Flight {
                     return Some(outcome);
                 }
             };
-            let place = match held.take() {
-                Some(place) if place.is_by(&failure) => Some(place),
-                // Something else is broken now, so what held the message is not.
-                Some(place) => {
-                    place.mended();
-                    self.breaker.hold(&failure)
-                }
-                None => self.breaker.hold(&failure),
-            };
-            let Some(place) = place else {
+            if let Some(place) = &mut held {
+                place.again(&failure);
+            } else {
+                held = self.breaker.hold(&failure);
+            }
+            let Some(place) = &held else {
                 return Some(Outcome::Blocked(failure));
             };
             drop(turn.take());
@@ -120,7 +122,6 @@ impl Flight {
                 Next::Mended => {}
                 Next::Probe(ours) => turn = Some(ours),
             }
-            held = Some(place);
         }
     }
 
@@ -156,7 +157,7 @@ impl Flight {
                 outcome
             }
             Outcome::Blocked(failure)
-                if failure.service == Service::Cognito && self.pools.is_strange(&sign_up.pool) =>
+                if failure.reason == "pool_not_found" && self.pools.is_strange(&sign_up.pool) =>
             {
                 Outcome::Retry(Retry::because(failure.into()))
             }
@@ -168,8 +169,8 @@ impl Flight {
 /// Pools that are known to be ours: configured, or seen to work.
 ///
 /// With `pools.allowed` empty, anybody who can send to the queue can name a pool
-/// that does not exist or that the role may not touch. Such a message is not a
-/// broken deployment: other pools work.
+/// that does not exist. Such a message is not a broken deployment: other pools
+/// work.
 #[derive(Debug)]
 pub(super) struct KnownPools {
     all_configured: bool,

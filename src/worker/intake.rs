@@ -1,6 +1,7 @@
 //! Intake: asks the queue for no more than there are free permits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +17,8 @@ use crate::telemetry::Health;
 
 const NAME: &str = "intake";
 const OBSTACLE: &str = "queue";
+/// Failed receives in a row, of whatever kind, before readiness drops.
+const OUT_OF_REACH: u32 = 3;
 /// Beyond the long poll and the SDK's own time-out a receive counts as hung and
 /// another takes its place.
 const HUNG: Duration = Duration::from_secs(15);
@@ -37,6 +40,8 @@ pub(super) struct Intake {
     /// Receives that may be under way at once: one when idle, more under load.
     wanted: usize,
     pace: Patience,
+    /// Receives that failed in a row.
+    failures: u32,
 }
 
 struct Poll {
@@ -74,6 +79,7 @@ impl Intake {
             polls: JoinSet::new(),
             wanted: 1,
             pace: Patience::default(),
+            failures: 0,
         }
     }
 
@@ -95,7 +101,11 @@ impl Intake {
             empty = match came {
                 Some(Came::Nothing) if idle => match self.queue.facts().await {
                     Ok(facts) if facts.depth.is_empty() => empty + 1,
-                    _ => 0,
+                    Ok(_) => 0,
+                    Err(failure) => {
+                        tracing::warn!(error = %failure, "cannot tell whether the queue is empty");
+                        0
+                    }
                 },
                 _ => 0,
             };
@@ -116,6 +126,7 @@ impl Intake {
             };
             for message in messages {
                 self.flight.settler.release(message.receipt).await;
+                self.flight.tally.released.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.health.ended(NAME);
@@ -123,8 +134,7 @@ impl Intake {
 
     /// Starts polls as far as permits allow and handles one that comes home.
     async fn step(&mut self) -> Option<Came> {
-        self.health
-            .beat(NAME, self.queue.wait() + HUNG + Duration::from_secs(30));
+        self.beat();
         let room = self.breaker.room();
         let wanted = if room == usize::MAX { self.wanted } else { 1 };
         while self.polls.len() < wanted {
@@ -176,10 +186,7 @@ impl Intake {
         self.polls.spawn(async move {
             let limit = queue.wait() + HUNG;
             let answer = tokio::time::timeout(limit, queue.receive(asked)).await;
-            let answer = answer.unwrap_or_else(|_| {
-                tracing::warn!("a receive hung and was replaced");
-                Ok(Vec::new())
-            });
+            let answer = answer.unwrap_or_else(|_| Err(queue.hung("ReceiveMessage")));
             Poll {
                 answer,
                 permits,
@@ -202,6 +209,7 @@ impl Intake {
             }
         };
         self.pace.reset();
+        self.failures = 0;
         self.health.clear(OBSTACLE);
         #[expect(clippy::cast_precision_loss, reason = "ten at most")]
         metrics::histogram!("usher_receive_messages").record(messages.len() as f64);
@@ -225,14 +233,23 @@ impl Intake {
 
     fn failed(&mut self, failure: &Failure) {
         self.wanted = 1;
-        if matches!(failure.class, Class::Systemic | Class::Credentials) {
+        self.failures += 1;
+        let broken = matches!(failure.class, Class::Systemic | Class::Credentials);
+        if broken || self.failures >= OUT_OF_REACH {
             self.health
                 .obstacle(OBSTACLE, format!("blocked: {failure}"));
         }
         tracing::warn!(reason = failure.reason, error = %failure, "receive failed");
     }
 
+    /// A receive, or a pause after one, is the longest that a step takes.
+    fn beat(&self) {
+        self.health
+            .beat(NAME, self.queue.wait() + HUNG + Duration::from_mins(1));
+    }
+
     async fn pause(&self, time: Duration) {
+        self.beat();
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = self.breaker.changed() => {}

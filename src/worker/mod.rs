@@ -57,8 +57,8 @@ pub enum Until {
 /// What a worker did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// Messages that came to an outcome.
-    pub finished: u64,
+    /// Attempts that came to an outcome.
+    pub settled: u64,
     /// Messages given back without one.
     pub released: u64,
     /// From the stop to the end.
@@ -77,6 +77,12 @@ pub enum CannotStart {
         queue: String,
         /// What came instead of an answer.
         failure: Failure,
+    },
+    /// Letters would be received as messages, for ever.
+    #[error("{queue} is its own dead-letter queue: set queue.dead_letter_url to another queue")]
+    OwnDeadLetterQueue {
+        /// The source queue's URL.
+        queue: String,
     },
     /// There is none.
     #[error(
@@ -104,8 +110,13 @@ impl Worker {
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
         let dead_letters = match &settings.dead_letter_url {
             Some(url) => queue.sibling(url),
-            None => dead_letter_queue(&queue).await?,
+            None => dead_letter_queue(&queue, config.worker.max_attempts).await?,
         };
+        if dead_letters.url() == queue.url() {
+            return Err(CannotStart::OwnDeadLetterQueue {
+                queue: queue.url().to_owned(),
+            });
+        }
         let directory = Directory::new(aws, quota);
         let profiles = config
             .profiles
@@ -178,12 +189,21 @@ impl Worker {
     }
 }
 
-async fn dead_letter_queue(queue: &Queue) -> Result<Queue, CannotStart> {
+async fn dead_letter_queue(queue: &Queue, max_attempts: u32) -> Result<Queue, CannotStart> {
     let unknown = |failure| CannotStart::Unknown {
         queue: queue.url().to_owned(),
         failure,
     };
     let facts = quickly(|| queue.facts()).await.map_err(unknown)?;
+    if let Some(redrive) = &facts.redrive
+        && redrive.max_receive_count <= max_attempts
+    {
+        tracing::warn!(
+            queue.max_receive_count = redrive.max_receive_count,
+            worker.max_attempts = max_attempts,
+            "SQS will move messages to the dead-letter queue before usher writes its reason",
+        );
+    }
     let redrive = facts
         .redrive
         .ok_or_else(|| CannotStart::NoDeadLetterQueue {

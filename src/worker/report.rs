@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::aws::Received;
-use crate::event::Event;
+use crate::event::{Event, Sub, is_opaque};
 use crate::provision::Outcome;
 
 /// `info` for what is well, `warn` while attempts are left, `error` for what
@@ -29,7 +29,8 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
     let pool = sign_up.map(|sign_up| sign_up.pool.as_str());
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
-        .map(super::super::event::cognito::Sub::as_str);
+        .map(Sub::as_str)
+        .filter(|sub| is_opaque(sub));
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(

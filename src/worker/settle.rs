@@ -56,7 +56,9 @@ impl Settler {
         match give_up(outcome, message.attempts, self.max_attempts) {
             Outcome::Rejected(rejection) => match self.send_letter(message, &rejection).await {
                 Ok(()) => Outcome::Rejected(rejection),
-                Err(failure) if failure.class == Class::Systemic => Outcome::Blocked(failure),
+                Err(failure) if matches!(failure.class, Class::Systemic | Class::Credentials) => {
+                    Outcome::Blocked(failure)
+                }
                 Err(failure) => Outcome::Retry(Retry::because(failure.into())),
             },
             outcome => outcome,
@@ -109,15 +111,19 @@ impl Settler {
 
     async fn send_letter(&self, message: &Received, rejection: &Rejection) -> Result<(), Failure> {
         let now = jiff::Timestamp::now();
-        let send = || {
-            let letter = Letter {
-                message,
-                rejection,
-                now,
-            };
-            self.dead_letters.send(letter.into_outgoing())
+        let letter = Letter {
+            message,
+            rejection,
+            now,
         };
-        quickly(send).await.map(|_| ())
+        match quickly(|| self.dead_letters.send(letter.to_outgoing())).await {
+            // The attributes may have made it too large: then the reason alone.
+            Err(failure) if failure.class == Class::Permanent => {
+                quickly(|| self.dead_letters.send(letter.to_small_outgoing())).await
+            }
+            result => result,
+        }
+        .map(|_| ())
     }
 }
 

@@ -135,6 +135,12 @@ impl Keeper {
                 .map(|(_, receipt)| (receipt.as_str(), visibility))
                 .collect();
             let undone = self.0.queue.hide(&receipts).await;
+            if let Err(failure) = &undone {
+                tracing::warn!(
+                    messages = batch.len(), error = %failure,
+                    "visibility not extended; tried again in a moment",
+                );
+            }
             let mut messages = self.messages();
             for (position, (id, _)) in batch.iter().enumerate() {
                 let Some(entry) = messages.by_id.get_mut(id) else {

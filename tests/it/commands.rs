@@ -54,7 +54,7 @@ async fn config_shows_each_value_with_its_source() {
             "USHER_QUEUE__URL",
             "https://u:secret@sqs.eu-west-1.amazonaws.com/1/q",
         ),
-        ("USHER_PROFILES__TABLE", "P"),
+        ("USHER_PROFILES__TABLE", "Profiles"),
     ];
     let output = run(
         &[
@@ -77,7 +77,7 @@ async fn config_shows_each_value_with_its_source() {
             .expect("there")
             .clone()
     };
-    assert_eq!(find("worker.concurrency")["value"], "\"8\"");
+    assert_eq!(find("worker.concurrency")["value"], "8");
     assert_eq!(find("worker.concurrency")["source"], "flag --set");
     assert_eq!(
         find("profiles.table")["source"],
@@ -227,6 +227,10 @@ async fn dev_gives_each_event_file_its_answer() {
             "{name}"
         );
     }
+    assert_eq!(
+        summary["events"].as_array().map(Vec::len),
+        Some(files.len())
+    );
     assert_eq!(summary["provisioned"], 2);
     assert_eq!(summary["already_done"], 1);
     assert_eq!(summary["rejected"], 3);

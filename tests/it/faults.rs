@@ -147,16 +147,16 @@ fn broken() -> Response {
 }
 
 /// Answers `TooManyRequestsException` to what comes faster than `quota` calls a second,
-/// with room for a burst of two.
-pub(crate) fn enforced(quota: f64) -> impl FnMut(&Call) -> Option<Fault> {
-    let mut tokens: f64 = 2.0;
+/// with room for a burst.
+pub(crate) fn enforced(quota: f64, burst: f64) -> impl FnMut(&Call) -> Option<Fault> {
+    let mut tokens = burst;
     let mut last = Instant::now();
     move |call| {
         if call.operation != "AdminAddUserToGroup" {
             return None;
         }
         let now = Instant::now();
-        tokens = (tokens + now.duration_since(last).as_secs_f64() * quota).min(2.0);
+        tokens = (tokens + now.duration_since(last).as_secs_f64() * quota).min(burst);
         last = now;
         if tokens >= 1.0 {
             tokens -= 1.0;

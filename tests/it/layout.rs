@@ -99,6 +99,10 @@ fn modules_depend_in_one_direction() {
             );
             continue;
         };
+        assert!(
+            !product(&text).contains("super::super::"),
+            "{file} goes round the rule"
+        );
         for named in product(&text).split("crate::").skip(1) {
             let named: String = named
                 .chars()

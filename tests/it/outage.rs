@@ -71,7 +71,8 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     });
     let running = world.worker(&world.config(&[]), Until::Empty).await;
     eventually("both are known", || async {
-        running.health.obstacles().len() >= 2
+        let why = running.health.obstacles().join(" ");
+        why.contains("PutItem") && why.contains("SendMessage")
     })
     .await;
     broken.store(false, Ordering::Relaxed);
@@ -80,6 +81,58 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     assert_eq!(world.members("EVERYONE").await.len(), 10);
     assert_eq!(world.letters().await.len(), 1);
     world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn a_permission_that_comes_and_goes_burns_nothing() {
+    let world = World::new().await;
+    let people = world.people(60).await;
+    world.send_all(&people).await;
+    // Granted permissions reach Cognito's servers one after the other.
+    let mut random = fastrand::Rng::with_seed(11);
+    world.faults.plan(move |call| {
+        (call.operation == "AdminAddUserToGroup" && random.f64() < 0.7).then_some(DENIED)
+    });
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("it was denied often", || async {
+        world.faults.count("AdminAddUserToGroup") > 40
+    })
+    .await;
+    let receives = world.faults.calls("ReceiveMessage");
+    assert!(receives < 60, "{receives} receives: no hot loop");
+    world.faults.mend();
+    running.end(crate::world::PATIENCE).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_message_that_may_not_be_hidden_is_not_lost() {
+    let world = World::new().await;
+    let people = world.people(5).await;
+    world.send_all(&people).await;
+    let mut throttles = 30;
+    world
+        .faults
+        .plan(move |call| match call.operation.as_str() {
+            "ChangeMessageVisibilityBatch" if throttles > 0 => Some(DENIED),
+            "PutItem" if throttles > 0 => {
+                throttles -= 1;
+                Some(Fault::Error(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalServerError",
+                ))
+            }
+            _ => None,
+        });
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("readiness says why", || async {
+        let why = running.health.obstacles().join(" ");
+        why.contains("ChangeMessageVisibility")
+    })
+    .await;
+    world.faults.mend();
+    running.end(crate::world::PATIENCE).await;
+    world.assert_all_provisioned(&people).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn every_sign_up_ends_in_its_group_with_one_profile() {
     let people = world.people(40).await;
     world.send_all(&people).await;
     let report = world.work(&[]).await;
-    assert_eq!(report.finished, 40);
+    assert_eq!(report.settled, 40);
     world.assert_all_provisioned(&people).await;
     assert_eq!(
         world.faults.calls("CreateGroup"),
@@ -42,7 +42,7 @@ async fn three_shuffled_deliveries_have_one_effect_and_spend_the_budget_once() {
         world.send(body.clone()).await;
     }
     let first_values = world.work(&[]).await;
-    assert_eq!(first_values.finished, 180);
+    assert_eq!(first_values.settled, 180);
     world.assert_all_provisioned(&people).await;
     assert_eq!(
         world.faults.calls("PutItem"),

@@ -102,19 +102,22 @@ impl Process {
 
 /// `GET` on loopback: the status and the text.
 pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    ask(address, path).await.expect("an answer in HTTP")
+}
+
+/// The text, or nothing when nobody answers any more.
+pub(crate) async fn try_get(address: &str, path: &str) -> Option<String> {
+    ask(address, path).await.map(|(_, text)| text)
+}
+
+async fn ask(address: &str, path: &str) -> Option<(u16, String)> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address)
-        .await
-        .expect("connects");
+    let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("asked");
+    stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("answered");
-    let (head, text) = answer.split_once("\r\n\r\n").expect("HTTP");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .expect("a status");
-    (status, text.to_owned())
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, text) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, text.to_owned()))
 }

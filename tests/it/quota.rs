@@ -14,7 +14,7 @@ async fn at_the_quota_hardly_a_call_is_throttled() {
     world.send(people[0].event.to_string()).await;
     world.work(&[]).await;
     let before = world.faults.calls("AdminAddUserToGroup");
-    world.faults.plan(enforced(25.0));
+    world.faults.plan(enforced(25.0, 5.0));
     world.send_all(&people[1..]).await;
     world.work(&[("quota.user_update", "25")]).await;
     let calls = world.faults.calls("AdminAddUserToGroup") - before;
@@ -28,7 +28,7 @@ async fn at_the_quota_hardly_a_call_is_throttled() {
 async fn a_quota_that_others_use_too_is_found_out_and_nothing_is_lost() {
     let world = World::new().await;
     let people = world.people(60).await;
-    world.faults.plan(enforced(20.0));
+    world.faults.plan(enforced(20.0, 5.0));
     world.send_all(&people).await;
     let running = world
         .worker(&world.config(&[]), usher::worker::Until::Empty)

@@ -1,0 +1,158 @@
+// The path of a sign-up, from SignUp to the group and the profile.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+import * as aws from './aws.mjs';
+import { check, until } from './checks.mjs';
+import { end, startWorker } from './worker.mjs';
+
+const QUEUE = process.env.USHER_QUEUE__URL;
+const TRIGGER = `${process.env.LAMBDA_URL}/2015-03-31/functions/usher-trigger/invocations`;
+
+const deadLetters = await aws.createQueue('sign-ups-dead');
+assert.equal(await aws.createQueue('sign-ups', deadLetters), QUEUE);
+await aws.createTable();
+const byName = await aws.createPool('by name', []);
+const byMail = await aws.createPool('by e-mail', ['email']);
+
+// `name` is what Cognito calls the user: not what was typed, where that is an
+// e-mail address.
+const user = (pool, typed, email) => ({ pool, typed, email, name: typed });
+const ada = user(byName, 'ada');
+const others = [
+  user(byName, 'grace+e2e@example.com', 'grace@example.com'),
+  user(byName, '名前', 'zoë@bücher.example'),
+  user(byName, 'o\'neil "x" \\ <b>', 'quote@example.com'),
+  user(byMail, 'linus@example.com', 'linus@example.com'),
+];
+const known = user(byName, 'katherine', 'katherine@example.com');
+const all = [ada, ...others, known];
+
+async function signUp(user) {
+  user.sub = await user.pool.signUp(user.typed, user.email);
+  if (user.pool === byMail) user.name = user.sub;
+}
+
+async function confirm(user) {
+  assert.equal(await user.pool.confirm(user.typed), 200);
+  assert.equal(await user.pool.statusOf(user.name), 'CONFIRMED');
+}
+
+function assertProfile(user, item) {
+  const createdAt = item?.createdAt?.S;
+  assert.match(createdAt ?? 'absent', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.deepEqual(item, {
+    id: { S: user.sub },
+    __typename: { S: 'UserProfile' },
+    profileOwner: { S: `${user.sub}::${user.name}` },
+    ...(user.email && { email: { S: user.email } }),
+    createdAt: { S: createdAt },
+    updatedAt: { S: createdAt },
+  });
+}
+
+async function workUntilEmpty() {
+  assert.equal(await end(startWorker('--until-empty')), 0);
+  assert.equal(await aws.depth(QUEUE), 0);
+}
+
+const answers = await check('an event comes back from the trigger byte for byte', async () => {
+  const event = '{ "triggerSource":"PostConfirmation_ConfirmForgotPassword", "n": 1.0, "é":"\\u00e9" }';
+  const answer = await fetch(TRIGGER, {
+    method: 'POST',
+    body: event,
+    signal: AbortSignal.timeout(30_000),
+  });
+  assert.equal(await answer.text(), event);
+  assert.equal(answer.status, 200);
+  assert.equal(await aws.depth(QUEUE), 0);
+});
+if (!answers) process.exit(1); // each ConfirmSignUp would wait for the trigger
+
+let message;
+await check('ConfirmSignUp succeeds and its event is on the queue', async () => {
+  await signUp(ada);
+  assert.equal(await aws.depth(QUEUE), 0);
+  await confirm(ada);
+  const messages = await aws.peek(QUEUE);
+  assert.equal(messages.length, 1);
+  [message] = messages;
+  assert.equal(message.attributes['usher.kind'], 'PostConfirmation');
+  const event = JSON.parse(message.body);
+  assert.equal(event.triggerSource, 'PostConfirmation_ConfirmSignUp');
+  assert.equal(event.userPoolId, byName.id);
+  assert.equal(event.userName, 'ada');
+  assert.equal(event.callerContext.clientId, byName.clientId);
+  assert.equal(event.request.userAttributes.sub, ada.sub);
+});
+
+await check('the first sign-up creates the group, and the worker ends at an empty queue', async () => {
+  assert.deepEqual(await byName.groups(), ['OTHER']);
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groups(), ['EVERYONE', 'OTHER']);
+  assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
+  const profiles = await aws.profiles();
+  assert.deepEqual(Object.keys(profiles), [ada.sub]);
+  assertProfile(ada, profiles[ada.sub]);
+});
+
+const older = { __typename: { S: 'UserProfile' }, note: { S: 'was here before' } };
+await check('a running worker serves sign-ups as they come and ends at SIGTERM', async () => {
+  const worker = startWorker();
+  await Promise.all([...others, known].map(signUp));
+  older.id = { S: known.sub };
+  await aws.putProfile(older);
+  await Promise.all([...others, known].map(confirm));
+  await until('all are in the group and the queue is empty', async () => {
+    const groups = await Promise.all(all.map((user) => user.pool.groupsOf(user.name)));
+    return groups.flat().length === all.length && (await aws.depth(QUEUE)) === 0;
+  });
+  assert.equal(worker.exitCode, null);
+  worker.kill('SIGTERM');
+  assert.equal(await end(worker), 0);
+});
+
+for (const user of all) {
+  await check(`${user.typed} is in the group and has the right profile`, async () => {
+    assert.deepEqual(await user.pool.groupsOf(user.name), ['EVERYONE']);
+    const item = (await aws.profiles())[user.sub];
+    if (user === known) assert.deepEqual(item, older);
+    else assertProfile(user, item);
+  });
+}
+
+await check('there is one profile for each user, and no dead letter', async () => {
+  const subs = all.map((user) => user.sub);
+  assert.deepEqual(Object.keys(await aws.profiles()).sort(), subs.sort());
+  assert.equal(await aws.depth(deadLetters), 0);
+});
+
+// The group shows that the event was acted on. It is by another process: one that
+// knows the user would not write at all.
+await check('the same event once more restores the group and leaves the profile', async () => {
+  const before = JSON.stringify(await aws.profiles());
+  await byName.removeFromGroup('ada', 'EVERYONE');
+  assert.deepEqual(await byName.groupsOf('ada'), []);
+  await aws.send(QUEUE, message.body);
+  await workUntilEmpty();
+  assert.equal(JSON.stringify(await aws.profiles()), before);
+  assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
+  assert.equal(await aws.depth(deadLetters), 0);
+});
+
+await check('a message that is no JSON ends as a dead letter with its reason', async () => {
+  const body = '{"triggerSource": "PostConf — cut off';
+  await aws.send(QUEUE, body);
+  await workUntilEmpty();
+  const letters = await aws.peek(deadLetters);
+  assert.equal(letters.length, 1);
+  assert.equal(letters[0].body, body);
+  assert.equal(letters[0].attributes['usher.reason'], 'not_json');
+});
+
+// cognito-local confirms the user even when the trigger failed, and logs it.
+await check('the user pool was content with every answer of the trigger', async () => {
+  const log = readFileSync(`${process.env.E2E_WORK}/log/cognito-local.log`, 'utf8');
+  assert.doesNotMatch(log, /Lambda\w*Exception|ERROR/);
+});
