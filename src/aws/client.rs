@@ -50,6 +50,8 @@ impl Aws {
             .region(aws_config::Region::from_static("us-east-1"))
             .credentials_provider(credentials)
             .endpoint_url(url)
+            // The default client would send these calls through HTTP_PROXY.
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .load()
             .await;
         Self(sdk)

@@ -5,6 +5,7 @@
 //! permanent `LimitExceededException`.
 
 mod call;
+mod classify;
 mod client;
 mod directory;
 mod error;
