@@ -42,6 +42,28 @@ where
     call().await
 }
 
+/// Calls until it works or the error is not transient, however long it takes.
+///
+/// # Errors
+/// The first error that is not transient.
+pub async fn patiently<T, E, F, Fut>(mut call: F) -> Result<T, E>
+where
+    E: Transient + std::fmt::Display,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let mut patience = Patience::default();
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(error = %error, "tried again in a moment");
+                tokio::time::sleep(patience.next_pause()).await;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Pauses for a loop that never gives up, such as the poll of a queue that is
 /// out of reach: from 250 ms up to 30 s, ± 50 %.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        tracing::info!(signal = name, "told to stop");
         told.cancel();
+        tracing::info!(signal = name, "told to stop");
     });
     Ok(stop)
 }

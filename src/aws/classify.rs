@@ -41,7 +41,9 @@ pub(super) fn classify(
         | "OverLimit"
         | "SlowDown" => fixed("throttled", Class::Throttled),
 
-        "ExpiredTokenException" | "ExpiredToken" => fixed("credentials", Class::Credentials),
+        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
+            fixed("credentials", Class::Credentials)
+        }
         "AccessDeniedException" | "AccessDenied" => fixed("access_denied", Class::Systemic),
         "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
         "UnrecognizedClientException"
@@ -53,7 +55,8 @@ pub(super) fn classify(
         | "MissingAuthenticationTokenException"
         | "InvalidAccessKeyId"
         | "OptInRequired"
-        | "InvalidSecurity" => fixed(&snake_case(name), Class::Systemic),
+        | "InvalidSecurity"
+        | "UnknownOperationException" => fixed(&snake_case(name), Class::Systemic),
 
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
             fixed("queue_not_found", Class::Systemic)
@@ -90,8 +93,7 @@ pub(super) fn classify(
         | "TransactionInProgressException"
         | "ReplicatedWriteConflictException"
         | "RequestTimeout"
-        | "RequestTimeoutException"
-        | "RequestExpired" => fixed(&snake_case(name), Class::Transient),
+        | "RequestTimeoutException" => fixed(&snake_case(name), Class::Transient),
 
         _ if status >= 500 => fixed(&snake_case(name), Class::Transient),
         _ if status == 429 => fixed("throttled", Class::Throttled),
@@ -177,7 +179,7 @@ mod tests {
             ("AccessDeniedException", 400, Class::Systemic),
             ("UnrecognizedClientException", 400, Class::Systemic),
             ("InvalidSignatureException", 400, Class::Systemic),
-            ("Http403", 403, Class::Systemic),
+            ("UnknownOperationException", 400, Class::Systemic),
         ] {
             assert_eq!(
                 class(Service::Cognito, code, status),

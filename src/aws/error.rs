@@ -106,13 +106,14 @@ impl Failure {
         let (code, reason, class) = match error {
             SdkError::ServiceError(answer) => {
                 let status = answer.raw().status().as_u16();
-                let code = answer
-                    .err()
-                    .code()
-                    .map_or_else(|| format!("Http{status}"), str::to_owned);
-                let message = answer.err().message().unwrap_or_default();
-                let (reason, class) = classify(service, operation, &code, status, message);
-                (code, reason, class)
+                if let Some(code) = answer.err().code() {
+                    let message = answer.err().message().unwrap_or_default();
+                    let (reason, class) = classify(service, operation, code, status, message);
+                    (code.to_owned(), reason, class)
+                } else {
+                    let (reason, class) = nameless(status);
+                    (format!("Http{status}"), reason.to_owned(), class)
+                }
             }
             other => {
                 let (code, class) = undelivered(other);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use usher::aws::Aws;
 use usher::config::{Layers, log_filter, trigger_queue_url};
 use usher::telemetry::{self, LogFormat};
-use usher::trigger::Forwarder;
+use usher::trigger::{Forwarded, Forwarder};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,7 +16,9 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let forwarder = Arc::clone(&forwarder);
         async move {
-            forwarder.handle(&event.payload).await;
+            if let Forwarded::Failed { metric } = forwarder.handle(&event.payload).await {
+                println!("{metric}");
+            }
             Ok::<_, Error>(event.payload)
         }
     }))

@@ -1,6 +1,6 @@
 //! `usher health`
 
-use super::{Ended, Global, print};
+use super::{Ended, Global, Output, print, print_json};
 use crate::http::Probe;
 
 pub(super) async fn run(global: &Global) -> anyhow::Result<Ended> {
@@ -9,7 +9,10 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Ended> {
         .http
         .ok_or_else(|| anyhow::anyhow!("http.listen is empty: there is no server to ask"))?;
     let probe = Probe::of(listen).await?;
-    print(&format!("{}\n", probe.text))?;
+    match global.output {
+        Output::Json => print_json(&probe)?,
+        Output::Text => print(&format!("{}\n", probe.text))?,
+    }
     Ok(if probe.healthy {
         Ended::Well
     } else {

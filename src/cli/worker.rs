@@ -47,7 +47,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota.user_update));
     let health_at_start = health.clone();
-    let worker = Worker::new(&config, &aws, quota, health).await?;
+    let worker = tokio::select! {
+        worker = Worker::new(&config, &aws, quota, health) => worker?,
+        () = stop.cancelled() => return Ok(Ended::Well),
+    };
     health_at_start.clear(STARTING);
     let until = if options.until_empty {
         Until::Empty

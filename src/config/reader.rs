@@ -264,8 +264,9 @@ pub fn redacted(value: &Value) -> Value {
         return value.clone();
     };
     let hidden = text.split_once("://").and_then(|(scheme, rest)| {
-        let (user, host) = rest.split_once('@')?;
-        (!user.contains('/')).then(|| format!("{scheme}://***@{host}"))
+        // A password may hold anything; a queue's URL holds no other @.
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://***@{host}"))
     });
     Value::String(hidden.unwrap_or_else(|| text.clone()))
 }

@@ -71,6 +71,14 @@ impl Letter<'_> {
         }
     }
 
+    /// The body and nothing else, for one of exactly 1 MiB.
+    pub fn to_bare_outgoing(&self) -> Outgoing {
+        Outgoing {
+            body: sendable(&self.message.body),
+            ..Outgoing::default()
+        }
+    }
+
     /// The body with its reason and nothing else: SQS counts attributes into the
     /// message's size of at most 1 MiB.
     pub fn to_small_outgoing(&self) -> Outgoing {

@@ -61,7 +61,7 @@ fn collect(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
         for entry in entries {
             collect(&entry, files)?;
         }
-    } else {
+    } else if path.is_file() || !path.exists() {
         files.push(EventFile {
             path: path.to_owned(),
             bytes: std::fs::read(path)?,
@@ -99,7 +99,10 @@ impl Stack {
                 body: body.to_owned(),
                 ..Outgoing::default()
             };
-            return self.queue.send(message).await.map(Delivered::Queued);
+            return Ok(match self.queue.send(message).await {
+                Ok(id) => Delivered::Queued(id),
+                Err(_) => Delivered::NotSent(FORWARD_FAILED),
+            });
         };
         if self.create_user(&event).await.is_err() {
             return Ok(Delivered::NotSent(NO_USER));
@@ -116,7 +119,7 @@ impl Stack {
         Ok(match self.forwarder.handle(&raw).await {
             Forwarded::Sent(id) => Delivered::Queued(id),
             Forwarded::PassedThrough => Delivered::PassedThrough(why),
-            Forwarded::Failed => Delivered::NotSent(FORWARD_FAILED),
+            Forwarded::Failed { .. } => Delivered::NotSent(FORWARD_FAILED),
         })
     }
 

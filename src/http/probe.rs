@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(4);
 const MOST: u64 = 64 * 1024;
 
 /// What a probe found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Probe {
     /// Whether the answer was 200.
     pub healthy: bool,

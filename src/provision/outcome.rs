@@ -41,6 +41,8 @@ pub struct Retry {
     pub at_most: Option<u32>,
     /// A fixed pause instead of the back-off.
     pub after: Option<Duration>,
+    /// The call that failed, when it may be the service that is down.
+    pub down: Option<Failure>,
 }
 
 /// Why a message goes to the dead-letter queue.
@@ -111,6 +113,7 @@ impl Retry {
             because,
             at_most: None,
             after: None,
+            down: None,
         }
     }
 }
@@ -138,11 +141,16 @@ impl From<Malformed> for Rejection {
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         match failure.class {
-            Class::Throttled | Class::Transient => Self::Retry(Retry::because(failure.into())),
+            Class::Throttled => Self::Retry(Retry::because(failure.into())),
+            Class::Transient => Self::Retry(Retry {
+                down: Some(failure.clone()),
+                ..Retry::because(failure.into())
+            }),
             Class::NotYet => Self::Retry(Retry {
                 because: failure.into(),
                 at_most: Some(NOT_YET_TRIES),
                 after: Some(NOT_YET_PAUSE),
+                down: None,
             }),
             Class::Permanent => Self::Rejected(failure.into()),
             Class::Systemic | Class::Credentials => Self::Blocked(failure),

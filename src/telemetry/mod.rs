@@ -39,7 +39,11 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
     });
     let filter =
         EnvFilter::builder().parse_lossy(filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // A closed standard error must cost log lines and nothing else: what the layer
+    // says about a failed write would panic.
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(terminal).boxed(),
         LogFormat::Json => lines

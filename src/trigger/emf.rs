@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-/// Counts one sign-up that could not be forwarded.
-pub(super) fn forward_failed(pool: &str) {
-    println!("{}", line(pool, jiff::Timestamp::now().as_millisecond()));
+/// The line that counts one sign-up which could not be forwarded.
+pub(super) fn forward_failed(pool: &str) -> String {
+    line(pool, jiff::Timestamp::now().as_millisecond()).to_string()
 }
 
 fn line(pool: &str, millis: i64) -> Value {

@@ -29,7 +29,11 @@ pub enum Forwarded {
     /// Another trigger's event, or none at all.
     PassedThrough,
     /// It should have been sent. The log has what reconcile needs.
-    Failed,
+    Failed {
+        /// A line for the Lambda's output, which `CloudWatch` reads as the metric
+        /// `ForwardFailed`.
+        metric: String,
+    },
 }
 
 /// Message attributes that the trigger sets. Names are a contract.
@@ -83,13 +87,14 @@ impl Forwarder {
         let pool = members.text("userPoolId");
         let attributes = members.object("request").object("userAttributes");
         tracing::error!(
-            pool.id = pool,
+            pool.id = pool.as_deref(),
             user.sub = attributes.text("sub").filter(|sub| is_opaque(sub)),
             error,
             "sign-up not forwarded; usher reconcile finds it",
         );
-        emf::forward_failed(&pool.unwrap_or_default());
-        Forwarded::Failed
+        Forwarded::Failed {
+            metric: emf::forward_failed(pool.as_deref().unwrap_or_default()),
+        }
     }
 }
 
@@ -160,29 +165,28 @@ mod tests {
         for (event, expected) in [
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmSignUp"}"#,
-                Forwarded::Failed,
+                true,
             ),
             (
                 r#"{"triggerSource":"PostConfirmation_AdminConfirmSignUp"}"#,
-                Forwarded::Failed,
+                true,
             ),
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmForgotPassword"}"#,
-                Forwarded::PassedThrough,
+                false,
             ),
-            (
-                r#"{"triggerSource":"PreSignUp_SignUp"}"#,
-                Forwarded::PassedThrough,
-            ),
-            (r#"{"request":{}}"#, Forwarded::PassedThrough),
+            (r#"{"triggerSource":"PreSignUp_SignUp"}"#, false),
+            (r#"{"request":{}}"#, false),
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmSignUp","a":"\ud83d","b":1e999}"#,
-                Forwarded::Failed,
+                true,
             ),
-            ("[]", Forwarded::PassedThrough),
-            ("null", Forwarded::PassedThrough),
+            ("[]", false),
+            ("null", false),
         ] {
-            assert_eq!(forwarder.handle(&raw(event)).await, expected, "{event}");
+            let answer = forwarder.handle(&raw(event)).await;
+            let tried = matches!(answer, Forwarded::Failed { .. });
+            assert_eq!(tried, expected, "{event}");
         }
     }
 

@@ -20,6 +20,8 @@ const PARALLEL: usize = 8;
 /// visibility timeout: a failed delete is not a failed message.
 const TRIES: u32 = 7;
 const WAITING: usize = 1024;
+/// Pause between tries on the way out.
+const HURRIED: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -46,6 +48,7 @@ struct Caller {
     queue: Queue,
     verb: Verb,
     breaker: Arc<Breaker>,
+    flush: CancellationToken,
 }
 
 impl Batcher {
@@ -61,6 +64,7 @@ impl Batcher {
             queue,
             verb,
             breaker,
+            flush: flush.clone(),
         };
         let task = tokio::spawn(run(caller, waiting, flush.clone()));
         (Self { entries, flush }, task)
@@ -115,7 +119,7 @@ impl Caller {
         let mut tries = 0;
         while !batch.is_empty() {
             if tries > 0 {
-                tokio::time::sleep(pace.next_pause()).await;
+                self.pause(pace.next_pause()).await;
             }
             tries += 1;
             // Singly from the third try on: one bad entry must not hold up nine.
@@ -159,6 +163,17 @@ impl Caller {
         }
         if let Some(failure) = broken {
             self.breaker.mended(&failure);
+        }
+    }
+
+    /// Shorter when something was mended, and on the way out.
+    async fn pause(&self, time: Duration) {
+        let flushing = self.flush.is_cancelled();
+        let time = if flushing { time.min(HURRIED) } else { time };
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.breaker.changed() => {}
+            () = self.flush.cancelled(), if !flushing => {}
         }
     }
 

@@ -28,13 +28,13 @@ pub(crate) struct Breaker {
     /// One probe at a time; whoever waits longest is next.
     turn: AsyncMutex<()>,
     health: Health,
+    /// Whether `pools.allowed` says which pools are ours.
+    pools_named: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is broken, and whether something other than a message waits for it
-    /// (a delete that is not allowed).
-    open: HashMap<What, bool>,
+    open: HashMap<What, Cause>,
     /// The held messages, each by what holds it.
     held: HashMap<u64, What>,
     next: u64,
@@ -47,6 +47,18 @@ struct What {
     service: Service,
     operation: &'static str,
     resource: String,
+}
+
+/// What waits for the mending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Messages that are held.
+    Messages,
+    /// The same, for a pool that does not exist. Unless our pools are named, it
+    /// may be the messages that are wrong.
+    UnknownPool,
+    /// Something else: a delete that is not allowed.
+    Standing,
 }
 
 /// What a held message may do next.
@@ -69,8 +81,9 @@ pub(crate) struct Held<'a> {
 }
 
 impl Breaker {
-    pub(crate) fn new(health: Health) -> Self {
+    pub(crate) fn new(health: Health, pools_named: bool) -> Self {
         Self {
+            pools_named,
             state: Mutex::default(),
             changed: Notify::new(),
             turn: AsyncMutex::default(),
@@ -102,7 +115,7 @@ impl Breaker {
         let what = What::from(failure);
         let mut state = self.state();
         self.open(&mut state, &what, failure);
-        state.open.insert(what, true);
+        state.open.insert(what, Cause::Standing);
     }
 
     /// What was reported works again.
@@ -116,8 +129,12 @@ impl Breaker {
         let state = self.state();
         if state.open.is_empty() {
             usize::MAX
-        } else if state.open.values().any(|standing| *standing) {
+        } else if state.open.values().any(|cause| *cause == Cause::Standing) {
             0
+        } else if !self.pools_named && state.open.values().all(|c| *c == Cause::UnknownPool) {
+            // Four messages that name a pool of nowhere must not stop a worker
+            // that has not seen a good one yet.
+            PROBES.saturating_sub(state.held.len()).max(1)
         } else {
             PROBES.saturating_sub(state.held.len())
         }
@@ -139,7 +156,13 @@ impl Breaker {
         self.health
             .obstacle(what.name(), format!("blocked: {failure}"));
         metrics::gauge!("usher_breaker_open").set(1.0);
-        state.open.insert(what.clone(), false);
+        let unknown_pool = failure.reason == "pool_not_found";
+        let cause = if unknown_pool {
+            Cause::UnknownPool
+        } else {
+            Cause::Messages
+        };
+        state.open.insert(what.clone(), cause);
     }
 
     /// Whoever is held by it is free.
@@ -161,7 +184,7 @@ impl Breaker {
     /// Closes what holds nobody any more.
     fn close_unless_held(&self, what: &What) {
         let state = self.state();
-        let standing = state.open.get(what).copied().unwrap_or(false);
+        let standing = state.open.get(what) == Some(&Cause::Standing);
         let held = state.held.values().any(|held_by| held_by == what);
         drop(state);
         if standing || held {
@@ -275,7 +298,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_few_messages_are_held_and_the_others_released() {
-        let breaker = Breaker::new(Health::default());
+        let breaker = Breaker::new(Health::default(), true);
         assert_eq!(breaker.room(), usize::MAX);
         let failure = denied("AdminAddUserToGroup");
         let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure)).collect();
@@ -286,7 +309,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn readiness_says_why_until_it_is_mended() {
         let health = Health::default();
-        let breaker = Breaker::new(health.clone());
+        let breaker = Breaker::new(health.clone(), true);
         let failure = denied("AdminAddUserToGroup");
         let held = breaker.hold(&failure).expect("held");
         let why = health.obstacles().join("");
@@ -301,7 +324,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
-        let breaker = Breaker::new(Health::default());
+        let breaker = Breaker::new(Health::default(), true);
         let failure = denied("AdminAddUserToGroup");
         let stop = CancellationToken::new();
         let first = breaker.hold(&failure).expect("held");
@@ -316,7 +339,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_ends_the_wait() {
-        let breaker = Breaker::new(Health::default());
+        let breaker = Breaker::new(Health::default(), true);
         let stop = CancellationToken::new();
         stop.cancel();
         let held = breaker.hold(&denied("PutItem")).expect("held");
@@ -325,7 +348,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_closes_when_nobody_is_held_any_more() {
-        let breaker = Breaker::new(Health::default());
+        let breaker = Breaker::new(Health::default(), true);
         let one = breaker.hold(&denied("PutItem")).expect("held");
         let other = breaker.hold(&denied("AdminAddUserToGroup")).expect("held");
         drop(one);
@@ -335,9 +358,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn unknown_pools_leave_room_for_a_good_message_unless_pools_are_named() {
+        let unknown = Failure {
+            reason: "pool_not_found".to_owned(),
+            ..denied("AdminGetUser")
+        };
+        for (named, room) in [(false, 1), (true, 0)] {
+            let breaker = Breaker::new(Health::default(), named);
+            let held: Vec<_> = (0..PROBES).map_while(|_| breaker.hold(&unknown)).collect();
+            assert_eq!(held.len(), PROBES);
+            assert_eq!(breaker.room(), room);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_mending_that_was_none_opens_it_again() {
         let health = Health::default();
-        let breaker = Breaker::new(health.clone());
+        let breaker = Breaker::new(health.clone(), true);
         let stop = CancellationToken::new();
         let failure = denied("AdminAddUserToGroup");
         let first = breaker.hold(&failure).expect("held");
@@ -359,7 +396,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_meets_something_else_moves_there() {
         let health = Health::default();
-        let breaker = Breaker::new(health.clone());
+        let breaker = Breaker::new(health.clone(), true);
         let mut moved = breaker.hold(&denied("PutItem")).expect("held");
         let stays = breaker.hold(&denied("PutItem")).expect("held");
         moved.again(&denied("AdminAddUserToGroup"));
@@ -372,7 +409,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_settling_is_broken_nothing_is_received() {
-        let breaker = Breaker::new(Health::default());
+        let breaker = Breaker::new(Health::default(), true);
         breaker.report(&denied("DeleteMessageBatch"));
         assert_eq!(breaker.room(), 0);
         breaker.mended(&denied("DeleteMessageBatch"));

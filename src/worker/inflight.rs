@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
 /// needs: it only ends what would otherwise never end.
 const DEADLINE: Duration = Duration::from_mins(5);
 
+/// Failed attempts in a row, each of four calls, that make an outage.
+const OUTAGE: u32 = 16;
+
 /// All that a message needs on its way.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -33,6 +36,8 @@ pub(super) struct Flight {
     pub(super) settler: Arc<Settler>,
     pub(super) keeper: Keeper,
     pub(super) breaker: Arc<Breaker>,
+    /// Attempts in a row that failed because a service was down.
+    pub(super) streak: AtomicU32,
     /// No new work.
     pub(super) stop: CancellationToken,
     /// No work at all any more: what is not finished is released.
@@ -96,6 +101,7 @@ impl Flight {
         let mut turn = None;
         loop {
             let outcome = self.attempt(event).await;
+            let outcome = self.judge(outcome);
             let failure = match self.settler.conclude(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
@@ -122,6 +128,25 @@ impl Flight {
                 Next::Mended => {}
                 Next::Probe(ours) => turn = Some(ours),
             }
+        }
+    }
+
+    /// Attempts that fail one after the other, with none that works between, are
+    /// an outage and not these messages' fault: they are held like messages of a
+    /// broken deployment, and their attempts are not used up.
+    fn judge(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Retry(Retry {
+                down: Some(failure),
+                ..
+            }) if self.streak.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGE => {
+                Outcome::Blocked(failure)
+            }
+            Outcome::Done | Outcome::AlreadyDone(_) => {
+                self.streak.store(0, Ordering::Relaxed);
+                outcome
+            }
+            outcome => outcome,
         }
     }
 

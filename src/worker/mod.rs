@@ -16,6 +16,7 @@ mod settle;
 mod visibility;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use crate::aws::{Aws, Directory, Failure, Profiles, Queue};
 use crate::config::Config;
 use crate::provision::Provisioner;
 use crate::quota::Quota;
-use crate::retry::quickly;
+use crate::retry::patiently;
 use crate::telemetry::Health;
 use breaker::Breaker;
 use drain::Drain;
@@ -141,7 +142,10 @@ impl Worker {
             health,
         } = self;
         let stop = stop.child_token();
-        let breaker = Arc::new(Breaker::new(health.clone()));
+        let breaker = Arc::new(Breaker::new(
+            health.clone(),
+            !config.pools.allowed.is_empty(),
+        ));
         let (settler, flushing) =
             Settler::start(&queue, dead_letters, config.worker.max_attempts, &breaker);
         let keeping = Keeping::start(queue.clone(), health.clone());
@@ -152,6 +156,7 @@ impl Worker {
             settler,
             keeper: keeping.keeper(),
             breaker,
+            streak: AtomicU32::new(0),
             stop: stop.clone(),
             hurry: CancellationToken::new(),
             tally: Tally::default(),
@@ -194,7 +199,7 @@ async fn dead_letter_queue(queue: &Queue, max_attempts: u32) -> Result<Queue, Ca
         queue: queue.url().to_owned(),
         failure,
     };
-    let facts = quickly(|| queue.facts()).await.map_err(unknown)?;
+    let facts = patiently(|| queue.facts()).await.map_err(unknown)?;
     if let Some(redrive) = &facts.redrive
         && redrive.max_receive_count <= max_attempts
     {
@@ -209,7 +214,7 @@ async fn dead_letter_queue(queue: &Queue, max_attempts: u32) -> Result<Queue, Ca
         .ok_or_else(|| CannotStart::NoDeadLetterQueue {
             queue: queue.url().to_owned(),
         })?;
-    let url = quickly(|| queue.url_of(&redrive.target_arn))
+    let url = patiently(|| queue.url_of(&redrive.target_arn))
         .await
         .map_err(unknown)?;
     Ok(queue.sibling(&url))

@@ -1,8 +1,10 @@
 //! The one place where an outcome becomes a word to the queue.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lru::LruCache;
 use tokio::task::JoinHandle;
 
 use super::batch::{Batcher, Entry, Verb};
@@ -13,12 +15,20 @@ use crate::dead_letter::Letter;
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::retry::{quickly, redelivery_delay};
 
+/// For a message of an unknown pool while nothing else is known to work.
+const ASIDE: Duration = Duration::from_mins(10);
+/// Letters of which it is remembered that they were sent.
+const LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
 #[derive(Debug)]
 pub(super) struct Settler {
     deletes: Batcher,
     hides: Batcher,
     dead_letters: Queue,
     max_attempts: u32,
+    /// Messages whose letter is sent: when the delete fails and they come again,
+    /// they get no second one.
+    lettered: Mutex<LruCache<String, ()>>,
 }
 
 /// Ends when everything that was handed in has been carried out.
@@ -41,6 +51,7 @@ impl Settler {
             hides,
             dead_letters,
             max_attempts,
+            lettered: Mutex::new(LruCache::new(LETTERS)),
         });
         let flushing = Flushing {
             settler: Arc::clone(&settler),
@@ -87,6 +98,15 @@ impl Settler {
                     .unwrap_or_else(|| redelivery_delay(message.attempts));
                 self.hides.push(Entry { receipt, time }).await;
             }
+            // Seen and put aside, so that the next look shows another message.
+            Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
+                self.hides
+                    .push(Entry {
+                        receipt,
+                        time: ASIDE,
+                    })
+                    .await;
+            }
             // At once: another worker may be in order.
             Outcome::Blocked(_) => {
                 self.hides
@@ -111,19 +131,34 @@ impl Settler {
 
     async fn send_letter(&self, message: &Received, rejection: &Rejection) -> Result<(), Failure> {
         let now = jiff::Timestamp::now();
+        if self.lettered().contains(&message.id) {
+            return Ok(());
+        }
         let letter = Letter {
             message,
             rejection,
             now,
         };
-        match quickly(|| self.dead_letters.send(letter.to_outgoing())).await {
-            // The attributes may have made it too large: then the reason alone.
-            Err(failure) if failure.class == Class::Permanent => {
-                quickly(|| self.dead_letters.send(letter.to_small_outgoing())).await
+        let mut sent = Ok(String::new());
+        // SQS counts attributes into the size: a body that is too large with
+        // them goes with its reason alone, or in the end without.
+        for outgoing in [
+            Letter::to_outgoing,
+            Letter::to_small_outgoing,
+            Letter::to_bare_outgoing,
+        ] {
+            sent = quickly(|| self.dead_letters.send(outgoing(&letter))).await;
+            if !matches!(&sent, Err(failure) if failure.class == Class::Permanent) {
+                break;
             }
-            result => result,
         }
-        .map(|_| ())
+        sent.map(|_| {
+            self.lettered().put(message.id.clone(), ());
+        })
+    }
+
+    fn lettered(&self) -> MutexGuard<'_, LruCache<String, ()>> {
+        self.lettered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,9 +201,8 @@ mod tests {
             error: String::new(),
         };
         Outcome::Retry(Retry {
-            because,
             at_most,
-            after: None,
+            ..Retry::because(because)
         })
     }
 

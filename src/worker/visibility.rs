@@ -189,11 +189,22 @@ impl Keeper {
     }
 }
 
+/// Whatever becomes of the task that held it, the message is not kept for ever.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
 impl Kept {
+    fn remove(&self) -> Option<Entry> {
+        self.keeper.messages().by_id.remove(&self.id)
+    }
+
     /// Lets the message go. An extension that is on its way is waited for, so
     /// that it cannot undo the delete or the back-off that follows.
     pub(super) async fn let_go(self) {
-        let removed = self.keeper.messages().by_id.remove(&self.id);
+        let removed = self.remove();
         if removed.is_some_and(|entry| entry.sending) {
             drop(self.keeper.0.sending.lock().await);
         }

@@ -54,7 +54,7 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
 #[tokio::test]
 async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     let world = World::new().await;
-    let people = world.people(10).await;
+    let people = world.people(3).await;
     world.send_all(&people).await;
     world.send("poison").await;
     let broken = Arc::new(AtomicBool::new(true));
@@ -77,8 +77,8 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     .await;
     broken.store(false, Ordering::Relaxed);
     running.end(crate::world::PATIENCE).await;
-    assert_eq!(world.records().await.len(), 10);
-    assert_eq!(world.members("EVERYONE").await.len(), 10);
+    assert_eq!(world.records().await.len(), 3);
+    assert_eq!(world.members("EVERYONE").await.len(), 3);
     assert_eq!(world.letters().await.len(), 1);
     world.assert_queue_empty().await;
 }
@@ -201,6 +201,61 @@ async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
         );
     }
     world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_a_service_burns_no_message() {
+    let world = World::new().await;
+    let people = world.people(60).await;
+    world.send_all(&people).await;
+    world.faults.plan(|call| {
+        let down = Fault::Error(StatusCode::INTERNAL_SERVER_ERROR, "InternalErrorException");
+        (call.operation == "AdminAddUserToGroup").then_some(down)
+    });
+    // So few attempts that each failed one would end in a letter.
+    let config = world.config(&[("worker.max_attempts", "2")]);
+    let running = world.worker(&config, Until::Empty).await;
+    eventually("readiness says why", || async {
+        running
+            .health
+            .obstacles()
+            .join(" ")
+            .contains("AdminAddUserToGroup")
+    })
+    .await;
+    let receives = world.faults.calls("ReceiveMessage");
+    let failed = world.faults.count("AdminAddUserToGroup");
+    eventually("it goes on", || async {
+        world.faults.count("AdminAddUserToGroup") > failed + 20
+    })
+    .await;
+    let more = world.faults.calls("ReceiveMessage") - receives;
+    assert!(more < 10, "{more} receives while the service was down");
+    world.faults.mend();
+    running.end(crate::world::PATIENCE).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn messages_of_nowhere_do_not_stop_a_fresh_worker() {
+    let world = World::new().await;
+    let people = world.people(10).await;
+    for (n, person) in people.iter().take(5).enumerate() {
+        let mut strange = person.event.clone();
+        strange["userPoolId"] = serde_json::json!(format!("us-east-1_Nowhere{n}"));
+        world.send(strange.to_string()).await;
+    }
+    world.send_all(&people).await;
+    let config = world.config(&[("worker.concurrency", "8"), ("worker.max_attempts", "1")]);
+    let running = world.worker(&config, Until::Stopped).await;
+    eventually("everybody is in the group", || async {
+        world.members("EVERYONE").await.len() == 10
+    })
+    .await;
+    running.stop().await;
+    for letter in world.letters().await {
+        assert_eq!(letter.attributes["usher.reason"], "pool_not_found");
+    }
 }
 
 #[tokio::test]

@@ -84,3 +84,19 @@ async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
     world.work(&[]).await;
     world.assert_all_provisioned(&people).await;
 }
+
+#[tokio::test]
+async fn a_lost_standard_error_costs_log_lines_and_nothing_else() {
+    let world = World::new().await;
+    let people = world.people(10).await;
+    world.send_all(&people).await;
+    let mut command = world.usher(&["worker", "--until-empty"]);
+    let mut child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    drop(child.stderr.take());
+    let exit = tokio::time::timeout(crate::world::PATIENCE, child.wait()).await;
+    assert!(exit.expect("ends").expect("waited").success());
+    world.assert_all_provisioned(&people).await;
+}
