@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::{Outcome, Retry};
-use crate::aws::{Directory, Failure};
+use crate::aws::{Class, Directory, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::{Transient, quickly};
@@ -49,7 +49,8 @@ impl GroupStep {
         let mut outcome = Outcome::Done;
         for group in groups {
             if let Err(failure) = self.add(pool, username, group).await {
-                let of_this_group = failure.reason == "group_not_found";
+                let of_this_group =
+                    failure.reason == "group_not_found" || failure.class == Class::Permanent;
                 outcome = outcome.and(self.outcome_of(failure));
                 if !of_this_group {
                     // It would go the same way with the other groups.

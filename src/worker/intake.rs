@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,8 @@ const OUT_OF_REACH: u32 = 3;
 const HUNG: Duration = Duration::from_secs(15);
 /// The loop looks around at least this often.
 const GLANCE: Duration = Duration::from_secs(5);
+/// Pause after a long poll that did not wait.
+const HASTE: Duration = Duration::from_secs(1);
 /// One message at a time, and not often, while the breaker is open.
 const SAMPLING: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,7 @@ struct Poll {
     answer: Result<Vec<Received>, Failure>,
     permits: OwnedSemaphorePermit,
     asked: usize,
+    took: Duration,
 }
 
 /// What an answered poll says.
@@ -154,12 +158,17 @@ impl Intake {
             poll = self.polls.join_next() => poll,
             () = self.stop.cancelled() => None,
         };
-        let came = self.take(poll?.ok()?);
+        let poll = poll?.ok()?;
+        let hasty = poll.took < self.queue.wait() / 2;
+        let came = self.take(poll);
         if came == Came::Failure {
             let pause = self.pace.next_pause();
             self.pause(pause).await;
         } else if self.breaker.room() != usize::MAX {
             self.pause(SAMPLING).await;
+        } else if came == Came::Nothing && hasty {
+            // Over its in-flight limit SQS may answer a long poll empty at once.
+            self.pause(HASTE).await;
         }
         Some(came)
     }
@@ -185,12 +194,14 @@ impl Intake {
         let asked = permits.num_permits();
         self.polls.spawn(async move {
             let limit = queue.wait() + HUNG;
+            let begun = Instant::now();
             let answer = tokio::time::timeout(limit, queue.receive(asked)).await;
             let answer = answer.unwrap_or_else(|_| Err(queue.hung("ReceiveMessage")));
             Poll {
                 answer,
                 permits,
                 asked,
+                took: begun.elapsed(),
             }
         });
     }
@@ -200,6 +211,7 @@ impl Intake {
             answer,
             mut permits,
             asked,
+            ..
         } = poll;
         let messages = match answer {
             Ok(messages) => messages,

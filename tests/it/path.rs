@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use serde_json::json;
 use usher::config::{Config, Layers};
 use usher::worker::Until;
 
+use crate::faults::Fault;
 use crate::world::{PATIENCE, TABLE, World};
 
 #[tokio::test]
@@ -201,4 +203,24 @@ async fn a_user_who_is_gone_ends_in_a_letter_and_not_in_a_loop() {
     assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
     assert_eq!(letters[0].attributes["usher.attempts"], "2");
     assert_eq!(letters[0].body, person.event.to_string(), "byte for byte");
+}
+
+#[tokio::test]
+async fn a_group_that_is_refused_does_not_keep_the_user_from_the_others() {
+    let world = World::new().await;
+    let people = world.people(1).await;
+    world.send_all(&people).await;
+    world.faults.plan(|call| {
+        let refused = call.operation == "AdminAddUserToGroup" && call.input["GroupName"] == "FULL";
+        refused.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "LimitExceededException",
+        ))
+    });
+    world.work(&[("groups.default", "FULL,EVERYONE")]).await;
+    assert_eq!(world.members("EVERYONE").await.len(), 1);
+    assert_eq!(
+        world.letters().await[0].attributes["usher.reason"],
+        "limit_exceeded"
+    );
 }

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use super::*;
+use crate::aws::Class;
+
+fn denied(operation: &'static str) -> Failure {
+    Failure {
+        service: Service::Cognito,
+        operation,
+        resource: "eu-west-1_x".to_owned(),
+        code: "AccessDeniedException".to_owned(),
+        reason: "access_denied".to_owned(),
+        class: Class::Systemic,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_messages_are_held_and_the_others_released() {
+    let breaker = Breaker::new(Health::default(), true);
+    assert_eq!(breaker.room(), usize::MAX);
+    let failure = denied("AdminAddUserToGroup");
+    let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure)).collect();
+    assert_eq!(held.len(), PROBES);
+    assert_eq!(breaker.room(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_says_why_until_it_is_mended() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let failure = denied("AdminAddUserToGroup");
+    let held = breaker.hold(&failure).expect("held");
+    let why = health.obstacles().join("");
+    assert!(
+        why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
+        "{why}"
+    );
+    held.mended();
+    assert!(health.obstacles().is_empty());
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
+    let breaker = Breaker::new(Health::default(), true);
+    let failure = denied("AdminAddUserToGroup");
+    let stop = CancellationToken::new();
+    let first = breaker.hold(&failure).expect("held");
+    let second = breaker.hold(&failure).expect("held");
+    let probe = first.next(&stop).await;
+    assert!(matches!(probe, Next::Probe(_)));
+    let waiting = tokio::time::timeout(Duration::from_mins(10), second.next(&stop)).await;
+    assert!(waiting.is_err(), "one probe at a time");
+    first.mended();
+    assert!(matches!(second.next(&stop).await, Next::Mended));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_wait() {
+    let breaker = Breaker::new(Health::default(), true);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let held = breaker.hold(&denied("PutItem")).expect("held");
+    assert!(matches!(held.next(&stop).await, Next::Stop));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_closes_when_nobody_is_held_any_more() {
+    let breaker = Breaker::new(Health::default(), true);
+    let one = breaker.hold(&denied("PutItem")).expect("held");
+    let other = breaker.hold(&denied("AdminAddUserToGroup")).expect("held");
+    drop(one);
+    assert_eq!(breaker.room(), PROBES - 1, "the other is still held");
+    drop(other);
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_pools_leave_room_for_a_good_message_unless_pools_are_named() {
+    let unknown = Failure {
+        reason: "pool_not_found".to_owned(),
+        ..denied("AdminGetUser")
+    };
+    for (named, room) in [(false, 1), (true, 0)] {
+        let breaker = Breaker::new(Health::default(), named);
+        let held: Vec<_> = (0..PROBES).map_while(|_| breaker.hold(&unknown)).collect();
+        assert_eq!(held.len(), PROBES);
+        assert_eq!(breaker.room(), room);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mending_that_was_none_opens_it_again() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let stop = CancellationToken::new();
+    let failure = denied("AdminAddUserToGroup");
+    let first = breaker.hold(&failure).expect("held");
+    let mut second = breaker.hold(&failure).expect("held");
+    first.mended();
+    assert!(matches!(second.next(&stop).await, Next::Mended));
+    second.again(&failure);
+    assert!(!health.obstacles().is_empty(), "it is open again");
+    assert_eq!(breaker.room(), PROBES - 1);
+    assert!(
+        matches!(second.next(&stop).await, Next::Probe(_)),
+        "and waits for its turn"
+    );
+    drop(second);
+    assert!(health.obstacles().is_empty());
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_meets_something_else_moves_there() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let mut moved = breaker.hold(&denied("PutItem")).expect("held");
+    let stays = breaker.hold(&denied("PutItem")).expect("held");
+    moved.again(&denied("AdminAddUserToGroup"));
+    assert_eq!(health.obstacles().len(), 2, "both are broken");
+    drop(stays);
+    assert_eq!(health.obstacles().len(), 1);
+    drop(moved);
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_settling_is_broken_nothing_is_received() {
+    let breaker = Breaker::new(Health::default(), true);
+    breaker.report(&denied("DeleteMessageBatch"));
+    assert_eq!(breaker.room(), 0);
+    breaker.mended(&denied("DeleteMessageBatch"));
+    assert_eq!(breaker.room(), usize::MAX);
+}
