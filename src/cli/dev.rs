@@ -115,7 +115,7 @@ async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
     );
     eprintln!("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local");
     eprintln!(
-        "  aws cognito-idp sign-up --client-id {} --username ada --password Passw0rd!",
+        "  aws cognito-idp sign-up --client-id {} --username ada --password Passw0rd-1",
         stack.pool.client
     );
     eprintln!(

@@ -35,6 +35,7 @@ async fn sigterm_in_the_middle_loses_nothing_and_hides_nothing() {
     let told = Instant::now();
     first.signal(Signal::SIGTERM);
     assert!(first.exit().await.success(), "{}", first.log());
+    println!("SIGTERM to exit: {:?}", told.elapsed());
     assert!(
         told.elapsed() < Duration::from_secs(8),
         "{:?}",
