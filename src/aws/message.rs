@@ -88,8 +88,6 @@ pub struct Redrive {
 /// What the queue says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueFacts {
-    /// Its ARN.
-    pub arn: String,
     /// How full it is.
     pub depth: Depth,
     /// Its redrive policy.

@@ -204,10 +204,6 @@ impl Queue {
                 .unwrap_or_default(),
         };
         Ok(QueueFacts {
-            arn: attributes
-                .get(&QueueAttributeName::QueueArn)
-                .cloned()
-                .unwrap_or_default(),
             depth,
             redrive: attributes
                 .get(&QueueAttributeName::RedrivePolicy)

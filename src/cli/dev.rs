@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
             summary.complete &= quiet;
             anyhow::Ok(summary)
         } else {
-            let delivered = stack.deliver_all(&files).await?;
+            let delivered = stack.deliver_all(&files).await;
             let quiet = stack.quiet(PATIENCE).await?;
             let mut summary = stack.summary_of_events(&files, &delivered).await?;
             summary.complete &= quiet;

@@ -88,10 +88,10 @@ impl Stack {
     /// Creates the user whom the event names, and hands the event to the
     /// trigger. What is not JSON could not pass a Lambda, so it goes to the
     /// queue as it is.
-    pub(super) async fn deliver(&self, file: &EventFile) -> Result<Delivered, Failure> {
+    pub(super) async fn deliver(&self, file: &EventFile) -> Delivered {
         let Some(event) = prepared(file, &self.pool.id) else {
             let Ok(text) = std::str::from_utf8(&file.bytes) else {
-                return Ok(Delivered::NotSent("not_utf8"));
+                return Delivered::NotSent("not_utf8");
             };
             // SQS takes no empty body; white space is read as one.
             let body = if text.is_empty() { " " } else { text };
@@ -99,13 +99,13 @@ impl Stack {
                 body: body.to_owned(),
                 ..Outgoing::default()
             };
-            return Ok(match self.queue.send(message).await {
+            return match self.queue.send(message).await {
                 Ok(id) => Delivered::Queued(id),
                 Err(_) => Delivered::NotSent(FORWARD_FAILED),
-            });
+            };
         };
         if self.create_user(&event).await.is_err() {
-            return Ok(Delivered::NotSent(NO_USER));
+            return Delivered::NotSent(NO_USER);
         }
         let text = event.to_string();
         let why = match event::parse(&text) {
@@ -114,13 +114,13 @@ impl Stack {
             Err(malformed) => malformed.code(),
         };
         let Ok(raw) = RawValue::from_string(text) else {
-            return Ok(Delivered::NotSent(Malformed::NotJson.code()));
+            return Delivered::NotSent(Malformed::NotJson.code());
         };
-        Ok(match self.forwarder.handle(&raw).await {
+        match self.forwarder.handle(&raw).await {
             Forwarded::Sent(id) => Delivered::Queued(id),
             Forwarded::PassedThrough => Delivered::PassedThrough(why),
             Forwarded::Failed { .. } => Delivered::NotSent(FORWARD_FAILED),
-        })
+        }
     }
 
     async fn create_user(&self, event: &Value) -> Result<(), Failure> {

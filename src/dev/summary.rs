@@ -131,15 +131,12 @@ impl Stack {
     }
 
     /// Delivers each file; the report follows once the queue is quiet.
-    pub(crate) async fn deliver_all(
-        &self,
-        files: &[EventFile],
-    ) -> Result<Vec<super::events::Delivered>, Failure> {
+    pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<Delivered> {
         let mut delivered = Vec::with_capacity(files.len());
         for file in files {
-            delivered.push(self.deliver(file).await?);
+            delivered.push(self.deliver(file).await);
         }
-        Ok(delivered)
+        delivered
     }
 
     pub(crate) async fn summary_of_events(

@@ -1,7 +1,7 @@
 //! Stops intake while the deployment is broken, and finds out when it is mended.
 //!
 //! A message that meets a systemic failure (missing permission, pool, table,
-//! dead-letter queue) is not released and received again: each receive would
+//! dead-letter queue, a service that is down) is not released and received again: each receive would
 //! count against SQS's `maxReceiveCount`, and SQS would move it in the end. A
 //! few such messages are held, hidden by the visibility keeper, and take turns
 //! in trying again. While any of them is held the breaker is open; when what
@@ -123,8 +123,8 @@ impl Breaker {
         self.close(&What::from(failure));
     }
 
-    /// How many messages may be asked for now: any number while closed; while
-    /// open, as many as there are free places for probes.
+    /// How many messages may be asked for: any number while closed; while open,
+    /// as many as there are free places for probes.
     pub(super) fn room(&self) -> usize {
         let state = self.state();
         if state.open.is_empty() {
