@@ -11,6 +11,7 @@
 //! - [`provision`]: what is done for a user: groups, profile, outcome
 //! - [`aws`]: the real services, one file each
 //! - [`dead_letter`]: the letter that a failed message becomes
+//! - [`reconcile`]: users whose event never came
 //! - [`http`]: health, readiness, metrics
 //!
 //! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
@@ -27,6 +28,7 @@ pub mod event;
 pub mod http;
 pub mod provision;
 pub mod quota;
+pub mod reconcile;
 pub mod retry;
 pub mod shutdown;
 pub mod telemetry;

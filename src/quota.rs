@@ -23,15 +23,22 @@ pub struct Quota {
     pub user_read: Budget,
     /// `CreateGroup`: 5 a second for one pool.
     pub group_create: Budget,
+    /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
+    pub user_list: Budget,
+    /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second; half of it is
+    /// ours at most.
+    pub user_resource_read: Budget,
 }
 
 impl Quota {
-    /// Budgets with the configured rate for user updates.
-    pub fn new(user_update: f64) -> Self {
+    /// Budgets with the configured rates.
+    pub fn new(user_update: f64, user_list: f64) -> Self {
         Self {
             user_update: Budget::new("user_update", user_update),
             user_read: Budget::new("user_read", 60.0),
             group_create: Budget::new("group_create", 5.0),
+            user_list: Budget::new("user_list", user_list),
+            user_resource_read: Budget::new("user_resource_read", 25.0),
         }
     }
 }

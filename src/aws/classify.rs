@@ -64,14 +64,14 @@ pub(super) fn classify(
         "ResourceNotFoundException" => match service {
             // One code for the pool and for the group: only the text differs.
             Service::Cognito
-                if operation == "AdminAddUserToGroup"
+                if ["AdminAddUserToGroup", "ListUsersInGroup"].contains(&operation)
                     && !message.to_lowercase().contains("pool") =>
             {
                 fixed("group_not_found", Class::NotYet)
             }
             Service::Cognito => fixed("pool_not_found", Class::Systemic),
             Service::DynamoDb => fixed("table_not_found", Class::Systemic),
-            Service::Sqs => fixed("queue_not_found", Class::Systemic),
+            Service::Sqs | Service::Sts => fixed("queue_not_found", Class::Systemic),
         },
         "UserNotFoundException" => fixed("user_not_found", Class::NotYet),
 

@@ -115,6 +115,10 @@ impl Aws {
         aws_sdk_cognitoidentityprovider::Client::new(&self.0)
     }
 
+    pub(super) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.0)
+    }
+
     pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.0)
     }

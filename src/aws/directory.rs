@@ -126,7 +126,7 @@ impl Directory {
 }
 
 /// One call in its turn.
-fn limited<'a, T, E>(
+pub(super) fn limited<'a, T, E>(
     budget: &'a Budget,
     operation: &'static str,
     pool: &'a PoolId,
@@ -149,7 +149,7 @@ where
     }
 }
 
-fn target<'a>(operation: &'static str, pool: &'a PoolId) -> Target<'a> {
+pub(super) fn target<'a>(operation: &'static str, pool: &'a PoolId) -> Target<'a> {
     Target {
         service: Service::Cognito,
         operation,

@@ -10,6 +10,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
+use super::call::Target;
 use super::classify::{classify, nameless};
 use crate::retry::Transient;
 
@@ -22,6 +23,8 @@ pub enum Service {
     Cognito,
     /// Amazon `DynamoDB`.
     DynamoDb,
+    /// AWS Security Token Service.
+    Sts,
 }
 
 impl Service {
@@ -31,6 +34,7 @@ impl Service {
             Self::Sqs => "sqs",
             Self::Cognito => "cognito",
             Self::DynamoDb => "dynamodb",
+            Self::Sts => "sts",
         }
     }
 }
@@ -126,6 +130,30 @@ impl Failure {
             resource: resource.to_owned(),
             code,
             reason,
+            class,
+        }
+    }
+}
+
+impl Failure {
+    /// An entry of a batch that SQS did not carry out.
+    pub(super) fn of_entry(target: Target<'_>, code: &str) -> Self {
+        let (reason, class) = classify(target.service, target.operation, code, 400, "");
+        Self::at(target, code, &reason, class)
+    }
+
+    /// An entry of a batch that the answer leaves out.
+    pub(super) fn unanswered(target: Target<'_>) -> Self {
+        Self::at(target, "Unanswered", "garbled_response", Class::Transient)
+    }
+
+    fn at(target: Target<'_>, code: &str, reason: &str, class: Class) -> Self {
+        Self {
+            service: target.service,
+            operation: target.operation,
+            resource: target.resource.to_owned(),
+            code: code.to_owned(),
+            reason: reason.to_owned(),
             class,
         }
     }

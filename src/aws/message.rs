@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::time::Instant;
@@ -16,13 +17,15 @@ pub struct Received {
     /// As it was sent, byte for byte.
     pub body: String,
     /// `ApproximateReceiveCount`, this receive included; at least 1.
-    pub attempts: u32,
+    pub receives: u32,
     /// When the producer sent it.
     pub sent_at: Option<jiff::Timestamp>,
     /// When it was first received from this queue.
     pub first_received_at: Option<jiff::Timestamp>,
     /// Message attributes of type String or Number.
     pub attributes: BTreeMap<String, String>,
+    /// `MessageGroupId`: on a standard queue the tenant for fair queues.
+    pub group: Option<String>,
     /// When this receive came home.
     pub received: Instant,
 }
@@ -36,15 +39,17 @@ impl fmt::Debug for Received {
 }
 
 /// A message to send.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Outgoing {
     /// 1 byte to 1 MiB of text.
     pub body: String,
     /// String attributes, at most 10; empty values are left out, as SQS
     /// refuses them.
-    pub attributes: BTreeMap<&'static str, String>,
+    pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
     pub group: Option<String>,
+    /// How long nobody receives it: whole seconds up to 15 minutes.
+    pub delay: Duration,
 }
 
 /// An entry of a batch that SQS did not carry out.
@@ -88,12 +93,24 @@ pub struct Redrive {
 /// What the queue says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueFacts {
+    /// Its ARN.
+    pub arn: String,
     /// How full it is.
     pub depth: Depth,
     /// Its redrive policy.
     pub redrive: Option<Redrive>,
     /// Seconds that messages are kept.
     pub retention: Option<u64>,
+}
+
+impl Outgoing {
+    /// As SQS counts it: the body, and each attribute's name, type and value.
+    pub fn size(&self) -> usize {
+        const TYPE: usize = "String".len();
+        let attributes = self.attributes.iter();
+        let attributes = attributes.map(|(name, value)| name.len() + TYPE + value.len());
+        self.body.len() + attributes.sum::<usize>()
+    }
 }
 
 impl Received {
@@ -107,7 +124,7 @@ impl Received {
             id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle?,
             body: message.body.unwrap_or_default(),
-            attempts: system
+            receives: system
                 .get(&MessageSystemAttributeName::ApproximateReceiveCount)
                 .and_then(|count| count.parse().ok())
                 .unwrap_or(1)
@@ -120,6 +137,9 @@ impl Received {
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value.string_value?)))
                 .collect(),
+            group: system
+                .get(&MessageSystemAttributeName::MessageGroupId)
+                .cloned(),
             received,
         })
     }

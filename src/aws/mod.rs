@@ -9,7 +9,10 @@ mod classify;
 mod client;
 mod directory;
 mod error;
+mod identity;
+mod listing;
 mod message;
+mod moves;
 mod profiles;
 mod queue;
 #[cfg(feature = "dev")]
@@ -18,7 +21,9 @@ mod sandbox;
 pub use client::{Aws, NoRegion};
 pub use directory::Directory;
 pub use error::{Class, Failure, Service};
+pub use listing::{Listed, Listing, Page, Status};
 pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
+pub use moves::{MoveTask, Moves};
 pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};
 #[cfg(feature = "dev")]

@@ -1,17 +1,19 @@
 //! Amazon `DynamoDB`: the table of profile records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+    AttributeValue, KeyType, KeysAndAttributes, ReturnValuesOnConditionCheckFailure,
+    ScalarAttributeType,
 };
 
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
+use crate::retry::Patience;
 
 /// Writes profile records, and never changes one.
 #[derive(Debug, Clone)]
@@ -89,6 +91,57 @@ impl Profiles {
             }
             Err((failure, _)) => Err(failure),
         }
+    }
+
+    /// `BatchGetItem` of the keys alone: which of these records exist. At most 100
+    /// keys; consistent, so that what a worker has just written is seen.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn present(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
+        let mut present = BTreeSet::new();
+        // The same key twice is an error.
+        let mut wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let mut pace = Patience::default();
+        while !wanted.is_empty() {
+            let keys = wanted
+                .iter()
+                .map(|id| HashMap::from([(self.key.clone(), AttributeValue::S(id.clone()))]));
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(keys.collect()))
+                .projection_expression("#key")
+                .expression_attribute_names("#key", &self.key)
+                .consistent_read(true)
+                .build();
+            let request = self
+                .client
+                .batch_get_item()
+                .set_request_items(
+                    keys.ok()
+                        .map(|keys| HashMap::from([(self.table.clone(), keys)])),
+                )
+                .send();
+            let answer = call(self.target("BatchGetItem"), request)
+                .await
+                .map_err(|(failure, _)| failure)?;
+            let id_of =
+                |item: &HashMap<String, AttributeValue>| item.get(&self.key)?.as_s().ok().cloned();
+            let found = answer.responses.unwrap_or_default().into_values().flatten();
+            present.extend(found.filter_map(|item| id_of(&item)));
+            // What was too much for one answer or for the table's throughput.
+            let left = answer.unprocessed_keys.unwrap_or_default().into_values();
+            let left: BTreeSet<String> = left
+                .flat_map(|of| of.keys)
+                .filter_map(|key| id_of(&key))
+                .collect();
+            if left.len() == wanted.len() {
+                tokio::time::sleep(pace.next_pause()).await;
+            }
+            wanted = left;
+        }
+        Ok(present)
     }
 
     /// A `PutItem` whose condition can never hold: shows whether the call is

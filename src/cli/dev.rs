@@ -14,7 +14,7 @@ use crate::http::{Server, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
-use crate::worker::{Until, Worker};
+use crate::worker::{Unreasoned, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -57,8 +57,18 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     let http = server.address()?;
     let serving = tokio::spawn(server.run(CancellationToken::new()));
 
-    let quota = Arc::new(Quota::new(stack.config.quota.user_update));
-    let worker = Worker::new(&stack.config, &stack.aws, quota, health).await?;
+    let quota = Arc::new(Quota::new(
+        stack.config.quota.user_update,
+        stack.config.quota.user_list,
+    ));
+    let worker = Worker::new(
+        &stack.config,
+        &stack.aws,
+        quota,
+        health,
+        Unreasoned::Refused,
+    )
+    .await?;
     let worker_stop = CancellationToken::new();
     let working = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
 

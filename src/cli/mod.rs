@@ -2,9 +2,12 @@
 
 mod check;
 mod config;
+mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
 mod health;
+mod reconcile;
+mod time;
 mod worker;
 
 use std::path::PathBuf;
@@ -55,6 +58,10 @@ enum Command {
     Dev(dev::Options),
     /// Works on the queue until SIGTERM or SIGINT
     Worker(worker::Options),
+    /// What failed, why, and again
+    DeadLetters(dead_letters::Options),
+    /// Finds confirmed users without their groups or profile, and queues them
+    Reconcile(reconcile::Options),
     /// Configuration, reachability, permissions: what is right and what is not
     Check(check::Options),
     /// Asks a running worker's /healthz, as a container's health check
@@ -85,6 +92,8 @@ impl Cli {
             #[cfg(feature = "dev")]
             Command::Dev(options) => dev::run(&global, options).await,
             Command::Worker(options) => worker::run(&global, &options).await,
+            Command::DeadLetters(options) => dead_letters::run(&global, &options).await,
+            Command::Reconcile(options) => reconcile::run(&global, &options).await,
             Command::Check(options) => check::run(&global, &options).await,
             Command::Health => health::run(&global).await,
             Command::Config => config::run(&global),

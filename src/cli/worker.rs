@@ -11,13 +11,16 @@ use crate::http::{Server, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
-use crate::worker::{Until, Worker};
+use crate::worker::{Unreasoned, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Stop once the queue is empty and all is settled
     #[arg(long)]
     until_empty: bool,
+    /// Start although SQS moves messages before usher has written the reason
+    #[arg(long)]
+    allow_unreasoned: bool,
 }
 
 const STARTING: &str = "start";
@@ -45,10 +48,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         None => None,
     };
     let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota.user_update));
+    let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
     let health_at_start = health.clone();
+    let unreasoned = if options.allow_unreasoned {
+        Unreasoned::Allowed
+    } else {
+        Unreasoned::Refused
+    };
     let worker = tokio::select! {
-        worker = Worker::new(&config, &aws, quota, health) => worker?,
+        worker = Worker::new(&config, &aws, quota, health, unreasoned) => worker?,
         () = stop.cancelled() => return Ok(Ended::Well),
     };
     health_at_start.clear(STARTING);

@@ -111,6 +111,8 @@ pub struct Worker {
 pub struct Quota {
     /// Calls per second in Cognito's category `UserUpdate`.
     pub user_update: f64,
+    /// Calls per second in `UserList`.
+    pub user_list: f64,
 }
 
 /// One value that breaks its rule.
@@ -178,6 +180,7 @@ impl Config {
             },
             quota: Quota {
                 user_update: read.number("quota.user_update", 0.1..=1000.0),
+                user_list: read.number("quota.user_list", 0.1..=1000.0),
             },
             http: read.address("http.listen"),
         };

@@ -1,110 +1,106 @@
 //! One letter: the body as it came, and why it is here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::aws::{Outgoing, Received};
+use super::attribute;
+use super::history::{History, sendable};
+use crate::aws::{Class, Failure, Outgoing, Queue, Received};
 use crate::provision::Rejection;
+use crate::retry::quickly;
 
 /// A message on its way to the dead-letter queue.
 ///
-/// SQS allows ten attributes; the letter's own eight leave room for
-/// `traceparent` and one more, so the producer's others are not carried over.
+/// SQS allows ten attributes; the letter's own nine leave room for
+/// `traceparent`, so the producer's others are not carried over.
 #[derive(Debug)]
 pub struct Letter<'a> {
     /// What was received, for the last time.
     pub message: &'a Received,
+    /// What is behind it.
+    pub history: History,
     /// Why it is given up.
     pub rejection: &'a Rejection,
     /// When.
     pub now: jiff::Timestamp,
 }
 
-/// Attributes of a letter. Names are a contract.
-pub mod attribute {
-    /// Short code.
-    pub const REASON: &str = "usher.reason";
-    /// Kind of error.
-    pub const CLASS: &str = "usher.class";
-    /// Text without personal data.
-    pub const ERROR: &str = "usher.error";
-    /// Number of receives.
-    pub const ATTEMPTS: &str = "usher.attempts";
-    /// ISO 8601, UTC.
-    pub const FIRST_RECEIVED_AT: &str = "usher.first_received_at";
-    /// ISO 8601, UTC.
-    pub const DEAD_LETTERED_AT: &str = "usher.dead_lettered_at";
-    /// Message id on the source queue.
-    pub const SOURCE_MESSAGE_ID: &str = "usher.source_message_id";
-    /// The version of usher that wrote the letter.
-    pub const VERSION: &str = "usher.version";
-    /// W3C trace context, carried over from the message.
-    pub const TRACEPARENT: &str = "traceparent";
-}
-
 impl Letter<'_> {
     /// The message to send.
-    pub fn to_outgoing(&self) -> Outgoing {
+    fn to_outgoing(&self) -> Outgoing {
         let Self {
             message,
+            history,
             rejection,
             now,
         } = *self;
-        let first = message.first_received_at.unwrap_or(now);
+        let first = history.first_received_at.unwrap_or(now);
         let mut attributes = BTreeMap::from([
             (attribute::REASON, rejection.reason.clone()),
             (attribute::CLASS, rejection.class.to_owned()),
             (attribute::ERROR, rejection.error.clone()),
-            (attribute::ATTEMPTS, message.attempts.to_string()),
+            (attribute::ATTEMPTS, history.attempts.to_string()),
             (attribute::FIRST_RECEIVED_AT, format!("{first:.3}")),
             (attribute::DEAD_LETTERED_AT, format!("{now:.3}")),
             (attribute::SOURCE_MESSAGE_ID, message.id.clone()),
             (attribute::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
         ]);
+        if history.replays > 0 {
+            attributes.insert(attribute::REPLAYS, history.replays.to_string());
+        }
         let trace = message.attributes.get(attribute::TRACEPARENT);
         if let Some(trace) = trace.filter(|trace| is_traceparent(trace)) {
             attributes.insert(attribute::TRACEPARENT, trace.clone());
         }
-        Outgoing {
-            body: sendable(&message.body),
-            attributes,
-            group: None,
-        }
-    }
-
-    /// The body and nothing else, for one of exactly 1 MiB.
-    pub fn to_bare_outgoing(&self) -> Outgoing {
-        Outgoing {
-            body: sendable(&self.message.body),
-            ..Outgoing::default()
-        }
+        self.with(attributes)
     }
 
     /// The body with its reason and nothing else: SQS counts attributes into the
     /// message's size of at most 1 MiB.
-    pub fn to_small_outgoing(&self) -> Outgoing {
+    fn to_small_outgoing(&self) -> Outgoing {
         let reason = self.rejection.reason.clone();
+        self.with(BTreeMap::from([(attribute::REASON, reason)]))
+    }
+
+    /// The body and nothing else, for one of exactly 1 MiB.
+    fn to_bare_outgoing(&self) -> Outgoing {
+        self.with(BTreeMap::new())
+    }
+
+    fn with(&self, attributes: BTreeMap<&str, String>) -> Outgoing {
         Outgoing {
             body: sendable(&self.message.body),
-            attributes: BTreeMap::from([(attribute::REASON, reason)]),
+            attributes: attributes
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             group: None,
+            delay: Duration::ZERO,
         }
     }
+}
+
+/// Sends a letter; answers with its message id. SQS counts attributes into the
+/// size: a body that is too large with them goes with its reason alone, or in the
+/// end without.
+///
+/// # Errors
+/// The last failure.
+pub async fn send(queue: &Queue, letter: &Letter<'_>) -> Result<String, Failure> {
+    let mut sent = quickly(|| queue.send(letter.to_outgoing())).await;
+    for smaller in [Letter::to_small_outgoing, Letter::to_bare_outgoing] {
+        if !matches!(&sent, Err(failure) if failure.class == Class::Permanent) {
+            break;
+        }
+        sent = quickly(|| queue.send(smaller(letter))).await;
+    }
+    sent
 }
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>: nothing else gets
 /// into a letter's attributes under this name.
 fn is_traceparent(text: &str) -> bool {
     text.len() == 55 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
-}
-
-/// SQS refuses an empty body; white space stands in for it and is read as an
-/// empty body again.
-fn sendable(body: &str) -> String {
-    if body.is_empty() {
-        " ".to_owned()
-    } else {
-        body.to_owned()
-    }
 }
 
 #[cfg(test)]
@@ -118,10 +114,14 @@ mod tests {
             id: "m-1".to_owned(),
             receipt: "r".to_owned(),
             body: body.to_owned(),
-            attempts: 3,
+            receives: 3,
             sent_at: None,
             first_received_at: jiff::Timestamp::from_millisecond(1_786_104_000_000).ok(),
-            attributes: BTreeMap::from([("traceparent".to_owned(), TRACE.to_owned())]),
+            attributes: BTreeMap::from([
+                ("traceparent".to_owned(), TRACE.to_owned()),
+                ("usher.replays".to_owned(), "2".to_owned()),
+            ]),
+            group: None,
             received: tokio::time::Instant::now(),
         }
     }
@@ -133,8 +133,10 @@ mod tests {
             error: "the body is not JSON".to_owned(),
         };
         let now = jiff::Timestamp::from_millisecond(1_786_104_001_500).expect("in range");
+        let message = received(body);
         Letter {
-            message: &received(body),
+            history: History::of(&message),
+            message: &message,
             rejection: &rejection,
             now,
         }
@@ -156,7 +158,8 @@ mod tests {
             "2026-08-07T12:00:01.500Z"
         );
         assert_eq!(letter.attributes[attribute::TRACEPARENT], TRACE);
-        assert!(letter.attributes.len() <= 10, "SQS allows ten");
+        assert_eq!(letter.attributes[attribute::REPLAYS], "2");
+        assert_eq!(letter.attributes.len(), 10, "SQS allows ten");
     }
 
     #[test]

@@ -1,5 +1,36 @@
-//! Dead letters: what a message becomes that could not be provisioned.
+//! Dead letters: what a message becomes that could not be provisioned, and the
+//! way back.
+//!
+//! `letter` is written by the worker and `found` by whoever looks; `scan` looks
+//! at all of them and changes nothing, `selection` hands out those that are
+//! meant; `replay`, `dry_run`, `archive` and `native` are what can be done then.
 
+mod archive;
+pub mod attribute;
+mod audit;
+mod census;
+mod dry_run;
+mod filter;
+mod found;
+mod history;
+mod hold;
 mod letter;
+mod locate;
+mod native;
+mod replay;
+mod scan;
+mod selection;
 
-pub use letter::{Letter, attribute};
+pub use archive::Line;
+pub use audit::Audit;
+pub use census::{Census, Group};
+pub use dry_run::{DryRun, Verdict};
+pub use filter::Filter;
+pub use found::{About, Found, UNKNOWN};
+pub use history::History;
+pub use letter::{Letter, send};
+pub use locate::{Located, NotLocated, locate};
+pub use native::{Move, Moved};
+pub use replay::{Progress, Replay, Replayed, Tally, Way};
+pub use scan::{Look, Pace, Scan, Unseen};
+pub use selection::{Ended, Selection};

@@ -18,6 +18,7 @@ use winterbaume_sqs::SqsService;
 use super::cognito::CognitoFront;
 use super::dynamodb::DynamoDbFront;
 use super::sqs::Queues;
+use super::sts;
 
 /// What Cognito does with a `PostConfirmation` event: hands it to the trigger
 /// and waits for it.
@@ -119,6 +120,8 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
     } else if let Some(operation) = target.strip_prefix(DYNAMODB) {
         let request = request("https://dynamodb.us-east-1.amazonaws.com", &headers, body);
         services.dynamodb.handle(operation, request).await
+    } else if sts::is_asked(&body) {
+        sts::answer()
     } else {
         error(
             "UnknownOperationException",

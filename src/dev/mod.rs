@@ -10,10 +10,12 @@ mod cognito;
 mod dynamodb;
 mod endpoint;
 mod events;
+mod moves;
 mod readback;
 mod signups;
 mod sqs;
 mod stack;
+mod sts;
 mod summary;
 
 pub use endpoint::{Endpoint, PostConfirmation};

@@ -1,7 +1,8 @@
 //! The embedded queues: the underlying state machine under one lock, with what
 //! its own store gets wrong put right. There, a message that has become visible
 //! again is counted neither as visible nor as in flight, so that a queue looks
-//! empty that is not; and one stale receipt fails a whole batch.
+//! empty that is not; one stale receipt fails a whole batch; and a move task never
+//! moves anything.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -132,7 +133,8 @@ impl SqsBackend for Queues {
             s.cancel_message_move_task(&task)
         }
         fn list_message_move_tasks(s, source: String) -> Result<Vec<MessageMoveTask>, SqsError> {
-            Ok(s.list_message_move_tasks(&source).into_iter().cloned().collect())
+            let now = jiff::Timestamp::now().as_millisecond();
+            Ok(super::moves::list(&mut s, &source, now))
         }
         fn snapshot(s) -> SqsStateView { SqsStateView::from(&*s) }
         fn restore(s, view: SqsStateView) -> Result<(), StateViewError> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Event, Ignored, Malformed};
@@ -29,8 +30,23 @@ pub struct SignUp {
 
 /// A user pool id, such as `eu-west-1_AbCdEf123`. Emulators have their own
 /// forms, so only emptiness is refused here; Cognito judges the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PoolId(String);
+
+impl TryFrom<String> for PoolId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        Self::new(&id).ok_or("a user pool id is not empty")
+    }
+}
+
+impl From<PoolId> for String {
+    fn from(id: PoolId) -> Self {
+        id.0
+    }
+}
 
 impl PoolId {
     /// `None` when the id is empty.
@@ -100,6 +116,13 @@ impl Attributes {
     /// The value of one attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// Every attribute that has a value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     fn from_json(value: Option<&Value>) -> Self {

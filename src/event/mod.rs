@@ -8,6 +8,7 @@ pub mod cognito;
 pub mod command;
 
 pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username, is_opaque};
+pub use command::{Cursor, Reconcile};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +17,8 @@ use serde_json::{Map, Value};
 pub enum Event {
     /// A confirmed sign-up: put the user into groups, give them a profile.
     SignUp(SignUp),
+    /// A command: find the users that lack something.
+    Reconcile(Reconcile),
     /// Nothing is to be done, and that is right.
     Ignored(Ignored),
 }
@@ -60,6 +63,9 @@ pub enum Malformed {
     /// An admin command that this version does not know.
     #[error("the body is an usher command that this version does not know")]
     UnsupportedCommand,
+    /// A command with a field that is missing or makes no sense.
+    #[error("the body is an usher command with a wrong field")]
+    BadCommand,
     /// An object that has nothing of a Cognito event.
     #[error("the body is not a Cognito trigger event")]
     NotAnEvent,
@@ -86,6 +92,7 @@ impl Malformed {
             Self::NotAnObject => "not_an_object",
             Self::SnsEnvelope => "sns_envelope",
             Self::UnsupportedCommand => "unsupported_command",
+            Self::BadCommand => "bad_command",
             Self::NotAnEvent => "not_an_event",
             Self::NoTriggerSource => "no_trigger_source",
             Self::OtherTrigger => "other_trigger",
@@ -115,7 +122,7 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
         return Err(Malformed::SnsEnvelope);
     }
     if command::is_command(&object) {
-        return Err(Malformed::UnsupportedCommand);
+        return command::parse(object);
     }
     cognito::parse(&object)
 }

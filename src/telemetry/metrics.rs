@@ -25,7 +25,13 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     metrics::gauge!("usher_breaker_open").set(0.0);
     metrics::gauge!("usher_messages_in_flight").set(0.0);
     metrics::counter!("usher_panics_total").absolute(0);
-    for category in ["user_update", "user_read", "group_create"] {
+    for category in [
+        "user_update",
+        "user_read",
+        "group_create",
+        "user_list",
+        "user_resource_read",
+    ] {
         metrics::counter!("usher_quota_throttled_total", "category" => category).absolute(0);
     }
     Ok(handle)

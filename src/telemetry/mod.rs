@@ -5,9 +5,11 @@
 //! with all that is in them; so only usher's own lines may go that deep, whatever
 //! `RUST_LOG` says.
 
+mod bars;
 pub mod health;
 pub mod metrics;
 
+pub use bars::{bar, note};
 pub use health::Health;
 
 use std::io::IsTerminal;
@@ -37,12 +39,13 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
     } else {
         LogFormat::Json
     });
-    let filter =
-        EnvFilter::builder().parse_lossy(filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()));
+    let filter = filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+    // Who acted on a letter is written down whatever else is left out.
+    let filter = EnvFilter::builder().parse_lossy(format!("{filter},usher::audit=info"));
     // A closed standard error must cost log lines and nothing else: what the layer
     // says about a failed write would panic.
     let lines = fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(bars::BesideBars)
         .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(terminal).boxed(),

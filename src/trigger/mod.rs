@@ -102,9 +102,9 @@ fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
     Outgoing {
         body: sendable(event.get()),
         attributes: BTreeMap::from([
-            (attribute::KIND, "PostConfirmation".to_owned()),
+            (attribute::KIND.to_owned(), "PostConfirmation".to_owned()),
             (
-                attribute::FORWARDED_AT,
+                attribute::FORWARDED_AT.to_owned(),
                 format!("{:.3}", jiff::Timestamp::now()),
             ),
         ]),
@@ -112,6 +112,7 @@ fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
         group: members
             .text("userPoolId")
             .filter(|pool| pool.len() <= 128 && pool.chars().all(|c| c.is_ascii_graphic())),
+        ..Outgoing::default()
     }
 }
 

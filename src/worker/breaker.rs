@@ -129,7 +129,7 @@ impl Breaker {
         let state = self.state();
         if state.open.is_empty() {
             usize::MAX
-        } else if state.open.values().any(|cause| *cause == Cause::Standing) {
+        } else if state.has_standing() {
             0
         } else if !self.pools_named && state.open.values().all(|c| *c == Cause::UnknownPool) {
             // Four messages that name a pool of nowhere must not stop a worker
@@ -138,6 +138,12 @@ impl Breaker {
         } else {
             PROBES.saturating_sub(state.held.len())
         }
+    }
+
+    /// Whether something is broken that no held message waits for, such as the
+    /// right to delete.
+    pub(super) fn has_standing(&self) -> bool {
+        self.state().has_standing()
     }
 
     /// Resolves when the breaker may have changed.
@@ -259,6 +265,12 @@ impl Drop for Held<'_> {
         if self.breaker.state().held.remove(&self.id).is_some() {
             self.breaker.close_unless_held(&self.what);
         }
+    }
+}
+
+impl State {
+    fn has_standing(&self) -> bool {
+        self.open.values().any(|cause| *cause == Cause::Standing)
     }
 }
 

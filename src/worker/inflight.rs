@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Held, Next};
 use super::recent::Recent;
+use super::reconciling::Reconciling;
 use super::report;
 use super::settle::Settler;
 use super::visibility::Keeper;
 use crate::aws::Received;
-use crate::event::{Event, Malformed, PoolId, SignUp, parse};
+use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
 
 /// One attempt, with its waits for the rate budget. Far above what an attempt
@@ -31,6 +32,7 @@ const OUTAGE: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) provisioner: Provisioner,
+    pub(super) reconciling: Reconciling,
     pub(super) recent: Recent,
     pub(super) pools: KnownPools,
     pub(super) settler: Arc<Settler>,
@@ -53,44 +55,84 @@ pub(super) struct Tally {
     pub(super) released: AtomicU64,
 }
 
-/// An attempt that came to an end; or none, and the message is given back.
-type Ending = Option<Outcome>;
+/// How a message leaves.
+enum Ending {
+    /// An attempt came to an end.
+    Outcome(Outcome),
+    /// Given back untried, to be seen again after this time.
+    Back(Duration),
+}
+
+/// While another run is under way here.
+const BUSY: Duration = Duration::from_mins(1);
 
 impl Flight {
     /// From the receive to the settlement. The permit is held all the way.
     pub(super) async fn run(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
+        let mut permit = Some(permit);
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
         let kept = self.keeper.keep(&message);
         let event = AssertUnwindSafe(async { parse(&message.body) })
             .catch_unwind()
             .await;
         let ending = match &event {
-            _ if self.stop.is_cancelled() => None,
+            _ if self.stop.is_cancelled() => Ending::Back(Duration::ZERO),
+            Ok(Ok(Event::Reconcile(task))) => self.reconcile(&message, task, permit.take()).await,
             Ok(event) => {
                 tokio::select! {
                     // Owns nothing: the message stays here when it is dropped.
                     ending = self.work(&message, event) => ending,
-                    () = self.hurry.cancelled() => None,
+                    () = self.hurry.cancelled() => Ending::Back(Duration::ZERO),
                 }
             }
-            Err(_) => Some(self.settler.conclude(&message, panicked()).await),
+            Err(_) => Ending::Outcome(self.settler.conclude(&message, panicked()).await),
         };
-        if let Some(outcome) = ending {
-            let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
-            report::settled(&message, event, &outcome);
-            self.settler.settle(message, kept, &outcome).await;
-            let count = match outcome {
-                Outcome::Blocked(_) => &self.tally.released,
-                _ => &self.tally.settled,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-        } else {
-            kept.let_go().await;
-            self.settler.release(message.receipt).await;
-            self.tally.released.fetch_add(1, Ordering::Relaxed);
+        match ending {
+            Ending::Outcome(outcome) => {
+                let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
+                report::settled(&message, event, &outcome);
+                self.settler.settle(message, kept, &outcome).await;
+                let count = match outcome {
+                    Outcome::Blocked(_) => &self.tally.released,
+                    _ => &self.tally.settled,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Ending::Back(delay) => {
+                kept.let_go().await;
+                self.settler.release(message, delay).await;
+                self.tally.released.fetch_add(1, Ordering::Relaxed);
+            }
         }
         metrics::gauge!("usher_messages_in_flight").decrement(1.0);
         drop(permit);
+    }
+
+    /// A slice of a run. It goes on beside live traffic and takes no permit from
+    /// it, but there is one at a time.
+    async fn reconcile(
+        &self,
+        message: &Received,
+        task: &Reconcile,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Ending {
+        let Some(turn) = self.reconciling.turn() else {
+            return Ending::Back(BUSY);
+        };
+        drop(permit);
+        let slice = AssertUnwindSafe(self.reconciling.slice(task, turn, &self.stop)).catch_unwind();
+        let outcome = tokio::select! {
+            outcome = slice => outcome.unwrap_or_else(|_| Some(panicked())),
+            () = self.hurry.cancelled() => None,
+        };
+        match outcome {
+            None => Ending::Back(Duration::ZERO),
+            Some(outcome) => match self.settler.conclude(message, outcome).await {
+                // Its letter could not be sent.
+                Outcome::Blocked(_) => Ending::Back(BUSY),
+                outcome => Ending::Outcome(outcome),
+            },
+        }
     }
 
     /// Attempts until there is an outcome that the queue can be told. While the
@@ -111,7 +153,7 @@ impl Flight {
                     {
                         held.mended();
                     }
-                    return Some(outcome);
+                    return Ending::Outcome(outcome);
                 }
             };
             if let Some(place) = &mut held {
@@ -120,11 +162,11 @@ impl Flight {
                 held = self.breaker.hold(&failure);
             }
             let Some(place) = &held else {
-                return Some(Outcome::Blocked(failure));
+                return Ending::Outcome(Outcome::Blocked(failure));
             };
             drop(turn.take());
             match place.next(&self.stop).await {
-                Next::Stop => return None,
+                Next::Stop => return Ending::Back(Duration::ZERO),
                 Next::Mended => {}
                 Next::Probe(ours) => turn = Some(ours),
             }
@@ -157,6 +199,10 @@ impl Flight {
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up).await,
+                // It has a way of its own and does not come here.
+                Ok(Event::Reconcile(_)) => {
+                    internal("misrouted", "a command was taken for an event")
+                }
             }
         };
         let attempt = tokio::time::timeout(DEADLINE, AssertUnwindSafe(attempt).catch_unwind());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -128,10 +129,15 @@ impl Intake {
             else {
                 continue;
             };
-            for message in messages {
-                self.flight.settler.release(message.receipt).await;
-                self.flight.tally.released.fetch_add(1, Ordering::Relaxed);
-            }
+            let settler = &self.flight.settler;
+            let releases = messages
+                .into_iter()
+                .map(|message| settler.release(message, Duration::ZERO));
+            let given_back = join_all(releases).await.len() as u64;
+            self.flight
+                .tally
+                .released
+                .fetch_add(given_back, Ordering::Relaxed);
         }
         self.health.ended(NAME);
     }

@@ -11,6 +11,7 @@ mod drain;
 mod inflight;
 mod intake;
 mod recent;
+mod reconciling;
 mod report;
 mod settle;
 mod visibility;
@@ -22,17 +23,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aws::{Aws, Directory, Failure, Profiles, Queue};
+use crate::aws::{Aws, Directory, Listing, Profiles, Queue};
 use crate::config::Config;
+use crate::dead_letter::{Located, NotLocated, locate};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
-use crate::retry::patiently;
+use crate::reconcile::Services;
 use crate::telemetry::Health;
 use breaker::Breaker;
 use drain::Drain;
 use inflight::{Flight, KnownPools, Tally};
 use intake::Intake;
 use recent::Recent;
+use reconciling::Reconciling;
 use settle::Settler;
 use visibility::Keeping;
 
@@ -43,6 +46,7 @@ pub struct Worker {
     queue: Queue,
     dead_letters: Queue,
     provisioner: Provisioner,
+    reconciling: Reconciling,
     health: Health,
 }
 
@@ -66,32 +70,34 @@ pub struct Report {
     pub drained_in: Duration,
 }
 
+/// Whether SQS may move messages before usher has written why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreasoned {
+    /// A worker does not start.
+    Refused,
+    /// It starts and warns.
+    Allowed,
+}
+
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotStart {
-    /// The queue cannot be asked for its dead-letter queue.
+    /// A message that cannot be provisioned would have nowhere to go.
+    #[error(transparent)]
+    NotLocated(#[from] NotLocated),
+    /// SQS would be faster than usher.
     #[error(
-        "the dead-letter queue of {queue} cannot be found: {failure}; set queue.dead_letter_url to start without asking"
+        "maxReceiveCount of {queue} is {max_receive_count} and worker.max_attempts {max_attempts}: SQS \
+         would move messages to the dead-letter queue before usher has written the reason; raise the \
+         first above the second, or start with --allow-unreasoned"
     )]
-    Unknown {
+    Unreasoned {
         /// The source queue's URL.
         queue: String,
-        /// What came instead of an answer.
-        failure: Failure,
-    },
-    /// Letters would be received as messages, for ever.
-    #[error("{queue} is its own dead-letter queue: set queue.dead_letter_url to another queue")]
-    OwnDeadLetterQueue {
-        /// The source queue's URL.
-        queue: String,
-    },
-    /// There is none.
-    #[error(
-        "{queue} has no RedrivePolicy: give it a dead-letter queue, or name one in queue.dead_letter_url"
-    )]
-    NoDeadLetterQueue {
-        /// The source queue's URL.
-        queue: String,
+        /// Receives before SQS moves a message.
+        max_receive_count: u32,
+        /// Attempts before usher does.
+        max_attempts: u32,
     },
 }
 
@@ -106,28 +112,33 @@ impl Worker {
         aws: &Aws,
         quota: Arc<Quota>,
         health: Health,
+        unreasoned: Unreasoned,
     ) -> Result<Self, CannotStart> {
         let settings = &config.queue;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
-        let dead_letters = match &settings.dead_letter_url {
-            Some(url) => queue.sibling(url),
-            None => dead_letter_queue(&queue, config.worker.max_attempts).await?,
-        };
-        if dead_letters.url() == queue.url() {
-            return Err(CannotStart::OwnDeadLetterQueue {
-                queue: queue.url().to_owned(),
-            });
+        let located = locate(&queue, settings.dead_letter_url.as_deref()).await?;
+        if let Err(refusal) = check_redrive(&queue, &located, config.worker.max_attempts) {
+            if unreasoned == Unreasoned::Refused {
+                return Err(refusal);
+            }
+            tracing::warn!(error = %refusal, "started all the same");
         }
-        let directory = Directory::new(aws, quota);
+        let directory = Directory::new(aws, Arc::clone(&quota));
         let profiles = config
             .profiles
             .as_ref()
             .map(|profiles| Profiles::new(aws, &profiles.table, &profiles.key));
+        let services = Services {
+            listing: Listing::new(aws, quota),
+            profiles: profiles.clone(),
+            queue: queue.clone(),
+        };
         Ok(Self {
+            reconciling: Reconciling::new(config, services),
             provisioner: Provisioner::new(config, directory, profiles),
             config: config.clone(),
             queue,
-            dead_letters,
+            dead_letters: located.queue,
             health,
         })
     }
@@ -139,6 +150,7 @@ impl Worker {
             queue,
             dead_letters,
             provisioner,
+            reconciling,
             health,
         } = self;
         let stop = stop.child_token();
@@ -151,6 +163,7 @@ impl Worker {
         let keeping = Keeping::start(queue.clone(), health.clone());
         let flight = Arc::new(Flight {
             provisioner,
+            reconciling,
             recent: Recent::default(),
             pools: KnownPools::new(!config.pools.allowed.is_empty()),
             settler,
@@ -194,28 +207,18 @@ impl Worker {
     }
 }
 
-async fn dead_letter_queue(queue: &Queue, max_attempts: u32) -> Result<Queue, CannotStart> {
-    let unknown = |failure| CannotStart::Unknown {
-        queue: queue.url().to_owned(),
-        failure,
-    };
-    let facts = patiently(|| queue.facts()).await.map_err(unknown)?;
-    if let Some(redrive) = &facts.redrive
-        && redrive.max_receive_count <= max_attempts
-    {
-        tracing::warn!(
-            queue.max_receive_count = redrive.max_receive_count,
-            worker.max_attempts = max_attempts,
-            "SQS will move messages to the dead-letter queue before usher writes its reason",
-        );
+/// SQS moves a message instead of handing it out once more than
+/// `maxReceiveCount` times. A letter may take a second try, so the numbers must
+/// not be equal either.
+fn check_redrive(queue: &Queue, located: &Located, max_attempts: u32) -> Result<(), CannotStart> {
+    match &located.redrive {
+        Some(redrive) if redrive.max_receive_count <= max_attempts => {
+            Err(CannotStart::Unreasoned {
+                queue: queue.url().to_owned(),
+                max_receive_count: redrive.max_receive_count,
+                max_attempts,
+            })
+        }
+        _ => Ok(()),
     }
-    let redrive = facts
-        .redrive
-        .ok_or_else(|| CannotStart::NoDeadLetterQueue {
-            queue: queue.url().to_owned(),
-        })?;
-    let url = patiently(|| queue.url_of(&redrive.target_arn))
-        .await
-        .map_err(unknown)?;
-    Ok(queue.sibling(&url))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::aws::Received;
+use crate::dead_letter::History;
 use crate::event::{Event, Sub, is_opaque};
 use crate::provision::Outcome;
 
@@ -35,7 +36,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(
                 message.id = message.id,
-                message.attempt = message.attempts,
+                message.attempt = History::of(message).attempts,
                 outcome = outcome_name,
                 reason,
                 error = $error,

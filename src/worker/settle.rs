@@ -11,9 +11,9 @@ use super::batch::{Batcher, Entry, Verb};
 use super::breaker::Breaker;
 use super::visibility::Kept;
 use crate::aws::{Class, Failure, Queue, Received};
-use crate::dead_letter::Letter;
+use crate::dead_letter::{History, Letter, send};
 use crate::provision::{Outcome, Rejection, Retry};
-use crate::retry::{quickly, redelivery_delay};
+use crate::retry::redelivery_delay;
 
 /// For a message of an unknown pool while nothing else is known to work.
 const ASIDE: Duration = Duration::from_mins(10);
@@ -22,6 +22,8 @@ const LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 #[derive(Debug)]
 pub(super) struct Settler {
+    queue: Queue,
+    breaker: Arc<Breaker>,
     deletes: Batcher,
     hides: Batcher,
     dead_letters: Queue,
@@ -47,6 +49,8 @@ impl Settler {
         let (deletes, deleting) = Batcher::start(queue.clone(), Verb::Delete, Arc::clone(breaker));
         let (hides, hiding) = Batcher::start(queue.clone(), Verb::Hide, Arc::clone(breaker));
         let settler = Arc::new(Self {
+            queue: queue.clone(),
+            breaker: Arc::clone(breaker),
             deletes,
             hides,
             dead_letters,
@@ -64,7 +68,7 @@ impl Settler {
     /// once the dead letter of a rejected message is safely sent. Until then
     /// the message is not settled: it is sent first and deleted after.
     pub(super) async fn conclude(&self, message: &Received, outcome: Outcome) -> Outcome {
-        match give_up(outcome, message.attempts, self.max_attempts) {
+        match give_up(outcome, History::of(message).attempts, self.max_attempts) {
             Outcome::Rejected(rejection) => match self.send_letter(message, &rejection).await {
                 Ok(()) => Outcome::Rejected(rejection),
                 Err(failure) if matches!(failure.class, Class::Systemic | Class::Credentials) => {
@@ -79,54 +83,61 @@ impl Settler {
     /// Tells the queue.
     pub(super) async fn settle(&self, message: Received, kept: Kept, outcome: &Outcome) {
         kept.let_go().await;
-        let receipt = message.receipt;
         match outcome {
             Outcome::Done
             | Outcome::AlreadyDone(_)
             | Outcome::Ignored(_)
             | Outcome::Rejected(_) => {
-                self.deletes
-                    .push(Entry {
-                        receipt,
-                        time: Duration::ZERO,
-                    })
-                    .await;
+                self.delete(message.receipt).await;
             }
             Outcome::Retry(retry) => {
                 let time = retry
                     .after
-                    .unwrap_or_else(|| redelivery_delay(message.attempts));
-                self.hides.push(Entry { receipt, time }).await;
+                    .unwrap_or_else(|| redelivery_delay(History::of(&message).attempts));
+                self.hide(message.receipt, time).await;
             }
             // Seen and put aside, so that the next look shows another message.
             Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
-                self.hides
-                    .push(Entry {
-                        receipt,
-                        time: ASIDE,
-                    })
-                    .await;
+                self.release(message, ASIDE).await;
             }
             // At once: another worker may be in order.
-            Outcome::Blocked(_) => {
-                self.hides
-                    .push(Entry {
-                        receipt,
-                        time: Duration::ZERO,
-                    })
-                    .await;
-            }
+            Outcome::Blocked(_) => self.release(message, Duration::ZERO).await,
         }
     }
 
-    /// Gives a message back that was not worked on.
-    pub(super) async fn release(&self, receipt: String) {
-        self.hides
-            .push(Entry {
-                receipt,
-                time: Duration::ZERO,
-            })
-            .await;
+    /// Gives a message back that was not tried. SQS has counted the receive all
+    /// the same and would move the message in the end, so the queue gets it anew,
+    /// with what was tried as an attribute, and then the old one is deleted.
+    ///
+    /// Where that cannot be done the message is made visible again: the receive
+    /// then counts as an attempt.
+    pub(super) async fn release(&self, message: Received, delay: Duration) {
+        let history = History::of(&message);
+        let untried = History {
+            attempts: history.attempts.saturating_sub(1),
+            ..history
+        };
+        // A copy of what cannot be deleted would be one message more.
+        let renewed = !self.breaker.has_standing()
+            && self
+                .queue
+                .send(untried.renew(&message, delay))
+                .await
+                .is_ok();
+        if renewed {
+            self.delete(message.receipt).await;
+        } else {
+            self.hide(message.receipt, delay).await;
+        }
+    }
+
+    async fn delete(&self, receipt: String) {
+        let time = Duration::ZERO;
+        self.deletes.push(Entry { receipt, time }).await;
+    }
+
+    async fn hide(&self, receipt: String, time: Duration) {
+        self.hides.push(Entry { receipt, time }).await;
     }
 
     async fn send_letter(&self, message: &Received, rejection: &Rejection) -> Result<(), Failure> {
@@ -136,23 +147,11 @@ impl Settler {
         }
         let letter = Letter {
             message,
+            history: History::of(message),
             rejection,
             now,
         };
-        let mut sent = Ok(String::new());
-        // SQS counts attributes into the size: a body that is too large with
-        // them goes with its reason alone, or in the end without.
-        for outgoing in [
-            Letter::to_outgoing,
-            Letter::to_small_outgoing,
-            Letter::to_bare_outgoing,
-        ] {
-            sent = quickly(|| self.dead_letters.send(outgoing(&letter))).await;
-            if !matches!(&sent, Err(failure) if failure.class == Class::Permanent) {
-                break;
-            }
-        }
-        sent.map(|_| {
+        send(&self.dead_letters, &letter).await.map(|_| {
             self.lettered().put(message.id.clone(), ());
         })
     }

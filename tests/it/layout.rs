@@ -48,7 +48,11 @@ fn modules_depend_in_one_direction() {
         ("event", &[]),
         ("aws", &["config", "event", "quota", "retry"]),
         ("provision", &["aws", "config", "event", "retry"]),
-        ("dead_letter", &["aws", "provision"]),
+        (
+            "dead_letter",
+            &["aws", "config", "event", "provision", "quota", "retry"],
+        ),
+        ("reconcile", &["aws", "config", "event", "retry"]),
         (
             "worker",
             &[
@@ -58,6 +62,7 @@ fn modules_depend_in_one_direction() {
                 "event",
                 "provision",
                 "quota",
+                "reconcile",
                 "retry",
                 "telemetry",
             ],
@@ -80,10 +85,14 @@ fn modules_depend_in_one_direction() {
             &[
                 "aws",
                 "config",
+                "dead_letter",
                 "dev",
                 "event",
                 "http",
+                "provision",
                 "quota",
+                "reconcile",
+                "retry",
                 "shutdown",
                 "telemetry",
                 "worker",
@@ -128,6 +137,7 @@ fn each_outside_thing_is_touched_in_one_place() {
             ("winterbaume", &["dev/"]),
             ("process::exit", &[]),
             ("tracing_subscriber", &["telemetry/"]),
+            ("MultiProgress", &["telemetry/"]),
             ("lambda_runtime", &["bin/", "trigger/"]),
         ] {
             let at_home = homes.iter().any(|home| file.starts_with(home));

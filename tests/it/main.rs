@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod http;
 mod layout;
+mod letters;
 mod outage;
 mod path;
 mod poison;

@@ -38,6 +38,7 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
         .step_by(2)
         .filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()))
         .filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()) && word.len() > 6)
+        .filter(|word| word.contains(|c: char| c.is_ascii_lowercase()))
         .filter(|word| !word.ends_with("Exception") && !["String", "All"].contains(word))
         .filter(|word| !word.starts_with("Receipt") && !word.starts_with("Invalid"))
         .filter(|word| *word != "MessageNotInflight")
@@ -45,12 +46,49 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn the_worker_policy_and_the_calls_are_the_same() {
+/// What the worker calls, and the tools as well.
+fn of_the_worker() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
-    assert_eq!(made, actions("deploy/worker-policy.json"));
+    made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
+    made
+}
+
+/// What a person's tools call: all that the worker does, and more.
+fn of_the_tools() -> BTreeSet<String> {
+    let mut made = of_the_worker();
+    made.extend(calls("src/aws/listing.rs", "cognito-idp"));
+    made.extend(calls("src/aws/moves.rs", "sqs"));
+    made
+}
+
+#[test]
+fn the_worker_policy_and_the_calls_are_the_same() {
+    assert_eq!(of_the_worker(), actions("deploy/worker-policy.json"));
+}
+
+#[test]
+fn the_operator_policy_and_the_calls_are_the_same() {
+    assert_eq!(of_the_tools(), actions("deploy/operator-policy.json"));
+}
+
+#[test]
+fn the_worker_lists_users_and_asks_for_nothing_else_that_is_listed() {
+    let mut listed = calls("src/aws/listing.rs", "cognito-idp");
+    let run = text("src/reconcile/run.rs");
+    for (method, call) in [
+        (".users(", "ListUsers"),
+        (".members(", "ListUsersInGroup"),
+        (".groups_of(", "AdminListGroupsForUser"),
+        (".estimate(", "DescribeUserPool"),
+    ] {
+        let name = format!("cognito-idp:{call}");
+        let made = run.contains(method);
+        assert_eq!(of_the_worker().contains(&name), made, "{call}");
+        assert!(listed.remove(&name), "{call}");
+    }
+    assert!(listed.is_empty(), "{listed:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use usher::config::{Config, Layers};
 use usher::dev::Endpoint;
 use usher::quota::Quota;
 use usher::telemetry::Health;
-use usher::worker::{Report, Until, Worker};
+use usher::worker::{Report, Unreasoned, Until, Worker};
 
 use crate::faults::{self, Faults};
 
@@ -110,10 +110,16 @@ impl World {
 
     pub(crate) async fn worker(&self, config: &Config, until: Until) -> Running {
         let health = Health::default();
-        let quota = Arc::new(Quota::new(config.quota.user_update));
-        let worker = Worker::new(config, &self.aws, quota, health.clone())
-            .await
-            .expect("starts");
+        let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+        let worker = Worker::new(
+            config,
+            &self.aws,
+            quota,
+            health.clone(),
+            Unreasoned::Refused,
+        )
+        .await
+        .expect("starts");
         let stop = CancellationToken::new();
         let task = tokio::spawn(worker.run(until, stop.clone()));
         Running { health, stop, task }

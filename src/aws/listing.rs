@@ -1,0 +1,212 @@
+//! Amazon Cognito user pools, page by page. Listing makes no user count as
+//! active this month.
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
+
+use super::call::call;
+use super::client::Aws;
+use super::directory::{limited, target};
+use super::error::Failure;
+use crate::config::GroupName;
+use crate::event::{Attributes, PoolId, Sub, Username};
+use crate::quota::Quota;
+
+/// Reads users and members, sixty at a time, inside the budget of `UserList`.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    client: Client,
+    quota: Arc<Quota>,
+}
+
+/// A user as a list shows them.
+#[derive(Debug)]
+pub struct Listed {
+    /// What the Admin calls take.
+    pub username: Username,
+    /// From the attributes.
+    pub sub: Option<Sub>,
+    /// All that the pool shows.
+    pub attributes: Attributes,
+    /// How far they came.
+    pub status: Status,
+    /// When they signed up or were created.
+    pub created: Option<jiff::Timestamp>,
+}
+
+/// What matters of a user's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// `CONFIRMED`
+    Confirmed,
+    /// `EXTERNAL_PROVIDER`: a federated user.
+    Federated,
+    /// Any other, such as `UNCONFIRMED` or `FORCE_CHANGE_PASSWORD`.
+    Other,
+}
+
+/// A part of a list, and where the next begins.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// At most sixty; a page may be empty although others follow.
+    pub items: Vec<T>,
+    /// `None` at the end.
+    pub next: Option<String>,
+}
+
+/// The most that Cognito gives in one page.
+const PAGE: i32 = 60;
+
+impl Listing {
+    /// All calls of one process share one `quota`.
+    pub fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
+        Self {
+            client: aws.cognito(),
+            quota,
+        }
+    }
+
+    /// `ListUsers`. Eventually consistent.
+    ///
+    /// # Errors
+    /// `invalid_parameter` for a token that has expired.
+    pub async fn users(&self, pool: &PoolId, token: Option<&str>) -> Result<Page<Listed>, Failure> {
+        let request = self
+            .client
+            .list_users()
+            .user_pool_id(pool.as_str())
+            .limit(PAGE)
+            .set_pagination_token(token.map(str::to_owned))
+            .send();
+        let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
+        Ok(Page {
+            items: page
+                .users
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(Listed::from_sdk)
+                .collect(),
+            next: page.pagination_token,
+        })
+    }
+
+    /// `ListUsersInGroup`: the members' names. A group that does not exist has
+    /// none.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn members(
+        &self,
+        pool: &PoolId,
+        group: &GroupName,
+        token: Option<&str>,
+    ) -> Result<Page<Username>, Failure> {
+        let request = self
+            .client
+            .list_users_in_group()
+            .user_pool_id(pool.as_str())
+            .group_name(group.as_str())
+            .limit(PAGE)
+            .set_next_token(token.map(str::to_owned))
+            .send();
+        let page = limited(&self.quota.user_list, "ListUsersInGroup", pool, request).await;
+        match page {
+            Err(failure) if failure.reason == "group_not_found" => Ok(Page {
+                items: Vec::new(),
+                next: None,
+            }),
+            Err(failure) => Err(failure),
+            Ok(page) => Ok(Page {
+                items: page
+                    .users
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|user| Username::new(&user.username?))
+                    .collect(),
+                next: page.next_token,
+            }),
+        }
+    }
+
+    /// `AdminListGroupsForUser`: the groups that one user is in.
+    ///
+    /// # Errors
+    /// `user_not_found` is of class [`super::Class::NotYet`].
+    pub async fn groups_of(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> Result<BTreeSet<GroupName>, Failure> {
+        let mut groups = BTreeSet::new();
+        let mut token = None;
+        loop {
+            let request = self
+                .client
+                .admin_list_groups_for_user()
+                .user_pool_id(pool.as_str())
+                .username(username.reveal())
+                .limit(PAGE)
+                .set_next_token(token)
+                .send();
+            let budget = &self.quota.user_resource_read;
+            let page = limited(budget, "AdminListGroupsForUser", pool, request).await?;
+            let names = page.groups.unwrap_or_default();
+            groups.extend(
+                names
+                    .iter()
+                    .filter_map(|group| GroupName::new(group.group_name()?)),
+            );
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
+    /// `DescribeUserPool`: about how many users there are.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn estimate(&self, pool: &PoolId) -> Result<u64, Failure> {
+        let request = self
+            .client
+            .describe_user_pool()
+            .user_pool_id(pool.as_str())
+            .send();
+        let answer = call(target("DescribeUserPool", pool), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let estimate = answer.user_pool.map(|pool| pool.estimated_number_of_users);
+        Ok(estimate.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    }
+}
+
+impl Listed {
+    /// `None` without a name: nothing could be done for such a user.
+    fn from_sdk(user: UserType) -> Option<Self> {
+        let attributes: Attributes = user
+            .attributes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|attribute| (attribute.name, attribute.value.unwrap_or_default()))
+            .collect();
+        Some(Self {
+            username: Username::new(&user.username?)?,
+            sub: attributes.get("sub").and_then(Sub::new),
+            attributes,
+            status: match user.user_status {
+                Some(UserStatusType::Confirmed) => Status::Confirmed,
+                Some(UserStatusType::ExternalProvider) => Status::Federated,
+                _ => Status::Other,
+            },
+            created: user
+                .user_create_date
+                .and_then(|date| jiff::Timestamp::new(date.secs(), 0).ok()),
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! `usher dead-letters drop`
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::bail;
+
+use super::remove::{Removed, remove};
+use super::{Desk, FilterOptions, READING, told, waiting};
+use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::dead_letter::{About, Census};
+use crate::telemetry::{bar, note};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// Every letter, where no filter is given
+    #[arg(long)]
+    all: bool,
+    /// Does not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let filter = options.filter.filter();
+    if filter.is_empty() && !options.all {
+        bail!("say which letters: give a filter, such as --reason, or --all");
+    }
+    if !filter.is_empty() && options.all {
+        bail!("--all means every letter and takes no filter");
+    }
+    if !options.yes && !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask on: say --yes");
+    }
+    let desk = Desk::open(global).await?;
+    let progress = bar(Some(desk.depth().await?), "letters");
+    let mut selection = desk.select(filter, READING);
+    let mut meant: Vec<About> = Vec::new();
+    let result = loop {
+        match selection.next(|_| true, |n| waiting(&progress, n)).await {
+            Ok(Some(letters)) => {
+                progress.set_position(selection.seen());
+                meant.extend(letters.into_iter().map(|letter| letter.about));
+            }
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        }
+    };
+    progress.finish_and_clear();
+    let agreed = result.is_ok()
+        && !selection.is_stopped()
+        && !meant.is_empty()
+        && (options.yes || ask(&meant, &desk).await);
+    let mut removed = Removed::default();
+    if agreed {
+        let audit = desk.audit("drop").await;
+        for letters in meant.chunks(crate::aws::BATCH) {
+            if selection.is_stopped() {
+                break;
+            }
+            remove(&selection, letters, &audit, "dropped", &mut removed).await;
+        }
+    }
+    let ended = selection.finish().await;
+    result?;
+    let Removed { gone, still_there } = removed;
+    match global.output {
+        Output::Json => print_json(&serde_json::json!({"dropped": gone, "failed": still_there}))?,
+        Output::Text => print(&format!("{gone} letters dropped\n"))?,
+    }
+    if still_there > 0 {
+        note(&format!(
+            "{still_there} letters could not be deleted and are still there"
+        ));
+    }
+    let refused = !agreed && !meant.is_empty();
+    let ended = told(ended);
+    Ok(if refused || still_there > 0 {
+        Ended::Badly
+    } else {
+        ended
+    })
+}
+
+/// Asks, and takes nothing but a clear yes for one.
+async fn ask(letters: &[About], desk: &Desk) -> bool {
+    let mut census = Census::default();
+    for letter in letters {
+        census.add(letter);
+    }
+    for (reason, group) in census.groups() {
+        note(&format!("{:>8}  {reason}", group.count));
+    }
+    let _ = write!(
+        std::io::stderr(),
+        "Delete {} letters for good? [y/N] ",
+        census.total()
+    );
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read of the terminal cannot be called off.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = std::io::stdin().read_line(&mut line);
+        let _ = answer.send(line);
+    });
+    let line = tokio::select! {
+        line = answered => line.unwrap_or_default(),
+        () = desk.stop.cancelled() => String::new(),
+    };
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}

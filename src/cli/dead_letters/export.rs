@@ -1,0 +1,150 @@
+//! `usher dead-letters export`
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::remove::{Removed, remove};
+use super::{ACTING, Desk, FilterOptions, READING, told, waiting};
+use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::dead_letter::{About, Found, Line};
+use crate::telemetry::bar;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The file to write: it must not exist
+    file: PathBuf,
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// Writes behind what the file holds already
+    #[arg(long)]
+    append: bool,
+    /// Deletes each letter once its line is safely on the disk
+    #[arg(long)]
+    remove: bool,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let mut file = open(&options.file, options.append)
+        .with_context(|| format!("{}", options.file.display()))?;
+    let desk = Desk::open(global).await?;
+    let audit = if options.remove {
+        Some(desk.audit("export").await)
+    } else {
+        None
+    };
+    let progress = bar(Some(desk.depth().await?), "letters");
+    let width = if options.remove { ACTING } else { READING };
+    let mut selection = desk.select(options.filter.filter(), width);
+    let mut written = 0_u64;
+    let mut removed = Removed::default();
+    let result = loop {
+        match selection.next(|_| true, |n| waiting(&progress, n)).await {
+            Ok(Some(letters)) => {
+                progress.set_position(selection.seen());
+                let page = write(&mut file, &letters).context("the file cannot be written");
+                if let Err(error) = page {
+                    break Err(error);
+                }
+                written += letters.len() as u64;
+                if let Some(audit) = &audit {
+                    let letters: Vec<&About> = letters.iter().map(|letter| &letter.about).collect();
+                    remove(&selection, &letters, audit, "removed", &mut removed).await;
+                }
+            }
+            Ok(None) => break file.sync_all().context("the file cannot be written"),
+            Err(failure) => break Err(failure.into()),
+        }
+    };
+    let ended = selection.finish().await;
+    progress.finish_and_clear();
+    let Removed { gone, still_there } = removed;
+    match global.output {
+        Output::Json => print_json(
+            &serde_json::json!({"written": written, "removed": gone, "not_removed": still_there}),
+        )?,
+        Output::Text if options.remove => print(&format!(
+            "{written} letters written, {gone} of them removed from the queue\n"
+        ))?,
+        Output::Text => print(&format!("{written} letters written\n"))?,
+    }
+    result?;
+    if still_there > 0 {
+        return Ok(Ended::Badly);
+    }
+    Ok(told(ended))
+}
+
+/// Never over a file that holds something: it may be all that is left of
+/// letters that were removed.
+fn open(path: &Path, append: bool) -> anyhow::Result<File> {
+    let mut options = OpenOptions::new();
+    // Bodies hold personal data.
+    options.read(true).mode(0o600);
+    if append {
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        complete(&mut file)?;
+        return Ok(file);
+    }
+    options
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                anyhow::anyhow!("exists already: name another file, or say --append")
+            } else {
+                error.into()
+            }
+        })
+}
+
+/// Goes to the end of a file whose last line is whole.
+fn complete(file: &mut File) -> anyhow::Result<()> {
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(length - 1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    if last == *b"\n" {
+        return Ok(());
+    }
+    // Edited by hand without a line end, or cut off by a kill.
+    file.seek(SeekFrom::Start(0))?;
+    let mut count = 0;
+    let mut line = Ok(String::new());
+    for next in BufReader::new(&*file).lines() {
+        count += 1;
+        line = next;
+    }
+    if let Err(wrong) = Line::parse(&line?) {
+        bail!("line {count} {wrong}: mend or remove it first (its letter was not removed)");
+    }
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(b"\n")?;
+    Ok(())
+}
+
+/// All lines, on the disk, or none.
+fn write(file: &mut File, letters: &[Found]) -> std::io::Result<()> {
+    let begin = file.stream_position()?;
+    let mut text = Vec::new();
+    for letter in letters {
+        serde_json::to_writer(&mut text, &Line::of(letter))?;
+        text.push(b'\n');
+    }
+    let written = file.write_all(&text).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let _ = file.set_len(begin);
+    }
+    written
+}

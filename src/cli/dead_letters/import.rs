@@ -1,0 +1,120 @@
+//! `usher dead-letters import`
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::Desk;
+use crate::aws::{BATCH, Class, Failure, Outgoing, Queue};
+use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::dead_letter::Line;
+use crate::retry::quickly;
+use crate::telemetry::{bar, note};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// A file that export has written
+    file: PathBuf,
+    /// Begins at this line, where an import was stopped
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    from_line: u64,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    // The whole file is read before the first letter is sent.
+    let total = check(&options.file, options.from_line)?;
+    let desk = Desk::open(global).await?;
+    let progress = bar(Some(total), "letters");
+    let mut sent = 0_u64;
+    let mut failed = 0_u64;
+    let mut next = options.from_line;
+    let mut stopped = false;
+    let mut lines = lines(&options.file, options.from_line)?;
+    loop {
+        let batch: Vec<(u64, Line)> = lines.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+        let Some((last, _)) = batch.last() else { break };
+        if desk.stop.is_cancelled() {
+            stopped = true;
+            break;
+        }
+        let after = last + 1;
+        for ((line, _), end) in batch.iter().zip(send(&desk.letters, &batch).await) {
+            match end {
+                Ok(()) => sent += 1,
+                Err(failure) => {
+                    failed += 1;
+                    note(&format!("line {line} was not sent: {failure}"));
+                    stopped |= failure.class != Class::Permanent;
+                }
+            }
+        }
+        next = after;
+        progress.set_position(sent + failed);
+        if stopped {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    match global.output {
+        Output::Json => print_json(&serde_json::json!({"sent": sent, "failed": failed}))?,
+        Output::Text => print(&format!("{sent} letters sent to the dead-letter queue\n"))?,
+    }
+    if stopped && sent + failed < total {
+        note(&format!("stopped; go on with --from-line {next}"));
+    }
+    Ok(if stopped || failed > 0 {
+        Ended::Badly
+    } else {
+        Ended::Well
+    })
+}
+
+/// How many letters there are, from a line on.
+fn check(path: &Path, from: u64) -> anyhow::Result<u64> {
+    let mut total = 0;
+    for line in lines(path, from)? {
+        line?;
+        total += 1;
+    }
+    if total == 0 {
+        bail!("{}: no letter there", path.display());
+    }
+    Ok(total)
+}
+
+/// The letters with their line numbers; empty lines are passed over.
+fn lines(
+    path: &Path,
+    from: u64,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, Line)>>> {
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| name.clone())?;
+    let numbered = (1..).zip(BufReader::new(file).lines());
+    Ok(numbered
+        .skip_while(move |(number, _)| *number < from)
+        .filter(|(_, text)| text.as_ref().map_or(true, |text| !text.trim().is_empty()))
+        .map(move |(number, text)| {
+            let text = text.with_context(|| format!("{name}: line {number}"))?;
+            match Line::parse(&text) {
+                Ok(line) => Ok((number, line)),
+                Err(wrong) => bail!("{name}: line {number} {wrong}; nothing of it was sent"),
+            }
+        }))
+}
+
+async fn send(queue: &Queue, batch: &[(u64, Line)]) -> Vec<Result<(), Failure>> {
+    let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
+    let mut ends = Vec::with_capacity(batch.len());
+    for (sent, message) in queue.send_all(&messages).await.into_iter().zip(messages) {
+        let sent = match sent {
+            Err(failure) if failure.class != Class::Permanent => {
+                quickly(|| queue.send(message.clone())).await
+            }
+            sent => sent,
+        };
+        ends.push(sent.map(|_| ()));
+    }
+    ends
+}

@@ -1,0 +1,186 @@
+//! `usher dead-letters`
+
+mod drop;
+mod export;
+mod import;
+mod list;
+mod remove;
+mod replay;
+mod show;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Global, time};
+use crate::aws::{Aws, Queue};
+use crate::config::Config;
+use crate::dead_letter::{self, Audit, Filter, Pace, Selection, Unseen, locate};
+use crate::shutdown;
+use crate::telemetry::note;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// What failed, by reason; with --output json one object for each letter
+    List(list::Options),
+    /// Everything that is known of one letter
+    Show(show::Options),
+    /// Letters once more: through the source queue, or here and now
+    Replay(replay::Options),
+    /// Letters into a file, one JSON object a line, to keep or to edit
+    Export(export::Options),
+    /// Letters of such a file back into the dead-letter queue
+    Import(import::Options),
+    /// Deletes letters for good
+    Drop(drop::Options),
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    match &options.action {
+        Action::List(options) => list::run(global, options).await,
+        Action::Show(options) => show::run(global, options).await,
+        Action::Replay(options) => replay::run(global, options).await,
+        Action::Export(options) => export::run(global, options).await,
+        Action::Import(options) => import::run(global, options).await,
+        Action::Drop(options) => drop::run(global, options).await,
+    }
+}
+
+/// Which letters are meant; all that is given must hold
+#[derive(Debug, clap::Args)]
+struct FilterOptions {
+    /// Letters with this reason; may be repeated
+    #[arg(long, value_name = "REASON")]
+    reason: Vec<String>,
+    /// Letters of this time or later: a time, a day, or how long ago ("2h")
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    since: Option<jiff::Timestamp>,
+    /// Letters of before this time
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    before: Option<jiff::Timestamp>,
+    /// Letters whose event names this user pool
+    #[arg(long, value_name = "ID")]
+    pool: Option<String>,
+    /// Letters of this user
+    #[arg(long)]
+    sub: Option<String>,
+    /// No more letters than this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+}
+
+impl FilterOptions {
+    fn filter(&self) -> Filter {
+        Filter {
+            reasons: self.reason.clone(),
+            since: self.since,
+            before: self.before,
+            pool: self.pool.clone(),
+            sub: self.sub.clone(),
+            limit: self.limit,
+        }
+    }
+}
+
+/// What every one of these commands works with.
+struct Desk {
+    config: Config,
+    aws: Aws,
+    source: Queue,
+    letters: Queue,
+    stop: CancellationToken,
+}
+
+/// Receives that are out at once when nothing but reading is to be done.
+const READING: usize = 8;
+/// When each letter is acted on: no more are in hand than needed.
+const ACTING: usize = 1;
+/// Letters that another process hides are waited for a little longer than their
+/// visibility timeout: then a process that was killed has let go of them.
+const LONGER: Duration = Duration::from_secs(5);
+
+impl Desk {
+    async fn open(global: &Global) -> anyhow::Result<Self> {
+        let config = global.config()?;
+        let stop = shutdown::on_signal()?;
+        let aws = Aws::from_environment().await?;
+        let wait = Duration::from_secs(1);
+        let source = Queue::new(&aws, &config.queue.url, wait, config.queue.visibility);
+        let dead_letter_url = config.queue.dead_letter_url.as_deref();
+        let located = tokio::select! {
+            located = locate(&source, dead_letter_url) => located?,
+            () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+        };
+        Ok(Self {
+            letters: located.queue,
+            config,
+            aws,
+            source,
+            stop,
+        })
+    }
+
+    fn select(&self, filter: Filter, width: usize) -> Selection {
+        let pace = Pace {
+            width,
+            patience: self.letters.visibility() + LONGER,
+        };
+        Selection::new(&self.letters, pace, filter, self.stop.clone())
+    }
+
+    /// About how many letters there are, for a progress bar.
+    async fn depth(&self) -> anyhow::Result<u64> {
+        let depth = self.letters.facts().await?.depth;
+        Ok(depth.visible + depth.hidden)
+    }
+
+    async fn audit(&self, action: &'static str) -> Audit {
+        let who = match self.aws.caller().await {
+            Ok(arn) => arn,
+            Err(failure) => {
+                tracing::warn!(error = %failure, "nobody says who the caller is");
+                "unknown".to_owned()
+            }
+        };
+        Audit::new(who, action)
+    }
+}
+
+/// What is to be said of a scan's end, and whether it saw everything it should.
+fn told(ended: dead_letter::Ended) -> Ended {
+    match ended {
+        dead_letter::Ended::All(Unseen { elsewhere, beyond }) => {
+            if elsewhere > 0 {
+                note(&format!(
+                    "about {elsewhere} more letters are hidden by another process and were not looked at; run this again when it is through"
+                ));
+            }
+            if beyond > 0 {
+                note(&format!(
+                    "about {beyond} more letters were not handed out: SQS lets some 120,000 be in flight at once"
+                ));
+            }
+            Ended::Well
+        }
+        dead_letter::Ended::Limit => Ended::Well,
+        dead_letter::Ended::Stopped => {
+            note("stopped; what was not acted on is as it was");
+            Ended::Badly
+        }
+    }
+}
+
+/// Says once that others hide letters.
+fn waiting(bar: &indicatif::ProgressBar, elsewhere: u64) {
+    if elsewhere > 0 {
+        bar.set_message(format!(
+            "waiting for about {elsewhere} that another process hides"
+        ));
+    }
+}

@@ -1,0 +1,81 @@
+//! `usher dead-letters show`
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::{Desk, READING, told};
+use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::dead_letter::{Filter, Found};
+use crate::telemetry::note;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The letter's id, or its message's id on the source queue
+    id: String,
+    /// The body, too: it holds personal data, and may hold a password
+    #[arg(long)]
+    body: bool,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let desk = Desk::open(global).await?;
+    let filter = Filter {
+        limit: Some(1),
+        ..Filter::default()
+    };
+    let mut selection = desk.select(filter, READING);
+    let found = selection
+        .next(
+            |letter| {
+                letter.id == options.id || letter.source_message_id.as_ref() == Some(&options.id)
+            },
+            |_| {},
+        )
+        .await;
+    let ended = selection.finish().await;
+    let Some(letter) = found?.and_then(|letters| letters.into_iter().next()) else {
+        told(ended);
+        note(&format!("no letter has the id {}", options.id));
+        return Ok(Ended::Badly);
+    };
+    match global.output {
+        Output::Json => print_json(&everything(&letter, options.body)?)?,
+        Output::Text => print(&text(&letter, options.body)?)?,
+    }
+    Ok(Ended::Well)
+}
+
+fn everything(letter: &Found, body: bool) -> anyhow::Result<Value> {
+    let mut all = serde_json::to_value(&letter.about)?;
+    all["sent_at"] = json!(letter.message.sent_at);
+    all["attributes"] = json!(letter.message.attributes);
+    if body {
+        all["body"] = json!(letter.message.body);
+    }
+    Ok(all)
+}
+
+fn text(letter: &Found, body: bool) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (name, value) in everything(letter, false)?.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(attributes) => {
+                // usher's own are the lines above.
+                for (name, value) in attributes
+                    .iter()
+                    .filter(|(name, _)| !name.starts_with("usher."))
+                {
+                    writeln!(text, "{name:<20}{value}")?;
+                }
+            }
+            Value::String(value) => writeln!(text, "{name:<20}{value}")?,
+            value => writeln!(text, "{name:<20}{value}")?,
+        }
+    }
+    if body {
+        writeln!(text, "\n{}", letter.message.body)?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,251 @@
+//! `usher reconcile`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Global, Output, print, print_json, time};
+use crate::aws::{Aws, Listing, Profiles, Queue};
+use crate::config::Config;
+use crate::event::{Cursor, PoolId};
+use crate::quota::Quota;
+use crate::reconcile::{Checkpoint, LackingLine, Plan, Run, Services, Step};
+use crate::shutdown;
+use crate::telemetry::{bar, note};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// User pool; those of pools.allowed unless given; may be repeated
+    #[arg(long, value_name = "ID")]
+    pool: Vec<String>,
+    /// Users of an external provider, too
+    #[arg(long)]
+    include_federated: bool,
+    /// Only users created at this time or later: a time, a day, or how long ago
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    since: Option<jiff::Timestamp>,
+    /// Queues no more users than this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Says who lacks what, and queues nobody
+    #[arg(long)]
+    dry_run: bool,
+    /// Waits while more messages than this are on the queue, so that live
+    /// sign-ups need not; 0 never waits
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    backlog: u64,
+    /// Where a run that was stopped is taken up again
+    #[arg(long, value_name = "FILE", default_value = "usher-reconcile.json")]
+    checkpoint: PathBuf,
+    /// Begins anew, whatever the checkpoint says
+    #[arg(long)]
+    restart: bool,
+}
+
+/// What a run found in one pool.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    pool: String,
+    users: u64,
+    queued: u64,
+    lack_profile: u64,
+    lack_group: u64,
+    complete: bool,
+}
+
+const GLANCE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let config = global.config()?;
+    let stop = shutdown::on_signal()?;
+    let pools = pools(options, &config)?;
+    let mut checkpoint = Checkpoint::open(&options.checkpoint)?;
+    let aws = Aws::from_environment().await?;
+    let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+    let settings = &config.queue;
+    let services = Services {
+        listing: Listing::new(&aws, quota),
+        profiles: config
+            .profiles
+            .as_ref()
+            .map(|profiles| Profiles::new(&aws, &profiles.table, &profiles.key)),
+        queue: Queue::new(&aws, &settings.url, GLANCE, settings.visibility),
+    };
+    let mut summaries = Vec::new();
+    for pool in pools {
+        let plan = Plan {
+            pool,
+            groups: config.groups.default.clone(),
+            include_federated: options.include_federated,
+            since: options.since,
+            limit: options.limit,
+            backlog: (options.backlog > 0).then_some(options.backlog),
+            dry_run: options.dry_run,
+        };
+        let walk = Walk {
+            global,
+            plan,
+            services: services.clone(),
+            stop: &stop,
+        };
+        let summary = walk.run(options, &mut checkpoint).await?;
+        let complete = summary.complete;
+        summaries.push(summary);
+        if !complete {
+            break;
+        }
+    }
+    report(global, options, &summaries)
+}
+
+fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
+    if options.pool.is_empty() {
+        if config.pools.allowed.is_empty() {
+            bail!("pools.allowed is empty: name a user pool with --pool");
+        }
+        return Ok(config.pools.allowed.iter().cloned().collect());
+    }
+    let pools = options.pool.iter().map(|id| {
+        let pool = PoolId::new(id).context("--pool is empty")?;
+        if !config.pools.accept(&pool) {
+            bail!("--pool {id} is not in pools.allowed: the worker would ignore its users");
+        }
+        Ok(pool)
+    });
+    pools.collect()
+}
+
+struct Walk<'a> {
+    global: &'a Global,
+    plan: Plan,
+    services: Services,
+    stop: &'a CancellationToken,
+}
+
+impl Walk<'_> {
+    async fn run(self, options: &Options, checkpoint: &mut Checkpoint) -> anyhow::Result<Summary> {
+        let pool = self.plan.pool.clone();
+        let saved = checkpoint
+            .cursor(&self.plan)
+            .filter(|_| !options.restart && !options.dry_run)
+            .cloned();
+        if let Some(cursor) = &saved {
+            note(&format!(
+                "goes on after {} users, as {} says; --restart begins anew",
+                cursor.users,
+                options.checkpoint.display()
+            ));
+        }
+        // Only for the bar: a role that may not ask has one without an end.
+        let estimate = self.services.listing.estimate(&pool).await.ok();
+        let progress = bar(estimate.filter(|users| *users > 0), "users");
+        let mut run = Run::new(
+            self.services.clone(),
+            self.plan.clone(),
+            saved.unwrap_or_default(),
+        );
+        let before = run.cursor().clone();
+        let mut summary = Summary {
+            pool: pool.as_str().to_owned(),
+            ..Summary::default()
+        };
+        while !self.stop.is_cancelled() {
+            let step = run.step().await.with_context(|| {
+                format!("after {} users; run it again to go on", run.cursor().users)
+            })?;
+            match step {
+                Step::Members => progress.set_message("reading the members of the groups"),
+                Step::Backlog(waiting) => {
+                    progress.set_message(format!("{waiting} messages wait; so do we"));
+                    tokio::select! {
+                        () = tokio::time::sleep(GLANCE) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                }
+                Step::Users(lacking) => {
+                    for user in &lacking {
+                        let line = user.line(&pool);
+                        summary.lack_profile += u64::from(line.lacks_profile);
+                        summary.lack_group += u64::from(!line.lacks_groups.is_empty());
+                        if options.dry_run {
+                            let text = match self.global.output {
+                                Output::Json => serde_json::to_string(&line)?,
+                                Output::Text => text(&line),
+                            };
+                            progress.suspend(|| print(&(text + "\n")))?;
+                        }
+                    }
+                    show(&progress, run.cursor());
+                    if !options.dry_run {
+                        checkpoint.save(&self.plan, run.cursor())?;
+                    }
+                }
+                Step::Done => {
+                    summary.complete = true;
+                    break;
+                }
+            }
+        }
+        progress.finish_and_clear();
+        summary.users = run.cursor().users - before.users;
+        summary.queued = if options.dry_run {
+            0
+        } else {
+            run.cursor().queued - before.queued
+        };
+        let limited = options.limit.is_some_and(|limit| summary.queued >= limit);
+        if summary.complete && !limited && !options.dry_run {
+            checkpoint.forget(&pool)?;
+        }
+        Ok(summary)
+    }
+}
+
+fn show(progress: &ProgressBar, cursor: &Cursor) {
+    progress.set_position(cursor.users);
+    progress.set_message(format!("{} lack something", cursor.queued));
+}
+
+fn text(line: &LackingLine<'_>) -> String {
+    let profile = line.lacks_profile.then_some("a profile");
+    let groups = line.lacks_groups.iter().map(String::as_str);
+    let lacks: Vec<&str> = groups.chain(profile).collect();
+    format!(
+        "{}  lacks {}",
+        line.sub.unwrap_or("(no sub)"),
+        lacks.join(", ")
+    )
+}
+
+fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::Result<Ended> {
+    for summary in summaries {
+        let Summary {
+            pool,
+            users,
+            queued,
+            lack_profile,
+            lack_group,
+            complete,
+        } = summary;
+        match global.output {
+            Output::Json if options.dry_run => {}
+            Output::Json => print_json(summary)?,
+            Output::Text => print(&format!(
+                "{pool}: {users} users looked at, {lack_profile} lack a profile, {lack_group} a group; {queued} queued\n"
+            ))?,
+        }
+        if !complete {
+            note("stopped before the end; run it again to go on");
+        }
+    }
+    Ok(if summaries.iter().all(|summary| summary.complete) {
+        Ended::Well
+    } else {
+        Ended::Badly
+    })
+}

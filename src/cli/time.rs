@@ -1,0 +1,45 @@
+//! Points in time as people write them.
+
+use std::time::SystemTime;
+
+/// `2026-08-07T12:00:00Z`, `2026-08-07` (midnight, UTC), or how long ago: `2h`,
+/// `3days`.
+pub(super) fn parse(text: &str) -> Result<jiff::Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        let midnight = day.to_zoned(jiff::tz::TimeZone::UTC);
+        return midnight
+            .map(|midnight| midnight.timestamp())
+            .map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| SystemTime::now().checked_sub(ago))
+        .and_then(|time| jiff::Timestamp::try_from(time).ok())
+        .ok_or_else(|| {
+            "must be a time (2026-08-07T12:00:00Z), a day (2026-08-07) or how long ago (2h)"
+                .to_owned()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_a_day_or_how_long_ago() {
+        let time = |text| parse(text).map(|time| time.to_string());
+        assert_eq!(
+            time("2026-08-07T14:00:00+02:00"),
+            Ok("2026-08-07T12:00:00Z".to_owned())
+        );
+        assert_eq!(time("2026-08-07"), Ok("2026-08-07T00:00:00Z".to_owned()));
+        let ago = jiff::Timestamp::now().as_second() - parse("2h").expect("a time").as_second();
+        assert!((7200..7210).contains(&ago));
+        for wrong in ["", "yesterday", "2026-13-01", "5"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Letters in a file: one JSON object a line, made to be edited and brought
+//! back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::attribute;
+use super::found::Found;
+use super::history::sendable;
+use crate::aws::Outgoing;
+
+/// One line. What is read back is `body`, `attributes` and `group`; the rest
+/// says what the letter was.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Message id on the dead-letter queue.
+    #[serde(default)]
+    pub id: String,
+    /// As it came.
+    pub body: String,
+    /// The letter's attributes.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// `MessageGroupId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// When it was sent to the queue.
+    #[serde(default)]
+    pub sent_at: Option<String>,
+    /// When it was first received.
+    #[serde(default)]
+    pub first_received_at: Option<String>,
+    /// When it became a letter.
+    #[serde(default)]
+    pub dead_lettered_at: Option<String>,
+}
+
+impl Line {
+    /// A letter's line.
+    pub fn of(letter: &Found) -> Self {
+        let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
+        Self {
+            id: letter.about.id.clone(),
+            body: letter.message.body.clone(),
+            attributes: letter.message.attributes.clone(),
+            group: letter.message.group.clone(),
+            sent_at: iso(letter.message.sent_at),
+            first_received_at: iso(letter.about.first_received_at),
+            dead_lettered_at: iso(letter.about.dead_lettered_at),
+        }
+    }
+
+    /// Reads one line of a file.
+    ///
+    /// # Errors
+    /// What is wrong with it, without quoting the line: it holds a body.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let line: Self = serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Eof => "is cut off".to_owned(),
+            serde_json::error::Category::Syntax => {
+                format!("is not JSON (column {})", error.column())
+            }
+            _ => "must be an object with a text `body`, and `attributes` that are all text"
+                .to_owned(),
+        })?;
+        if line.attributes.len() > attribute::MOST {
+            return Err(format!(
+                "has {} attributes; SQS allows ten",
+                line.attributes.len()
+            ));
+        }
+        if let Some(name) = line.attributes.keys().find(|name| !is_name(name)) {
+            return Err(format!(
+                "attribute {name:?}: a name has 1 to 256 of a-z A-Z 0-9 _ - ."
+            ));
+        }
+        Ok(line)
+    }
+
+    /// The letter for the dead-letter queue.
+    pub fn to_outgoing(&self) -> Outgoing {
+        Outgoing {
+            body: sendable(&self.body),
+            attributes: self.attributes.clone(),
+            group: self.group.clone(),
+            delay: Duration::ZERO,
+        }
+    }
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (1..=256).contains(&name.len())
+        && name.chars().all(plain)
+        && !name.starts_with('.')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !["aws.", "amazon."]
+            .iter()
+            .any(|taken| name.to_ascii_lowercase().starts_with(taken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_needs_a_body_and_says_what_is_wrong_without_quoting_it() {
+        assert_eq!(
+            Line::parse(r#"{"body":"{}"}"#).map(|line| line.body),
+            Ok("{}".to_owned())
+        );
+        for (text, says) in [
+            (r#"{"body":"secret"#, "is cut off"),
+            (r"{'body':'secret'}", "is not JSON (column 2)"),
+            (r#"{"bode":"secret"}"#, "must be an object with"),
+            (
+                r#"{"body":"secret","attributes":{"a":1}}"#,
+                "must be an object with",
+            ),
+            (r#"["secret"]"#, "must be an object with"),
+            (
+                r#"{"body":"secret","attributes":{"a b":"c"}}"#,
+                "attribute \"a b\"",
+            ),
+            (
+                r#"{"body":"secret","attributes":{"AWS.x":"c"}}"#,
+                "attribute \"AWS.x\"",
+            ),
+        ] {
+            let wrong = Line::parse(text).expect_err("refused");
+            assert!(wrong.starts_with(says), "{wrong}");
+            assert!(!wrong.contains("secret"), "{wrong}");
+        }
+    }
+}

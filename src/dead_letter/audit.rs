@@ -1,0 +1,36 @@
+//! Who did what to which letter.
+
+use super::found::About;
+
+/// Writes one log line for each letter that is acted on. The lines have a
+/// target of their own, `usher::audit`, which no log filter leaves out.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    who: String,
+    action: &'static str,
+}
+
+impl Audit {
+    /// `who` is the caller's ARN.
+    pub fn new(who: String, action: &'static str) -> Self {
+        Self { who, action }
+    }
+
+    /// One letter and what became of it.
+    pub fn line(&self, letter: &About, outcome: &str) {
+        tracing::info!(
+            target: "usher::audit",
+            {
+                audit.who = self.who,
+                audit.action = self.action,
+                letter.id = letter.id,
+                letter.reason = letter.reason,
+                letter.source_message_id = letter.source_message_id,
+                pool.id = letter.pool,
+                user.sub = letter.sub,
+                outcome,
+            },
+            "dead letter acted on",
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! Letters by reason.
+
+use std::collections::BTreeMap;
+
+use super::found::About;
+
+/// What is known of all letters with one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// How many.
+    pub count: u64,
+    /// The oldest date.
+    pub oldest: Option<jiff::Timestamp>,
+    /// The newest date.
+    pub newest: Option<jiff::Timestamp>,
+    /// The id of one of them.
+    pub example: String,
+}
+
+/// Every reason with its letters. Memory is that of the reasons alone.
+#[derive(Debug, Default)]
+pub struct Census {
+    groups: BTreeMap<String, Group>,
+}
+
+impl Census {
+    /// Counts one letter.
+    pub fn add(&mut self, letter: &About) {
+        let at = letter.dead_lettered_at;
+        let group = self.groups.entry(letter.reason.clone()).or_insert(Group {
+            count: 0,
+            oldest: at,
+            newest: at,
+            example: letter.id.clone(),
+        });
+        group.count += 1;
+        group.oldest = [group.oldest, at].into_iter().flatten().min();
+        group.newest = group.newest.max(at);
+    }
+
+    /// The most frequent reason first.
+    pub fn groups(&self) -> Vec<(&str, &Group)> {
+        let mut groups: Vec<_> = self
+            .groups
+            .iter()
+            .map(|(reason, group)| (reason.as_str(), group))
+            .collect();
+        groups.sort_by_key(|(reason, group)| (std::cmp::Reverse(group.count), *reason));
+        groups
+    }
+
+    /// All letters.
+    pub fn total(&self) -> u64 {
+        self.groups.values().map(|group| group.count).sum()
+    }
+}

@@ -1,0 +1,99 @@
+//! A letter as it lies in the dead-letter queue.
+
+use serde::Serialize;
+
+use super::attribute;
+use crate::aws::Received;
+use crate::event::{Event, PoolId, Sub, is_opaque, parse};
+
+/// A letter, hidden by this process since it was received.
+#[derive(Debug)]
+pub struct Found {
+    /// The message itself.
+    pub message: Received,
+    /// What may be shown of it.
+    pub about: About,
+}
+
+/// What is known of a letter, without personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// Message id on the dead-letter queue.
+    pub id: String,
+    /// Why it is here; `unknown` for what SQS itself moved.
+    pub reason: String,
+    /// The kind of error.
+    pub class: Option<String>,
+    /// usher's words on it.
+    pub error: Option<String>,
+    /// Attempts that were made.
+    pub attempts: Option<u32>,
+    /// How often it was sent back to the source queue.
+    pub replays: u32,
+    /// When the source queue handed it out for the first time.
+    pub first_received_at: Option<jiff::Timestamp>,
+    /// When it became a letter; without usher's word, when it was sent.
+    pub dead_lettered_at: Option<jiff::Timestamp>,
+    /// Message id on the source queue.
+    pub source_message_id: Option<String>,
+    /// The version of usher that wrote it.
+    pub version: Option<String>,
+    /// The user pool that its event names.
+    pub pool: Option<String>,
+    /// The user's `sub`, where the event has one that says nothing of the person.
+    pub sub: Option<String>,
+    /// Receives from the dead-letter queue, as SQS counts them.
+    pub receives: u32,
+    /// Size of the body.
+    pub bytes: usize,
+}
+
+/// For a letter without a reason: SQS moved it, or somebody else sent it.
+pub const UNKNOWN: &str = "unknown";
+
+impl Found {
+    /// Reads the attributes, and the body for pool and `sub` alone.
+    pub fn new(message: Received) -> Self {
+        let text = |name| message.attributes.get(name).map(|text| printable(text));
+        let time = |name| message.attributes.get(name)?.parse().ok();
+        let number = |name| message.attributes.get(name)?.parse().ok();
+        let (pool, sub) = whom(&message.body);
+        let about = About {
+            id: message.id.clone(),
+            reason: text(attribute::REASON).unwrap_or_else(|| UNKNOWN.to_owned()),
+            class: text(attribute::CLASS),
+            error: text(attribute::ERROR),
+            attempts: number(attribute::ATTEMPTS),
+            replays: number(attribute::REPLAYS).unwrap_or(0),
+            first_received_at: time(attribute::FIRST_RECEIVED_AT).or(message.first_received_at),
+            dead_lettered_at: time(attribute::DEAD_LETTERED_AT).or(message.sent_at),
+            source_message_id: text(attribute::SOURCE_MESSAGE_ID),
+            version: text(attribute::VERSION),
+            pool,
+            sub,
+            receives: message.receives,
+            bytes: message.body.len(),
+        };
+        Self { message, about }
+    }
+}
+
+fn whom(body: &str) -> (Option<String>, Option<String>) {
+    match parse(body) {
+        Ok(Event::SignUp(sign_up)) => {
+            let sub = sign_up.sub.as_ref().map(Sub::as_str);
+            let sub = sub.filter(|sub| is_opaque(sub)).map(str::to_owned);
+            (Some(printable(sign_up.pool.as_str())), sub)
+        }
+        Ok(Event::Reconcile(task)) => (task.pool.as_ref().map(PoolId::to_string), None),
+        Ok(Event::Ignored(_)) | Err(_) => (None, None),
+    }
+}
+
+/// Whoever may send to the queue writes its attributes: no control character
+/// gets to a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}

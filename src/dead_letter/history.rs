@@ -1,0 +1,178 @@
+//! What a message has behind it under earlier ids.
+//!
+//! SQS counts receives and begins anew with each message id. What has to
+//! outlive an id travels as message attributes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::attribute;
+use crate::aws::{Outgoing, Received};
+
+/// A message's past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// Attempts under all its ids since it was last replayed, the present
+    /// receive included; at least 1.
+    pub attempts: u32,
+    /// How often it came back from the dead-letter queue.
+    pub replays: u32,
+    /// When it was received for the very first time.
+    pub first_received_at: Option<jiff::Timestamp>,
+}
+
+impl History {
+    /// Reads the attributes. A letter that was moved back as it is, by SQS's own
+    /// redrive, counts as replayed, and its attempts begin anew.
+    pub fn of(message: &Received) -> Self {
+        let number = |name| {
+            let text = message.attributes.get(name)?;
+            text.parse::<u32>().ok()
+        };
+        let replays = number(attribute::REPLAYS).unwrap_or(0);
+        let moved_back = message.attributes.contains_key(attribute::DEAD_LETTERED_AT);
+        let before = if moved_back {
+            0
+        } else {
+            number(attribute::ATTEMPTS).unwrap_or(0)
+        };
+        Self {
+            attempts: before.saturating_add(message.receives),
+            replays: replays.saturating_add(u32::from(moved_back)),
+            first_received_at: message
+                .attributes
+                .get(attribute::FIRST_RECEIVED_AT)
+                .and_then(|time| time.parse().ok())
+                .or(message.first_received_at),
+        }
+    }
+
+    /// The message anew, for the source queue: SQS's count begins from nothing,
+    /// and the attributes say what was before. `self.attempts` is what counts as
+    /// tried.
+    pub fn renew(self, message: &Received, delay: Duration) -> Outgoing {
+        let mut attributes = BTreeMap::new();
+        for (name, count) in [
+            (attribute::ATTEMPTS, self.attempts),
+            (attribute::REPLAYS, self.replays),
+        ] {
+            if count > 0 {
+                attributes.insert(name.to_owned(), count.to_string());
+            }
+        }
+        if let Some(first) = self.first_received_at {
+            let first = format!("{first:.3}");
+            attributes.insert(attribute::FIRST_RECEIVED_AT.to_owned(), first);
+        }
+        for (name, value) in &message.attributes {
+            let own = attribute::OF_A_LETTER.contains(&name.as_str());
+            if attributes.len() < attribute::MOST && !own && !attributes.contains_key(name) {
+                attributes.insert(name.clone(), value.clone());
+            }
+        }
+        Outgoing {
+            body: sendable(&message.body),
+            attributes,
+            group: message.group.clone(),
+            delay,
+        }
+    }
+}
+
+/// SQS refuses an empty body; white space stands in for it and is read as an
+/// empty body again.
+pub(super) fn sendable(body: &str) -> String {
+    if body.is_empty() {
+        " ".to_owned()
+    } else {
+        body.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(receives: u32, attributes: &[(&str, &str)]) -> Received {
+        Received {
+            id: "m-1".to_owned(),
+            receipt: "r".to_owned(),
+            body: "{}".to_owned(),
+            receives,
+            sent_at: None,
+            first_received_at: jiff::Timestamp::from_millisecond(1_786_104_000_000).ok(),
+            attributes: attributes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            group: Some("pool".to_owned()),
+            received: tokio::time::Instant::now(),
+        }
+    }
+
+    /// What SQS would hand out of it.
+    fn again(sent: Outgoing, receives: u32) -> Received {
+        let mut message = received(receives, &[]);
+        message.attributes = sent.attributes;
+        message
+    }
+
+    #[test]
+    fn receives_are_attempts_unless_the_message_says_more() {
+        assert_eq!(History::of(&received(3, &[])).attempts, 3);
+        let renewed = received(2, &[("usher.attempts", "5")]);
+        assert_eq!(History::of(&renewed).attempts, 7);
+        let odd = received(2, &[("usher.attempts", "many"), ("usher.replays", "-1")]);
+        assert_eq!(
+            (History::of(&odd).attempts, History::of(&odd).replays),
+            (2, 0)
+        );
+    }
+
+    #[test]
+    fn a_renewed_message_keeps_its_past_and_its_first_date() {
+        let message = received(4, &[("traceparent", "00-…"), ("usher.replays", "1")]);
+        let before = History::of(&message);
+        let given_back = History {
+            attempts: before.attempts - 1,
+            ..before
+        };
+        let sent = given_back.renew(&message, Duration::ZERO);
+        assert_eq!(sent.group.as_deref(), Some("pool"));
+        assert_eq!(sent.attributes["traceparent"], "00-…");
+        let after = History::of(&again(sent, 1));
+        assert_eq!(
+            after, before,
+            "the receive that was no attempt does not count"
+        );
+    }
+
+    #[test]
+    fn a_letter_that_sqs_moved_back_counts_as_replayed() {
+        let letter = received(
+            1,
+            &[
+                ("usher.reason", "throttled"),
+                ("usher.attempts", "8"),
+                ("usher.dead_lettered_at", "2026-08-07T12:00:00.000Z"),
+                ("usher.first_received_at", "2026-08-01T00:00:00.000Z"),
+            ],
+        );
+        let history = History::of(&letter);
+        assert_eq!((history.attempts, history.replays), (1, 1));
+        let first = history.first_received_at.expect("a date").to_string();
+        assert_eq!(first, "2026-08-01T00:00:00Z");
+        let renewed = history.renew(&letter, Duration::ZERO).attributes;
+        assert!(!renewed.contains_key("usher.reason"));
+    }
+
+    #[test]
+    fn no_more_attributes_than_sqs_allows() {
+        let many: Vec<String> = (0..10).map(|n| format!("a{n}")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
+        let message = received(2, &many);
+        let renewed = History::of(&message).renew(&message, Duration::ZERO);
+        assert_eq!(renewed.attributes.len(), 10);
+        assert!(renewed.attributes.contains_key("usher.attempts"));
+    }
+}

@@ -1,0 +1,74 @@
+//! SQS's own redrive: everything or nothing, without a filter, without an edit.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html>
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{Failure, MoveTask, Moves};
+use crate::retry::quickly;
+
+/// From one queue to another.
+#[derive(Debug)]
+pub struct Move {
+    /// The calls.
+    pub moves: Moves,
+    /// ARN of the dead-letter queue.
+    pub from: String,
+    /// ARN of the source queue. Without it SQS would not know where to put the
+    /// letters that usher sent: it remembers the origin of those alone that it
+    /// moved itself.
+    pub to: String,
+    /// Messages a second, 1 to 500.
+    pub rate: i32,
+}
+
+/// How a move ended.
+#[derive(Debug)]
+pub enum Moved {
+    /// This one ran already, and nothing was started.
+    Busy(MoveTask),
+    /// The last that was seen of it.
+    Ended(MoveTask),
+}
+
+const GLANCE: Duration = Duration::from_secs(1);
+
+impl Move {
+    /// Starts a move and watches it until it ends; a stop cancels it. What was
+    /// moved by then stays moved.
+    ///
+    /// # Errors
+    /// When a call fails. The move itself may go on.
+    pub async fn run(
+        &self,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(&MoveTask),
+    ) -> Result<Moved, Failure> {
+        let latest = || quickly(|| self.moves.latest(&self.from));
+        if let Some(task) = latest().await?.filter(MoveTask::is_running) {
+            return Ok(Moved::Busy(task));
+        }
+        let handle = self.moves.start(&self.from, &self.to, self.rate).await?;
+        let mut cancelled = false;
+        let mut last = MoveTask::started(&handle);
+        loop {
+            if let Some(task) = latest().await? {
+                last = task;
+            }
+            progress(&last);
+            if !last.is_running() {
+                return Ok(Moved::Ended(last));
+            }
+            if stop.is_cancelled() && !cancelled {
+                quickly(|| self.moves.cancel(&handle)).await?;
+                cancelled = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(GLANCE) => {}
+                () = stop.cancelled(), if !cancelled => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Looks at every letter of a queue, however deep it is, and changes nothing.
+//!
+//! SQS has no call for reading: a letter is received, which hides it. So every
+//! letter that was seen is held until the scan ends, and all are shown again
+//! then. A letter that comes twice all the same is known by its id.
+//!
+//! SQS lets some 120,000 messages be in flight; what lies deeper is reported as
+//! unseen.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::found::Found;
+use super::hold::Hold;
+use crate::aws::{BATCH, Failure, Queue, Received};
+use crate::retry::quickly;
+
+/// Long poll of a receive: it asks all of SQS's servers, so an empty answer means
+/// that nothing is visible.
+const WAIT: Duration = Duration::from_secs(1);
+/// Empty answers in a row that are believed although SQS counts visible letters:
+/// it counts approximately.
+const EMPTY: u32 = 5;
+
+/// A scan under way.
+#[derive(Debug)]
+pub struct Scan {
+    queue: Queue,
+    hold: Hold,
+    known: HashSet<String>,
+    width: usize,
+    patience: Duration,
+    empty: u32,
+    progress: Instant,
+}
+
+/// What a look brought.
+#[derive(Debug)]
+pub enum Look {
+    /// Letters that were not seen before.
+    Letters(Vec<Found>),
+    /// About so many are hidden by somebody else; they may come yet.
+    Waiting(u64),
+    /// There are no more.
+    End(Unseen),
+}
+
+/// Letters that exist and were not seen, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unseen {
+    /// Hidden by another process.
+    pub elsewhere: u64,
+    /// Visible, and not handed out.
+    pub beyond: u64,
+}
+
+/// How a scan reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Receives that are out at once, 1 to 8.
+    pub width: usize,
+    /// How long letters that somebody else hides are waited for, once nothing
+    /// else comes.
+    pub patience: Duration,
+}
+
+impl Scan {
+    /// `queue` is the dead-letter queue; its visibility timeout is how long
+    /// letters stay hidden should this process be killed.
+    pub fn new(queue: &Queue, pace: Pace) -> Self {
+        let queue = queue.with_wait(WAIT);
+        Self {
+            hold: Hold::new(queue.clone()),
+            queue,
+            known: HashSet::new(),
+            width: pace.width.clamp(1, 8),
+            patience: pace.patience,
+            empty: 0,
+            progress: Instant::now(),
+        }
+    }
+
+    /// The next letters.
+    ///
+    /// # Errors
+    /// When the queue cannot be read. [`Self::end`] is to be called all the same.
+    pub async fn look(&mut self) -> Result<Look, Failure> {
+        let receives = (0..self.width).map(|_| quickly(|| self.queue.receive(BATCH)));
+        let mut failed = None;
+        let mut came = Vec::new();
+        // All of them, or what one brought would stay hidden.
+        for answer in join_all(receives).await {
+            match answer {
+                Ok(messages) => came.extend(messages),
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        let nothing = came.is_empty();
+        let letters = self.take(came).await;
+        if let Some(failure) = failed.filter(|_| letters.is_empty()) {
+            return Err(failure);
+        }
+        if !letters.is_empty() {
+            self.empty = 0;
+            self.progress = Instant::now();
+            return Ok(Look::Letters(letters));
+        }
+        self.empty += u32::from(nothing);
+        self.nothing_new().await
+    }
+
+    /// Deletes letters that were seen. Answers with those that could not be.
+    pub async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
+        self.hold.delete(ids).await
+    }
+
+    /// Shows everything again that was not deleted. Answers with how many
+    /// letters could not be shown: they stay hidden for a while.
+    pub async fn end(self) -> u64 {
+        self.hold.release().await
+    }
+
+    async fn take(&mut self, came: Vec<Received>) -> Vec<Found> {
+        let mut letters = Vec::with_capacity(came.len());
+        let mut deleted = Vec::new();
+        for message in came {
+            if self.known.insert(message.id.clone()) {
+                self.hold.take(&message);
+                letters.push(Found::new(message));
+            } else {
+                // Its time ran out, or its delete was lost on one of SQS's servers.
+                if !self.hold.holds(&message.id) {
+                    deleted.push(message.id.clone());
+                }
+                self.hold.take(&message);
+            }
+        }
+        let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
+        self.hold.delete(&deleted).await;
+        letters
+    }
+
+    async fn nothing_new(&mut self) -> Result<Look, Failure> {
+        let depth = quickly(|| self.queue.facts()).await?.depth;
+        let elsewhere = depth.hidden.saturating_sub(self.hold.len() as u64);
+        let unseen = Unseen {
+            elsewhere,
+            beyond: depth.visible,
+        };
+        if self.empty < 2 || (depth.visible > 0 && self.empty < EMPTY) {
+            return Ok(Look::Waiting(elsewhere));
+        }
+        if elsewhere > 0 && self.progress.elapsed() < self.patience {
+            // Not every endpoint waits as long as a long poll asks it to.
+            tokio::time::sleep(WAIT / 4).await;
+            return Ok(Look::Waiting(elsewhere));
+        }
+        Ok(Look::End(unseen))
+    }
+}

@@ -1,0 +1,111 @@
+//! The letters that a filter means, as a scan finds them.
+
+use tokio_util::sync::CancellationToken;
+
+use super::filter::Filter;
+use super::found::{About, Found};
+use super::scan::{Look, Pace, Scan, Unseen};
+use crate::aws::{Failure, Queue};
+
+/// A scan that hands out what the filter means and holds the rest until its end.
+#[derive(Debug)]
+pub struct Selection {
+    scan: Scan,
+    filter: Filter,
+    stop: CancellationToken,
+    selected: u64,
+    seen: u64,
+    ended: Option<Ended>,
+}
+
+/// Why there are no more letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All were seen but these.
+    All(Unseen),
+    /// The filter's limit is reached.
+    Limit,
+    /// It was told to stop.
+    Stopped,
+}
+
+impl Selection {
+    /// Nothing is received before the first [`Self::next`].
+    pub fn new(queue: &Queue, pace: Pace, filter: Filter, stop: CancellationToken) -> Self {
+        Self {
+            scan: Scan::new(queue, pace),
+            filter,
+            stop,
+            selected: 0,
+            seen: 0,
+            ended: None,
+        }
+    }
+
+    /// The next letters that are meant, at least one; `None` at the end.
+    /// `notice` hears how many letters somebody else hides, while that is waited for.
+    ///
+    /// # Errors
+    /// When the queue cannot be read. [`Self::finish`] is to be called all the same.
+    pub async fn next(
+        &mut self,
+        accept: impl Fn(&About) -> bool,
+        mut notice: impl FnMut(u64),
+    ) -> Result<Option<Vec<Found>>, Failure> {
+        let limit = self.filter.limit.unwrap_or(u64::MAX);
+        while self.ended.is_none() {
+            // Between the looks: a receive that is dropped would strand letters.
+            if self.stop.is_cancelled() {
+                self.ended = Some(Ended::Stopped);
+            } else if self.selected >= limit {
+                self.ended = Some(Ended::Limit);
+            } else {
+                match self.scan.look().await? {
+                    Look::Waiting(elsewhere) => notice(elsewhere),
+                    Look::End(unseen) => self.ended = Some(Ended::All(unseen)),
+                    Look::Letters(letters) => {
+                        self.seen += letters.len() as u64;
+                        let left = usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
+                        let meant = |letter: &Found| {
+                            self.filter.matches(&letter.about) && accept(&letter.about)
+                        };
+                        let letters: Vec<Found> =
+                            letters.into_iter().filter(meant).take(left).collect();
+                        self.selected += letters.len() as u64;
+                        if !letters.is_empty() {
+                            return Ok(Some(letters));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Letters looked at so far, meant or not.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Deletes letters that were handed out. Answers with those that could not be.
+    pub async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
+        self.scan.delete(ids).await
+    }
+
+    /// Shows every letter again that was not deleted, and says how it ended.
+    pub async fn finish(self) -> Ended {
+        let hidden = self.scan.end().await;
+        if hidden > 0 {
+            tracing::warn!(
+                letters = hidden,
+                "letters could not be shown again; they stay hidden for a while"
+            );
+        }
+        self.ended.unwrap_or(Ended::Stopped)
+    }
+}

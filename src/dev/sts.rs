@@ -1,0 +1,27 @@
+//! `GetCallerIdentity` of the embedded endpoint. It is of the query protocol: a
+//! form as the request, XML as the answer.
+//!
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use winterbaume_core::MockResponse;
+
+const ANSWER: &str = r#"<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/local</Arn><UserId>local</UserId><Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata></GetCallerIdentityResponse>"#;
+
+/// Whether this form asks for it.
+pub(super) fn is_asked(form: &[u8]) -> bool {
+    let form = std::str::from_utf8(form).unwrap_or_default();
+    form.split('&')
+        .any(|field| field == "Action=GetCallerIdentity")
+}
+
+/// Everybody is the same user here.
+pub(super) fn answer() -> MockResponse {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    MockResponse {
+        status: 200,
+        headers,
+        body: ANSWER.into(),
+    }
+}

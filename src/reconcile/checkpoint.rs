@@ -1,0 +1,188 @@
+//! How far a run came, in a file.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::run::Plan;
+use crate::event::{Cursor, PoolId};
+
+/// Runs that were not finished, by pool.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    runs: BTreeMap<String, Saved>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Saved {
+    /// What was looked for: a run that looks for something else begins anew.
+    groups: Vec<String>,
+    include_federated: bool,
+    since: Option<jiff::Timestamp>,
+    cursor: Cursor,
+}
+
+/// A file that is none of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The file system says no.
+    #[error("the checkpoint {} cannot be read or written: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It holds something else.
+    #[error("{} is no checkpoint of usher reconcile: remove it, or name another with --checkpoint", .0.display())]
+    Foreign(PathBuf),
+}
+
+impl Checkpoint {
+    /// Reads the file; one that does not exist holds nothing.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn open(path: &Path) -> Result<Self, Unreadable> {
+        let runs = match std::fs::read(path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|_| Unreadable::Foreign(path.to_owned()))?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(io(path, error)),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            runs,
+        })
+    }
+
+    /// Where a run with this plan goes on.
+    pub fn cursor(&self, plan: &Plan) -> Option<&Cursor> {
+        let saved = self.runs.get(plan.pool.as_str())?;
+        let same = Saved::of(plan, &saved.cursor) == *saved;
+        same.then_some(&saved.cursor)
+    }
+
+    /// Notes how far a run came. The file is replaced as a whole: after a kill
+    /// it holds the old or the new.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn save(&mut self, plan: &Plan, cursor: &Cursor) -> Result<(), Unreadable> {
+        let key = plan.pool.as_str().to_owned();
+        self.runs.insert(key, Saved::of(plan, cursor));
+        self.write()
+    }
+
+    /// A run is through. A file without runs is removed.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn forget(&mut self, pool: &PoolId) -> Result<(), Unreadable> {
+        if self.runs.remove(pool.as_str()).is_none() {
+            return Ok(());
+        }
+        if self.runs.is_empty() {
+            return std::fs::remove_file(&self.path).map_err(|error| io(&self.path, error));
+        }
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), Unreadable> {
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".part");
+        let beside = PathBuf::from(beside);
+        let write = || {
+            // A page token is Cognito's, and nobody else's to read.
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&beside)?;
+            file.write_all(&serde_json::to_vec_pretty(&self.runs)?)?;
+            file.sync_all()?;
+            std::fs::rename(&beside, &self.path)
+        };
+        write().map_err(|error| io(&self.path, error))
+    }
+}
+
+impl Saved {
+    fn of(plan: &Plan, cursor: &Cursor) -> Self {
+        Self {
+            groups: plan
+                .groups
+                .iter()
+                .map(|group| group.as_str().to_owned())
+                .collect(),
+            include_federated: plan.include_federated,
+            since: plan.since,
+            cursor: cursor.clone(),
+        }
+    }
+}
+
+fn io(path: &Path, error: std::io::Error) -> Unreadable {
+    Unreadable::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::GroupName;
+
+    fn plan(pool: &str, group: &str) -> Plan {
+        Plan {
+            pool: PoolId::new(pool).expect("not empty"),
+            groups: GroupName::new(group).into_iter().collect(),
+            include_federated: false,
+            since: None,
+            limit: None,
+            backlog: None,
+            dry_run: false,
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_only_as_the_same_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("checkpoint.json");
+        let cursor = Cursor {
+            parts: 1,
+            token: Some("t".to_owned()),
+            ..Cursor::default()
+        };
+        let mut checkpoint = Checkpoint::open(&path).expect("none yet");
+        checkpoint.save(&plan("a_1", "X"), &cursor).expect("saved");
+        checkpoint.save(&plan("b_1", "X"), &cursor).expect("saved");
+
+        let mut again = Checkpoint::open(&path).expect("ours");
+        assert_eq!(again.cursor(&plan("a_1", "X")), Some(&cursor));
+        assert_eq!(again.cursor(&plan("a_1", "Y")), None, "other groups");
+        assert_eq!(again.cursor(&plan("c_1", "X")), None, "another pool");
+        again.forget(&plan("a_1", "X").pool).expect("forgotten");
+        assert!(path.exists());
+        again.forget(&plan("b_1", "X").pool).expect("forgotten");
+        assert!(!path.exists(), "nothing is left to go on with");
+    }
+
+    #[test]
+    fn another_file_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "notes").expect("written");
+        assert!(matches!(
+            Checkpoint::open(&path),
+            Err(Unreadable::Foreign(_))
+        ));
+    }
+}

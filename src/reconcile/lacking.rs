@@ -1,0 +1,83 @@
+//! A user who lacks something, and the event that heals them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::aws::{Listed, Outgoing};
+use crate::event::{PoolId, Sub, is_opaque};
+
+/// A confirmed user without all of their groups or without a profile.
+#[derive(Debug)]
+pub struct Lacking {
+    pub(super) user: Listed,
+    pub(super) groups: Vec<String>,
+    pub(super) profile: bool,
+}
+
+/// A line about a user, without personal data.
+#[derive(Debug, Serialize)]
+pub struct LackingLine<'a> {
+    /// The user pool.
+    pub pool: &'a str,
+    /// The user, where the pool shows a `sub`.
+    pub sub: Option<&'a str>,
+    /// Default groups that the user is not in.
+    pub lacks_groups: &'a [String],
+    /// Whether there is no profile.
+    pub lacks_profile: bool,
+}
+
+impl Lacking {
+    /// What may be shown.
+    pub fn line<'a>(&'a self, pool: &'a PoolId) -> LackingLine<'a> {
+        let sub = self.user.sub.as_ref().map(Sub::as_str);
+        LackingLine {
+            pool: pool.as_str(),
+            sub: sub.filter(|sub| is_opaque(sub)),
+            lacks_groups: &self.groups,
+            lacks_profile: self.profile,
+        }
+    }
+
+    /// The sign-up event that the user's trigger should have sent. Nobody knows
+    /// the app client any more, so no rule on it applies.
+    pub(super) fn to_outgoing(&self, pool: &PoolId) -> Outgoing {
+        let attributes: BTreeMap<&str, &str> = self.user.attributes.iter().collect();
+        let region = pool
+            .as_str()
+            .split_once('_')
+            .map_or("", |(region, _)| region);
+        let body = json!({
+            "version": "1",
+            "triggerSource": "PostConfirmation_ConfirmSignUp",
+            "region": region,
+            "userPoolId": pool,
+            "userName": self.user.username.reveal(),
+            "callerContext": {
+                "awsSdkVersion": concat!("usher-reconcile-", env!("CARGO_PKG_VERSION")),
+                "clientId": "CLIENT_ID_NOT_APPLICABLE",
+            },
+            "request": {"userAttributes": attributes},
+            "response": {},
+        });
+        Outgoing {
+            body: body.to_string(),
+            attributes: [
+                ("usher.kind", "PostConfirmation".to_owned()),
+                ("usher.origin", "reconcile".to_owned()),
+                (
+                    "usher.forwarded_at",
+                    format!("{:.3}", jiff::Timestamp::now()),
+                ),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+            // A tenant of its own: fair queues let live sign-ups pass.
+            group: Some(format!("{pool}.reconcile")),
+            delay: Duration::ZERO,
+        }
+    }
+}

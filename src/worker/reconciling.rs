@@ -1,0 +1,215 @@
+//! The `Reconcile` command: a run over a pool in slices.
+//!
+//! A slice takes about a minute. Then the command is sent anew with how far it
+//! came, and the old one is deleted: whoever receives it goes on, behind the live
+//! traffic that came meanwhile. A slice that is cut off by a kill is begun again
+//! where it began, once its message is visible again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{Class, Failure, Outgoing};
+use crate::config::Config;
+use crate::event::{Cursor, Ignored, PoolId, Reconcile};
+use crate::provision::{Outcome, Rejection, Retry};
+use crate::reconcile::{Plan, Reading, Run, Services, Step};
+use crate::retry::quickly;
+
+/// Once the members are read. Not much more than this is lost by a kill.
+const SLICE: Duration = Duration::from_mins(1);
+/// Live sign-ups find no more of ours before them on the queue.
+const BACKLOG: u64 = 100;
+/// Until the queue is looked at again.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Before a slice that failed is taken up again.
+const LATER: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Reconciling {
+    config: Config,
+    services: Services,
+    slot: Slot,
+}
+
+/// One run at a time in one process. Holds the memberships of the run that was
+/// under way last, since reading them is half of the work.
+type Slot = Arc<Mutex<Option<(String, Reading)>>>;
+
+/// The right to run.
+pub(super) type Turn = OwnedMutexGuard<Option<(String, Reading)>>;
+
+impl Reconciling {
+    pub(super) fn new(config: &Config, services: Services) -> Self {
+        Self {
+            config: config.clone(),
+            services,
+            slot: Slot::default(),
+        }
+    }
+
+    /// `None` while another run is under way.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        Arc::clone(&self.slot).try_lock_owned().ok()
+    }
+
+    /// One slice. `None` when it was stopped before it came to anything.
+    pub(super) async fn slice(
+        &self,
+        task: &Reconcile,
+        mut turn: Turn,
+        stop: &CancellationToken,
+    ) -> Option<Outcome> {
+        let Some(pool) = &task.pool else {
+            return Some(self.each_pool(task).await);
+        };
+        if !self.config.pools.accept(pool) {
+            return Some(Outcome::Ignored(Ignored::ForeignPool));
+        }
+        let mut run = self.run(task, pool, &mut turn);
+        let begun = run.cursor().clone();
+        let ended = self.steps(&mut run, stop).await;
+        let cursor = run.cursor().clone();
+        tracing::info!(
+            run.id = cursor.run,
+            request.id = task.request_id,
+            pool.id = pool.as_str(),
+            users = cursor.users,
+            queued = cursor.queued,
+            state = match &ended {
+                Ok(Slice::Done) => "done",
+                Ok(Slice::Stopped) => "stopped",
+                Ok(Slice::Over) => "goes on",
+                Err(_) => "failed",
+            },
+            "reconcile",
+        );
+        let advanced = cursor != begun;
+        match ended {
+            Ok(Slice::Done) => Some(Outcome::Done),
+            Ok(Slice::Stopped) if !advanced => None,
+            Ok(_) => {
+                *turn = Some((cursor.run.clone(), run.into_members()));
+                drop(turn);
+                Some(self.hand_on(task, cursor, Duration::ZERO).await)
+            }
+            Err(failure) if advanced && is_passing(&failure) => {
+                drop(turn);
+                Some(self.hand_on(task, cursor, LATER).await)
+            }
+            Err(failure) => Some(outcome_of(failure)),
+        }
+    }
+
+    fn run(&self, task: &Reconcile, pool: &PoolId, turn: &mut Turn) -> Run {
+        let plan = Plan {
+            pool: pool.clone(),
+            groups: self.config.groups.default.clone(),
+            include_federated: task.include_federated,
+            since: task.since,
+            limit: None,
+            backlog: Some(BACKLOG),
+            dry_run: false,
+        };
+        let cursor = task.cursor.clone().unwrap_or_else(|| Cursor {
+            run: format!("{:016x}", fastrand::u64(..)),
+            ..Cursor::default()
+        });
+        let kept = turn.take().filter(|(run, _)| *run == cursor.run);
+        let run = Run::new(self.services.clone(), plan, cursor);
+        match kept {
+            Some((_, members)) => run.with_members(members),
+            None => run,
+        }
+    }
+
+    async fn steps(&self, run: &mut Run, stop: &CancellationToken) -> Result<Slice, Failure> {
+        let mut end = None;
+        loop {
+            if stop.is_cancelled() {
+                return Ok(Slice::Stopped);
+            }
+            if run.has_members() {
+                let end = *end.get_or_insert_with(|| Instant::now() + SLICE);
+                if Instant::now() >= end {
+                    return Ok(Slice::Over);
+                }
+            }
+            match run.step().await? {
+                Step::Done => return Ok(Slice::Done),
+                Step::Members | Step::Users(_) => {}
+                Step::Backlog(_) => tokio::select! {
+                    () = tokio::time::sleep(GLANCE) => {}
+                    () = stop.cancelled() => {}
+                },
+            }
+        }
+    }
+
+    /// A command for each pool, in place of one that names none.
+    async fn each_pool(&self, task: &Reconcile) -> Outcome {
+        let pools = &self.config.pools.allowed;
+        if pools.is_empty() {
+            return Outcome::Rejected(Rejection {
+                reason: "no_user_pool".to_owned(),
+                class: "malformed",
+                error: "the command names no user pool, and pools.allowed is empty".to_owned(),
+            });
+        }
+        for pool in pools {
+            let task = Reconcile {
+                pool: Some(pool.clone()),
+                ..task.clone()
+            };
+            if let Err(failure) = self.send(&task, Duration::ZERO).await {
+                return outcome_of(failure);
+            }
+        }
+        Outcome::Done
+    }
+
+    async fn hand_on(&self, task: &Reconcile, cursor: Cursor, delay: Duration) -> Outcome {
+        let next = Reconcile {
+            cursor: Some(cursor),
+            ..task.clone()
+        };
+        match self.send(&next, delay).await {
+            Ok(()) => Outcome::Done,
+            Err(failure) => outcome_of(failure),
+        }
+    }
+
+    async fn send(&self, task: &Reconcile, delay: Duration) -> Result<(), Failure> {
+        let message = Outgoing {
+            body: task.to_body(),
+            delay,
+            ..Outgoing::default()
+        };
+        let queue = &self.services.queue;
+        quickly(|| queue.send(message.clone())).await.map(|_| ())
+    }
+}
+
+enum Slice {
+    Done,
+    /// Its time is over.
+    Over,
+    Stopped,
+}
+
+fn is_passing(failure: &Failure) -> bool {
+    !matches!(failure.class, Class::Permanent | Class::Systemic)
+}
+
+/// A missing permission of this command must not stop sign-ups: it is the
+/// command that goes to the dead-letter queue.
+fn outcome_of(failure: Failure) -> Outcome {
+    if is_passing(&failure) {
+        Outcome::Retry(Retry::because(failure.into()))
+    } else {
+        Outcome::Rejected(failure.into())
+    }
+}
