@@ -12,6 +12,8 @@
     reason = "shared with the integration tests"
 )]
 
+#[path = "../tests/it/crowd.rs"]
+mod crowd;
 #[path = "../tests/it/faults.rs"]
 mod faults;
 #[path = "../tests/it/world.rs"]

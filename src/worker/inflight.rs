@@ -116,14 +116,20 @@ impl Flight {
         task: &Reconcile,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Ending {
-        let Some(turn) = self.reconciling.turn() else {
-            return Ending::Back(BUSY);
-        };
-        drop(permit);
-        let slice = AssertUnwindSafe(self.reconciling.slice(task, turn, &self.stop)).catch_unwind();
-        let outcome = tokio::select! {
-            outcome = slice => outcome.unwrap_or_else(|_| Some(panicked())),
-            () = self.hurry.cancelled() => None,
+        let outcome = if let Some(pool) = &task.pool {
+            let Some(turn) = self.reconciling.turn() else {
+                return Ending::Back(BUSY);
+            };
+            drop(permit);
+            let slice = self.reconciling.slice(task, pool, turn, &self.stop);
+            tokio::select! {
+                outcome = AssertUnwindSafe(slice).catch_unwind() => {
+                    outcome.unwrap_or_else(|_| Some(panicked()))
+                }
+                () = self.hurry.cancelled() => None,
+            }
+        } else {
+            Some(self.reconciling.each_pool(task).await)
         };
         match outcome {
             None => Ending::Back(Duration::ZERO),

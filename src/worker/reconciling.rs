@@ -56,16 +56,14 @@ impl Reconciling {
         Arc::clone(&self.slot).try_lock_owned().ok()
     }
 
-    /// One slice. `None` when it was stopped before it came to anything.
+    /// One slice over a pool. `None` when it was stopped before it came to anything.
     pub(super) async fn slice(
         &self,
         task: &Reconcile,
+        pool: &PoolId,
         mut turn: Turn,
         stop: &CancellationToken,
     ) -> Option<Outcome> {
-        let Some(pool) = &task.pool else {
-            return Some(self.each_pool(task).await);
-        };
         if !self.config.pools.accept(pool) {
             return Some(Outcome::Ignored(Ignored::ForeignPool));
         }
@@ -150,7 +148,7 @@ impl Reconciling {
     }
 
     /// A command for each pool, in place of one that names none.
-    async fn each_pool(&self, task: &Reconcile) -> Outcome {
+    pub(super) async fn each_pool(&self, task: &Reconcile) -> Outcome {
         let pools = &self.config.pools.allowed;
         if pools.is_empty() {
             return Outcome::Rejected(Rejection {

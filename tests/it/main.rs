@@ -4,6 +4,7 @@
 
 mod check;
 mod commands;
+mod crowd;
 mod events;
 mod faults;
 mod http;
@@ -16,6 +17,7 @@ mod policies;
 mod privacy;
 mod process;
 mod quota;
+mod reconcile;
 mod stop;
 mod trigger;
 mod world;

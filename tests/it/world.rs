@@ -15,6 +15,7 @@ use usher::quota::Quota;
 use usher::telemetry::Health;
 use usher::worker::{Report, Unreasoned, Until, Worker};
 
+use crate::crowd::{self, Crowd};
 use crate::faults::{self, Faults};
 
 pub(crate) const TABLE: &str = "UserProfile";
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) dead_letters: Queue,
     pub(crate) faults: Faults,
+    /// A large user pool, when it is filled.
+    pub(crate) crowd: Crowd,
     pub(crate) url: String,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -53,8 +56,10 @@ impl World {
         let listener = Endpoint::listen(0).await.expect("a free port");
         let endpoint = Endpoint::new(listener.local_addr().expect("an address"));
         let faults = Faults::default();
+        let crowd = Crowd::default();
         let routes = endpoint
             .router()
+            .layer(from_fn_with_state(crowd.clone(), crowd::layer))
             .layer(from_fn_with_state(faults.clone(), faults::layer));
         let serving = tokio::spawn(Endpoint::serve(listener, routes, CancellationToken::new()));
         let aws = Aws::at_endpoint(endpoint.url()).await;
@@ -75,6 +80,7 @@ impl World {
             queue,
             dead_letters,
             faults,
+            crowd,
             url,
             serving,
         }

@@ -1,0 +1,68 @@
+//! Peak memory of `usher reconcile` by the number of users.
+//!
+//! The real program as a process of its own, against a user pool of 10,000, of
+//! 100,000 and of 300,000 users who have everything but one in a hundred. Prints
+//! figures and asserts none.
+//!
+//!     cargo bench --bench reconcile
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the integration tests"
+)]
+
+#[path = "../tests/it/crowd.rs"]
+mod crowd;
+#[path = "../tests/it/faults.rs"]
+mod faults;
+#[path = "../tests/it/process.rs"]
+mod process;
+#[path = "../tests/it/world.rs"]
+mod world;
+
+use std::time::{Duration, Instant};
+
+use crowd::{People, sub};
+use world::World;
+
+#[tokio::main]
+async fn main() {
+    println!("   users  peak memory   seconds");
+    for users in [10_000, 100_000, 300_000] {
+        let world = World::new().await;
+        let mut people = People::whole(users);
+        for n in (0..users).step_by(100) {
+            people.profiles.remove(&sub(n));
+        }
+        world.crowd.fill(people);
+        let (kib, took) = peak(&world).await;
+        println!("{users:>8}  {kib:>7} KiB  {:>8.1}", took.as_secs_f64());
+    }
+}
+
+/// The most memory that a run ever had, as the kernel counts it.
+async fn peak(world: &World) -> (u64, Duration) {
+    let begun = Instant::now();
+    let mut run = world
+        .usher(&["reconcile", "--dry-run", "--output", "json"])
+        .args(["--pool", &world.pool.id, "--set", "quota.user_list=1000"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let status = format!("/proc/{}/status", run.id().expect("it runs"));
+    let mut peak = 0;
+    loop {
+        tokio::select! {
+            ended = run.wait() => {
+                assert!(ended.expect("waited").success());
+                return (peak, begun.elapsed());
+            }
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+    }
+}

@@ -1,0 +1,382 @@
+//! Users whose event never came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use usher::event::{Event, parse};
+use usher::worker::Until;
+
+use crate::crowd::{People, name, sub};
+use crate::process::Process;
+use crate::world::{PATIENCE, World, eventually};
+
+/// As many users as `usher reconcile` may list in a second here.
+const FAST: &str = "quota.user_list=1000";
+
+impl World {
+    /// `usher reconcile`: exit status, standard output, standard error.
+    async fn reconcile(&self, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = self.usher(&["reconcile", "--set", FAST, "--pool", &self.pool.id]);
+        command.args(arguments).current_dir(folder);
+        let output = tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .expect("ends in time")
+            .expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    /// Takes everything from the queue: the users' names and how often each came.
+    async fn take_queued(&self) -> BTreeMap<String, u32> {
+        let mut names = BTreeMap::new();
+        loop {
+            let batch = self.queue.receive(10).await.expect("messages");
+            if batch.is_empty() {
+                return names;
+            }
+            let receipts: Vec<&str> = batch.iter().map(|one| one.receipt.as_str()).collect();
+            self.queue.delete(&receipts).await.expect("deleted");
+            for message in &batch {
+                assert_eq!(message.attributes["usher.origin"], "reconcile");
+                let Ok(Event::SignUp(sign_up)) = parse(&message.body) else {
+                    panic!("not a sign-up");
+                };
+                assert_eq!(sign_up.client_id, None, "rules on the client do not apply");
+                assert_eq!(sign_up.attributes.get("email_verified"), Some("true"));
+                *names
+                    .entry(sign_up.username.reveal().to_owned())
+                    .or_default() += 1;
+            }
+        }
+    }
+}
+
+/// 10,000 users of whom 137 lack a profile and 41 a group, some of them both, and
+/// others who are not meant. Answers with those who lack something.
+fn crowd() -> (People, BTreeSet<String>) {
+    let mut people = People {
+        unconfirmed: 50,
+        federated: 30,
+        ..People::whole(10_000)
+    };
+    let without_profile: BTreeSet<usize> = (0..137).map(|n| n * 73).collect();
+    let without_group: BTreeSet<usize> = (0..6)
+        .map(|n| n * 73 * 20)
+        .chain((0..35).map(|n| n * 271 + 1))
+        .collect();
+    assert_eq!((without_profile.len(), without_group.len()), (137, 41));
+    for n in &without_profile {
+        people.profiles.remove(&sub(*n));
+    }
+    for n in &without_group {
+        people.members.remove(&name(*n));
+    }
+    let lacking = without_profile.union(&without_group);
+    (people, lacking.map(|n| name(*n)).collect())
+}
+
+fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
+    names.iter().map(|name| (name.clone(), 1)).collect()
+}
+
+#[tokio::test]
+async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    world.crowd.fill(people);
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let (status, dry, errors) = world
+        .reconcile(folder.path(), &["--dry-run", "--output", "json"])
+        .await;
+    assert_eq!(status, Some(0), "{errors}");
+    let dry: Vec<Value> = dry
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(dry.len(), lacking.len());
+    assert_eq!(
+        dry.iter()
+            .filter(|user| user["lacks_profile"] == json!(true))
+            .count(),
+        137
+    );
+    assert_eq!(
+        dry.iter()
+            .filter(|user| user["lacks_groups"] == json!(["EVERYONE"]))
+            .count(),
+        41
+    );
+    world.assert_queue_empty().await;
+
+    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        said.ends_with(&format!(
+            "10000 users looked at, 137 lack a profile, 41 a group; {} queued\n",
+            lacking.len()
+        )),
+        "{said}"
+    );
+    // What they lack is done by a worker, so look before it takes them.
+    let depth = world.queue.facts().await.expect("facts").depth;
+    assert_eq!(depth.visible, lacking.len() as u64);
+    world.work(&[]).await;
+    world.crowd.look(|people| {
+        assert_eq!(
+            (people.members.len(), people.profiles.len()),
+            (10_000, 10_000)
+        );
+        assert!(
+            people.profiles.values().all(|puts| *puts == 1),
+            "none overwritten"
+        );
+    });
+
+    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        said.ends_with("0 lack a profile, 0 a group; 0 queued\n"),
+        "{said}"
+    );
+    world.assert_queue_empty().await;
+    for billed in ["AdminGetUser", "AdminListGroupsForUser"] {
+        assert_eq!(world.faults.calls(billed), 0, "{billed}");
+    }
+    assert_eq!(
+        world.faults.calls("AdminAddUserToGroup"),
+        lacking.len() as u64
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("a folder")
+        .collect();
+    assert!(left.is_empty(), "no checkpoint is left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    world.crowd.fill(people);
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = [
+        "reconcile",
+        "--set",
+        "quota.user_list=100",
+        "--pool",
+        &world.pool.id,
+    ];
+    for (signal, after) in [(Signal::SIGINT, 40), (Signal::SIGKILL, 90)] {
+        let mut command = world.usher(&slow);
+        command.current_dir(folder.path());
+        let mut run = Process::start(command);
+        eventually("some pages", || async {
+            world.faults.calls("ListUsers") > after
+        })
+        .await;
+        run.signal(signal);
+        assert!(!run.exit().await.success());
+    }
+    let before = world.faults.calls("ListUsers");
+    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("goes on after"), "{errors}");
+    let pages = world.faults.calls("ListUsers") - before;
+    assert!(pages < 168 - 80, "{pages} pages: it went on");
+    let mut queued = world.take_queued().await;
+    // The page that was under way when it was killed may be queued again.
+    let twice = queued.values().filter(|times| **times > 1).count();
+    assert!(twice <= 60, "{twice}");
+    queued.values_mut().for_each(|times| *times = 1);
+    assert_eq!(queued, once_each(&lacking));
+}
+
+#[tokio::test]
+async fn a_run_can_be_narrowed() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    world.crowd.fill(people);
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let (status, _, errors) = world.reconcile(folder.path(), &["--limit", "10"]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    let first = world.take_queued().await;
+    assert_eq!(first.len(), 10);
+    let (_, _, errors) = world.reconcile(folder.path(), &["--limit", "10000"]).await;
+    assert!(errors.contains("goes on after"), "{errors}");
+    let mut all = world.take_queued().await;
+    all.extend(first);
+    assert_eq!(
+        all.into_keys().collect::<BTreeSet<_>>(),
+        lacking,
+        "the rest"
+    );
+
+    // The day begins with user-0; user-86400 would be the next day's first.
+    let since = ["--since", "2026-08-01T02:00:00Z", "--restart"];
+    let (_, _, errors) = world.reconcile(folder.path(), &since).await;
+    let young: BTreeSet<String> = (7200..10_000).map(name).collect();
+    let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
+    let expected: BTreeSet<String> = lacking.intersection(&young).cloned().collect();
+    assert_eq!(queued, expected, "{errors}");
+
+    let (_, _, errors) = world
+        .reconcile(folder.path(), &["--include-federated"])
+        .await;
+    let mut expected = lacking;
+    expected.extend((10_050..10_080).map(name));
+    assert_eq!(world.take_queued().await, once_each(&expected), "{errors}");
+}
+
+#[tokio::test]
+async fn a_run_lets_live_sign_ups_pass() {
+    let world = World::new().await;
+    let (people, _) = crowd();
+    world.crowd.fill(people);
+    for n in 0..20 {
+        world.send(n.to_string()).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = world.usher(&[
+        "reconcile",
+        "--set",
+        FAST,
+        "--backlog",
+        "19",
+        "--pool",
+        &world.pool.id,
+    ]);
+    command.current_dir(folder.path());
+    let mut run = Process::start(command);
+    eventually("a look at the queue", || async {
+        world.faults.calls("GetQueueAttributes") > 1
+    })
+    .await;
+    assert_eq!(world.faults.calls("SendMessageBatch"), 0);
+    run.signal(Signal::SIGTERM);
+    assert!(!run.exit().await.success());
+    assert_eq!(world.queue.facts().await.expect("facts").depth.visible, 20);
+}
+
+#[tokio::test]
+async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
+    let world = World::new().await;
+    let (people, _) = crowd();
+    world.crowd.fill(people);
+    let pool = world.pool.id.clone();
+    let settings = [("pools.allowed", pool.as_str()), ("quota.user_list", "100")];
+    world
+        .send(r#"{"usher": 1, "command": "Reconcile", "requestId": "daily"}"#)
+        .await;
+
+    let first = world.worker(&world.config(&settings), Until::Stopped).await;
+    eventually("half of the users", || async {
+        world.faults.calls("ListUsers") > 80
+    })
+    .await;
+    first.stop().await;
+    let before = world.faults.calls("ListUsers");
+    world.work(&settings).await;
+    let pages = world.faults.calls("ListUsers") - before;
+    assert!(pages < 168 - 70, "{pages} pages: it went on");
+    world.crowd.look(|people| {
+        assert_eq!(
+            (people.members.len(), people.profiles.len()),
+            (10_000, 10_000)
+        );
+        assert!(people.profiles.values().all(|puts| *puts == 1));
+    });
+    world.assert_queue_empty().await;
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
+    let world = World::new().await;
+    let (people, _) = crowd();
+    world.crowd.fill(people);
+    world
+        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
+        .await;
+    let mut worker = Process::start(world.usher(&["worker", "--set", "quota.user_list=100"]));
+    eventually("half of the users", || async {
+        world.faults.calls("ListUsers") > 80
+    })
+    .await;
+    worker.signal(Signal::SIGKILL);
+    worker.exit().await;
+    world.work(&[("quota.user_list", "1000")]).await;
+    world.crowd.look(|people| {
+        assert_eq!(
+            (people.members.len(), people.profiles.len()),
+            (10_000, 10_000)
+        );
+        assert!(people.profiles.values().all(|puts| *puts == 1));
+    });
+    world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn sign_ups_do_not_wait_for_a_run() {
+    let world = World::new().await;
+    world.crowd.fill(People::whole(10_000));
+    world
+        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
+        .await;
+    let settings = [("quota.user_list", "20"), ("worker.concurrency", "1")];
+    let worker = world.worker(&world.config(&settings), Until::Stopped).await;
+    eventually("the run", || async {
+        world.faults.calls("ListUsersInGroup") > 0
+    })
+    .await;
+    let event = json!({
+        "triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": world.pool.id,
+        "userName": "live", "request": {"userAttributes": {"sub": "live"}},
+    });
+    world.send(event.to_string()).await;
+    eventually("the sign-up", || async {
+        world
+            .crowd
+            .look(|people| people.profiles.contains_key("live"))
+    })
+    .await;
+    assert_eq!(
+        world.faults.calls("ListUsers"),
+        0,
+        "the run is far from its end"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_run_is_a_letter_and_stops_no_sign_up() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    world.faults.plan(|call| {
+        (call.operation == "ListUsersInGroup").then_some(crate::faults::Fault::Error(
+            axum::http::StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    world
+        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
+        .await;
+    world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
+    world.send_all(&people).await;
+    world.work(&[]).await;
+    let letters = world.letters().await;
+    let mut reasons: Vec<&str> = letters
+        .iter()
+        .map(|one| one.attributes["usher.reason"].as_str())
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["access_denied", "no_user_pool"]);
+    assert_eq!(world.records().await.len(), 2);
+    world.assert_queue_empty().await;
+}
