@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Ended, Global, Output, print, print_json};
-use crate::aws::{Aws, Directory, Failure, Profiles, Queue, QueueFacts};
+use crate::aws::{Aws, Directory, Failure, Listing, Profiles, Queue, QueueFacts};
 use crate::config::{Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
@@ -68,9 +68,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         findings.untested("user pool", "pools.allowed is empty: name one with --pool");
     }
     let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
-    let directory = Directory::new(&aws, quota);
+    let directory = Directory::new(&aws, Arc::clone(&quota));
+    let listing = Listing::new(&aws, quota);
     for pool in &pools {
         findings.pool(&config, &directory, pool).await;
+        findings.lists(&config, &listing, pool).await;
     }
     findings.print(global.output)
 }
@@ -173,7 +175,10 @@ impl Findings {
                 Err(failure) => self.unknown("dead-letter queue", &failure),
             },
         }
-        self.untested("sqs:SendMessage", "a letter would have to be sent");
+        self.untested(
+            "sqs:SendMessage",
+            "a letter or a message would have to be sent",
+        );
     }
 
     async fn table(&mut self, name: &str, table: &Profiles) {
@@ -200,6 +205,22 @@ impl Findings {
             },
         }
         self.allowed("dynamodb:PutItem", table.probe_put().await, &[]);
+        // For the Reconcile command and `usher reconcile`.
+        let read = table.present(&[NO_USER]).await.map(|_| ());
+        self.allowed("dynamodb:BatchGetItem", read, &[]);
+    }
+
+    async fn lists(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {
+        let users = listing.users(pool, None).await.map(|_| ());
+        if matches!(&users, Err(failure) if failure.reason == "pool_not_found") {
+            return;
+        }
+        self.allowed(&format!("cognito-idp:ListUsers on {pool}"), users, &[]);
+        if let Some(group) = config.groups.default.first() {
+            let members = listing.members(pool, group, None).await.map(|_| ());
+            let what = format!("cognito-idp:ListUsersInGroup on {pool}");
+            self.allowed(&what, members, &[]);
+        }
     }
 
     async fn pool(&mut self, config: &Config, directory: &Directory, pool: &PoolId) {

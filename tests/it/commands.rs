@@ -123,6 +123,28 @@ async fn a_worker_without_region_or_dead_letter_queue_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_worker_does_not_start_where_sqs_would_move_messages_without_a_reason() {
+    let world = World::new().await;
+    for (attempts, flag, status) in [
+        ("10", None, 1),
+        ("9", None, 0),
+        ("10", Some("--allow-unreasoned"), 0),
+    ] {
+        let attempts = format!("worker.max_attempts={attempts}");
+        let output = world
+            .usher(&["worker", "--until-empty", "--set", &attempts])
+            .args(flag)
+            .output()
+            .await
+            .expect("runs");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{attempts} {said}");
+        let says = said.contains("maxReceiveCount") && said.contains("is 10");
+        assert_eq!(says, attempts.ends_with("10"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn dev_signs_people_up_and_reads_them_back() {
     let arguments = [
         "dev",

@@ -3,6 +3,7 @@
 //! its whole state at each write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Body;
@@ -60,7 +61,7 @@ impl Crowd {
         let ok = |value| Some((StatusCode::OK, value));
         match operation {
             "ListUsers" => ok(people.users(number(&input["PaginationToken"]))),
-            "ListUsersInGroup" => ok(people.members(number(&input["NextToken"]))),
+            "ListUsersInGroup" => ok(people.members(&input["NextToken"])),
             "DescribeUserPool" => ok(json!({"UserPool": {
                 "EstimatedNumberOfUsers": people.total(),
             }})),
@@ -119,14 +120,25 @@ impl People {
                 })
             })
             .collect();
-        page("Users", users, "PaginationToken", to, self.total())
+        let mut page = json!({ "Users": users });
+        if to < self.total() {
+            page["PaginationToken"] = json!(to.to_string());
+        }
+        page
     }
 
-    fn members(&self, from: usize) -> Value {
-        let to = (from + PAGE).min(self.members.len());
-        let names = self.members.iter().skip(from).take(to - from);
-        let users: Vec<Value> = names.map(|name| json!({ "Username": name })).collect();
-        page("Users", users, "NextToken", to, self.members.len())
+    fn members(&self, after: &Value) -> Value {
+        let after = after
+            .as_str()
+            .map_or(Unbounded, |name| Excluded(name.to_owned()));
+        let rest = self.members.range((after, Unbounded));
+        let names: Vec<&String> = rest.take(PAGE).collect();
+        let mut page =
+            json!({"Users": names.iter().map(|n| json!({"Username": n})).collect::<Vec<_>>()});
+        if names.len() == PAGE {
+            page["NextToken"] = json!(names[PAGE - 1]);
+        }
+        page
     }
 
     fn present(&self, keys: &Value) -> Value {
@@ -139,14 +151,6 @@ impl People {
             .collect();
         json!({"Responses": {TABLE: found}, "UnprocessedKeys": {}})
     }
-}
-
-fn page(what: &str, items: Vec<Value>, token: &str, to: usize, total: usize) -> Value {
-    let mut page = json!({ what: items });
-    if to < total {
-        page[token] = json!(to.to_string());
-    }
-    page
 }
 
 fn number(token: &Value) -> usize {

@@ -52,6 +52,41 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
 }
 
 #[tokio::test]
+async fn being_given_back_uses_up_no_attempt() {
+    let world = World::new().await;
+    let people = world.people(6).await;
+    world.send_all(&people).await;
+    world
+        .faults
+        .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
+    // More often than maxReceiveCount: four are held each time and released by
+    // the drain, and what the breaker has no place for is released at once.
+    for _ in 0..12 {
+        let worker = world.worker(&world.config(&[]), Until::Stopped).await;
+        eventually("blocked", || async {
+            let why = worker.health.obstacles();
+            why.iter().any(|why| why.contains("AdminAddUserToGroup"))
+        })
+        .await;
+        worker.stop().await;
+    }
+    assert_eq!(world.letters().await.len(), 0);
+    // They have all their attempts before them.
+    world.faults.plan(|call| {
+        (call.operation == "AdminAddUserToGroup").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterException",
+        ))
+    });
+    world.work(&[]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 6);
+    for letter in letters {
+        assert_eq!(letter.attributes["usher.attempts"], "1");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     let world = World::new().await;
     let people = world.people(3).await;
