@@ -32,6 +32,8 @@ pub struct Replay {
     way: Way,
     /// Letters a second.
     pace: Budget,
+    /// Letters that go together.
+    batch: usize,
     audit: Audit,
     /// Ids of what this run sent: it may come back as a letter while the run
     /// lasts and must not go round for ever.
@@ -71,6 +73,7 @@ impl Replay {
         Self {
             way,
             pace: Budget::new("replay", rate),
+            batch: batch(rate),
             audit,
             sent: HashSet::new(),
             begun: jiff::Timestamp::now(),
@@ -107,9 +110,9 @@ impl Replay {
                     break;
                 }
             };
-            for letters in letters.chunks(crate::aws::BATCH) {
-                for _ in letters {
-                    self.pace.turn().await;
+            for letters in letters.chunks(self.batch) {
+                if !self.turns(letters.len(), &selection).await {
+                    break;
                 }
                 let ends = match &self.way {
                     Way::Queue(source) => to_queue(source, letters).await,
@@ -121,8 +124,7 @@ impl Replay {
                     seen: selection.seen(),
                     elsewhere: 0,
                 });
-                // A stop is obeyed between the batches; what is left is shown again.
-                if failure.is_some() || selection.is_stopped() {
+                if failure.is_some() {
                     break;
                 }
             }
@@ -135,6 +137,19 @@ impl Replay {
             tally: self.tally,
             failure,
         }
+    }
+
+    /// Waits until so many letters may go; `false` when it was told to stop. What
+    /// has not gone is shown again.
+    async fn turns(&self, letters: usize, selection: &Selection) -> bool {
+        for _ in 0..letters {
+            tokio::select! {
+                biased;
+                () = selection.stopped() => return false,
+                () = self.pace.turn() => {}
+            }
+        }
+        true
     }
 
     /// Deletes what is done with, and notes each letter's end.
@@ -174,6 +189,14 @@ impl Replay {
         ids.into_iter().flatten().any(|id| self.sent.contains(id))
             || letter.replays > 0 && letter.dead_lettered_at.is_some_and(|at| at >= self.begun)
     }
+}
+
+/// As many as go in a quarter of a second, so that a stop does not wait long.
+fn batch(rate: f64) -> usize {
+    let most = crate::aws::BATCH;
+    #[expect(clippy::cast_precision_loss, reason = "ten at most")]
+    let fits = |batch: &usize| *batch as f64 <= rate / 4.0;
+    (1..=most).rev().find(fits).unwrap_or(1)
 }
 
 /// What became of one letter.

@@ -92,6 +92,11 @@ impl Selection {
         self.stop.is_cancelled()
     }
 
+    /// Resolves when it is told to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
     /// Deletes letters that were handed out. Answers with those that could not be.
     pub async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         self.scan.delete(ids).await

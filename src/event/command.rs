@@ -17,8 +17,10 @@ pub(super) fn parse(object: Map<String, Value>) -> Result<Event, Malformed> {
     let command = object.get("command").and_then(Value::as_str);
     match (version, command) {
         (Some(1), Some("Reconcile")) => serde_json::from_value(Value::Object(object))
+            .ok()
+            .filter(|task: &Reconcile| task.cursor.as_ref().is_none_or(Cursor::is_sound))
             .map(Event::Reconcile)
-            .map_err(|_| Malformed::BadCommand),
+            .ok_or(Malformed::BadCommand),
         _ => Err(Malformed::UnsupportedCommand),
     }
 }
@@ -67,6 +69,20 @@ pub struct Cursor {
     pub users: u64,
     /// Users queued so far.
     pub queued: u64,
+}
+
+impl Cursor {
+    /// The most parts: enough for some two billion memberships.
+    pub const MOST_PARTS: u64 = 4096;
+
+    /// Whether it can be one that usher wrote: other parts would leave users out.
+    pub fn is_sound(&self) -> bool {
+        let beginning = (self.part, self.parts) == (0, 0);
+        beginning
+            || self.parts.is_power_of_two()
+                && self.parts <= Self::MOST_PARTS
+                && self.part <= self.parts
+    }
 }
 
 impl Reconcile {
@@ -134,6 +150,14 @@ mod tests {
             ),
             (
                 r#"{"usher":1,"command":"Reconcile","since":"yesterday"}"#,
+                "bad_command",
+            ),
+            (
+                r#"{"usher":1,"command":"Reconcile","cursor":{"part":1,"parts":3,"users":0,"queued":0}}"#,
+                "bad_command",
+            ),
+            (
+                r#"{"usher":1,"command":"Reconcile","cursor":{"part":7,"parts":0,"users":0,"queued":0}}"#,
                 "bad_command",
             ),
         ] {

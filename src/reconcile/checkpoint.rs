@@ -64,7 +64,7 @@ impl Checkpoint {
     /// Where a run with this plan goes on.
     pub fn cursor(&self, plan: &Plan) -> Option<&Cursor> {
         let saved = self.runs.get(plan.pool.as_str())?;
-        let same = Saved::of(plan, &saved.cursor) == *saved;
+        let same = Saved::of(plan, &saved.cursor) == *saved && saved.cursor.is_sound();
         same.then_some(&saved.cursor)
     }
 

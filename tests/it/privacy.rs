@@ -67,6 +67,12 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     assert!(log.lines().count() >= 60, "one line a message: {log}");
     assert!(log.contains("rejected") && log.contains("\"outcome\":\"done\""));
 
+    let tools = tools(&world).await;
+    assert!(
+        tools.contains("user_not_found") && tools.contains("usher::audit"),
+        "{tools}"
+    );
+
     let letters = world.letters().await;
     assert!(!letters.is_empty());
     let attributes = format!(
@@ -76,6 +82,7 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     for secret in &secrets {
         for (place, text) in [
             ("log", &log),
+            ("tools", &tools),
             ("metrics", &metrics),
             ("letters", &attributes),
         ] {
@@ -85,4 +92,42 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
             );
         }
     }
+}
+
+/// All that the tools say and log about those letters and users.
+async fn tools(world: &World) -> String {
+    let id = {
+        let letter = world
+            .dead_letters
+            .receive(1)
+            .await
+            .expect("received")
+            .remove(0);
+        let receipt = [(letter.receipt.as_str(), std::time::Duration::ZERO)];
+        world
+            .dead_letters
+            .hide(&receipt)
+            .await
+            .expect("visible again");
+        letter.id
+    };
+    let mut said = String::new();
+    for arguments in [
+        &["dead-letters", "list"][..],
+        &["dead-letters", "list", "--output", "json"],
+        &["dead-letters", "show", &id],
+        &["dead-letters", "replay", "--dry-run"],
+        &["dead-letters", "replay", "--direct", "--limit", "5"],
+        &["reconcile", "--dry-run", "--pool", &world.pool.id],
+    ] {
+        let mut command = world.usher(arguments);
+        let output = command
+            .env("RUST_LOG", "trace")
+            .output()
+            .await
+            .expect("runs");
+        said += &String::from_utf8_lossy(&output.stdout);
+        said += &String::from_utf8_lossy(&output.stderr);
+    }
+    said
 }

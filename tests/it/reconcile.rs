@@ -193,7 +193,9 @@ async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
     // The page that was under way when it was killed may be queued again.
     let twice = queued.values().filter(|times| **times > 1).count();
     assert!(twice <= 60, "{twice}");
-    queued.values_mut().for_each(|times| *times = 1);
+    for times in queued.values_mut() {
+        *times = 1;
+    }
     assert_eq!(queued, once_each(&lacking));
 }
 
