@@ -70,6 +70,9 @@ export const createTable = () =>
 
 export const putProfile = (Item) => tables.send(new dynamodb.PutItemCommand({ TableName, Item }));
 
+export const deleteProfile = (id) =>
+  tables.send(new dynamodb.DeleteItemCommand({ TableName, Key: { id: { S: id } } }));
+
 // Every record as DynamoDB types it, by its key.
 export async function profiles() {
   const { Items } = await tables.send(

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 import * as aws from './aws.mjs';
 import { check, until } from './checks.mjs';
-import { end, startWorker } from './worker.mjs';
+import { end, startWorker, usher } from './worker.mjs';
 
 const QUEUE = process.env.USHER_QUEUE__URL;
 const TRIGGER = `${process.env.LAMBDA_URL}/2015-03-31/functions/usher-trigger/invocations`;
@@ -149,6 +149,56 @@ await check('a message that is no JSON ends as a dead letter with its reason', a
   assert.equal(letters.length, 1);
   assert.equal(letters[0].body, body);
   assert.equal(letters[0].attributes['usher.reason'], 'not_json');
+});
+
+await check('reconcile queues just those who lack something, and nobody the second time', async () => {
+  await byName.removeFromGroup('ada', 'EVERYONE');
+  await aws.deleteProfile(others[0].sub);
+  const reconcile = async () => {
+    const { stdout } = await usher('reconcile', '--output', 'json', '--pool', byName.id);
+    const { users, queued, lack_profile, lack_group } = JSON.parse(stdout);
+    return { users, queued, lack_profile, lack_group };
+  };
+  assert.deepEqual(await reconcile(), { users: 5, queued: 2, lack_profile: 1, lack_group: 1 });
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
+  assertProfile(others[0], (await aws.profiles())[others[0].sub]);
+  assert.deepEqual(await reconcile(), { users: 5, queued: 0, lack_profile: 0, lack_group: 0 });
+});
+
+await check('the Reconcile command on the queue does the same', async () => {
+  await byName.removeFromGroup('ada', 'EVERYONE');
+  await aws.send(QUEUE, JSON.stringify({ usher: 1, command: 'Reconcile', userPoolId: byName.id }));
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
+});
+
+const letters = async () => {
+  const { stdout } = await usher('dead-letters', 'list', '--output', 'json');
+  return stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+};
+
+// moto has no move tasks: `--native` is not tried here.
+for (const [way, ...options] of [['through the queue'], ['directly', '--direct']]) {
+  await check(`a letter that is replayed ${way} comes back with its replays counted`, async () => {
+    const [before] = await letters();
+    assert.equal(before.reason, 'not_json');
+    const { stderr } = await usher('dead-letters', 'replay', ...options).catch((error) => {
+      if (way !== 'directly') throw error; // it failed again, and says so
+      return error;
+    });
+    assert.match(stderr, /"audit\.who":"arn:aws:/);
+    await workUntilEmpty();
+    const all = await letters();
+    assert.equal(all.length, 1);
+    assert.equal(all[0].replays, before.replays + 1);
+    assert.equal(all[0].first_received_at, before.first_received_at);
+  });
+}
+
+await check('a letter that is dropped is gone', async () => {
+  await usher('dead-letters', 'drop', '--all', '--yes');
+  assert.equal(await aws.depth(deadLetters), 0);
 });
 
 // cognito-local confirms the user even when the trigger failed, and logs it.

@@ -1,7 +1,8 @@
-// `usher worker` as a process, with a log of its own.
+// `usher` as a process, with a log of its own.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { promisify } from 'node:util';
 
 import { until } from './checks.mjs';
 
@@ -23,3 +24,11 @@ export async function end(child) {
   await until('the worker has ended', () => (child.exitCode ?? child.signalCode) !== null);
   return child.exitCode ?? child.signalCode;
 }
+
+// One of the tools: its standard output and standard error. A status other than
+// 0 is an error.
+export const usher = (...options) =>
+  promisify(execFile)(process.env.E2E_USHER, options, {
+    cwd: process.env.E2E_WORK,
+    timeout: 60_000,
+  });
