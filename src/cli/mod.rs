@@ -79,12 +79,25 @@ enum Ended {
     Badly,
 }
 
+/// The command was given wrongly, in a way that the parser cannot tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+impl Usage {
+    fn error(what: impl Into<String>) -> anyhow::Error {
+        Self(what.into()).into()
+    }
+}
+
+/// As the parser's own.
+const USAGE: u8 = 2;
 /// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
 const INVALID_CONFIGURATION: u8 = 78;
 
 impl Cli {
     /// Runs the command and turns its end into an exit status: 0 done, 1 the
-    /// work failed, 2 usage (by the parser), 78 invalid configuration.
+    /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {
         telemetry::init(self.global.log_format, log_filter());
         let global = self.global;
@@ -105,6 +118,8 @@ impl Cli {
                 eprintln!("usher: {error:#}");
                 if error.is::<Invalid>() {
                     ExitCode::from(INVALID_CONFIGURATION)
+                } else if error.is::<Usage>() {
+                    ExitCode::from(USAGE)
                 } else {
                     ExitCode::FAILURE
                 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Global, Output, print, print_json, time};
+use super::{Ended, Global, Output, Usage, print, print_json, time};
 use crate::aws::{Aws, Listing, Profiles, Queue};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId};
@@ -106,14 +106,18 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
     if options.pool.is_empty() {
         if config.pools.allowed.is_empty() {
-            bail!("pools.allowed is empty: name a user pool with --pool");
+            return Err(Usage::error(
+                "pools.allowed is empty: name a user pool with --pool",
+            ));
         }
         return Ok(config.pools.allowed.iter().cloned().collect());
     }
     let pools = options.pool.iter().map(|id| {
-        let pool = PoolId::new(id).context("--pool is empty")?;
+        let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool is empty"))?;
         if !config.pools.accept(&pool) {
-            bail!("--pool {id} is not in pools.allowed: the worker would ignore its users");
+            return Err(Usage::error(format!(
+                "--pool {id} is not in pools.allowed: the worker would ignore its users"
+            )));
         }
         Ok(pool)
     });

@@ -12,6 +12,7 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A bar with its rate and the time that is left, as far as `total` is known.
 pub fn bar(total: Option<u64>, what: &'static str) -> ProgressBar {
+    let total = total.filter(|total| *total > 0);
     let bar = match total {
         Some(total) => ProgressBar::new(total),
         None => ProgressBar::no_length(),

@@ -441,7 +441,7 @@ async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
         ),
     ] {
         let (status, _, errors) = world.dead_letters(arguments).await;
-        assert_eq!(status, Some(1), "{arguments:?}");
+        assert_eq!(status, Some(2), "{arguments:?}");
         assert!(errors.contains(says), "{errors}");
     }
     let (status, said, errors) = world

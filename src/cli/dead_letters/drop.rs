@@ -2,11 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
-use anyhow::bail;
-
 use super::remove::{Removed, remove};
 use super::{Desk, FilterOptions, READING, told, waiting};
-use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::cli::{Ended, Global, Output, Usage, print, print_json};
 use crate::dead_letter::{About, Census};
 use crate::telemetry::{bar, note};
 
@@ -25,13 +23,15 @@ pub(super) struct Options {
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let filter = options.filter.filter();
     if filter.is_empty() && !options.all {
-        bail!("say which letters: give a filter, such as --reason, or --all");
+        return Err(Usage::error(
+            "say which letters: give a filter, such as --reason, or --all",
+        ));
     }
     if !filter.is_empty() && options.all {
-        bail!("--all means every letter and takes no filter");
+        return Err(Usage::error("--all means every letter and takes no filter"));
     }
     if !options.yes && !std::io::stdin().is_terminal() {
-        bail!("there is no terminal to ask on: say --yes");
+        return Err(Usage::error("there is no terminal to ask on: say --yes"));
     }
     let desk = Desk::open(global).await?;
     let progress = bar(Some(desk.depth().await?), "letters");

@@ -26,7 +26,7 @@ pub(super) struct Options {
     dry_run: bool,
     /// Letters a second; what the worker's quota allows unless given, and never
     /// more than that
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     rate: Option<f64>,
     /// SQS's own redrive: all letters, as they are
     #[arg(long, conflicts_with_all = ["direct", "reason", "since", "before", "pool", "sub", "limit"])]
@@ -34,12 +34,6 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    if options
-        .rate
-        .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
-    {
-        bail!("--rate must be more than 0");
-    }
     let desk = Desk::open(global).await?;
     if options.dry_run {
         return dry_run(global, options, &desk).await;
@@ -78,6 +72,12 @@ impl Desk {
         let settings = self.config.profiles.as_ref()?;
         Some(Profiles::new(&self.aws, &settings.table, &settings.key))
     }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.01)
+        .ok_or_else(|| "must be a number of 0.01 or more".to_owned())
 }
 
 /// Each letter costs its worker a call for each default group.
@@ -181,10 +181,15 @@ async fn dry_run(global: &Global, options: &Options, desk: &Desk) -> anyhow::Res
     progress.finish_and_clear();
     result?;
     if global.output == Output::Text {
-        print(&format!(
-            "\nnothing was changed; a replay would be: {}\n",
-            tally_line(&tally)
-        ))?;
+        let would = if tally.is_empty() {
+            "no letter is meant".to_owned()
+        } else {
+            format!(
+                "\nnothing was changed; a replay would be: {}",
+                tally_line(&tally)
+            )
+        };
+        print(&(would + "\n"))?;
     }
     Ok(told(ended))
 }
