@@ -12,7 +12,7 @@
     reason = "shared with the integration tests"
 )]
 
-#[path = "../tests/it/faults.rs"]
+#[path = "../tests/it/faults/mod.rs"]
 mod faults;
 #[path = "../tests/it/world.rs"]
 mod world;

@@ -2,11 +2,15 @@
 //!
 //! Each test has a world of its own: endpoint, queues, pool, table.
 
+mod answers;
+mod chaos;
 mod check;
 mod commands;
+mod endpoint;
 mod events;
 mod faults;
 mod http;
+mod kills;
 mod layout;
 mod outage;
 mod path;
