@@ -54,7 +54,7 @@ impl Crowd {
         let mut crowd = Self {
             members: Vec::new(),
             edited: BTreeMap::new(),
-            poison: (0..random.usize(..20)).map(poison).collect(),
+            poison: (0..random.usize(..40)).map(poison).collect(),
         };
         for n in 0..random.usize(100..300) {
             let kind = match random.u8(..20) {

@@ -29,9 +29,12 @@ impl Schedule {
     /// on the order in which calls come.
     pub(crate) fn new(seed: u64, lasts: Duration) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let spells = (0..random.usize(3..9))
+        let mut spells: Vec<Spell> = (0..random.usize(3..9))
             .map(|_| Spell::any(lasts, &mut random))
             .collect();
+        if random.bool() {
+            spells.insert(0, Spell::of_letters(lasts, &mut random));
+        }
         Self {
             seed,
             lasts,
@@ -62,6 +65,24 @@ impl Schedule {
 }
 
 impl Spell {
+    /// Letters are few, and each is tried four times: left to chance, hardly one
+    /// would fail.
+    fn of_letters(lasts: Duration, random: &mut fastrand::Rng) -> Self {
+        let troubles = [
+            Trouble::Throttling,
+            Trouble::Overload,
+            Trouble::LostConnections,
+            Trouble::Garbled,
+        ];
+        Self {
+            trouble: pick(&troubles, random),
+            on: SEND.to_vec(),
+            rate: 0.8,
+            from: Duration::ZERO,
+            to: lasts,
+        }
+    }
+
     fn any(lasts: Duration, random: &mut fastrand::Rng) -> Self {
         let trouble = any_trouble(random);
         let whole = random.bool();
