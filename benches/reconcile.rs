@@ -14,7 +14,7 @@
 
 #[path = "../tests/it/crowd.rs"]
 mod crowd;
-#[path = "../tests/it/faults.rs"]
+#[path = "../tests/it/faults/mod.rs"]
 mod faults;
 #[path = "../tests/it/process.rs"]
 mod process;

@@ -56,7 +56,10 @@ pub(super) fn classify(
         | "InvalidAccessKeyId"
         | "OptInRequired"
         | "InvalidSecurity"
-        | "UnknownOperationException" => fixed(&snake_case(name), Class::Systemic),
+        | "UnknownOperationException"
+        // The clock of this machine is wrong.
+        | "RequestTimeTooSkewed"
+        | "RequestInTheFuture" => fixed(&snake_case(name), Class::Systemic),
 
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
             fixed("queue_not_found", Class::Systemic)
@@ -180,6 +183,7 @@ mod tests {
             ("UnrecognizedClientException", 400, Class::Systemic),
             ("InvalidSignatureException", 400, Class::Systemic),
             ("UnknownOperationException", 400, Class::Systemic),
+            ("RequestTimeTooSkewed", 400, Class::Systemic),
         ] {
             assert_eq!(
                 class(Service::Cognito, code, status),

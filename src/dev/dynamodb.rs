@@ -1,17 +1,27 @@
-//! The embedded table, with what the underlying service leaves out: the old
-//! item comes back with a failed condition when it was asked for.
+//! The embedded table, with what the underlying service leaves out: a condition
+//! and its write are one step, and the old item comes back with a failed
+//! condition when it was asked for.
 
 use axum::body::Bytes;
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService as Service;
 
 #[derive(Default)]
-pub(super) struct DynamoDbFront(Service);
+pub(super) struct DynamoDbFront {
+    service: Service,
+    /// Held by each call, as any may write: the service looks at the condition
+    /// first and writes after, and two puts could both find nothing.
+    writing: Mutex<()>,
+}
 
 impl DynamoDbFront {
     pub(super) async fn handle(&self, operation: &str, request: MockRequest) -> MockResponse {
-        let response = self.0.handle(request.clone()).await;
+        let response = {
+            let _alone = self.writing.lock().await;
+            self.service.handle(request.clone()).await
+        };
         if operation != "PutItem" || response.status == 200 {
             return response;
         }
@@ -65,7 +75,7 @@ impl DynamoDbFront {
             format!("DynamoDB_20120810.{operation}").parse().ok()?,
         );
         request.body = Bytes::from(input.to_string());
-        let response = self.0.handle(request).await;
+        let response = self.service.handle(request).await;
         if response.status == 200 {
             serde_json::from_slice(&response.body).ok()
         } else {

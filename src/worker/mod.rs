@@ -154,18 +154,21 @@ impl Worker {
             health,
         } = self;
         let stop = stop.child_token();
-        let breaker = Arc::new(Breaker::new(
-            health.clone(),
-            !config.pools.allowed.is_empty(),
-        ));
-        let (settler, flushing) =
-            Settler::start(&queue, dead_letters, config.worker.max_attempts, &breaker);
+        let pools_named = !config.pools.allowed.is_empty();
+        let breaker = Arc::new(Breaker::new(health.clone(), pools_named));
+        let (settler, flushing) = Settler::start(
+            &queue,
+            dead_letters,
+            config.worker.max_attempts,
+            pools_named,
+            &breaker,
+        );
         let keeping = Keeping::start(queue.clone(), health.clone());
         let flight = Arc::new(Flight {
             provisioner,
             reconciling,
             recent: Recent::default(),
-            pools: KnownPools::new(!config.pools.allowed.is_empty()),
+            pools: KnownPools::new(pools_named),
             settler,
             keeper: keeping.keeper(),
             breaker,

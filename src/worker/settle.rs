@@ -28,6 +28,9 @@ pub(super) struct Settler {
     hides: Batcher,
     dead_letters: Queue,
     max_attempts: u32,
+    /// Whether `pools.allowed` says which pools are ours: then one that cannot be
+    /// found is the deployment's trouble like any other.
+    pools_named: bool,
     /// Messages whose letter is sent: when the delete fails and they come again,
     /// they get no second one.
     lettered: Mutex<LruCache<String, ()>>,
@@ -44,6 +47,7 @@ impl Settler {
         queue: &Queue,
         dead_letters: Queue,
         max_attempts: u32,
+        pools_named: bool,
         breaker: &Arc<Breaker>,
     ) -> (Arc<Self>, Flushing) {
         let (deletes, deleting) = Batcher::start(queue.clone(), Verb::Delete, Arc::clone(breaker));
@@ -55,6 +59,7 @@ impl Settler {
             hides,
             dead_letters,
             max_attempts,
+            pools_named,
             lettered: Mutex::new(LruCache::new(LETTERS)),
         });
         let flushing = Flushing {
@@ -97,7 +102,9 @@ impl Settler {
                 self.hide(message.receipt, time).await;
             }
             // Seen and put aside, so that the next look shows another message.
-            Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
+            Outcome::Blocked(failure)
+                if failure.reason == "pool_not_found" && !self.pools_named =>
+            {
                 self.release(message, ASIDE).await;
             }
             // At once: another worker may be in order.

@@ -2,12 +2,16 @@
 //!
 //! Each test has a world of its own: endpoint, queues, pool, table.
 
+mod answers;
+mod chaos;
 mod check;
 mod commands;
 mod crowd;
+mod endpoint;
 mod events;
 mod faults;
 mod http;
+mod kills;
 mod layout;
 mod letters;
 mod outage;

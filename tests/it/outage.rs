@@ -294,6 +294,27 @@ async fn messages_of_nowhere_do_not_stop_a_fresh_worker() {
 }
 
 #[tokio::test]
+async fn a_named_pool_that_is_missing_for_a_moment_delays_nobody_for_long() {
+    let world = World::new().await;
+    let people = world.people(40).await;
+    world.send_all(&people).await;
+    let mut missing = 12;
+    world.faults.time_lapse();
+    world.faults.plan(move |call| {
+        let fault = call.operation == "CreateGroup" && missing > 0;
+        missing -= i32::from(fault);
+        fault.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "ResourceNotFoundException",
+        ))
+    });
+    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    world.assert_all_provisioned(&people).await;
+    let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
+    assert!(hidden <= Duration::from_secs(10), "hidden for {hidden:?}");
+}
+
+#[tokio::test]
 async fn a_strange_pool_does_not_stop_the_others() {
     let world = World::new().await;
     let people = world.people(20).await;

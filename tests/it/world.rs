@@ -20,7 +20,7 @@ use crate::faults::{self, Faults};
 
 pub(crate) const TABLE: &str = "UserProfile";
 /// As a deployment would have it: a little above `worker.max_attempts`.
-const MAX_RECEIVE_COUNT: u32 = 10;
+pub(crate) const MAX_RECEIVE_COUNT: u32 = 10;
 /// Nothing in these tests takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -34,7 +34,7 @@ pub(crate) struct World {
     /// A large user pool, when it is filled.
     pub(crate) crowd: Crowd,
     pub(crate) url: String,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: [JoinHandle<std::io::Result<()>>; 2],
 }
 
 /// Someone who signed up: the event, and what should come of it.
@@ -61,16 +61,27 @@ impl World {
             .router()
             .layer(from_fn_with_state(crowd.clone(), crowd::layer))
             .layer(from_fn_with_state(faults.clone(), faults::layer));
-        let serving = tokio::spawn(Endpoint::serve(listener, routes, CancellationToken::new()));
+        let serve =
+            |listener, routes| tokio::spawn(Endpoint::serve(listener, routes, <_>::default()));
+        // What a test asks for itself goes past the faults.
+        let aside = Endpoint::listen(0).await.expect("a free port");
+        let aside_url = format!("http://{}", aside.local_addr().expect("an address"));
+        let serving = [serve(listener, routes), serve(aside, endpoint.router())];
         let aws = Aws::at_endpoint(endpoint.url()).await;
-        let sandbox = Sandbox::new(&aws);
+        let past_the_faults = Aws::at_endpoint(&aside_url).await;
+        let sandbox = Sandbox::new(&past_the_faults);
         let (queue, dead) = sandbox
             .create_queues("usher", MAX_RECEIVE_COUNT)
             .await
             .expect("queues");
         let pool = sandbox.create_pool("usher").await.expect("a pool");
         sandbox.create_table(TABLE, "id").await.expect("a table");
-        let queue = Queue::new(&aws, &queue, Duration::ZERO, Duration::from_mins(1));
+        let queue = Queue::new(
+            &past_the_faults,
+            &queue,
+            Duration::ZERO,
+            Duration::from_mins(1),
+        );
         let dead_letters = queue.sibling(&dead);
         let url = endpoint.url().to_owned();
         Self {
@@ -233,7 +244,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.serving.abort();
+        for serving in &self.serving {
+            serving.abort();
+        }
     }
 }
 

@@ -1,0 +1,182 @@
+//! Who signs up, and what else is on the queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::{TABLE, World};
+
+/// A group for some, beside the one for all.
+pub(crate) const RULES: &str = r#"
+    [[groups.rules]]
+    groups = ["PRO"]
+    attribute = "custom:plan"
+    equals = "pro"
+"#;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One group and a profile.
+    Plain,
+    /// Two groups.
+    Pro,
+    /// The event lacks the `sub`; the pool has it.
+    NoSub,
+    /// Has a profile already, and has edited it.
+    Edited,
+    /// The pool has no such user.
+    Gone,
+    /// Reset a password, which is no sign-up.
+    Forgot,
+}
+
+pub(crate) struct Member {
+    pub(crate) kind: Kind,
+    /// As in the event.
+    pub(crate) name: String,
+    pub(crate) sub: String,
+    pub(crate) body: String,
+    /// How often the event is sent.
+    times: usize,
+}
+
+pub(crate) struct Crowd {
+    pub(crate) members: Vec<Member>,
+    /// Profiles from before, by `sub`.
+    pub(crate) edited: BTreeMap<String, BTreeMap<String, String>>,
+    /// Bodies that are no sign-up, each with the reason of its letter.
+    pub(crate) poison: BTreeMap<String, &'static str>,
+}
+
+impl Crowd {
+    pub(crate) async fn sign_up(world: &World, random: &mut fastrand::Rng) -> Self {
+        let mut crowd = Self {
+            members: Vec::new(),
+            edited: BTreeMap::new(),
+            poison: (0..random.usize(..40)).map(poison).collect(),
+        };
+        for n in 0..random.usize(100..300) {
+            let kind = match random.u8(..20) {
+                0..2 => Kind::Pro,
+                2 => Kind::NoSub,
+                3..5 => Kind::Edited,
+                5 => Kind::Gone,
+                6 => Kind::Forgot,
+                _ => Kind::Plain,
+            };
+            crowd.add(world, n, kind, random).await;
+        }
+        crowd
+    }
+
+    async fn add(&mut self, world: &World, n: usize, kind: Kind, random: &mut fastrand::Rng) {
+        let person = world.person(&format!("person-{n}")).await;
+        let mut event = person.event;
+        let mut name = person.name;
+        match kind {
+            Kind::Plain => {}
+            Kind::Pro => event["request"]["userAttributes"]["custom:plan"] = json!("pro"),
+            Kind::NoSub => {
+                let attributes = event["request"]["userAttributes"].as_object_mut();
+                attributes.expect("attributes").remove("sub");
+            }
+            Kind::Edited => {
+                let record = BTreeMap::from([
+                    ("id".to_owned(), person.sub.clone()),
+                    ("nickname".to_owned(), format!("{n} the kept")),
+                ]);
+                let written = world.sandbox.put_record(TABLE, record.clone()).await;
+                written.expect("written");
+                self.edited.insert(person.sub.clone(), record);
+            }
+            Kind::Gone => {
+                name = format!("nobody-{n}");
+                event["userName"] = json!(name);
+            }
+            Kind::Forgot => {
+                event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+            }
+        }
+        self.members.push(Member {
+            kind,
+            name,
+            sub: person.sub,
+            body: event.to_string(),
+            times: if random.u8(..5) == 0 {
+                random.usize(2..4)
+            } else {
+                1
+            },
+        });
+    }
+
+    /// Everything is sent in any order: some of it at once, the rest as time
+    /// goes by.
+    pub(crate) async fn arrive(&self, world: &World, within: Duration, random: &mut fastrand::Rng) {
+        let signed_up = self
+            .members
+            .iter()
+            .flat_map(|member| std::iter::repeat_n(&member.body, member.times));
+        let mut bodies: Vec<&String> = signed_up.chain(self.poison.keys()).collect();
+        random.shuffle(&mut bodies);
+        let later = bodies.split_off(bodies.len() / 2);
+        for body in bodies {
+            world.send(body.as_str()).await;
+        }
+        let mut pace = tokio::time::interval(within / 20);
+        for some in later.chunks(later.len().div_ceil(16).max(1)) {
+            pace.tick().await;
+            for body in some {
+                world.send(body.as_str()).await;
+            }
+        }
+    }
+}
+
+/// The `n`th body that no attempt can help, with its reason.
+fn poison(n: usize) -> (String, &'static str) {
+    let (body, reason) = match n % 8 {
+        0 => (format!("hello {n}"), "not_json"),
+        1 => (
+            format!("{{\"n\": {n}, \"triggerSource\": \"PostConf"),
+            "not_json",
+        ),
+        2 => (" ".repeat(n), "empty_body"),
+        3 => (json!([n]).to_string(), "not_an_object"),
+        4 => (
+            of(n, &json!({"triggerSource": "UserMigration_Authentication"})),
+            "other_trigger",
+        ),
+        5 => (
+            of(
+                n,
+                &json!({"Type": "Notification", "TopicArn": "arn:x", "Message": "{}"}),
+            ),
+            "sns_envelope",
+        ),
+        6 => (
+            of(
+                n,
+                &json!({"usher": 9, "command": "Dance", "requestId": "r"}),
+            ),
+            "unsupported_command",
+        ),
+        _ => (
+            of(
+                n,
+                &json!({
+                    "triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": "p_1",
+                }),
+            ),
+            "no_user_name",
+        ),
+    };
+    (body, reason)
+}
+
+fn of(n: usize, body: &Value) -> String {
+    let mut body = body.clone();
+    body["n"] = json!(n);
+    body.to_string()
+}

@@ -1,0 +1,144 @@
+//! Any trouble, at any time, with workers that are killed in the middle: what
+//! comes of it is the promise all the same.
+//!
+//! A run is made from a seed. `crowd` signs up, `mortal` workers live and die
+//! under a [`Schedule`], and `promise` is held in the end.
+
+pub(crate) mod crowd;
+mod mortal;
+pub(crate) mod promise;
+pub(crate) mod seeds;
+
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use usher::config::{Config, Layers};
+use usher::worker::Until;
+
+use crate::faults::schedule::Schedule;
+use crate::world::World;
+use crowd::Crowd;
+use mortal::Mortal;
+
+/// Runs at once: they wait more than they work.
+const AT_ONCE: usize = 12;
+/// Seeds that every `cargo test` looks at.
+const FIXED: u64 = 6;
+/// Back-offs are cut by the time lapse, and nothing else takes this long.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_any_faults_everybody_is_provisioned_or_has_a_true_letter() {
+    let command = "cargo test --test it under_any_faults -- --nocapture";
+    mortal::count_panics();
+    let seeds = seeds::seeds(FIXED);
+    if let [seed] = seeds[..] {
+        println!("{}", describe(seed));
+    }
+    seeds::run_all(&seeds, AT_ONCE, command, describe, run).await;
+}
+
+#[test]
+fn a_seed_always_means_the_same_and_no_trouble_is_left_out() {
+    let all: String = (0..200).map(describe).collect();
+    assert_eq!(all, (0..200).map(describe).collect::<String>());
+    for trouble in [
+        "Throttling",
+        "Overload",
+        "Uniform",
+        "Exponential",
+        "LongTail",
+        "LostConnections",
+        "TimeOuts",
+        "Garbled",
+        "UserLag",
+        "GroupLag",
+        "NoPool",
+        "NoTable",
+        "NoQueue",
+        "AccessDenied",
+        "ExpiredToken",
+        "ClockSkew",
+        "Refusals",
+        "Duplicates",
+        "PartialBatches",
+        "LostWrites",
+        "OverLimit",
+        "EmptyPolls",
+    ] {
+        assert!(all.contains(trouble), "{trouble} never comes");
+    }
+}
+
+fn describe(seed: u64) -> String {
+    schedule(seed).to_string()
+}
+
+fn schedule(seed: u64) -> Schedule {
+    let lasts = fastrand::Rng::with_seed(seed).u64(7_000..15_000);
+    Schedule::new(seed, Duration::from_millis(lasts))
+}
+
+/// One run: whatever of the promise does not hold.
+async fn run(seed: u64) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(seed.rotate_left(32));
+    let world = World::new().await;
+    let schedule = schedule(seed);
+    let crowd = Crowd::sign_up(&world, &mut random).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(&world, &folder, &mut random);
+    world.faults.time_lapse();
+    world.faults.plan(schedule.plan());
+
+    let slots: Vec<_> = (0..random.usize(1..3))
+        .map(|_| {
+            let life = mortal::lives(world.url.clone(), config.clone(), random.fork());
+            tokio::spawn(life)
+        })
+        .collect();
+    let sending = crowd.arrive(&world, schedule.lasts(), &mut random);
+    tokio::join!(sending, tokio::time::sleep(schedule.lasts()));
+    // Those that are there when the trouble ends may go on or not.
+    if random.bool() {
+        slots.iter().for_each(JoinHandle::abort);
+    }
+    world.faults.mend();
+    let last = Mortal::start(world.url.clone(), config, Until::Empty);
+    let mut broken = Vec::from_iter(last.end(PATIENCE).await.err());
+    for slot in slots {
+        slot.abort();
+        let ended = slot.await.err().filter(JoinError::is_panic);
+        broken.extend(ended.map(|panic| panic.to_string()));
+    }
+    promise::hold(&world, &crowd, &mut broken).await;
+    broken.extend(mortal::panics());
+    if !broken.is_empty() {
+        broken.push(format!("{} faults in all", world.faults.total()));
+    }
+    broken
+}
+
+/// As deployments differ.
+fn config(world: &World, folder: &tempfile::TempDir, random: &mut fastrand::Rng) -> Config {
+    let file = folder.path().join("usher.toml");
+    std::fs::write(&file, crowd::RULES).expect("written");
+    let attempts = random.u32(3..10).to_string();
+    let concurrency = [1, 8, 64][random.usize(..3)].to_string();
+    let mut settings = world.settings();
+    let mut set = |key: &str, value: &str| settings.push((key.to_owned(), value.to_owned()));
+    set("worker.max_attempts", &attempts);
+    set("worker.concurrency", &concurrency);
+    set("worker.drain", "6s");
+    set("quota.user_update", "500");
+    if random.bool() {
+        set("pools.allowed", &world.pool.id);
+    }
+    if random.bool() {
+        set("queue.dead_letter_url", world.dead_letters.url());
+    }
+    let flags: Vec<String> = settings
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    Config::from_layers(&Layers::defaults().file(&file).flags(&flags)).expect("valid")
+}

@@ -1,0 +1,165 @@
+//! What only a queue can do wrong: batches that fail in part, and deliveries
+//! that come twice, again, or not.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html>
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::answer::Road;
+use super::{Call, Faults, Ledger};
+
+/// Entries of a batch that fare otherwise than the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// Which entries: a bit for each place.
+    pub(crate) entries: u16,
+    /// Whether they take effect.
+    pub(crate) effect: bool,
+    /// The code they fail with. Without one they are said to be done.
+    pub(crate) code: Option<&'static str>,
+}
+
+/// What a receive brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Nothing, at once, whatever there is.
+    Empty,
+    /// A message twice, the second time under another receipt handle.
+    Twice,
+    /// Messages that stay visible to others although they were received.
+    Unhidden,
+    /// A message of an earlier receive once more, even if it is deleted.
+    Earlier,
+}
+
+/// Marks the receipt handle of a copy.
+const COPY: &str = "~copy";
+/// The visibility timeout of the tests' workers: what is hidden for longer backs
+/// off, what is hidden for as long is being worked on.
+const VISIBILITY: u64 = 10;
+/// What is left of a back-off in the time lapse.
+const LAPSE: u64 = 3;
+
+/// The call as the endpoint understands it.
+pub(super) fn translate(faults: &Faults, call: &mut Call) {
+    if !matches!(
+        call.operation.as_str(),
+        "DeleteMessageBatch" | "ChangeMessageVisibilityBatch"
+    ) {
+        return;
+    }
+    let time_lapse = faults.is_time_lapse();
+    for entry in call.input["Entries"].as_array_mut().into_iter().flatten() {
+        if let Some(original) = entry["ReceiptHandle"]
+            .as_str()
+            .and_then(|handle| handle.strip_suffix(COPY))
+        {
+            entry["ReceiptHandle"] = json!(original);
+        }
+        if let Some(hidden) = entry["VisibilityTimeout"].as_u64() {
+            faults.ledger(|ledger| ledger.hidden(hidden));
+            if time_lapse && hidden > VISIBILITY {
+                entry["VisibilityTimeout"] = json!(LAPSE);
+            }
+        }
+    }
+}
+
+impl Road<'_> {
+    pub(super) async fn partial(&self, call: &Call, partial: Partial) -> Response {
+        let all = call.input["Entries"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let struck = |place: usize| partial.entries >> (place % 16) & 1 == 1;
+        let (others, hit): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .enumerate()
+            .partition(|(place, _)| !struck(*place));
+        let entries = |of: &[(usize, Value)]| -> Vec<Value> {
+            of.iter().map(|(_, entry)| entry.clone()).collect()
+        };
+        let mut answer = json!({"Successful": [], "Failed": []});
+        let mut call = Call {
+            operation: call.operation.clone(),
+            input: call.input.clone(),
+        };
+        if partial.effect {
+            call.input["Entries"] = json!(entries(&hit));
+            self.forward(&call).await;
+        }
+        if !others.is_empty() {
+            call.input["Entries"] = json!(entries(&others));
+            let said = self.forward(&call).await;
+            if said.parts.status != StatusCode::OK {
+                return said.whole();
+            }
+            answer = said.json();
+        }
+        for (_, entry) in hit {
+            let (list, result) = match partial.code {
+                None => ("Successful", json!({"Id": entry["Id"]})),
+                Some(code) => (
+                    "Failed",
+                    json!({"Id": entry["Id"], "Code": code, "SenderFault": false}),
+                ),
+            };
+            if let Some(results) = answer[list].as_array_mut() {
+                results.push(result);
+            } else {
+                answer[list] = json!([result]);
+            }
+        }
+        answer.to_string().into_response()
+    }
+
+    pub(super) async fn deliver(&self, call: &Call, delivery: Delivery) -> Response {
+        if delivery == Delivery::Empty {
+            return "{}".into_response();
+        }
+        let said = self.forward(call).await;
+        let mut answer = said.json();
+        let asked = call.input["MaxNumberOfMessages"].as_u64().unwrap_or(1);
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        let room = u64::try_from(messages.len()).is_ok_and(|came| came < asked);
+        let more = match delivery {
+            Delivery::Unhidden => {
+                for message in &messages {
+                    let input = json!({
+                        "QueueUrl": call.input["QueueUrl"], "VisibilityTimeout": 0,
+                        "ReceiptHandle": message["ReceiptHandle"],
+                    });
+                    self.also("AmazonSQS.ChangeMessageVisibility", &input).await;
+                }
+                None
+            }
+            Delivery::Earlier => self.faults.ledger(Ledger::earlier),
+            _ => messages.last().map(|message| {
+                let mut copy = message.clone();
+                let handle = message["ReceiptHandle"].as_str().unwrap_or_default();
+                copy["ReceiptHandle"] = json!(format!("{handle}{COPY}"));
+                copy
+            }),
+        };
+        if let Some(more) = more.filter(|_| room) {
+            let mut messages = messages;
+            messages.push(more);
+            answer["Messages"] = json!(messages);
+        }
+        said.with(&answer)
+    }
+}
+
+/// The queue's clock is off.
+pub(super) fn shift_timestamps(answer: &mut Value, hours: i64) {
+    for message in answer["Messages"].as_array_mut().into_iter().flatten() {
+        for name in ["SentTimestamp", "ApproximateFirstReceiveTimestamp"] {
+            let time = &mut message["Attributes"][name];
+            if let Some(at) = time.as_str().and_then(|at| at.parse::<i64>().ok()) {
+                *time = json!((at + hours * 3_600_000).to_string());
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The kinds of trouble that services make, and the fault that each is for one
+//! call.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::{Call, Delivery, Fault, Partial, Spoiled};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Trouble {
+    Throttling,
+    /// 500 and 503.
+    Overload,
+    Latency(Latency),
+    LostConnections,
+    TimeOuts,
+    /// Half an answer, a proxy's page, no JSON.
+    Garbled,
+    /// A user who is not visible everywhere yet.
+    UserLag,
+    /// The same for a group.
+    GroupLag,
+    NoPool,
+    NoTable,
+    NoQueue,
+    AccessDenied,
+    ExpiredToken,
+    /// Hours.
+    ClockSkew(i64),
+    /// The message is refused for good.
+    Refusals,
+    Duplicates,
+    PartialBatches,
+    /// Batches that are said to be done and are not, as SQS may: a message can
+    /// come again although it was deleted.
+    LostWrites,
+    /// More than 120,000 messages in flight.
+    OverLimit,
+    EmptyPolls,
+}
+
+/// How long answers take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Latency {
+    Uniform {
+        most: Duration,
+    },
+    Exponential {
+        mean: Duration,
+    },
+    /// Pareto: mostly nothing, sometimes longer than anybody waits.
+    LongTail {
+        least: Duration,
+    },
+}
+
+pub(super) const COGNITO: &[&str] = &["AdminAddUserToGroup", "CreateGroup", "AdminGetUser"];
+pub(super) const TABLE: &[&str] = &["PutItem"];
+pub(super) const BATCHES: &[&str] = &["DeleteMessageBatch", "ChangeMessageVisibilityBatch"];
+pub(super) const RECEIVE: &[&str] = &["ReceiveMessage"];
+pub(super) const SEND: &[&str] = &["SendMessage"];
+pub(super) const START: &[&str] = &["GetQueueAttributes", "GetQueueUrl"];
+
+/// The clients give up after five seconds.
+const TOO_LONG: Duration = Duration::from_millis(5500);
+const LONGEST: f64 = 8.0;
+
+impl Trouble {
+    /// What this trouble is for one call.
+    pub(super) fn fault(self, call: &Call, random: &mut fastrand::Rng) -> Fault {
+        let operation = call.operation.as_str();
+        let refused = |code| Fault::Error(StatusCode::BAD_REQUEST, code);
+        match self {
+            Self::Throttling => refused(throttle(operation, random)),
+            Self::Overload => {
+                let (status, code) = overload(operation, random);
+                before_or_after(Spoiled::Error(status, code), random)
+            }
+            Self::Latency(latency) => Fault::Delay(latency.draw(random)),
+            Self::LostConnections => {
+                let how = pick(&[Spoiled::Reset, Spoiled::Closed], random);
+                before_or_after(how, random)
+            }
+            // A receive waits longer: it is left out.
+            Self::TimeOuts => before_or_after(Spoiled::Late(TOO_LONG), random),
+            Self::Garbled => {
+                let how = [
+                    Spoiled::Truncated,
+                    Spoiled::NotJson,
+                    Spoiled::Page(StatusCode::OK),
+                    Spoiled::Page(StatusCode::BAD_GATEWAY),
+                    Spoiled::Page(StatusCode::GATEWAY_TIMEOUT),
+                ];
+                before_or_after(pick(&how, random), random)
+            }
+            Self::UserLag => refused("UserNotFoundException"),
+            Self::GroupLag | Self::NoPool | Self::NoTable => refused("ResourceNotFoundException"),
+            Self::NoQueue => refused("AWS.SimpleQueueService.NonExistentQueue"),
+            Self::AccessDenied => refused("AccessDeniedException"),
+            Self::ExpiredToken => refused("ExpiredTokenException"),
+            Self::ClockSkew(hours) => match random.u8(..4) {
+                0 => refused("InvalidSignatureException"),
+                1 => Fault::Error(StatusCode::FORBIDDEN, "RequestTimeTooSkewed"),
+                _ => Fault::Skewed(hours),
+            },
+            Self::Refusals => refused("InvalidParameterException"),
+            Self::Duplicates => {
+                let how = [Delivery::Twice, Delivery::Unhidden, Delivery::Earlier];
+                Fault::Delivery(pick(&how, random))
+            }
+            Self::PartialBatches => Fault::Partial(Partial {
+                entries: random.u16(1..),
+                effect: random.bool(),
+                code: Some(pick(
+                    &[
+                        "InternalError",
+                        "ServiceUnavailable",
+                        "ReceiptHandleIsInvalid",
+                    ],
+                    random,
+                )),
+            }),
+            Self::LostWrites => Fault::Partial(Partial {
+                entries: random.u16(1..),
+                effect: false,
+                code: None,
+            }),
+            Self::OverLimit => Fault::Error(StatusCode::FORBIDDEN, "OverLimit"),
+            Self::EmptyPolls => Fault::Delivery(Delivery::Empty),
+        }
+    }
+}
+
+impl Latency {
+    fn draw(self, random: &mut fastrand::Rng) -> Duration {
+        // Never 0, of which there is no logarithm and by which nothing divides.
+        let share = 1.0 - random.f64();
+        let seconds = match self {
+            Self::Uniform { most } => most.as_secs_f64() * share,
+            Self::Exponential { mean } => -mean.as_secs_f64() * share.ln(),
+            Self::LongTail { least } => least.as_secs_f64() / share.powf(1.2),
+        };
+        Duration::from_secs_f64(seconds.min(LONGEST))
+    }
+}
+
+fn throttle(operation: &str, random: &mut fastrand::Rng) -> &'static str {
+    let codes: &[&str] = if COGNITO.contains(&operation) {
+        &["TooManyRequestsException", "ThrottlingException"]
+    } else if TABLE.contains(&operation) {
+        &[
+            "ProvisionedThroughputExceededException",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        ]
+    } else {
+        &["RequestThrottled", "ThrottlingException"]
+    };
+    pick(codes, random)
+}
+
+fn overload(operation: &str, random: &mut fastrand::Rng) -> (StatusCode, &'static str) {
+    if random.u8(..3) == 0 {
+        (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+    } else if COGNITO.contains(&operation) {
+        (StatusCode::INTERNAL_SERVER_ERROR, "InternalErrorException")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
+    }
+}
+
+fn before_or_after(spoiled: Spoiled, random: &mut fastrand::Rng) -> Fault {
+    if random.bool() {
+        Fault::Before(spoiled)
+    } else {
+        Fault::After(spoiled)
+    }
+}
+
+pub(super) fn pick<T: Copy>(from: &[T], random: &mut fastrand::Rng) -> T {
+    from[random.usize(..from.len())]
+}
