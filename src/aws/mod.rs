@@ -17,6 +17,7 @@ mod profiles;
 mod queue;
 #[cfg(feature = "dev")]
 mod sandbox;
+mod send;
 
 pub use client::{Aws, NoRegion};
 pub use directory::Directory;

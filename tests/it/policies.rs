@@ -49,6 +49,7 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
 /// What the worker calls, and the tools as well.
 fn of_the_worker() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
+    made.extend(calls("src/aws/send.rs", "sqs"));
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));

@@ -16,6 +16,7 @@ use super::{Ended, Global, time};
 use crate::aws::{Aws, Queue};
 use crate::config::Config;
 use crate::dead_letter::{self, Audit, Filter, Pace, Selection, Unseen, locate};
+use crate::retry::quickly;
 use crate::shutdown;
 use crate::telemetry::note;
 
@@ -141,7 +142,7 @@ impl Desk {
     }
 
     async fn audit(&self, action: &'static str) -> Audit {
-        let who = match self.aws.caller().await {
+        let who = match quickly(|| self.aws.caller()).await {
             Ok(arn) => arn,
             Err(failure) => {
                 tracing::warn!(error = %failure, "nobody says who the caller is");

@@ -1,0 +1,131 @@
+//! Amazon SQS: sending.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+
+use super::call::call;
+use super::error::Failure;
+use super::message::Outgoing;
+use super::queue::{BATCH, Queue, seconds};
+
+impl Queue {
+    /// `SendMessage`; answers with the message id.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn send(&self, message: Outgoing) -> Result<String, Failure> {
+        let request = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .set_delay_seconds(delay_of(&message))
+            .set_message_attributes(attributes_of(&message))
+            .set_message_group_id(message.group)
+            .message_body(message.body);
+        let answer = call(self.target("SendMessage"), request.send())
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+
+    /// `SendMessageBatch`, in as many calls as SQS's limits of ten messages and
+    /// 1 MiB ask for. Answers for each message with its id.
+    ///
+    /// # Errors
+    /// For each message by itself: SQS answers 200 although entries failed.
+    pub async fn send_all(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+        let mut answers = Vec::with_capacity(messages.len());
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let (batch, others) = rest.split_at(fitting(rest));
+            answers.extend(self.send_batch(batch).await);
+            rest = others;
+        }
+        answers
+    }
+
+    async fn send_batch(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+        let entries = messages.iter().enumerate().map(|(position, message)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .set_delay_seconds(delay_of(message))
+                .set_message_attributes(attributes_of(message))
+                .set_message_group_id(message.group.clone())
+                .message_body(message.body.clone())
+                .build()
+        });
+        let request = self
+            .client
+            .send_message_batch()
+            .queue_url(&self.url)
+            .set_entries(entries.collect::<Result<_, _>>().ok())
+            .send();
+        let target = self.target("SendMessageBatch");
+        let answer = match call(target, request).await {
+            Ok(answer) => answer,
+            Err((failure, _)) => return vec![Err(failure); messages.len()],
+        };
+        // An entry that the answer does not name counts as not sent.
+        let mut results = vec![Err(Failure::unanswered(target)); messages.len()];
+        for sent in answer.successful() {
+            if let Some(result) = sent
+                .id()
+                .parse()
+                .ok()
+                .and_then(|at: usize| results.get_mut(at))
+            {
+                *result = Ok(sent.message_id().to_owned());
+            }
+        }
+        for failed in answer.failed() {
+            if let Some(result) = failed
+                .id()
+                .parse()
+                .ok()
+                .and_then(|at: usize| results.get_mut(at))
+            {
+                *result = Err(Failure::of_entry(target, failed.code()));
+            }
+        }
+        results
+    }
+}
+
+/// How many of the messages go into one batch: ten, and 1 MiB of bodies and
+/// attributes together; one at least.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+fn fitting(messages: &[Outgoing]) -> usize {
+    const MOST: usize = 1024 * 1024;
+    let mut size = 0;
+    let fitting = messages.iter().take(BATCH).take_while(|message| {
+        size += message.size();
+        size <= MOST
+    });
+    fitting.count().max(1)
+}
+
+fn delay_of(message: &Outgoing) -> Option<i32> {
+    (!message.delay.is_zero()).then(|| seconds(message.delay))
+}
+
+fn attributes_of(message: &Outgoing) -> Option<HashMap<String, MessageAttributeValue>> {
+    let attributes: HashMap<_, _> = message
+        .attributes
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), string_attribute(value)?)))
+        .collect();
+    (!attributes.is_empty()).then_some(attributes)
+}
+
+fn string_attribute(value: &str) -> Option<MessageAttributeValue> {
+    if value.is_empty() {
+        return None;
+    }
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .ok()
+}
