@@ -30,14 +30,23 @@ pub struct Quota {
     pub user_resource_read: Budget,
 }
 
+/// Calls per second that this process may make, where that is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// In `UserUpdate`.
+    pub user_update: f64,
+    /// In `UserList`.
+    pub user_list: f64,
+}
+
 impl Quota {
     /// Budgets with the configured rates.
-    pub fn new(user_update: f64, user_list: f64) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
-            user_update: Budget::new("user_update", user_update),
+            user_update: Budget::new("user_update", limits.user_update),
             user_read: Budget::new("user_read", 60.0),
             group_create: Budget::new("group_create", 5.0),
-            user_list: Budget::new("user_list", user_list),
+            user_list: Budget::new("user_list", limits.user_list),
             user_resource_read: Budget::new("user_resource_read", 25.0),
         }
     }

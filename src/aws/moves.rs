@@ -15,8 +15,8 @@ pub struct Moves {
 /// A task as SQS tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveTask {
-    /// Only a running task has one.
-    pub handle: Option<String>,
+    /// When it began, in milliseconds; tells tasks apart.
+    pub started: i64,
     /// `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
     pub status: String,
     /// Messages that were moved, about.
@@ -29,9 +29,9 @@ pub struct MoveTask {
 
 impl MoveTask {
     /// What is known of a task before SQS tells of it.
-    pub fn started(handle: &str) -> Self {
+    pub fn unseen() -> Self {
         Self {
-            handle: Some(handle.to_owned()),
+            started: 0,
             status: "RUNNING".to_owned(),
             moved: 0,
             total: None,
@@ -86,7 +86,7 @@ impl Moves {
             .map_err(|(failure, _)| failure)?;
         let task = answer.results.unwrap_or_default().into_iter().next();
         Ok(task.map(|task| MoveTask {
-            handle: task.task_handle,
+            started: task.started_timestamp,
             status: task.status.unwrap_or_default(),
             moved: task.approximate_number_of_messages_moved,
             total: task.approximate_number_of_messages_to_move,

@@ -23,6 +23,10 @@ pub struct Profiles {
     key: String,
 }
 
+/// Rounds of one read before what is still unprocessed counts as throttled.
+const ROUNDS: u32 = 6;
+const THROTTLED: &str = "ProvisionedThroughputExceededException";
+
 /// What a put found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Put {
@@ -105,7 +109,15 @@ impl Profiles {
         // The same key twice is an error.
         let mut wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
         let mut pace = Patience::default();
-        while !wanted.is_empty() {
+        for round in 0.. {
+            if wanted.is_empty() {
+                break;
+            }
+            match round {
+                0 => {}
+                ROUNDS => return Err(Failure::of_entry(self.target("BatchGetItem"), THROTTLED)),
+                _ => tokio::time::sleep(pace.next_pause()).await,
+            }
             let keys = wanted
                 .iter()
                 .map(|id| HashMap::from([(self.key.clone(), AttributeValue::S(id.clone()))]));
@@ -136,9 +148,6 @@ impl Profiles {
                 .flat_map(|of| of.keys)
                 .filter_map(|key| id_of(&key))
                 .collect();
-            if left.len() == wanted.len() {
-                tokio::time::sleep(pace.next_pause()).await;
-            }
             wanted = left;
         }
         Ok(present)

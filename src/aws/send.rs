@@ -8,6 +8,7 @@ use super::call::call;
 use super::error::Failure;
 use super::message::Outgoing;
 use super::queue::{BATCH, Queue, seconds};
+use crate::retry::{Transient, quickly};
 
 impl Queue {
     /// `SendMessage`; answers with the message id.
@@ -21,7 +22,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_delay_seconds(delay_of(&message))
             .set_message_attributes(attributes_of(&message))
-            .set_message_group_id(message.group)
+            .set_message_group_id(group_of(&message))
             .message_body(message.body);
         let answer = call(self.target("SendMessage"), request.send())
             .await
@@ -45,13 +46,27 @@ impl Queue {
         answers
     }
 
+    /// As [`Self::send_all`], and what failed for a moment is sent again by itself.
+    ///
+    /// # Errors
+    /// For each message by itself.
+    pub async fn send_each(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+        let mut answers = self.send_all(messages).await;
+        for (answer, message) in answers.iter_mut().zip(messages) {
+            if matches!(answer, Err(failure) if failure.is_transient()) {
+                *answer = quickly(|| self.send(message.clone())).await;
+            }
+        }
+        answers
+    }
+
     async fn send_batch(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
         let entries = messages.iter().enumerate().map(|(position, message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())
                 .set_delay_seconds(delay_of(message))
                 .set_message_attributes(attributes_of(message))
-                .set_message_group_id(message.group.clone())
+                .set_message_group_id(group_of(message))
                 .message_body(message.body.clone())
                 .build()
         });
@@ -104,6 +119,17 @@ fn fitting(messages: &[Outgoing]) -> usize {
         size <= MOST
     });
     fitting.count().max(1)
+}
+
+/// The group is the tenant for fair queues and no more: one that SQS would refuse
+/// is left out.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn group_of(message: &Outgoing) -> Option<String> {
+    let fits = |group: &&String| {
+        (1..=128).contains(&group.len()) && group.chars().all(|c| c.is_ascii_graphic())
+    };
+    message.group.as_ref().filter(fits).cloned()
 }
 
 fn delay_of(message: &Outgoing) -> Option<i32> {

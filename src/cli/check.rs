@@ -67,7 +67,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     if pools.is_empty() {
         findings.untested("user pool", "pools.allowed is empty: name one with --pool");
     }
-    let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+    let quota = Arc::new(Quota::new(config.quota));
     let directory = Directory::new(&aws, Arc::clone(&quota));
     let listing = Listing::new(&aws, quota);
     for pool in &pools {

@@ -57,10 +57,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     let http = server.address()?;
     let serving = tokio::spawn(server.run(CancellationToken::new()));
 
-    let quota = Arc::new(Quota::new(
-        stack.config.quota.user_update,
-        stack.config.quota.user_list,
-    ));
+    let quota = Arc::new(Quota::new(stack.config.quota));
     let worker = Worker::new(
         &stack.config,
         &stack.aws,

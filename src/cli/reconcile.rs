@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::event::{Cursor, PoolId};
 use crate::quota::Quota;
 use crate::reconcile::{Checkpoint, LackingLine, Plan, Run, Services, Step};
+use crate::retry::{Patience, Transient};
 use crate::shutdown;
 use crate::telemetry::{bar, note};
 
@@ -53,6 +54,8 @@ struct Summary {
     pool: String,
     users: u64,
     queued: u64,
+    #[serde(skip)]
+    lacking: u64,
     lack_profile: u64,
     lack_group: u64,
     complete: bool,
@@ -66,7 +69,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let pools = pools(options, &config)?;
     let mut checkpoint = Checkpoint::open(&options.checkpoint)?;
     let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+    let quota = Arc::new(Quota::new(config.quota));
     let settings = &config.queue;
     let services = Services {
         listing: Listing::new(&aws, quota),
@@ -77,15 +80,21 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         queue: Queue::new(&aws, &settings.url, GLANCE, settings.visibility),
     };
     let mut summaries = Vec::new();
+    let mut left = options.limit;
     for pool in pools {
+        if left == Some(0) {
+            break;
+        }
         let plan = Plan {
             pool,
             groups: config.groups.default.clone(),
             include_federated: options.include_federated,
             since: options.since,
-            limit: options.limit,
+            limit: left,
             backlog: (options.backlog > 0).then_some(options.backlog),
             dry_run: options.dry_run,
+            rate: config.sign_up_rate(),
+            memberships: Plan::MEMBERSHIPS,
         };
         let walk = Walk {
             global,
@@ -95,6 +104,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         };
         let summary = walk.run(options, &mut checkpoint).await?;
         let complete = summary.complete;
+        left = left.map(|left| left - summary.lacking.min(left));
         summaries.push(summary);
         if !complete {
             break;
@@ -158,16 +168,30 @@ impl Walk<'_> {
             pool: pool.as_str().to_owned(),
             ..Summary::default()
         };
+        let mut pace = Patience::default();
         while !self.stop.is_cancelled() {
-            let step = run.step().await.with_context(|| {
-                format!("after {} users; run it again to go on", run.cursor().users)
-            })?;
+            let step = match run.step().await {
+                Err(failure) if failure.is_transient() => {
+                    tracing::warn!(error = %failure, "tried again in a moment");
+                    tokio::select! {
+                        () = tokio::time::sleep(pace.next_pause()) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                    continue;
+                }
+                step => step.with_context(|| {
+                    format!("after {} users; run it again to go on", run.cursor().users)
+                })?,
+            };
+            pace.reset();
             match step {
                 Step::Members => progress.set_message("reading the members of the groups"),
-                Step::Backlog(waiting) => {
-                    progress.set_message(format!("{waiting} messages wait; so do we"));
+                Step::Later(at, waiting) => {
+                    if waiting > 0 {
+                        progress.set_message(format!("{waiting} messages wait; so do we"));
+                    }
                     tokio::select! {
-                        () = tokio::time::sleep(GLANCE) => {}
+                        () = tokio::time::sleep_until(at) => {}
                         () = self.stop.cancelled() => {}
                     }
                 }
@@ -197,13 +221,9 @@ impl Walk<'_> {
         }
         progress.finish_and_clear();
         summary.users = run.cursor().users - before.users;
-        summary.queued = if options.dry_run {
-            0
-        } else {
-            run.cursor().queued - before.queued
-        };
-        let limited = options.limit.is_some_and(|limit| summary.queued >= limit);
-        if summary.complete && !limited && !options.dry_run {
+        summary.lacking = run.cursor().queued - before.queued;
+        summary.queued = if options.dry_run { 0 } else { summary.lacking };
+        if run.is_through() && !options.dry_run {
             checkpoint.forget(&pool)?;
         }
         Ok(summary)
@@ -235,6 +255,7 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             lack_profile,
             lack_group,
             complete,
+            ..
         } = summary;
         match global.output {
             Output::Json if options.dry_run => {}

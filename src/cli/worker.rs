@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         None => None,
     };
     let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+    let quota = Arc::new(Quota::new(config.quota));
     let health_at_start = health.clone();
     let unreasoned = if options.allow_unreasoned {
         Unreasoned::Allowed

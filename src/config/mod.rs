@@ -21,6 +21,7 @@ pub use layers::{Layers, Setting, Source};
 pub use template::{Segment, Template};
 
 use crate::event::PoolId;
+use crate::quota::Limits;
 use reader::Reader;
 pub use reader::redacted;
 
@@ -41,7 +42,7 @@ pub struct Config {
     /// The worker's limits.
     pub worker: Worker,
     /// Request budgets.
-    pub quota: Quota,
+    pub quota: Limits,
     /// Where health and metrics are served; `None` switches the server off.
     pub http: Option<SocketAddr>,
 }
@@ -106,15 +107,6 @@ pub struct Worker {
     pub drain: Duration,
 }
 
-/// `[quota]`
-#[derive(Debug, Clone, Copy)]
-pub struct Quota {
-    /// Calls per second in Cognito's category `UserUpdate`.
-    pub user_update: f64,
-    /// Calls per second in `UserList`.
-    pub user_list: f64,
-}
-
 /// One value that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -155,6 +147,13 @@ impl std::fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Config {
+    /// Sign-ups a second that the quota allows, each costing a call for each
+    /// default group. Groups that rules give are not counted.
+    pub fn sign_up_rate(&self) -> f64 {
+        let groups = u32::try_from(self.groups.default.len()).unwrap_or(1).max(1);
+        self.quota.user_update / f64::from(groups)
+    }
+
     /// Checks every key of the layers.
     ///
     /// # Errors
@@ -178,7 +177,7 @@ impl Config {
                 max_attempts: read.integer("worker.max_attempts", 1..=900),
                 drain: read.duration("worker.drain", secs(6)..=secs(110)),
             },
-            quota: Quota {
+            quota: Limits {
                 user_update: read.number("quota.user_update", 0.1..=1000.0),
                 user_list: read.number("quota.user_list", 0.1..=1000.0),
             },

@@ -11,8 +11,9 @@ use super::found::Found;
 use super::history::sendable;
 use crate::aws::Outgoing;
 
-/// One line. What is read back is `body`, `attributes` and `group`; the rest
-/// says what the letter was.
+/// One line. What is read back is `body`, `attributes`, `group` and
+/// `first_received_at`; the rest says what the letter was. Attributes are text:
+/// binary ones, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
     /// Message id on the dead-letter queue.
@@ -79,11 +80,20 @@ impl Line {
         Ok(line)
     }
 
-    /// The letter for the dead-letter queue.
+    /// The letter for the dead-letter queue. One that SQS had moved keeps its first
+    /// date as an attribute: the queue's own begins anew.
     pub fn to_outgoing(&self) -> Outgoing {
+        let mut attributes = self.attributes.clone();
+        if let Some(first) = &self.first_received_at
+            && attributes.len() < attribute::MOST
+        {
+            attributes
+                .entry(attribute::FIRST_RECEIVED_AT.to_owned())
+                .or_insert_with(|| first.clone());
+        }
         Outgoing {
             body: sendable(&self.body),
-            attributes: self.attributes.clone(),
+            attributes,
             group: self.group.clone(),
             delay: Duration::ZERO,
         }

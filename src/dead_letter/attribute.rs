@@ -22,7 +22,7 @@ pub const VERSION: &str = "usher.version";
 pub const TRACEPARENT: &str = "traceparent";
 
 /// What a letter says of itself, and a message does not.
-pub(super) const OF_A_LETTER: [&str; 7] = [
+pub const OF_A_LETTER: [&str; 7] = [
     REASON,
     CLASS,
     ERROR,

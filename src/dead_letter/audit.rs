@@ -33,4 +33,19 @@ impl Audit {
             "dead letter acted on",
         );
     }
+
+    /// A whole queue, where nobody says which letters it were.
+    pub fn all(&self, queue: &str, letters: i64, outcome: &str) {
+        tracing::info!(
+            target: "usher::audit",
+            {
+                audit.who = self.who,
+                audit.action = self.action,
+                queue.url = queue,
+                letters,
+                outcome,
+            },
+            "dead letters acted on",
+        );
+    }
 }

@@ -20,14 +20,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it leaves nothing out.
+    /// Whether it says nothing of the letters themselves: a limit alone leaves open
+    /// which are meant.
     pub fn is_empty(&self) -> bool {
         self.reasons.is_empty()
             && self.since.is_none()
             && self.before.is_none()
             && self.pool.is_none()
             && self.sub.is_none()
-            && self.limit.is_none()
     }
 
     /// Whether the letter is meant, the limit left aside. A letter without a

@@ -85,14 +85,17 @@ fn whom(body: &str) -> (Option<String>, Option<String>) {
             let sub = sub.filter(|sub| is_opaque(sub)).map(str::to_owned);
             (Some(printable(sign_up.pool.as_str())), sub)
         }
-        Ok(Event::Reconcile(task)) => (task.pool.as_ref().map(PoolId::to_string), None),
+        Ok(Event::Reconcile(task)) => {
+            let pool = task.pool.as_ref().map(PoolId::as_str);
+            (pool.map(printable), None)
+        }
         Ok(Event::Ignored(_)) | Err(_) => (None, None),
     }
 }
 
 /// Whoever may send to the queue writes its attributes: no control character
 /// gets to a terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

@@ -8,21 +8,29 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::aws::{BATCH, Failure, Queue, Received};
+use crate::aws::{BATCH, Failure, Queue, Received, Undone};
 use crate::retry::quickly;
 
+/// Tries of a batch of which entries fail.
+const TRIES: u32 = 3;
 /// Calls that are out at once.
 const PARALLEL: usize = 8;
 /// With very many letters in hand an extension lasts longer, so that extending
 /// takes no more than some twenty calls a second.
 const EXTENDED_A_SECOND: usize = 100;
 
+/// How long so many letters stay hidden when their process is killed.
+pub(super) fn lasting(visibility: Duration, letters: u64) -> Duration {
+    visibility.max(Duration::from_secs(letters / EXTENDED_A_SECOND as u64))
+}
+
 #[derive(Debug)]
 pub(super) struct Hold {
     letters: Letters,
-    stop: CancellationToken,
+    /// Stops the keeper, also when this is dropped on the way.
+    stop: DropGuard,
     keeping: JoinHandle<()>,
 }
 
@@ -49,7 +57,7 @@ impl Hold {
         let keeping = tokio::spawn(letters.clone().keep(stop.clone()));
         Self {
             letters,
-            stop,
+            stop: stop.drop_guard(),
             keeping,
         }
     }
@@ -72,8 +80,8 @@ impl Hold {
         self.letters.held().len()
     }
 
-    /// Deletes letters for good; each by its latest receipt. Answers with those
-    /// that could not be deleted: they are held no more and come back by themselves.
+    /// Deletes letters for good, each by its latest receipt. Answers with those
+    /// that could not be deleted; they are held as before.
     pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         let entries: Vec<(String, Held)> = {
             let mut held = self.letters.held();
@@ -81,7 +89,11 @@ impl Hold {
         };
         let mut failed = Vec::new();
         for batch in entries.chunks(BATCH) {
-            failed.extend(self.letters.delete(batch).await);
+            for (entry, failure) in self.letters.delete(batch).await {
+                let (id, held) = entry.clone();
+                self.letters.held().insert(id.clone(), held);
+                failed.push((id, failure));
+            }
         }
         failed
     }
@@ -90,7 +102,7 @@ impl Hold {
     /// many could not be: they stay hidden for a while.
     pub(super) async fn release(self) -> u64 {
         // An extension that is on its way must not come after the release.
-        self.stop.cancel();
+        drop(self.stop);
         if let Err(error) = self.keeping.await {
             tracing::error!(error = %error, "the keeper of the letters failed");
         }
@@ -118,9 +130,7 @@ impl Letters {
                 () = stop.cancelled() => return,
             }
             let due = self.due(visibility);
-            let lasting = visibility.max(Duration::from_secs(
-                (self.held().len() / EXTENDED_A_SECOND) as u64,
-            ));
+            let lasting = lasting(visibility, self.held().len() as u64);
             stream::iter(due.chunks(BATCH))
                 .for_each_concurrent(PARALLEL, |batch| self.extend(batch, lasting))
                 .await;
@@ -144,9 +154,14 @@ impl Letters {
             .map(|(_, receipt)| (receipt.as_str(), lasting))
             .collect();
         match self.queue.hide(&receipts).await {
-            Ok(_) => {
+            Ok(undone) => {
                 let mut held = self.held();
-                for (id, receipt) in batch {
+                for (position, (id, receipt)) in batch.iter().enumerate() {
+                    // Tried again at the next look; a void receipt is not worth it.
+                    let again = |undone: &Undone| undone.position == position && !undone.hopeless;
+                    if undone.iter().any(again) {
+                        continue;
+                    }
                     if let Some(held) = held.get_mut(id).filter(|held| held.receipt == *receipt) {
                         held.until = until;
                     }
@@ -158,36 +173,28 @@ impl Letters {
         }
     }
 
-    async fn delete(&self, batch: &[(String, Held)]) -> Vec<(String, Failure)> {
+    async fn delete<'a>(&self, batch: &'a [(String, Held)]) -> Vec<(&'a (String, Held), Failure)> {
         let mut left: Vec<&(String, Held)> = batch.iter().collect();
-        let mut why = None;
+        let mut why = Vec::new();
         // SQS answers 200 although entries failed.
-        for _ in 0..3 {
+        for _ in 0..TRIES {
             let receipts: Vec<&str> = left.iter().map(|(_, held)| held.receipt.as_str()).collect();
             match quickly(|| self.queue.delete(&receipts)).await {
                 Ok(undone) => {
-                    why = undone
-                        .first()
-                        .map(|undone| self.queue.undone("DeleteMessageBatch", undone));
-                    let mut position = 0;
-                    left.retain(|_| {
-                        position += 1;
-                        undone.iter().any(|undone| undone.position == position - 1)
-                    });
+                    let failure = |undone| self.queue.undone("DeleteMessageBatch", undone);
+                    why = undone.iter().map(failure).collect();
+                    left = of(&left, &undone);
                 }
                 Err(failure) => {
-                    why = Some(failure);
+                    why = vec![failure; left.len()];
                     break;
                 }
             }
             if left.is_empty() {
-                return Vec::new();
+                break;
             }
         }
-        let Some(why) = why else { return Vec::new() };
-        left.into_iter()
-            .map(|(id, _)| (id.clone(), why.clone()))
-            .collect()
+        left.into_iter().zip(why).collect()
     }
 
     async fn show(&self, receipts: &[String]) -> u64 {
@@ -195,20 +202,15 @@ impl Letters {
             .iter()
             .map(|receipt| (receipt.as_str(), Duration::ZERO))
             .collect();
-        for _ in 0..3 {
-            let Ok(undone) = quickly(|| self.queue.hide(&left)).await else {
+        for _ in 0..TRIES {
+            let Ok(mut undone) = quickly(|| self.queue.hide(&left)).await else {
                 break;
             };
-            let mut position = 0;
-            left.retain(|_| {
-                position += 1;
-                // A void receipt: the letter is visible, or somebody else's now.
-                undone
-                    .iter()
-                    .any(|undone| undone.position == position - 1 && !undone.hopeless)
-            });
+            // A void receipt: the letter is visible, or somebody else's now.
+            undone.retain(|undone| !undone.hopeless);
+            left = of(&left, &undone);
             if left.is_empty() {
-                return 0;
+                break;
             }
         }
         left.len() as u64
@@ -217,4 +219,12 @@ impl Letters {
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The entries that were not carried out, in the order of `undone`.
+fn of<T: Copy>(batch: &[T], undone: &[Undone]) -> Vec<T> {
+    undone
+        .iter()
+        .filter_map(|undone| batch.get(undone.position).copied())
+        .collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Failure, MoveTask, Moves};
-use crate::retry::quickly;
+use crate::retry::{patiently, quickly};
 
 /// From one queue to another.
 #[derive(Debug)]
@@ -46,15 +46,22 @@ impl Move {
         stop: &CancellationToken,
         mut progress: impl FnMut(&MoveTask),
     ) -> Result<Moved, Failure> {
-        let latest = || quickly(|| self.moves.latest(&self.from));
-        if let Some(task) = latest().await?.filter(MoveTask::is_running) {
+        let before = quickly(|| self.moves.latest(&self.from)).await?;
+        if let Some(task) = before.clone().filter(MoveTask::is_running) {
             return Ok(Moved::Busy(task));
         }
         let handle = self.moves.start(&self.from, &self.to, self.rate).await?;
         let mut cancelled = false;
-        let mut last = MoveTask::started(&handle);
+        let mut last = MoveTask::unseen();
         loop {
-            if let Some(task) = latest().await? {
+            // A moment of trouble ends the move as little as it ends the watching.
+            let task = patiently(|| self.moves.latest(&self.from)).await?;
+            let is_ours = |task: &MoveTask| {
+                before
+                    .as_ref()
+                    .is_none_or(|before| task.started != before.started)
+            };
+            if let Some(task) = task.filter(is_ours) {
                 last = task;
             }
             progress(&last);
@@ -62,8 +69,11 @@ impl Move {
                 return Ok(Moved::Ended(last));
             }
             if stop.is_cancelled() && !cancelled {
-                quickly(|| self.moves.cancel(&handle)).await?;
                 cancelled = true;
+                if let Err(failure) = quickly(|| self.moves.cancel(&handle)).await {
+                    // It may have ended meanwhile: the next look tells.
+                    tracing::warn!(error = %failure, "the move could not be cancelled");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(GLANCE) => {}

@@ -3,11 +3,12 @@
 //! point it loses nothing, and what it repeats changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use futures_util::future::join_all;
 
 use super::audit::Audit;
-use super::found::{About, Found};
+use super::found::Found;
 use super::history::History;
 use super::letter::{Letter, send};
 use super::selection::{Ended, Selection};
@@ -15,6 +16,7 @@ use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, parse};
 use crate::provision::{Outcome, Provisioner, Rejection};
 use crate::quota::Budget;
+use crate::retry::quickly;
 
 /// How letters are replayed.
 #[derive(Debug)]
@@ -42,8 +44,52 @@ pub struct Replay {
     tally: Tally,
 }
 
+/// What became of a letter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Became {
+    /// It is on the source queue.
+    Queued,
+    /// Groups and profile are there now.
+    Done,
+    /// They were there.
+    AlreadyDone,
+    /// Nothing was to be done.
+    Ignored,
+    /// It is a new letter, with this reason.
+    FailedAgain(String),
+    /// It is as it was, for this reason.
+    Left(String),
+    /// Done with, but it could not be deleted: it will be replayed again, without
+    /// effect.
+    NotDeleted,
+}
+
+impl Became {
+    /// Whether the letter is gone and its work done or under way.
+    pub fn is_well(&self) -> bool {
+        matches!(
+            self,
+            Self::Queued | Self::Done | Self::AlreadyDone | Self::Ignored
+        )
+    }
+}
+
+impl fmt::Display for Became {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queued => f.write_str("queued"),
+            Self::Done => f.write_str("done"),
+            Self::AlreadyDone => f.write_str("already_done"),
+            Self::Ignored => f.write_str("ignored"),
+            Self::FailedAgain(reason) => write!(f, "failed again: {reason}"),
+            Self::Left(reason) => write!(f, "left: {reason}"),
+            Self::NotDeleted => f.write_str("not deleted"),
+        }
+    }
+}
+
 /// Letters by what became of them.
-pub type Tally = BTreeMap<String, u64>;
+pub type Tally = BTreeMap<Became, u64>;
 
 /// How far a replay is.
 #[derive(Debug)]
@@ -159,35 +205,39 @@ impl Replay {
         letters: &[Found],
         ends: Vec<End>,
     ) -> Option<Failure> {
-        let mut failure = None;
         let done: Vec<&str> = letters
             .iter()
             .zip(&ends)
-            .filter(|(_, end)| end.settled)
+            .filter(|(_, end)| !matches!(end.became, Became::Left(_)))
             .map(|(letter, _)| letter.about.id.as_str())
             .collect();
         let undeleted = selection.delete(&done).await;
+        let mut failure = None;
         for (letter, end) in letters.iter().zip(ends) {
-            let kept = undeleted.iter().any(|(id, _)| *id == letter.about.id);
-            let name = if kept {
-                format!("{}, not deleted", end.name)
-            } else {
-                end.name
-            };
-            self.audit.line(&letter.about, &name);
-            *self.tally.entry(name).or_default() += 1;
+            let kept = undeleted.iter().find(|(id, _)| *id == letter.about.id);
+            let became = kept.map_or(end.became, |_| Became::NotDeleted);
+            self.audit.line(&letter.about, &became.to_string());
+            *self.tally.entry(became).or_default() += 1;
             self.sent.extend(end.sent);
-            failure = failure.or(end.failure);
+            // Sending what cannot be deleted would fill the source queue.
+            let of_delete = kept.map(|(_, failure)| failure.clone());
+            failure = failure.or(end.failure).or(of_delete);
         }
         failure
     }
 
-    /// Whether the letter was made of what this run sent. The ids tell it, and
-    /// where a worker gave the message a new id, the dates.
-    fn came_back(&self, letter: &About) -> bool {
-        let ids = [Some(&letter.id), letter.source_message_id.as_ref()];
+    /// Whether the letter was made of what this run sent, or after it began. A
+    /// worker may have given the message a new id, and clocks differ: either sign
+    /// is enough.
+    fn came_back(&self, letter: &Found) -> bool {
+        let ids = [
+            Some(&letter.about.id),
+            letter.about.source_message_id.as_ref(),
+        ];
+        let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at >= self.begun);
         ids.into_iter().flatten().any(|id| self.sent.contains(id))
-            || letter.replays > 0 && letter.dead_lettered_at.is_some_and(|at| at >= self.begun)
+            || after(letter.message.sent_at)
+            || after(letter.about.dead_lettered_at)
     }
 }
 
@@ -201,9 +251,7 @@ fn batch(rate: f64) -> usize {
 
 /// What became of one letter.
 struct End {
-    name: String,
-    /// Whether it can be deleted.
-    settled: bool,
+    became: Became,
     /// The id of the message that took its place.
     sent: Option<String>,
     /// What will fail for the next letters, too.
@@ -234,30 +282,20 @@ impl Found {
 async fn to_queue(source: &Queue, letters: &[Found]) -> Vec<End> {
     let messages: Vec<Outgoing> = letters.iter().map(Found::to_outgoing).collect();
     let mut ends = Vec::with_capacity(letters.len());
-    for (sent, message) in source.send_all(&messages).await.into_iter().zip(messages) {
-        // Attributes count into the size of at most 1 MiB.
+    for (sent, message) in source.send_each(&messages).await.into_iter().zip(messages) {
         let sent = match sent {
+            // Attributes count into the size of at most 1 MiB.
             Err(failure) if failure.class == Class::Permanent && !message.attributes.is_empty() => {
                 let bare = Outgoing {
                     attributes: BTreeMap::new(),
                     ..message
                 };
-                source.send(bare).await
-            }
-            Err(failure)
-                if failure.class == Class::Transient || failure.class == Class::Throttled =>
-            {
-                crate::retry::quickly(|| source.send(message.clone())).await
+                quickly(|| source.send(bare.clone())).await
             }
             sent => sent,
         };
         ends.push(match sent {
-            Ok(id) => End {
-                name: "queued".to_owned(),
-                settled: true,
-                sent: Some(id),
-                failure: None,
-            },
+            Ok(id) => End::sent(Became::Queued, id),
             Err(failure) => End::left(failure),
         });
     }
@@ -265,39 +303,30 @@ async fn to_queue(source: &Queue, letters: &[Found]) -> Vec<End> {
 }
 
 async fn direct(provisioner: &Provisioner, queue: &Queue, letters: &[Found]) -> Vec<End> {
-    join_all(
-        letters
-            .iter()
-            .map(|letter| provision(provisioner, queue, letter)),
-    )
-    .await
+    let ends = letters
+        .iter()
+        .map(|letter| provision(provisioner, queue, letter));
+    join_all(ends).await
 }
 
 async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> End {
     let outcome = match parse(&letter.message.body) {
         Ok(Event::SignUp(sign_up)) => provisioner.sign_up(&sign_up).await,
         Ok(Event::Ignored(why)) => Outcome::Ignored(why),
-        Ok(Event::Reconcile(_)) => {
-            // It is a worker's to run, and its letter stays until it is sent there.
-            return End {
-                name: "left: needs the queue".to_owned(),
-                settled: false,
-                sent: None,
-                failure: None,
-            };
-        }
+        // It is a worker's to run, and its letter stays until it is sent there.
+        Ok(Event::Reconcile(_)) => return End::of(Became::Left("needs the queue".to_owned())),
         Err(malformed) => Outcome::Rejected(malformed.into()),
     };
-    let name = outcome.name();
     match outcome {
-        Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Ignored(_) => End {
-            name: name.to_owned(),
-            settled: true,
-            sent: None,
-            failure: None,
-        },
+        Outcome::Done => End::of(Became::Done),
+        Outcome::AlreadyDone(_) => End::of(Became::AlreadyDone),
+        Outcome::Ignored(_) => End::of(Became::Ignored),
         Outcome::Rejected(rejection) => again(queue, letter, &rejection).await,
         Outcome::Retry(retry) => again(queue, letter, &retry.because).await,
+        // The letter may name a pool of nowhere; the others do not.
+        Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
+            End::of(Became::Left(failure.reason))
+        }
         Outcome::Blocked(failure) => End::left(failure),
     }
 }
@@ -314,26 +343,34 @@ async fn again(queue: &Queue, letter: &Found, rejection: &Rejection) -> End {
         now: jiff::Timestamp::now(),
     };
     match send(queue, &anew).await {
-        Ok(id) => End {
-            name: format!("failed again: {}", rejection.reason),
-            settled: true,
-            sent: Some(id),
-            failure: None,
-        },
+        Ok(id) => End::sent(Became::FailedAgain(rejection.reason.clone()), id),
         Err(failure) => End::left(failure),
     }
 }
 
 impl End {
+    fn of(became: Became) -> Self {
+        Self {
+            became,
+            sent: None,
+            failure: None,
+        }
+    }
+
+    fn sent(became: Became, id: String) -> Self {
+        Self {
+            sent: Some(id),
+            ..Self::of(became)
+        }
+    }
+
     /// The letter stays as it is. Only what will fail for every other letter
     /// ends the run.
     fn left(failure: Failure) -> Self {
-        let passing = failure.class == Class::Permanent;
+        let of_this_letter = failure.class == Class::Permanent;
         Self {
-            name: format!("left: {}", failure.reason),
-            settled: false,
-            sent: None,
-            failure: (!passing).then_some(failure),
+            failure: (!of_this_letter).then(|| failure.clone()),
+            ..Self::of(Became::Left(failure.reason))
         }
     }
 }

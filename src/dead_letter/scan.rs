@@ -1,4 +1,4 @@
-//! Looks at every letter of a queue, however deep it is, and changes nothing.
+//! Looks at every letter of a queue, however deep it is, and leaves it there.
 //!
 //! SQS has no call for reading: a letter is received, which hides it. So every
 //! letter that was seen is held until the scan ends, and all are shown again
@@ -14,32 +14,36 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::found::Found;
-use super::hold::Hold;
+use super::hold::{Hold, lasting};
 use crate::aws::{BATCH, Failure, Queue, Received};
 use crate::retry::quickly;
 
 /// Long poll of a receive: it asks all of SQS's servers, so an empty answer means
 /// that nothing is visible.
 const WAIT: Duration = Duration::from_secs(1);
-/// Empty answers in a row that are believed although SQS counts visible letters:
-/// it counts approximately.
-const EMPTY: u32 = 5;
+/// SQS counts approximately, and its counts may be a minute old.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
+const LAG: Duration = Duration::from_secs(65);
+/// Letters that another process hides are waited for a little longer than they
+/// stay hidden should it have been killed.
+const LONGER: Duration = Duration::from_secs(5);
 
 /// A scan under way.
 #[derive(Debug)]
-pub struct Scan {
+pub(super) struct Scan {
     queue: Queue,
     hold: Hold,
     known: HashSet<String>,
     width: usize,
-    patience: Duration,
+    /// Looks in a row that brought nothing new.
     empty: u32,
     progress: Instant,
 }
 
 /// What a look brought.
 #[derive(Debug)]
-pub enum Look {
+pub(super) enum Look {
     /// Letters that were not seen before.
     Letters(Vec<Found>),
     /// About so many are hidden by somebody else; they may come yet.
@@ -57,27 +61,17 @@ pub struct Unseen {
     pub beyond: u64,
 }
 
-/// How a scan reads.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Receives that are out at once, 1 to 8.
-    pub width: usize,
-    /// How long letters that somebody else hides are waited for, once nothing
-    /// else comes.
-    pub patience: Duration,
-}
-
 impl Scan {
     /// `queue` is the dead-letter queue; its visibility timeout is how long
-    /// letters stay hidden should this process be killed.
-    pub fn new(queue: &Queue, pace: Pace) -> Self {
+    /// letters stay hidden should this process be killed. `width` receives are out
+    /// at once, 1 to 8.
+    pub(super) fn new(queue: &Queue, width: usize) -> Self {
         let queue = queue.with_wait(WAIT);
         Self {
             hold: Hold::new(queue.clone()),
             queue,
             known: HashSet::new(),
-            width: pace.width.clamp(1, 8),
-            patience: pace.patience,
+            width: width.clamp(1, 8),
             empty: 0,
             progress: Instant::now(),
         }
@@ -87,7 +81,7 @@ impl Scan {
     ///
     /// # Errors
     /// When the queue cannot be read. [`Self::end`] is to be called all the same.
-    pub async fn look(&mut self) -> Result<Look, Failure> {
+    pub(super) async fn look(&mut self) -> Result<Look, Failure> {
         let receives = (0..self.width).map(|_| quickly(|| self.queue.receive(BATCH)));
         let mut failed = None;
         let mut came = Vec::new();
@@ -98,8 +92,7 @@ impl Scan {
                 Err(failure) => failed = Some(failure),
             }
         }
-        let nothing = came.is_empty();
-        let letters = self.take(came).await;
+        let letters = self.take(came).await?;
         if let Some(failure) = failed.filter(|_| letters.is_empty()) {
             return Err(failure);
         }
@@ -108,22 +101,22 @@ impl Scan {
             self.progress = Instant::now();
             return Ok(Look::Letters(letters));
         }
-        self.empty += u32::from(nothing);
+        self.empty += 1;
         self.nothing_new().await
     }
 
     /// Deletes letters that were seen. Answers with those that could not be.
-    pub async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
+    pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         self.hold.delete(ids).await
     }
 
     /// Shows everything again that was not deleted. Answers with how many
     /// letters could not be shown: they stay hidden for a while.
-    pub async fn end(self) -> u64 {
+    pub(super) async fn end(self) -> u64 {
         self.hold.release().await
     }
 
-    async fn take(&mut self, came: Vec<Received>) -> Vec<Found> {
+    async fn take(&mut self, came: Vec<Received>) -> Result<Vec<Found>, Failure> {
         let mut letters = Vec::with_capacity(came.len());
         let mut deleted = Vec::new();
         for message in came {
@@ -139,25 +132,33 @@ impl Scan {
             }
         }
         let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
-        self.hold.delete(&deleted).await;
-        letters
+        match self.hold.delete(&deleted).await.into_iter().next() {
+            Some((_, failure)) if letters.is_empty() => Err(failure),
+            _ => Ok(letters),
+        }
     }
 
     async fn nothing_new(&mut self) -> Result<Look, Failure> {
         let depth = quickly(|| self.queue.facts()).await?.depth;
-        let elsewhere = depth.hidden.saturating_sub(self.hold.len() as u64);
-        let unseen = Unseen {
-            elsewhere,
-            beyond: depth.visible,
+        let held = self.hold.len() as u64;
+        let elsewhere = depth.hidden.saturating_sub(held);
+        let patience = if (depth.visible, depth.hidden) == (0, held) {
+            // What SQS counts is what is held here.
+            Duration::ZERO
+        } else if depth.visible > 0 || depth.hidden < held {
+            // Old counts, or letters that it does not hand out.
+            LAG
+        } else {
+            LAG.max(lasting(self.queue.visibility(), elsewhere) + LONGER)
         };
-        if self.empty < 2 || (depth.visible > 0 && self.empty < EMPTY) {
-            return Ok(Look::Waiting(elsewhere));
-        }
-        if elsewhere > 0 && self.progress.elapsed() < self.patience {
+        if self.empty < 2 || self.progress.elapsed() < patience {
             // Not every endpoint waits as long as a long poll asks it to.
             tokio::time::sleep(WAIT / 4).await;
             return Ok(Look::Waiting(elsewhere));
         }
-        Ok(Look::End(unseen))
+        Ok(Look::End(Unseen {
+            elsewhere,
+            beyond: depth.visible,
+        }))
     }
 }

@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
-use super::found::{About, Found};
-use super::scan::{Look, Pace, Scan, Unseen};
+use super::found::Found;
+use super::scan::{Look, Scan, Unseen};
 use crate::aws::{Failure, Queue};
 
 /// A scan that hands out what the filter means and holds the rest until its end.
@@ -30,10 +30,11 @@ pub enum Ended {
 }
 
 impl Selection {
-    /// Nothing is received before the first [`Self::next`].
-    pub fn new(queue: &Queue, pace: Pace, filter: Filter, stop: CancellationToken) -> Self {
+    /// Nothing is received before the first [`Self::next`]; then `width` receives
+    /// are out at once, 1 to 8.
+    pub fn new(queue: &Queue, width: usize, filter: Filter, stop: CancellationToken) -> Self {
         Self {
-            scan: Scan::new(queue, pace),
+            scan: Scan::new(queue, width),
             filter,
             stop,
             selected: 0,
@@ -49,7 +50,7 @@ impl Selection {
     /// When the queue cannot be read. [`Self::finish`] is to be called all the same.
     pub async fn next(
         &mut self,
-        accept: impl Fn(&About) -> bool,
+        accept: impl Fn(&Found) -> bool,
         mut notice: impl FnMut(u64),
     ) -> Result<Option<Vec<Found>>, Failure> {
         let limit = self.filter.limit.unwrap_or(u64::MAX);
@@ -66,9 +67,8 @@ impl Selection {
                     Look::Letters(letters) => {
                         self.seen += letters.len() as u64;
                         let left = usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
-                        let meant = |letter: &Found| {
-                            self.filter.matches(&letter.about) && accept(&letter.about)
-                        };
+                        let meant =
+                            |letter: &Found| self.filter.matches(&letter.about) && accept(letter);
                         let letters: Vec<Found> =
                             letters.into_iter().filter(meant).take(left).collect();
                         self.selected += letters.len() as u64;

@@ -132,6 +132,16 @@ pub fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
+/// SQS takes the characters of XML 1.0. Of what JSON may hold unescaped, it
+/// refuses these two, which can stand in a JSON string alone: escaped there
+/// they mean the same.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+pub fn sendable_json(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe")
+        .replace('\u{ffff}', "\\uffff")
+}
+
 /// JSON allows the escape of half a character, as a name that was cut in the
 /// middle of an emoji leaves it; no Rust string can hold one. The standard
 /// replacement character takes its place.

@@ -149,6 +149,8 @@ mod tests {
             limit: None,
             backlog: None,
             dry_run: false,
+            rate: 20.0,
+            memberships: Plan::MEMBERSHIPS,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::aws::{Listed, Outgoing};
-use crate::event::{PoolId, Sub, is_opaque};
+use crate::event::{PoolId, Sub, is_opaque, sendable_json};
 
 /// A confirmed user without all of their groups or without a profile.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Lacking {
             "response": {},
         });
         Outgoing {
-            body: body.to_string(),
+            body: sendable_json(&body.to_string()),
             attributes: [
                 ("usher.kind", "PostConfirmation".to_owned()),
                 ("usher.origin", "reconcile".to_owned()),

@@ -4,10 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::event::Username;
 
-/// Slots of the table: 8 MiB.
-const SLOTS: usize = 1 << 20;
-/// Half of the slots may be taken, or looking up would get slow.
-const MOST: usize = SLOTS / 2;
+/// Memberships that fit by default: a table of 8 MiB.
+pub(super) const MOST: usize = 1 << 19;
 
 /// Memberships of one part of the users, each by a 64-bit fingerprint under
 /// random keys: one in some 10^13 users is taken for a member who is none.
@@ -30,10 +28,12 @@ pub(super) struct TooMany;
 
 impl Members {
     /// An empty table for the users of one of `parts` parts, a power of two.
-    pub(super) fn new(part: u64, parts: u64) -> Self {
+    /// `most` memberships fit, rounded up to a power of two.
+    pub(super) fn new(part: u64, parts: u64, most: usize) -> Self {
         Self {
             keys: RandomState::new(),
-            slots: vec![0; SLOTS].into_boxed_slice(),
+            // Half of the slots stay free, or looking up would get slow.
+            slots: vec![0; 2 * most.next_power_of_two()].into_boxed_slice(),
             taken: 0,
             part,
             parts,
@@ -70,7 +70,7 @@ impl Members {
         if self.slots[slot] != 0 {
             return Ok(false);
         }
-        if self.taken < MOST {
+        if self.taken < self.slots.len() / 2 {
             self.slots[slot] = fingerprint;
             self.taken += 1;
             return Ok(false);
@@ -91,7 +91,7 @@ impl Members {
 
     /// Where the fingerprint is, or where it would go.
     fn slot(&self, fingerprint: u64) -> usize {
-        let mask = SLOTS - 1;
+        let mask = self.slots.len() - 1;
         #[expect(clippy::cast_possible_truncation, reason = "the mask takes less")]
         let mut at = fingerprint as usize & mask;
         while self.slots[at] != 0 && self.slots[at] != fingerprint {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn members_are_known_by_group_and_others_are_not() {
-        let mut members = Members::new(0, 1);
+        let mut members = Members::new(0, 1, MOST);
         for n in 0..10_000 {
             assert_eq!(members.add(n % 2, &user(n)), Ok(false));
         }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_to_another_pass() {
-        let mut members = Members::new(0, 1);
+        let mut members = Members::new(0, 1, MOST);
         let fill = |members: &mut Members| (0..=MOST).any(|n| members.add(0, &user(n)) == Ok(true));
         assert!(fill(&mut members), "halved");
         assert_eq!(members.parts(), 2);
@@ -149,14 +149,14 @@ mod tests {
             (MOST * 45 / 100..MOST * 55 / 100).contains(&first),
             "{first}"
         );
-        let second = Members::new(1, 2);
+        let second = Members::new(1, 2, MOST);
         assert!((0..1000).all(|n| second.covers(&user(n)) != members.covers(&user(n))));
         assert!((0..=MOST).all(|n| members.has(0, &user(n)) == members.covers(&user(n))));
     }
 
     #[test]
     fn a_later_part_cannot_be_halved() {
-        let mut members = Members::new(1, 2);
+        let mut members = Members::new(1, 2, MOST);
         let answer = (0..3 * MOST).find_map(|n| members.add(0, &user(n)).err());
         assert_eq!(answer, Some(TooMany));
     }

@@ -1,7 +1,11 @@
 //! One run over one pool, a page at a time.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::lacking::Lacking;
-use super::members::Members;
+use super::members::{MOST, Members};
 use crate::aws::{Failure, Listed, Listing, Outgoing, Profiles, Queue, Status};
 use crate::config::GroupName;
 use crate::event::{Cursor, PoolId, Sub};
@@ -17,6 +21,9 @@ pub struct Services {
     /// The source queue.
     pub queue: Queue,
 }
+
+/// Until a queue that is too long is looked at again.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -36,6 +43,15 @@ pub struct Plan {
     pub backlog: Option<u64>,
     /// Nothing is queued at all.
     pub dry_run: bool,
+    /// Users queued in a second, as the worker may work on them.
+    pub rate: f64,
+    /// Memberships held at once, sixteen bytes each; see [`Plan::MEMBERSHIPS`].
+    pub memberships: usize,
+}
+
+impl Plan {
+    /// More than half a million, in 8 MiB.
+    pub const MEMBERSHIPS: usize = MOST;
 }
 
 /// A run under way. Memory does not depend on the number of users.
@@ -49,6 +65,10 @@ pub struct Run {
     members: Reading,
     /// A page that was looked at and is not queued yet.
     pending: Option<Page>,
+    /// When the next users may be queued.
+    next: Instant,
+    /// Whether the list of users was begun anew, its token having expired.
+    begun_anew: bool,
 }
 
 /// The memberships of a part: being read, or complete.
@@ -58,6 +78,8 @@ pub struct Reading {
     group: usize,
     token: Option<String>,
     complete: bool,
+    /// Whether a group's list was begun anew, its token having expired.
+    begun_anew: bool,
 }
 
 #[derive(Debug)]
@@ -76,8 +98,9 @@ pub enum Step {
     Members,
     /// Looked at a page of users; these lack something and are queued now.
     Users(Vec<Lacking>),
-    /// The queue is long; this many messages wait.
-    Backlog(u64),
+    /// Nothing yet: more may be queued at this time. So many messages wait on the
+    /// queue.
+    Later(Instant, u64),
     /// All users were looked at, or the limit is reached.
     Done,
 }
@@ -85,7 +108,7 @@ pub enum Step {
 impl Run {
     /// Begins, or goes on at `cursor`.
     pub fn new(services: Services, plan: Plan, cursor: Cursor) -> Self {
-        let members = Reading::new(cursor.part, cursor.parts.max(1));
+        let members = Reading::new(cursor.part, cursor.parts.max(1), plan.memberships);
         Self {
             services,
             plan,
@@ -93,6 +116,8 @@ impl Run {
             cursor,
             members,
             pending: None,
+            next: Instant::now(),
+            begun_anew: false,
         }
     }
 
@@ -128,7 +153,7 @@ impl Run {
     /// # Errors
     /// As any call.
     pub async fn step(&mut self) -> Result<Step, Failure> {
-        if self.left() == 0 || self.cursor.parts > 0 && self.cursor.part >= self.cursor.parts {
+        if self.left() == 0 || self.is_through() {
             return Ok(Step::Done);
         }
         if !self.has_members() {
@@ -139,20 +164,25 @@ impl Run {
         let page = match self.pending.take() {
             Some(page) => page,
             None => match self.look().await {
-                // Tokens last for a while: begin this part again.
+                // Tokens last for a while: begin this part again, once.
                 Err(failure)
-                    if failure.reason == "invalid_parameter" && self.cursor.token.is_some() =>
+                    if is_about_the_token(&failure)
+                        && self.cursor.token.is_some()
+                        && !self.begun_anew =>
                 {
-                    tracing::info!("the page token has expired; this part begins anew");
+                    tracing::info!(
+                        "the token of the next page has expired: the list of users begins anew"
+                    );
+                    self.begun_anew = true;
                     self.cursor.token = None;
                     self.look().await?
                 }
                 page => page?,
             },
         };
-        if let Some(waiting) = self.backlog(&page).await? {
+        if let Some((at, waiting)) = self.wait_for(&page).await? {
             self.pending = Some(page);
-            return Ok(Step::Backlog(waiting));
+            return Ok(Step::Later(at, waiting));
         }
         if let Err(failure) = self.queue(&page.lacking).await {
             self.pending = Some(page);
@@ -160,6 +190,11 @@ impl Run {
         }
         self.advance(&page);
         Ok(Step::Users(page.lacking))
+    }
+
+    /// Whether every user was looked at.
+    pub fn is_through(&self) -> bool {
+        self.cursor.parts > 0 && self.cursor.part >= self.cursor.parts
     }
 
     fn left(&self) -> u64 {
@@ -173,7 +208,13 @@ impl Run {
         let (pool, token) = (&self.plan.pool, reading.token.as_deref());
         let listing = &self.services.listing;
         let page = match quickly(|| listing.members(pool, group, token)).await {
-            Err(failure) if failure.reason == "invalid_parameter" && token.is_some() => {
+            Err(failure)
+                if is_about_the_token(&failure) && token.is_some() && !reading.begun_anew =>
+            {
+                tracing::info!(
+                    "the token of the next page has expired: the list of members begins anew"
+                );
+                reading.begun_anew = true;
                 reading.token = None;
                 quickly(|| listing.members(pool, group, None)).await?
             }
@@ -192,7 +233,7 @@ impl Run {
                     self.cursor.parts = reading.members.parts() * 2;
                     self.cursor.part = 0;
                     self.cursor.token = None;
-                    self.members = Reading::new(0, self.cursor.parts);
+                    self.members = Reading::new(0, self.cursor.parts, self.plan.memberships);
                     return Ok(());
                 }
             }
@@ -266,17 +307,22 @@ impl Run {
         status && self.plan.since.is_none_or(young)
     }
 
-    /// How many messages wait, when they are too many for this page.
-    async fn backlog(&self, page: &Page) -> Result<Option<u64>, Failure> {
-        let Some(most) = self
-            .plan
-            .backlog
-            .filter(|_| !page.lacking.is_empty() && !self.plan.dry_run)
-        else {
+    /// When these users may be queued, if not now, and how many messages wait.
+    /// Both the queue's length and a pace are looked at: SQS's counts may be a
+    /// minute old, and much could be queued in that time.
+    async fn wait_for(&self, page: &Page) -> Result<Option<(Instant, u64)>, Failure> {
+        let Some(most) = self.plan.backlog else {
             return Ok(None);
         };
+        if page.lacking.is_empty() || self.plan.dry_run {
+            return Ok(None);
+        }
+        if Instant::now() < self.next {
+            return Ok(Some((self.next, 0)));
+        }
         let depth = quickly(|| self.services.queue.facts()).await?.depth;
-        Ok((depth.visible > most).then_some(depth.visible))
+        let full = depth.visible > most;
+        Ok(full.then(|| (Instant::now() + GLANCE, depth.visible)))
     }
 
     /// A page that is queued in part is queued again as a whole: a second event
@@ -285,22 +331,19 @@ impl Run {
         if self.plan.dry_run {
             return Ok(());
         }
-        let mut events: Vec<Outgoing> = lacking
+        let events: Vec<Outgoing> = lacking
             .iter()
             .map(|user| user.to_outgoing(&self.plan.pool))
             .collect();
-        let queue = &self.services.queue;
-        let sent = queue.send_all(&events).await;
-        let mut failed = sent.iter().map(Result::is_err);
-        events.retain(|_| failed.next().unwrap_or(true));
-        for event in events {
-            quickly(|| queue.send(event.clone())).await?;
-        }
-        Ok(())
+        let sent = self.services.queue.send_each(&events).await;
+        sent.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ())
     }
 
     fn advance(&mut self, page: &Page) {
         self.cursor.queued += page.lacking.len() as u64;
+        #[expect(clippy::cast_precision_loss, reason = "sixty at most")]
+        let pause = page.lacking.len() as f64 / self.plan.rate;
+        self.next = Instant::now() + Duration::from_secs_f64(pause);
         if page.cut {
             // The next run looks at this page again.
             return;
@@ -310,19 +353,26 @@ impl Run {
         if page.next.is_none() {
             self.cursor.part += 1;
             if self.cursor.part < self.cursor.parts {
-                self.members = Reading::new(self.cursor.part, self.cursor.parts);
+                self.members =
+                    Reading::new(self.cursor.part, self.cursor.parts, self.plan.memberships);
             }
         }
     }
 }
 
+/// Cognito has no code of its own for a token that has expired.
+fn is_about_the_token(failure: &Failure) -> bool {
+    failure.reason == "invalid_parameter"
+}
+
 impl Reading {
-    fn new(part: u64, parts: u64) -> Self {
+    fn new(part: u64, parts: u64, memberships: usize) -> Self {
         Self {
-            members: Members::new(part, parts),
+            members: Members::new(part, parts, memberships),
             group: 0,
             token: None,
             complete: false,
+            begun_anew: false,
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::aws::{Aws, Outgoing, Queue};
-use crate::event::{TriggerSource, is_opaque};
+use crate::event::{TriggerSource, is_opaque, sendable_json};
 
 /// All attempts together. Cognito gives a trigger five seconds.
 const BUDGET: Duration = Duration::from_millis(3800);
@@ -100,7 +100,7 @@ impl Forwarder {
 
 fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
     Outgoing {
-        body: sendable(event.get()),
+        body: sendable_json(event.get()),
         attributes: BTreeMap::from([
             (attribute::KIND.to_owned(), "PostConfirmation".to_owned()),
             (
@@ -109,21 +109,9 @@ fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
             ),
         ]),
         // The tenant for SQS fair queues: one busy pool does not hold up others.
-        group: members
-            .text("userPoolId")
-            .filter(|pool| pool.len() <= 128 && pool.chars().all(|c| c.is_ascii_graphic())),
+        group: members.text("userPoolId"),
         ..Outgoing::default()
     }
-}
-
-/// SQS takes the characters of XML 1.0. Of what JSON may hold unescaped, it
-/// refuses these two, which can stand in a JSON string alone: escaped there
-/// they mean the same.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn sendable(json: &str) -> String {
-    json.replace('\u{fffe}', "\\ufffe")
-        .replace('\u{ffff}', "\\uffff")
 }
 
 /// The members of a JSON object, each still in its own text. One member that
@@ -194,12 +182,12 @@ mod tests {
     #[test]
     fn the_body_is_the_event_byte_for_byte() {
         let event = r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#;
-        assert_eq!(sendable(raw(event).get()), event);
+        assert_eq!(sendable_json(raw(event).get()), event);
     }
 
     #[test]
     fn characters_that_sqs_refuses_are_escaped() {
-        let sent = sendable("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
+        let sent = sendable_json("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
         assert_eq!(sent, "{\"name\":\"a\\uffffb\\ufffe\"}");
         let read: serde_json::Value = serde_json::from_str(&sent).expect("still JSON");
         assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");

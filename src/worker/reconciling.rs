@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
-use crate::event::{Cursor, Ignored, PoolId, Reconcile};
+use crate::event::{Cursor, Ignored, PoolId, Reconcile, is_opaque};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reconcile::{Plan, Reading, Run, Services, Step};
 use crate::retry::quickly;
@@ -23,8 +23,6 @@ use crate::retry::quickly;
 const SLICE: Duration = Duration::from_mins(1);
 /// Live sign-ups find no more of ours before them on the queue.
 const BACKLOG: u64 = 100;
-/// Until the queue is looked at again.
-const GLANCE: Duration = Duration::from_secs(1);
 /// Before a slice that failed is taken up again.
 const LATER: Duration = Duration::from_secs(30);
 
@@ -72,11 +70,12 @@ impl Reconciling {
         let ended = self.steps(&mut run, stop).await;
         let cursor = run.cursor().clone();
         tracing::info!(
-            run.id = cursor.run,
-            request.id = task.request_id,
+            run.id = Some(&cursor.run).filter(|run| is_opaque(run)),
+            request.id = task.request_id.as_ref().filter(|id| is_opaque(id)),
             pool.id = pool.as_str(),
             users = cursor.users,
             queued = cursor.queued,
+            error = ended.as_ref().err().map(ToString::to_string),
             state = match &ended {
                 Ok(Slice::Done) => "done",
                 Ok(Slice::Stopped) => "stopped",
@@ -85,21 +84,18 @@ impl Reconciling {
             },
             "reconcile",
         );
-        let advanced = cursor != begun;
-        match ended {
-            Ok(Slice::Done) => Some(Outcome::Done),
-            Ok(Slice::Stopped) if !advanced => None,
-            Ok(_) => {
-                *turn = Some((cursor.run.clone(), run.into_members()));
-                drop(turn);
-                Some(self.hand_on(task, cursor, Duration::ZERO).await)
-            }
-            Err(failure) if advanced && is_passing(&failure) => {
-                drop(turn);
-                Some(self.hand_on(task, cursor, LATER).await)
-            }
-            Err(failure) => Some(outcome_of(failure)),
-        }
+        let failed = match ended {
+            Ok(Slice::Done) => return Some(Outcome::Done),
+            Ok(Slice::Stopped) if cursor == begun => return None,
+            Ok(_) => false,
+            // A moment of trouble, or an outage: this is no message's fault.
+            Err(failure) if is_passing(&failure) => true,
+            Err(failure) => return Some(outcome_of(failure)),
+        };
+        let delay = if failed { LATER } else { Duration::ZERO };
+        *turn = Some((cursor.run.clone(), run.into_members()));
+        drop(turn);
+        Some(self.hand_on(task, cursor, delay).await)
     }
 
     fn run(&self, task: &Reconcile, pool: &PoolId, turn: &mut Turn) -> Run {
@@ -111,6 +107,8 @@ impl Reconciling {
             limit: None,
             backlog: Some(BACKLOG),
             dry_run: false,
+            rate: self.config.sign_up_rate(),
+            memberships: Plan::MEMBERSHIPS,
         };
         let cursor = task.cursor.clone().unwrap_or_else(|| Cursor {
             run: format!("{:016x}", fastrand::u64(..)),
@@ -139,8 +137,8 @@ impl Reconciling {
             match run.step().await? {
                 Step::Done => return Ok(Slice::Done),
                 Step::Members | Step::Users(_) => {}
-                Step::Backlog(_) => tokio::select! {
-                    () = tokio::time::sleep(GLANCE) => {}
+                Step::Later(at, _) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => {}
                     () = stop.cancelled() => {}
                 },
             }

@@ -1,6 +1,7 @@
 //! The one place where an outcome becomes a word to the queue.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 #[derive(Debug)]
 pub(super) struct Settler {
+    /// Whether it was said that releases use up attempts.
+    told: AtomicBool,
     queue: Queue,
     breaker: Arc<Breaker>,
     deletes: Batcher,
@@ -53,6 +56,7 @@ impl Settler {
         let (deletes, deleting) = Batcher::start(queue.clone(), Verb::Delete, Arc::clone(breaker));
         let (hides, hiding) = Batcher::start(queue.clone(), Verb::Hide, Arc::clone(breaker));
         let settler = Arc::new(Self {
+            told: AtomicBool::new(false),
             queue: queue.clone(),
             breaker: Arc::clone(breaker),
             deletes,
@@ -125,16 +129,20 @@ impl Settler {
             ..history
         };
         // A copy of what cannot be deleted would be one message more.
-        let renewed = !self.breaker.has_standing()
-            && self
-                .queue
-                .send(untried.renew(&message, delay))
-                .await
-                .is_ok();
-        if renewed {
-            self.delete(message.receipt).await;
-        } else {
-            self.hide(message.receipt, delay).await;
+        if self.breaker.has_standing() {
+            return self.hide(message.receipt, delay).await;
+        }
+        match self.queue.send(untried.renew(&message, delay)).await {
+            Ok(_) => self.delete(message.receipt).await,
+            Err(failure) => {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        error = %failure,
+                        "a message that was not tried cannot be sent anew; such receives count as attempts",
+                    );
+                }
+                self.hide(message.receipt, delay).await;
+            }
         }
     }
 

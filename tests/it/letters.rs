@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use usher::aws::Outgoing;
-use usher::dead_letter::{Ended, Filter, Pace, Selection, Unseen};
+use usher::dead_letter::{Ended, Filter, Selection, Unseen};
 use usher::worker::Until;
 
+use crate::faults::Fault;
 use crate::process::Process;
 use crate::world::{PATIENCE, Person, World, eventually};
 
@@ -170,10 +172,8 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
         tally["queued"].as_u64(),
         "a line for each"
     );
-    assert_eq!(
-        lines[0]["audit.who"],
-        "arn:aws:iam::123456789012:user/local"
-    );
+    let who = "arn:aws:iam::123456789012:user/local";
+    assert_eq!(lines[0]["audit.who"], who, "{errors}");
 
     eventually("everybody", || async {
         world.members("EVERYONE").await.len() == people.len()
@@ -278,6 +278,54 @@ async fn a_replay_ends_although_its_letters_keep_coming_back() {
 }
 
 #[tokio::test]
+async fn a_replay_that_may_not_delete_stops_and_says_so() {
+    let world = World::new().await;
+    let people = world.people(30).await;
+    world.letters_of(&people, "throttled").await;
+    world.faults.plan(|call| {
+        (call.operation == "DeleteMessageBatch").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    let (status, tally, errors) = world.dead_letters(&["replay"]).await;
+    assert_eq!(status, Some(1));
+    assert_eq!(tally, "      10  not deleted\n", "one batch and no more");
+    assert!(
+        errors.contains("DeleteMessageBatch") && errors.contains("AccessDenied"),
+        "{errors}"
+    );
+    assert_eq!(world.visible_letters().await, 30);
+}
+
+#[tokio::test]
+async fn an_import_that_is_cut_off_says_where_to_go_on() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("letters.jsonl");
+    let lines: Vec<String> = (0..30).map(|n| format!("{{\"body\":\"{n}\"}}")).collect();
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    let path = file.to_str().expect("text");
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        calls += u32::from(call.operation.starts_with("SendMessage"));
+        (calls > 1).then_some(Fault::Error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+        ))
+    });
+    let (status, _, errors) = world.dead_letters(&["import", path]).await;
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("go on with --from-line 11"), "{errors}");
+    world.faults.mend();
+    let (status, _, errors) = world
+        .dead_letters(&["import", path, "--from-line", "11"])
+        .await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(world.visible_letters().await, 30);
+}
+
+#[tokio::test]
 async fn a_direct_replay_provisions_in_its_own_process() {
     let world = World::new().await;
     let people = world.people(12).await;
@@ -357,6 +405,7 @@ async fn the_native_move_takes_all_and_counts_as_a_replay() {
         .await;
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(moved, "completed: 9 letters moved\n");
+    assert_eq!(audited(&errors)[0]["audit.action"], "native replay");
     world.work(&[]).await;
     assert_eq!(world.records().await.len(), people.len());
     let letters = world.letters().await;
@@ -434,6 +483,7 @@ async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
         .await;
     for (arguments, says) in [
         (&["drop"][..], "give a filter"),
+        (&["drop", "--limit", "1"], "give a filter"),
         (&["drop", "--all"], "say --yes"),
         (
             &["drop", "--all", "--reason", "x", "--yes"],
@@ -489,13 +539,9 @@ async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
         .map(|n| letter(n.to_string(), "throttled"))
         .collect();
     world.put_letters(&letters).await;
-    let pace = Pace {
-        width: 1,
-        patience: Duration::ZERO,
-    };
     let queue = &world.dead_letters;
     let stop = CancellationToken::new();
-    let mut selection = Selection::new(queue, pace, Filter::default(), stop);
+    let mut selection = Selection::new(queue, 1, Filter::default(), stop);
     let mut bodies = Vec::new();
     while let Some(found) = selection.next(|_| true, |_| {}).await.expect("letters") {
         if bodies.len() < 30 {

@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
+use axum::http::StatusCode;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use usher::event::{Event, parse};
+use usher::aws::{Listing, Profiles};
+use usher::event::{Cursor, Event, PoolId, parse};
+use usher::quota::Quota;
+use usher::reconcile::{Plan, Run, Services, Step};
 use usher::worker::Until;
 
 use crate::crowd::{People, name, sub};
+use crate::faults::Fault;
 use crate::process::Process;
-use crate::world::{PATIENCE, World, eventually};
+use crate::world::{PATIENCE, TABLE, World, eventually};
 
 /// As many users as `usher reconcile` may list in a second here.
 const FAST: &str = "quota.user_list=1000";
@@ -79,6 +85,10 @@ fn crowd() -> (People, BTreeSet<String>) {
     }
     let lacking = without_profile.union(&without_group);
     (people, lacking.map(|n| name(*n)).collect())
+}
+
+fn reconcile(world: &World) -> String {
+    json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string()
 }
 
 fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
@@ -303,17 +313,30 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
     let world = World::new().await;
     let (people, _) = crowd();
     world.crowd.fill(people);
-    world
-        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
-        .await;
-    let mut worker = Process::start(world.usher(&["worker", "--set", "quota.user_list=100"]));
+    world.send(reconcile(&world)).await;
+    let slow = [("quota.user_list", "100")];
+    let first = world.worker(&world.config(&slow), Until::Stopped).await;
     eventually("half of the users", || async {
         world.faults.calls("ListUsers") > 80
     })
     .await;
-    worker.signal(Signal::SIGKILL);
-    worker.exit().await;
+    first.stop().await;
+    // The second goes on where the first was, and is killed before it hands on.
+    let half = world.faults.calls("ListUsers");
+    let mut second = Process::start(world.usher(&["worker", "--set", "quota.user_list=100"]));
+    eventually("some more", || async {
+        world.faults.calls("ListUsers") > half + 20
+    })
+    .await;
+    second.signal(Signal::SIGKILL);
+    second.exit().await;
+    let before = world.faults.calls("ListUsers");
     world.work(&[("quota.user_list", "1000")]).await;
+    let pages = world.faults.calls("ListUsers") - before;
+    assert!(
+        pages < 168 - 70,
+        "{pages} pages: what the first did is not lost"
+    );
     world.crowd.look(|people| {
         assert_eq!(
             (people.members.len(), people.profiles.len()),
@@ -325,12 +348,84 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
 }
 
 #[tokio::test]
+async fn members_that_do_not_fit_are_read_in_parts() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    world.crowd.fill(people);
+    let config = world.config(&[("quota.user_list", "1000")]);
+    let services = Services {
+        listing: Listing::new(&world.aws, Arc::new(Quota::new(config.quota))),
+        profiles: Some(Profiles::new(&world.aws, TABLE, "id")),
+        queue: world.queue.clone(),
+    };
+    let plan = Plan {
+        pool: PoolId::new(&world.pool.id).expect("an id"),
+        groups: config.groups.default.clone(),
+        include_federated: false,
+        since: None,
+        limit: None,
+        backlog: None,
+        dry_run: false,
+        rate: 1000.0,
+        memberships: 4096,
+    };
+    let mut run = Run::new(services.clone(), plan.clone(), Cursor::default());
+    // In the middle, and once more from the cursor alone.
+    while run.cursor().part < 2 {
+        run.step().await.expect("a page");
+    }
+    let parts = run.cursor().parts;
+    let mut run = Run::new(services, plan, run.cursor().clone());
+    while !matches!(run.step().await.expect("a page"), Step::Done) {}
+    assert_eq!((parts, run.cursor().part), (4, 4));
+    assert_eq!(run.cursor().users, 10_000, "each user once");
+    assert_eq!(world.take_queued().await, once_each(&lacking));
+}
+
+#[tokio::test]
+async fn trouble_on_the_way_stops_no_run() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    world.crowd.fill(people);
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        calls += 1;
+        let list = ["ListUsers", "ListUsersInGroup", "BatchGetItem"];
+        if !list.contains(&call.operation.as_str()) {
+            return None;
+        }
+        // Now and then, and once for a while.
+        (calls % 11 == 0 || (100..112).contains(&calls)).then_some(Fault::Error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalErrorException",
+        ))
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(world.take_queued().await, once_each(&lacking));
+
+    // A token that Cognito has forgotten: the list begins anew.
+    let mut forgotten = false;
+    world.faults.plan(move |call| {
+        let late = call.operation == "ListUsers" && call.input["PaginationToken"] == "6000";
+        (late && !std::mem::replace(&mut forgotten, true)).then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterException",
+        ))
+    });
+    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("begins anew"), "{errors}");
+    let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
+    assert_eq!(queued, lacking);
+}
+
+#[tokio::test]
 async fn sign_ups_do_not_wait_for_a_run() {
     let world = World::new().await;
     world.crowd.fill(People::whole(10_000));
-    world
-        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
-        .await;
+    world.send(reconcile(&world)).await;
     let settings = [("quota.user_list", "20"), ("worker.concurrency", "1")];
     let worker = world.worker(&world.config(&settings), Until::Stopped).await;
     eventually("the run", || async {
@@ -361,14 +456,12 @@ async fn a_command_that_cannot_run_is_a_letter_and_stops_no_sign_up() {
     let world = World::new().await;
     let people = world.people(2).await;
     world.faults.plan(|call| {
-        (call.operation == "ListUsersInGroup").then_some(crate::faults::Fault::Error(
-            axum::http::StatusCode::BAD_REQUEST,
+        (call.operation == "ListUsersInGroup").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
             "AccessDeniedException",
         ))
     });
-    world
-        .send(json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string())
-        .await;
+    world.send(reconcile(&world)).await;
     world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
     world.send_all(&people).await;
     world.work(&[]).await;

@@ -127,7 +127,7 @@ impl World {
 
     pub(crate) async fn worker(&self, config: &Config, until: Until) -> Running {
         let health = Health::default();
-        let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+        let quota = Arc::new(Quota::new(config.quota));
         let worker = Worker::new(
             config,
             &self.aws,

@@ -93,7 +93,7 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
         complete(&mut file)?;
         return Ok(file);
     }
-    options
+    let file = options
         .write(true)
         .create_new(true)
         .open(path)
@@ -103,7 +103,13 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
             } else {
                 error.into()
             }
-        })
+        })?;
+    // The name, too, has to outlive a power cut before a letter is deleted.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(file)
 }
 
 /// Goes to the end of a file whose last line is whole.

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::Desk;
-use crate::aws::{BATCH, Class, Failure, Outgoing, Queue};
+use crate::aws::{BATCH, Class, Outgoing};
 use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::dead_letter::Line;
-use crate::retry::quickly;
 use crate::telemetry::{bar, note};
 
 #[derive(Debug, clap::Args)]
@@ -39,18 +38,22 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             stopped = true;
             break;
         }
-        let after = last + 1;
-        for ((line, _), end) in batch.iter().zip(send(&desk.letters, &batch).await) {
-            match end {
-                Ok(()) => sent += 1,
-                Err(failure) => {
-                    failed += 1;
-                    note(&format!("line {line} was not sent: {failure}"));
-                    stopped |= failure.class != Class::Permanent;
-                }
+        next = last + 1;
+        let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
+        let ends = desk.letters.send_each(&messages).await;
+        for ((line, _), end) in batch.iter().zip(ends) {
+            let Err(failure) = end else {
+                sent += 1;
+                continue;
+            };
+            failed += 1;
+            note(&format!("line {line} was not sent: {failure}"));
+            if failure.class != Class::Permanent && !stopped {
+                stopped = true;
+                // Those after it that were sent are sent again, without effect.
+                next = *line;
             }
         }
-        next = after;
         progress.set_position(sent + failed);
         if stopped {
             break;
@@ -61,7 +64,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Output::Json => print_json(&serde_json::json!({"sent": sent, "failed": failed}))?,
         Output::Text => print(&format!("{sent} letters sent to the dead-letter queue\n"))?,
     }
-    if stopped && sent + failed < total {
+    if stopped {
         note(&format!("stopped; go on with --from-line {next}"));
     }
     Ok(if stopped || failed > 0 {
@@ -102,19 +105,4 @@ fn lines(
                 Err(wrong) => bail!("{name}: line {number} {wrong}; nothing of it was sent"),
             }
         }))
-}
-
-async fn send(queue: &Queue, batch: &[(u64, Line)]) -> Vec<Result<(), Failure>> {
-    let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
-    let mut ends = Vec::with_capacity(batch.len());
-    for (sent, message) in queue.send_all(&messages).await.into_iter().zip(messages) {
-        let sent = match sent {
-            Err(failure) if failure.class != Class::Permanent => {
-                quickly(|| queue.send(message.clone())).await
-            }
-            sent => sent,
-        };
-        ends.push(sent.map(|_| ()));
-    }
-    ends
 }

@@ -1,9 +1,11 @@
 //! `usher dead-letters`
 
 mod drop;
+mod dry_run;
 mod export;
 mod import;
 mod list;
+mod native;
 mod remove;
 mod replay;
 mod show;
@@ -13,9 +15,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Global, time};
-use crate::aws::{Aws, Queue};
+use crate::aws::{Aws, Profiles, Queue};
 use crate::config::Config;
-use crate::dead_letter::{self, Audit, Filter, Pace, Selection, Unseen, locate};
+use crate::dead_letter::{self, Audit, Filter, Selection, Unseen, locate};
 use crate::retry::quickly;
 use crate::shutdown;
 use crate::telemetry::note;
@@ -102,10 +104,6 @@ struct Desk {
 const READING: usize = 8;
 /// When each letter is acted on: no more are in hand than needed.
 const ACTING: usize = 1;
-/// Letters that another process hides are waited for a little longer than their
-/// visibility timeout: then a process that was killed has let go of them.
-const LONGER: Duration = Duration::from_secs(5);
-
 impl Desk {
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let config = global.config()?;
@@ -128,11 +126,12 @@ impl Desk {
     }
 
     fn select(&self, filter: Filter, width: usize) -> Selection {
-        let pace = Pace {
-            width,
-            patience: self.letters.visibility() + LONGER,
-        };
-        Selection::new(&self.letters, pace, filter, self.stop.clone())
+        Selection::new(&self.letters, width, filter, self.stop.clone())
+    }
+
+    fn profiles(&self) -> Option<Profiles> {
+        let settings = self.config.profiles.as_ref()?;
+        Some(Profiles::new(&self.aws, &settings.table, &settings.key))
     }
 
     /// About how many letters there are, for a progress bar.
@@ -164,10 +163,14 @@ fn told(ended: dead_letter::Ended) -> Ended {
             }
             if beyond > 0 {
                 note(&format!(
-                    "about {beyond} more letters were not handed out: SQS lets some 120,000 be in flight at once"
+                    "SQS counts about {beyond} more letters that it did not hand out (it lets some 120,000 be in flight at once)"
                 ));
             }
-            Ended::Well
+            if elsewhere + beyond > 0 {
+                Ended::Badly
+            } else {
+                Ended::Well
+            }
         }
         dead_letter::Ended::Limit => Ended::Well,
         dead_letter::Ended::Stopped => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, READING, told};
 use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::{Filter, Found};
+use crate::dead_letter::{Filter, Found, attribute, printable};
 use crate::telemetry::note;
 
 #[derive(Debug, clap::Args)]
@@ -27,8 +27,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let mut selection = desk.select(filter, READING);
     let found = selection
         .next(
-            |letter| {
-                letter.id == options.id || letter.source_message_id.as_ref() == Some(&options.id)
+            |Found { about, .. }| {
+                about.id == options.id || about.source_message_id.as_ref() == Some(&options.id)
             },
             |_| {},
         )
@@ -62,12 +62,10 @@ fn text(letter: &Found, body: bool) -> anyhow::Result<String> {
         match value {
             Value::Null => {}
             Value::Object(attributes) => {
-                // usher's own are the lines above.
-                for (name, value) in attributes
-                    .iter()
-                    .filter(|(name, _)| !name.starts_with("usher."))
-                {
-                    writeln!(text, "{name:<20}{value}")?;
+                // Those that are not among the lines above.
+                for (name, value) in attributes.iter().filter(|(name, _)| !is_above(name)) {
+                    let value = printable(value.as_str().unwrap_or_default());
+                    writeln!(text, "{:<20}{value}", printable(name))?;
                 }
             }
             Value::String(value) => writeln!(text, "{name:<20}{value}")?,
@@ -78,4 +76,9 @@ fn text(letter: &Found, body: bool) -> anyhow::Result<String> {
         writeln!(text, "\n{}", letter.message.body)?;
     }
     Ok(text)
+}
+
+fn is_above(name: &str) -> bool {
+    attribute::OF_A_LETTER.contains(&name)
+        || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
 }

@@ -98,7 +98,7 @@ impl Drop for Mortal {
 async fn work(url: String, config: Config, until: Until, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let aws = Aws::at_endpoint(&url).await;
-        let quota = Arc::new(Quota::new(config.quota.user_update, config.quota.user_list));
+        let quota = Arc::new(Quota::new(config.quota));
         let worker = tokio::select! {
             worker = Worker::new(&config, &aws, quota, Health::default(), Unreasoned::Refused) => worker,
             () = stop.cancelled() => return,

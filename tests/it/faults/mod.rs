@@ -141,6 +141,10 @@ pub(crate) async fn layer(State(faults): State<Faults>, request: Request, next: 
         .headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
+    if target.is_none() {
+        // Not of the JSON protocols: STS.
+        return next.run(Request::from_parts(parts, bytes.into())).await;
+    }
     let mut call = Call {
         operation: target
             .and_then(|t| t.rsplit('.').next())

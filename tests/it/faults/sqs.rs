@@ -44,6 +44,14 @@ const LAPSE: u64 = 3;
 
 /// The call as the endpoint understands it.
 pub(super) fn translate(faults: &Faults, call: &mut Call) {
+    // A message that is sent anew may be put aside by a delay.
+    let delayed = call.input["DelaySeconds"].as_u64().unwrap_or(0);
+    if delayed > 0 {
+        faults.ledger(|ledger| ledger.hidden(delayed));
+        if faults.is_time_lapse() && delayed > VISIBILITY {
+            call.input["DelaySeconds"] = json!(LAPSE);
+        }
+    }
     if !matches!(
         call.operation.as_str(),
         "DeleteMessageBatch" | "ChangeMessageVisibilityBatch"
