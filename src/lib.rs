@@ -10,7 +10,7 @@
 //! - [`worker`]: from the queue and back to it: receive, keep, settle, drain
 //! - [`provision`]: what is done for a user: groups, profile, outcome
 //! - [`aws`]: the real services, one file each
-//! - [`dead_letter`]: the letter that a failed message becomes
+//! - [`dead_letter`]: the letter that a failed message becomes, and the way back
 //! - [`reconcile`]: users whose event never came
 //! - [`http`]: health, readiness, metrics
 //!
