@@ -1,4 +1,4 @@
-//! Dead letters: listed, shown, replayed, kept in a file, dropped.
+//! Letters, once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,97 +6,13 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use usher::aws::Outgoing;
-use usher::dead_letter::{Ended, Filter, Selection, Unseen};
 use usher::worker::Until;
 
+use super::{FIRST, audited, letter, objects};
 use crate::faults::Fault;
 use crate::process::Process;
-use crate::world::{PATIENCE, Person, World, eventually};
-
-const FIRST: &str = "2026-08-01T09:00:00.000Z";
-
-/// A letter as a worker would have written it.
-fn letter(body: impl Into<String>, reason: &str) -> Outgoing {
-    let attributes = [
-        ("usher.reason", reason),
-        ("usher.class", "not_yet"),
-        ("usher.error", "as the test has it"),
-        ("usher.attempts", "8"),
-        ("usher.first_received_at", FIRST),
-        ("usher.dead_lettered_at", "2026-08-01T09:05:00.000Z"),
-        ("usher.source_message_id", "source-1"),
-        ("usher.version", "0.1.0"),
-    ];
-    Outgoing {
-        body: body.into(),
-        attributes: attributes
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        ..Outgoing::default()
-    }
-}
-
-impl World {
-    async fn put_letters(&self, letters: &[Outgoing]) {
-        for sent in self.dead_letters.send_all(letters).await {
-            sent.expect("sent");
-        }
-    }
-
-    async fn letters_of(&self, people: &[Person], reason: &str) {
-        let letters: Vec<Outgoing> = people
-            .iter()
-            .map(|person| letter(person.event.to_string(), reason))
-            .collect();
-        self.put_letters(&letters).await;
-    }
-
-    /// Runs `usher dead-letters …`: exit status, standard output, standard error.
-    async fn dead_letters(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let mut all = vec!["dead-letters"];
-        all.extend(arguments);
-        let run = self.usher(&all).output();
-        let output = tokio::time::timeout(PATIENCE, run)
-            .await
-            .expect("ends in time")
-            .expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    }
-
-    async fn visible_letters(&self) -> u64 {
-        let depth = self.dead_letters.facts().await.expect("facts").depth;
-        assert_eq!(depth.hidden, 0, "hidden letters");
-        depth.visible
-    }
-}
-
-fn objects(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("an object a line"))
-        .collect()
-}
-
-fn audited(stderr: &str) -> Vec<Value> {
-    objects_of(stderr)
-        .into_iter()
-        .filter(|line| line["target"] == "usher::audit")
-        .collect()
-}
-
-/// Log lines; what is said to people is passed over.
-fn objects_of(stderr: &str) -> Vec<Value> {
-    let lines = stderr.lines();
-    lines
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
-}
+use crate::world::{World, eventually};
 
 #[tokio::test]
 async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
@@ -299,33 +215,6 @@ async fn a_replay_that_may_not_delete_stops_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_import_that_is_cut_off_says_where_to_go_on() {
-    let world = World::new().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("letters.jsonl");
-    let lines: Vec<String> = (0..30).map(|n| format!("{{\"body\":\"{n}\"}}")).collect();
-    std::fs::write(&file, lines.join("\n")).expect("written");
-    let path = file.to_str().expect("text");
-    let mut calls = 0;
-    world.faults.plan(move |call| {
-        calls += u32::from(call.operation.starts_with("SendMessage"));
-        (calls > 1).then_some(Fault::Error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServiceUnavailable",
-        ))
-    });
-    let (status, _, errors) = world.dead_letters(&["import", path]).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("go on with --from-line 11"), "{errors}");
-    world.faults.mend();
-    let (status, _, errors) = world
-        .dead_letters(&["import", path, "--from-line", "11"])
-        .await;
-    assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(world.visible_letters().await, 30);
-}
-
-#[tokio::test]
 async fn a_direct_replay_provisions_in_its_own_process() {
     let world = World::new().await;
     let people = world.people(12).await;
@@ -413,150 +302,4 @@ async fn the_native_move_takes_all_and_counts_as_a_replay() {
     assert_eq!(letters[0].attributes["usher.replays"], "1");
     assert_eq!(letters[0].attributes["usher.attempts"], "1");
     assert_eq!(letters[0].attributes["usher.first_received_at"], FIRST);
-}
-
-#[tokio::test]
-async fn letters_are_exported_edited_and_imported() {
-    let world = World::new().await;
-    let people = world.people(2).await;
-    let body = people[0].event.to_string().replace("person-0", "persom-0");
-    world
-        .put_letters(&[letter(body, "user_not_found"), letter("keep", "not_json")])
-        .await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("letters.jsonl");
-    let path = file.to_str().expect("text");
-
-    let export = ["export", path, "--reason", "user_not_found", "--remove"];
-    let (status, said, errors) = world.dead_letters(&export).await;
-    assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(
-        said,
-        "1 letters written, 1 of them removed from the queue\n"
-    );
-    assert_eq!(audited(&errors)[0]["outcome"], "removed");
-    assert_eq!(world.visible_letters().await, 1, "the other one");
-
-    let (status, _, errors) = world.dead_letters(&export).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("exists already"), "{errors}");
-
-    let text = std::fs::read_to_string(&file).expect("written");
-    std::fs::write(&file, text.replace("persom-0", "person-0")).expect("edited");
-    let (status, said, errors) = world.dead_letters(&["import", path]).await;
-    assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(said, "1 letters sent to the dead-letter queue\n");
-
-    let replay = ["replay", "--reason", "user_not_found"];
-    let (status, _, errors) = world.dead_letters(&replay).await;
-    assert_eq!(status, Some(0), "{errors}");
-    world.work(&[]).await;
-    assert_eq!(world.members("EVERYONE").await, ["person-0"]);
-    let letters = world.letters().await;
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].body, "keep");
-}
-
-#[tokio::test]
-async fn an_import_with_a_wrong_line_sends_nothing_and_names_it() {
-    let world = World::new().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("letters.jsonl");
-    std::fs::write(&file, "{\"body\":\"a\"}\n\n{\"body\":\"secret\"").expect("written");
-    let path = file.to_str().expect("text");
-    let (status, _, errors) = world.dead_letters(&["import", path]).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("line 3 is cut off"), "{errors}");
-    assert!(!errors.contains("secret"), "{errors}");
-    assert_eq!(world.visible_letters().await, 0);
-    let append = ["export", path, "--append"];
-    let (status, _, errors) = world.dead_letters(&append).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("mend or remove it first"), "{errors}");
-}
-
-#[tokio::test]
-async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
-    let world = World::new().await;
-    world
-        .put_letters(&[letter("a", "not_json"), letter("b", "throttled")])
-        .await;
-    for (arguments, says) in [
-        (&["drop"][..], "give a filter"),
-        (&["drop", "--limit", "1"], "give a filter"),
-        (&["drop", "--all"], "say --yes"),
-        (
-            &["drop", "--all", "--reason", "x", "--yes"],
-            "takes no filter",
-        ),
-    ] {
-        let (status, _, errors) = world.dead_letters(arguments).await;
-        assert_eq!(status, Some(2), "{arguments:?}");
-        assert!(errors.contains(says), "{errors}");
-    }
-    let (status, said, errors) = world
-        .dead_letters(&["drop", "--reason", "not_json", "--yes"])
-        .await;
-    assert_eq!(
-        (status, said.as_str()),
-        (Some(0), "1 letters dropped\n"),
-        "{errors}"
-    );
-    let lines = audited(&errors);
-    assert_eq!(lines.len(), 1);
-    assert_eq!(
-        (&lines[0]["audit.action"], &lines[0]["outcome"]),
-        (&json!("drop"), &json!("dropped"))
-    );
-    let letters = world.letters().await;
-    assert_eq!((letters.len(), letters[0].body.as_str()), (1, "b"));
-}
-
-#[tokio::test]
-async fn show_keeps_the_body_to_itself_unless_it_is_asked_for() {
-    let world = World::new().await;
-    let people = world.people(1).await;
-    world.letters_of(&people, "throttled").await;
-    let (status, shown, errors) = world.dead_letters(&["show", "source-1"]).await;
-    assert_eq!(status, Some(0), "{errors}");
-    assert!(
-        shown.contains(&people[0].sub) && shown.contains("throttled"),
-        "{shown}"
-    );
-    assert!(!shown.contains("mail.example"), "{shown}");
-    let (_, shown, _) = world.dead_letters(&["show", "source-1", "--body"]).await;
-    assert!(shown.contains("mail.example"), "{shown}");
-    let (status, _, errors) = world.dead_letters(&["show", "source-2"]).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("no letter has the id source-2"), "{errors}");
-    assert_eq!(world.visible_letters().await, 1);
-}
-
-#[tokio::test]
-async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
-    let world = World::new().await;
-    let letters: Vec<Outgoing> = (0..35)
-        .map(|n| letter(n.to_string(), "throttled"))
-        .collect();
-    world.put_letters(&letters).await;
-    let queue = &world.dead_letters;
-    let stop = CancellationToken::new();
-    let mut selection = Selection::new(queue, 1, Filter::default(), stop);
-    let mut bodies = Vec::new();
-    while let Some(found) = selection.next(|_| true, |_| {}).await.expect("letters") {
-        if bodies.len() < 30 {
-            // As if it had run out.
-            let receipts: Vec<(&str, Duration)> = found
-                .iter()
-                .map(|letter| (letter.message.receipt.as_str(), Duration::ZERO))
-                .collect();
-            queue.hide(&receipts).await.expect("visible again");
-        }
-        bodies.extend(found.into_iter().map(|letter| letter.message.body));
-    }
-    assert_eq!(selection.finish().await, Ended::All(Unseen::default()));
-    bodies.sort_by_key(|body| body.parse::<u32>().expect("a number"));
-    let expected: Vec<String> = (0..35).map(|n| n.to_string()).collect();
-    assert_eq!(bodies, expected);
-    assert_eq!(world.visible_letters().await, 35);
 }
