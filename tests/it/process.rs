@@ -47,6 +47,20 @@ impl World {
     }
 }
 
+/// Runs a command to its end: exit status, standard output, standard error.
+pub(crate) async fn finished(mut command: Command) -> (Option<i32>, String, String) {
+    let output = tokio::time::timeout(crate::world::PATIENCE, command.output())
+        .await
+        .expect("ends in time")
+        .expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");

@@ -15,8 +15,8 @@ use usher::worker::Until;
 
 use crate::crowd::{People, name, sub};
 use crate::faults::Fault;
-use crate::process::Process;
-use crate::world::{PATIENCE, TABLE, World, eventually};
+use crate::process::{Process, finished};
+use crate::world::{TABLE, World, eventually};
 
 /// As many users as `usher reconcile` may list in a second here.
 const FAST: &str = "quota.user_list=1000";
@@ -26,16 +26,7 @@ impl World {
     async fn reconcile(&self, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut command = self.usher(&["reconcile", "--set", FAST, "--pool", &self.pool.id]);
         command.args(arguments).current_dir(folder);
-        let output = tokio::time::timeout(PATIENCE, command.output())
-            .await
-            .expect("ends in time")
-            .expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        finished(command).await
     }
 
     /// Takes everything from the queue: the users' names and how often each came.
@@ -91,6 +82,15 @@ fn reconcile(world: &World) -> String {
     json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string()
 }
 
+/// Everybody has the group and one profile, put once.
+fn assert_whole(world: &World) {
+    world.crowd.look(|people| {
+        let counts = (people.members.len(), people.profiles.len());
+        assert_eq!(counts, (10_000, 10_000));
+        assert!(people.profiles.values().all(|puts| *puts == 1));
+    });
+}
+
 fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
     names.iter().map(|name| (name.clone(), 1)).collect()
 }
@@ -138,16 +138,7 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
     let depth = world.queue.facts().await.expect("facts").depth;
     assert_eq!(depth.visible, lacking.len() as u64);
     world.work(&[]).await;
-    world.crowd.look(|people| {
-        assert_eq!(
-            (people.members.len(), people.profiles.len()),
-            (10_000, 10_000)
-        );
-        assert!(
-            people.profiles.values().all(|puts| *puts == 1),
-            "none overwritten"
-        );
-    });
+    assert_whole(&world);
 
     let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
@@ -297,13 +288,7 @@ async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
     world.work(&settings).await;
     let pages = world.faults.calls("ListUsers") - before;
     assert!(pages < 168 - 70, "{pages} pages: it went on");
-    world.crowd.look(|people| {
-        assert_eq!(
-            (people.members.len(), people.profiles.len()),
-            (10_000, 10_000)
-        );
-        assert!(people.profiles.values().all(|puts| *puts == 1));
-    });
+    assert_whole(&world);
     world.assert_queue_empty().await;
     assert_eq!(world.letters().await.len(), 0);
 }
@@ -337,13 +322,7 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
         pages < 168 - 70,
         "{pages} pages: what the first did is not lost"
     );
-    world.crowd.look(|people| {
-        assert_eq!(
-            (people.members.len(), people.profiles.len()),
-            (10_000, 10_000)
-        );
-        assert!(people.profiles.values().all(|puts| *puts == 1));
-    });
+    assert_whole(&world);
     world.assert_queue_empty().await;
 }
 

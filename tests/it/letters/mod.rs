@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use usher::aws::Outgoing;
 use usher::dead_letter::{Ended, Filter, Selection, Unseen};
 
-use crate::world::{PATIENCE, Person, World};
+use crate::process::finished;
+use crate::world::{Person, World};
 
 const FIRST: &str = "2026-08-01T09:00:00.000Z";
 
@@ -54,17 +55,7 @@ impl World {
     async fn dead_letters(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut all = vec!["dead-letters"];
         all.extend(arguments);
-        let run = self.usher(&all).output();
-        let output = tokio::time::timeout(PATIENCE, run)
-            .await
-            .expect("ends in time")
-            .expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        finished(self.usher(&all)).await
     }
 
     async fn visible_letters(&self) -> u64 {
