@@ -3,23 +3,25 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. Must be called
-/// within a Tokio runtime.
+/// A token that is cancelled by the first SIGTERM or SIGINT; the second cancels
+/// `at_once`. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// When the process may not install signal handlers.
-pub fn on_signal() -> std::io::Result<CancellationToken> {
+pub fn on_signal(at_once: &CancellationToken) -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let tokens = [stop.clone(), at_once.clone()];
     tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        told.cancel();
-        tracing::info!(signal = name, "told to stop");
+        for token in tokens {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            token.cancel();
+            tracing::info!(signal = name, "told to stop");
+        }
     });
     Ok(stop)
 }

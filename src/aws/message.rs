@@ -104,6 +104,11 @@ pub struct QueueFacts {
 }
 
 impl Outgoing {
+    /// The largest message, and the largest batch.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+    pub const MOST: usize = 1024 * 1024;
+
     /// As SQS counts it: the body, and each attribute's name, type and value.
     pub fn size(&self) -> usize {
         const TYPE: usize = "String".len();

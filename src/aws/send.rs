@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
 use super::call::call;
-use super::error::Failure;
+use super::error::{Class, Failure};
 use super::message::Outgoing;
 use super::queue::{BATCH, Queue, seconds};
-use crate::retry::{Transient, quickly};
+use crate::retry::quickly;
 
 impl Queue {
     /// `SendMessage`; answers with the message id.
@@ -46,14 +46,15 @@ impl Queue {
         answers
     }
 
-    /// As [`Self::send_all`], and what failed for a moment is sent again by itself.
+    /// As [`Self::send_all`], and what failed goes once more by itself: one bad
+    /// message may have kept the others from going.
     ///
     /// # Errors
     /// For each message by itself.
     pub async fn send_each(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
         let mut answers = self.send_all(messages).await;
         for (answer, message) in answers.iter_mut().zip(messages) {
-            if matches!(answer, Err(failure) if failure.is_transient()) {
+            if matches!(answer, Err(failure) if failure.class != Class::Systemic) {
                 *answer = quickly(|| self.send(message.clone())).await;
             }
         }
@@ -112,11 +113,10 @@ impl Queue {
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 fn fitting(messages: &[Outgoing]) -> usize {
-    const MOST: usize = 1024 * 1024;
     let mut size = 0;
     let fitting = messages.iter().take(BATCH).take_while(|message| {
         size += message.size();
-        size <= MOST
+        size <= Outgoing::MOST
     });
     fitting.count().max(1)
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     if !options.events.is_empty() && files.is_empty() {
         anyhow::bail!("--events: no file there");
     }
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal(&global.at_once)?;
     let metrics = metrics::install()?;
     let stack = Stack::start(options.port, global.layers())
         .await

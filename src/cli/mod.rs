@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Invalid, Layers, file_from_environment, log_filter};
 use crate::telemetry::{self, LogFormat};
@@ -43,6 +44,9 @@ struct Global {
     /// How log lines look; text on a terminal, JSON otherwise
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
+    /// Told to stop twice: nothing is waited for any more.
+    #[arg(skip)]
+    at_once: CancellationToken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,15 +105,11 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         telemetry::init(self.global.log_format, log_filter());
         let global = self.global;
-        let ended = match self.command {
-            #[cfg(feature = "dev")]
-            Command::Dev(options) => dev::run(&global, options).await,
-            Command::Worker(options) => worker::run(&global, &options).await,
-            Command::DeadLetters(options) => dead_letters::run(&global, &options).await,
-            Command::Reconcile(options) => reconcile::run(&global, &options).await,
-            Command::Check(options) => check::run(&global, &options).await,
-            Command::Health => health::run(&global).await,
-            Command::Config => config::run(&global),
+        let ended = tokio::select! {
+            ended = run(&global, self.command) => ended,
+            () = global.at_once.cancelled() => {
+                Err(anyhow::anyhow!("told to stop twice: ended at once"))
+            }
         };
         match ended {
             Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -125,6 +125,19 @@ impl Cli {
                 }
             }
         }
+    }
+}
+
+async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
+    match command {
+        #[cfg(feature = "dev")]
+        Command::Dev(options) => dev::run(global, options).await,
+        Command::Worker(options) => worker::run(global, &options).await,
+        Command::DeadLetters(options) => dead_letters::run(global, &options).await,
+        Command::Reconcile(options) => reconcile::run(global, &options).await,
+        Command::Check(options) => check::run(global, &options).await,
+        Command::Health => health::run(global).await,
+        Command::Config => config::run(global),
     }
 }
 

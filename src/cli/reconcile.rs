@@ -1,5 +1,6 @@
 //! `usher reconcile`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Global, Output, Usage, print, print_json, time};
+use super::{Ended, Global, Output, Usage, print, time};
 use crate::aws::{Aws, Listing, Profiles, Queue};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId};
@@ -54,6 +55,7 @@ struct Summary {
     pool: String,
     users: u64,
     queued: u64,
+    refused: u64,
     #[serde(skip)]
     lacking: u64,
     lack_profile: u64,
@@ -65,9 +67,13 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let config = global.config()?;
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal(&global.at_once)?;
     let pools = pools(options, &config)?;
-    let mut checkpoint = Checkpoint::open(&options.checkpoint)?;
+    let mut checkpoint = if options.dry_run {
+        Checkpoint::empty(&options.checkpoint)
+    } else {
+        Checkpoint::open(&options.checkpoint)?
+    };
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
     let settings = &config.queue;
@@ -131,7 +137,8 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
         }
         Ok(pool)
     });
-    pools.collect()
+    let pools: BTreeSet<PoolId> = pools.collect::<anyhow::Result<_>>()?;
+    Ok(pools.into_iter().collect())
 }
 
 struct Walk<'a> {
@@ -164,6 +171,10 @@ impl Walk<'_> {
             saved.unwrap_or_default(),
         );
         let before = run.cursor().clone();
+        if !options.dry_run {
+            // Before anybody is queued: a file that cannot be written stops it here.
+            checkpoint.save(&self.plan, run.cursor())?;
+        }
         let mut summary = Summary {
             pool: pool.as_str().to_owned(),
             ..Summary::default()
@@ -179,9 +190,9 @@ impl Walk<'_> {
                     }
                     continue;
                 }
-                step => step.with_context(|| {
-                    format!("after {} users; run it again to go on", run.cursor().users)
-                })?,
+                step => {
+                    step.with_context(|| format!("stopped after {} users", run.cursor().users))?
+                }
             };
             pace.reset();
             match step {
@@ -222,7 +233,12 @@ impl Walk<'_> {
         progress.finish_and_clear();
         summary.users = run.cursor().users - before.users;
         summary.lacking = run.cursor().queued - before.queued;
-        summary.queued = if options.dry_run { 0 } else { summary.lacking };
+        summary.refused = run.refused();
+        summary.queued = if options.dry_run {
+            0
+        } else {
+            summary.lacking - summary.refused
+        };
         if run.is_through() && !options.dry_run {
             checkpoint.forget(&pool)?;
         }
@@ -252,6 +268,7 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             pool,
             users,
             queued,
+            refused,
             lack_profile,
             lack_group,
             complete,
@@ -259,18 +276,28 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
         } = summary;
         match global.output {
             Output::Json if options.dry_run => {}
-            Output::Json => print_json(summary)?,
+            Output::Json => print(&(serde_json::to_string(summary)? + "\n"))?,
             Output::Text => print(&format!(
                 "{pool}: {users} users looked at, {lack_profile} lack a profile, {lack_group} a group; {queued} queued\n"
             ))?,
+        }
+        if *refused > 0 {
+            note(&format!(
+                "{refused} users could not be queued: the log says who"
+            ));
         }
         if !complete {
             note("stopped before the end; run it again to go on");
         }
     }
-    Ok(if summaries.iter().all(|summary| summary.complete) {
-        Ended::Well
-    } else {
-        Ended::Badly
-    })
+    Ok(
+        if summaries
+            .iter()
+            .all(|summary| summary.complete && summary.refused == 0)
+        {
+            Ended::Well
+        } else {
+            Ended::Badly
+        },
+    )
 }

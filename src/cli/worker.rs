@@ -27,7 +27,7 @@ const STARTING: &str = "start";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let config = global.config()?;
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal(&global.at_once)?;
     let health = Health::default();
     health.obstacle(STARTING, "starting");
     // Before the first metric is touched.

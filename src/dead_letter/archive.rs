@@ -15,6 +15,7 @@ use crate::aws::Outgoing;
 /// `first_received_at`; the rest says what the letter was. Attributes are text:
 /// binary ones, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Line {
     /// Message id on the dead-letter queue.
     #[serde(default)]
@@ -63,7 +64,7 @@ impl Line {
             serde_json::error::Category::Syntax => {
                 format!("is not JSON (column {})", error.column())
             }
-            _ => "must be an object with a text `body`, and `attributes` that are all text"
+            _ => "must be an object with a text `body`, and with `attributes` that are all text; other members are those that export writes"
                 .to_owned(),
         })?;
         if line.attributes.len() > attribute::MOST {
@@ -72,10 +73,11 @@ impl Line {
                 line.attributes.len()
             ));
         }
-        if let Some(name) = line.attributes.keys().find(|name| !is_name(name)) {
-            return Err(format!(
-                "attribute {name:?}: a name has 1 to 256 of a-z A-Z 0-9 _ - ."
-            ));
+        // Not quoted either: whoever edits a file may mistake a line.
+        if !line.attributes.keys().all(|name| is_name(name)) {
+            return Err(
+                "has an attribute whose name is not 1 to 256 of a-z A-Z 0-9 _ - .".to_owned(),
+            );
         }
         Ok(line)
     }
@@ -134,11 +136,11 @@ mod tests {
             (r#"["secret"]"#, "must be an object with"),
             (
                 r#"{"body":"secret","attributes":{"a b":"c"}}"#,
-                "attribute \"a b\"",
+                "has an attribute whose name",
             ),
             (
                 r#"{"body":"secret","attributes":{"AWS.x":"c"}}"#,
-                "attribute \"AWS.x\"",
+                "has an attribute whose name",
             ),
         ] {
             let wrong = Line::parse(text).expect_err("refused");

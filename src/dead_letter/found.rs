@@ -94,9 +94,13 @@ fn whom(body: &str) -> (Option<String>, Option<String>) {
 }
 
 /// Whoever may send to the queue writes its attributes: no control character
-/// gets to a terminal.
+/// and none that turns the direction of text gets to a terminal.
 pub fn printable(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if odd(c) { '\u{fffd}' } else { c })
         .collect()
 }

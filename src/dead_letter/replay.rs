@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
 
@@ -13,7 +14,7 @@ use super::history::History;
 use super::letter::{Letter, send};
 use super::selection::{Ended, Selection};
 use crate::aws::{Class, Failure, Outgoing, Queue};
-use crate::event::{Event, parse};
+use crate::event::{Event, Ignored, parse};
 use crate::provision::{Outcome, Provisioner, Rejection};
 use crate::quota::Budget;
 use crate::retry::quickly;
@@ -41,6 +42,7 @@ pub struct Replay {
     /// lasts and must not go round for ever.
     sent: HashSet<String>,
     begun: jiff::Timestamp,
+    came_back: AtomicU64,
     tally: Tally,
 }
 
@@ -111,6 +113,8 @@ pub struct Replayed {
     pub ended: Ended,
     /// What stopped it before its end.
     pub failure: Option<Failure>,
+    /// Letters that were left alone because they are newer than the run.
+    pub newer: u64,
 }
 
 impl Replay {
@@ -123,6 +127,7 @@ impl Replay {
             audit,
             sent: HashSet::new(),
             begun: jiff::Timestamp::now(),
+            came_back: AtomicU64::new(0),
             tally: Tally::new(),
         }
     }
@@ -149,7 +154,10 @@ impl Replay {
                 )
                 .await;
             let letters = match next {
-                Ok(Some(letters)) => letters,
+                Ok(Some(letters)) => {
+                    self.set_begin(&letters);
+                    letters
+                }
                 Ok(None) => break,
                 Err(error) => {
                     failure = Some(error);
@@ -180,6 +188,7 @@ impl Replay {
         }
         Replayed {
             ended: selection.finish().await,
+            newer: self.came_back.into_inner(),
             tally: self.tally,
             failure,
         }
@@ -226,18 +235,35 @@ impl Replay {
         failure
     }
 
+    /// By SQS's clock, when it is ahead of this machine's: nothing was sent yet, so
+    /// what it handed out now was there when the run began.
+    fn set_begin(&mut self, letters: &[Found]) {
+        if self.sent.is_empty() {
+            let now = letters
+                .iter()
+                .filter_map(|letter| letter.message.first_received_at);
+            self.begun = now.fold(self.begun, jiff::Timestamp::max);
+        }
+    }
+
     /// Whether the letter was made of what this run sent, or after it began. A
     /// worker may have given the message a new id, and clocks differ: either sign
-    /// is enough.
+    /// is enough. Before anything was sent, nothing can have come back.
     fn came_back(&self, letter: &Found) -> bool {
+        if self.sent.is_empty() {
+            return false;
+        }
         let ids = [
             Some(&letter.about.id),
             letter.about.source_message_id.as_ref(),
         ];
-        let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at >= self.begun);
-        ids.into_iter().flatten().any(|id| self.sent.contains(id))
+        let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at > self.begun);
+        let came_back = ids.into_iter().flatten().any(|id| self.sent.contains(id))
             || after(letter.message.sent_at)
-            || after(letter.about.dead_lettered_at)
+            || after(letter.about.dead_lettered_at);
+        self.came_back
+            .fetch_add(u64::from(came_back), Ordering::Relaxed);
+        came_back
     }
 }
 
@@ -284,8 +310,7 @@ async fn to_queue(source: &Queue, letters: &[Found]) -> Vec<End> {
     let mut ends = Vec::with_capacity(letters.len());
     for (sent, message) in source.send_each(&messages).await.into_iter().zip(messages) {
         let sent = match sent {
-            // Attributes count into the size of at most 1 MiB.
-            Err(failure) if failure.class == Class::Permanent && !message.attributes.is_empty() => {
+            Err(failure) if failure.class == Class::Permanent && is_too_large(&message) => {
                 let bare = Outgoing {
                     attributes: BTreeMap::new(),
                     ..message
@@ -300,6 +325,11 @@ async fn to_queue(source: &Queue, letters: &[Found]) -> Vec<End> {
         });
     }
     ends
+}
+
+/// Attributes count into the size: such a body goes without.
+fn is_too_large(message: &Outgoing) -> bool {
+    message.size() > Outgoing::MOST && message.body.len() <= Outgoing::MOST
 }
 
 async fn direct(provisioner: &Provisioner, queue: &Queue, letters: &[Found]) -> Vec<End> {
@@ -320,6 +350,10 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> 
     match outcome {
         Outcome::Done => End::of(Became::Done),
         Outcome::AlreadyDone(_) => End::of(Became::AlreadyDone),
+        // Perhaps the worker's own, if not this configuration's.
+        Outcome::Ignored(why @ Ignored::ForeignPool) => {
+            End::of(Became::Left(why.code().to_owned()))
+        }
         Outcome::Ignored(_) => End::of(Became::Ignored),
         Outcome::Rejected(rejection) => again(queue, letter, &rejection).await,
         Outcome::Retry(retry) => again(queue, letter, &retry.because).await,

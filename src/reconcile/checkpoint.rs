@@ -1,7 +1,7 @@
 //! How far a run came, in a file.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,14 @@ pub enum Unreadable {
 }
 
 impl Checkpoint {
+    /// Holds nothing, whatever the file does.
+    pub fn empty(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            runs: BTreeMap::new(),
+        }
+    }
+
     /// Reads the file; one that does not exist holds nothing.
     ///
     /// # Errors
@@ -52,12 +60,12 @@ impl Checkpoint {
             Ok(text) => {
                 serde_json::from_slice(&text).map_err(|_| Unreadable::Foreign(path.to_owned()))?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(io(path, error)),
         };
         Ok(Self {
-            path: path.to_owned(),
             runs,
+            ..Self::empty(path)
         })
     }
 
@@ -88,14 +96,18 @@ impl Checkpoint {
             return Ok(());
         }
         if self.runs.is_empty() {
-            return std::fs::remove_file(&self.path).map_err(|error| io(&self.path, error));
+            return match std::fs::remove_file(&self.path) {
+                // Another run over the same pool was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(|error| io(&self.path, error)),
+            };
         }
         self.write()
     }
 
     fn write(&self) -> Result<(), Unreadable> {
         let mut beside = self.path.clone().into_os_string();
-        beside.push(".part");
+        beside.push(format!(".{}.part", std::process::id()));
         let beside = PathBuf::from(beside);
         let write = || {
             // A page token is Cognito's, and nobody else's to read.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::lacking::Lacking;
 use super::members::{MOST, Members};
-use crate::aws::{Failure, Listed, Listing, Outgoing, Profiles, Queue, Status};
+use crate::aws::{Class, Failure, Listed, Listing, Outgoing, Profiles, Queue, Status};
 use crate::config::GroupName;
 use crate::event::{Cursor, PoolId, Sub};
 use crate::retry::quickly;
@@ -67,6 +67,7 @@ pub struct Run {
     pending: Option<Page>,
     /// When the next users may be queued.
     next: Instant,
+    refused: u64,
     /// Whether the list of users was begun anew, its token having expired.
     begun_anew: bool,
 }
@@ -117,6 +118,7 @@ impl Run {
             members,
             pending: None,
             next: Instant::now(),
+            refused: 0,
             begun_anew: false,
         }
     }
@@ -190,6 +192,11 @@ impl Run {
         }
         self.advance(&page);
         Ok(Step::Users(page.lacking))
+    }
+
+    /// Users who lack something and whose event the queue did not take.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Whether every user was looked at.
@@ -327,7 +334,7 @@ impl Run {
 
     /// A page that is queued in part is queued again as a whole: a second event
     /// finds everything done.
-    async fn queue(&self, lacking: &[Lacking]) -> Result<(), Failure> {
+    async fn queue(&mut self, lacking: &[Lacking]) -> Result<(), Failure> {
         if self.plan.dry_run {
             return Ok(());
         }
@@ -336,11 +343,30 @@ impl Run {
             .map(|user| user.to_outgoing(&self.plan.pool))
             .collect();
         let sent = self.services.queue.send_each(&events).await;
-        sent.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ())
+        let mut refused = 0;
+        for (sent, user) in sent.into_iter().zip(lacking) {
+            match sent {
+                // One user must not keep the others from theirs.
+                Err(failure) if failure.class == Class::Permanent => {
+                    let line = user.line(&self.plan.pool);
+                    tracing::error!(
+                        pool.id = line.pool, user.sub = line.sub, error = %failure,
+                        "a user could not be queued",
+                    );
+                    refused += 1;
+                }
+                sent => {
+                    sent?;
+                }
+            }
+        }
+        self.refused += refused;
+        Ok(())
     }
 
     fn advance(&mut self, page: &Page) {
-        self.cursor.queued += page.lacking.len() as u64;
+        let lacking = page.lacking.len() as u64;
+        self.cursor.queued = self.cursor.queued.saturating_add(lacking);
         #[expect(clippy::cast_precision_loss, reason = "sixty at most")]
         let pause = page.lacking.len() as f64 / self.plan.rate;
         self.next = Instant::now() + Duration::from_secs_f64(pause);
@@ -348,7 +374,7 @@ impl Run {
             // The next run looks at this page again.
             return;
         }
-        self.cursor.users += page.users;
+        self.cursor.users = self.cursor.users.saturating_add(page.users);
         self.cursor.token.clone_from(&page.next);
         if page.next.is_none() {
             self.cursor.part += 1;

@@ -368,6 +368,31 @@ async fn members_that_do_not_fit_are_read_in_parts() {
 }
 
 #[tokio::test]
+async fn a_user_whom_the_queue_does_not_take_keeps_nobody_else() {
+    let world = World::new().await;
+    let (people, mut lacking) = crowd();
+    world.crowd.fill(people);
+    world.faults.plan(|call| {
+        let body = call.input["MessageBody"].as_str().unwrap_or_default();
+        let refused = call.operation == "SendMessageBatch"
+            || call.operation == "SendMessage" && body.contains("\"user-73\"");
+        refused.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "InvalidMessageContents",
+        ))
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(1));
+    assert!(
+        errors.contains("1 users could not be queued") && errors.contains(&sub(73)),
+        "{errors}"
+    );
+    assert!(lacking.remove("user-73"));
+    assert_eq!(world.take_queued().await, once_each(&lacking));
+}
+
+#[tokio::test]
 async fn trouble_on_the_way_stops_no_run() {
     let world = World::new().await;
     let (people, lacking) = crowd();

@@ -34,7 +34,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         return Err(Usage::error("there is no terminal to ask on: say --yes"));
     }
     let desk = Desk::open(global).await?;
-    let progress = bar(Some(desk.depth().await?), "letters");
+    let progress = bar(desk.depth().await, "letters");
     let mut selection = desk.select(filter, READING);
     let mut meant: Vec<About> = Vec::new();
     let result = loop {

@@ -28,7 +28,7 @@ pub(super) async fn run(global: &Global, filter: Filter, desk: &Desk) -> anyhow:
         Listing::new(&desk.aws, quota),
         desk.profiles(),
     );
-    let progress = bar(Some(desk.depth().await?), "letters");
+    let progress = bar(desk.depth().await, "letters");
     let mut selection = desk.select(filter, READING);
     let mut tally = BTreeMap::new();
     let result = loop {

@@ -1,6 +1,6 @@
 //! `usher dead-letters export`
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -28,15 +28,15 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let desk = Desk::open(global).await?;
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
-    let desk = Desk::open(global).await?;
     let audit = if options.remove {
         Some(desk.audit("export").await)
     } else {
         None
     };
-    let progress = bar(Some(desk.depth().await?), "letters");
+    let progress = bar(desk.depth().await, "letters");
     let width = if options.remove { ACTING } else { READING };
     let mut selection = desk.select(options.filter.filter(), width);
     let mut written = 0_u64;
@@ -83,33 +83,36 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
     // Bodies hold personal data.
-    options.read(true).mode(0o600);
+    options.read(true).append(true).mode(0o600);
     if append {
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let mut file = options.create(true).open(path)?;
+        lock(&file)?;
         complete(&mut file)?;
         return Ok(file);
     }
-    let file = options
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(|error| {
-            if error.kind() == std::io::ErrorKind::AlreadyExists {
-                anyhow::anyhow!("exists already: name another file, or say --append")
-            } else {
-                error.into()
-            }
-        })?;
+    let file = options.create_new(true).open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            anyhow::anyhow!("exists already: name another file, or say --append")
+        } else {
+            error.into()
+        }
+    })?;
+    lock(&file)?;
     // The name, too, has to outlive a power cut before a letter is deleted.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(file)
+}
+
+/// Two that write to one file would cut each other's lines.
+fn lock(file: &File) -> anyhow::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!("another export is writing to it"),
+        // Not every file can be locked, and a device need not be.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// Goes to the end of a file whose last line is whole.
@@ -135,14 +138,13 @@ fn complete(file: &mut File) -> anyhow::Result<()> {
     if let Err(wrong) = Line::parse(&line?) {
         bail!("line {count} {wrong}: mend or remove it first (its letter was not removed)");
     }
-    file.seek(SeekFrom::End(0))?;
     file.write_all(b"\n")?;
     Ok(())
 }
 
 /// All lines, on the disk, or none.
 fn write(file: &mut File, letters: &[Found]) -> std::io::Result<()> {
-    let begin = file.stream_position()?;
+    let begin = file.metadata()?.len();
     let mut text = Vec::new();
     for letter in letters {
         serde_json::to_writer(&mut text, &Line::of(letter))?;

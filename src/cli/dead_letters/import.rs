@@ -10,6 +10,7 @@ use super::Desk;
 use crate::aws::{BATCH, Class, Outgoing};
 use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::dead_letter::Line;
+use crate::event::without_bom;
 use crate::telemetry::{bar, note};
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +77,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 
 /// How many letters there are, from a line on.
 fn check(path: &Path, from: u64) -> anyhow::Result<u64> {
+    // It is read twice, and a pipe can be read once.
+    let metadata = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?;
+    if !metadata.is_file() {
+        bail!("{}: is no regular file", path.display());
+    }
     let mut total = 0;
     for line in lines(path, from)? {
         line?;
@@ -100,7 +106,7 @@ fn lines(
         .filter(|(_, text)| text.as_ref().map_or(true, |text| !text.trim().is_empty()))
         .map(move |(number, text)| {
             let text = text.with_context(|| format!("{name}: line {number}"))?;
-            match Line::parse(&text) {
+            match Line::parse(without_bom(&text)) {
                 Ok(line) => Ok((number, line)),
                 Err(wrong) => bail!("{name}: line {number} {wrong}; nothing of it was sent"),
             }

@@ -15,7 +15,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let desk = Desk::open(global).await?;
-    let bar = bar(Some(desk.depth().await?), "letters");
+    let bar = bar(desk.depth().await, "letters");
     let mut selection = desk.select(options.filter.filter(), READING);
     let mut census = Census::default();
     let result = loop {

@@ -107,7 +107,7 @@ const ACTING: usize = 1;
 impl Desk {
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let config = global.config()?;
-        let stop = shutdown::on_signal()?;
+        let stop = shutdown::on_signal(&global.at_once)?;
         let aws = Aws::from_environment().await?;
         let wait = Duration::from_secs(1);
         let source = Queue::new(&aws, &config.queue.url, wait, config.queue.visibility);
@@ -134,10 +134,10 @@ impl Desk {
         Some(Profiles::new(&self.aws, &settings.table, &settings.key))
     }
 
-    /// About how many letters there are, for a progress bar.
-    async fn depth(&self) -> anyhow::Result<u64> {
-        let depth = self.letters.facts().await?.depth;
-        Ok(depth.visible + depth.hidden)
+    /// About how many letters there are, for a progress bar alone.
+    async fn depth(&self) -> Option<u64> {
+        let depth = quickly(|| self.letters.facts()).await.ok()?.depth;
+        Some(depth.visible + depth.hidden)
     }
 
     async fn audit(&self, action: &'static str) -> Audit {

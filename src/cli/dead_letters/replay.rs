@@ -51,7 +51,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Way::Queue(desk.source.clone())
     };
     let audit = desk.audit("replay").await;
-    let progress = bar(Some(desk.depth().await?), "letters");
+    let progress = bar(desk.depth().await, "letters");
     let selection = desk.select(options.filter.filter(), ACTING);
     let replayed = Replay::new(way, rate, audit)
         .run(selection, |step| {
@@ -90,7 +90,13 @@ fn report(global: &Global, replayed: Replayed) -> anyhow::Result<Ended> {
         tally,
         ended,
         failure,
+        newer,
     } = replayed;
+    if newer > 0 {
+        note(&format!(
+            "{newer} letters are newer than this run and were left alone: they came back from it, or came meanwhile"
+        ));
+    }
     match global.output {
         Output::Json => {
             let counts: BTreeMap<String, u64> = tally

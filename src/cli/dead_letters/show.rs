@@ -1,6 +1,7 @@
 //! `usher dead-letters show`
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
@@ -73,7 +74,13 @@ fn text(letter: &Found, body: bool) -> anyhow::Result<String> {
         }
     }
     if body {
-        writeln!(text, "\n{}", letter.message.body)?;
+        let body = &letter.message.body;
+        if std::io::stdout().is_terminal() {
+            let lines: Vec<String> = body.lines().map(printable).collect();
+            writeln!(text, "\n{}", lines.join("\n"))?;
+        } else {
+            writeln!(text, "\n{body}")?;
+        }
     }
     Ok(text)
 }

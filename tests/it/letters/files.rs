@@ -92,3 +92,31 @@ async fn an_import_with_a_wrong_line_sends_nothing_and_names_it() {
     assert_eq!(status, Some(1));
     assert!(errors.contains("mend or remove it first"), "{errors}");
 }
+
+#[tokio::test]
+async fn two_exports_do_not_write_to_one_file() {
+    let world = World::new().await;
+    let letters: Vec<_> = (0..60)
+        .map(|n| letter(n.to_string(), "throttled"))
+        .collect();
+    world.put_letters(&letters).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("letters.jsonl");
+    let path = file.to_str().expect("text");
+    let export = ["export", path, "--append", "--remove"];
+    let (one, other) = tokio::join!(world.dead_letters(&export), world.dead_letters(&export));
+    let mut statuses = [one.0, other.0];
+    statuses.sort_unstable();
+    // Both, if one came after the other was through.
+    assert!(
+        statuses == [Some(0), Some(1)] || statuses == [Some(0), Some(0)],
+        "{one:?} {other:?}"
+    );
+    if statuses[1] == Some(1) {
+        let said = one.2 + &other.2;
+        assert!(said.contains("another export is writing to it"), "{said}");
+    }
+    let (status, said, errors) = world.dead_letters(&["import", path]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(said, "60 letters sent to the dead-letter queue\n");
+}

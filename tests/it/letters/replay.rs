@@ -228,6 +228,53 @@ async fn a_direct_replay_provisions_in_its_own_process() {
 }
 
 #[tokio::test]
+async fn a_direct_replay_leaves_what_is_not_its_own() {
+    let world = World::new().await;
+    let people = world.people(2).await;
+    world.letters_of(&people, "throttled").await;
+    let mut strange = people[0].event.clone();
+    strange["userPoolId"] = json!("us-east-1_Strange01");
+    world
+        .put_letters(&[
+            letter(strange.to_string(), "throttled"),
+            letter(r#"{"usher":1,"command":"Reconcile"}"#, "throttled"),
+        ])
+        .await;
+    let replay = ["replay", "--direct", "--output", "json"];
+    let (status, tally, errors) = world.dead_letters(&replay).await;
+    assert_eq!(status, Some(1), "{errors}");
+    let tally: Value = serde_json::from_str(&tally).expect("JSON");
+    let expected = json!({"done": 2, "left: needs the queue": 1, "left: pool_not_found": 1});
+    assert_eq!(tally, expected);
+    let allowed = format!("pools.allowed={}", world.pool.id);
+    let (_, tally, _) = world
+        .dead_letters(&[&replay[..], &["--set", &allowed]].concat())
+        .await;
+    let tally: Value = serde_json::from_str(&tally).expect("JSON");
+    assert_eq!(tally["left: foreign_pool"], 1, "{tally}");
+    assert_eq!(world.visible_letters().await, 2);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_tool_at_once() {
+    let world = World::new().await;
+    world.put_letters(&[letter("?", "throttled")]).await;
+    world.faults.plan(|call| {
+        (call.operation == "ReceiveMessage").then_some(Fault::Hang(Duration::from_mins(1)))
+    });
+    let mut list = Process::start(world.usher(&["dead-letters", "list"]));
+    eventually("a look", || async {
+        world.faults.calls("ReceiveMessage") > 0
+    })
+    .await;
+    list.signal(Signal::SIGINT);
+    eventually("it heard", || async { list.log().contains("told to stop") }).await;
+    list.signal(Signal::SIGINT);
+    assert_eq!(list.exit().await.code(), Some(1));
+    assert!(list.log().contains("told to stop twice"), "{}", list.log());
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let world = World::new().await;
     let people = world.people(3).await;
