@@ -1,10 +1,11 @@
 //! Progress bars on a terminal, and log lines that do not run into them.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Drawn on standard error, and only when it is a terminal.
@@ -18,11 +19,15 @@ pub fn bar(total: Option<u64>, what: &'static str) -> ProgressBar {
         None => ProgressBar::no_length(),
     };
     let template = if total.is_some() {
-        "{prefix} [{wide_bar}] {human_pos}/{human_len}  {per_sec}  {eta} left  {msg}"
+        "{prefix} [{wide_bar}] {human_pos}/{human_len}  {rate}  {eta} left  {msg}"
     } else {
-        "{spinner} {prefix} {human_pos}  {per_sec}  {elapsed}  {msg}"
+        "{spinner} {prefix} {human_pos}  {rate}  {elapsed}  {msg}"
     };
-    let style = ProgressStyle::with_template(template);
+    let style = ProgressStyle::with_template(template).map(|style| {
+        style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        })
+    });
     let bar = bar
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(what);
