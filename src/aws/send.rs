@@ -54,8 +54,13 @@ impl Queue {
     pub async fn send_each(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
         let mut answers = self.send_all(messages).await;
         for (answer, message) in answers.iter_mut().zip(messages) {
-            if matches!(answer, Err(failure) if failure.class != Class::Systemic) {
-                *answer = quickly(|| self.send(message.clone())).await;
+            if !matches!(answer, Err(failure) if failure.class != Class::Systemic) {
+                continue;
+            }
+            *answer = quickly(|| self.send(message.clone())).await;
+            if matches!(answer, Err(failure) if failure.class != Class::Permanent) {
+                // It is the queue, and not the message.
+                break;
             }
         }
         answers
@@ -154,4 +159,43 @@ fn string_attribute(value: &str) -> Option<MessageAttributeValue> {
         .string_value(value)
         .build()
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_one_that_sqs_takes_or_none() {
+        let long = "x".repeat(129);
+        for (group, taken) in [
+            ("eu-west-1_x", true),
+            ("", false),
+            ("a b", false),
+            ("pööl", false),
+            (long.as_str(), false),
+        ] {
+            let message = Outgoing {
+                group: Some(group.to_owned()),
+                ..Outgoing::default()
+            };
+            assert_eq!(group_of(&message).is_some(), taken, "{group}");
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_ten_messages_or_a_mebibyte() {
+        let message = |bytes: usize| Outgoing {
+            body: "x".repeat(bytes),
+            ..Outgoing::default()
+        };
+        assert_eq!(fitting(&vec![message(10); 25]), 10);
+        assert_eq!(fitting(&vec![message(Outgoing::MOST / 3); 10]), 3);
+        assert_eq!(fitting(&[message(Outgoing::MOST), message(1)]), 1);
+        assert_eq!(
+            fitting(&[message(Outgoing::MOST + 1)]),
+            1,
+            "SQS will say what is wrong"
+        );
+    }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Global, Output, Usage, print, time};
-use crate::aws::{Aws, Listing, Profiles, Queue};
+use crate::aws::{Aws, Class, Failure, Listing, Profiles, Queue};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId};
 use crate::quota::Quota;
@@ -182,7 +182,7 @@ impl Walk<'_> {
         let mut pace = Patience::default();
         while !self.stop.is_cancelled() {
             let step = match run.step().await {
-                Err(failure) if failure.is_transient() => {
+                Err(failure) if is_passing(&failure) => {
                     tracing::warn!(error = %failure, "tried again in a moment");
                     tokio::select! {
                         () = tokio::time::sleep(pace.next_pause()) => {}
@@ -231,19 +231,25 @@ impl Walk<'_> {
             }
         }
         progress.finish_and_clear();
+        summary.complete |= run.is_through();
         summary.users = run.cursor().users - before.users;
         summary.lacking = run.cursor().queued - before.queued;
         summary.refused = run.refused();
         summary.queued = if options.dry_run {
             0
         } else {
-            summary.lacking - summary.refused
+            summary.lacking.saturating_sub(summary.refused)
         };
         if run.is_through() && !options.dry_run {
             checkpoint.forget(&pool)?;
         }
         Ok(summary)
     }
+}
+
+/// Credentials that ran out do not come back by waiting.
+fn is_passing(failure: &Failure) -> bool {
+    failure.is_transient() && failure.class != Class::Credentials
 }
 
 fn show(progress: &ProgressBar, cursor: &Cursor) {

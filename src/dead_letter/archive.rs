@@ -85,20 +85,22 @@ impl Line {
     /// The letter for the dead-letter queue. One that SQS had moved keeps its first
     /// date as an attribute: the queue's own begins anew.
     pub fn to_outgoing(&self) -> Outgoing {
-        let mut attributes = self.attributes.clone();
-        if let Some(first) = &self.first_received_at
-            && attributes.len() < attribute::MOST
-        {
-            attributes
-                .entry(attribute::FIRST_RECEIVED_AT.to_owned())
-                .or_insert_with(|| first.clone());
-        }
-        Outgoing {
+        let letter = Outgoing {
             body: sendable(&self.body),
-            attributes,
+            attributes: self.attributes.clone(),
             group: self.group.clone(),
             delay: Duration::ZERO,
-        }
+        };
+        let Some(first) = &self.first_received_at else {
+            return letter;
+        };
+        let mut dated = letter.clone();
+        dated
+            .attributes
+            .entry(attribute::FIRST_RECEIVED_AT.to_owned())
+            .or_insert_with(|| first.clone());
+        let fits = dated.attributes.len() <= attribute::MOST && dated.size() <= Outgoing::MOST;
+        if fits { dated } else { letter }
     }
 }
 

@@ -2,6 +2,7 @@
 //! once however long it takes, and everything is visible again afterwards.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -113,8 +114,10 @@ impl Hold {
             .map(|(_, held)| held.receipt)
             .collect();
         let letters = &self.letters;
+        // Out of reach for one is out of reach for all.
+        let broken = &AtomicBool::new(false);
         stream::iter(receipts.chunks(BATCH))
-            .map(|batch| letters.show(batch))
+            .map(|batch| letters.show(batch, broken))
             .buffer_unordered(PARALLEL)
             .fold(0, |sum, left| async move { sum + left })
             .await
@@ -132,6 +135,7 @@ impl Letters {
             let due = self.due(visibility);
             let lasting = lasting(visibility, self.held().len() as u64);
             stream::iter(due.chunks(BATCH))
+                .take_while(|_| std::future::ready(!stop.is_cancelled()))
                 .for_each_concurrent(PARALLEL, |batch| self.extend(batch, lasting))
                 .await;
         }
@@ -197,13 +201,17 @@ impl Letters {
         left.into_iter().zip(why).collect()
     }
 
-    async fn show(&self, receipts: &[String]) -> u64 {
+    async fn show(&self, receipts: &[String], broken: &AtomicBool) -> u64 {
         let mut left: Vec<(&str, Duration)> = receipts
             .iter()
             .map(|receipt| (receipt.as_str(), Duration::ZERO))
             .collect();
         for _ in 0..TRIES {
+            if broken.load(Ordering::Relaxed) {
+                break;
+            }
             let Ok(mut undone) = quickly(|| self.queue.hide(&left)).await else {
+                broken.store(true, Ordering::Relaxed);
                 break;
             };
             // A void receipt: the letter is visible, or somebody else's now.

@@ -1,7 +1,7 @@
 //! Where the letters of a queue go.
 
 use crate::aws::{Failure, Queue, Redrive};
-use crate::retry::{patiently, quickly};
+use crate::retry::{Transient, quickly};
 
 /// The dead-letter queue, and when SQS itself moves messages there.
 #[derive(Debug)]
@@ -41,8 +41,14 @@ pub enum NotLocated {
     },
 }
 
+impl Transient for NotLocated {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Unknown { failure, .. } if failure.is_transient())
+    }
+}
+
 /// Finds the dead-letter queue of `queue`: the configured one, or the one that
-/// its `RedrivePolicy` names. Waits out what is transient.
+/// its `RedrivePolicy` names.
 ///
 /// # Errors
 /// [`NotLocated`].
@@ -71,11 +77,11 @@ async fn by_policy(queue: &Queue) -> Result<Located, NotLocated> {
         queue: queue.url().to_owned(),
         failure,
     };
-    let facts = patiently(|| queue.facts()).await.map_err(unknown)?;
+    let facts = quickly(|| queue.facts()).await.map_err(unknown)?;
     let redrive = facts.redrive.ok_or_else(|| NotLocated::None {
         queue: queue.url().to_owned(),
     })?;
-    let url = patiently(|| queue.url_of(&redrive.target_arn))
+    let url = quickly(|| queue.url_of(&redrive.target_arn))
         .await
         .map_err(unknown)?;
     Ok(Located {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Failure, MoveTask, Moves};
-use crate::retry::{patiently, quickly};
+use crate::retry::{Transient, quickly};
 
 /// From one queue to another.
 #[derive(Debug)]
@@ -54,15 +54,19 @@ impl Move {
         let mut cancelled = false;
         let mut last = MoveTask::unseen();
         loop {
-            // A moment of trouble ends the move as little as it ends the watching.
-            let task = patiently(|| self.moves.latest(&self.from)).await?;
-            let is_ours = |task: &MoveTask| {
-                before
-                    .as_ref()
-                    .is_none_or(|before| task.started != before.started)
-            };
-            if let Some(task) = task.filter(is_ours) {
-                last = task;
+            match quickly(|| self.moves.latest(&self.from)).await {
+                Ok(task) => {
+                    let is_ours = |task: &MoveTask| {
+                        let before = before.as_ref();
+                        before.is_none_or(|before| task.started != before.started)
+                    };
+                    last = task.filter(is_ours).unwrap_or(last);
+                }
+                // Trouble ends the move as little as it ends the watching.
+                Err(failure) if failure.is_transient() && !cancelled => {
+                    tracing::warn!(error = %failure, "the move cannot be watched; tried again");
+                }
+                Err(failure) => return Err(failure),
             }
             progress(&last);
             if !last.is_running() {

@@ -3,31 +3,15 @@
 //! point it loses nothing, and what it repeats changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::join_all;
-
 use super::audit::Audit;
+use super::became::Became;
 use super::found::Found;
-use super::history::History;
-use super::letter::{Letter, send};
 use super::selection::{Ended, Selection};
-use crate::aws::{Class, Failure, Outgoing, Queue};
-use crate::event::{Event, Ignored, parse};
-use crate::provision::{Outcome, Provisioner, Rejection};
+use super::way::{End, Way};
+use crate::aws::Failure;
 use crate::quota::Budget;
-use crate::retry::quickly;
-
-/// How letters are replayed.
-#[derive(Debug)]
-pub enum Way {
-    /// Sent to the source queue, where a worker receives them.
-    Queue(Queue),
-    /// Provisioned here and now; what fails again becomes a new letter on this
-    /// dead-letter queue.
-    Direct(Box<Provisioner>, Queue),
-}
 
 /// A replay, ready to run.
 #[derive(Debug)]
@@ -44,50 +28,6 @@ pub struct Replay {
     begun: jiff::Timestamp,
     came_back: AtomicU64,
     tally: Tally,
-}
-
-/// What became of a letter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Became {
-    /// It is on the source queue.
-    Queued,
-    /// Groups and profile are there now.
-    Done,
-    /// They were there.
-    AlreadyDone,
-    /// Nothing was to be done.
-    Ignored,
-    /// It is a new letter, with this reason.
-    FailedAgain(String),
-    /// It is as it was, for this reason.
-    Left(String),
-    /// Done with, but it could not be deleted: it will be replayed again, without
-    /// effect.
-    NotDeleted,
-}
-
-impl Became {
-    /// Whether the letter is gone and its work done or under way.
-    pub fn is_well(&self) -> bool {
-        matches!(
-            self,
-            Self::Queued | Self::Done | Self::AlreadyDone | Self::Ignored
-        )
-    }
-}
-
-impl fmt::Display for Became {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Queued => f.write_str("queued"),
-            Self::Done => f.write_str("done"),
-            Self::AlreadyDone => f.write_str("already_done"),
-            Self::Ignored => f.write_str("ignored"),
-            Self::FailedAgain(reason) => write!(f, "failed again: {reason}"),
-            Self::Left(reason) => write!(f, "left: {reason}"),
-            Self::NotDeleted => f.write_str("not deleted"),
-        }
-    }
 }
 
 /// Letters by what became of them.
@@ -168,10 +108,7 @@ impl Replay {
                 if !self.turns(letters.len(), &selection).await {
                     break;
                 }
-                let ends = match &self.way {
-                    Way::Queue(source) => to_queue(source, letters).await,
-                    Way::Direct(provisioner, queue) => direct(provisioner, queue, letters).await,
-                };
+                let ends = self.way.go(letters).await;
                 failure = self.settle(&selection, letters, ends).await.or(failure);
                 progress(Progress {
                     tally: &self.tally,
@@ -273,138 +210,4 @@ fn batch(rate: f64) -> usize {
     #[expect(clippy::cast_precision_loss, reason = "ten at most")]
     let fits = |batch: &usize| *batch as f64 <= rate / 4.0;
     (1..=most).rev().find(fits).unwrap_or(1)
-}
-
-/// What became of one letter.
-struct End {
-    became: Became,
-    /// The id of the message that took its place.
-    sent: Option<String>,
-    /// What will fail for the next letters, too.
-    failure: Option<Failure>,
-}
-
-impl Found {
-    /// What is behind the letter once it is replayed.
-    fn replayed(&self) -> History {
-        History {
-            attempts: 0,
-            replays: self.about.replays.saturating_add(1),
-            first_received_at: self.about.first_received_at,
-        }
-    }
-
-    fn to_outgoing(&self) -> Outgoing {
-        let again = self
-            .replayed()
-            .renew(&self.message, std::time::Duration::ZERO);
-        Outgoing {
-            group: again.group.or_else(|| self.about.pool.clone()),
-            ..again
-        }
-    }
-}
-
-async fn to_queue(source: &Queue, letters: &[Found]) -> Vec<End> {
-    let messages: Vec<Outgoing> = letters.iter().map(Found::to_outgoing).collect();
-    let mut ends = Vec::with_capacity(letters.len());
-    for (sent, message) in source.send_each(&messages).await.into_iter().zip(messages) {
-        let sent = match sent {
-            Err(failure) if failure.class == Class::Permanent && is_too_large(&message) => {
-                let bare = Outgoing {
-                    attributes: BTreeMap::new(),
-                    ..message
-                };
-                quickly(|| source.send(bare.clone())).await
-            }
-            sent => sent,
-        };
-        ends.push(match sent {
-            Ok(id) => End::sent(Became::Queued, id),
-            Err(failure) => End::left(failure),
-        });
-    }
-    ends
-}
-
-/// Attributes count into the size: such a body goes without.
-fn is_too_large(message: &Outgoing) -> bool {
-    message.size() > Outgoing::MOST && message.body.len() <= Outgoing::MOST
-}
-
-async fn direct(provisioner: &Provisioner, queue: &Queue, letters: &[Found]) -> Vec<End> {
-    let ends = letters
-        .iter()
-        .map(|letter| provision(provisioner, queue, letter));
-    join_all(ends).await
-}
-
-async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> End {
-    let outcome = match parse(&letter.message.body) {
-        Ok(Event::SignUp(sign_up)) => provisioner.sign_up(&sign_up).await,
-        Ok(Event::Ignored(why)) => Outcome::Ignored(why),
-        // It is a worker's to run, and its letter stays until it is sent there.
-        Ok(Event::Reconcile(_)) => return End::of(Became::Left("needs the queue".to_owned())),
-        Err(malformed) => Outcome::Rejected(malformed.into()),
-    };
-    match outcome {
-        Outcome::Done => End::of(Became::Done),
-        Outcome::AlreadyDone(_) => End::of(Became::AlreadyDone),
-        // Perhaps the worker's own, if not this configuration's.
-        Outcome::Ignored(why @ Ignored::ForeignPool) => {
-            End::of(Became::Left(why.code().to_owned()))
-        }
-        Outcome::Ignored(_) => End::of(Became::Ignored),
-        Outcome::Rejected(rejection) => again(queue, letter, &rejection).await,
-        Outcome::Retry(retry) => again(queue, letter, &retry.because).await,
-        // The letter may name a pool of nowhere; the others do not.
-        Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
-            End::of(Became::Left(failure.reason))
-        }
-        Outcome::Blocked(failure) => End::left(failure),
-    }
-}
-
-/// It failed again: a new letter takes the place of the old.
-async fn again(queue: &Queue, letter: &Found, rejection: &Rejection) -> End {
-    let anew = Letter {
-        message: &letter.message,
-        history: History {
-            attempts: 1,
-            ..letter.replayed()
-        },
-        rejection,
-        now: jiff::Timestamp::now(),
-    };
-    match send(queue, &anew).await {
-        Ok(id) => End::sent(Became::FailedAgain(rejection.reason.clone()), id),
-        Err(failure) => End::left(failure),
-    }
-}
-
-impl End {
-    fn of(became: Became) -> Self {
-        Self {
-            became,
-            sent: None,
-            failure: None,
-        }
-    }
-
-    fn sent(became: Became, id: String) -> Self {
-        Self {
-            sent: Some(id),
-            ..Self::of(became)
-        }
-    }
-
-    /// The letter stays as it is. Only what will fail for every other letter
-    /// ends the run.
-    fn left(failure: Failure) -> Self {
-        let of_this_letter = failure.class == Class::Permanent;
-        Self {
-            failure: (!of_this_letter).then(|| failure.clone()),
-            ..Self::of(Became::Left(failure.reason))
-        }
-    }
 }

@@ -57,7 +57,7 @@ pub(super) enum Look {
 pub struct Unseen {
     /// Hidden by another process.
     pub elsewhere: u64,
-    /// Visible, and not handed out.
+    /// Visible or not yet due, and not handed out.
     pub beyond: u64,
 }
 
@@ -98,7 +98,10 @@ impl Scan {
         }
         if !letters.is_empty() {
             self.empty = 0;
-            self.progress = Instant::now();
+            // Letters that come while it looks must not keep it from ending.
+            if !letters.iter().all(is_new) {
+                self.progress = Instant::now();
+            }
             return Ok(Look::Letters(letters));
         }
         self.empty += 1;
@@ -141,11 +144,12 @@ impl Scan {
     async fn nothing_new(&mut self) -> Result<Look, Failure> {
         let depth = quickly(|| self.queue.facts()).await?.depth;
         let held = self.hold.len() as u64;
+        let waiting = depth.visible + depth.delayed;
         let elsewhere = depth.hidden.saturating_sub(held);
-        let patience = if (depth.visible, depth.hidden) == (0, held) {
+        let patience = if (waiting, depth.hidden) == (0, held) {
             // What SQS counts is what is held here.
             Duration::ZERO
-        } else if depth.visible > 0 || depth.hidden < held {
+        } else if waiting > 0 || depth.hidden < held {
             // Old counts, or letters that it does not hand out.
             LAG
         } else {
@@ -158,7 +162,15 @@ impl Scan {
         }
         Ok(Look::End(Unseen {
             elsewhere,
-            beyond: depth.visible,
+            beyond: waiting,
         }))
     }
+}
+
+/// Whether it was sent a moment before it was received, by SQS's own clock.
+fn is_new(letter: &Found) -> bool {
+    const MOMENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+    let message = &letter.message;
+    let times = message.first_received_at.zip(message.sent_at);
+    times.is_some_and(|(received, sent)| received.duration_since(sent) < MOMENT)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::run::Plan;
+use super::plan::Plan;
 use crate::event::{Cursor, PoolId};
 
 /// Runs that were not finished, by pool.

@@ -40,9 +40,12 @@ impl Members {
         }
     }
 
-    /// Whether this is the table of that part.
-    pub(super) fn covers_part(&self, part: u64, parts: u64) -> bool {
-        (self.part, self.parts) == (part, parts)
+    /// Whether this table serves a run that is at that part of so many. In the first
+    /// part it may be of a finer one: pages that were looked at before, under a
+    /// coarser one, covered more.
+    pub(super) fn serves(&self, part: u64, parts: u64) -> bool {
+        let parts = parts.max(1);
+        self.part == part && (self.parts == parts || part == 0 && self.parts > parts)
     }
 
     /// How many parts the users are in. May double while members are added.

@@ -9,8 +9,10 @@
 mod checkpoint;
 mod lacking;
 mod members;
+mod plan;
 mod run;
 
 pub use checkpoint::{Checkpoint, Unreadable};
 pub use lacking::{Lacking, LackingLine};
-pub use run::{Plan, Reading, Run, Services, Step};
+pub use plan::{Plan, Services};
+pub use run::{Reading, Run, Step};

@@ -5,54 +5,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lacking::Lacking;
-use super::members::{MOST, Members};
-use crate::aws::{Class, Failure, Listed, Listing, Outgoing, Profiles, Queue, Status};
-use crate::config::GroupName;
-use crate::event::{Cursor, PoolId, Sub};
+use super::members::Members;
+use super::plan::{Plan, Services};
+use crate::aws::{Class, Failure, Listed, Outgoing, Status};
+use crate::event::{Cursor, Sub};
 use crate::retry::quickly;
 
-/// The services that a run reads, and the queue it feeds.
-#[derive(Debug, Clone)]
-pub struct Services {
-    /// Users and members.
-    pub listing: Listing,
-    /// The profile table; `None` when profiles are switched off.
-    pub profiles: Option<Profiles>,
-    /// The source queue.
-    pub queue: Queue,
-}
-
+/// Times that a list is begun anew before it is taken for hopeless.
+const RESTARTS: u32 = 3;
 /// Until a queue that is too long is looked at again.
 const GLANCE: Duration = Duration::from_secs(1);
-
-/// What is looked for.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The user pool.
-    pub pool: PoolId,
-    /// The groups that everybody is in.
-    pub groups: Vec<GroupName>,
-    /// Whether federated users are looked at.
-    pub include_federated: bool,
-    /// Only users created then or later.
-    pub since: Option<jiff::Timestamp>,
-    /// No more users than this are queued.
-    pub limit: Option<u64>,
-    /// Nothing is queued while more messages than this wait on the queue, so
-    /// that live sign-ups find it short. `None` sends without looking.
-    pub backlog: Option<u64>,
-    /// Nothing is queued at all.
-    pub dry_run: bool,
-    /// Users queued in a second, as the worker may work on them.
-    pub rate: f64,
-    /// Memberships held at once, sixteen bytes each; see [`Plan::MEMBERSHIPS`].
-    pub memberships: usize,
-}
-
-impl Plan {
-    /// More than half a million, in 8 MiB.
-    pub const MEMBERSHIPS: usize = MOST;
-}
 
 /// A run under way. Memory does not depend on the number of users.
 #[derive(Debug)]
@@ -68,8 +30,8 @@ pub struct Run {
     /// When the next users may be queued.
     next: Instant,
     refused: u64,
-    /// Whether the list of users was begun anew, its token having expired.
-    begun_anew: bool,
+    /// How often the list of users was begun anew, its token having expired.
+    begun_anew: u32,
 }
 
 /// The memberships of a part: being read, or complete.
@@ -79,8 +41,8 @@ pub struct Reading {
     group: usize,
     token: Option<String>,
     complete: bool,
-    /// Whether a group's list was begun anew, its token having expired.
-    begun_anew: bool,
+    /// How often a group's list was begun anew, its token having expired.
+    begun_anew: u32,
 }
 
 #[derive(Debug)]
@@ -119,17 +81,14 @@ impl Run {
             pending: None,
             next: Instant::now(),
             refused: 0,
-            begun_anew: false,
+            begun_anew: 0,
         }
     }
 
     /// The same with memberships that were read before.
     #[must_use]
     pub fn with_members(mut self, members: Reading) -> Self {
-        if members
-            .members
-            .covers_part(self.cursor.part, self.cursor.parts)
-        {
+        if members.members.serves(self.cursor.part, self.cursor.parts) {
             self.members = members;
         }
         self
@@ -166,16 +125,16 @@ impl Run {
         let page = match self.pending.take() {
             Some(page) => page,
             None => match self.look().await {
-                // Tokens last for a while: begin this part again, once.
+                // Tokens last for a while: begin this part again.
                 Err(failure)
                     if is_about_the_token(&failure)
                         && self.cursor.token.is_some()
-                        && !self.begun_anew =>
+                        && self.begun_anew < RESTARTS =>
                 {
                     tracing::info!(
                         "the token of the next page has expired: the list of users begins anew"
                     );
-                    self.begun_anew = true;
+                    self.begun_anew += 1;
                     self.cursor.token = None;
                     self.look().await?
                 }
@@ -216,12 +175,14 @@ impl Run {
         let listing = &self.services.listing;
         let page = match quickly(|| listing.members(pool, group, token)).await {
             Err(failure)
-                if is_about_the_token(&failure) && token.is_some() && !reading.begun_anew =>
+                if is_about_the_token(&failure)
+                    && token.is_some()
+                    && reading.begun_anew < RESTARTS =>
             {
                 tracing::info!(
                     "the token of the next page has expired: the list of members begins anew"
                 );
-                reading.begun_anew = true;
+                reading.begun_anew += 1;
                 reading.token = None;
                 quickly(|| listing.members(pool, group, None)).await?
             }
@@ -398,7 +359,7 @@ impl Reading {
             group: 0,
             token: None,
             complete: false,
-            begun_anew: false,
+            begun_anew: 0,
         }
     }
 

@@ -192,15 +192,4 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&sent).expect("still JSON");
         assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");
     }
-
-    #[test]
-    fn the_pool_is_the_message_group_when_sqs_would_take_it() {
-        let group = |pool: &str| {
-            let event = raw(&serde_json::json!({ "userPoolId": pool }).to_string());
-            message(&event, &Members::of(&event)).group
-        };
-        assert_eq!(group("eu-west-1_AbC"), Some("eu-west-1_AbC".to_owned()));
-        assert_eq!(group(""), None);
-        assert_eq!(group("a b"), None);
-    }
 }

@@ -29,6 +29,7 @@ use crate::dead_letter::{Located, NotLocated, locate};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 use crate::reconcile::Services;
+use crate::retry::patiently;
 use crate::telemetry::Health;
 use breaker::Breaker;
 use drain::Drain;
@@ -116,7 +117,8 @@ impl Worker {
     ) -> Result<Self, CannotStart> {
         let settings = &config.queue;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
-        let located = locate(&queue, settings.dead_letter_url.as_deref()).await?;
+        let dead_letter_url = settings.dead_letter_url.as_deref();
+        let located = patiently(|| locate(&queue, dead_letter_url)).await?;
         if let Err(refusal) = check_redrive(&queue, &located, config.worker.max_attempts) {
             if unreasoned == Unreasoned::Refused {
                 return Err(refusal);

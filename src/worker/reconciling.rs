@@ -75,6 +75,7 @@ impl Reconciling {
             pool.id = pool.as_str(),
             users = cursor.users,
             queued = cursor.queued,
+            refused = run.refused(),
             error = ended.as_ref().err().map(ToString::to_string),
             state = match &ended {
                 Ok(Slice::Done) => "done",

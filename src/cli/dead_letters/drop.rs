@@ -74,7 +74,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             "{still_there} letters could not be deleted and are still there"
         ));
     }
-    let refused = !agreed && !meant.is_empty();
+    // Refused, or stopped on the way.
+    let refused = gone + still_there < meant.len() as u64;
     let ended = told(ended);
     Ok(if refused || still_there > 0 {
         Ended::Badly

@@ -88,6 +88,7 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
         let mut file = options.create(true).open(path)?;
         lock(&file)?;
         complete(&mut file)?;
+        sync_name(path);
         return Ok(file);
     }
     let file = options.create_new(true).open(path).map_err(|error| {
@@ -98,12 +99,20 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
         }
     })?;
     lock(&file)?;
-    // The name, too, has to outlive a power cut before a letter is deleted.
+    sync_name(path);
+    Ok(file)
+}
+
+/// The name, too, has to outlive a power cut before a letter is deleted. Not every
+/// file system can do that for a folder.
+fn sync_name(path: &Path) {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(file)
+    let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    if let Err(error) = synced {
+        tracing::warn!(error = %error, "the file's folder cannot be synced to the disk");
+    }
 }
 
 /// Two that write to one file would cut each other's lines.

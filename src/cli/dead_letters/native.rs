@@ -2,9 +2,10 @@
 
 use anyhow::bail;
 
-use super::Desk;
+use super::{Desk, told};
 use crate::aws::{MoveTask, Moves};
 use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::dead_letter::Ended::Stopped;
 use crate::dead_letter::{Move, Moved};
 use crate::telemetry::{bar, note};
 
@@ -21,6 +22,12 @@ pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Resu
         rate,
     };
     let total = letters.depth.visible + letters.depth.hidden;
+    if desk.stop.is_cancelled() {
+        return Ok(told(Stopped));
+    }
+    // SQS does not say which letters it moves.
+    let total_known = i64::try_from(total).unwrap_or(i64::MAX);
+    audit.all(desk.letters.url(), total_known, "asked for");
     let progress = bar(Some(total), "letters");
     let moved = task
         .run(&desk.stop, |task| {
@@ -36,7 +43,6 @@ pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Resu
         ),
         Moved::Ended(task) => task,
     };
-    // SQS does not say which letters it moved.
     audit.all(desk.letters.url(), task.moved, &task.status);
     let MoveTask {
         status,
