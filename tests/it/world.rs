@@ -12,6 +12,7 @@ use usher::aws::{Aws, Outgoing, Pool, Queue, Received, Sandbox};
 use usher::config::{Config, Layers};
 use usher::dev::Endpoint;
 use usher::quota::Quota;
+use usher::retry::quickly;
 use usher::telemetry::Health;
 use usher::worker::{Report, Unreasoned, Until, Worker};
 
@@ -164,8 +165,8 @@ impl World {
             ("sub".to_owned(), sub.clone()),
             ("email".to_owned(), email.clone()),
         ]);
-        self.sandbox
-            .create_user(&self.pool.id, name, &attributes)
+        // A machine with much else to do may take longer than a call may.
+        quickly(|| self.sandbox.create_user(&self.pool.id, name, &attributes))
             .await
             .expect("a user");
         let event = json!({
