@@ -1,5 +1,7 @@
 //! Users whose event never came.
 
+mod command;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +13,6 @@ use usher::aws::{Listing, Profiles};
 use usher::event::{Cursor, Event, PoolId, parse};
 use usher::quota::Quota;
 use usher::reconcile::{Plan, Run, Services, Step};
-use usher::worker::Until;
 
 use crate::crowd::{People, name, sub};
 use crate::faults::Fault;
@@ -76,10 +77,6 @@ fn crowd() -> (People, BTreeSet<String>) {
     }
     let lacking = without_profile.union(&without_group);
     (people, lacking.map(|n| name(*n)).collect())
-}
-
-fn reconcile(world: &World) -> String {
-    json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string()
 }
 
 /// Everybody has the group and one profile, put once.
@@ -274,65 +271,6 @@ async fn a_run_lets_live_sign_ups_pass() {
 }
 
 #[tokio::test]
-async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
-    let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
-    let pool = world.pool.id.clone();
-    let settings = [("pools.allowed", pool.as_str()), ("quota.user_list", "100")];
-    world
-        .send(r#"{"usher": 1, "command": "Reconcile", "requestId": "daily"}"#)
-        .await;
-
-    let first = world.worker(&world.config(&settings), Until::Stopped).await;
-    eventually("half of the users", || async {
-        world.faults.calls("ListUsers") > 80
-    })
-    .await;
-    first.stop().await;
-    let before = world.faults.calls("ListUsers");
-    world.work(&settings).await;
-    let pages = world.faults.calls("ListUsers") - before;
-    assert!(pages < 168 - 70, "{pages} pages: it went on");
-    assert_whole(&world);
-    world.assert_queue_empty().await;
-    assert_eq!(world.letters().await.len(), 0);
-}
-
-#[tokio::test]
-async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
-    let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
-    world.send(reconcile(&world)).await;
-    let slow = [("quota.user_list", "100")];
-    let first = world.worker(&world.config(&slow), Until::Stopped).await;
-    eventually("half of the users", || async {
-        world.faults.calls("ListUsers") > 80
-    })
-    .await;
-    first.stop().await;
-    // The second goes on where the first was, and is killed before it hands on.
-    let half = world.faults.calls("ListUsers");
-    let mut second = Process::start(world.usher(&["worker", "--set", "quota.user_list=100"]));
-    eventually("some more", || async {
-        world.faults.calls("ListUsers") > half + 20
-    })
-    .await;
-    second.signal(Signal::SIGKILL);
-    second.exit().await;
-    let before = world.faults.calls("ListUsers");
-    world.work(&[("quota.user_list", "1000")]).await;
-    let pages = world.faults.calls("ListUsers") - before;
-    assert!(
-        pages < 168 - 70,
-        "{pages} pages: what the first did is not lost"
-    );
-    assert_whole(&world);
-    world.assert_queue_empty().await;
-}
-
-#[tokio::test]
 async fn members_that_do_not_fit_are_read_in_parts() {
     let world = World::new().await;
     let (people, lacking) = crowd();
@@ -429,59 +367,4 @@ async fn trouble_on_the_way_stops_no_run() {
     assert!(errors.contains("begins anew"), "{errors}");
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
     assert_eq!(queued, lacking);
-}
-
-#[tokio::test]
-async fn sign_ups_do_not_wait_for_a_run() {
-    let world = World::new().await;
-    world.crowd.fill(People::whole(10_000));
-    world.send(reconcile(&world)).await;
-    let settings = [("quota.user_list", "1"), ("worker.concurrency", "1")];
-    let worker = world.worker(&world.config(&settings), Until::Stopped).await;
-    eventually("the run", || async {
-        world.faults.calls("ListUsersInGroup") > 0
-    })
-    .await;
-    let event = json!({
-        "triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": world.pool.id,
-        "userName": "live", "request": {"userAttributes": {"sub": "live"}},
-    });
-    world.send(event.to_string()).await;
-    eventually("the sign-up", || async {
-        world
-            .crowd
-            .look(|people| people.profiles.contains_key("live"))
-    })
-    .await;
-    assert_eq!(
-        world.faults.calls("ListUsers"),
-        0,
-        "the run is far from its end"
-    );
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn a_command_that_cannot_run_is_a_letter_and_stops_no_sign_up() {
-    let world = World::new().await;
-    let people = world.people(2).await;
-    world.faults.plan(|call| {
-        (call.operation == "ListUsersInGroup").then_some(Fault::Error(
-            StatusCode::BAD_REQUEST,
-            "AccessDeniedException",
-        ))
-    });
-    world.send(reconcile(&world)).await;
-    world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
-    world.send_all(&people).await;
-    world.work(&[]).await;
-    let letters = world.letters().await;
-    let mut reasons: Vec<&str> = letters
-        .iter()
-        .map(|one| one.attributes["usher.reason"].as_str())
-        .collect();
-    reasons.sort_unstable();
-    assert_eq!(reasons, ["access_denied", "no_user_pool"]);
-    assert_eq!(world.records().await.len(), 2);
-    world.assert_queue_empty().await;
 }
