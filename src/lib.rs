@@ -12,6 +12,7 @@
 //! - [`aws`]: the real services, one file each
 //! - [`dead_letter`]: the letter that a failed message becomes, and the way back
 //! - [`reconcile`]: users whose event never came
+//! - [`load`]: what a deployment does with many sign-ups, and whether it is right
 //! - [`http`]: health, readiness, metrics
 //!
 //! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
@@ -26,6 +27,7 @@ pub mod dead_letter;
 pub mod dev;
 pub mod event;
 pub mod http;
+pub mod load;
 pub mod provision;
 pub mod quota;
 pub mod reconcile;

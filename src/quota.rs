@@ -25,9 +25,11 @@ pub struct Quota {
     pub group_create: Budget,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
     pub user_list: Budget,
-    /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second; half of it is
-    /// ours at most.
+    /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
     pub user_resource_read: Budget,
+    /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised, and people who
+    /// sign up need it, too.
+    pub user_creation: Budget,
 }
 
 /// Calls per second that this process may make, where that is configured.
@@ -37,6 +39,10 @@ pub struct Limits {
     pub user_update: f64,
     /// In `UserList`.
     pub user_list: f64,
+    /// In `UserResourceRead`.
+    pub user_resource_read: f64,
+    /// In `UserCreation`.
+    pub user_creation: f64,
 }
 
 impl Quota {
@@ -47,7 +53,8 @@ impl Quota {
             user_read: Budget::new("user_read", 60.0),
             group_create: Budget::new("group_create", 5.0),
             user_list: Budget::new("user_list", limits.user_list),
-            user_resource_read: Budget::new("user_resource_read", 25.0),
+            user_resource_read: Budget::new("user_resource_read", limits.user_resource_read),
+            user_creation: Budget::new("user_creation", limits.user_creation),
         }
     }
 }

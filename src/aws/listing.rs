@@ -60,7 +60,7 @@ pub struct Page<T> {
 }
 
 /// The most that Cognito gives in one page.
-const PAGE: i32 = 60;
+pub(super) const PAGE: i32 = 60;
 
 impl Listing {
     /// All calls of one process share one `quota`.
@@ -84,15 +84,7 @@ impl Listing {
             .set_pagination_token(token.map(str::to_owned))
             .send();
         let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-        Ok(Page {
-            items: page
-                .users
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(Listed::from_sdk)
-                .collect(),
-            next: page.pagination_token,
-        })
+        Ok(Page::of_users(page.users, page.pagination_token))
     }
 
     /// `ListUsersInGroup`: the members' names. A group that does not exist has
@@ -183,6 +175,16 @@ impl Listing {
             .map_err(|(failure, _)| failure)?;
         let estimate = answer.user_pool.map(|pool| pool.estimated_number_of_users);
         Ok(estimate.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    }
+}
+
+impl Page<Listed> {
+    pub(super) fn of_users(users: Option<Vec<UserType>>, next: Option<String>) -> Self {
+        let users = users.unwrap_or_default().into_iter();
+        Self {
+            items: users.filter_map(Listed::from_sdk).collect(),
+            next,
+        }
     }
 }
 

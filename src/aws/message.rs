@@ -77,7 +77,12 @@ pub struct Depth {
 impl Depth {
     /// Nothing waits, nothing is in flight.
     pub fn is_empty(self) -> bool {
-        self.visible + self.hidden + self.delayed == 0
+        self.total() == 0
+    }
+
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.visible + self.hidden + self.delayed
     }
 }
 

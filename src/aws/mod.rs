@@ -4,6 +4,7 @@
 //! budget has to see every throttle, and the SDK would also retry Cognito's
 //! permanent `LimitExceededException`.
 
+mod batch_get;
 mod call;
 mod classify;
 mod client;
@@ -15,9 +16,11 @@ mod message;
 mod moves;
 mod profiles;
 mod queue;
+mod records;
 #[cfg(feature = "dev")]
 mod sandbox;
 mod send;
+mod users;
 
 pub use client::{Aws, NoRegion};
 pub use directory::Directory;
@@ -27,5 +30,7 @@ pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
 pub use moves::{MoveTask, Moves};
 pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};
+pub use records::{Record, Records};
 #[cfg(feature = "dev")]
 pub use sandbox::{Pool, Sandbox};
+pub use users::{Created, SignInName, Users};

@@ -1,19 +1,18 @@
 //! Amazon `DynamoDB`: the table of profile records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeyType, KeysAndAttributes, ReturnValuesOnConditionCheckFailure,
-    ScalarAttributeType,
+    AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
 };
 
+use super::batch_get::{Reading, Table, batch_get};
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
-use crate::retry::Patience;
 
 /// Writes profile records, and never changes one.
 #[derive(Debug, Clone)]
@@ -22,10 +21,6 @@ pub struct Profiles {
     table: String,
     key: String,
 }
-
-/// Rounds of one read before what is still unprocessed counts as throttled.
-const ROUNDS: u32 = 6;
-const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
 /// What a put found.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,52 +100,8 @@ impl Profiles {
     /// # Errors
     /// As any call.
     pub async fn present(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
-        let mut present = BTreeSet::new();
-        // The same key twice is an error.
-        let mut wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let mut pace = Patience::default();
-        for round in 0.. {
-            if wanted.is_empty() {
-                break;
-            }
-            match round {
-                0 => {}
-                ROUNDS => return Err(Failure::of_entry(self.target("BatchGetItem"), THROTTLED)),
-                _ => tokio::time::sleep(pace.next_pause()).await,
-            }
-            let keys = wanted
-                .iter()
-                .map(|id| HashMap::from([(self.key.clone(), AttributeValue::S(id.clone()))]));
-            let keys = KeysAndAttributes::builder()
-                .set_keys(Some(keys.collect()))
-                .projection_expression("#key")
-                .expression_attribute_names("#key", &self.key)
-                .consistent_read(true)
-                .build();
-            let request = self
-                .client
-                .batch_get_item()
-                .set_request_items(
-                    keys.ok()
-                        .map(|keys| HashMap::from([(self.table.clone(), keys)])),
-                )
-                .send();
-            let answer = call(self.target("BatchGetItem"), request)
-                .await
-                .map_err(|(failure, _)| failure)?;
-            let id_of =
-                |item: &HashMap<String, AttributeValue>| item.get(&self.key)?.as_s().ok().cloned();
-            let found = answer.responses.unwrap_or_default().into_values().flatten();
-            present.extend(found.filter_map(|item| id_of(&item)));
-            // What was too much for one answer or for the table's throughput.
-            let left = answer.unprocessed_keys.unwrap_or_default().into_values();
-            let left: BTreeSet<String> = left
-                .flat_map(|of| of.keys)
-                .filter_map(|key| id_of(&key))
-                .collect();
-            wanted = left;
-        }
-        Ok(present)
+        let found = batch_get(&self.client, &self.table(), ids, Reading::KEYS).await?;
+        Ok(found.into_keys().collect())
     }
 
     /// A `PutItem` whose condition can never hold: shows whether the call is
@@ -210,6 +161,13 @@ impl Profiles {
     /// The partition key that records are written under.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table {
+            name: &self.table,
+            key: &self.key,
+        }
     }
 
     fn target(&self, operation: &'static str) -> Target<'_> {

@@ -130,6 +130,19 @@ async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
         stack.pool.client
     );
     eprintln!();
+    eprintln!("or from another terminal, with the same exports and these, by hundreds:");
+    eprintln!();
+    let settings = &stack.config;
+    eprintln!("  export USHER_QUEUE__URL={}", stack.queue.url());
+    eprintln!(
+        "  export USHER_POOLS__ALLOWED={0} USHER_LOAD__ALLOWED_POOLS={0}",
+        stack.pool.id
+    );
+    if let Some(profiles) = &settings.profiles {
+        eprintln!("  export USHER_PROFILES__TABLE={}", profiles.table);
+    }
+    eprintln!("  usher load --create-users --count 200 --worker-metrics http://{http}/metrics");
+    eprintln!();
     eprintln!(
         "  user pool {}   queue {}   readiness http://{http}/readyz   metrics http://{http}/metrics",
         stack.pool.id,

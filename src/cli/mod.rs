@@ -6,6 +6,7 @@ mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
 mod health;
+mod load;
 mod reconcile;
 mod time;
 mod worker;
@@ -66,6 +67,8 @@ enum Command {
     DeadLetters(dead_letters::Options),
     /// Finds confirmed users without their groups or profile, and queues them
     Reconcile(reconcile::Options),
+    /// Sends many sign-ups, and verifies what came of them
+    Load(load::Options),
     /// Configuration, reachability, permissions: what is right and what is not
     Check(check::Options),
     /// Asks a running worker's /healthz, as a container's health check
@@ -135,6 +138,7 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
         Command::Worker(options) => worker::run(global, &options).await,
         Command::DeadLetters(options) => dead_letters::run(global, &options).await,
         Command::Reconcile(options) => reconcile::run(global, &options).await,
+        Command::Load(options) => load::run(global, &options).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,
         Command::Config => config::run(global),

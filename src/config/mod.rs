@@ -43,6 +43,8 @@ pub struct Config {
     pub worker: Worker,
     /// Request budgets.
     pub quota: Limits,
+    /// The load test.
+    pub load: Load,
     /// Where health and metrics are served; `None` switches the server off.
     pub http: Option<SocketAddr>,
 }
@@ -107,6 +109,13 @@ pub struct Worker {
     pub drain: Duration,
 }
 
+/// `[load]`
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Pools that `usher load` may make users in; empty means none.
+    pub allowed_pools: BTreeSet<PoolId>,
+}
+
 /// One value that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -168,7 +177,7 @@ impl Config {
                 wait: read.whole_seconds("queue.wait", 1..=20),
             },
             pools: Pools {
-                allowed: read_pools(&mut read),
+                allowed: read_pools(&mut read, "pools.allowed"),
             },
             groups: groups::read(&mut read),
             profiles: read_profiles(&mut read),
@@ -180,6 +189,11 @@ impl Config {
             quota: Limits {
                 user_update: read.number("quota.user_update", 0.1..=1000.0),
                 user_list: read.number("quota.user_list", 0.1..=1000.0),
+                user_resource_read: read.number("quota.user_resource_read", 0.1..=1000.0),
+                user_creation: read.number("quota.user_creation", 0.1..=1000.0),
+            },
+            load: Load {
+                allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
             http: read.address("http.listen"),
         };
@@ -203,15 +217,14 @@ impl Config {
 
 /// An empty or odd entry must not pass for "any pool" or for a foreign one:
 /// events of a foreign pool are deleted.
-fn read_pools(read: &mut Reader<'_>) -> BTreeSet<PoolId> {
-    const KEY: &str = "pools.allowed";
+fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     let mut pools = BTreeSet::new();
-    for id in read.list(KEY) {
+    for id in read.list(key) {
         match PoolId::new(&id).filter(|_| !id.contains(char::is_whitespace)) {
             Some(pool) => {
                 pools.insert(pool);
             }
-            None => read.reject(KEY, format!("{id:?} is not a user pool id")),
+            None => read.reject(key, format!("{id:?} is not a user pool id")),
         }
     }
     pools

@@ -4,9 +4,11 @@
 //! check), `/readyz` whether the worker can do its work and what is in the way,
 //! `/metrics` is in Prometheus format.
 
+mod get;
 mod probe;
 
-pub use probe::{Probe, ProbeError};
+pub use get::{Answer, GetError, NoUrl, Url, get};
+pub use probe::Probe;
 
 use std::net::SocketAddr;
 
@@ -14,7 +16,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -62,9 +64,9 @@ impl Server {
     /// When the listener fails for good.
     pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
         let routes = Router::new()
-            .route("/healthz", get(healthz))
-            .route("/readyz", get(readyz))
-            .route("/metrics", get(exposition))
+            .route("/healthz", routing::get(healthz))
+            .route("/readyz", routing::get(readyz))
+            .route("/metrics", routing::get(exposition))
             .with_state(self.shown);
         axum::serve(self.listener, routes)
             .with_graceful_shutdown(stop.cancelled_owned())

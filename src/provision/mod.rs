@@ -6,6 +6,7 @@ mod profile;
 mod rules;
 
 pub use outcome::{Already, Outcome, Rejection, Retry};
+pub use profile::render;
 pub use rules::groups_for;
 
 use crate::aws::{Directory, Profiles};

@@ -52,7 +52,9 @@ impl ProfileStep {
     }
 }
 
-fn render(
+/// The record of a sign-up, but for the table's key: each template with its values,
+/// and without those of which a value is missing.
+pub fn render(
     templates: &BTreeMap<String, Template>,
     sign_up: &SignUp,
     sub: &Sub,

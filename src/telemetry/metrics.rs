@@ -31,6 +31,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "group_create",
         "user_list",
         "user_resource_read",
+        "user_creation",
     ] {
         metrics::counter!("usher_quota_throttled_total", "category" => category).absolute(0);
     }

@@ -68,6 +68,19 @@ fn modules_depend_in_one_direction() {
                 "telemetry",
             ],
         ),
+        (
+            "load",
+            &[
+                "aws",
+                "config",
+                "dead_letter",
+                "event",
+                "http",
+                "provision",
+                "retry",
+                "trigger",
+            ],
+        ),
         ("trigger", &["aws", "event"]),
         ("http", &["telemetry"]),
         (
@@ -90,6 +103,7 @@ fn modules_depend_in_one_direction() {
                 "dev",
                 "event",
                 "http",
+                "load",
                 "provision",
                 "quota",
                 "reconcile",

@@ -14,6 +14,7 @@ mod http;
 mod kills;
 mod layout;
 mod letters;
+mod load;
 mod outage;
 mod path;
 mod poison;

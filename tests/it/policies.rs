@@ -52,6 +52,7 @@ fn of_the_worker() -> BTreeSet<String> {
     made.extend(calls("src/aws/send.rs", "sqs"));
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
+    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
     made
 }
@@ -62,6 +63,41 @@ fn of_the_tools() -> BTreeSet<String> {
     made.extend(calls("src/aws/listing.rs", "cognito-idp"));
     made.extend(calls("src/aws/moves.rs", "sqs"));
     made
+}
+
+/// What a load test calls: it makes users and takes everything away again.
+fn of_the_load_test() -> BTreeSet<String> {
+    let mut made = calls("src/aws/queue.rs", "sqs");
+    made.extend(calls("src/aws/send.rs", "sqs"));
+    made.extend(calls("src/aws/users.rs", "cognito-idp"));
+    made.extend(calls("src/aws/records.rs", "dynamodb"));
+    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
+    made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
+    made
+}
+
+#[test]
+fn the_load_policy_and_the_calls_are_the_same() {
+    assert_eq!(of_the_load_test(), actions("deploy/load-policy.json"));
+}
+
+#[test]
+fn a_load_test_lists_groups_and_takes_nothing_else_from_the_other_tools() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/load/verify");
+    let sources: String = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text"))
+        .collect();
+    assert!(sources.contains(".groups_of("));
+    for other in [
+        ".users(",
+        ".members(",
+        ".estimate(",
+        ".add_to_group(",
+        ".put_if_absent(",
+    ] {
+        assert!(!sources.contains(other), "{other}");
+    }
 }
 
 #[test]

@@ -70,6 +70,8 @@ impl Road<'_> {
             }
             Some(Fault::Partial(partial)) => self.partial(call, partial).await,
             Some(Fault::Delivery(delivery)) => self.deliver(call, delivery).await,
+            Some(Fault::Pretended(answer)) => (StatusCode::OK, answer.to_string()).into_response(),
+            Some(Fault::Altered(change)) => self.forward_as(call, change).await.whole(),
             Some(Fault::Skewed(hours)) => self.skewed(call, hours).await,
         }
     }
@@ -79,6 +81,14 @@ impl Road<'_> {
         let said = self.ask(&call.input, None).await;
         self.faults.ledger(|ledger| ledger.effect(call, &said));
         said
+    }
+
+    async fn forward_as(&self, call: &Call, change: fn(Value) -> Value) -> Said {
+        let altered = Call {
+            operation: call.operation.clone(),
+            input: change(call.input.clone()),
+        };
+        self.forward(&altered).await
     }
 
     /// One more call behind the worker's back.

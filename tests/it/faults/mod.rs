@@ -54,6 +54,10 @@ pub(crate) enum Fault {
     Partial(Partial),
     /// A receive brings something else than what the queue has to give.
     Delivery(Delivery),
+    /// Says that it is done, in these words, and does nothing.
+    Pretended(Value),
+    /// Another call is made than the one that was asked for.
+    Altered(fn(Value) -> Value),
     /// The service's clock is this many hours off; the call goes well.
     Skewed(i64),
 }

@@ -1,0 +1,200 @@
+//! Amazon Cognito user pools: users that a load test makes, finds and removes.
+
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{
+    AttributeType, MessageActionType, UserType, UsernameAttributeType,
+};
+
+use super::call::call;
+use super::client::Aws;
+use super::directory::{limited, target};
+use super::error::Failure;
+use super::listing::{Listed, PAGE, Page};
+use crate::event::{PoolId, Sub, Username};
+use crate::quota::Quota;
+
+/// Makes, finds and removes users, inside the budgets.
+#[derive(Debug, Clone)]
+pub struct Users {
+    client: Client,
+    quota: Arc<Quota>,
+}
+
+/// A user who exists now.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// As the pool names them: a pool whose users sign in with their e-mail
+    /// address makes names of its own.
+    pub username: Username,
+    /// Their immutable id.
+    pub sub: Sub,
+}
+
+/// What a pool takes for the name of a new user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInName {
+    /// Any name.
+    Any,
+    /// An e-mail address.
+    Email,
+    /// A phone number and nothing else.
+    Phone,
+}
+
+impl Users {
+    /// All calls of one process share one `quota`.
+    pub fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
+        Self {
+            client: aws.cognito(),
+            quota,
+        }
+    }
+
+    /// `AdminCreateUser` with a verified e-mail address and without a message to
+    /// anybody. A user who exists is answered with as if they had been made now:
+    /// an earlier answer may have been lost.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    ///
+    /// # Errors
+    /// As any call; transient when the answer lacks the user's `sub`.
+    pub async fn create(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+        email: &str,
+    ) -> Result<Created, Failure> {
+        let attribute = |name: &str, value: &str| {
+            let built = AttributeType::builder().name(name).value(value).build();
+            built.ok()
+        };
+        let attributes = [("email", email), ("email_verified", "true")];
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .message_action(MessageActionType::Suppress)
+            .set_user_attributes(
+                attributes
+                    .map(|(name, value)| attribute(name, value))
+                    .into_iter()
+                    .collect(),
+            )
+            .send();
+        let unanswered = || Failure::unanswered(target("AdminCreateUser", pool));
+        let answer = limited(&self.quota.user_creation, "AdminCreateUser", pool, request).await;
+        match answer {
+            Ok(answer) => {
+                let user = answer.user.as_ref();
+                let attributes = user.map(UserType::attributes).unwrap_or_default();
+                let answered = user.and_then(UserType::username);
+                created(answered, attributes, name).ok_or_else(unanswered)
+            }
+            Err(failure) if failure.code == "UsernameExistsException" => {
+                self.look(pool, name).await
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// `AdminGetUser`.
+    async fn look(&self, pool: &PoolId, name: &Username) -> Result<Created, Failure> {
+        let request = self
+            .client
+            .admin_get_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .send();
+        let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        created(Some(user.username()), user.user_attributes(), name)
+            .ok_or_else(|| Failure::unanswered(target("AdminGetUser", pool)))
+    }
+
+    /// `AdminDeleteUser`, which takes them out of every group: whether they were there.
+    ///
+    /// # Errors
+    /// Any but the user's absence.
+    pub async fn delete(&self, pool: &PoolId, username: &Username) -> Result<bool, Failure> {
+        let request = self
+            .client
+            .admin_delete_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .send();
+        match limited(&self.quota.user_update, "AdminDeleteUser", pool, request).await {
+            Err(failure) if failure.reason == "user_not_found" => Ok(false),
+            result => result.map(|_| true),
+        }
+    }
+
+    /// `ListUsers` of those whose e-mail address begins like this. Eventually
+    /// consistent, and not every emulator filters: the caller looks again.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn whose_email_begins(
+        &self,
+        pool: &PoolId,
+        prefix: &str,
+        token: Option<&str>,
+    ) -> Result<Page<Listed>, Failure> {
+        let request = self
+            .client
+            .list_users()
+            .user_pool_id(pool.as_str())
+            .filter(format!("email ^= \"{prefix}\""))
+            .limit(PAGE)
+            .set_pagination_token(token.map(str::to_owned))
+            .send();
+        let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
+        Ok(Page::of_users(page.users, page.pagination_token))
+    }
+
+    /// `DescribeUserPool`: what new users are named by.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn sign_in_name(&self, pool: &PoolId) -> Result<SignInName, Failure> {
+        let request = self
+            .client
+            .describe_user_pool()
+            .user_pool_id(pool.as_str())
+            .send();
+        let answer = call(target("DescribeUserPool", pool), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let names = answer
+            .user_pool
+            .and_then(|pool| pool.username_attributes)
+            .unwrap_or_default();
+        Ok(if names.contains(&UsernameAttributeType::Email) {
+            SignInName::Email
+        } else if names.contains(&UsernameAttributeType::PhoneNumber) {
+            SignInName::Phone
+        } else {
+            SignInName::Any
+        })
+    }
+}
+
+/// A name that the answer leaves out is the one that was asked for.
+fn created(
+    username: Option<&str>,
+    attributes: &[AttributeType],
+    asked: &Username,
+) -> Option<Created> {
+    let sub = attributes
+        .iter()
+        .find(|attribute| attribute.name() == "sub");
+    Some(Created {
+        username: username
+            .and_then(Username::new)
+            .unwrap_or_else(|| asked.clone()),
+        sub: sub.and_then(|sub| sub.value()).and_then(Sub::new)?,
+    })
+}

@@ -1,0 +1,283 @@
+//! `usher load`
+
+mod clean;
+mod options;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Global, Output, Usage, print, print_json};
+use crate::aws::{Aws, Failure, Listing, Queue, Records, SignInName, Users};
+use crate::config::Config;
+use crate::dead_letter::locate;
+use crate::event::Username;
+use crate::load::{
+    Cleaner, Crew, Kind, Load, Maker, Plan, Report, RunId, Services, Settled, Source, Verifier,
+    Workers,
+};
+use crate::quota::Quota;
+use crate::retry::quickly;
+use crate::shutdown;
+use crate::telemetry::{bar, note};
+pub(super) use options::Options;
+
+/// Long poll of a receive, when letters are looked at.
+const WAIT: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+    let config = global.config()?;
+    if let Some(run) = &options.clean {
+        return clean::run(global, options, &config, run).await;
+    }
+    let pool = options.pool(&config)?;
+    let sign_ups = options.sign_ups()?;
+    let stages = options.stages(&sign_ups)?;
+    options.check_report()?;
+    let stop = shutdown::on_signal(&global.at_once)?;
+    let services = services(&config, &stop).await?;
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let (duplicates, poison) = options.shares();
+    let load = Load {
+        run: RunId::new(jiff::Timestamp::now()),
+        pool,
+        plan: Plan::new(&stages, duplicates, poison, seed),
+        sign_ups,
+        config,
+        patience: options.patience,
+    };
+    let names = ready(&services, &load).await?;
+    let Plan {
+        sign_ups,
+        bystanders,
+        ..
+    } = load.plan;
+    note(&format!(
+        "run {}: {sign_ups} sign-ups over {:.0?}, {} users in {}; should this be cut off, `usher load --clean {}` removes what it left",
+        load.run,
+        load.plan.length,
+        sign_ups + bystanders,
+        load.pool,
+        load.run,
+    ));
+    let test = Test {
+        global,
+        options,
+        services,
+        load,
+        stop,
+    };
+    test.run(names, seed).await
+}
+
+/// A load test that has everything it needs.
+struct Test<'a> {
+    global: &'a Global,
+    options: &'a Options,
+    services: Services,
+    load: Load,
+    stop: CancellationToken,
+}
+
+impl Test<'_> {
+    async fn run(self, names: SignInName, seed: u64) -> anyhow::Result<Ended> {
+        let (load, services, stop) = (&self.load, &self.services, &self.stop);
+        let crew = match self.crew(names).await {
+            Ok(crew) => crew,
+            Err(failure) => {
+                self.clean(&Crew::default(), Source::Empty).await?;
+                return Err(failure).context("not every user could be made; nothing was sent");
+            }
+        };
+        if stop.is_cancelled() {
+            self.clean(&crew, Source::Empty).await?;
+            note("stopped before anything was sent");
+            return Ok(Ended::Badly);
+        }
+        let mut workers = Workers::new(self.options.worker_metrics.clone());
+        let progress = bar(Some(u64::from(load.plan.sign_ups)), "finished");
+        let observed = load
+            .run(services, &crew, &mut workers, stop, |moment| {
+                progress.set_position(moment.finished);
+                progress.set_message(format!(
+                    "{} sent, {} on the queue",
+                    moment.injected,
+                    moment.visible.unwrap_or(0)
+                        + moment.hidden.unwrap_or(0)
+                        + moment.delayed.unwrap_or(0),
+                ));
+            })
+            .await;
+        progress.finish_and_clear();
+
+        let users = (crew.people.len() + crew.bystanders.len()) as u64;
+        let progress = bar(Some(users), "verified");
+        let verifier = Verifier {
+            load,
+            services,
+            crew: &crew,
+            observed: &observed,
+            stop,
+        };
+        let differences = verifier
+            .differences(|users| progress.set_position(users))
+            .await;
+        progress.finish_and_clear();
+
+        let through = observed.settled == Settled::Quiet
+            && differences
+                .iter()
+                .all(|difference| difference.kind != Kind::NotSent);
+        let source = if through {
+            Source::Empty
+        } else {
+            Source::Unknown
+        };
+        let (cleaned, failed) = if self.options.keep {
+            (None, None)
+        } else {
+            match self.clean(&crew, source).await {
+                Ok(cleaned) => (Some(cleaned), None),
+                // The report first: what was measured must not be lost with it.
+                Err(error) => (None, Some(error)),
+            }
+        };
+        let figures = workers.figures();
+        let report = Report::new(load, seed, &observed, figures, differences, cleaned);
+        self.publish(&report)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let is_clean = self.options.keep || cleaned.is_some_and(|cleaned| cleaned.complete);
+        if !is_clean {
+            self.say_how_to_clean();
+        }
+        Ok(if report.verified && is_clean {
+            Ended::Well
+        } else {
+            Ended::Badly
+        })
+    }
+
+    async fn crew(&self, names: SignInName) -> Result<Crew, Failure> {
+        let Plan {
+            sign_ups,
+            bystanders,
+            ..
+        } = self.load.plan;
+        let progress = bar(Some(u64::from(sign_ups + bystanders)), "users made");
+        let maker = Maker {
+            users: &self.services.users,
+            pool: &self.load.pool,
+            run: &self.load.run,
+            names,
+            domain: &self.options.email_domain,
+        };
+        let made = maker
+            .make(sign_ups, bystanders, &self.stop, |n| {
+                progress.set_position(n);
+            })
+            .await;
+        progress.finish_and_clear();
+        made
+    }
+
+    async fn clean(
+        &self,
+        crew: &Crew,
+        source: Source,
+    ) -> anyhow::Result<crate::load::report::Cleaned> {
+        let users = (crew.people.len() + crew.bystanders.len()) as u64;
+        let progress = bar(Some(users), "users removed");
+        let cleaning = Cleaner {
+            services: &self.services,
+            run: &self.load.run,
+            pool: &self.load.pool,
+            // A second signal ends it at once; the first one led here.
+            stop: &CancellationToken::new(),
+        };
+        if self.stop.is_cancelled() {
+            note("stopped; cleaning up what was made (press again to leave it)");
+        }
+        let gone = cleaning
+            .clean(crew, source, |n| progress.set_position(n))
+            .await;
+        progress.finish_and_clear();
+        gone.with_context(|| {
+            self.say_how_to_clean();
+            "not everything could be removed"
+        })
+    }
+
+    fn say_how_to_clean(&self) {
+        note(&format!(
+            "something of the run may be left: `usher load --clean {}` removes it",
+            self.load.run
+        ));
+    }
+
+    fn publish(&self, report: &Report) -> anyhow::Result<()> {
+        if let Some(path) = &self.options.report {
+            std::fs::write(path, report.html())
+                .with_context(|| format!("--report {}", path.display()))?;
+        }
+        match self.global.output {
+            Output::Json => print_json(report),
+            Output::Text => print(&report.text()),
+        }
+    }
+}
+
+async fn services(config: &Config, stop: &CancellationToken) -> anyhow::Result<Services> {
+    let aws = Aws::from_environment().await?;
+    let quota = Arc::new(Quota::new(config.quota));
+    let queue = Queue::new(&aws, &config.queue.url, WAIT, config.queue.visibility);
+    let located = tokio::select! {
+        located = locate(&queue, config.queue.dead_letter_url.as_deref()) => located?,
+        () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+    };
+    Ok(Services {
+        dead_letters: located.queue,
+        queue,
+        users: Users::new(&aws, Arc::clone(&quota)),
+        listing: Listing::new(&aws, quota),
+        records: config
+            .profiles
+            .as_ref()
+            .map(|profiles| Records::new(&aws, &profiles.table, &profiles.key)),
+    })
+}
+
+/// Whether everything can be looked at and removed again, found out before anything
+/// is made: calls for somebody who does not exist.
+async fn ready(services: &Services, load: &Load) -> anyhow::Result<SignInName> {
+    let nobody = format!("{}nobody", load.run.prefix());
+    let pool = &load.pool;
+    let names = quickly(|| services.users.sign_in_name(pool)).await?;
+    if names == SignInName::Phone {
+        return Err(Usage::error(format!(
+            "users of {pool} are named by phone numbers alone, which a load test does not make up"
+        )));
+    }
+    if let Some(username) = Username::new(&nobody) {
+        quickly(|| services.users.delete(pool, &username)).await?;
+        match quickly(|| services.listing.groups_of(pool, &username)).await {
+            Err(failure) if failure.reason != "user_not_found" => return Err(failure.into()),
+            _ => {}
+        }
+    }
+    if let Some(records) = &services.records {
+        let subs = [nobody.as_str()];
+        quickly(|| records.read(&subs, true)).await?;
+        quickly(|| records.delete(&nobody)).await?;
+    }
+    let waiting = quickly(|| services.queue.facts()).await?.depth.total();
+    if waiting > 0 {
+        note(&format!(
+            "about {waiting} messages are on the queue already: latency will hold their time, too"
+        ));
+    }
+    Ok(names)
+}

@@ -1,0 +1,226 @@
+//! What `usher load` is told, checked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::cli::Usage;
+use crate::config::Config;
+use crate::event::PoolId;
+use crate::http::Url;
+use crate::load::{MOST, RunId, SignUps, Stages, real};
+use crate::telemetry::note;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Options {
+    /// Sign-ups to send
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    count: Option<u32>,
+    /// Sign-ups a second
+    #[arg(long, value_name = "R", default_value_t = 10.0)]
+    rate: f64,
+    /// Stages instead of count and rate: ramp A..B over TIME, hold TIME,
+    /// hold RATE for TIME, burst N, pause TIME, with commas between
+    #[arg(long, value_name = "STAGES", conflicts_with_all = ["count", "rate"])]
+    profile: Option<String>,
+    /// Real events, from a file or a folder, each in its turn, with names made unique
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["attribute", "client_id"])]
+    events: Option<PathBuf>,
+    /// Share of the sign-ups that go twice
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    duplicates: f64,
+    /// So many messages for each hundred sign-ups that must not be provisioned:
+    /// malformed, of an unknown user, of a foreign pool
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    poison: f64,
+    /// With the same seed the same goes at the same times
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Makes the users in the pool first, and removes them and their profiles in the end
+    #[arg(long)]
+    create_users: bool,
+    /// Leaves users, profiles and letters where they are
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// User pool; that of `load.allowed_pools` unless given
+    #[arg(long, value_name = "ID")]
+    pool: Option<String>,
+    /// A user attribute of every sign-up, such as custom:plan=pro; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    attribute: Vec<(String, String)>,
+    /// App client that people sign up through
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// The part behind the @ of the users' addresses; nothing is sent to them
+    #[arg(long, value_name = "DOMAIN", default_value = "example.com", value_parser = domain)]
+    pub(super) email_domain: String,
+    /// Gives up when nothing has moved for so long
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience)]
+    pub(super) patience: Duration,
+    /// A worker's /metrics, to count its calls and throttles; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub(super) worker_metrics: Vec<Url>,
+    /// Writes a page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Removes what an earlier run left that was cut off: users, profiles, messages,
+    /// letters
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "count", "rate", "profile", "events", "duplicates", "poison", "seed", "create_users",
+        "keep", "attribute", "client_id", "email_domain", "patience", "worker_metrics", "report",
+    ])]
+    pub(super) clean: Option<RunId>,
+}
+
+impl Options {
+    /// The pools that are meant, all of them allowed.
+    pub(super) fn pools(&self, config: &Config) -> anyhow::Result<Vec<PoolId>> {
+        let allowed = &config.load.allowed_pools;
+        if allowed.is_empty() {
+            return Err(Usage::error(
+                "load.allowed_pools is empty: name the user pool there that may be tested; a load test makes users in it and removes them",
+            ));
+        }
+        let Some(id) = &self.pool else {
+            return Ok(allowed.iter().cloned().collect());
+        };
+        let pool = PoolId::new(id).filter(|pool| allowed.contains(pool));
+        pool.map(|pool| vec![pool]).ok_or_else(|| {
+            Usage::error(format!(
+                "--pool {id} is not in load.allowed_pools: it is refused, since a load test makes users in it and removes them"
+            ))
+        })
+    }
+
+    /// The one pool of a run.
+    pub(super) fn pool(&self, config: &Config) -> anyhow::Result<PoolId> {
+        let mut pools = self.pools(config)?;
+        if pools.len() > 1 {
+            return Err(Usage::error(
+                "load.allowed_pools names several user pools: choose one with --pool",
+            ));
+        }
+        let pool = pools.remove(0);
+        if !config.pools.accept(&pool) {
+            return Err(Usage::error(format!(
+                "{pool} is not in pools.allowed: the worker would ignore its users"
+            )));
+        }
+        if !self.create_users {
+            return Err(Usage::error(
+                "say --create-users: without users of their own the sign-ups would be of nobody, and none could be provisioned",
+            ));
+        }
+        Ok(pool)
+    }
+
+    /// When people sign up.
+    pub(super) fn stages(&self, sign_ups: &SignUps) -> anyhow::Result<Stages> {
+        if let Some(profile) = &self.profile {
+            return Stages::parse(profile).map_err(|e| Usage::error(format!("--profile: {e}")));
+        }
+        let count = match (self.count, sign_ups) {
+            (Some(count), _) => count,
+            (None, SignUps::Real(events)) => u32::try_from(events.len()).unwrap_or(MOST),
+            (None, SignUps::Made { .. }) => {
+                return Err(Usage::error(
+                    "say how many: --count N, --profile or --events",
+                ));
+            }
+        };
+        Stages::steady(count, self.rate).map_err(|e| Usage::error(format!("--rate: {e}")))
+    }
+
+    /// What they look like.
+    pub(super) fn sign_ups(&self) -> anyhow::Result<SignUps> {
+        let Some(path) = &self.events else {
+            return Ok(SignUps::Made {
+                client_id: self.client_id.clone(),
+                attributes: self.attribute.clone(),
+            });
+        };
+        let named = || format!("--events {}", path.display());
+        let mut files = files(path).with_context(named)?;
+        files.sort();
+        let mut events = Vec::new();
+        for file in &files {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("--events {}", file.display()))?;
+            match real(&text) {
+                Ok(event) => events.push(event),
+                Err(why) => note(&format!("{} is left out: {why}", file.display())),
+            }
+        }
+        if events.is_empty() {
+            return Err(Usage::error(format!(
+                "{}: no confirmed sign-up there",
+                named()
+            )));
+        }
+        Ok(SignUps::Real(events))
+    }
+
+    /// Duplicates and poison, as shares of the sign-ups.
+    pub(super) fn shares(&self) -> (f64, f64) {
+        (self.duplicates, self.poison)
+    }
+
+    /// Whether the page can be written, found out before anything is done.
+    pub(super) fn check_report(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.report else {
+            return Ok(());
+        };
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map(|_| ())
+            .with_context(|| format!("--report {}", path.display()))
+    }
+}
+
+/// The file, or those of a folder.
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let paths: std::io::Result<Vec<PathBuf>> = entries.collect();
+    Ok(paths?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+/// `5%` is 0.05.
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|n| n.trim().parse().ok());
+    match number {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("write it with a percent sign, 0% to 100%: 5%".to_owned()),
+    }
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !["sub", "email"].contains(&name) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        Some(("sub" | "email", _)) => Err("is each user's own".to_owned()),
+        _ => Err("write NAME=VALUE, such as custom:plan=pro".to_owned()),
+    }
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let right = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if text.contains('.') && text.chars().all(right) {
+        Ok(text.to_lowercase())
+    } else {
+        Err("is no domain, such as example.com".to_owned())
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| *time >= Duration::from_secs(1))
+        .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
+}

@@ -1,0 +1,133 @@
+//! One `GET` over plain HTTP, as health checks and metrics need it and no more.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// `http://HOST:PORT/PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    host: String,
+    path: String,
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be http://HOST:PORT/PATH, such as http://127.0.0.1:8080/metrics")]
+pub struct NoUrl;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Such as 200.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+}
+
+/// Why nothing came back.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// Nobody listens, or the connection broke.
+    #[error("no answer from {0}: {1}")]
+    Unreachable(String, std::io::Error),
+    /// Nothing in time.
+    #[error("no answer from {0} within {1:?}")]
+    TimedOut(String, Duration),
+    /// Something else listens there.
+    #[error("{0} did not answer in HTTP")]
+    NotHttp(String),
+}
+
+impl Url {
+    /// `host` with its port, `path` with its slash.
+    pub fn new(host: impl fmt::Display, path: &str) -> Self {
+        Self {
+            host: host.to_string(),
+            path: path.to_owned(),
+        }
+    }
+}
+
+impl FromStr for Url {
+    type Err = NoUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoUrl> {
+        let rest = text.strip_prefix("http://").ok_or(NoUrl)?;
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (host, path) = rest.split_at(at);
+        let has_port = host
+            .rsplit_once(':')
+            .is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+        // What stands in a request's first line must not end it.
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        if !has_port || text.contains(odd) {
+            return Err(NoUrl);
+        }
+        Ok(Self::new(host, if path.is_empty() { "/" } else { path }))
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.host, self.path)
+    }
+}
+
+/// Asks, for `limit` at most; what is longer than `most` bytes is cut off.
+///
+/// # Errors
+/// [`GetError`] when there is no answer to judge by.
+pub async fn get(url: &Url, limit: Duration, most: u64) -> Result<Answer, GetError> {
+    let host = || url.host.clone();
+    let text = tokio::time::timeout(limit, ask(url, most))
+        .await
+        .map_err(|_| GetError::TimedOut(host(), limit))?
+        .map_err(|error| GetError::Unreachable(host(), error))?;
+    let answer = || {
+        let (head, text) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer {
+            status,
+            text: text.to_owned(),
+        })
+    };
+    answer().ok_or_else(|| GetError::NotHttp(host()))
+}
+
+async fn ask(Url { host, path }: &Url, most: u64) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(host).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(most).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_port_and_path() {
+        let url: Url = "http://[::1]:8080/metrics".parse().expect("a URL");
+        assert_eq!(url, Url::new("[::1]:8080", "/metrics"));
+        let bare: Url = "http://worker.local:80".parse().expect("a URL");
+        assert_eq!(bare.to_string(), "http://worker.local:80/");
+        for text in [
+            "",
+            "worker:8080",
+            "https://worker:8080/",
+            "http://worker/metrics",
+            "http://:80/",
+            "http://worker:x/",
+            "http://worker:80/a b",
+            "http://worker:80/a\r\nX: y",
+        ] {
+            assert_eq!(text.parse::<Url>(), Err(NoUrl), "{text}");
+        }
+    }
+}

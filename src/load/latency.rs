@@ -1,0 +1,118 @@
+//! Distributions of times.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::report::{Bar, Quantiles};
+
+/// Times with three significant digits, from a microsecond to two days.
+#[derive(Debug, Clone)]
+pub struct Latency(Histogram<u64>);
+
+const LONGEST: u64 = 48 * 3600 * 1_000_000;
+
+impl Default for Latency {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LONGEST, 3);
+        Self(histogram.expect("these bounds are valid"))
+    }
+}
+
+impl Latency {
+    /// Notes one. What is longer than two days counts as that.
+    pub fn record(&mut self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST);
+        self.0.saturating_record(micros);
+    }
+
+    /// `None` when nothing was noted.
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        let at = |quantile| millis(self.0.value_at_quantile(quantile));
+        (!self.0.is_empty()).then(|| Quantiles {
+            count: self.0.len(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: millis(self.0.max()),
+        })
+    }
+
+    /// How many lie where, in steps that grow by the same factor: some ten for each
+    /// tenfold.
+    pub fn bars(&self) -> Vec<Bar> {
+        const FACTOR: f64 = 1.258_925_411_794_167_3;
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let mut bars = Vec::new();
+        let mut from = FACTOR.powf((millis(self.0.min()).max(0.001)).log(FACTOR).floor());
+        let mut below = 0;
+        let micros = |ms: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and saturates"
+            )]
+            let micros = (ms * 1000.0) as u64;
+            micros
+        };
+        while below < self.0.len() {
+            let to = from * FACTOR;
+            let upto = self.0.count_between(0, micros(to));
+            bars.push(Bar {
+                from_ms: from,
+                to_ms: to,
+                count: upto - below,
+            });
+            (from, below) = (to, upto);
+        }
+        bars
+    }
+}
+
+fn millis(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_what_was_noted() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.quantiles(), None);
+        for ms in 1..=1000 {
+            latency.record(Duration::from_millis(ms));
+        }
+        let quantiles = latency.quantiles().expect("values");
+        assert_eq!(quantiles.count, 1000);
+        for (value, right) in [
+            (quantiles.p50, 500.0),
+            (quantiles.p90, 900.0),
+            (quantiles.p99, 990.0),
+            (quantiles.p99_9, 999.0),
+            (quantiles.max, 1000.0),
+        ] {
+            assert!((value / right - 1.0).abs() < 0.002, "{value} for {right}");
+        }
+    }
+
+    #[test]
+    fn every_value_is_in_one_bar() {
+        let mut latency = Latency::default();
+        for micros in [1, 900, 12_000, 12_500, 4_000_000, u64::MAX] {
+            latency.record(Duration::from_micros(micros));
+        }
+        let bars = latency.bars();
+        assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 6);
+        assert!(
+            bars.windows(2)
+                .all(|pair| (pair[0].to_ms - pair[1].from_ms).abs() < 1e-9)
+        );
+        assert!(bars.len() < 150, "{}", bars.len());
+        assert!(Latency::default().bars().is_empty());
+    }
+}

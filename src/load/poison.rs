@@ -1,0 +1,185 @@
+//! Messages that must not be provisioned, and what must become of each.
+
+use serde_json::json;
+
+use super::run_id::{RunId, Tag};
+use crate::config::Config;
+use crate::event::PoolId;
+
+/// A kind of message that nobody can be provisioned by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// Text.
+    NotJson,
+    /// A list.
+    NotAnObject,
+    /// Some object.
+    NotAnEvent,
+    /// An event that does not say what it is.
+    NoTriggerSource,
+    /// An event of another trigger.
+    OtherTrigger,
+    /// A sign-up in no pool.
+    NoUserPool,
+    /// A sign-up of nobody.
+    NoUserName,
+    /// A subscription without raw message delivery.
+    SnsEnvelope,
+    /// A sign-up of a user who does not exist.
+    UnknownUser,
+    /// A sign-up in a pool that is not ours.
+    ForeignPool,
+}
+
+/// What must become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// A letter with this reason.
+    Letter(&'static str),
+    /// Nothing at all.
+    Nothing,
+}
+
+const MALFORMED: [Poison; 8] = [
+    Poison::NotJson,
+    Poison::NotAnObject,
+    Poison::NotAnEvent,
+    Poison::NoTriggerSource,
+    Poison::OtherTrigger,
+    Poison::NoUserPool,
+    Poison::NoUserName,
+    Poison::SnsEnvelope,
+];
+
+impl Poison {
+    /// Of the message of this number: malformed, unknown and foreign take turns,
+    /// as far as this configuration tells them from sign-ups.
+    pub fn of(n: u32, config: &Config) -> Self {
+        let mut turns = vec![None];
+        // A worker that does nothing for anybody does not miss a user either.
+        let has_work = config.profiles.is_some() || !config.groups.default.is_empty();
+        if has_work {
+            turns.push(Some(Self::UnknownUser));
+        }
+        // With any pool allowed a strange one may look like an outage.
+        if !config.pools.allowed.is_empty() {
+            turns.push(Some(Self::ForeignPool));
+        }
+        let n = n as usize;
+        let malformed = || MALFORMED[n / turns.len() % MALFORMED.len()];
+        turns[n % turns.len()].unwrap_or_else(malformed)
+    }
+
+    /// What the worker must make of it.
+    pub fn expected(self) -> Expected {
+        Expected::Letter(match self {
+            Self::NotJson => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::NotAnEvent => "not_an_event",
+            Self::NoTriggerSource => "no_trigger_source",
+            Self::OtherTrigger => "other_trigger",
+            Self::NoUserPool => "no_user_pool",
+            Self::NoUserName => "no_user_name",
+            Self::SnsEnvelope => "sns_envelope",
+            Self::UnknownUser => "user_not_found",
+            Self::ForeignPool => return Expected::Nothing,
+        })
+    }
+
+    /// The body, with the message's name in it.
+    pub fn body(self, run: &RunId, n: u32, pool: &PoolId) -> String {
+        let name = run.name(Tag::Poison(n));
+        let event = |source: &str, pool: &str, user: &str, attributes: serde_json::Value| {
+            json!({
+                "version": "1", "triggerSource": source, "userPoolId": pool, "userName": user,
+                "callerContext": {"awsSdkVersion": name, "clientId": null},
+                "request": {"userAttributes": attributes}, "response": {},
+            })
+        };
+        let sign_up = "PostConfirmation_ConfirmSignUp";
+        let nobody = json!({"cognito:user_status": "CONFIRMED"});
+        let body = match self {
+            Self::NotJson => return format!("{{ this is {name} and no JSON"),
+            Self::NotAnObject => json!([name]),
+            Self::NotAnEvent => json!({ "name": name }),
+            Self::NoTriggerSource => {
+                json!({"userName": name, "userPoolId": pool.as_str(), "request": {}})
+            }
+            Self::OtherTrigger => event("PreSignUp_SignUp", pool.as_str(), &name, nobody),
+            Self::NoUserPool => event(sign_up, "", &name, nobody),
+            Self::NoUserName => event(sign_up, pool.as_str(), "", nobody),
+            Self::SnsEnvelope => json!({
+                "Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:000000000000:sign-ups",
+                "Message": format!("{{\"userName\": \"{name}\"}}"),
+            }),
+            // Without a sub, so that no profile can be written for nobody.
+            Self::UnknownUser => event(sign_up, pool.as_str(), &name, nobody),
+            Self::ForeignPool => event(
+                sign_up,
+                &foreign(pool),
+                &name,
+                json!({"sub": stranger(run, n), "cognito:user_status": "CONFIRMED"}),
+            ),
+        };
+        body.to_string()
+    }
+}
+
+/// A pool of the same Region that is not there.
+fn foreign(pool: &PoolId) -> String {
+    let region = pool.as_str().split('_').next().unwrap_or_default();
+    format!("{region}_usherload0")
+}
+
+/// The `sub` in a foreign pool's sign-up: of nobody, and so without a record.
+pub(super) fn stranger(run: &RunId, n: u32) -> String {
+    format!("{}stranger-{n}", run.prefix())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+    use crate::event::{Event, parse};
+
+    fn config(allowed: &str) -> Config {
+        let flags = [
+            "queue.url=http://localhost/1/usher".to_owned(),
+            "profiles.table=Profiles".to_owned(),
+            format!("pools.allowed={allowed}"),
+        ];
+        Config::from_layers(&Layers::defaults().flags(&flags)).expect("valid")
+    }
+
+    #[test]
+    fn every_kind_takes_its_turn_and_is_refused_for_the_reason_expected() {
+        let run: RunId = "20261121-142249-k3f9".parse().expect("an id");
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let config = config("eu-west-1_x");
+        let kinds: Vec<Poison> = (0..24).map(|n| Poison::of(n, &config)).collect();
+        for kind in MALFORMED {
+            assert_eq!(kinds.iter().filter(|other| **other == kind).count(), 1);
+        }
+        for (n, kind) in (0..).zip(kinds) {
+            let body = kind.body(&run, n, &pool);
+            assert_eq!(run.find(&body), Some(Tag::Poison(n)), "{body}");
+            match (kind, parse(&body)) {
+                (Poison::UnknownUser, Ok(Event::SignUp(user))) => assert_eq!(user.sub, None),
+                (Poison::ForeignPool, Ok(Event::SignUp(user))) => {
+                    assert!(!config.pools.accept(&user.pool));
+                    assert_eq!(kind.expected(), Expected::Nothing);
+                }
+                (_, Err(malformed)) => {
+                    assert_eq!(kind.expected(), Expected::Letter(malformed.code()));
+                }
+                (_, other) => panic!("{kind:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn where_any_pool_is_allowed_none_is_foreign() {
+        let config = config("");
+        assert!((0..100).all(|n| Poison::of(n, &config) != Poison::ForeignPool));
+    }
+}

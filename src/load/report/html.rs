@@ -1,0 +1,250 @@
+//! The page: one file that asks for nothing else, to be kept or passed on.
+
+use super::markup::escaped;
+use super::number::{counted, decimal, float, grouped, milliseconds, rate, seconds};
+use super::series::peak;
+use super::verdict::Verdict;
+use super::{Quantiles, Report};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Said where a figure is not known.
+const NONE: &str = "\u{2013}";
+
+impl Report {
+    /// The report as one page without script and without anything from outside; the
+    /// policy in its head holds it to that.
+    pub fn html(&self) -> String {
+        let run = escaped(&self.run);
+        let body = [
+            self.heading(),
+            self.tiles(),
+            format!(
+                "<section class=\"plots\"><h2>Over the run</h2>\n{}</section>\n",
+                self.charts_over_time()
+            ),
+            format!(
+                "<section class=\"plots pair\"><h2>For the users</h2>\n{}</section>\n",
+                self.charts_of_latency()
+            ),
+            self.percentiles_table(),
+            format!("<div class=\"cards\">{}</div>\n", self.run_tables()),
+            self.differences_table(),
+        ]
+        .concat();
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" \
+             content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n\
+             <title>Load test {run}: {verdict}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+             <body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+            verdict = self.verdict().title(),
+        )
+    }
+
+    fn heading(&self) -> String {
+        let verdict = self.verdict();
+        let (class, sign) = match verdict {
+            Verdict::Verified => ("good", "\u{2713}"),
+            Verdict::Unverified => ("open", "?"),
+            Verdict::Differs(_) => ("bad", "\u{2715}"),
+        };
+        let words = match verdict {
+            Verdict::Differs(_) => format!(
+                "{}. <a href=\"#differences\">See all</a>",
+                escaped(&self.kinds())
+            ),
+            _ => format!("{}.", verdict.words()),
+        };
+        format!(
+            "<header><p class=\"eyebrow\">usher load test</p><h1>{run}</h1>\
+             <p class=\"about\"><span>{pool}</span> <span>{began}</span> \
+             <span>took {took}</span></p></header>\n\
+             <div class=\"verdict {class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span>\
+             <p><strong>{title}</strong> <span>{words}</span></p></div>\n",
+            run = escaped(&self.run),
+            pool = escaped(&self.pool),
+            began = self.began.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            took = seconds(self.seconds),
+            title = verdict.title(),
+        )
+    }
+
+    fn tiles(&self) -> String {
+        let none = || NONE.to_owned();
+        let latency = |of: fn(&Quantiles) -> f64| {
+            let value = self.latency_ms.as_ref().map(of);
+            value.map_or_else(none, milliseconds)
+        };
+        let deepest = peak(&self.timeline, |at| at.visible.map(float));
+        let oldest = peak(&self.timeline, |at| Some(at.oldest_seconds));
+        let worker = self.worker.as_ref();
+        let each = worker.and_then(|worker| worker.calls_per_message);
+        let late = self.injected.late_ms.as_ref();
+        let tiles = [
+            (
+                "Finished",
+                grouped(self.finished.sign_ups),
+                format!("of {}", counted(self.planned.sign_ups, "sign-up")),
+            ),
+            (
+                "Finish rate",
+                rate(self.finished.per_second),
+                format!("over {}", seconds(self.finished.seconds)),
+            ),
+            (
+                "Latency p50",
+                latency(|latency| latency.p50),
+                format!("p90 {}", latency(|latency| latency.p90)),
+            ),
+            (
+                "Latency p99",
+                latency(|latency| latency.p99),
+                format!("max {}", latency(|latency| latency.max)),
+            ),
+            (
+                "Deepest queue",
+                deepest.map_or_else(none, |(_, depth)| decimal(depth, 0)),
+                deepest.map_or_else(
+                    || "not known".to_owned(),
+                    |(second, _)| format!("waiting, after {}", seconds(second)),
+                ),
+            ),
+            (
+                "Oldest sign-up",
+                oldest.map_or_else(none, |(_, age)| seconds(age)),
+                oldest.map_or_else(
+                    || "not known".to_owned(),
+                    |(second, _)| format!("after {}", seconds(second)),
+                ),
+            ),
+            (
+                "Calls a message",
+                each.map_or_else(none, |calls| decimal(calls, 2)),
+                worker.map_or_else(
+                    || "workers not asked".to_owned(),
+                    |worker| {
+                        let throttled: u64 = worker.throttled.values().sum();
+                        format!("{} throttled", grouped(throttled))
+                    },
+                ),
+            ),
+            (
+                "Sent late p99",
+                late.map_or_else(none, |late| milliseconds(late.p99)),
+                format!("{} not sent", grouped(self.injected.not_sent)),
+            ),
+        ];
+        let tiles = tiles.map(|(name, value, more)| {
+            format!(
+                "<div><dt>{name}</dt><dd><b>{}</b> <span>{}</span></dd></div>",
+                escaped(&value),
+                escaped(&more)
+            )
+        });
+        format!("<dl class=\"tiles\">{}</dl>\n", tiles.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::load::report::{Moment, sample};
+
+    /// Elements that must be closed are, in order, and no attribute is left open.
+    fn assert_well_formed(page: &str) {
+        let body = page.split_once("</head>").expect("a head").1;
+        let mut open = vec!["html"];
+        for tag in body.split('<').skip(1) {
+            let (tag, _) = tag.split_once('>').expect("the end of a tag");
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            assert!(!tag.contains(" on"), "{tag}");
+            let name = tag.split_whitespace().next().expect("a name");
+            if let Some(name) = name.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else if !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+
+    #[test]
+    fn nothing_comes_from_outside() {
+        for report in [sample::full(), sample::unhealthy(), sample::empty()] {
+            let page = report.html();
+            for outside in [
+                "http:", "https:", "//", "src=", "url(", "@import", "<script", "<link", "style=",
+            ] {
+                assert!(!page.contains(outside), "{outside}");
+            }
+            assert!(page.contains("default-src 'none'; style-src 'unsafe-inline'"));
+            assert!(!page.contains("NaN") && !page.contains("inf "));
+            assert_well_formed(&page);
+        }
+    }
+
+    #[test]
+    fn an_empty_report_is_a_page() {
+        let page = sample::empty().html();
+        for words in [
+            "<strong>not verified</strong>",
+            "No figures.",
+            "No profile record was seen.",
+            "workers not asked",
+        ] {
+            assert!(page.contains(words), "{words}");
+        }
+        let mut one = sample::empty();
+        one.timeline.push(Moment::default());
+        assert_well_formed(&one.html());
+    }
+
+    #[test]
+    fn figures_that_are_no_numbers_are_not_drawn() {
+        let mut report = sample::full();
+        report.seconds = f64::NAN;
+        report.finished.per_second = f64::INFINITY;
+        report.histogram[0].from_ms = f64::NAN;
+        report.latency_over_time[1].latency_ms.p50 = f64::NAN;
+        for (moment, wrong) in report.timeline.iter_mut().zip([f64::NAN, f64::INFINITY]) {
+            moment.second = wrong;
+            moment.oldest_seconds = wrong;
+        }
+        let page = report.html();
+        assert!(!page.contains("NaN") && !page.contains(">inf"));
+        assert_well_formed(&page);
+    }
+
+    #[test]
+    fn a_long_run_is_a_small_page() {
+        let mut report = sample::full();
+        report.timeline = (0..5_000_u32)
+            .map(|second| Moment {
+                second: f64::from(second),
+                visible: (second % 2 == 0).then_some(u64::from(second % 97) * 31),
+                hidden: Some(u64::from(second % 89)),
+                oldest_seconds: f64::from(second % 83),
+                ..Moment::default()
+            })
+            .collect();
+        let page = report.html();
+        assert!(page.len() < 100_000, "{} bytes", page.len());
+    }
+
+    #[test]
+    fn the_verdict_is_in_the_title() {
+        assert!(
+            sample::full()
+                .html()
+                .contains("<title>Load test lt-7f3a: verified</title>")
+        );
+        assert!(
+            sample::unhealthy()
+                .html()
+                .contains(": 61 differences</title>")
+        );
+    }
+}

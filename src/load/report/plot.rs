@@ -1,0 +1,253 @@
+//! Plots as SVG inside of the page.
+//!
+//! Drawn here since the page must follow a light or a dark theme, needs no script,
+//! and must read on a phone. So there are classes and no colours, and the lines
+//! stretch with the page while the letters keep their size: text is placed in
+//! pixels and per cent, and no font has to be measured. No crate that is kept up
+//! draws like this.
+
+use super::legend::{Look, key, legend};
+use super::markup::escaped;
+use super::scale::{Axis, Tick};
+use super::series::{Runs, highest};
+
+/// Width of the drawing in its own units; it is stretched to what the page gives.
+const WIDTH: f64 = 1_000.0;
+
+/// Pixels below the drawing, for the labels of the horizontal axis.
+const FOOT: f64 = 26.0;
+
+/// A figure: its heading, and what is drawn on two axes.
+pub(super) struct Plot {
+    pub(super) title: &'static str,
+    /// What is measured, and in which unit.
+    pub(super) unit: String,
+    /// Pixels.
+    pub(super) height: f64,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+}
+
+/// One line of a plot.
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    /// How it looks; the style sheet gives each a colour and a dash pattern.
+    pub(super) look: Look,
+    /// Its highest value, written.
+    pub(super) most: String,
+    pub(super) runs: Runs,
+}
+
+impl Plot {
+    /// With a legend that says each line's highest value.
+    pub(super) fn lines(&self, lines: &[Line]) -> String {
+        if lines.iter().all(|line| highest(&line.runs).is_none()) {
+            return self.figure("", "<p class=\"nothing\">No figures.</p>");
+        }
+        let drawn: String = lines.iter().map(|line| self.line(line)).collect();
+        let stretched = format!(
+            "<svg viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" \
+             width=\"100%\" height=\"{height}\" overflow=\"visible\">{drawn}</svg>",
+            height = self.height,
+        );
+        let words: Vec<String> = lines
+            .iter()
+            .map(|line| format!("{} at most {}", line.name, line.most))
+            .collect();
+        self.figure(
+            &legend(lines.iter().map(Line::key)),
+            &self.frame(&words.join(", "), &stretched),
+        )
+    }
+
+    /// Only a sentence, where there is nothing to draw.
+    pub(super) fn sentence(title: &'static str, sentence: &str) -> String {
+        figure(
+            title,
+            "",
+            &format!("<p class=\"nothing\">{}</p>", escaped(sentence)),
+        )
+    }
+
+    pub(super) fn figure(&self, legend: &str, body: &str) -> String {
+        figure(self.title, &self.unit, &format!("{legend}{body}"))
+    }
+
+    /// The axes with `drawn` between the grid and the labels.
+    pub(super) fn frame(&self, words: &str, drawn: &str) -> String {
+        let label = escaped(&format!("{}, {}: {words}", self.title, self.unit));
+        let rows: String = self.y.ticks.iter().map(|tick| self.row(tick)).collect();
+        let marks: String = (0..)
+            .zip(&self.x.ticks)
+            .map(|(n, tick)| self.mark(n, tick))
+            .collect();
+        format!(
+            "<svg class=\"chart\" role=\"img\" aria-label=\"{label}\" height=\"{height}\">\
+             {rows}{drawn}\
+             <line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
+             {marks}</svg>",
+            height = number(self.height + FOOT),
+            bottom = number(self.height),
+        )
+    }
+
+    fn row(&self, tick: &Tick) -> String {
+        let y = self.down(tick.at);
+        format!(
+            "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>\
+             <text class=\"y\" x=\"-10\" y=\"{text}\">{label}</text>",
+            y = number(y),
+            text = number(y + 4.0),
+            label = escaped(&tick.label),
+        )
+    }
+
+    fn mark(&self, n: usize, tick: &Tick) -> String {
+        let across = if self.x.start > 0.0 {
+            self.share_of_logarithm(tick.at)
+        } else {
+            share(tick.at / self.x.end)
+        };
+        // A narrow page shows every other label.
+        let class = if n.is_multiple_of(2) { "x" } else { "x odd" };
+        format!(
+            "<line class=\"mark\" x1=\"{x}%\" x2=\"{x}%\" y1=\"{top}\" y2=\"{bottom}\"/>\
+             <text class=\"{class}\" x=\"{x}%\" y=\"{text}\">{label}</text>",
+            x = number(across * 100.0),
+            top = number(self.height),
+            bottom = number(self.height + 5.0),
+            text = number(self.height + 20.0),
+            label = escaped(&tick.label),
+        )
+    }
+
+    fn line(&self, line: &Line) -> String {
+        let (mut paths, mut dots, mut areas) = (Vec::new(), Vec::new(), Vec::new());
+        for run in &line.runs {
+            let across = |x: f64| number(share(x / self.x.end) * WIDTH);
+            let points: Vec<String> = run
+                .iter()
+                .map(|(x, y)| format!("{} {}", across(*x), number(self.down(*y))))
+                .collect();
+            let (Some((left, _)), Some((right, _))) = (run.first(), run.last()) else {
+                continue;
+            };
+            let points = points.join("L");
+            if run.len() == 1 {
+                // A line of no length shows as its round ends.
+                dots.push(format!("M{points}h0"));
+            } else {
+                let bottom = number(self.height);
+                areas.push(format!(
+                    "M{points}L{} {bottom}L{} {bottom}Z",
+                    across(*right),
+                    across(*left)
+                ));
+                paths.push(format!("M{points}"));
+            }
+        }
+        if line.look != Look::Area {
+            areas.clear();
+        }
+        let class = line.look.class();
+        [("fill", areas), ("line", paths), ("dot", dots)]
+            .map(|(what, d)| match d.concat() {
+                nothing if nothing.is_empty() => nothing,
+                d => format!("<path class=\"{what} {class}\" d=\"{d}\"/>"),
+            })
+            .concat()
+    }
+
+    /// Pixels from the top.
+    pub(super) fn down(&self, value: f64) -> f64 {
+        self.height * (1.0 - share(value / self.y.end))
+    }
+
+    pub(super) fn share_of_logarithm(&self, value: f64) -> f64 {
+        share((value / self.x.start).ln() / (self.x.end / self.x.start).ln())
+    }
+}
+
+impl Line {
+    fn key(&self) -> String {
+        let value = format!("at most {}", self.most);
+        key("line", self.look, self.name, &value)
+    }
+}
+
+fn figure(title: &str, unit: &str, body: &str) -> String {
+    format!(
+        "<figure><figcaption><h3>{}</h3> <span>{}</span></figcaption>{body}</figure>\n",
+        escaped(title),
+        escaped(unit),
+    )
+}
+
+/// Within the drawing, whatever the figures say.
+fn share(share: f64) -> f64 {
+    if share.is_finite() {
+        share.clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+/// A coordinate: a tenth of a pixel is as fine as a screen shows.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot(x: Axis, most: f64) -> Plot {
+        Plot {
+            title: "Depth",
+            unit: "messages".to_owned(),
+            height: 100.0,
+            x,
+            y: Axis::amounts(most, 4.0),
+        }
+    }
+
+    fn line(runs: Runs) -> Line {
+        Line {
+            name: "waiting <now>",
+            look: Look::Second,
+            most: "7".to_owned(),
+            runs,
+        }
+    }
+
+    #[test]
+    fn a_run_is_a_path_and_a_lone_point_a_dot() {
+        let runs = vec![vec![(0.0, 0.0), (5.0, 10.0)], vec![(10.0, 5.0)]];
+        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(runs)]);
+        assert!(
+            drawn.contains("class=\"line second\" d=\"M0 100L500 0\""),
+            "{drawn}"
+        );
+        assert!(
+            drawn.contains("class=\"dot second\" d=\"M1000 50h0\""),
+            "{drawn}"
+        );
+        assert!(drawn.contains("waiting &lt;now&gt;"));
+    }
+
+    #[test]
+    fn nothing_leaves_the_drawing_and_nothing_is_not_a_number() {
+        let runs = vec![vec![(-5.0, f64::NAN), (f64::INFINITY, 99.0), (5.0, -3.0)]];
+        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(runs)]);
+        assert!(drawn.contains("M0 100L0 0L500 100"), "{drawn}");
+        assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
+    }
+
+    #[test]
+    fn without_a_point_there_are_no_axes() {
+        let drawn = plot(Axis::time(0.0), 0.0).lines(&[line(Runs::new())]);
+        assert!(drawn.contains("No figures."));
+        assert!(!drawn.contains("<svg"));
+    }
+}

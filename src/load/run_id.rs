@@ -1,0 +1,132 @@
+//! The run's id, which every name carries that the run makes: so that whatever is
+//! left of it can be found, and nothing else is taken for it.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Such as `20261121-142249-k3f9`: UTC, and four characters by chance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunId(String);
+
+/// What a name of the run stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tag {
+    /// The user of this number, and their sign-up.
+    SignUp(u32),
+    /// A user for whom nothing is sent.
+    Bystander(u32),
+    /// A message that is not to be provisioned.
+    Poison(u32),
+}
+
+/// A text that is no run's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a run: one looks like 20261121-142249-k3f9, and a run prints its own")]
+pub struct NoRunId;
+
+impl RunId {
+    /// Of a run that begins now.
+    pub fn new(now: jiff::Timestamp) -> Self {
+        let chance: String = std::iter::repeat_with(fastrand::alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .take(4)
+            .collect();
+        Self(format!("{}-{chance}", now.strftime("%Y%m%d-%H%M%S")))
+    }
+
+    /// What all names of the run begin with, and no other run's.
+    pub fn prefix(&self) -> String {
+        format!("usher-load-{}-", self.0)
+    }
+
+    /// The name for this.
+    pub fn name(&self, tag: Tag) -> String {
+        let prefix = self.prefix();
+        match tag {
+            Tag::SignUp(n) => format!("{prefix}{n}"),
+            Tag::Bystander(n) => format!("{prefix}b{n}"),
+            Tag::Poison(n) => format!("{prefix}p{n}"),
+        }
+    }
+
+    /// The first name of the run that a text holds.
+    pub fn find(&self, text: &str) -> Option<Tag> {
+        let prefix = self.prefix();
+        text.match_indices(&prefix)
+            .find_map(|(at, _)| tag(&text[at + prefix.len()..]))
+    }
+}
+
+fn tag(rest: &str) -> Option<Tag> {
+    let (kind, rest): (fn(u32) -> Tag, &str) = match rest.as_bytes().first()? {
+        b'b' => (Tag::Bystander, &rest[1..]),
+        b'p' => (Tag::Poison, &rest[1..]),
+        _ => (Tag::SignUp, rest),
+    };
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..digits].parse().ok().map(kind)
+}
+
+impl FromStr for RunId {
+    type Err = NoRunId;
+
+    /// Strict: a clean-up goes by it.
+    fn from_str(text: &str) -> Result<Self, NoRunId> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let digits =
+            |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+        let lower = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
+        match parts[..] {
+            [day, time, chance]
+                if digits(day, 8)
+                    && digits(time, 6)
+                    && chance.len() == 4
+                    && chance.bytes().all(lower) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(NoRunId),
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_id_is_read_back_and_anything_shorter_is_refused() {
+        let id = RunId::new("2026-11-21T14:22:49Z".parse().expect("a time"));
+        assert!(id.to_string().starts_with("20261121-142249-"), "{id}");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in [
+            "",
+            "2",
+            "20261121-142249",
+            "20261121-142249-",
+            "20261121-142249-K3F9",
+        ] {
+            assert_eq!(text.parse::<RunId>(), Err(NoRunId), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_a_text_and_is_of_its_run_alone() {
+        let run: RunId = "20261121-142249-k3f9".parse().expect("an id");
+        for tag in [Tag::SignUp(17), Tag::Bystander(2), Tag::Poison(0)] {
+            let text = format!("{{\"a\": \"{}@example.com\"}}", run.name(tag));
+            assert_eq!(run.find(&text), Some(tag), "{text}");
+        }
+        let other: RunId = "20261121-142249-k3f8".parse().expect("an id");
+        assert_eq!(other.find(&run.name(Tag::SignUp(1))), None);
+        assert_eq!(run.find(&run.prefix()), None, "a prefix is no name");
+    }
+}

@@ -1,0 +1,195 @@
+//! What the workers say of themselves, at their `/metrics`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::report::WorkerFigures;
+use crate::http::{Url, get};
+
+/// Workers that are asked.
+#[derive(Debug)]
+pub struct Workers(Vec<Worker>);
+
+#[derive(Debug)]
+struct Worker {
+    url: Url,
+    last: Option<Counters>,
+    /// Since the first answer.
+    gained: Counters,
+    unanswered: u64,
+}
+
+/// Counters by their name and labels.
+type Counters = BTreeMap<String, u64>;
+
+const LIMIT: Duration = Duration::from_secs(2);
+/// Far beyond what usher's own metrics are.
+const MOST: u64 = 4 * 1024 * 1024;
+
+impl Workers {
+    /// Nobody is asked yet.
+    pub fn new(urls: Vec<Url>) -> Self {
+        Self(
+            urls.into_iter()
+                .map(|url| Worker {
+                    url,
+                    last: None,
+                    gained: Counters::new(),
+                    unanswered: 0,
+                })
+                .collect(),
+        )
+    }
+
+    /// Asks each for its counters.
+    pub async fn ask(&mut self) {
+        for worker in &mut self.0 {
+            match get(&worker.url, LIMIT, MOST).await {
+                Ok(answer) if answer.status == 200 => worker.note(counters(&answer.text)),
+                Ok(answer) => worker.missed(&format!("status {}", answer.status)),
+                Err(error) => worker.missed(&error.to_string()),
+            }
+        }
+    }
+
+    /// Calls that were throttled so far; `None` when nobody is asked.
+    pub fn throttled(&self) -> Option<u64> {
+        (!self.0.is_empty()).then(|| self.sum("usher_quota_throttled_total", |_| true))
+    }
+
+    /// From the first answers to the last.
+    pub fn figures(&self) -> Option<WorkerFigures> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let messages = self.settled();
+        let mut calls = BTreeMap::new();
+        let mut throttled = BTreeMap::new();
+        for (name, count) in self.0.iter().flat_map(|worker| &worker.gained) {
+            if *count == 0 {
+                continue;
+            }
+            if name.starts_with("usher_aws_calls_total{") {
+                let call = [label(name, "service"), label(name, "operation")];
+                *calls.entry(call.join(" ")).or_default() += count;
+            } else if name.starts_with("usher_quota_throttled_total{") {
+                *throttled
+                    .entry(label(name, "category").to_owned())
+                    .or_default() += count;
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let per = |calls: u64, messages: u64| calls as f64 / messages as f64;
+        Some(WorkerFigures {
+            workers: self.0.len(),
+            unanswered: self.0.iter().map(|worker| worker.unanswered).sum(),
+            messages,
+            calls_per_message: (messages > 0).then(|| per(calls.values().sum(), messages)),
+            calls,
+            throttled,
+        })
+    }
+
+    fn sum(&self, metric: &str, which: impl Fn(&str) -> bool) -> u64 {
+        let gained = self.0.iter().flat_map(|worker| &worker.gained);
+        gained
+            .filter(|(name, _)| name.split('{').next() == Some(metric) && which(name))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Messages that came to an end: not those that go back to the queue.
+    fn settled(&self) -> u64 {
+        self.sum("usher_messages_total", |name| {
+            !["retry", "blocked"].contains(&label(name, "outcome"))
+        })
+    }
+}
+
+impl Worker {
+    /// A counter that fell belongs to a process that began anew.
+    fn note(&mut self, now: Counters) {
+        if let Some(last) = &self.last {
+            for (name, count) in &now {
+                let before = last.get(name).copied().unwrap_or(0);
+                let gained = if *count < before {
+                    *count
+                } else {
+                    count - before
+                };
+                *self.gained.entry(name.clone()).or_default() += gained;
+            }
+        }
+        self.last = Some(now);
+    }
+
+    fn missed(&mut self, why: &str) {
+        self.unanswered += 1;
+        if self.unanswered == 1 {
+            tracing::warn!(worker = %self.url, error = why, "a worker's metrics could not be read");
+        }
+    }
+}
+
+/// usher's counters in the text format of Prometheus.
+///
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
+fn counters(text: &str) -> Counters {
+    text.lines()
+        .filter(|line| line.starts_with("usher_") && line.contains("_total"))
+        .filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        })
+        .collect()
+}
+
+/// The value of a label; empty without it.
+fn label<'a>(name: &'a str, label: &str) -> &'a str {
+    let Some((_, labels)) = name.split_once('{') else {
+        return "";
+    };
+    let labels = labels.trim_end_matches('}').split(',');
+    labels
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| *name == label)
+        .map_or("", |(_, value)| value.trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = r#"# TYPE usher_aws_calls_total counter
+usher_aws_calls_total{service="cognito",operation="AdminAddUserToGroup",error=""} 10
+usher_aws_calls_total{service="sqs",operation="ReceiveMessage",error=""} 100
+usher_messages_total{outcome="done",reason=""} 5
+usher_messages_in_flight 3
+other_total 9
+"#;
+    const SECOND: &str = r#"
+usher_aws_calls_total{service="cognito",operation="AdminAddUserToGroup",error=""} 30
+usher_aws_calls_total{service="cognito",operation="AdminAddUserToGroup",error="TooManyRequestsException"} 1
+usher_aws_calls_total{service="sqs",operation="ReceiveMessage",error=""} 4
+usher_messages_total{outcome="done",reason=""} 25
+usher_messages_total{outcome="retry",reason="user_not_found"} 7
+usher_quota_throttled_total{category="user_update"} 1
+"#;
+
+    #[test]
+    fn figures_are_what_was_gained_between_the_answers() {
+        let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
+        let mut workers = Workers::new(vec![url]);
+        let worker = &mut workers.0[0];
+        worker.note(counters(FIRST));
+        worker.note(counters(SECOND));
+        let figures = workers.figures().expect("asked");
+        assert_eq!(figures.messages, 20);
+        assert_eq!(figures.calls["cognito AdminAddUserToGroup"], 21);
+        assert_eq!(figures.calls["sqs ReceiveMessage"], 4, "it began anew");
+        assert_eq!(figures.calls_per_message, Some(1.25));
+        assert_eq!(figures.throttled["user_update"], 1);
+        assert_eq!(workers.throttled(), Some(1));
+        assert_eq!(Workers::new(Vec::new()).figures(), None);
+    }
+}

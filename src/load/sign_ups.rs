@@ -1,0 +1,207 @@
+//! The bodies of the sign-ups: made up, or real events with names made unique.
+
+use serde_json::{Map, Value, json};
+
+use super::crew::Person;
+use super::run_id::{RunId, Tag};
+use crate::event::{self, Event, PoolId, SignUp};
+
+/// What a sign-up looks like.
+#[derive(Debug, Clone)]
+pub enum SignUps {
+    /// As a user pool sends it.
+    Made {
+        /// The app client that people sign up through.
+        client_id: Option<String>,
+        /// Further user attributes.
+        attributes: Vec<(String, String)>,
+    },
+    /// Real events, each in its turn; at least one.
+    Real(Vec<Map<String, Value>>),
+}
+
+/// Why a text cannot stand for a sign-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSignUp {
+    /// The worker could not read it.
+    #[error("{0}")]
+    Malformed(#[from] event::Malformed),
+    /// The worker would have nothing to do.
+    #[error("it is no confirmed sign-up")]
+    Other,
+}
+
+/// Reads one real event.
+///
+/// # Errors
+/// [`NoSignUp`].
+pub fn real(text: &str) -> Result<Map<String, Value>, NoSignUp> {
+    match event::parse(text)? {
+        Event::SignUp(_) => {}
+        Event::Reconcile(_) | Event::Ignored(_) => return Err(NoSignUp::Other),
+    }
+    match serde_json::from_str(event::without_bom(text).trim()) {
+        Ok(Value::Object(event)) => Ok(event),
+        // Half a character, which the worker mends and which cannot be kept.
+        _ => Err(NoSignUp::Malformed(event::Malformed::NotJson)),
+    }
+}
+
+impl SignUps {
+    /// The body of one user's sign-up.
+    pub fn body(&self, run: &RunId, pool: &PoolId, person: &Person) -> String {
+        match self {
+            Self::Made {
+                client_id,
+                attributes,
+            } => made(run, pool, person, client_id.as_deref(), attributes).to_string(),
+            Self::Real(events) => {
+                let event = events[person.n as usize % events.len()].clone();
+                renamed(event, run, pool, person).to_string()
+            }
+        }
+    }
+
+    /// What the worker reads in it.
+    pub fn read(&self, run: &RunId, pool: &PoolId, person: &Person) -> Option<SignUp> {
+        match event::parse(&self.body(run, pool, person)) {
+            Ok(Event::SignUp(sign_up)) => Some(sign_up),
+            _ => None,
+        }
+    }
+}
+
+fn made(
+    run: &RunId,
+    pool: &PoolId,
+    person: &Person,
+    client_id: Option<&str>,
+    attributes: &[(String, String)],
+) -> Value {
+    let region = pool.as_str().split_once('_').map(|(region, _)| region);
+    let mut all = Map::from_iter([
+        ("cognito:user_status".to_owned(), json!("CONFIRMED")),
+        ("email_verified".to_owned(), json!("true")),
+        ("given_name".to_owned(), json!(format!("Load {}", person.n))),
+    ]);
+    all.extend(
+        attributes
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value))),
+    );
+    all.insert("sub".to_owned(), json!(person.sub.as_str()));
+    all.insert("email".to_owned(), json!(person.email));
+    json!({
+        "version": "1",
+        "triggerSource": "PostConfirmation_ConfirmSignUp",
+        "region": region.unwrap_or_default(),
+        "userPoolId": pool.as_str(),
+        "userName": person.username.reveal(),
+        "callerContext": {"awsSdkVersion": tag(run, person), "clientId": client_id},
+        "request": {"userAttributes": all},
+        "response": {},
+    })
+}
+
+/// The event with everything that names its person named after ours. An event
+/// without an address stays without one.
+fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &Person) -> Value {
+    event.insert("userPoolId".to_owned(), json!(pool.as_str()));
+    event.insert("userName".to_owned(), json!(person.username.reveal()));
+    object(&mut event, "callerContext").insert("awsSdkVersion".to_owned(), json!(tag(run, person)));
+    let attributes = object(object(&mut event, "request"), "userAttributes");
+    attributes.insert("sub".to_owned(), json!(person.sub.as_str()));
+    if let Some(email) = attributes.get_mut("email")
+        && email.as_str().is_some_and(|email| !email.is_empty())
+    {
+        *email = json!(person.email);
+    }
+    Value::Object(event)
+}
+
+/// The member, which becomes an object when it is none.
+fn object<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
+    let member = of.entry(name).or_insert_with(|| json!({}));
+    if !member.is_object() {
+        *member = json!({});
+    }
+    match member {
+        Value::Object(object) => object,
+        _ => unreachable!("made an object just now"),
+    }
+}
+
+/// In every body, whatever the pool names its users: the clean-up goes by it.
+fn tag(run: &RunId, person: &Person) -> String {
+    run.name(Tag::SignUp(person.n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Sub, Username};
+
+    fn run() -> RunId {
+        "20261121-142249-k3f9".parse().expect("an id")
+    }
+
+    fn person(n: u32) -> Person {
+        Person {
+            n,
+            username: Username::new("a-name-of-the-pools-own").expect("not empty"),
+            sub: Sub::new("sub-1").expect("not empty"),
+            email: "usher-load-1@example.com".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_made_sign_up_is_one_and_holds_what_was_asked_for() {
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let sign_ups = SignUps::Made {
+            client_id: Some("web".to_owned()),
+            attributes: vec![
+                ("custom:plan".to_owned(), "pro".to_owned()),
+                ("sub".to_owned(), "forged".to_owned()),
+            ],
+        };
+        let read = sign_ups.read(&run(), &pool, &person(3)).expect("a sign-up");
+        assert_eq!(read.sub, Sub::new("sub-1"));
+        assert_eq!(read.client_id.as_deref(), Some("web"));
+        assert_eq!(read.attributes.get("custom:plan"), Some("pro"));
+        let body = sign_ups.body(&run(), &pool, &person(3));
+        assert_eq!(run().find(&body), Some(Tag::SignUp(3)));
+    }
+
+    #[test]
+    fn a_real_event_keeps_its_shape_and_loses_its_names() {
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let events = [
+            r#"{"triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": "other_1",
+                "userName": "ada", "callerContext": null, "extra": [1],
+                "request": {"userAttributes": {"email": "ada@mail.example", "custom:x": true}}}"#,
+            r#"{"triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": "other_1",
+                "userName": "+1555", "request": {"userAttributes": {"phone_number": "+1555"}}}"#,
+        ];
+        let events = events.map(|text| real(text).expect("a sign-up"));
+        let sign_ups = SignUps::Real(events.to_vec());
+        let body = sign_ups.body(&run(), &pool, &person(2));
+        for gone in ["ada", "other_1"] {
+            assert!(!body.contains(gone), "{body}");
+        }
+        assert!(body.contains("\"extra\":[1]") && body.contains("\"custom:x\":true"));
+        let second = sign_ups.read(&run(), &pool, &person(1)).expect("a sign-up");
+        assert_eq!(
+            second.attributes.get("email"),
+            None,
+            "none before, none now"
+        );
+        assert_eq!(second.username, person(1).username);
+    }
+
+    #[test]
+    fn what_is_no_sign_up_is_told_apart() {
+        let forgotten = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword"}"#;
+        assert_eq!(real(forgotten), Err(NoSignUp::Other));
+        assert!(matches!(real("{}"), Err(NoSignUp::Malformed(_))));
+    }
+}

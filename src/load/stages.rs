@@ -1,0 +1,280 @@
+//! When sign-ups come: stages, one after the other. The schedule is fixed before
+//! anything is sent and does not wait for the system (an open loop), as people who
+//! sign up do not wait for each other.
+
+use std::time::Duration;
+
+/// A part of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    /// From one rate to another, evenly; rates are sign-ups a second.
+    Ramp { from: f64, to: f64, time: Duration },
+    /// All at once.
+    Burst(u32),
+}
+
+/// The schedule of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stages(Vec<Stage>);
+
+/// How stages are written.
+pub const GRAMMAR: &str = "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
+
+/// The most sign-ups of one run.
+pub const MOST: u32 = 5_000_000;
+const FASTEST: f64 = 10_000.0;
+const LONGEST: Duration = Duration::from_hours(48);
+/// What rounding may take away from a whole number of arrivals.
+const ROUNDING: f64 = 1e-6;
+
+impl Stages {
+    /// So many, evenly.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn steady(count: u32, rate: f64) -> Result<Self, String> {
+        let rate = checked_rate(rate)?;
+        if rate <= 0.0 {
+            return Err("a rate is above 0".to_owned());
+        }
+        let time = Duration::try_from_secs_f64(f64::from(count) / rate)
+            .map_err(|_| "takes too long".to_owned())?;
+        Self(vec![Stage::Ramp {
+            from: rate,
+            to: rate,
+            time,
+        }])
+        .checked()
+    }
+
+    /// As [`GRAMMAR`] has it, with commas between.
+    ///
+    /// # Errors
+    /// Which stage is wrong, and how.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut stages = Vec::new();
+        let mut rate = None;
+        for part in text.split(',') {
+            let wrong = |why: String| format!("{:?}: {why}", part.trim());
+            let stage = stage(part, rate).map_err(wrong)?;
+            if let Stage::Ramp { to, .. } = stage
+                && to > 0.0
+            {
+                rate = Some(to);
+            }
+            stages.push(stage);
+        }
+        Self(stages).checked()
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let count: f64 = self.0.iter().map(Stage::arrivals).sum();
+        if count < 1.0 - ROUNDING {
+            return Err("nobody signs up in it".to_owned());
+        }
+        if count > f64::from(MOST) {
+            return Err(format!("more than {MOST} sign-ups"));
+        }
+        if self.length() > LONGEST {
+            return Err("longer than 48 hours".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// From the first to the end of the last stage.
+    pub fn length(&self) -> Duration {
+        let times = self.0.iter().map(|stage| match stage {
+            Stage::Ramp { time, .. } => *time,
+            Stage::Burst(_) => Duration::ZERO,
+        });
+        times.fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// When each sign-up is due, from the begin on, in order.
+    pub fn offsets(&self) -> Vec<Duration> {
+        let mut offsets = Vec::new();
+        let mut begin = Duration::ZERO;
+        // The share of the next arrival that has come; the first is due at once.
+        let mut carry = 1.0;
+        for stage in &self.0 {
+            match *stage {
+                Stage::Burst(count) => {
+                    offsets.extend(std::iter::repeat_n(begin, count as usize));
+                }
+                Stage::Ramp { from, to, time } => {
+                    let all = stage.arrivals();
+                    let mut next = 1.0 - carry;
+                    while next < all - ROUNDING {
+                        let at = moment(next, from, to, time.as_secs_f64());
+                        offsets.push(begin + Duration::from_secs_f64(at).min(time));
+                        next += 1.0;
+                    }
+                    carry = (1.0 - (next - all)).clamp(0.0, 1.0);
+                    begin += time;
+                }
+            }
+        }
+        offsets
+    }
+}
+
+impl Stage {
+    fn arrivals(&self) -> f64 {
+        match self {
+            Self::Ramp { from, to, time } => f64::midpoint(*from, *to) * time.as_secs_f64(),
+            Self::Burst(count) => f64::from(*count),
+        }
+    }
+}
+
+/// The second at which so many have arrived: where the integral of the rate,
+/// from t + (to - from) t² / 2 T, reaches it.
+fn moment(arrivals: f64, from: f64, to: f64, time: f64) -> f64 {
+    let slope = (to - from) / time;
+    if slope.abs() < f64::EPSILON {
+        return arrivals / from;
+    }
+    // The form that does not subtract what is nearly equal.
+    let root = (from * from + 2.0 * slope * arrivals).max(0.0).sqrt();
+    let divisor = from + root;
+    if divisor > 0.0 {
+        2.0 * arrivals / divisor
+    } else {
+        0.0
+    }
+}
+
+fn stage(text: &str, rate: Option<f64>) -> Result<Stage, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words[..] {
+        ["ramp", rates, "over", time] => {
+            let (from, to) = rates
+                .split_once("..")
+                .ok_or("a ramp goes from one rate to another: 0..200")?;
+            Ok(Stage::Ramp {
+                from: parsed_rate(from)?,
+                to: parsed_rate(to)?,
+                time: parsed_time(time)?,
+            })
+        }
+        ["hold", time] => {
+            let rate = rate.ok_or("there is no rate before it to hold: hold RATE for TIME")?;
+            Ok(steady(rate, parsed_time(time)?))
+        }
+        ["hold", rate, "for", time] => Ok(steady(parsed_rate(rate)?, parsed_time(time)?)),
+        ["pause", time] => Ok(steady(0.0, parsed_time(time)?)),
+        ["burst", count] => match count.parse() {
+            Ok(count @ 1..=MOST) => Ok(Stage::Burst(count)),
+            _ => Err(format!(
+                "{count:?} is no number of sign-ups from 1 to {MOST}"
+            )),
+        },
+        _ => Err(format!("a stage is one of: {GRAMMAR}")),
+    }
+}
+
+fn steady(rate: f64, time: Duration) -> Stage {
+    Stage::Ramp {
+        from: rate,
+        to: rate,
+        time,
+    }
+}
+
+fn parsed_rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of sign-ups a second"))?;
+    checked_rate(rate)
+}
+
+fn checked_rate(rate: f64) -> Result<f64, String> {
+    if (0.0..=FASTEST).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(format!("a rate is between 0 and {FASTEST} a second"))
+    }
+}
+
+fn parsed_time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| format!("{text:?} is no time, such as 90s or 5m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(text: &str) -> Vec<f64> {
+        let stages = Stages::parse(text).expect("stages");
+        let offsets = stages.offsets();
+        assert!(offsets.is_sorted(), "{text}");
+        assert!(offsets.iter().all(|at| *at <= stages.length()), "{text}");
+        offsets.iter().map(Duration::as_secs_f64).collect()
+    }
+
+    #[test]
+    fn a_steady_rate_gives_just_the_count_evenly() {
+        for (count, rate) in [(2000, 100.0), (7, 3.0), (1, 0.1), (12345, 997.0)] {
+            let offsets = Stages::steady(count, rate).expect("stages").offsets();
+            assert_eq!(offsets.len(), count as usize);
+            for (n, at) in (0_u32..).zip(&offsets) {
+                let due = f64::from(n) / rate;
+                assert!((at.as_secs_f64() - due).abs() < 1e-6, "{n} at {at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ramp_rises_evenly() {
+        let ramp = offsets("ramp 0..200 over 60s");
+        assert_eq!(ramp.len(), 6000);
+        let before = |second| ramp.iter().filter(|at| **at < second).count();
+        // A quarter of them in the first half.
+        assert!((1499..=1501).contains(&before(30.0)), "{}", before(30.0));
+        let last = before(60.0) - before(59.0);
+        assert!((198..=200).contains(&last), "{last} in the last second");
+        let down = offsets("ramp 10..0 over 10s");
+        assert_eq!(down.len(), 50);
+    }
+
+    #[test]
+    fn stages_follow_each_other() {
+        let all = offsets("hold 10 for 2s, pause 8s, burst 100, hold 1s");
+        assert_eq!(all.len(), 130, "a pause is no rate to hold");
+        assert!(all[..20].iter().all(|at| *at < 2.0));
+        assert!(all[20..120].iter().all(|at| (*at - 10.0).abs() < 1e-6));
+        let thirds = offsets("hold 0.5 for 3s, hold 0.5 for 3s, hold 10 for 1s");
+        assert_eq!(
+            thirds.len(),
+            13,
+            "what one stage leaves of a sign-up goes on: {thirds:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("", "a stage is one of"),
+            ("hold 5m", "no rate before it"),
+            ("ramp 0..200", "a stage is one of"),
+            ("ramp 200 over 60s", "from one rate to another"),
+            ("burst 10, hold x for 5m", "\"x\" is no number"),
+            ("ramp 0..1e9 over 60s", "between 0 and 10000"),
+            ("ramp 0..-1 over 60s", "between 0 and 10000"),
+            ("hold 1 for 0s", "is no time"),
+            ("burst 0", "from 1 to"),
+            ("pause 5m", "nobody signs up"),
+            ("hold 10000 for 1h", "more than 5000000"),
+            ("hold 1 for 49h", "longer than 48 hours"),
+        ] {
+            let wrong = Stages::parse(text).expect_err(text);
+            assert!(wrong.contains(part), "{text}: {wrong}");
+        }
+        assert!(Stages::steady(10, 0.0).is_err());
+        assert!(Stages::steady(10, f64::NAN).is_err());
+        assert!(Stages::steady(u32::MAX, 1e-300).is_err());
+    }
+}

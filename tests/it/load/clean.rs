@@ -1,0 +1,172 @@
+//! What a run that was cut off leaves, and its clean-up takes away.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use usher::aws::Outgoing;
+use usher::worker::Until;
+
+use super::load_arguments;
+use crate::process::{Process, finished};
+use crate::world::{Person, World, eventually};
+
+/// What was there before and has nothing to do with it.
+struct Others {
+    person: Person,
+    letter: String,
+}
+
+impl World {
+    async fn others(&self) -> Others {
+        let person = self.person("somebody-else").await;
+        let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
+        self.sandbox
+            .put_record(crate::world::TABLE, record)
+            .await
+            .expect("a record");
+        let letter = Outgoing {
+            body: "a letter of somebody else".to_owned(),
+            ..Outgoing::default()
+        };
+        let letter = self.dead_letters.send(letter).await.expect("sent");
+        Others { person, letter }
+    }
+
+    async fn assert_only(&self, others: &Others) {
+        let users = self.sandbox.users(&self.pool.id).await.expect("users");
+        let person = &others.person;
+        assert!(users.keys().eq([&person.name]), "{users:?}");
+        let records = self.records().await;
+        assert!(records.keys().eq([&person.sub]), "{records:?}");
+        let letters = self.letters().await;
+        let ids: Vec<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
+        assert_eq!(ids, [others.letter.as_str()]);
+        // Looking hides them.
+        let shown = letters
+            .iter()
+            .map(|letter| (letter.receipt.as_str(), Duration::ZERO));
+        let shown: Vec<_> = shown.collect();
+        self.dead_letters.hide(&shown).await.expect("shown");
+    }
+
+    fn start_load(&self, arguments: &[&str]) -> Process {
+        let (allowed, pool) = (self.allowed(), self.with_pool());
+        let mut all = load_arguments(&allowed, arguments);
+        all.extend(["--set", &pool, "--create-users"]);
+        Process::start(self.usher(&all))
+    }
+
+    async fn clean(&self, run: &str) -> (Option<i32>, Value, String) {
+        let pool = self.with_pool();
+        self.load(&["--set", &pool, "--clean", run]).await
+    }
+}
+
+/// The id of the run, which it says first.
+async fn run_of(process: &Process) -> String {
+    let id = || {
+        let log = process.log();
+        let (_, rest) = log.split_once("run ")?;
+        Some(rest.split_once(':')?.0.to_owned())
+    };
+    eventually("the run's id", || async { id().is_some() }).await;
+    id().expect("just seen")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_killed_half_way_leaves_nothing_once_it_is_cleaned() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let config = world.config(&[("pools.allowed", &world.pool.id)]);
+    let worker = world.worker(&config, Until::Stopped).await;
+    let mut process = world.start_load(&["--count", "400", "--rate", "50", "--poison", "10%"]);
+    let run = run_of(&process).await;
+    eventually("half of them are done", || async {
+        world.records().await.len() > 100
+    })
+    .await;
+    process.signal(Signal::SIGKILL);
+    process.exit().await;
+    let (status, cleaned, err) = world.clean(&run).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(cleaned["users"], json!(404));
+    assert!(cleaned["profiles"].as_u64() >= Some(100), "{cleaned}");
+    world.assert_queue_empty().await;
+    world.assert_only(&others).await;
+    worker.stop().await;
+    let (status, again, err) = world.clean(&run).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(again["users"], json!(0));
+}
+
+#[tokio::test]
+async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let live = world.send(others.person.event.to_string()).await;
+    let mut process = world.start_load(&["--count", "50", "--rate", "50", "--poison", "10%"]);
+    let run = run_of(&process).await;
+    eventually("all is on the queue", || async {
+        world.queue.facts().await.expect("facts").depth.visible == 56
+    })
+    .await;
+    process.signal(Signal::SIGKILL);
+    process.exit().await;
+    let (status, cleaned, err) = world.clean(&run).await;
+    assert_eq!(status, Some(0), "{err}");
+    let right = json!({
+        "messages": 55, "letters": 0, "profiles": 0, "users": 51, "complete": true,
+    });
+    assert_eq!(cleaned, right);
+    let left = world.queue.receive(10).await.expect("messages");
+    let ids: Vec<&str> = left.iter().map(|message| message.id.as_str()).collect();
+    assert_eq!(ids, [live.as_str()]);
+    world.assert_only(&others).await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_told_to_stop_cleans_up_and_says_that_it_verified_nothing() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let mut process = world.start_load(&["--count", "5000", "--rate", "20"]);
+    eventually("users are made", || async {
+        world
+            .sandbox
+            .users(&world.pool.id)
+            .await
+            .expect("users")
+            .len()
+            > 20
+    })
+    .await;
+    process.signal(Signal::SIGINT);
+    assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
+    assert!(process.log().contains("stopped before anything was sent"));
+    world.assert_only(&others).await;
+
+    let allowed = world.allowed();
+    let pool = world.with_pool();
+    let mut arguments = load_arguments(&allowed, &["--create-users", "--set", &pool]);
+    arguments.extend(["--count", "20", "--rate", "1000", "--patience", "2s"]);
+    // Nobody works on the queue.
+    let (status, out, err) = finished(world.usher(&arguments)).await;
+    assert_eq!(status, Some(1), "{err}");
+    let report: Value = serde_json::from_str(&out).expect("a report");
+    let differences = report["differences"].as_array().expect("a list").iter();
+    let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
+    for difference in differences {
+        *kinds
+            .entry(difference["kind"].as_str().expect("a kind"))
+            .or_default() += 1;
+    }
+    let right = [
+        ("left_on_queue", 1),
+        ("missing_group", 20),
+        ("missing_profile", 20),
+    ];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), right);
+    assert_eq!(report["cleaned"]["messages"], json!(20));
+    world.assert_only(&others).await;
+}

@@ -1,0 +1,258 @@
+//! The load test: what it finds right, what it finds wrong, and what it leaves.
+
+mod clean;
+mod wrong;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use usher::worker::Until;
+
+use crate::process::finished;
+use crate::world::World;
+
+/// The embedded endpoint has no quota to keep.
+const FAST: [&str; 4] = [
+    "quota.user_creation=1000",
+    "quota.user_resource_read=1000",
+    "quota.user_update=1000",
+    "quota.user_list=1000",
+];
+
+/// The arguments of a load test: `allowed` names its pool.
+fn load_arguments<'a>(allowed: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["load", "--output", "json", "--set", allowed];
+    all.extend(FAST.iter().flat_map(|setting| ["--set", setting]));
+    all.extend(arguments);
+    all
+}
+
+impl World {
+    fn allowed(&self) -> String {
+        format!("load.allowed_pools={}", self.pool.id)
+    }
+
+    /// `usher load`: exit status, the report, standard error.
+    async fn load(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
+        let allowed = self.allowed();
+        let (status, out, err) = finished(self.usher(&load_arguments(&allowed, arguments))).await;
+        (status, serde_json::from_str(&out).unwrap_or_default(), err)
+    }
+
+    fn with_pool(&self) -> String {
+        format!("pools.allowed={}", self.pool.id)
+    }
+
+    /// Everything is as if nothing had run.
+    async fn assert_untouched(&self) {
+        let users = self.sandbox.users(&self.pool.id).await.expect("users");
+        assert!(users.is_empty(), "{users:?}");
+        assert!(self.records().await.is_empty());
+        self.assert_queue_empty().await;
+        assert_eq!(self.letters().await.len(), 0, "letters");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_sign_ups_verify_clean_and_leave_nothing() {
+    let world = World::new().await;
+    let (pool, folder) = (world.with_pool(), tempfile::tempdir().expect("a folder"));
+    let page = folder.path().join("report.html");
+    let config = world.config(&[("pools.allowed", &world.pool.id)]);
+    let worker = world.worker(&config, Until::Stopped).await;
+    let (status, report, err) = world
+        .load(&[
+            "--set",
+            &pool,
+            "--create-users",
+            "--count",
+            "2000",
+            "--rate",
+            "100",
+            "--duplicates",
+            "5%",
+            "--poison",
+            "1%",
+            "--report",
+            page.to_str().expect("text"),
+        ])
+        .await;
+    worker.stop().await;
+    assert_eq!(status, Some(0), "{err}\n{}", report["differences"]);
+    assert_eq!(report["verified"], json!(true));
+    assert_eq!(report["planned"]["sign_ups"], json!(2000));
+    assert_eq!(report["injected"]["messages"], json!(2120));
+    assert_eq!(report["finished"]["sign_ups"], json!(2000));
+    assert_eq!(report["latency_ms"]["count"], json!(2000));
+    // Of 20, 7 are malformed, 7 of an unknown user, 6 of a foreign pool.
+    let cleaned = json!({
+        "messages": 0, "letters": 14, "profiles": 2000, "users": 2020, "complete": true,
+    });
+    assert_eq!(report["cleaned"], cleaned);
+    let timeline = report["timeline"].as_array().expect("a timeline");
+    let last = timeline.last().expect("moments");
+    assert_eq!(last["planned"], json!(2120));
+    assert_eq!(last["finished"], json!(2000));
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert!(page.contains(report["run"].as_str().expect("a run")));
+    world.assert_untouched().await;
+}
+
+#[tokio::test]
+async fn a_pool_that_is_not_named_for_it_is_refused_before_anything_is_made() {
+    let world = World::new().await;
+    let pool = world.pool.id.as_str();
+    let (allowed, other) = (world.allowed(), "load.allowed_pools=us-east-1_other");
+    for (arguments, part) in [
+        (
+            vec!["--create-users", "--count", "1"],
+            "load.allowed_pools is empty",
+        ),
+        (
+            vec!["--clean", "20261121-142249-k3f9"],
+            "load.allowed_pools is empty",
+        ),
+        (
+            vec![
+                "--set",
+                other,
+                "--pool",
+                pool,
+                "--create-users",
+                "--count",
+                "1",
+            ],
+            "is not in load.allowed_pools",
+        ),
+        (
+            vec![
+                "--set",
+                &allowed,
+                "--set",
+                "pools.allowed=us-east-1_other",
+                "--create-users",
+                "--count",
+                "1",
+            ],
+            "is not in pools.allowed: the worker would ignore its users",
+        ),
+        (
+            vec!["--set", &allowed, "--count", "1"],
+            "say --create-users",
+        ),
+        (vec!["--set", &allowed, "--create-users"], "say how many"),
+        (
+            vec!["--set", &allowed, "--create-users", "--profile", "hold 5m"],
+            "no rate before it",
+        ),
+        (vec!["--duplicates", "5"], "with a percent sign"),
+        (vec!["--clean", "2026"], "not the id of a run"),
+        (
+            vec!["--worker-metrics", "localhost"],
+            "http://HOST:PORT/PATH",
+        ),
+        (vec!["--attribute", "sub=1"], "each user's own"),
+        (
+            vec!["--count", "1", "--profile", "burst 1"],
+            "cannot be used with",
+        ),
+    ] {
+        let mut all = vec!["load"];
+        all.extend(&arguments);
+        let (status, out, err) = finished(world.usher(&all)).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(part), "{arguments:?}: {err}");
+        assert_eq!(out, "");
+    }
+    let nowhere = [
+        "--set",
+        &allowed,
+        "--create-users",
+        "--count",
+        "1",
+        "--report",
+        "/nowhere/x",
+    ];
+    let mut all = vec!["load"];
+    all.extend(nowhere);
+    let (status, _, err) = finished(world.usher(&all)).await;
+    assert_eq!(status, Some(1));
+    assert!(err.contains("--report /nowhere/x"), "{err}");
+    world.assert_untouched().await;
+}
+
+fn event(folder: &Path, file: &str, event: &Value) {
+    std::fs::write(folder.join(file), event.to_string()).expect("written");
+}
+
+#[tokio::test]
+async fn real_events_go_with_names_of_their_own() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = "PostConfirmation_ConfirmSignUp";
+    event(
+        folder.path(),
+        "1.json",
+        &json!({
+            "triggerSource": source, "userPoolId": "eu-west-1_Real", "userName": "ada",
+            "callerContext": {"clientId": "web"},
+            "request": {"userAttributes": {"sub": "real", "email": "ada@mail.example", "custom:plan": "pro"}},
+        }),
+    );
+    event(
+        folder.path(),
+        "2.json",
+        &json!({
+            "triggerSource": source, "userPoolId": "eu-west-1_Real", "userName": "+15550100",
+            "request": {"userAttributes": {"phone_number": "+15550100"}},
+        }),
+    );
+    event(
+        folder.path(),
+        "3.json",
+        &json!({"triggerSource": "PostConfirmation_ConfirmForgotPassword"}),
+    );
+    let config = folder.path().join("usher.toml");
+    std::fs::write(
+        &config,
+        "[[groups.rules]]\ngroups = [\"PRO\"]\nattribute = \"custom:plan\"\nequals = \"pro\"\n",
+    )
+    .expect("written");
+    let path = config.to_str().expect("text");
+    let worker = crate::process::Process::start(world.usher(&["worker", "--config", path]));
+    let events = folder.path().to_str().expect("text");
+    let (status, report, err) = world
+        .load(&[
+            "--config",
+            path,
+            "--create-users",
+            "--events",
+            events,
+            "--count",
+            "6",
+            "--keep",
+        ])
+        .await;
+    drop(worker);
+    assert_eq!(status, Some(0), "{err}\n{}", report["differences"]);
+    for (file, why) in [
+        ("3.json", "no confirmed sign-up"),
+        ("usher.toml", "not JSON"),
+    ] {
+        let line = err.lines().find(|line| line.contains(file));
+        assert!(line.is_some_and(|line| line.contains(why)), "{err}");
+    }
+    assert_eq!(world.members("PRO").await.len(), 3);
+    assert_eq!(world.members("EVERYONE").await.len(), 6);
+    let records = world.records().await;
+    assert_eq!(records.len(), 6, "kept");
+    assert!(!format!("{records:?}").contains("ada@"), "{records:?}");
+    let addressed = records
+        .values()
+        .filter(|record| record.contains_key("email"));
+    assert_eq!(
+        addressed.count(),
+        3,
+        "an event without an address stays without one"
+    );
+}
