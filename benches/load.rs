@@ -1,0 +1,127 @@
+//! How many messages a second the injector of `usher load` holds on one core.
+//!
+//! The real injector on a runtime of one thread, over HTTP, against a server in
+//! another thread that takes 10 ms for each `SendMessageBatch`, as SQS does, and
+//! keeps nothing. Prints figures and asserts none.
+//!
+//!     cargo bench --bench load
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use usher::aws::{Aws, Outgoing, Queue};
+use usher::event::{PoolId, Sub, Username};
+use usher::load::{Person, Plan, RunId, Sent, SignUps, Stages, Tag, What, inject};
+
+const ANSWER: Duration = Duration::from_millis(10);
+const SECONDS: u32 = 20;
+
+/// Takes every batch whole.
+async fn take(taken: Arc<AtomicU64>, body: Bytes) -> impl IntoResponse {
+    let input: Value = serde_json::from_slice(&body).expect("JSON");
+    tokio::time::sleep(ANSWER).await;
+    let entries = match input["Entries"].as_array() {
+        Some(entries) => entries.clone(),
+        None => Vec::new(),
+    };
+    taken.fetch_add(entries.len() as u64, Ordering::Relaxed);
+    let sent: Vec<Value> = entries
+        .iter()
+        .map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""}))
+        .collect();
+    json!({"Successful": sent, "Failed": []}).to_string()
+}
+
+/// The server in a thread and a runtime of its own; answers with its address.
+fn server(taken: Arc<AtomicU64>) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("a port");
+            tell.send(listener.local_addr().expect("an address"))
+                .expect("heard");
+            let routes = Router::new().fallback(move |body| take(Arc::clone(&taken), body));
+            axum::serve(listener, routes).await.expect("serves");
+        });
+    });
+    format!("http://{}", told.recv().expect("an address"))
+}
+
+/// Processor time of this thread so far.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("a stat");
+    let (_, rest) = stat.rsplit_once(')').expect("a name");
+    let ticks = rest.split_whitespace().skip(11).take(2);
+    // A hundred ticks a second, on every Linux there is.
+    ticks
+        .map(|ticks| ticks.parse::<f64>().expect("ticks"))
+        .sum::<f64>()
+        / 100.0
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let taken = Arc::new(AtomicU64::new(0));
+    let url = server(Arc::clone(&taken));
+    let aws = Aws::at_endpoint(&url).await;
+    let queue = Queue::new(&aws, &format!("{url}/1/usher"), ANSWER, ANSWER);
+    let run: RunId = "20261121-000000-load".parse().expect("an id");
+    let pool = PoolId::new("eu-west-1_load").expect("an id");
+    let sign_ups = SignUps::Made {
+        client_id: None,
+        attributes: Vec::new(),
+    };
+    let message = |what| {
+        let (What::SignUp(n) | What::Again(n) | What::Poison(n)) = what;
+        let name = run.name(Tag::SignUp(n));
+        let person = Person {
+            n,
+            username: Username::new(&name).expect("not empty"),
+            sub: Sub::new("00000000-0000-4000-8000-000000000000").expect("not empty"),
+            email: format!("{name}@example.com"),
+        };
+        Outgoing {
+            body: sign_ups.body(&run, &pool, &person),
+            ..Outgoing::default()
+        }
+    };
+    println!("  asked    held  late p50       p99       max  answer p99  of a core");
+    for rate in [1000_u32, 2000, 5000, 10_000] {
+        let stages = Stages::steady(rate * SECONDS, f64::from(rate)).expect("stages");
+        let plan = Plan::new(&stages, 0.0, 0.0, 1);
+        let (before, began) = (processor(), Instant::now());
+        let sent = Sent::default();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let sends = inject(&queue, &plan.shots, message, began, &sent, &stop).await;
+        let seconds = sends.time.as_secs_f64();
+        let share = 100.0 * (processor() - before) / seconds;
+        assert_eq!(sends.messages, taken.swap(0, Ordering::Relaxed));
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let held = sends.messages as f64 / seconds;
+        let late = sends.late.quantiles().expect("sent");
+        let answer = sends.answered.quantiles().expect("sent");
+        println!(
+            "{rate:>7} {held:>7.0} {:>6.1} ms {:>6.1} ms {:>6.1} ms {:>8.1} ms {share:>8.0} %",
+            late.p50, late.p99, late.max, answer.p99
+        );
+    }
+}
