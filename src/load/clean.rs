@@ -58,7 +58,13 @@ impl Cleaner<'_> {
             complete: true,
             ..Cleaned::default()
         };
-        if source == Source::Unknown {
+        // SQS's counts were a little old then, and are not now.
+        let is_empty = source == Source::Empty
+            && patiently(|| self.services.queue.facts())
+                .await?
+                .depth
+                .is_empty();
+        if !is_empty {
             let (messages, all) = self.take(&self.services.queue).await?;
             cleaned.messages = messages;
             cleaned.complete &= all;

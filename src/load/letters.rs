@@ -20,6 +20,8 @@ pub(super) struct Letters {
     pub(super) others: Vec<(String, String)>,
     /// Letters that could not be looked at, about.
     pub(super) unseen: u64,
+    /// Whether it was stopped on the way: what is missing may be there.
+    pub(super) is_cut_off: bool,
 }
 
 /// Receives that are out at once.
@@ -34,21 +36,30 @@ impl Letters {
         run: &RunId,
         since: jiff::Timestamp,
         must_be: &BTreeSet<Tag>,
+        stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let begun = Instant::now();
         loop {
-            let letters = Self::look(queue, run, since).await?;
+            let letters = Self::look(queue, run, since, stop).await?;
             let is_complete = must_be.iter().all(|tag| letters.ours.contains_key(tag));
-            if is_complete || begun.elapsed() > LAG {
+            if is_complete || begun.elapsed() > LAG || stop.is_cancelled() {
                 return Ok(letters);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 
-    async fn look(queue: &Queue, run: &RunId, since: jiff::Timestamp) -> Result<Self, Failure> {
-        let go_on = CancellationToken::new();
-        let mut selection = Selection::new(queue, WIDTH, Filter::default(), go_on);
+    /// Never dropped on the way: letters in its hand would stay hidden.
+    async fn look(
+        queue: &Queue,
+        run: &RunId,
+        since: jiff::Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let mut selection = Selection::new(queue, WIDTH, Filter::default(), stop.clone());
         let mut letters = Self::default();
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
@@ -68,8 +79,9 @@ impl Letters {
                 Err(failure) => break Err(failure),
             }
         };
-        if let Ended::All(unseen) = selection.finish().await {
-            letters.unseen = unseen.elsewhere + unseen.beyond;
+        match selection.finish().await {
+            Ended::All(unseen) => letters.unseen = unseen.elsewhere + unseen.beyond,
+            Ended::Limit | Ended::Stopped => letters.is_cut_off = true,
         }
         result.map(|()| letters)
     }

@@ -46,6 +46,7 @@ pub struct Plan {
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html>
 const AGAIN: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(1);
 
 impl Plan {
     /// The same for the same arguments. `duplicates` and `poison` are shares of the
@@ -66,8 +67,11 @@ impl Plan {
         let again = chance.choose_multiple(shots.clone(), duplicates as usize);
         for shot in again {
             if let What::SignUp(n) = shot.what {
+                // Those of the last moments not long after the end, or the rate of
+                // the whole would look smaller than it was.
+                let within = length.saturating_sub(shot.at).clamp(SOON, AGAIN);
                 shots.push(Shot {
-                    at: shot.at + AGAIN.mul_f64(chance.f64()),
+                    at: shot.at + within.mul_f64(chance.f64()),
                     what: What::Again(n),
                 });
             }

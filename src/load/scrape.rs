@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::report::WorkerFigures;
 use crate::http::{Url, get};
 
@@ -43,8 +45,9 @@ impl Workers {
 
     /// Asks each for its counters.
     pub async fn ask(&mut self) {
-        for worker in &mut self.0 {
-            match get(&worker.url, LIMIT, MOST).await {
+        let answers = join_all(self.0.iter().map(|worker| get(&worker.url, LIMIT, MOST))).await;
+        for (worker, answer) in self.0.iter_mut().zip(answers) {
+            match answer {
                 Ok(answer) if answer.status == 200 => worker.note(counters(&answer.text)),
                 Ok(answer) => worker.missed(&format!("status {}", answer.status)),
                 Err(error) => worker.missed(&error.to_string()),

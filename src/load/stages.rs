@@ -21,7 +21,7 @@ pub struct Stages(Vec<Stage>);
 pub const GRAMMAR: &str = "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
 
 /// The most sign-ups of one run.
-pub const MOST: u32 = 5_000_000;
+pub const MOST: u32 = 1_000_000;
 const FASTEST: f64 = 10_000.0;
 const LONGEST: Duration = Duration::from_hours(48);
 /// What rounding may take away from a whole number of arrivals.
@@ -267,7 +267,7 @@ mod tests {
             ("hold 1 for 0s", "is no time"),
             ("burst 0", "from 1 to"),
             ("pause 5m", "nobody signs up"),
-            ("hold 10000 for 1h", "more than 5000000"),
+            ("hold 10000 for 1h", "more than 1000000"),
             ("hold 1 for 49h", "longer than 48 hours"),
         ] {
             let wrong = Stages::parse(text).expect_err(text);

@@ -40,6 +40,8 @@ pub enum Settled {
     /// Nothing has moved for as long as the patience lasts, and about so many
     /// messages are on the queue.
     Left(u64),
+    /// Nothing has moved for as long, and the queue does not say how much is on it.
+    Unknown,
     /// It was told to stop.
     Stopped,
 }
@@ -119,7 +121,11 @@ impl Watch<'_> {
                 break Settled::Quiet;
             }
             if all_sent && progress.at.elapsed() >= self.patience {
-                break Settled::Left(depth.map_or(0, Depth::total));
+                break match depth.map(Depth::total) {
+                    Some(0) => Settled::Quiet,
+                    Some(messages) => Settled::Left(messages),
+                    None => Settled::Unknown,
+                };
             }
         };
         Watched { timeline, settled }

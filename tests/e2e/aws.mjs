@@ -113,6 +113,11 @@ export async function createPool(PoolName, UsernameAttributes) {
       return answer.$metadata.httpStatusCode;
     },
 
+    async users() {
+      const { Users } = await pools.send(new cognito.ListUsersCommand({ UserPoolId }));
+      return Users.map((user) => user.Username).sort();
+    },
+
     async groups() {
       const { Groups } = await pools.send(new cognito.ListGroupsCommand({ UserPoolId }));
       return Groups.map((group) => group.GroupName).sort();

@@ -201,6 +201,39 @@ await check('a letter that is dropped is gone', async () => {
   assert.equal(await aws.depth(deadLetters), 0);
 });
 
+// Users of the second pool are named by the pool itself.
+for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses']]) {
+  await check(`a load test in a pool of ${names} verifies clean and leaves nothing`, async () => {
+    const [before, users] = [JSON.stringify(await aws.profiles()), await pool.users()];
+    const worker = startWorker();
+    const { stdout } = await usher(
+      ...['load', '--output', 'json', '--set', `load.allowed_pools=${pool.id}`],
+      ...['--set', 'quota.user_creation=100', '--set', 'quota.user_resource_read=100'],
+      ...['--create-users', '--count', '30', '--rate', '30', '--duplicates', '10%'],
+      ...['--poison', '10%', '--attribute', 'given_name=<Wire>'],
+    ).catch((error) => {
+      throw new Error(`${error.stderr}${error.stdout}`);
+    });
+    worker.kill('SIGTERM');
+    assert.equal(await end(worker), 0);
+    const report = JSON.parse(stdout);
+    assert.deepEqual(report.differences, []);
+    assert.equal(report.verified, true);
+    assert.equal(report.latency_ms.count, 30);
+    assert.deepEqual(report.cleaned, {
+      messages: 0,
+      letters: 3,
+      profiles: 30,
+      users: 31,
+      complete: true,
+    });
+    assert.equal(JSON.stringify(await aws.profiles()), before);
+    assert.deepEqual(await pool.users(), users);
+    assert.equal(await aws.depth(QUEUE), 0);
+    assert.equal(await aws.depth(deadLetters), 0);
+  });
+}
+
 // cognito-local confirms the user even when the trigger failed, and logs it.
 await check('the user pool was content with every answer of the trigger', async () => {
   const log = readFileSync(`${process.env.E2E_WORK}/log/cognito-local.log`, 'utf8');

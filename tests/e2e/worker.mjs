@@ -6,6 +6,8 @@ import { promisify } from 'node:util';
 
 import { until } from './checks.mjs';
 
+process.setMaxListeners(100); // one for each worker
+
 let started = 0;
 
 export function startWorker(...options) {
@@ -30,5 +32,5 @@ export async function end(child) {
 export const usher = (...options) =>
   promisify(execFile)(process.env.E2E_USHER, options, {
     cwd: process.env.E2E_WORK,
-    timeout: 60_000,
+    timeout: 120_000,
   });

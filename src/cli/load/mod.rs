@@ -87,8 +87,11 @@ impl Test<'_> {
         let crew = match self.crew(names).await {
             Ok(crew) => crew,
             Err(failure) => {
-                self.clean(&Crew::default(), Source::Empty).await?;
-                return Err(failure).context("not every user could be made; nothing was sent");
+                let failed = Err(failure).context("not every user could be made; nothing was sent");
+                if let Err(error) = self.clean(&Crew::default(), Source::Empty).await {
+                    note(&format!("{error:#}"));
+                }
+                return failed;
             }
         };
         if stop.is_cancelled() {

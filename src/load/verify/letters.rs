@@ -17,8 +17,9 @@ impl Verifier<'_> {
             .map(|(tag, _)| *tag)
             .collect();
         let (run, since) = (&self.load.run, self.observed.started_at);
-        let read = Letters::read(&self.services.dead_letters, run, since, &must_be);
-        let letters = match read.await {
+        let queue = &self.services.dead_letters;
+        let letters = match Letters::read(queue, run, since, &must_be, self.stop).await {
+            Ok(letters) if letters.is_cut_off => return Vec::new(),
             Ok(letters) => letters,
             Err(failure) => {
                 return vec![self.of_the_run(Kind::NotVerified, format!("letters: {failure}"))];

@@ -38,18 +38,19 @@ impl Verifier<'_> {
         let mut found = self.of_the_sends();
         found.extend(self.of_the_queue());
         if self.observed.settled != Settled::Stopped {
+            found.extend(self.of_the_letters().await);
             let work = async {
-                let mut found = self.of_the_letters().await;
-                found.extend(self.of_the_profiles().await);
+                let mut found = self.of_the_profiles().await;
                 found.extend(self.of_the_groups(looked).await);
                 found
             };
             tokio::select! {
-                more = work => found.extend(more),
+                biased;
                 () = self.stop.cancelled() => found.push(self.of_the_run(
                     Kind::NotVerified,
                     "stopped while it was verified".to_owned(),
                 )),
+                more = work => found.extend(more),
             }
         }
         found.sort();
@@ -74,7 +75,7 @@ impl Verifier<'_> {
     fn of_the_queue(&self) -> Option<Difference> {
         match self.observed.settled {
             Settled::Quiet => None,
-            Settled::Left(0) => Some(self.of_the_run(
+            Settled::Unknown => Some(self.of_the_run(
                 Kind::NotVerified,
                 "the queue did not say how much is left on it".to_owned(),
             )),
