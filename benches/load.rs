@@ -6,6 +6,7 @@
 //!
 //!     cargo bench --bench load
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use usher::aws::{Aws, Outgoing, Queue};
-use usher::event::{PoolId, Sub, Username};
+use usher::event::{PoolId, Sub, Username, sendable_json};
 use usher::load::{Person, Plan, RunId, Sent, SignUps, Stages, Tag, What, inject};
 
 const ANSWER: Duration = Duration::from_millis(10);
@@ -99,8 +100,17 @@ async fn measure() {
             sub: Sub::new("00000000-0000-4000-8000-000000000000").expect("not empty"),
             email: format!("{name}@example.com"),
         };
+        // As the run makes it.
         Outgoing {
-            body: sign_ups.body(&run, &pool, &person),
+            body: sendable_json(&sign_ups.body(&run, &pool, &person)),
+            attributes: BTreeMap::from([
+                ("usher.kind".to_owned(), "PostConfirmation".to_owned()),
+                (
+                    "usher.forwarded_at".to_owned(),
+                    jiff::Timestamp::now().to_string(),
+                ),
+            ]),
+            group: Some(pool.as_str().to_owned()),
             ..Outgoing::default()
         }
     };

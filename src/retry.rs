@@ -2,10 +2,12 @@
 //!
 //! The only user of the `backoff` crate.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
+use tokio::time::Instant;
 
 /// An error that knows whether a second call may do better in a moment.
 pub trait Transient {
@@ -61,6 +63,58 @@ where
             }
             result => return result,
         }
+    }
+}
+
+/// Tries again as long as anything works: many calls share it, and all give up once
+/// none has worked for the time of its limit.
+#[derive(Debug)]
+pub struct Persistence {
+    limit: Duration,
+    worked: Mutex<Instant>,
+}
+
+impl Persistence {
+    /// Its time begins now.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            worked: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Calls until it works, the error is not transient, or nothing has worked for
+    /// too long.
+    ///
+    /// # Errors
+    /// The last error.
+    pub async fn call<T, E, F, Fut>(&self, mut call: F) -> Result<T, E>
+    where
+        E: Transient,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let mut patience = Patience::default();
+        loop {
+            match call().await {
+                Err(error) if error.is_transient() && self.idle() < self.limit => {
+                    tokio::time::sleep(patience.next_pause().min(self.limit)).await;
+                }
+                Err(error) => return Err(error),
+                Ok(value) => {
+                    *self.worked() = Instant::now();
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
+    fn idle(&self) -> Duration {
+        self.worked().elapsed()
+    }
+
+    fn worked(&self) -> MutexGuard<'_, Instant> {
+        self.worked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,6 +216,29 @@ mod tests {
         })
         .await;
         assert_eq!(result, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn persistence_ends_once_nothing_works_for_its_limit() {
+        let persistence = Persistence::new(Duration::from_mins(1));
+        let failing = || persistence.call(|| async { Err::<(), _>(Fails(true)) });
+        let begun = Instant::now();
+        assert_eq!(failing().await, Err(Fails(true)));
+        let first = begun.elapsed();
+        assert!((60..=120).contains(&first.as_secs()), "{first:?}");
+        // What comes after it does not begin anew, and one that works sets it right.
+        assert_eq!(failing().await, Err(Fails(true)));
+        assert_eq!(begun.elapsed(), first);
+        assert_eq!(
+            persistence.call(|| async { Ok::<_, Fails>(1) }).await,
+            Ok(1)
+        );
+        assert_eq!(failing().await, Err(Fails(true)));
+        assert!(begun.elapsed() > first + Duration::from_secs(59));
+        let once = persistence
+            .call(|| async { Err::<(), _>(Fails(false)) })
+            .await;
+        assert_eq!(once, Err(Fails(false)));
     }
 
     #[test]

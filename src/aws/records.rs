@@ -1,7 +1,6 @@
 //! Amazon `DynamoDB`: profile records, read back and removed by a load test.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -19,14 +18,8 @@ pub struct Records {
     key: String,
 }
 
-/// A record as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its attributes of type String.
-    pub texts: BTreeMap<String, String>,
-    /// Of all attributes, whatever their type, within this process.
-    pub fingerprint: u64,
-}
+/// The attributes of type String, of which profile records are made.
+pub type Record = BTreeMap<String, String>;
 
 impl Records {
     /// The most that [`Self::read`] takes.
@@ -62,7 +55,7 @@ impl Records {
         let items = batch_get(&self.client, &table, ids, reading).await?;
         Ok(items
             .into_iter()
-            .map(|(id, item)| (id, Record::of(item)))
+            .map(|(id, item)| (id, texts(item)))
             .collect())
     }
 
@@ -90,61 +83,10 @@ impl Records {
     }
 }
 
-impl Record {
-    fn of(item: Item) -> Self {
-        let mut hasher = DefaultHasher::new();
-        let sorted: BTreeMap<&String, &AttributeValue> = item.iter().collect();
-        for (name, value) in sorted {
-            hasher.write(name.as_bytes());
-            hash(value, &mut hasher);
-        }
-        let fingerprint = hasher.finish();
-        let texts = item.into_iter().filter_map(|(name, value)| match value {
-            AttributeValue::S(text) => Some((name, text)),
-            _ => None,
-        });
-        Self {
-            texts: texts.collect(),
-            fingerprint,
-        }
-    }
-}
-
-/// Maps have no order of their own; everything else prints the same each time.
-fn hash(value: &AttributeValue, hasher: &mut DefaultHasher) {
-    match value {
-        AttributeValue::M(map) => {
-            let sorted: BTreeMap<&String, &AttributeValue> = map.iter().collect();
-            for (name, value) in sorted {
-                hasher.write(name.as_bytes());
-                hash(value, hasher);
-            }
-        }
-        AttributeValue::L(list) => list.iter().for_each(|value| hash(value, hasher)),
-        other => hasher.write(format!("{other:?}").as_bytes()),
-    }
-    // Where one ends and the next begins.
-    hasher.write_u8(0xff);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_changes_with_the_record_and_not_with_the_order_of_a_map() {
-        let text = |value: &str| AttributeValue::S(value.to_owned());
-        let record = |plan: &str| {
-            let map: HashMap<_, _> = (0..32).map(|n| (n.to_string(), text(plan))).collect();
-            Record::of(HashMap::from([
-                ("id".to_owned(), text("1")),
-                ("nested".to_owned(), AttributeValue::M(map)),
-            ]))
-        };
-        assert_eq!(record("pro"), record("pro"));
-        assert_ne!(record("pro").fingerprint, record("free").fingerprint);
-        assert_eq!(record("pro").texts.len(), 1, "texts alone");
-    }
+fn texts(item: Item) -> Record {
+    let texts = item.into_iter().filter_map(|(name, value)| match value {
+        AttributeValue::S(text) => Some((name, text)),
+        _ => None,
+    });
+    texts.collect()
 }

@@ -141,7 +141,9 @@ async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
     if let Some(profiles) = &settings.profiles {
         eprintln!("  export USHER_PROFILES__TABLE={}", profiles.table);
     }
-    eprintln!("  usher load --create-users --count 200 --worker-metrics http://{http}/metrics");
+    eprintln!(
+        "  usher load --create-users --count 200 --settle 3s --worker-metrics http://{http}/metrics"
+    );
     eprintln!();
     eprintln!(
         "  user pool {}   queue {}   readiness http://{http}/readyz   metrics http://{http}/metrics",

@@ -35,6 +35,6 @@ pub use letter::{Letter, send};
 pub use locate::{Located, NotLocated, locate};
 pub use native::{Move, Moved};
 pub use replay::{Progress, Replay, Replayed, Tally};
-pub use scan::Unseen;
+pub use scan::{LAG, Unseen};
 pub use selection::{Ended, Selection};
 pub use way::Way;

@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// SQS counts approximately, and its counts may be a minute old.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
-const LAG: Duration = Duration::from_secs(65);
+pub const LAG: Duration = Duration::from_secs(65);
 /// Letters that another process hides are waited for a little longer than they
 /// stay hidden should it have been killed.
 const LONGER: Duration = Duration::from_secs(5);

@@ -1,12 +1,14 @@
 //! The users of a run: made before it begins.
 
+use std::pin::pin;
+
 use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::run_id::{RunId, Tag};
-use crate::aws::{Failure, SignInName, Users};
+use crate::aws::{Class, Created, Failure, SignInName, Users};
 use crate::event::{PoolId, Sub, Username};
-use crate::retry::patiently;
+use crate::retry::{Patience, Persistence};
 
 /// A user of this run.
 #[derive(Debug, Clone)]
@@ -43,45 +45,53 @@ pub struct Maker<'a> {
     pub names: SignInName,
     /// The part behind the @ of their addresses.
     pub domain: &'a str,
+    /// Gives up once nothing works any more.
+    pub persistence: &'a Persistence,
 }
 
 /// Calls that are out at once; the budget sets the pace.
 const PARALLEL: usize = 32;
+const TRIES: u32 = 5;
 
 impl Maker<'_> {
-    /// Makes them all. What was made before a failure or a stop is found by its name.
+    /// Makes them all, or those that were made before it was told to stop or one
+    /// could not be made. Calls under way come to their end.
     ///
     /// # Errors
-    /// The first user that could not be made.
+    /// The first user that could not be made, with the others.
     pub async fn make(
         &self,
         sign_ups: u32,
         bystanders: u32,
         stop: &CancellationToken,
         made: impl Fn(u64),
-    ) -> Result<Crew, Failure> {
+    ) -> Result<Crew, (Crew, Failure)> {
+        let enough = stop.child_token();
         let people = (0..sign_ups).map(Tag::SignUp);
         let all = people.chain((0..bystanders).map(Tag::Bystander));
-        let mut making = stream::iter(all)
+        let making = stream::iter(all)
+            .take_until(enough.cancelled())
             .map(|tag| async move { (tag, self.one(tag).await) })
             // In their order, so that people stand by their numbers.
             .buffered(PARALLEL);
-        let mut crew = Crew::default();
+        let mut making = pin!(making);
+        let (mut crew, mut failed) = (Crew::default(), None);
         let mut count = 0;
-        loop {
-            let next = tokio::select! {
-                next = making.next() => next,
-                () = stop.cancelled() => None,
-            };
-            let Some((tag, person)) = next else {
-                return Ok(crew);
-            };
-            match tag {
-                Tag::Bystander(_) => crew.bystanders.push(person?),
-                Tag::SignUp(_) | Tag::Poison(_) => crew.people.push(person?),
+        while let Some((tag, person)) = making.next().await {
+            match (tag, person) {
+                (_, Err(failure)) => {
+                    enough.cancel();
+                    failed = failed.or(Some(failure));
+                }
+                (Tag::Bystander(_), Ok(person)) => crew.bystanders.push(person),
+                (Tag::SignUp(_) | Tag::Poison(_), Ok(person)) => crew.people.push(person),
             }
             count += 1;
             made(count);
+        }
+        match failed {
+            None => Ok(crew),
+            Some(failure) => Err((crew, failure)),
         }
     }
 
@@ -93,7 +103,7 @@ impl Maker<'_> {
             SignInName::Any | SignInName::Phone => Username::new(&name),
         };
         let asked = asked.expect("a run's names are not empty");
-        let created = patiently(|| self.users.create(self.pool, &asked, &email)).await?;
+        let created = self.create(&asked, &email).await?;
         let (Tag::SignUp(n) | Tag::Bystander(n) | Tag::Poison(n)) = tag;
         Ok(Person {
             n,
@@ -102,4 +112,25 @@ impl Maker<'_> {
             email,
         })
     }
+
+    /// A trigger of the pool that does not answer in time may have let the user be
+    /// made, and a user who exists may not be seen yet: worth a few tries.
+    async fn create(&self, name: &Username, email: &str) -> Result<Created, Failure> {
+        let mut tries = 1;
+        let mut pace = Patience::default();
+        loop {
+            let create = || self.users.create(self.pool, name, email);
+            match self.persistence.call(create).await {
+                Err(failure) if tries < TRIES && is_passing(&failure) => {
+                    tries += 1;
+                    tokio::time::sleep(pace.next_pause()).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+fn is_passing(failure: &Failure) -> bool {
+    failure.class == Class::NotYet || failure.code == "UnexpectedLambdaException"
 }

@@ -47,6 +47,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Something that a message should have brought, and is not there.
+    pub(super) fn is_lack(self) -> bool {
+        matches!(
+            self,
+            Self::MissingGroup | Self::MissingProfile | Self::MissingLetter
+        )
+    }
+
     /// As in the JSON form, with blanks.
     pub fn words(self) -> &'static str {
         match self {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::difference::Difference;
 use super::latency::Latency;
-use super::looks::Seen;
-use super::report::{Cleaned, Finished, Injected, LatencyWindow, Planned, Report, WorkerFigures};
+use super::report::{
+    Cleaned, Finished, Injected, LatencyWindow, Moment, Planned, Report, WorkerFigures,
+};
 use super::run::{Load, Observed};
 
 /// The latency over time is parted into so many windows at most, of a second at
@@ -24,18 +25,19 @@ impl Report {
     ) -> Self {
         let plan = &load.plan;
         let due = plan.due();
-        let latencies: Vec<(Duration, Duration)> = due
-            .iter()
-            .zip(&observed.seen)
-            .filter_map(|(due, seen)| Some((*due, (*seen)?.latency)))
-            .collect();
+        let latencies = latencies(&due, observed);
         let mut latency = Latency::default();
         for (_, value) in &latencies {
             latency.record(*value);
         }
-        let last = latencies.iter().map(|(due, latency)| *due + *latency).max();
+        let done = || {
+            due.iter()
+                .zip(&observed.seen)
+                .filter_map(|(due, seen)| Some((due, (*seen)?)))
+        };
         let finished = if load.config.profiles.is_some() {
-            (latencies.len() as u64, last.unwrap_or_default())
+            let last = done().map(|(due, seen)| *due + seen.latency).max();
+            (done().count() as u64, last.unwrap_or_default())
         } else {
             let last = observed.timeline.last();
             (last.map_or(0, |moment| moment.finished), observed.time)
@@ -69,8 +71,8 @@ impl Report {
             },
             latency_ms: latency.quantiles(),
             worker,
-            timeline: observed.timeline.clone(),
-            latency_over_time: windows(plan.length, &due, &observed.seen),
+            timeline: exact(observed, &due),
+            latency_over_time: windows(plan.length, latencies),
             histogram: latency.bars(),
             verified: differences.is_empty(),
             differences,
@@ -90,20 +92,57 @@ fn rate(count: u64, time: Duration) -> f64 {
     }
 }
 
-fn windows(length: Duration, due: &[Duration], seen: &[Option<Seen>]) -> Vec<LatencyWindow> {
+/// The timeline with what is known by now of each moment: a record was seen some time
+/// after it was written.
+fn exact(observed: &Observed, due: &[Duration]) -> Vec<Moment> {
+    let mut timeline = observed.timeline.clone();
+    if observed.seen.is_empty() {
+        return timeline;
+    }
+    let ends = due.iter().zip(&observed.seen);
+    let ends: Vec<Option<Duration>> = ends
+        .map(|(due, seen)| seen.map(|seen| *due + seen.latency))
+        .collect();
+    let mut sorted: Vec<Duration> = ends.iter().copied().flatten().collect();
+    sorted.sort_unstable();
+    let mut oldest = 0;
+    for moment in &mut timeline {
+        let now = Duration::from_secs_f64(moment.second);
+        moment.finished = sorted.partition_point(|end| *end <= now) as u64;
+        let is_done = |n: usize| ends[n].is_some_and(|end| end <= now);
+        while oldest < ends.len() && is_done(oldest) {
+            oldest += 1;
+        }
+        let age = due.get(oldest).and_then(|due| now.checked_sub(*due));
+        moment.oldest_seconds = age.unwrap_or_default().as_secs_f64();
+    }
+    timeline
+}
+
+/// Of each sign-up that was due: its time and how long it took. One that never
+/// finished took as long as it was waited for, at least: without it, the figures
+/// would be the better the more were lost.
+fn latencies(due: &[Duration], observed: &Observed) -> Vec<(Duration, Duration)> {
+    let waited = |due: &Duration| observed.time.checked_sub(*due);
+    due.iter()
+        .zip(&observed.seen)
+        .filter_map(|(due, seen)| {
+            let latency = seen.map(|seen| seen.latency).or_else(|| waited(due))?;
+            Some((*due, latency))
+        })
+        .collect()
+}
+
+fn windows(length: Duration, mut rest: Vec<(Duration, Duration)>) -> Vec<LatencyWindow> {
     let width = (length / WINDOWS).max(Duration::from_secs(1));
     let mut windows = Vec::new();
-    let mut rest: Vec<(Duration, Option<Seen>)> =
-        due.iter().copied().zip(seen.iter().copied()).collect();
     let mut from = Duration::ZERO;
     while !rest.is_empty() {
         let to = from + width;
         let later = rest.split_off(rest.partition_point(|(due, _)| *due < to));
         let mut latency = Latency::default();
-        for (_, seen) in rest {
-            if let Some(seen) = seen {
-                latency.record(seen.latency);
-            }
+        for (_, value) in rest {
+            latency.record(value);
         }
         if let Some(latency_ms) = latency.quantiles() {
             windows.push(LatencyWindow {
@@ -124,14 +163,10 @@ mod tests {
     #[test]
     fn windows_part_the_run_and_leave_out_those_without_anybody() {
         let seconds = |n: u64| Duration::from_secs(n);
-        let seen = |ms| {
-            Some(Seen {
-                latency: Duration::from_millis(ms),
-                fingerprint: 0,
-            })
-        };
-        let due = [seconds(0), seconds(1), seconds(1), seconds(119)];
-        let windows = windows(seconds(120), &due, &[seen(10), seen(20), None, seen(30)]);
+        let ms = Duration::from_millis;
+        let latencies = [(0, 10), (1, 20), (119, 30)];
+        let latencies = latencies.map(|(due, took)| (seconds(due), ms(took)));
+        let windows = windows(seconds(120), latencies.to_vec());
         let counts: Vec<(f64, u64)> = windows
             .iter()
             .map(|window| (window.from_second, window.latency_ms.count))

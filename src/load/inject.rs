@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::latency::Latency;
 use super::plan::{Shot, What};
-use crate::aws::{BATCH, Outgoing, Queue};
+use crate::aws::{BATCH, Class, Failure, Outgoing, Queue};
+use crate::retry::{Patience, Transient};
 
 /// What is due within this time goes in one batch: at 1,000 a second ten messages,
 /// as many as SQS takes in one call.
@@ -22,6 +23,8 @@ const LINGER: Duration = Duration::from_millis(10);
 /// Batches that are out at once. Beyond that SQS is too slow for the schedule, and
 /// the injector is late, which shows.
 const OUT: usize = 128;
+/// What SQS does not take is tried again for so long; the time counts as its answer's.
+const TRIED_FOR: Duration = Duration::from_secs(15);
 
 /// How far an injection is. Shared while it runs.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +84,8 @@ pub async fn inject(
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let permits = Arc::new(Semaphore::new(OUT));
     let mut sending = JoinSet::new();
+    // Nothing will be taken until somebody mends the deployment.
+    let broken = CancellationToken::new();
     let mut rest = shots;
     let mut next = begun;
     while let Some(first) = rest.first() {
@@ -88,6 +93,7 @@ pub async fn inject(
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = stop.cancelled() => break,
+            () = broken.cancelled() => break,
         }
         let now = begun.elapsed();
         let due = rest.partition_point(|shot| shot.at <= now).min(BATCH);
@@ -96,6 +102,7 @@ pub async fn inject(
         let permit = tokio::select! {
             permit = Arc::clone(&permits).acquire_owned() => permit,
             () = stop.cancelled() => break,
+            () = broken.cancelled() => break,
         };
         let task = Batch {
             queue: queue.clone(),
@@ -104,6 +111,7 @@ pub async fn inject(
             begun,
             sent: sent.clone(),
             ledger: Arc::clone(&ledger),
+            broken: broken.clone(),
         };
         sending.spawn(async move {
             task.send().await;
@@ -138,25 +146,56 @@ struct Batch {
     begun: Instant,
     sent: Sent,
     ledger: Arc<Mutex<Ledger>>,
+    broken: CancellationToken,
 }
 
 impl Batch {
     async fn send(self) {
         let began = self.begun.elapsed();
-        let answers = self.queue.send_each(&self.messages).await;
-        let answered = self.begun.elapsed().saturating_sub(began);
-        let counts = &self.sent.0;
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        for (shot, answer) in self.shots.iter().zip(answers) {
-            counts.done.fetch_add(1, Ordering::Relaxed);
-            match answer {
-                Ok(_) => {
-                    counts.messages.fetch_add(1, Ordering::Relaxed);
-                    ledger.late.record(began.saturating_sub(shot.at));
-                    ledger.answered.record(answered);
-                }
-                Err(failure) => ledger.refused.push((shot.what, failure.to_string())),
+        let mut left: Vec<(Shot, Outgoing)> = self.shots.into_iter().zip(self.messages).collect();
+        let mut pace = Patience::default();
+        loop {
+            let messages: Vec<Outgoing> = left.iter().map(|(_, message)| message.clone()).collect();
+            let answers = self.queue.send_each(&messages).await;
+            let took = self.begun.elapsed().saturating_sub(began);
+            let is_broken = |answer: &Result<_, Failure>| matches!(answer, Err(failure) if failure.class == Class::Systemic);
+            if answers.iter().any(is_broken) {
+                self.broken.cancel();
             }
+            let all = left.into_iter().zip(answers);
+            left = note(all, began, took, &self.sent, &self.ledger);
+            if left.is_empty() {
+                return;
+            }
+            tokio::time::sleep(pace.next_pause()).await;
         }
     }
+}
+
+/// Notes what is done with, and answers with what is to be tried again.
+fn note(
+    all: impl Iterator<Item = ((Shot, Outgoing), Result<String, Failure>)>,
+    began: Duration,
+    took: Duration,
+    sent: &Sent,
+    ledger: &Mutex<Ledger>,
+) -> Vec<(Shot, Outgoing)> {
+    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut again = Vec::new();
+    for ((shot, message), answer) in all {
+        match answer {
+            Ok(_) => {
+                sent.0.messages.fetch_add(1, Ordering::Relaxed);
+                ledger.late.record(began.saturating_sub(shot.at));
+                ledger.answered.record(took);
+            }
+            Err(failure) if failure.is_transient() && took < TRIED_FOR => {
+                again.push((shot, message));
+                continue;
+            }
+            Err(failure) => ledger.refused.push((shot.what, failure.to_string())),
+        }
+        sent.0.done.fetch_add(1, Ordering::Relaxed);
+    }
+    again
 }

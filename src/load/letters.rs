@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::run_id::{RunId, Tag};
-use super::watch::LAG;
 use crate::aws::{Failure, Queue};
 use crate::dead_letter::{Ended, Filter, Selection};
 
@@ -29,20 +28,21 @@ pub(super) const WIDTH: usize = 8;
 const AGAIN: Duration = Duration::from_secs(2);
 
 impl Letters {
-    /// Looks at all letters and leaves them there; looks again for a minute while
-    /// one of `must_be` is missing.
+    /// Looks at all letters and leaves them there; looks again for the
+    /// time of `settle` while one of `must_be` is missing.
     pub(super) async fn read(
         queue: &Queue,
         run: &RunId,
         since: jiff::Timestamp,
         must_be: &BTreeSet<Tag>,
+        settle: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let begun = Instant::now();
         loop {
             let letters = Self::look(queue, run, since, stop).await?;
             let is_complete = must_be.iter().all(|tag| letters.ours.contains_key(tag));
-            if is_complete || begun.elapsed() > LAG || stop.is_cancelled() {
+            if is_complete || begun.elapsed() > settle || stop.is_cancelled() {
                 return Ok(letters);
             }
             tokio::select! {
@@ -68,6 +68,8 @@ impl Letters {
                         let about = letter.about;
                         match run.find(&letter.message.body) {
                             Some(tag) => letters.ours.entry(tag).or_default().push(about.reason),
+                            // Another run's are its own affair.
+                            None if RunId::is_in(&letter.message.body) => {}
                             None if about.dead_lettered_at.is_some_and(|at| at >= since) => {
                                 letters.others.push((about.id, about.reason));
                             }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crew::Person;
+use super::likeness::Likeness;
 use super::watch::Board;
 use crate::aws::{Failure, Record, Records};
 
@@ -17,18 +18,16 @@ const LOOK: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_secs(5);
 /// The oldest that are not finished are looked at each time, and so many of the
 /// others in turns: a few that never finish must not hide the rest.
-const HEAD: usize = 500;
-const OTHERS: usize = 500;
+const HEAD: usize = 300;
+const OTHERS: usize = 200;
 const PARALLEL: usize = 5;
-/// A read may be this much behind what was written.
-const STALE: Duration = Duration::from_secs(1);
 
 /// A record that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// From the sign-up's scheduled time.
     pub latency: Duration,
-    /// The record as it was then.
+    /// What the templates wrote into the record, as it was then.
     pub fingerprint: u64,
 }
 
@@ -39,8 +38,7 @@ pub(super) struct Looks<'a> {
     people: &'a [Person],
     /// When each sign-up is due, in order.
     due: Vec<Duration>,
-    /// The attribute that says when the record was written.
-    written: Option<String>,
+    likeness: Likeness<'a>,
     /// When the schedule began, by the clock.
     started_at: jiff::Timestamp,
     seen: Vec<Option<Seen>>,
@@ -58,7 +56,7 @@ impl<'a> Looks<'a> {
         records: &'a Records,
         people: &'a [Person],
         due: Vec<Duration>,
-        written: Option<String>,
+        likeness: Likeness<'a>,
         started_at: jiff::Timestamp,
     ) -> Self {
         Self {
@@ -70,7 +68,7 @@ impl<'a> Looks<'a> {
             records,
             people,
             due,
-            written,
+            likeness,
             started_at,
         }
     }
@@ -96,6 +94,8 @@ impl<'a> Looks<'a> {
                     tracing::warn!(error = %failure, "profile records could not be looked at; tried again");
                 }
                 has_failed = true;
+            } else {
+                has_failed = false;
             }
             let open = self.open.len() as u64;
             let finished = (self.next_due as u64).saturating_sub(open);
@@ -156,21 +156,20 @@ impl<'a> Looks<'a> {
 
     fn note(&mut self, n: usize, record: &Record, to: Duration) {
         let due = self.due[n];
-        let since = self.absent[n].map_or(due, |at| at.saturating_sub(STALE).max(due));
-        let written = self.written.as_ref().and_then(|name| {
-            let at: jiff::Timestamp = record.texts.get(name)?.parse().ok()?;
-            Duration::try_from(at.duration_since(self.started_at)).ok()
-        });
+        let since = self.absent[n].map_or(due, |at| at.max(due));
+        let written = self.likeness.written(record);
+        let written =
+            written.and_then(|at| Duration::try_from(at.duration_since(self.started_at)).ok());
         self.seen[n] = Some(Seen {
             latency: finished(written, since, to).saturating_sub(due),
-            fingerprint: record.fingerprint,
+            fingerprint: self.likeness.fingerprint(record),
         });
     }
 }
 
 /// When a record came that was not there at `since` and is at `to`: its own word,
-/// when it lies between, and the end otherwise. So clocks that differ cannot make
-/// the system look faster than it is.
+/// when it lies between, and the end otherwise. So a worker's clock that is behind
+/// makes the system look faster by no more than the time between two looks.
 fn finished(written: Option<Duration>, since: Duration, to: Duration) -> Duration {
     written.filter(|at| (since..=to).contains(at)).unwrap_or(to)
 }

@@ -12,6 +12,7 @@ mod figures;
 mod inject;
 mod latency;
 mod letters;
+mod likeness;
 mod looks;
 mod plan;
 mod poison;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::crew::Crew;
 use super::inject::{Sends, Sent, inject};
+use super::likeness::Likeness;
 use super::looks::{Looks, Seen};
 use super::plan::{Plan, What};
 use super::poison::Poison;
@@ -17,7 +18,7 @@ use super::scrape::Workers;
 use super::sign_ups::SignUps;
 use super::watch::{Settled, Watch, Watched};
 use crate::aws::{Listing, Outgoing, Queue, Records, Users};
-use crate::config::{Config, Segment};
+use crate::config::Config;
 use crate::event::{PoolId, sendable_json};
 use crate::trigger;
 
@@ -49,6 +50,9 @@ pub struct Load {
     pub sign_ups: SignUps,
     /// What the worker is configured to do, as far as we know.
     pub config: Config,
+    /// How long SQS has to count nothing before the queue is taken for empty, and
+    /// how long what differs is looked at again: its counts may be a minute old.
+    pub settle: Duration,
     /// How long nothing may move before it is given up.
     pub patience: Duration,
 }
@@ -80,14 +84,22 @@ impl Load {
         stop: &CancellationToken,
         notice: impl Fn(&Moment),
     ) -> Observed {
-        workers.ask().await;
+        tokio::select! {
+            () = workers.ask() => {}
+            () = stop.cancelled() => {}
+        }
         let (started_at, begun) = (jiff::Timestamp::now(), Instant::now());
         let sent = Sent::default();
         let all_sent = CancellationToken::new();
-        let mut looks = services.records.as_ref().map(|records| {
-            let due = self.plan.due();
-            Looks::new(records, &crew.people, due, self.written(), started_at)
-        });
+        let templates = self.config.profiles.as_ref();
+        let mut looks = services
+            .records
+            .as_ref()
+            .zip(templates)
+            .map(|(records, settings)| {
+                let likeness = Likeness::new(&settings.attributes);
+                Looks::new(records, &crew.people, self.plan.due(), likeness, started_at)
+            });
         let injecting = async {
             let message = |what| self.message(what, crew);
             let shots = &self.plan.shots;
@@ -101,6 +113,7 @@ impl Load {
             begun,
             sent: &sent,
             all_sent: &all_sent,
+            settle: self.settle,
             patience: self.patience,
             stop,
         };
@@ -138,16 +151,5 @@ impl Load {
             group: Some(self.pool.as_str().to_owned()),
             ..Outgoing::default()
         }
-    }
-
-    /// The attribute of a profile that holds nothing but the time of its writing.
-    fn written(&self) -> Option<String> {
-        let profiles = self.config.profiles.as_ref()?;
-        let is_now =
-            |segments: &[Segment]| matches!(segments, [Segment::Field(field)] if field == "now");
-        let mut attributes = profiles.attributes.iter();
-        attributes
-            .find(|(_, template)| is_now(&template.segments))
-            .map(|(name, _)| name.clone())
     }
 }

@@ -8,6 +8,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunId(String);
 
+/// What the names of every run begin with.
+const NAMES: &str = "usher-load-";
+
 /// What a name of the run stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tag {
@@ -36,7 +39,12 @@ impl RunId {
 
     /// What all names of the run begin with, and no other run's.
     pub fn prefix(&self) -> String {
-        format!("usher-load-{}-", self.0)
+        format!("{NAMES}{}-", self.0)
+    }
+
+    /// Whether a text holds a name of any run.
+    pub fn is_in(text: &str) -> bool {
+        text.contains(NAMES)
     }
 
     /// The name for this.

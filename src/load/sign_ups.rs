@@ -103,18 +103,48 @@ fn made(
     })
 }
 
-/// The event with everything that names its person named after ours. An event
-/// without an address stays without one.
+/// Standard attributes that say who somebody is; `custom:` attributes stay, since
+/// rules go by them.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+const PERSONAL: [&str; 12] = [
+    "address",
+    "birthdate",
+    "family_name",
+    "given_name",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "picture",
+    "preferred_username",
+    "profile",
+    "website",
+];
+
+/// The event in its shape, with another pool and our person's names. An attribute
+/// that it lacks, or that is no text, stays as it is.
 fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &Person) -> Value {
     event.insert("userPoolId".to_owned(), json!(pool.as_str()));
     event.insert("userName".to_owned(), json!(person.username.reveal()));
     object(&mut event, "callerContext").insert("awsSdkVersion".to_owned(), json!(tag(run, person)));
     let attributes = object(object(&mut event, "request"), "userAttributes");
     attributes.insert("sub".to_owned(), json!(person.sub.as_str()));
-    if let Some(email) = attributes.get_mut("email")
-        && email.as_str().is_some_and(|email| !email.is_empty())
-    {
-        *email = json!(person.email);
+    let mut replace = |name: &str, value: String| {
+        let text = attributes.get_mut(name);
+        if let Some(text) = text.filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+            *text = json!(value);
+        }
+    };
+    replace("email", person.email.clone());
+    replace("identities", "[]".to_owned());
+    for name in PERSONAL {
+        replace(name, format!("load {}", person.n));
+    }
+    // The client writes it, and may write anything.
+    let request = object(&mut event, "request");
+    if let Some(Value::Object(metadata)) = request.get_mut("clientMetadata") {
+        metadata.clear();
     }
     Value::Object(event)
 }
@@ -180,7 +210,8 @@ mod tests {
                 "userName": "ada", "callerContext": null, "extra": [1],
                 "request": {"userAttributes": {"email": "ada@mail.example", "custom:x": true}}}"#,
             r#"{"triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": "other_1",
-                "userName": "+1555", "request": {"userAttributes": {"phone_number": "+1555"}}}"#,
+                "userName": "+1555", "request": {"clientMetadata": {"note": "call +1555"},
+                "userAttributes": {"phone_number": "+1555", "name": null}}}"#,
         ];
         let events = events.map(|text| real(text).expect("a sign-up"));
         let sign_ups = SignUps::Real(events.to_vec());
@@ -189,6 +220,9 @@ mod tests {
             assert!(!body.contains(gone), "{body}");
         }
         assert!(body.contains("\"extra\":[1]") && body.contains("\"custom:x\":true"));
+        let body = sign_ups.body(&run(), &pool, &person(1));
+        assert!(!body.contains("1555"), "{body}");
+        assert!(body.contains("\"name\":null"), "{body}");
         let second = sign_ups.read(&run(), &pool, &person(1)).expect("a sign-up");
         assert_eq!(
             second.attributes.get("email"),

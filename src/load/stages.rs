@@ -9,6 +9,8 @@ use std::time::Duration;
 enum Stage {
     /// From one rate to another, evenly; rates are sign-ups a second.
     Ramp { from: f64, to: f64, time: Duration },
+    /// So many, evenly, at a rate above 0.
+    Even { count: u32, rate: f64 },
     /// All at once.
     Burst(u32),
 }
@@ -23,6 +25,8 @@ pub const GRAMMAR: &str = "ramp A..B over TIME, hold TIME, hold RATE for TIME, b
 /// The most sign-ups of one run.
 pub const MOST: u32 = 1_000_000;
 const FASTEST: f64 = 10_000.0;
+/// Slower is a pause.
+const SLOWEST: f64 = 0.001;
 const LONGEST: Duration = Duration::from_hours(48);
 /// What rounding may take away from a whole number of arrivals.
 const ROUNDING: f64 = 1e-6;
@@ -37,14 +41,7 @@ impl Stages {
         if rate <= 0.0 {
             return Err("a rate is above 0".to_owned());
         }
-        let time = Duration::try_from_secs_f64(f64::from(count) / rate)
-            .map_err(|_| "takes too long".to_owned())?;
-        Self(vec![Stage::Ramp {
-            from: rate,
-            to: rate,
-            time,
-        }])
-        .checked()
+        Self(vec![Stage::Even { count, rate }]).checked()
     }
 
     /// As [`GRAMMAR`] has it, with commas between.
@@ -58,7 +55,7 @@ impl Stages {
             let wrong = |why: String| format!("{:?}: {why}", part.trim());
             let stage = stage(part, rate).map_err(wrong)?;
             if let Stage::Ramp { to, .. } = stage
-                && to > 0.0
+                && !is_pause(part)
             {
                 rate = Some(to);
             }
@@ -83,10 +80,7 @@ impl Stages {
 
     /// From the first to the end of the last stage.
     pub fn length(&self) -> Duration {
-        let times = self.0.iter().map(|stage| match stage {
-            Stage::Ramp { time, .. } => *time,
-            Stage::Burst(_) => Duration::ZERO,
-        });
+        let times = self.0.iter().map(Stage::time);
         times.fold(Duration::ZERO, Duration::saturating_add)
     }
 
@@ -101,6 +95,10 @@ impl Stages {
                 Stage::Burst(count) => {
                     offsets.extend(std::iter::repeat_n(begin, count as usize));
                 }
+                Stage::Even { count, rate } => {
+                    let at = |n| begin + Duration::from_secs_f64(f64::from(n) / rate);
+                    offsets.extend((0..count).map(at));
+                }
                 Stage::Ramp { from, to, time } => {
                     let all = stage.arrivals();
                     let mut next = 1.0 - carry;
@@ -110,9 +108,9 @@ impl Stages {
                         next += 1.0;
                     }
                     carry = (1.0 - (next - all)).clamp(0.0, 1.0);
-                    begin += time;
                 }
             }
+            begin += stage.time();
         }
         offsets
     }
@@ -122,7 +120,19 @@ impl Stage {
     fn arrivals(&self) -> f64 {
         match self {
             Self::Ramp { from, to, time } => f64::midpoint(*from, *to) * time.as_secs_f64(),
-            Self::Burst(count) => f64::from(*count),
+            Self::Even { count, .. } | Self::Burst(count) => f64::from(*count),
+        }
+    }
+
+    fn time(&self) -> Duration {
+        match self {
+            Self::Ramp { time, .. } => *time,
+            // Far too long when it is longer than a Duration can be.
+            Self::Even { count, rate } => {
+                let time = Duration::try_from_secs_f64(f64::from(*count) / rate);
+                time.unwrap_or(Duration::MAX)
+            }
+            Self::Burst(_) => Duration::ZERO,
         }
     }
 }
@@ -159,6 +169,9 @@ fn stage(text: &str, rate: Option<f64>) -> Result<Stage, String> {
         }
         ["hold", time] => {
             let rate = rate.ok_or("there is no rate before it to hold: hold RATE for TIME")?;
+            if rate <= 0.0 {
+                return Err("the rate before it is 0: write pause TIME".to_owned());
+            }
             Ok(steady(rate, parsed_time(time)?))
         }
         ["hold", rate, "for", time] => Ok(steady(parsed_rate(rate)?, parsed_time(time)?)),
@@ -171,6 +184,10 @@ fn stage(text: &str, rate: Option<f64>) -> Result<Stage, String> {
         },
         _ => Err(format!("a stage is one of: {GRAMMAR}")),
     }
+}
+
+fn is_pause(text: &str) -> bool {
+    text.trim_start().starts_with("pause")
 }
 
 fn steady(rate: f64, time: Duration) -> Stage {
@@ -189,10 +206,12 @@ fn parsed_rate(text: &str) -> Result<f64, String> {
 }
 
 fn checked_rate(rate: f64) -> Result<f64, String> {
-    if (0.0..=FASTEST).contains(&rate) {
+    if rate == 0.0 || (SLOWEST..=FASTEST).contains(&rate) {
         Ok(rate)
     } else {
-        Err(format!("a rate is between 0 and {FASTEST} a second"))
+        Err(format!(
+            "a rate is 0, or between {SLOWEST} and {FASTEST} a second"
+        ))
     }
 }
 
@@ -217,7 +236,13 @@ mod tests {
 
     #[test]
     fn a_steady_rate_gives_just_the_count_evenly() {
-        for (count, rate) in [(2000, 100.0), (7, 3.0), (1, 0.1), (12345, 997.0)] {
+        for (count, rate) in [
+            (2000, 100.0),
+            (7, 3.0),
+            (1, 0.1),
+            (5, 7000.0),
+            (19_999, 9999.0),
+        ] {
             let offsets = Stages::steady(count, rate).expect("stages").offsets();
             assert_eq!(offsets.len(), count as usize);
             for (n, at) in (0_u32..).zip(&offsets) {
@@ -262,8 +287,10 @@ mod tests {
             ("ramp 0..200", "a stage is one of"),
             ("ramp 200 over 60s", "from one rate to another"),
             ("burst 10, hold x for 5m", "\"x\" is no number"),
-            ("ramp 0..1e9 over 60s", "between 0 and 10000"),
-            ("ramp 0..-1 over 60s", "between 0 and 10000"),
+            ("ramp 0..1e9 over 60s", "between 0.001 and 10000"),
+            ("ramp 0..-1 over 60s", "between 0.001 and 10000"),
+            ("ramp 0..3e-11 over 48h, burst 1", "between 0.001 and 10000"),
+            ("ramp 10..0 over 5s, hold 1m", "write pause TIME"),
             ("hold 1 for 0s", "is no time"),
             ("burst 0", "from 1 to"),
             ("pause 5m", "nobody signs up"),

@@ -17,12 +17,6 @@ use crate::retry::quickly;
 
 /// How things stood is noted this often.
 const MOMENT: Duration = Duration::from_secs(1);
-/// SQS's counts may be this old: with an empty queue for so long, nothing comes any
-/// more.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
-pub(super) const LAG: Duration = Duration::from_secs(65);
-
 /// What the two watchers share.
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -55,6 +49,7 @@ pub(super) struct Watch<'a> {
     pub(super) sent: &'a Sent,
     /// Cancelled once everything is sent.
     pub(super) all_sent: &'a CancellationToken,
+    pub(super) settle: Duration,
     pub(super) patience: Duration,
     pub(super) stop: &'a CancellationToken,
 }
@@ -105,22 +100,28 @@ impl Watch<'_> {
         let mut ticks = tokio::time::interval_at(self.begun, MOMENT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let settled = loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
+            let looked = async {
+                ticks.tick().await;
+                tokio::join!(quickly(|| self.queue.facts()), workers.ask())
+            };
+            let (facts, ()) = tokio::select! {
+                looked = looked => looked,
                 () = self.stop.cancelled() => break Settled::Stopped,
-            }
-            let (depth, ()) = tokio::join!(quickly(|| self.queue.facts()), workers.ask());
-            let depth = depth.ok().map(|facts| facts.depth);
-            let moment = self.moment(board, depth, has_records, workers);
+            };
+            let depth = facts.ok().map(|facts| facts.depth);
+            let before = timeline.last().map_or(0, |moment| moment.finished);
+            let moment = self.moment(board, depth, has_records, before, workers);
             notice(&moment);
             timeline.push(moment);
             progress.note(&moment, depth);
-            let all_sent = self.all_sent.is_cancelled();
-            let all_seen = !has_records || moment.finished >= u64::from(self.plan.sign_ups);
-            if all_sent && progress.empty >= 2 && (all_seen || progress.empty_for() >= LAG) {
+            if !self.all_sent.is_cancelled() {
+                continue;
+            }
+            // Whether or not every record was seen: nothing comes any more.
+            if progress.empty_for() >= self.settle {
                 break Settled::Quiet;
             }
-            if all_sent && progress.at.elapsed() >= self.patience {
+            if progress.at.elapsed() >= self.patience {
                 break match depth.map(Depth::total) {
                     Some(0) => Settled::Quiet,
                     Some(messages) => Settled::Left(messages),
@@ -131,19 +132,25 @@ impl Watch<'_> {
         Watched { timeline, settled }
     }
 
+    /// Without records, messages that are not on the queue any more count as
+    /// finished sign-ups, as far as there are so many.
     fn moment(
         &self,
         board: &Board,
         depth: Option<Depth>,
         has_records: bool,
+        before: u64,
         workers: &Workers,
     ) -> Moment {
         let now = self.begun.elapsed();
         let injected = self.sent.messages();
-        let finished = if has_records {
-            board.finished.load(Ordering::Relaxed)
-        } else {
-            injected.saturating_sub(depth.map_or(injected, Depth::total))
+        let finished = match depth {
+            _ if has_records => board.finished.load(Ordering::Relaxed),
+            Some(depth) => {
+                let gone = injected.saturating_sub(depth.total());
+                gone.min(u64::from(self.plan.sign_ups))
+            }
+            None => before,
         };
         let oldest = Duration::from_micros(board.oldest.load(Ordering::Relaxed));
         Moment {
@@ -163,38 +170,37 @@ impl Watch<'_> {
 /// Whether anything still moves.
 struct Progress {
     at: Instant,
-    last: Option<(u64, u64, Option<Depth>)>,
-    /// Looks in a row at an empty queue, and since when.
-    empty: u32,
-    since: Option<Instant>,
+    sent: (u64, u64),
+    /// The least that was on the queue since then: messages of others come and go.
+    least: u64,
+    /// Since when the queue is empty.
+    empty: Option<Instant>,
 }
 
 impl Progress {
     fn new() -> Self {
         Self {
             at: Instant::now(),
-            last: None,
-            empty: 0,
-            since: None,
+            sent: (0, 0),
+            least: u64::MAX,
+            empty: None,
         }
     }
 
     fn note(&mut self, moment: &Moment, depth: Option<Depth>) {
-        let now = (moment.injected, moment.finished, depth);
-        if self.last != Some(now) {
-            self.last = Some(now);
-            self.at = Instant::now();
+        let sent = (moment.injected, moment.finished);
+        let waiting = depth.map_or(u64::MAX, Depth::total);
+        if self.sent != sent {
+            (self.sent, self.least, self.at) = (sent, waiting, Instant::now());
+        } else if waiting < self.least {
+            (self.least, self.at) = (waiting, Instant::now());
         }
-        if depth.is_some_and(Depth::is_empty) {
-            self.empty += 1;
-            self.since.get_or_insert_with(Instant::now);
-        } else {
-            self.empty = 0;
-            self.since = None;
-        }
+        self.empty = depth
+            .filter(|depth| depth.is_empty())
+            .map(|_| self.empty.unwrap_or_else(Instant::now));
     }
 
     fn empty_for(&self) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.empty.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

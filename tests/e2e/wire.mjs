@@ -209,7 +209,7 @@ for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses
     const { stdout } = await usher(
       ...['load', '--output', 'json', '--set', `load.allowed_pools=${pool.id}`],
       ...['--set', 'quota.user_creation=100', '--set', 'quota.user_resource_read=100'],
-      ...['--create-users', '--count', '30', '--rate', '30', '--duplicates', '10%'],
+      ...['--create-users', '--count', '30', '--rate', '30', '--settle', '3s', '--duplicates', '10%'],
       ...['--poison', '10%', '--attribute', 'given_name=<Wire>'],
     ).catch((error) => {
       throw new Error(`${error.stderr}${error.stdout}`);

@@ -83,20 +83,27 @@ fn the_load_policy_and_the_calls_are_the_same() {
 
 #[test]
 fn a_load_test_lists_groups_and_takes_nothing_else_from_the_other_tools() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/load/verify");
-    let sources: String = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text"))
-        .collect();
-    assert!(sources.contains(".groups_of("));
-    for other in [
-        ".users(",
-        ".members(",
-        ".estimate(",
-        ".add_to_group(",
-        ".put_if_absent(",
-    ] {
-        assert!(!sources.contains(other), "{other}");
+    fn all(folder: &std::path::Path) -> String {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let texts = entries.map(|entry| {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                all(&path)
+            } else {
+                std::fs::read_to_string(path).expect("text")
+            }
+        });
+        texts.collect()
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = all(&root.join("src/load")) + &all(&root.join("src/cli/load"));
+    let made = |object: &str, method: &str| sources.contains(&format!("{object}.{method}("));
+    assert!(made("listing", "groups_of"));
+    for method in ["users", "members", "estimate"] {
+        assert!(!made("listing", method), "{method}");
+    }
+    for foreign in ["Directory", "Profiles::", "Moves", "caller()"] {
+        assert!(!sources.contains(foreign), "{foreign}");
     }
 }
 

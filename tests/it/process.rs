@@ -63,12 +63,17 @@ pub(crate) async fn finished(mut command: Command) -> (Option<i32>, String, Stri
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::null());
+        Self::with_output(command)
+    }
+
+    /// Its standard output goes where the command says.
+    pub(crate) fn with_output(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
         let file = std::fs::File::create(&log).expect("a log file");
         let child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(file)
             .kill_on_drop(true)
             .spawn()

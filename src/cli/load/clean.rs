@@ -6,6 +6,7 @@ use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::config::Config;
 use crate::load::report::Cleaned;
 use crate::load::{Cleaner, Crew, RunId, Source};
+use crate::retry::Persistence;
 use crate::shutdown;
 use crate::telemetry::{bar, note};
 
@@ -28,19 +29,24 @@ pub(super) async fn run(
             services: &services,
             run,
             pool,
+            persistence: &Persistence::new(options.patience),
             stop: &stop,
         };
         let nobody = Crew::default();
-        let gone = cleaning
+        let (gone, failure) = cleaning
             .clean(&nobody, Source::Unknown, |n| progress.set_position(n))
             .await;
         progress.finish_and_clear();
-        let gone = gone?;
         all.messages += gone.messages;
         all.letters += gone.letters;
         all.profiles += gone.profiles;
         all.users += gone.users;
         all.complete &= gone.complete;
+        if let Some(failure) = failure {
+            note(&format!(
+                "{pool}: not everything could be removed: {failure}"
+            ));
+        }
     }
     match global.output {
         Output::Json => print_json(&all)?,

@@ -10,16 +10,17 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Global, Output, Usage, print, print_json};
-use crate::aws::{Aws, Failure, Listing, Queue, Records, SignInName, Users};
+use crate::aws::{Aws, Class, Failure, Listing, Queue, Records, SignInName, Users};
 use crate::config::Config;
 use crate::dead_letter::locate;
 use crate::event::Username;
+use crate::load::report::Cleaned;
 use crate::load::{
     Cleaner, Crew, Kind, Load, Maker, Plan, Report, RunId, Services, Settled, Source, Verifier,
     Workers,
 };
 use crate::quota::Quota;
-use crate::retry::quickly;
+use crate::retry::{Persistence, quickly};
 use crate::shutdown;
 use crate::telemetry::{bar, note};
 pub(super) use options::Options;
@@ -46,6 +47,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         plan: Plan::new(&stages, duplicates, poison, seed),
         sign_ups,
         config,
+        settle: options.settle,
         patience: options.patience,
     };
     let names = ready(&services, &load).await?;
@@ -55,9 +57,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         ..
     } = load.plan;
     note(&format!(
-        "run {}: {sign_ups} sign-ups over {:.0?}, {} users in {}; should this be cut off, `usher load --clean {}` removes what it left",
+        "run {}: {sign_ups} sign-ups over {:.1} s, {} users in {}; should this be cut off, `usher load --clean {}` removes what it left",
         load.run,
-        load.plan.length,
+        load.plan.length.as_secs_f64(),
         sign_ups + bystanders,
         load.pool,
         load.run,
@@ -86,17 +88,14 @@ impl Test<'_> {
         let (load, services, stop) = (&self.load, &self.services, &self.stop);
         let crew = match self.crew(names).await {
             Ok(crew) => crew,
-            Err(failure) => {
-                let failed = Err(failure).context("not every user could be made; nothing was sent");
-                if let Err(error) = self.clean(&Crew::default(), Source::Empty).await {
-                    note(&format!("{error:#}"));
-                }
-                return failed;
+            Err((crew, failure)) => {
+                self.clean(&crew, Source::Empty).await;
+                return Err(failure).context("not every user could be made; nothing was sent");
             }
         };
         if stop.is_cancelled() {
-            self.clean(&crew, Source::Empty).await?;
             note("stopped before anything was sent");
+            self.clean(&crew, Source::Empty).await;
             return Ok(Ended::Badly);
         }
         let mut workers = Workers::new(self.options.worker_metrics.clone());
@@ -122,6 +121,7 @@ impl Test<'_> {
             services,
             crew: &crew,
             observed: &observed,
+            persistence: &Persistence::new(self.options.patience),
             stop,
         };
         let differences = verifier
@@ -138,25 +138,11 @@ impl Test<'_> {
         } else {
             Source::Unknown
         };
-        let (cleaned, failed) = if self.options.keep {
-            (None, None)
-        } else {
-            match self.clean(&crew, source).await {
-                Ok(cleaned) => (Some(cleaned), None),
-                // The report first: what was measured must not be lost with it.
-                Err(error) => (None, Some(error)),
-            }
-        };
+        let cleaned = self.clean(&crew, source).await;
         let figures = workers.figures();
         let report = Report::new(load, seed, &observed, figures, differences, cleaned);
         self.publish(&report)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
         let is_clean = self.options.keep || cleaned.is_some_and(|cleaned| cleaned.complete);
-        if !is_clean {
-            self.say_how_to_clean();
-        }
         Ok(if report.verified && is_clean {
             Ended::Well
         } else {
@@ -164,7 +150,7 @@ impl Test<'_> {
         })
     }
 
-    async fn crew(&self, names: SignInName) -> Result<Crew, Failure> {
+    async fn crew(&self, names: SignInName) -> Result<Crew, (Crew, Failure)> {
         let Plan {
             sign_ups,
             bystanders,
@@ -177,6 +163,7 @@ impl Test<'_> {
             run: &self.load.run,
             names,
             domain: &self.options.email_domain,
+            persistence: &Persistence::new(self.options.patience),
         };
         let made = maker
             .make(sign_ups, bystanders, &self.stop, |n| {
@@ -187,49 +174,57 @@ impl Test<'_> {
         made
     }
 
-    async fn clean(
-        &self,
-        crew: &Crew,
-        source: Source,
-    ) -> anyhow::Result<crate::load::report::Cleaned> {
+    /// Removes what was made, unless it is to be kept; says what to do when
+    /// something may be left.
+    async fn clean(&self, crew: &Crew, source: Source) -> Option<Cleaned> {
+        if self.options.keep {
+            return None;
+        }
         let users = (crew.people.len() + crew.bystanders.len()) as u64;
         let progress = bar(Some(users), "users removed");
+        let stop = if self.stop.is_cancelled() {
+            note("cleaning up what was made; a second signal leaves it");
+            CancellationToken::new()
+        } else {
+            self.stop.clone()
+        };
         let cleaning = Cleaner {
             services: &self.services,
             run: &self.load.run,
             pool: &self.load.pool,
-            // A second signal ends it at once; the first one led here.
-            stop: &CancellationToken::new(),
+            persistence: &Persistence::new(self.options.patience),
+            stop: &stop,
         };
-        if self.stop.is_cancelled() {
-            note("stopped; cleaning up what was made (press again to leave it)");
-        }
-        let gone = cleaning
+        let (gone, failure) = cleaning
             .clean(crew, source, |n| progress.set_position(n))
             .await;
         progress.finish_and_clear();
-        gone.with_context(|| {
+        if let Some(failure) = failure {
+            note(&format!("not everything could be removed: {failure}"));
+        }
+        if !gone.complete {
             self.say_how_to_clean();
-            "not everything could be removed"
-        })
+        }
+        Some(gone)
     }
 
     fn say_how_to_clean(&self) {
         note(&format!(
-            "something of the run may be left: `usher load --clean {}` removes it",
+            "something of the run may be left, in a worker's hands or unseen: `usher load --clean {}` removes it",
             self.load.run
         ));
     }
 
     fn publish(&self, report: &Report) -> anyhow::Result<()> {
-        if let Some(path) = &self.options.report {
-            std::fs::write(path, report.html())
-                .with_context(|| format!("--report {}", path.display()))?;
-        }
+        // Whatever becomes of the page, the figures are not lost.
         match self.global.output {
-            Output::Json => print_json(report),
-            Output::Text => print(&report.text()),
+            Output::Json => print_json(report)?,
+            Output::Text => print(&report.text())?,
         }
+        let Some(path) = &self.options.report else {
+            return Ok(());
+        };
+        std::fs::write(path, report.html()).with_context(|| format!("--report {}", path.display()))
     }
 }
 
@@ -268,6 +263,15 @@ async fn ready(services: &Services, load: &Load) -> anyhow::Result<SignInName> {
         quickly(|| services.users.delete(pool, &username)).await?;
         match quickly(|| services.listing.groups_of(pool, &username)).await {
             Err(failure) if failure.reason != "user_not_found" => return Err(failure.into()),
+            _ => {}
+        }
+    }
+    let prefix = load.run.prefix();
+    quickly(|| services.users.whose_email_begins(pool, &prefix, None)).await?;
+    // A receipt that is none: whether deleting is allowed shows all the same.
+    for queue in [&services.queue, &services.dead_letters] {
+        match quickly(|| queue.delete(&["none"])).await {
+            Err(failure) if failure.class != Class::Permanent => return Err(failure.into()),
             _ => {}
         }
     }

@@ -55,6 +55,10 @@ pub(in crate::cli) struct Options {
     /// The part behind the @ of the users' addresses; nothing is sent to them
     #[arg(long, value_name = "DOMAIN", default_value = "example.com", value_parser = domain)]
     pub(super) email_domain: String,
+    /// The queue is taken for empty once SQS has counted nothing for so long: its counts
+    /// may be a minute old. What differs is looked at again for as long
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = patience)]
+    pub(super) settle: Duration,
     /// Gives up when nothing has moved for so long
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience)]
     pub(super) patience: Duration,
@@ -68,7 +72,7 @@ pub(in crate::cli) struct Options {
     /// letters
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "count", "rate", "profile", "events", "duplicates", "poison", "seed", "create_users",
-        "keep", "attribute", "client_id", "email_domain", "patience", "worker_metrics", "report",
+        "keep", "attribute", "client_id", "email_domain", "settle", "worker_metrics", "report",
     ])]
     pub(super) clean: Option<RunId>,
 }
@@ -145,12 +149,17 @@ impl Options {
         files.sort();
         let mut events = Vec::new();
         for file in &files {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("--events {}", file.display()))?;
-            match real(&text) {
-                Ok(event) => events.push(event),
-                Err(why) => note(&format!("{} is left out: {why}", file.display())),
-            }
+            let why = match std::fs::read_to_string(file) {
+                Ok(text) => match real(&text) {
+                    Ok(event) => {
+                        events.push(event);
+                        continue;
+                    }
+                    Err(why) => why.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            note(&format!("{} is left out: {why}", file.display()));
         }
         if events.is_empty() {
             return Err(Usage::error(format!(
@@ -211,7 +220,8 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 
 fn domain(text: &str) -> Result<String, String> {
     let right = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    if text.contains('.') && text.chars().all(right) {
+    let has_labels = text.contains('.') && text.split('.').all(|label| !label.is_empty());
+    if has_labels && text.chars().all(right) {
         Ok(text.to_lowercase())
     } else {
         Err("is no domain, such as example.com".to_owned())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Quantiles;
-use super::markup::visible;
 use super::number::{grouped, milliseconds};
+use crate::dead_letter::printable;
 
 /// Columns before the figures.
 const MARGIN: usize = 13;
@@ -14,7 +14,7 @@ pub(super) struct Lines(pub(super) String);
 
 impl Lines {
     pub(super) fn line(&mut self, line: &str) {
-        self.0.extend(line.trim_end().chars().map(visible));
+        self.0.push_str(&printable(line.trim_end()));
         self.0.push('\n');
     }
 

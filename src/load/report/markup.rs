@@ -1,27 +1,19 @@
 //! Text from elsewhere, made harmless.
 
-/// What is shown for a character that would not be seen but obeyed: by a terminal, or
-/// by whatever orders text that is written from right to left.
-pub(super) fn visible(c: char) -> char {
-    match c {
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
-}
+use crate::dead_letter::printable;
 
 /// For HTML and SVG: text that can neither end an element or an attribute nor begin
 /// one.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text).chars() {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            c => safe.push(visible(c)),
+            c => safe.push(c),
         }
     }
     safe

@@ -43,7 +43,8 @@ pub struct Report {
     /// What became of the sign-ups.
     pub finished: Finished,
     /// From a sign-up's scheduled time to its profile record, in milliseconds.
-    /// Absent when no record was seen.
+    /// A sign-up that never finished counts with the time it was waited for. Absent
+    /// where no records are looked at.
     pub latency_ms: Option<Quantiles>,
     /// What the workers say of themselves; absent when they were not asked.
     pub worker: Option<WorkerFigures>,

@@ -2,8 +2,10 @@
 //! show who is in a group, and not who is in another that they should not be in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
 use super::{Verifier, of};
 use crate::aws::Class;
@@ -11,30 +13,50 @@ use crate::config::GroupName;
 use crate::load::crew::Person;
 use crate::load::difference::{Difference, Kind};
 use crate::provision::groups_for;
-use crate::retry::patiently;
 
 /// Calls that are out at once; the budget sets the pace.
 const PARALLEL: usize = 16;
+const AGAIN: Duration = Duration::from_secs(2);
 
 impl Verifier<'_> {
-    pub(super) async fn of_the_groups(&self, looked: impl Fn(u64)) -> Vec<Difference> {
+    /// Those who differ are looked at again for the time of `settle`: what Cognito has
+    /// just written may not be seen everywhere yet.
+    pub(super) async fn of_the_groups(&self, found: &mut Vec<Difference>, looked: impl Fn(u64)) {
         let people = self.crew.people.iter().map(|person| (person, true));
-        let all = people.chain(self.crew.bystanders.iter().map(|person| (person, false)));
-        let mut looking = stream::iter(all)
-            .map(|(person, is_expected)| self.of_the_groups_of(person, is_expected))
-            .buffer_unordered(PARALLEL);
-        let (mut found, mut count) = (Vec::new(), 0);
-        while let Some(differences) = looking.next().await {
-            found.extend(differences);
-            count += 1;
-            looked(count);
+        let bystanders = self.crew.bystanders.iter().map(|person| (person, false));
+        let mut open: Vec<(&Person, bool)> = people.chain(bystanders).collect();
+        let all = open.len() as u64;
+        let begun = Instant::now();
+        loop {
+            let before = all - open.len() as u64;
+            let mut looking = stream::iter(open)
+                .map(|(person, is_expected)| async move {
+                    let found = self.of_the_groups_of(person, is_expected).await;
+                    (person, is_expected, found)
+                })
+                .buffer_unordered(PARALLEL);
+            found.clear();
+            let (mut differ, mut count) = (Vec::new(), 0);
+            while let Some((person, is_expected, differences)) = looking.next().await {
+                if !differences.is_empty() {
+                    differ.push((person, is_expected));
+                }
+                found.extend(differences);
+                count += 1;
+                looked(before + count);
+            }
+            if differ.is_empty() || begun.elapsed() > self.load.settle {
+                return;
+            }
+            open = differ;
+            tokio::time::sleep(AGAIN).await;
         }
-        found
     }
 
     async fn of_the_groups_of(&self, person: &Person, is_expected: bool) -> Vec<Difference> {
         let (pool, listing) = (&self.load.pool, &self.services.listing);
-        let is = match patiently(|| listing.groups_of(pool, &person.username)).await {
+        let groups = || listing.groups_of(pool, &person.username);
+        let is = match self.persistence.call(groups).await {
             Ok(groups) => groups,
             Err(failure) if failure.class == Class::NotYet => {
                 return vec![of(person, Kind::NotVerified, "the user is gone")];

@@ -18,7 +18,8 @@ impl Verifier<'_> {
             .collect();
         let (run, since) = (&self.load.run, self.observed.started_at);
         let queue = &self.services.dead_letters;
-        let letters = match Letters::read(queue, run, since, &must_be, self.stop).await {
+        let settle = self.load.settle;
+        let letters = match Letters::read(queue, run, since, &must_be, settle, self.stop).await {
             Ok(letters) if letters.is_cut_off => return Vec::new(),
             Ok(letters) => letters,
             Err(failure) => {

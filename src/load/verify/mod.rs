@@ -3,8 +3,9 @@
 
 mod groups;
 mod letters;
-mod likeness;
 mod profiles;
+
+use std::collections::HashSet;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use super::run::{Load, Observed, Services};
 use super::run_id::Tag;
 use super::watch::Settled;
 use crate::event::SignUp;
+use crate::retry::Persistence;
 
 /// Looks at everything once the run has settled.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Verifier<'a> {
     pub crew: &'a Crew,
     /// What was seen on the way.
     pub observed: &'a Observed,
+    /// Gives up once nothing works any more.
+    pub persistence: &'a Persistence,
     /// Leaves the rest unseen, and says so.
     pub stop: &'a CancellationToken,
 }
@@ -39,20 +43,29 @@ impl Verifier<'_> {
         found.extend(self.of_the_queue());
         if self.observed.settled != Settled::Stopped {
             found.extend(self.of_the_letters().await);
-            let work = async {
-                let mut found = self.of_the_profiles().await;
-                found.extend(self.of_the_groups(looked).await);
-                found
-            };
+            // Stopped on the way, what was found so far is kept.
+            let (mut profiles, mut groups) = (Vec::new(), Vec::new());
+            let stop = self.stop.cancelled();
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => found.push(self.of_the_run(
+                () = stop => found.push(self.of_the_run(
                     Kind::NotVerified,
                     "stopped while it was verified".to_owned(),
                 )),
-                more = work => found.extend(more),
+                () = async {
+                    self.of_the_profiles(&mut profiles).await;
+                    self.of_the_groups(&mut groups, looked).await;
+                } => {}
             }
+            found.extend(profiles.into_iter().chain(groups));
         }
+        let not_sent: HashSet<String> = found
+            .iter()
+            .filter(|one| one.kind == Kind::NotSent)
+            .map(|one| one.who.clone())
+            .collect();
+        // What was not sent has nothing to show for it, which is no news.
+        found.retain(|one| !(one.kind.is_lack() && not_sent.contains(&one.who)));
         found.sort();
         found.dedup();
         found
@@ -60,6 +73,13 @@ impl Verifier<'_> {
 
     fn of_the_sends(&self) -> Vec<Difference> {
         let refused = self.observed.sends.refused.iter();
+        let untried = self.observed.sends.untried;
+        let untried = (untried > 0).then(|| {
+            self.of_the_run(
+                Kind::NotSent,
+                format!("{untried} messages were never tried"),
+            )
+        });
         let differences = refused.map(|(what, why)| Difference {
             kind: Kind::NotSent,
             who: self.load.run.name(match what {
@@ -69,7 +89,7 @@ impl Verifier<'_> {
             sub: None,
             detail: why.clone(),
         });
-        differences.collect()
+        differences.chain(untried).collect()
     }
 
     fn of_the_queue(&self) -> Option<Difference> {

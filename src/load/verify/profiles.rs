@@ -1,33 +1,31 @@
 //! Each user with exactly their profile, as it was first seen, and nobody else with
 //! one.
 
-use super::likeness::Likeness;
 use super::{Verifier, name_of, of};
 use crate::aws::{Record, Records};
 use crate::load::crew::Person;
 use crate::load::difference::{Difference, Kind};
+use crate::load::likeness::Likeness;
 use crate::load::looks::Seen;
 use crate::load::poison::{Poison, stranger};
 use crate::load::run_id::Tag;
-use crate::retry::patiently;
 
 impl Verifier<'_> {
-    pub(super) async fn of_the_profiles(&self) -> Vec<Difference> {
+    pub(super) async fn of_the_profiles(&self, found: &mut Vec<Difference>) {
         let (Some(records), Some(settings)) = (&self.services.records, &self.load.config.profiles)
         else {
-            return Vec::new();
+            return;
         };
         let likeness = Likeness::new(&settings.attributes);
-        let mut found = Vec::new();
         let people = self.crew.people.chunks(Records::MOST);
         for (people, seen) in people.zip(self.observed.seen.chunks(Records::MOST)) {
             let subs: Vec<&str> = people.iter().map(|person| person.sub.as_str()).collect();
-            let answer = patiently(|| records.read(&subs, true)).await;
+            let answer = self.persistence.call(|| records.read(&subs, true)).await;
             found.extend(people.iter().zip(seen).filter_map(|(person, seen)| {
                 let (kind, detail) = match &answer {
                     Ok(now) => {
                         let now = now.get(person.sub.as_str());
-                        self.of_the_profile(&likeness, person, now, seen.as_ref())?
+                        self.of_the_profile(likeness, person, now, seen.as_ref())?
                     }
                     Err(failure) => (Kind::NotVerified, failure.to_string()),
                 };
@@ -35,12 +33,11 @@ impl Verifier<'_> {
             }));
         }
         found.extend(self.of_nobodys_profiles(records).await);
-        found
     }
 
     fn of_the_profile(
         &self,
-        likeness: &Likeness<'_>,
+        likeness: Likeness<'_>,
         person: &Person,
         now: Option<&Record>,
         seen: Option<&Seen>,
@@ -53,7 +50,7 @@ impl Verifier<'_> {
         if let Some(attribute) = likeness.wrong(record, &sign_up, &person.sub) {
             return Some((Kind::WrongProfile, format!("attribute {attribute}")));
         }
-        let is_changed = seen.is_some_and(|seen| seen.fingerprint != record.fingerprint);
+        let is_changed = seen.is_some_and(|seen| seen.fingerprint != likeness.fingerprint(record));
         is_changed.then(|| {
             let detail = "written again after it was first seen";
             (Kind::ChangedProfile, detail.to_owned())
@@ -75,7 +72,7 @@ impl Verifier<'_> {
         let mut found = Vec::new();
         for nobody in nobody.chunks(Records::MOST) {
             let subs: Vec<&str> = nobody.iter().map(|(_, sub)| sub.as_str()).collect();
-            let answer = patiently(|| records.read(&subs, true)).await;
+            let answer = self.persistence.call(|| records.read(&subs, true)).await;
             found.extend(nobody.iter().filter_map(|(who, sub)| {
                 let (kind, detail) = match &answer {
                     Ok(now) => {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use usher::aws::Outgoing;
 use usher::worker::Until;
 
 use super::load_arguments;
+use crate::faults::Fault;
 use crate::process::{Process, finished};
 use crate::world::{Person, World, eventually};
 
@@ -127,7 +129,7 @@ async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_told_to_stop_cleans_up_and_says_that_it_verified_nothing() {
+async fn a_run_that_is_told_to_stop_while_it_makes_users_removes_them() {
     let world = World::new().await;
     let others = world.others().await;
     let mut process = world.start_load(&["--count", "5000", "--rate", "20"]);
@@ -145,12 +147,47 @@ async fn a_run_that_is_told_to_stop_cleans_up_and_says_that_it_verified_nothing(
     assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
     assert!(process.log().contains("stopped before anything was sent"));
     world.assert_only(&others).await;
+}
 
-    let allowed = world.allowed();
-    let pool = world.with_pool();
+#[tokio::test]
+async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let out = tempfile::NamedTempFile::new().expect("a file");
+    let (allowed, pool) = (world.allowed(), world.with_pool());
+    let mut all = load_arguments(&allowed, &["--count", "300", "--rate", "10"]);
+    all.extend(["--set", &pool, "--create-users"]);
+    let mut command = world.usher(&all);
+    command.stdout(out.reopen().expect("opens"));
+    let mut process = Process::with_output(command);
+    eventually("some are on the queue", || async {
+        world.queue.facts().await.expect("facts").depth.visible > 5
+    })
+    .await;
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
+    let text = std::fs::read_to_string(out.path()).expect("text");
+    let report: Value = serde_json::from_str(&text).expect("a report");
+    assert_eq!(report["verified"], json!(false));
+    let differences = report["differences"].as_array().expect("a list");
+    let kinds: Vec<&str> = differences
+        .iter()
+        .map(|difference| difference["kind"].as_str().expect("a kind"))
+        .collect();
+    assert_eq!(kinds, ["not_sent", "not_verified"], "{report}");
+    assert_eq!(report["cleaned"]["complete"], json!(true));
+    assert!(report["cleaned"]["messages"].as_u64() > Some(5), "{report}");
+    world.assert_queue_empty().await;
+    world.assert_only(&others).await;
+}
+
+#[tokio::test]
+async fn messages_that_nobody_works_on_are_named_and_taken_away() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let (allowed, pool) = (world.allowed(), world.with_pool());
     let mut arguments = load_arguments(&allowed, &["--create-users", "--set", &pool]);
     arguments.extend(["--count", "20", "--rate", "1000", "--patience", "2s"]);
-    // Nobody works on the queue.
     let (status, out, err) = finished(world.usher(&arguments)).await;
     assert_eq!(status, Some(1), "{err}");
     let report: Value = serde_json::from_str(&out).expect("a report");
@@ -167,6 +204,108 @@ async fn a_run_that_is_told_to_stop_cleans_up_and_says_that_it_verified_nothing(
         ("missing_profile", 20),
     ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), right);
+    let latency = &report["latency_ms"];
+    assert_eq!(
+        latency["count"],
+        json!(20),
+        "who never finished counts, too"
+    );
+    assert!(latency["p50"].as_f64() > Some(1900.0), "{latency}");
     assert_eq!(report["cleaned"]["messages"], json!(20));
+    world.assert_only(&others).await;
+}
+
+/// A user is how their profile is found: it stays while a message may bring it back.
+#[tokio::test]
+async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let mut process = world.start_load(&["--count", "3", "--rate", "50"]);
+    let run = run_of(&process).await;
+    eventually("all is on the queue", || async {
+        world.queue.facts().await.expect("facts").depth.visible == 3
+    })
+    .await;
+    process.signal(Signal::SIGKILL);
+    process.exit().await;
+    let held = world.queue.receive(1).await.expect("a message");
+    let hidden = [(held[0].receipt.as_str(), Duration::from_secs(15))];
+    world.queue.hide(&hidden).await.expect("hidden");
+    let (status, cleaned, err) = world.clean(&run).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(cleaned["messages"], json!(3));
+    world.assert_queue_empty().await;
+    world.assert_only(&others).await;
+}
+
+/// A worker may make a profile anew after its user is gone: the letter leads to it.
+#[tokio::test]
+async fn a_profile_whose_user_is_gone_is_found_through_its_letter() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let run = "20261121-142249-k3f9";
+    let mut event = others.person.event.clone();
+    event["userName"] = json!(format!("usher-load-{run}-7"));
+    event["request"]["userAttributes"]["sub"] = json!("sub-of-one-who-is-gone");
+    let letter = Outgoing {
+        body: event.to_string(),
+        ..Outgoing::default()
+    };
+    world.dead_letters.send(letter).await.expect("sent");
+    let record = BTreeMap::from([("id".to_owned(), "sub-of-one-who-is-gone".to_owned())]);
+    let table = crate::world::TABLE;
+    world
+        .sandbox
+        .put_record(table, record)
+        .await
+        .expect("a record");
+    let (status, cleaned, err) = world.clean(run).await;
+    assert_eq!(status, Some(0), "{err}");
+    let right = json!({
+        "messages": 0, "letters": 1, "profiles": 1, "users": 0, "complete": true,
+    });
+    assert_eq!(cleaned, right);
+    world.assert_only(&others).await;
+}
+
+#[tokio::test]
+async fn a_clean_up_that_cannot_go_on_says_why_and_what_it_did() {
+    let world = World::new().await;
+    let others = world.others().await;
+    world.faults.plan(|call| {
+        let denied = call.operation == "AdminDeleteUser"
+            && call.input["Username"]
+                .as_str()
+                .is_some_and(|name| name.ends_with("-2"));
+        denied.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    let pool = world.with_pool();
+    let arguments = [
+        "--set",
+        &pool,
+        "--create-users",
+        "--count",
+        "5",
+        "--patience",
+        "2s",
+    ];
+    let (status, report, err) = world.load(&arguments).await;
+    assert_eq!(status, Some(1), "{err}");
+    assert_eq!(report["cleaned"]["complete"], json!(false));
+    for part in [
+        "AdminDeleteUser",
+        "AccessDeniedException",
+        "usher load --clean",
+    ] {
+        assert!(err.contains(part), "{part} is missing in {err}");
+    }
+    world.faults.mend();
+    let run = report["run"].as_str().expect("a run");
+    let (status, _, err) = world.clean(run).await;
+    assert_eq!(status, Some(0), "{err}");
+    world.assert_queue_empty().await;
     world.assert_only(&others).await;
 }

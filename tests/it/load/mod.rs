@@ -21,7 +21,11 @@ const FAST: [&str; 4] = [
 
 /// The arguments of a load test: `allowed` names its pool.
 fn load_arguments<'a>(allowed: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    // The embedded queue counts what is there now.
     let mut all = vec!["load", "--output", "json", "--set", allowed];
+    if !arguments.contains(&"--clean") {
+        all.extend(["--settle", "3s"]);
+    }
     all.extend(FAST.iter().flat_map(|setting| ["--set", setting]));
     all.extend(arguments);
     all

@@ -14,10 +14,10 @@ use crate::world::World;
 const LEFT_OUT: [&str; 2] = ["-3", "-17"];
 /// Poison whose letter is swallowed: malformed, so that it is one.
 const SWALLOWED: &str = "-p0\"";
-/// A record is looked for twice a second until it is seen: one that is written so
-/// long ago, and not looked for since so long, has been seen.
-const WRITTEN: Duration = Duration::from_secs(2);
-const NOT_LOOKED_FOR: Duration = Duration::from_secs(1);
+/// A record is looked for twice a second until it is seen. One that was looked for
+/// after its put took effect, and not since, has been seen.
+const EFFECT: Duration = Duration::from_millis(50);
+const NOT_LOOKED_FOR: Duration = Duration::from_millis(1500);
 
 /// What really went wrong, as the plan did it.
 #[derive(Default)]
@@ -30,12 +30,11 @@ struct Wrongs {
 impl Wrongs {
     /// A second put of a record that the load test has seen goes over the first.
     fn put(&mut self, sub: &str) -> Option<Fault> {
-        let over = |at: Option<&Instant>, time| at.is_none_or(|at| at.elapsed() > time);
-        let written = self.put.get(sub);
-        if written.is_some()
-            && over(written, WRITTEN)
-            && over(self.looked_for.get(sub), NOT_LOOKED_FOR)
-        {
+        let times = self.put.get(sub).zip(self.looked_for.get(sub));
+        if times.is_some_and(|(put, looked_for)| {
+            // By a look after the put, which found it: there was none since.
+            *looked_for > *put + EFFECT && looked_for.elapsed() > NOT_LOOKED_FOR
+        }) {
             self.overwritten.insert(sub.to_owned());
             return Some(Fault::Altered(unconditional));
         }
@@ -105,7 +104,7 @@ async fn a_worker_that_is_wrong_is_found_out_user_by_user() {
             "--count",
             "40",
             "--rate",
-            "20",
+            "6",
             "--duplicates",
             "100%",
             "--poison",

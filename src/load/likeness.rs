@@ -1,14 +1,16 @@
 //! Whether a profile record is the one that a sign-up asks for.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::aws::Record;
-use crate::config::Template;
+use crate::config::{Segment, Template};
 use crate::event::{SignUp, Sub};
 use crate::provision::render;
 
-/// The templates of the configuration.
-#[derive(Debug)]
+/// The templates of the configuration. What a record holds beyond them is somebody
+/// else's.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Likeness<'a>(&'a BTreeMap<String, Template>);
 
 /// Stands for the time of writing, which only the worker knows. No event holds it:
@@ -20,15 +22,33 @@ impl<'a> Likeness<'a> {
         Self(templates)
     }
 
-    /// The first attribute that is not as it must be. What the record holds beyond
-    /// the templates is somebody else's.
-    pub(super) fn wrong(&self, record: &Record, sign_up: &SignUp, sub: &Sub) -> Option<String> {
+    /// The first attribute that is not as it must be.
+    pub(super) fn wrong(self, record: &Record, sign_up: &SignUp, sub: &Sub) -> Option<String> {
         let must = render(self.0, sign_up, sub, NOW);
-        let wrong = must.into_iter().find(|(name, must)| {
-            let is = record.texts.get(name).map(String::as_str);
-            !is.is_some_and(|is| fits(is, must))
-        });
-        wrong.map(|(name, _)| name)
+        let fits = |name: &String| match (record.get(name), must.get(name)) {
+            (Some(is), Some(must)) => fits(is, must),
+            // A value that the event lacks leaves the attribute out.
+            (is, must) => is.is_none() && must.is_none(),
+        };
+        self.0.keys().find(|name| !fits(name)).cloned()
+    }
+
+    /// When the record says that it was written, where an attribute holds nothing
+    /// else.
+    pub(super) fn written(self, record: &Record) -> Option<jiff::Timestamp> {
+        let is_now = |template: &Template| matches!(&template.segments[..], [Segment::Field(field)] if field == "now");
+        let mut attributes = self.0.iter();
+        let (name, _) = attributes.find(|(_, template)| is_now(template))?;
+        record.get(name)?.parse().ok()
+    }
+
+    /// Of what the templates wrote, within this process.
+    pub(super) fn fingerprint(self, record: &Record) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for name in self.0.keys() {
+            record.get(name).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 
@@ -80,6 +100,29 @@ mod tests {
         }
     }
 
+    fn record(texts: &[(&str, &str)]) -> Record {
+        let texts = texts.iter();
+        texts
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_the_templates_wrote() {
+        let template = |text: &str| Template::parse(text).expect("valid");
+        let templates = BTreeMap::from([
+            ("a".to_owned(), template("{email}")),
+            ("at".to_owned(), template("{now}")),
+        ]);
+        let likeness = Likeness::new(&templates);
+        let of = |texts: &[(&str, &str)]| likeness.fingerprint(&record(texts));
+        assert_eq!(of(&[("a", "1")]), of(&[("a", "1"), ("plan", "pro")]));
+        assert_ne!(of(&[("a", "1")]), of(&[("a", "2")]));
+        assert_ne!(of(&[("a", "1")]), of(&[("a", "1"), ("at", "2")]));
+        let at = "2026-08-07T12:00:00Z";
+        assert_eq!(likeness.written(&record(&[("at", at)])), at.parse().ok());
+    }
+
     #[test]
     fn the_first_wrong_attribute_is_named_and_others_attributes_are_let_be() {
         let template = |text: &str| Template::parse(text).expect("valid");
@@ -99,20 +142,15 @@ mod tests {
         };
         let sub = Sub::new("1").expect("not empty");
         let wrong = |texts: &[(&str, &str)]| {
-            let texts = texts
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-            let record = Record {
-                texts: texts.collect(),
-                fingerprint: 0,
-            };
-            Likeness::new(&templates).wrong(&record, &sign_up, &sub)
+            Likeness::new(&templates).wrong(&record(texts), &sign_up, &sub)
         };
         let (at, email) = (
             ("createdAt", "2026-08-07T12:00:00.000Z"),
             ("email", "a@b.example"),
         );
         assert_eq!(wrong(&[at, email, ("extra", "x")]), None);
+        let phone = wrong(&[at, email, ("phone", "+1")]);
+        assert_eq!(phone, Some("phone".to_owned()), "the event has none");
         assert_eq!(wrong(&[at]), Some("email".to_owned()));
         assert_eq!(
             wrong(&[("createdAt", ""), email]),
