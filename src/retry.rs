@@ -8,6 +8,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// An error that knows whether a second call may do better in a moment.
 pub trait Transient {
@@ -66,25 +67,28 @@ where
     }
 }
 
-/// Tries again as long as anything works: many calls share it, and all give up once
-/// none has worked for the time of its limit.
+/// Tries again while it makes sense: many calls share it, and all give up once none has
+/// worked for the time of its limit, or when it is told to stop.
 #[derive(Debug)]
 pub struct Persistence {
     limit: Duration,
-    worked: Mutex<Instant>,
+    stop: CancellationToken,
+    /// Since when every call has failed.
+    failing: Mutex<Option<Instant>>,
 }
 
 impl Persistence {
-    /// Its time begins now.
-    pub fn new(limit: Duration) -> Self {
+    /// Nothing has failed yet.
+    pub fn new(limit: Duration, stop: &CancellationToken) -> Self {
         Self {
             limit,
-            worked: Mutex::new(Instant::now()),
+            stop: stop.clone(),
+            failing: Mutex::default(),
         }
     }
 
-    /// Calls until it works, the error is not transient, or nothing has worked for
-    /// too long.
+    /// Calls until it works, the error is not transient, or it makes no sense any
+    /// more. A call that is under way comes to its end.
     ///
     /// # Errors
     /// The last error.
@@ -94,27 +98,40 @@ impl Persistence {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut patience = Patience::default();
+        let mut pace = Patience::default();
         loop {
             match call().await {
-                Err(error) if error.is_transient() && self.idle() < self.limit => {
-                    tokio::time::sleep(patience.next_pause().min(self.limit)).await;
-                }
+                Err(error) if error.is_transient() && self.again(&mut pace).await => {}
                 Err(error) => return Err(error),
                 Ok(value) => {
-                    *self.worked() = Instant::now();
+                    self.worked();
                     return Ok(value);
                 }
             }
         }
     }
 
-    fn idle(&self) -> Duration {
-        self.worked().elapsed()
+    /// A call worked.
+    pub fn worked(&self) {
+        *self.failing() = None;
     }
 
-    fn worked(&self) -> MutexGuard<'_, Instant> {
-        self.worked.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A call failed: whether to try again, after a pause.
+    pub async fn again(&self, pace: &mut Patience) -> bool {
+        let failing = *self.failing().get_or_insert_with(Instant::now);
+        if failing.elapsed() >= self.limit {
+            return false;
+        }
+        let pause = pace.next_pause().min(self.limit);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,8 +237,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn persistence_ends_once_nothing_works_for_its_limit() {
-        let persistence = Persistence::new(Duration::from_mins(1));
+        let stop = CancellationToken::new();
+        let persistence = Persistence::new(Duration::from_mins(1), &stop);
         let failing = || persistence.call(|| async { Err::<(), _>(Fails(true)) });
+        tokio::time::advance(Duration::from_mins(5)).await;
         let begun = Instant::now();
         assert_eq!(failing().await, Err(Fails(true)));
         let first = begun.elapsed();
@@ -229,16 +248,18 @@ mod tests {
         // What comes after it does not begin anew, and one that works sets it right.
         assert_eq!(failing().await, Err(Fails(true)));
         assert_eq!(begun.elapsed(), first);
-        assert_eq!(
-            persistence.call(|| async { Ok::<_, Fails>(1) }).await,
-            Ok(1)
-        );
+        let works = || async { Ok::<_, Fails>(1) };
+        assert_eq!(persistence.call(works).await, Ok(1));
         assert_eq!(failing().await, Err(Fails(true)));
         assert!(begun.elapsed() > first + Duration::from_secs(59));
-        let once = persistence
-            .call(|| async { Err::<(), _>(Fails(false)) })
-            .await;
-        assert_eq!(once, Err(Fails(false)));
+        let once = || async { Err::<(), _>(Fails(false)) };
+        assert_eq!(persistence.call(once).await, Err(Fails(false)));
+
+        assert_eq!(persistence.call(works).await, Ok(1));
+        stop.cancel();
+        let now = Instant::now();
+        assert_eq!(failing().await, Err(Fails(true)));
+        assert_eq!(now.elapsed(), Duration::ZERO, "told to stop");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use super::run_id::RunId;
 use crate::aws::{BATCH, Failure, Listed, Queue};
 use crate::dead_letter::{Ended, Filter, Found, LAG, Selection};
 use crate::event::{PoolId, Sub, Username};
-use crate::retry::Persistence;
+use crate::retry::{Patience, Persistence, Transient};
 
 /// Users that are removed at once; the budget sets the pace.
 const PARALLEL: usize = 16;
@@ -25,6 +26,8 @@ const PARALLEL: usize = 16;
 /// there, twice, and so many times at most.
 const EMPTY: u32 = 2;
 const LOOKS: u32 = 12;
+/// The source queue is looked through so many times at most, while more keeps coming.
+const ROUNDS: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A clean-up.
@@ -36,6 +39,8 @@ pub struct Cleaner<'a> {
     pub run: &'a RunId,
     /// The pool.
     pub pool: &'a PoolId,
+    /// How long SQS has to count nothing of the run's: its counts may be a minute old.
+    pub settle: Duration,
     /// Gives up once nothing works any more.
     pub persistence: &'a Persistence,
     /// Leaves the rest, which is then not complete.
@@ -45,21 +50,21 @@ pub struct Cleaner<'a> {
 /// Whether messages of the run may still be on the source queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    /// None was ever sent.
+    Unused,
     /// They may: it has to be looked through.
     Unknown,
     /// It was seen empty, and nothing was sent since.
     Empty,
 }
 
-/// What was taken from one queue.
+/// What a look through one queue found.
 #[derive(Debug, Default)]
 struct Taken {
-    count: u64,
-    /// Of those whom the messages are about: each may have a profile, also one whose
-    /// user is gone.
-    subs: BTreeSet<String>,
-    /// Whether messages may be left that were not seen.
-    is_partial: bool,
+    /// Messages that are not of the run.
+    others: u64,
+    /// Whether all was seen, and all of the run's deleted.
+    is_whole: bool,
 }
 
 impl Cleaner<'_> {
@@ -88,26 +93,21 @@ impl Cleaner<'_> {
         cleaned: &mut Cleaned,
     ) -> Result<(), Failure> {
         // SQS's counts were a little old then, and are not now.
-        let is_empty = source == Source::Empty
-            && self
-                .persistence
-                .call(|| self.services.queue.facts())
-                .await?
-                .depth
-                .is_empty();
-        let source = if is_empty {
-            Taken::default()
-        } else {
-            self.take(&self.services.queue).await?
+        let is_empty = match source {
+            Source::Unused => true,
+            Source::Unknown => false,
+            Source::Empty => {
+                let facts = || self.services.queue.facts();
+                self.persistence.call(facts).await?.depth.is_empty()
+            }
         };
-        let letters = self.take(&self.services.dead_letters).await?;
-        (cleaned.messages, cleaned.letters) = (source.count, letters.count);
-        for sub in source.subs.iter().chain(&letters.subs) {
-            cleaned.profiles += u64::from(self.remove_profile(sub).await?);
-        }
-        if source.is_partial {
+        if !is_empty && !self.empty_source(cleaned).await? {
             return Ok(());
         }
+        let dead_letters = &self.services.dead_letters;
+        let letters = self
+            .take(dead_letters, &mut cleaned.letters, &mut cleaned.profiles)
+            .await?;
         let known = crew.people.iter().chain(&crew.bystanders);
         let known: Vec<(Username, Option<Sub>)> = known
             .map(|person| (person.username.clone(), Some(person.sub.clone())))
@@ -127,49 +127,106 @@ impl Cleaner<'_> {
                 0
             };
         }
-        cleaned.complete = empty == EMPTY && !letters.is_partial;
+        cleaned.complete = empty == EMPTY && letters.is_whole && !self.stop.is_cancelled();
         Ok(())
     }
 
-    /// Deletes the run's messages of one queue; shows the others again. Ends when
-    /// there are no more, or when only others have come for a while.
-    async fn take(&self, queue: &Queue) -> Result<Taken, Failure> {
+    /// Takes the run's messages off the source queue until SQS has counted no others
+    /// than those of others for the time of `settle`. False when some may come back.
+    async fn empty_source(&self, cleaned: &mut Cleaned) -> Result<bool, Failure> {
+        let queue = &self.services.queue;
+        for _ in 0..ROUNDS {
+            let taken = self
+                .take(queue, &mut cleaned.messages, &mut cleaned.profiles)
+                .await?;
+            if !taken.is_whole {
+                return Ok(false);
+            }
+            let settled = Instant::now() + self.settle;
+            loop {
+                let depth = self.persistence.call(|| queue.facts()).await?.depth;
+                if depth.total() > taken.others {
+                    break;
+                }
+                if Instant::now() >= settled {
+                    return Ok(true);
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = self.stop.cancelled() => return Ok(false),
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Deletes the run's messages of one queue, each after the profile of the user whom
+    /// it is about, who may be gone; shows the others again. Ends when there are no
+    /// more, or when only others have come for a while.
+    async fn take(
+        &self,
+        queue: &Queue,
+        count: &mut u64,
+        profiles: &mut u64,
+    ) -> Result<Taken, Failure> {
         let mut selection = Selection::new(queue, WIDTH, Filter::default(), self.stop.clone());
-        let mut taken = Taken::default();
-        let mut ours_at = Instant::now();
+        let mut taken = Taken {
+            is_whole: true,
+            ..Taken::default()
+        };
+        let (mut ours_at, mut pace) = (Instant::now(), Patience::default());
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
-                    let ours: Vec<&Found> = found
+                    self.persistence.worked();
+                    let (ours, others): (Vec<&Found>, Vec<&Found>) = found
                         .iter()
-                        .filter(|found| self.run.find(&found.message.body).is_some())
-                        .collect();
+                        .partition(|found| self.run.find(&found.message.body).is_some());
+                    taken.others += others.len() as u64;
                     for batch in ours.chunks(BATCH) {
                         ours_at = Instant::now();
+                        match self.remove_profiles_of(batch).await {
+                            Ok(removed) => *profiles += removed,
+                            Err(failure) => {
+                                selection.finish().await;
+                                return Err(failure);
+                            }
+                        }
                         let ids: Vec<&str> =
                             batch.iter().map(|one| one.about.id.as_str()).collect();
                         let left = selection.delete(&ids).await;
-                        if let Some((_, failure)) = left.first().filter(|_| !taken.is_partial) {
+                        if let Some((_, failure)) = left.first().filter(|_| taken.is_whole) {
                             tracing::warn!(error = %failure, "messages of the run could not be deleted");
                         }
-                        taken.is_partial |= !left.is_empty();
-                        taken.count += (ids.len() - left.len()) as u64;
-                        let subs = batch.iter().filter_map(|one| one.about.sub.clone());
-                        taken.subs.extend(subs);
+                        taken.is_whole &= left.is_empty();
+                        *count += (ids.len() - left.len()) as u64;
                     }
                     if ours_at.elapsed() > LAG {
                         break Ok(());
                     }
                 }
                 Ok(None) => break Ok(()),
+                Err(failure)
+                    if failure.is_transient() && self.persistence.again(&mut pace).await => {}
                 Err(failure) => break Err(failure),
             }
         };
         match selection.finish().await {
-            Ended::All(unseen) => taken.is_partial |= unseen.elsewhere + unseen.beyond > 0,
-            Ended::Limit | Ended::Stopped => taken.is_partial = true,
+            Ended::All(unseen) => taken.is_whole &= unseen.elsewhere + unseen.beyond == 0,
+            Ended::Limit | Ended::Stopped => taken.is_whole = false,
         }
         result.map(|()| taken)
+    }
+
+    async fn remove_profiles_of(&self, messages: &[&Found]) -> Result<u64, Failure> {
+        let subs: BTreeSet<&str> = messages
+            .iter()
+            .filter_map(|message| message.about.sub.as_deref())
+            .collect();
+        let removed = join_all(subs.iter().map(|sub| self.remove_profile(sub))).await;
+        removed
+            .into_iter()
+            .try_fold(0, |sum, removed| Ok(sum + u64::from(removed?)))
     }
 
     async fn remove_profile(&self, sub: &str) -> Result<bool, Failure> {

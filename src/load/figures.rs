@@ -39,8 +39,11 @@ impl Report {
             let last = done().map(|(due, seen)| *due + seen.latency).max();
             (done().count() as u64, last.unwrap_or_default())
         } else {
-            let last = observed.timeline.last();
-            (last.map_or(0, |moment| moment.finished), observed.time)
+            let count = observed.timeline.last().map_or(0, |moment| moment.finished);
+            let mut moments = observed.timeline.iter();
+            let first = moments.find(|moment| moment.finished == count);
+            let second = first.map_or(0.0, |moment| moment.second);
+            (count, Duration::from_secs_f64(second))
         };
         let sends = &observed.sends;
         Self {

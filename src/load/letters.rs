@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::run_id::{RunId, Tag};
 use crate::aws::{Failure, Queue};
 use crate::dead_letter::{Ended, Filter, Selection};
+use crate::retry::{Patience, Persistence, Transient};
 
 /// What lies there.
 #[derive(Debug, Default)]
@@ -36,13 +37,15 @@ impl Letters {
         since: jiff::Timestamp,
         must_be: &BTreeSet<Tag>,
         settle: Duration,
+        persistence: &Persistence,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let begun = Instant::now();
+        let mut until = None;
         loop {
-            let letters = Self::look(queue, run, since, stop).await?;
+            let letters = Self::look(queue, run, since, persistence, stop).await?;
             let is_complete = must_be.iter().all(|tag| letters.ours.contains_key(tag));
-            if is_complete || begun.elapsed() > settle || stop.is_cancelled() {
+            let until = *until.get_or_insert_with(|| Instant::now() + settle);
+            if is_complete || Instant::now() > until || stop.is_cancelled() {
                 return Ok(letters);
             }
             tokio::select! {
@@ -57,13 +60,16 @@ impl Letters {
         queue: &Queue,
         run: &RunId,
         since: jiff::Timestamp,
+        persistence: &Persistence,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
+        let mut pace = Patience::default();
         let mut selection = Selection::new(queue, WIDTH, Filter::default(), stop.clone());
         let mut letters = Self::default();
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
+                    persistence.worked();
                     for letter in found {
                         let about = letter.about;
                         match run.find(&letter.message.body) {
@@ -78,6 +84,7 @@ impl Letters {
                     }
                 }
                 Ok(None) => break Ok(()),
+                Err(failure) if failure.is_transient() && persistence.again(&mut pace).await => {}
                 Err(failure) => break Err(failure),
             }
         };

@@ -107,9 +107,11 @@ fn made(
 /// rules go by them.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
-const PERSONAL: [&str; 12] = [
+const PERSONAL: [&str; 14] = [
     "address",
     "birthdate",
+    "cognito:phone_number_alias",
+    "cognito:preferred_username_alias",
     "family_name",
     "given_name",
     "middle_name",
@@ -137,6 +139,7 @@ fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &P
         }
     };
     replace("email", person.email.clone());
+    replace("cognito:email_alias", person.email.clone());
     replace("identities", "[]".to_owned());
     for name in PERSONAL {
         replace(name, format!("load {}", person.n));

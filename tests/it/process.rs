@@ -48,8 +48,16 @@ impl World {
 }
 
 /// Runs a command to its end: exit status, standard output, standard error.
-pub(crate) async fn finished(mut command: Command) -> (Option<i32>, String, String) {
-    let output = tokio::time::timeout(crate::world::PATIENCE, command.output())
+pub(crate) async fn finished(command: Command) -> (Option<i32>, String, String) {
+    finished_within(crate::world::PATIENCE, command).await
+}
+
+/// The same for what takes its time.
+pub(crate) async fn finished_within(
+    limit: std::time::Duration,
+    mut command: Command,
+) -> (Option<i32>, String, String) {
+    let output = tokio::time::timeout(limit, command.output())
         .await
         .expect("ends in time")
         .expect("runs");

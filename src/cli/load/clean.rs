@@ -29,7 +29,8 @@ pub(super) async fn run(
             services: &services,
             run,
             pool,
-            persistence: &Persistence::new(options.patience),
+            settle: options.settle,
+            persistence: &Persistence::new(options.patience, &stop),
             stop: &stop,
         };
         let nobody = Crew::default();

@@ -89,13 +89,13 @@ impl Test<'_> {
         let crew = match self.crew(names).await {
             Ok(crew) => crew,
             Err((crew, failure)) => {
-                self.clean(&crew, Source::Empty).await;
+                self.clean(&crew, Source::Unused).await;
                 return Err(failure).context("not every user could be made; nothing was sent");
             }
         };
         if stop.is_cancelled() {
             note("stopped before anything was sent");
-            self.clean(&crew, Source::Empty).await;
+            self.clean(&crew, Source::Unused).await;
             return Ok(Ended::Badly);
         }
         let mut workers = Workers::new(self.options.worker_metrics.clone());
@@ -121,7 +121,7 @@ impl Test<'_> {
             services,
             crew: &crew,
             observed: &observed,
-            persistence: &Persistence::new(self.options.patience),
+            persistence: &Persistence::new(self.options.patience, stop),
             stop,
         };
         let differences = verifier
@@ -163,7 +163,7 @@ impl Test<'_> {
             run: &self.load.run,
             names,
             domain: &self.options.email_domain,
-            persistence: &Persistence::new(self.options.patience),
+            persistence: &Persistence::new(self.options.patience, &self.stop),
         };
         let made = maker
             .make(sign_ups, bystanders, &self.stop, |n| {
@@ -192,7 +192,8 @@ impl Test<'_> {
             services: &self.services,
             run: &self.load.run,
             pool: &self.load.pool,
-            persistence: &Persistence::new(self.options.patience),
+            settle: self.options.settle,
+            persistence: &Persistence::new(self.options.patience, &stop),
             stop: &stop,
         };
         let (gone, failure) = cleaning

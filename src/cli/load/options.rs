@@ -72,7 +72,7 @@ pub(in crate::cli) struct Options {
     /// letters
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "count", "rate", "profile", "events", "duplicates", "poison", "seed", "create_users",
-        "keep", "attribute", "client_id", "email_domain", "settle", "worker_metrics", "report",
+        "keep", "attribute", "client_id", "email_domain", "worker_metrics", "report",
     ])]
     pub(super) clean: Option<RunId>,
 }
@@ -110,6 +110,11 @@ impl Options {
             return Err(Usage::error(format!(
                 "{pool} is not in pools.allowed: the worker would ignore its users"
             )));
+        }
+        if self.patience < self.settle {
+            return Err(Usage::error(
+                "--patience is shorter than --settle: nothing could be waited for",
+            ));
         }
         if !self.create_users {
             return Err(Usage::error(

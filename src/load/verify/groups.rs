@@ -26,7 +26,7 @@ impl Verifier<'_> {
         let bystanders = self.crew.bystanders.iter().map(|person| (person, false));
         let mut open: Vec<(&Person, bool)> = people.chain(bystanders).collect();
         let all = open.len() as u64;
-        let begun = Instant::now();
+        let mut until = None;
         loop {
             let before = all - open.len() as u64;
             let mut looking = stream::iter(open)
@@ -35,17 +35,19 @@ impl Verifier<'_> {
                     (person, is_expected, found)
                 })
                 .buffer_unordered(PARALLEL);
-            found.clear();
-            let (mut differ, mut count) = (Vec::new(), 0);
+            let (mut differ, mut now, mut count) = (Vec::new(), Vec::new(), 0);
             while let Some((person, is_expected, differences)) = looking.next().await {
                 if !differences.is_empty() {
                     differ.push((person, is_expected));
                 }
-                found.extend(differences);
+                now.extend(differences);
                 count += 1;
                 looked(before + count);
             }
-            if differ.is_empty() || begun.elapsed() > self.load.settle {
+            drop(looking);
+            *found = now;
+            let until = *until.get_or_insert_with(|| Instant::now() + self.load.settle);
+            if differ.is_empty() || Instant::now() > until {
                 return;
             }
             open = differ;

@@ -19,7 +19,9 @@ impl Verifier<'_> {
         let (run, since) = (&self.load.run, self.observed.started_at);
         let queue = &self.services.dead_letters;
         let settle = self.load.settle;
-        let letters = match Letters::read(queue, run, since, &must_be, settle, self.stop).await {
+        let (persistence, stop) = (self.persistence, self.stop);
+        let read = Letters::read(queue, run, since, &must_be, settle, persistence, stop);
+        let letters = match read.await {
             Ok(letters) if letters.is_cut_off => return Vec::new(),
             Ok(letters) => letters,
             Err(failure) => {

@@ -187,7 +187,7 @@ async fn messages_that_nobody_works_on_are_named_and_taken_away() {
     let others = world.others().await;
     let (allowed, pool) = (world.allowed(), world.with_pool());
     let mut arguments = load_arguments(&allowed, &["--create-users", "--set", &pool]);
-    arguments.extend(["--count", "20", "--rate", "1000", "--patience", "2s"]);
+    arguments.extend(["--count", "20", "--rate", "1000", "--patience", "4s"]);
     let (status, out, err) = finished(world.usher(&arguments)).await;
     assert_eq!(status, Some(1), "{err}");
     let report: Value = serde_json::from_str(&out).expect("a report");
@@ -215,7 +215,6 @@ async fn messages_that_nobody_works_on_are_named_and_taken_away() {
     world.assert_only(&others).await;
 }
 
-/// A user is how their profile is found: it stays while a message may bring it back.
 #[tokio::test]
 async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
     let world = World::new().await;
@@ -235,6 +234,40 @@ async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(cleaned["messages"], json!(3));
     world.assert_queue_empty().await;
+    world.assert_only(&others).await;
+}
+
+/// A user is how their profile is found: they stay while a message may bring it back.
+#[tokio::test]
+async fn users_stay_while_a_message_is_in_a_workers_hands() {
+    let world = World::new().await;
+    let others = world.others().await;
+    let mut process = world.start_load(&["--count", "3", "--rate", "50"]);
+    let run = run_of(&process).await;
+    eventually("all is on the queue", || async {
+        world.queue.facts().await.expect("facts").depth.visible == 3
+    })
+    .await;
+    process.signal(Signal::SIGKILL);
+    process.exit().await;
+    let held = world.queue.receive(1).await.expect("a message");
+    let receipt = held[0].receipt.as_str();
+    let hidden = [(receipt, Duration::from_mins(10))];
+    world.queue.hide(&hidden).await.expect("hidden");
+    let (status, cleaned, err) = world.clean(&run).await;
+    assert_eq!(status, Some(1), "{err}");
+    let right = json!({
+        "messages": 2, "letters": 0, "profiles": 0, "users": 0, "complete": false,
+    });
+    assert_eq!(cleaned, right);
+    world
+        .queue
+        .hide(&[(receipt, Duration::ZERO)])
+        .await
+        .expect("shown");
+    let (status, cleaned, err) = world.clean(&run).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(cleaned["users"], json!(4));
     world.assert_only(&others).await;
 }
 
@@ -290,7 +323,7 @@ async fn a_clean_up_that_cannot_go_on_says_why_and_what_it_did() {
         "--count",
         "5",
         "--patience",
-        "2s",
+        "4s",
     ];
     let (status, report, err) = world.load(&arguments).await;
     assert_eq!(status, Some(1), "{err}");
