@@ -103,13 +103,14 @@ impl Test<'_> {
         let observed = load
             .run(services, &crew, &mut workers, stop, |moment| {
                 progress.set_position(moment.finished);
-                progress.set_message(format!(
-                    "{} sent, {} on the queue",
-                    moment.injected,
-                    moment.visible.unwrap_or(0)
-                        + moment.hidden.unwrap_or(0)
-                        + moment.delayed.unwrap_or(0),
-                ));
+                let waiting = [moment.visible, moment.hidden, moment.delayed];
+                let waiting: u64 = waiting.into_iter().flatten().sum();
+                let all = load.plan.shots.len() as u64;
+                progress.set_message(if waiting == 0 && moment.injected == all {
+                    "until SQS's counts can be believed".to_owned()
+                } else {
+                    format!("{} sent, {waiting} on the queue", moment.injected)
+                });
             })
             .await;
         progress.finish_and_clear();
