@@ -60,6 +60,19 @@ impl World {
         Process::start(self.usher(&all))
     }
 
+    /// The id of a run that was killed once so many sign-ups were on the queue.
+    async fn killed_run(&self, count: u64) -> String {
+        let mut process = self.start_load(&["--count", &count.to_string(), "--rate", "50"]);
+        let run = run_of(&process).await;
+        eventually("all is on the queue", || async {
+            self.queue.facts().await.expect("facts").depth.visible == count
+        })
+        .await;
+        process.signal(Signal::SIGKILL);
+        process.exit().await;
+        run
+    }
+
     async fn clean(&self, run: &str) -> (Option<i32>, Value, String) {
         let pool = self.with_pool();
         self.load(&["--set", &pool, "--clean", run]).await
@@ -219,14 +232,7 @@ async fn messages_that_nobody_works_on_are_named_and_taken_away() {
 async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
     let world = World::new().await;
     let others = world.others().await;
-    let mut process = world.start_load(&["--count", "3", "--rate", "50"]);
-    let run = run_of(&process).await;
-    eventually("all is on the queue", || async {
-        world.queue.facts().await.expect("facts").depth.visible == 3
-    })
-    .await;
-    process.signal(Signal::SIGKILL);
-    process.exit().await;
+    let run = world.killed_run(3).await;
     let held = world.queue.receive(1).await.expect("a message");
     let hidden = [(held[0].receipt.as_str(), Duration::from_secs(15))];
     world.queue.hide(&hidden).await.expect("hidden");
@@ -242,14 +248,7 @@ async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
 async fn users_stay_while_a_message_is_in_a_workers_hands() {
     let world = World::new().await;
     let others = world.others().await;
-    let mut process = world.start_load(&["--count", "3", "--rate", "50"]);
-    let run = run_of(&process).await;
-    eventually("all is on the queue", || async {
-        world.queue.facts().await.expect("facts").depth.visible == 3
-    })
-    .await;
-    process.signal(Signal::SIGKILL);
-    process.exit().await;
+    let run = world.killed_run(3).await;
     let held = world.queue.receive(1).await.expect("a message");
     let receipt = held[0].receipt.as_str();
     let hidden = [(receipt, Duration::from_mins(10))];
