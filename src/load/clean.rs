@@ -92,22 +92,19 @@ impl Cleaner<'_> {
         removed: impl Fn(u64),
         cleaned: &mut Cleaned,
     ) -> Result<(), Failure> {
-        // SQS's counts were a little old then, and are not now.
-        let is_empty = match source {
-            Source::Unused => true,
-            Source::Unknown => false,
-            Source::Empty => {
-                let facts = || self.services.queue.facts();
-                self.persistence.call(facts).await?.depth.is_empty()
+        let mut is_whole = true;
+        if source != Source::Unused {
+            // SQS's counts were a little old then, and are not now.
+            let facts = || self.services.queue.facts();
+            let is_empty =
+                source == Source::Empty && self.persistence.call(facts).await?.depth.is_empty();
+            if !is_empty && !self.empty_source(cleaned).await? {
+                return Ok(());
             }
-        };
-        if !is_empty && !self.empty_source(cleaned).await? {
-            return Ok(());
+            let letters = &self.services.dead_letters;
+            let taken = self.take(letters, &mut cleaned.letters, &mut cleaned.profiles);
+            is_whole = taken.await?.is_whole;
         }
-        let dead_letters = &self.services.dead_letters;
-        let letters = self
-            .take(dead_letters, &mut cleaned.letters, &mut cleaned.profiles)
-            .await?;
         let known = crew.people.iter().chain(&crew.bystanders);
         let known: Vec<(Username, Option<Sub>)> = known
             .map(|person| (person.username.clone(), Some(person.sub.clone())))
@@ -127,7 +124,7 @@ impl Cleaner<'_> {
                 0
             };
         }
-        cleaned.complete = empty == EMPTY && letters.is_whole && !self.stop.is_cancelled();
+        cleaned.complete = empty == EMPTY && is_whole && !self.stop.is_cancelled();
         Ok(())
     }
 
