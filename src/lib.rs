@@ -10,15 +10,17 @@
 //! - [`worker`]: from the queue and back to it: receive, keep, settle, drain
 //! - [`provision`]: what is done for a user: groups, profile, outcome
 //! - [`aws`]: the real services, one file each
+//! - [`admin`]: administrators, and what they ask for
 //! - [`dead_letter`]: the letter that a failed message becomes, and the way back
 //! - [`reconcile`]: users whose event never came
 //! - [`load`]: what a deployment does with many sign-ups, and whether it is right
-//! - [`http`]: health, readiness, metrics
+//! - [`http`]: health, readiness, metrics, the administrators' API, `/accept`
 //!
 //! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
 //! Below them, the leaves: [`config`], [`quota`], [`retry`], [`shutdown`],
 //! [`telemetry`].
 
+pub mod admin;
 pub mod aws;
 pub mod cli;
 pub mod config;

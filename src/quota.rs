@@ -17,7 +17,8 @@ use tokio::time::Instant;
 /// here, whatever it is made for.
 #[derive(Debug)]
 pub struct Quota {
-    /// `UserUpdate`: `AdminAddUserToGroup`. 25 a second, not adjustable.
+    /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
+    /// not adjustable.
     pub user_update: Budget,
     /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
     pub user_read: Budget,
@@ -30,6 +31,12 @@ pub struct Quota {
     /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised, and people who
     /// sign up need it, too.
     pub user_creation: Budget,
+    /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised, and everybody
+    /// who signs in needs it.
+    pub user_authentication: Budget,
+    /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
+    /// second, not adjustable, and everybody who forgot theirs needs it.
+    pub account_recovery: Budget,
 }
 
 /// Calls per second that this process may make, where that is configured.
@@ -55,6 +62,8 @@ impl Quota {
             user_list: Budget::new("user_list", limits.user_list),
             user_resource_read: Budget::new("user_resource_read", limits.user_resource_read),
             user_creation: Budget::new("user_creation", limits.user_creation),
+            user_authentication: Budget::new("user_authentication", 20.0),
+            account_recovery: Budget::new("account_recovery", 10.0),
         }
     }
 }

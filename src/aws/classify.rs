@@ -67,7 +67,12 @@ pub(super) fn classify(
         "ResourceNotFoundException" => match service {
             // One code for the pool and for the group: only the text differs.
             Service::Cognito
-                if ["AdminAddUserToGroup", "ListUsersInGroup"].contains(&operation)
+                if [
+                    "AdminAddUserToGroup",
+                    "AdminRemoveUserFromGroup",
+                    "ListUsersInGroup",
+                ]
+                .contains(&operation)
                     && !message.to_lowercase().contains("pool") =>
             {
                 fixed("group_not_found", Class::NotYet)

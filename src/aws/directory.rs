@@ -10,6 +10,7 @@ use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Class, Failure, Service};
+use super::people::People;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, Username};
 use crate::quota::{Budget, Quota};
@@ -28,6 +29,11 @@ impl Directory {
             client: aws.cognito(),
             quota,
         }
+    }
+
+    /// What administrators ask for, inside the same budgets.
+    pub fn people(&self) -> People {
+        People::new(self.client.clone(), Arc::clone(&self.quota))
     }
 
     /// `AdminAddUserToGroup`. A user who is a member already is no error.

@@ -11,26 +11,33 @@ mod client;
 mod directory;
 mod error;
 mod identity;
+mod item;
+mod keys;
 mod listing;
 mod message;
 mod moves;
+mod people;
 mod profiles;
 mod queue;
 mod records;
 #[cfg(feature = "dev")]
 mod sandbox;
 mod send;
+mod sign_in;
 mod users;
 
 pub use client::{Aws, NoRegion};
 pub use directory::Directory;
 pub use error::{Class, Failure, Service};
+pub use keys::{KeySets, KeysError};
 pub use listing::{Listed, Listing, Page, Status};
 pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
 pub use moves::{MoveTask, Moves};
+pub use people::{People, Person};
 pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};
 pub use records::{Record, Records};
 #[cfg(feature = "dev")]
 pub use sandbox::{Pool, Sandbox};
+pub use sign_in::{Acceptance, App, NotAccepted, SignIn};
 pub use users::{Created, SignInName, Users};

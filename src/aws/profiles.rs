@@ -8,11 +8,13 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
 };
+use serde_json::{Map, Value};
 
 use super::batch_get::{Reading, Table, batch_get};
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
+use super::item::to_json;
 
 /// Writes profile records, and never changes one.
 #[derive(Debug, Clone)]
@@ -102,6 +104,19 @@ impl Profiles {
     pub async fn present(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
         let found = batch_get(&self.client, &self.table(), ids, Reading::KEYS).await?;
         Ok(found.into_keys().collect())
+    }
+
+    /// `BatchGetItem` of one record, whole: `None` when there is none.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn read(&self, id: &str) -> Result<Option<Map<String, Value>>, Failure> {
+        let reading = Reading {
+            keys_only: false,
+            consistent: true,
+        };
+        let mut found = batch_get(&self.client, &self.table(), &[id], reading).await?;
+        Ok(found.remove(id).map(to_json))
     }
 
     /// A `PutItem` whose condition can never hold: shows whether the call is

@@ -1,40 +1,45 @@
-//! `usher-trigger`: the Lambda behind a user pool's `PostConfirmation` trigger.
+//! `usher-trigger`: the Lambda behind a user pool's triggers, and behind `AppSync`.
 
 use std::sync::Arc;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use usher::aws::Aws;
-use usher::config::{Layers, log_filter, trigger_queue_url};
+use usher::config::{self, Layers, file_from_environment, log_filter};
 use usher::telemetry::{self, LogFormat};
-use usher::trigger::{Forwarded, Forwarder};
+use usher::trigger::{Answered, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(Some(LogFormat::Json), log_filter());
-    let forwarder = Arc::new(forwarder().await);
+    let trigger = Arc::new(trigger().await);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let forwarder = Arc::clone(&forwarder);
+        let trigger = Arc::clone(&trigger);
         async move {
-            if let Forwarded::Failed { metric } = forwarder.handle(&event.payload).await {
+            let Answered { response, metric } = trigger.handle(&event.payload).await;
+            if let Some(metric) = metric {
                 println!("{metric}");
             }
-            Ok::<_, Error>(event.payload)
+            match response {
+                Ok(changed) => Ok(changed.unwrap_or(event.payload)),
+                Err(refusal) => Err(Diagnostic {
+                    error_type: refusal.kind.to_owned(),
+                    error_message: refusal.to_string(),
+                }),
+            }
         }
     }))
     .await
 }
 
-/// A trigger that cannot start would fail every sign-up, so it starts without
-/// a queue and says so at each event.
-async fn forwarder() -> Forwarder {
-    let layers = Layers::defaults().process_environment();
-    let aws = Aws::from_environment()
-        .await
-        .map_err(|error| error.to_string());
-    let url = trigger_queue_url(&layers).map_err(|error| error.to_string());
-    match aws.and_then(|aws| Ok((aws.for_trigger(), url?))) {
-        Ok((aws, url)) => Forwarder::new(&aws, &url),
-        Err(why) => Forwarder::broken(why),
+/// A trigger that cannot start would fail every sign-up, so it starts with whatever
+/// part of the configuration is right, and says so at each event that needs another.
+async fn trigger() -> Trigger {
+    let mut layers = Layers::defaults();
+    if let Some(file) = file_from_environment() {
+        layers = layers.file(&file);
     }
+    let settings = config::Trigger::from_layers(&layers.process_environment());
+    let aws = Aws::from_environment().await;
+    Trigger::new(aws.map_err(|error| error.to_string()), settings)
 }

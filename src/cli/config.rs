@@ -20,7 +20,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Ended> {
         .settings()
         .map(|(key, setting)| Line {
             key,
-            value: redacted(&setting.value),
+            value: redacted(key, &setting.value),
             source: setting.source.to_string(),
         })
         .collect();

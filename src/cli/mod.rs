@@ -5,6 +5,7 @@ mod config;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
+mod front;
 mod health;
 mod load;
 mod reconcile;

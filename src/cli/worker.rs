@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::front::Front;
 use super::{Ended, Global};
 use crate::aws::Aws;
 use crate::http::{Server, Shown};
@@ -33,6 +34,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     // Before the first metric is touched.
     let metrics = metrics::install()?;
     let http_stop = CancellationToken::new();
+    let aws = Aws::from_environment().await?;
+    let quota = Arc::new(Quota::new(config.quota));
+    let front = Front::new(&config, &aws, &quota, stop.clone())?;
     let serving = match config.http {
         Some(address) => {
             let shown = Shown {
@@ -42,13 +46,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             let server = Server::bind(address, shown)
                 .await
                 .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
+            let server = server.with(front.routes);
             tracing::info!(http.address = %server.address()?, "serving health and metrics");
             Some(tokio::spawn(server.run(http_stop.clone())))
         }
         None => None,
     };
-    let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota));
     let health_at_start = health.clone();
     let unreasoned = if options.allow_unreasoned {
         Unreasoned::Allowed
@@ -65,7 +68,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     } else {
         Until::Stopped
     };
-    worker.run(until, stop).await;
+    worker.run(until, stop.clone()).await;
+    // Orders that were taken are finished, whatever ended the worker.
+    stop.cancel();
+    front.doors.drained().await;
     http_stop.cancel();
     if let Some(serving) = serving {
         serving.abort();

@@ -1,48 +1,12 @@
 //! Group names, the rules that give them, and the rule that keeps power safe.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::Deserialize;
 
 use super::Groups;
 use super::reader::Reader;
-
-/// The name of a Cognito group: 1 to 128 characters, no white space, no control
-/// characters.
-///
-/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateGroup.html>
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupName(String);
-
-impl GroupName {
-    /// `None` when Cognito would refuse the name.
-    pub fn new(name: &str) -> Option<Self> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c);
-        let length = name.chars().count();
-        ((1..=128).contains(&length) && name.chars().all(allowed)).then(|| Self(name.to_owned()))
-    }
-
-    /// The name as Cognito takes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Format characters and private use, which Cognito's pattern (letters, marks,
-/// symbols, numbers, punctuation) leaves out: they come with copied text.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..)
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::event::GroupName;
 
 /// Groups for the users that fulfil every condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,31 +46,35 @@ struct RawRule {
     trusted: bool,
 }
 
-const NAME_RULE: &str = "a group name has 1 to 128 visible characters and no white space";
-
-pub(super) fn read(read: &mut Reader<'_>) -> Groups {
-    let privileged = names(read, "groups.privileged");
+/// `admins` are groups with power like those of `groups.privileged`.
+pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> Groups {
+    let mut privileged: BTreeSet<GroupName> =
+        names(read, "groups.privileged").into_iter().collect();
+    privileged.extend(admins.iter().cloned());
     let default = names(read, "groups.default");
     for group in default.iter().filter(|group| privileged.contains(group)) {
         read.reject(
             "groups.default",
-            format!("{group} is privileged (groups.privileged) and cannot be given to everybody"),
+            format!(
+                "{group} is privileged (groups.privileged, admin.groups) and cannot be given to everybody"
+            ),
         );
     }
     Groups {
         default,
-        rules: rules(read, &privileged.into_iter().collect()),
+        rules: rules(read, &privileged),
+        privileged,
         create_missing: read.boolean("groups.create_missing"),
     }
 }
 
-fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
+pub(super) fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
     let mut names = Vec::new();
     for name in read.list(key) {
         match GroupName::new(&name) {
             Some(name) if names.contains(&name) => {}
             Some(name) => names.push(name),
-            None => read.reject(key, format!("{name:?}: {NAME_RULE}")),
+            None => read.reject(key, format!("{name:?}: {}", GroupName::RULE)),
         }
     }
     names
@@ -152,7 +120,7 @@ fn check(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRule, Ve
                 }
                 groups.push(group);
             }
-            None => wrong.push(format!("{name:?}: {NAME_RULE}")),
+            None => wrong.push(format!("{name:?}: {}", GroupName::RULE)),
         }
     }
     if groups.is_empty() && wrong.is_empty() {

@@ -5,10 +5,13 @@
 //! reported in one go ([`Invalid`]). Nothing else in the crate reads the
 //! environment.
 
+mod admin;
 mod groups;
+mod invitations;
 mod layers;
 mod reader;
 mod template;
+mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,10 +19,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use groups::{Condition, GroupName, GroupRule};
+pub use admin::{Admin, Grantable, TokenUse};
+pub use groups::{Condition, GroupRule};
+pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};
 pub use template::{Segment, Template};
+pub use trigger::Trigger;
 
+pub use crate::event::GroupName;
 use crate::event::PoolId;
 use crate::quota::Limits;
 use reader::Reader;
@@ -43,6 +50,10 @@ pub struct Config {
     pub worker: Worker,
     /// Request budgets.
     pub quota: Limits,
+    /// Administrators and what they may do.
+    pub admin: Admin,
+    /// How people are invited.
+    pub invitations: Invitations,
     /// The load test.
     pub load: Load,
     /// Where health and metrics are served; `None` switches the server off.
@@ -83,6 +94,8 @@ pub struct Groups {
     pub default: Vec<GroupName>,
     /// By what the event says.
     pub rules: Vec<GroupRule>,
+    /// Groups with power, those of `admin.groups` among them.
+    pub privileged: BTreeSet<GroupName>,
     /// Whether a missing group is created.
     pub create_missing: bool,
 }
@@ -169,6 +182,9 @@ impl Config {
     /// Every violation at once.
     pub fn from_layers(layers: &Layers) -> Result<Self, Invalid> {
         let mut read = Reader::new(layers);
+        let admins = admin::read_groups(&mut read);
+        let groups = groups::read(&mut read, &admins);
+        let privileged = groups.privileged.clone();
         let config = Self {
             queue: Queue {
                 url: read.queue_url("queue.url"),
@@ -179,7 +195,7 @@ impl Config {
             pools: Pools {
                 allowed: read_pools(&mut read, "pools.allowed"),
             },
-            groups: groups::read(&mut read),
+            groups,
             profiles: read_profiles(&mut read),
             worker: Worker {
                 concurrency: read.count("worker.concurrency", 1..=4096),
@@ -192,6 +208,8 @@ impl Config {
                 user_resource_read: read.number("quota.user_resource_read", 0.1..=1000.0),
                 user_creation: read.number("quota.user_creation", 0.1..=1000.0),
             },
+            admin: admin::read(&mut read, admins, privileged),
+            invitations: invitations::read(&mut read),
             load: Load {
                 allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
@@ -265,17 +283,6 @@ fn is_table(name: &str) -> bool {
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-/// What the trigger needs: the queue's URL and nothing else. A mistake in any
-/// other key must not keep sign-ups from being forwarded.
-///
-/// # Errors
-/// [`Invalid`] when it is missing or is no queue URL.
-pub fn trigger_queue_url(layers: &Layers) -> Result<String, Invalid> {
-    let mut read = Reader::lenient(layers);
-    let url = read.queue_url("queue.url");
-    read.finish(url)
 }
 
 /// Where the configuration file is, from `USHER_CONFIG`.

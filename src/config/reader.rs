@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             key: key.to_owned(),
             value: setting
                 .filter(|setting| !is_long(&setting.value))
-                .map(|setting| redacted(&setting.value).to_string()),
+                .map(|setting| redacted(key, &setting.value).to_string()),
             rule: rule.into(),
             source: setting.map_or(Source::Default, |setting| setting.source.clone()),
         });
@@ -258,8 +258,11 @@ fn has_suffix(url: &str, suffix: &str) -> bool {
         && url[url.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
 }
 
-/// A value without the credentials that a URL may hold.
-pub fn redacted(value: &Value) -> Value {
+/// A value without the credentials that a URL may hold; of a secret, nothing.
+pub fn redacted(key: &str, value: &Value) -> Value {
+    if key.ends_with("_secret") && value.as_str() != Some("") {
+        return Value::String("***".to_owned());
+    }
     let Value::String(text) = value else {
         return value.clone();
     };

@@ -254,13 +254,101 @@ fn the_manual_explains_every_key_and_its_limits() {
 
 #[test]
 fn credentials_in_a_url_are_not_shown() {
-    let shown = redacted(&toml::Value::from("http://user:secret@host:1/q"));
+    let shown = redacted(
+        "queue.url",
+        &toml::Value::from("http://user:secret@host:1/q"),
+    );
     assert_eq!(shown, toml::Value::from("http://***@host:1/q"));
+    let secret = redacted("invitations.client_secret", &toml::Value::from("s3cret"));
+    assert_eq!(secret, toml::Value::from("***"));
 }
 
 #[test]
-fn the_trigger_minds_the_queue_alone() {
-    let layers = layers(&["worker.concurrency=0", "no.such=key"]);
-    assert!(trigger_queue_url(&layers).is_ok());
-    assert!(trigger_queue_url(&Layers::defaults()).is_err());
+fn a_mistake_in_one_part_leaves_the_trigger_its_others() {
+    let layers = layers(&["worker.concurrency=0", "no.such=key", "admin.groups="]);
+    let trigger = Trigger::from_layers(&layers);
+    assert!(trigger.queue_url.is_ok() && trigger.groups.is_err() && trigger.admin.is_err());
+    assert!(matches!(trigger.mail, Ok(None)));
+    let bare = Trigger::from_layers(&Layers::defaults());
+    assert!(bare.queue_url.is_err() && bare.groups.is_ok() && bare.admin.is_ok());
+}
+
+#[test]
+fn administrators_have_power_by_themselves() {
+    assert_eq!(
+        violations(&layers(&["admin.groups=BOSSES", "groups.default=BOSSES"])),
+        ["groups.default"]
+    );
+    let config = valid(&["admin.groups=BOSSES"]);
+    let allows = |name| {
+        config
+            .admin
+            .grantable
+            .allows(&GroupName::new(name).expect("valid"))
+    };
+    assert!(!allows("BOSSES") && !allows("ADMINS") && allows("STAFF"));
+}
+
+#[test]
+fn an_admin_api_that_would_take_any_token_is_refused() {
+    let pool = "pools.allowed=eu-west-1_x";
+    assert_eq!(
+        violations(&layers(&["admin.client_ids=c"])),
+        ["admin.client_ids"]
+    );
+    assert!(
+        valid(&["admin.client_ids=c", pool])
+            .admin
+            .client_ids
+            .contains("c")
+    );
+    for wrong in [
+        "admin.issuer=https://example.com",
+        "admin.issuer={pool}",
+        "admin.token_use=refresh",
+        "admin.cors_origins=*",
+        "admin.cors_origins=https://a.example/path",
+        "admin.rate=0",
+        "admin.grantable_groups=a b",
+    ] {
+        let key = wrong.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+    }
+    let issuer = valid(&[])
+        .admin
+        .issuer_of(&crate::event::PoolId::new("eu-west-1_x").expect("id"));
+    assert_eq!(
+        issuer,
+        "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"
+    );
+}
+
+#[test]
+fn a_mail_without_link_or_code_is_refused() {
+    let text = |text: &str| format!("invitations.text={text}");
+    for fine in ["{link}", "{username} {code}", "<{link}> {given_name}"] {
+        valid(&[&text(fine)]);
+    }
+    for wrong in ["", "{username}", "{code}", "{link", "hello"] {
+        assert_eq!(
+            violations(&layers(&[&text(wrong)])),
+            ["invitations.text"],
+            "{wrong}"
+        );
+    }
+    for wrong in [
+        "invitations.html=<p>{username}</p>",
+        "invitations.subject={code}",
+        "invitations.accept_url=http://example.com/accept",
+        "invitations.accept_url=https://example.com/accept#x",
+        "invitations.accept_url=javascript:alert(1)",
+        "invitations.done_url=/home",
+        "invitations.contact=it@example.com",
+        "invitations.client_secret=x",
+    ] {
+        let key = wrong.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+    }
+    let mail = valid(&["invitations.accept_url=http://localhost:8080/accept"]);
+    assert!(mail.invitations.mail.is_some() && mail.invitations.page.is_none());
 }

@@ -57,6 +57,7 @@ impl DryRun {
             Err(malformed) => Verdict::rejected(malformed.code()),
             Ok(Event::Ignored(why)) => Verdict::new("ignored", why.code()),
             Ok(Event::Reconcile(_)) => Verdict::new("done", "reconcile"),
+            Ok(Event::Order(order)) => Verdict::new("done", order.action.command()),
             Ok(Event::SignUp(sign_up)) => match self.sign_up(&sign_up).await {
                 Ok(verdict) => verdict,
                 Err(failure) => Verdict::of(&failure),

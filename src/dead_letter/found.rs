@@ -89,6 +89,7 @@ fn whom(body: &str) -> (Option<String>, Option<String>) {
             let pool = task.pool.as_ref().map(PoolId::as_str);
             (pool.map(printable), None)
         }
+        Ok(Event::Order(order)) => (Some(printable(order.pool.as_str())), None),
         Ok(Event::Ignored(_)) | Err(_) => (None, None),
     }
 }

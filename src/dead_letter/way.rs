@@ -11,7 +11,7 @@ use super::history::History;
 use super::letter::{Letter, send};
 use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, Ignored, parse};
-use crate::provision::{Outcome, Provisioner, Rejection, Retry};
+use crate::provision::{Outcome, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
 
 /// How letters are replayed.
@@ -100,6 +100,11 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> 
     let outcome = match parse(&letter.message.body) {
         Ok(Event::SignUp(sign_up)) => provisioner.sign_up(&sign_up).await,
         Ok(Event::Ignored(why)) => Outcome::Ignored(why),
+        Ok(Event::Order(order)) => {
+            let performed = provisioner.perform(&order).await;
+            performed.audit(&order, Stage::Ended);
+            performed.for_the_queue()
+        }
         // It is a worker's to run, and its letter stays until it is sent there.
         Ok(Event::Reconcile(_)) => return End::of(Became::Left("needs the queue".to_owned())),
         Err(malformed) => Outcome::Rejected(malformed.into()),

@@ -72,6 +72,18 @@ impl fmt::Display for PoolId {
 pub struct Username(String);
 
 impl Username {
+    /// What a name that somebody gives obeys, in words.
+    pub const RULE: &str = "a user name has 1 to 128 visible characters and no white space";
+
+    /// A name that somebody gives, by Cognito's own rule for new ones.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    pub fn plain(name: &str) -> Option<Self> {
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        let fits = name.chars().count() <= 128 && !name.contains(odd);
+        if fits { Self::new(name) } else { None }
+    }
+
     /// `None` when the name is empty.
     pub fn new(name: &str) -> Option<Self> {
         (!name.is_empty()).then(|| Self(name.to_owned()))

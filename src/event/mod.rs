@@ -4,11 +4,22 @@
 //! emulators and test consoles really send loses real users. Every shape gets a
 //! deliberate answer, the raw body is never changed, and nothing panics.
 
+pub mod appsync;
+mod caller;
 pub mod cognito;
-pub mod command;
+mod command;
+mod group;
+mod invitation;
+mod order;
+mod reconcile;
 
+pub use appsync::Resolver;
+pub use caller::Caller;
 pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username, is_opaque};
-pub use command::{Cursor, Reconcile};
+pub use group::GroupName;
+pub use invitation::{Draft, Invitation, Wrong};
+pub use order::{Action, Membership, Order};
+pub use reconcile::{Cursor, Reconcile};
 
 use serde_json::{Map, Value};
 
@@ -19,6 +30,8 @@ pub enum Event {
     SignUp(SignUp),
     /// A command: find the users that lack something.
     Reconcile(Reconcile),
+    /// A command: what an administrator asked for.
+    Order(Box<Order>),
     /// Nothing is to be done, and that is right.
     Ignored(Ignored),
 }
@@ -205,6 +218,10 @@ mod tests {
         );
         assert_eq!(
             reason(r#"{"usher":1,"command":"AddUserToGroup","requestId":"r"}"#),
+            "bad_command"
+        );
+        assert_eq!(
+            reason(r#"{"usher":1,"command":"Unheard","requestId":"r"}"#),
             "unsupported_command"
         );
         assert_eq!(

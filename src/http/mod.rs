@@ -1,13 +1,20 @@
-//! Health, readiness and metrics over HTTP.
+//! What the service serves over HTTP.
 //!
-//! `/healthz` says whether the loops make progress (for the container's health
+//! `api` is for administrators, `accept` for people who were invited, both inside
+//! `limits`. `/healthz` says whether the loops make progress (for the container's health
 //! check), `/readyz` whether the worker can do its work and what is in the way,
 //! `/metrics` is in Prometheus format.
 
+mod accept;
+mod api;
 mod get;
+mod limits;
 mod probe;
 
+pub use accept::Accept;
+pub use api::{Api, OPENAPI};
 pub use get::{Answer, GetError, NoUrl, Url, get};
+pub use limits::Doors;
 pub use probe::Probe;
 
 use std::net::SocketAddr;
@@ -36,6 +43,7 @@ pub struct Shown {
 pub struct Server {
     listener: TcpListener,
     shown: Shown,
+    more: Router,
 }
 
 impl Server {
@@ -47,7 +55,17 @@ impl Server {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
             shown,
+            more: Router::new(),
         })
+    }
+
+    /// Serves these routes as well.
+    #[must_use]
+    pub fn with(self, more: Router) -> Self {
+        Self {
+            more: self.more.merge(more),
+            ..self
+        }
     }
 
     /// Where it listens; tells the port that the system chose for port 0.
@@ -67,7 +85,8 @@ impl Server {
             .route("/healthz", routing::get(healthz))
             .route("/readyz", routing::get(readyz))
             .route("/metrics", routing::get(exposition))
-            .with_state(self.shown);
+            .with_state(self.shown)
+            .merge(self.more);
         axum::serve(self.listener, routes)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await

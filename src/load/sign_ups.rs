@@ -38,7 +38,7 @@ pub enum NoSignUp {
 pub fn real(text: &str) -> Result<Map<String, Value>, NoSignUp> {
     match event::parse(text)? {
         Event::SignUp(_) => {}
-        Event::Reconcile(_) | Event::Ignored(_) => return Err(NoSignUp::Other),
+        Event::Reconcile(_) | Event::Order(_) | Event::Ignored(_) => return Err(NoSignUp::Other),
     }
     match serde_json::from_str(event::without_bom(text).trim()) {
         Ok(Value::Object(event)) => Ok(event),

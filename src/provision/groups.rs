@@ -1,9 +1,11 @@
 //! Group membership: ensured, never taken away.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lru::LruCache;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
@@ -27,7 +29,14 @@ pub(super) struct GroupStep {
     /// Groups this process has created or found created: the first sign-ups of
     /// a new group come in a burst, and one `CreateGroup` is enough for them.
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
+    /// Groups that were there when somebody looked: invitations come by hundreds,
+    /// and `GetGroup` is limited to 5 a second for one pool.
+    seen: Mutex<LruCache<(PoolId, GroupName), Instant>>,
 }
+
+/// How long a group that was seen is taken to be there.
+const SEEN: Duration = Duration::from_mins(1);
+const MOST_SEEN: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 impl GroupStep {
     pub(super) fn new(directory: Directory, create_missing: bool) -> Self {
@@ -35,7 +44,23 @@ impl GroupStep {
             directory,
             create_missing,
             created: Mutex::default(),
+            seen: Mutex::new(LruCache::new(MOST_SEEN)),
         }
+    }
+
+    /// Whether there is such a group.
+    pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
+        let key = (pool.clone(), group.clone());
+        // Held over the call: of many who ask for the same group one looks.
+        let mut seen = self.seen.lock().await;
+        if seen.get(&key).is_some_and(|at| at.elapsed() < SEEN) {
+            return Ok(true);
+        }
+        let exists = self.directory.has_group(pool, group).await?;
+        if exists {
+            seen.put(key, Instant::now());
+        }
+        Ok(exists)
     }
 
     /// Adds the user to every group. One after the other: Cognito allows ten

@@ -1,15 +1,21 @@
 //! What is done for a user. Knows the directory and the table, and no queue.
 
+mod audit;
 mod groups;
+mod invite;
+mod order;
 mod outcome;
 mod profile;
 mod rules;
 
+pub use audit::Stage;
+pub use invite::{Invited, Mail};
+pub use order::Performed;
 pub use outcome::{Already, Outcome, Rejection, Retry};
 pub use profile::render;
 pub use rules::groups_for;
 
-use crate::aws::{Directory, Profiles};
+use crate::aws::{Directory, People, Profiles};
 use crate::config::{Config, GroupName};
 use crate::event::{Ignored, SignUp, Sub};
 use crate::retry::quickly;
@@ -22,6 +28,7 @@ use profile::ProfileStep;
 pub struct Provisioner {
     config: Config,
     directory: Directory,
+    people: People,
     groups: GroupStep,
     profile: Option<ProfileStep>,
 }
@@ -35,6 +42,7 @@ impl Provisioner {
         Self {
             config: config.clone(),
             groups: GroupStep::new(directory.clone(), config.groups.create_missing),
+            people: directory.people(),
             directory,
             profile,
         }
@@ -50,11 +58,14 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Ignored(Ignored::ForeignPool);
         }
-        let groups = self.groups_for(sign_up);
+        self.provide(sign_up, &self.groups_for(sign_up)).await
+    }
+
+    /// Groups and profile, side by side.
+    async fn provide(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         let (groups, profile) = tokio::join!(
-            self.groups
-                .ensure(&sign_up.pool, &sign_up.username, &groups),
-            self.write_profile(sign_up),
+            self.groups.ensure(&user.pool, &user.username, groups),
+            self.write_profile(user),
         );
         groups.and(profile)
     }

@@ -72,6 +72,7 @@ mod tests {
                     conditions,
                 })
                 .collect(),
+            privileged: [].into(),
             create_missing: true,
         }
     }

@@ -18,8 +18,8 @@ use super::report;
 use super::settle::Settler;
 use super::visibility::Keeper;
 use crate::aws::Received;
-use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
-use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry};
+use crate::event::{Event, Malformed, Order, PoolId, Reconcile, SignUp, parse};
+use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry, Stage};
 
 /// One attempt, with its waits for the rate budget. Far above what an attempt
 /// needs: it only ends what would otherwise never end.
@@ -205,6 +205,7 @@ impl Flight {
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up).await,
+                Ok(Event::Order(order)) => self.perform(order).await,
                 // It has a way of its own and does not come here.
                 Ok(Event::Reconcile(_)) => {
                     internal("misrouted", "a command was taken for an event")
@@ -217,6 +218,23 @@ impl Flight {
             Ok(Err(_)) => panicked(),
             Err(_) => internal("deadline", "the attempt did not end in time"),
         }
+    }
+
+    /// The same order twice is done once: an invitation would be sent twice.
+    async fn perform(&self, order: &Order) -> Outcome {
+        let memory = self.recent.order(order);
+        let turn = memory.turn().await;
+        if turn.is_done() {
+            return Outcome::AlreadyDone(Already::Duplicate);
+        }
+        let performed = self.provisioner.perform(order).await;
+        performed.audit(order, Stage::Ended);
+        let outcome = performed.for_the_queue();
+        if matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_)) {
+            turn.done();
+            self.pools.works(&order.pool);
+        }
+        self.of_a_strange_pool(outcome, &order.pool)
     }
 
     async fn provision(&self, sign_up: &SignUp) -> Outcome {
@@ -233,8 +251,14 @@ impl Flight {
                 self.pools.works(&sign_up.pool);
                 outcome
             }
+            outcome => self.of_a_strange_pool(outcome, &sign_up.pool),
+        }
+    }
+
+    fn of_a_strange_pool(&self, outcome: Outcome, pool: &PoolId) -> Outcome {
+        match outcome {
             Outcome::Blocked(failure)
-                if failure.reason == "pool_not_found" && self.pools.is_strange(&sign_up.pool) =>
+                if failure.reason == "pool_not_found" && self.pools.is_strange(pool) =>
             {
                 Outcome::Retry(Retry::because(failure.into()))
             }

@@ -4,7 +4,7 @@
 //! same sign-up often comes in twos and threes. Every effect may be repeated,
 //! but each repetition would spend the rate budget.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 use crate::config::GroupName;
-use crate::event::SignUp;
+use crate::event::{Order, SignUp};
 
 /// Long enough for Cognito's repeated calls and a visibility timeout, short
 /// enough that somebody who undoes an effect and replays the event gets it back.
@@ -26,7 +26,7 @@ pub(super) struct Recent {
     users: Mutex<LruCache<u128, Arc<User>>>,
 }
 
-/// Work for one user goes one after the other; the second finds it done.
+/// Work for one user, or on one order, goes one after the other; the second finds it done.
 #[derive(Debug, Default)]
 pub(super) struct User(tokio::sync::Mutex<Option<Instant>>);
 
@@ -45,22 +45,25 @@ impl Default for Recent {
 impl Recent {
     /// The user with just these groups: other groups are other work.
     pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<User> {
-        let key = self.key(sign_up, groups);
+        self.keyed((&sign_up.pool, &sign_up.username, &sign_up.sub, groups))
+    }
+
+    /// The order, to the letter.
+    pub(super) fn order(&self, order: &Order) -> Arc<User> {
+        self.keyed(order.to_body())
+    }
+
+    fn keyed(&self, what: impl Hash) -> Arc<User> {
+        let key = self.key(&what);
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(users.get_or_insert(key, Arc::default))
     }
 
     /// 128 bits under random keys: a collision would leave a user out.
-    fn key(&self, sign_up: &SignUp, groups: &[GroupName]) -> u128 {
-        self.keys.iter().fold(0, |key, state| {
-            key << 64
-                | u128::from(state.hash_one((
-                    &sign_up.pool,
-                    &sign_up.username,
-                    &sign_up.sub,
-                    groups,
-                )))
-        })
+    fn key(&self, what: &impl Hash) -> u128 {
+        self.keys
+            .iter()
+            .fold(0, |key, state| key << 64 | u128::from(state.hash_one(what)))
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         Some(Event::SignUp(sign_up)) => Some(sign_up),
         _ => None,
     };
-    let pool = sign_up.map(|sign_up| sign_up.pool.as_str());
+    let pool = match event {
+        Some(Event::SignUp(sign_up)) => Some(sign_up.pool.as_str()),
+        Some(Event::Order(order)) => Some(order.pool.as_str()),
+        _ => None,
+    };
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)

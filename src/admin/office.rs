@@ -1,0 +1,137 @@
+//! What is looked up for people: a user for an administrator, their own record for
+//! everybody.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::aws::{Failure, Listing, People, Person, Profiles};
+use crate::config::{self, GroupName, Segment, Template};
+use crate::event::{Caller, PoolId, Username};
+use crate::retry::quickly;
+
+/// Looks things up, inside the process's budgets.
+#[derive(Debug)]
+pub struct Office {
+    people: People,
+    listing: Listing,
+    records: Option<Owned>,
+}
+
+/// The table of profile records, and the attribute that names a record's owner.
+#[derive(Debug)]
+struct Owned {
+    table: Profiles,
+    owner: Option<String>,
+}
+
+/// A user, with all that usher gives.
+#[derive(Debug)]
+pub struct Shown {
+    /// As the pool knows them.
+    pub person: Person,
+    /// The groups that they are in.
+    pub groups: BTreeSet<GroupName>,
+    /// Their record, where there is one.
+    pub profile: Option<Map<String, Value>>,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// There is none.
+    Nothing,
+    /// It could not be found out.
+    Failed(Failure),
+}
+
+impl From<Failure> for Missing {
+    fn from(failure: Failure) -> Self {
+        if failure.reason == "user_not_found" {
+            Self::Nothing
+        } else {
+            Self::Failed(failure)
+        }
+    }
+}
+
+impl Office {
+    /// Over the worker's own services; `profiles` is `None` when they are switched off.
+    pub fn new(
+        people: People,
+        listing: Listing,
+        profiles: Option<(Profiles, &config::Profiles)>,
+    ) -> Self {
+        Self {
+            people,
+            listing,
+            records: profiles.map(|(table, settings)| Owned {
+                table,
+                owner: settings
+                    .attributes
+                    .iter()
+                    .find(|(_, template)| is_owner(template))
+                    .map(|(name, _)| name.clone()),
+            }),
+        }
+    }
+
+    /// A user of the pool, by name, alias or `sub`.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    pub async fn user(&self, pool: &PoolId, username: &Username) -> Result<Shown, Missing> {
+        let person = quickly(|| self.people.look(pool, username)).await?;
+        let groups = quickly(|| self.listing.groups_of(pool, &person.username)).await?;
+        let profile = match (&self.records, &person.sub) {
+            (Some(records), Some(sub)) => quickly(|| records.table.read(sub.as_str())).await?,
+            _ => None,
+        };
+        Ok(Shown {
+            person,
+            groups,
+            profile,
+        })
+    }
+
+    /// The caller's own record: the one under their `sub`, and only when it says that
+    /// it is theirs.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    pub async fn own_profile(&self, caller: &Caller) -> Result<Map<String, Value>, Missing> {
+        let records = self.records.as_ref().ok_or(Missing::Nothing)?;
+        let record = quickly(|| records.table.read(&caller.sub)).await?;
+        let record = record.ok_or(Missing::Nothing)?;
+        if let Some(owner) = &records.owner {
+            let theirs = format!("{}::{}", caller.sub, caller.username);
+            if record.get(owner).and_then(Value::as_str) != Some(&theirs) {
+                return Err(Missing::Nothing);
+            }
+        }
+        Ok(record)
+    }
+
+    /// Whether somebody of these pools has an invitation open: their `sub`.
+    pub async fn invited(&self, pools: &BTreeSet<PoolId>, username: &Username) -> Option<Person> {
+        for pool in pools {
+            if let Ok(person) = self.people.look(pool, username).await
+                && person.is_invited()
+            {
+                return Some(person);
+            }
+        }
+        None
+    }
+}
+
+/// `{sub}::{username}`, as Amplify's owner rule compares it.
+fn is_owner(template: &Template) -> bool {
+    let field = |name: &str| Segment::Field(name.to_owned());
+    template.segments
+        == [
+            field("sub"),
+            Segment::Text("::".to_owned()),
+            field("username"),
+        ]
+}

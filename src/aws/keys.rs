@@ -1,0 +1,87 @@
+//! Amazon Cognito user pools: the public keys that tokens are signed with.
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
+
+use std::time::Duration;
+
+use aws_smithy_http_client::{Connector, default_connector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+
+/// From the connection to the last byte.
+const TIME: Duration = Duration::from_secs(5);
+/// A pool has two keys of some 400 bytes.
+const MOST: usize = 64 * 1024;
+
+/// Fetches key sets, over the same HTTP client as all other calls.
+#[derive(Debug, Clone)]
+pub struct KeySets {
+    https: SharedHttpConnector,
+    /// For an emulator on this machine, without the proxy that leads to AWS.
+    plain: SharedHttpConnector,
+}
+
+/// Why a key set could not be fetched. Says nothing of anybody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// The issuer makes no URL.
+    #[error("the issuer is not a URL")]
+    NoUrl,
+    /// Not answered in time, or not at all.
+    #[error("the issuer cannot be reached")]
+    Unreachable,
+    /// Answered with an error: the pool may not exist.
+    #[error("the issuer answers {0}")]
+    Status(u16),
+    /// Far more than keys.
+    #[error("the issuer's answer is too large")]
+    TooLarge,
+}
+
+impl KeySets {
+    /// `None` never in a build with the SDK's own HTTP client.
+    pub fn new() -> Option<Self> {
+        let settings = HttpConnectorSettings::builder().build();
+        Some(Self {
+            https: default_connector(&settings, None)?,
+            plain: SharedHttpConnector::new(Connector::builder().build_http()),
+        })
+    }
+
+    /// The text of `ISSUER/.well-known/jwks.json`.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn fetch(&self, issuer: &str) -> Result<Vec<u8>, KeysError> {
+        let url = format!("{issuer}/.well-known/jwks.json");
+        let request = HttpRequest::get(url).map_err(|_| KeysError::NoUrl)?;
+        let fetched = async {
+            let connector = if issuer.starts_with("http://") {
+                &self.plain
+            } else {
+                &self.https
+            };
+            let answer = connector.call(request).await;
+            let answer = answer.map_err(|_| KeysError::Unreachable)?;
+            let status = answer.status().as_u16();
+            if status != 200 {
+                return Err(KeysError::Status(status));
+            }
+            let mut body = ByteStream::new(answer.into_body());
+            let mut text = Vec::new();
+            while let Some(part) = body.next().await {
+                text.extend_from_slice(&part.map_err(|_| KeysError::Unreachable)?);
+                if text.len() > MOST {
+                    return Err(KeysError::TooLarge);
+                }
+            }
+            Ok(text)
+        };
+        tokio::time::timeout(TIME, fetched)
+            .await
+            .unwrap_or(Err(KeysError::Unreachable))
+    }
+}

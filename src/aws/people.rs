@@ -1,0 +1,181 @@
+//! Amazon Cognito user pools: what an administrator asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{
+    AttributeType, DeliveryMediumType, MessageActionType, UserStatusType, UserType,
+};
+
+use super::directory::limited;
+use super::error::Failure;
+use crate::config::GroupName;
+use crate::event::{Attributes, PoolId, Sub, Username};
+use crate::quota::Quota;
+
+/// Looks at, invites and regroups people, inside the budgets.
+#[derive(Debug, Clone)]
+pub struct People {
+    client: Client,
+    quota: Arc<Quota>,
+}
+
+/// A user as the pool knows them.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// As the pool names them: a pool whose users sign in with their e-mail
+    /// address makes names of its own.
+    pub username: Username,
+    /// Their immutable id; every user of a real pool has one.
+    pub sub: Option<Sub>,
+    /// All that the pool shows.
+    pub attributes: Attributes,
+    /// `UserStatus`, such as `CONFIRMED`.
+    pub status: String,
+    /// Whether they may sign in.
+    pub enabled: bool,
+}
+
+impl Person {
+    /// Invited, and has not chosen a password yet.
+    pub fn is_invited(&self) -> bool {
+        self.status == UserStatusType::ForceChangePassword.as_str()
+    }
+}
+
+impl People {
+    pub(super) fn new(client: Client, quota: Arc<Quota>) -> Self {
+        Self { client, quota }
+    }
+
+    /// `AdminGetUser`, by name, alias or `sub`. Makes the user count as active
+    /// this month.
+    ///
+    /// # Errors
+    /// `user_not_found` is of class [`super::Class::NotYet`].
+    pub async fn look(&self, pool: &PoolId, username: &Username) -> Result<Person, Failure> {
+        let request = self
+            .client
+            .admin_get_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .send();
+        let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        Ok(person(
+            Some(user.username()),
+            user.user_attributes(),
+            user.user_status(),
+            user.enabled(),
+            username,
+        ))
+    }
+
+    /// `AdminCreateUser` with a verified e-mail address; Cognito makes the code and
+    /// sends it there.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    ///
+    /// # Errors
+    /// `username_exists`; `code_delivery_failure`, `unexpected_lambda` and
+    /// `limit_exceeded` (the mails of a day) may come although the user was made.
+    pub async fn invite(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+        email: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<Person, Failure> {
+        let given = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .set_user_attributes(
+                given
+                    .chain([("email", email), ("email_verified", "true")])
+                    .map(|(name, value)| AttributeType::builder().name(name).value(value).build())
+                    .collect::<Result<Vec<_>, _>>()
+                    .ok(),
+            )
+            .send();
+        let budget = &self.quota.user_creation;
+        let answer = limited(budget, "AdminCreateUser", pool, request).await?;
+        let user = answer.user();
+        Ok(person(
+            user.and_then(UserType::username),
+            user.map(UserType::attributes).unwrap_or_default(),
+            user.and_then(UserType::user_status),
+            user.is_none_or(UserType::enabled),
+            name,
+        ))
+    }
+
+    /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
+    /// theirs.
+    ///
+    /// # Errors
+    /// `unsupported_user_state` for somebody who has a password.
+    pub async fn resend(&self, pool: &PoolId, username: &Username) -> Result<(), Failure> {
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .message_action(MessageActionType::Resend)
+            .send();
+        let budget = &self.quota.user_creation;
+        limited(budget, "AdminCreateUser", pool, request).await?;
+        Ok(())
+    }
+
+    /// `AdminRemoveUserFromGroup`. A user who is no member is no error.
+    ///
+    /// # Errors
+    /// `group_not_found` and `user_not_found` are of class [`super::Class::NotYet`].
+    pub async fn remove_from_group(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+        group: &GroupName,
+    ) -> Result<(), Failure> {
+        let request = self
+            .client
+            .admin_remove_user_from_group()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .group_name(group.as_str())
+            .send();
+        let budget = &self.quota.user_update;
+        limited(budget, "AdminRemoveUserFromGroup", pool, request).await?;
+        Ok(())
+    }
+}
+
+/// A name that the answer leaves out is the one that was asked for.
+fn person(
+    username: Option<&str>,
+    attributes: &[AttributeType],
+    status: Option<&UserStatusType>,
+    enabled: bool,
+    asked: &Username,
+) -> Person {
+    let attributes: Attributes = attributes
+        .iter()
+        .map(|attribute| (attribute.name(), attribute.value().unwrap_or_default()))
+        .collect();
+    Person {
+        username: username
+            .and_then(Username::new)
+            .unwrap_or_else(|| asked.clone()),
+        sub: attributes.get("sub").and_then(Sub::new),
+        attributes,
+        status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
+        enabled,
+    }
+}

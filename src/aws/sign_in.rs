@@ -1,0 +1,345 @@
+//! Amazon Cognito user pools: the first sign-in of somebody who was invited.
+//!
+//! Both calls are open to everybody and need no permission.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, ChallengeNameType};
+use aws_smithy_types::base64;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Class, Failure, Service};
+use crate::quota::{Budget, Quota};
+
+/// Signs people in with their code, and gives them a password.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    client: Client,
+    quota: Arc<Quota>,
+    app: App,
+}
+
+/// The app client that people sign in through.
+#[derive(Clone)]
+pub struct App {
+    /// Its id.
+    pub id: String,
+    /// Its secret, where it has one.
+    pub secret: Option<String>,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("App").field(&self.id).finish()
+    }
+}
+
+/// Who accepts, with what. Not printable: it holds passwords.
+pub struct Acceptance<'a> {
+    /// Name or alias.
+    pub username: &'a str,
+    /// The temporary password of the invitation.
+    pub code: &'a str,
+    /// The password that they choose.
+    pub password: &'a str,
+    /// Attributes that the pool asks for.
+    pub attributes: &'a BTreeMap<String, String>,
+}
+
+/// Why an invitation was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// User name or code is wrong, or the code was used already.
+    Code,
+    /// The code has expired.
+    Expired,
+    /// Too many wrong codes, or too many calls.
+    TooMany,
+    /// The pool asks for these attributes, too.
+    Lacks(Vec<String>),
+    /// The password breaks these rules, as far as Cognito says which.
+    Password(Vec<&'static str>),
+    /// An attribute has a value that the pool does not take.
+    Attribute,
+    /// The session ran out between the calls.
+    TryAgain,
+    /// Cognito is out of reach, or refuses for a reason that the person cannot mend.
+    Failed(Failure),
+}
+
+const NAME: &str = "USERNAME";
+const PREFIX: &str = "userAttributes.";
+
+impl SignIn {
+    /// All calls of one process share one `quota`.
+    pub fn new(aws: &Aws, quota: Arc<Quota>, app: App) -> Self {
+        Self {
+            client: aws.cognito(),
+            quota,
+            app,
+        }
+    }
+
+    /// `InitiateAuth` with the code, then `RespondToAuthChallenge` with the new
+    /// password. The user is confirmed afterwards.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html>
+    ///
+    /// # Errors
+    /// [`NotAccepted`].
+    pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), NotAccepted> {
+        let request = self
+            .client
+            .initiate_auth()
+            .client_id(&self.app.id)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .set_auth_parameters(Some(self.with_hash(
+                acceptance.username,
+                HashMap::from([
+                    (NAME.to_owned(), acceptance.username.to_owned()),
+                    ("PASSWORD".to_owned(), acceptance.code.to_owned()),
+                ]),
+            )))
+            .send();
+        let begun = self
+            .made(&self.quota.user_authentication, "InitiateAuth", request)
+            .await?;
+        if begun.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
+            // It was a password and no code: there is nothing to accept.
+            return Err(NotAccepted::Code);
+        }
+        let parameters = begun.challenge_parameters.unwrap_or_default();
+        let lacking = lacking(&parameters, acceptance.attributes);
+        if !lacking.is_empty() {
+            return Err(NotAccepted::Lacks(lacking));
+        }
+        // The hash is over the name that the pool knows, not over an alias.
+        let username = parameters
+            .get("USER_ID_FOR_SRP")
+            .map_or(acceptance.username, String::as_str);
+        let mut responses = HashMap::from([
+            (NAME.to_owned(), username.to_owned()),
+            ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
+        ]);
+        responses.extend(
+            acceptance
+                .attributes
+                .iter()
+                .map(|(name, value)| (format!("{PREFIX}{name}"), value.clone())),
+        );
+        let request = self
+            .client
+            .respond_to_auth_challenge()
+            .client_id(&self.app.id)
+            .challenge_name(ChallengeNameType::NewPasswordRequired)
+            .set_session(begun.session)
+            .set_challenge_responses(Some(self.with_hash(username, responses)))
+            .send();
+        // Whatever challenge may follow, the password is set.
+        self.made(
+            &self.quota.account_recovery,
+            "RespondToAuthChallenge",
+            request,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn made<T, E>(
+        &self,
+        budget: &Budget,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> Result<T, NotAccepted>
+    where
+        T: Send,
+        E: ProvideErrorMetadata + std::error::Error + Send + 'static,
+    {
+        let target = Target {
+            service: Service::Cognito,
+            operation,
+            resource: &self.app.id,
+        };
+        let request = call(target, request);
+        budget.turn().await;
+        request.await.map_err(|(failure, error)| {
+            if failure.class == Class::Throttled {
+                budget.throttled();
+            }
+            reason(failure, error.message().unwrap_or_default())
+        })
+    }
+
+    /// `SECRET_HASH`, where the client has a secret.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
+    fn with_hash(
+        &self,
+        username: &str,
+        mut parameters: HashMap<String, String>,
+    ) -> HashMap<String, String> {
+        if let Some(secret) = &self.app.secret {
+            parameters.insert(
+                "SECRET_HASH".to_owned(),
+                secret_hash(secret, username, &self.app.id),
+            );
+        }
+        parameters
+    }
+}
+
+fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+    mac.update(username.as_bytes());
+    mac.update(client_id.as_bytes());
+    base64::encode(mac.finalize().into_bytes())
+}
+
+/// The attributes that the challenge asks for and nobody gave.
+fn lacking(parameters: &HashMap<String, String>, given: &BTreeMap<String, String>) -> Vec<String> {
+    let required: Vec<String> = parameters
+        .get("requiredAttributes")
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    required
+        .iter()
+        .map(|name| name.strip_prefix(PREFIX).unwrap_or(name))
+        .filter(|name| given.get(*name).is_none_or(String::is_empty))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The texts are Cognito's; where they do not say, the code does.
+fn reason(failure: Failure, message: &str) -> NotAccepted {
+    let message = message.to_lowercase();
+    let says = |words: &str| message.contains(words);
+    match failure.code.as_str() {
+        "NotAuthorizedException" if says("expired") => NotAccepted::Expired,
+        "NotAuthorizedException" if says("attempts exceeded") => NotAccepted::TooMany,
+        // The deployment's fault, and not the person's.
+        "NotAuthorizedException" if says("secret") || says("flow") || says("client") => {
+            NotAccepted::Failed(failure)
+        }
+        "NotAuthorizedException"
+        | "UserNotFoundException"
+        | "UserNotConfirmedException"
+        | "PasswordResetRequiredException"
+        | "UserLambdaValidationException"
+        | "ForbiddenException" => NotAccepted::Code,
+        "InvalidPasswordException" => NotAccepted::Password(broken_rules(&message)),
+        "PasswordHistoryPolicyViolationException" => NotAccepted::Password(vec!["history"]),
+        "CodeMismatchException" | "ExpiredCodeException" => NotAccepted::TryAgain,
+        "AliasExistsException" => NotAccepted::Attribute,
+        "InvalidParameterException"
+            if failure.operation == "RespondToAuthChallenge" && !says("flow") =>
+        {
+            if says("password") {
+                NotAccepted::Password(broken_rules(&message))
+            } else {
+                NotAccepted::Attribute
+            }
+        }
+        "TooManyFailedAttemptsException" => NotAccepted::TooMany,
+        _ if failure.class == Class::Throttled => NotAccepted::TooMany,
+        _ => NotAccepted::Failed(failure),
+    }
+}
+
+/// "Password did not conform with policy: Password must have numeric characters"
+fn broken_rules(message: &str) -> Vec<&'static str> {
+    [
+        ("long enough", "length"),
+        ("greater than or equal to", "length"),
+        ("uppercase", "uppercase"),
+        ("lowercase", "lowercase"),
+        ("numeric", "number"),
+        ("symbol", "symbol"),
+        ("previously", "history"),
+    ]
+    .into_iter()
+    .filter(|(words, _)| message.contains(words))
+    .map(|(_, rule)| rule)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn because(operation: &'static str, code: &str, message: &str) -> NotAccepted {
+        let failure = Failure {
+            service: Service::Cognito,
+            operation,
+            resource: "client".to_owned(),
+            code: code.to_owned(),
+            reason: "reason".to_owned(),
+            class: Class::Permanent,
+        };
+        reason(failure, message)
+    }
+
+    #[test]
+    fn the_hash_is_the_one_of_the_documentation() {
+        // As `printf '%s' adaclient | openssl dgst -sha256 -hmac secret -binary | base64`.
+        assert_eq!(
+            secret_hash("secret", "ada", "client"),
+            "FEW6rzXVdy2RLJp0KqkU9A6/pxQBq5FgsxTWe/Ot+CI="
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
+        let begin = |message| because("InitiateAuth", "NotAuthorizedException", message);
+        assert_eq!(begin("Incorrect username or password."), NotAccepted::Code);
+        assert_eq!(
+            begin("Temporary password has expired and must be reset by an administrator."),
+            NotAccepted::Expired
+        );
+        assert_eq!(begin("Password attempts exceeded"), NotAccepted::TooMany);
+        assert!(matches!(
+            begin("Unable to verify secret hash for client abc"),
+            NotAccepted::Failed(_)
+        ));
+        assert!(matches!(
+            because(
+                "InitiateAuth",
+                "InvalidParameterException",
+                "USER_PASSWORD_AUTH flow not enabled for this client"
+            ),
+            NotAccepted::Failed(_)
+        ));
+        let answer = |code, message| because("RespondToAuthChallenge", code, message);
+        assert_eq!(
+            answer(
+                "InvalidPasswordException",
+                "Password did not conform with policy: Password must have numeric characters"
+            ),
+            NotAccepted::Password(vec!["number"])
+        );
+        assert_eq!(
+            answer("InvalidParameterException", "Invalid phone number format."),
+            NotAccepted::Attribute
+        );
+        assert_eq!(answer("CodeMismatchException", ""), NotAccepted::TryAgain);
+    }
+
+    #[test]
+    fn attributes_that_are_asked_for_and_not_given_are_named() {
+        let parameters = HashMap::from([(
+            "requiredAttributes".to_owned(),
+            r#"["userAttributes.given_name","userAttributes.custom:plan"]"#.to_owned(),
+        )]);
+        let given = BTreeMap::from([("given_name".to_owned(), "Ada".to_owned())]);
+        assert_eq!(lacking(&parameters, &given), ["custom:plan"]);
+        assert!(lacking(&HashMap::new(), &given).is_empty());
+    }
+}

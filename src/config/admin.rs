@@ -1,0 +1,226 @@
+//! Who may ask for what.
+
+use std::collections::BTreeSet;
+
+use super::reader::Reader;
+use crate::event::{GroupName, PoolId};
+
+/// `[admin]`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Members of one of these are administrators.
+    pub groups: BTreeSet<GroupName>,
+    /// The groups that an administrator may give and take.
+    pub grantable: Grantable,
+    /// App clients whose tokens are taken; empty means any, and no HTTP API.
+    pub client_ids: BTreeSet<String>,
+    /// Which token the HTTP API takes.
+    pub token_use: TokenUse,
+    /// The issuer of tokens, with `{region}` and `{pool}`.
+    pub issuer: String,
+    /// Whether Cognito is asked if an administrator still is one.
+    pub verify_membership: bool,
+    /// Requests a second that the HTTP API takes.
+    pub rate: u32,
+    /// Origins that a browser may call the HTTP API from.
+    pub cors_origins: Vec<String>,
+}
+
+/// A kind of token, and the claim that names its app client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenUse {
+    /// For calling an API; `client_id`.
+    Access,
+    /// For knowing who somebody is; `aud`.
+    Id,
+}
+
+/// The groups that may be given: those that a pattern matches, but a group with
+/// power only when a pattern is its very name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grantable {
+    patterns: Vec<String>,
+    privileged: BTreeSet<GroupName>,
+}
+
+impl Grantable {
+    /// Whether an administrator may give or take this group.
+    pub fn allows(&self, group: &GroupName) -> bool {
+        self.patterns.iter().any(|pattern| {
+            pattern == group.as_str()
+                || !self.privileged.contains(group) && matches(pattern, group.as_str())
+        })
+    }
+}
+
+impl Admin {
+    /// Whether one of these groups makes an administrator.
+    pub fn admits(&self, groups: &BTreeSet<String>) -> bool {
+        self.groups
+            .iter()
+            .any(|group| groups.contains(group.as_str()))
+    }
+
+    /// The issuer of a pool's tokens.
+    pub fn issuer_of(&self, pool: &PoolId) -> String {
+        let region = pool.as_str().split('_').next().unwrap_or_default();
+        self.issuer
+            .replace("{region}", region)
+            .replace("{pool}", pool.as_str())
+    }
+}
+
+/// `*` stands for any text, also for none.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The groups that make an administrator. They are groups with power whether
+/// or not `groups.privileged` names them.
+pub(super) fn read_groups(read: &mut Reader<'_>) -> BTreeSet<GroupName> {
+    const KEY: &str = "admin.groups";
+    let groups: BTreeSet<GroupName> = super::groups::names(read, KEY).into_iter().collect();
+    if groups.is_empty() && read.is_valid(KEY) {
+        read.reject(KEY, "must name at least one group");
+    }
+    groups
+}
+
+pub(super) fn read(
+    read: &mut Reader<'_>,
+    groups: BTreeSet<GroupName>,
+    privileged: BTreeSet<GroupName>,
+) -> Admin {
+    let mut patterns = read.list("admin.grantable_groups");
+    for pattern in &patterns {
+        if GroupName::new(pattern).is_none() {
+            let rule = format!("{pattern:?}: a group's name, with * for any text");
+            read.reject("admin.grantable_groups", rule);
+        }
+    }
+    patterns.retain(|pattern| !pattern.is_empty());
+    let token_use = match read.text("admin.token_use").as_str() {
+        "id" => TokenUse::Id,
+        "access" => TokenUse::Access,
+        _ => {
+            if read.is_valid("admin.token_use") {
+                read.reject("admin.token_use", "must be \"access\" or \"id\"");
+            }
+            TokenUse::Access
+        }
+    };
+    Admin {
+        groups,
+        grantable: Grantable {
+            patterns,
+            privileged,
+        },
+        client_ids: client_ids(read),
+        token_use,
+        issuer: issuer(read),
+        verify_membership: read.boolean("admin.verify_membership"),
+        rate: read.integer("admin.rate", 1..=10_000),
+        cors_origins: cors_origins(read),
+    }
+}
+
+fn client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
+    const KEY: &str = "admin.client_ids";
+    let ids = read.list(KEY);
+    let plain = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
+    if !ids.iter().all(plain) {
+        read.reject(KEY, "must be ids of app clients");
+    }
+    if !ids.is_empty() && read.list("pools.allowed").is_empty() {
+        read.reject(KEY, "needs pools.allowed: the pools whose tokens are taken");
+    }
+    ids.into_iter().collect()
+}
+
+fn issuer(read: &mut Reader<'_>) -> String {
+    const KEY: &str = "admin.issuer";
+    let issuer = read.text(KEY);
+    let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
+    let is_plain = issuer.chars().all(|c| c.is_ascii_graphic());
+    if !(is_url && is_plain && issuer.contains("{pool}")) {
+        read.reject(KEY, "must be a URL with {pool} in it");
+    }
+    issuer
+}
+
+fn cors_origins(read: &mut Reader<'_>) -> Vec<String> {
+    const KEY: &str = "admin.cors_origins";
+    let origins = read.list(KEY);
+    for origin in &origins {
+        let host = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+        if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+            let rule = format!("{origin:?} is no origin, such as \"https://app.example.com\"");
+            read.reject(KEY, rule);
+        }
+    }
+    origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str) -> GroupName {
+        GroupName::new(name).expect("valid")
+    }
+
+    fn grantable(patterns: &[&str]) -> Grantable {
+        Grantable {
+            patterns: patterns.iter().map(|&text| text.to_owned()).collect(),
+            privileged: [group("ADMINS"), group("OWNERS")].into(),
+        }
+    }
+
+    #[test]
+    fn a_group_with_power_is_given_only_when_it_is_named() {
+        let all = grantable(&["*"]);
+        assert!(all.allows(&group("STAFF")));
+        assert!(!all.allows(&group("ADMINS")));
+        let named = grantable(&["*", "ADMINS"]);
+        assert!(named.allows(&group("ADMINS")));
+        assert!(!named.allows(&group("OWNERS")));
+        assert!(!grantable(&["ADM*"]).allows(&group("ADMINS")));
+        assert!(!grantable(&[]).allows(&group("STAFF")));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, expected) in [
+            ("team-*", "team-a", true),
+            ("team-*", "team-", true),
+            ("team-*", "a-team-b", false),
+            ("*-readers", "a-readers", true),
+            ("*-readers", "readers", false),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("STAFF", "STAFF", true),
+            ("STAFF", "STAFF2", false),
+            ("**", "x", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! How people are invited: the mail, and the page that it leads to.
+
+use super::Template;
+use super::reader::Reader;
+use super::template::Segment;
+
+/// `[invitations]`
+#[derive(Debug, Clone)]
+pub struct Invitations {
+    /// The mail; `None` leaves it to the user pool.
+    pub mail: Option<InvitationMail>,
+    /// The page of this service; `None` when people accept elsewhere.
+    pub page: Option<AcceptPage>,
+}
+
+/// The mail that carries an invitation.
+#[derive(Debug, Clone)]
+pub struct InvitationMail {
+    /// Where the link leads, without a fragment.
+    pub accept_url: String,
+    /// In plain text.
+    pub subject: Template,
+    /// What stands in it.
+    pub body: Body,
+}
+
+/// A body and the way that values are put into it.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Plain text, which becomes simple HTML.
+    Text(Template),
+    /// HTML, in which values are escaped.
+    Html(Template),
+}
+
+/// The page that takes the new password.
+#[derive(Clone)]
+pub struct AcceptPage {
+    /// The app client that people sign in through.
+    pub client_id: String,
+    /// Its secret, where it has one.
+    pub client_secret: Option<String>,
+    /// Where people are led afterwards.
+    pub done_url: Option<String>,
+    /// Where the administrators can be reached.
+    pub contact: Option<String>,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for AcceptPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AcceptPage")
+            .field("client_id", &self.client_id)
+            .field("done_url", &self.done_url)
+            .field("contact", &self.contact)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn read(read: &mut Reader<'_>) -> Invitations {
+    Invitations {
+        mail: read_mail(read),
+        page: read_page(read),
+    }
+}
+
+/// Cognito sends its own message instead of one that lacks a placeholder, so
+/// the mail is checked here.
+pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
+    let accept_url = web_url(read, "invitations.accept_url", &["https://"]);
+    if accept_url.as_ref().is_some_and(|url| url.contains('#')) {
+        let rule = "must have no fragment: the code goes there";
+        read.reject("invitations.accept_url", rule);
+    }
+    let subject = template(read, "invitations.subject");
+    if has(&subject, "code") || has(&subject, "link") {
+        let rule = "must not hold {code} or {link}: a subject is shown to everybody";
+        read.reject("invitations.subject", rule);
+    }
+    let html = template(read, "invitations.html");
+    let text = template(read, "invitations.text");
+    let (key, body) = if html.segments.is_empty() {
+        ("invitations.text", Body::Text(text))
+    } else {
+        ("invitations.html", Body::Html(html))
+    };
+    let (Body::Text(whole) | Body::Html(whole)) = &body;
+    if read.is_valid(key) && !(has(whole, "link") || has(whole, "username") && has(whole, "code")) {
+        let rule = "must hold {link}, or both {username} and {code}: Cognito would send its own \
+                    message instead";
+        read.reject(key, rule);
+    }
+    Some(InvitationMail {
+        accept_url: accept_url?,
+        subject,
+        body,
+    })
+}
+
+fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
+    let client_id = read.text("invitations.client_id");
+    let client_secret = read.text("invitations.client_secret");
+    let page = AcceptPage {
+        client_id,
+        client_secret: (!client_secret.is_empty()).then_some(client_secret),
+        done_url: web_url(read, "invitations.done_url", &["https://"]),
+        contact: web_url(read, "invitations.contact", &["https://", "mailto:"]),
+    };
+    if page.client_id.is_empty() {
+        if page.client_secret.is_some() {
+            read.reject("invitations.client_secret", "needs invitations.client_id");
+        }
+        return None;
+    }
+    if !page.client_id.chars().all(|c| c.is_ascii_graphic()) {
+        read.reject("invitations.client_id", "must be the id of an app client");
+    }
+    Some(page)
+}
+
+fn template(read: &mut Reader<'_>, key: &str) -> Template {
+    let text = read.text(key);
+    Template::parse(&text).unwrap_or_else(|wrong| {
+        // The text may be long: what is wrong with it is enough.
+        let reason = wrong.rsplit(": ").next().unwrap_or_default().to_owned();
+        read.reject(key, reason);
+        Template {
+            segments: Vec::new(),
+        }
+    })
+}
+
+fn has(template: &Template, name: &str) -> bool {
+    template
+        .segments
+        .iter()
+        .any(|segment| matches!(segment, Segment::Field(field) if field == name))
+}
+
+/// A URL for people. Plain HTTP is for this machine alone.
+fn web_url(read: &mut Reader<'_>, key: &str, schemes: &[&str]) -> Option<String> {
+    let url = read.text(key);
+    if url.is_empty() {
+        return None;
+    }
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let fits = |begin: &&str| {
+        url.strip_prefix(*begin)
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    };
+    let is_local = local.iter().any(|host| {
+        url.strip_prefix(host)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    });
+    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\`{}|^".contains(c);
+    if !(schemes.iter().any(fits) || is_local) || !url.chars().all(plain) {
+        read.reject(
+            key,
+            format!("must be a URL that begins with {}", schemes.join(" or ")),
+        );
+    }
+    Some(url)
+}

@@ -1,0 +1,251 @@
+//! The event of an `AppSync` resolver: who calls, and what for.
+//!
+//! Amplify Gen 2 sends `{typeName, fieldName, arguments, identity, …}`, a direct
+//! Lambda resolver `{info: {parentTypeName, fieldName}, arguments, identity, …}`.
+//! The token behind a Cognito identity was verified by `AppSync`; whether the
+//! identity is a Cognito one at all, and whose, is found out here.
+//!
+//! <https://docs.aws.amazon.com/appsync/latest/devguide/resolver-context-reference.html>
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{Caller, PoolId};
+
+/// One call of a resolver.
+#[derive(Debug)]
+pub struct Resolver {
+    /// The field of the schema, such as `addUserToGroup`.
+    pub field: String,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+    /// Who calls; `None` for everybody but a user of a user pool.
+    pub caller: Option<Caller>,
+}
+
+impl Resolver {
+    /// `None` when the event is not a resolver's. One that is in a batch is
+    /// not: mutations are never batched.
+    pub fn of(event: &Value) -> Option<Self> {
+        let object = event.as_object()?;
+        let info = object.get("info").and_then(Value::as_object);
+        let named = |map: &Map<String, Value>, name: &str| {
+            map.get(name).and_then(Value::as_str).map(str::to_owned)
+        };
+        let (parent, field) = match info {
+            Some(info) => (named(info, "parentTypeName"), named(info, "fieldName")),
+            None => (named(object, "typeName"), named(object, "fieldName")),
+        };
+        parent?;
+        Some(Self {
+            field: field?,
+            arguments: object.get("arguments")?.as_object().cloned()?,
+            caller: object.get("identity").and_then(caller),
+        })
+    }
+}
+
+/// A user of a user pool, when everything in the identity says so and nothing
+/// contradicts. Identities of IAM, OIDC and Lambda authorizers look alike here
+/// and there, so each member is asked for.
+fn caller(identity: &Value) -> Option<Caller> {
+    let identity = identity.as_object()?;
+    // An IAM identity, even that of a user of an identity pool.
+    if ["accountId", "userArn", "cognitoIdentityId"]
+        .iter()
+        .any(|name| identity.get(*name).is_some_and(|value| !value.is_null()))
+    {
+        return None;
+    }
+    let claims = identity.get("claims")?.as_object()?;
+    let text = |map: &Map<String, Value>, name: &str| {
+        map.get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let issuer = text(identity, "issuer")?;
+    let sub = text(identity, "sub")?;
+    let username = text(identity, "username")?;
+    let client = match text(claims, "token_use")?.as_str() {
+        "access" => {
+            (text(claims, "username")? == username).then(|| text(claims, "client_id"))??
+        }
+        "id" => (text(claims, "cognito:username").is_none_or(|name| name == username))
+            .then(|| text(claims, "aud"))??,
+        _ => return None,
+    };
+    if text(claims, "iss")? != issuer || text(claims, "sub")? != sub {
+        return None;
+    }
+    // AppSync puts the groups of the token beside it; where the two differ,
+    // somebody has been at work.
+    let groups = groups(identity.get("groups"))?;
+    if groups != self::groups(claims.get("cognito:groups"))? {
+        return None;
+    }
+    Some(Caller {
+        pool: pool_of(&issuer)?,
+        sub,
+        username,
+        client,
+        groups,
+    })
+}
+
+/// The pool that an issuer names. A user pool's issuer is
+/// `https://cognito-idp.REGION.amazonaws.com/POOL`, and POOL begins with the Region.
+fn pool_of(issuer: &str) -> Option<PoolId> {
+    let rest = issuer.strip_prefix("https://cognito-idp.")?;
+    let (host, pool) = rest.split_once('/')?;
+    let region = host
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
+    let of_region = pool
+        .strip_prefix(region)
+        .and_then(|rest| rest.strip_prefix('_'))?;
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    (plain(region) && plain(of_region)).then(|| PoolId::new(pool))?
+}
+
+/// Absent and null are no groups; anything but a list of texts is a forgery.
+fn groups(value: Option<&Value>) -> Option<BTreeSet<String>> {
+    match value {
+        None | Some(Value::Null) => Some(BTreeSet::new()),
+        Some(Value::Array(names)) => names
+            .iter()
+            .map(|name| name.as_str().map(str::to_owned))
+            .collect(),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn event() -> Value {
+        json!({
+            "typeName": "Mutation", "fieldName": "addUserToGroup",
+            "arguments": {"userId": "x", "groupName": "STAFF"},
+            "identity": {
+                "claims": {
+                    "sub": "b662d2e4", "cognito:groups": ["ADMINS"],
+                    "iss": "https://cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc",
+                    "client_id": "c1", "token_use": "access", "username": "ada",
+                },
+                "defaultAuthStrategy": "ALLOW", "groups": ["ADMINS"],
+                "issuer": "https://cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc",
+                "sourceIp": ["192.0.2.1"], "sub": "b662d2e4", "username": "ada",
+            },
+            "source": null, "request": {"headers": {}}, "prev": {"result": {}},
+        })
+    }
+
+    #[test]
+    fn both_shapes_are_understood() {
+        let gen2 = Resolver::of(&event()).expect("a resolver");
+        let mut direct = event();
+        direct
+            .as_object_mut()
+            .expect("an object")
+            .remove("typeName");
+        direct
+            .as_object_mut()
+            .expect("an object")
+            .remove("fieldName");
+        direct["info"] = json!({"parentTypeName": "Mutation", "fieldName": "addUserToGroup"});
+        direct["stash"] = json!({});
+        let direct = Resolver::of(&direct).expect("a resolver");
+        assert_eq!(gen2.field, direct.field);
+        assert_eq!(gen2.caller, direct.caller);
+        let caller = gen2.caller.expect("a user");
+        assert_eq!(caller.pool.as_str(), "eu-west-2_abc");
+        assert_eq!(
+            (caller.sub.as_str(), caller.client.as_str()),
+            ("b662d2e4", "c1")
+        );
+        assert!(caller.groups.contains("ADMINS"));
+    }
+
+    #[test]
+    fn an_id_token_names_its_client_and_user_otherwise() {
+        let mut event = event();
+        let claims = &mut event["identity"]["claims"];
+        claims["token_use"] = json!("id");
+        claims["aud"] = json!("c2");
+        claims["cognito:username"] = json!("ada");
+        let caller = Resolver::of(&event).and_then(|call| call.caller);
+        assert_eq!(caller.map(|caller| caller.client), Some("c2".to_owned()));
+    }
+
+    #[test]
+    fn whatever_is_not_wholly_a_user_of_a_pool_is_nobody() {
+        let oidc = json!("https://example.com/eu-west-2_abc");
+        let alike = json!("https://cognito-idp.evil.example/x.amazonaws.com/eu-west-2_a");
+        let changes: [(&str, &[(&str, Value)]); 18] = [
+            ("API key", &[("identity", Value::Null)]),
+            ("IAM", &[("userArn", json!("arn:aws:iam::1:user/x"))]),
+            ("identity pool", &[("cognitoIdentityId", json!("x"))]),
+            ("account", &[("accountId", json!("1"))]),
+            ("no claims", &[("claims", Value::Null)]),
+            ("groups differ", &[("groups", json!(["ADMINS", "X"]))]),
+            (
+                "groups only beside",
+                &[("claims/cognito:groups", Value::Null)],
+            ),
+            ("groups only in claims", &[("groups", Value::Null)]),
+            ("groups are a text", &[("groups", json!("ADMINS"))]),
+            ("another issuer beside", &[("issuer", oidc.clone())]),
+            ("no issuer in claims", &[("claims/iss", Value::Null)]),
+            (
+                "OIDC",
+                &[("issuer", oidc.clone()), ("claims/iss", oidc.clone())],
+            ),
+            (
+                "a host that ends alike",
+                &[("issuer", alike.clone()), ("claims/iss", alike.clone())],
+            ),
+            ("another sub", &[("sub", json!("other"))]),
+            ("another name", &[("username", json!("other"))]),
+            ("no use", &[("claims/token_use", Value::Null)]),
+            ("no client", &[("claims/client_id", Value::Null)]),
+            ("a refresh token", &[("claims/token_use", json!("refresh"))]),
+        ];
+        for (what, members) in changes {
+            let mut event = event();
+            for (path, value) in members {
+                let mut place = &mut event;
+                if *path != "identity" {
+                    place = &mut place["identity"];
+                }
+                for name in path.split('/') {
+                    place = &mut place[name];
+                }
+                *place = value.clone();
+            }
+            let call = Resolver::of(&event).expect("still a resolver");
+            assert_eq!(call.caller, None, "{what}");
+        }
+    }
+
+    #[test]
+    fn other_events_are_no_resolvers() {
+        for event in [
+            json!({"triggerSource": "PostConfirmation_ConfirmSignUp", "userName": "a"}),
+            json!([event()]),
+            json!({"typeName": "Mutation", "fieldName": "x"}),
+            json!({"fieldName": "x", "arguments": {}}),
+            json!(null),
+        ] {
+            assert!(Resolver::of(&event).is_none(), "{event}");
+        }
+    }
+}

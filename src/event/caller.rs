@@ -1,0 +1,33 @@
+//! Who asks for something: a user of a user pool.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::PoolId;
+
+/// A signed-in user of a user pool, as a verified token tells.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The pool that issued the token.
+    pub pool: PoolId,
+    /// The user's immutable id.
+    pub sub: String,
+    /// The user's name.
+    pub username: String,
+    /// The app client that they signed in through.
+    pub client: String,
+    /// The groups of the token.
+    pub groups: BTreeSet<String>,
+}
+
+/// Without the name, which is personal data.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("pool", &self.pool)
+            .field("sub", &self.sub)
+            .field("client", &self.client)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,331 @@
+//! A person whom an administrator invites.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{GroupName, Username};
+
+/// A person to be created in the pool, with all that makes them one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The name to create them under; the e-mail address where there is none.
+    pub username: Option<Username>,
+    /// Where the invitation goes.
+    pub email: String,
+    /// The other attributes, as Cognito names them.
+    pub attributes: BTreeMap<String, String>,
+    /// Groups beside those that the rules give.
+    pub groups: Vec<GroupName>,
+    /// Send the invitation again to somebody who has one.
+    pub resend: bool,
+}
+
+/// An invitation as somebody wrote it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draft {
+    /// Required.
+    pub email: String,
+    /// For pools whose users have names of their own.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// The attribute `given_name`.
+    #[serde(default)]
+    pub given_name: Option<String>,
+    /// The attribute `family_name`.
+    #[serde(default)]
+    pub family_name: Option<String>,
+    /// An object, or the text of one, as `AWSJSON` may arrive.
+    #[serde(default)]
+    pub attributes: Option<Value>,
+    /// Names of groups that exist.
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+    /// See [`Invitation::resend`].
+    #[serde(default)]
+    pub resend: Option<bool>,
+}
+
+/// A field of a request that cannot be meant. Names the field and the rule, and
+/// never the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct Wrong {
+    /// As the request names it.
+    pub field: &'static str,
+    /// What would be right.
+    pub rule: &'static str,
+}
+
+/// Standard attributes that an administrator may give.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+const STANDARD: [&str; 17] = [
+    "address",
+    "birthdate",
+    "family_name",
+    "gender",
+    "given_name",
+    "locale",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "updated_at",
+    "website",
+    "zoneinfo",
+];
+
+impl Invitation {
+    /// The members that a [`Draft`] may have.
+    pub const FIELDS: [&str; 7] = [
+        "email",
+        "username",
+        "givenName",
+        "familyName",
+        "attributes",
+        "groups",
+        "resend",
+    ];
+
+    /// Checks what somebody wrote.
+    ///
+    /// # Errors
+    /// The first field that cannot be meant.
+    pub fn new(draft: Draft) -> Result<Self, Wrong> {
+        let wrong = |field, rule| Wrong { field, rule };
+        let email = draft.email.trim().to_owned();
+        if !is_address(&email) {
+            return Err(wrong("email", "must be an e-mail address"));
+        }
+        let username = match present(draft.username) {
+            Some(name) => Some(Username::plain(&name).ok_or(wrong("username", Username::RULE))?),
+            None => None,
+        };
+        let mut attributes = attributes(draft.attributes)?;
+        for (name, field, value) in [
+            ("given_name", "givenName", draft.given_name),
+            ("family_name", "familyName", draft.family_name),
+        ] {
+            if let Some(value) = present(value)
+                && attributes.insert(name.to_owned(), value).is_some()
+            {
+                return Err(wrong(field, "is given twice, here and in attributes"));
+            }
+        }
+        if attributes
+            .values()
+            .any(|value| value.chars().count() > 2048)
+        {
+            return Err(wrong("attributes", "a value has at most 2048 characters"));
+        }
+        let mut groups: Vec<GroupName> = Vec::new();
+        for name in draft.groups.unwrap_or_default() {
+            let group = GroupName::new(&name).ok_or(wrong("groups", GroupName::RULE))?;
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        if groups.len() > 100 {
+            return Err(wrong("groups", "a user is in at most 100 groups"));
+        }
+        Ok(Self {
+            username,
+            email,
+            attributes,
+            groups,
+            resend: draft.resend.unwrap_or_default(),
+        })
+    }
+
+    /// What `AdminCreateUser` takes for the user's name.
+    pub fn sign_in_name(&self) -> Option<Username> {
+        self.username.clone().or_else(|| Username::new(&self.email))
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "email": self.email,
+            "username": self.username.as_ref().map(Username::reveal),
+            "attributes": self.attributes,
+            "groups": self.groups.iter().map(GroupName::as_str).collect::<Vec<_>>(),
+            "resend": self.resend,
+        })
+    }
+}
+
+/// Groups alone: everything else is personal data.
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invitation")
+            .field("attributes", &self.attributes.len())
+            .field("groups", &self.groups)
+            .field("resend", &self.resend)
+            .finish_non_exhaustive()
+    }
+}
+
+fn present(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+/// Cognito judges the rest.
+fn is_address(text: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\"\\".contains(c);
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    }) && text.len() <= 254
+        && !text.contains(odd)
+}
+
+fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
+    const FIELD: &str = "attributes";
+    let not_an_object = Wrong {
+        field: FIELD,
+        rule: "must be an object of attribute names and values",
+    };
+    let object = match given {
+        None | Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(Value::Object(object)) => object,
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(BTreeMap::new()),
+        Some(Value::String(text)) => serde_json::from_str(&text).map_err(|_| not_an_object)?,
+        Some(_) => return Err(not_an_object),
+    };
+    let mut attributes = BTreeMap::new();
+    for (name, value) in object {
+        let custom = name
+            .strip_prefix("dev:custom:")
+            .or_else(|| name.strip_prefix("custom:"));
+        let fine = |c: char| !c.is_whitespace() && !c.is_control();
+        if !STANDARD.contains(&name.as_str())
+            && !custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
+        {
+            return Err(Wrong {
+                field: FIELD,
+                rule: "takes standard attributes such as given_name and custom:… ones, but not \
+                       sub, email or email_verified",
+            });
+        }
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) if text.is_empty() => continue,
+            Value::String(text) => text,
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(Wrong {
+                    field: FIELD,
+                    rule: "values are texts, numbers, true or false",
+                });
+            }
+        };
+        attributes.insert(name, value);
+    }
+    Ok(attributes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(email: &str) -> Draft {
+        Draft {
+            email: email.to_owned(),
+            ..Draft::default()
+        }
+    }
+
+    fn field(draft: Draft) -> Option<&'static str> {
+        Invitation::new(draft).err().map(|wrong| wrong.field)
+    }
+
+    #[test]
+    fn an_address_is_all_that_it_takes() {
+        let invitation = Invitation::new(draft(" ada@example.com ")).expect("valid");
+        assert_eq!(invitation.email, "ada@example.com");
+        let name = invitation.sign_in_name().expect("a name");
+        assert_eq!(name.reveal(), "ada@example.com");
+        for wrong in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a@b@c",
+            "a b@example.com",
+            "Ada <ada@example.com>",
+            "a@example.com,b@example.com",
+        ] {
+            assert_eq!(field(draft(wrong)), Some("email"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn attributes_come_as_an_object_or_as_its_text() {
+        let object = json!({"custom:plan": "pro", "custom:n": 7, "locale": null, "gender": ""});
+        for given in [object.clone(), Value::String(object.to_string())] {
+            let draft = Draft {
+                attributes: Some(given),
+                given_name: Some("Ada".to_owned()),
+                family_name: Some(" ".to_owned()),
+                ..draft("ada@example.com")
+            };
+            let attributes = Invitation::new(draft).expect("valid").attributes;
+            let expected = [
+                ("custom:n", "7"),
+                ("custom:plan", "pro"),
+                ("given_name", "Ada"),
+            ];
+            let read: Vec<(&str, &str)> = attributes
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn what_an_administrator_does_not_decide_is_refused() {
+        for wrong in [
+            json!({"sub": "x"}),
+            json!({"email": "b@example.com"}),
+            json!({"email_verified": "false"}),
+            json!({"cognito:user_status": "CONFIRMED"}),
+            json!({"custom:": "x"}),
+            json!({"custom:a b": "x"}),
+            json!({"name": ["x"]}),
+            json!({"name": "x".repeat(2049)}),
+            json!([]),
+            json!("x"),
+        ] {
+            let draft = Draft {
+                attributes: Some(wrong.clone()),
+                ..draft("ada@example.com")
+            };
+            assert_eq!(field(draft), Some("attributes"), "{wrong}");
+        }
+        let twice = Draft {
+            attributes: Some(json!({"given_name": "A"})),
+            given_name: Some("B".to_owned()),
+            ..draft("ada@example.com")
+        };
+        assert_eq!(field(twice), Some("givenName"));
+        let group = Draft {
+            groups: Some(vec!["a b".to_owned()]),
+            ..draft("ada@example.com")
+        };
+        assert_eq!(field(group), Some("groups"));
+    }
+
+    #[test]
+    fn formatting_reveals_nobody() {
+        let invitation = Invitation::new(draft("ada@example.com")).expect("valid");
+        assert!(!format!("{invitation:?}").contains("ada"));
+    }
+}

@@ -1,0 +1,247 @@
+//! What an administrator asks for, and its form on the queue:
+//! `{"usher": 1, "command": "AddUserToGroup", "requestId": …, "requestedBy": {"sub": …},
+//! "userPoolId": …, "username": …, "groupName": …}`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::invitation::{Draft, Invitation, Wrong};
+use super::{GroupName, PoolId, Username};
+
+/// One action that an administrator asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Names it in every answer and every audit line.
+    pub request_id: String,
+    /// Who asked: the `sub` of an administrator, the ARN of an operator.
+    pub requested_by: String,
+    /// Where it is done: the pool that the administrator is in.
+    pub pool: PoolId,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The user becomes a member.
+    Add(Membership),
+    /// The user is no longer a member.
+    Remove(Membership),
+    /// A person who may not exist yet is created, with groups and profile.
+    Invite(Invitation),
+    /// A person who was invited gets a new code.
+    Resend(Username),
+}
+
+/// A user and a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The user: name, alias or `sub`.
+    pub username: Username,
+    /// The group, which exists already.
+    pub group: GroupName,
+}
+
+impl Membership {
+    /// Of the two texts that a request holds.
+    ///
+    /// # Errors
+    /// The first that cannot be meant.
+    pub fn new(user: (&'static str, &str), group: (&'static str, &str)) -> Result<Self, Wrong> {
+        Ok(Self {
+            username: Username::plain(user.1).ok_or(Wrong {
+                field: user.0,
+                rule: Username::RULE,
+            })?,
+            group: GroupName::new(group.1).ok_or(Wrong {
+                field: group.0,
+                rule: GroupName::RULE,
+            })?,
+        })
+    }
+}
+
+impl Action {
+    /// The command's name on the queue.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "AddUserToGroup",
+            Self::Remove(_) => "RemoveUserFromGroup",
+            Self::Invite(_) => "InviteUser",
+            Self::Resend(_) => "ResendInvitation",
+        }
+    }
+
+    /// The groups that it gives or takes.
+    pub fn groups(&self) -> &[GroupName] {
+        match self {
+            Self::Add(membership) | Self::Remove(membership) => {
+                std::slice::from_ref(&membership.group)
+            }
+            Self::Invite(invitation) => &invitation.groups,
+            Self::Resend(_) => &[],
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    command: String,
+    request_id: String,
+    requested_by: RawBy,
+    #[serde(rename = "userPoolId")]
+    pool: PoolId,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    group_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawBy {
+    sub: String,
+}
+
+impl Order {
+    /// A new id for a request.
+    pub fn new_request_id() -> String {
+        format!("{:032x}", fastrand::u128(..))
+    }
+
+    pub(super) fn is_one(command: &str) -> bool {
+        matches!(
+            command,
+            "AddUserToGroup" | "RemoveUserFromGroup" | "InviteUser" | "ResendInvitation"
+        )
+    }
+
+    /// `None` when a field is missing or cannot be meant.
+    pub(super) fn from_json(body: &Value) -> Option<Self> {
+        let raw = Raw::deserialize(body).ok()?;
+        let action = match raw.command.as_str() {
+            "InviteUser" => {
+                let draft = Draft::deserialize(body).ok()?;
+                Action::Invite(Invitation::new(draft).ok()?)
+            }
+            "ResendInvitation" => Action::Resend(Username::plain(raw.username.as_deref()?)?),
+            command => {
+                let user = ("username", raw.username.as_deref()?);
+                let group = ("groupName", raw.group_name.as_deref()?);
+                let membership = Membership::new(user, group).ok()?;
+                if command == "AddUserToGroup" {
+                    Action::Add(membership)
+                } else {
+                    Action::Remove(membership)
+                }
+            }
+        };
+        let sound = |text: &str| {
+            (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        (sound(&raw.request_id) && sound(&raw.requested_by.sub)).then_some(Self {
+            request_id: raw.request_id,
+            requested_by: raw.requested_by.sub,
+            pool: raw.pool,
+            action,
+        })
+    }
+
+    /// The body of the message that asks a worker for it.
+    pub fn to_body(&self) -> String {
+        let mut body = match &self.action {
+            Action::Add(membership) | Action::Remove(membership) => json!({
+                "username": membership.username.reveal(),
+                "groupName": membership.group.as_str(),
+            }),
+            Action::Invite(invitation) => invitation.to_json(),
+            Action::Resend(username) => json!({ "username": username.reveal() }),
+        };
+        body["usher"] = 1.into();
+        body["command"] = self.action.command().into();
+        body["requestId"] = self.request_id.clone().into();
+        body["requestedBy"] = json!({ "sub": self.requested_by });
+        body["userPoolId"] = self.pool.as_str().into();
+        body.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Malformed};
+
+    fn read(body: &str) -> Result<Order, Malformed> {
+        match crate::event::parse(body)? {
+            Event::Order(order) => Ok(*order),
+            other => panic!("not an order: {other:?}"),
+        }
+    }
+
+    fn order(action: Action) -> Order {
+        Order {
+            request_id: Order::new_request_id(),
+            requested_by: "b662d2e4-d0a1-7098-4973-20a5d6ff5a12".to_owned(),
+            pool: PoolId::new("eu-west-1_x").expect("not empty"),
+            action,
+        }
+    }
+
+    #[test]
+    fn an_order_reads_back_as_it_was_written() {
+        let member = Membership::new(("u", "ada@example.com"), ("g", "STAFF")).expect("valid");
+        let invitation = Invitation::new(Draft {
+            email: "ada@example.com".to_owned(),
+            username: Some("ada".to_owned()),
+            given_name: Some("Ada".to_owned()),
+            attributes: Some(json!({"custom:plan": "pro"})),
+            groups: Some(vec!["STAFF".to_owned()]),
+            resend: Some(true),
+            ..Draft::default()
+        })
+        .expect("valid");
+        for action in [
+            Action::Add(member.clone()),
+            Action::Remove(member),
+            Action::Invite(invitation),
+            Action::Resend(Username::new("ada").expect("not empty")),
+        ] {
+            let order = order(action);
+            assert_eq!(read(&order.to_body()), Ok(order));
+        }
+    }
+
+    #[test]
+    fn an_order_that_lacks_something_is_a_bad_command() {
+        let body = |field: &str, value: Value| {
+            let member = Membership::new(("u", "ada"), ("g", "STAFF")).expect("valid");
+            let mut body: Value =
+                serde_json::from_str(&order(Action::Add(member)).to_body()).expect("JSON");
+            body[field] = value;
+            body.to_string()
+        };
+        for (field, value) in [
+            ("requestId", json!("")),
+            ("requestId", json!("a b")),
+            ("requestedBy", json!("x")),
+            ("requestedBy", json!({"sub": ""})),
+            ("userPoolId", json!("")),
+            ("username", json!("")),
+            ("username", json!("a b")),
+            ("username", json!(null)),
+            ("groupName", json!("a b")),
+            ("groupName", json!(7)),
+            ("command", json!("InviteUser")),
+        ] {
+            let refused = read(&body(field, value)).map_err(Malformed::code);
+            assert_eq!(refused.err(), Some("bad_command"), "{field}");
+        }
+    }
+
+    #[test]
+    fn formatting_reveals_nobody() {
+        let member = Membership::new(("u", "ada@example.com"), ("g", "STAFF")).expect("valid");
+        assert!(!format!("{:?}", order(Action::Add(member))).contains("ada"));
+    }
+}

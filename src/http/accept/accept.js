@@ -1,0 +1,532 @@
+// Accepts an invitation: takes user name and code from the link, asks for a password,
+// and sends the three to the service.
+
+// Before anything else: the code must not stay in the address bar and the history.
+const fragment = location.hash;
+history.replaceState(null, '', location.pathname);
+
+/**
+ * User name and code of a link's fragment, `#u=USERNAME&c=CODE`.
+ *
+ * Both were put raw into the mail, and what opened the link may have encoded all that
+ * no URL may hold, or (a browser) a few characters alone, and never `%`. So `%40` in a
+ * code is `@` or `%40`. It is `@` when the whole text looks as an encoder leaves it.
+ */
+export function parse(hash) {
+  const text = hash.replace(/^#/, '');
+  // Encoded with its separators: what is inside is raw.
+  const outside = /^u%3d/i.test(text);
+  const parts = split(outside ? (decoded(text) ?? '') : text);
+  const decode = outside ? String : fullyEncoded(parts) ? decoded : browserDecoded;
+  // Neither can begin or end with white space: it came with a mail's line break.
+  const [username, code] = parts.map((part) => decode(part).trim());
+  return { username, code };
+}
+
+function split(text) {
+  if (!text.startsWith('u=')) {
+    return ['', ''];
+  }
+  const end = text.indexOf('&c=', 2);
+  return end < 0 ? [text.slice(2), ''] : [text.slice(2, end), text.slice(end + 3)];
+}
+
+/** Whether an encoder that encodes `%`, too, may have made these: `decoded` takes them then. */
+function fullyEncoded(parts) {
+  const escape = /%[0-9a-f]{2}/gi;
+  const bare = parts.map((part) => part.replace(escape, '')).join('');
+  // No encoder leaves one of these.
+  if (/[^\x21-\x7e]|["%<>[\\\]^`{|}]/.test(bare) || parts.some((part) => decoded(part) === null)) {
+    return false;
+  }
+  return (
+    parts
+      .flatMap((part) => part.match(escape) ?? [])
+      .map((found) => String.fromCharCode(parseInt(found.slice(1), 16)))
+      // No encoder touches the first, and it treats a character the same way everywhere.
+      .every((character) => !/[A-Za-z0-9._\-\x00-\x1f\x7f]/.test(character) && !bare.includes(character))
+  );
+}
+
+/** Undoes what a browser does to a fragment, and no more. */
+function browserDecoded(text) {
+  const escapes =
+    /%(?:20|22|3C|3E|60|[CD][0-9A-F]%[89AB][0-9A-F]|E[0-9A-F](?:%[89AB][0-9A-F]){2}|F[0-7](?:%[89AB][0-9A-F]){3})/g;
+  return text.replace(escapes, (escape) => decoded(escape) ?? escape);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
+
+/** How long an answer may take. */
+const PATIENCE_MS = 30_000;
+/** How long accepted people see that they are. */
+const LEAD_ON_MS = 4_000;
+
+/** What a password lacks, after "It needs". */
+const LACKS = new Map([
+  ['length', 'more characters'],
+  ['uppercase', 'an uppercase letter (A–Z)'],
+  ['lowercase', 'a lowercase letter (a–z)'],
+  ['number', 'a number (0–9)'],
+  ['symbol', 'a symbol, such as ! ? - or %'],
+  ['history', 'to be one that you have not had before'],
+]);
+
+/** The standard attributes that people can be asked for. */
+const ATTRIBUTES = new Map([
+  ['name', { label: 'Full name', autocomplete: 'name' }],
+  ['given_name', { label: 'First name', autocomplete: 'given-name' }],
+  ['middle_name', { label: 'Middle name', autocomplete: 'additional-name' }],
+  ['family_name', { label: 'Last name', autocomplete: 'family-name' }],
+  ['nickname', { label: 'Nickname', autocomplete: 'nickname' }],
+  ['preferred_username', { label: 'Preferred user name', literal: true }],
+  ['email', { label: 'E-mail address', type: 'email', autocomplete: 'email', literal: true }],
+  [
+    'phone_number',
+    {
+      label: 'Phone number',
+      type: 'tel',
+      autocomplete: 'tel',
+      hint: 'With the country code, such as +49 30 1234567.',
+    },
+  ],
+  ['birthdate', { label: 'Date of birth', type: 'date', autocomplete: 'bday' }],
+  ['gender', { label: 'Gender', autocomplete: 'sex' }],
+  ['address', { label: 'Postal address' }],
+  ['locale', { label: 'Language', autocomplete: 'language', literal: true, hint: 'Such as en-GB or de-DE.' }],
+  ['zoneinfo', { label: 'Time zone', literal: true, hint: 'Such as Europe/Berlin.' }],
+  ['website', { label: 'Website', type: 'url', autocomplete: 'url', hint: 'Such as https://example.com.' }],
+  ['profile', { label: 'Profile page', type: 'url', hint: 'Such as https://example.com/me.' }],
+  [
+    'picture',
+    { label: 'Picture', type: 'url', hint: 'The address of an image, such as https://example.com/me.png.' },
+  ],
+]);
+
+const byId = (id) => document.getElementById(id);
+const main = document.querySelector('main');
+const message = byId('message');
+const username = byId('username');
+const code = byId('code');
+const password = byId('password');
+const reveal = byId('reveal');
+/** The fields of attributes that were asked for, by the attribute's name. */
+const attributes = new Map();
+const contact = safe(main.dataset.contact, ['https:', 'http:', 'mailto:']);
+const done = safe(main.dataset.done, ['https:', 'http:']);
+let sending = false;
+
+start();
+
+function start() {
+  ({ username: username.value, code: code.value } = parse(fragment));
+  if (contact) {
+    for (const link of document.querySelectorAll('#contact a, #asked-contact a')) {
+      link.href = contact.href;
+      link.textContent = nameOf(contact);
+    }
+  }
+  byId('asked-contact').hidden = !contact;
+
+  byId('form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    once(byId('submit'), accept);
+  });
+  byId('form').addEventListener('input', (event) => clearWrong(event.target));
+  reveal.addEventListener('click', () => show(password.type === 'password'));
+  byId('back').addEventListener('click', () => {
+    clearMessage();
+    view('invitation');
+    (code.value ? password : code).focus();
+  });
+  // A browser may keep a page, or what its fields hold, for those who come back to it.
+  addEventListener('pagehide', () => {
+    code.value = '';
+    password.value = '';
+  });
+  // Another link, opened in this tab, changes the fragment alone: begin anew with it.
+  addEventListener('hashchange', () => location.hash && location.reload());
+
+  view('invitation');
+  ([username, code].find((field) => !field.value) ?? password).focus();
+}
+
+/** A URL that may become a link's target, or null. */
+function safe(text, protocols) {
+  try {
+    const url = new URL(text);
+    return protocols.includes(url.protocol) ? url : null;
+  } catch {
+    return null;
+  }
+}
+
+function nameOf(url) {
+  return url.protocol === 'mailto:'
+    ? (decoded(url.pathname) ?? url.pathname)
+    : url.host + (url.pathname === '/' ? '' : url.pathname);
+}
+
+/** Shows one of the page's sections. */
+function view(name) {
+  for (const section of main.querySelectorAll('section')) {
+    section.hidden = section.id !== name;
+  }
+  const heading = byId(name).querySelector('h1');
+  document.title = heading.textContent;
+  byId('contact').hidden = !contact || name === 'asked';
+  heading.focus();
+}
+
+/** Runs `send` unless something is being sent, and lets the button say so. */
+async function once(button, send) {
+  if (sending) {
+    return;
+  }
+  if (send === accept) {
+    // Otherwise the button is in the message.
+    clearMessage();
+  }
+  fields().forEach(clearWrong);
+  const wrong = missing(send === accept ? fields() : [username]);
+  if (wrong) {
+    wrong.focus();
+    return;
+  }
+  sending = true;
+  const label = button.textContent;
+  button.setAttribute('aria-disabled', 'true');
+  button.textContent = 'One moment…';
+  byId('progress').textContent = 'One moment…';
+  try {
+    await send();
+  } finally {
+    sending = false;
+    button.removeAttribute('aria-disabled');
+    button.textContent = label;
+    byId('progress').textContent = '';
+  }
+}
+
+function fields() {
+  return [username, code, password, ...attributes.values()];
+}
+
+/** Marks the fields that are empty, and returns the first. */
+function missing(asked) {
+  const empty = asked.filter((field) => !field.value.trim());
+  for (const field of empty) {
+    markWrong(field, 'This is needed.');
+  }
+  return empty[0];
+}
+
+async function accept() {
+  // A password that is seen is not offered to be kept by some password managers.
+  show(false);
+  const answer = await post('/accept', {
+    username: username.value.trim(),
+    code: code.value.trim(),
+    password: password.value,
+    attributes: Object.fromEntries([...attributes].map(([name, field]) => [name, valueOf(name, field)])),
+  });
+  if (answer.status === 200 && answer.body.status === 'accepted') {
+    accepted();
+    return;
+  }
+  const listed = (Array.isArray(answer.body.attributes) ? answer.body.attributes : []).filter(
+    (name) => typeof name === 'string',
+  );
+  switch (answer.body.code) {
+    case 'attributes_needed':
+      return listed.length ? needed(listed) : failed(answer);
+    case 'attribute_refused':
+      return refused(listed);
+    case 'password_refused':
+      return passwordRefused(Array.isArray(answer.body.lacks) ? answer.body.lacks : []);
+    case 'not_accepted':
+      return notAccepted();
+    case 'expired':
+      return say(
+        'note',
+        'This code has expired.',
+        ['Ask the administrators for a new one. It comes by mail.'],
+        renewalButton('primary'),
+      );
+    default:
+      return failed(answer);
+  }
+}
+
+function accepted() {
+  byId('lead-on').hidden = !done;
+  byId('sign-in').hidden = Boolean(done);
+  view('accepted');
+  // The page may stay open, and the secrets have done their work.
+  for (const field of fields()) {
+    field.value = '';
+  }
+  if (done) {
+    byId('lead-on').querySelector('a').href = done.href;
+    // In place of this page, so that "back" does not lead to an empty form.
+    setTimeout(() => location.replace(done.href), LEAD_ON_MS);
+  }
+}
+
+function needed(names) {
+  const asked = names.map(attributeField);
+  say('note', 'A little more is needed.', ['Fill in what is missing and send it again.']);
+  (asked.find((field) => !field.value) ?? asked[0]).focus();
+}
+
+function refused(names) {
+  const asked = names.map(attributeField);
+  for (const field of asked) {
+    markWrong(field, 'This is not accepted as it is.');
+  }
+  say('bad', 'One of the details is not accepted.', [
+    asked.length ? 'Correct what is marked and send it again.' : 'Look through them and send it again.',
+  ]);
+  (asked[0] ?? [...attributes.values()][0] ?? message).focus();
+}
+
+function passwordRefused(lacks) {
+  const needs = lacks.filter((lack) => LACKS.has(lack)).map((lack) => LACKS.get(lack));
+  if (needs.length === 0) {
+    markWrong(
+      password,
+      'This password is not allowed. Take a longer one, with uppercase and lowercase letters, a number and a symbol.',
+    );
+  } else if (needs.length === 1) {
+    markWrong(password, `This password is not allowed. It needs ${needs[0]}.`);
+  } else {
+    const list = document.createElement('ul');
+    list.append(...needs.map((need) => element('li', need)));
+    markWrong(password, 'This password is not allowed. It needs', list);
+  }
+  password.focus();
+}
+
+function notAccepted() {
+  const before = element('p', 'If you have set your password already, ');
+  if (done) {
+    const link = element('a', 'just sign in');
+    link.href = done.href;
+    before.append(link, '.');
+  } else {
+    before.append('just sign in.');
+  }
+  say(
+    'bad',
+    'User name and code do not match.',
+    [
+      'Compare both with the mail. A link does not always hold the whole code: copy it from the mail’s text, up to its last character.',
+      before,
+    ],
+    renewalButton('plain'),
+  );
+}
+
+/** What is nobody's mistake: all stays as it is and can be sent again. */
+function failed({ status, body, wait }) {
+  // But for what cannot be right at all.
+  const field = new Map(Object.entries({ username, code, password })).get(body.field);
+  if (body.code === 'invalid' && field) {
+    markWrong(field, 'This is not accepted as it is.');
+    field.focus();
+  } else if (body.code === 'try_again') {
+    say('note', 'That did not work this time.', ['Nothing is lost. Send it again.']);
+  } else if (body.code === 'too_many_requests' || status === 429) {
+    say('note', 'There were too many tries.', [`Nothing is lost. Send it again ${later(wait)}.`]);
+  } else if (body.code === 'unavailable' || [502, 503, 504].includes(status)) {
+    say('note', 'The service cannot do this just now.', [`Nothing is lost. Send it again ${later(wait)}.`]);
+  } else if (status === 0) {
+    say('bad', 'There was no answer.', [
+      'Check that you are online, and send it again. Nothing that you typed is lost.',
+    ]);
+  } else {
+    say('bad', 'Something went wrong.', ['Send it again in a few minutes. Nothing that you typed is lost.']);
+  }
+}
+
+function later(seconds) {
+  if (!(seconds > 0)) {
+    return 'in a minute';
+  }
+  const [count, unit] = seconds < 90 ? [Math.ceil(seconds), 'second'] : [Math.ceil(seconds / 60), 'minute'];
+  return `in ${count} ${unit}${count === 1 ? '' : 's'}`;
+}
+
+function renewalButton(look) {
+  const button = element('button', 'Ask for a new code');
+  button.type = 'button';
+  button.className = look;
+  button.addEventListener('click', () => once(button, renew));
+  return button;
+}
+
+async function renew() {
+  const answer = await post('/accept/renewal', { username: username.value.trim() });
+  if (answer.status === 202) {
+    view('asked');
+  } else {
+    failed(answer);
+    if (!message.querySelector('button')) {
+      message.append(renewalButton('plain'));
+    }
+  }
+}
+
+/** Posts JSON. Status 0 means that there was no answer. */
+async function post(path, body) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PATIENCE_MS);
+  try {
+    const response = await fetch(path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      cache: 'no-store',
+      // The body holds secrets: it goes to this address alone.
+      redirect: 'error',
+      signal: stop.signal,
+    });
+    // A proxy's error page is not JSON.
+    const said = await response.json().catch(() => null);
+    return {
+      status: response.status,
+      body: said ?? {},
+      wait: Number(response.headers.get('Retry-After')),
+    };
+  } catch {
+    return { status: 0, body: {} };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The field of an attribute, made when it is first asked for. */
+function attributeField(name) {
+  if (!attributes.has(name)) {
+    const {
+      label,
+      hint,
+      type = 'text',
+      autocomplete,
+      literal,
+    } = ATTRIBUTES.get(name) ?? { label: readable(name) };
+    const field = document.createElement('input');
+    field.id = `attribute-${attributes.size}`;
+    field.type = type;
+    field.required = true;
+    if (autocomplete) {
+      field.autocomplete = autocomplete;
+    }
+    if (literal || type === 'url') {
+      field.setAttribute('autocapitalize', 'none');
+      field.spellcheck = false;
+    }
+    const caption = element('label', label);
+    caption.htmlFor = field.id;
+    const block = document.createElement('div');
+    block.className = 'field';
+    block.append(caption, field);
+    if (hint) {
+      const below = element('p', hint);
+      below.className = 'hint';
+      below.id = `${field.id}-hint`;
+      field.setAttribute('aria-describedby', below.id);
+      block.append(below);
+    }
+    byId('attributes').append(block);
+    byId('attributes').hidden = false;
+    attributes.set(name, field);
+  }
+  return attributes.get(name);
+}
+
+/** `custom:costCentre_no` as people write it: "Cost centre no". */
+function readable(name) {
+  const words = name
+    .slice(name.lastIndexOf(':') + 1)
+    .replace(/(\p{Ll})(\p{Lu})|(\p{Lu})(?=\p{Lu}\p{Ll})/gu, (found, low, high) =>
+      low ? `${low} ${high}` : `${found} `,
+    )
+    .split(/[\s_.-]+/)
+    .filter(Boolean)
+    .map((word) => (/^\p{Lu}{2,}$/u.test(word) ? word : word.toLowerCase()))
+    .join(' ');
+  return words ? words[0].toUpperCase() + words.slice(1) : name;
+}
+
+function valueOf(name, field) {
+  const value = field.value.trim();
+  // Cognito takes `+` and digits alone; people group them.
+  return name === 'phone_number' ? value.replace(/[\s()./-]/g, '') : value;
+}
+
+function show(visible) {
+  password.type = visible ? 'text' : 'password';
+  reveal.firstElementChild.textContent = visible ? 'Hide' : 'Show';
+}
+
+/** Says something above the form, and leads there who does not see it. */
+function say(kind, title, paragraphs, ...actions) {
+  const first = document.createElement('p');
+  first.append(element('strong', title));
+  message.className = `message ${kind}`;
+  message.replaceChildren(
+    first,
+    ...paragraphs.map((text) => (typeof text === 'string' ? element('p', text) : text)),
+    ...actions,
+  );
+  message.hidden = false;
+  message.focus();
+}
+
+function clearMessage() {
+  message.hidden = true;
+  message.replaceChildren();
+}
+
+/** Says below a field what is wrong with it. */
+function markWrong(field, ...said) {
+  clearWrong(field);
+  const note = document.createElement('div');
+  note.className = 'wrong';
+  note.id = `${field.id}-wrong`;
+  note.append(...said);
+  field.closest('.field').append(note);
+  field.setAttribute('aria-invalid', 'true');
+  field.setAttribute(
+    'aria-describedby',
+    [field.getAttribute('aria-describedby'), note.id].filter(Boolean).join(' '),
+  );
+}
+
+function clearWrong(field) {
+  const note = byId(`${field.id}-wrong`);
+  if (!note) {
+    return;
+  }
+  note.remove();
+  field.removeAttribute('aria-invalid');
+  const left = (field.getAttribute('aria-describedby') ?? '').split(' ').filter((id) => id && id !== note.id);
+  if (left.length) {
+    field.setAttribute('aria-describedby', left.join(' '));
+  } else {
+    field.removeAttribute('aria-describedby');
+  }
+}
+
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}

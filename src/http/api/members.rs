@@ -1,0 +1,50 @@
+//! Members of a group.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+
+use super::{Api, Problem};
+use crate::event::{Action, Membership, Wrong};
+use crate::http::limits::{is_json, object};
+
+/// `POST /v1/groups/{group}/members` with `{"username": …}`.
+pub(super) async fn add(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let kind = is_json(request.headers());
+    api.order(request, |body| {
+        kind?;
+        let Path(group) = path.map_err(bad_path)?;
+        let object = object(body, &["username"])?;
+        let username = object.get("username").and_then(|name| name.as_str());
+        membership(&group, username.unwrap_or_default()).map(Action::Add)
+    })
+    .await
+}
+
+/// `DELETE /v1/groups/{group}/members/{username}`.
+pub(super) async fn remove(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    api.order(request, |_| {
+        let Path((group, username)) = path.map_err(bad_path)?;
+        membership(&group, &username).map(Action::Remove)
+    })
+    .await
+}
+
+fn membership(group: &str, username: &str) -> Result<Membership, Problem> {
+    Membership::new(("username", username), ("group", group))
+        .map_err(|Wrong { field, rule }| Problem::field(field, rule))
+}
+
+pub(super) fn bad_path(_: PathRejection) -> Problem {
+    Problem::bad("the path is not UTF-8, percent-encoded")
+}

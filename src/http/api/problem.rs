@@ -1,0 +1,104 @@
+//! Errors as problem details.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc9457>
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// What is wrong with a request, or with us. Holds nothing of what was sent but the
+/// names of fields.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    more: Map<String, Value>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    pub(in crate::http) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            more: Map::new(),
+            retry_after: None,
+        }
+    }
+
+    /// The request cannot be meant: this field, this rule.
+    pub(in crate::http) fn field(field: &str, rule: &str) -> Self {
+        let detail = format!("{field}: {rule}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with("field", field)
+    }
+
+    pub(in crate::http) fn bad(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub(in crate::http) fn too_many(detail: &'static str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).again_in(1)
+    }
+
+    pub(in crate::http) fn unavailable(detail: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).again_in(5)
+    }
+
+    /// One more member.
+    #[must_use]
+    pub(in crate::http) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub(in crate::http) fn again_in(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    pub(in crate::http) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(in crate::http) fn to_json(&self) -> Value {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Some(object) = body.as_object_mut() {
+            object.extend(self.more.clone());
+        }
+        body
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.to_json().to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let ask = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, ask);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,163 @@
+//! Confirmed sign-ups, forwarded to the queue: one `SendMessage`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::members::Members;
+use super::{attribute, emf};
+use crate::aws::{Aws, Outgoing, Queue};
+use crate::event::{TriggerSource, is_opaque, sendable_json};
+
+/// All attempts together. Cognito gives a trigger five seconds.
+const BUDGET: Duration = Duration::from_millis(3800);
+
+/// Forwards confirmed sign-ups to the queue.
+#[derive(Debug)]
+pub struct Forwarder(Result<Queue, String>);
+
+/// What was done with an event; it is returned to Cognito in every case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Sent, under this message id.
+    Sent(String),
+    /// Another trigger's event, or none at all.
+    PassedThrough,
+    /// It should have been sent. The log has what reconcile needs.
+    Failed {
+        /// A line for the Lambda's output, which `CloudWatch` reads as the metric
+        /// `ForwardFailed`.
+        metric: String,
+    },
+}
+
+impl Forwarder {
+    /// Sends to the queue of this URL.
+    pub fn new(aws: &Aws, queue_url: &str) -> Self {
+        Self(Ok(Queue::new(
+            aws,
+            queue_url,
+            Duration::ZERO,
+            Duration::ZERO,
+        )))
+    }
+
+    /// Cannot send, for the reason given: still answers every event.
+    pub fn broken(why: impl Into<String>) -> Self {
+        Self(Err(why.into()))
+    }
+
+    /// Sends in time; answers with the message id, or with what was in the way.
+    pub(super) async fn send(&self, message: Outgoing) -> Result<String, String> {
+        match &self.0 {
+            Ok(queue) => match tokio::time::timeout(BUDGET, queue.send(message)).await {
+                Ok(Ok(id)) => Ok(id),
+                Ok(Err(failure)) => Err(failure.to_string()),
+                Err(_) => Err(format!("no answer within {} ms", BUDGET.as_millis())),
+            },
+            Err(why) => Err(why.clone()),
+        }
+    }
+
+    /// Forwards the event when it is a confirmed sign-up. The caller returns
+    /// the event as it came, whatever this says.
+    pub async fn handle(&self, event: &RawValue) -> Forwarded {
+        let members = Members::of(event);
+        let source = members
+            .text("triggerSource")
+            .as_deref()
+            .map(TriggerSource::named);
+        if source != Some(TriggerSource::ConfirmSignUp) {
+            return Forwarded::PassedThrough;
+        }
+        let error = match self.send(message(event, &members)).await {
+            Ok(id) => {
+                tracing::info!(message.id = id, "sign-up forwarded");
+                return Forwarded::Sent(id);
+            }
+            Err(error) => error,
+        };
+        let pool = members.text("userPoolId");
+        let attributes = members.object("request").object("userAttributes");
+        tracing::error!(
+            pool.id = pool.as_deref(),
+            user.sub = attributes.text("sub").filter(|sub| is_opaque(sub)),
+            error,
+            "sign-up not forwarded; usher reconcile finds it",
+        );
+        Forwarded::Failed {
+            metric: emf::forward_failed(pool.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
+    Outgoing {
+        body: sendable_json(event.get()),
+        attributes: BTreeMap::from([
+            (attribute::KIND.to_owned(), "PostConfirmation".to_owned()),
+            (
+                attribute::FORWARDED_AT.to_owned(),
+                format!("{:.3}", jiff::Timestamp::now()),
+            ),
+        ]),
+        // The tenant for SQS fair queues: one busy pool does not hold up others.
+        group: members.text("userPoolId"),
+        ..Outgoing::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).expect("valid JSON")
+    }
+
+    #[tokio::test]
+    async fn only_confirmed_sign_ups_are_forwarded() {
+        let forwarder = Forwarder::broken("no queue in this test");
+        for (event, expected) in [
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmSignUp"}"#,
+                true,
+            ),
+            (
+                r#"{"triggerSource":"PostConfirmation_AdminConfirmSignUp"}"#,
+                true,
+            ),
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmForgotPassword"}"#,
+                false,
+            ),
+            (r#"{"triggerSource":"PreSignUp_SignUp"}"#, false),
+            (r#"{"request":{}}"#, false),
+            (
+                r#"{"triggerSource":"PostConfirmation_ConfirmSignUp","a":"\ud83d","b":1e999}"#,
+                true,
+            ),
+            ("[]", false),
+            ("null", false),
+        ] {
+            let answer = forwarder.handle(&raw(event)).await;
+            let tried = matches!(answer, Forwarded::Failed { .. });
+            assert_eq!(tried, expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_the_event_byte_for_byte() {
+        let event = r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#;
+        assert_eq!(sendable_json(raw(event).get()), event);
+    }
+
+    #[test]
+    fn characters_that_sqs_refuses_are_escaped() {
+        let sent = sendable_json("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
+        assert_eq!(sent, "{\"name\":\"a\\uffffb\\ufffe\"}");
+        let read: serde_json::Value = serde_json::from_str(&sent).expect("still JSON");
+        assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");
+    }
+}

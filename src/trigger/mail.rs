@@ -1,0 +1,261 @@
+//! The mail of an invitation.
+//!
+//! Cognito puts user name and code in place of its placeholders after the Lambda has
+//! answered, raw: neither encoded for a URL nor escaped for HTML. So the code stands
+//! last in the link's fragment, and once more by itself for people to copy.
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-custom-message.html>
+
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+use super::Trigger;
+use super::members::Members;
+use crate::config::{Body, InvitationMail, Segment, Template};
+
+/// Cognito's own limits, in characters.
+const LONGEST_SUBJECT: usize = 140;
+const LONGEST_BODY: usize = 20_000;
+
+impl Trigger {
+    /// The event with the mail in its response; `None` where Cognito's own message is
+    /// right, or better than none.
+    pub(super) fn mail(&self, members: &Members<'_>) -> Option<Box<RawValue>> {
+        let mail = match &self.settings.mail {
+            Ok(mail) => mail.as_ref()?,
+            Err(invalid) => {
+                tracing::error!(error = %invalid, "an invitation goes with Cognito's own message");
+                return None;
+            }
+        };
+        let request = members.object("request");
+        let (Some(username), Some(code)) = (
+            request.text("usernameParameter"),
+            request.text("codeParameter"),
+        ) else {
+            tracing::warn!("the event of an invitation has no placeholders");
+            return None;
+        };
+        let attributes = request.object("userAttributes");
+        let given: BTreeMap<&str, String> = attributes.texts().collect();
+        let fields = Fields {
+            link: format!("{}#u={username}&c={code}", mail.accept_url),
+            accept_url: &mail.accept_url,
+            username: &username,
+            code: &code,
+            given: &given,
+        };
+        let (subject, body) = write(mail, &fields);
+        if body.chars().count() > LONGEST_BODY {
+            tracing::error!(
+                "an invitation is longer than Cognito allows and goes with its own message"
+            );
+            return None;
+        }
+        let mut response: Map<String, Value> = members
+            .get("response")
+            .and_then(|response| serde_json::from_str(response.get()).ok())
+            .unwrap_or_default();
+        response.insert("emailSubject".to_owned(), subject.into());
+        response.insert("emailMessage".to_owned(), body.into());
+        members.with("response", &to_raw_value(&response).ok()?)
+    }
+}
+
+struct Fields<'a> {
+    link: String,
+    accept_url: &'a str,
+    username: &'a str,
+    code: &'a str,
+    given: &'a BTreeMap<&'a str, String>,
+}
+
+/// What a field becomes where it stands.
+type Written = fn(&str, &Fields<'_>) -> String;
+
+fn write(mail: &InvitationMail, fields: &Fields<'_>) -> (String, String) {
+    let subject: String = fill(&mail.subject, fields, |name, fields| fields.plain(name))
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST_SUBJECT)
+        .collect();
+    let body = match &mail.body {
+        Body::Html(template) => fill(template, fields, |name, fields| fields.escaped(name)),
+        Body::Text(template) => of_text(template, fields),
+    };
+    (subject, body)
+}
+
+fn fill(template: &Template, fields: &Fields<'_>, written: Written) -> String {
+    template
+        .segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Text(text) => text.clone(),
+            Segment::Field(name) => written(name, fields),
+        })
+        .collect()
+}
+
+/// Cognito sends HTML: the lines are kept and the link can be followed.
+fn of_text(template: &Template, fields: &Fields<'_>) -> String {
+    template
+        .segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Text(text) => escape(text).replace('\n', "<br>\n"),
+            Segment::Field(name) if name == "link" => format!(
+                "<a href=\"{}\">{}</a>",
+                escape(&fields.link),
+                escape(fields.accept_url)
+            ),
+            Segment::Field(name) if name == "code" => {
+                format!("<code>{}</code>", fields.escaped(name))
+            }
+            Segment::Field(name) => fields.escaped(name).replace('\n', "<br>\n"),
+        })
+        .collect()
+}
+
+impl Fields<'_> {
+    fn plain(&self, name: &str) -> String {
+        match name {
+            "link" => self.link.clone(),
+            "accept_url" => self.accept_url.to_owned(),
+            "username" => self.username.to_owned(),
+            "code" => self.code.to_owned(),
+            attribute => self.given.get(attribute).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Values are people's; the placeholders are Cognito's and must stay as they are.
+    fn escaped(&self, name: &str) -> String {
+        match name {
+            "username" | "code" => self.plain(name),
+            "link" | "accept_url" => escape(&self.plain(name)),
+            // Nobody's name becomes a placeholder.
+            _ => escape(&self.plain(name))
+                .replace('{', "&#123;")
+                .replace('}', "&#125;"),
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Layers};
+    use serde_json::json;
+
+    fn trigger(flags: &[&str]) -> Trigger {
+        let url = "invitations.accept_url=https://app.example.com/accept";
+        let flags: Vec<String> = [url]
+            .iter()
+            .chain(flags)
+            .map(|&flag| flag.to_owned())
+            .collect();
+        let layers = Layers::defaults().flags(&flags);
+        Trigger::new(
+            Err("none".to_owned()),
+            config::Trigger::from_layers(&layers),
+        )
+    }
+
+    fn event() -> Value {
+        json!({
+            "version": 1, "triggerSource": "CustomMessage_AdminCreateUser",
+            "userPoolId": "eu-west-1_x", "userName": "ada",
+            "request": {
+                "userAttributes": {"given_name": "<b>Zoë</b> {####}", "email_verified": true},
+                "codeParameter": "{####}", "usernameParameter": "{username}", "linkParameter": null,
+            },
+            "response": {"smsMessage": "as it was", "emailMessage": null},
+        })
+    }
+
+    async fn answered(trigger: &Trigger, event: &Value) -> Option<Value> {
+        let event = to_raw_value(event).expect("JSON");
+        let answer = trigger
+            .handle(&event)
+            .await
+            .response
+            .expect("never refused");
+        answer.map(|answer| serde_json::from_str(answer.get()).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn the_link_holds_user_name_and_code_in_its_fragment() {
+        let answer = answered(&trigger(&[]), &event()).await.expect("a mail");
+        let body = answer["response"]["emailMessage"].as_str().expect("text");
+        assert!(
+            body.contains(
+                "<a href=\"https://app.example.com/accept#u={username}&amp;c={####}\">\
+                 https://app.example.com/accept</a>"
+            ),
+            "{body}"
+        );
+        assert!(body.contains("code: <code>{####}</code><br>\n"), "{body}");
+        assert_eq!(answer["response"]["smsMessage"], "as it was");
+        assert_eq!(answer["version"], 1);
+        assert_eq!(answer["request"], event()["request"]);
+    }
+
+    #[tokio::test]
+    async fn values_of_people_are_escaped_and_never_placeholders() {
+        for body in [
+            "invitations.text=Hi {given_name} {link}",
+            "invitations.html=<p>Hi {given_name} <a href=\"{link}\">go</a></p>",
+        ] {
+            let flags = ["invitations.subject=For {given_name}\n{none}!", body];
+            let answer = answered(&trigger(&flags), &event()).await.expect("a mail");
+            let body = answer["response"]["emailMessage"].as_str().expect("text");
+            assert!(
+                body.contains("&lt;b&gt;Zoë&lt;/b&gt; &#123;####&#125;"),
+                "{body}"
+            );
+            assert_eq!(body.matches("{####}").count(), 1, "{body}");
+            let subject = answer["response"]["emailSubject"].as_str().expect("text");
+            assert_eq!(subject, "For <b>Zoë</b> {####} !");
+        }
+    }
+
+    #[tokio::test]
+    async fn cognitos_own_message_goes_where_ours_cannot() {
+        let without = |name: &str| {
+            let mut event = event();
+            event["request"][name] = Value::Null;
+            event
+        };
+        assert_eq!(
+            answered(&trigger(&[]), &without("codeParameter")).await,
+            None
+        );
+        assert_eq!(
+            answered(&trigger(&[]), &without("usernameParameter")).await,
+            None
+        );
+        let long = format!("invitations.text={{link}}{}", "x".repeat(20_000));
+        assert_eq!(answered(&trigger(&[&long]), &event()).await, None);
+        assert_eq!(
+            answered(&trigger(&["invitations.text=no link"]), &event()).await,
+            None
+        );
+        assert_eq!(
+            answered(&trigger(&["invitations.accept_url="]), &event()).await,
+            None
+        );
+        let mut other = event();
+        other["triggerSource"] = json!("CustomMessage_ForgotPassword");
+        assert_eq!(answered(&trigger(&[]), &other).await, None);
+    }
+}
