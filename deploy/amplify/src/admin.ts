@@ -1,0 +1,87 @@
+// For people in ADMINS. The app has called Amplify.configure(outputs) before.
+import { generateClient } from "aws-amplify/data";
+import type { Schema } from "../amplify/data/resource";
+
+const client = generateClient<Schema>();
+
+// The group of the caller is in the token of the user pool, and in nothing else:
+// with the mode "iam" or "apiKey" no group arrives, and usher refuses the call.
+const asUser = { authMode: "userPool" } as const;
+
+/** Taken: a worker does it within seconds, and tries again when Cognito is busy. */
+export interface Queued {
+  status: "QUEUED";
+  /** What the log lines and dead letters of this request carry. */
+  requestId: string;
+}
+
+/** It was not taken, and the server said why. */
+export class Refused extends Error {
+  constructor(
+    message: string,
+    /**
+     * - `Unauthorized`: not an admin, or not a group that admins may give and take
+     * - `BadRequest`: the arguments
+     * - `Unavailable`: the queue could not be reached; worth another try
+     * - anything else: AppSync's own types, and `Unknown` when there was no answer
+     */
+    readonly type: string,
+  ) {
+    super(message);
+    this.name = "Refused";
+  }
+
+  get retry(): boolean {
+    return this.type === "Unavailable";
+  }
+}
+
+/** `userId` is the user's name in the pool, or the `sub` of a user who is not federated. */
+export const addUserToGroup = async (userId: string, groupName: string): Promise<Queued> =>
+  queued(await client.mutations.addUserToGroup({ userId, groupName }, asUser));
+
+export const removeUserFromGroup = async (
+  userId: string,
+  groupName: string,
+): Promise<Queued> =>
+  queued(await client.mutations.removeUserFromGroup({ userId, groupName }, asUser));
+
+export type Invitation = Omit<Schema["inviteUser"]["args"], "attributes"> & {
+  /** Further attributes of the user, such as `{"custom:plan": "pro"}`. */
+  attributes?: Record<string, string>;
+};
+
+export const inviteUser = async ({ attributes, ...rest }: Invitation): Promise<Queued> =>
+  queued(
+    await client.mutations.inviteUser(
+      // AWSJSON travels as text.
+      { ...rest, attributes: attributes && JSON.stringify(attributes) },
+      asUser,
+    ),
+  );
+
+interface Answer {
+  data: unknown;
+  errors?: readonly { message: string; errorType?: string }[];
+}
+
+/** The client does not throw what the server refuses: it comes in `errors`. */
+function queued({ data, errors }: Answer): Queued {
+  const error = errors?.[0];
+  if (error) {
+    throw new Refused(error.message, typeOf(error));
+  }
+  // AWSJSON, again.
+  return (typeof data === "string" ? JSON.parse(data) : data) as Queued;
+}
+
+/**
+ * AppSync is reported to put `Lambda:Unhandled` in the place of a function's own type;
+ * the message is the function's in any case, and begins with the type.
+ */
+function typeOf({ message, errorType = "Unknown" }: { message: string; errorType?: string }) {
+  if (!errorType.startsWith("Lambda:")) {
+    return errorType;
+  }
+  return /^(Unauthorized|BadRequest|Unavailable)\b/.exec(message)?.[0] ?? errorType;
+}

@@ -1,0 +1,515 @@
+// The page and each answer, as a person meets them.
+
+import assert from 'node:assert/strict';
+
+import { serve } from './server.mjs';
+import {
+  ASKED,
+  browser,
+  CODE,
+  CONTACT,
+  field,
+  focused,
+  LINK,
+  NEEDED,
+  OK,
+  PASSWORD,
+  problem,
+  REFUSED,
+  send,
+  sent,
+  stage,
+} from './stage.mjs';
+import { outcome, submit, type } from './steps.mjs';
+
+export const checks = {};
+
+checks['the link fills the form, and leaves address bar and history'] = () =>
+  stage({ answers: [OK] }, async (tab, server) => {
+    assert.equal(tab.url(), `${server.base}/accept`);
+    assert.equal(await field(tab, 'User name').inputValue(), 'jürgen@example.com');
+    assert.equal(await field(tab, 'Code').inputValue(), CODE);
+    assert.equal(await focused(tab), 'password');
+    for (const label of ['User name', 'Code', 'New password']) {
+      assert.ok(await field(tab, label).isEditable());
+    }
+    assert.equal(await tab.evaluate(() => history.length), 2, 'about:blank and the page');
+  });
+
+checks['accepted, without a place to lead to'] = () =>
+  stage({ answers: [OK] }, async (tab, server) => {
+    assert.match(await send(tab), /You’re in[^]*sign in with it now/);
+    assert.deepEqual(sent(server), {
+      username: 'jürgen@example.com',
+      code: CODE,
+      password: PASSWORD,
+      attributes: {},
+    });
+    const [post] = server.posts();
+    assert.equal(post.path, '/accept');
+    assert.equal(
+      post.headers[post.headers.findIndex((name) => /^content-type$/i.test(name)) + 1],
+      'application/json',
+    );
+    assert.equal(await focused(tab), 'You’re in');
+    const values = await tab.locator('input').evaluateAll((inputs) => inputs.map((input) => input.value));
+    assert.deepEqual(values, ['', '', ''], 'nothing stays in the page');
+  });
+
+checks['accepted, and led on'] = async () => {
+  const elsewhere = await serve();
+  try {
+    await stage({ answers: [OK], done: `${elsewhere.base}/welcome?a=1&b="x"` }, async (tab) => {
+      assert.match(await send(tab), /You’re in/);
+      const link = tab.getByRole('link', { name: 'Continue' });
+      assert.equal(await link.getAttribute('href'), `${elsewhere.base}/welcome?a=1&b=%22x%22`);
+      await tab.waitForURL('**/welcome?*');
+      assert.equal(await tab.title(), 'Welcome');
+      assert.equal(await tab.evaluate(() => document.referrer), '');
+      assert.equal(await tab.evaluate(() => history.length), 2, 'it took the place of the page');
+    });
+  } finally {
+    await elsewhere.stop();
+  }
+};
+
+checks['attributes are asked for, and nothing is lost'] = () =>
+  stage(
+    {
+      answers: [
+        NEEDED,
+        problem(409, 'attributes_needed', { attributes: ['email', 'custom:plan'] }),
+        problem(422, 'attribute_refused', { attributes: ['phone_number'] }),
+        problem(422, 'attribute_refused', { attributes: [] }),
+        OK,
+      ],
+    },
+    async (tab, server) => {
+      assert.match(await send(tab), /A little more is needed/);
+      assert.equal(await focused(tab), 'attribute-0');
+      const types = {
+        'First name': 'text',
+        'Date of birth': 'date',
+        'Phone number': 'tel',
+        'Cost centre no': 'text',
+      };
+      for (const [label, type] of Object.entries(types)) {
+        assert.equal(await field(tab, label).getAttribute('type'), type);
+      }
+      assert.equal(await field(tab, 'First name').getAttribute('autocomplete'), 'given-name');
+      await type(tab, 'First name', ' Jürgen ');
+      await type(tab, 'Date of birth', '1990-02-28');
+      await type(tab, 'Phone number', '+49 (30) 123-456');
+      await submit(tab);
+      assert.equal(await focused(tab), 'attribute-3', 'the one that is empty');
+      assert.equal(server.posts().length, 1, 'what is empty is not sent');
+      await type(tab, 'Cost centre no', 'Straße 7');
+      await submit(tab);
+      await tab.getByLabel('E-mail address').waitFor();
+      assert.equal(await field(tab, 'E-mail address').getAttribute('type'), 'email');
+      await type(tab, 'E-mail address', 'j@example.com');
+      await type(tab, 'Plan', 'pro');
+      await submit(tab);
+      await tab.locator('#attribute-2[aria-invalid=true]').waitFor();
+      assert.equal(await focused(tab), 'attribute-2');
+      await type(tab, 'Phone number', '+49 30 1234567');
+      assert.equal(await tab.locator('[aria-invalid]').count(), 0, 'a mark goes when its field changes');
+      await submit(tab);
+      await tab.getByText('Look through them').waitFor();
+      await submit(tab);
+      await tab.getByRole('heading', { name: 'You’re in' }).waitFor();
+      assert.deepEqual(sent(server, 4), {
+        username: 'jürgen@example.com',
+        code: CODE,
+        password: PASSWORD,
+        attributes: {
+          given_name: 'Jürgen',
+          birthdate: '1990-02-28',
+          phone_number: '+49301234567',
+          'custom:costCentre_no': 'Straße 7',
+          email: 'j@example.com',
+          'custom:plan': 'pro',
+        },
+      });
+    },
+  );
+
+checks['attributes of any name'] = () =>
+  stage(
+    {
+      answers: [
+        problem(409, 'attributes_needed', {
+          attributes: ['__proto__', 'constructor', 'custom:', '<b>', 'custom:VATNumber'],
+        }),
+      ],
+    },
+    async (tab, server) => {
+      await send(tab);
+      const labels = await tab.locator('#attributes label').allInnerTexts();
+      assert.deepEqual(labels, ['Proto', 'Constructor', 'custom:', '<b>', 'VAT number']);
+      for (const label of labels) await type(tab, label, label);
+      await submit(tab);
+      await tab.waitForFunction(() => !document.querySelector('[aria-disabled]'));
+      assert.ok(server.posts().at(-1).body.includes('"__proto__":"Proto"'));
+    },
+  );
+
+checks['every standard attribute has a label of its own'] = () => {
+  const names = [
+    'name',
+    'given_name',
+    'middle_name',
+    'family_name',
+    'nickname',
+    'preferred_username',
+    'email',
+    'phone_number',
+    'birthdate',
+    'gender',
+    'address',
+    'locale',
+    'zoneinfo',
+    'website',
+    'profile',
+    'picture',
+  ];
+  return stage({ answers: [problem(409, 'attributes_needed', { attributes: names })] }, async (tab) => {
+    await send(tab);
+    const labels = await tab.locator('#attributes label').allInnerTexts();
+    assert.equal(new Set(labels).size, names.length);
+    assert.ok(labels.every((label) => !label.includes('_')));
+    const types = await tab
+      .locator('#attributes input')
+      .evaluateAll((inputs) => inputs.map((input) => input.type));
+    assert.deepEqual(types, [
+      'text',
+      'text',
+      'text',
+      'text',
+      'text',
+      'text',
+      'email',
+      'tel',
+      'date',
+      'text',
+      'text',
+      'text',
+      'text',
+      'url',
+      'url',
+      'url',
+    ]);
+  });
+};
+
+checks['user name or code is not right'] = () =>
+  stage(
+    { answers: [problem(403, 'not_accepted'), OK], done: 'https://app.example.com/', contact: CONTACT },
+    async (tab, server) => {
+      assert.match(await send(tab), /do not match[^]*just sign in[^]*Ask for a new code/);
+      assert.equal(await focused(tab), 'message');
+      assert.equal(await tab.locator('#message a').getAttribute('href'), 'https://app.example.com/');
+      await type(tab, 'Code', ' other ');
+      await submit(tab);
+      await tab.getByRole('heading', { name: 'You’re in' }).waitFor();
+      assert.equal(sent(server, 1).code, 'other');
+      assert.equal(sent(server, 1).password, PASSWORD);
+    },
+  );
+
+checks['an expired code, and asking for a new one'] = () =>
+  stage({ answers: [problem(410, 'expired'), ASKED, OK], contact: CONTACT }, async (tab, server) => {
+    assert.match(await send(tab), /has expired/);
+    await tab.getByRole('button', { name: 'Ask for a new code' }).click();
+    await tab.getByRole('heading', { name: 'told the administrators' }).waitFor();
+    assert.equal(server.posts()[1].path, '/accept/renewal');
+    assert.deepEqual(sent(server, 1), { username: 'jürgen@example.com' });
+    assert.equal(await tab.locator('#asked a').getAttribute('href'), CONTACT);
+    assert.equal(await tab.locator('#asked a').innerText(), 'help@example.com');
+    await tab.getByRole('button', { name: 'Back to the form' }).click();
+    assert.equal(await focused(tab), 'password');
+    assert.equal(await field(tab, 'New password').inputValue(), PASSWORD);
+    await submit(tab);
+    await tab.getByRole('heading', { name: 'You’re in' }).waitFor();
+  });
+
+checks['asking for a new code needs a user name, and may fail'] = () =>
+  stage(
+    {
+      answers: [
+        problem(410, 'expired'),
+        { ...problem(429, 'too_many_requests'), headers: { 'Retry-After': '7' } },
+        problem(503, 'unavailable'),
+        { cut: true },
+        problem(422, 'invalid', { field: 'username' }),
+        ASKED,
+      ],
+    },
+    async (tab, server) => {
+      await send(tab);
+      await type(tab, 'User name', '');
+      const ask = tab.getByRole('button', { name: 'Ask for a new code' });
+      await ask.click();
+      assert.equal(await focused(tab), 'username');
+      assert.equal(server.posts().length, 1);
+      await type(tab, 'User name', 'ada');
+      for (const said of ['in 7 seconds', 'cannot do this just now', 'There was no answer']) {
+        await ask.click();
+        await tab.getByText(said).waitFor();
+      }
+      await ask.click();
+      await tab.getByText('not accepted as it is').waitFor();
+      assert.equal(await focused(tab), 'username');
+      await ask.click();
+      await tab.getByRole('heading', { name: 'told the administrators' }).waitFor();
+      assert.ok(await tab.locator('#asked-contact').isHidden());
+      assert.deepEqual(sent(server, 5), { username: 'ada' });
+    },
+  );
+
+checks['what a password lacks is said in words'] = () =>
+  stage(
+    {
+      answers: [
+        REFUSED,
+        problem(422, 'password_refused', { lacks: ['number'] }),
+        problem(422, 'password_refused', { lacks: [] }),
+        problem(422, 'password_refused', { lacks: ['?', '__proto__'] }),
+        OK,
+      ],
+    },
+    async (tab) => {
+      const wrong = tab.locator('#password-wrong');
+      await send(tab);
+      assert.deepEqual(await wrong.locator('li').allInnerTexts(), [
+        'more characters',
+        'an uppercase letter (A–Z)',
+        'a lowercase letter (a–z)',
+        'a number (0–9)',
+        'a symbol, such as ! ? - or %',
+        'to be one that you have not had before',
+      ]);
+      assert.equal(await focused(tab), 'password');
+      assert.equal(await tab.locator('#password').getAttribute('aria-describedby'), 'password-wrong');
+      for (const said of [/It needs a number \(0–9\)\.$/, /Take a longer one/, /Take a longer one/]) {
+        assert.match(await send(tab), said);
+      }
+      assert.match(await send(tab), /You’re in/);
+    },
+  );
+
+checks['a mark goes once something is sent again'] = () => {
+  const answers = [problem(422, 'invalid', { field: 'code' }), problem(422, 'password_refused'), problem(403, 'not_accepted')];
+  return stage({ answers }, async (tab) => {
+    assert.match(await send(tab), /not accepted as it is/);
+    assert.equal(await focused(tab), 'code');
+    await submit(tab);
+    await tab.locator('#password-wrong').waitFor();
+    assert.equal(await tab.locator('[aria-invalid]').count(), 1);
+    await submit(tab);
+    await tab.locator('#message').waitFor();
+    assert.equal(await tab.locator('[aria-invalid]').count(), 0);
+  });
+};
+
+checks['what is nobody’s mistake loses nothing'] = () => {
+  const cases = [
+    [problem(409, 'try_again'), /did not work this time/],
+    [
+      { ...problem(429, 'too_many_requests'), headers: { 'Retry-After': '1' } },
+      /too many tries[^]*in 1 second\./,
+    ],
+    [{ ...problem(429, 'too_many_requests'), headers: { 'Retry-After': '600' } }, /in 10 minutes\./],
+    [problem(429, 'too_many_requests'), /in a minute\./],
+    [
+      { status: 429, body: 'slow down', headers: { 'Retry-After': 'Fri, 31 Dec 2027 23:59:59 GMT' } },
+      /in a minute\./,
+    ],
+    [problem(503, 'unavailable'), /cannot do this just now/],
+    [{ status: 502, body: '<h1>Bad gateway</h1>' }, /cannot do this just now/],
+    [problem(500, 'unforeseen'), /Something went wrong/],
+    [{ status: 500, body: 'null' }, /Something went wrong/],
+    [{ status: 200, body: '{"status":' }, /Something went wrong/],
+    [{ status: 409, body: { code: 'attributes_needed' } }, /Something went wrong/],
+    [{ status: 307, body: '', headers: { Location: '/elsewhere' } }, /There was no answer/],
+    [{ cut: true }, /There was no answer/],
+  ];
+  return stage({ answers: [...cases.map(([answer]) => answer), OK] }, async (tab, server) => {
+    await type(tab, 'New password', PASSWORD);
+    for (const [, said] of cases) {
+      await submit(tab);
+      assert.match(await outcome(tab), said);
+      assert.equal(await focused(tab), 'message');
+      assert.equal(await field(tab, 'New password').inputValue(), PASSWORD);
+    }
+    await submit(tab);
+    assert.match(await outcome(tab), /You’re in/);
+    const bodies = new Set(server.posts().map(({ body }) => body));
+    assert.equal(bodies.size, 1, 'the same is sent each time');
+  });
+};
+
+checks['no answer within 30 seconds'] = () =>
+  stage(
+    { answers: [{ ...OK, after: new Promise(() => {}) }, OK], prepare: (tab) => tab.clock.install() },
+    async (tab, server) => {
+      await type(tab, 'New password', PASSWORD);
+      await Promise.all([tab.waitForRequest('**/accept'), submit(tab)]);
+      await tab.clock.fastForward(29_000);
+      assert.ok(await tab.getByRole('button', { name: 'One moment' }).isVisible());
+      await tab.clock.fastForward(1_001);
+      assert.match(await outcome(tab), /There was no answer/);
+      await submit(tab);
+      assert.match(await outcome(tab), /You’re in/);
+    },
+  );
+
+checks['a double click and what follows it send once'] = async () => {
+  let release;
+  const after = new Promise((resolve) => (release = resolve));
+  await stage({ answers: [{ ...problem(410, 'expired'), after }, ASKED] }, async (tab, server) => {
+    await type(tab, 'New password', PASSWORD);
+    const button = tab.locator('#submit');
+    await button.dblclick();
+    await button.click({ force: true });
+    await field(tab, 'New password').press('Enter');
+    assert.equal(await button.getAttribute('aria-disabled'), 'true');
+    assert.equal(await button.innerText(), 'One moment…');
+    release();
+    await outcome(tab);
+    assert.equal(server.posts().length, 1);
+    await tab.getByRole('button', { name: 'Ask for a new code' }).dblclick();
+    await tab.locator('#asked').waitFor();
+    assert.equal(server.posts().length, 2);
+  });
+};
+
+checks['the keyboard is enough'] = () =>
+  stage({ answers: [problem(410, 'expired'), ASKED, REFUSED, OK] }, async (tab, server) => {
+    const press = (key) => tab.keyboard.press(key);
+    await press('Shift+Tab');
+    assert.equal(await focused(tab), 'code');
+    await press('Shift+Tab');
+    assert.equal(await focused(tab), 'username');
+    await press('Tab');
+    await press('Tab');
+    await tab.keyboard.type('Ada');
+    await press('Tab');
+    assert.equal(await focused(tab), 'reveal');
+    await press('Space');
+    assert.equal(await tab.locator('#password').getAttribute('type'), 'text');
+    assert.ok(await tab.getByRole('button', { name: 'Hide password' }).isVisible());
+    await press('Tab');
+    assert.equal(await focused(tab), 'submit');
+    await press('Enter');
+    await outcome(tab);
+    assert.equal(await tab.locator('#password').getAttribute('type'), 'password', 'hidden when it is sent');
+    assert.equal(await focused(tab), 'message');
+    await press('Tab');
+    await press('Enter');
+    await tab.locator('#asked').waitFor();
+    assert.equal(await focused(tab), 'We have told the administrators');
+    await press('Tab');
+    await press('Space');
+    assert.equal(await focused(tab), 'password');
+    await press('Enter');
+    await tab.locator('#password-wrong').waitFor();
+    assert.equal(await focused(tab), 'password');
+    await tab.keyboard.type('Lovelace');
+    await press('Enter');
+    await tab.locator('#accepted').waitFor();
+    assert.equal(sent(server, 3).password.length, 11);
+  });
+
+checks['without a link the fields are empty, and must be filled'] = () =>
+  stage({ link: '/accept', answers: [OK] }, async (tab, server) => {
+    assert.equal(await focused(tab), 'username');
+    await submit(tab);
+    assert.equal(await tab.locator('[aria-invalid=true]').count(), 3);
+    assert.equal(await focused(tab), 'username');
+    await type(tab, 'User name', '  ada ');
+    await type(tab, 'Code', `${CODE}\n`);
+    await submit(tab);
+    assert.equal(await focused(tab), 'password');
+    assert.equal(server.posts().length, 0);
+    assert.match(await send(tab), /You’re in/);
+    assert.deepEqual(sent(server), { username: 'ada', code: CODE, password: PASSWORD, attributes: {} });
+  });
+
+checks['another link in the same tab begins anew'] = () =>
+  stage({ answers: [problem(403, 'not_accepted')] }, async (tab, server) => {
+    await send(tab);
+    await Promise.all([
+      tab.waitForEvent('load'),
+      tab
+        .goto(`${server.base}/accept#u=ada&c=New%21`)
+        .catch((error) => assert.match(String(error), /interrupted|ABORTED/)),
+    ]);
+    await tab.locator('#invitation').waitFor();
+    assert.equal(await field(tab, 'Code').inputValue(), 'New!');
+    assert.equal(await field(tab, 'New password').inputValue(), '');
+    assert.equal(tab.url(), `${server.base}/accept`);
+  });
+
+checks['who leaves and comes back finds no secret'] = () =>
+  stage({ answers: [OK] }, async (tab, server) => {
+    await type(tab, 'New password', PASSWORD);
+    await tab.goto(`${server.base}/welcome`);
+    await tab.goBack();
+    await tab.locator('#invitation').waitFor();
+    assert.equal(await field(tab, 'Code').inputValue(), '');
+    assert.equal(await field(tab, 'New password').inputValue(), '');
+  });
+
+checks['only web and mail addresses become links'] = async () => {
+  for (const contact of [
+    '',
+    'javascript:alert(1)',
+    'data:text/html,x',
+    'help@example.com',
+    '//example.com',
+    '{{contact}}',
+  ]) {
+    await stage({ answers: [OK], contact, done: contact || 'mailto:x@example.com' }, async (tab) => {
+      assert.ok(await tab.locator('#contact').isHidden(), contact);
+      assert.match(await send(tab), /You can sign in with it now/);
+      assert.equal(await tab.locator('a[href]').count(), 0);
+    });
+  }
+  await stage({ answers: [OK], contact: `https://help.example.com/a?b="c"&d='e'` }, async (tab) => {
+    const link = tab.locator('#contact a');
+    assert.equal(await link.innerText(), 'help.example.com/a');
+    assert.equal(await link.getAttribute('href'), 'https://help.example.com/a?b=%22c%22&d=%27e%27');
+  });
+};
+
+checks['without JavaScript it says what to do'] = async () => {
+  const server = await serve();
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  try {
+    const tab = await context.newPage();
+    await tab.goto(server.base + LINK);
+    assert.match(await tab.locator('body').innerText(), /needs JavaScript/);
+    assert.ok(await tab.locator('form').isHidden());
+    assert.equal(await tab.locator('[name]:not(meta)').count(), 0, 'no field would be sent');
+  } finally {
+    await context.close();
+    await server.stop();
+  }
+};
+
+checks['every field and button has a name'] = () =>
+  stage({ answers: [NEEDED] }, async (tab) => {
+    await send(tab);
+    const snapshot = await tab.locator('main').ariaSnapshot();
+    for (const line of snapshot.split('\n').filter((line) => /- (textbox|button|link)/.test(line))) {
+      assert.match(line, /- (textbox|button|link) "[^"]+"/);
+    }
+    for (const [label, autocomplete] of [
+      ['User name', 'username'],
+      ['Code', 'one-time-code'],
+      ['New password', 'new-password'],
+    ]) {
+      assert.equal(await field(tab, label).getAttribute('autocomplete'), autocomplete);
+    }
+  });
