@@ -38,6 +38,6 @@ pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};
 pub use records::{Record, Records};
 #[cfg(feature = "dev")]
-pub use sandbox::{Pool, Sandbox};
+pub use sandbox::{Pool, PoolKind, Sandbox, SignedIn, Tokens};
 pub use sign_in::{Acceptance, App, NotAccepted, SignIn};
 pub use users::{Created, SignInName, Users};

@@ -2,6 +2,8 @@
 //! queues, pool and table, signing users up, reading back what came of them.
 //! Only compiled with the `dev` feature.
 
+mod people;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType as UserAttribute, MessageActionType};
@@ -16,6 +18,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
+
+pub use self::people::{PoolKind, SignedIn, Tokens};
 
 /// An AWS account that may be filled and read at will.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct Pool {
     pub id: String,
     /// The app client's id.
     pub client: String,
+    /// The app client's secret, where it has one.
+    pub secret: Option<String>,
 }
 
 impl Sandbox {
@@ -90,26 +96,7 @@ impl Sandbox {
     /// # Errors
     /// As any call.
     pub async fn create_pool(&self, name: &str) -> Result<Pool, Failure> {
-        let request = self.cognito.create_user_pool().pool_name(name).send();
-        let pool = done(Service::Cognito, "CreateUserPool", request).await?;
-        let id = pool
-            .user_pool()
-            .and_then(|pool| pool.id())
-            .unwrap_or_default()
-            .to_owned();
-        let request = self
-            .cognito
-            .create_user_pool_client()
-            .user_pool_id(&id)
-            .client_name(name)
-            .send();
-        let client = done(Service::Cognito, "CreateUserPoolClient", request).await?;
-        let client = client
-            .user_pool_client()
-            .and_then(|client| client.client_id())
-            .unwrap_or_default()
-            .to_owned();
-        Ok(Pool { id, client })
+        self.create_pool_of(name, &PoolKind::default()).await
     }
 
     /// A table with one String partition key.

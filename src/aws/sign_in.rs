@@ -223,6 +223,7 @@ fn reason(failure: Failure, message: &str) -> NotAccepted {
     let message = message.to_lowercase();
     let says = |words: &str| message.contains(words);
     match failure.code.as_str() {
+        "NotAuthorizedException" if says("session") => NotAccepted::TryAgain,
         "NotAuthorizedException" if says("expired") => NotAccepted::Expired,
         "NotAuthorizedException" if says("attempts exceeded") => NotAccepted::TooMany,
         // The deployment's fault, and not the person's.
@@ -330,6 +331,13 @@ mod tests {
             NotAccepted::Attribute
         );
         assert_eq!(answer("CodeMismatchException", ""), NotAccepted::TryAgain);
+        assert_eq!(
+            answer(
+                "NotAuthorizedException",
+                "Invalid session for the user, session is expired."
+            ),
+            NotAccepted::TryAgain
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `usher dev`
 
 use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::front::Front;
 use super::{Ended, Global, Output, print, print_json};
-use crate::dev::{self, Stack, StartError, Summary};
+use crate::config::Layers;
+use crate::dev::{self, Accounts, Mail, Stack, StartError, Summary};
 use crate::http::{Server, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
@@ -42,22 +45,25 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     }
     let stop = shutdown::on_signal(&global.at_once)?;
     let metrics = metrics::install()?;
-    let stack = Stack::start(options.port, global.layers())
-        .await
-        .map_err(unwrapped)?;
     let health = Health::default();
     let shown = Shown {
         health: health.clone(),
         metrics,
     };
-    let address = stack.config.http.context("http.listen is set for dev")?;
-    let server = Server::bind(address, shown)
+    // Its port is in the link of an invitation.
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), shown)
         .await
         .context("cannot serve health and metrics")?;
     let http = server.address()?;
+    let stack = Stack::start(options.port, with_accept_url(global.layers(), http))
+        .await
+        .map_err(unwrapped)?;
+    stack.endpoint.on_mail(Box::new(|mail| post(&mail)));
+    let quota = Arc::new(Quota::new(stack.config.quota));
+    let front = Front::new(&stack.config, &stack.aws, &quota, stop.clone())?;
+    let server = server.with(front.routes);
     let serving = tokio::spawn(server.run(CancellationToken::new()));
 
-    let quota = Arc::new(Quota::new(stack.config.quota));
     let worker = Worker::new(
         &stack.config,
         &stack.aws,
@@ -103,16 +109,84 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
         None => Ended::Badly,
     };
     if summary.is_some() && !options.exit_when_done {
-        stay_up(&stack, &http.to_string(), &stop).await;
+        let accounts = stack.accounts().await?;
+        stay_up(&stack, &http.to_string());
+        invite(&stack, &http.to_string(), &accounts);
+        eprintln!("Ctrl-C ends it; nothing is kept.");
+        stop.cancelled().await;
     }
     worker_stop.cancel();
     working.await?;
+    front.doors.drained().await;
     serving.abort();
     stack.stop().await;
     Ok(ended)
 }
 
-async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
+/// Where no other page is configured, the link leads to the one that is served here.
+fn with_accept_url(layers: Layers, http: SocketAddr) -> Layers {
+    const KEY: &str = "invitations.accept_url";
+    let is_set = layers
+        .settings()
+        .any(|(key, setting)| key == KEY && setting.value.as_str() != Some(""));
+    if is_set {
+        layers
+    } else {
+        layers.flags(&[format!("{KEY}=http://{http}/accept")])
+    }
+}
+
+/// A mail that Cognito would have sent, on the terminal.
+fn post(mail: &Mail) {
+    let link = mail
+        .body
+        .split("href=\"")
+        .nth(1)
+        .and_then(|rest| rest.split("\">").next())
+        .map(|link| link.replace("&amp;", "&"));
+    eprintln!();
+    eprintln!("mail to {}: {}", mail.to, mail.subject);
+    eprintln!("  {}", link.as_deref().unwrap_or(&mail.body));
+}
+
+/// Administrators and invitations, to be tried with curl.
+fn invite(stack: &Stack, http: &str, accounts: &Accounts) {
+    let Accounts { admin, user } = accounts;
+    eprintln!("An administrator and an ordinary user, with tokens of this endpoint's own issuer");
+    eprintln!("(a development feature; good for an hour):");
+    eprintln!();
+    for account in [admin, user] {
+        eprintln!("  {}, password {}", account.name, account.password);
+        eprintln!(
+            "  export {}_TOKEN={}",
+            account.name.to_uppercase(),
+            account.tokens.access
+        );
+        eprintln!();
+    }
+    eprintln!(
+        "The administrator invites somebody; the link is printed here, and leads to /accept:"
+    );
+    eprintln!();
+    eprintln!(
+        "  curl -sS http://{http}/v1/invitations -H \"Authorization: Bearer $ADMIN_TOKEN\" \\"
+    );
+    eprintln!("    -H 'Content-Type: application/json' \\");
+    eprintln!("    -d '{{\"email\": \"grace@example.com\", \"givenName\": \"Grace\"}}'");
+    eprintln!();
+    eprintln!("and the ordinary user is refused:");
+    eprintln!();
+    eprintln!("  curl -sS http://{http}/v1/users/admin -H \"Authorization: Bearer $USER_TOKEN\"");
+    eprintln!();
+    eprintln!(
+        "  keys {}/{}/.well-known/jwks.json",
+        stack.endpoint.url(),
+        stack.pool.id
+    );
+    eprintln!();
+}
+
+fn stay_up(stack: &Stack, http: &str) {
     eprintln!();
     eprintln!("The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:");
     eprintln!();
@@ -151,8 +225,6 @@ async fn stay_up(stack: &Stack, http: &str, stop: &CancellationToken) {
         stack.queue.url()
     );
     eprintln!();
-    eprintln!("Ctrl-C ends it; nothing is kept.");
-    stop.cancelled().await;
 }
 
 fn text(summary: &Summary) -> Result<String, std::fmt::Error> {

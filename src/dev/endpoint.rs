@@ -2,29 +2,25 @@
 //! told apart by the `X-Amz-Target` header of the AWS JSON protocols.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_sqs::SqsService;
 
-use super::cognito::CognitoFront;
+use super::cognito::{self, CognitoFront};
 use super::dynamodb::DynamoDbFront;
+use super::hooks::{Post, Trigger};
+use super::issuer::Issuer;
 use super::sqs::Queues;
 use super::sts;
-
-/// What Cognito does with a `PostConfirmation` event: hands it to the trigger
-/// and waits for it.
-pub type PostConfirmation = dyn Fn(Box<serde_json::value::RawValue>) -> Pin<Box<dyn Future<Output = ()> + Send>>
-    + Send
-    + Sync;
 
 /// The embedded services. State lives as long as this does.
 #[derive(Clone)]
@@ -35,24 +31,22 @@ struct Services {
     cognito: CognitoFront,
     dynamodb: DynamoDbFront,
     base: String,
-    trigger: OnceLock<Box<PostConfirmation>>,
 }
 
-const TARGET: &str = "x-amz-target";
+pub(super) const TARGET: &str = "x-amz-target";
 const SQS: &str = "AmazonSQS.";
-const COGNITO: &str = "AWSCognitoIdentityProviderService.";
 const DYNAMODB: &str = "DynamoDB_20120810.";
 const SQS_HOST: &str = "https://sqs.us-east-1.amazonaws.com";
 
 impl Endpoint {
     /// Empty services that name their queues under `address`.
     pub fn new(address: SocketAddr) -> Self {
+        let base = format!("http://{address}");
         Self(Arc::new(Services {
             sqs: SqsService::with_backend(Arc::new(Queues::default())),
-            cognito: CognitoFront::default(),
+            cognito: CognitoFront::new(&base),
             dynamodb: DynamoDbFront::default(),
-            base: format!("http://{address}"),
-            trigger: OnceLock::new(),
+            base,
         }))
     }
 
@@ -69,14 +63,37 @@ impl Endpoint {
         &self.0.base
     }
 
-    /// Sets the pool's `PostConfirmation` trigger; the first call counts.
-    pub fn on_post_confirmation(&self, trigger: Box<PostConfirmation>) {
-        let _ = self.0.trigger.set(trigger);
+    /// Sets the trigger of all pools; the first call counts.
+    pub fn on_trigger(&self, trigger: Box<Trigger>) {
+        let _ = self.0.cognito.hooks.trigger.set(trigger);
+    }
+
+    /// Sets where mail goes; the first call counts. Until then nobody gets any.
+    pub fn on_mail(&self, post: Box<Post>) {
+        let _ = self.0.cognito.hooks.post.set(post);
+    }
+
+    /// Who signs the tokens.
+    pub fn issuer(&self) -> &Issuer {
+        &self.0.cognito.issuer
+    }
+
+    /// As if the days that a user's temporary password is good for were over.
+    pub async fn expire_temporary_password(&self, pool: &str, username: &str) {
+        self.0.cognito.expire(pool, username).await;
+    }
+
+    /// As if the minutes in which a challenge may be answered were over, for all.
+    pub fn expire_sessions(&self) {
+        self.0.cognito.expire_sessions();
     }
 
     /// The endpoint's routes, open to further layers.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        Router::new()
+            .route("/{pool}/.well-known/jwks.json", get(jwks))
+            .fallback(answer)
+            .with_state(self.clone())
     }
 
     /// Serves until told to stop.
@@ -103,20 +120,8 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
     let response = if target.starts_with(SQS) {
         let response = services.sqs.handle(request(SQS_HOST, &headers, body)).await;
         with_queue_urls(response, &services.base)
-    } else if let Some(operation) = target.strip_prefix(COGNITO) {
-        let request = request(
-            "https://cognito-idp.us-east-1.amazonaws.com",
-            &headers,
-            body,
-        );
-        services
-            .cognito
-            .handle(
-                operation,
-                request,
-                services.trigger.get().map(AsRef::as_ref),
-            )
-            .await
+    } else if let Some(operation) = target.strip_prefix(cognito::PREFIX) {
+        services.cognito.handle(operation, &body).await
     } else if let Some(operation) = target.strip_prefix(DYNAMODB) {
         let request = request("https://dynamodb.us-east-1.amazonaws.com", &headers, body);
         services.dynamodb.handle(operation, request).await
@@ -129,6 +134,17 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
         )
     };
     into_response(response)
+}
+
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
+async fn jwks(State(endpoint): State<Endpoint>, Path(pool): Path<String>) -> Response {
+    let cognito = &endpoint.0.cognito;
+    into_response(if cognito.has_pool(&pool) {
+        MockResponse::json(200, cognito.issuer.jwks().to_string())
+    } else {
+        let message = format!("User pool {pool} does not exist.");
+        MockResponse::json(404, serde_json::json!({"message": message}).to_string())
+    })
 }
 
 /// The services keep one state for each Region in the host name; here there is

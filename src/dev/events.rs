@@ -116,7 +116,7 @@ impl Stack {
         let Ok(raw) = RawValue::from_string(text) else {
             return Delivered::NotSent(Malformed::NotJson.code());
         };
-        match self.forwarder.handle(&raw).await {
+        match self.trigger.forwarder().handle(&raw).await {
             Forwarded::Sent(id) => Delivered::Queued(id),
             Forwarded::PassedThrough => Delivered::PassedThrough(why),
             Forwarded::Failed { .. } => Delivered::NotSent(FORWARD_FAILED),

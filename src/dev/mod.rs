@@ -6,10 +6,13 @@
 //! the Lambda, the worker talks to the endpoint over HTTP. What is reported is
 //! read back from Cognito and `DynamoDB` and never counted in the worker.
 
+mod accounts;
 mod cognito;
 mod dynamodb;
 mod endpoint;
 mod events;
+mod hooks;
+mod issuer;
 mod moves;
 mod readback;
 mod signups;
@@ -18,7 +21,10 @@ mod stack;
 mod sts;
 mod summary;
 
-pub use endpoint::{Endpoint, PostConfirmation};
+pub use accounts::{Account, Accounts};
+pub use endpoint::Endpoint;
 pub use events::{EventFile, files};
+pub use hooks::{Mail, Post, Trigger};
+pub use issuer::Issuer;
 pub use stack::{Stack, StartError};
 pub use summary::{EventLine, EventOutcome, Summary};

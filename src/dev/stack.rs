@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use crate::aws::{Aws, Failure, Pool, Queue, Sandbox};
-use crate::config::{Config, Invalid, Layers};
-use crate::trigger::Forwarder;
+use crate::config::{self, Config, Invalid, Layers};
+use crate::trigger::Trigger;
 
 /// The port that local AWS endpoints usually take.
 const PORT: u16 = 4566;
@@ -34,8 +34,8 @@ pub struct Stack {
     pub queue: Queue,
     /// The dead-letter queue.
     pub dead_letters: Queue,
-    /// The trigger's handler.
-    pub forwarder: Arc<Forwarder>,
+    /// The Lambda's handler.
+    pub trigger: Arc<Trigger>,
     serving: JoinHandle<std::io::Result<()>>,
     stop: CancellationToken,
 }
@@ -81,27 +81,30 @@ impl Stack {
         let (queue_url, dead_letter_url) =
             sandbox.create_queues("usher", MAX_RECEIVE_COUNT).await?;
         let pool = sandbox.create_pool("usher").await?;
-        let config = Config::from_layers(&layers.flags(&[
+        let layers = layers.flags(&[
             format!("queue.url={queue_url}"),
             format!("queue.dead_letter_url={dead_letter_url}"),
             "queue.wait=1s".to_owned(),
             format!("pools.allowed={}", pool.id),
             format!("profiles.table={TABLE}"),
             "http.listen=127.0.0.1:0".to_owned(),
-        ]))?;
+            format!("admin.issuer={}/{{pool}}", endpoint.url()),
+            format!("admin.client_ids={}", pool.client),
+            format!("invitations.client_id={}", pool.client),
+        ]);
+        let config = Config::from_layers(&layers)?;
         let key = config
             .profiles
             .as_ref()
             .map_or("id", |profiles| &profiles.key);
         sandbox.create_table(TABLE, key).await?;
 
-        let forwarder = Arc::new(Forwarder::new(&aws.clone().for_trigger(), &queue_url));
-        let trigger = Arc::clone(&forwarder);
-        endpoint.on_post_confirmation(Box::new(move |event| {
-            let trigger = Arc::clone(&trigger);
-            Box::pin(async move {
-                trigger.handle(&event).await;
-            })
+        let settings = config::Trigger::from_layers(&layers);
+        let trigger = Arc::new(Trigger::new(Ok(aws.clone()), settings));
+        let lambda = Arc::clone(&trigger);
+        endpoint.on_trigger(Box::new(move |event| {
+            let lambda = Arc::clone(&lambda);
+            Box::pin(async move { lambda.handle(&event).await.response.ok()? })
         }));
         let queue = Queue::new(&aws, &queue_url, Duration::ZERO, config.queue.visibility);
         let dead_letters = queue.sibling(&dead_letter_url);
@@ -113,7 +116,7 @@ impl Stack {
             pool,
             queue,
             dead_letters,
-            forwarder,
+            trigger,
             serving,
             stop,
         })

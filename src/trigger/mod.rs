@@ -65,6 +65,11 @@ impl Trigger {
         }
     }
 
+    /// What forwards sign-ups.
+    pub fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
     /// Answers one event.
     pub async fn handle(&self, event: &RawValue) -> Answered {
         let unchanged = Answered {

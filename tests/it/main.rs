@@ -3,6 +3,7 @@
 //! Each test has a world of its own: endpoint, queues, pool, table.
 
 mod answers;
+mod api;
 mod chaos;
 mod check;
 mod commands;
@@ -23,6 +24,7 @@ mod privacy;
 mod process;
 mod quota;
 mod reconcile;
+mod sign_in;
 mod stop;
 mod trigger;
 mod world;

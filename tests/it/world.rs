@@ -26,6 +26,7 @@ pub(crate) const MAX_RECEIVE_COUNT: u32 = 10;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
+    pub(crate) endpoint: Endpoint,
     pub(crate) aws: Aws,
     pub(crate) sandbox: Sandbox,
     pub(crate) pool: Pool,
@@ -86,6 +87,7 @@ impl World {
         let dead_letters = queue.sibling(&dead);
         let url = endpoint.url().to_owned();
         Self {
+            endpoint,
             aws,
             sandbox,
             pool,

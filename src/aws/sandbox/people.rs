@@ -1,0 +1,271 @@
+//! People of the sandbox: invited, given a password, put into groups, signed in.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_cognitoidentityprovider::types::{
+    AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
+    ExplicitAuthFlowsType, MessageActionType, SchemaAttributeType, UsernameAttributeType,
+};
+
+use super::{Pool, Sandbox, done, user_attributes};
+use crate::aws::error::{Failure, Service};
+
+/// What is special about a pool.
+#[derive(Debug, Clone, Default)]
+pub struct PoolKind {
+    /// Users are named by their e-mail address.
+    pub email_names: bool,
+    /// Standard attributes that every user must have.
+    pub required: Vec<String>,
+    /// The app client has a secret; [`Sandbox::sign_in`] cannot use it then.
+    pub secret: bool,
+}
+
+/// What signing in gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedIn {
+    /// The user is in.
+    Tokens(Tokens),
+    /// They owe a new password first.
+    NewPassword {
+        /// For the answer.
+        session: String,
+        /// `USER_ID_FOR_SRP`, `requiredAttributes`, `userAttributes`.
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+/// A user's tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// For calls in the user's name.
+    pub access: String,
+    /// About the user.
+    pub id: String,
+    /// For new ones; empty when they were refreshed themselves.
+    pub refresh: String,
+}
+
+impl Tokens {
+    fn of(result: Option<AuthenticationResultType>) -> Self {
+        let Some(result) = result else {
+            return Self::default();
+        };
+        Self {
+            access: result.access_token.unwrap_or_default(),
+            id: result.id_token.unwrap_or_default(),
+            refresh: result.refresh_token.unwrap_or_default(),
+        }
+    }
+}
+
+impl Sandbox {
+    /// A user pool of this kind, with an app client that takes passwords.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_pool_of(&self, name: &str, kind: &PoolKind) -> Result<Pool, Failure> {
+        let mut request = self.cognito.create_user_pool().pool_name(name);
+        if kind.email_names {
+            request = request.username_attributes(UsernameAttributeType::Email);
+        }
+        for required in &kind.required {
+            let attribute = SchemaAttributeType::builder().name(required).required(true);
+            request = request.schema(attribute.build());
+        }
+        let pool = done(Service::Cognito, "CreateUserPool", request.send()).await?;
+        let id = pool
+            .user_pool()
+            .and_then(|pool| pool.id())
+            .unwrap_or_default();
+        let request = self
+            .cognito
+            .create_user_pool_client()
+            .user_pool_id(id)
+            .client_name(name)
+            .generate_secret(kind.secret)
+            .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
+            .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
+            .send();
+        let client = done(Service::Cognito, "CreateUserPoolClient", request).await?;
+        let client = client.user_pool_client.as_ref();
+        Ok(Pool {
+            id: id.to_owned(),
+            client: client
+                .and_then(|client| client.client_id())
+                .unwrap_or_default()
+                .to_owned(),
+            secret: client
+                .and_then(|client| client.client_secret())
+                .map(str::to_owned),
+        })
+    }
+
+    /// `AdminCreateUser` with the invitation by e-mail, or, `again`, the invitation
+    /// of a user who is there. Returns the user's name, which some pools make up.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn invite(
+        &self,
+        pool: &str,
+        username: &str,
+        attributes: &BTreeMap<String, String>,
+        again: bool,
+    ) -> Result<String, Failure> {
+        let request = self
+            .cognito
+            .admin_create_user()
+            .user_pool_id(pool)
+            .username(username)
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .set_message_action(again.then_some(MessageActionType::Resend))
+            .set_user_attributes(Some(user_attributes(attributes)))
+            .send();
+        let answer = done(Service::Cognito, "AdminCreateUser", request).await?;
+        let user = answer.user.and_then(|user| user.username);
+        Ok(user.unwrap_or_default())
+    }
+
+    /// `AdminSetUserPassword`, for good: the user is confirmed then.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_password(
+        &self,
+        pool: &str,
+        username: &str,
+        password: &str,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .admin_set_user_password()
+            .user_pool_id(pool)
+            .username(username)
+            .password(password)
+            .permanent(true)
+            .send();
+        done(Service::Cognito, "AdminSetUserPassword", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// Makes the user a member; the group is created where it is missing.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn join(&self, pool: &str, username: &str, group: &str) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .create_group()
+            .user_pool_id(pool)
+            .group_name(group)
+            .send();
+        match done(Service::Cognito, "CreateGroup", request).await {
+            Err(failure) if failure.code != "GroupExistsException" => return Err(failure),
+            _ => {}
+        }
+        let request = self
+            .cognito
+            .admin_add_user_to_group()
+            .user_pool_id(pool)
+            .username(username)
+            .group_name(group)
+            .send();
+        done(Service::Cognito, "AdminAddUserToGroup", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `AdminRemoveUserFromGroup`.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn leave(&self, pool: &str, username: &str, group: &str) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .admin_remove_user_from_group()
+            .user_pool_id(pool)
+            .username(username)
+            .group_name(group)
+            .send();
+        done(Service::Cognito, "AdminRemoveUserFromGroup", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `InitiateAuth` by password.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn sign_in(
+        &self,
+        client: &str,
+        username: &str,
+        password: &str,
+    ) -> Result<SignedIn, Failure> {
+        let request = self
+            .cognito
+            .initiate_auth()
+            .client_id(client)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .auth_parameters("USERNAME", username)
+            .auth_parameters("PASSWORD", password)
+            .send();
+        let answer = done(Service::Cognito, "InitiateAuth", request).await?;
+        Ok(match answer.challenge_name {
+            Some(ChallengeNameType::NewPasswordRequired) => SignedIn::NewPassword {
+                session: answer.session.unwrap_or_default(),
+                parameters: answer
+                    .challenge_parameters
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect(),
+            },
+            _ => SignedIn::Tokens(Tokens::of(answer.authentication_result)),
+        })
+    }
+
+    /// `RespondToAuthChallenge` with a new password, and attributes that are missing.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn new_password(
+        &self,
+        client: &str,
+        session: &str,
+        username: &str,
+        password: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<Tokens, Failure> {
+        let mut request = self
+            .cognito
+            .respond_to_auth_challenge()
+            .client_id(client)
+            .challenge_name(ChallengeNameType::NewPasswordRequired)
+            .session(session)
+            .challenge_responses("USERNAME", username)
+            .challenge_responses("NEW_PASSWORD", password);
+        for (name, value) in attributes {
+            request = request.challenge_responses(format!("userAttributes.{name}"), value);
+        }
+        let answer = done(Service::Cognito, "RespondToAuthChallenge", request.send()).await?;
+        Ok(Tokens::of(answer.authentication_result))
+    }
+
+    /// New tokens by the refresh token: groups are those of now.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn refresh(&self, client: &str, token: &str) -> Result<Tokens, Failure> {
+        let request = self
+            .cognito
+            .initiate_auth()
+            .client_id(client)
+            .auth_flow(AuthFlowType::RefreshTokenAuth)
+            .auth_parameters("REFRESH_TOKEN", token)
+            .send();
+        let answer = done(Service::Cognito, "InitiateAuth", request).await?;
+        Ok(Tokens::of(answer.authentication_result))
+    }
+}

@@ -1,0 +1,76 @@
+//! Two people of the embedded pool whose passwords are known: one who may do
+//! administrators' work, and one who may not.
+
+use std::collections::BTreeMap;
+
+use super::stack::Stack;
+use crate::aws::{Failure, SignedIn, Tokens};
+
+/// Known to everybody: for an account that lives in this process's memory.
+const PASSWORD: &str = "A-passw0rd-for-this-machine";
+const ADMINS: &str = "ADMINS";
+
+/// Somebody to sign in as.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// Good for an hour from now.
+    pub tokens: Tokens,
+}
+
+/// Both of them.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// `admin`, a member of `ADMINS`.
+    pub admin: Account,
+    /// `user`, in no group.
+    pub user: Account,
+}
+
+impl Stack {
+    /// Makes both, unless they are there, and signs them in. They never signed
+    /// up, so that they have neither default groups nor a profile; whoever counts
+    /// users counts before.
+    ///
+    /// # Errors
+    /// The first call that fails.
+    pub async fn accounts(&self) -> Result<Accounts, Failure> {
+        Ok(Accounts {
+            admin: self.account("admin", Some(ADMINS)).await?,
+            user: self.account("user", None).await?,
+        })
+    }
+
+    async fn account(&self, name: &str, group: Option<&str>) -> Result<Account, Failure> {
+        let attributes = [
+            ("email", format!("{name}@example.com")),
+            ("email_verified", "true".to_owned()),
+        ];
+        let attributes: BTreeMap<String, String> = attributes
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+        let pool = &self.pool.id;
+        self.sandbox.create_user(pool, name, &attributes).await?;
+        self.sandbox.set_password(pool, name, PASSWORD).await?;
+        if let Some(group) = group {
+            self.sandbox.join(pool, name, group).await?;
+        }
+        let signed_in = self
+            .sandbox
+            .sign_in(&self.pool.client, name, PASSWORD)
+            .await?;
+        let tokens = match signed_in {
+            SignedIn::Tokens(tokens) => tokens,
+            // A password that was set for good leaves nothing to be asked.
+            SignedIn::NewPassword { .. } => Tokens::default(),
+        };
+        Ok(Account {
+            name: name.to_owned(),
+            password: PASSWORD.to_owned(),
+            tokens,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Sign-ups: the name, the confirmation, and the trigger after it.
+
+use serde_json::{Value, json};
+
+use super::event::{About, NO_CLIENT, event};
+use super::passwords::check_secret;
+use super::pools::{AppClient, Settings};
+use super::user::{User, listed, text};
+use super::{Answer, CognitoFront, Refusal, is, ok, refuse};
+
+impl CognitoFront {
+    pub(super) async fn sign_up(&self, mut input: Value) -> Answer {
+        let client = self.client_of(&input)?;
+        let settings = self.pools.settings(&client.pool).unwrap_or_default();
+        check_secret(&client, text(&input["Username"]), &input["SecretHash"])?;
+        if let Some(password) = input["Password"].as_str() {
+            settings.policy.check(password)?;
+        }
+        let _naming = if settings.email_names {
+            let naming = self.naming.lock().await;
+            self.name(&client.pool, &settings, &mut input).await?;
+            Some(naming)
+        } else {
+            None
+        };
+        let answer = self.ask("SignUp", &input).await?;
+        let mut user = User::of(&input);
+        let sub = text(&answer["UserSub"]).to_owned();
+        user.attributes.insert("sub".to_owned(), sub);
+        self.pools.remember(&client.pool, &user);
+        Ok(ok(&answer))
+    }
+
+    pub(super) async fn confirm(&self, operation: &str, input: &Value) -> Answer {
+        let (pool, client) = if let Some(pool) = input["UserPoolId"].as_str() {
+            (pool.to_owned(), NO_CLIENT.to_owned())
+        } else {
+            let client = self.client_of(input)?;
+            check_secret(&client, text(&input["Username"]), &input["SecretHash"])?;
+            (client.pool, client.id)
+        };
+        let mut user = self.user(&pool, text(&input["Username"])).await?;
+        if user.status == "CONFIRMED" {
+            return Err(refuse(
+                "NotAuthorizedException",
+                "User cannot be confirmed. Current status is CONFIRMED",
+            ));
+        }
+        let mut confirmation = input.clone();
+        confirmation["Username"] = json!(user.name);
+        let answer = self.ask(operation, &confirmation).await?;
+        "CONFIRMED".clone_into(&mut user.status);
+        // Confirming by code verifies the address that the code was sent to.
+        if user.attributes.contains_key("email") {
+            let verified = ("email_verified".to_owned(), "true".to_owned());
+            user.attributes.extend([verified]);
+            let update = json!({
+                "UserPoolId": pool, "Username": user.name,
+                "UserAttributes": listed([("email_verified", "true")]),
+            });
+            self.ask("AdminUpdateUserAttributes", &update).await?;
+        }
+        let about = About {
+            pool: &pool,
+            client: &client,
+            user: &user,
+            metadata: &input["ClientMetadata"],
+        };
+        let source = "PostConfirmation_ConfirmSignUp";
+        self.hooks
+            .call(&event(about, source, json!({}), &json!({})))
+            .await;
+        Ok(ok(&answer))
+    }
+
+    /// In a pool whose users are named by their address: the name becomes the
+    /// attribute, and a UUID, which is the `sub` as well, becomes the name.
+    pub(super) async fn name(
+        &self,
+        pool: &str,
+        settings: &Settings,
+        input: &mut Value,
+    ) -> Result<(), Refusal> {
+        if !settings.email_names {
+            return Ok(());
+        }
+        let email = text(&input["Username"]).to_owned();
+        if !email.contains('@') {
+            let why = "Username should be an email.";
+            return Err(refuse("InvalidParameterException", why));
+        }
+        match self.user(pool, &email).await {
+            Ok(_) => {
+                let why = "An account with the given email already exists.";
+                return Err(refuse("UsernameExistsException", why));
+            }
+            Err(refusal) if is(&refusal, "UserNotFoundException") => {}
+            Err(refusal) => return Err(refusal),
+        }
+        let mut attributes =
+            User::of(&json!({"UserAttributes": input["UserAttributes"]})).attributes;
+        let sub = attributes.entry("sub".to_owned()).or_insert_with(uuid);
+        input["Username"] = json!(sub);
+        attributes.insert("email".to_owned(), email);
+        input["UserAttributes"] = listed(
+            attributes
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        Ok(())
+    }
+
+    pub(super) fn client_of(&self, input: &Value) -> Result<AppClient, Refusal> {
+        let id = text(&input["ClientId"]);
+        self.pools.client(id).ok_or_else(|| {
+            let why = format!("User pool client {id} does not exist.");
+            refuse("ResourceNotFoundException", &why)
+        })
+    }
+}
+
+/// A random UUID.
+pub(super) fn uuid() -> String {
+    let bits = fastrand::u128(..);
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let digits = format!("{bits:032x}");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
+    parts.map(|part| &digits[part]).join("-")
+}

@@ -1,0 +1,167 @@
+//! Passwords: what a pool takes, what it makes up, and an app client's proof
+//! that it knows its secret.
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::pools::AppClient;
+use super::user::text;
+use super::{Refusal, refuse};
+
+const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+const DIGITS: &[u8] = b"0123456789";
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
+const SYMBOLS: &[u8] = b"^$*.[]{}()?-\"!@#%&/\\,><':;|_~`+=";
+
+/// Characters, what a pool calls them in its settings, and in its refusals.
+const CLASSES: [(&[u8], &str, &str); 4] = [
+    (UPPER, "RequireUppercase", "uppercase"),
+    (LOWER, "RequireLowercase", "lowercase"),
+    (DIGITS, "RequireNumbers", "numeric"),
+    (SYMBOLS, "RequireSymbols", "symbol"),
+];
+
+/// What a pool asks of a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Policy {
+    length: usize,
+    /// Which of the classes, in their order.
+    classes: [bool; CLASSES.len()],
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            length: 8,
+            classes: [true; CLASSES.len()],
+        }
+    }
+}
+
+impl Policy {
+    /// `Policies.PasswordPolicy` of `CreateUserPool`.
+    pub(super) fn of(given: &Value) -> Self {
+        if !given.is_object() {
+            return Self::default();
+        }
+        let length = given["MinimumLength"].as_u64();
+        Self {
+            length: length.map_or(8, |length| usize::try_from(length).unwrap_or(usize::MAX)),
+            classes: CLASSES.map(|(_, setting, _)| given[setting] == true),
+        }
+    }
+
+    pub(super) fn check(self, password: &str) -> Result<(), Refusal> {
+        let refused = |why: &str| {
+            let why = format!("Password did not conform with policy: {why}");
+            Err(refuse("InvalidPasswordException", &why))
+        };
+        if password.chars().count() < self.length {
+            return refused("Password not long enough");
+        }
+        for ((class, _, name), asked) in CLASSES.into_iter().zip(self.classes) {
+            if asked && !password.bytes().any(|byte| class.contains(&byte)) {
+                return refused(&format!("Password must have {name} characters"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fits every policy of its length. Its symbols are Cognito's: whoever puts
+    /// one into a link or a page has to escape it.
+    pub(super) fn temporary(self) -> String {
+        let all = CLASSES.map(|(class, _, _)| class);
+        let rest = self.length.clamp(8, 99) - all.len();
+        let mut password: Vec<char> = all
+            .into_iter()
+            .chain(std::iter::repeat_n(&*all.concat(), rest))
+            .filter_map(fastrand::choice)
+            .map(|byte| char::from(*byte))
+            .collect();
+        fastrand::shuffle(&mut password);
+        password.into_iter().collect()
+    }
+}
+
+/// Refuses a call in the name of a client with a secret but without its hash.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
+pub(super) fn check_secret(
+    client: &AppClient,
+    username: &str,
+    hash: &Value,
+) -> Result<(), Refusal> {
+    let Some(secret) = &client.secret else {
+        return Ok(());
+    };
+    let id = &client.id;
+    let refused = |why: &str| Err(refuse("NotAuthorizedException", why));
+    if text(hash).is_empty() {
+        return refused(&format!(
+            "Client {id} is configured with secret but SECRET_HASH was not received"
+        ));
+    }
+    if text(hash) == secret_hash(secret, id, username) {
+        Ok(())
+    } else {
+        refused(&format!("Unable to verify secret hash for client {id}"))
+    }
+}
+
+pub(super) fn secret_hash(secret: &str, client: &str, username: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let hash = hmac::sign(&key, format!("{username}{client}").as_bytes());
+    STANDARD.encode(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Policy, SYMBOLS, secret_hash};
+
+    #[test]
+    fn the_policy_names_the_first_thing_that_is_missing() {
+        for (password, why) in [
+            ("Short-1", "Password not long enough"),
+            ("long-enough-1", "Password must have uppercase characters"),
+            ("LONG-ENOUGH-1", "Password must have lowercase characters"),
+            ("Long-enough", "Password must have numeric characters"),
+            ("Longenough1", "Password must have symbol characters"),
+        ] {
+            let refusal = Policy::default().check(password).expect_err(password);
+            let refusal: serde_json::Value = serde_json::from_slice(&refusal.body).expect("JSON");
+            assert_eq!(refusal["__type"], "InvalidPasswordException");
+            let message = format!("Password did not conform with policy: {why}");
+            assert_eq!(refusal["message"], message);
+        }
+        assert!(Policy::default().check("Long-enough-1").is_ok());
+        let short = Policy::of(&json!({"MinimumLength": 6, "RequireNumbers": true}));
+        assert!(short.check("abcde1").is_ok());
+        assert!(short.check("abcdef").is_err());
+    }
+
+    #[test]
+    fn temporary_passwords_fit_the_policy_and_hold_every_symbol_in_time() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..2000 {
+            let password = Policy::default().temporary();
+            assert_eq!(password.len(), 8);
+            assert!(Policy::default().check(&password).is_ok(), "{password}");
+            seen.extend(password.bytes());
+        }
+        assert!(SYMBOLS.iter().all(|symbol| seen.contains(symbol)));
+    }
+
+    #[test]
+    fn the_secret_hash_is_a_keyed_hash_of_name_and_client() {
+        // By `printf 'adaclient' | openssl dgst -sha256 -hmac secret -binary | base64`.
+        assert_eq!(
+            secret_hash("secret", "client", "ada"),
+            "FEW6rzXVdy2RLJp0KqkU9A6/pxQBq5FgsxTWe/Ot+CI="
+        );
+    }
+}

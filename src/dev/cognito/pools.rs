@@ -1,0 +1,151 @@
+//! What the front has to know of pools, app clients and names, and the service
+//! behind it does not keep.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::passwords::Policy;
+use super::user::{User, text};
+
+#[derive(Default)]
+pub(super) struct Pools(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    pools: HashMap<String, Settings>,
+    clients: HashMap<String, AppClient>,
+    /// Pool and `sub`, or address in lower case, to user name. A hint alone:
+    /// users change and go.
+    names: HashMap<(String, String), String>,
+    /// Pool and user name, where the temporary password has run out.
+    expired: HashSet<(String, String)>,
+}
+
+/// What `CreateUserPool` said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// Users are named by their e-mail address, and have a UUID for a name.
+    pub(super) email_names: bool,
+    /// Users may sign in with an address that is verified, too.
+    pub(super) email_alias: bool,
+    /// Attributes that nobody is confirmed without.
+    pub(super) required: Vec<String>,
+    pub(super) policy: Policy,
+    /// The invitation's subject and text, where the pool has its own.
+    pub(super) invitation: Value,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct AppClient {
+    pub(super) id: String,
+    pub(super) pool: String,
+    pub(super) secret: Option<String>,
+    pub(super) flows: Vec<String>,
+}
+
+impl Settings {
+    fn of(input: &Value) -> Self {
+        let has = |list: &str, what: &str| {
+            let list = input[list].as_array();
+            list.is_some_and(|list| list.iter().any(|one| one == what))
+        };
+        Self {
+            email_names: has("UsernameAttributes", "email"),
+            email_alias: has("AliasAttributes", "email"),
+            required: input["Schema"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|attribute| attribute["Required"] == true && attribute["Name"] != "sub")
+                .map(|attribute| text(&attribute["Name"]).to_owned())
+                .collect(),
+            policy: Policy::of(&input["Policies"]["PasswordPolicy"]),
+            invitation: input["AdminCreateUserConfig"]["InviteMessageTemplate"].clone(),
+        }
+    }
+
+    /// Whether `name` is another name of this user.
+    fn answers_to(&self, user: &User, name: &str) -> bool {
+        let email = user.attribute("email");
+        let by_email =
+            self.email_names || self.email_alias && user.attribute("email_verified") == "true";
+        user.attribute("sub") == name
+            || by_email && !email.is_empty() && email.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Pools {
+    pub(super) fn pool_created(&self, id: &str, input: &Value) {
+        self.known()
+            .pools
+            .insert(id.to_owned(), Settings::of(input));
+    }
+
+    pub(super) fn client_created(&self, client: &Value) {
+        let client = AppClient {
+            id: text(&client["ClientId"]).to_owned(),
+            pool: text(&client["UserPoolId"]).to_owned(),
+            secret: client["ClientSecret"].as_str().map(str::to_owned),
+            flows: client["ExplicitAuthFlows"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|flow| text(flow).to_owned())
+                .collect(),
+        };
+        self.known().clients.insert(client.id.clone(), client);
+    }
+
+    pub(super) fn settings(&self, pool: &str) -> Option<Settings> {
+        self.known().pools.get(pool).cloned()
+    }
+
+    pub(super) fn client(&self, id: &str) -> Option<AppClient> {
+        self.known().clients.get(id).cloned()
+    }
+
+    /// Notes the other names of a user.
+    pub(super) fn remember(&self, pool: &str, user: &User) {
+        let mut known = self.known();
+        for name in [user.attribute("sub"), user.attribute("email")] {
+            if !name.is_empty() {
+                let key = (pool.to_owned(), name.to_lowercase());
+                known.names.insert(key, user.name.clone());
+            }
+        }
+    }
+
+    /// Who may have this for another name.
+    pub(super) fn hint(&self, pool: &str, name: &str) -> Option<String> {
+        let key = (pool.to_owned(), name.to_lowercase());
+        self.known().names.get(&key).cloned()
+    }
+
+    /// Whether the hint was right.
+    pub(super) fn answers_to(&self, pool: &str, user: &User, name: &str) -> bool {
+        let known = self.known();
+        let settings = known.pools.get(pool);
+        settings.is_some_and(|settings| settings.answers_to(user, name))
+    }
+
+    pub(super) fn set_expired(&self, pool: &str, user: &str, expired: bool) {
+        let key = (pool.to_owned(), user.to_owned());
+        let mut known = self.known();
+        if expired {
+            known.expired.insert(key);
+        } else {
+            known.expired.remove(&key);
+        }
+    }
+
+    pub(super) fn is_expired(&self, pool: &str, user: &str) -> bool {
+        let key = (pool.to_owned(), user.to_owned());
+        self.known().expired.contains(&key)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

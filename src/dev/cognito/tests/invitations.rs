@@ -1,0 +1,138 @@
+//! Users whom an administrator invites.
+
+use serde_json::{Value, json};
+
+use super::{PASSWORD, Pool, claims, new_password, refusal, silent, wrong};
+use crate::dev::hooks::Mail;
+
+#[tokio::test]
+async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
+    let schema = json!({"Schema": [
+        {"Name": "given_name", "Required": true}, {"Name": "email", "Required": true},
+    ]});
+    let pool = Pool::of(schema, json!({}), |_| None).await;
+    let temporary = pool.invited("ada").await;
+    let challenge = pool.sign_in("ada", &temporary).await.expect("a challenge");
+    assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");
+    let parameters = &challenge["ChallengeParameters"];
+    assert_eq!(parameters["USER_ID_FOR_SRP"], "ada");
+    assert_eq!(
+        parameters["requiredAttributes"],
+        "[\"userAttributes.given_name\"]"
+    );
+    assert_eq!(
+        parameters["userAttributes"],
+        "{\"email\":\"ada@example.com\",\"email_verified\":\"true\"}"
+    );
+
+    let respond = "RespondToAuthChallenge";
+    let weak = new_password(&challenge, "ada", "weak");
+    let (code, message) = pool.refused(respond, weak).await;
+    assert_eq!(code, "InvalidPasswordException");
+    assert!(message.ends_with("Password not long enough"));
+    let mut answer = new_password(&challenge, "ada", PASSWORD);
+    let (code, _) = pool.refused(respond, answer.clone()).await;
+    assert_eq!(code, "InvalidParameterException");
+    answer["ChallengeResponses"]["userAttributes.given_name"] = json!("Ada");
+    let mut twice = answer.clone();
+    twice["ChallengeResponses"]["userAttributes.email"] = json!("eve@example.com");
+    let (code, _) = pool.refused(respond, twice).await;
+    assert_eq!(code, "NotAuthorizedException");
+    let tokens = pool.ask(respond, answer.clone()).await;
+    let id = claims(&tokens["AuthenticationResult"]["IdToken"]);
+    assert_eq!(id["given_name"], "Ada");
+    let (code, _) = pool.refused(respond, answer).await;
+    assert_eq!(code, "NotAuthorizedException", "a session is used once");
+
+    let user = pool.ask("AdminGetUser", json!({"Username": "ada"})).await;
+    assert_eq!(user["UserStatus"], "CONFIRMED");
+    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong()));
+    assert!(pool.sign_in("ada", PASSWORD).await.is_ok());
+    assert_eq!(
+        pool.sources(),
+        [
+            "TokenGeneration_NewPasswordChallenge",
+            "TokenGeneration_Authentication"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_has_run_out_is_refused_until_the_invitation_is_sent_again() {
+    let pool = Pool::new().await;
+    let temporary = pool.invited("ada").await;
+    let challenge = pool.sign_in("ada", &temporary).await.expect("a challenge");
+    pool.front.expire_sessions();
+    let late = new_password(&challenge, "ada", PASSWORD);
+    let (code, _) = pool.refused("RespondToAuthChallenge", late).await;
+    assert_eq!(code, "NotAuthorizedException");
+    pool.front.expire(&pool.id, "ada").await;
+    let message = "Temporary password has expired and must be reset by an administrator.";
+    assert_eq!(
+        pool.sign_in("ada", &temporary).await,
+        Err(refusal("NotAuthorizedException", message))
+    );
+
+    let again = json!({
+        "Username": "ada", "MessageAction": "RESEND", "DesiredDeliveryMediums": ["EMAIL"],
+    });
+    let answer = pool.ask("AdminCreateUser", again.clone()).await;
+    assert_eq!(answer["User"]["UserStatus"], "FORCE_CHANGE_PASSWORD");
+    assert!(answer["User"]["Attributes"].is_array());
+    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong()));
+    let mail = pool.mails.lock().expect("no panic").remove(0);
+    let text = mail
+        .body
+        .strip_prefix("Your username is ada and temporary password is ");
+    let temporary = text
+        .and_then(|text| text.strip_suffix('.'))
+        .expect("a password");
+    let challenge = pool.sign_in("ada", temporary).await.expect("a challenge");
+    let answer = new_password(&challenge, "ada", PASSWORD);
+    pool.ask("RespondToAuthChallenge", answer).await;
+    let (code, _) = pool.refused("AdminCreateUser", again).await;
+    assert_eq!(code, "UnsupportedUserStateException");
+    let nobody = json!({"Username": "nobody", "MessageAction": "RESEND"});
+    let (code, _) = pool.refused("AdminCreateUser", nobody).await;
+    assert_eq!(code, "UserNotFoundException");
+}
+
+#[tokio::test]
+async fn an_invitation_says_what_the_trigger_says() {
+    let pool = Pool::of(json!({}), json!({}), |event| {
+        assert_eq!(event["triggerSource"], "CustomMessage_AdminCreateUser");
+        let request = &event["request"];
+        assert_eq!(request["userAttributes"]["email"], "ada@example.com");
+        assert_eq!(
+            request["userAttributes"]["cognito:user_status"],
+            "FORCE_CHANGE_PASSWORD"
+        );
+        let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+        let (name, code) = (text("usernameParameter"), text("codeParameter"));
+        Some(json!({
+            "emailSubject": "Come in",
+            "emailMessage": format!("https://app.example/accept#u={name}&c={code}"),
+        }))
+    })
+    .await;
+    let mut input = silent("ada");
+    input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
+    input["TemporaryPassword"] = json!("Aa1&%#/?+\"");
+    pool.ask("AdminCreateUser", input.clone()).await;
+    assert!(
+        pool.mails.lock().expect("no panic").is_empty(),
+        "suppressed"
+    );
+    input["Username"] = json!("bob");
+    input["MessageAction"] = Value::Null;
+    pool.ask("AdminCreateUser", input.clone()).await;
+    let mails = pool.mails.lock().expect("no panic").clone();
+    let expected = Mail {
+        to: "ada@example.com".to_owned(),
+        subject: "Come in".to_owned(),
+        body: "https://app.example/accept#u=bob&c=Aa1&%#/?+\"".to_owned(),
+    };
+    assert_eq!(mails, [expected]);
+    let (code, _) = pool.refused("AdminCreateUser", input).await;
+    assert_eq!(code, "UsernameExistsException");
+}

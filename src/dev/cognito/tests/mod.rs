@@ -1,0 +1,165 @@
+//! What people can rely on when they try sign-ins and invitations out here: a
+//! pool without HTTP around it.
+
+mod invitations;
+mod names;
+mod sign_in;
+
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::CognitoFront;
+use crate::dev::hooks::Mail;
+
+const PASSWORD: &str = "Long-enough-1";
+
+/// A pool, and what its hooks saw.
+struct Pool {
+    front: CognitoFront,
+    id: String,
+    client: Value,
+    events: Arc<Mutex<Vec<Value>>>,
+    mails: Arc<Mutex<Vec<Mail>>>,
+}
+
+impl Pool {
+    async fn new() -> Self {
+        Self::of(json!({}), json!({}), |_| None).await
+    }
+
+    /// The trigger answers with what `respond` makes of the event.
+    async fn of(mut pool: Value, mut client: Value, respond: fn(&Value) -> Option<Value>) -> Self {
+        let front = CognitoFront::new("http://127.0.0.1:1");
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let mails = Arc::new(Mutex::new(Vec::new()));
+        let (seen, post) = (Arc::clone(&events), Arc::clone(&mails));
+        let trigger = front.hooks.trigger.set(Box::new(move |event| {
+            let mut event: Value = serde_json::from_str(event.get()).expect("JSON");
+            seen.lock().expect("no panic").push(event.clone());
+            Box::pin(async move {
+                event["response"] = respond(&event)?;
+                serde_json::value::to_raw_value(&event).ok()
+            })
+        }));
+        assert!(trigger.is_ok());
+        let box_of = move |mail| post.lock().expect("no panic").push(mail);
+        assert!(front.hooks.post.set(Box::new(box_of)).is_ok());
+        pool["PoolName"] = json!("p");
+        let mut this = Self {
+            front,
+            id: String::new(),
+            client: Value::Null,
+            events,
+            mails,
+        };
+        let created = this.ask("CreateUserPool", pool).await;
+        created["UserPool"]["Id"]
+            .as_str()
+            .expect("an id")
+            .clone_into(&mut this.id);
+        client["ClientName"] = json!("c");
+        client["UserPoolId"] = json!(this.id);
+        client["ExplicitAuthFlows"] =
+            json!(["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]);
+        let created = this.ask("CreateUserPoolClient", client).await;
+        this.client = created["UserPoolClient"].clone();
+        this
+    }
+
+    async fn tried(&self, operation: &str, input: Value) -> Result<Value, (String, String)> {
+        let mut input = input;
+        if operation.starts_with("Admin") || operation.ends_with("Group") {
+            input["UserPoolId"] = json!(self.id);
+        }
+        if !operation.starts_with("Admin") || operation == "AdminInitiateAuth" {
+            input["ClientId"] = self.client["ClientId"].clone();
+        }
+        let body = input.to_string().into();
+        let answer = self.front.handle(operation, &body).await;
+        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if answer.status == 200 {
+            return Ok(value);
+        }
+        let word = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        Err((word("__type"), word("message")))
+    }
+
+    async fn ask(&self, operation: &str, input: Value) -> Value {
+        let answer = self.tried(operation, input).await;
+        answer.unwrap_or_else(|refusal| panic!("{operation}: {refusal:?}"))
+    }
+
+    async fn refused(&self, operation: &str, input: Value) -> (String, String) {
+        self.tried(operation, input).await.expect_err(operation)
+    }
+
+    async fn sign_in(&self, name: &str, password: &str) -> Result<Value, (String, String)> {
+        self.tried("InitiateAuth", by_password(name, password))
+            .await
+    }
+
+    /// Somebody with a password.
+    async fn person(&self, name: &str) -> Value {
+        let user = self.ask("AdminCreateUser", silent(name)).await["User"].clone();
+        let password = json!({"Username": name, "Password": PASSWORD, "Permanent": true});
+        self.ask("AdminSetUserPassword", password).await;
+        user
+    }
+
+    /// Invites, and returns the temporary password.
+    async fn invited(&self, name: &str) -> String {
+        let password = "Temporary-1";
+        let mut input = silent(name);
+        input["TemporaryPassword"] = json!(password);
+        self.ask("AdminCreateUser", input).await;
+        password.to_owned()
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let events = self.events.lock().expect("no panic");
+        let source = |event: &Value| event["triggerSource"].as_str().map(str::to_owned);
+        events.iter().filter_map(source).collect()
+    }
+}
+
+fn silent(name: &str) -> Value {
+    json!({
+        "Username": name, "MessageAction": "SUPPRESS",
+        "UserAttributes": [
+            {"Name": "email", "Value": "ada@example.com"},
+            {"Name": "email_verified", "Value": "true"},
+        ],
+    })
+}
+
+fn by_password(name: &str, password: &str) -> Value {
+    json!({
+        "AuthFlow": "USER_PASSWORD_AUTH",
+        "AuthParameters": {"USERNAME": name, "PASSWORD": password},
+    })
+}
+
+fn new_password(challenge: &Value, name: &str, password: &str) -> Value {
+    json!({
+        "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": challenge["Session"],
+        "ChallengeResponses": {"USERNAME": name, "NEW_PASSWORD": password},
+    })
+}
+
+fn refusal(code: &str, message: &str) -> (String, String) {
+    (code.to_owned(), message.to_owned())
+}
+
+fn claims(token: &Value) -> Value {
+    let token = token.as_str().expect("a token");
+    let part = token.split('.').nth(1).expect("claims");
+    let part = URL_SAFE_NO_PAD.decode(part).expect("base64");
+    serde_json::from_slice(&part).expect("JSON")
+}
+
+fn wrong() -> (String, String) {
+    refusal("NotAuthorizedException", "Incorrect username or password.")
+}

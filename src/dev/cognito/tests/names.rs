@@ -1,0 +1,94 @@
+//! What users answer to, and their groups.
+
+use serde_json::{Value, json};
+
+use super::{PASSWORD, Pool, claims, refusal};
+
+#[tokio::test]
+async fn addresses_are_names_where_the_pool_says_so() {
+    let kind = json!({"UsernameAttributes": ["email"]});
+    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let input = |name: &str| json!({"Username": name, "DesiredDeliveryMediums": ["EMAIL"]});
+    let user = &pool.ask("AdminCreateUser", input("Ada@example.com")).await["User"];
+    let name = user["Username"].as_str().expect("a name");
+    assert_eq!(name.len(), 36);
+    let attributes = user["Attributes"].as_array().expect("a list");
+    assert!(attributes.contains(&json!({"Name": "sub", "Value": name})));
+    assert!(attributes.contains(&json!({"Name": "email", "Value": "Ada@example.com"})));
+    let mail = pool.mails.lock().expect("no panic")[0].body.clone();
+    assert!(mail.contains("username is Ada@example.com and"), "{mail}");
+    let (code, _) = pool
+        .refused("AdminCreateUser", input("ada@example.com"))
+        .await;
+    assert_eq!(code, "UsernameExistsException");
+    let (code, _) = pool.refused("AdminCreateUser", input("ada")).await;
+    assert_eq!(code, "InvalidParameterException");
+
+    let password = json!({
+        "Username": "ada@example.com", "Password": PASSWORD, "Permanent": true,
+    });
+    pool.ask("AdminSetUserPassword", password).await;
+    for known_as in ["ada@example.com", name] {
+        let answer = pool.sign_in(known_as, PASSWORD).await.expect("signed in");
+        let access = claims(&answer["AuthenticationResult"]["AccessToken"]);
+        assert_eq!(access["username"], name);
+    }
+    let sign_up = json!({"Username": "bob@example.com", "Password": PASSWORD});
+    pool.ask("SignUp", sign_up.clone()).await;
+    let (code, _) = pool.refused("SignUp", sign_up).await;
+    assert_eq!(code, "UsernameExistsException");
+    let code = json!({"Username": "bob@example.com", "ConfirmationCode": "000000"});
+    pool.ask("ConfirmSignUp", code).await;
+    let answer = pool.sign_in("bob@example.com", PASSWORD).await;
+    let id = claims(&answer.expect("signed in")["AuthenticationResult"]["IdToken"]);
+    assert_eq!(id["email_verified"], true);
+}
+
+#[tokio::test]
+async fn users_are_found_by_their_sub_and_only_while_they_are_there() {
+    let pool = Pool::new().await;
+    let user = pool.person("ada").await;
+    let attributes = user["Attributes"].as_array().expect("a list");
+    let sub = attributes.iter().find(|one| one["Name"] == "sub");
+    let sub = &sub.expect("a sub")["Value"];
+    let whom = json!({"Username": sub});
+    assert_eq!(
+        pool.ask("AdminGetUser", whom.clone()).await["Username"],
+        "ada"
+    );
+    let by_email = json!({"Username": "ada@example.com"});
+    let (code, _) = pool.refused("AdminGetUser", by_email).await;
+    assert_eq!(code, "UserNotFoundException", "an address is no name here");
+    pool.ask("AdminDeleteUser", whom.clone()).await;
+    let (code, _) = pool.refused("AdminGetUser", whom).await;
+    assert_eq!(code, "UserNotFoundException");
+}
+
+#[tokio::test]
+async fn groups_and_users_have_to_be_there_and_membership_has_not() {
+    let pool = Pool::new().await;
+    let user = pool.person("ada").await;
+    let attributes = user["Attributes"].as_array().expect("a list");
+    let sub = &attributes
+        .iter()
+        .find(|one| one["Name"] == "sub")
+        .expect("a sub")["Value"];
+    let member = |name: &Value| json!({"GroupName": "G", "Username": name});
+    let remove = "AdminRemoveUserFromGroup";
+    let none = refusal("ResourceNotFoundException", "Group not found.");
+    assert_eq!(pool.refused(remove, member(sub)).await, none);
+    assert_eq!(pool.refused("AdminAddUserToGroup", member(sub)).await, none);
+    pool.ask("CreateGroup", json!({"GroupName": "G"})).await;
+    let (code, _) = pool.refused(remove, member(&json!("nobody"))).await;
+    assert_eq!(code, "UserNotFoundException");
+    pool.ask(remove, member(sub)).await;
+    pool.ask("AdminAddUserToGroup", member(sub)).await;
+    let list = "AdminListGroupsForUser";
+    let groups = pool.ask(list, json!({"Username": sub})).await;
+    assert_eq!(groups["Groups"][0]["GroupName"], "G");
+    pool.ask(remove, member(sub)).await;
+    let groups = pool.ask(list, json!({"Username": "ada"})).await;
+    assert_eq!(groups["Groups"], json!([]));
+    let (code, _) = pool.refused(list, json!({"Username": "nobody"})).await;
+    assert_eq!(code, "UserNotFoundException");
+}

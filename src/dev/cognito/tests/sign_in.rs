@@ -1,0 +1,154 @@
+//! Passwords and tokens.
+
+use serde_json::json;
+
+use super::{PASSWORD, Pool, by_password, claims, refusal, silent, wrong};
+use crate::dev::cognito::passwords::secret_hash;
+
+#[tokio::test]
+async fn tokens_have_the_claims_of_cognito() {
+    let pool = Pool::new().await;
+    let user = pool.person("ada").await;
+    let answer = pool.sign_in("ada", PASSWORD).await.expect("signed in");
+    let result = &answer["AuthenticationResult"];
+    assert_eq!(result["ExpiresIn"], 3600);
+    assert_eq!(result["TokenType"], "Bearer");
+    let access = claims(&result["AccessToken"]);
+    let names: Vec<&String> = access.as_object().expect("claims").keys().collect();
+    assert_eq!(
+        names,
+        [
+            "auth_time",
+            "client_id",
+            "event_id",
+            "exp",
+            "iat",
+            "iss",
+            "jti",
+            "origin_jti",
+            "scope",
+            "sub",
+            "token_use",
+            "username",
+        ]
+    );
+    assert_eq!(access["iss"], format!("http://127.0.0.1:1/{}", pool.id));
+    assert_eq!(access["client_id"], pool.client["ClientId"]);
+    assert_eq!(access["token_use"], "access");
+    assert_eq!(access["username"], "ada");
+    let lasts = access["exp"].as_i64().zip(access["iat"].as_i64());
+    assert_eq!(lasts.map(|(end, begin)| end - begin), Some(3600));
+    let attributes = user["Attributes"].as_array().expect("a list");
+    let sub = attributes.iter().find(|one| one["Name"] == "sub");
+    assert_eq!(access["sub"], sub.expect("a sub")["Value"]);
+
+    let id = claims(&result["IdToken"]);
+    assert_eq!(id["aud"], pool.client["ClientId"]);
+    assert_eq!(id["token_use"], "id");
+    assert_eq!(id["cognito:username"], "ada");
+    assert_eq!(id["email"], "ada@example.com");
+    assert_eq!(id["email_verified"], true);
+
+    pool.ask(
+        "CreateGroup",
+        json!({"GroupName": "ADMINS", "UserPoolId": pool.id}),
+    )
+    .await;
+    let member = json!({"GroupName": "ADMINS", "Username": "ada"});
+    pool.ask("AdminAddUserToGroup", member).await;
+    assert!(
+        id["cognito:groups"].is_null(),
+        "old tokens stay as they are"
+    );
+    let refresh = json!({
+        "AuthFlow": "REFRESH_TOKEN_AUTH",
+        "AuthParameters": {"REFRESH_TOKEN": result["RefreshToken"]},
+    });
+    let answer = pool.ask("InitiateAuth", refresh).await;
+    for token in ["AccessToken", "IdToken"] {
+        let claims = claims(&answer["AuthenticationResult"][token]);
+        assert_eq!(claims["cognito:groups"], json!(["ADMINS"]));
+        assert_eq!(claims["auth_time"], access["auth_time"]);
+    }
+}
+
+#[tokio::test]
+async fn only_the_right_password_of_a_confirmed_user_signs_in() {
+    let pool = Pool::new().await;
+    pool.person("ada").await;
+    assert_eq!(pool.sign_in("ada", "Wrong-pass-1").await, Err(wrong()));
+    assert_eq!(pool.sign_in("nobody", PASSWORD).await, Err(wrong()));
+    pool.ask("AdminCreateUser", silent("without")).await;
+    assert_eq!(pool.sign_in("without", PASSWORD).await, Err(wrong()));
+
+    let new = json!({"Username": "bob", "Password": PASSWORD});
+    pool.ask("SignUp", new).await;
+    assert_eq!(
+        pool.sign_in("bob", PASSWORD).await,
+        Err(refusal(
+            "UserNotConfirmedException",
+            "User is not confirmed."
+        ))
+    );
+    let code = json!({"Username": "bob", "ConfirmationCode": "000000"});
+    pool.ask("ConfirmSignUp", code).await;
+    assert!(pool.sign_in("bob", PASSWORD).await.is_ok());
+
+    let weak = json!({"Username": "eve", "Password": "weak"});
+    let (code, _) = pool.refused("SignUp", weak).await;
+    assert_eq!(code, "InvalidPasswordException");
+    let mut by_admin = by_password("ada", PASSWORD);
+    by_admin["AuthFlow"] = json!("ADMIN_USER_PASSWORD_AUTH");
+    pool.ask("AdminInitiateAuth", by_admin.clone()).await;
+    let (code, _) = pool.refused("InitiateAuth", by_admin).await;
+    assert_eq!(code, "InvalidParameterException");
+    pool.ask("AdminDisableUser", json!({"Username": "ada"}))
+        .await;
+    let (code, message) = pool.sign_in("ada", PASSWORD).await.expect_err("disabled");
+    assert_eq!(
+        (&*code, &*message),
+        ("NotAuthorizedException", "User is disabled.")
+    );
+}
+
+#[tokio::test]
+async fn a_client_with_a_secret_proves_that_it_knows_it() {
+    let pool = Pool::of(json!({}), json!({"GenerateSecret": true}), |_| None).await;
+    pool.person("ada").await;
+    let id = pool.client["ClientId"].as_str().expect("an id");
+    let secret = pool.client["ClientSecret"].as_str().expect("a secret");
+    let (code, message) = pool.sign_in("ada", PASSWORD).await.expect_err("no hash");
+    assert_eq!(code, "NotAuthorizedException");
+    assert!(message.ends_with("SECRET_HASH was not received"));
+    let mut input = by_password("ada", PASSWORD);
+    input["AuthParameters"]["SECRET_HASH"] = json!("d3Jvbmc=");
+    let message = format!("Unable to verify secret hash for client {id}");
+    assert_eq!(
+        pool.refused("InitiateAuth", input.clone()).await,
+        refusal("NotAuthorizedException", &message)
+    );
+    input["AuthParameters"]["SECRET_HASH"] = json!(secret_hash(secret, id, "ada"));
+    pool.ask("InitiateAuth", input).await;
+}
+
+#[tokio::test]
+async fn the_trigger_may_put_other_groups_into_the_tokens() {
+    let pool = Pool::of(json!({}), json!({}), |event| {
+        assert_eq!(event["triggerSource"], "TokenGeneration_Authentication");
+        let groups = &event["request"]["groupConfiguration"];
+        assert_eq!(
+            *groups,
+            json!({"groupsToOverride": [], "iamRolesToOverride": [], "preferredRole": null})
+        );
+        Some(json!({"claimsOverrideDetails": {
+            "groupOverrideDetails": {"groupsToOverride": ["EVERYONE"]},
+        }}))
+    })
+    .await;
+    pool.person("ada").await;
+    let answer = pool.sign_in("ada", PASSWORD).await.expect("signed in");
+    for token in ["AccessToken", "IdToken"] {
+        let claims = claims(&answer["AuthenticationResult"][token]);
+        assert_eq!(claims["cognito:groups"], json!(["EVERYONE"]));
+    }
+}

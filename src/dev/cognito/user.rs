@@ -1,0 +1,53 @@
+//! A user as the service tells of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) enabled: bool,
+    pub(super) attributes: BTreeMap<String, String>,
+}
+
+impl User {
+    /// Out of `AdminGetUser`'s answer or another's `User`, which name the
+    /// attributes differently.
+    pub(super) fn of(answer: &Value) -> Self {
+        let attributes = [&answer["UserAttributes"], &answer["Attributes"]];
+        Self {
+            name: text(&answer["Username"]).to_owned(),
+            status: text(&answer["UserStatus"]).to_owned(),
+            enabled: answer["Enabled"] != false,
+            attributes: attributes
+                .into_iter()
+                .filter_map(Value::as_array)
+                .flatten()
+                .map(|one| {
+                    (
+                        text(&one["Name"]).to_owned(),
+                        text(&one["Value"]).to_owned(),
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+}
+
+/// The list form of attributes in a request.
+pub(super) fn listed<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    attributes
+        .into_iter()
+        .map(|(name, value)| json!({"Name": name, "Value": value}))
+        .collect()
+}
+
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

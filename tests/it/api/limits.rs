@@ -1,0 +1,191 @@
+//! Sizes, rates, routes, and what is said to browsers.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::Api;
+use super::client::description;
+use crate::world::World;
+
+#[tokio::test]
+async fn every_route_of_the_description_is_there_and_no_other() {
+    let api = Api::start(&[]).await;
+    for (path, operations) in description()["paths"].as_object().expect("paths") {
+        let path = path
+            .replace("{group}", "STAFF")
+            .replace("{username}", "nobody");
+        for method in ["get", "post", "delete", "put", "patch"] {
+            let answer = api
+                .client
+                .ask(&method.to_uppercase(), &path, None, &[])
+                .await;
+            let expected = match operations.get(method) {
+                None => 405,
+                Some(operation) if operation.get("security").is_some() => 200,
+                Some(_) => 401,
+            };
+            assert_eq!(answer.status, expected, "{method} {path}");
+        }
+    }
+    for path in ["/v1", "/v1/", "/v1/users", "/v1/users/a/b", "/v2/users/a"] {
+        let bearer = api.ask("GET", path, None).await;
+        assert_eq!(bearer.status, 404, "{path}");
+    }
+    let served = api.client.ask("GET", "/v1/openapi.json", None, &[]).await;
+    assert_eq!(&served.body, description());
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_meant_says_why() {
+    let api = Api::start(&[]).await;
+    let path = "/v1/groups/STAFF/members";
+    let field = |answer: &super::Answer| answer.body["field"].as_str().map(str::to_owned);
+    for (path, body, named) in [
+        (path, json!({}), "username"),
+        (path, json!({"username": ""}), "username"),
+        (path, json!({"username": 7}), "username"),
+        (path, json!({"userId": "x"}), "body"),
+        (
+            "/v1/groups/a%20b/members",
+            json!({"username": "x"}),
+            "group",
+        ),
+        ("/v1/invitations", json!({}), "email"),
+        ("/v1/invitations", json!({"email": "ada"}), "email"),
+        (
+            "/v1/invitations",
+            json!({"email": "a@b.c", "groups": "STAFF"}),
+            "body",
+        ),
+        (
+            "/v1/invitations",
+            json!({"email": "a@b.c", "attributes": {"sub": "1"}}),
+            "attributes",
+        ),
+    ] {
+        let answer = api.ask("POST", path, Some(body)).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert_eq!(field(&answer).as_deref(), Some(named), "{answer:?}");
+    }
+    for body in ["", "[]", "null", "{"] {
+        let headers = authorized(&api, &[("content-type", "application/json")]);
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let answer = api
+            .client
+            .raw("POST", path, body.as_bytes(), &headers)
+            .await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "bad_request"),
+            "{body}"
+        );
+        let headers = authorized(&api, &[("content-type", "text/plain")]);
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let answer = api.client.raw("POST", path, b"{}", &headers).await;
+        assert_eq!(answer.status, 415);
+    }
+    let large = json!({"username": "x".repeat(70_000)});
+    let answer = api.ask("POST", path, Some(large)).await;
+    assert_eq!((answer.status, answer.code()), (413, "too_large"));
+}
+
+fn authorized(api: &Api, headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut all = vec![("authorization".to_owned(), format!("Bearer {}", api.admin))];
+    all.extend(
+        headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
+    );
+    all
+}
+
+#[tokio::test]
+async fn more_than_the_rate_is_told_to_wait() {
+    let api = Api::start(&[("admin.rate", "3")]).await;
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let answer = api.ask("GET", "/v1/me/profile", None).await;
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[0], 404);
+    assert!(statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn browsers_of_other_sites_are_let_in_where_they_are_named_alone() {
+    let preflight = [
+        ("origin", "https://app.example.com"),
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type,idempotency-key",
+        ),
+    ];
+    let path = "/v1/invitations";
+    let api = Api::start(&[]).await;
+    let answer = api.client.raw("OPTIONS", path, b"", &preflight).await;
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+    let api = Api::start(&[("admin.cors_origins", "https://app.example.com")]).await;
+    let answer = api.client.raw("OPTIONS", path, b"", &preflight).await;
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://app.example.com")
+    );
+    let other = [("origin", "https://evil.example"), preflight[1]];
+    let answer = api.client.raw("OPTIONS", path, b"", &other).await;
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn without_clients_there_is_no_api() {
+    let world = World::new().await;
+    let process = crate::process::Process::start(world.usher(&["worker"]));
+    let client = super::Client::new(process.http().await);
+    for path in ["/v1/openapi.json", "/v1/me/profile", "/accept"] {
+        assert_eq!(
+            client.raw("GET", path, b"", &[]).await.status,
+            404,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_named_in_logs_and_metrics() {
+    let mut api = Api::start(&[]).await;
+    api.make_group("STAFF").await;
+    let invitation = json!({
+        "email": "grace.hopper@mail.example", "givenName": "Grace", "familyName": "Hopper",
+        "groups": ["STAFF"], "username": "ghopper",
+    });
+    assert_eq!(
+        api.ask("POST", "/v1/invitations", Some(invitation))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(api.add("STAFF", "ghopper").await.status, 200);
+    assert_eq!(api.add("STAFF", "nobody.hopper").await.status, 404);
+    assert_eq!(api.ask("GET", "/v1/users/ghopper", None).await.status, 200);
+    let metrics = api.client.raw("GET", "/metrics", b"", &[]).await.text;
+    assert!(metrics.contains("usher_admin_actions_total"), "{metrics}");
+    api.process.signal(Signal::SIGTERM);
+    assert!(api.process.exit().await.success());
+    for text in [metrics, api.process.log()] {
+        let text = text.to_lowercase();
+        assert!(
+            !text.contains("hopper") && !text.contains("mail.example"),
+            "{text}"
+        );
+        assert!(!text.contains(&api.admin.to_lowercase()));
+    }
+}

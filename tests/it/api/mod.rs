@@ -1,0 +1,140 @@
+//! The administrators' API, from the socket to the pool.
+
+mod client;
+mod limits;
+mod orders;
+mod reads;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use usher::aws::Directory;
+use usher::event::{GroupName, PoolId};
+use usher::quota::Quota;
+
+use crate::process::Process;
+use crate::world::World;
+pub(crate) use client::{Answer, Client};
+
+/// A worker with the API, an administrator, and tokens for whomever.
+pub(crate) struct Api {
+    pub(crate) world: World,
+    pub(crate) process: Process,
+    pub(crate) client: Client,
+    admin: String,
+}
+
+impl Api {
+    pub(crate) async fn start(overrides: &[(&str, &str)]) -> Self {
+        let world = World::new().await;
+        let admin = token(&world, &claims(&world, "admin", &["ADMINS"]));
+        let mut command = world.usher(&["worker"]);
+        for (key, value) in settings(&world)
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .chain(overrides.iter().copied())
+        {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        let process = Process::start(command);
+        let client = Client::new(process.http().await);
+        Self {
+            world,
+            process,
+            client,
+            admin,
+        }
+    }
+
+    /// As the administrator.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.ask_with(method, path, body, &[]).await
+    }
+
+    pub(crate) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let bearer = format!("Bearer {}", self.admin);
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend(headers);
+        self.client.ask(method, path, body, &all).await
+    }
+
+    pub(crate) async fn ask_as(&self, token: &str, method: &str, path: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let body = (method == "POST").then(|| json!({"username": "somebody"}));
+        let headers = [("authorization", bearer.as_str())];
+        self.client.ask(method, path, body, &headers).await
+    }
+
+    pub(crate) async fn make_group(&self, name: &str) {
+        let quota = Arc::new(Quota::new(self.world.config(&[]).quota));
+        let directory = Directory::new(&self.world.aws, quota);
+        let pool = PoolId::new(&self.world.pool.id).expect("an id");
+        let group = GroupName::new(name).expect("a name");
+        let created = directory.create_group(&pool, &group).await;
+        created.expect("a group");
+    }
+
+    pub(crate) async fn add(&self, group: &str, username: &str) -> Answer {
+        let path = format!("/v1/groups/{group}/members");
+        self.ask("POST", &path, Some(json!({"username": username})))
+            .await
+    }
+
+    /// The lines of the audit, by request id.
+    pub(crate) fn audit(&self) -> BTreeMap<String, Vec<Value>> {
+        let mut lines: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for line in self.process.log().lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            if line["target"] == "usher::audit" {
+                let id = line["request.id"].as_str().unwrap_or_default().to_owned();
+                lines.entry(id).or_default().push(line);
+            }
+        }
+        lines
+    }
+}
+
+/// What leads the API to this world's pool and issuer.
+pub(crate) fn settings(world: &World) -> Vec<(&'static str, String)> {
+    vec![
+        ("pools.allowed", world.pool.id.clone()),
+        ("admin.client_ids", world.pool.client.clone()),
+        ("admin.issuer", format!("{}/{{pool}}", world.url)),
+        ("quota.user_update", "1000".to_owned()),
+        ("quota.user_resource_read", "1000".to_owned()),
+        ("quota.user_creation", "1000".to_owned()),
+    ]
+}
+
+/// An access token's claims as Cognito writes them.
+pub(crate) fn claims(world: &World, name: &str, groups: &[&str]) -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    let mut claims = json!({
+        "sub": sub_of(name), "iss": format!("{}/{}", world.url, world.pool.id),
+        "client_id": world.pool.client, "token_use": "access",
+        "scope": "aws.cognito.signin.user.admin", "auth_time": now,
+        "exp": now + 3600, "iat": now, "jti": "j", "username": name,
+    });
+    if !groups.is_empty() {
+        claims["cognito:groups"] = json!(groups);
+    }
+    claims
+}
+
+pub(crate) fn token(world: &World, claims: &Value) -> String {
+    world.endpoint.issuer().sign(claims, None)
+}
+
+/// An id for somebody of this name.
+pub(crate) fn sub_of(name: &str) -> String {
+    let letters = name.bytes().fold(0_u64, |all, b| all * 31 + u64::from(b));
+    format!("00000000-0000-4000-8000-{:012x}", letters % (1 << 48))
+}

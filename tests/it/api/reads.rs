@@ -1,0 +1,76 @@
+//! What is looked up.
+
+use serde_json::json;
+
+use super::{Api, claims, sub_of, token};
+
+#[tokio::test]
+async fn an_administrator_sees_status_groups_and_profile() {
+    let api = Api::start(&[]).await;
+    let ada = api.world.person("ada").await;
+    api.world.send(ada.event.to_string()).await;
+    crate::world::eventually("provisioned", || async {
+        api.world.records().await.contains_key(&ada.sub)
+            && !api.world.members("EVERYONE").await.is_empty()
+    })
+    .await;
+    let answer = api.ask("GET", "/v1/users/ada", None).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body["sub"], ada.sub);
+    assert_eq!(answer.body["groups"], json!(["EVERYONE"]));
+    assert_eq!(
+        answer.body["profile"]["profileOwner"],
+        format!("{}::ada", ada.sub)
+    );
+    assert_eq!(api.ask("GET", "/v1/users/nobody", None).await.status, 404);
+    let ordinary = token(&api.world, &claims(&api.world, "ada", &["EVERYONE"]));
+    assert_eq!(
+        api.ask_as(&ordinary, "GET", "/v1/users/ada").await.status,
+        403
+    );
+    let odd = api.ask("GET", "/v1/users/a%20b", None).await;
+    assert_eq!(
+        (odd.status, odd.body["field"].as_str()),
+        (422, Some("username"))
+    );
+    assert_eq!(api.ask("GET", "/v1/users/%ff", None).await.status, 400);
+}
+
+#[tokio::test]
+async fn everybody_reads_their_own_record_and_no_other() {
+    let api = Api::start(&[]).await;
+    let people = api.world.people(2).await;
+    for person in &people {
+        api.world.send(person.event.to_string()).await;
+    }
+    crate::world::eventually("provisioned", || async {
+        api.world.records().await.len() == 2
+    })
+    .await;
+    let whose = |name: &str, sub: &str| {
+        let mut claims = claims(&api.world, name, &[]);
+        claims["sub"] = json!(sub);
+        token(&api.world, &claims)
+    };
+    for person in &people {
+        let own = whose(&person.name, &person.sub);
+        let answer = api.ask_as(&own, "GET", "/v1/me/profile").await;
+        assert_eq!(answer.status, 200);
+        let owner = format!("{}::{}", person.sub, person.name);
+        assert_eq!(answer.body["profileOwner"], owner);
+        assert_eq!(answer.body["id"], person.sub);
+    }
+    // A record under this sub that belongs to another name.
+    let odd = whose("person-1", &people[0].sub);
+    assert_eq!(api.ask_as(&odd, "GET", "/v1/me/profile").await.status, 404);
+    let none = whose("nobody", &sub_of("nobody"));
+    let answer = api.ask_as(&none, "GET", "/v1/me/profile").await;
+    assert_eq!((answer.status, answer.code()), (404, "profile_not_found"));
+    assert_eq!(
+        api.client
+            .ask("GET", "/v1/me/profile", None, &[])
+            .await
+            .status,
+        401
+    );
+}

@@ -1,0 +1,120 @@
+//! Signing in to the embedded user pools, through the SDK.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde_json::{Value, json};
+use usher::aws::{PoolKind, SignedIn};
+use usher::config::Layers;
+use usher::dev::Stack;
+
+use crate::process::get;
+use crate::world::World;
+
+/// The claims of an access token, verified as a service would do it.
+async fn verified(url: &str, pool: &str, token: &str) -> Option<Value> {
+    let host = url.strip_prefix("http://").expect("loopback");
+    let (status, body) = get(host, &format!("/{pool}/.well-known/jwks.json")).await;
+    assert_eq!(status, 200);
+    let jwks: Value = serde_json::from_str(&body).expect("JSON");
+    let jwk: Jwk = serde_json::from_value(jwks["keys"][0].clone()).expect("a key");
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.validate_aud = false;
+    validation.set_issuer(&[format!("{url}/{pool}")]);
+    let key = DecodingKey::from_jwk(&jwk).expect("RSA");
+    Some(decode(token, &key, &validation).ok()?.claims)
+}
+
+#[tokio::test]
+async fn an_invited_user_comes_in_and_is_in_their_groups() {
+    let world = World::new().await;
+    let mails = Arc::new(Mutex::new(Vec::new()));
+    let post = Arc::clone(&mails);
+    world.endpoint.on_mail(Box::new(move |mail| {
+        post.lock().expect("no panic").push(mail);
+    }));
+    let kind = PoolKind {
+        email_names: true,
+        required: vec!["given_name".to_owned()],
+        ..PoolKind::default()
+    };
+    let sandbox = &world.sandbox;
+    let pool = sandbox
+        .create_pool_of("staff", &kind)
+        .await
+        .expect("a pool");
+    let (address, none) = ("ada@example.com", BTreeMap::new());
+    let name = sandbox
+        .invite(&pool.id, address, &none, false)
+        .await
+        .expect("invited");
+    sandbox
+        .join(&pool.id, &name, "STAFF")
+        .await
+        .expect("a member");
+    let again = sandbox.invite(&pool.id, address, &none, false).await;
+    assert_eq!(again.expect_err("twice").code, "UsernameExistsException");
+
+    let mail = mails.lock().expect("no panic").remove(0);
+    assert_eq!(mail.to, address);
+    let text = format!("Your username is {address} and temporary password is ");
+    let temporary = mail.body.strip_prefix(&text).expect("the usual text");
+    let temporary = temporary.strip_suffix('.').expect("the usual text");
+    let wrong = sandbox.sign_in(&pool.client, address, "Not-this-1").await;
+    assert_eq!(wrong.expect_err("wrong").code, "NotAuthorizedException");
+    let signed_in = sandbox.sign_in(&pool.client, address, temporary).await;
+    let Ok(SignedIn::NewPassword {
+        session,
+        parameters,
+    }) = signed_in
+    else {
+        panic!("{signed_in:?}");
+    };
+    let required = "[\"userAttributes.given_name\"]";
+    assert_eq!(parameters["requiredAttributes"], required);
+    let given = BTreeMap::from([("given_name".to_owned(), "Ada".to_owned())]);
+    let tokens = sandbox
+        .new_password(&pool.client, &session, address, "Long-enough-1", &given)
+        .await
+        .expect("in");
+    let claims = verified(&world.url, &pool.id, &tokens.access).await;
+    let claims = claims.expect("a good token");
+    assert_eq!(claims["cognito:groups"], json!(["STAFF"]));
+    assert_eq!(claims["username"], *name);
+
+    sandbox
+        .leave(&pool.id, &name, "STAFF")
+        .await
+        .expect("no member");
+    let refreshed = sandbox.refresh(&pool.client, &tokens.refresh).await;
+    let access = refreshed.expect("new tokens").access;
+    let claims = verified(&world.url, &pool.id, &access).await;
+    assert!(claims.expect("a good token")["cognito:groups"].is_null());
+    world.endpoint.issuer().rotate();
+    assert_eq!(verified(&world.url, &pool.id, &access).await, None);
+}
+
+#[tokio::test]
+async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user() {
+    let stack = Stack::start(Some(0), Layers::defaults())
+        .await
+        .expect("starts");
+    stack.sign_up(1).await.expect("a sign-up");
+    let accounts = stack.accounts().await.expect("accounts");
+    for (account, groups) in [
+        (&accounts.admin, json!(["ADMINS", "EVERYONE"])),
+        // In no group of the pool: the trigger gives the token what the rules give.
+        (&accounts.user, json!(["EVERYONE"])),
+    ] {
+        let url = stack.endpoint.url();
+        let claims = verified(url, &stack.pool.id, &account.tokens.access).await;
+        let claims = claims.expect("a good token");
+        assert_eq!(claims["username"], *account.name);
+        assert_eq!(claims["cognito:groups"], groups);
+    }
+    let again = stack.accounts().await.expect("the same");
+    assert_eq!(again.admin.password, accounts.admin.password);
+    stack.stop().await;
+}
