@@ -110,3 +110,56 @@ async fn what_is_wrong_is_named() {
     assert_eq!(state(&findings, "sqs:DeleteMessage"), "wrong");
     assert_eq!(state(&findings, "sqs:ChangeMessageVisibility"), "right");
 }
+
+#[tokio::test]
+async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
+    let world = World::new().await;
+    let set = |key: &str, value: &str| format!("--set={key}={value}");
+    let arguments = [
+        set("pools.allowed", &world.pool.id),
+        set("admin.client_ids", &world.pool.client),
+        set("admin.issuer", &format!("{}/{{pool}}", world.url)),
+        set("invitations.client_id", &world.pool.client),
+    ];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let all = [
+        "keys of",
+        "cognito-idp:AdminRemoveUserFromGroup",
+        "cognito-idp:AdminCreateUser",
+        "cognito-idp:AdminListGroupsForUser",
+        "app client of /accept",
+    ];
+    let (code, findings) = check(&world, &arguments).await;
+    for what in all {
+        assert_eq!(state(&findings, what), "right", "{what}: {findings:?}");
+    }
+    assert_eq!(code, Some(0));
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    assert!(users.is_empty(), "nobody was made");
+
+    world.faults.plan(|call| {
+        let denied = [
+            "AdminRemoveUserFromGroup",
+            "AdminCreateUser",
+            "AdminListGroupsForUser",
+        ];
+        denied
+            .contains(&call.operation.as_str())
+            .then_some(Fault::Error(
+                StatusCode::BAD_REQUEST,
+                "AccessDeniedException",
+            ))
+    });
+    let mut wrong = arguments.clone();
+    wrong.extend([
+        "--set=admin.issuer=http://127.0.0.1:1/{pool}",
+        "--set=invitations.client_id=nosuchclient",
+    ]);
+    let (code, findings) = check(&world, &wrong).await;
+    for what in all {
+        assert_eq!(state(&findings, what), "wrong", "{what}: {findings:?}");
+    }
+    assert_eq!(code, Some(1));
+    let (_, findings) = check(&world, &[]).await;
+    assert_eq!(state(&findings, "keys of"), "missing");
+}

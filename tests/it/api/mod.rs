@@ -1,5 +1,6 @@
 //! The administrators' API, from the socket to the pool.
 
+mod accept;
 mod client;
 mod limits;
 mod orders;

@@ -1,6 +1,8 @@
 //! `usher check`: what a deployment has and what it lacks, found out without
 //! changing anything.
 
+mod admin;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,10 +71,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     }
     let quota = Arc::new(Quota::new(config.quota));
     let directory = Directory::new(&aws, Arc::clone(&quota));
-    let listing = Listing::new(&aws, quota);
+    let listing = Listing::new(&aws, Arc::clone(&quota));
     for pool in &pools {
-        findings.pool(&config, &directory, pool).await;
+        if !findings.pool(&config, &directory, pool).await {
+            continue;
+        }
         findings.lists(&config, &listing, pool).await;
+        findings.admin(&config, &directory, &listing, pool).await;
+    }
+    if let Some(page) = &config.invitations.page {
+        findings.accept(page, &aws, quota).await;
     }
     findings.print(global.output)
 }
@@ -212,9 +220,6 @@ impl Findings {
 
     async fn lists(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {
         let users = listing.users(pool, None).await.map(|_| ());
-        if matches!(&users, Err(failure) if failure.reason == "pool_not_found") {
-            return;
-        }
         self.allowed(&format!("cognito-idp:ListUsers on {pool}"), users, &[]);
         if let Some(group) = config.groups.default.first() {
             let members = listing.members(pool, group, None).await.map(|_| ());
@@ -223,15 +228,16 @@ impl Findings {
         }
     }
 
-    async fn pool(&mut self, config: &Config, directory: &Directory, pool: &PoolId) {
+    /// Whether there is such a pool.
+    async fn pool(&mut self, config: &Config, directory: &Directory, pool: &PoolId) -> bool {
         let Some(nobody) = Username::new(NO_USER) else {
-            return;
+            return false;
         };
         let get = directory.sub_of(pool, &nobody).await.map(|_| ());
         let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
         if missing {
             self.wrong(&format!("user pool {pool}"), "does not exist");
-            return;
+            return false;
         }
         self.allowed(
             &format!("cognito-idp:AdminGetUser on {pool}"),
@@ -277,6 +283,7 @@ impl Findings {
                 None => self.untested(&what, "none of the groups exists: one would be created"),
             }
         }
+        true
     }
 
     /// A call that was refused for `fine` reasons was allowed to be made.

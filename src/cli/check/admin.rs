@@ -1,0 +1,78 @@
+//! What the administrators' API and `/accept` need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Findings, NO_USER};
+use crate::aws::{Acceptance, App, Aws, Directory, KeySets, Listing, NotAccepted, SignIn};
+use crate::config::{AcceptPage, Config, GroupName};
+use crate::event::{PoolId, Username};
+use crate::quota::Quota;
+
+impl Findings {
+    /// As far as the API is switched on.
+    pub(super) async fn admin(
+        &mut self,
+        config: &Config,
+        directory: &Directory,
+        listing: &Listing,
+        pool: &PoolId,
+    ) {
+        if config.admin.client_ids.is_empty() {
+            return;
+        }
+        self.keys(config, pool).await;
+        let (Some(nobody), Some(group)) = (Username::new(NO_USER), GroupName::new(NO_USER)) else {
+            return;
+        };
+        let people = directory.people();
+        let fine = ["UserNotFoundException", "ResourceNotFoundException"];
+        let removed = people.remove_from_group(pool, &nobody, &group).await;
+        let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
+        self.allowed(&what, removed, &fine);
+        // To send an invitation again to nobody changes nothing.
+        let resent = people.resend(pool, &nobody).await;
+        let what = format!("cognito-idp:AdminCreateUser on {pool}");
+        self.allowed(&what, resent, &fine);
+        let groups = listing.groups_of(pool, &nobody).await.map(|_| ());
+        let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
+        self.allowed(&what, groups, &fine);
+    }
+
+    async fn keys(&mut self, config: &Config, pool: &PoolId) {
+        let what = format!("keys of {pool}");
+        let issuer = config.admin.issuer_of(pool);
+        let Some(sets) = KeySets::new() else {
+            return self.wrong(&what, "this build has no HTTP client");
+        };
+        match sets.fetch(&issuer).await {
+            Ok(_) => self.right(&what, format!("can be fetched from {issuer}")),
+            Err(error) => self.wrong(&what, &format!("{issuer}: {error}")),
+        }
+    }
+
+    /// A sign-in of nobody is refused for that, unless it is refused for the client.
+    pub(super) async fn accept(&mut self, page: &AcceptPage, aws: &Aws, quota: Arc<Quota>) {
+        let app = App {
+            id: page.client_id.clone(),
+            secret: page.client_secret.clone(),
+        };
+        let nobody = Acceptance {
+            username: NO_USER,
+            code: NO_USER,
+            password: NO_USER,
+            attributes: &BTreeMap::new(),
+        };
+        let what = "app client of /accept";
+        match SignIn::new(aws, quota, app).accept(&nobody).await {
+            Err(NotAccepted::Failed(failure)) => self.wrong(
+                what,
+                &format!(
+                    "{failure}: it must exist, have USER_PASSWORD_AUTH among its flows, and \
+                     invitations.client_secret be its secret"
+                ),
+            ),
+            _ => self.right(what, "takes passwords".to_owned()),
+        }
+    }
+}

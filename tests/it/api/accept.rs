@@ -1,0 +1,214 @@
+//! What `/accept` answers to its page.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use usher::aws::{Pool, PoolKind, SignedIn};
+
+use super::client::{Answer, Client};
+use crate::process::Process;
+use crate::world::{World, eventually};
+
+const PASSWORD: &str = "A-new-passw0rd";
+
+struct Page {
+    world: World,
+    pool: Pool,
+    process: Process,
+    client: Client,
+    mails: Arc<Mutex<Vec<String>>>,
+}
+
+impl Page {
+    /// A pool of this kind, and the page for its client.
+    async fn open(kind: PoolKind) -> Self {
+        let world = World::new().await;
+        let pool = world.sandbox.create_pool_of("staff", &kind).await;
+        let pool = pool.expect("a pool");
+        let mails: Arc<Mutex<Vec<String>>> = Arc::default();
+        let post = Arc::clone(&mails);
+        world.endpoint.on_mail(Box::new(move |mail| {
+            post.lock().expect("no panic").push(mail.body);
+        }));
+        let mut command = world.usher(&["worker"]);
+        let secret = pool.secret.clone().unwrap_or_default();
+        for (key, value) in [
+            ("pools.allowed", pool.id.as_str()),
+            ("invitations.client_id", &pool.client),
+            ("invitations.client_secret", &secret),
+            ("invitations.contact", "mailto:it@mail.example"),
+            ("invitations.done_url", "https://app.mail.example/?a=1&b=2"),
+        ] {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        let process = Process::start(command);
+        let client = Client::new(process.http().await);
+        Self {
+            world,
+            pool,
+            process,
+            client,
+            mails,
+        }
+    }
+
+    /// Invites somebody; answers with their code.
+    async fn invite(&self, name: &str, attributes: &[(&str, &str)]) -> String {
+        let attributes: BTreeMap<String, String> = attributes
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let sandbox = &self.world.sandbox;
+        let invited = sandbox
+            .invite(&self.pool.id, name, &attributes, false)
+            .await;
+        invited.expect("invited");
+        let mail = self.mails.lock().expect("no panic").pop().expect("a mail");
+        let code = mail.split("password is ").nth(1).expect("a code");
+        // One full stop: a code may end with another.
+        code.strip_suffix('.').unwrap_or(code).to_owned()
+    }
+
+    async fn accept(&self, body: Value) -> Answer {
+        self.client.ask("POST", "/accept", Some(body), &[]).await
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_one_password() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    let with =
+        |code: &str, password: &str| json!({"username": "ada", "code": code, "password": password});
+    for (body, status, answered) in [
+        (with("wrong", PASSWORD), 403, "not_accepted"),
+        (with(&code, "short"), 422, "password_refused"),
+        (with("", PASSWORD), 422, "invalid"),
+        (
+            json!({"username": "nobody", "code": code, "password": PASSWORD}),
+            403,
+            "not_accepted",
+        ),
+        (json!({"username": "ada", "code": code}), 422, "invalid"),
+        (
+            json!({"username": "ada", "code": code, "password": PASSWORD, "x": 1}),
+            422,
+            "invalid",
+        ),
+    ] {
+        let answer = page.accept(body).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, answered),
+            "{answer:?}"
+        );
+        assert!(!answer.text.contains(&code) && !answer.text.contains(PASSWORD));
+    }
+    let weak = page.accept(with(&code, "alllowercase1")).await;
+    assert!(
+        weak.body["lacks"]
+            .as_array()
+            .is_some_and(|lacks| !lacks.is_empty()),
+        "{weak:?}"
+    );
+
+    assert_eq!(page.accept(with(&code, PASSWORD)).await.status, 200);
+    let signed_in = page
+        .world
+        .sandbox
+        .sign_in(&page.pool.client, "ada", PASSWORD)
+        .await;
+    assert!(matches!(signed_in, Ok(SignedIn::Tokens(_))));
+    let again = page.accept(with(&code, PASSWORD)).await;
+    assert_eq!((again.status, again.code()), (403, "not_accepted"));
+    // A password is no code.
+    let again = page.accept(with(PASSWORD, "An-0ther-password")).await;
+    assert_eq!((again.status, again.code()), (403, "not_accepted"));
+}
+
+#[tokio::test]
+async fn a_secret_client_and_required_attributes_are_served() {
+    let kind = PoolKind {
+        email_names: true,
+        required: vec!["given_name".to_owned()],
+        secret: true,
+    };
+    let page = Page::open(kind).await;
+    let code = page
+        .invite("ada@mail.example", &[("email", "ada@mail.example")])
+        .await;
+    let mut body = json!({"username": "ada@mail.example", "code": code, "password": PASSWORD});
+    let answer = page.accept(body.clone()).await;
+    assert_eq!((answer.status, answer.code()), (409, "attributes_needed"));
+    assert_eq!(answer.body["attributes"], json!(["given_name"]));
+    body["attributes"] = json!({"given_name": "Ada"});
+    assert_eq!(page.accept(body).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    page.world
+        .endpoint
+        .expire_temporary_password(&page.pool.id, "ada")
+        .await;
+    let body = json!({"username": "ada", "code": code, "password": PASSWORD});
+    let answer = page.accept(body).await;
+    assert_eq!((answer.status, answer.code()), (410, "expired"));
+    for name in ["ada", "nobody"] {
+        let body = Some(json!({"username": name}));
+        let answer = page.client.ask("POST", "/accept/renewal", body, &[]).await;
+        assert_eq!(
+            (answer.status, &answer.body["status"]),
+            (202, &json!("asked"))
+        );
+    }
+    let asked = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains("AskForInvitation"))
+            .count()
+    };
+    eventually("the audit line", || async {
+        asked(&page.process.log()) == 1
+    })
+    .await;
+    let log = page.process.log();
+    assert!(!log.contains("mail.example") && !log.contains(&code) && !log.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn the_page_comes_with_a_strict_policy_and_its_settings() {
+    let page = Page::open(PoolKind::default()).await;
+    for (path, kind) in [
+        ("/accept", "text/html; charset=utf-8"),
+        ("/accept/accept.css", "text/css; charset=utf-8"),
+        ("/accept/accept.js", "text/javascript; charset=utf-8"),
+    ] {
+        let answer = page.client.raw("GET", path, b"", &[]).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some(kind));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+        assert!(!answer.text.contains("{{"), "{path}");
+        if path == "/accept" {
+            assert!(answer.text.contains("mailto:it@mail.example"));
+            assert!(
+                answer
+                    .text
+                    .contains("https://app.mail.example/?a=1&amp;b=2")
+            );
+        }
+    }
+    let form = [("content-type", "text/plain")];
+    assert_eq!(
+        page.client
+            .raw("POST", "/accept", b"{}", &form)
+            .await
+            .status,
+        415
+    );
+}
