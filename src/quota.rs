@@ -24,6 +24,8 @@ pub struct Quota {
     pub user_read: Budget,
     /// `CreateGroup`: 5 a second for one pool.
     pub group_create: Budget,
+    /// `GetGroup`: 5 a second for one pool.
+    pub group_read: Budget,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
     pub user_list: Budget,
     /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
@@ -59,6 +61,7 @@ impl Quota {
             user_update: Budget::new("user_update", limits.user_update),
             user_read: Budget::new("user_read", 60.0),
             group_create: Budget::new("group_create", 5.0),
+            group_read: Budget::new("group_read", 5.0),
             user_list: Budget::new("user_list", limits.user_list),
             user_resource_read: Budget::new("user_resource_read", limits.user_resource_read),
             user_creation: Budget::new("user_creation", limits.user_creation),

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::aws::{Failure, Outgoing, Queue};
+use jiff::Timestamp;
+
+use crate::aws::{Outgoing, Queue};
 use crate::event::{Action, Invitation, Order, sendable_json};
 use crate::provision::{Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
@@ -23,12 +25,25 @@ pub enum Taken {
     Ended(Box<Performed>),
     /// A worker does it.
     Queued,
-    /// Neither Cognito nor the queue takes it now. Nobody will do it.
-    Lost(Failure),
+    /// Nobody does it.
+    Not(NotTaken),
+}
+
+/// Why an order is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// A permission or something else that usher needs is missing: a worker could do
+    /// no more, and would only be held up.
+    Misconfigured,
+    /// Neither Cognito nor the queue can be reached.
+    OutOfReach,
 }
 
 /// How long somebody waits for Cognito before the queue takes it.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where a mail may be on its way, which would go twice: longer than the
+/// Lambdas beside the call take.
+const PATIENCE_WITH_MAIL: Duration = Duration::from_secs(6);
 
 impl Desk {
     /// Over the worker's own services.
@@ -38,16 +53,32 @@ impl Desk {
 
     /// Takes one order.
     pub async fn take(&self, order: &Order) -> Taken {
-        let attempt = tokio::time::timeout(PATIENCE, self.provisioner.perform(order));
+        let patience = match order.action {
+            Action::Add(_) | Action::Remove(_) => PATIENCE,
+            Action::Invite(_) | Action::Resend(_) => PATIENCE_WITH_MAIL,
+        };
+        let attempt = tokio::time::timeout(patience, self.provisioner.perform(order));
         let performed = settled(order, attempt.await.ok());
-        if matches!(
-            performed.outcome,
-            Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Rejected(_)
-        ) {
-            performed.audit(order, Stage::Ended);
-            return Taken::Ended(Box::new(performed));
+        match &performed.outcome {
+            Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Rejected(_) => {
+                performed.audit(order, Stage::Ended);
+                Taken::Ended(Box::new(performed))
+            }
+            Outcome::Blocked(failure) => {
+                tracing::error!(
+                    request.id = order.request_id,
+                    error = %failure,
+                    "an order cannot be done in this deployment",
+                );
+                performed.audit(order, Stage::NotTaken);
+                Taken::Not(NotTaken::Misconfigured)
+            }
+            Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(order, &performed).await,
         }
-        let message = queued(&rest(order, &performed));
+    }
+
+    async fn queue(&self, order: &Order, performed: &Performed) -> Taken {
+        let message = queued(&rest(order, performed));
         match quickly(|| self.queue.send(message.clone())).await {
             Ok(_) => {
                 performed.audit(order, Stage::Queued);
@@ -59,7 +90,8 @@ impl Desk {
                     error = %failure,
                     "an order could neither be done nor queued",
                 );
-                Taken::Lost(failure)
+                performed.audit(order, Stage::NotTaken);
+                Taken::Not(NotTaken::OutOfReach)
             }
         }
     }
@@ -98,13 +130,17 @@ fn is_missing(because: &Rejection) -> bool {
     ["user_not_found", "group_not_found"].contains(&because.reason.as_str())
 }
 
-/// What is left to do: a mail that was sent is not sent again.
+/// What is left to do: a mail that was sent is not sent again, one that failed is.
 fn rest(order: &Order, performed: &Performed) -> Order {
     let mut order = order.clone();
-    if performed.invited.is_some()
+    if let Some(invited) = &performed.invited
         && let Action::Invite(Invitation { resend, .. }) = &mut order.action
     {
-        *resend = false;
+        *resend = invited.mail.has_failed();
+        if *resend {
+            // The person is there now, and not of the rest's making.
+            order.requested_at = Some(Timestamp::now());
+        }
     }
     order
 }

@@ -62,15 +62,14 @@ impl Gate {
         counted(admitted)
     }
 
-    /// An administrator, as the token says, and as Cognito says now where
-    /// `admin.verify_membership` asks for it: a token tells it as it was when it was
+    /// Whether the caller is an administrator, as the token says, and as Cognito says now
+    /// where `admin.verify_membership` asks for it: a token tells it as it was when it was
     /// issued.
     ///
     /// # Errors
     /// [`Denied`].
-    pub async fn administrator(&self, authorization: Option<&str>) -> Result<Caller, Denied> {
-        let caller = self.anybody(authorization).await?;
-        counted(self.is_administrator(&caller).await.map(|()| caller))
+    pub async fn administrator(&self, caller: &Caller) -> Result<(), Denied> {
+        counted(self.is_administrator(caller).await)
     }
 
     async fn is_administrator(&self, caller: &Caller) -> Result<(), Denied> {

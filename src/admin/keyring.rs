@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::KeySets;
@@ -175,11 +177,18 @@ impl Ring {
     }
 }
 
+/// Read key by key: one of a kind that is not known here must not hide the others.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
 /// RSA keys for signatures; others are passed over.
 fn read(text: &[u8]) -> Result<HashMap<String, Key>, String> {
-    let set: JwkSet =
+    let set: KeySet =
         serde_json::from_slice(text).map_err(|_| "the answer is no key set".to_owned())?;
-    let keys = set.keys.into_iter().filter_map(|jwk| {
+    let keys = set.keys.into_iter().filter_map(|key| {
+        let jwk: Jwk = serde_json::from_value(key).ok()?;
         let AlgorithmParameters::RSA(_) = &jwk.algorithm else {
             return None;
         };

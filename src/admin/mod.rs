@@ -10,7 +10,7 @@ mod keyring;
 mod office;
 mod token;
 
-pub use desk::{Desk, Taken, queued};
+pub use desk::{Desk, NotTaken, Taken, queued};
 pub use gate::{Denied, Gate};
 pub use keyring::Keyring;
 pub use office::{Missing, Office, Shown};

@@ -112,16 +112,20 @@ impl Office {
         Ok(record)
     }
 
-    /// Whether somebody of these pools has an invitation open: their `sub`.
-    pub async fn invited(&self, pools: &BTreeSet<PoolId>, username: &Username) -> Option<Person> {
-        for pool in pools {
-            if let Ok(person) = self.people.look(pool, username).await
-                && person.is_invited()
-            {
-                return Some(person);
-            }
+    /// Somebody of this pool who has an invitation open.
+    ///
+    /// # Errors
+    /// As any call, but for the user's absence.
+    pub async fn invited(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> Result<Option<Person>, Failure> {
+        match quickly(|| self.people.look(pool, username)).await {
+            Ok(person) => Ok(Some(person).filter(Person::is_invited)),
+            Err(failure) if failure.reason == "user_not_found" => Ok(None),
+            Err(failure) => Err(failure),
         }
-        None
     }
 }
 

@@ -114,7 +114,9 @@ impl Directory {
             .group_name(group.as_str())
             .send();
         let target = target("GetGroup", pool);
-        match call(target, request).await {
+        let request = call(target, request);
+        self.quota.group_read.turn().await;
+        match request.await {
             Ok(_) => Ok(true),
             Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
                 if error
@@ -126,7 +128,12 @@ impl Directory {
                     Ok(false)
                 }
             }
-            Err((failure, _)) => Err(failure),
+            Err((failure, _)) => {
+                if failure.class == Class::Throttled {
+                    self.quota.group_read.throttled();
+                }
+                Err(failure)
+            }
         }
     }
 }

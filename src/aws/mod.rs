@@ -14,6 +14,7 @@ mod identity;
 mod item;
 mod keys;
 mod listing;
+mod mailing;
 mod message;
 mod moves;
 mod people;

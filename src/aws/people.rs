@@ -7,6 +7,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
     AttributeType, DeliveryMediumType, MessageActionType, UserStatusType, UserType,
 };
+use jiff::Timestamp;
 
 use super::directory::limited;
 use super::error::Failure;
@@ -35,6 +36,8 @@ pub struct Person {
     pub status: String,
     /// Whether they may sign in.
     pub enabled: bool,
+    /// When they signed up or were created.
+    pub created: Option<Timestamp>,
 }
 
 impl Person {
@@ -62,13 +65,22 @@ impl People {
             .username(username.reveal())
             .send();
         let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
-        Ok(person(
+        let mut found = person(
             Some(user.username()),
             user.user_attributes(),
             user.user_status(),
             user.enabled(),
             username,
-        ))
+        );
+        found.created = user
+            .user_create_date()
+            .and_then(|date| {
+                i32::try_from(date.subsec_nanos())
+                    .ok()
+                    .zip(Some(date.secs()))
+            })
+            .and_then(|(nanos, seconds)| Timestamp::new(seconds, nanos).ok());
+        Ok(found)
     }
 
     /// `AdminCreateUser` with a verified e-mail address; Cognito makes the code and
@@ -177,5 +189,6 @@ fn person(
         attributes,
         status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
         enabled,
+        created: None,
     }
 }

@@ -117,7 +117,8 @@ impl SignIn {
             return Err(NotAccepted::Code);
         }
         let parameters = begun.challenge_parameters.unwrap_or_default();
-        let lacking = lacking(&parameters, acceptance.attributes);
+        let required = required(&parameters);
+        let lacking = lacking(&required, acceptance.attributes);
         if !lacking.is_empty() {
             return Err(NotAccepted::Lacks(lacking));
         }
@@ -129,10 +130,13 @@ impl SignIn {
             (NAME.to_owned(), username.to_owned()),
             ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
         ]);
+        // Those alone that are asked for: usher signs for the client with its secret, and
+        // the client may write others that group rules look at.
         responses.extend(
             acceptance
                 .attributes
                 .iter()
+                .filter(|(name, _)| required.contains(name))
                 .map(|(name, value)| (format!("{PREFIX}{name}"), value.clone())),
         );
         let request = self
@@ -204,17 +208,24 @@ fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
     base64::encode(mac.finalize().into_bytes())
 }
 
-/// The attributes that the challenge asks for and nobody gave.
-fn lacking(parameters: &HashMap<String, String>, given: &BTreeMap<String, String>) -> Vec<String> {
-    let required: Vec<String> = parameters
+/// The attributes that the challenge asks for.
+fn required(parameters: &HashMap<String, String>) -> Vec<String> {
+    let names: Vec<String> = parameters
         .get("requiredAttributes")
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
+    names
+        .iter()
+        .map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned())
+        .collect()
+}
+
+/// Those of them that nobody gave.
+fn lacking(required: &[String], given: &BTreeMap<String, String>) -> Vec<String> {
     required
         .iter()
-        .map(|name| name.strip_prefix(PREFIX).unwrap_or(name))
         .filter(|name| given.get(*name).is_none_or(String::is_empty))
-        .map(str::to_owned)
+        .cloned()
         .collect()
 }
 
@@ -347,7 +358,9 @@ mod tests {
             r#"["userAttributes.given_name","userAttributes.custom:plan"]"#.to_owned(),
         )]);
         let given = BTreeMap::from([("given_name".to_owned(), "Ada".to_owned())]);
-        assert_eq!(lacking(&parameters, &given), ["custom:plan"]);
-        assert!(lacking(&HashMap::new(), &given).is_empty());
+        let names = required(&parameters);
+        assert_eq!(names, ["given_name", "custom:plan"]);
+        assert_eq!(lacking(&names, &given), ["custom:plan"]);
+        assert!(required(&HashMap::new()).is_empty());
     }
 }

@@ -44,7 +44,7 @@ impl Front {
             };
             let sign_in = SignIn::new(aws, Arc::clone(quota), app);
             let pools = config.pools.allowed.clone();
-            let accept = Accept::new(page, sign_in, wiring.office(), pools, doors.clone());
+            let accept = Accept::new(page, sign_in, wiring.office(), pools, doors.beside());
             routes = routes.merge(accept.routes());
             tracing::info!("serving /accept");
         }

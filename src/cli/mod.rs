@@ -6,8 +6,12 @@ mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
 mod front;
+mod grant;
 mod health;
+mod invite;
 mod load;
+mod operator;
+mod reasons;
 mod reconcile;
 mod time;
 mod worker;
@@ -66,6 +70,10 @@ enum Command {
     Worker(worker::Options),
     /// What failed, why, and again
     DeadLetters(dead_letters::Options),
+    /// Creates people with groups and profile, and has an invitation sent to them
+    Invite(Box<invite::Options>),
+    /// Puts a user into groups, or takes them out
+    Grant(grant::Options),
     /// Finds confirmed users without their groups or profile, and queues them
     Reconcile(reconcile::Options),
     /// Sends many sign-ups, and verifies what came of them
@@ -135,9 +143,11 @@ impl Cli {
 async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
     match command {
         #[cfg(feature = "dev")]
-        Command::Dev(options) => dev::run(global, options).await,
-        Command::Worker(options) => worker::run(global, &options).await,
+        Command::Dev(options) => Box::pin(dev::run(global, options)).await,
+        Command::Worker(options) => Box::pin(worker::run(global, &options)).await,
         Command::DeadLetters(options) => dead_letters::run(global, &options).await,
+        Command::Invite(options) => Box::pin(invite::run(global, &options)).await,
+        Command::Grant(options) => Box::pin(grant::run(global, &options)).await,
         Command::Reconcile(options) => reconcile::run(global, &options).await,
         Command::Load(options) => load::run(global, &options).await,
         Command::Check(options) => check::run(global, &options).await,

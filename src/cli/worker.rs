@@ -59,22 +59,29 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Unreasoned::Refused
     };
     let worker = tokio::select! {
-        worker = Worker::new(&config, &aws, quota, health, unreasoned) => worker?,
-        () = stop.cancelled() => return Ok(Ended::Well),
+        worker = Worker::new(&config, &aws, quota, health, unreasoned) => Some(worker),
+        () = stop.cancelled() => None,
     };
-    health_at_start.clear(STARTING);
     let until = if options.until_empty {
         Until::Empty
     } else {
         Until::Stopped
     };
-    worker.run(until, stop.clone()).await;
-    // Orders that were taken are finished, whatever ended the worker.
+    let ended = match worker {
+        Some(Ok(worker)) => {
+            health_at_start.clear(STARTING);
+            worker.run(until, stop.clone()).await;
+            Ok(Ended::Well)
+        }
+        Some(Err(error)) => Err(error.into()),
+        None => Ok(Ended::Well),
+    };
+    // Orders that were taken are finished and answered, whatever ended the worker.
     stop.cancel();
     front.doors.drained().await;
     http_stop.cancel();
     if let Some(serving) = serving {
-        serving.abort();
+        serving.await?;
     }
-    Ok(Ended::Well)
+    ended
 }

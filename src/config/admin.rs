@@ -44,6 +44,17 @@ pub struct Grantable {
 }
 
 impl Grantable {
+    /// Just these groups, whatever power they have.
+    pub fn only(groups: &[GroupName]) -> Self {
+        Self {
+            patterns: groups
+                .iter()
+                .map(|group| group.as_str().to_owned())
+                .collect(),
+            privileged: groups.iter().cloned().collect(),
+        }
+    }
+
     /// Whether an administrator may give or take this group.
     pub fn allows(&self, group: &GroupName) -> bool {
         self.patterns.iter().any(|pattern| {
@@ -203,6 +214,9 @@ mod tests {
         assert!(!named.allows(&group("OWNERS")));
         assert!(!grantable(&["ADM*"]).allows(&group("ADMINS")));
         assert!(!grantable(&[]).allows(&group("STAFF")));
+        let only = Grantable::only(&[group("OWNERS"), group("a*")]);
+        assert!(only.allows(&group("OWNERS")) && only.allows(&group("a*")));
+        assert!(!only.allows(&group("STAFF")) && !only.allows(&group("ADMINS")));
     }
 
     #[test]

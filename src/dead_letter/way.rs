@@ -102,8 +102,9 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> 
         Ok(Event::Ignored(why)) => Outcome::Ignored(why),
         Ok(Event::Order(order)) => {
             let performed = provisioner.perform(&order).await;
-            performed.audit(&order, Stage::Ended);
-            performed.for_the_queue()
+            let outcome = performed.for_the_queue();
+            performed.ending(&outcome).audit(&order, Stage::Ended);
+            outcome
         }
         // It is a worker's to run, and its letter stays until it is sent there.
         Ok(Event::Reconcile(_)) => return End::of(Became::Left("needs the queue".to_owned())),

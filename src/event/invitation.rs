@@ -145,6 +145,17 @@ impl Invitation {
         })
     }
 
+    /// Whether an attribute of this name may be given: standard ones and `custom:…`, but
+    /// not `sub`, `email` or `email_verified`.
+    pub fn takes(name: &str) -> bool {
+        let custom = name
+            .strip_prefix("dev:custom:")
+            .or_else(|| name.strip_prefix("custom:"));
+        let fine = |c: char| !c.is_whitespace() && !c.is_control();
+        STANDARD.contains(&name)
+            || custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
+    }
+
     /// What `AdminCreateUser` takes for the user's name.
     pub fn sign_in_name(&self) -> Option<Username> {
         self.username.clone().or_else(|| Username::new(&self.email))
@@ -201,13 +212,7 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
     };
     let mut attributes = BTreeMap::new();
     for (name, value) in object {
-        let custom = name
-            .strip_prefix("dev:custom:")
-            .or_else(|| name.strip_prefix("custom:"));
-        let fine = |c: char| !c.is_whitespace() && !c.is_control();
-        if !STANDARD.contains(&name.as_str())
-            && !custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
-        {
+        if !Invitation::takes(&name) {
             return Err(Wrong {
                 field: FIELD,
                 rule: "takes standard attributes such as given_name and custom:… ones, but not \

@@ -2,6 +2,7 @@
 //! `{"usher": 1, "command": "AddUserToGroup", "requestId": …, "requestedBy": {"sub": …},
 //! "userPoolId": …, "username": …, "groupName": …}`.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ pub struct Order {
     pub request_id: String,
     /// Who asked: the `sub` of an administrator, the ARN of an operator.
     pub requested_by: String,
+    /// When they asked. What was there before is not of this order's making.
+    pub requested_at: Option<Timestamp>,
     /// Where it is done: the pool that the administrator is in.
     pub pool: PoolId,
     /// What is done.
@@ -91,6 +94,8 @@ struct Raw {
     command: String,
     request_id: String,
     requested_by: RawBy,
+    #[serde(default)]
+    requested_at: Option<Timestamp>,
     #[serde(rename = "userPoolId")]
     pool: PoolId,
     #[serde(default)]
@@ -143,6 +148,7 @@ impl Order {
         (sound(&raw.request_id) && sound(&raw.requested_by.sub)).then_some(Self {
             request_id: raw.request_id,
             requested_by: raw.requested_by.sub,
+            requested_at: raw.requested_at,
             pool: raw.pool,
             action,
         })
@@ -162,6 +168,7 @@ impl Order {
         body["command"] = self.action.command().into();
         body["requestId"] = self.request_id.clone().into();
         body["requestedBy"] = json!({ "sub": self.requested_by });
+        body["requestedAt"] = self.requested_at.map(|at| format!("{at:.3}")).into();
         body["userPoolId"] = self.pool.as_str().into();
         body.to_string()
     }
@@ -183,6 +190,7 @@ mod tests {
         Order {
             request_id: Order::new_request_id(),
             requested_by: "b662d2e4-d0a1-7098-4973-20a5d6ff5a12".to_owned(),
+            requested_at: "2026-08-07T12:00:00.123Z".parse().ok(),
             pool: PoolId::new("eu-west-1_x").expect("not empty"),
             action,
         }

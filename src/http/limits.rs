@@ -1,5 +1,7 @@
 //! What a request may take: its size, its time, its place among others.
 
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use lru::LruCache;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -18,12 +21,13 @@ use super::api::Problem;
 
 /// From the head of a request to its answer.
 const TIME: Duration = Duration::from_secs(10);
-/// Requests under way at once.
+/// Requests under way at once, on each side.
 const SEATS: usize = 1024;
 /// No request of ours needs a tenth of it.
 const MOST: usize = 64 * 1024;
 
-/// The way in, which is shut while the process drains.
+/// The way in, which is shut while the process drains. A clone has the same seats,
+/// [`Self::beside`] others.
 #[derive(Debug, Clone)]
 pub struct Doors {
     stop: CancellationToken,
@@ -39,6 +43,21 @@ impl Doors {
             seats: Arc::new(Semaphore::new(SEATS)),
             work: TaskTracker::new(),
         }
+    }
+
+    /// Another way in to the same process: strangers at the one take no seat of the
+    /// other.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            seats: Arc::new(Semaphore::new(SEATS)),
+            ..self.clone()
+        }
+    }
+
+    /// Goes on after the answer, and is waited for at the end.
+    pub(super) fn afterwards(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn(work);
     }
 
     /// Runs to its end, whether or not the client waits for it: an invitation must
@@ -138,6 +157,42 @@ pub(super) fn is_json(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// A [`Pace`] for each name, as far as it is remembered: strangers with one name do not
+/// use up what others need.
+#[derive(Debug)]
+pub(super) struct Paces {
+    each: Duration,
+    most: u32,
+    hash: RandomState,
+    taken: Mutex<LruCache<u64, (u32, Instant)>>,
+}
+
+impl Paces {
+    /// At most `most` in the time `each`.
+    pub(super) fn new(most: u32, each: Duration) -> Self {
+        const NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+        Self {
+            each,
+            most,
+            hash: RandomState::new(),
+            taken: Mutex::new(LruCache::new(NAMES)),
+        }
+    }
+
+    /// Whether there is room for one more of this name.
+    pub(super) fn take(&self, name: &str) -> bool {
+        let key = self.hash.hash_one(name.to_lowercase());
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (count, since) = taken.get_or_insert_mut(key, || (0, now));
+        if now.saturating_duration_since(*since) >= self.each {
+            (*count, *since) = (0, now);
+        }
+        *count += 1;
+        *count <= self.most
+    }
+}
+
 /// So many a second, and no more than a second's worth at once.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -171,6 +226,15 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_name_has_a_pace_of_its_own() {
+        let paces = Paces::new(2, Duration::from_mins(1));
+        let taken = |name| (0..5).filter(|_| paces.take(name)).count();
+        assert_eq!((taken("ada"), taken("Ada"), taken("grace")), (2, 0, 2));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(taken("ada"), 2);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_pace_is_kept_after_the_first_second() {

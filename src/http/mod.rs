@@ -10,6 +10,7 @@ mod api;
 mod get;
 mod limits;
 mod probe;
+mod serve;
 
 pub use accept::Accept;
 pub use api::{Api, OPENAPI};
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Health;
+use serve::serve;
 
 /// What the server shows.
 #[derive(Clone)]
@@ -77,19 +79,14 @@ impl Server {
     }
 
     /// Serves until told to stop.
-    ///
-    /// # Errors
-    /// When the listener fails for good.
-    pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
+    pub async fn run(self, stop: CancellationToken) {
         let routes = Router::new()
             .route("/healthz", routing::get(healthz))
             .route("/readyz", routing::get(readyz))
             .route("/metrics", routing::get(exposition))
             .with_state(self.shown)
             .merge(self.more);
-        axum::serve(self.listener, routes)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+        serve(self.listener, routes, stop).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! Under the target `usher::audit`, which no log filter leaves out.
 
 use super::{Outcome, Performed};
+use crate::aws::Person;
 use crate::event::{Action, GroupName, Order, Sub, is_opaque};
 
 /// Where an order stands.
@@ -11,44 +12,68 @@ pub enum Stage {
     Ended,
     /// It waits on the queue; another line follows when it ends.
     Queued,
+    /// It was not let in.
+    Refused(&'static str),
+    /// Nobody does it: neither Cognito nor the queue took it.
+    NotTaken,
 }
 
 impl Performed {
-    /// Writes the line of an order that ended or was queued. An attempt that will be
-    /// followed by another has none.
+    /// Writes the line of an order that ended, was queued or was not taken. An attempt
+    /// that will be followed by another has none.
     pub fn audit(&self, order: &Order, stage: Stage) {
+        let mail = self.invited.as_ref().map(|invited| invited.mail.name());
+        let reason = self.outcome.reason();
         let result = match (stage, &self.outcome) {
-            (Stage::Queued, _) => "queued",
             (Stage::Ended, Outcome::Done | Outcome::AlreadyDone(_)) => "done",
             (Stage::Ended, Outcome::Rejected(_)) => "rejected",
             (Stage::Ended, _) => return,
+            (Stage::Queued, _) => "queued",
+            (Stage::Refused(_), _) => "refused",
+            (Stage::NotTaken, _) => "not_taken",
         };
-        metrics::counter!(
-            "usher_admin_actions_total",
-            "action" => order.action.command(), "result" => result,
-        )
-        .increment(1);
-        let whom = self
-            .whom
-            .as_ref()
-            .and_then(|person| person.sub.as_ref())
-            .map(Sub::as_str)
-            .filter(|sub| is_opaque(sub));
-        let mail = self.invited.as_ref().map(|invited| invited.mail.name());
-        tracing::info!(
-            target: "usher::audit",
-            action = order.action.command(),
-            actor = order.requested_by,
-            user.sub = whom,
-            group.names = names(&order.action),
-            pool.id = order.pool.as_str(),
-            request.id = order.request_id,
-            result,
-            reason = self.outcome.reason(),
-            mail,
-            "admin action",
-        );
+        write(order, result, reason, self.whom.as_ref(), mail);
     }
+}
+
+/// The line of an order of which no more is known than what was asked for.
+pub fn audit(order: &Order, stage: Stage) {
+    let (result, reason) = match stage {
+        Stage::Ended => ("done", ""),
+        Stage::Queued => ("queued", ""),
+        Stage::Refused(why) => ("refused", why),
+        Stage::NotTaken => ("not_taken", ""),
+    };
+    write(order, result, reason, None, None);
+}
+
+fn write(
+    order: &Order,
+    result: &'static str,
+    reason: &str,
+    whom: Option<&Person>,
+    mail: Option<&str>,
+) {
+    let command = order.action.command();
+    metrics::counter!("usher_admin_actions_total", "action" => command, "result" => result)
+        .increment(1);
+    let whom = whom
+        .and_then(|person| person.sub.as_ref())
+        .map(Sub::as_str)
+        .filter(|sub| is_opaque(sub));
+    tracing::info!(
+        target: "usher::audit",
+        action = command,
+        actor = order.requested_by,
+        user.sub = whom,
+        group.names = names(&order.action),
+        pool.id = order.pool.as_str(),
+        request.id = order.request_id,
+        result,
+        reason,
+        mail,
+        "admin action",
+    );
 }
 
 fn names(action: &Action) -> String {

@@ -29,13 +29,15 @@ pub(super) struct GroupStep {
     /// Groups this process has created or found created: the first sign-ups of
     /// a new group come in a burst, and one `CreateGroup` is enough for them.
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
-    /// Groups that were there when somebody looked: invitations come by hundreds,
+    /// Whether groups were there when somebody looked: invitations come by hundreds,
     /// and `GetGroup` is limited to 5 a second for one pool.
-    seen: Mutex<LruCache<(PoolId, GroupName), Instant>>,
+    seen: Mutex<LruCache<(PoolId, GroupName), (Instant, bool)>>,
 }
 
 /// How long a group that was seen is taken to be there.
 const SEEN: Duration = Duration::from_mins(1);
+/// How long one that was missing is taken to be missing: somebody may be making it.
+const MISSED: Duration = Duration::from_secs(5);
 const MOST_SEEN: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 impl GroupStep {
@@ -51,15 +53,12 @@ impl GroupStep {
     /// Whether there is such a group.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        // Held over the call: of many who ask for the same group one looks.
-        let mut seen = self.seen.lock().await;
-        if seen.get(&key).is_some_and(|at| at.elapsed() < SEEN) {
-            return Ok(true);
+        let known = |at: &(Instant, bool)| at.0.elapsed() < if at.1 { SEEN } else { MISSED };
+        if let Some((_, exists)) = self.seen.lock().await.get(&key).filter(|at| known(at)) {
+            return Ok(*exists);
         }
         let exists = self.directory.has_group(pool, group).await?;
-        if exists {
-            seen.put(key, Instant::now());
-        }
+        self.seen.lock().await.put(key, (Instant::now(), exists));
         Ok(exists)
     }
 

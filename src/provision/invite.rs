@@ -10,8 +10,8 @@ use super::order::Performed;
 use super::{Outcome, Provisioner, Retry};
 use crate::aws::{Class, Failure, Person};
 use crate::config::GroupName;
-use crate::event::{Invitation, PoolId, SignUp, Username};
-use crate::retry::quickly;
+use crate::event::{Invitation, Order, PoolId, SignUp, Username};
+use crate::retry::{Transient, quickly};
 
 /// What became of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Mail {
     NotSent,
     /// Cognito could not send it. Ask for it again.
     Failed,
+    /// Not sent, since the mails of a day are used up. Ask for it tomorrow.
+    OverLimit,
     /// The answer was lost.
     Unknown,
 }
@@ -43,8 +45,21 @@ impl Mail {
         match self {
             Self::Sent => "sent",
             Self::NotSent => "not_sent",
-            Self::Failed => "failed",
+            Self::Failed | Self::OverLimit => "failed",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the person waits for it in vain.
+    pub fn has_failed(self) -> bool {
+        matches!(self, Self::Failed | Self::OverLimit)
+    }
+
+    fn after(failure: &Failure) -> Self {
+        if failure.code == "LimitExceededException" {
+            Self::OverLimit
+        } else {
+            Self::Failed
         }
     }
 }
@@ -53,7 +68,8 @@ impl Mail {
 const CONFLICT: &str = "conflict";
 
 impl Provisioner {
-    pub(super) async fn invite(&self, pool: &PoolId, invitation: &Invitation) -> Performed {
+    pub(super) async fn invite(&self, order: &Order, invitation: &Invitation) -> Performed {
+        let pool = &order.pool;
         // Before anybody is made and gets a mail.
         for group in &invitation.groups {
             match quickly(|| self.groups.exists(pool, group)).await {
@@ -68,25 +84,19 @@ impl Provisioner {
                 Err(failure) => return Performed::of(failure),
             }
         }
-        let (person, created, mut mail) = match self.create(pool, invitation).await {
+        let Made { person, mut mail } = match self.create(order, invitation).await {
             Ok(made) => made,
             Err(outcome) => return Performed::of(outcome),
         };
-        let is_theirs = |email: &str| email.eq_ignore_ascii_case(&invitation.email);
-        if !created && !person.attributes.get("email").is_some_and(is_theirs) {
+        // Whoever was looked up by name may be somebody else.
+        if mail != Mail::Sent && !is_theirs(&person, invitation) {
             return Performed::refused(
                 "username_taken",
                 CONFLICT,
-                "somebody else has this user name",
+                "somebody with another e-mail address, or one that is not verified, has this name",
             );
         }
-        if !created && invitation.resend {
-            let resent = self.send_again(pool, &person).await;
-            match resent {
-                Ok(sent) => mail = sent,
-                Err(performed) => return performed.with(person),
-            }
-        }
+        let existed = mail == Mail::NotSent;
         let sign_up = SignUp {
             pool: pool.clone(),
             username: person.username.clone(),
@@ -94,22 +104,42 @@ impl Provisioner {
             client_id: None,
             attributes: person.attributes.clone(),
         };
-        let mut groups = self.groups_for(&sign_up);
+        let groups = self.groups_of_the_invited(&sign_up, invitation);
+        let mut outcome = self.provide(&sign_up, &groups).await;
+        // Last, since a mail cannot be taken back and what comes before may be repeated.
+        let done = matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_));
+        if done && existed && invitation.resend && person.is_invited() {
+            match self.send_again(pool, &person).await {
+                Ok(sent) => mail = sent,
+                Err(performed) => outcome = performed.outcome,
+            }
+        }
+        Performed {
+            outcome,
+            whom: Some(person),
+            invited: Some(Invited {
+                created: !existed,
+                mail,
+                groups,
+            }),
+        }
+    }
+
+    /// Those of the rules and those that were asked for. An administrator writes the
+    /// attributes that the rules look at, so a rule gives no group with power here that
+    /// they could not give by name.
+    fn groups_of_the_invited(&self, user: &SignUp, invitation: &Invitation) -> Vec<GroupName> {
+        let admin = &self.config.admin;
+        let mut groups = self.groups_for(user);
+        groups.retain(|group| {
+            !self.config.groups.privileged.contains(group) || admin.grantable.allows(group)
+        });
         for group in &invitation.groups {
             if !groups.contains(group) {
                 groups.push(group.clone());
             }
         }
-        let outcome = self.provide(&sign_up, &groups).await;
-        Performed {
-            outcome,
-            whom: Some(person),
-            invited: Some(Invited {
-                created,
-                mail,
-                groups,
-            }),
-        }
+        groups
     }
 
     /// A new code for somebody who has not used theirs.
@@ -132,12 +162,8 @@ impl Provisioner {
         }
     }
 
-    /// The person, whether they are new, and what became of the mail.
-    async fn create(
-        &self,
-        pool: &PoolId,
-        invitation: &Invitation,
-    ) -> Result<(Person, bool, Mail), Outcome> {
+    async fn create(&self, order: &Order, invitation: &Invitation) -> Result<Made, Outcome> {
+        let pool = &order.pool;
         let name = invitation
             .sign_in_name()
             .ok_or_else(|| internal("an invitation without a name"))?;
@@ -155,19 +181,30 @@ impl Provisioner {
         })
         .await;
         let failure = match made {
-            Ok(person) => return Ok((person, true, Mail::Sent)),
+            Ok(person) => {
+                return Ok(Made {
+                    person,
+                    mail: Mail::Sent,
+                });
+            }
             Err(failure) => failure,
         };
-        let (created, mail) = match failure.code.as_str() {
-            "UsernameExistsException" if lost.load(Ordering::Relaxed) => (true, Mail::Unknown),
-            "UsernameExistsException" => (false, Mail::NotSent),
-            _ if may_have_made_the_user(&failure) => (true, Mail::Failed),
-            _ => return Err(failure.into()),
-        };
+        let exists = failure.code == "UsernameExistsException";
+        if !exists && !may_have_made_the_user(&failure) {
+            return Err(failure.into());
+        }
         match quickly(|| self.people.look(pool, &name)).await {
-            Ok(person) => Ok((person, created, mail)),
+            Ok(person) => {
+                let ours = lost.load(Ordering::Relaxed) || order.made(&person);
+                let mail = match (exists, ours) {
+                    (false, _) => Mail::after(&failure),
+                    (true, true) => Mail::Unknown,
+                    (true, false) => Mail::NotSent,
+                };
+                Ok(Made { person, mail })
+            }
             // It did not make the user.
-            Err(missing) if missing.reason == "user_not_found" && created => {
+            Err(missing) if missing.reason == "user_not_found" && !exists => {
                 Err(Outcome::from(failure).again_if_a_lambda_failed())
             }
             Err(failure) => Err(failure.into()),
@@ -185,12 +222,53 @@ impl Provisioner {
         if !person.is_invited() {
             return Err(accepted());
         }
-        match quickly(|| self.people.resend(pool, &person.username)).await {
+        let resent = quickly(|| async {
+            let resent = self.people.resend(pool, &person.username).await;
+            resent.map_err(BeforeItWasMade)
+        });
+        match resent.await.map_err(|BeforeItWasMade(failure)| failure) {
             Ok(()) => Ok(Mail::Sent),
+            Err(failure) if ["timeout", "connection"].contains(&failure.reason.as_str()) => {
+                Ok(Mail::Unknown)
+            }
             Err(failure) if failure.code == "UnsupportedUserStateException" => Err(accepted()),
-            Err(failure) if may_have_made_the_user(&failure) => Ok(Mail::Failed),
+            Err(failure) if may_have_made_the_user(&failure) => Ok(Mail::after(&failure)),
             Err(failure) => Err(Performed::of(failure)),
         }
+    }
+}
+
+/// A person, and what became of their mail.
+struct Made {
+    person: Person,
+    mail: Mail,
+}
+
+/// A call that makes a new code each time: only one that was not let through is
+/// repeated.
+struct BeforeItWasMade(Failure);
+
+impl Transient for BeforeItWasMade {
+    fn is_transient(&self) -> bool {
+        self.0.class == Class::Throttled
+    }
+}
+
+/// Somebody who is there already is the one who is invited when the address is the same
+/// and verified: anybody can sign up with an address that is not theirs.
+fn is_theirs(person: &Person, invitation: &Invitation) -> bool {
+    let get = |name| person.attributes.get(name).unwrap_or_default();
+    get("email").eq_ignore_ascii_case(&invitation.email)
+        && get("email_verified").eq_ignore_ascii_case("true")
+        && person.status != "UNCONFIRMED"
+}
+
+impl Order {
+    /// Whether the person was made since this was asked for, and so by it.
+    fn made(&self, person: &Person) -> bool {
+        self.requested_at
+            .zip(person.created)
+            .is_some_and(|(asked, created)| created >= asked)
     }
 }
 

@@ -8,7 +8,7 @@ mod outcome;
 mod profile;
 mod rules;
 
-pub use audit::Stage;
+pub use audit::{Stage, audit};
 pub use invite::{Invited, Mail};
 pub use order::Performed;
 pub use outcome::{Already, Outcome, Rejection, Retry};

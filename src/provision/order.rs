@@ -1,7 +1,7 @@
 //! What an administrator asked for, done.
 
-use super::invite::{Invited, Mail};
-use super::{Outcome, Provisioner, Rejection, Retry};
+use super::invite::Invited;
+use super::{Already, Outcome, Provisioner, Rejection, Retry};
 use crate::aws::{Class, Person};
 use crate::event::{Action, Membership, Order, PoolId};
 use crate::retry::quickly;
@@ -43,12 +43,26 @@ impl Performed {
         }))
     }
 
+    /// Done a moment ago, to the letter.
+    pub fn already() -> Self {
+        Self::of(Outcome::AlreadyDone(Already::Duplicate))
+    }
+
+    /// The same with another end.
+    #[must_use]
+    pub fn ending(self, outcome: &Outcome) -> Self {
+        Self {
+            outcome: outcome.clone(),
+            ..self
+        }
+    }
+
     /// The outcome for the queue. A mail that Cognito could not send is a failure that
     /// somebody has to see: there is nobody to answer.
-    pub fn for_the_queue(self) -> Outcome {
-        match (self.outcome, self.invited) {
+    pub fn for_the_queue(&self) -> Outcome {
+        match (&self.outcome, &self.invited) {
             (Outcome::Done | Outcome::AlreadyDone(_), Some(invited))
-                if invited.mail == Mail::Failed =>
+                if invited.mail.has_failed() =>
             {
                 Outcome::Rejected(Rejection {
                     reason: "mail_not_delivered".to_owned(),
@@ -58,7 +72,7 @@ impl Performed {
                         .to_owned(),
                 })
             }
-            (outcome, _) => outcome,
+            (outcome, _) => outcome.clone(),
         }
     }
 
@@ -96,7 +110,7 @@ impl Provisioner {
             Action::Remove(membership) => {
                 self.change(&order.pool, membership, Change::Remove).await
             }
-            Action::Invite(invitation) => self.invite(&order.pool, invitation).await,
+            Action::Invite(invitation) => self.invite(order, invitation).await,
             Action::Resend(username) => self.resend(&order.pool, username).await,
         }
     }

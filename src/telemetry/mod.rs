@@ -67,5 +67,8 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
 }
 
 fn is_safe(line: &Metadata<'_>) -> bool {
-    *line.level() <= Level::INFO || line.target().starts_with("usher")
+    // The runtime calls every refused mutation an error; the audit line tells it, and a
+    // panic has its line from the hook.
+    let is_refusal = line.target().starts_with("lambda_runtime::layers::panic");
+    (*line.level() <= Level::INFO && !is_refusal) || line.target().starts_with("usher")
 }

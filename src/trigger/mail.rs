@@ -76,7 +76,7 @@ struct Fields<'a> {
 type Written = fn(&str, &Fields<'_>) -> String;
 
 fn write(mail: &InvitationMail, fields: &Fields<'_>) -> (String, String) {
-    let subject: String = fill(&mail.subject, fields, |name, fields| fields.plain(name))
+    let subject: String = fill(&mail.subject, fields, |name, fields| fields.bare(name))
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(LONGEST_SUBJECT)
@@ -127,6 +127,14 @@ impl Fields<'_> {
             "username" => self.username.to_owned(),
             "code" => self.code.to_owned(),
             attribute => self.given.get(attribute).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// For a subject, where a code must not stand, in whatever way it gets there.
+    fn bare(&self, name: &str) -> String {
+        match name {
+            "username" => self.plain(name),
+            _ => self.plain(name).replace(['{', '}'], ""),
         }
     }
 
@@ -225,7 +233,7 @@ mod tests {
             );
             assert_eq!(body.matches("{####}").count(), 1, "{body}");
             let subject = answer["response"]["emailSubject"].as_str().expect("text");
-            assert_eq!(subject, "For <b>Zoë</b> {####} !");
+            assert_eq!(subject, "For <b>Zoë</b> #### !");
         }
     }
 

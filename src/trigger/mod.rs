@@ -89,7 +89,7 @@ impl Trigger {
                     // Nothing that Cognito sends: somebody's misrouted call is not
                     // answered with success.
                     Some(event) if resolver::looks_like_one(&event) => Answered {
-                        response: Err(Refusal::unauthorized()),
+                        response: Err(resolver::stranger(None, "")),
                         ..unchanged
                     },
                     _ => unchanged,
@@ -102,7 +102,8 @@ impl Trigger {
                 ..unchanged
             };
         }
-        if source.starts_with("TokenGeneration_") {
+        // A token of a machine is nobody's.
+        if source.starts_with("TokenGeneration_") && source != "TokenGeneration_ClientCredentials" {
             return Answered {
                 response: Ok(self.token(&members)),
                 ..unchanged

@@ -11,7 +11,10 @@ use serde_json::{Map, Value, json};
 use super::Trigger;
 use crate::admin::queued;
 use crate::config::{Admin, Pools};
-use crate::event::{Action, Caller, Draft, Invitation, Membership, Order, Resolver, Wrong};
+use crate::event::{
+    Action, Caller, Draft, Invitation, Membership, Order, Resolver, Wrong, is_opaque,
+};
+use crate::provision::{Stage, audit};
 
 /// What `AppSync` tells the caller: a type, and words without internals.
 ///
@@ -27,7 +30,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn unauthorized() -> Self {
+    fn unauthorized() -> Self {
         Self {
             kind: "Unauthorized",
             message: "only administrators of the user pool may do this".to_owned(),
@@ -73,59 +76,38 @@ impl Trigger {
             return Err(Refusal::unavailable());
         };
         let caller = admitted(call, admin, pools)?;
-        let action = action(&call.field, &call.arguments)?;
-        if !action
-            .groups()
-            .iter()
-            .all(|group| admin.grantable.allows(group))
-        {
-            tracing::warn!(
-                target: "usher::audit",
-                actor = caller.sub,
-                action = action.command(),
-                result = "refused",
-                reason = "group_not_grantable",
-                "admin action",
-            );
+        let order = Order {
+            request_id: Order::new_request_id(),
+            requested_by: caller.sub.clone(),
+            requested_at: Some(jiff::Timestamp::now()),
+            pool: caller.pool.clone(),
+            action: action(&call.field, &call.arguments)?,
+        };
+        let mut groups = order.action.groups().iter();
+        if !groups.all(|group| admin.grantable.allows(group)) {
+            audit(&order, Stage::Refused("group_not_grantable"));
             return Err(Refusal {
                 kind: "Unauthorized",
                 message: "administrators may not give or take this group".to_owned(),
             });
         }
-        let order = Order {
-            request_id: Order::new_request_id(),
-            requested_by: caller.sub.clone(),
-            pool: caller.pool.clone(),
-            action,
-        };
         self.queue(&order).await
     }
 
     async fn queue(&self, order: &Order) -> Result<Box<RawValue>, Refusal> {
-        let sent = self.forwarder.send(queued(order)).await;
-        let (actor, command) = (order.requested_by.as_str(), order.action.command());
-        match sent {
+        match self.forwarder.send(queued(order)).await {
             Ok(_) => {
-                tracing::info!(
-                    target: "usher::audit",
-                    actor,
-                    action = command,
-                    pool.id = order.pool.as_str(),
-                    request.id = order.request_id,
-                    result = "queued",
-                    "admin action",
-                );
+                audit(order, Stage::Queued);
                 let answer = json!({"status": "QUEUED", "requestId": order.request_id});
                 to_raw_value(&answer).map_err(|_| Refusal::unavailable())
             }
             Err(error) => {
                 tracing::error!(
-                    actor,
-                    action = command,
                     request.id = order.request_id,
                     error,
-                    "an admin action could not be queued",
+                    "an order could not be queued",
                 );
+                audit(order, Stage::NotTaken);
                 Err(Refusal::unavailable())
             }
         }
@@ -138,17 +120,30 @@ fn admitted<'a>(call: &'a Resolver, admin: &Admin, pools: &Pools) -> Result<&'a 
         .filter(|caller| pools.accept(&caller.pool))
         .filter(|caller| admin.client_ids.is_empty() || admin.client_ids.contains(&caller.client))
         .filter(|caller| admin.admits(&caller.groups))
-        .ok_or_else(|| {
-            tracing::warn!(
-                target: "usher::audit",
-                actor = call.caller.as_ref().map(|caller| caller.sub.as_str()),
-                result = "refused",
-                reason = "not_administrator",
-                "admin action",
-            );
-            Refusal::unauthorized()
-        })
+        .ok_or_else(|| stranger(call.caller.as_ref(), &call.field))
 }
+
+/// Refuses whoever is no administrator, with a line for the audit.
+pub(super) fn stranger(caller: Option<&Caller>, field: &str) -> Refusal {
+    let action = FIELDS.iter().find(|(name, _)| *name == field);
+    tracing::info!(
+        target: "usher::audit",
+        action = action.map(|(_, command)| command),
+        actor = caller.map(|caller| caller.sub.as_str()).filter(|sub| is_opaque(sub)),
+        pool.id = caller.map(|caller| caller.pool.as_str()),
+        result = "refused",
+        reason = "not_administrator",
+        "admin action",
+    );
+    Refusal::unauthorized()
+}
+
+/// The mutations, and the commands that they become.
+const FIELDS: [(&str, &str); 3] = [
+    ("addUserToGroup", "AddUserToGroup"),
+    ("removeUserFromGroup", "RemoveUserFromGroup"),
+    ("inviteUser", "InviteUser"),
+];
 
 fn action(field: &str, arguments: &Map<String, Value>) -> Result<Action, Refusal> {
     match field {

@@ -194,6 +194,9 @@ mod tests {
         let mut event = event();
         event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["PRO", "EVERYONE"]);
         assert_eq!(response(&trigger(RULES), &event).await, None);
+        event = self::event();
+        event["triggerSource"] = json!("TokenGeneration_ClientCredentials");
+        assert_eq!(response(&trigger(RULES), &event).await, None);
         let foreign = format!("{RULES}\n[pools]\nallowed = [\"eu-west-1_other\"]");
         assert_eq!(response(&trigger(&foreign), &self::event()).await, None);
         assert_eq!(

@@ -19,7 +19,7 @@ use super::settle::Settler;
 use super::visibility::Keeper;
 use crate::aws::Received;
 use crate::event::{Event, Malformed, Order, PoolId, Reconcile, SignUp, parse};
-use crate::provision::{Already, Outcome, Provisioner, Rejection, Retry, Stage};
+use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
 /// One attempt, with its waits for the rate budget. Far above what an attempt
 /// needs: it only ends what would otherwise never end.
@@ -148,11 +148,14 @@ impl Flight {
         // While this message probes, no other does.
         let mut turn = None;
         loop {
-            let outcome = self.attempt(event).await;
+            let (outcome, performed) = self.attempt(event).await;
             let outcome = self.judge(outcome);
             let failure = match self.settler.conclude(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
+                    if let Ok(Event::Order(order)) = event {
+                        performed.ending(&outcome).audit(order, Stage::Ended);
+                    }
                     // A retry proves nothing: the call may not have got through.
                     if !matches!(outcome, Outcome::Retry(_))
                         && let Some(held) = held
@@ -198,43 +201,58 @@ impl Flight {
         }
     }
 
-    /// One attempt under its deadline; a panic becomes a retry.
-    async fn attempt(&self, event: &Result<Event, Malformed>) -> Outcome {
+    /// One attempt under its deadline; a panic becomes a retry. Of an order it is told
+    /// what is known of whom.
+    async fn attempt(&self, event: &Result<Event, Malformed>) -> (Outcome, Performed) {
         let attempt = async {
-            match event {
+            let outcome = match event {
+                Ok(Event::Order(order)) => {
+                    let performed = self.perform(order).await;
+                    return (performed.for_the_queue(), performed);
+                }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up).await,
-                Ok(Event::Order(order)) => self.perform(order).await,
                 // It has a way of its own and does not come here.
                 Ok(Event::Reconcile(_)) => {
                     internal("misrouted", "a command was taken for an event")
                 }
-            }
+            };
+            (outcome, Performed::waiting())
         };
         let attempt = tokio::time::timeout(DEADLINE, AssertUnwindSafe(attempt).catch_unwind());
         match attempt.await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => panicked(),
-            Err(_) => internal("deadline", "the attempt did not end in time"),
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_)) => (panicked(), Performed::waiting()),
+            Err(_) => {
+                let late = internal("deadline", "the attempt did not end in time");
+                (late, Performed::waiting())
+            }
         }
     }
 
     /// The same order twice is done once: an invitation would be sent twice.
-    async fn perform(&self, order: &Order) -> Outcome {
+    async fn perform(&self, order: &Order) -> Performed {
         let memory = self.recent.order(order);
         let turn = memory.turn().await;
         if turn.is_done() {
-            return Outcome::AlreadyDone(Already::Duplicate);
+            return Performed::already();
         }
         let performed = self.provisioner.perform(order).await;
-        performed.audit(order, Stage::Ended);
-        let outcome = performed.for_the_queue();
-        if matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_)) {
-            turn.done();
-            self.pools.works(&order.pool);
+        match &performed.outcome {
+            Outcome::Done | Outcome::AlreadyDone(_) => {
+                turn.done();
+                self.pools.works(&order.pool);
+                performed
+            }
+            // Sign-ups do not need what only orders call: it is tried again and then put
+            // aside with the reason, and nothing else is held up.
+            Outcome::Blocked(failure) => {
+                let failure = failure.clone();
+                performed.ending(&Outcome::Retry(Retry::because(failure.into())))
+            }
+            _ => performed,
         }
-        self.of_a_strange_pool(outcome, &order.pool)
     }
 
     async fn provision(&self, sign_up: &SignUp) -> Outcome {
@@ -251,14 +269,8 @@ impl Flight {
                 self.pools.works(&sign_up.pool);
                 outcome
             }
-            outcome => self.of_a_strange_pool(outcome, &sign_up.pool),
-        }
-    }
-
-    fn of_a_strange_pool(&self, outcome: Outcome, pool: &PoolId) -> Outcome {
-        match outcome {
             Outcome::Blocked(failure)
-                if failure.reason == "pool_not_found" && self.pools.is_strange(pool) =>
+                if failure.reason == "pool_not_found" && self.pools.is_strange(&sign_up.pool) =>
             {
                 Outcome::Retry(Retry::because(failure.into()))
             }

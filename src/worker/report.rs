@@ -36,6 +36,10 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)
         .filter(|sub| is_opaque(sub));
+    let request = match event {
+        Some(Event::Order(order)) => Some(order.request_id.as_str()),
+        _ => None,
+    };
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(
@@ -46,6 +50,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
                 error = $error,
                 pool.id = pool,
                 user.sub = sub,
+                request.id = request,
                 queue_ms = millis(queued),
                 duration_ms = millis(work),
                 $text,

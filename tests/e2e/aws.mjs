@@ -10,7 +10,7 @@ const tables = new dynamodb.DynamoDBClient();
 const queues = new sqs.SQSClient();
 
 const TableName = process.env.USHER_PROFILES__TABLE;
-const PASSWORD = 'Passw0rd!';
+export const PASSWORD = 'Passw0rd!';
 
 export async function createQueue(name, deadLetterUrl) {
   const Attributes = {};
@@ -81,21 +81,28 @@ export async function profiles() {
   return Object.fromEntries(Items.map((item) => [item.id.S, item]));
 }
 
-// A pool with one client and one group, and the sign-ups through it. In a pool
-// that never had a group, cognito-local answers 500 to any question for one.
 export async function createPool(PoolName, UsernameAttributes) {
   const { UserPool } = await pools.send(
     new cognito.CreateUserPoolCommand({ PoolName, UsernameAttributes }),
   );
-  const UserPoolId = UserPool.Id;
+  return furnish(UserPool.Id);
+}
+
+// A pool with one client and one group, and the sign-ups through it. In a pool
+// that never had a group, cognito-local answers 500 to any question for one.
+export async function furnish(UserPoolId) {
   await pools.send(new cognito.CreateGroupCommand({ UserPoolId, GroupName: 'OTHER' }));
-  const { UserPoolClient } = await pools.send(
-    new cognito.CreateUserPoolClientCommand({ UserPoolId, ClientName: 'e2e' }),
-  );
-  const { ClientId } = UserPoolClient;
+  const createClient = async (ClientName) => {
+    const { UserPoolClient } = await pools.send(
+      new cognito.CreateUserPoolClientCommand({ UserPoolId, ClientName }),
+    );
+    return UserPoolClient.ClientId;
+  };
+  const ClientId = await createClient('e2e');
   return {
     id: UserPoolId,
     clientId: ClientId,
+    createClient,
 
     async signUp(Username, email) {
       const UserAttributes = email ? [{ Name: 'email', Value: email }] : [];
@@ -127,7 +134,17 @@ export async function createPool(PoolName, UsernameAttributes) {
       const { Groups } = await pools.send(
         new cognito.AdminListGroupsForUserCommand({ UserPoolId, Username }),
       );
-      return Groups.map((group) => group.GroupName);
+      return Groups.map((group) => group.GroupName).sort();
+    },
+
+    async createGroup(GroupName) {
+      await pools.send(new cognito.CreateGroupCommand({ UserPoolId, GroupName }));
+    },
+
+    async addToGroup(Username, GroupName) {
+      await pools.send(
+        new cognito.AdminAddUserToGroupCommand({ UserPoolId, Username, GroupName }),
+      );
     },
 
     async removeFromGroup(Username, GroupName) {
@@ -139,6 +156,23 @@ export async function createPool(PoolName, UsernameAttributes) {
     async statusOf(Username) {
       const user = await pools.send(new cognito.AdminGetUserCommand({ UserPoolId, Username }));
       return user.UserStatus;
+    },
+
+    async attributesOf(Username) {
+      const user = await pools.send(new cognito.AdminGetUserCommand({ UserPoolId, Username }));
+      return Object.fromEntries(user.UserAttributes.map(({ Name, Value }) => [Name, Value]));
+    },
+
+    // Access token and id token.
+    async signIn(USERNAME, password = PASSWORD, client = ClientId) {
+      const { AuthenticationResult } = await pools.send(
+        new cognito.InitiateAuthCommand({
+          ClientId: client,
+          AuthFlow: 'USER_PASSWORD_AUTH',
+          AuthParameters: { USERNAME, PASSWORD: password },
+        }),
+      );
+      return { access: AuthenticationResult.AccessToken, id: AuthenticationResult.IdToken };
     },
   };
 }

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
+import { administrators } from './admin/story.mjs';
 import * as aws from './aws.mjs';
 import { check, until } from './checks.mjs';
+import { assertProfile } from './profile.mjs';
 import { end, startWorker, usher } from './worker.mjs';
 
 const QUEUE = process.env.USHER_QUEUE__URL;
@@ -37,19 +39,6 @@ async function signUp(user) {
 async function confirm(user) {
   assert.equal(await user.pool.confirm(user.typed), 200);
   assert.equal(await user.pool.statusOf(user.name), 'CONFIRMED');
-}
-
-function assertProfile(user, item) {
-  const createdAt = item?.createdAt?.S;
-  assert.match(createdAt ?? 'absent', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  assert.deepEqual(item, {
-    id: { S: user.sub },
-    __typename: { S: 'UserProfile' },
-    profileOwner: { S: `${user.sub}::${user.name}` },
-    ...(user.email && { email: { S: user.email } }),
-    createdAt: { S: createdAt },
-    updatedAt: { S: createdAt },
-  });
 }
 
 async function workUntilEmpty() {
@@ -233,6 +222,8 @@ for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses
     assert.equal(await aws.depth(deadLetters), 0);
   });
 }
+
+await administrators({ queue: QUEUE, deadLetters, stranger: ada });
 
 // cognito-local confirms the user even when the trigger failed, and logs it.
 await check('the user pool was content with every answer of the trigger', async () => {

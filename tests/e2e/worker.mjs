@@ -1,7 +1,7 @@
-// `usher` as a process, with a log of its own.
+// usher as a process, with a log of its own.
 
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 import { until } from './checks.mjs';
@@ -12,13 +12,20 @@ let started = 0;
 
 export function startWorker(...options) {
   started += 1;
-  const log = openSync(`${process.env.E2E_WORK}/log/worker-${started}.log`, 'w');
-  const child = spawn(process.env.E2E_USHER, ['worker', ...options], {
+  return start(`worker-${started}`, process.env.E2E_USHER, ['worker', ...options]);
+}
+
+// `log()` is all that it has said.
+export function start(name, program, options = [], environment = {}) {
+  const path = `${process.env.E2E_WORK}/log/${name}.log`;
+  const log = openSync(path, 'w');
+  const child = spawn(program, options, {
     stdio: ['ignore', log, log],
+    env: { ...process.env, ...environment },
   });
   closeSync(log);
   process.once('exit', () => child.kill('SIGKILL'));
-  return child;
+  return Object.assign(child, { log: () => readFileSync(path, 'utf8') });
 }
 
 // How it ended: its exit status, or the signal that ended it.

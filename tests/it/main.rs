@@ -12,6 +12,7 @@ mod endpoint;
 mod events;
 mod faults;
 mod http;
+mod invite;
 mod kills;
 mod layout;
 mod letters;

@@ -76,6 +76,25 @@ fn of_the_load_test() -> BTreeSet<String> {
     made
 }
 
+/// What people are invited and regrouped with: from a shell, and through the HTTP API
+/// of a worker.
+fn of_the_admins() -> BTreeSet<String> {
+    let mut made = calls("src/aws/directory.rs", "cognito-idp");
+    made.extend(calls("src/aws/people.rs", "cognito-idp"));
+    made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
+    made.extend(calls("src/aws/profiles.rs", "dynamodb"));
+    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
+    made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
+    // For `usher check` alone.
+    assert!(made.remove("dynamodb:DescribeTable"));
+    made
+}
+
+#[test]
+fn the_admin_policy_and_the_calls_are_the_same() {
+    assert_eq!(of_the_admins(), actions("deploy/admin-policy.json"));
+}
+
 #[test]
 fn the_load_policy_and_the_calls_are_the_same() {
     assert_eq!(of_the_load_test(), actions("deploy/load-policy.json"));

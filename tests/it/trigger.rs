@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -99,6 +99,13 @@ impl Lambda {
 
     /// One invocation; the function must not fail.
     async fn invoke(&mut self, event: &str) -> String {
+        let (ok, answer) = self.call(event).await;
+        assert!(ok, "{answer}");
+        answer
+    }
+
+    /// Whether it went well, and what it answers.
+    async fn call(&mut self, event: &str) -> (bool, String) {
         self.events
             .lock()
             .expect("not poisoned")
@@ -106,8 +113,7 @@ impl Lambda {
         self.ready.add_permits(1);
         let answer = tokio::time::timeout(Duration::from_secs(30), self.answers.recv()).await;
         let (ok, body) = answer.expect("answers").expect("open");
-        assert!(ok, "{}", String::from_utf8_lossy(&body));
-        String::from_utf8(body.to_vec()).expect("text")
+        (ok, String::from_utf8(body.to_vec()).expect("text"))
     }
 }
 
@@ -202,4 +208,73 @@ async fn a_misconfigured_trigger_costs_no_sign_up() {
         log.contains("queue.url") && log.contains("not forwarded"),
         "{log}"
     );
+}
+
+/// Of a user of a pool with a real-looking id, in this group.
+fn mutation(field: &str, arguments: &Value, group: &str) -> String {
+    let issuer = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Example1";
+    json!({
+        "typeName": "Mutation", "fieldName": field, "arguments": arguments,
+        "identity": {
+            "claims": {
+                "sub": "a-1", "cognito:groups": [group], "iss": issuer, "client_id": "c",
+                "token_use": "access", "username": "admin",
+            },
+            "groups": [group], "issuer": issuer, "sub": "a-1", "username": "admin",
+        },
+        "source": null, "request": {"headers": {"authorization": "secret"}}, "prev": null,
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_mutation_of_an_administrator_is_queued_and_everybody_elses_refused() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    let arguments = json!({"userId": "ada@mail.example", "groupName": "STAFF"});
+    let event = mutation("addUserToGroup", &arguments, "ADMINS");
+    let answer: Value = serde_json::from_str(&lambda.invoke(&event).await).expect("JSON");
+    assert_eq!(answer["status"], "QUEUED");
+    let messages = world.queue.receive(10).await.expect("received");
+    assert_eq!(messages[0].attributes["usher.kind"], "AddUserToGroup");
+    let body: Value = serde_json::from_str(&messages[0].body).expect("JSON");
+    assert_eq!(body["requestId"], answer["requestId"]);
+    assert_eq!(body["requestedBy"], json!({"sub": "a-1"}));
+    assert_eq!(
+        (&body["username"], &body["groupName"]),
+        (&arguments["userId"], &arguments["groupName"])
+    );
+
+    for (event, kind) in [
+        (
+            mutation("addUserToGroup", &arguments, "STAFF"),
+            "Unauthorized",
+        ),
+        (
+            mutation("addUserToGroup", &json!({"userId": "x"}), "ADMINS"),
+            "BadRequest",
+        ),
+        (mutation("dropTable", &json!({}), "ADMINS"), "BadRequest"),
+        (format!("[{event}]"), "Unauthorized"),
+    ] {
+        let (ok, answer) = lambda.call(&event).await;
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert!(!ok && answer["errorType"] == kind, "{answer}");
+        let message = answer["errorMessage"].as_str().expect("text");
+        assert!(message.starts_with(&format!("{kind}: ")), "{message}");
+    }
+    assert_eq!(world.faults.calls("SendMessage"), 1);
+    world.faults.plan(|_| Some(Fault::ResetBefore));
+    let (ok, answer) = lambda.call(&event).await;
+    assert!(!ok && answer.contains("Unavailable"), "{answer}");
+    let log = lambda.process.log();
+    assert!(
+        !log.contains("mail.example") && !log.contains("secret"),
+        "{log}"
+    );
+    let errors = log
+        .lines()
+        .filter(|line| line.contains("\"ERROR\""))
+        .count();
+    assert_eq!(errors, 1, "a refusal is no error of ours: {log}");
 }

@@ -260,7 +260,7 @@ impl Findings {
                     self.right(&what, "will be created with its first member".to_owned());
                 }
                 Ok(false) => self.wrong(&what, "missing, and groups.create_missing is false"),
-                // usher itself never calls GetGroup.
+                // For invitations alone.
                 Err(failure) => self.unknown(&what, &failure),
             }
         }

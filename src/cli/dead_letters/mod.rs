@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::operator::actor;
 use super::{Ended, Global, time};
 use crate::aws::{Aws, Profiles, Queue};
 use crate::config::Config;
@@ -141,14 +142,7 @@ impl Desk {
     }
 
     async fn audit(&self, action: &'static str) -> Audit {
-        let who = match quickly(|| self.aws.caller()).await {
-            Ok(arn) => arn,
-            Err(failure) => {
-                tracing::warn!(error = %failure, "nobody says who the caller is");
-                "unknown".to_owned()
-            }
-        };
-        Audit::new(who, action)
+        Audit::new(actor(&self.aws).await, action)
     }
 }
 

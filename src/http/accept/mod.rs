@@ -7,11 +7,12 @@ mod answer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::Problem;
-use super::limits::{Doors, Pace, bytes, is_json, limited, object};
+use super::limits::{Doors, Pace, Paces, bytes, is_json, limited, object};
 use crate::admin::Office;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
@@ -34,11 +35,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Acceptances a second: strangers may call this, and Cognito's own limit is 30 for
-/// the whole account.
-const RATE: u32 = 10;
+/// Acceptances a second: strangers may call this, and it costs a sign-in each.
+const RATE: u32 = 20;
+/// Acceptances a minute under one name: people mistype a code, and try passwords.
+const RATE_OF_ONE: u32 = 20;
 /// Askings for a new code a second.
-const ASKING_RATE: u32 = 2;
+const ASKING_RATE: u32 = 5;
+/// One of the same person is told to the administrators in this time.
+const ASKING: Duration = Duration::from_hours(1);
 
 /// The page, and what it calls.
 #[derive(Debug)]
@@ -48,7 +52,9 @@ pub struct Accept {
     pools: BTreeSet<PoolId>,
     page: String,
     pace: Pace,
+    paces: Paces,
     asking: Pace,
+    askings: Paces,
     doors: Doors,
 }
 
@@ -80,7 +86,9 @@ impl Accept {
             office,
             pools,
             pace: Pace::new(RATE),
+            paces: Paces::new(RATE_OF_ONE, Duration::from_mins(1)),
             asking: Pace::new(ASKING_RATE),
+            askings: Paces::new(1, ASKING),
             doors,
         }
     }
@@ -129,9 +137,13 @@ fn asset(kind: &'static str, text: &str) -> Response {
 /// `POST /accept`: the code for a password.
 async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let given = given(&head.headers, body).await?;
+    is_json(&head.headers)?;
     if !accept.pace.take() {
         return Err(Problem::too_many("too many people are accepting just now"));
+    }
+    let given = given(body).await?;
+    if !accept.paces.take(given.username.trim()) {
+        return Err(Problem::too_many("too many attempts; wait a minute").again_in(60));
     }
     let signing = Arc::clone(&accept);
     let done = accept.doors.to_its_end(async move {
@@ -155,8 +167,7 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
     }
 }
 
-async fn given(headers: &HeaderMap, body: Body) -> Result<Given, Problem> {
-    is_json(headers)?;
+async fn given(body: Body) -> Result<Given, Problem> {
     let body = bytes(body).await?;
     let members = ["username", "code", "password", "attributes"];
     let given = serde_json::from_value::<Given>(Value::Object(object(&body, &members)?))
@@ -178,6 +189,9 @@ async fn given(headers: &HeaderMap, body: Body) -> Result<Given, Problem> {
 async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     is_json(&head.headers)?;
+    if !accept.asking.take() {
+        return Err(Problem::too_many("too many people are asking just now"));
+    }
     let body = bytes(body).await?;
     let object = object(&body, &["username"])?;
     let username = object
@@ -185,26 +199,43 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
         .and_then(Value::as_str)
         .and_then(|name| Username::plain(name.trim()))
         .ok_or_else(|| Problem::field("username", Username::RULE))?;
-    if !accept.asking.take() {
-        return Err(Problem::too_many("too many people are asking just now"));
+    if accept.askings.take(username.reveal()) {
+        // After the answer: how long it takes would tell whether there is such a person.
+        let asking = Arc::clone(&accept);
+        accept
+            .doors
+            .afterwards(async move { asking.tell(&username).await });
     }
-    // After the answer: how long it takes would tell whether there is such a person.
-    let asking = Arc::clone(&accept);
-    tokio::spawn(async move {
-        let person = asking.office.invited(&asking.pools, &username).await;
-        let Some(person) = person else { return };
-        metrics::counter!("usher_invitations_asked_total").increment(1);
-        tracing::info!(
-            target: "usher::audit",
-            action = "AskForInvitation",
-            user.sub = person.sub.as_ref().map(Sub::as_str).filter(|sub| is_opaque(sub)),
-            "somebody asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
-        );
-    });
     Ok(json_response(
         StatusCode::ACCEPTED,
         &json!({"status": "asked"}),
     ))
+}
+
+impl Accept {
+    /// Tells the administrators that somebody of our pools asks for a new code.
+    async fn tell(&self, username: &Username) {
+        for pool in &self.pools {
+            match self.office.invited(pool, username).await {
+                Ok(Some(person)) => {
+                    metrics::counter!("usher_invitations_asked_total").increment(1);
+                    tracing::info!(
+                        target: "usher::audit",
+                        action = "AskForInvitation",
+                        user.sub = person.sub.as_ref().map(Sub::as_str).filter(|sub| is_opaque(sub)),
+                        pool.id = pool.as_str(),
+                        "somebody asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
+                    );
+                    return;
+                }
+                Ok(None) => {}
+                Err(failure) => tracing::warn!(
+                    error = %failure,
+                    "whether somebody who asks for a new invitation has one cannot be found out",
+                ),
+            }
+        }
+    }
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::idempotency::Answer;
 use super::problem::Problem;
-use crate::admin::Taken;
+use crate::admin::{NotTaken, Taken};
 use crate::aws::Person;
 use crate::event::{Action, GroupName, Order, Sub};
 use crate::provision::{Invited, Outcome, Performed, Rejection};
@@ -16,14 +16,25 @@ pub(super) fn of(order: &Order, taken: Taken) -> Answer {
             StatusCode::ACCEPTED,
             json!({"requestId": order.request_id, "status": "QUEUED"}),
         ),
-        Taken::Lost(_) => {
-            let problem =
-                Problem::unavailable("neither Cognito nor the queue can be reached: nothing done");
+        Taken::Not(why) => {
+            let problem = match why {
+                NotTaken::OutOfReach => Problem::unavailable(
+                    "neither Cognito nor the queue can be reached; what was asked for may be \
+                     half done, ask again",
+                ),
+                NotTaken::Misconfigured => Problem::misconfigured(),
+            };
+            let problem = problem.with("requestId", order.request_id.clone());
             (problem.status(), problem.to_json())
         }
         Taken::Ended(performed) => match &performed.outcome {
             Outcome::Rejected(rejection) => {
-                let problem = refusal(rejection).with("requestId", order.request_id.clone());
+                let mut problem = refusal(rejection).with("requestId", order.request_id.clone());
+                if let (Some(person), Some(invited)) = (&performed.whom, &performed.invited) {
+                    // Not everything was refused: the person exists.
+                    problem = problem.with("user", user(person));
+                    problem = problem.with("mail", invited.mail.name());
+                }
                 (problem.status(), problem.to_json())
             }
             _ => (StatusCode::OK, done(order, &performed)),

@@ -3,7 +3,6 @@
 //! In this process's memory: what another process answered is not known here. Every
 //! action but the sending of a mail may be repeated without harm.
 
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,13 +26,12 @@ pub(super) type Answer = (StatusCode, Value);
 /// Answers by caller and key.
 #[derive(Debug)]
 pub(super) struct Memory {
-    hash: RandomState,
     entries: Mutex<LruCache<(String, String), Entry>>,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
-    request: u64,
+    request: [u8; 32],
     at: Instant,
     /// `None` while it is under way.
     answer: Option<Answer>,
@@ -51,13 +49,31 @@ pub(super) enum Known {
 pub(super) struct Place {
     /// For audit lines and answers; the same in every process for the same key.
     pub(super) request_id: String,
-    held: Option<(Arc<Memory>, (String, String))>,
+    held: Option<Held>,
+}
+
+struct Held {
+    memory: Arc<Memory>,
+    whose: (String, String),
+    since: Instant,
+}
+
+impl Held {
+    /// The entry, unless another has taken its place meanwhile.
+    fn entry(&self, change: impl FnOnce(&mut LruCache<(String, String), Entry>)) {
+        let mut entries = self.memory.entries();
+        if entries
+            .peek(&self.whose)
+            .is_some_and(|entry| entry.at == self.since)
+        {
+            change(&mut entries);
+        }
+    }
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            hash: RandomState::new(),
             entries: Mutex::new(LruCache::new(MOST)),
         }
     }
@@ -83,7 +99,7 @@ impl Memory {
             .filter(|key| (1..=255).contains(&key.len()))
             .ok_or_else(|| Problem::bad("an Idempotency-Key has 1 to 255 visible characters"))?;
         let whose = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
-        let request = self.hash.hash_one(what);
+        let request = fingerprint(what);
         let mut entries = self.entries();
         match entries.get(&whose) {
             Some(entry) if entry.at.elapsed() < REMEMBERED => match &entry.answer {
@@ -101,16 +117,21 @@ impl Memory {
                 .again_in(1)),
             },
             _ => {
+                let entry_since = Instant::now();
                 let entry = Entry {
                     request,
-                    at: Instant::now(),
+                    at: entry_since,
                     answer: None,
                 };
                 entries.put(whose.clone(), entry);
                 drop(entries);
                 Ok(Known::New(Place {
-                    request_id: request_id(&whose),
-                    held: Some((Arc::clone(self), whose)),
+                    request_id: request_id(&whose, &request),
+                    held: Some(Held {
+                        memory: Arc::clone(self),
+                        whose,
+                        since: entry_since,
+                    }),
                 }))
             }
         }
@@ -128,24 +149,37 @@ impl Place {
         if !holds {
             return;
         }
-        if let Some((memory, whose)) = self.held.take()
-            && let Some(entry) = memory.entries().get_mut(&whose)
-        {
-            entry.answer = Some(answer.clone());
+        if let Some(held) = self.held.take() {
+            held.entry(|entries| {
+                if let Some(entry) = entries.get_mut(&held.whose) {
+                    entry.answer = Some(answer.clone());
+                }
+            });
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some((memory, whose)) = self.held.take() {
-            memory.entries().pop(&whose);
+        if let Some(held) = self.held.take() {
+            held.entry(|entries| {
+                entries.pop(&held.whose);
+            });
         }
     }
 }
 
-fn request_id(whose: &(String, String)) -> String {
-    let digest = Sha256::digest(format!("{}\n{}", whose.0, whose.1));
+fn fingerprint(what: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in what {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+fn request_id(whose: &(String, String), request: &[u8]) -> String {
+    let digest = fingerprint(&[whose.0.as_bytes(), whose.1.as_bytes(), request]);
     digest[..16].iter().fold(String::new(), |mut id, byte| {
         use std::fmt::Write;
         let _ = write!(id, "{byte:02x}");

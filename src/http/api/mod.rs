@@ -35,6 +35,8 @@ pub struct Api {
     office: Office,
     memory: Arc<Memory>,
     pace: Pace,
+    /// For what everybody may ask for, beside the administrators' own.
+    everybodys_pace: Pace,
     doors: Doors,
 }
 
@@ -44,7 +46,7 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
-    /// At most `rate` requests a second.
+    /// At most `rate` requests of administrators a second, and as many of others.
     pub fn new(gate: Gate, desk: Desk, office: Office, rate: u32, doors: Doors) -> Self {
         Self {
             gate,
@@ -52,6 +54,7 @@ impl Api {
             office,
             memory: Arc::default(),
             pace: Pace::new(rate),
+            everybodys_pace: Pace::new(rate),
             doors,
         }
     }
@@ -96,26 +99,25 @@ impl Api {
         routes.layer(cors)
     }
 
+    /// Counted between the token and the question to Cognito: neither strangers nor the
+    /// refused use up what administrators need.
     async fn administrator(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = self.gate.administrator(authorization(headers)).await;
-        self.within_pace(caller)
+        let caller = self.caller(headers).await?;
+        within(&self.pace)?;
+        let admitted = self.gate.administrator(&caller).await;
+        admitted.map_err(|denied| refusal(&denied))?;
+        Ok(caller)
     }
 
     async fn anybody(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = self.gate.anybody(authorization(headers)).await;
-        self.within_pace(caller)
+        let caller = self.caller(headers).await?;
+        within(&self.everybodys_pace)?;
+        Ok(caller)
     }
 
-    /// Counted after the token: strangers do not use up what administrators need.
-    fn within_pace(&self, caller: Result<Caller, Denied>) -> Result<Caller, Problem> {
-        let caller = caller.map_err(|denied| refusal(&denied))?;
-        if self.pace.take() {
-            Ok(caller)
-        } else {
-            Err(Problem::too_many(
-                "more requests a second than admin.rate allows",
-            ))
-        }
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.gate.anybody(authorization(headers)).await;
+        caller.map_err(|denied| refusal(&denied))
     }
 
     /// Takes an order of an administrator: checked, once for each key, to its end.
@@ -146,6 +148,7 @@ impl Api {
         let order = Order {
             request_id: place.request_id.clone(),
             requested_by: caller.sub,
+            requested_at: Some(jiff::Timestamp::now()),
             pool: caller.pool,
             action,
         };
@@ -156,6 +159,16 @@ impl Api {
             answer
         });
         Ok(json(done.await?))
+    }
+}
+
+fn within(pace: &Pace) -> Result<(), Problem> {
+    if pace.take() {
+        Ok(())
+    } else {
+        Err(Problem::too_many(
+            "more requests a second than admin.rate allows",
+        ))
     }
 }
 

@@ -53,6 +53,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).again_in(5)
     }
 
+    /// Somebody has to mend this deployment first; the log says what is missing.
+    pub(in crate::http) fn misconfigured() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "misconfigured",
+            "usher lacks a permission or something else that it needs for this",
+        )
+        .again_in(60)
+    }
+
     /// One more member.
     #[must_use]
     pub(in crate::http) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

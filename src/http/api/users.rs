@@ -11,6 +11,7 @@ use serde_json::json;
 use super::members::bad_path;
 use super::{Api, Problem, answer};
 use crate::admin::Missing;
+use crate::aws::Class;
 use crate::event::{GroupName, Username};
 
 /// `GET /v1/users/{username}`: status, groups, profile.
@@ -48,7 +49,11 @@ fn problem(missing: &Missing, code: &'static str, detail: &'static str) -> Probl
         Missing::Nothing => Problem::new(StatusCode::NOT_FOUND, code, detail),
         Missing::Failed(failure) => {
             tracing::warn!(error = %failure, "a look-up for the API failed");
-            Problem::unavailable("Cognito or DynamoDB is throttled or down")
+            if matches!(failure.class, Class::Systemic) {
+                Problem::misconfigured()
+            } else {
+                Problem::unavailable("Cognito or DynamoDB is throttled or down")
+            }
         }
     }
 }

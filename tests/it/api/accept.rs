@@ -142,7 +142,8 @@ async fn a_secret_client_and_required_attributes_are_served() {
     let answer = page.accept(body.clone()).await;
     assert_eq!((answer.status, answer.code()), (409, "attributes_needed"));
     assert_eq!(answer.body["attributes"], json!(["given_name"]));
-    body["attributes"] = json!({"given_name": "Ada"});
+    // Only what the pool asks for goes on: the rest is not theirs to write here.
+    body["attributes"] = json!({"given_name": "Ada", "nickname": "boss"});
     assert_eq!(page.accept(body).await.status, 200);
 }
 

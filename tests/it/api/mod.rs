@@ -8,6 +8,7 @@ mod reads;
 mod tokens;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -29,6 +30,10 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start(overrides: &[(&str, &str)]) -> Self {
+        Self::start_with(overrides, None).await
+    }
+
+    pub(crate) async fn start_with(overrides: &[(&str, &str)], file: Option<&Path>) -> Self {
         let world = World::new().await;
         let admin = token(&world, &claims(&world, "admin", &["ADMINS"]));
         let mut command = world.usher(&["worker"]);
@@ -38,6 +43,9 @@ impl Api {
             .chain(overrides.iter().copied())
         {
             command.arg("--set").arg(format!("{key}={value}"));
+        }
+        if let Some(file) = file {
+            command.arg("--config").arg(file);
         }
         let process = Process::start(command);
         let client = Client::new(process.http().await);

@@ -1,5 +1,7 @@
 //! What administrators ask for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -106,7 +108,10 @@ async fn a_person_is_invited_with_groups_attributes_and_a_profile() {
     let again = api.ask("POST", "/v1/invitations/ada/resend", None).await;
     assert_eq!((again.status, again.code()), (409, "already_accepted"));
     let again = api.ask("POST", "/v1/invitations", Some(resend)).await;
-    assert_eq!((again.status, again.code()), (409, "already_accepted"));
+    assert_eq!(
+        (again.status, &again.body["mail"]),
+        (200, &json!("not_sent"))
+    );
     let again = api
         .ask("POST", "/v1/invitations", Some(invitation.clone()))
         .await;
@@ -297,4 +302,114 @@ async fn the_same_key_gets_the_same_answer() {
     let theirs = api.client.ask("POST", path, body(), &headers).await;
     assert_eq!(theirs.header("idempotency-replayed"), None);
     assert_ne!(theirs.body["requestId"], first.body["requestId"]);
+}
+
+#[tokio::test]
+async fn a_rule_gives_no_power_through_attributes_that_an_administrator_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("usher.toml");
+    let rules = "[[groups.rules]]\ngroups = [\"ADMINS\", \"STAFF\"]\nattribute = \"nickname\"\n\
+                 equals = \"boss\"\ntrusted = true\n";
+    std::fs::write(&file, rules).expect("written");
+    let api = Api::start_with(&[], Some(&file)).await;
+    let invitation = json!({
+        "email": "ada@mail.example", "username": "ada", "attributes": {"nickname": "boss"},
+    });
+    let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!(
+        answer.body["groups"],
+        json!(["EVERYONE", "STAFF"]),
+        "{answer:?}"
+    );
+    assert!(api.world.members("ADMINS").await.is_empty());
+}
+
+#[tokio::test]
+async fn somebody_who_signed_up_with_an_address_of_others_gets_nothing() {
+    let api = Api::start(&[]).await;
+    api.make_group("STAFF").await;
+    // Their address was never verified.
+    api.world.person("ada").await;
+    let invitation = json!({
+        "email": "ada@mail.example", "username": "ada", "groups": ["STAFF"],
+    });
+    let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!((answer.status, answer.code()), (409, "username_taken"));
+    assert!(api.world.members("STAFF").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_is_sent_once_although_the_groups_are_throttled() {
+    let api = Api::start(&[]).await;
+    let mails = Arc::new(AtomicUsize::new(0));
+    let post = Arc::clone(&mails);
+    let on_mail = move |_| {
+        post.fetch_add(1, Ordering::Relaxed);
+    };
+    api.world.endpoint.on_mail(Box::new(on_mail));
+    api.world.faults.plan(|call| {
+        let throttled = "TooManyRequestsException";
+        (call.operation == "AdminAddUserToGroup")
+            .then_some(Fault::Error(StatusCode::BAD_REQUEST, throttled))
+    });
+    let invitation = json!({"email": "ada@mail.example", "username": "ada", "resend": true});
+    let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let id = answer.body["requestId"].as_str().expect("an id").to_owned();
+    api.world.faults.mend();
+    eventually("done", || async {
+        let audit = api.audit();
+        audit[&id]
+            .last()
+            .is_some_and(|line| line["result"] == "done")
+    })
+    .await;
+    assert_eq!(mails.load(Ordering::Relaxed), 1);
+    assert_eq!(api.world.members("EVERYONE").await, ["ada"]);
+}
+
+#[tokio::test]
+async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
+    let api = Api::start(&[("worker.max_attempts", "2")]).await;
+    api.make_group("STAFF").await;
+    let people = api.world.people(12).await;
+    api.world.faults.plan(|call| {
+        (call.operation == "AdminRemoveUserFromGroup").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    api.world.faults.time_lapse();
+    let answer = api
+        .ask("DELETE", "/v1/groups/STAFF/members/person-0", None)
+        .await;
+    assert_eq!((answer.status, answer.code()), (503, "misconfigured"));
+    // From the queue, as the Lambda puts them there.
+    for n in 0..6 {
+        let body = json!({
+            "usher": 1, "command": "RemoveUserFromGroup", "requestId": format!("r{n}"),
+            "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+            "username": format!("person-{n}"), "groupName": "STAFF",
+        });
+        api.world.send(body.to_string()).await;
+    }
+    api.world.send_all(&people).await;
+    eventually("everybody is provisioned", || async {
+        api.world.members("EVERYONE").await.len() == people.len()
+    })
+    .await;
+    eventually("the orders end, with their lines", || async {
+        let audit = api.audit();
+        (0..6).all(|n| {
+            let lines = audit.get(&format!("r{n}"));
+            lines.is_some_and(|lines| {
+                lines.len() == 1
+                    && lines[0]["result"] == "rejected"
+                    && lines[0]["reason"] == "access_denied"
+            })
+        })
+    })
+    .await;
+    let ready = crate::process::get(&api.process.http().await, "/readyz").await;
+    assert_eq!(ready.0, 200, "{ready:?}");
 }

@@ -1,0 +1,228 @@
+//! What became of one row: for the terminal, for programs, and for the next run.
+
+use serde::{Deserialize, Serialize};
+
+use super::end::is_over_limit;
+use crate::cli::reasons::explained;
+use crate::event::{Sub, is_opaque};
+use crate::provision::{Mail, Outcome, Performed};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    /// The person is new.
+    Invited,
+    /// Was there, with groups and profile now.
+    Exists,
+    /// Was there, and has a new code.
+    Resent,
+    /// No attempt will do better as things are.
+    Refused,
+    /// Another one may.
+    Failed,
+}
+
+/// One row's end, without personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) line: Option<u64>,
+    pub(super) status: Status,
+    pub(super) sub: Option<String>,
+    /// Whether the person is new, as far as that is known.
+    pub(super) created: Option<bool>,
+    /// What became of the mail, once the person exists.
+    pub(super) mail: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+impl Status {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Exists => "exists",
+            Self::Resent => "resent",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(super) fn is_done(self) -> bool {
+        matches!(self, Self::Invited | Self::Exists | Self::Resent)
+    }
+}
+
+impl Answer {
+    pub(super) fn new(line: Option<u64>, performed: &Performed) -> Self {
+        let invited = performed.invited.as_ref();
+        let mail = invited.map(|invited| invited.mail);
+        let over_limit = is_over_limit(performed);
+        let (status, reason) = match &performed.outcome {
+            Outcome::Done | Outcome::AlreadyDone(_) => match invited {
+                _ if over_limit => (Status::Failed, "limit_exceeded"),
+                Some(invited) if invited.mail.has_failed() => {
+                    (Status::Failed, "mail_not_delivered")
+                }
+                Some(invited) if invited.created => (Status::Invited, ""),
+                Some(invited) if invited.mail == Mail::Sent => (Status::Resent, ""),
+                _ => (Status::Exists, ""),
+            },
+            Outcome::Rejected(rejection) if !over_limit => (Status::Refused, &*rejection.reason),
+            Outcome::Ignored(why) => (Status::Refused, why.code()),
+            outcome => (Status::Failed, outcome.reason()),
+        };
+        let sub = performed.whom.as_ref().and_then(|whom| whom.sub.as_ref());
+        Self {
+            line,
+            status,
+            sub: sub
+                .map(Sub::as_str)
+                .filter(|sub| is_opaque(sub))
+                .map(str::to_owned),
+            created: invited.map(|invited| invited.created),
+            mail: mail.map(|mail| mail.name().to_owned()),
+            reason: (!reason.is_empty()).then(|| reason.to_owned()),
+        }
+    }
+
+    /// Whether the person waits for a mail that never went.
+    pub(super) fn owes_mail(&self) -> bool {
+        self.mail.as_deref() == Some(Mail::Failed.name())
+            || self.reason.as_deref() == Some("limit_exceeded")
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(line) = self.line {
+            parts.push(format!("line {line}"));
+        }
+        parts.push(self.status.name().to_owned());
+        parts.extend(self.sub.clone());
+        parts.extend(self.mail.as_deref().map(|mail| match mail {
+            "not_sent" => "no mail".to_owned(),
+            mail => format!("mail {mail}"),
+        }));
+        parts.extend(self.reason.as_deref().map(explained));
+        parts.join("  ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::invite::end::{End, end};
+    use crate::provision::{Invited, Rejection, Retry};
+
+    fn rejection(reason: &str, class: &'static str) -> Rejection {
+        Rejection {
+            reason: reason.to_owned(),
+            class,
+            error: "words".to_owned(),
+        }
+    }
+
+    fn performed(outcome: Outcome, invited: Option<(bool, Mail)>) -> Performed {
+        Performed {
+            outcome,
+            whom: None,
+            invited: invited.map(|(created, mail)| Invited {
+                created,
+                mail,
+                groups: Vec::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn each_end_has_its_status_and_reason() {
+        let rejected = |reason| Outcome::Rejected(rejection(reason, "permanent"));
+        let retry = Outcome::Retry(Retry::because(rejection("throttled", "throttled")));
+        for (outcome, invited, status, reason) in [
+            (
+                Outcome::Done,
+                Some((true, Mail::Sent)),
+                Status::Invited,
+                None,
+            ),
+            (
+                Outcome::Done,
+                Some((true, Mail::Unknown)),
+                Status::Invited,
+                None,
+            ),
+            (
+                Outcome::Done,
+                Some((false, Mail::NotSent)),
+                Status::Exists,
+                None,
+            ),
+            (
+                Outcome::Done,
+                Some((false, Mail::Sent)),
+                Status::Resent,
+                None,
+            ),
+            (
+                Outcome::Done,
+                Some((true, Mail::Failed)),
+                Status::Failed,
+                Some("mail_not_delivered"),
+            ),
+            (
+                Outcome::Done,
+                Some((true, Mail::OverLimit)),
+                Status::Failed,
+                Some("limit_exceeded"),
+            ),
+            (
+                rejected("group_not_found"),
+                None,
+                Status::Refused,
+                Some("group_not_found"),
+            ),
+            (
+                rejected("limit_exceeded"),
+                None,
+                Status::Failed,
+                Some("limit_exceeded"),
+            ),
+            (
+                retry,
+                Some((true, Mail::Sent)),
+                Status::Failed,
+                Some("throttled"),
+            ),
+        ] {
+            let answer = Answer::new(Some(2), &performed(outcome, invited));
+            assert_eq!((answer.status, answer.reason.as_deref()), (status, reason));
+        }
+    }
+
+    #[test]
+    fn a_mail_that_never_went_is_owed_and_the_limit_of_a_day_ends_the_run() {
+        let over = performed(Outcome::Done, Some((true, Mail::OverLimit)));
+        assert_eq!(end(&over), Some(End::Mails));
+        assert!(Answer::new(None, &over).owes_mail());
+        let failed = performed(Outcome::Done, Some((true, Mail::Failed)));
+        assert_eq!(end(&failed), None);
+        assert!(Answer::new(None, &failed).owes_mail());
+        let groups = Outcome::Rejected(rejection("limit_exceeded", "permanent"));
+        assert_eq!(end(&performed(groups, Some((true, Mail::Sent)))), None);
+    }
+
+    #[test]
+    fn a_line_for_people_has_what_they_need() {
+        let mut answer = Answer {
+            line: Some(7),
+            status: Status::Invited,
+            sub: Some("1234".to_owned()),
+            created: Some(true),
+            mail: Some("sent".to_owned()),
+            reason: None,
+        };
+        assert_eq!(answer.text(), "line 7  invited  1234  mail sent");
+        answer.line = None;
+        answer.status = Status::Exists;
+        answer.mail = Some("not_sent".to_owned());
+        assert_eq!(answer.text(), "exists  1234  no mail");
+    }
+}

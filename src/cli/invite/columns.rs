@@ -1,0 +1,94 @@
+//! The first line of a file of people: which column is what.
+
+use csv::StringRecord;
+
+use super::wrongs::Wrongs;
+use crate::event::Invitation;
+
+/// What stands in a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    Email,
+    Username,
+    /// Names with `;` between.
+    Groups,
+    Resend,
+    /// A user attribute.
+    Attribute(String),
+}
+
+impl Column {
+    /// Cognito's own attributes are in lower case; those of a pool are as they are.
+    fn named(name: &str) -> Option<Self> {
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "email" => Some(Self::Email),
+            "username" => Some(Self::Username),
+            "groups" => Some(Self::Groups),
+            "resend" => Some(Self::Resend),
+            _ => [name, &lower]
+                .into_iter()
+                .find(|name| Invitation::takes(name))
+                .map(|name| Self::Attribute(name.to_owned())),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Email => "email",
+            Self::Username => "username",
+            Self::Groups => "groups",
+            Self::Resend => "resend",
+            Self::Attribute(name) => name,
+        }
+    }
+}
+
+/// Every column of the file, in its order.
+pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut Wrongs) -> Vec<Column> {
+    let found: Vec<Option<Column>> = header.iter().map(Column::named).collect();
+    if !found.contains(&Some(Column::Email)) {
+        // Without a header, what stands there are a person's own words: not to be quoted.
+        wrongs.line(line, missing_email(header));
+        return Vec::new();
+    }
+    let mut columns: Vec<Column> = Vec::new();
+    for (at, (column, name)) in (1..).zip(found.into_iter().zip(header)) {
+        match column {
+            Some(column) if columns.contains(&column) => {
+                wrongs.column(line, column.name(), "is there twice: remove one of the two");
+            }
+            Some(column) => columns.push(column),
+            None if name.is_empty() => {
+                wrongs.column(line, &at.to_string(), "has no name: name it, or remove it");
+            }
+            None => wrongs.column(
+                line,
+                &quoted(name, at),
+                "is unknown: remove it, or name it email, username, groups, resend, a standard \
+                 attribute such as given_name (but not sub or email_verified), or custom:…",
+            ),
+        }
+    }
+    columns
+}
+
+fn missing_email(header: &StringRecord) -> &'static str {
+    let text = header.get(0).unwrap_or_default();
+    if header.len() == 1 && text.contains([';', '\t']) {
+        "columns must have commas between them: save the file with commas"
+    } else {
+        "must be a header with a column email: write the columns' names there, such as \
+         email,given_name,groups"
+    }
+}
+
+/// A name of a column, unless it is hardly one.
+fn quoted(name: &str, at: u64) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-: ".contains(c);
+    if name.len() <= 40 && name.chars().all(plain) {
+        format!("{name:?}")
+    } else {
+        at.to_string()
+    }
+}

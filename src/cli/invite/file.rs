@@ -1,0 +1,210 @@
+//! A file of people, read and checked as a whole before anything is sent.
+
+use std::path::Path;
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use super::columns;
+use super::fields::{Seen, invitation};
+use super::options::Row;
+use super::wrongs::Wrongs;
+use crate::cli::Usage;
+use crate::event::without_bom;
+
+/// Everybody in the file, in its order.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Usage::error(format!("--file {name} cannot be read: {error}")))?;
+    parse(&bytes).map_err(|wrongs| Usage::error(wrongs.text(&name)))
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
+    let mut wrongs = Wrongs::default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => without_bom(text),
+        Err(error) => {
+            let before = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n');
+            let what = "is no UTF-8: save the file as \"CSV UTF-8\"";
+            wrongs.line(before.count() as u64, what);
+            return Err(wrongs);
+        }
+    };
+    let mut records = records(text, &mut wrongs).into_iter();
+    let Some((line, header)) = records.next() else {
+        wrongs.line(
+            1,
+            "the file is empty: it needs a header and a row for each person",
+        );
+        return Err(wrongs);
+    };
+    let columns = columns::read(&header, line, &mut wrongs);
+    if !wrongs.is_empty() {
+        return Err(wrongs);
+    }
+    let mut rows = Vec::new();
+    let mut seen = Seen::default();
+    for (line, record) in records {
+        if record.len() != columns.len() {
+            let (fields, columns) = (record.len(), columns.len());
+            let what = format!(
+                "has {fields} fields, and the header has {columns}: put \"…\" around a field \
+                 that holds a comma"
+            );
+            wrongs.line(line, &what);
+        } else if let Some(invitation) = invitation(&columns, &record, line, &mut wrongs) {
+            seen.check(&invitation, line, &mut wrongs);
+            rows.push(Row {
+                line: Some(line),
+                invitation,
+            });
+        }
+    }
+    if rows.is_empty() && wrongs.is_empty() {
+        wrongs.line(line + 1, "nobody is there: it needs a row for each person");
+    }
+    if wrongs.is_empty() {
+        Ok(rows)
+    } else {
+        Err(wrongs)
+    }
+}
+
+/// The records and the lines that they begin on, without those that are blank.
+fn records(text: &str, wrongs: &mut Wrongs) -> Vec<(u64, StringRecord)> {
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(Trim::All)
+        .from_reader(text.as_bytes());
+    let mut records = Vec::new();
+    let (mut line, mut at) = (1, 0);
+    for record in reader.records() {
+        let Ok(record) = record else {
+            wrongs.line(line, "cannot be read as CSV");
+            break;
+        };
+        let position = record.position().map_or(at, |place| {
+            usize::try_from(place.byte()).unwrap_or(usize::MAX)
+        });
+        // The reader passes over empty lines without counting them.
+        let begins = text.get(position..).map_or(at, |rest| {
+            text.len() - rest.trim_start_matches(['\r', '\n']).len()
+        });
+        line += text
+            .get(at..begins)
+            .unwrap_or_default()
+            .matches('\n')
+            .count() as u64;
+        at = begins.max(at);
+        if !record.iter().all(str::is_empty) {
+            records.push((line, record));
+        }
+    }
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::GroupName;
+
+    fn wrong(text: &str) -> Vec<String> {
+        let wrongs = parse(text.as_bytes()).expect_err("wrong");
+        let text = wrongs.text("f");
+        text.lines()
+            .skip(1)
+            .map(|line| line.trim().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn marks_quotes_breaks_and_blank_lines_are_fine() {
+        let text = "\u{feff}\r\nEmail,given_name,groups,custom:Plan,RESEND\r\n\
+                    \r\nada@example.com,\"Ada, \"\"the\r\nfirst\"\"\",,,\r\n";
+        assert_eq!(
+            wrong(text),
+            [
+                "line 4, column given_name: holds a line break: is a quotation mark missing, or one \
+              too many?"
+            ]
+        );
+        let text = "\u{feff}\r\nEmail, given_name ,groups,custom:Plan,RESEND\r\n\
+                    \r\n ada@example.com,\"Ada, \"\"A\"\"\",STAFF; TEAM-A ;,pro,Yes\r\n\
+                    ,,,,\r\n   \r\n\r\nbob@example.com,,,,\r\n\"eve@example.com\",,,,";
+        let rows = parse(text.as_bytes()).expect("right");
+        let lines: Vec<Option<u64>> = rows.iter().map(|row| row.line).collect();
+        assert_eq!(lines, [Some(4), Some(8), Some(9)]);
+        let ada = &rows[0].invitation;
+        assert_eq!(ada.email, "ada@example.com");
+        assert_eq!(ada.attributes["given_name"], "Ada, \"A\"");
+        assert_eq!(ada.attributes["custom:Plan"], "pro");
+        let groups: Vec<&str> = ada.groups.iter().map(GroupName::as_str).collect();
+        assert_eq!(groups, ["STAFF", "TEAM-A"]);
+        assert!(ada.resend);
+        let bob = &rows[1].invitation;
+        assert!(bob.attributes.is_empty() && bob.groups.is_empty() && !bob.resend);
+    }
+
+    #[test]
+    fn an_address_may_go_over_several_lines_and_the_next_line_is_right() {
+        let text = "email,address\na@example.com,\"1 Street\nTown\"\nb@example.com,\n";
+        let rows = parse(text.as_bytes()).expect("right");
+        assert_eq!(rows[0].invitation.attributes["address"], "1 Street\nTown");
+        assert_eq!(rows[1].line, Some(4));
+    }
+
+    #[test]
+    fn a_wrong_header_says_what_is_right_and_quotes_nobody() {
+        for (text, part) in [
+            ("", "line 1: the file is empty"),
+            ("email\n", "line 2: nobody is there"),
+            ("ada@example.com,Ada\n", "line 1: must be a header"),
+            ("email;given_name\n", "commas"),
+            ("email,plan\n", "line 1, column \"plan\": is unknown"),
+            ("email,x@example.com\n", "line 1, column 2: is unknown"),
+            ("email,sub\n", "column \"sub\": is unknown"),
+            (
+                "email,email_verified\n",
+                "column \"email_verified\": is unknown",
+            ),
+            ("email,,name\n", "line 1, column 2: has no name"),
+            ("email,Email\n", "column email: is there twice"),
+            ("email,name,name\n", "column name: is there twice"),
+        ] {
+            let said = wrong(text).join("\n");
+            assert!(said.contains(part), "{text}: {said}");
+            assert!(!said.contains("example"), "{said}");
+        }
+        let latin = parse(b"email,name\na@example.com,Zo\xeb\n").expect_err("wrong");
+        assert!(latin.text("f").contains("line 2: is no UTF-8"));
+    }
+
+    #[test]
+    fn every_wrong_row_is_told() {
+        let text = "email,username,groups,resend,name\n\
+                    a@example.com,a,,,\n\
+                    nobody,,,,\n\
+                    b@example.com,,A B,,\n\
+                    c@example.com,,,perhaps,\n\
+                    A@Example.com,a,,,\n\
+                    d@example.com,a b,,,\n\
+                    e@example.com,x\n";
+        let long = format!("{text}f@example.com,,,,{}\n", "x".repeat(2049));
+        let said = wrong(&long);
+        let expected = [
+            "line 3, column email: must be an e-mail address",
+            "line 4, column groups: a group name",
+            "line 5, column resend: must be true or false",
+            "line 6, column email: the same address as on line 2",
+            "line 6, column username: the same name as on line 2",
+            "line 7, column username: a user name",
+            "line 8: has 2 fields, and the header has 5",
+            "line 9, column name: has at most 2048",
+        ];
+        assert_eq!(said.len(), expected.len(), "{said:#?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What `usher invite` is told, checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::file;
+use super::results::default_path;
+use crate::cli::{Usage, operator};
+use crate::event::{Draft, Invitation};
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("whom").required(true).args(["email", "file"])))]
+pub(in crate::cli) struct Options {
+    /// User pool; that of pools.allowed unless given
+    #[arg(long, value_name = "ID")]
+    pub(super) pool: Option<String>,
+    /// Where the invitation goes
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// For pools whose users have names of their own
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    username: Option<String>,
+    /// The attribute `given_name`
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    given_name: Option<String>,
+    /// The attribute `family_name`
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    family_name: Option<String>,
+    /// A user attribute, such as custom:plan=pro; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "file")]
+    attribute: Vec<String>,
+    /// A group that exists, beside those of the configuration; may be repeated
+    #[arg(long, value_name = "GROUP", conflicts_with = "file")]
+    group: Vec<String>,
+    /// Sends the invitation again to somebody who has one
+    #[arg(long, conflicts_with = "file")]
+    resend: bool,
+    /// Many people: CSV with the columns email, and if need be username, groups (with ;
+    /// between), resend (true or false), `given_name` and other attributes, custom:…
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Where results are written and a second run finds what is done; FILE.results.jsonl
+    /// unless given
+    #[arg(long, value_name = "FILE", conflicts_with = "email")]
+    results: Option<PathBuf>,
+    /// All rows again, also those that are done
+    #[arg(long, conflicts_with = "email")]
+    pub(super) again: bool,
+    /// Checks everything, says what would be done, and does nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Gives up when nothing has worked for so long
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = operator::patience)]
+    pub(super) patience: Duration,
+}
+
+/// One person to invite.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// In the file, from 1.
+    pub(super) line: Option<u64>,
+    pub(super) invitation: Invitation,
+}
+
+impl Options {
+    /// Everybody who is meant, all of them checked.
+    pub(super) fn rows(&self) -> anyhow::Result<Vec<Row>> {
+        if let Some(path) = &self.file {
+            return file::read(path);
+        }
+        Ok(vec![Row {
+            line: None,
+            invitation: self.person()?,
+        }])
+    }
+
+    pub(super) fn results(&self) -> Option<PathBuf> {
+        let file = self.file.as_ref()?;
+        Some(self.results.clone().unwrap_or_else(|| default_path(file)))
+    }
+
+    /// Errors name the flag and never the value.
+    fn person(&self) -> anyhow::Result<Invitation> {
+        let mut attributes = Map::new();
+        for given in &self.attribute {
+            let (name, value) = given
+                .split_once('=')
+                .filter(|(name, _)| Invitation::takes(name))
+                .ok_or_else(|| {
+                    Usage::error(
+                        "--attribute: write NAME=VALUE, with a standard attribute such as \
+                         given_name (but not sub, email or email_verified) or a custom:… one",
+                    )
+                })?;
+            if attributes.insert(name.to_owned(), value.into()).is_some() {
+                return Err(Usage::error(format!("--attribute {name} is given twice")));
+            }
+        }
+        let draft = Draft {
+            email: self.email.clone().unwrap_or_default(),
+            username: self.username.clone(),
+            given_name: self.given_name.clone(),
+            family_name: self.family_name.clone(),
+            attributes: Some(Value::Object(attributes)),
+            groups: Some(self.group.clone()),
+            resend: Some(self.resend),
+        };
+        Invitation::new(draft).map_err(|wrong| {
+            let flag = match wrong.field {
+                "givenName" => "given-name",
+                "familyName" => "family-name",
+                "attributes" => "attribute",
+                "groups" => "group",
+                field => field,
+            };
+            Usage::error(format!("--{flag}: {}", wrong.rule))
+        })
+    }
+}

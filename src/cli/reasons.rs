@@ -1,0 +1,42 @@
+//! What the reasons of refusals and failures mean to whoever reads them, and what
+//! helps.
+
+/// Empty for a reason that says enough, or that nothing is known of.
+pub(super) fn words(reason: &str) -> &'static str {
+    match reason {
+        "user_not_found" => "there is no such user",
+        "group_not_found" => "a group is not there: create it, or write it as it is named",
+        "group_not_grantable" => {
+            "admin.grantable_groups leaves a group out; usher grant --privileged gives it all \
+             the same"
+        }
+        "username_taken" => "somebody with another e-mail address has this user name",
+        "alias_exists" => "another user has this e-mail address or phone number",
+        "already_accepted" => "the person has a password already: there is nothing to send again",
+        "invalid_parameter" => {
+            "Cognito does not take a value: an attribute that the pool does not have, a value \
+             out of its bounds, or a user name of the wrong kind for the pool"
+        }
+        "user_lambda_validation" => "a trigger of the user pool refuses this user",
+        "unexpected_lambda" => "a trigger of the user pool does not work",
+        "limit_exceeded" => "a limit of the user pool is reached, such as the mails of a day",
+        "mail_not_delivered" | "code_delivery_failure" => "Cognito could not send the mail",
+        "throttled" => "Cognito or DynamoDB took no more calls",
+        "access_denied" | "not_authorized" => {
+            "these credentials may not do it: deploy/admin-policy.json allows it"
+        }
+        "credentials" => "no credentials, or they ran out: sign in again",
+        "pool_not_found" => "there is no such user pool in this Region",
+        "table_not_found" => "there is no table profiles.table in this Region",
+        "table_mismatch" => "the table's key is not profiles.key",
+        _ => "",
+    }
+}
+
+/// The reason with its words.
+pub(super) fn explained(reason: &str) -> String {
+    match words(reason) {
+        "" => reason.to_owned(),
+        words => format!("{reason}: {words}"),
+    }
+}

@@ -1,0 +1,92 @@
+//! `usher grant`
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::count;
+use crate::faults::Fault;
+use crate::process::finished;
+use crate::world::World;
+
+#[tokio::test]
+async fn groups_are_given_and_taken_and_those_with_power_only_when_it_is_said() {
+    let world = World::with_groups(&["STAFF", "TEAM-A", "ADMINS"]).await;
+    world.person("zebulon").await;
+    let grant = [
+        "grant", "--user", "zebulon", "--group", "STAFF", "--group", "ADMINS",
+    ];
+    let (status, lines, err) = world.order(&grant).await;
+    assert_eq!(status, Some(1), "{err}");
+    assert_eq!(lines[0]["status"], json!("added"));
+    assert_eq!(lines[1]["status"], json!("refused"));
+    assert_eq!(lines[1]["reason"], json!("group_not_grantable"));
+    assert_eq!(world.members("STAFF").await, ["zebulon"]);
+    assert!(world.members("ADMINS").await.is_empty());
+    for part in [
+        "\"result\":\"done\"",
+        "\"result\":\"rejected\"",
+        "arn:aws:iam",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+
+    let mut text = world.usher(&grant);
+    text.args(["--pool", &world.pool.id]);
+    let (_, out, _) = finished(text).await;
+    assert!(out.contains("usher grant --privileged"), "{out}");
+
+    let all = [&grant[..], &["--privileged"]].concat();
+    let (status, lines, err) = world.order(&all).await;
+    assert_eq!((status, count(&lines, "added")), (Some(0), 2), "{err}");
+    assert_eq!(world.members("ADMINS").await, ["zebulon"]);
+    let (status, lines, err) = world.order(&[&all[..], &["--remove"]].concat()).await;
+    assert_eq!((status, count(&lines, "removed")), (Some(0), 2), "{err}");
+    assert!(world.members("STAFF").await.is_empty());
+    assert!(world.members("ADMINS").await.is_empty());
+}
+
+#[tokio::test]
+async fn who_or_what_is_not_there_is_said_at_once() {
+    let world = World::with_groups(&["STAFF"]).await;
+    let person = world.person("zebulon").await;
+    for (user, group, reason) in [
+        ("nobody", "STAFF", "user_not_found"),
+        ("zebulon", "NOWHERE", "group_not_found"),
+    ] {
+        let before = world.faults.calls("AdminGetUser");
+        let (status, lines, err) = world
+            .order(&["grant", "--user", user, "--group", group])
+            .await;
+        assert_eq!(status, Some(1), "{err}");
+        let sub = (user == "zebulon").then_some(&person.sub);
+        let expected = json!({"group": group, "status": "refused", "sub": sub, "reason": reason});
+        assert_eq!(lines, [expected]);
+        assert_eq!(world.faults.calls("AdminGetUser"), before + 1);
+    }
+    let mut throttled = 0;
+    world.faults.plan(move |call| {
+        throttled += u32::from(call.operation == "AdminAddUserToGroup");
+        let early = call.operation == "AdminAddUserToGroup" && throttled < 8;
+        early.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "TooManyRequestsException",
+        ))
+    });
+    let (status, lines, err) = world
+        .order(&["grant", "--user", "zebulon", "--group", "STAFF"])
+        .await;
+    assert_eq!((status, count(&lines, "added")), (Some(0), 1), "{err}");
+    for wrong in [
+        &["grant", "--user", "zebulon"][..],
+        &["grant", "--group", "STAFF"],
+        &["grant", "--user", "a b", "--group", "STAFF"],
+        &["grant", "--user", "zebulon", "--group", "A B"],
+    ] {
+        let (status, _, err) = {
+            let mut command = world.usher(wrong);
+            command.args(["--pool", &world.pool.id]);
+            finished(command).await
+        };
+        assert_eq!(status, Some(2), "{wrong:?}: {err}");
+    }
+}

@@ -1,0 +1,371 @@
+//! `usher invite` and `usher grant`: what becomes of people, and what is said of them.
+
+mod grant;
+mod resume;
+mod trouble;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use usher::aws::{Directory, Person};
+use usher::config::{Config, GroupName};
+use usher::event::{PoolId, Username};
+use usher::quota::Quota;
+
+use crate::process::finished;
+use crate::world::World;
+
+/// The embedded endpoint has no quota to keep.
+const FAST: &str = "quota.user_creation=1000";
+/// Of people, and of nothing else here.
+const SECRETS: [&str; 4] = ["zebulon", "quagmire", "zebedee", "vanished"];
+
+fn address(n: usize) -> String {
+    format!("zebulon-{n}@quagmire.example")
+}
+
+/// A file of people in a folder of its own.
+struct File {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl File {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = Self {
+            path: folder.path().join("people.csv"),
+            _folder: folder,
+        };
+        file.write(text);
+        file
+    }
+
+    /// So many people in STAFF and TEAM-A, as a spreadsheet writes them.
+    fn of(count: usize) -> Self {
+        let mut text = "\u{feff}email,given_name,family_name,groups,custom:plan\r\n".to_owned();
+        for n in 0..count {
+            let _ = writeln!(
+                text,
+                "{},\"Zebedee, {n}\",Vanished,STAFF;TEAM-A,pro\r",
+                address(n)
+            );
+        }
+        Self::new(&text)
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(&self.path, text).expect("written");
+    }
+
+    fn path(&self) -> &str {
+        self.path.to_str().expect("text")
+    }
+
+    fn results(&self) -> PathBuf {
+        Path::new(&format!("{}.results.jsonl", self.path())).to_owned()
+    }
+}
+
+impl World {
+    /// With these groups, which exist.
+    async fn with_groups(names: &[&str]) -> Self {
+        let world = Self::new().await;
+        let pool = PoolId::new(&world.pool.id).expect("a pool");
+        for name in names {
+            let group = GroupName::new(name).expect("a name");
+            let created = world.directory().create_group(&pool, &group).await;
+            created.expect("a group");
+        }
+        world
+    }
+
+    fn directory(&self) -> Directory {
+        let config: Config = self.config(&[]);
+        Directory::new(&self.aws, Arc::new(Quota::new(config.quota)))
+    }
+
+    async fn look(&self, name: &str) -> Person {
+        let pool = PoolId::new(&self.pool.id).expect("a pool");
+        let name = Username::new(name).expect("a name");
+        let people = self.directory().people();
+        people.look(&pool, &name).await.expect("there")
+    }
+
+    /// `usher` in this world's pool: exit status, objects on standard output, standard
+    /// error. None of them holds personal data.
+    async fn order(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+        let mut all = vec!["--output", "json", "--set", FAST];
+        all.extend(arguments);
+        let mut command = self.usher(&all);
+        command.env("USHER_POOLS__ALLOWED", &self.pool.id);
+        command.env("RUST_LOG", "trace");
+        let (status, out, err) = finished(command).await;
+        for secret in SECRETS {
+            assert!(!out.to_lowercase().contains(secret), "{secret}: {out}");
+            assert!(!err.to_lowercase().contains(secret), "{secret}: {err}");
+        }
+        (status, objects(&out), err)
+    }
+
+    async fn invite(&self, file: &File, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+        let mut all = vec!["invite", "--file", file.path()];
+        all.extend(arguments);
+        self.order(&all).await
+    }
+
+    /// Everybody once: invited, in their groups, with a profile.
+    async fn assert_invited(&self, count: usize) {
+        let users = self.sandbox.users(&self.pool.id).await.expect("users");
+        assert_eq!(users.len(), count, "users");
+        let records = self.records().await;
+        assert_eq!(records.len(), count, "profiles");
+        let mut everybody: Vec<String> = (0..count).map(address).collect();
+        everybody.sort();
+        for group in ["EVERYONE", "STAFF", "TEAM-A"] {
+            assert_eq!(self.members(group).await, everybody, "{group}");
+        }
+        for (name, sub) in &users {
+            assert_eq!(records[sub]["email"], *name);
+        }
+    }
+}
+
+/// One JSON object a line.
+fn objects(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+/// How many lines have this status.
+fn count(lines: &[Value], status: &str) -> usize {
+    lines.iter().filter(|line| line["status"] == status).count()
+}
+
+#[tokio::test]
+async fn one_person_is_invited_once_with_all_that_makes_them_one() {
+    let world = World::with_groups(&["STAFF"]).await;
+    let arguments = [
+        "invite",
+        "--email",
+        "zebulon@quagmire.example",
+        "--username",
+        "zebulon",
+        "--given-name",
+        "Zebedee",
+        "--attribute",
+        "custom:plan=pro",
+        "--group",
+        "STAFF",
+    ];
+    let (status, lines, err) = world.order(&arguments).await;
+    assert_eq!(status, Some(0), "{err}");
+    let person = world.look("zebulon").await;
+    assert_eq!(person.status, "FORCE_CHANGE_PASSWORD");
+    for (name, value) in [
+        ("email", "zebulon@quagmire.example"),
+        ("email_verified", "true"),
+        ("given_name", "Zebedee"),
+        ("custom:plan", "pro"),
+    ] {
+        assert_eq!(person.attributes.get(name), Some(value), "{name}");
+    }
+    let sub = person.sub.expect("a sub");
+    let expected = json!({
+        "line": null, "status": "invited", "sub": sub.as_str(), "created": true,
+        "mail": "sent", "reason": null,
+    });
+    assert_eq!(lines, [expected]);
+    for group in ["EVERYONE", "STAFF"] {
+        assert_eq!(world.members(group).await, ["zebulon"], "{group}");
+    }
+    assert_eq!(world.records().await.len(), 1);
+    let audit = err.lines().filter(|line| line.contains("usher::audit"));
+    let audit: Vec<&str> = audit.collect();
+    assert_eq!(audit.len(), 1, "{err}");
+    for part in [
+        "InviteUser",
+        "arn:aws:iam",
+        sub.as_str(),
+        "\"mail\":\"sent\"",
+        "STAFF",
+    ] {
+        assert!(audit[0].contains(part), "{part}: {}", audit[0]);
+    }
+
+    let (status, lines, err) = world.order(&arguments).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{err}");
+    assert_eq!(lines[0]["mail"], json!("not_sent"));
+
+    let mut text = world.usher(&["invite", "--pool", &world.pool.id]);
+    text.args([
+        "--email",
+        "zebulon@quagmire.example",
+        "--username",
+        "zebulon",
+    ]);
+    let (status, out, err) = finished(text).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(out, format!("exists  {}  no mail\n", sub.as_str()));
+
+    let other = [
+        "invite",
+        "--email",
+        "vanished@quagmire.example",
+        "--username",
+        "zebulon",
+    ];
+    let (status, lines, _) = world.order(&other).await;
+    assert_eq!(status, Some(1));
+    assert_eq!(lines[0]["reason"], json!("username_taken"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_people_is_invited_and_a_second_run_does_nothing() {
+    let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
+    let file = File::of(30);
+    let (status, preview, err) = {
+        let mut command = world.usher(&["invite", "--file", file.path(), "--dry-run"]);
+        command.args(["--pool", &world.pool.id]);
+        finished(command).await
+    };
+    assert_eq!(status, Some(0), "{err}");
+    let expected = "30 rows: 30 to do, 0 done already\n\
+                    EVERYONE  30 rows\nSTAFF  30 rows\nTEAM-A  30 rows\n";
+    assert_eq!(preview, expected);
+    assert_eq!(world.faults.calls("AdminCreateUser"), 0);
+    assert!(!file.results().exists());
+
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(count(&lines, "invited"), 30);
+    assert!(err.contains("30 rows: 30 invited"), "{err}");
+    world.assert_invited(30).await;
+    let one = world.look(&address(7)).await;
+    assert_eq!(one.status, "FORCE_CHANGE_PASSWORD");
+    assert_eq!(one.attributes.get("given_name"), Some("Zebedee, 7"));
+    assert_eq!(one.attributes.get("custom:plan"), Some("pro"));
+    let sub = one.sub.expect("a sub");
+    let line = lines.iter().find(|line| line["line"] == json!(9));
+    assert_eq!(line.expect("line 9")["sub"], json!(sub.as_str()));
+
+    let results = std::fs::read_to_string(file.results()).expect("results");
+    assert_eq!(objects(&results).len(), 30);
+    for secret in SECRETS {
+        assert!(!results.to_lowercase().contains(secret), "{secret}");
+    }
+    let before = world.faults.calls("AdminCreateUser");
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!((status, lines.len()), (Some(0), 0), "{err}");
+    assert!(err.contains("30 of 30 rows are done already"), "{err}");
+    assert_eq!(world.faults.calls("AdminCreateUser"), before);
+    let (status, lines, _) = world.invite(&file, &["--again"]).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 30));
+    world.assert_invited(30).await;
+}
+
+#[tokio::test]
+async fn a_refused_row_is_named_and_the_others_are_done() {
+    let world = World::with_groups(&["STAFF", "ADMINS"]).await;
+    let file = File::new(&format!(
+        "email,groups\n{},STAFF\n{},NOWHERE\n{},ADMINS\n{},\n",
+        address(0),
+        address(1),
+        address(2),
+        address(3)
+    ));
+    let (status, out, err) = {
+        let mut command = world.usher(&["invite", "--file", file.path(), "--dry-run"]);
+        command.args(["--pool", &world.pool.id]);
+        finished(command).await
+    };
+    assert_eq!(status, Some(1), "{err}");
+    assert!(out.contains("ADMINS  1 rows  group_not_grantable"), "{out}");
+    assert!(out.contains("NOWHERE  1 rows  group_not_found"), "{out}");
+
+    let (status, mut lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(status, Some(1), "{err}");
+    lines.sort_by_key(|line| line["line"].as_u64());
+    let ends: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().unwrap_or_default();
+            (text("status"), text("reason"))
+        })
+        .collect();
+    let expected = [
+        ("invited", ""),
+        ("refused", "group_not_found"),
+        ("refused", "group_not_grantable"),
+        ("invited", ""),
+    ];
+    assert_eq!(ends, expected);
+    assert!(err.contains("4 rows: 2 invited, 2 refused"), "{err}");
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    assert_eq!(users.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_file_or_argument_is_a_usage_error_and_nothing_is_sent() {
+    let world = World::new().await;
+    let file = File::new("email,groups\nzebulon,STAFF\nzebulon@quagmire.example,A B\n");
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!((status, lines.len()), (Some(2), 0), "{err}");
+    for part in [
+        "2 errors; nothing was sent",
+        "line 2, column email",
+        "line 3, column groups",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert!(!file.results().exists());
+    let path = file.path();
+    let one = ["--email", "zebulon@quagmire.example"];
+    for (arguments, part) in [
+        (vec![], "--email"),
+        (
+            vec!["--email", "zebulon"],
+            "--email: must be an e-mail address",
+        ),
+        (vec!["--email", "a@b.example", "--file", path], "--file"),
+        (vec!["--file", path, "--group", "STAFF"], "--group"),
+        (vec!["--file", "/nonexistent"], "--file /nonexistent"),
+        ([&one[..], &["--results", "x"]].concat(), "--file"),
+        (
+            [&one[..], &["--attribute", "zebulon"]].concat(),
+            "NAME=VALUE",
+        ),
+        (
+            [&one[..], &["--attribute", "sub=zebulon"]].concat(),
+            "NAME=VALUE",
+        ),
+        (
+            [&one[..], &["--group", "A B"]].concat(),
+            "--group: a group name",
+        ),
+        (
+            [&one[..], &["--pool", "us-east-1_other"]].concat(),
+            "pools.allowed",
+        ),
+        ([&one[..], &["--patience", "0s"]].concat(), "--patience"),
+        ([&one[..], &["--set", "pools.allowed="]].concat(), "--pool"),
+        (
+            [&one[..], &["--set", "pools.allowed=a_1,b_1"]].concat(),
+            "--pool",
+        ),
+    ] {
+        let mut all = vec!["invite"];
+        all.extend(&arguments);
+        let mut command = world.usher(&all);
+        command.env("USHER_POOLS__ALLOWED", &world.pool.id);
+        let (status, _, err) = finished(command).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    for operation in ["AdminCreateUser", "AdminAddUserToGroup", "PutItem"] {
+        assert_eq!(world.faults.calls(operation), 0, "{operation}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Runs that end before their time, and the runs after them.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{FAST, File, address, count, objects};
+use crate::process::Process;
+use crate::world::{World, eventually};
+
+impl World {
+    /// A run that is slow enough to be ended on its way.
+    fn start_slowly(&self, file: &File) -> Process {
+        let slow = "quota.user_creation=10";
+        let mut command = self.usher(&["invite", "--file", file.path(), "--set", slow]);
+        command.args(["--pool", &self.pool.id]);
+        Process::start(command)
+    }
+
+    async fn until_half_way(&self) {
+        eventually("a third of the people", || async {
+            self.faults.calls("AdminCreateUser") >= 10
+        })
+        .await;
+    }
+}
+
+fn results(file: &File) -> String {
+    std::fs::read_to_string(file.results()).expect("results")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_kill_the_same_command_goes_on_and_everybody_is_there_once() {
+    let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
+    let file = File::of(30);
+    let mut process = world.start_slowly(&file);
+    world.until_half_way().await;
+    process.signal(Signal::SIGKILL);
+    process.exit().await;
+    let text = results(&file);
+    let written = text.lines().count();
+    assert!((1..30).contains(&written), "{written}");
+    // As if the kill had come in the middle of the last line.
+    std::fs::write(file.results(), &text[..text.len() - 20]).expect("cut");
+
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert!(
+        err.contains(&format!("{} of 30 rows are done", written - 1)),
+        "{err}"
+    );
+    assert_eq!(lines.len(), 30 - (written - 1));
+    assert!(count(&lines, "exists") >= 1, "the one whose line was cut");
+    world.assert_invited(30).await;
+    assert_eq!(objects(&results(&file)).len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_to_stop_it_finishes_what_it_has_begun_and_says_how_to_go_on() {
+    let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
+    let file = File::of(60);
+    let mut process = world.start_slowly(&file);
+    world.until_half_way().await;
+    process.signal(Signal::SIGINT);
+    let status = process.exit().await;
+    let log = process.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("go on with the same command"), "{log}");
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    let written = objects(&results(&file));
+    assert_eq!(
+        written.len(),
+        users.len(),
+        "whoever was made is written down"
+    );
+    assert_eq!(count(&written, "invited"), users.len());
+
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(count(&lines, "invited"), 60 - users.len());
+    world.assert_invited(60).await;
+}
+
+#[tokio::test]
+async fn a_row_that_was_edited_is_done_again_and_another_pools_file_is_refused() {
+    let world = World::with_groups(&["STAFF"]).await;
+    let text = |groups: &str| format!("email,groups\n{},{groups}\n{},\n", address(0), address(1));
+    let file = File::new(&text("NOWHERE"));
+    let (status, lines, _) = world.invite(&file, &[]).await;
+    assert_eq!((status, count(&lines, "refused")), (Some(1), 1));
+    let (status, lines, _) = world.invite(&file, &[]).await;
+    assert_eq!(
+        (status, lines.len()),
+        (Some(1), 1),
+        "what was refused is tried again"
+    );
+    file.write(&text("STAFF"));
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!((status, lines.len()), (Some(0), 1), "{err}");
+    assert_eq!(lines[0]["line"], json!(2));
+    assert_eq!(world.members("STAFF").await, [address(0)]);
+
+    let mut command = world.usher(&["invite", "--file", file.path(), "--set", FAST]);
+    command.args(["--pool", "us-east-1_other"]);
+    let (status, _, err) = crate::process::finished(command).await;
+    assert_eq!(status, Some(2), "{err}");
+    assert!(
+        err.contains(&world.pool.id) && err.contains("--results"),
+        "{err}"
+    );
+}
