@@ -40,7 +40,7 @@ pub enum NotTaken {
 }
 
 /// How long somebody waits for Cognito before the queue takes it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The same where a mail may be on its way, which would go twice: longer than the
 /// Lambdas beside the call take.
 const PATIENCE_WITH_MAIL: Duration = Duration::from_secs(6);
@@ -102,7 +102,9 @@ pub fn queued(order: &Order) -> Outgoing {
     Outgoing {
         body: sendable_json(&order.to_body()),
         attributes: BTreeMap::from([("usher.kind".to_owned(), order.action.command().to_owned())]),
-        group: Some(order.pool.as_str().to_owned()),
+        // Another tenant of SQS fair queues than the pool's sign-ups: a burst of orders
+        // does not hold them up.
+        group: Some(format!("orders/{}", order.pool)),
         ..Outgoing::default()
     }
 }

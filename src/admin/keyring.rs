@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -192,6 +192,14 @@ fn read(text: &[u8]) -> Result<HashMap<String, Key>, String> {
         let AlgorithmParameters::RSA(_) = &jwk.algorithm else {
             return None;
         };
+        let for_signatures = matches!(
+            jwk.common.public_key_use,
+            None | Some(PublicKeyUse::Signature)
+        );
+        let for_rs256 = matches!(jwk.common.key_algorithm, None | Some(KeyAlgorithm::RS256));
+        if !for_signatures || !for_rs256 {
+            return None;
+        }
         let kid = jwk.common.key_id.clone()?;
         let key = DecodingKey::from_jwk(&jwk).ok()?;
         Some((kid, Key(Arc::new(key))))

@@ -166,9 +166,11 @@ fn issuer(read: &mut Reader<'_>) -> String {
     const KEY: &str = "admin.issuer";
     let issuer = read.text(KEY);
     let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
-    let is_plain = issuer.chars().all(|c| c.is_ascii_graphic());
+    let filled = issuer.replace("{region}", "r").replace("{pool}", "p");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
+    let is_plain = filled.chars().all(plain);
     if !(is_url && is_plain && issuer.contains("{pool}")) {
-        read.reject(KEY, "must be a URL with {pool} in it");
+        read.reject(KEY, "must be a URL with {pool} in it, and perhaps {region}");
     }
     issuer
 }
@@ -180,8 +182,12 @@ fn cors_origins(read: &mut Reader<'_>) -> Vec<String> {
         let host = origin
             .strip_prefix("https://")
             .or_else(|| origin.strip_prefix("http://"));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-        if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        let is_host = |host: &str| {
+            let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
+            !name.is_empty() && name.chars().all(plain) && port.parse::<u16>().is_ok()
+        };
+        if !host.is_some_and(is_host) {
             let rule = format!("{origin:?} is no origin, such as \"https://app.example.com\"");
             read.reject(KEY, rule);
         }

@@ -112,6 +112,10 @@ fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
         }
         return None;
     }
+    if read.list("pools.allowed").is_empty() {
+        let rule = "needs pools.allowed: the pools whose people ask for a new code";
+        read.reject("invitations.client_id", rule);
+    }
     if !page.client_id.chars().all(|c| c.is_ascii_graphic()) {
         read.reject("invitations.client_id", "must be the id of an app client");
     }
@@ -152,7 +156,12 @@ fn web_url(read: &mut Reader<'_>, key: &str, schemes: &[&str]) -> Option<String>
         url.strip_prefix(host)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     });
-    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\`{}|^".contains(c);
+    // An @ would lead to another host than the one that is read first.
+    let plain = |c: char| {
+        c.is_ascii_graphic()
+            && !"\"'<>\\`{}|^".contains(c)
+            && (c != '@' || url.starts_with("mailto:"))
+    };
     if !(schemes.iter().any(fits) || is_local) || !url.chars().all(plain) {
         read.reject(
             key,

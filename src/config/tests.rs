@@ -308,6 +308,8 @@ fn an_admin_api_that_would_take_any_token_is_refused() {
         "admin.token_use=refresh",
         "admin.cors_origins=*",
         "admin.cors_origins=https://a.example/path",
+        "admin.cors_origins=https://a:b:c",
+        "admin.issuer=https://example.com/{pool}{other}",
         "admin.rate=0",
         "admin.grantable_groups=a b",
     ] {
@@ -342,6 +344,8 @@ fn a_mail_without_link_or_code_is_refused() {
         "invitations.accept_url=http://example.com/accept",
         "invitations.accept_url=https://example.com/accept#x",
         "invitations.accept_url=javascript:alert(1)",
+        "invitations.accept_url=http://127.0.0.1:80@example.com/",
+        "invitations.client_id=c",
         "invitations.done_url=/home",
         "invitations.contact=it@example.com",
         "invitations.client_secret=x",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::invitation::{Draft, Invitation, Wrong};
-use super::{GroupName, PoolId, Username};
+use super::{GroupName, PoolId, Username, is_opaque};
 
 /// One action that an administrator asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,9 @@ impl Order {
         let sound = |text: &str| {
             (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
-        (sound(&raw.request_id) && sound(&raw.requested_by.sub)).then_some(Self {
+        // It gets into the audit line, where no address belongs.
+        let named = is_opaque(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
+        (sound(&raw.request_id) && named).then_some(Self {
             request_id: raw.request_id,
             requested_by: raw.requested_by.sub,
             requested_at: raw.requested_at,
@@ -234,6 +236,7 @@ mod tests {
             ("requestId", json!("a b")),
             ("requestedBy", json!("x")),
             ("requestedBy", json!({"sub": ""})),
+            ("requestedBy", json!({"sub": "ada@example.com"})),
             ("userPoolId", json!("")),
             ("username", json!("")),
             ("username", json!("a b")),

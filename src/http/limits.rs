@@ -22,7 +22,7 @@ use super::api::Problem;
 /// From the head of a request to its answer.
 const TIME: Duration = Duration::from_secs(10);
 /// Requests under way at once, on each side.
-const SEATS: usize = 1024;
+const SEATS: usize = 480;
 /// No request of ours needs a tenth of it.
 const MOST: usize = 64 * 1024;
 

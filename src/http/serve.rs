@@ -12,8 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Open at once. The process polls SQS with the same file descriptors.
-const CONNECTIONS: usize = 2048;
+/// Open at once: a good half of the file descriptors that a process usually has. It polls SQS
+/// with the others.
+const CONNECTIONS: usize = 640;
 /// For the head of a request; an idle connection is closed after it, too.
 const HEAD: Duration = Duration::from_secs(30);
 /// For answers that are under way at the end.
@@ -23,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until told to stop; then answers that are under way are given their time.
 pub(super) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1 alone: to find out which version it is has no time limit.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -70,7 +70,8 @@ pub(super) fn looks_like_one(event: &Value) -> bool {
 impl Trigger {
     pub(super) async fn resolve(&self, call: &Resolver) -> Result<Box<RawValue>, Refusal> {
         let (Ok(admin), Ok(pools)) = (&self.settings.admin, &self.settings.pools) else {
-            if let Err(invalid) = &self.settings.admin {
+            let invalid = self.settings.admin.as_ref().err();
+            if let Some(invalid) = invalid.or(self.settings.pools.as_ref().err()) {
                 tracing::error!(error = %invalid, "a mutation cannot be answered");
             }
             return Err(Refusal::unavailable());

@@ -39,7 +39,9 @@ impl Trigger {
             return None;
         }
         let configured = request.object("groupConfiguration");
-        let mut all: Vec<String> = list(&configured, "groupsToOverride");
+        // Anything but a list of names is not ours to replace.
+        let mut all: Vec<String> = list(&configured, "groupsToOverride")?;
+        let roles = list(&configured, "iamRolesToOverride")?;
         let before = all.len();
         for group in groups_for(&without_clients(groups), &user) {
             let is_new = !all.iter().any(|name| name == group.as_str());
@@ -61,7 +63,7 @@ impl Trigger {
         }
         details["groupOverrideDetails"] = json!({
             "groupsToOverride": all,
-            "iamRolesToOverride": list(&configured, "iamRolesToOverride"),
+            "iamRolesToOverride": roles,
             "preferredRole": configured.text("preferredRole"),
         });
         members.with("response", &to_raw_value(&response).ok()?)
@@ -94,11 +96,13 @@ fn details_name(members: &Members<'_>, request: &Members<'_>) -> &'static str {
     }
 }
 
-fn list(object: &Members<'_>, name: &str) -> Vec<String> {
-    object
-        .get(name)
-        .and_then(|list| serde_json::from_str(list.get()).ok())
-        .unwrap_or_default()
+/// Absent and null are an empty list.
+fn list(object: &Members<'_>, name: &str) -> Option<Vec<String>> {
+    let Some(list) = object.get(name) else {
+        return Some(Vec::new());
+    };
+    let list: Option<Vec<String>> = serde_json::from_str(list.get()).ok()?;
+    Some(list.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -194,6 +198,11 @@ mod tests {
         let mut event = event();
         event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["PRO", "EVERYONE"]);
         assert_eq!(response(&trigger(RULES), &event).await, None);
+        for odd in [json!("OLD"), json!([7])] {
+            event = self::event();
+            event["request"]["groupConfiguration"]["groupsToOverride"] = odd;
+            assert_eq!(response(&trigger(RULES), &event).await, None);
+        }
         event = self::event();
         event["triggerSource"] = json!("TokenGeneration_ClientCredentials");
         assert_eq!(response(&trigger(RULES), &event).await, None);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lru::LruCache;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Held, Next};
@@ -34,6 +34,7 @@ pub(super) struct Flight {
     pub(super) provisioner: Provisioner,
     pub(super) reconciling: Reconciling,
     pub(super) recent: Recent,
+    pub(super) orders: Orders,
     pub(super) pools: KnownPools,
     pub(super) settler: Arc<Settler>,
     pub(super) keeper: Keeper,
@@ -53,6 +54,28 @@ pub(super) struct Flight {
 pub(super) struct Tally {
     pub(super) settled: AtomicU64,
     pub(super) released: AtomicU64,
+}
+
+/// Orders at work at once: each takes its turns in the same budget as the sign-ups,
+/// which must not wait behind a thousand of them.
+const ORDERS: usize = 16;
+/// Orders that wait here for that. More wait on the queue, and hold intake up.
+const WAITING: usize = 256;
+
+/// The places of orders.
+#[derive(Debug)]
+pub(super) struct Orders {
+    work: Semaphore,
+    wait: Semaphore,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            work: Semaphore::new(ORDERS),
+            wait: Semaphore::new(WAITING),
+        }
+    }
 }
 
 /// How a message leaves.
@@ -79,9 +102,19 @@ impl Flight {
             _ if self.stop.is_cancelled() => Ending::Back(Duration::ZERO),
             Ok(Ok(Event::Reconcile(task))) => self.reconcile(&message, task, permit.take()).await,
             Ok(event) => {
+                let work = async {
+                    let _place = match event {
+                        Ok(Event::Order(_)) => match self.place(&mut permit).await {
+                            Some(place) => Some(place),
+                            None => return Ending::Back(Duration::ZERO),
+                        },
+                        _ => None,
+                    };
+                    self.work(&message, event).await
+                };
                 tokio::select! {
                     // Owns nothing: the message stays here when it is dropped.
-                    ending = self.work(&message, event) => ending,
+                    ending = work => ending,
                     () = self.hurry.cancelled() => Ending::Back(Duration::ZERO),
                 }
             }
@@ -106,6 +139,25 @@ impl Flight {
         }
         metrics::gauge!("usher_messages_in_flight").decrement(1.0);
         drop(permit);
+    }
+
+    /// A place among the orders at work; while it is waited for, the permit is there for
+    /// sign-ups, as far as there is room to wait. `None` once no new work is begun.
+    async fn place(
+        &self,
+        permit: &mut Option<OwnedSemaphorePermit>,
+    ) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.orders.work.try_acquire() {
+            return Some(place);
+        }
+        let waiting = self.orders.wait.try_acquire();
+        if waiting.is_ok() {
+            drop(permit.take());
+        }
+        tokio::select! {
+            place = self.orders.work.acquire() => place.ok(),
+            () = self.stop.cancelled() => None,
+        }
     }
 
     /// A slice of a run. It goes on beside live traffic and takes no permit from

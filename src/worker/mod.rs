@@ -33,7 +33,7 @@ use crate::retry::patiently;
 use crate::telemetry::Health;
 use breaker::Breaker;
 use drain::Drain;
-use inflight::{Flight, KnownPools, Tally};
+use inflight::{Flight, KnownPools, Orders, Tally};
 use intake::Intake;
 use recent::Recent;
 use reconciling::Reconciling;
@@ -170,6 +170,7 @@ impl Worker {
             provisioner,
             reconciling,
             recent: Recent::default(),
+            orders: Orders::default(),
             pools: KnownPools::new(pools_named),
             settler,
             keeper: keeping.keeper(),

@@ -138,12 +138,13 @@ fn asset(kind: &'static str, text: &str) -> Response {
 async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     is_json(&head.headers)?;
-    if !accept.pace.take() {
-        return Err(Problem::too_many("too many people are accepting just now"));
-    }
     let given = given(body).await?;
+    // First by name: a flood under one name leaves the others their pace.
     if !accept.paces.take(given.username.trim()) {
         return Err(Problem::too_many("too many attempts; wait a minute").again_in(60));
+    }
+    if !accept.pace.take() {
+        return Err(Problem::too_many("too many people are accepting just now"));
     }
     let signing = Arc::clone(&accept);
     let done = accept.doors.to_its_end(async move {
@@ -178,7 +179,7 @@ async fn given(body: Body) -> Result<Given, Problem> {
         ("password", given.password.as_str()),
     ] {
         if value.is_empty() || value.len() > 2048 {
-            return Err(Problem::field(field, "must not be empty"));
+            return Err(Problem::field(field, "must have 1 to 2048 bytes"));
         }
     }
     Ok(given)
@@ -189,9 +190,6 @@ async fn given(body: Body) -> Result<Given, Problem> {
 async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     is_json(&head.headers)?;
-    if !accept.asking.take() {
-        return Err(Problem::too_many("too many people are asking just now"));
-    }
     let body = bytes(body).await?;
     let object = object(&body, &["username"])?;
     let username = object
@@ -200,6 +198,9 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
         .and_then(|name| Username::plain(name.trim()))
         .ok_or_else(|| Problem::field("username", Username::RULE))?;
     if accept.askings.take(username.reveal()) {
+        if !accept.asking.take() {
+            return Err(Problem::too_many("too many people are asking just now"));
+        }
         // After the answer: how long it takes would tell whether there is such a person.
         let asking = Arc::clone(&accept);
         accept
