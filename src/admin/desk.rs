@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::aws::{Outgoing, Queue};
-use crate::event::{Action, Invitation, Order, sendable_json};
-use crate::provision::{Outcome, Performed, Provisioner, Rejection, Retry, Stage};
+use crate::event::{Action, Order, sendable_json};
+use crate::provision::{Invited, Mail, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
 
 /// Takes orders, inside the process's budgets.
@@ -26,7 +24,7 @@ pub enum Taken {
     /// A worker does it.
     Queued,
     /// Nobody does it.
-    Not(NotTaken),
+    Not(NotTaken, Box<Performed>),
 }
 
 /// Why an order is not taken.
@@ -44,6 +42,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The same where a mail may be on its way, which would go twice: longer than the
 /// Lambdas beside the call take.
 const PATIENCE_WITH_MAIL: Duration = Duration::from_secs(6);
+
+/// For the queue to take it. All in all an order has its end before a request may take
+/// no longer.
+const SENDING: Duration = Duration::from_secs(3);
 
 impl Desk {
     /// Over the worker's own services.
@@ -71,7 +73,7 @@ impl Desk {
                     "an order cannot be done in this deployment",
                 );
                 performed.audit(order, Stage::NotTaken);
-                Taken::Not(NotTaken::Misconfigured)
+                Taken::Not(NotTaken::Misconfigured, Box::new(performed))
             }
             Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(order, &performed).await,
         }
@@ -79,19 +81,26 @@ impl Desk {
 
     async fn queue(&self, order: &Order, performed: &Performed) -> Taken {
         let message = queued(&rest(order, performed));
-        match quickly(|| self.queue.send(message.clone())).await {
-            Ok(_) => {
+        let sending = quickly(|| self.queue.send(message.clone()));
+        let sent = tokio::time::timeout(SENDING, sending).await;
+        let error = match sent {
+            Ok(Ok(_)) => None,
+            Ok(Err(failure)) => Some(failure.to_string()),
+            Err(_) => Some("no answer in time".to_owned()),
+        };
+        match error {
+            None => {
                 performed.audit(order, Stage::Queued);
                 Taken::Queued
             }
-            Err(failure) => {
+            Some(error) => {
                 tracing::error!(
                     request.id = order.request_id,
-                    error = %failure,
+                    error,
                     "an order could neither be done nor queued",
                 );
                 performed.audit(order, Stage::NotTaken);
-                Taken::Not(NotTaken::OutOfReach)
+                Taken::Not(NotTaken::OutOfReach, Box::new(performed.clone()))
             }
         }
     }
@@ -135,13 +144,17 @@ fn is_missing(because: &Rejection) -> bool {
 /// What is left to do: a mail that was sent is not sent again, one that failed is.
 fn rest(order: &Order, performed: &Performed) -> Order {
     let mut order = order.clone();
-    if let Some(invited) = &performed.invited
-        && let Action::Invite(Invitation { resend, .. }) = &mut order.action
+    if let (Some(Invited { mail, .. }), Action::Invite(invitation)) =
+        (&performed.invited, &mut order.action)
     {
-        *resend = invited.mail.has_failed();
-        if *resend {
-            // The person is there now, and not of the rest's making.
-            order.requested_at = Some(Timestamp::now());
+        match mail {
+            Mail::Sent | Mail::Unknown => invitation.resend = false,
+            Mail::NotSent => {}
+            Mail::Failed | Mail::OverLimit => {
+                invitation.resend = true;
+                // The person is there now, and not of the rest's making.
+                order.requested_at = None;
+            }
         }
     }
     order

@@ -62,23 +62,31 @@ impl Gate {
         counted(admitted)
     }
 
-    /// Whether the caller is an administrator, as the token says, and as Cognito says now
-    /// where `admin.verify_membership` asks for it: a token tells it as it was when it was
-    /// issued.
+    /// Whether the token names an administrator.
     ///
     /// # Errors
     /// [`Denied`].
-    pub async fn administrator(&self, caller: &Caller) -> Result<(), Denied> {
-        counted(self.is_administrator(caller).await)
+    pub fn named(&self, caller: &Caller) -> Result<(), Denied> {
+        counted(if self.admin.admits(&caller.groups) {
+            Ok(())
+        } else {
+            Err(Denied::NotAdministrator)
+        })
     }
 
-    async fn is_administrator(&self, caller: &Caller) -> Result<(), Denied> {
-        if !self.admin.admits(&caller.groups) {
-            return Err(Denied::NotAdministrator);
-        }
+    /// Whether they still are one, where `admin.verify_membership` asks for it: a token
+    /// tells it as it was when it was issued.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn still(&self, caller: &Caller) -> Result<(), Denied> {
         if !self.admin.verify_membership {
             return Ok(());
         }
+        counted(self.is_member(caller).await)
+    }
+
+    async fn is_member(&self, caller: &Caller) -> Result<(), Denied> {
         let username = Username::new(&caller.username).ok_or(Denied::NotAdministrator)?;
         let groups = quickly(|| self.listing.groups_of(&caller.pool, &username)).await;
         match groups {

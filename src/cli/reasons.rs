@@ -10,7 +10,9 @@ pub(super) fn words(reason: &str) -> &'static str {
             "admin.grantable_groups leaves a group out; usher grant --privileged gives it all \
              the same"
         }
-        "username_taken" => "somebody with another e-mail address has this user name",
+        "username_taken" => {
+            "somebody whose e-mail address is another, or is not verified, has this user name"
+        }
         "alias_exists" => "another user has this e-mail address or phone number",
         "already_accepted" => "the person has a password already: there is nothing to send again",
         "invalid_parameter" => {

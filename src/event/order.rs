@@ -115,6 +115,15 @@ impl Order {
         format!("{:032x}", fastrand::u128(..))
     }
 
+    /// The order as a replayed letter asks for it: whoever is there now was there before.
+    #[must_use]
+    pub fn replayed(&self) -> Self {
+        Self {
+            requested_at: None,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn is_one(command: &str) -> bool {
         matches!(
             command,

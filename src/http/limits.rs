@@ -191,6 +191,15 @@ impl Paces {
         *count += 1;
         *count <= self.most
     }
+
+    /// One that was taken was of no use.
+    pub(super) fn give_back(&self, name: &str) {
+        let key = self.hash.hash_one(name.to_lowercase());
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = taken.get_mut(&key) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 /// So many a second, and no more than a second's worth at once.
@@ -232,6 +241,10 @@ mod tests {
         let paces = Paces::new(2, Duration::from_mins(1));
         let taken = |name| (0..5).filter(|_| paces.take(name)).count();
         assert_eq!((taken("ada"), taken("Ada"), taken("grace")), (2, 0, 2));
+        let one = Paces::new(1, Duration::from_mins(1));
+        assert!(one.take("ada"));
+        one.give_back("ada");
+        assert!(one.take("ada") && !one.take("ada"));
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(taken("ada"), 2);
     }

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 /// Open at once: a good half of the file descriptors that a process usually has. It polls SQS
 /// with the others.
 const CONNECTIONS: usize = 640;
-/// For the head of a request; an idle connection is closed after it, too.
-const HEAD: Duration = Duration::from_secs(30);
+/// For the head of a request; an idle connection is closed after it, too. Longer than a
+/// load balancer keeps one that it may use again (60 s unless set otherwise).
+const HEAD: Duration = Duration::from_secs(75);
 /// For answers that are under way at the end.
-const LAST: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: file descriptors may be short.
 const PAUSE: Duration = Duration::from_millis(100);
 

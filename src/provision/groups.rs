@@ -18,6 +18,9 @@ use crate::retry::{Transient, quickly};
 /// Filled once the group is created; whoever comes meanwhile waits.
 type Creation = Arc<OnceCell<Instant>>;
 
+/// When somebody looked for a group, and whether it was there.
+type Sight = Arc<Mutex<Option<(Instant, bool)>>>;
+
 /// A group that is reported missing this long after it was created does not
 /// lag: somebody deleted it.
 const LAG: Duration = Duration::from_secs(10);
@@ -31,7 +34,7 @@ pub(super) struct GroupStep {
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
     /// Whether groups were there when somebody looked: invitations come by hundreds,
     /// and `GetGroup` is limited to 5 a second for one pool.
-    seen: Mutex<LruCache<(PoolId, GroupName), (Instant, bool)>>,
+    seen: Mutex<LruCache<(PoolId, GroupName), Sight>>,
 }
 
 /// How long a group that was seen is taken to be there.
@@ -53,12 +56,16 @@ impl GroupStep {
     /// Whether there is such a group.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        let known = |at: &(Instant, bool)| at.0.elapsed() < if at.1 { SEEN } else { MISSED };
-        if let Some((_, exists)) = self.seen.lock().await.get(&key).filter(|at| known(at)) {
-            return Ok(*exists);
+        let seen = Arc::clone(self.seen.lock().await.get_or_insert_mut(key, Arc::default));
+        // Of many who ask for the same group one looks, and nobody waits for another's.
+        let mut seen = seen.lock().await;
+        if let Some((at, exists)) = *seen
+            && at.elapsed() < if exists { SEEN } else { MISSED }
+        {
+            return Ok(exists);
         }
         let exists = self.directory.has_group(pool, group).await?;
-        self.seen.lock().await.put(key, (Instant::now(), exists));
+        *seen = Some((Instant::now(), exists));
         Ok(exists)
     }
 

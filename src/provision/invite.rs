@@ -228,9 +228,7 @@ impl Provisioner {
         });
         match resent.await.map_err(|BeforeItWasMade(failure)| failure) {
             Ok(()) => Ok(Mail::Sent),
-            Err(failure) if ["timeout", "connection"].contains(&failure.reason.as_str()) => {
-                Ok(Mail::Unknown)
-            }
+            Err(failure) if failure.reason == "timeout" => Ok(Mail::Unknown),
             Err(failure) if failure.code == "UnsupportedUserStateException" => Err(accepted()),
             Err(failure) if may_have_made_the_user(&failure) => Ok(Mail::after(&failure)),
             Err(failure) => Err(Performed::of(failure)),

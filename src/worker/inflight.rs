@@ -12,12 +12,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Held, Next};
+use super::owed::Owed;
 use super::recent::Recent;
 use super::reconciling::Reconciling;
 use super::report;
 use super::settle::Settler;
 use super::visibility::Keeper;
 use crate::aws::Received;
+use crate::dead_letter::History;
 use crate::event::{Event, Malformed, Order, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
@@ -67,6 +69,7 @@ const WAITING: usize = 256;
 pub(super) struct Orders {
     work: Semaphore,
     wait: Semaphore,
+    owed: Owed,
 }
 
 impl Default for Orders {
@@ -74,6 +77,7 @@ impl Default for Orders {
         Self {
             work: Semaphore::new(ORDERS),
             wait: Semaphore::new(WAITING),
+            owed: Owed::default(),
         }
     }
 }
@@ -200,7 +204,7 @@ impl Flight {
         // While this message probes, no other does.
         let mut turn = None;
         loop {
-            let (outcome, performed) = self.attempt(event).await;
+            let (outcome, performed) = self.attempt(message, event).await;
             let outcome = self.judge(outcome);
             let failure = match self.settler.conclude(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
@@ -255,11 +259,19 @@ impl Flight {
 
     /// One attempt under its deadline; a panic becomes a retry. Of an order it is told
     /// what is known of whom.
-    async fn attempt(&self, event: &Result<Event, Malformed>) -> (Outcome, Performed) {
+    async fn attempt(
+        &self,
+        message: &Received,
+        event: &Result<Event, Malformed>,
+    ) -> (Outcome, Performed) {
         let attempt = async {
             let outcome = match event {
                 Ok(Event::Order(order)) => {
-                    let performed = self.perform(order).await;
+                    let performed = if History::of(message).replays > 0 {
+                        self.perform(&order.replayed()).await
+                    } else {
+                        self.perform(order).await
+                    };
                     return (performed.for_the_queue(), performed);
                 }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
@@ -290,8 +302,11 @@ impl Flight {
         if turn.is_done() {
             return Performed::already();
         }
-        let performed = self.provisioner.perform(order).await;
-        match &performed.outcome {
+        let performed = self
+            .orders
+            .owed
+            .remembered(order, self.provisioner.perform(order).await);
+        match performed.for_the_queue() {
             Outcome::Done | Outcome::AlreadyDone(_) => {
                 turn.done();
                 self.pools.works(&order.pool);
@@ -300,9 +315,12 @@ impl Flight {
             // Sign-ups do not need what only orders call: it is tried again and then put
             // aside with the reason, and nothing else is held up.
             Outcome::Blocked(failure) => {
-                let failure = failure.clone();
                 performed.ending(&Outcome::Retry(Retry::because(failure.into())))
             }
+            Outcome::Retry(retry) => performed.ending(&Outcome::Retry(Retry {
+                down: None,
+                ..retry
+            })),
             _ => performed,
         }
     }

@@ -10,6 +10,7 @@ mod breaker;
 mod drain;
 mod inflight;
 mod intake;
+mod owed;
 mod recent;
 mod reconciling;
 mod report;

@@ -99,11 +99,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 /// The rows that are left to do.
 fn tasks(rows: Vec<Row>, past: &Past, pool: &PoolId, again: bool) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::with_capacity(rows.len());
-    for row in rows {
+    for mut row in rows {
         let hash = hash::hash(pool, &row.invitation)?;
         let before = past.of(&hash);
         if again || !before.is_some_and(|answer| answer.status.is_done()) {
             let owed = before.is_some_and(answer::Answer::owes_mail);
+            // It went although something else failed: a second one makes it worthless.
+            if !again && before.is_some_and(|answer| answer.mail.as_deref() == Some("sent")) {
+                row.invitation.resend = false;
+            }
             tasks.push(Task { row, hash, owed });
         }
     }

@@ -199,6 +199,7 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
         .ok_or_else(|| Problem::field("username", Username::RULE))?;
     if accept.askings.take(username.reveal()) {
         if !accept.asking.take() {
+            accept.askings.give_back(username.reveal());
             return Err(Problem::too_many("too many people are asking just now"));
         }
         // After the answer: how long it takes would tell whether there is such a person.
@@ -230,10 +231,13 @@ impl Accept {
                     return;
                 }
                 Ok(None) => {}
-                Err(failure) => tracing::warn!(
-                    error = %failure,
-                    "whether somebody who asks for a new invitation has one cannot be found out",
-                ),
+                Err(failure) => {
+                    self.askings.give_back(username.reveal());
+                    tracing::warn!(
+                        error = %failure,
+                        "whether somebody who asks for a new invitation has one cannot be found out",
+                    );
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn of(order: &Order, taken: Taken) -> Answer {
             StatusCode::ACCEPTED,
             json!({"requestId": order.request_id, "status": "QUEUED"}),
         ),
-        Taken::Not(why) => {
+        Taken::Not(why, performed) => {
             let problem = match why {
                 NotTaken::OutOfReach => Problem::unavailable(
                     "neither Cognito nor the queue can be reached; what was asked for may be \
@@ -24,22 +24,23 @@ pub(super) fn of(order: &Order, taken: Taken) -> Answer {
                 ),
                 NotTaken::Misconfigured => Problem::misconfigured(),
             };
-            let problem = problem.with("requestId", order.request_id.clone());
-            (problem.status(), problem.to_json())
+            half_done(problem, order, &performed)
         }
         Taken::Ended(performed) => match &performed.outcome {
-            Outcome::Rejected(rejection) => {
-                let mut problem = refusal(rejection).with("requestId", order.request_id.clone());
-                if let (Some(person), Some(invited)) = (&performed.whom, &performed.invited) {
-                    // Not everything was refused: the person exists.
-                    problem = problem.with("user", user(person));
-                    problem = problem.with("mail", invited.mail.name());
-                }
-                (problem.status(), problem.to_json())
-            }
+            Outcome::Rejected(rejection) => half_done(refusal(rejection), order, &performed),
             _ => (StatusCode::OK, done(order, &performed)),
         },
     }
+}
+
+/// A problem, and what was done all the same: the person may exist.
+fn half_done(problem: Problem, order: &Order, performed: &Performed) -> Answer {
+    let mut problem = problem.with("requestId", order.request_id.clone());
+    if let (Some(person), Some(invited)) = (&performed.whom, &performed.invited) {
+        problem = problem.with("user", user(person));
+        problem = problem.with("mail", invited.mail.name());
+    }
+    (problem.status(), problem.to_json())
 }
 
 fn done(order: &Order, performed: &Performed) -> Value {
@@ -100,7 +101,7 @@ fn refusal(rejection: &Rejection) -> Problem {
         "username_taken" => (
             StatusCode::CONFLICT,
             "username_taken",
-            "somebody with another e-mail address has this user name",
+            "somebody whose e-mail address is another, or is not verified, has this user name",
         ),
         "alias_exists" => (
             StatusCode::CONFLICT,

@@ -103,9 +103,10 @@ impl Api {
     /// refused use up what administrators need.
     async fn administrator(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let caller = self.caller(headers).await?;
+        let refused = |denied: Denied| refusal(&denied);
+        self.gate.named(&caller).map_err(refused)?;
         within(&self.pace)?;
-        let admitted = self.gate.administrator(&caller).await;
-        admitted.map_err(|denied| refusal(&denied))?;
+        self.gate.still(&caller).await.map_err(refused)?;
         Ok(caller)
     }
 

@@ -58,7 +58,7 @@ impl Problem {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "misconfigured",
-            "usher lacks a permission or something else that it needs for this",
+            "usher lacks a permission or something else that it needs for this; it may be half done",
         )
         .again_in(60)
     }
