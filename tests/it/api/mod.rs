@@ -3,6 +3,7 @@
 mod accept;
 mod client;
 mod limits;
+mod mails;
 mod orders;
 mod reads;
 mod tokens;
