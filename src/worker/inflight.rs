@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lru::LruCache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Held, Next};
-use super::owed::Owed;
+use super::orders::Orders;
 use super::recent::Recent;
 use super::reconciling::Reconciling;
 use super::report;
@@ -20,7 +20,7 @@ use super::settle::Settler;
 use super::visibility::Keeper;
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::event::{Event, Malformed, Order, PoolId, Reconcile, SignUp, parse};
+use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
 /// One attempt, with its waits for the rate budget. Far above what an attempt
@@ -56,30 +56,6 @@ pub(super) struct Flight {
 pub(super) struct Tally {
     pub(super) settled: AtomicU64,
     pub(super) released: AtomicU64,
-}
-
-/// Orders at work at once: each takes its turns in the same budget as the sign-ups,
-/// which must not wait behind a thousand of them.
-const ORDERS: usize = 16;
-/// Orders that wait here for that. More wait on the queue, and hold intake up.
-const WAITING: usize = 256;
-
-/// The places of orders.
-#[derive(Debug)]
-pub(super) struct Orders {
-    work: Semaphore,
-    wait: Semaphore,
-    owed: Owed,
-}
-
-impl Default for Orders {
-    fn default() -> Self {
-        Self {
-            work: Semaphore::new(ORDERS),
-            wait: Semaphore::new(WAITING),
-            owed: Owed::default(),
-        }
-    }
 }
 
 /// How a message leaves.
@@ -143,25 +119,6 @@ impl Flight {
         }
         metrics::gauge!("usher_messages_in_flight").decrement(1.0);
         drop(permit);
-    }
-
-    /// A place among the orders at work; while it is waited for, the permit is there for
-    /// sign-ups, as far as there is room to wait. `None` once no new work is begun.
-    async fn place(
-        &self,
-        permit: &mut Option<OwnedSemaphorePermit>,
-    ) -> Option<SemaphorePermit<'_>> {
-        if let Ok(place) = self.orders.work.try_acquire() {
-            return Some(place);
-        }
-        let waiting = self.orders.wait.try_acquire();
-        if waiting.is_ok() {
-            drop(permit.take());
-        }
-        tokio::select! {
-            place = self.orders.work.acquire() => place.ok(),
-            () = self.stop.cancelled() => None,
-        }
     }
 
     /// A slice of a run. It goes on beside live traffic and takes no permit from
@@ -295,36 +252,6 @@ impl Flight {
         }
     }
 
-    /// The same order twice is done once: an invitation would be sent twice.
-    async fn perform(&self, order: &Order) -> Performed {
-        let memory = self.recent.order(order);
-        let turn = memory.turn().await;
-        if turn.is_done() {
-            return Performed::already();
-        }
-        let performed = self
-            .orders
-            .owed
-            .remembered(order, self.provisioner.perform(order).await);
-        match performed.for_the_queue() {
-            Outcome::Done | Outcome::AlreadyDone(_) => {
-                turn.done();
-                self.pools.works(&order.pool);
-                performed
-            }
-            // Sign-ups do not need what only orders call: it is tried again and then put
-            // aside with the reason, and nothing else is held up.
-            Outcome::Blocked(failure) => {
-                performed.ending(&Outcome::Retry(Retry::because(failure.into())))
-            }
-            Outcome::Retry(retry) => performed.ending(&Outcome::Retry(Retry {
-                down: None,
-                ..retry
-            })),
-            _ => performed,
-        }
-    }
-
     async fn provision(&self, sign_up: &SignUp) -> Outcome {
         let user = self
             .recent
@@ -369,7 +296,7 @@ impl KnownPools {
         }
     }
 
-    fn works(&self, pool: &PoolId) {
+    pub(super) fn works(&self, pool: &PoolId) {
         if !self.all_configured {
             self.working().get_or_insert_ref(pool, || ());
         }
