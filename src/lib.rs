@@ -14,6 +14,7 @@
 //! - [`dead_letter`]: the letter that a failed message becomes, and the way back
 //! - [`reconcile`]: users whose event never came
 //! - [`load`]: what a deployment does with many sign-ups, and whether it is right
+//! - [`attach`]: the Lambda's way into a user pool's triggers
 //! - [`http`]: health, readiness, metrics, the administrators' API, `/accept`
 //!
 //! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
@@ -21,6 +22,7 @@
 //! [`telemetry`].
 
 pub mod admin;
+pub mod attach;
 pub mod aws;
 pub mod cli;
 pub mod config;

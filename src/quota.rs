@@ -8,6 +8,7 @@
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
+use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,9 +42,12 @@ pub struct Quota {
     pub account_recovery: Budget,
 }
 
-/// Calls per second that this process may make, where that is configured.
+/// Calls per second that may be made, where that is configured.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// How many processes share these rates, this one among them: each takes its part
+    /// of every budget.
+    pub processes: NonZeroU32,
     /// In `UserUpdate`.
     pub user_update: f64,
     /// In `UserList`.
@@ -54,19 +58,27 @@ pub struct Limits {
     pub user_creation: f64,
 }
 
+impl Limits {
+    /// This process's part of a rate that all of them share.
+    pub fn part_of(&self, rate: f64) -> f64 {
+        rate / f64::from(self.processes.get())
+    }
+}
+
 impl Quota {
-    /// Budgets with the configured rates.
+    /// Budgets with this process's part of the configured rates.
     pub fn new(limits: Limits) -> Self {
+        let budget = |category, rate| Budget::new(category, limits.part_of(rate));
         Self {
-            user_update: Budget::new("user_update", limits.user_update),
-            user_read: Budget::new("user_read", 60.0),
-            group_create: Budget::new("group_create", 5.0),
-            group_read: Budget::new("group_read", 5.0),
-            user_list: Budget::new("user_list", limits.user_list),
-            user_resource_read: Budget::new("user_resource_read", limits.user_resource_read),
-            user_creation: Budget::new("user_creation", limits.user_creation),
-            user_authentication: Budget::new("user_authentication", 20.0),
-            account_recovery: Budget::new("account_recovery", 10.0),
+            user_update: budget("user_update", limits.user_update),
+            user_read: budget("user_read", 60.0),
+            group_create: budget("group_create", 5.0),
+            group_read: budget("group_read", 5.0),
+            user_list: budget("user_list", limits.user_list),
+            user_resource_read: budget("user_resource_read", limits.user_resource_read),
+            user_creation: budget("user_creation", limits.user_creation),
+            user_authentication: budget("user_authentication", 20.0),
+            account_recovery: budget("account_recovery", 10.0),
         }
     }
 }
@@ -184,6 +196,27 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn processes_that_share_a_rate_take_their_part_of_each_budget() {
+        let quota = Quota::new(Limits {
+            processes: NonZeroU32::new(4).expect("not zero"),
+            user_update: 20.0,
+            user_list: 16.0,
+            user_resource_read: 24.0,
+            user_creation: 8.0,
+        });
+        let rates = [
+            &quota.user_update,
+            &quota.user_list,
+            &quota.user_resource_read,
+            &quota.user_creation,
+            &quota.user_read,
+            &quota.account_recovery,
+        ]
+        .map(|budget| budget.rate().to_string());
+        assert_eq!(rates, ["5", "4", "6", "2", "15", "2.5"]);
+    }
 
     async fn turns_in(budget: &Budget, time: Duration) -> u32 {
         let end = Instant::now() + time;

@@ -1,5 +1,7 @@
 //! The commands. Results go to standard output, logs to standard error.
 
+mod ask;
+mod attach;
 mod check;
 mod config;
 mod dead_letters;
@@ -78,6 +80,8 @@ enum Command {
     Reconcile(reconcile::Options),
     /// Sends many sign-ups, and verifies what came of them
     Load(load::Options),
+    /// Makes the Lambda the user pool's trigger, and leaves every other setting as it is
+    Attach(attach::Options),
     /// Configuration, reachability, permissions: what is right and what is not
     Check(check::Options),
     /// Asks a running worker's /healthz, as a container's health check
@@ -150,6 +154,7 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
         Command::Grant(options) => Box::pin(grant::run(global, &options)).await,
         Command::Reconcile(options) => reconcile::run(global, &options).await,
         Command::Load(options) => load::run(global, &options).await,
+        Command::Attach(options) => Box::pin(attach::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,
         Command::Config => config::run(global),

@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::http::{Server, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
-use crate::telemetry::{Health, metrics};
+use crate::telemetry::{CloudWatch, Health, Minutely, metrics};
 use crate::worker::{Unreasoned, Until, Worker};
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Some(address) => {
             let shown = Shown {
                 health: health.clone(),
-                metrics,
+                metrics: metrics.clone(),
             };
             let server = Server::bind(address, shown)
                 .await
@@ -52,6 +52,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         None => None,
     };
+    let cloudwatch = config.metrics.cloudwatch.as_deref();
+    let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
+    let minutely = Minutely::new(metrics.clone(), cloudwatch);
+    let told = CancellationToken::new();
+    let telling = tokio::spawn(minutely.run(told.clone()));
     let health_at_start = health.clone();
     let unreasoned = if options.allow_unreasoned {
         Unreasoned::Allowed
@@ -79,6 +84,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     // Orders that were taken are finished and answered, whatever ended the worker.
     stop.cancel();
     front.doors.drained().await;
+    told.cancel();
+    telling.await?;
     http_stop.cancel();
     if let Some(serving) = serving {
         serving.await?;

@@ -58,6 +58,8 @@ pub struct Config {
     pub load: Load,
     /// Where health and metrics are served; `None` switches the server off.
     pub http: Option<SocketAddr>,
+    /// Metrics that are not fetched.
+    pub metrics: Metrics,
 }
 
 /// `[queue]`
@@ -129,6 +131,14 @@ pub struct Load {
     pub allowed_pools: BTreeSet<PoolId>,
 }
 
+/// `[metrics]`
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Namespace of the metrics that `CloudWatch` reads out of the worker's log; `None`
+    /// switches them off.
+    pub cloudwatch: Option<String>,
+}
+
 /// One value that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -169,11 +179,11 @@ impl std::fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Config {
-    /// Sign-ups a second that the quota allows, each costing a call for each
+    /// Sign-ups a second that this process's part of the quota allows, each costing a call for each
     /// default group. Groups that rules give are not counted.
     pub fn sign_up_rate(&self) -> f64 {
         let groups = u32::try_from(self.groups.default.len()).unwrap_or(1).max(1);
-        self.quota.user_update / f64::from(groups)
+        self.quota.part_of(self.quota.user_update) / f64::from(groups)
     }
 
     /// Checks every key of the layers.
@@ -203,6 +213,7 @@ impl Config {
                 drain: read.duration("worker.drain", secs(6)..=secs(110)),
             },
             quota: Limits {
+                processes: read.processes("quota.processes", 1..=1000),
                 user_update: read.number("quota.user_update", 0.1..=1000.0),
                 user_list: read.number("quota.user_list", 0.1..=1000.0),
                 user_resource_read: read.number("quota.user_resource_read", 0.1..=1000.0),
@@ -214,6 +225,9 @@ impl Config {
                 allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
             http: read.address("http.listen"),
+            metrics: Metrics {
+                cloudwatch: read_namespace(&mut read),
+            },
         };
         // A long poll that is under way when the worker is told to stop must be
         // able to come home, or its messages stay hidden until their timeout.
@@ -279,6 +293,24 @@ fn is_table(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     (3..=255).contains(&name.len()) && name.chars().all(plain)
         || name.starts_with("arn:") && !name.contains(char::is_whitespace)
+}
+
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Namespace>
+fn read_namespace(read: &mut Reader<'_>) -> Option<String> {
+    const KEY: &str = "metrics.cloudwatch";
+    let name = read.text(KEY);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/#:".contains(c);
+    if name.len() > 255
+        || !name.chars().all(plain)
+        || name.starts_with([':', '/'])
+        || name.starts_with("AWS/")
+    {
+        read.reject(
+            KEY,
+            "must be a CloudWatch namespace (up to 255 of a-z A-Z 0-9 . _ - / # :, and not one of AWS/), or empty",
+        );
+    }
+    (!name.is_empty()).then_some(name)
 }
 
 fn secs(n: u64) -> Duration {

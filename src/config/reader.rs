@@ -3,7 +3,7 @@
 
 use std::fmt::{Debug, Display};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -109,6 +109,10 @@ impl<'a> Reader<'a> {
             .ok()
             .and_then(NonZeroUsize::new)
             .unwrap_or(NonZeroUsize::MIN)
+    }
+
+    pub(super) fn processes(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroU32 {
+        NonZeroU32::new(self.integer(key, range)).unwrap_or(NonZeroU32::MIN)
     }
 
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {

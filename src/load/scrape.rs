@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::report::WorkerFigures;
 use crate::http::{Url, get};
+use crate::telemetry::exposition::{Samples, family, gained, label, samples};
 
 /// Workers that are asked.
 #[derive(Debug)]
@@ -15,14 +16,11 @@ pub struct Workers(Vec<Worker>);
 #[derive(Debug)]
 struct Worker {
     url: Url,
-    last: Option<Counters>,
+    last: Option<Samples>,
     /// Since the first answer.
-    gained: Counters,
+    gained: Samples,
     unanswered: u64,
 }
-
-/// Counters by their name and labels.
-type Counters = BTreeMap<String, u64>;
 
 const LIMIT: Duration = Duration::from_secs(2);
 /// Far beyond what usher's own metrics are.
@@ -36,7 +34,7 @@ impl Workers {
                 .map(|url| Worker {
                     url,
                     last: None,
-                    gained: Counters::new(),
+                    gained: Samples::new(),
                     unanswered: 0,
                 })
                 .collect(),
@@ -96,7 +94,7 @@ impl Workers {
     fn sum(&self, metric: &str, which: impl Fn(&str) -> bool) -> u64 {
         let gained = self.0.iter().flat_map(|worker| &worker.gained);
         gained
-            .filter(|(name, _)| name.split('{').next() == Some(metric) && which(name))
+            .filter(|(name, _)| family(name) == metric && which(name))
             .map(|(_, count)| count)
             .sum()
     }
@@ -111,16 +109,11 @@ impl Workers {
 
 impl Worker {
     /// A counter that fell belongs to a process that began anew.
-    fn note(&mut self, now: Counters) {
+    fn note(&mut self, now: Samples) {
         if let Some(last) = &self.last {
             for (name, count) in &now {
                 let before = last.get(name).copied().unwrap_or(0);
-                let gained = if *count < before {
-                    *count
-                } else {
-                    count - before
-                };
-                *self.gained.entry(name.clone()).or_default() += gained;
+                *self.gained.entry(name.clone()).or_default() += gained(before, *count);
             }
         }
         self.last = Some(now);
@@ -134,29 +127,11 @@ impl Worker {
     }
 }
 
-/// usher's counters in the text format of Prometheus.
-///
-/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
-fn counters(text: &str) -> Counters {
-    text.lines()
-        .filter(|line| line.starts_with("usher_") && line.contains("_total"))
-        .filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            Some((name.to_owned(), value.parse().ok()?))
-        })
-        .collect()
-}
-
-/// The value of a label; empty without it.
-fn label<'a>(name: &'a str, label: &str) -> &'a str {
-    let Some((_, labels)) = name.split_once('{') else {
-        return "";
-    };
-    let labels = labels.trim_end_matches('}').split(',');
-    labels
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| *name == label)
-        .map_or("", |(_, value)| value.trim_matches('"'))
+/// Samples alone; a gauge may fall.
+fn counters(text: &str) -> Samples {
+    let mut samples = samples(text);
+    samples.retain(|sample, _| family(sample).ends_with("_total"));
+    samples
 }
 
 #[cfg(test)]

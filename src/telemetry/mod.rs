@@ -6,11 +6,15 @@
 //! `RUST_LOG` says.
 
 mod bars;
+pub mod emf;
+pub mod exposition;
 pub mod health;
 pub mod metrics;
+mod minutely;
 
 pub use bars::{bar, note};
 pub use health::Health;
+pub use minutely::{CloudWatch, Minutely};
 
 use std::io::IsTerminal;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::attribute;
 use super::members::Members;
-use super::{attribute, emf};
 use crate::aws::{Aws, Outgoing, Queue};
 use crate::event::{TriggerSource, is_opaque, sendable_json};
+use crate::telemetry::emf;
 
 /// All attempts together. Cognito gives a trigger five seconds.
 const BUDGET: Duration = Duration::from_millis(3800);
@@ -87,9 +88,15 @@ impl Forwarder {
             "sign-up not forwarded; usher reconcile finds it",
         );
         Forwarded::Failed {
-            metric: emf::forward_failed(pool.as_deref().unwrap_or_default()),
+            metric: forward_failed(pool.as_deref().unwrap_or_default()),
         }
     }
+}
+
+/// The line that counts one sign-up which could not be forwarded.
+fn forward_failed(pool: &str) -> String {
+    let pool = ("UserPoolId", pool);
+    emf::line("usher", pool, true, &[("ForwardFailed", 1)])
 }
 
 fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {

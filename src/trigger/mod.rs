@@ -7,7 +7,6 @@
 //! both leave the event as it is where they have nothing to say. A mutation is
 //! answered by `resolver`, which alone may refuse.
 
-mod emf;
 mod forward;
 mod mail;
 mod members;

@@ -59,3 +59,39 @@ async fn a_running_worker_shows_its_health_and_its_metrics() {
         "nobody answers any more"
     );
 }
+
+#[tokio::test]
+async fn a_worker_writes_metrics_for_cloudwatch_where_it_is_told_to() {
+    let world = World::new().await;
+    let people = world.people(7).await;
+    world.send_all(&people).await;
+    for namespace in ["usher", ""] {
+        let set = format!("metrics.cloudwatch={namespace}");
+        let arguments = ["worker", "--until-empty", "--set", &set];
+        let (status, _, error) = crate::process::finished(world.usher(&arguments)).await;
+        assert_eq!(status, Some(0), "{error}");
+        let lines: Vec<serde_json::Value> = error
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("every line is JSON"))
+            .filter(|line: &serde_json::Value| line.get("_aws").is_some())
+            .collect();
+        if namespace.is_empty() {
+            assert!(lines.is_empty(), "{lines:?}");
+            continue;
+        }
+        let sum = |metric: &str| -> u64 {
+            let counts = lines.iter().map(|line| line[metric].as_u64());
+            counts.map(|count| count.expect("a count")).sum()
+        };
+        assert_eq!(
+            (sum("Done"), sum("Rejected"), sum("BreakerOpen")),
+            (7, 0, 0)
+        );
+        let queue = world.queue.url().rsplit('/').next();
+        assert_eq!(lines[0]["Queue"].as_str(), queue);
+        assert_eq!(
+            lines[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"],
+            "usher"
+        );
+    }
+}

@@ -38,7 +38,7 @@ fn product(text: &str) -> &str {
 
 /// Who may name whom, beside itself. `config` may name the pure event types and the
 /// limits of the quota.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
     ("retry", &[]),
@@ -76,11 +76,16 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
             "http",
             "provision",
             "retry",
+            "telemetry",
             "trigger",
         ],
     ),
+    ("attach", &["aws"]),
     ("admin", &["aws", "config", "event", "provision", "retry"]),
-    ("trigger", &["admin", "aws", "config", "event", "provision"]),
+    (
+        "trigger",
+        &["admin", "aws", "config", "event", "provision", "telemetry"],
+    ),
     (
         "http",
         &["admin", "aws", "config", "event", "provision", "telemetry"],
@@ -100,6 +105,7 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "admin",
+            "attach",
             "aws",
             "config",
             "dead_letter",

@@ -4,6 +4,7 @@
 
 mod answers;
 mod api;
+mod attach;
 mod chaos;
 mod check;
 mod commands;

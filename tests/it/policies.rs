@@ -96,6 +96,16 @@ fn the_admin_policy_and_the_calls_are_the_same() {
 }
 
 #[test]
+fn the_attach_policy_and_the_calls_are_the_same() {
+    let mut made = calls("src/aws/pool_settings.rs", "cognito-idp");
+    // A member of an answer.
+    assert!(made.remove("cognito-idp:UserPool"));
+    made.remove("cognito-idp:Message");
+    made.remove("cognito-idp:UserPoolId");
+    assert_eq!(made, actions("deploy/attach-policy.json"));
+}
+
+#[test]
 fn the_load_policy_and_the_calls_are_the_same() {
     assert_eq!(of_the_load_test(), actions("deploy/load-policy.json"));
 }

@@ -2,6 +2,7 @@
 //! changing anything.
 
 mod admin;
+mod trigger;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Ended, Global, Output, print, print_json};
-use crate::aws::{Aws, Directory, Failure, Listing, Profiles, Queue, QueueFacts};
+use crate::aws::{Aws, Directory, Failure, Listing, PoolSettings, Profiles, Queue, QueueFacts};
 use crate::config::{Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
@@ -76,6 +77,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         if !findings.pool(&config, &directory, pool).await {
             continue;
         }
+        findings.trigger(&PoolSettings::new(&aws), pool).await;
         findings.lists(&config, &listing, pool).await;
         findings.admin(&config, &directory, &listing, pool).await;
     }

@@ -1,9 +1,10 @@
 //! `usher dead-letters drop`
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use super::remove::{Removed, remove};
 use super::{Desk, FilterOptions, READING, told, waiting};
+use crate::cli::ask::agreed;
 use crate::cli::{Ended, Global, Output, Usage, print, print_json};
 use crate::dead_letter::{About, Census};
 use crate::telemetry::{bar, note};
@@ -48,12 +49,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
     };
     progress.finish_and_clear();
-    let agreed = result.is_ok()
+    let yes = result.is_ok()
         && !selection.is_stopped()
         && !meant.is_empty()
         && (options.yes || ask(&meant, &desk).await);
     let mut removed = Removed::default();
-    if agreed {
+    if yes {
         let audit = desk.audit("drop").await;
         for letters in meant.chunks(crate::aws::BATCH) {
             if selection.is_stopped() {
@@ -84,7 +85,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     })
 }
 
-/// Asks, and takes nothing but a clear yes for one.
+/// Shows what is meant, and asks.
 async fn ask(letters: &[About], desk: &Desk) -> bool {
     let mut census = Census::default();
     for letter in letters {
@@ -93,21 +94,6 @@ async fn ask(letters: &[About], desk: &Desk) -> bool {
     for (reason, group) in census.groups() {
         note(&format!("{:>8}  {reason}", group.count));
     }
-    let _ = write!(
-        std::io::stderr(),
-        "Delete {} letters for good? [y/N] ",
-        census.total()
-    );
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    // A thread of its own: a read of the terminal cannot be called off.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let _ = std::io::stdin().read_line(&mut line);
-        let _ = answer.send(line);
-    });
-    let line = tokio::select! {
-        line = answered => line.unwrap_or_default(),
-        () = desk.stop.cancelled() => String::new(),
-    };
-    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+    let question = format!("Delete {} letters for good?", census.total());
+    agreed(&question, &desk.stop).await
 }

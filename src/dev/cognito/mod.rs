@@ -11,6 +11,7 @@ mod passwords;
 mod pools;
 mod pre_token;
 mod sessions;
+mod settings;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,8 @@ impl CognitoFront {
         let answer = match operation {
             "CreateUserPool" => self.create_pool(&input).await,
             "DescribeUserPool" => self.describe_pool(&input).await,
+            "UpdateUserPool" => self.update_pool(&input).await,
+            "GetUserPoolMfaConfig" | "SetUserPoolMfaConfig" => self.mfa(operation, &input),
             "CreateUserPoolClient" => self.create_client(&input).await,
             "SignUp" => self.sign_up(input).await,
             "ConfirmSignUp" | "AdminConfirmSignUp" => self.confirm(operation, &input).await,
@@ -99,22 +102,6 @@ impl CognitoFront {
     /// As if the minutes that a challenge may be answered in were over.
     pub(super) fn expire_sessions(&self) {
         self.sessions.clear();
-    }
-
-    async fn create_pool(&self, input: &Value) -> Answer {
-        let answer = self.ask("CreateUserPool", input).await?;
-        self.pools
-            .pool_created(text(&answer["UserPool"]["Id"]), input);
-        Ok(ok(&answer))
-    }
-
-    async fn describe_pool(&self, input: &Value) -> Answer {
-        let mut answer = self.ask("DescribeUserPool", input).await?;
-        let settings = self.pools.settings(text(&input["UserPoolId"]));
-        if settings.is_some_and(|settings| settings.email_names) {
-            answer["UserPool"]["UsernameAttributes"] = json!(["email"]);
-        }
-        Ok(ok(&answer))
     }
 
     async fn create_client(&self, input: &Value) -> Answer {

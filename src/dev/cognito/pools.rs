@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::passwords::Policy;
+use super::settings::Given;
 use super::user::{User, text};
 
 #[derive(Default)]
@@ -15,6 +16,7 @@ pub(super) struct Pools(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     pools: HashMap<String, Settings>,
+    given: HashMap<String, Given>,
     clients: HashMap<String, AppClient>,
     /// Pool and `sub`, or address in lower case, to user name. A hint alone:
     /// users change and go.
@@ -78,9 +80,28 @@ impl Settings {
 
 impl Pools {
     pub(super) fn pool_created(&self, id: &str, input: &Value) {
-        self.known()
-            .pools
-            .insert(id.to_owned(), Settings::of(input));
+        let mut known = self.known();
+        known.pools.insert(id.to_owned(), Settings::of(input));
+        known.given.insert(id.to_owned(), Given::at_first(input));
+    }
+
+    pub(super) fn pool_updated(&self, id: &str, input: &Value) {
+        let mut known = self.known();
+        if let Some(settings) = known.pools.get_mut(id) {
+            let now = Settings::of(input);
+            settings.policy = now.policy;
+            settings.invitation = now.invitation;
+        }
+        known.given.entry(id.to_owned()).or_default().update(input);
+    }
+
+    /// What `UpdateUserPool` has to be given again.
+    pub(super) fn given(&self, id: &str) -> Option<Given> {
+        self.known().given.get(id).cloned()
+    }
+
+    pub(super) fn given_now(&self, id: &str, given: Given) {
+        self.known().given.insert(id.to_owned(), given);
     }
 
     pub(super) fn client_created(&self, client: &Value) {

@@ -1,0 +1,256 @@
+//! What a user pool has, and what may be sent back to it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::aws::Members;
+
+/// A user pool as Cognito describes it.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub struct Settings {
+    /// Of `DescribeUserPool`.
+    pub pool: Members,
+    /// Of `GetUserPoolMfaConfig`.
+    pub mfa: Members,
+}
+
+/// A setting that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its name.
+    pub setting: String,
+    /// `None` where it was not there.
+    pub before: Option<Value>,
+    /// `None` where it is not there.
+    pub after: Option<Value>,
+}
+
+/// What `UpdateUserPool` takes and `DescribeUserPool` shows under the same name.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
+const WRITABLE: [&str; 22] = [
+    "AccountRecoverySetting",
+    "AcrConfiguration",
+    "AdminCreateUserConfig",
+    "AutoVerifiedAttributes",
+    "DeletionProtection",
+    "DeviceConfiguration",
+    "EmailConfiguration",
+    "EmailVerificationMessage",
+    "EmailVerificationSubject",
+    "IssuerConfiguration",
+    "KeyConfiguration",
+    TRIGGERS,
+    "MfaConfiguration",
+    "Policies",
+    "SmsAuthenticationMessage",
+    "SmsConfiguration",
+    "SmsVerificationMessage",
+    "UserAttributeUpdateSettings",
+    "UserPoolAddOns",
+    "UserPoolTags",
+    "UserPoolTier",
+    "VerificationMessageTemplate",
+];
+/// What is set when the pool is made, elsewhere, or by Cognito itself.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html>
+const ELSEWHERE: [&str; 13] = [
+    "AliasAttributes",
+    "Arn",
+    "CreationDate",
+    "CustomDomain",
+    "Domain",
+    "EmailConfigurationFailure",
+    "Id",
+    "Name",
+    "SchemaAttributes",
+    "SmsConfigurationFailure",
+    "Status",
+    "UsernameAttributes",
+    "UsernameConfiguration",
+];
+/// What changes by itself.
+const RESTLESS: [&str; 2] = ["EstimatedNumberOfUsers", "LastModifiedDate"];
+const TRIGGERS: &str = "LambdaConfig";
+
+impl Settings {
+    /// The pool's triggers.
+    pub fn triggers(&self) -> Members {
+        let triggers = self.pool.get(TRIGGERS).and_then(Value::as_object);
+        triggers.cloned().unwrap_or_default()
+    }
+
+    /// Settings that this release does not know. Whether `UpdateUserPool` would have to be
+    /// given them, nobody can tell.
+    pub fn unknown(&self) -> Vec<&str> {
+        let names = self.pool.iter().filter(|(_, value)| !is_nothing(value));
+        names
+            .map(|(name, _)| name.as_str())
+            .filter(|name| {
+                !WRITABLE.contains(name) && !ELSEWHERE.contains(name) && !RESTLESS.contains(name)
+            })
+            .collect()
+    }
+
+    /// What `UpdateUserPool` is to be given so that the pool has these triggers and is
+    /// as it is in all else.
+    pub fn with_triggers(&self, triggers: &Members) -> Members {
+        let mut sent: Members = self
+            .pool
+            .iter()
+            .filter(|(name, value)| WRITABLE.contains(&name.as_str()) && !is_nothing(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        sent.insert(TRIGGERS.to_owned(), Value::Object(triggers.clone()));
+        // Cognito shows the validity of temporary passwords under both names and takes
+        // it under the newer alone.
+        // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
+        let newer = "/Policies/PasswordPolicy/TemporaryPasswordValidityDays";
+        if self.pointer(newer).is_some()
+            && let Some(Value::Object(invitations)) = sent.get_mut("AdminCreateUserConfig")
+        {
+            invitations.remove("UnusedAccountValidityDays");
+        }
+        sent
+    }
+
+    /// Where `after` differs, but for the triggers and what changes by itself.
+    pub fn differences(&self, after: &Self) -> Vec<Difference> {
+        let mut found = differences(&self.pool, &after.pool, "");
+        found.retain(|one| one.setting != TRIGGERS && !RESTLESS.contains(&one.setting.as_str()));
+        found.extend(differences(&self.mfa, &after.mfa, "GetUserPoolMfaConfig: "));
+        found
+    }
+
+    /// Whether the second factor is asked for in the same way.
+    pub fn asks_like(&self, other: &Self) -> bool {
+        differences(&self.mfa, &other.mfa, "").is_empty()
+    }
+
+    fn pointer(&self, path: &str) -> Option<&Value> {
+        let mut parts = path.split('/').skip(1);
+        let first = self.pool.get(parts.next()?)?;
+        parts.try_fold(first, |at, part| at.get(part))
+    }
+}
+
+fn differences(before: &Members, after: &Members, prefix: &str) -> Vec<Difference> {
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let there = |of: &Members, name: &str| of.get(name).filter(|value| !is_nothing(value)).cloned();
+    names
+        .into_iter()
+        .map(|name| Difference {
+            setting: format!("{prefix}{name}"),
+            before: there(before, name),
+            after: there(after, name),
+        })
+        .filter(|one| one.before.as_ref().map(orderless) != one.after.as_ref().map(orderless))
+        .collect()
+}
+
+/// Not set, however Cognito says so.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.values().all(is_nothing),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// Lists of a pool's settings are sets.
+fn orderless(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(orderless).collect();
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        }
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .filter(|(_, value)| !is_nothing(value))
+                .map(|(name, value)| (name.clone(), orderless(value)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(pool: &Value, mfa: &Value) -> Settings {
+        serde_json::from_value(json!({"pool": pool, "mfa": mfa})).expect("settings")
+    }
+
+    #[test]
+    fn all_that_can_be_written_is_sent_and_nothing_else() {
+        let before = settings(
+            &json!({
+                "Id": "eu-west-1_x", "Name": "people", "EstimatedNumberOfUsers": 3,
+                "SchemaAttributes": [{"Name": "sub"}],
+                "Policies": {"PasswordPolicy": {"MinimumLength": 12, "TemporaryPasswordValidityDays": 3}},
+                "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true, "UnusedAccountValidityDays": 3},
+                "UserPoolTags": {"team": "a"}, "MfaConfiguration": "OPTIONAL", "SmsConfiguration": null,
+                "LambdaConfig": {"PreSignUp": "arn:other"},
+            }),
+            &json!({}),
+        );
+        let triggers = Members::from_iter([("PostConfirmation".to_owned(), json!("arn:usher"))]);
+        assert_eq!(
+            Value::Object(before.with_triggers(&triggers)),
+            json!({
+                "Policies": {"PasswordPolicy": {"MinimumLength": 12, "TemporaryPasswordValidityDays": 3}},
+                "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true},
+                "UserPoolTags": {"team": "a"}, "MfaConfiguration": "OPTIONAL",
+                "LambdaConfig": {"PostConfirmation": "arn:usher"},
+            })
+        );
+        assert!(before.unknown().is_empty());
+    }
+
+    #[test]
+    fn a_setting_that_nobody_knows_is_noticed() {
+        let pool =
+            json!({"Id": "x", "PasskeyPolicy": {"Required": true}, "Empty": {}, "None": null});
+        assert_eq!(settings(&pool, &json!({})).unknown(), ["PasskeyPolicy"]);
+    }
+
+    #[test]
+    fn differences_are_what_somebody_would_miss() {
+        let before = settings(
+            &json!({
+                "AutoVerifiedAttributes": ["email", "phone_number"], "LastModifiedDate": 1,
+                "UserPoolTags": {"a": "1"}, "LambdaConfig": {}, "SmsConfiguration": null,
+            }),
+            &json!({"SoftwareTokenMfaConfiguration": {"Enabled": true}}),
+        );
+        let same = settings(
+            &json!({
+                "AutoVerifiedAttributes": ["phone_number", "email"], "LastModifiedDate": 2,
+                "UserPoolTags": {"a": "1"}, "LambdaConfig": {"PostConfirmation": "arn"},
+            }),
+            &json!({"SoftwareTokenMfaConfiguration": {"Enabled": true}, "EmailMfaConfiguration": null}),
+        );
+        assert_eq!(before.differences(&same), []);
+        let other = settings(
+            &json!({"AutoVerifiedAttributes": ["email"], "UserPoolTags": {}}),
+            &json!({"SoftwareTokenMfaConfiguration": {"Enabled": false}}),
+        );
+        let names: Vec<String> = before
+            .differences(&other)
+            .into_iter()
+            .map(|one| one.setting)
+            .collect();
+        let mfa = "GetUserPoolMfaConfig: SoftwareTokenMfaConfiguration";
+        assert_eq!(names, ["AutoVerifiedAttributes", "UserPoolTags", mfa]);
+        assert!(before.asks_like(&same) && !before.asks_like(&other));
+    }
+}

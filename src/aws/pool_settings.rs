@@ -1,0 +1,177 @@
+//! The settings of a user pool, as JSON.
+//!
+//! `UpdateUserPool` sets what it is not given to its default. So nothing may get lost on
+//! the way, a setting that the SDK's types do not know least of all: what is read are the
+//! bytes of the answer, and what is written are the bytes of the request.
+//!
+//! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_cognitoidentityprovider::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Map, Value};
+
+use super::call::call;
+use super::client::Aws;
+use super::directory::target;
+use super::error::Failure;
+use crate::event::PoolId;
+
+/// Members of a JSON object.
+pub type Members = Map<String, Value>;
+
+/// Reads and writes the settings of user pools. A person's tool: these calls have
+/// quotas of their own and take no turn in a budget.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    client: Client,
+}
+
+/// A call that failed, with what Cognito says of it: it is about settings, and so about
+/// nobody.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}{}", .said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+pub struct Refused {
+    /// What follows from it.
+    pub failure: Failure,
+    said: Option<String>,
+}
+
+impl PoolSettings {
+    /// Where `aws` leads.
+    pub fn new(aws: &Aws) -> Self {
+        Self {
+            client: aws.cognito(),
+        }
+    }
+
+    /// `DescribeUserPool`: all that Cognito says of the pool.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn read(&self, pool: &PoolId) -> Result<Members, Refused> {
+        let answer = Heard::default();
+        let request = self.client.describe_user_pool().user_pool_id(pool.as_str());
+        let request = request.customize().interceptor(answer.clone()).send();
+        let result = call(target("DescribeUserPool", pool), request).await;
+        let mut answer = answer.or_refused(result)?;
+        match answer.remove("UserPool") {
+            Some(Value::Object(settings)) => Ok(settings),
+            _ => Ok(Members::new()),
+        }
+    }
+
+    /// `GetUserPoolMfaConfig`: how the pool asks for a second factor.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn read_mfa(&self, pool: &PoolId) -> Result<Members, Refused> {
+        let answer = Heard::default();
+        let request = self.client.get_user_pool_mfa_config();
+        let request = request.user_pool_id(pool.as_str()).customize();
+        let request = request.interceptor(answer.clone()).send();
+        let result = call(target("GetUserPoolMfaConfig", pool), request).await;
+        answer.or_refused(result)
+    }
+
+    /// `UpdateUserPool`. What `settings` leaves out is set to its default.
+    ///
+    /// # Errors
+    /// As any call; the pool is as it was then.
+    pub async fn write(&self, pool: &PoolId, settings: &Members) -> Result<(), Refused> {
+        let answer = Heard::default();
+        let request = self.client.update_user_pool().user_pool_id(pool.as_str());
+        let request = request.customize().interceptor(answer.clone());
+        let request = request.interceptor(Said::of(pool, settings)).send();
+        let result = call(target("UpdateUserPool", pool), request).await;
+        answer.or_refused(result).map(|_| ())
+    }
+
+    /// `SetUserPoolMfaConfig`.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn write_mfa(&self, pool: &PoolId, settings: &Members) -> Result<(), Refused> {
+        let answer = Heard::default();
+        let request = self.client.set_user_pool_mfa_config();
+        let request = request.user_pool_id(pool.as_str()).customize();
+        let request = request.interceptor(answer.clone());
+        let request = request.interceptor(Said::of(pool, settings)).send();
+        let result = call(target("SetUserPoolMfaConfig", pool), request).await;
+        answer.or_refused(result).map(|_| ())
+    }
+}
+
+/// The body of an answer, whatever it was.
+#[derive(Debug, Clone, Default)]
+struct Heard(Arc<Mutex<Members>>);
+
+impl Heard {
+    fn or_refused<T, E>(self, result: Result<T, (Failure, E)>) -> Result<Members, Refused> {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = std::mem::take(&mut *heard);
+        match result {
+            Ok(_) => Ok(heard),
+            Err((failure, _)) => {
+                let said = heard.get("message").or_else(|| heard.get("Message"));
+                let said = said.and_then(Value::as_str).map(str::to_owned);
+                Err(Refused { failure, said })
+            }
+        }
+    }
+}
+
+impl Intercept for Heard {
+    fn name(&self) -> &'static str {
+        "Heard"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        let read = serde_json::from_slice(body).unwrap_or_default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+struct Said(String);
+
+impl Said {
+    fn of(pool: &PoolId, settings: &Members) -> Self {
+        let mut body = settings.clone();
+        body.insert("UserPoolId".to_owned(), pool.as_str().into());
+        Self(Value::Object(body).to_string())
+    }
+}
+
+impl Intercept for Said {
+    fn name(&self) -> &'static str {
+        "Said"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let length = self.0.len().to_string();
+        request.headers_mut().insert("content-length", length);
+        *request.body_mut() = SdkBody::from(self.0.clone());
+        Ok(())
+    }
+}

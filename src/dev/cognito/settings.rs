@@ -1,0 +1,116 @@
+//! The settings of a user pool: kept as they were sent, and reset where they were not,
+//! which is Cognito's way.
+//!
+//! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
+
+use serde_json::{Map, Value, json};
+
+use super::user::text;
+use super::{Answer, CognitoFront, ok, refuse};
+
+/// What a pool was given, and how it asks for a second factor.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    settings: Map<String, Value>,
+    mfa: Map<String, Value>,
+}
+
+/// What `CreateUserPool` takes and `UpdateUserPool` does not.
+const LASTING: [&str; 5] = [
+    "AliasAttributes",
+    "PoolName",
+    "Schema",
+    "UsernameAttributes",
+    "UsernameConfiguration",
+];
+
+impl Given {
+    /// Of what a pool is made with.
+    pub(super) fn at_first(input: &Value) -> Self {
+        let mut given = Self::default();
+        given.update(input);
+        given
+    }
+
+    /// All of it anew.
+    pub(super) fn update(&mut self, input: &Value) {
+        let mut settings = input.as_object().cloned().unwrap_or_default();
+        settings.retain(|name, _| name != "UserPoolId" && !LASTING.contains(&name.as_str()));
+        // Cognito shows one validity under two names.
+        let days = &input["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"];
+        if days.is_number() {
+            let invitations = settings.entry("AdminCreateUserConfig").or_insert(json!({}));
+            invitations["UnusedAccountValidityDays"] = days.clone();
+        }
+        let mfa = settings.get("MfaConfiguration").cloned();
+        // A text message is the one factor that this call knows.
+        self.mfa.clear();
+        self.mfa
+            .insert("MfaConfiguration".to_owned(), mfa.unwrap_or(json!("OFF")));
+        self.settings = settings;
+    }
+}
+
+impl CognitoFront {
+    pub(super) async fn create_pool(&self, input: &Value) -> Answer {
+        let answer = self.ask("CreateUserPool", input).await?;
+        self.pools
+            .pool_created(text(&answer["UserPool"]["Id"]), input);
+        Ok(ok(&answer))
+    }
+
+    pub(super) async fn describe_pool(&self, input: &Value) -> Answer {
+        let mut answer = self.ask("DescribeUserPool", input).await?;
+        let pool = text(&input["UserPoolId"]);
+        if let (Some(shown), Some(given)) =
+            (answer["UserPool"].as_object_mut(), self.pools.given(pool))
+        {
+            shown.extend(given.settings);
+            shown.insert(
+                "MfaConfiguration".to_owned(),
+                given.mfa["MfaConfiguration"].clone(),
+            );
+        }
+        let settings = self.pools.settings(pool);
+        if settings.is_some_and(|settings| settings.email_names) {
+            answer["UserPool"]["UsernameAttributes"] = json!(["email"]);
+        }
+        Ok(ok(&answer))
+    }
+
+    pub(super) async fn update_pool(&self, input: &Value) -> Answer {
+        self.ask(
+            "DescribeUserPool",
+            &json!({"UserPoolId": input["UserPoolId"]}),
+        )
+        .await?;
+        let days = "UnusedAccountValidityDays";
+        if !input["AdminCreateUserConfig"][days].is_null()
+            && !input["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"].is_null()
+        {
+            return Err(refuse(
+                "InvalidParameterException",
+                "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of \
+                 UnusedAccountValidityDays",
+            ));
+        }
+        self.pools.pool_updated(text(&input["UserPoolId"]), input);
+        Ok(ok(&json!({})))
+    }
+
+    pub(super) fn mfa(&self, operation: &str, input: &Value) -> Answer {
+        let pool = text(&input["UserPoolId"]);
+        let mut given = self.pools.given(pool).ok_or_else(|| {
+            refuse(
+                "ResourceNotFoundException",
+                &format!("User pool {pool} does not exist."),
+            )
+        })?;
+        if operation == "SetUserPoolMfaConfig" {
+            given.mfa = input.as_object().cloned().unwrap_or_default();
+            given.mfa.remove("UserPoolId");
+            self.pools.given_now(pool, given.clone());
+        }
+        Ok(ok(&Value::Object(given.mfa)))
+    }
+}

@@ -1,0 +1,66 @@
+//! Metrics without a call: `CloudWatch` reads them out of a log line.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use serde_json::{Map, Value, json};
+
+/// One line in the embedded metric format.
+///
+/// `dimension` has a name and a value; with `alone` every metric is there without it as
+/// well. Each metric is a count, under its name.
+pub fn line(
+    namespace: &str,
+    dimension: (&str, &str),
+    alone: bool,
+    metrics: &[(&str, u64)],
+) -> String {
+    let (name, value) = dimension;
+    // A dimension may not be empty.
+    let value = if value.is_empty() { "unknown" } else { value };
+    let mut sets = vec![json!([name])];
+    if alone {
+        sets.push(json!([]));
+    }
+    let named: Vec<Value> = metrics
+        .iter()
+        .map(|(metric, _)| json!({"Name": metric, "Unit": "Count"}))
+        .collect();
+    let mut line = Map::new();
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": jiff::Timestamp::now().as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": namespace,
+                "Dimensions": sets,
+                "Metrics": named,
+            }],
+        }),
+    );
+    line.insert(name.to_owned(), json!(value));
+    for (metric, count) in metrics {
+        line.insert((*metric).to_owned(), json!(count));
+    }
+    Value::Object(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_what_the_format_asks_for() {
+        let line = line("usher", ("Queue", ""), true, &[("Done", 3), ("Panics", 0)]);
+        assert!(!line.contains('\n'), "one event of the log");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert!(line["_aws"]["Timestamp"].as_i64() > Some(1_700_000_000_000));
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "usher");
+        assert_eq!(directive["Dimensions"], json!([["Queue"], []]));
+        assert_eq!(line["Queue"], "unknown", "a dimension may not be empty");
+        for metric in directive["Metrics"].as_array().expect("metrics") {
+            assert!(line[metric["Name"].as_str().expect("a name")].is_number());
+        }
+        assert_eq!(line["Done"], 3);
+    }
+}

@@ -1,0 +1,66 @@
+//! usher's metrics in the text format of Prometheus, read back.
+//!
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+use std::collections::BTreeMap;
+
+/// Counters and gauges by their name and labels. Histograms are left out.
+pub type Samples = BTreeMap<String, u64>;
+
+/// All that is usher's and a whole number.
+pub fn samples(text: &str) -> Samples {
+    text.lines()
+        .filter(|line| line.starts_with("usher_"))
+        .filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        })
+        .collect()
+}
+
+/// The name of a sample without its labels.
+pub fn family(sample: &str) -> &str {
+    sample.split('{').next().unwrap_or(sample)
+}
+
+/// The value of a label; empty without it.
+pub fn label<'a>(sample: &'a str, label: &str) -> &'a str {
+    let Some((_, labels)) = sample.split_once('{') else {
+        return "";
+    };
+    let labels = labels.trim_end_matches('}').split(',');
+    labels
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| *name == label)
+        .map_or("", |(_, value)| value.trim_matches('"'))
+}
+
+/// What a counter gained. One that fell belongs to a process that began anew.
+pub fn gained(before: u64, now: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_a_family_and_labels() {
+        let text = r#"# TYPE usher_messages_total counter
+usher_messages_total{outcome="done",reason=""} 5
+usher_breaker_open 1
+usher_quota_rate{category="user_update"} 17.5
+other_total 9
+"#;
+        let samples = samples(text);
+        let names: Vec<&String> = samples.keys().collect();
+        let message = r#"usher_messages_total{outcome="done",reason=""}"#;
+        assert_eq!(names, ["usher_breaker_open", message]);
+        assert_eq!(samples[message], 5);
+        assert_eq!(family(message), "usher_messages_total");
+        assert_eq!(label(message, "outcome"), "done");
+        assert_eq!(label(message, "reason"), "");
+        assert_eq!(label("usher_breaker_open", "outcome"), "");
+        assert_eq!((gained(3, 10), gained(10, 4)), (7, 4));
+    }
+}

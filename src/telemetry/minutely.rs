@@ -1,0 +1,154 @@
+//! What a process does with its metrics once a minute, whether or not anybody fetches
+//! them.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::exposition::{Samples, family, gained, label, samples};
+use super::{emf, note};
+
+const PERIOD: Duration = Duration::from_mins(1);
+
+/// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
+/// wanted.
+pub struct Minutely {
+    metrics: PrometheusHandle,
+    cloudwatch: Option<CloudWatch>,
+}
+
+/// A line a minute in `CloudWatch`'s embedded metric format.
+#[derive(Debug)]
+pub struct CloudWatch {
+    namespace: String,
+    queue: String,
+    last: Samples,
+}
+
+impl Minutely {
+    /// Looks at the metrics behind `metrics`.
+    pub fn new(metrics: PrometheusHandle, cloudwatch: Option<CloudWatch>) -> Self {
+        Self {
+            metrics,
+            cloudwatch,
+        }
+    }
+
+    /// Until `stop`, and then once more, so that the last minute is told as well.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut minutes = tokio::time::interval(PERIOD);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stopped = tokio::select! {
+                biased;
+                () = stop.cancelled() => true,
+                _ = minutes.tick() => false,
+            };
+            // A histogram keeps every value until it is looked at.
+            self.metrics.run_upkeep();
+            if let Some(cloudwatch) = &mut self.cloudwatch {
+                note(&cloudwatch.line(samples(&self.metrics.render())));
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+}
+
+impl CloudWatch {
+    /// Metrics of `namespace`, with the name of the queue behind `queue_url` as their
+    /// dimension.
+    pub fn new(namespace: &str, queue_url: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            queue: queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
+            last: Samples::new(),
+        }
+    }
+
+    fn line(&mut self, now: Samples) -> String {
+        let sum = |of: &str, which: &dyn Fn(&str) -> bool| {
+            let wanted = now
+                .iter()
+                .filter(|(sample, _)| family(sample) == of && which(sample));
+            wanted
+                .map(|(sample, count)| gained(self.last.get(sample).copied().unwrap_or(0), *count))
+                .sum::<u64>()
+        };
+        let outcome = |name: &str| {
+            sum("usher_messages_total", &|sample| {
+                label(sample, "outcome") == name
+            })
+        };
+        let gauge = |name: &str| now.get(name).copied().unwrap_or(0);
+        let line = emf::line(
+            &self.namespace,
+            ("Queue", &self.queue),
+            false,
+            &[
+                ("BreakerOpen", gauge("usher_breaker_open")),
+                ("InFlight", gauge("usher_messages_in_flight")),
+                ("Done", outcome("done")),
+                ("AlreadyDone", outcome("already_done")),
+                ("Ignored", outcome("ignored")),
+                ("Retried", outcome("retry")),
+                ("Blocked", outcome("blocked")),
+                ("Rejected", outcome("rejected")),
+                ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
+                ("Panics", sum("usher_panics_total", &|_| true)),
+            ],
+        );
+        self.last = now;
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn counters_are_told_by_what_they_gained_and_gauges_as_they_are() {
+        let mut cloudwatch = CloudWatch::new("usher", "https://sqs.example/1/sign-ups");
+        let mut told = |text: &str| -> Value {
+            serde_json::from_str(&cloudwatch.line(samples(text))).expect("JSON")
+        };
+        let first = told(
+            r#"usher_messages_total{outcome="done",reason=""} 5
+usher_messages_total{outcome="retry",reason="throttled"} 2
+usher_messages_total{outcome="retry",reason="timeout"} 1
+usher_quota_throttled_total{category="user_update"} 2
+usher_quota_throttled_total{category="user_read"} 1
+usher_breaker_open 1
+usher_messages_in_flight 7
+"#,
+        );
+        assert_eq!(first["Queue"], "sign-ups");
+        assert_eq!((&first["Done"], &first["Retried"]), (&5.into(), &3.into()));
+        assert_eq!(first["Throttled"], 3);
+        assert_eq!(
+            (&first["BreakerOpen"], &first["InFlight"]),
+            (&1.into(), &7.into())
+        );
+        let second = told(
+            r#"usher_messages_total{outcome="done",reason=""} 12
+usher_quota_throttled_total{category="user_update"} 2
+usher_breaker_open 0
+"#,
+        );
+        assert_eq!(
+            (&second["Done"], &second["Retried"]),
+            (&7.into(), &0.into())
+        );
+        assert_eq!(second["Throttled"], 0);
+        assert_eq!(
+            (&second["BreakerOpen"], &second["InFlight"]),
+            (&0.into(), &0.into())
+        );
+    }
+}

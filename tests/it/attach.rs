@@ -1,0 +1,251 @@
+//! `usher attach`: the triggers change, and nothing else does.
+
+use serde_json::{Value, json};
+use usher::attach::Settings;
+use usher::aws::{Members, PoolSettings};
+use usher::event::PoolId;
+
+use crate::process::finished;
+use crate::world::World;
+
+const USHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:usher-trigger";
+const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:somebody-elses";
+
+/// Twenty settings, and a trigger of somebody else.
+fn settings() -> Members {
+    let settings = json!({
+        "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
+        "AdminCreateUserConfig": {
+            "AllowAdminCreateUserOnly": true,
+            "InviteMessageTemplate": {"EmailMessage": "{username} {####}", "EmailSubject": "Come"},
+        },
+        "AutoVerifiedAttributes": ["email", "phone_number"],
+        "DeletionProtection": "ACTIVE",
+        "DeviceConfiguration": {"ChallengeRequiredOnNewDevice": true},
+        "EmailConfiguration": {"EmailSendingAccount": "DEVELOPER", "From": "a@example.com", "SourceArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com"},
+        "EmailVerificationMessage": "code {####}",
+        "EmailVerificationSubject": "your code",
+        "LambdaConfig": {"PreSignUp": OTHER, "KMSKeyID": "arn:aws:kms:us-east-1:123456789012:key/1",
+            "CustomSMSSender": {"LambdaArn": OTHER, "LambdaVersion": "V1_0"}},
+        "MfaConfiguration": "OPTIONAL",
+        "Policies": {
+            "PasswordPolicy": {"MinimumLength": 14, "RequireSymbols": false, "TemporaryPasswordValidityDays": 3},
+            "SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "WEB_AUTHN"]},
+        },
+        "SmsAuthenticationMessage": "sign in {####}",
+        "SmsConfiguration": {"ExternalId": "x", "SnsCallerArn": "arn:aws:iam::123456789012:role/sms"},
+        "SmsVerificationMessage": "sms {####}",
+        "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
+        "UserPoolAddOns": {"AdvancedSecurityMode": "AUDIT"},
+        "UserPoolTags": {"team": "identity", "cost": "42"},
+        "UserPoolTier": "PLUS",
+        "VerificationMessageTemplate": {"DefaultEmailOption": "CONFIRM_WITH_LINK", "EmailMessageByLink": "{##here##}"},
+        "KeyConfiguration": {"KeyType": "AWS_OWNED_KEY"},
+    });
+    let settings = settings.as_object().cloned().expect("an object");
+    assert_eq!(settings.len(), 20);
+    settings
+}
+
+struct Scene {
+    world: World,
+    pool: PoolId,
+    services: PoolSettings,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let pool = PoolId::new(&world.pool.id).expect("an id");
+        let services = PoolSettings::new(&world.aws);
+        services.write(&pool, &settings()).await.expect("set");
+        let factors = json!({"MfaConfiguration": "OPTIONAL",
+            "SoftwareTokenMfaConfiguration": {"Enabled": true}});
+        let factors = factors.as_object().expect("an object");
+        services.write_mfa(&pool, factors).await.expect("set");
+        Self {
+            world,
+            pool,
+            services,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    async fn read(&self) -> Settings {
+        Settings {
+            pool: self.services.read(&self.pool).await.expect("read"),
+            mfa: self.services.read_mfa(&self.pool).await.expect("read"),
+        }
+    }
+
+    async fn attach(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = crate::process::usher();
+        command
+            .args(["attach", "--user-pool-id", self.pool.as_str()])
+            .args(arguments)
+            .env("AWS_ENDPOINT_URL", &self.world.url)
+            .stdin(std::process::Stdio::null())
+            .current_dir(self.folder.path());
+        finished(command).await
+    }
+
+    fn records(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
+        entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .map(|name| name.into_string().expect("text"))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn of_twenty_settings_the_triggers_alone_change_and_can_be_put_back() {
+    let scene = Scene::new().await;
+    let before = scene.read().await;
+    for (name, value) in settings() {
+        let shown = before.pool.get(&name);
+        assert!(shown.is_some(), "{name} is not shown");
+        if name != "AdminCreateUserConfig" {
+            assert_eq!(shown, Some(&value), "{name}");
+        }
+    }
+
+    let function = ["--function-arn", USHER];
+    let (status, out, error) = scene
+        .attach(&[&function[..], &["--dry-run"]].concat())
+        .await;
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("PostConfirmation") && out.contains(USHER),
+        "{out}"
+    );
+    assert!(scene.records().is_empty());
+    assert_eq!(scene.read().await.triggers(), before.triggers());
+
+    let (status, _, error) = scene.attach(&function).await;
+    assert_eq!(status, Some(2), "nobody to ask: {error}");
+    assert!(error.contains("--yes"), "{error}");
+
+    let all = [
+        "--custom-message",
+        "--pre-token-generation",
+        "--yes",
+        "--output",
+        "json",
+    ];
+    let (status, out, error) = scene.attach(&[&function[..], &all].concat()).await;
+    assert_eq!(status, Some(0), "{error}");
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(report["changed"], true);
+    assert_eq!(report["differences"], json!([]));
+    assert_eq!(report["changes"].as_array().map(Vec::len), Some(3));
+    assert!(error.contains("usher::audit"), "{error}");
+
+    let after = scene.read().await;
+    assert_eq!(before.differences(&after), []);
+    let mut expected = before.triggers();
+    for slot in ["PostConfirmation", "CustomMessage", "PreTokenGeneration"] {
+        expected.insert(slot.to_owned(), json!(USHER));
+    }
+    let versioned = json!({"LambdaArn": USHER, "LambdaVersion": "V1_0"});
+    expected.insert("PreTokenGenerationConfig".to_owned(), versioned);
+    assert_eq!(after.triggers(), expected);
+
+    let records = scene.records();
+    assert_eq!(records.len(), 1);
+    let back = ["--restore", &records[0], "--yes"];
+    let (status, _, error) = scene.attach(&back).await;
+    assert_eq!(status, Some(0), "{error}");
+    let restored = scene.read().await;
+    assert_eq!(before.differences(&restored), []);
+    assert_eq!(restored.triggers(), before.triggers());
+}
+
+#[tokio::test]
+async fn another_function_keeps_its_trigger_unless_told_and_detach_takes_only_its_own() {
+    let scene = Scene::new().await;
+    let mut taken = settings();
+    taken["LambdaConfig"]["PostConfirmation"] = json!(OTHER);
+    scene
+        .services
+        .write(&scene.pool, &taken)
+        .await
+        .expect("set");
+    let function = ["--function-arn", USHER, "--yes"];
+    let (status, _, error) = scene.attach(&function).await;
+    assert_eq!(status, Some(1));
+    assert!(
+        error.contains(OTHER) && error.contains("--replace"),
+        "{error}"
+    );
+    assert!(scene.records().is_empty());
+
+    let (status, ..) = scene.attach(&[&function[..], &["--detach"]].concat()).await;
+    assert_eq!(status, Some(0));
+    assert_eq!(scene.read().await.triggers()["PostConfirmation"], OTHER);
+
+    let replace = ["--replace", "--record", "before.json"];
+    let (status, _, error) = scene.attach(&[&function[..], &replace].concat()).await;
+    assert_eq!(status, Some(0), "{error}");
+    assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
+    let (status, out, _) = scene.attach(&function).await;
+    assert_eq!(status, Some(0));
+    assert!(out.contains("nothing to do"), "{out}");
+
+    let detach = ["--detach", "--record", "before.json"];
+    let (status, _, error) = scene.attach(&[&function[..], &detach].concat()).await;
+    assert_eq!(status, Some(1), "a record is not overwritten: {error}");
+    assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
+    let (status, _, error) = scene.attach(&[&function[..], &["--detach"]].concat()).await;
+    assert_eq!(status, Some(0), "{error}");
+    let triggers = scene.read().await.triggers();
+    assert!(!triggers.contains_key("PostConfirmation"), "{triggers:?}");
+    assert_eq!(triggers["PreSignUp"], OTHER);
+
+    let back = ["--restore", "before.json", "--yes"];
+    let (status, _, error) = scene.attach(&back).await;
+    assert_eq!(status, Some(1), "changed since: {error}");
+    let (status, _, error) = scene.attach(&[&back[..], &["--replace"]].concat()).await;
+    assert_eq!(status, Some(0), "{error}");
+    assert_eq!(scene.read().await.triggers()["PostConfirmation"], OTHER);
+}
+
+#[tokio::test]
+async fn a_setting_that_this_release_does_not_know_stops_it_and_wrong_arguments_are_named() {
+    let scene = Scene::new().await;
+    let mut newer = settings();
+    newer.insert("QuantumPolicy".to_owned(), json!({"Spin": "UP"}));
+    scene
+        .services
+        .write(&scene.pool, &newer)
+        .await
+        .expect("set");
+    let (status, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+    assert_eq!(status, Some(1));
+    assert!(error.contains("QuantumPolicy"), "{error}");
+    assert_eq!(scene.read().await.pool["QuantumPolicy"]["Spin"], "UP");
+
+    let elsewhere = USHER.replace("us-east-1", "eu-west-1");
+    for (arguments, word) in [
+        (vec![], "--function-arn"),
+        (vec!["--function-arn", "usher-trigger", "--yes"], "ARN"),
+        (vec!["--function-arn", &elsewhere, "--yes"], "Region"),
+        (vec!["--restore", "x", "--detach"], "--detach"),
+    ] {
+        let (status, _, error) = scene.attach(&arguments).await;
+        assert_eq!(status, Some(2), "{error}");
+        assert!(error.contains(word), "{error}");
+    }
+    let (status, _, error) = scene.attach(&["--restore", "nowhere.json", "--yes"]).await;
+    assert_eq!(status, Some(1));
+    assert!(error.contains("nowhere.json"), "{error}");
+    let mut command = crate::process::usher();
+    command
+        .args(["attach", "--user-pool-id", "us-east-1_nobody", "--yes"])
+        .args(["--function-arn", USHER])
+        .env("AWS_ENDPOINT_URL", &scene.world.url);
+    let (status, _, error) = finished(command).await;
+    assert_eq!(status, Some(1));
+    assert!(error.contains("ResourceNotFoundException"), "{error}");
+}
