@@ -5,6 +5,7 @@
 mod answers;
 mod api;
 mod attach;
+mod changes;
 mod chaos;
 mod check;
 mod commands;
