@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::aws::{Outgoing, Queue};
-use crate::event::{Action, Order, sendable_json};
+use crate::event::{Action, Order, Trace, sendable_json};
 use crate::provision::{Invited, Mail, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
 
@@ -53,8 +53,8 @@ impl Desk {
         Self { provisioner, queue }
     }
 
-    /// Takes one order.
-    pub async fn take(&self, order: &Order) -> Taken {
+    /// Takes one order; a message that asks a worker for it belongs to `trace`.
+    pub async fn take(&self, order: &Order, trace: &Trace) -> Taken {
         let patience = match order.action {
             Action::Add(_) | Action::Remove(_) => PATIENCE,
             Action::Invite(_) | Action::Resend(_) => PATIENCE_WITH_MAIL,
@@ -75,12 +75,12 @@ impl Desk {
                 performed.audit(order, Stage::NotTaken);
                 Taken::Not(NotTaken::Misconfigured, Box::new(performed))
             }
-            Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(order, &performed).await,
+            Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(order, &performed, trace).await,
         }
     }
 
-    async fn queue(&self, order: &Order, performed: &Performed) -> Taken {
-        let message = queued(&rest(order, performed));
+    async fn queue(&self, order: &Order, performed: &Performed, trace: &Trace) -> Taken {
+        let message = queued(&rest(order, performed)).in_trace(trace);
         let sending = quickly(|| self.queue.send(message.clone()));
         let sent = tokio::time::timeout(SENDING, sending).await;
         let error = match sent {

@@ -6,7 +6,10 @@ use std::time::Instant;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
+use tracing::Instrument;
+
 use super::error::{Failure, Service};
+use crate::telemetry::spans;
 
 /// Where a call goes.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +48,9 @@ where
         resource,
     } = target;
     let begun = Instant::now();
+    let span = spans::call(service.name(), operation);
     let result = request
+        .instrument(span.clone())
         .await
         .map_err(|error| (Failure::new(service, operation, resource, &error), error));
     metrics::histogram!(
@@ -56,6 +61,9 @@ where
         .as_ref()
         .err()
         .map_or_else(String::new, |(failure, _)| failure.code.clone());
+    if !error.is_empty() {
+        spans::failed(&span, &error);
+    }
     metrics::counter!(
         "usher_aws_calls_total",
         "service" => service.name(), "operation" => operation, "error" => error,

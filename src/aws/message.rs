@@ -7,6 +7,8 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::time::Instant;
 
+use crate::event::{Trace, TraceParent};
+
 /// A message as it was received. Its body may hold personal data or a password,
 /// so formatting shows only the id.
 pub struct Received {
@@ -26,6 +28,8 @@ pub struct Received {
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
     pub group: Option<String>,
+    /// `AWSTraceHeader`: the trace that it was sent in, as X-Ray has it.
+    pub trace_header: Option<String>,
     /// When this receive came home.
     pub received: Instant,
 }
@@ -48,6 +52,11 @@ pub struct Outgoing {
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
     pub group: Option<String>,
+    /// `AWSTraceHeader`, a message system attribute; what SQS would refuse is left out.
+    /// Counts neither as one of the ten nor into the size.
+    ///
+    /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html>
+    pub trace_header: Option<String>,
     /// How long nobody receives it: whole seconds up to 15 minutes.
     pub delay: Duration,
 }
@@ -114,6 +123,17 @@ impl Outgoing {
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
     pub const MOST: usize = 1024 * 1024;
 
+    /// The same as a part of this trace, for X-Ray and for everybody else.
+    #[must_use]
+    pub fn in_trace(mut self, trace: &Trace) -> Self {
+        if let Some(parent) = trace.parent() {
+            let name = Received::TRACEPARENT.to_owned();
+            self.attributes.insert(name, parent.to_string());
+        }
+        self.trace_header = trace.header().map(str::to_owned);
+        self
+    }
+
     /// As SQS counts it: the body, and each attribute's name, type and value.
     pub fn size(&self) -> usize {
         const TYPE: usize = "String".len();
@@ -124,6 +144,17 @@ impl Outgoing {
 }
 
 impl Received {
+    /// The message attribute that holds W3C Trace Context.
+    pub const TRACEPARENT: &str = "traceparent";
+
+    /// What it was sent in: any producer may say so in W3C's words, and X-Ray's count
+    /// where there are none.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        let own = self.attributes.get(Self::TRACEPARENT);
+        own.and_then(|text| TraceParent::parse(text))
+            .or_else(|| TraceParent::of_xray(self.trace_header.as_deref()?))
+    }
+
     /// `None` without a receipt: nothing could be done with such a message.
     pub(super) fn from_sdk(message: Message, received: Instant) -> Option<Self> {
         let system = message.attributes.unwrap_or_default();
@@ -149,6 +180,9 @@ impl Received {
                 .collect(),
             group: system
                 .get(&MessageSystemAttributeName::MessageGroupId)
+                .cloned(),
+            trace_header: system
+                .get(&MessageSystemAttributeName::AwsTraceHeader)
                 .cloned(),
             received,
         })

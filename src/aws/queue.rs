@@ -93,6 +93,7 @@ impl Queue {
             )
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .send();
         let answer = call(self.target("ReceiveMessage"), request)
             .await

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    SendMessageBatchRequestEntry,
+};
 
 use super::call::call;
 use super::error::{Class, Failure};
 use super::message::Outgoing;
 use super::queue::{BATCH, Queue, seconds};
+use crate::event::is_header;
 use crate::retry::quickly;
 
 impl Queue {
@@ -22,6 +26,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_delay_seconds(delay_of(&message))
             .set_message_attributes(attributes_of(&message))
+            .set_message_system_attributes(system_attributes_of(&message))
             .set_message_group_id(group_of(&message))
             .message_body(message.body);
         let answer = call(self.target("SendMessage"), request.send())
@@ -72,6 +77,7 @@ impl Queue {
                 .id(position.to_string())
                 .set_delay_seconds(delay_of(message))
                 .set_message_attributes(attributes_of(message))
+                .set_message_system_attributes(system_attributes_of(message))
                 .set_message_group_id(group_of(message))
                 .message_body(message.body.clone())
                 .build()
@@ -139,6 +145,25 @@ fn group_of(message: &Outgoing) -> Option<String> {
 
 fn delay_of(message: &Outgoing) -> Option<i32> {
     (!message.delay.is_zero()).then(|| seconds(message.delay))
+}
+
+/// SQS takes it from the call's `X-Amzn-Trace-Id` as well, which the SDK adds in a
+/// Lambda; this one goes before that.
+///
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html>
+fn system_attributes_of(
+    message: &Outgoing,
+) -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let header = message.trace_header.as_ref();
+    let header = MessageSystemAttributeValue::builder()
+        .data_type("String")
+        .string_value(header.filter(|header| is_header(header))?)
+        .build()
+        .ok()?;
+    Some(HashMap::from([(
+        MessageSystemAttributeNameForSends::AwsTraceHeader,
+        header,
+    )]))
 }
 
 fn attributes_of(message: &Outgoing) -> Option<HashMap<String, MessageAttributeValue>> {

@@ -6,17 +6,20 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use usher::aws::Aws;
 use usher::config::{self, Layers, file_from_environment, log_filter};
-use usher::telemetry::{self, LogFormat};
+use usher::event::Trace;
+use usher::telemetry::{self, Export, LogFormat};
 use usher::trigger::{Answered, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(Some(LogFormat::Json), log_filter());
+    telemetry::init(Some(LogFormat::Json), log_filter(), Export::Nothing);
     let trigger = Arc::new(trigger().await);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);
         async move {
-            let Answered { response, metric } = trigger.handle(&event.payload).await;
+            // The SDK gives it to each call as `X-Amzn-Trace-Id`; to the message it is given here.
+            let trace = Trace::of_xray(event.context.xray_trace_id.as_deref());
+            let Answered { response, metric } = trigger.handle(&event.payload, &trace).await;
             if let Some(metric) = metric {
                 println!("{metric}");
             }

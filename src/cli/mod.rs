@@ -24,8 +24,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Invalid, Layers, file_from_environment, log_filter};
-use crate::telemetry::{self, LogFormat};
+use crate::config::{
+    Config, Invalid, Layers, collector_is_named, file_from_environment, log_filter,
+};
+use crate::telemetry::{self, Export, LogFormat};
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
 /// groups and gives them one profile record.
@@ -119,10 +121,18 @@ impl Cli {
     /// Runs the command and turns its end into an exit status: 0 done, 1 the
     /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {
-        telemetry::init(self.global.log_format, log_filter());
+        let export = if collector_is_named() {
+            Export::Spans
+        } else {
+            Export::Nothing
+        };
+        let exporting = telemetry::init(self.global.log_format, log_filter(), export);
         let global = self.global;
         let ended = tokio::select! {
-            ended = run(&global, self.command) => ended,
+            ended = run(&global, self.command) => {
+                exporting.flush().await;
+                ended
+            }
             () = global.at_once.cancelled() => {
                 Err(anyhow::anyhow!("told to stop twice: ended at once"))
             }

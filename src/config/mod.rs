@@ -11,6 +11,7 @@ mod invitations;
 mod layers;
 mod reader;
 mod template;
+mod traces;
 mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ pub use groups::{Condition, GroupRule};
 pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};
 pub use template::{Segment, Template};
+pub use traces::collector_is_named;
 pub use trigger::Trigger;
 
 pub use crate::event::GroupName;

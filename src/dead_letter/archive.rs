@@ -11,7 +11,7 @@ use super::found::Found;
 use super::history::sendable;
 use crate::aws::Outgoing;
 
-/// One line. What is read back is `body`, `attributes`, `group` and
+/// One line. What is read back is `body`, `attributes`, `group`, `trace_header` and
 /// `first_received_at`; the rest says what the letter was. Attributes are text:
 /// binary ones, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Line {
     /// `MessageGroupId`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// `AWSTraceHeader`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_header: Option<String>,
     /// When it was sent to the queue.
     #[serde(default)]
     pub sent_at: Option<String>,
@@ -48,6 +51,7 @@ impl Line {
             body: letter.message.body.clone(),
             attributes: letter.message.attributes.clone(),
             group: letter.message.group.clone(),
+            trace_header: letter.message.trace_header.clone(),
             sent_at: iso(letter.message.sent_at),
             first_received_at: iso(letter.about.first_received_at),
             dead_lettered_at: iso(letter.about.dead_lettered_at),
@@ -89,6 +93,7 @@ impl Line {
             body: sendable(&self.body),
             attributes: self.attributes.clone(),
             group: self.group.clone(),
+            trace_header: self.trace_header.clone(),
             delay: Duration::ZERO,
         };
         let Some(first) = &self.first_received_at else {

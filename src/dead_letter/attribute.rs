@@ -1,5 +1,7 @@
 //! Names of message attributes. They are a contract.
 
+use crate::aws::Received;
+
 /// Short code.
 pub const REASON: &str = "usher.reason";
 /// Kind of error.
@@ -19,7 +21,7 @@ pub const SOURCE_MESSAGE_ID: &str = "usher.source_message_id";
 /// The version of usher that wrote the letter.
 pub const VERSION: &str = "usher.version";
 /// W3C trace context, carried over from the message.
-pub const TRACEPARENT: &str = "traceparent";
+pub const TRACEPARENT: &str = Received::TRACEPARENT;
 
 /// What a letter says of itself, and a message does not.
 pub const OF_A_LETTER: [&str; 7] = [

@@ -64,6 +64,10 @@ impl History {
             let first = format!("{first:.3}");
             attributes.insert(attribute::FIRST_RECEIVED_AT.to_owned(), first);
         }
+        // Before the producer's others, should there be no room for all.
+        if let Some(trace) = message.attributes.get(attribute::TRACEPARENT) {
+            attributes.insert(attribute::TRACEPARENT.to_owned(), trace.clone());
+        }
         for (name, value) in &message.attributes {
             let own = attribute::OF_A_LETTER.contains(&name.as_str());
             if attributes.len() < attribute::MOST && !own && !attributes.contains_key(name) {
@@ -74,6 +78,7 @@ impl History {
             body: sendable(&message.body),
             attributes,
             group: message.group.clone(),
+            trace_header: message.trace_header.clone(),
             delay,
         }
     }
@@ -106,6 +111,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             group: Some("pool".to_owned()),
+            trace_header: Some("Root=…".to_owned()),
             received: tokio::time::Instant::now(),
         }
     }
@@ -140,6 +146,7 @@ mod tests {
         let sent = given_back.renew(&message, Duration::ZERO);
         assert_eq!(sent.group.as_deref(), Some("pool"));
         assert_eq!(sent.attributes["traceparent"], "00-…");
+        assert_eq!(sent.trace_header.as_deref(), Some("Root=…"));
         let after = History::of(&again(sent, 1));
         assert_eq!(
             after, before,
@@ -169,10 +176,12 @@ mod tests {
     #[test]
     fn no_more_attributes_than_sqs_allows() {
         let many: Vec<String> = (0..10).map(|n| format!("a{n}")).collect();
-        let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
+        let mut many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
+        many[9].0 = "traceparent";
         let message = received(2, &many);
         let renewed = History::of(&message).renew(&message, Duration::ZERO);
         assert_eq!(renewed.attributes.len(), 10);
         assert!(renewed.attributes.contains_key("usher.attempts"));
+        assert!(renewed.attributes.contains_key("traceparent"));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::attribute;
 use super::history::{History, sendable};
 use crate::aws::{Class, Failure, Outgoing, Queue, Received};
+use crate::event::TraceParent;
 use crate::provision::Rejection;
 use crate::retry::quickly;
 
@@ -48,8 +49,9 @@ impl Letter<'_> {
         if history.replays > 0 {
             attributes.insert(attribute::REPLAYS, history.replays.to_string());
         }
+        // Nothing else gets into a letter's attributes under this name.
         let trace = message.attributes.get(attribute::TRACEPARENT);
-        if let Some(trace) = trace.filter(|trace| is_traceparent(trace)) {
+        if let Some(trace) = trace.filter(|trace| TraceParent::parse(trace).is_some()) {
             attributes.insert(attribute::TRACEPARENT, trace.clone());
         }
         self.with(attributes)
@@ -75,6 +77,7 @@ impl Letter<'_> {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             group: None,
+            trace_header: self.message.trace_header.clone(),
             delay: Duration::ZERO,
         }
     }
@@ -97,16 +100,11 @@ pub async fn send(queue: &Queue, letter: &Letter<'_>) -> Result<String, Failure>
     sent
 }
 
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>: nothing else gets
-/// into a letter's attributes under this name.
-fn is_traceparent(text: &str) -> bool {
-    text.len() == 55 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const XRAY: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn received(body: &str) -> Received {
@@ -122,6 +120,7 @@ mod tests {
                 ("usher.replays".to_owned(), "2".to_owned()),
             ]),
             group: None,
+            trace_header: Some(XRAY.to_owned()),
             received: tokio::time::Instant::now(),
         }
     }
@@ -160,6 +159,7 @@ mod tests {
         assert_eq!(letter.attributes[attribute::TRACEPARENT], TRACE);
         assert_eq!(letter.attributes[attribute::REPLAYS], "2");
         assert_eq!(letter.attributes.len(), 10, "SQS allows ten");
+        assert_eq!(letter.trace_header.as_deref(), Some(XRAY));
     }
 
     #[test]

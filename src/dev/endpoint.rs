@@ -20,7 +20,7 @@ use super::dynamodb::DynamoDbFront;
 use super::hooks::{Post, Trigger};
 use super::issuer::Issuer;
 use super::sqs::Queues;
-use super::sts;
+use super::{sts, trace_header};
 
 /// The embedded services. State lives as long as this does.
 #[derive(Clone)]
@@ -118,7 +118,8 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
         .and_then(|target| target.to_str().ok())
         .unwrap_or_default();
     let response = if target.starts_with(SQS) {
-        let response = services.sqs.handle(request(SQS_HOST, &headers, body)).await;
+        let kept = request(SQS_HOST, &headers, trace_header::kept(body.clone()));
+        let response = trace_header::shown(&body, services.sqs.handle(kept).await);
         with_queue_urls(response, &services.base)
     } else if let Some(operation) = target.strip_prefix(cognito::PREFIX) {
         services.cognito.handle(operation, &body).await

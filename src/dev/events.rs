@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::stack::Stack;
 use crate::aws::{Failure, Outgoing};
-use crate::event::{self, Event, Malformed};
+use crate::event::{self, Event, Malformed, Trace};
 use crate::trigger::Forwarded;
 
 /// One file.
@@ -116,7 +116,12 @@ impl Stack {
         let Ok(raw) = RawValue::from_string(text) else {
             return Delivered::NotSent(Malformed::NotJson.code());
         };
-        match self.trigger.forwarder().handle(&raw).await {
+        match self
+            .trigger
+            .forwarder()
+            .handle(&raw, &Trace::default())
+            .await
+        {
             Forwarded::Sent(id) => Delivered::Queued(id),
             Forwarded::PassedThrough => Delivered::PassedThrough(why),
             Forwarded::Failed { .. } => Delivered::NotSent(FORWARD_FAILED),

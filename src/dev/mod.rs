@@ -20,6 +20,7 @@ mod sqs;
 mod stack;
 mod sts;
 mod summary;
+mod trace_header;
 
 pub use accounts::{Account, Accounts};
 pub use endpoint::Endpoint;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::Endpoint;
 use crate::aws::{Aws, Failure, Pool, Queue, Sandbox};
 use crate::config::{self, Config, Invalid, Layers};
+use crate::event::Trace;
 use crate::trigger::Trigger;
 
 /// The port that local AWS endpoints usually take.
@@ -104,7 +105,13 @@ impl Stack {
         let lambda = Arc::clone(&trigger);
         endpoint.on_trigger(Box::new(move |event| {
             let lambda = Arc::clone(&lambda);
-            Box::pin(async move { lambda.handle(&event).await.response.ok()? })
+            Box::pin(async move {
+                lambda
+                    .handle(&event, &Trace::default())
+                    .await
+                    .response
+                    .ok()?
+            })
         }));
         let queue = Queue::new(&aws, &queue_url, Duration::ZERO, config.queue.visibility);
         let dead_letters = queue.sibling(&dead_letter_url);

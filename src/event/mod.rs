@@ -12,6 +12,7 @@ mod group;
 mod invitation;
 mod order;
 mod reconcile;
+mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
@@ -20,6 +21,7 @@ pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
 pub use order::{Action, Membership, Order};
 pub use reconcile::{Cursor, Reconcile};
+pub use trace::{Trace, TraceParent, is_header};
 
 use serde_json::{Map, Value};
 

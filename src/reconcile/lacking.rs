@@ -1,7 +1,6 @@
 //! A user who lacks something, and the event that heals them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -77,7 +76,7 @@ impl Lacking {
             .into(),
             // A tenant of its own: fair queues let live sign-ups pass.
             group: Some(format!("{pool}.reconcile")),
-            delay: Duration::ZERO,
+            ..Outgoing::default()
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::attribute;
 use super::members::Members;
 use crate::aws::{Aws, Outgoing, Queue};
-use crate::event::{TriggerSource, is_opaque, sendable_json};
+use crate::event::{Trace, TriggerSource, is_opaque, sendable_json};
 use crate::telemetry::emf;
 
 /// All attempts together. Cognito gives a trigger five seconds.
@@ -63,7 +63,7 @@ impl Forwarder {
 
     /// Forwards the event when it is a confirmed sign-up. The caller returns
     /// the event as it came, whatever this says.
-    pub async fn handle(&self, event: &RawValue) -> Forwarded {
+    pub async fn handle(&self, event: &RawValue, trace: &Trace) -> Forwarded {
         let members = Members::of(event);
         let source = members
             .text("triggerSource")
@@ -72,9 +72,10 @@ impl Forwarder {
         if source != Some(TriggerSource::ConfirmSignUp) {
             return Forwarded::PassedThrough;
         }
-        let error = match self.send(message(event, &members)).await {
+        let message = message(event, &members).in_trace(trace);
+        let error = match self.send(message).await {
             Ok(id) => {
-                tracing::info!(message.id = id, "sign-up forwarded");
+                tracing::info!(message.id = id, trace.id = trace.id(), "sign-up forwarded");
                 return Forwarded::Sent(id);
             }
             Err(error) => error,
@@ -84,6 +85,7 @@ impl Forwarder {
         tracing::error!(
             pool.id = pool.as_deref(),
             user.sub = attributes.text("sub").filter(|sub| is_opaque(sub)),
+            trace.id = trace.id(),
             error,
             "sign-up not forwarded; usher reconcile finds it",
         );
@@ -148,7 +150,7 @@ mod tests {
             ("[]", false),
             ("null", false),
         ] {
-            let answer = forwarder.handle(&raw(event)).await;
+            let answer = forwarder.handle(&raw(event), &Trace::default()).await;
             let tried = matches!(answer, Forwarded::Failed { .. });
             assert_eq!(tried, expected, "{event}");
         }

@@ -194,7 +194,7 @@ mod tests {
     async fn answered(trigger: &Trigger, event: &Value) -> Option<Value> {
         let event = to_raw_value(event).expect("JSON");
         let answer = trigger
-            .handle(&event)
+            .handle(&event, &crate::event::Trace::default())
             .await
             .response
             .expect("never refused");

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::aws::Aws;
 use crate::config;
-use crate::event::Resolver;
+use crate::event::{Resolver, Trace};
 use members::Members;
 
 /// Message attributes that the trigger sets. Names are a contract.
@@ -69,8 +69,8 @@ impl Trigger {
         &self.forwarder
     }
 
-    /// Answers one event.
-    pub async fn handle(&self, event: &RawValue) -> Answered {
+    /// Answers one event. What is sent to the queue for it belongs to `trace`.
+    pub async fn handle(&self, event: &RawValue, trace: &Trace) -> Answered {
         let unchanged = Answered {
             response: Ok(None),
             metric: None,
@@ -81,7 +81,7 @@ impl Trigger {
             let call = serde_json::from_str(event.get()).ok();
             return match call.as_ref().and_then(Resolver::of) {
                 Some(call) => Answered {
-                    response: self.resolve(&call).await.map(Some),
+                    response: self.resolve(&call, trace).await.map(Some),
                     ..unchanged
                 },
                 None => match call {
@@ -108,7 +108,7 @@ impl Trigger {
                 ..unchanged
             };
         }
-        match self.forwarder.handle(event).await {
+        match self.forwarder.handle(event, trace).await {
             Forwarded::Failed { metric } => Answered {
                 metric: Some(metric),
                 ..unchanged

@@ -12,7 +12,7 @@ use super::Trigger;
 use crate::admin::queued;
 use crate::config::{Admin, Pools};
 use crate::event::{
-    Action, Caller, Draft, Invitation, Membership, Order, Resolver, Wrong, is_opaque,
+    Action, Caller, Draft, Invitation, Membership, Order, Resolver, Trace, Wrong, is_opaque,
 };
 use crate::provision::{Stage, audit};
 
@@ -68,7 +68,11 @@ pub(super) fn looks_like_one(event: &Value) -> bool {
 }
 
 impl Trigger {
-    pub(super) async fn resolve(&self, call: &Resolver) -> Result<Box<RawValue>, Refusal> {
+    pub(super) async fn resolve(
+        &self,
+        call: &Resolver,
+        trace: &Trace,
+    ) -> Result<Box<RawValue>, Refusal> {
         let (Ok(admin), Ok(pools)) = (&self.settings.admin, &self.settings.pools) else {
             let invalid = self.settings.admin.as_ref().err();
             if let Some(invalid) = invalid.or(self.settings.pools.as_ref().err()) {
@@ -92,11 +96,11 @@ impl Trigger {
                 message: "administrators may not give or take this group".to_owned(),
             });
         }
-        self.queue(&order).await
+        self.queue(&order, trace).await
     }
 
-    async fn queue(&self, order: &Order) -> Result<Box<RawValue>, Refusal> {
-        match self.forwarder.send(queued(order)).await {
+    async fn queue(&self, order: &Order, trace: &Trace) -> Result<Box<RawValue>, Refusal> {
+        match self.forwarder.send(queued(order).in_trace(trace)).await {
             Ok(_) => {
                 audit(order, Stage::Queued);
                 let answer = json!({"status": "QUEUED", "requestId": order.request_id});
@@ -105,6 +109,7 @@ impl Trigger {
             Err(error) => {
                 tracing::error!(
                     request.id = order.request_id,
+                    trace.id = trace.id(),
                     error,
                     "an order could not be queued",
                 );
@@ -223,7 +228,7 @@ mod tests {
 
     async fn kind(trigger: &Trigger, event: &Value) -> &'static str {
         let raw = to_raw_value(event).expect("JSON");
-        let answer = trigger.handle(&raw).await.response;
+        let answer = trigger.handle(&raw, &Trace::default()).await.response;
         answer.expect_err("there is no queue").kind
     }
 
@@ -293,7 +298,11 @@ mod tests {
             ("openSupportTicket", json!({}), "inviteUser"),
         ] {
             let raw = to_raw_value(&event(field, &arguments)).expect("JSON");
-            let refusal = trigger(&[]).handle(&raw).await.response.expect_err("wrong");
+            let refusal = trigger(&[])
+                .handle(&raw, &Trace::default())
+                .await
+                .response
+                .expect_err("wrong");
             assert_eq!(refusal.kind, "BadRequest", "{field} {arguments}");
             assert!(refusal.message.contains(named), "{refusal}");
         }

@@ -158,7 +158,7 @@ mod tests {
     async fn response(trigger: &Trigger, event: &Value) -> Option<Value> {
         let raw = to_raw_value(event).expect("JSON");
         let answer = trigger
-            .handle(&raw)
+            .handle(&raw, &crate::event::Trace::default())
             .await
             .response
             .expect("never refused")?;

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::breaker::{Breaker, Held, Next};
 use super::orders::Orders;
@@ -17,6 +18,7 @@ use super::recent::Recent;
 use super::reconciling::Reconciling;
 use super::report;
 use super::settle::Settler;
+use super::trace;
 use super::visibility::Keeper;
 use crate::aws::Received;
 use crate::dead_letter::History;
@@ -71,7 +73,16 @@ const BUSY: Duration = Duration::from_mins(1);
 
 impl Flight {
     /// From the receive to the settlement. The permit is held all the way.
-    pub(super) async fn run(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
+    pub(super) fn run(
+        self: Arc<Self>,
+        message: Received,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> {
+        let span = trace::span(&message);
+        self.carry(message, permit).instrument(span)
+    }
+
+    async fn carry(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
         let mut permit = Some(permit);
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
         let kept = self.keeper.keep(&message);
@@ -112,6 +123,7 @@ impl Flight {
                 count.fetch_add(1, Ordering::Relaxed);
             }
             Ending::Back(delay) => {
+                report::released();
                 kept.let_go().await;
                 self.settler.release(message, delay).await;
                 self.tally.released.fetch_add(1, Ordering::Relaxed);

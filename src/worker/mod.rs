@@ -16,6 +16,7 @@ mod recent;
 mod reconciling;
 mod report;
 mod settle;
+mod trace;
 mod visibility;
 
 use std::sync::Arc;

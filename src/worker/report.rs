@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::trace;
 use crate::aws::Received;
 use crate::dead_letter::History;
 use crate::event::{Event, Sub, is_opaque};
 use crate::provision::Outcome;
+use crate::telemetry::spans;
 
 /// `info` for what is well, `warn` while attempts are left, `error` for what
 /// was given up. No field holds personal data: the `sub` is an opaque id.
@@ -40,6 +42,18 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         Some(Event::Order(order)) => Some(order.request_id.as_str()),
         _ => None,
     };
+    spans::settled(spans::Settled {
+        outcome: outcome_name,
+        reason,
+        is_error: matches!(
+            outcome,
+            Outcome::Retry(_) | Outcome::Rejected(_) | Outcome::Blocked(_)
+        ),
+        pool,
+        sub,
+        request,
+    });
+    let trace = trace::id(message);
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(
@@ -51,6 +65,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
                 pool.id = pool,
                 user.sub = sub,
                 request.id = request,
+                trace.id = trace,
                 queue_ms = millis(queued),
                 duration_ms = millis(work),
                 $text,
@@ -83,6 +98,18 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
             );
         }
     }
+}
+
+/// Nothing is logged for it: it was not tried.
+pub(super) fn released() {
+    spans::settled(spans::Settled {
+        outcome: "released",
+        reason: "",
+        is_error: false,
+        pool: None,
+        sub: None,
+        request: None,
+    });
 }
 
 fn millis(time: Duration) -> u64 {

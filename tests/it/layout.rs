@@ -45,7 +45,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("shutdown", &[]),
     ("telemetry", &[]),
     ("event", &[]),
-    ("aws", &["config", "event", "quota", "retry"]),
+    ("aws", &["config", "event", "quota", "retry", "telemetry"]),
     ("provision", &["aws", "config", "event", "retry"]),
     (
         "dead_letter",
@@ -167,6 +167,8 @@ fn each_outside_thing_is_touched_in_one_place() {
             ("aws_smithy_", &["aws/"]),
             ("process::exit", &[]),
             ("tracing_subscriber", &["telemetry/"]),
+            ("opentelemetry::", &["telemetry/"]),
+            ("opentelemetry_", &["telemetry/"]),
             ("MultiProgress", &["telemetry/"]),
             ("lambda_runtime", &["bin/", "telemetry/", "trigger/"]),
         ] {

@@ -29,5 +29,6 @@ mod quota;
 mod reconcile;
 mod sign_in;
 mod stop;
+mod traces;
 mod trigger;
 mod world;

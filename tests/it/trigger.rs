@@ -18,23 +18,27 @@ use crate::process::{Process, command};
 use crate::world::World;
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
-struct Lambda {
-    process: Process,
-    events: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Lambda {
+    pub(crate) process: Process,
+    events: Events,
     ready: Arc<Semaphore>,
     answers: mpsc::UnboundedReceiver<(bool, Bytes)>,
 }
 
+/// Each with the trace of its invocation.
+type Events = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
 #[derive(Clone)]
 struct Api {
-    events: Arc<Mutex<Vec<String>>>,
+    events: Events,
     ready: Arc<Semaphore>,
     answers: mpsc::UnboundedSender<(bool, Bytes)>,
 }
 
 async fn next(State(api): State<Api>) -> Response {
     api.ready.acquire().await.expect("open").forget();
-    let event = api.events.lock().expect("not poisoned").remove(0);
+    let (event, trace) = api.events.lock().expect("not poisoned").remove(0);
+    let trace = trace.map(|trace| [("lambda-runtime-trace-id", trace)]);
     let headers = [
         ("lambda-runtime-aws-request-id", "1"),
         ("lambda-runtime-deadline-ms", "99999999999999"),
@@ -43,7 +47,10 @@ async fn next(State(api): State<Api>) -> Response {
             "arn:aws:lambda:us-east-1:1:function:usher-trigger",
         ),
     ];
-    (headers, event).into_response()
+    match trace {
+        Some(trace) => (headers, trace, event).into_response(),
+        None => (headers, event).into_response(),
+    }
 }
 
 async fn answered(State(api): State<Api>, body: Bytes) -> StatusCode {
@@ -89,7 +96,7 @@ impl Lambda {
         }
     }
 
-    async fn of(world: &World) -> Self {
+    pub(crate) async fn of(world: &World) -> Self {
         Self::start(&[
             ("USHER_QUEUE__URL", world.queue.url()),
             ("AWS_ENDPOINT_URL", &world.url),
@@ -99,17 +106,24 @@ impl Lambda {
 
     /// One invocation; the function must not fail.
     async fn invoke(&mut self, event: &str) -> String {
-        let (ok, answer) = self.call(event).await;
+        self.invoke_in(event, None).await
+    }
+
+    /// The same as a part of a trace.
+    pub(crate) async fn invoke_in(&mut self, event: &str, trace: Option<&str>) -> String {
+        let (ok, answer) = self.call_in(event, trace).await;
         assert!(ok, "{answer}");
         answer
     }
 
     /// Whether it went well, and what it answers.
     async fn call(&mut self, event: &str) -> (bool, String) {
-        self.events
-            .lock()
-            .expect("not poisoned")
-            .push(event.to_owned());
+        self.call_in(event, None).await
+    }
+
+    async fn call_in(&mut self, event: &str, trace: Option<&str>) -> (bool, String) {
+        let invocation = (event.to_owned(), trace.map(str::to_owned));
+        self.events.lock().expect("not poisoned").push(invocation);
         self.ready.add_permits(1);
         let answer = tokio::time::timeout(Duration::from_secs(30), self.answers.recv()).await;
         let (ok, body) = answer.expect("answers").expect("open");
@@ -118,7 +132,7 @@ impl Lambda {
 }
 
 /// Key order, spacing, escapes, a number that no double holds: all must come back.
-const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big":123456789012345678901234567890,
+pub(crate) const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big":123456789012345678901234567890,
   "triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"us-east-1_Example1",
   "request":{"userAttributes":{"sub":"s-1","email_verified":true},"clientMetadata":{"a":["b"]}},
   "response":{}, "float":1.0 }"#;
@@ -211,7 +225,7 @@ async fn a_misconfigured_trigger_costs_no_sign_up() {
 }
 
 /// Of a user of a pool with a real-looking id, in this group.
-fn mutation(field: &str, arguments: &Value, group: &str) -> String {
+pub(crate) fn mutation(field: &str, arguments: &Value, group: &str) -> String {
     let issuer = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Example1";
     json!({
         "typeName": "Mutation", "fieldName": field, "arguments": arguments,

@@ -23,7 +23,7 @@ use tower_http::cors::CorsLayer;
 
 use super::limits::{Doors, Pace, bytes, limited};
 use crate::admin::{Denied, Desk, Gate, Office, Refused};
-use crate::event::{Action, Caller, Order};
+use crate::event::{Action, Caller, Order, Trace};
 use idempotency::{Answer, Known, Memory};
 pub(super) use problem::Problem;
 
@@ -43,6 +43,8 @@ pub struct Api {
 /// The description of the API.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
@@ -94,6 +96,7 @@ impl Api {
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
                 HeaderName::from_static("idempotency-key"),
+                TRACEPARENT,
             ])
             .expose_headers([header::RETRY_AFTER, REPLAYED]);
         routes.layer(cors)
@@ -153,9 +156,10 @@ impl Api {
             pool: caller.pool,
             action,
         };
+        let trace = Trace::of_traceparent(traceparent(&head.headers));
         let api = Arc::clone(&self);
         let done = self.doors.to_its_end(async move {
-            let answer = answer::of(&order, api.desk.take(&order).await);
+            let answer = answer::of(&order, api.desk.take(&order, &trace).await);
             place.answered(&answer);
             answer
         });
@@ -191,6 +195,16 @@ fn json((status, body): Answer) -> Response {
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()
+}
+
+/// Two of them are none.
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    values
+        .next()
+        .filter(|_| values.next().is_none())?
+        .to_str()
+        .ok()
 }
 
 /// Whoever has no good token learns nothing of why.

@@ -1,0 +1,19 @@
+//! Whether there is a collector for traces.
+
+/// Traces are exported where the environment names a collector: its default address
+/// is not taken, since most workers have none. What else the `OTEL_` variables say is
+/// read by the OpenTelemetry crates, as the SDK reads `AWS_`.
+///
+/// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+pub fn collector_is_named() -> bool {
+    let text = |name| std::env::var(name).unwrap_or_default();
+    let is_named = [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]
+    .into_iter()
+    .any(|name| !text(name).is_empty());
+    is_named
+        && !text("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true")
+        && text("OTEL_TRACES_EXPORTER") != "none"
+}

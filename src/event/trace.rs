@@ -1,0 +1,272 @@
+//! The trace that a message belongs to, in the two forms that it travels in: W3C Trace
+//! Context and the header of X-Ray.
+//!
+//! Whoever may send to the queue writes both, so only what is well-formed gets any
+//! further; the rest is as if it were not there, and never an error.
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroU128};
+
+/// Where in a trace something began.
+///
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>. Displays as that header's
+/// value, in version 00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent {
+    trace_id: NonZeroU128,
+    parent_id: NonZeroU64,
+    sampled: bool,
+}
+
+/// The trace of a message that is about to be sent. Empty when there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    parent: Option<TraceParent>,
+    header: Option<String>,
+}
+
+impl TraceParent {
+    /// Reads a `traceparent`. As the standard has it, a version that is not known yet
+    /// is read for what version 00 has, whatever follows; version 00 has nothing more.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (version, rest) = text.split_once('-')?;
+        let (ids, flags_and_more) = (rest.get(..50)?, rest.get(50..)?);
+        let (flags, more) = flags_and_more.split_at_checked(2)?;
+        let (trace_id, parent_id) = ids.strip_suffix('-')?.split_once('-')?;
+        let is_known = version == "00";
+        let ends_well = more.is_empty() || (!is_known && more.starts_with('-'));
+        let version = u8::try_from(hex(version, 2)?).ok()?;
+        if version == 0xff || !ends_well {
+            return None;
+        }
+        Self::new(trace_id, parent_id, hex(flags, 2)? & 1 == 1)
+    }
+
+    /// Reads a header of X-Ray, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…`.
+    /// Without a parent nothing can be continued; what is not said to be sampled is not.
+    ///
+    /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+    pub fn of_xray(header: &str) -> Option<Self> {
+        let member = |name: &str| {
+            let mut members = header.split(';').map(str::trim);
+            members.find_map(|member| member.strip_prefix(name)?.strip_prefix('='))
+        };
+        let (version, root) = member("Root")?.split_once('-')?;
+        let (time, unique) = root.split_once('-')?;
+        if version != "1" || time.len() != 8 {
+            return None;
+        }
+        let sampled = member("Sampled") == Some("1");
+        Self::new(&format!("{time}{unique}"), member("Parent")?, sampled)
+    }
+
+    fn new(trace_id: &str, parent_id: &str, sampled: bool) -> Option<Self> {
+        Some(Self {
+            trace_id: NonZeroU128::new(hex(trace_id, 32)?)?,
+            parent_id: NonZeroU64::new(u64::try_from(hex(parent_id, 16)?).ok()?)?,
+            sampled,
+        })
+    }
+
+    /// The trace's id.
+    pub fn trace_id(&self) -> u128 {
+        self.trace_id.get()
+    }
+
+    /// The id of what it began in.
+    pub fn parent_id(&self) -> u64 {
+        self.parent_id.get()
+    }
+
+    /// Whether whoever began it records it.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = u8::from(self.sampled);
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{flags:02x}",
+            self.trace_id, self.parent_id
+        )
+    }
+}
+
+impl Trace {
+    /// Of a Lambda's invocation.
+    pub fn of_xray(header: Option<&str>) -> Self {
+        let parent = header.and_then(TraceParent::of_xray);
+        Self {
+            header: parent
+                .and(header)
+                .filter(|header| is_header(header))
+                .map(str::to_owned),
+            parent,
+        }
+    }
+
+    /// Of an HTTP request.
+    pub fn of_traceparent(text: Option<&str>) -> Self {
+        Self {
+            parent: text.and_then(TraceParent::parse),
+            header: None,
+        }
+    }
+
+    /// For the message attribute `traceparent`.
+    pub fn parent(&self) -> Option<TraceParent> {
+        self.parent
+    }
+
+    /// For the message system attribute `AWSTraceHeader`.
+    pub fn header(&self) -> Option<&str> {
+        self.header.as_deref()
+    }
+
+    /// For log lines: 32 hexadecimal digits.
+    pub fn id(&self) -> Option<String> {
+        self.parent
+            .map(|parent| format!("{:032x}", parent.trace_id))
+    }
+}
+
+/// Whether SQS would take it for its system attribute: it refuses the whole message
+/// otherwise. A Lambda's header may have members of its own (`Lineage=…`).
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html>
+pub fn is_header(text: &str) -> bool {
+    const LONGEST: usize = 256;
+    text.len() <= LONGEST
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && TraceParent::of_xray(text).is_some()
+}
+
+/// Just so many digits, none of them a capital letter.
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != digits || !text.bytes().all(lower) {
+        return None;
+    }
+    u128::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    const W3C: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
+
+    #[test]
+    fn a_header_of_x_ray_becomes_a_traceparent_with_the_same_ids() {
+        let parent = TraceParent::of_xray(XRAY).expect("well-formed");
+        assert_eq!(parent.to_string(), W3C);
+        assert_eq!(TraceParent::parse(W3C), Some(parent));
+        let trace = Trace::of_xray(Some(XRAY));
+        assert_eq!(trace.header(), Some(XRAY));
+        let id = "5759e988bd862e3fe1be46a994272793";
+        assert_eq!(trace.id().as_deref(), Some(id));
+    }
+
+    #[test]
+    fn members_of_a_header_come_in_any_order_and_only_a_one_means_sampled() {
+        let root = "Root=1-5759e988-bd862e3fe1be46a994272793";
+        let parent = "Parent=53995c3f42cd8ad8";
+        for (header, sampled) in [
+            (format!("{parent};Sampled=1;{root}"), true),
+            (
+                format!("Self=1-x;{root};{parent};Sampled=1;Lineage=a:0"),
+                true,
+            ),
+            (format!("{root}; {parent}; Sampled=1"), true),
+            (format!("{root};{parent};Sampled=0"), false),
+            (format!("{root};{parent};Sampled=?"), false),
+            (format!("{root};{parent}"), false),
+        ] {
+            let read = TraceParent::of_xray(&header).expect("well-formed");
+            assert_eq!(read.is_sampled(), sampled, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_as_if_it_were_not_there() {
+        for header in [
+            "",
+            "Root",
+            "Root=1-5759e988-bd862e3fe1be46a994272793",
+            "Root=2-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8",
+            "Root=1-5759e9881-d862e3fe1be46a994272793;Parent=53995c3f42cd8ad8",
+            "Root=1-5759e988-bd862e3fe1be46a99427279;Parent=53995c3f42cd8ad8",
+            "Root=1-5759E988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8",
+            "Root=1-00000000-000000000000000000000000;Parent=53995c3f42cd8ad8",
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=0000000000000000",
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad",
+        ] {
+            assert_eq!(Trace::of_xray(Some(header)), Trace::default(), "{header}");
+        }
+        for text in [
+            "",
+            "00",
+            "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8",
+            "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-1",
+            "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01-more",
+            "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-0g",
+            "00-5759E988BD862E3FE1BE46A994272793-53995c3f42cd8ad8-01",
+            "00-00000000000000000000000000000000-53995c3f42cd8ad8-01",
+            "00-5759e988bd862e3fe1be46a994272793-0000000000000000-01",
+            "ff-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+            "+0-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+            "01-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01.x",
+            " 00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+            "00-5759e988bd862e3fe1be46a99427279é-53995c3f42cd8ad8-01",
+        ] {
+            assert_eq!(TraceParent::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_read_for_what_this_one_has() {
+        for later in [
+            "01-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+            "fe-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-03-more",
+        ] {
+            let read = TraceParent::parse(later).expect("read");
+            assert_eq!(read.to_string(), W3C);
+        }
+    }
+
+    #[test]
+    fn a_header_that_sqs_might_refuse_is_not_sent() {
+        let spaced = XRAY.replace(';', "; ");
+        let trace = Trace::of_xray(Some(&spaced));
+        assert_eq!((trace.header(), trace.parent().is_some()), (None, true));
+        assert!(is_header(&format!("{XRAY};Lineage=1:a87bd80c:0")));
+        assert!(!is_header(&format!("{XRAY};Long={}", "x".repeat(200))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gets_an_answer(text in ".*", near in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-.*") {
+            let _ = (TraceParent::parse(&text), TraceParent::of_xray(&text));
+            let _ = TraceParent::parse(&near);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(trace in 1_u128.., parent in 1_u64.., sampled: bool) {
+            let text = format!("00-{trace:032x}-{parent:016x}-{:02x}", u8::from(sampled));
+            let read = TraceParent::parse(&text).expect("well-formed");
+            prop_assert_eq!(read.to_string(), text);
+            prop_assert_eq!((read.trace_id(), read.parent_id()), (trace, parent));
+            let root = format!("{trace:032x}");
+            let header = format!(
+                "Root=1-{}-{};Parent={parent:016x};Sampled={}", &root[..8], &root[8..], u8::from(sampled),
+            );
+            prop_assert_eq!(TraceParent::of_xray(&header), Some(read));
+        }
+    }
+}

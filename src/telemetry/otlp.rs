@@ -1,0 +1,184 @@
+//! Spans to an OpenTelemetry collector: OTLP over HTTP, as protobuf.
+//!
+//! Plain HTTP alone: the collector is a side-car or an agent on the same machine, and
+//! sends on with TLS and credentials. The crates read the standard variables themselves
+//! (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+//! `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`).
+//!
+//! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+};
+use opentelemetry::{Context, Key, KeyValue};
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::spans::{Remote, TARGET};
+
+/// One request. A collector that hangs must not hold up the next batch for long.
+const REQUEST: Duration = Duration::from_secs(5);
+/// For what is left at the end: the process has to be gone three seconds after
+/// `worker.drain`.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Starts what exports, on a thread of its own.
+pub(super) fn start() -> Result<SdkTracerProvider, impl Error> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Collector::new(Handle::current()))
+        .build()?;
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource())
+        .with_batch_exporter(exporter)
+        .build();
+    Ok::<_, opentelemetry_otlp::ExporterBuildError>(provider)
+}
+
+fn resource() -> Resource {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let resource = || Resource::builder().with_attribute(version.clone());
+    let is_unnamed = |name: opentelemetry::Value| name.as_str().starts_with("unknown_service");
+    let found = resource().build();
+    if found.get(&Key::new("service.name")).is_none_or(is_unnamed) {
+        return resource().with_service_name("usher").build();
+    }
+    found
+}
+
+/// Takes usher's spans, and no log line.
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_tracer(provider.tracer("usher"))
+        .with_filter(filter_fn(|it| it.is_span() && it.target() == TARGET))
+}
+
+/// Sends what is left, as far as there is time.
+pub(super) async fn flush(provider: SdkTracerProvider) {
+    let (done, ended) = tokio::sync::oneshot::channel();
+    // It blocks, and a blocking task of the runtime would be waited for.
+    std::thread::spawn(move || done.send(provider.shutdown_with_timeout(FLUSH)));
+    let ended = tokio::time::timeout(FLUSH, ended).await;
+    if !matches!(ended, Ok(Ok(Ok(())))) {
+        tracing::warn!("the last traces were not exported in time");
+    }
+}
+
+pub(super) fn go_on(span: &Span, remote: Remote) {
+    let flags = TraceFlags::default().with_sampled(remote.sampled);
+    let context = SpanContext::new(
+        TraceId::from(remote.trace_id),
+        SpanId::from(remote.span_id),
+        flags,
+        true,
+        TraceState::default(),
+    );
+    // It fails where nothing is exported.
+    let _ = span.set_parent(Context::new().with_remote_span_context(context));
+}
+
+pub(super) fn trace_id(span: &Span) -> Option<impl fmt::Display + use<>> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| context.trace_id())
+}
+
+/// The way to the collector. Exports are made on a thread that knows no runtime, and
+/// the requests on ours.
+#[derive(Debug)]
+struct Collector {
+    client: HyperClient,
+    runtime: Handle,
+    /// Whether it was said that nothing gets through.
+    told: AtomicBool,
+}
+
+impl Collector {
+    fn new(runtime: Handle) -> Self {
+        Self {
+            client: HyperClient::with_default_connector(REQUEST, None),
+            runtime,
+            told: AtomicBool::new(false),
+        }
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        if request.uri().scheme_str() != Some("http") {
+            return Err("the collector is spoken to over http:// alone".into());
+        }
+        let client = self.client.clone();
+        let sending = self
+            .runtime
+            .spawn(async move { client.send_bytes(request).await });
+        sending.await?
+    }
+
+    /// Once for each time that it fails after it worked: traces are no reason to be
+    /// woken up.
+    fn note(&self, error: Option<&str>) {
+        let told = self.told.swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) if !told => tracing::warn!(error, "traces cannot be exported"),
+            None if told => tracing::info!("traces are exported again"),
+            _ => {}
+        }
+    }
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
+
+impl HttpClient for Collector {
+    // As `async_trait` would write it.
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Answer<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let answer = self.send(request).await;
+            match &answer {
+                Ok(answer) if answer.status().is_success() => self.note(None),
+                Ok(answer) => self.note(Some(answer.status().as_str())),
+                // The process is ending; that it was not in time is said already.
+                Err(error) if error.is::<JoinError>() => {}
+                Err(error) => self.note(Some(&with_causes(error.as_ref()))),
+            }
+            answer
+        })
+    }
+}
+
+/// `client error (Connect): tcp connect error: Connection refused`.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! The trace of a message: its span, and its id on log lines.
+
+use tracing::Span;
+
+use crate::aws::Received;
+use crate::dead_letter::History;
+use crate::telemetry::spans::{self, Remote};
+
+/// The attempt's span: it goes on with the trace that the message was sent in.
+pub(super) fn span(message: &Received) -> Span {
+    let remote = message.trace_parent().map(|parent| Remote {
+        trace_id: parent.trace_id(),
+        span_id: parent.parent_id(),
+        sampled: parent.is_sampled(),
+    });
+    spans::attempt(&message.id, History::of(message).attempts, remote)
+}
+
+/// For a log line of the attempt. Without a trace in the message it is the one that
+/// begins here, when traces are exported.
+pub(super) fn id(message: &Received) -> Option<String> {
+    let sent_in = || Some(format!("{:032x}", message.trace_parent()?.trace_id()));
+    spans::trace_id().map(|id| id.to_string()).or_else(sent_in)
+}

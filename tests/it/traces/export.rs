@@ -1,0 +1,157 @@
+//! Spans, on their way to a collector.
+
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::collector::Collector;
+use super::{ID, settled, traced};
+use crate::faults::Fault;
+use crate::process::{Process, finished};
+use crate::world::{World, eventually};
+
+#[tokio::test]
+async fn an_attempt_is_a_span_with_its_calls_in_the_trace_that_the_message_came_with() {
+    let world = World::new().await;
+    let collector = Collector::start().await;
+    let ada = world.person("ada").await;
+    let bob = world.person("bob").await;
+    let message = traced(ada.event.to_string());
+    world.queue.send(message).await.expect("sent");
+    world.send(bob.event.to_string()).await;
+    let mut command = world.usher(&["worker", "--until-empty"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    // Log lines may be as few as they like.
+    command.env("RUST_LOG", "error,usher::worker=info");
+    let (status, _, log) = finished(command).await;
+    assert_eq!(status, Some(0), "{log}");
+
+    let spans = collector.spans();
+    let of = |sub: &str| {
+        let mut spans = spans.iter();
+        let span = spans.find(|it| it.name == "message" && it.attributes.contains(sub));
+        span.expect("a span")
+    };
+    let (adas, bobs) = (of(&ada.sub), of(&bob.sub));
+    assert_eq!(
+        (adas.trace.as_str(), adas.parent.as_str()),
+        (ID, "53995c3f42cd8ad8")
+    );
+    assert_eq!(bobs.parent, "", "a trace that begins here");
+    for span in [adas, bobs] {
+        for call in ["cognito.AdminAddUserToGroup", "dynamodb.PutItem"] {
+            let mut spans = spans.iter();
+            let call = spans.find(|it| it.name == call && it.parent == span.id);
+            assert_eq!(call.expect("a call").trace, span.trace);
+        }
+        assert!(span.attributes.contains("done") && span.attributes.contains(&world.pool.id));
+    }
+    assert!(
+        spans
+            .iter()
+            .all(|it| it.trace == adas.trace || it.trace == bobs.trace)
+    );
+    for (person, span) in [(&ada, adas), (&bob, bobs)] {
+        let line = settled(&log, &json!({"user.sub": person.sub})).expect("a line");
+        assert_eq!(line["trace.id"], span.trace);
+        assert!(line["spans"].is_null() && line["span"].is_null(), "{line}");
+    }
+    let text = collector.text();
+    assert!(
+        text.contains("service.name\u{12}\u{7}\n\u{5}usher"),
+        "{text:?}"
+    );
+}
+
+#[tokio::test]
+async fn spans_hold_no_names_addresses_or_numbers() {
+    let world = World::new().await;
+    let collector = Collector::start().await;
+    for n in 0..24 {
+        let mut person = world.person(&format!("Zebulon-{n}@Quagmire.example")).await;
+        let attributes = &mut person.event["request"]["userAttributes"];
+        attributes["phone_number"] = json!(format!("+1555010{n:04}"));
+        attributes["given_name"] = json!(format!("Zebedee{n}"));
+        match n % 6 {
+            0 => person.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
+            1 => person.event["triggerSource"] = json!("UserMigration_Authentication"),
+            2 => person.event["userPoolId"] = json!("us-east-1_Strange01"),
+            3 => attributes["sub"] = json!("sub-of-Zebulon@Quagmire.example"),
+            _ => {}
+        }
+        let body = person.event.to_string();
+        let cut = if n % 6 == 4 {
+            body.len() - 5
+        } else {
+            body.len()
+        };
+        let mut message = traced(&body[..cut]);
+        let state = "vendor=Zebulon".to_owned();
+        message.attributes.insert("tracestate".to_owned(), state);
+        world.queue.send(message).await.expect("sent");
+    }
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        calls += 1;
+        let refused = Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException");
+        (call.operation == "AdminAddUserToGroup" && calls % 7 == 0).then_some(refused)
+    });
+    let mut command = world.usher(&["worker", "--until-empty"]);
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
+        .env("USHER_WORKER__MAX_ATTEMPTS", "2")
+        .env("RUST_LOG", "trace");
+    let (status, _, log) = finished(command).await;
+    assert_eq!(status, Some(0), "{log}");
+    let text = collector.text().to_lowercase();
+    for there in ["rejected", "user_not_found", "invalidparameterexception"] {
+        assert!(text.contains(there), "{there}");
+    }
+    for secret in ["zebulon", "zebedee", "quagmire", "vanished", "+1555"] {
+        assert!(!text.contains(secret), "{secret}");
+        assert!(!log.to_lowercase().contains(secret), "{secret} in the log");
+    }
+}
+
+/// Takes connections and never says a word; and an address where nobody is.
+#[tokio::test]
+async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let hangs = hanging.local_addr().expect("an address").to_string();
+    let nobody = {
+        let gone = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        gone.local_addr().expect("an address").to_string()
+    };
+    for address in [hangs, nobody] {
+        let world = World::new().await;
+        let people = world.people(40).await;
+        world.send_all(&people).await;
+        let mut command = world.usher(&["worker"]);
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+            .env("OTEL_BSP_SCHEDULE_DELAY", "50");
+        let mut process = Process::start(command);
+        eventually("all done", || async {
+            process.log().matches("\"outcome\":\"done\"").count() == people.len()
+        })
+        .await;
+        // The first export is under way.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = Instant::now();
+        process.signal(Signal::SIGTERM);
+        assert!(process.exit().await.success(), "{}", process.log());
+        let took = told.elapsed();
+        println!("SIGTERM to exit: {took:?}");
+        // A long poll of a second, and the second that is given to spans.
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        let log = process.log();
+        let said = |words: &str| log.matches(words).count();
+        let warnings = said("traces cannot be exported") + said("the last traces were not");
+        assert_eq!(warnings, 1, "{log}");
+        world.assert_all_provisioned(&people).await;
+    }
+    drop(hanging);
+}
