@@ -29,6 +29,7 @@ mod quota;
 mod reconcile;
 mod sign_in;
 mod stop;
+mod template;
 mod traces;
 mod trigger;
 mod world;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(path).expect("text")
 }
 
-fn actions(policy: &str) -> BTreeSet<String> {
+pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
     let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
     let mut actions = BTreeSet::new();
     for statement in policy["Statement"].as_array().expect("statements") {
@@ -47,7 +47,7 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
 }
 
 /// What the worker calls, and the tools as well.
-fn of_the_worker() -> BTreeSet<String> {
+pub(crate) fn of_the_worker() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
     made.extend(calls("src/aws/send.rs", "sqs"));
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
@@ -78,7 +78,7 @@ fn of_the_load_test() -> BTreeSet<String> {
 
 /// What people are invited and regrouped with: from a shell, and through the HTTP API
 /// of a worker.
-fn of_the_admins() -> BTreeSet<String> {
+pub(crate) fn of_the_admins() -> BTreeSet<String> {
     let mut made = calls("src/aws/directory.rs", "cognito-idp");
     made.extend(calls("src/aws/people.rs", "cognito-idp"));
     made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
