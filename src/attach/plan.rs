@@ -1,6 +1,7 @@
 //! What is to be changed in a pool's triggers.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::slot::{FunctionArn, Slot};
 use crate::aws::Members;
@@ -37,10 +38,10 @@ pub enum Wish {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// As Cognito names it.
-    pub trigger: &'static str,
-    /// The function that is in it.
+    pub trigger: String,
+    /// What is in it.
     pub before: Option<String>,
-    /// The function that is to be.
+    /// What is to be.
     pub after: Option<String>,
 }
 
@@ -67,6 +68,16 @@ pub enum Refusal {
         /// Whose it is.
         function: String,
     },
+    /// The same function under another name.
+    #[error(
+        "{trigger} calls {function}, which is the same function by another version or alias: give that ARN"
+    )]
+    AnotherVersion {
+        /// As Cognito names it.
+        trigger: &'static str,
+        /// The ARN that is there.
+        function: String,
+    },
     /// The record is not about what is there.
     #[error(
         "the triggers are not as the change of the record left them: somebody has changed them since. \
@@ -76,6 +87,11 @@ pub enum Refusal {
 }
 
 impl Plan {
+    /// Whether a function gets to a place where it was not.
+    pub fn attaches(&self) -> bool {
+        self.changes.iter().any(|change| change.after.is_some())
+    }
+
     /// What is to be done where the triggers are `now`.
     ///
     /// # Errors
@@ -103,8 +119,15 @@ impl Plan {
             }
             Wish::Detach { function } => {
                 for slot in Slot::ALL {
-                    if slot.function(now) == Some(function.as_str()) {
-                        slot.empty(&mut triggers);
+                    match slot.function(now) {
+                        Some(same) if same == function.as_str() => slot.empty(&mut triggers),
+                        Some(other) if function.is_another_version_of(other) => {
+                            return Err(Refusal::AnotherVersion {
+                                trigger: slot.name(),
+                                function: other.to_owned(),
+                            });
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -124,29 +147,27 @@ impl Plan {
     }
 }
 
-/// By slot; where none of usher's own differs and another trigger does, by its name.
+/// Each member of the pool's triggers that differs, whoever's it is.
 fn changes(now: &Members, then: &Members) -> Vec<Change> {
-    let mut changes: Vec<Change> = Slot::ALL
+    let mut names: Vec<&String> = now.keys().chain(then.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
         .into_iter()
-        .map(|slot| Change {
-            trigger: slot.name(),
-            before: slot.function(now).map(str::to_owned),
-            after: slot.function(then).map(str::to_owned),
+        .map(|name| Change {
+            trigger: name.clone(),
+            before: now.get(name).map(text),
+            after: then.get(name).map(text),
         })
         .filter(|change| change.before != change.after)
-        .collect();
-    if changes.is_empty() && now != then {
-        changes.push(Change {
-            trigger: "LambdaConfig",
-            before: Some(text(now)),
-            after: Some(text(then)),
-        });
-    }
-    changes
+        .collect()
 }
 
-fn text(triggers: &Members) -> String {
-    serde_json::Value::Object(triggers.clone()).to_string()
+/// A function's ARN as it is, and anything else as JSON.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -201,6 +222,13 @@ mod tests {
         assert_eq!(Plan::make(&detach, &none).expect("may").changes, []);
         let others = triggers(&json!({"PostConfirmation": "arn:other"}));
         assert_eq!(Plan::make(&detach, &others).expect("may").changes, []);
+        let live = format!("{USHER}:live");
+        let live = triggers(&json!({"PostConfirmation": live}));
+        let refused = Plan::make(&detach, &live);
+        assert!(
+            matches!(refused, Err(Refusal::AnotherVersion { .. })),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::settings::Settings;
 use crate::aws::Members;
@@ -32,6 +33,9 @@ pub enum NoRecord {
     /// Something else.
     #[error("{0} is not a record of usher attach: {1}")]
     Foreign(String, serde_json::Error),
+    /// Settings that are not that pool's.
+    #[error("{0} is not a record of usher attach: its settings are not those of a user pool")]
+    Damaged(String),
 }
 
 impl Record {
@@ -42,8 +46,16 @@ impl Record {
     pub fn read(path: &Path) -> Result<Self, NoRecord> {
         let name = || path.display().to_string();
         let file = File::open(path).map_err(|error| NoRecord::Io(name(), error))?;
-        serde_json::from_reader(io::BufReader::new(file))
-            .map_err(|error| NoRecord::Foreign(name(), error))
+        let record: Self = serde_json::from_reader(io::BufReader::new(file))
+            .map_err(|error| NoRecord::Foreign(name(), error))?;
+        let pool = &record.before.pool;
+        let is_its_own = pool.get("Id").and_then(Value::as_str) == Some(&record.user_pool);
+        let has_triggers = pool.get("LambdaConfig").is_none_or(Value::is_object);
+        if is_its_own && has_triggers {
+            Ok(record)
+        } else {
+            Err(NoRecord::Damaged(name()))
+        }
     }
 
     /// Writes it to the disk, for its owner alone: settings are no secrets, and nobody

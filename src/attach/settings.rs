@@ -81,6 +81,11 @@ impl Settings {
         triggers.cloned().unwrap_or_default()
     }
 
+    /// Its ARN.
+    pub fn arn(&self) -> Option<&str> {
+        self.pool.get("Arn")?.as_str()
+    }
+
     /// Settings that this release does not know. Whether `UpdateUserPool` would have to be
     /// given them, nobody can tell.
     pub fn unknown(&self) -> Vec<&str> {
@@ -103,21 +108,28 @@ impl Settings {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         sent.insert(TRIGGERS.to_owned(), Value::Object(triggers.clone()));
+        // Tags of AWS's own are not for others to write.
+        // https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
+        if let Some(Value::Object(tags)) = sent.get_mut("UserPoolTags") {
+            tags.retain(|name, _| !name.starts_with("aws:"));
+        }
         // Cognito shows the validity of temporary passwords under both names and takes
         // it under the newer alone.
         // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
-        let newer = "/Policies/PasswordPolicy/TemporaryPasswordValidityDays";
-        if self.pointer(newer).is_some()
-            && let Some(Value::Object(invitations)) = sent.get_mut("AdminCreateUserConfig")
-        {
-            invitations.remove("UnusedAccountValidityDays");
+        if self.has_validity_by_policy() {
+            drop_older_validity(&mut sent);
         }
         sent
     }
 
     /// Where `after` differs, but for the triggers and what changes by itself.
     pub fn differences(&self, after: &Self) -> Vec<Difference> {
-        let mut found = differences(&self.pool, &after.pool, "");
+        let (mut old, mut new) = (self.pool.clone(), after.pool.clone());
+        if self.has_validity_by_policy() || after.has_validity_by_policy() {
+            drop_older_validity(&mut old);
+            drop_older_validity(&mut new);
+        }
+        let mut found = differences(&old, &new, "");
         found.retain(|one| one.setting != TRIGGERS && !RESTLESS.contains(&one.setting.as_str()));
         found.extend(differences(&self.mfa, &after.mfa, "GetUserPoolMfaConfig: "));
         found
@@ -128,10 +140,18 @@ impl Settings {
         differences(&self.mfa, &other.mfa, "").is_empty()
     }
 
-    fn pointer(&self, path: &str) -> Option<&Value> {
-        let mut parts = path.split('/').skip(1);
-        let first = self.pool.get(parts.next()?)?;
-        parts.try_fold(first, |at, part| at.get(part))
+    /// Whether the validity of temporary passwords is where it belongs today.
+    fn has_validity_by_policy(&self) -> bool {
+        let policies = self.pool.get("Policies");
+        let days = policies
+            .and_then(|policies| policies.pointer("/PasswordPolicy/TemporaryPasswordValidityDays"));
+        days.is_some()
+    }
+}
+
+fn drop_older_validity(settings: &mut Members) {
+    if let Some(Value::Object(invitations)) = settings.get_mut("AdminCreateUserConfig") {
+        invitations.remove("UnusedAccountValidityDays");
     }
 }
 
@@ -198,7 +218,8 @@ mod tests {
                 "SchemaAttributes": [{"Name": "sub"}],
                 "Policies": {"PasswordPolicy": {"MinimumLength": 12, "TemporaryPasswordValidityDays": 3}},
                 "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true, "UnusedAccountValidityDays": 3},
-                "UserPoolTags": {"team": "a"}, "MfaConfiguration": "OPTIONAL", "SmsConfiguration": null,
+                "UserPoolTags": {"team": "a", "aws:cloudformation:stack-name": "b"},
+                "MfaConfiguration": "OPTIONAL", "SmsConfiguration": null,
                 "LambdaConfig": {"PreSignUp": "arn:other"},
             }),
             &json!({}),

@@ -93,6 +93,12 @@ impl FunctionArn {
         self.0.split(':').nth(3).unwrap_or_default()
     }
 
+    /// Whether `other` is the same function by another version or alias.
+    pub fn is_another_version_of(&self, other: &str) -> bool {
+        let name = |arn: &str| arn.split(':').take(7).collect::<Vec<_>>().join(":");
+        self.0 != other && name(&self.0) == name(other)
+    }
+
     /// As it was given.
     pub fn as_str(&self) -> &str {
         &self.0

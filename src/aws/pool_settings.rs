@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value};
 
-use super::call::call;
+use super::call::{Target, call};
 use super::client::Aws;
 use super::directory::target;
 use super::error::Failure;
@@ -60,10 +60,16 @@ impl PoolSettings {
         let request = self.client.describe_user_pool().user_pool_id(pool.as_str());
         let request = request.customize().interceptor(answer.clone()).send();
         let result = call(target("DescribeUserPool", pool), request).await;
-        let mut answer = answer.or_refused(result)?;
+        let mut answer = answer.or_refused(target("DescribeUserPool", pool), result)?;
+        // An answer without settings must not pass for a pool without settings: what is
+        // not sent back is reset.
         match answer.remove("UserPool") {
-            Some(Value::Object(settings)) => Ok(settings),
-            _ => Ok(Members::new()),
+            Some(Value::Object(settings))
+                if settings.get("Id").and_then(Value::as_str) == Some(pool.as_str()) =>
+            {
+                Ok(settings)
+            }
+            _ => Err(unreadable(target("DescribeUserPool", pool))),
         }
     }
 
@@ -77,7 +83,12 @@ impl PoolSettings {
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone()).send();
         let result = call(target("GetUserPoolMfaConfig", pool), request).await;
-        answer.or_refused(result)
+        let answer = answer.or_refused(target("GetUserPoolMfaConfig", pool), result)?;
+        if answer.contains_key("MfaConfiguration") {
+            Ok(answer)
+        } else {
+            Err(unreadable(target("GetUserPoolMfaConfig", pool)))
+        }
     }
 
     /// `UpdateUserPool`. What `settings` leaves out is set to its default.
@@ -89,8 +100,9 @@ impl PoolSettings {
         let request = self.client.update_user_pool().user_pool_id(pool.as_str());
         let request = request.customize().interceptor(answer.clone());
         let request = request.interceptor(Said::of(pool, settings)).send();
-        let result = call(target("UpdateUserPool", pool), request).await;
-        answer.or_refused(result).map(|_| ())
+        let target = target("UpdateUserPool", pool);
+        let result = call(target, request).await;
+        answer.or_refused(target, result).map(|_| ())
     }
 
     /// `SetUserPoolMfaConfig`.
@@ -103,22 +115,35 @@ impl PoolSettings {
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone());
         let request = request.interceptor(Said::of(pool, settings)).send();
-        let result = call(target("SetUserPoolMfaConfig", pool), request).await;
-        answer.or_refused(result).map(|_| ())
+        let target = target("SetUserPoolMfaConfig", pool);
+        let result = call(target, request).await;
+        answer.or_refused(target, result).map(|_| ())
     }
 }
 
-/// The body of an answer, whatever it was.
+fn unreadable(target: Target<'_>) -> Refused {
+    Refused {
+        failure: Failure::unanswered(target),
+        said: Some("the answer is not what Cognito answers".to_owned()),
+    }
+}
+
+/// The body of an answer; `None` while there is none that can be read.
 #[derive(Debug, Clone, Default)]
-struct Heard(Arc<Mutex<Members>>);
+struct Heard(Arc<Mutex<Option<Members>>>);
 
 impl Heard {
-    fn or_refused<T, E>(self, result: Result<T, (Failure, E)>) -> Result<Members, Refused> {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard = std::mem::take(&mut *heard);
-        match result {
-            Ok(_) => Ok(heard),
-            Err((failure, _)) => {
+    fn or_refused<T, E>(
+        self,
+        target: Target<'_>,
+        result: Result<T, (Failure, E)>,
+    ) -> Result<Members, Refused> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (result, heard) {
+            (Ok(_), Some(heard)) => Ok(heard),
+            (Ok(_), None) => Err(unreadable(target)),
+            (Err((failure, _)), heard) => {
+                let heard = heard.unwrap_or_default();
                 let said = heard.get("message").or_else(|| heard.get("Message"));
                 let said = said.and_then(Value::as_str).map(str::to_owned);
                 Err(Refused { failure, said })
@@ -139,7 +164,7 @@ impl Intercept for Heard {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let body = context.response().body().bytes().unwrap_or_default();
-        let read = serde_json::from_slice(body).unwrap_or_default();
+        let read = serde_json::from_slice(body).ok();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }

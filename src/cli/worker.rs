@@ -54,7 +54,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     };
     let cloudwatch = config.metrics.cloudwatch.as_deref();
     let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
-    let minutely = Minutely::new(metrics.clone(), cloudwatch);
+    let minutely = Minutely::new(metrics.clone(), health.clone(), cloudwatch);
     let told = CancellationToken::new();
     let telling = tokio::spawn(minutely.run(told.clone()));
     let health_at_start = health.clone();

@@ -49,10 +49,10 @@ impl Letter<'_> {
         if history.replays > 0 {
             attributes.insert(attribute::REPLAYS, history.replays.to_string());
         }
-        // Nothing else gets into a letter's attributes under this name.
+        // Written anew: a later version may have any text behind what is read of it.
         let trace = message.attributes.get(attribute::TRACEPARENT);
-        if let Some(trace) = trace.filter(|trace| TraceParent::parse(trace).is_some()) {
-            attributes.insert(attribute::TRACEPARENT, trace.clone());
+        if let Some(trace) = trace.and_then(|trace| TraceParent::parse(trace)) {
+            attributes.insert(attribute::TRACEPARENT, trace.to_string());
         }
         self.with(attributes)
     }
@@ -77,7 +77,13 @@ impl Letter<'_> {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             group: None,
-            trace_header: self.message.trace_header.clone(),
+            // The same: a header may have members of anybody's.
+            trace_header: self
+                .message
+                .trace_header
+                .as_deref()
+                .and_then(TraceParent::of_xray)
+                .map(|trace| trace.to_xray()),
             delay: Duration::ZERO,
         }
     }

@@ -68,6 +68,17 @@ impl TraceParent {
         })
     }
 
+    /// As X-Ray writes it.
+    pub fn to_xray(&self) -> String {
+        let id = format!("{:032x}", self.trace_id);
+        let (time, unique) = id.split_at(8);
+        let sampled = u8::from(self.sampled);
+        format!(
+            "Root=1-{time}-{unique};Parent={:016x};Sampled={sampled}",
+            self.parent_id
+        )
+    }
+
     /// The trace's id.
     pub fn trace_id(&self) -> u128 {
         self.trace_id.get()
@@ -267,6 +278,7 @@ mod tests {
                 "Root=1-{}-{};Parent={parent:016x};Sampled={}", &root[..8], &root[8..], u8::from(sampled),
             );
             prop_assert_eq!(TraceParent::of_xray(&header), Some(read));
+            prop_assert_eq!(read.to_xray(), header);
         }
     }
 }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Samples, family, gained, label, samples};
-use super::{emf, note};
+use super::{Health, emf, note};
 
 const PERIOD: Duration = Duration::from_mins(1);
 
@@ -16,6 +16,7 @@ const PERIOD: Duration = Duration::from_mins(1);
 /// wanted.
 pub struct Minutely {
     metrics: PrometheusHandle,
+    health: Health,
     cloudwatch: Option<CloudWatch>,
 }
 
@@ -29,16 +30,19 @@ pub struct CloudWatch {
 
 impl Minutely {
     /// Looks at the metrics behind `metrics`.
-    pub fn new(metrics: PrometheusHandle, cloudwatch: Option<CloudWatch>) -> Self {
+    pub fn new(metrics: PrometheusHandle, health: Health, cloudwatch: Option<CloudWatch>) -> Self {
         Self {
             metrics,
+            health,
             cloudwatch,
         }
     }
 
-    /// Until `stop`, and then once more, so that the last minute is told as well.
+    /// Until `stop`, and then once more, so that what was counted last is told as well.
+    /// How things stand is told on the full minute alone: an alarm takes those lines for
+    /// a worker that is up, and one that ends at once has none.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut minutes = tokio::time::interval(PERIOD);
+        let mut minutes = tokio::time::interval_at(Instant::now() + PERIOD, PERIOD);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stopped = tokio::select! {
@@ -49,13 +53,21 @@ impl Minutely {
             // A histogram keeps every value until it is looked at.
             self.metrics.run_upkeep();
             if let Some(cloudwatch) = &mut self.cloudwatch {
-                note(&cloudwatch.line(samples(&self.metrics.render())));
+                let not_ready = !self.health.obstacles().is_empty();
+                let standing = (!stopped).then_some(Standing { not_ready });
+                note(&cloudwatch.line(samples(&self.metrics.render()), standing));
             }
             if stopped {
                 return;
             }
         }
     }
+}
+
+/// How a worker stands.
+#[derive(Clone, Copy)]
+struct Standing {
+    not_ready: bool,
 }
 
 impl CloudWatch {
@@ -69,7 +81,7 @@ impl CloudWatch {
         }
     }
 
-    fn line(&mut self, now: Samples) -> String {
+    fn line(&mut self, now: Samples, standing: Option<Standing>) -> String {
         let sum = |of: &str, which: &dyn Fn(&str) -> bool| {
             let wanted = now
                 .iter()
@@ -84,23 +96,25 @@ impl CloudWatch {
             })
         };
         let gauge = |name: &str| now.get(name).copied().unwrap_or(0);
-        let line = emf::line(
-            &self.namespace,
-            ("Queue", &self.queue),
-            false,
-            &[
+        let mut told = vec![
+            ("Done", outcome("done")),
+            ("AlreadyDone", outcome("already_done")),
+            ("Ignored", outcome("ignored")),
+            ("Retried", outcome("retry")),
+            ("Blocked", outcome("blocked")),
+            ("Rejected", outcome("rejected")),
+            ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
+            ("Panics", sum("usher_panics_total", &|_| true)),
+        ];
+        if let Some(Standing { not_ready }) = standing {
+            told.extend([
                 ("BreakerOpen", gauge("usher_breaker_open")),
+                ("NotReady", u64::from(not_ready)),
                 ("InFlight", gauge("usher_messages_in_flight")),
-                ("Done", outcome("done")),
-                ("AlreadyDone", outcome("already_done")),
-                ("Ignored", outcome("ignored")),
-                ("Retried", outcome("retry")),
-                ("Blocked", outcome("blocked")),
-                ("Rejected", outcome("rejected")),
-                ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
-                ("Panics", sum("usher_panics_total", &|_| true)),
-            ],
-        );
+            ]);
+        }
+        let dimension = ("Queue", self.queue.as_str());
+        let line = emf::line(&self.namespace, dimension, false, &told);
         self.last = now;
         line
     }
@@ -112,11 +126,27 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_ends_at_once_tells_no_minute() {
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+            .build_recorder()
+            .handle();
+        let minutely = Minutely::new(metrics, Health::default(), None);
+        let stop = CancellationToken::new();
+        let begun = Instant::now();
+        let running = tokio::spawn(minutely.run(stop.clone()));
+        tokio::time::sleep(PERIOD / 2).await;
+        stop.cancel();
+        running.await.expect("ends");
+        assert_eq!(begun.elapsed(), PERIOD / 2, "nothing is waited for");
+    }
+
     #[test]
     fn counters_are_told_by_what_they_gained_and_gauges_as_they_are() {
         let mut cloudwatch = CloudWatch::new("usher", "https://sqs.example/1/sign-ups");
-        let mut told = |text: &str| -> Value {
-            serde_json::from_str(&cloudwatch.line(samples(text))).expect("JSON")
+        let mut told = |text: &str, not_ready: Option<bool>| -> Value {
+            let standing = not_ready.map(|not_ready| Standing { not_ready });
+            serde_json::from_str(&cloudwatch.line(samples(text), standing)).expect("JSON")
         };
         let first = told(
             r#"usher_messages_total{outcome="done",reason=""} 5
@@ -127,7 +157,9 @@ usher_quota_throttled_total{category="user_read"} 1
 usher_breaker_open 1
 usher_messages_in_flight 7
 "#,
+            Some(true),
         );
+        assert_eq!(first["NotReady"], 1);
         assert_eq!(first["Queue"], "sign-ups");
         assert_eq!((&first["Done"], &first["Retried"]), (&5.into(), &3.into()));
         assert_eq!(first["Throttled"], 3);
@@ -140,12 +172,20 @@ usher_messages_in_flight 7
 usher_quota_throttled_total{category="user_update"} 2
 usher_breaker_open 0
 "#,
+            Some(false),
         );
         assert_eq!(
             (&second["Done"], &second["Retried"]),
             (&7.into(), &0.into())
         );
-        assert_eq!(second["Throttled"], 0);
+        assert_eq!(
+            (&second["Throttled"], &second["NotReady"]),
+            (&0.into(), &0.into())
+        );
+        let last = told("usher_breaker_open 1", None);
+        for name in ["BreakerOpen", "NotReady", "InFlight"] {
+            assert!(last.get(name).is_none(), "{name} of a worker that is gone");
+        }
         assert_eq!(
             (&second["BreakerOpen"], &second["InFlight"]),
             (&0.into(), &0.into())

@@ -1,17 +1,23 @@
 // What the backend of deploy/amplify comes to, without an AWS account.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 
 import { check } from './checks.mjs';
 import { checkClient } from './client.mts';
 import { Backend } from './templates.mjs';
 
-const [out] = process.argv.slice(2);
+const [work] = process.argv.slice(2);
+const out = `${work}/out`;
 
 // The script has run it before; it is here to be counted.
 await check('everything type-checks', () => {});
 
 const backend = new Backend(`${out}/app`);
+const usher = backend.stack('usher');
+// usher's own template, as another parser reads it.
+const template = JSON.parse(readFileSync(`${work}/template.json`, 'utf8'));
+const made = (id: string) => usher.value(usher.template.Resources[id].Properties);
 const [[, pool]] = backend.all('AWS::Cognito::UserPool');
 const functions = backend
   .all('AWS::Lambda::Function')
@@ -26,7 +32,7 @@ await check('there is one function, as the binary needs it', () => {
   assert.equal(lambda.Timeout, 5);
   const { USHER_ADMIN__GROUPS, USHER_QUEUE__URL, ...rest } = lambda.Environment.Variables;
   assert.equal(USHER_ADMIN__GROUPS, 'ADMINS');
-  assert.match(USHER_QUEUE__URL.Ref, /SignUps\w+Ref$/);
+  assert.ok(USHER_QUEUE__URL);
   assert.deepEqual(Object.keys(rest), ['AMPLIFY_SSM_ENV_CONFIG']);
 });
 
@@ -39,34 +45,171 @@ await check('it is the trigger of the pool, and the pool may call it', () => {
   assert.ok(permissions[0].SourceArn);
 });
 
-await check('it may send messages and write its log, and nothing else', () => {
-  const role = lambda.Role['Fn::GetAtt'][0];
-  const policies = backend
-    .all('AWS::IAM::Policy')
-    .filter(([, policy]) => policy.Roles.some(({ Ref }) => Ref === role));
-  const statements = policies.flatMap(([, policy]) => policy.PolicyDocument.Statement);
-  assert.equal(statements.length, 1);
-  assert.equal(statements[0].Action, 'sqs:SendMessage');
-  assert.match(statements[0].Resource.Ref, /SignUps\w+Arn$/);
+// What the function may do, as text.
+const auth = backend.stack('auth');
+const role = lambda.Role['Fn::GetAtt'][0];
+const rights = backend
+  .all('AWS::IAM::Policy')
+  .filter(([, policy]) => policy.Roles.some(({ Ref }) => Ref === role))
+  .flatMap(([, policy]) => auth.value(policy.PolicyDocument.Statement));
+
+await check('it may send to the queue and write its log, and nothing else', () => {
+  assert.deepEqual(rights, [
+    { Action: 'sqs:SendMessage', Effect: 'Allow', Resource: usher.attribute('Queue.Arn') },
+  ]);
   const { ManagedPolicyArns, Policies } = backend.resource(role);
   assert.equal(Policies, undefined);
-  assert.equal(ManagedPolicyArns.length, 1);
-  assert.match(JSON.stringify(ManagedPolicyArns), /AWSLambdaBasicExecutionRole/);
+  assert.deepEqual(auth.value(ManagedPolicyArns), [
+    'arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole',
+  ]);
 });
 
-await check('the queue keeps what it is given, and usher is first to put it aside', () => {
-  const queues = backend.all('AWS::SQS::Queue');
-  const [, queue] = queues.find(([id]) => id.startsWith('SignUps'))!;
-  const [letters, deadLetters] = queues.find(([id]) => id.startsWith('DeadLetters'))!;
-  const day = 24 * 3600;
-  assert.equal(queue.MessageRetentionPeriod, 4 * day);
-  assert.equal(deadLetters.MessageRetentionPeriod, 14 * day);
-  assert.ok(queue.SqsManagedSseEnabled && deadLetters.SqsManagedSseEnabled);
-  assert.ok(!queue.FifoQueue);
-  assert.deepEqual(queue.RedrivePolicy, {
-    deadLetterTargetArn: { 'Fn::GetAtt': [letters, 'Arn'] },
-    maxReceiveCount: 1000,
-  });
+await check('it is told the queue of this backend without referring to it', () => {
+  const { USHER_QUEUE__URL } = lambda.Environment.Variables;
+  assert.equal(auth.value(USHER_QUEUE__URL), usher.ref('Queue'));
+  assert.match(usher.ref('Queue'), /^https:\/\/sqs\.eu-west-1\.amazonaws\.com\/\d{12}\/usher-main-/);
+  const other = ({ Ref }: { Ref?: string }) => Ref !== undefined && !Ref.startsWith('AWS::');
+  assert.ok(!USHER_QUEUE__URL['Fn::Join'][1].some(other));
+});
+
+await check("the queue's policy lets it send", () => {
+  for (const { Condition, Sid } of made('QueuePolicy').PolicyDocument.Statement) {
+    if (Sid === 'TlsOnly') continue;
+    assert.equal(Sid, 'SendersOnly');
+    // The Deny is for those who are like none of these.
+    const senders = Condition.ArnNotLike['aws:PrincipalArn'];
+    assert.equal(senders.length, 3);
+    assert.equal(senders[0], auth.attribute([role, 'Arn']));
+    assert.equal(senders[0], usher.parameter('TriggerRoleArn'));
+  }
+  assert.deepEqual(made('QueuePolicy').Queues, [usher.ref('Queue')]);
+});
+
+// GetAtt may be written in two ways, which are the same.
+const plain = (what: unknown): unknown => {
+  if (Array.isArray(what)) return what.map(plain);
+  if (typeof what !== 'object' || what === null) return what;
+  return Object.fromEntries(
+    Object.entries(what).map(([key, one]) => [
+      key,
+      key === 'Fn::GetAtt' && typeof one === 'string' ? one.split(/\.(.*)/, 2) : plain(one),
+    ]),
+  );
+};
+
+await check("usher's template is in it, and nothing of it was lost or changed", () => {
+  const { Resources, Outputs, Description, ...rest } = usher.template;
+  const {
+    Resources: resources,
+    Outputs: outputs,
+    Description: description,
+    ...sections
+  } = template;
+  // Amplify puts a line of its own before it.
+  assert.ok(Description.endsWith(`\n${description}`));
+  assert.deepEqual(plain(rest), plain(sections));
+  assert.deepEqual(Object.keys(Resources).sort(), Object.keys(resources).sort());
+  let tagged = 0;
+  for (const [id, { Properties, ...resource }] of Object.entries<any>(Resources)) {
+    const { Tags, ...properties } = Properties;
+    // Amplify writes its own tags on everything.
+    tagged += Tags ? 1 : 0;
+    const { Properties: expected, ...others } = resources[id];
+    assert.equal(expected.Tags, undefined);
+    assert.deepEqual([plain(properties), plain(resource)], [plain(expected), plain(others)], id);
+  }
+  assert.ok(tagged > 10);
+  for (const [id, output] of Object.entries(outputs)) {
+    assert.deepEqual(plain(Outputs[id]), plain(output), id);
+  }
+});
+
+await check('cfn-lint has no finding, of whatever weight', () => {
+  assert.equal(readFileSync(`${work}/log/cfn-lint`, 'utf8'), '');
+});
+
+await check('its parameters keep their rules', () => {
+  assert.deepEqual(usher.violations, []);
+  for (const [id, { AllowedPattern, AllowedValues }] of Object.entries<any>(template.Parameters)) {
+    const value = usher.parameter(id);
+    if (AllowedPattern) assert.match(value, new RegExp(`^(?:${AllowedPattern})$`), id);
+    if (AllowedValues) assert.ok(AllowedValues.map(String).includes(String(value)), id);
+  }
+});
+
+await check('the worker is told the pool and the table of this backend by reference', () => {
+  const [table] = backend.all('Custom::AmplifyDynamoDBTable').map(([id]) => id);
+  assert.match(table, /^UserProfile/);
+  const [userPool] = backend.all('AWS::Cognito::UserPool').map(([id]) => id);
+  const [container] = made('TaskDefinition').ContainerDefinitions;
+  const variables = Object.fromEntries(
+    container.Environment.map(({ Name, Value }: any) => [Name, Value]),
+  );
+  assert.equal(container.Image, '123456789012.dkr.ecr.eu-west-1.amazonaws.com/usher:0.1.0');
+  assert.equal(variables.USHER_POOLS__ALLOWED, `eu-west-1_${userPool}`);
+  assert.equal(variables.USHER_PROFILES__TABLE, table);
+  assert.equal(variables.USHER_PROFILES__KEY, 'id');
+  assert.equal(variables.USHER_QUEUE__URL, usher.ref('Queue'));
+  const policies = made('TaskRole').Policies;
+  assert.deepEqual(
+    policies.map(({ PolicyName }: any) => PolicyName),
+    ['usher', 'usher-admin'],
+  );
+  const text = JSON.stringify(policies);
+  assert.ok(text.includes(`:table/${table}"`));
+  assert.ok(text.includes(`:userpool/eu-west-1_${userPool}"`));
+  const image = made('ExecutionRole').Policies[0].PolicyDocument.Statement[1];
+  assert.equal(image.Resource, 'arn:aws:ecr:eu-west-1:123456789012:repository/usher');
+});
+
+await check('queues, service, schedule, alarms are made; function and table are those of the backend', () => {
+  const not = Object.keys(template.Resources).filter((id) => !usher.makes(id));
+  assert.deepEqual(not, [
+    'TriggerLogs',
+    'TriggerRole',
+    'Trigger',
+    'TriggerPermission',
+    'ProfileTable',
+    'SecurityGroupFromBalancer',
+  ]);
+  assert.ok(!usher.given.includes('TriggerCodeBucket'));
+  for (const id of ['TriggerErrorsAlarm', 'TriggerThrottledAlarm']) {
+    assert.deepEqual(made(id).Dimensions, [{ Name: 'FunctionName', Value: auth.ref(name) }]);
+  }
+  assert.equal(made('TriggerErrorsAlarm').Threshold, '10');
+  const { widgets } = JSON.parse(made('Dashboard').DashboardBody);
+  const looks = JSON.stringify(widgets);
+  assert.equal(looks.split(`"FunctionName","${name}"`).length - 1, 6);
+  assert.ok(looks.includes(`SOURCE '/aws/lambda/${name}'`));
+  assert.equal(made('Worker').DesiredCount, 2);
+});
+
+await check('tasks are in public subnets of two zones, where nothing reaches them', () => {
+  const network = backend.stack('ushernetwork');
+  const of = (type: string) => backend.all(type).map(([id]) => id);
+  const { Subnets, SecurityGroups, AssignPublicIp } =
+    made('Worker').NetworkConfiguration.AwsvpcConfiguration;
+  assert.equal(AssignPublicIp, 'ENABLED');
+  assert.deepEqual(
+    Subnets,
+    of('AWS::EC2::Subnet').map((id) => network.ref(id)),
+  );
+  const zones = backend
+    .all('AWS::EC2::Subnet')
+    .map(([, { AvailabilityZone }]) => JSON.stringify(AvailabilityZone));
+  assert.equal(new Set(zones).size, 2);
+  assert.deepEqual(of('AWS::EC2::NatGateway'), []);
+  // Each subnet has its way out.
+  assert.equal(
+    backend.all('AWS::EC2::Route').filter(([, route]) => route.GatewayId).length,
+    Subnets.length,
+  );
+  assert.deepEqual(SecurityGroups, ['SecurityGroup.GroupId']);
+  assert.equal(made('SecurityGroup').VpcId, network.ref(of('AWS::EC2::VPC')[0]));
+  assert.equal(made('SecurityGroup').SecurityGroupIngress, undefined);
+  // Nothing but the network: no function that empties the default group.
+  const types = Object.values<any>(network.template.Resources).map(({ Type }) => Type);
+  assert.ok(types.every((type) => type.startsWith('AWS::EC2::')), types.join());
 });
 
 const mutations = ['addUserToGroup', 'removeUserFromGroup', 'inviteUser'];
@@ -127,19 +270,41 @@ await check('usher makes EVERYONE: a group of Amplify has a role in place of the
   assert.match(JSON.stringify(roles.RoleMappings), /"Type":"Token"/);
 });
 
-await check('the outputs tell the worker all that it has to be told', () => {
-  const { UsherQueueUrl, UsherUserPoolId, UsherProfilesTable } = backend.outputs;
-  assert.match(JSON.stringify(UsherQueueUrl), /SignUps/);
-  assert.match(JSON.stringify(UsherUserPoolId), /UserPool/);
-  assert.match(JSON.stringify(UsherProfilesTable), /UserProfileTable/);
+await check('the outputs tell an operator all that the tools have to be told', () => {
+  const value = (output: string) => backend.root.value(backend.outputs[output].Value);
+  const worker = (variable: string) =>
+    made('TaskDefinition').ContainerDefinitions[0].Environment.find(
+      ({ Name }: any) => Name === variable,
+    ).Value;
+  assert.equal(value('UsherName'), usher.parameter('Name'));
+  assert.equal(value('UsherQueueUrl'), worker('USHER_QUEUE__URL'));
+  assert.equal(value('UsherDeadLetterQueueUrl'), worker('USHER_QUEUE__DEAD_LETTER_URL'));
+  assert.equal(value('UsherUserPoolId'), worker('USHER_POOLS__ALLOWED'));
+  assert.equal(value('UsherProfilesTable'), worker('USHER_PROFILES__TABLE'));
 });
 
-await check('nothing depends on itself', () => {
+await check('nothing depends on itself, or on what is not there', () => {
   assert.equal(backend.cycle(), undefined);
+  assert.deepEqual(backend.dangling(), []);
 });
+
+await check('references go one way: nothing waits for the stack of usher', () => {
+  const stacks = [...backend.root.children];
+  const [id] = stacks.find(([, { name }]) => name === 'usher')!;
+  const text = ([other]: any) => JSON.stringify(backend.root.template.Resources[other]);
+  assert.deepEqual(
+    stacks.filter((one) => one[0] !== id && text(one).includes(id)).map(([other]) => other),
+    [],
+  );
+  for (const before of ['auth', 'data', 'ushernetwork']) {
+    const [needed] = stacks.find(([, { name }]) => name === before)!;
+    assert.ok(text([id]).includes(needed), before);
+  }
+});
+
+const all = new Backend(`${out}/all-triggers`);
 
 await check('the other triggers, and the id of the pool as a text', () => {
-  const all = new Backend(`${out}/all-triggers`);
   const [[, { LambdaConfig }]] = all.all('AWS::Cognito::UserPool');
   assert.deepEqual(LambdaConfig, {
     CustomMessage: arn,
@@ -149,6 +314,31 @@ await check('the other triggers, and the id of the pool as a text', () => {
   const { Environment } = all.resource(name);
   assert.equal(Environment.Variables.USHER_POOLS__ALLOWED, 'eu-west-1_AbCdEf123');
   assert.equal(all.cycle(), undefined);
+  assert.deepEqual(all.dangling(), []);
+});
+
+await check('a sandbox has a queue of its own, the network that it is given, and a small part of the rate', () => {
+  const own = all.stack('usher');
+  assert.deepEqual(own.violations, []);
+  assert.match(own.parameter('Name'), /^usher-ada-lovelace-of-the-[0-9a-f]{10}$/);
+  assert.match(own.parameter('Name'), new RegExp(`^${template.Parameters.Name.AllowedPattern}$`));
+  assert.equal(
+    all.stack('auth').value(all.resource(name).Environment.Variables.USHER_QUEUE__URL),
+    own.ref('Queue'),
+  );
+  assert.deepEqual(all.all('AWS::EC2::VPC'), []);
+  assert.equal(own.parameter('VpcId'), 'vpc-0123');
+  assert.deepEqual(own.parameter('SubnetIds'), ['subnet-1', 'subnet-2']);
+  assert.equal(own.parameter('AssignPublicIp'), 'DISABLED');
+  assert.equal(own.parameter('DesiredCount'), '1');
+  assert.equal(own.parameter('UserUpdateRate'), '2');
+  // Not an image of ECR in an account.
+  assert.equal(own.parameter('ImageRepositoryArn'), '');
+});
+
+await check('without an image there is no backend, and the message says so', () => {
+  const log = readFileSync(`${work}/log/no-image.log`, 'utf8');
+  assert.match(log, /WORKER_IMAGE is not set: the worker's container image/);
 });
 
 await check('in the group "data" the function would close a circle', () => {
@@ -158,6 +348,26 @@ await check('in the group "data" the function would close a circle', () => {
 await check('a reference to the pool would close a circle', () => {
   const cycle = new Backend(`${out}/pool-by-reference`).cycle() ?? '';
   assert.match(cycle, /UserPool.*ushertrigger|ushertrigger.*UserPool/);
+});
+
+await check('a reference to the queue would close a circle between the stacks', () => {
+  const cycle = new Backend(`${out}/queue-by-reference`).cycle() ?? '';
+  assert.match(cycle, /usher.*auth|auth.*usher/);
+});
+
+await check('a network in the stack of usher would have it wait for itself', () => {
+  assert.match(new Backend(`${out}/network-inside`).cycle() ?? '', /^(usher\w+) -> \1$/);
+});
+
+// It looks at the root template alone.
+await check("CDK's own validation agrees on circles between stacks", () => {
+  const report = (name: string) => readFileSync(`${out}/${name}/validation-report.json`, 'utf8');
+  for (const good of ['app', 'all-triggers']) {
+    assert.deepEqual(JSON.parse(report(good)).pluginReports, [], good);
+  }
+  for (const circle of ['in-data', 'queue-by-reference', 'network-inside']) {
+    assert.match(report(circle), /circular/i, circle);
+  }
 });
 
 await checkClient(backend.introspection);

@@ -83,10 +83,7 @@ async fn a_worker_writes_metrics_for_cloudwatch_where_it_is_told_to() {
             let counts = lines.iter().map(|line| line[metric].as_u64());
             counts.map(|count| count.expect("a count")).sum()
         };
-        assert_eq!(
-            (sum("Done"), sum("Rejected"), sum("BreakerOpen")),
-            (7, 0, 0)
-        );
+        assert_eq!((sum("Done"), sum("Rejected"), sum("Panics")), (7, 0, 0));
         let queue = world.queue.url().rsplit('/').next();
         assert_eq!(lines[0]["Queue"].as_str(), queue);
         assert_eq!(

@@ -1,10 +1,13 @@
-"""moto's server, with two things put right.
+"""moto's server, with three things put right.
 
 CloudFormation takes an entry out of a list when it is AWS::NoValue. moto does so with
 members of objects alone, and leaves `None` in a list.
 
 A task definition that is changed is a new revision, made like the first. moto makes it
 with the names of CloudFormation's properties in the place of those of ECS.
+
+Conditions: everything is text to CloudFormation, where moto takes 0 and '0' for different;
+and moto takes `!Condition`, with which one condition names another, for false.
 """
 
 import sys
@@ -23,10 +26,22 @@ def clean_json(value, resources):
     return cleaned
 
 
+def parse_condition(condition, resources, conditions):
+    [(function, arguments)] = condition.items()
+    if function.removeprefix("Fn::") == "Condition":
+        return conditions[arguments]
+    if function == "Fn::Equals":
+        one, other = (str(clean_json(argument, resources)) for argument in arguments)
+        return one == other
+    hold = [parse_condition(argument, resources, conditions) for argument in arguments]
+    return {"Fn::Not": not hold[0], "Fn::And": all(hold), "Fn::Or": any(hold)}[function]
+
+
 def new_revision(cls, original_resource, new_resource_name, **rest):
     return cls.create_from_cloudformation_json(new_resource_name, **rest)
 
 
 parsing.clean_json = clean_json
+parsing.parse_condition = parse_condition
 TaskDefinition.update_from_cloudformation_json = classmethod(new_revision)
 main(sys.argv[1:])

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use super::remove::{Removed, remove};
-use super::{Desk, FilterOptions, READING, told, waiting};
+use super::{Desk, FilterOptions, READING, letters, told, waiting};
 use crate::cli::ask::agreed;
 use crate::cli::{Ended, Global, Output, Usage, print, print_json};
 use crate::dead_letter::{About, Census};
@@ -68,7 +68,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let Removed { gone, still_there } = removed;
     match global.output {
         Output::Json => print_json(&serde_json::json!({"dropped": gone, "failed": still_there}))?,
-        Output::Text => print(&format!("{gone} letters dropped\n"))?,
+        Output::Text => print(&format!("{} dropped\n", letters(gone)))?,
     }
     if still_there > 0 {
         note(&format!(
@@ -86,14 +86,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 }
 
 /// Shows what is meant, and asks.
-async fn ask(letters: &[About], desk: &Desk) -> bool {
+async fn ask(meant: &[About], desk: &Desk) -> bool {
     let mut census = Census::default();
-    for letter in letters {
+    for letter in meant {
         census.add(letter);
     }
     for (reason, group) in census.groups() {
         note(&format!("{:>8}  {reason}", group.count));
     }
-    let question = format!("Delete {} letters for good?", census.total());
+    let question = format!("Delete {} for good?", letters(census.total()));
     agreed(&question, &desk.stop).await
 }

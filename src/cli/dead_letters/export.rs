@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::remove::{Removed, remove};
-use super::{ACTING, Desk, FilterOptions, READING, told, waiting};
+use super::{ACTING, Desk, FilterOptions, READING, letters, told, waiting};
 use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::dead_letter::{About, Found, Line};
 use crate::telemetry::bar;
@@ -67,9 +67,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             &serde_json::json!({"written": written, "removed": gone, "not_removed": still_there}),
         )?,
         Output::Text if options.remove => print(&format!(
-            "{written} letters written, {gone} of them removed from the queue\n"
+            "{} written, {gone} of them removed from the queue\n",
+            letters(written)
         ))?,
-        Output::Text => print(&format!("{written} letters written\n"))?,
+        Output::Text => print(&format!("{} written\n", letters(written)))?,
     }
     result?;
     if still_there > 0 {

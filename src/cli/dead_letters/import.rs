@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::Desk;
+use super::{Desk, letters};
 use crate::aws::{BATCH, Class, Outgoing};
 use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::dead_letter::Line;
@@ -63,7 +63,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     progress.finish_and_clear();
     match global.output {
         Output::Json => print_json(&serde_json::json!({"sent": sent, "failed": failed}))?,
-        Output::Text => print(&format!("{sent} letters sent to the dead-letter queue\n"))?,
+        Output::Text => print(&format!(
+            "{} sent to the dead-letter queue\n",
+            letters(sent)
+        ))?,
     }
     if stopped {
         note(&format!("stopped; go on with --from-line {next}"));

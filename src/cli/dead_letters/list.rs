@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Desk, FilterOptions, READING, told, waiting};
+use super::{Desk, FilterOptions, READING, letters, told, waiting};
 use crate::cli::{Ended, Global, Output, print};
 use crate::dead_letter::Census;
 use crate::telemetry::bar;
@@ -79,6 +79,6 @@ fn table(census: &Census) -> Result<String, std::fmt::Error> {
         }
         writeln!(text)?;
     }
-    writeln!(text, "{} letters", census.total())?;
+    writeln!(text, "{}", letters(census.total()))?;
     Ok(text)
 }

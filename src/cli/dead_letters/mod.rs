@@ -174,6 +174,15 @@ fn told(ended: dead_letter::Ended) -> Ended {
     }
 }
 
+/// How many, in words.
+fn letters(count: u64) -> String {
+    if count == 1 {
+        "1 letter".to_owned()
+    } else {
+        format!("{count} letters")
+    }
+}
+
 /// Says once that others hide letters.
 fn waiting(bar: &indicatif::ProgressBar, elsewhere: u64) {
     if elsewhere > 0 {

@@ -48,10 +48,7 @@ async fn letters_are_exported_edited_and_imported() {
     let export = ["export", path, "--reason", "user_not_found", "--remove"];
     let (status, said, errors) = world.dead_letters(&export).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(
-        said,
-        "1 letters written, 1 of them removed from the queue\n"
-    );
+    assert_eq!(said, "1 letter written, 1 of them removed from the queue\n");
     assert_eq!(audited(&errors)[0]["outcome"], "removed");
     assert_eq!(world.visible_letters().await, 1, "the other one");
 
@@ -63,7 +60,7 @@ async fn letters_are_exported_edited_and_imported() {
     std::fs::write(&file, text.replace("persom-0", "person-0")).expect("edited");
     let (status, said, errors) = world.dead_letters(&["import", path]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(said, "1 letters sent to the dead-letter queue\n");
+    assert_eq!(said, "1 letter sent to the dead-letter queue\n");
 
     let replay = ["replay", "--reason", "user_not_found"];
     let (status, _, errors) = world.dead_letters(&replay).await;

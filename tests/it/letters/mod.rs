@@ -110,7 +110,7 @@ async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
         .await;
     assert_eq!(
         (status, said.as_str()),
-        (Some(0), "1 letters dropped\n"),
+        (Some(0), "1 letter dropped\n"),
         "{errors}"
     );
     let lines = audited(&errors);

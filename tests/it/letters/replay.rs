@@ -131,7 +131,7 @@ async fn a_letter_that_sqs_moved_is_unknown_and_can_be_replayed() {
     let (status, listed, _) = world.dead_letters(&["list"]).await;
     assert_eq!(status, Some(0));
     assert!(
-        listed.contains("unknown") && listed.contains("1 letters"),
+        listed.contains("unknown") && listed.contains("1 letter"),
         "{listed}"
     );
 

@@ -1,21 +1,23 @@
 //! `usher attach`
 
+mod report;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::agreed;
 use super::operator::actor;
-use super::{Ended, Global, Output, Usage, print, print_json};
-use crate::attach::{Change, Difference, FunctionArn, Plan, Record, Settings, Slot, Wish};
-use crate::aws::{Aws, PoolSettings};
+use super::{Ended, Global, Usage};
+use crate::attach::{Difference, FunctionArn, Plan, Record, Settings, Slot, Wish};
+use crate::aws::{Aws, Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
 use crate::telemetry::note;
+use report::{Report, audit, line_of};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -38,6 +40,9 @@ pub(super) struct Options {
     /// Put back the triggers of this record
     #[arg(long, value_name = "FILE", conflicts_with = "function_arn")]
     restore: Option<PathBuf>,
+    /// With --restore: put back every other setting of the record as well
+    #[arg(long, requires = "restore")]
+    settings: bool,
     /// Put another function out of its place; with --restore, undo later changes, too
     #[arg(long, conflicts_with = "detach")]
     replace: bool,
@@ -57,22 +62,11 @@ pub(super) struct Options {
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What became of it.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    user_pool: String,
-    changes: Vec<Change>,
-    changed: bool,
-    /// The file with the settings of before.
-    record: Option<String>,
-    /// Other settings that are not as they were; must be empty.
-    differences: Vec<Difference>,
-}
-
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let pool = PoolId::new(&options.user_pool_id)
         .ok_or_else(|| Usage::error("--user-pool-id is empty"))?;
-    let wish = options.wish(&pool)?;
+    // What is wrong with the arguments is said before anything is asked of Cognito.
+    options.wish()?;
     if !options.dry_run && !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error(
             "there is no terminal to ask on: say --yes, or --dry-run to look at it",
@@ -80,18 +74,36 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     }
     let stop = shutdown::on_signal(&global.at_once)?;
     let aws = Aws::from_environment().await?;
+    let region = options.region();
+    if region != aws.region() {
+        return Err(Usage::error(format!(
+            "the user pool is in {region}, and the Region of this shell is {}: set AWS_REGION",
+            aws.region()
+        )));
+    }
     let at = At {
         services: PoolSettings::new(&aws),
         pool,
     };
     let before = at.read().await?;
+    let (wish, recorded) = options.wish()?;
     let plan = Plan::make(&wish, &before.triggers())?;
+    // As it is to be, but for the triggers.
+    let wanted = match recorded {
+        Some(recorded) if options.settings => recorded,
+        Some(recorded) => {
+            tell_of_others(&before.differences(&recorded));
+            before.clone()
+        }
+        None => before.clone(),
+    };
     let mut report = Report {
         user_pool: options.user_pool_id.clone(),
         changes: plan.changes.clone(),
+        settings: before.differences(&wanted),
         ..Report::default()
     };
-    if plan.changes.is_empty() || options.dry_run {
+    if report.is_empty() {
         return report.print(global.output, options.dry_run);
     }
     let unknown = before.unknown();
@@ -102,24 +114,44 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             unknown.join(", ")
         );
     }
-    for change in &plan.changes {
-        note(&change.line());
+    if options.dry_run {
+        return report.print(global.output, true);
     }
-    if !options.yes && !agreed("Change the user pool's triggers?", &stop).await {
+    for line in report.lines() {
+        note(&line);
+    }
+    if plan.attaches() {
+        note(&format!(
+            "The function's policy must let cognito-idp.amazonaws.com invoke it for {}: without that, every \
+             sign-up ends in an error.",
+            before.arn().unwrap_or("this user pool")
+        ));
+    }
+    if !options.yes && !agreed("Change the user pool?", &stop).await {
         note("nothing was changed");
         return Ok(Ended::Badly);
     }
     let file = options.record_file();
-    at.change(&before, &plan, &file, &stop).await?;
+    let way_back = format!(
+        "the way back: usher attach --user-pool-id {} --restore {}",
+        options.user_pool_id,
+        file.display()
+    );
+    at.record(&before, &plan, &file, &stop).await?;
     audit(&actor(&aws).await, &at.pool, &plan.changes);
+    at.write(&wanted, &plan, &file).await?;
     report.changed = true;
     report.record = Some(file.display().to_string());
-    report.differences = at.verify(&before, &plan).await?;
+    report.differences = at
+        .verify(&wanted, &plan)
+        .await
+        .with_context(|| format!("the user pool may have been changed; {way_back}"))?;
     report.print(global.output, false)
 }
 
 impl Options {
-    fn wish(&self, pool: &PoolId) -> anyhow::Result<Wish> {
+    /// What is wanted, and the settings of the record where there is one.
+    fn wish(&self) -> anyhow::Result<(Wish, Option<Settings>)> {
         if let Some(file) = &self.restore {
             let record = Record::read(file)?;
             if record.user_pool != self.user_pool_id {
@@ -130,20 +162,21 @@ impl Options {
                     self.user_pool_id
                 )));
             }
-            return Ok(Wish::Restore {
+            let wish = Wish::Restore {
                 before: record.before.triggers(),
                 after: record.triggers_after,
                 replace: self.replace,
-            });
+            };
+            return Ok((wish, Some(record.before)));
         }
         let function = self
             .function_arn
             .clone()
             .ok_or_else(|| Usage::error("--function-arn is missing"))?;
         if self.detach {
-            return Ok(Wish::Detach { function });
+            return Ok((Wish::Detach { function }, None));
         }
-        let region = pool.as_str().split('_').next().unwrap_or_default();
+        let region = self.region();
         if function.region() != region {
             return Err(Usage::error(format!(
                 "the function is in {} and the user pool in {region}: a trigger must be in the pool's Region",
@@ -156,11 +189,17 @@ impl Options {
             self.pre_token_generation
                 .then_some(Slot::PreTokenGeneration),
         );
-        Ok(Wish::Attach {
+        let wish = Wish::Attach {
             function,
             slots,
             replace: self.replace,
-        })
+        };
+        Ok((wish, None))
+    }
+
+    /// Of the user pool: its id begins with it.
+    fn region(&self) -> &str {
+        self.user_pool_id.split('_').next().unwrap_or_default()
     }
 
     fn record_file(&self) -> PathBuf {
@@ -168,6 +207,18 @@ impl Options {
             let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
             format!("usher-attach-{}-{now}.json", self.user_pool_id).into()
         })
+    }
+}
+
+/// Other settings may have been changed on purpose since the record was written, or been
+/// lost: who restores it decides.
+fn tell_of_others(others: &[Difference]) {
+    if others.is_empty() {
+        return;
+    }
+    note("other settings differ from the record and stay as they are (--settings puts them back):");
+    for one in others {
+        note(&line_of(one));
     }
 }
 
@@ -185,8 +236,8 @@ impl At {
         })
     }
 
-    /// Writes the way back to the disk, and then the triggers.
-    async fn change(
+    /// Writes the way back to the disk.
+    async fn record(
         &self,
         before: &Settings,
         plan: &Plan,
@@ -210,108 +261,64 @@ impl At {
         if stop.is_cancelled() {
             anyhow::bail!("told to stop: nothing was changed");
         }
-        let sent = before.with_triggers(&plan.triggers);
-        Ok(self.services.write(&self.pool, &sent).await?)
+        Ok(())
+    }
+
+    /// Writes the triggers. A call that was lost may have been made all the same: it is
+    /// looked at then, as after any other.
+    async fn write(&self, wanted: &Settings, plan: &Plan, file: &Path) -> anyhow::Result<()> {
+        let sent = wanted.with_triggers(&plan.triggers);
+        match self.services.write(&self.pool, &sent).await {
+            Err(refused) if refused.failure.class == Class::Transient => {
+                note(&format!("{refused}: whether it was done is looked at now"));
+                Ok(())
+            }
+            Err(refused) => {
+                // There is nothing that there would be a way back from.
+                let _ = std::fs::remove_file(file);
+                Err(anyhow::Error::from(refused).context("the user pool was not changed"))
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Settings that were not to change, and did.
-    async fn verify(&self, before: &Settings, plan: &Plan) -> anyhow::Result<Vec<Difference>> {
-        let mut after = self
-            .read()
-            .await
-            .context("changed, but not looked at again")?;
+    async fn verify(&self, wanted: &Settings, plan: &Plan) -> anyhow::Result<Vec<Difference>> {
+        let mut after = self.look().await?;
+        // UpdateUserPool knows of one second factor alone, the text message. First of all:
+        // without it people sign in more easily than they should.
+        if !wanted.asks_like(&after) {
+            note("the second factor is not asked for as before; it is set again");
+            let set = self.services.write_mfa(&self.pool, &wanted.mfa).await;
+            set.context(
+                "the second factor is not asked for as before, and could not be set again",
+            )?;
+            after = self.look().await?;
+        }
         for _ in 1..LOOKS {
-            if after.triggers() == plan.triggers {
+            if after.triggers() == plan.triggers && wanted.differences(&after).is_empty() {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
-            after = self
-                .read()
-                .await
-                .context("changed, but not looked at again")?;
+            after = self.look().await?;
         }
         if after.triggers() != plan.triggers {
-            anyhow::bail!("the triggers are not as they were set: look at them in the console");
+            let found = serde_json::Value::Object(after.triggers());
+            anyhow::bail!("the triggers are not as they were set, but {found}");
         }
-        // UpdateUserPool knows of one second factor alone, the text message.
-        if !before.asks_like(&after) {
-            note("the second factor is not asked for as before; it is set again");
-            let set = self.services.write_mfa(&self.pool, &before.mfa).await;
-            set.context("the second factor could not be set again")?;
-            after = self.read().await?;
-        }
-        Ok(before.differences(&after))
-    }
-}
-
-fn audit(actor: &str, pool: &PoolId, changes: &[Change]) {
-    for change in changes {
-        tracing::info!(
-            target: "usher::audit",
-            action = "attach",
-            actor,
-            pool.id = pool.as_str(),
-            trigger = change.trigger,
-            function.before = change.before.as_deref(),
-            function.after = change.after.as_deref(),
-            "a trigger of the user pool was changed",
-        );
-    }
-}
-
-impl Change {
-    fn line(&self) -> String {
-        let named = |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
-        format!(
-            "{:<20}{}  ->  {}",
-            self.trigger,
-            named(&self.before),
-            named(&self.after)
-        )
-    }
-}
-
-impl Report {
-    fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<Ended> {
-        match output {
-            Output::Json => print_json(self)?,
-            Output::Text => print(&self.text(dry_run))?,
-        }
-        Ok(if self.differences.is_empty() {
-            Ended::Well
-        } else {
-            Ended::Badly
-        })
+        Ok(wanted.differences(&after))
     }
 
-    fn text(&self, dry_run: bool) -> String {
-        if self.changes.is_empty() {
-            return "the triggers are as they should be; nothing to do\n".to_owned();
+    /// Reads, and does not give up at the first that is in the way.
+    async fn look(&self) -> anyhow::Result<Settings> {
+        let mut last = self.read().await;
+        for _ in 1..LOOKS {
+            if last.is_ok() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            last = self.read().await;
         }
-        let mut lines: Vec<String> = Vec::new();
-        if dry_run {
-            lines.extend(self.changes.iter().map(Change::line));
-            lines.push("nothing was changed (--dry-run)".to_owned());
-        }
-        if let Some(record) = &self.record {
-            lines.push(format!(
-                "changed; every other setting was compared. The way back: usher attach --user-pool-id {} --restore {record}",
-                self.user_pool
-            ));
-        }
-        let said = |value: &Option<serde_json::Value>| {
-            value
-                .as_ref()
-                .map_or_else(|| "not set".to_owned(), ToString::to_string)
-        };
-        for difference in &self.differences {
-            lines.push(format!(
-                "DIFFERENT: {} was {} and is {}",
-                difference.setting,
-                said(&difference.before),
-                said(&difference.after)
-            ));
-        }
-        lines.join("\n") + "\n"
+        last.context("it could not be looked at again")
     }
 }

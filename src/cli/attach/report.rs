@@ -1,0 +1,113 @@
+//! What `usher attach` says, to whoever asked and to the audit.
+
+use serde::Serialize;
+
+use crate::attach::{Change, Difference};
+use crate::cli::{Ended, Output, print, print_json};
+use crate::event::PoolId;
+
+/// What became of it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) user_pool: String,
+    pub(super) changes: Vec<Change>,
+    /// Other settings that are put back.
+    pub(super) settings: Vec<Difference>,
+    pub(super) changed: bool,
+    /// The file with the settings of before.
+    pub(super) record: Option<String>,
+    /// Other settings that are not as they were; must be empty.
+    pub(super) differences: Vec<Difference>,
+}
+
+/// One line for each trigger, before the write: what comes of it may stay unknown.
+pub(super) fn audit(actor: &str, pool: &PoolId, changes: &[Change]) {
+    for change in changes {
+        tracing::info!(
+            target: "usher::audit",
+            action = "attach",
+            actor,
+            pool.id = pool.as_str(),
+            trigger = change.trigger.as_str(),
+            before = change.before.as_deref(),
+            after = change.after.as_deref(),
+            "a trigger of the user pool is being changed",
+        );
+    }
+}
+
+impl Change {
+    fn line(&self) -> String {
+        let named = |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
+        format!(
+            "{:<20}{}  ->  {}",
+            self.trigger,
+            named(&self.before),
+            named(&self.after)
+        )
+    }
+}
+
+impl Report {
+    pub(super) fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<Ended> {
+        match output {
+            Output::Json => print_json(self)?,
+            Output::Text => print(&self.text(dry_run))?,
+        }
+        Ok(if self.differences.is_empty() {
+            Ended::Well
+        } else {
+            Ended::Badly
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.settings.is_empty()
+    }
+
+    /// What is to be changed.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let triggers = self.changes.iter().map(Change::line);
+        triggers.chain(self.settings.iter().map(line_of)).collect()
+    }
+
+    fn text(&self, dry_run: bool) -> String {
+        if self.is_empty() {
+            return "the triggers are as they should be; nothing to do\n".to_owned();
+        }
+        let mut lines = Vec::new();
+        if dry_run {
+            lines.extend(self.lines());
+            lines.push("nothing was changed (--dry-run)".to_owned());
+        }
+        if let Some(record) = &self.record {
+            lines.push(format!(
+                "changed; every other setting was compared. The way back: usher attach --user-pool-id {} --restore {record}",
+                self.user_pool
+            ));
+        }
+        let lost = self.differences.iter();
+        lines.extend(lost.map(|one| format!("DIFFERENT: {}", line_of(one))));
+        if !self.differences.is_empty() {
+            lines.push(
+                "these were not to change; --restore with --settings puts them back".to_owned(),
+            );
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// From what to what.
+pub(super) fn line_of(difference: &Difference) -> String {
+    let said = |value: &Option<serde_json::Value>| {
+        value
+            .as_ref()
+            .map_or_else(|| "not set".to_owned(), ToString::to_string)
+    };
+    format!(
+        "{:<20}{}  ->  {}",
+        difference.setting,
+        said(&difference.before),
+        said(&difference.after)
+    )
+}

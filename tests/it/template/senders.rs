@@ -1,0 +1,122 @@
+//! Who may send to the queues.
+
+use serde_json::{Map, Value, json};
+
+use super::{of_type, template};
+
+/// What `CloudFormation` makes of a value if just these conditions hold.
+fn chosen(value: &Value, holding: &[&str]) -> Option<Value> {
+    match value {
+        Value::Array(entries) => {
+            let entries = entries.iter().filter_map(|entry| chosen(entry, holding));
+            Some(Value::Array(entries.collect()))
+        }
+        Value::Object(members) => {
+            if let Some(sides) = members.get("Fn::If") {
+                let condition = sides[0].as_str().expect("a name");
+                let side = if holding.contains(&condition) { 1 } else { 2 };
+                return chosen(&sides[side], holding);
+            }
+            if members
+                .get("Ref")
+                .is_some_and(|name| name == "AWS::NoValue")
+            {
+                return None;
+            }
+            let members = members
+                .iter()
+                .filter_map(|(name, member)| Some((name.clone(), chosen(member, holding)?)));
+            Some(Value::Object(members.collect::<Map<_, _>>()))
+        }
+        other => Some(other.clone()),
+    }
+}
+
+/// The statements of a queue's policy, whole, so that an operator that is turned around or
+/// gone is another statement.
+fn denials(queue: &str, senders: &[Value], holding: &[&str]) -> Value {
+    let mut condition = json!({
+        "Bool": {"aws:PrincipalIsAWSService": "false"},
+        "ArnNotLike": {"aws:PrincipalArn": senders},
+    });
+    if holding.contains(&"HasOperators") {
+        condition["ArnNotEquals"] = json!({"aws:PrincipalArn": {"Ref": "OperatorRoleArns"}});
+    }
+    json!([
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": {"Fn::GetAtt": [queue, "Arn"]},
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "SendersOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": {"Fn::GetAtt": [queue, "Arn"]},
+            "Condition": condition,
+        },
+    ])
+}
+
+#[test]
+fn only_the_trigger_the_worker_the_schedule_and_operators_may_send() {
+    let template = template();
+    let policies = of_type(&template, "AWS::SQS::QueuePolicy");
+    assert_eq!(policies.len(), 2);
+    let role = |name: &str| json!({"Fn::GetAtt": [name, "Arn"]});
+    let all = ["MakesTrigger", "Reconciles", "HasOperators"];
+    for which in 0..8_usize {
+        let holding: Vec<&str> = all
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| (which >> bit) & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect();
+        let mut senders = if holding.contains(&"MakesTrigger") {
+            vec![role("TriggerRole")]
+        } else {
+            vec![json!({"Ref": "TriggerRoleArn"})]
+        };
+        senders.push(role("TaskRole"));
+        if holding.contains(&"Reconciles") {
+            senders.push(role("ScheduleRole"));
+        }
+        for (policy, queue, senders) in [
+            ("QueuePolicy", "Queue", senders),
+            (
+                "DeadLetterQueuePolicy",
+                "DeadLetterQueue",
+                vec![role("TaskRole")],
+            ),
+        ] {
+            let policy = policies[policy];
+            assert_eq!(policy["Queues"], json!([{"Ref": queue}]));
+            let statements = chosen(&policy["PolicyDocument"]["Statement"], &holding);
+            let wanted = denials(queue, &senders, &holding);
+            assert_eq!(statements, Some(wanted), "{queue} {holding:?}");
+        }
+    }
+}
+
+#[test]
+fn the_conditions_of_the_queues_policies_say_what_their_names_do() {
+    let template = template();
+    let conditions = &template["Conditions"];
+    let is_empty = |what: Value| json!({"Fn::Equals": [what, ""]});
+    let parameter = |name: &str| json!({"Ref": name});
+    let operators = json!({"Fn::Join": ["", parameter("OperatorRoleArns")]});
+    for (name, wanted) in [
+        ("MakesTrigger", is_empty(parameter("TriggerFunctionName"))),
+        ("HasOperators", json!({"Fn::Not": [is_empty(operators)]})),
+        (
+            "Reconciles",
+            json!({"Fn::Not": [is_empty(parameter("ReconcileSchedule"))]}),
+        ),
+    ] {
+        assert_eq!(conditions[name], wanted, "{name}");
+    }
+}

@@ -1,0 +1,129 @@
+//! What the template sets: variables, figures of the queues, the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{entries, of_type, strings, template};
+use crate::policies::text;
+
+/// The variables of usher that the template sets, for the worker and for the trigger.
+fn variables(template: &Value) -> BTreeMap<String, Value> {
+    let resources = &template["Resources"];
+    let container = &resources["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
+    let mut found = BTreeMap::new();
+    let secrets = &container["Secrets"]["Fn::If"][1];
+    for entry in entries(&container["Environment"])
+        .into_iter()
+        .chain(entries(secrets))
+    {
+        let name = entry["Name"].as_str().expect("a name").to_owned();
+        let again = found.insert(name, entry["Value"].clone());
+        assert_eq!(again, None, "{entry}");
+    }
+    let trigger = &resources["Trigger"]["Properties"]["Environment"]["Variables"];
+    for (name, value) in trigger.as_object().expect("variables") {
+        found.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    found.retain(|name, _| name.starts_with("USHER_"));
+    found
+}
+
+fn defaults() -> toml::Table {
+    text("config/usher.toml").parse().expect("TOML")
+}
+
+#[test]
+fn every_variable_is_a_key_of_the_configuration() {
+    let names: Vec<String> = variables(&template()).into_keys().collect();
+    assert!(names.contains(&"USHER_INVITATIONS__CLIENT_SECRET".to_owned()));
+    let defaults = defaults();
+    for name in names {
+        if name == "USHER_CONFIG" {
+            continue;
+        }
+        let key = name.trim_start_matches("USHER_").to_lowercase();
+        let (section, key) = key.split_once("__").expect("a section");
+        let known = defaults.get(section).and_then(|section| section.get(key));
+        assert!(known.is_some(), "{name}");
+    }
+}
+
+fn seconds(duration: &str) -> i64 {
+    let number = duration.strip_suffix('s').expect("seconds");
+    number.parse().expect("a number")
+}
+
+#[test]
+fn a_drain_ends_before_the_task_is_killed() {
+    let template = template();
+    let parameter = &template["Parameters"]["StopTimeout"];
+    let pairs = template["Mappings"]["StopTimeouts"]
+        .as_object()
+        .expect("pairs");
+    let named: BTreeSet<String> = pairs.keys().cloned().collect();
+    assert_eq!(named, strings(&parameter["AllowedValues"]));
+    let wait = seconds(defaults()["queue"]["wait"].as_str().expect("text"));
+    for (stop, pair) in pairs {
+        let drain = seconds(pair["Drain"].as_str().expect("text"));
+        assert!(drain + 3 <= stop.parse().expect("a number"), "{stop}");
+        assert!((wait + 5..=110).contains(&drain), "{stop}");
+    }
+    let chosen = json!({"Ref": "StopTimeout"});
+    let container =
+        &template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
+    assert_eq!(container["StopTimeout"], chosen);
+    let drain = json!({"Fn::FindInMap": ["StopTimeouts", chosen, "Drain"]});
+    assert_eq!(variables(&template)["USHER_WORKER__DRAIN"], drain);
+}
+
+#[test]
+fn the_load_balancer_alone_reaches_a_task_and_a_task_https_alone() {
+    let template = template();
+    let groups = of_type(&template, "AWS::EC2::SecurityGroup");
+    let group = groups["SecurityGroup"];
+    assert!(group.get("SecurityGroupIngress").is_none());
+    for rule in entries(&group["SecurityGroupEgress"]) {
+        let ports = (&rule["IpProtocol"], &rule["FromPort"], &rule["ToPort"]);
+        assert_eq!(ports, (&json!("tcp"), &json!(443), &json!(443)));
+    }
+    let ingress = of_type(&template, "AWS::EC2::SecurityGroupIngress");
+    assert_eq!((groups.len(), ingress.len()), (1, 1));
+    let rule = ingress["SecurityGroupFromBalancer"];
+    assert_eq!(
+        (&rule["FromPort"], &rule["ToPort"]),
+        (&json!(8080), &json!(8080))
+    );
+    let balancer = json!({"Ref": "LoadBalancerSecurityGroupId"});
+    assert_eq!(rule["SourceSecurityGroupId"], balancer);
+    assert!(rule.get("CidrIp").is_none() && rule.get("CidrIpv6").is_none());
+}
+
+#[test]
+fn the_queue_is_as_the_configuration_takes_it_to_be() {
+    let template = template();
+    let queue = &template["Resources"]["Queue"]["Properties"];
+    let letters = &template["Resources"]["DeadLetterQueue"]["Properties"];
+    let defaults = defaults();
+    let moved = queue["RedrivePolicy"]["maxReceiveCount"].as_i64();
+    let attempts = defaults["worker"]["max_attempts"].as_integer();
+    assert!(moved > attempts, "{moved:?} {attempts:?}");
+    let key = |name: &str| seconds(defaults["queue"][name].as_str().expect("text"));
+    assert_eq!(queue["VisibilityTimeout"], key("visibility"));
+    assert_eq!(queue["ReceiveMessageWaitTimeSeconds"], key("wait"));
+    let kept = |queue: &Value| queue["MessageRetentionPeriod"].as_i64().expect("a number");
+    assert!(kept(letters) > kept(queue));
+}
+
+#[test]
+fn a_task_is_never_in_the_default_group_of_its_vpc() {
+    let template = template();
+    let service = &template["Resources"]["Worker"]["Properties"];
+    let network = &service["NetworkConfiguration"]["AwsvpcConfiguration"];
+    let own = json!({"Ref": "SecurityGroupIds"});
+    let made = json!([{"Fn::GetAtt": ["SecurityGroup", "GroupId"]}]);
+    let one_of_them = json!({"Fn::If": ["HasSecurityGroups", own, made]});
+    assert_eq!(network["SecurityGroups"], one_of_them);
+    let otherwise = json!({"Fn::Not": [{"Condition": "HasSecurityGroups"}]});
+    assert_eq!(template["Conditions"]["MakesSecurityGroup"], otherwise);
+}

@@ -1,0 +1,428 @@
+"""What is the case before a section of docs/OPERATIONS.md, what happens in it, and what has
+to be true after it (`after_…`). A docstring is the check's name."""
+
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+
+import account
+from account import (
+    WORK, Worker, alarm, cloudformation, cognito, dynamodb, ecs, front, groups_of, is_over,
+    is_provisioned, lambdas, letters, logs, outputs, profile_of, queue, send, sign_up, sqs,
+    stop_workers, task_environment, until, waiting,
+)
+from lambda_api import RuntimeApi
+
+# The names of the document, and what they are here.
+NAMES = {
+    "eu-west-1_AbCdEf123": account.pool,
+    "eu-west-1_XyZaBc456": account.new,
+    "usher-ProfileTable-1ABCDEFGHIJKL": account.table,
+    "usher-Cluster-1ABCDEFGHIJKL": outputs["ClusterName"],
+    "usher-Worker-1ABCDEFGHIJKL": outputs["ServiceName"],
+}
+SUB = "42296c21-5207-4a93-8e3b-d3fc17fff32d"
+LETTER = "91e29d26-c230-48b2-b961-13ed48ad7154"
+
+people = []
+
+
+# --- An alarm is on ----------------------------------------------------------------------
+
+
+def an_alarm_is_on():
+    """two alarms are on"""
+    alarm("dead-letters")
+    alarm("throttled")
+
+
+def after_an_alarm_is_on():
+    """they are over"""
+    is_over("dead-letters")
+    is_over("throttled")
+
+
+# --- Dead letters ------------------------------------------------------------------------
+
+
+def dead_letters():
+    """five letters with three reasons"""
+    people[:] = [sign_up(f"letter-{number}") for number in range(3)]
+    gone = sign_up("gone")
+    cognito.admin_delete_user(UserPoolId=gone["pool"], Username=gone["name"])
+    [first, *_] = send(*[person["event"] for person in people], to=letters, reason="throttled")
+    send(gone["event"], to=letters, reason="user_not_found")
+    send("{", to=letters, reason="not_json")
+    NAMES[LETTER] = first
+    NAMES[SUB] = people[0]["sub"]
+    Worker()
+
+
+def the_worker_works():
+    """the worker works on what came back"""
+    until("all are provisioned", lambda: all(map(is_provisioned, people)))
+    until("the queue is empty", lambda: waiting() == 0)
+
+
+def after_dead_letters():
+    """who had a letter has groups and profile, and nobody else"""
+    assert all(map(is_provisioned, people))
+    assert waiting(letters) == 0
+
+
+# --- Breaker open ------------------------------------------------------------------------
+
+
+def breaker_open():
+    """the worker lacks a permission, and somebody signs up"""
+    front.refuse("PutItem", "not authorized to perform: dynamodb:PutItem")
+    worker = Worker()
+    people[:] = [sign_up("early")]
+    send(people[0]["event"])
+    until("the breaker is open", lambda: "breaker open" in worker.log.read_text())
+    worker.ship()
+
+
+def the_task_runs():
+    """the task that was started runs `usher check` as the worker's role"""
+    done = subprocess.run(
+        [account.BIN / "usher", "check"],
+        env={k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+        | task_environment() | {"AWS_ENDPOINT_URL": front.url, "NO_PROXY": "localhost"},
+        capture_output=True, text=True, cwd=WORK,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    stream = "usher/worker/check"
+    logs.create_log_stream(logGroupName=outputs["WorkerLogGroup"], logStreamName=stream)
+    logs.put_log_events(
+        logGroupName=outputs["WorkerLogGroup"], logStreamName=stream,
+        logEvents=[
+            {"timestamp": int(time.time() * 1000), "message": line}
+            for line in done.stdout.splitlines() if line
+        ],
+    )
+
+
+def the_permission_is_back():
+    """the permission is given back, and the worker goes on by itself"""
+    assert profile_of(people[0]) is None and waiting(letters) == 0
+    front.mend()
+    until("they are provisioned", lambda: is_provisioned(people[0]))
+    [worker] = Worker.running
+    until("the breaker is closed", lambda: "breaker closed" in worker.log.read_text())
+    worker.ship()
+
+
+def after_breaker_open():
+    """no letter was made of it"""
+    assert waiting(letters) == 0 and waiting() == 0
+
+
+# --- Throttled ---------------------------------------------------------------------------
+
+
+def throttled():
+    """Cognito takes five calls a second, and 25 people sign up"""
+    front.throttle("AdminAddUserToGroup", 5)
+    people[:] = [sign_up(f"crowd-{number}") for number in range(25)]
+    send(*[person["event"] for person in people])
+    first, second = Worker(), Worker()
+    until("all are provisioned", lambda: waiting() == 0)
+    # A line of metrics is written at the end, too.
+    stop_workers()
+    assert first.shipped and second.shipped
+
+
+def after_throttled():
+    """all 25 are provisioned, throttles were counted, and the rate is what it was"""
+    now = datetime.now(UTC)
+    found = account.cloudwatch.get_metric_statistics(
+        Namespace="usher", MetricName="Throttled", Dimensions=[{"Name": "Queue", "Value": "usher"}],
+        Statistics=["Sum"], Period=3600, StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+    )
+    assert sum(point["Sum"] for point in found["Datapoints"]) > 0, found
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert task_environment()["USHER_QUOTA__USER_UPDATE"] == "20"
+
+
+# --- Backlog -----------------------------------------------------------------------------
+
+
+def backlog():
+    """100 sign-ups wait, and no worker is there"""
+    people[:] = [sign_up(f"late-{number}") for number in range(100)]
+    send(*[person["event"] for person in people])
+
+
+def the_workers_are_back():
+    """two workers take as long for it as the runbook reckons"""
+    groups, rate = 1, float(task_environment()["USHER_QUOTA__USER_UPDATE"])
+    reckoned = len(people) * groups / rate
+    began = time.monotonic()
+    Worker(), Worker()
+    until("the queue is empty", lambda: waiting() == 0, 120)
+    took = time.monotonic() - began
+    print(f"      {took:.1f} s, reckoned {reckoned:.1f} s")
+    # A bucket of a second's calls is full at the start of each; a busy machine is late.
+    assert 0.8 * reckoned < took < 2 * reckoned, (took, reckoned)
+
+
+def after_backlog():
+    """all 100 are provisioned"""
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
+# --- Sign-ups not forwarded --------------------------------------------------------------
+
+
+def sign_ups_not_forwarded():
+    """two people sign up while the trigger cannot reach the queue"""
+    people[:] = [sign_up(f"missed-{number}") for number in range(2)]
+    api = RuntimeApi()
+    found = lambdas.get_function_configuration(FunctionName="usher-trigger")
+    log = WORK / "log/trigger.log"
+    trigger = subprocess.Popen(
+        [account.BIN / "usher-trigger"],
+        env={k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+        | found["Environment"]["Variables"]
+        | {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{account.free_port()}",
+            "AWS_LAMBDA_RUNTIME_API": api.address,
+            "AWS_LAMBDA_FUNCTION_NAME": "usher-trigger",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "NO_PROXY": "127.0.0.1",
+        },
+        stdin=subprocess.DEVNULL, stdout=log.open("w"), stderr=subprocess.STDOUT, cwd=WORK,
+    )
+    try:
+        for person in people:
+            event = person["event"].encode()
+            assert api.invoke(event) == event, "the sign-up did not come back as it was"
+    finally:
+        trigger.kill()
+        trigger.wait()
+    lines = [line for line in log.read_text().splitlines() if line]
+    assert sum("ForwardFailed" in line for line in lines) == 2, lines
+    logs.create_log_stream(logGroupName=outputs["TriggerLogGroup"], logStreamName="1")
+    logs.put_log_events(
+        logGroupName=outputs["TriggerLogGroup"], logStreamName="1",
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": line} for line in lines],
+    )
+    Worker()
+
+
+def after_sign_ups_not_forwarded():
+    """both have groups and profile"""
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
+# --- Too few workers ---------------------------------------------------------------------
+
+
+def too_few_workers():
+    """one of two tasks runs, and one was stopped"""
+    service = _service()
+    started = ecs.run_task(
+        cluster=outputs["ClusterName"], taskDefinition=service["taskDefinition"],
+        launchType="FARGATE", networkConfiguration=service["networkConfiguration"],
+    )["tasks"][0]["taskArn"]
+    ecs.stop_task(
+        cluster=outputs["ClusterName"], task=started, reason="Task failed container health checks"
+    )
+
+
+def the_tasks_are_back():
+    """a second task runs again"""
+    # moto runs as many as it is told by a call.
+    ecs.update_service(cluster=outputs["ClusterName"], service=outputs["ServiceName"], desiredCount=2)
+
+
+def _service():
+    return ecs.describe_services(
+        cluster=outputs["ClusterName"], services=[outputs["ServiceName"]]
+    )["services"][0]
+
+
+# --- A release, back ---------------------------------------------------------------------
+
+
+def rolling_a_bad_release_back():
+    """a new release was rolled out a moment ago"""
+    image = _image().split("@")[0]
+    subprocess.run(
+        [
+            WORK / "bin/aws", "cloudformation", "deploy", "--stack-name", "usher",
+            "--template-file", account.TEMPLATE, "--s3-bucket", "usher-releases",
+            "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
+            f"WorkerImage={image}@sha256:{'c' * 64}", "TriggerCodeKey=usher-trigger-1.1.0.zip",
+        ],
+        check=True, capture_output=True,
+    )
+    assert _image().endswith("c" * 64)
+
+
+def after_rolling_a_bad_release_back():
+    """the task has the former image"""
+    assert _image().endswith("b" * 64), _image()
+
+
+def _image():
+    task = ecs.describe_task_definition(taskDefinition="usher-worker")
+    return task["taskDefinition"]["containerDefinitions"][0]["image"]
+
+
+# --- Another user pool -------------------------------------------------------------------
+
+
+def moving_to_another_user_pool():
+    """the old pool has its trigger, and somebody there signs up"""
+    cognito.update_user_pool(
+        UserPoolId=account.pool, LambdaConfig={"PostConfirmation": outputs["TriggerArn"]},
+        AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
+    )
+    people[:] = [sign_up("the-last")]
+    send(people[0]["event"])
+    Worker()
+
+
+def the_old_queue_drains():
+    """what was on the old queue is done"""
+    until("the queue is empty", lambda: waiting() == 0)
+
+
+def after_moving_to_another_user_pool():
+    """each pool has the trigger that it should have, and nobody was lost"""
+    assert is_provisioned(people[0])
+
+    def trigger(pool):
+        found = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+        return found.get("LambdaConfig", {}).get("PostConfirmation")
+
+    assert trigger(account.pool) is None
+    assert trigger(account.new) == outputs["TriggerArn"].replace("usher-trigger", "usher-b-trigger")
+    # Why the document says to leave UserPoolId alone: what the old pool sent would be gone.
+    stop_workers()
+    lost = sign_up("lost")
+    send(lost["event"])
+    worker = Worker(USHER_POOLS__ALLOWED=account.new)
+    until("the message is gone", lambda: waiting() == 0)
+    worker.stop()
+    assert groups_of(lost) == [], groups_of(lost)
+    assert waiting(letters) == 0
+    cognito.admin_delete_user(UserPoolId=account.pool, Username="lost")
+
+
+# --- Backfill ----------------------------------------------------------------------------
+
+
+def bringing_in_the_users_of_before():
+    """40 users were there before usher was"""
+    people[:] = [sign_up(f"before-{number}") for number in range(40)]
+
+
+def after_bringing_in_the_users_of_before():
+    """all 40 are provisioned"""
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
+def the_service_works():
+    """two workers are at it"""
+    Worker(), Worker()
+    until("all are provisioned", lambda: all(map(is_provisioned, people)))
+    until("the queue is empty", lambda: waiting() == 0)
+
+
+# --- Deleting a user ---------------------------------------------------------------------
+
+
+def deleting_a_user():
+    """a user with groups, profile, a letter, and a sign-up on the queue"""
+    person = sign_up("ada")
+    people[:] = [person]
+    NAMES[SUB] = person["sub"]
+    send(person["event"])
+    worker = Worker()
+    until("they are provisioned", lambda: is_provisioned(person) and waiting() == 0)
+    worker.stop()
+    send(person["event"], to=letters, reason="throttled")
+    send(person["event"])
+
+
+def the_queue_runs_empty():
+    """a sign-up that still waited makes the profile anew, and becomes a letter"""
+    [person] = people
+    dynamodb.delete_item(TableName=account.table, Key={"id": {"S": person["sub"]}})
+    Worker()
+    until("the queue is empty", lambda: waiting() == 0)
+    assert profile_of(person), "the document warns of what does not happen"
+    assert waiting(letters) == 2
+
+
+def after_deleting_a_user():
+    """nothing of the user is in pool, group, table or queue, nor comes back by itself"""
+    [person] = people
+    send(account.RECONCILE)
+    until("the reconcile is done", lambda: waiting() == 0)
+    assert groups_of(person) is None and profile_of(person) is None
+    members = cognito.list_users_in_group(UserPoolId=account.pool, GroupName="EVERYONE")["Users"]
+    assert person["name"] not in [member["Username"] for member in members]
+    assert waiting() == waiting(letters) == 0
+    stop_workers()
+    found = [
+        event["message"]
+        for group in (outputs["WorkerLogGroup"], outputs["TriggerLogGroup"])
+        for event in logs.filter_log_events(logGroupName=group)["events"]
+        if "ada@example.com" in event["message"] or '"ada"' in event["message"]
+    ]
+    assert not found, found
+
+
+# --- Stopping ----------------------------------------------------------------------------
+
+
+def stopping_everything():
+    """a worker with more to do than it can do by its end"""
+    people[:] = [sign_up(f"stopped-{number}") for number in range(130)]
+    send(*[person["event"] for person in people])
+    worker = Worker()
+    until("it works", lambda: is_provisioned(people[0]) or waiting() < len(people))
+
+
+def the_tasks_stop():
+    """ECS sends SIGTERM; the worker drains within its time, and the rest waits"""
+    assert _service()["desiredCount"] == 0
+    [worker] = Worker.running
+    began = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - began < 25
+    done = sum(map(is_provisioned, people))
+    assert 0 < done < len(people), done
+    assert waiting() == len(people) - done, (done, waiting())
+
+
+def the_tasks_start():
+    """the tasks are back, and do the rest"""
+    assert _service()["desiredCount"] == 2
+    Worker(), Worker()
+    until("the queue is empty", lambda: waiting() == 0)
+
+
+def after_stopping_everything():
+    """nobody was lost"""
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
+# --- Logs --------------------------------------------------------------------------------
+
+
+def reading_the_logs():
+    """somebody signed up a moment ago"""
+    person = sign_up("grace")
+    NAMES[SUB] = person["sub"]
+    send(person["event"])
+    worker = Worker()
+    until("they are provisioned", lambda: is_provisioned(person) and waiting() == 0)
+    worker.stop()
