@@ -122,6 +122,48 @@ impl Settings {
         sent
     }
 
+    /// What of `wanted` could be written here: what was made with the pool, or is set
+    /// elsewhere, stays as it is.
+    #[must_use]
+    pub fn taking(&self, wanted: &Self) -> Self {
+        let is_ours = |name: &String| WRITABLE.contains(&name.as_str());
+        let mut pool = self.pool.clone();
+        pool.retain(|name, _| !is_ours(name));
+        let ours = wanted.pool.iter().filter(|(name, _)| is_ours(name));
+        pool.extend(ours.map(|(name, value)| (name.clone(), value.clone())));
+        // Tags of AWS's own are not written either.
+        let of_aws = |name: &str| name.starts_with("aws:");
+        if let Some(Value::Object(tags)) = pool.get_mut("UserPoolTags") {
+            tags.retain(|name, _| !of_aws(name));
+        }
+        if let Some(Value::Object(now)) = self.pool.get("UserPoolTags") {
+            let tags = pool
+                .entry("UserPoolTags")
+                .or_insert_with(|| Value::Object(Members::new()));
+            if let Value::Object(tags) = tags {
+                let theirs = now.iter().filter(|(name, _)| of_aws(name));
+                tags.extend(theirs.map(|(name, value)| (name.clone(), value.clone())));
+            }
+        }
+        Self {
+            pool,
+            mfa: wanted.mfa.clone(),
+        }
+    }
+
+    /// Whether people are asked for a second factor.
+    pub fn asks(&self) -> bool {
+        let asked = self.mfa.get("MfaConfiguration").and_then(Value::as_str);
+        asked.is_some_and(|asked| asked != "OFF")
+    }
+
+    /// Whether a second factor goes without text messages, which some versions of
+    /// `UpdateUserPool` are reported not to take.
+    pub fn asks_without_messages(&self) -> bool {
+        let messages = self.pool.get("SmsConfiguration");
+        self.asks() && messages.is_none_or(is_nothing)
+    }
+
     /// Where `after` differs, but for the triggers and what changes by itself.
     pub fn differences(&self, after: &Self) -> Vec<Difference> {
         let (mut old, mut new) = (self.pool.clone(), after.pool.clone());
@@ -235,6 +277,23 @@ mod tests {
             })
         );
         assert!(before.unknown().is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_is_what_can_be_written() {
+        let now = settings(
+            &json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "2"}, "DeletionProtection": "ACTIVE"}),
+            &json!({"MfaConfiguration": "OFF"}),
+        );
+        let recorded = settings(
+            &json!({"Domain": "old", "UserPoolTags": {"aws:x": "0", "a": "1"}, "UserPoolTier": "PLUS"}),
+            &json!({"MfaConfiguration": "ON"}),
+        );
+        let wanted = now.taking(&recorded);
+        let pool = json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "1"}, "UserPoolTier": "PLUS"});
+        assert_eq!(Value::Object(wanted.pool.clone()), pool);
+        assert_eq!(wanted.mfa, recorded.mfa);
+        assert!(wanted.asks_without_messages() && !now.asks());
     }
 
     #[test]

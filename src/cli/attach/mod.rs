@@ -90,9 +90,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let plan = Plan::make(&wish, &before.triggers())?;
     // As it is to be, but for the triggers.
     let wanted = match recorded {
-        Some(recorded) if options.settings => recorded,
+        Some(recorded) if options.settings => before.taking(&recorded),
         Some(recorded) => {
-            tell_of_others(&before.differences(&recorded));
+            tell_of_others(&before.differences(&before.taking(&recorded)));
             before.clone()
         }
         None => before.clone(),
@@ -133,12 +133,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     }
     let file = options.record_file();
     let way_back = format!(
-        "the way back: usher attach --user-pool-id {} --restore {}",
+        "the way back: usher attach --user-pool-id {} --restore {} --settings",
         options.user_pool_id,
         file.display()
     );
     at.record(&before, &plan, &file, &stop).await?;
-    audit(&actor(&aws).await, &at.pool, &plan.changes);
+    audit(&actor(&aws).await, &at.pool, &report);
     at.write(&wanted, &plan, &file).await?;
     report.changed = true;
     report.record = Some(file.display().to_string());
@@ -255,13 +255,12 @@ impl At {
             before: before.clone(),
             triggers_after: plan.triggers.clone(),
         };
-        record
-            .write(file)
-            .with_context(|| format!("cannot write the record {} (--record)", file.display()))?;
         if stop.is_cancelled() {
             anyhow::bail!("told to stop: nothing was changed");
         }
-        Ok(())
+        record
+            .write(file)
+            .with_context(|| format!("cannot write the record {} (--record)", file.display()))
     }
 
     /// Writes the triggers. A call that was lost may have been made all the same: it is
@@ -276,7 +275,13 @@ impl At {
             Err(refused) => {
                 // There is nothing that there would be a way back from.
                 let _ = std::fs::remove_file(file);
-                Err(anyhow::Error::from(refused).context("the user pool was not changed"))
+                let hint = if wanted.asks_without_messages() {
+                    ", perhaps since its second factor goes without text messages: set the trigger in the console"
+                } else {
+                    ""
+                };
+                let said = format!("the user pool was not changed{hint}");
+                Err(anyhow::Error::from(refused).context(said))
             }
             Ok(()) => Ok(()),
         }
@@ -284,9 +289,19 @@ impl At {
 
     /// Settings that were not to change, and did.
     async fn verify(&self, wanted: &Settings, plan: &Plan) -> anyhow::Result<Vec<Difference>> {
-        let mut after = self.look().await?;
-        // UpdateUserPool knows of one second factor alone, the text message. First of all:
-        // without it people sign in more easily than they should.
+        let mut after = match self.look().await {
+            Ok(after) => after,
+            Err(error) if wanted.asks() => {
+                // Seen or not: without it people sign in more easily than they should.
+                let set = self.services.write_mfa(&self.pool, &wanted.mfa).await;
+                return Err(match set {
+                    Ok(()) => error,
+                    Err(_) => error.context("the second factor may not be asked for as before"),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        // UpdateUserPool knows of one second factor alone, the text message.
         if !wanted.asks_like(&after) {
             note("the second factor is not asked for as before; it is set again");
             let set = self.services.write_mfa(&self.pool, &wanted.mfa).await;
@@ -302,11 +317,15 @@ impl At {
             tokio::time::sleep(PAUSE).await;
             after = self.look().await?;
         }
+        let differences = wanted.differences(&after);
         if after.triggers() != plan.triggers {
+            for one in &differences {
+                note(&format!("DIFFERENT: {}", line_of(one)));
+            }
             let found = serde_json::Value::Object(after.triggers());
             anyhow::bail!("the triggers are not as they were set, but {found}");
         }
-        Ok(wanted.differences(&after))
+        Ok(differences)
     }
 
     /// Reads, and does not give up at the first that is in the way.

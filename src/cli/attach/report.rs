@@ -21,8 +21,8 @@ pub(super) struct Report {
 }
 
 /// One line for each trigger, before the write: what comes of it may stay unknown.
-pub(super) fn audit(actor: &str, pool: &PoolId, changes: &[Change]) {
-    for change in changes {
+pub(super) fn audit(actor: &str, pool: &PoolId, report: &Report) {
+    for change in &report.changes {
         tracing::info!(
             target: "usher::audit",
             action = "attach",
@@ -32,6 +32,16 @@ pub(super) fn audit(actor: &str, pool: &PoolId, changes: &[Change]) {
             before = change.before.as_deref(),
             after = change.after.as_deref(),
             "a trigger of the user pool is being changed",
+        );
+    }
+    for one in &report.settings {
+        tracing::info!(
+            target: "usher::audit",
+            action = "attach",
+            actor,
+            pool.id = pool.as_str(),
+            setting = one.setting.as_str(),
+            "a setting of the user pool is being put back",
         );
     }
 }
@@ -82,7 +92,7 @@ impl Report {
         }
         if let Some(record) = &self.record {
             lines.push(format!(
-                "changed; every other setting was compared. The way back: usher attach --user-pool-id {} --restore {record}",
+                "written, and every other setting compared. The way back: usher attach --user-pool-id {} --restore {record}",
                 self.user_pool
             ));
         }

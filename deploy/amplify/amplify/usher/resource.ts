@@ -116,7 +116,7 @@ function network(backend: Backend): Record<string, string> {
       VpcId: needed("WORKER_VPC_ID", "the VPC of WORKER_SUBNET_IDS"),
       SubnetIds: needed("WORKER_SUBNET_IDS", "subnets of WORKER_VPC_ID, comma-separated"),
       // ENABLED for public subnets, such as those of a default VPC.
-      AssignPublicIp: process.env.WORKER_PUBLIC_IP ?? "DISABLED",
+      AssignPublicIp: process.env.WORKER_PUBLIC_IP || "DISABLED",
     };
   }
   // A stack of its own: what a parameter of the stack "usher" takes has to be there
