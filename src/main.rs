@@ -5,7 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use usher::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    Cli::parse().run().await
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.runtime() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("usher: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -21,8 +21,8 @@ pub struct Aws(SdkConfig);
 
 /// The SDK found no Region.
 #[derive(Debug, thiserror::Error)]
-#[error("no AWS Region: set AWS_REGION, or AWS_PROFILE to a profile that has one")]
-pub struct NoRegion;
+#[error("no AWS Region: set AWS_REGION{0}")]
+pub struct NoRegion(pub(super) &'static str);
 
 impl Aws {
     /// Loads what the SDK finds in the environment and its files.
@@ -34,7 +34,7 @@ impl Aws {
             .load()
             .await;
         if sdk.region().is_none() {
-            Err(NoRegion)
+            Err(NoRegion(", or AWS_PROFILE to a profile that has one"))
         } else {
             Ok(Self(sdk))
         }
@@ -83,6 +83,16 @@ impl Aws {
             )
             .build();
         Self(sdk)
+    }
+
+    /// As [`Self::configure`], for settings that were not loaded by the SDK.
+    pub(super) fn unretried(sdk: SdkConfig) -> Self {
+        let sdk = sdk
+            .into_builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(Self::timeouts(ATTEMPT))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        Self(sdk.build())
     }
 
     fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {

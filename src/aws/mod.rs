@@ -13,6 +13,7 @@ mod error;
 mod identity;
 mod item;
 mod keys;
+mod lambda;
 mod listing;
 mod mailing;
 mod message;

@@ -39,6 +39,19 @@ impl Queue {
         }
     }
 
+    /// A queue that is only sent to. Each client parses the certificates of all
+    /// authorities again, so it has one.
+    pub fn to_send(aws: &Aws, url: &str) -> Self {
+        let client = aws.sqs();
+        Self {
+            poll: client.clone(),
+            client,
+            url: url.to_owned(),
+            wait: Duration::ZERO,
+            visibility: Duration::ZERO,
+        }
+    }
+
     /// Another queue over the same clients.
     #[must_use]
     pub fn sibling(&self, url: &str) -> Self {

@@ -13,7 +13,7 @@ use usher::trigger::{Answered, Trigger};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(Some(LogFormat::Json), log_filter(), Export::Nothing);
-    let trigger = Arc::new(trigger().await);
+    let trigger = Arc::new(trigger());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);
         async move {
@@ -37,12 +37,12 @@ async fn main() -> Result<(), Error> {
 
 /// A trigger that cannot start would fail every sign-up, so it starts with whatever
 /// part of the configuration is right, and says so at each event that needs another.
-async fn trigger() -> Trigger {
+fn trigger() -> Trigger {
     let mut layers = Layers::defaults();
     if let Some(file) = file_from_environment() {
         layers = layers.file(&file);
     }
     let settings = config::Trigger::from_layers(&layers.process_environment());
-    let aws = Aws::from_environment().await;
+    let aws = Aws::in_lambda(config::variable);
     Trigger::new(aws.map_err(|error| error.to_string()), settings)
 }

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
@@ -118,6 +119,21 @@ const USAGE: u8 = 2;
 const INVALID_CONFIGURATION: u8 = 78;
 
 impl Cli {
+    /// What the command runs on: one thread. It waits for AWS, and to hand a message from
+    /// thread to thread costs more than a second processor gains (`benches/README.md`).
+    /// `usher dev` has all of AWS beside it in the process.
+    ///
+    /// # Errors
+    /// When the system has no more descriptors.
+    pub fn runtime(&self) -> std::io::Result<Runtime> {
+        let mut builder = Builder::new_current_thread();
+        #[cfg(feature = "dev")]
+        if matches!(self.command, Command::Dev(_)) {
+            builder = Builder::new_multi_thread();
+        }
+        builder.enable_all().build()
+    }
+
     /// Runs the command and turns its end into an exit status: 0 done, 1 the
     /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {

@@ -216,7 +216,7 @@ impl Config {
             },
             quota: Limits {
                 processes: read.processes("quota.processes", 1..=1000),
-                user_update: read.number("quota.user_update", 0.1..=1000.0),
+                user_update: read.number("quota.user_update", 0.1..=100_000.0),
                 user_list: read.number("quota.user_list", 0.1..=1000.0),
                 user_resource_read: read.number("quota.user_resource_read", 0.1..=1000.0),
                 user_creation: read.number("quota.user_creation", 0.1..=1000.0),
@@ -324,6 +324,11 @@ pub fn file_from_environment() -> Option<PathBuf> {
     std::env::var_os("USHER_CONFIG")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
+}
+
+/// A variable of AWS's, for what is not loaded by the SDK.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The log filter of `RUST_LOG`, as the tracing ecosystem spells it.

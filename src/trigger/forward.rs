@@ -36,12 +36,7 @@ pub enum Forwarded {
 impl Forwarder {
     /// Sends to the queue of this URL.
     pub fn new(aws: &Aws, queue_url: &str) -> Self {
-        Self(Ok(Queue::new(
-            aws,
-            queue_url,
-            Duration::ZERO,
-            Duration::ZERO,
-        )))
+        Self(Ok(Queue::to_send(aws, queue_url)))
     }
 
     /// Cannot send, for the reason given: still answers every event.

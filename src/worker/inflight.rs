@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lru::LruCache;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -39,6 +39,8 @@ pub(super) struct Flight {
     pub(super) reconciling: Reconciling,
     pub(super) recent: Recent,
     pub(super) orders: Orders,
+    /// A permit for each message that may be worked on at once.
+    pub(super) places: Arc<Semaphore>,
     pub(super) pools: KnownPools,
     pub(super) settler: Arc<Settler>,
     pub(super) keeper: Keeper,
@@ -60,6 +62,12 @@ pub(super) struct Tally {
     pub(super) released: AtomicU64,
 }
 
+/// What a message holds from its receive to its settlement.
+pub(super) struct Permits {
+    hand: Option<OwnedSemaphorePermit>,
+    work: Option<OwnedSemaphorePermit>,
+}
+
 /// How a message leaves.
 enum Ending {
     /// An attempt came to an end.
@@ -71,8 +79,15 @@ enum Ending {
 /// While another run is under way here.
 const BUSY: Duration = Duration::from_mins(1);
 
+impl Permits {
+    /// For other messages to take.
+    pub(super) fn give_back(&mut self) {
+        drop((self.hand.take(), self.work.take()));
+    }
+}
+
 impl Flight {
-    /// From the receive to the settlement. The permit is held all the way.
+    /// From the receive to the settlement. The permits are held all the way.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -83,7 +98,10 @@ impl Flight {
     }
 
     async fn carry(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
-        let mut permit = Some(permit);
+        let mut permits = Permits {
+            hand: Some(permit),
+            work: None,
+        };
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
         let kept = self.keeper.keep(&message);
         let event = AssertUnwindSafe(async { parse(&message.body) })
@@ -91,11 +109,17 @@ impl Flight {
             .await;
         let ending = match &event {
             _ if self.stop.is_cancelled() => Ending::Back(Duration::ZERO),
-            Ok(Ok(Event::Reconcile(task))) => self.reconcile(&message, task, permit.take()).await,
+            Ok(Ok(Event::Reconcile(task))) => {
+                self.reconcile(&message, task, permits.hand.take()).await
+            }
             Ok(event) => {
                 let work = async {
+                    permits.work = self.free_place().await;
+                    if permits.work.is_none() {
+                        return Ending::Back(Duration::ZERO);
+                    }
                     let _place = match event {
-                        Ok(Event::Order(_)) => match self.place(&mut permit).await {
+                        Ok(Event::Order(_)) => match self.place(&mut permits).await {
                             Some(place) => Some(place),
                             None => return Ending::Back(Duration::ZERO),
                         },
@@ -130,7 +154,15 @@ impl Flight {
             }
         }
         metrics::gauge!("usher_messages_in_flight").decrement(1.0);
-        drop(permit);
+        drop(permits);
+    }
+
+    /// A place among the messages in work; `None` once no new work is begun.
+    async fn free_place(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+            () = self.stop.cancelled() => None,
+        }
     }
 
     /// A slice of a run. It goes on beside live traffic and takes no permit from

@@ -1,4 +1,8 @@
 //! Intake: asks the queue for no more than there are free permits.
+//!
+//! There are a few more of them than messages that may be in work at once, so that the
+//! next ones are in hand when a place is free: a receive takes as long as the work on a
+//! message does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +22,8 @@ use crate::retry::Patience;
 use crate::telemetry::Health;
 
 const NAME: &str = "intake";
+/// Messages that may wait here for a free place.
+const AHEAD: usize = 2 * BATCH;
 const OBSTACLE: &str = "queue";
 /// Failed receives in a row, of whatever kind, before readiness drops.
 const OUT_OF_REACH: u32 = 3;
@@ -34,6 +40,7 @@ const SAMPLING: Duration = Duration::from_secs(5);
 pub(super) struct Intake {
     queue: Queue,
     concurrency: usize,
+    /// For messages in hand, at work or next.
     permits: Arc<Semaphore>,
     flight: Arc<Flight>,
     breaker: Arc<Breaker>,
@@ -75,7 +82,7 @@ impl Intake {
         Self {
             queue,
             concurrency,
-            permits: Arc::new(Semaphore::new(concurrency)),
+            permits: Arc::new(Semaphore::new(concurrency + AHEAD.min(concurrency))),
             breaker: Arc::clone(&flight.breaker),
             stop: flight.stop.clone(),
             flight,

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -175,6 +176,7 @@ impl Worker {
             reconciling,
             recent: Recent::default(),
             orders: Orders::default(),
+            places: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(pools_named),
             settler,
             keeper: keeping.keeper(),

@@ -1,8 +1,8 @@
 //! Orders of administrators among the sign-ups: in few places, and in nobody's way.
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::inflight::Flight;
+use super::inflight::{Flight, Permits};
 use super::owed::Owed;
 use crate::event::Order;
 use crate::provision::{Outcome, Performed, Retry};
@@ -32,18 +32,15 @@ impl Default for Orders {
 }
 
 impl Flight {
-    /// A place among the orders at work; while it is waited for, the permit is there for
+    /// A place among the orders at work; while it is waited for, the permits are there for
     /// sign-ups, as far as there is room to wait. `None` once no new work is begun.
-    pub(super) async fn place(
-        &self,
-        permit: &mut Option<OwnedSemaphorePermit>,
-    ) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn place(&self, permits: &mut Permits) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.orders.work.try_acquire() {
             return Some(place);
         }
         let waiting = self.orders.wait.try_acquire();
         if waiting.is_ok() {
-            drop(permit.take());
+            permits.give_back();
         }
         tokio::select! {
             place = self.orders.work.acquire() => place.ok(),

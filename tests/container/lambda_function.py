@@ -9,6 +9,7 @@ from podman import environment, running
 from surroundings import IN_HOSTS, RuntimeApi
 
 BOOTSTRAP = WORK / "lambda" / "bootstrap"
+LIMIT_MIB = 6
 # What Amazon Linux 2023 has.
 GLIBC = (2, 34)
 LIBRARIES = r"lib(c|m|gcc_s)\.so\.\d|ld-linux-[\w-]+\.so\.\d"
@@ -24,10 +25,13 @@ def elf(*what):
 
 
 def check_file():
-    with check("the target `trigger` leaves one program, called bootstrap") as note:
+    with check("the target `trigger` leaves one program, called bootstrap"):
         assert [path.name for path in BOOTSTRAP.parent.iterdir()] == [BOOTSTRAP.name]
         assert BOOTSTRAP.stat().st_mode & 0o777 == 0o755
-        note(f"{BOOTSTRAP.stat().st_size / 1e6:.1f} MB")
+
+    with check(f"it is smaller than {LIMIT_MIB} MiB") as note:
+        note(f"{BOOTSTRAP.stat().st_size / 2**20:.2f} MiB")
+        assert BOOTSTRAP.stat().st_size < LIMIT_MIB * 2**20
 
     with check("it needs no library, and no newer glibc, than Amazon Linux 2023 has") as note:
         libraries = re.findall(r"NEEDED.*\[(.*)\]", elf("--dynamic"))

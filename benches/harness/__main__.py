@@ -1,0 +1,165 @@
+"""`benches/run` calls this once everything is built."""
+
+import argparse
+import functools
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from . import table, trigger
+from .candidates import BENCHES, NODE, candidates
+from .scenarios import SMOKE, Bench, Size, fixed
+
+QUIET = ("quota", "idle", "fleet")
+SCENARIOS = ("drain", "latency", "steady", "quota", "idle", "fleet", "flat", "trigger")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="benches/run", description=__doc__)
+    parser.add_argument("--usher", type=Path, required=True)
+    parser.add_argument("--trigger", type=Path, required=True)
+    parser.add_argument("--rust", type=Path, required=True)
+    parser.add_argument("--venv", type=Path)
+    parser.add_argument("--runs", type=int, default=5, help="of each scenario and candidate")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--candidates", nargs="+", metavar="NAME", help="those alone")
+    parser.add_argument("--smoke", action="store_true",
+                        help="a few messages of everything, once: shows that it works, and no "
+                             "figure of it means anything")
+    parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    check_versions()
+    everybody = candidates(options.usher, options.rust, options.venv)
+    names = [candidate.name for candidate in everybody]
+    unknown = set(options.candidates or ()) - set(names)
+    if unknown:
+        raise SystemExit(f"no candidate {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    if options.runs < 1:
+        raise SystemExit("--runs: at least 1")
+    wanted = [each for each in everybody if each.name in (options.candidates or names)]
+    runs = 1 if options.smoke else options.runs
+    with tempfile.TemporaryDirectory(prefix="usher-bench-") as logs:
+        bench = Bench(options.rust / "bench-endpoint", Path(logs), SMOKE if options.smoke else Size())
+        results = {}
+        for run in range(runs):
+            # Whoever is first in one run is second in the next.
+            turn = run % len(wanted)
+            order = wanted[turn:] + wanted[:turn]
+            for scenarios in rounds(options.only):
+                note(f"run {run + 1} of {runs}: {', '.join(scenarios)}")
+                for scenario, name, figures in measured(bench, scenarios, order, options):
+                    results.setdefault(scenario, {}).setdefault(name, []).append(figures)
+    report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    print(table.of(report))
+    if options.smoke:
+        table.check_smoke(results, [each.name for each in wanted], options.only)
+        print("smoke: every scenario ran with every candidate; the figures mean nothing")
+
+
+def check_versions():
+    """The floor and the others must stand on the very SDK that usher does."""
+    def sdk(lock):
+        packages = tomllib.loads((BENCHES / lock).read_text())["package"]
+        return {
+            package["name"]: package["version"] for package in packages
+            if package["name"].startswith("aws-")
+        }
+    product, bench = sdk("../Cargo.lock"), sdk("Cargo.lock")
+    other = {name: (version, product[name]) for name, version in bench.items()
+             if product.get(name, version) != version}
+    if other:
+        raise SystemExit(f"benches/Cargo.lock has other versions of the SDK: {other}\n"
+                         "cargo update --manifest-path benches/Cargo.toml -p NAME --precise VERSION")
+
+
+def rounds(wanted):
+    """Which scenarios run at the same time: those in which the machine has little to do."""
+    together = [scenario for scenario in QUIET if scenario in wanted]
+    alone = [[scenario] for scenario in SCENARIOS if scenario in wanted and scenario not in QUIET]
+    return [*alone, together] if together else alone
+
+
+def measured(bench, scenarios, wanted, options):
+    """One run: scenario, name and figures of each candidate."""
+    [first, *_] = scenarios
+    if first in QUIET:
+        yield from bench.side_by_side(quiet(bench, scenarios, wanted))
+    elif first == "steady":
+        yield from bench.side_by_side([("steady", each.name, bench.steady, each) for each in wanted])
+    elif first == "trigger":
+        yield from triggers(bench, options)
+    elif first == "flat":
+        for each in wanted:
+            if each.name in ("usher", "floor"):
+                for count in bench.size.flat:
+                    yield first, f"{each.name}, {count:,}", bench.drain(each, count)
+    else:
+        latency = {} if first == "drain" else {"cognito": fixed(20), "dynamodb": fixed(5)}
+        for each in wanted:
+            yield first, each.name, bench.drain(each, each.part_of(bench.size.backlog), **latency)
+
+
+def quiet(bench, scenarios, wanted):
+    """What is measured at the same time."""
+    of = {
+        "quota": bench.quota,
+        "idle": bench.idle,
+        "fleet": functools.partial(bench.quota, workers=4),
+    }
+    jobs = [(scenario, each.name, of[scenario], each) for scenario in scenarios for each in wanted]
+    untold = functools.partial(bench.quota, workers=4, processes=1)
+    return jobs + [
+        ("fleet", f"{each.name}, untold", untold, each)
+        for each in wanted if each.paces and "fleet" in scenarios
+    ]
+
+
+def triggers(bench, options):
+    node = BENCHES / "peers" / "trigger-node"
+    bundle = node / "dist" / "index.mjs"
+    stripped = bench.logs / "usher-trigger"
+    shutil.copy(options.trigger, stripped)
+    subprocess.run(["strip", stripped], check=True)
+    invokes = 20 if options.smoke else 200
+    for name, argv, code in (
+        ("usher-trigger", [stripped], stripped),
+        ("node", [NODE, node / "bootstrap.mjs", bundle], bundle),
+    ):
+        log = bench.logs / f"trigger-{name}.log"
+        yield "trigger", name, trigger.measure(bench.endpoint_program, name, argv, code, log, invokes)
+
+
+def machine():
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")), platform.machine())
+    version = lambda *argv: subprocess.run(argv, capture_output=True, text=True).stdout.strip()
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "rust": version("rustc", "--version"),
+        "node": version(NODE, "--version"),
+        "python": platform.python_version(),
+    }
+
+
+def note(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

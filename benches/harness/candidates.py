@@ -1,0 +1,71 @@
+"""What is compared, and how each is started."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .endpoint import GROUP, POOL, TABLE
+from .process import Process
+
+BENCHES = Path(__file__).resolve().parent.parent
+PEERS = BENCHES / "peers"
+NODE = os.environ.get("NODE", "node")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    name: str
+    argv: tuple
+    # Sets rates for Cognito's quota: the others only have what the SDK does.
+    paces: bool = False
+    environment: dict = field(default_factory=dict)
+    # Of a backlog, where all of it would take minutes and say nothing more.
+    part: float = 1
+
+    def part_of(self, backlog):
+        return int(backlog * self.part)
+
+    def start(self, endpoint, log, *, concurrency, rate=None, processes=1, caller="bench"):
+        environment = {
+            "AWS_ENDPOINT_URL": endpoint.url,
+            "AWS_REGION": "eu-west-1",
+            # Of the environment alone, and the endpoint counts calls by it.
+            "AWS_ACCESS_KEY_ID": caller,
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "BENCH_QUEUE_URL": endpoint.queue_url(),
+            "BENCH_TABLE": TABLE,
+            "BENCH_GROUP": GROUP,
+            "BENCH_CONCURRENCY": str(concurrency),
+            "NODE_ENV": "production",
+            **self.environment,
+        }
+        if self.paces:
+            environment |= {
+                "USHER_QUEUE__URL": endpoint.queue_url(),
+                "USHER_POOLS__ALLOWED": POOL,
+                "USHER_GROUPS__DEFAULT": GROUP,
+                "USHER_PROFILES__TABLE": TABLE,
+                "USHER_WORKER__CONCURRENCY": str(concurrency),
+                "USHER_QUOTA__USER_UPDATE": str(rate or 100_000),
+                "USHER_QUOTA__PROCESSES": str(processes),
+                "USHER_HTTP__LISTEN": "127.0.0.1:0",
+            }
+        return Process(self.argv, environment, log)
+
+
+def candidates(usher, rust, venv):
+    """`usher` is its program, `rust` the folder of the other Rust programs, `venv` Python's."""
+    python = venv / "bin" / "python" if venv else Path(sys.executable)
+    return [
+        Candidate("usher", (usher, "worker"), paces=True),
+        Candidate("floor", (rust / "bench-floor",)),
+        Candidate("ruststream-sqs-sns", (rust / "bench-ruststream", "run")),
+        Candidate("sqs-consumer", (NODE, PEERS / "sqs-consumer" / "worker.mjs")),
+        Candidate("squiss-ts", (NODE, PEERS / "squiss-ts" / "worker.mjs")),
+        Candidate("python", (python, PEERS / "python" / "worker.py"), part=0.25),
+    ]
+

@@ -1,0 +1,59 @@
+"""A process that is measured from outside."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+# What a program must not inherit: it would leave the endpoint, or this machine.
+FOREIGN = ("AWS_", "USHER_", "BENCH_", "RUST_LOG", "NODE_OPTIONS", "http_proxy", "HTTP_PROXY")
+
+
+def clean_environment():
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+class Process:
+    """One running program. Its output goes to a file that is shown when it fails."""
+
+    def __init__(self, argv, environment, log):
+        self.log = Path(log)
+        self.argv = [str(part) for part in argv]
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                self.argv, env={**clean_environment(), **environment},
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            )
+        self.pid = self.process.pid
+
+    def cpu(self):
+        """Processor time of all its threads so far, in seconds (the kernel's CPU clock of
+        another process; clock_getcpuclockid(3) makes the same number)."""
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def memory(self):
+        """Resident set now and at its highest, in MiB."""
+        fields = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            if ":" in line
+        )
+        return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+
+    def check(self):
+        if self.process.poll() is not None:
+            tail = self.log.read_text(errors="replace")[-2000:]
+            raise SystemExit(
+                f"{' '.join(self.argv)} ended with {self.process.returncode}:\n{tail}"
+            )
+
+    def stop(self, seconds=10):
+        """Asks it to end, and makes it end."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()

@@ -1,0 +1,239 @@
+"""The scenarios: each sets the endpoint up, runs a candidate, and answers with figures.
+
+Every candidate is treated alike: it is started on an empty queue and waits there for its
+first messages, so that what starting costs is not in the figures; then the messages come.
+Everything about messages is counted and timed by the endpoint.
+"""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from .endpoint import Endpoint
+
+CONCURRENCY = 64
+QUOTA = 25
+# Of its quota that usher is told to use. Paced at the very quota, the least shift of a call
+# falls into the next second.
+TOLD = 24.5
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of each scenario is run."""
+
+    backlog: int = 20_000
+    steady_messages: int = 600
+    burst: int = 2_000
+    burst_seconds: int = 110
+    idle_seconds: int = 60
+    flat: tuple = (1_000, 10_000, 100_000)
+    drain_seconds: int = 300
+    settle_seconds: float = 1.0
+
+
+SMOKE = Size(
+    backlog=300, steady_messages=40, burst=60, burst_seconds=15, idle_seconds=3,
+    flat=(100, 300), drain_seconds=60, settle_seconds=0.2,
+)
+
+
+class Bench:
+    def __init__(self, endpoint_program, logs, size):
+        self.endpoint_program, self.logs, self.size = endpoint_program, logs, size
+        self.gate = None
+
+    def start(self, endpoint, candidate, callers=("bench",), **settings):
+        """The candidate's processes, each waiting for messages; their processor time so far."""
+        processes = []
+        for caller in callers:
+            log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
+            processes.append(candidate.start(endpoint, log, caller=caller, **settings))
+        # A process polls once or several times; the counts tell callers apart when answered.
+        endpoint.wait("receives", len(processes), READY_SECONDS)
+        time.sleep(self.size.settle_seconds)
+        for process in processes:
+            process.check()
+        if endpoint.report()["receives_begun"] < len(processes):
+            tail = processes[0].log.read_text(errors="replace")[-2000:]
+            raise SystemExit(f"{candidate.name} did not receive: {tail}")
+        if self.gate is not None:
+            self.gate.wait()
+        return processes
+
+    def drain(self, candidate, count, **latency):
+        """A backlog of `count`, as fast as it goes."""
+        self.gate = None
+        endpoint = Endpoint(self.endpoint_program)
+        try:
+            endpoint.reset(**latency)
+            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            before, endpoint_before = process.cpu(), endpoint.cpu()
+            endpoint.fill(count)
+            report = endpoint.wait("deleted", count, self.size.drain_seconds)
+            cpu, endpoint_cpu = process.cpu() - before, endpoint.cpu() - endpoint_before
+            process.check()
+            done = report["messages"]["deleted"]
+            seconds = report["seconds"]["last_delete"]
+            return {
+                "messages": done,
+                "complete": report["complete"],
+                "messages_a_second": done / seconds,
+                "cpu_ms_a_message": 1000 * cpu / max(done, 1),
+                "cores": cpu / seconds,
+                "peak_mib": process.memory()[1],
+                "calls_a_message": calls(report) / max(done, 1),
+                "calls_by_kind": by_kind(report, done),
+                "repeated_effects": report["groups_again"] + report["profiles_again"],
+                "endpoint_cores": endpoint_cpu / seconds,
+                "endpoint_late_ms": report["late_ms"],
+            }
+        finally:
+            self.end(endpoint, locals().get("process"))
+
+    def steady(self, candidate):
+        """Twenty sign-ups a second: how long each takes from its send to both effects."""
+        endpoint = Endpoint(self.endpoint_program)
+        try:
+            endpoint.reset(cognito=fixed(20), dynamodb=fixed(5))
+            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            before = process.cpu()
+            count = self.size.steady_messages
+            endpoint.feed(count, 20)
+            report = endpoint.wait("deleted", count, count // 20 + 30)
+            process.check()
+            latency = report["latency_ms"] or {}
+            return {
+                "complete": report["complete"],
+                "p50_ms": latency.get("p50"),
+                "p99_ms": latency.get("p99"),
+                "max_ms": latency.get("max"),
+                "cpu_ms_a_message": 1000 * (process.cpu() - before) / count,
+                "calls_a_message": calls(report) / count,
+            }
+        finally:
+            self.end(endpoint, locals().get("process"))
+
+    def quota(self, candidate, workers=1, processes=None, model="window"):
+        """A burst under a quota of 25 a second that all workers share."""
+        endpoint = Endpoint(self.endpoint_program)
+        started = []
+        try:
+            endpoint.reset(
+                cognito=fixed(20), dynamodb=fixed(5), user_update=QUOTA, quota=model,
+            )
+            callers = [f"worker{number}" for number in range(workers)]
+            started = self.start(
+                endpoint, candidate, callers, concurrency=CONCURRENCY, rate=TOLD,
+                processes=processes or workers,
+            )
+            count = self.size.burst
+            endpoint.fill(count)
+            report = endpoint.wait("deleted", count, self.size.burst_seconds)
+            for process in started:
+                process.check()
+            adds = {
+                caller: kinds.get("AdminAddUserToGroup", {"ok": 0, "throttled": 0})
+                for caller, kinds in report["calls"].items()
+            }
+            ok = sum(add["ok"] for add in adds.values())
+            throttled = sum(add["throttled"] for add in adds.values())
+            seconds = report["seconds"]
+            # From the first to the last call that was let through; while some are still
+            # waiting, until now.
+            finished = report["complete"] >= count
+            until = seconds["last_add"] if finished else seconds["now"]
+            allowed = QUOTA * (until - seconds["first_add"])
+            return {
+                "complete": report["complete"],
+                "messages": count,
+                "seconds": until,
+                "goodput": (ok - 1) / allowed,
+                "throttled": throttled / max(ok + throttled, 1),
+                "letters": report["letters"]["sent"],
+                "repeated_effects": report["groups_again"] + report["profiles_again"],
+                "least_share": min(
+                    adds.get(caller, {"ok": 0})["ok"] for caller in callers
+                ) * workers / max(ok, 1),
+                "delivered_a_message": report["delivered"] / count,
+            }
+        finally:
+            self.end(endpoint, *started)
+
+    def idle(self, candidate):
+        """An empty queue."""
+        endpoint = Endpoint(self.endpoint_program)
+        try:
+            endpoint.reset()
+            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            time.sleep(2 * self.size.settle_seconds)
+            before, calls_before = process.cpu(), sqs_calls(endpoint.report())
+            time.sleep(self.size.idle_seconds)
+            minutes = self.size.idle_seconds / 60
+            process.check()
+            now, peak = process.memory()
+            return {
+                "cpu_ms_a_minute": 1000 * (process.cpu() - before) / minutes,
+                "sqs_calls_a_minute": (sqs_calls(endpoint.report()) - calls_before) / minutes,
+                "mib": now,
+                "peak_mib": peak,
+            }
+        finally:
+            self.end(endpoint, locals().get("process"))
+
+    def side_by_side(self, jobs):
+        """All at once, each with an endpoint of its own: for scenarios in which the machine is
+        nearly idle. Nothing is measured before everybody has started."""
+        self.gate = threading.Barrier(len(jobs))
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            running = [(*job[:2], pool.submit(self._behind_gate, *job[2:])) for job in jobs]
+        errors = [figures.exception() for _, _, figures in running]
+        # The others only report that they were not waited for.
+        for error in errors:
+            if error and not isinstance(error, threading.BrokenBarrierError):
+                raise error
+        return [(scenario, name, figures.result()) for scenario, name, figures in running]
+
+    def _behind_gate(self, measure, candidate):
+        try:
+            return measure(candidate)
+        except BaseException:
+            # Nobody waits for one who does not come.
+            self.gate.abort()
+            raise
+
+    @staticmethod
+    def end(endpoint, *processes):
+        for process in processes:
+            if process is not None:
+                # Its figures are taken; a long poll would hold some up for 20 s.
+                process.stop(seconds=1)
+        endpoint.close()
+
+
+def fixed(milliseconds):
+    return {"p50_ms": milliseconds, "p99_ms": milliseconds}
+
+
+def calls(report):
+    """Calls of whatever kind, the receives that are still waiting left out."""
+    return sum(sum(count.values()) for kinds in report["calls"].values() for count in kinds.values())
+
+
+def by_kind(report, messages):
+    kinds = {}
+    for calls_of in report["calls"].values():
+        for kind, count in calls_of.items():
+            kinds[kind] = kinds.get(kind, 0) + sum(count.values())
+    return {kind: count / max(messages, 1) for kind, count in sorted(kinds.items())}
+
+
+def sqs_calls(report):
+    """Calls to SQS so far; a receive counts from its beginning."""
+    of_sqs = ("Delete", "ChangeMessage", "SendMessage", "GetQueue")
+    kinds = by_kind(report, 1)
+    return report["receives_begun"] + sum(
+        count for kind, count in kinds.items() if kind.startswith(of_sqs)
+    )

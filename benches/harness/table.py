@@ -1,0 +1,109 @@
+"""The figures as tables: medians, and how far the runs were apart."""
+
+from statistics import median
+
+TITLES = {
+    "drain": "1. A backlog of 20,000, 64 at once, an endpoint that answers at once",
+    "latency": "2. The same, Cognito takes 20 ms and DynamoDB 5 ms",
+    "steady": "3. Twenty a second: from the send to both effects",
+    "quota": "4. A burst of 2,000 under a quota of 25 a second",
+    "idle": "5. An empty queue",
+    "fleet": "6. Four workers under one quota of 25 a second",
+    "flat": "CPU and memory by the number of messages",
+    "trigger": "The Lambda, and a Node handler with the same call",
+}
+
+# Heading, key, how it is written.
+COLUMNS = {
+    "drain": [
+        ("messages/s", "messages_a_second", "{:,.0f}"),
+        ("CPU ms/message", "cpu_ms_a_message", "{:.3f}"),
+        ("peak MiB", "peak_mib", "{:.1f}"),
+        ("calls/message", "calls_a_message", "{:.3f}"),
+        ("cores", "cores", "{:.2f}"),
+        ("repeated", "repeated_effects", "{:.0f}"),
+        ("endpoint cores", "endpoint_cores", "{:.2f}"),
+    ],
+    "steady": [
+        ("p50 ms", "p50_ms", "{:.1f}"),
+        ("p99 ms", "p99_ms", "{:.1f}"),
+        ("max ms", "max_ms", "{:.1f}"),
+        ("CPU ms/message", "cpu_ms_a_message", "{:.3f}"),
+        ("calls/message", "calls_a_message", "{:.2f}"),
+    ],
+    "quota": [
+        ("done", "complete", "{:,.0f}"),
+        ("seconds", "seconds", "{:.1f}"),
+        ("goodput", "goodput", "{:.1%}"),
+        ("throttled", "throttled", "{:.1%}"),
+        ("letters", "letters", "{:.0f}"),
+        ("repeated", "repeated_effects", "{:.0f}"),
+        ("receives/message", "delivered_a_message", "{:.2f}"),
+    ],
+    "idle": [
+        ("CPU ms/minute", "cpu_ms_a_minute", "{:.1f}"),
+        ("SQS calls/minute", "sqs_calls_a_minute", "{:.1f}"),
+        ("MiB", "mib", "{:.1f}"),
+        ("peak MiB", "peak_mib", "{:.1f}"),
+    ],
+    "trigger": [
+        ("start to first answer ms", "first_answer_ms", "{:.1f}"),
+        ("start to ready ms", "ready_ms", "{:.1f}"),
+        ("first invoke ms", "first_invoke_ms", "{:.1f}"),
+        ("invoke p50 ms", "invoke_p50_ms", "{:.2f}"),
+        ("invoke p99 ms", "invoke_p99_ms", "{:.2f}"),
+        ("peak MiB", "peak_mib", "{:.1f}"),
+        ("code MiB", "code_mib", "{:.2f}"),
+    ],
+}
+COLUMNS["latency"] = COLUMNS["flat"] = COLUMNS["drain"]
+COLUMNS["fleet"] = [*COLUMNS["quota"][:5], ("least share", "least_share", "{:.0%}")]
+
+
+def of(report):
+    parts = [] if not report["smoke"] else ["(smoke: no figure means anything)"]
+    for scenario, by_name in report["results"].items():
+        columns = COLUMNS[scenario]
+        rows = [["", *(heading for heading, _, _ in columns)]]
+        for name, runs in by_name.items():
+            rows.append([name, *(cell([run[key] for run in runs], form) for _, key, form in columns)])
+        parts += [f"### {TITLES[scenario]}", markdown(rows)]
+    runs = report["runs"]
+    parts.append(f"Medians of {runs} runs, and in brackets the lowest and the highest.")
+    return "\n\n".join(parts)
+
+
+def cell(values, form):
+    values = [value for value in values if value is not None]
+    if not values:
+        return "-"
+    middle, low, high = (form.format(of(values)) for of in (median, min, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def markdown(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths)) + " |"
+        for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def check_smoke(results, names, scenarios):
+    """That the work was done, not how fast."""
+    for scenario in scenarios:
+        by_name = results[scenario]
+        expected = {"trigger": ["usher-trigger", "node"]}.get(scenario, names)
+        if scenario != "flat":
+            missing = set(expected) - set(by_name)
+            assert not missing, f"{scenario}: nothing of {missing}"
+        for name, [figures] in by_name.items():
+            if "messages" in figures and scenario not in ("quota", "fleet"):
+                assert figures["complete"] == figures["messages"] > 0, (scenario, name, figures)
+            if scenario == "steady":
+                assert figures["complete"] > 0, (name, figures)
+            if name.startswith("usher") and scenario in ("quota", "fleet"):
+                assert figures["complete"] == figures["messages"], (scenario, name, figures)
+                assert figures["letters"] == 0, (scenario, name, figures)

@@ -1,0 +1,119 @@
+// The worker on sqs-consumer: ten messages to a batch, and as many consumers as it takes to
+// have BENCH_CONCURRENCY messages in work.
+
+import {
+  AdminAddUserToGroupCommand,
+  CognitoIdentityProviderClient,
+} from '@aws-sdk/client-cognito-identity-provider';
+import {
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { Consumer } from 'sqs-consumer';
+
+import { settings } from './settings.mjs';
+
+const { queueUrl, table, group, concurrency } = settings();
+const BATCH = 10;
+
+// Two calls for each message, and by default an agent stops at 50 sockets.
+const requestHandler = {
+  httpAgent: { maxSockets: concurrency * 2 },
+  httpsAgent: { maxSockets: concurrency * 2 },
+};
+// Builds the middleware stack of a command once, and not for each call.
+const cacheMiddleware = true;
+
+const pools = new CognitoIdentityProviderClient({ requestHandler, cacheMiddleware });
+const tables = new DynamoDBClient({ requestHandler, cacheMiddleware });
+// The cache would not help here: sqs-consumer hands a signal to each call, and a call with
+// options goes without it. The MD5 of each body is one check more than TCP and TLS make.
+const queues = new SQSClient({ requestHandler, md5: false, useQueueUrlAsEndpoint: false });
+
+async function addToGroup({ userPoolId, userName }) {
+  await pools.send(
+    new AdminAddUserToGroupCommand({
+      UserPoolId: userPoolId,
+      Username: userName,
+      GroupName: group,
+    }),
+  );
+}
+
+// Attributes as DynamoDB types them: the document client would convert each way.
+async function writeProfile({ userName, request }) {
+  const { sub, email } = request.userAttributes;
+  const now = new Date().toISOString();
+  try {
+    await tables.send(
+      new PutItemCommand({
+        TableName: table,
+        Item: {
+          id: { S: sub },
+          __typename: { S: 'UserProfile' },
+          email: { S: email },
+          profileOwner: { S: `${sub}::${userName}` },
+          createdAt: { S: now },
+          updatedAt: { S: now },
+        },
+        ConditionExpression: 'attribute_not_exists(id)',
+      }),
+    );
+  } catch (error) {
+    // There already: the message came twice.
+    if (!(error instanceof ConditionalCheckFailedException)) throw error;
+  }
+}
+
+async function work(message) {
+  const event = JSON.parse(message.Body);
+  await Promise.all([addToGroup(event), writeProfile(event)]);
+}
+
+let failed = 0;
+
+// What it returns is deleted; the rest comes back after the visibility timeout.
+async function handleMessageBatch(messages) {
+  const outcomes = await Promise.allSettled(messages.map(work));
+  const done = messages.filter((_, position) => outcomes[position].status === 'fulfilled');
+  failed += messages.length - done.length;
+  return done;
+}
+
+const working = new Set();
+
+function start(batchSize) {
+  const consumer = Consumer.create({
+    sqs: queues,
+    queueUrl,
+    batchSize,
+    waitTimeSeconds: 20,
+    visibilityTimeout: 60,
+    handleMessageBatch,
+  });
+  consumer.on('message_received', () => working.add(consumer));
+  consumer.on('response_processed', () => working.delete(consumer));
+  consumer.on('error', (error) => {
+    // The stop itself ends a receive with an error.
+    if (consumer.status.isRunning) console.error(error.message);
+  });
+  consumer.start();
+  return consumer;
+}
+
+const consumers = [];
+for (let left = concurrency; left > 0; left -= BATCH) {
+  consumers.push(start(Math.min(left, BATCH)));
+}
+
+// The process ends by itself when nothing is under way. An abort ends the long poll, and would
+// end a batch's delete as well.
+function stop() {
+  for (const consumer of consumers) consumer.stop({ abort: !working.has(consumer) });
+}
+process.once('SIGTERM', stop).once('SIGINT', stop);
+process.once('exit', () => {
+  if (failed > 0) console.error(`${failed} messages left to their visibility timeout`);
+});

@@ -1,0 +1,132 @@
+//! The SDK's settings in a Lambda: from the environment, and from nothing else.
+//!
+//! The SDK's own loader goes on to profile files, SSO, STS and the metadata of EC2. No
+//! function has any of them, and they are a fifth of the program.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::client::{Aws, NoRegion};
+
+impl Aws {
+    /// What Lambda gives a function in its environment: a Region and credentials. With
+    /// `SnapStart` those are not variables but an address to ask.
+    ///
+    /// Of what else the SDK would take from the environment there is what matters to a
+    /// function that sends to SQS: endpoints, and the name for the user agent.
+    ///
+    /// # Errors
+    /// [`NoRegion`], which would otherwise fail every call.
+    pub fn in_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoRegion> {
+        let credentials = CredentialsProviderChain::first_try(
+            "Environment",
+            EnvironmentVariableCredentialsProvider::new(),
+        )
+        .or_else("EcsContainer", EcsCredentialsProvider::builder().build());
+        let sdk = settings(variable)
+            .ok_or(NoRegion(""))?
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        Ok(Self::unretried(sdk.build()))
+    }
+}
+
+/// `None` without a Region.
+fn settings(variable: impl Fn(&str) -> Option<String>) -> Option<SdkConfig> {
+    let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let is_on = |name: &str| variable(name).map(|value| value.trim().eq_ignore_ascii_case("true"));
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?;
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region));
+    // <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+    if is_on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != Some(true) {
+        let url = variable("AWS_ENDPOINT_URL_SQS").or_else(|| variable("AWS_ENDPOINT_URL"));
+        sdk.set_endpoint_url(url);
+    }
+    sdk.set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"));
+    sdk.set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"));
+    sdk.set_app_name(variable("AWS_SDK_UA_APP_ID").and_then(|name| AppName::new(name).ok()));
+    Some(sdk.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<SdkConfig> {
+        let variables = |name: &str| {
+            let (_, value) = variables.iter().find(|(it, _)| *it == name)?;
+            Some((*value).to_owned())
+        };
+        settings(variables)
+    }
+
+    fn region(variables: &[(&str, &str)]) -> Option<String> {
+        Some(of(variables)?.region()?.to_string())
+    }
+
+    #[test]
+    fn the_region_comes_from_either_variable() {
+        let (first, second) = (
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "eu-west-2"),
+        );
+        assert_eq!(region(&[second, first]).as_deref(), Some("eu-west-1"));
+        assert_eq!(region(&[second]).as_deref(), Some("eu-west-2"));
+        assert_eq!(
+            region(&[("AWS_REGION", ""), second]).as_deref(),
+            Some("eu-west-2")
+        );
+        assert_eq!(region(&[("AWS_REGION", " ")]), None);
+        assert!(Aws::in_lambda(|_| None).is_err());
+    }
+
+    #[test]
+    fn the_endpoint_of_sqs_goes_before_the_one_of_all() {
+        let endpoint = |variables: &[(&str, &str)]| {
+            let variables = [&[("AWS_REGION", "eu-west-1")], variables].concat();
+            of(&variables)
+                .expect("a Region")
+                .endpoint_url()
+                .map(str::to_owned)
+        };
+        let (sqs, all) = (
+            ("AWS_ENDPOINT_URL_SQS", "http://sqs"),
+            ("AWS_ENDPOINT_URL", "http://all"),
+        );
+        assert_eq!(endpoint(&[]), None);
+        assert_eq!(endpoint(&[all]).as_deref(), Some("http://all"));
+        assert_eq!(endpoint(&[all, sqs]).as_deref(), Some("http://sqs"));
+        let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True");
+        assert_eq!(endpoint(&[all, sqs, ignored]), None);
+        let not_ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
+        assert_eq!(endpoint(&[all, not_ignored]).as_deref(), Some("http://all"));
+    }
+
+    #[test]
+    fn kinds_of_endpoints_are_chosen_by_a_word() {
+        let on = of(&[
+            ("AWS_REGION", "us-gov-west-1"),
+            ("AWS_USE_FIPS_ENDPOINT", "true"),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE"),
+            ("AWS_SDK_UA_APP_ID", "sign-ups"),
+        ])
+        .expect("a Region");
+        assert_eq!(
+            (on.use_fips(), on.use_dual_stack()),
+            (Some(true), Some(true))
+        );
+        assert_eq!(
+            on.app_name().map(ToString::to_string).as_deref(),
+            Some("sign-ups")
+        );
+        let unset = of(&[("AWS_REGION", "eu-west-1")]).expect("a Region");
+        assert_eq!((unset.use_fips(), unset.use_dual_stack()), (None, None));
+    }
+}

@@ -1,0 +1,327 @@
+//! One rate that is shared with whoever else there is, found by being throttled.
+//!
+//! Why each number is what it is: `benches/fleet.rs`, which simulates fleets of workers.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// One rate: an adaptive pacer.
+#[derive(Debug)]
+pub struct Budget {
+    category: &'static str,
+    limit: f64,
+    /// First come, first served; whoever holds it waits for the next turn, so a
+    /// lowered rate takes effect for everybody behind at once.
+    queue: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rate: f64,
+    next: Instant,
+    raised: Instant,
+    lowered: Option<Instant>,
+    /// Turns taken since it was lowered.
+    turns: u32,
+}
+
+/// Turns that were not taken are not saved up beyond this, so a burst after
+/// silence cannot run into the quota.
+const SLACK: Duration = Duration::from_millis(100);
+/// Nobody takes a turn for this long after a throttle. What is under way comes
+/// back meanwhile, and its throttles tell the same news.
+const ECHO: Duration = Duration::from_millis(250);
+/// Lowering after a throttle that many calls went before: we touched the edge.
+const TOUCH: f64 = 0.9;
+/// Lowering after one that few went before: the quota is smaller than we think.
+const SHRINK: f64 = 0.7;
+/// So many turns are few. Counted and not timed: a process with a small part of
+/// the quota makes few calls in any time.
+const FEW: u32 = 10;
+/// Share of itself by which the rate rises in a second.
+const RISE: f64 = 0.008;
+/// After this time without a throttle it rises twice as fast, after twice the
+/// time five times as fast: the quota is larger than we think.
+const QUIET: Duration = Duration::from_secs(20);
+/// Below this share of the limit time counts for less: many processes share the
+/// quota, each sees few throttles, and their rises add up.
+const CROWD: f64 = 0.04;
+/// Share of the limit that the rate never falls below.
+const FLOOR: f64 = 0.004;
+/// The same while nothing goes through at all. That is no share of a quota but
+/// an outage, and a slower rate would only learn later that it is over.
+const OUTAGE: f64 = 0.02;
+
+impl Budget {
+    /// A budget of `limit` calls a second, starting at the full rate.
+    pub fn new(category: &'static str, limit: f64) -> Self {
+        let now = Instant::now();
+        metrics::gauge!("usher_quota_rate", "category" => category).set(limit);
+        Self {
+            category,
+            limit,
+            queue: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State {
+                rate: limit,
+                next: now,
+                raised: now,
+                lowered: None,
+                turns: 0,
+            }),
+        }
+    }
+
+    /// Waits for the next turn. Cancel-safe: a turn that is not taken is not
+    /// lost.
+    pub async fn turn(&self) {
+        let _place = self.queue.lock().await;
+        // A throttle may have put it off meanwhile.
+        while let Err(due) = self.take() {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+
+    /// Takes the turn if it is due, without a timer, or says when it is.
+    fn take(&self) -> Result<(), Instant> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if now < state.next {
+            return Err(state.next);
+        }
+        self.rise(&mut state, now);
+        let from = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
+        state.next = from + Duration::from_secs_f64(1.0 / state.rate);
+        state.turns = state.turns.saturating_add(1);
+        Ok(())
+    }
+
+    /// A call was throttled: slow down.
+    pub fn throttled(&self) {
+        metrics::counter!("usher_quota_throttled_total", "category" => self.category).increment(1);
+        let now = Instant::now();
+        let mut state = self.state();
+        let since = state.lowered.map(|at| now.saturating_duration_since(at));
+        if since.is_some_and(|since| since < ECHO) {
+            return;
+        }
+        self.rise(&mut state, now);
+        let factor = if state.turns > FEW { TOUCH } else { SHRINK };
+        // The one that was throttled is a turn, too.
+        let floor = if state.turns > 1 { FLOOR } else { OUTAGE };
+        let floor = state.rate.min(self.limit * floor);
+        state.rate = (state.rate * factor).max(floor);
+        state.lowered = Some(now);
+        state.turns = 0;
+        // Processes that met shall not meet again.
+        let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
+        state.next = now + gap.max(ECHO);
+        self.publish(&state);
+    }
+
+    /// The present rate in calls a second.
+    pub fn rate(&self) -> f64 {
+        self.state().rate
+    }
+
+    fn rise(&self, state: &mut State, now: Instant) {
+        let time = now.saturating_duration_since(state.raised).as_secs_f64();
+        state.raised = now;
+        let Some(lowered) = state.lowered.filter(|_| state.rate < self.limit) else {
+            return;
+        };
+        let pace = (state.rate / (self.limit * CROWD)).sqrt().min(1.0);
+        let quiet = now.saturating_duration_since(lowered).as_secs_f64();
+        let quiet = pace * quiet / QUIET.as_secs_f64();
+        let rise = RISE * pace * time * (1.0 + quiet * quiet);
+        // No further in one step than to the double, however long nobody called.
+        state.rate = (state.rate * (1.0 + rise.min(1.0))).min(self.limit);
+        self.publish(state);
+    }
+
+    fn publish(&self, state: &State) {
+        metrics::gauge!("usher_quota_rate", "category" => self.category).set(state.rate);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn turns_in(budget: &Budget, time: Duration) -> u32 {
+        let end = Instant::now() + time;
+        let mut turns = 0;
+        while tokio::time::timeout_at(end, budget.turn()).await.is_ok() {
+            turns += 1;
+        }
+        turns
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_at_the_limit_and_not_above_it() {
+        let budget = Budget::new("test", 25.0);
+        let turns = turns_in(&budget, Duration::from_secs(20)).await;
+        assert!((500..=503).contains(&turns), "{turns} turns in 20 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_not_saved_up() {
+        let budget = Budget::new("test", 25.0);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let turns = turns_in(&budget, Duration::from_secs(1)).await;
+        assert!(turns <= 29, "{turns} turns in a second after silence");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
+        let budget = Budget::new("test", 20.0);
+        turns_in(&budget, Duration::from_secs(2)).await;
+        for _ in 0..10 {
+            budget.throttled();
+        }
+        assert!((budget.rate() - 18.0).abs() < 0.01, "{}", budget.rate());
+        turns_in(&budget, Duration::from_millis(500)).await;
+        budget.throttled();
+        assert!(budget.rate() < 13.0, "it goes on: {}", budget.rate());
+        turns_in(&budget, Duration::from_mins(1)).await;
+        assert!((budget.rate() - 20.0).abs() < 0.01, "{}", budget.rate());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_takes_a_turn_right_after_a_throttle() {
+        let budget = Budget::new("test", 100.0);
+        budget.turn().await;
+        let waits = budget.turn();
+        budget.throttled();
+        let before = Instant::now();
+        waits.await;
+        assert!(before.elapsed() >= ECHO, "{:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_due_needs_no_timer() {
+        let budget = Budget::new("test", 100_000.0);
+        tokio::time::advance(SLACK).await;
+        let before = Instant::now();
+        for _ in 0..10_000 {
+            budget.turn().await;
+        }
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_never_reaches_zero() {
+        let budget = Budget::new("test", 20.0);
+        for _ in 0..200 {
+            budget.throttled();
+            tokio::time::advance(Duration::from_millis(600)).await;
+        }
+        assert!(budget.rate() >= 0.4, "{}", budget.rate());
+        turns_in(&budget, Duration::from_mins(2)).await;
+        assert!(budget.rate() > 19.9, "after an outage: {}", budget.rate());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_wait_loses_no_turn() {
+        let budget = Budget::new("test", 1.0);
+        budget.turn().await;
+        for _ in 0..3 {
+            let wait = tokio::time::timeout(Duration::from_millis(100), budget.turn());
+            assert!(wait.await.is_err());
+        }
+        let before = Instant::now();
+        budget.turn().await;
+        assert!(before.elapsed() < Duration::from_secs(1));
+    }
+
+    /// Cognito as far as it can be known: a bucket that refills at the quota.
+    struct Bucket {
+        tokens: f64,
+        size: f64,
+        at: Instant,
+    }
+
+    impl Bucket {
+        fn take(&mut self, quota: f64) -> bool {
+            let now = Instant::now();
+            let refill = now.saturating_duration_since(self.at).as_secs_f64() * quota;
+            self.at = now;
+            self.tokens = (self.tokens + refill).min(self.size);
+            let granted = self.tokens >= 1.0;
+            self.tokens -= f64::from(u8::from(granted));
+            granted
+        }
+    }
+
+    /// Calls of `workers` in five minutes against `quota`: granted and throttled.
+    async fn share(workers: u8, size: f64, limit: f64, quota: f64) -> (u32, u32) {
+        let bucket = std::sync::Arc::new(Mutex::new((
+            Bucket {
+                tokens: size,
+                size,
+                at: Instant::now(),
+            },
+            0_u32,
+            0_u32,
+        )));
+        let tasks: Vec<_> = (0..workers)
+            .map(|_| {
+                let bucket = std::sync::Arc::clone(&bucket);
+                tokio::spawn(async move {
+                    let budget = Budget::new("test", limit);
+                    loop {
+                        budget.turn().await;
+                        let mut bucket = bucket.lock().expect("not poisoned");
+                        if bucket.0.take(quota) {
+                            bucket.1 += 1;
+                        } else {
+                            bucket.2 += 1;
+                            budget.throttled();
+                        }
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let bucket = bucket.lock().expect("not poisoned");
+        (bucket.1, bucket.2)
+    }
+
+    fn assert_used(quota: f64, (granted, throttled): (u32, u32), at_least: f64, at_most: f64) {
+        let (used, refused) = (f64::from(granted), f64::from(throttled));
+        assert!(used >= at_least * quota * 300.0, "{granted} granted");
+        assert!(
+            refused <= at_most * (used + refused),
+            "{throttled} throttled, {granted} granted"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_process_uses_the_quota_it_was_given_and_is_hardly_throttled() {
+        assert_used(25.0, share(1, 2.0, 25.0, 25.0).await, 0.97, 0.01);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn processes_that_were_told_their_part_are_hardly_throttled() {
+        assert_used(25.0, share(4, 25.0, 6.25, 25.0).await, 0.97, 0.01);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn processes_with_the_whole_quota_each_settle_on_sharing_it() {
+        assert_used(25.0, share(2, 2.0, 25.0, 25.0).await, 0.9, 0.03);
+        assert_used(25.0, share(4, 25.0, 25.0, 25.0).await, 0.95, 0.03);
+        assert_used(25.0, share(32, 25.0, 25.0, 25.0).await, 0.95, 0.15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_of_which_others_take_half_is_found_out() {
+        assert_used(12.5, share(1, 2.0, 25.0, 12.5).await, 0.9, 0.02);
+    }
+}

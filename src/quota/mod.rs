@@ -1,0 +1,111 @@
+//! Cognito's request rates as budgets.
+//!
+//! Cognito limits calls per second by category, for the whole account and
+//! Region. A [`Budget`] hands out evenly spaced turns at its present rate. A
+//! throttled call lowers the rate by a share of itself, and quiet time raises it
+//! by a share of itself, the longer it lasts the faster, up to the configured
+//! limit. A fast process meets more throttles than a slow one, so that several
+//! come to share one quota without talking to each other (`benches/fleet.rs`).
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+
+mod budget;
+
+use std::num::NonZeroU32;
+
+pub use budget::Budget;
+
+/// The budgets of one process. Every Cognito call that provisions takes its turn
+/// here, whatever it is made for.
+#[derive(Debug)]
+pub struct Quota {
+    /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
+    /// not adjustable.
+    pub user_update: Budget,
+    /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
+    pub user_read: Budget,
+    /// `CreateGroup`: 5 a second for one pool.
+    pub group_create: Budget,
+    /// `GetGroup`: 5 a second for one pool.
+    pub group_read: Budget,
+    /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
+    pub user_list: Budget,
+    /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
+    pub user_resource_read: Budget,
+    /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised, and people who
+    /// sign up need it, too.
+    pub user_creation: Budget,
+    /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised, and everybody
+    /// who signs in needs it.
+    pub user_authentication: Budget,
+    /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
+    /// second, not adjustable, and everybody who forgot theirs needs it.
+    pub account_recovery: Budget,
+}
+
+/// Calls per second that may be made, where that is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many processes share these rates, this one among them: each takes its part
+    /// of every budget.
+    pub processes: NonZeroU32,
+    /// In `UserUpdate`.
+    pub user_update: f64,
+    /// In `UserList`.
+    pub user_list: f64,
+    /// In `UserResourceRead`.
+    pub user_resource_read: f64,
+    /// In `UserCreation`.
+    pub user_creation: f64,
+}
+
+impl Limits {
+    /// This process's part of a rate that all of them share.
+    pub fn part_of(&self, rate: f64) -> f64 {
+        rate / f64::from(self.processes.get())
+    }
+}
+
+impl Quota {
+    /// Budgets with this process's part of the configured rates.
+    pub fn new(limits: Limits) -> Self {
+        let budget = |category, rate| Budget::new(category, limits.part_of(rate));
+        Self {
+            user_update: budget("user_update", limits.user_update),
+            user_read: budget("user_read", 60.0),
+            group_create: budget("group_create", 5.0),
+            group_read: budget("group_read", 5.0),
+            user_list: budget("user_list", limits.user_list),
+            user_resource_read: budget("user_resource_read", limits.user_resource_read),
+            user_creation: budget("user_creation", limits.user_creation),
+            user_authentication: budget("user_authentication", 20.0),
+            account_recovery: budget("account_recovery", 10.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn processes_that_share_a_rate_take_their_part_of_each_budget() {
+        let quota = Quota::new(Limits {
+            processes: NonZeroU32::new(4).expect("not zero"),
+            user_update: 20.0,
+            user_list: 16.0,
+            user_resource_read: 24.0,
+            user_creation: 8.0,
+        });
+        let rates = [
+            &quota.user_update,
+            &quota.user_list,
+            &quota.user_resource_read,
+            &quota.user_creation,
+            &quota.user_read,
+            &quota.account_recovery,
+        ]
+        .map(|budget| budget.rate().to_string());
+        assert_eq!(rates, ["5", "4", "6", "2", "15", "2.5"]);
+    }
+}
