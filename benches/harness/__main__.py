@@ -13,7 +13,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import table, trigger
+from . import table, targets, trigger
 from .candidates import BENCHES, NODE, candidates
 from .scenarios import SMOKE, Bench, Size, fixed
 
@@ -52,6 +52,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="usher-bench-") as logs:
         bench = Bench(options.rust / "bench-endpoint", Path(logs), SMOKE if options.smoke else Size())
         results = {}
+        report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         for run in range(runs):
             # Whoever is first in one run is second in the next.
             turn = run % len(wanted)
@@ -60,12 +62,15 @@ def main():
                 note(f"run {run + 1} of {runs}: {', '.join(scenarios)}")
                 for scenario, name, figures in measured(bench, scenarios, order, options):
                     results.setdefault(scenario, {}).setdefault(name, []).append(figures)
-    report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+                # What was measured is kept, whatever comes after it.
+                options.out.write_text(json.dumps(report, indent=1) + "\n")
     print(table.of(report))
+    if not options.smoke:
+        print(f"\n### Targets\n\n{targets.of(report)}")
     if options.smoke:
-        table.check_smoke(results, [each.name for each in wanted], options.only)
+        table.check_smoke(
+            results, lambda scenario: [e.name for e in wanted if e.takes_part(scenario)],
+            options.only)
         print("smoke: every scenario ran with every candidate; the figures mean nothing")
 
 
@@ -95,10 +100,9 @@ def rounds(wanted):
 def measured(bench, scenarios, wanted, options):
     """One run: scenario, name and figures of each candidate."""
     [first, *_] = scenarios
+    wanted = [each for each in wanted if any(map(each.takes_part, scenarios))]
     if first in QUIET:
         yield from bench.side_by_side(quiet(bench, scenarios, wanted))
-    elif first == "steady":
-        yield from bench.side_by_side([("steady", each.name, bench.steady, each) for each in wanted])
     elif first == "trigger":
         yield from triggers(bench, options)
     elif first == "flat":
@@ -106,6 +110,9 @@ def measured(bench, scenarios, wanted, options):
             if each.name in ("usher", "floor"):
                 for count in bench.size.flat:
                     yield first, f"{each.name}, {count:,}", bench.drain(each, count)
+    elif first == "steady":
+        for each in wanted:
+            yield first, each.name, bench.steady(each)
     else:
         latency = {} if first == "drain" else {"cognito": fixed(20), "dynamodb": fixed(5)}
         for each in wanted:
@@ -119,8 +126,11 @@ def quiet(bench, scenarios, wanted):
         "idle": bench.idle,
         "fleet": functools.partial(bench.quota, workers=4),
     }
-    jobs = [(scenario, each.name, of[scenario], each) for scenario in scenarios for each in wanted]
     untold = functools.partial(bench.quota, workers=4, processes=1)
+    jobs = [
+        (scenario, each.name, of[scenario], each)
+        for scenario in scenarios for each in wanted if each.takes_part(scenario)
+    ]
     return jobs + [
         ("fleet", f"{each.name}, untold", untold, each)
         for each in wanted if each.paces and "fleet" in scenarios

@@ -22,6 +22,11 @@ class Candidate:
     environment: dict = field(default_factory=dict)
     # Of a backlog, where all of it would take minutes and say nothing more.
     part: float = 1
+    # Those alone, where a variant says something of them.
+    scenarios: tuple = ()
+
+    def takes_part(self, scenario):
+        return not self.scenarios or scenario in self.scenarios
 
     def part_of(self, backlog):
         return int(backlog * self.part)
@@ -63,9 +68,14 @@ def candidates(usher, rust, venv):
     return [
         Candidate("usher", (usher, "worker"), paces=True),
         Candidate("floor", (rust / "bench-floor",)),
+        Candidate("floor, one thread", (rust / "bench-floor",),
+                  environment={"BENCH_THREADS": "1"}, scenarios=("drain", "latency")),
         Candidate("ruststream-sqs-sns", (rust / "bench-ruststream", "run")),
         Candidate("sqs-consumer", (NODE, PEERS / "sqs-consumer" / "worker.mjs")),
+        # The SDK's own way to keep within a quota.
+        Candidate("sqs-consumer, adaptive", (NODE, PEERS / "sqs-consumer" / "worker.mjs"),
+                  environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet")),
         Candidate("squiss-ts", (NODE, PEERS / "squiss-ts" / "worker.mjs")),
-        Candidate("python", (python, PEERS / "python" / "worker.py"), part=0.25),
+        Candidate("python (a quarter)", (python, PEERS / "python" / "worker.py"), part=0.25),
     ]
 

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 
 # What a program must not inherit: it would leave the endpoint, or this machine.
-FOREIGN = ("AWS_", "USHER_", "BENCH_", "RUST_LOG", "NODE_OPTIONS", "http_proxy", "HTTP_PROXY")
+FOREIGN = (
+    "AWS_", "USHER_", "BENCH_", "OTEL_", "RUST_LOG", "TOKIO_", "MALLOC_", "NODE_OPTIONS", "UV_",
+    "PYTHON", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+)
 
 
 def clean_environment():

@@ -25,7 +25,7 @@ class Size:
     """How much of each scenario is run."""
 
     backlog: int = 20_000
-    steady_messages: int = 600
+    steady_messages: int = 300
     burst: int = 2_000
     burst_seconds: int = 110
     idle_seconds: int = 60
@@ -48,35 +48,47 @@ class Bench:
     def start(self, endpoint, candidate, callers=("bench",), **settings):
         """The candidate's processes, each waiting for messages; their processor time so far."""
         processes = []
-        for caller in callers:
-            log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
-            processes.append(candidate.start(endpoint, log, caller=caller, **settings))
-        # A process polls once or several times; the counts tell callers apart when answered.
-        endpoint.wait("receives", len(processes), READY_SECONDS)
-        time.sleep(self.size.settle_seconds)
-        for process in processes:
-            process.check()
-        if endpoint.report()["receives_begun"] < len(processes):
-            tail = processes[0].log.read_text(errors="replace")[-2000:]
-            raise SystemExit(f"{candidate.name} did not receive: {tail}")
-        if self.gate is not None:
-            self.gate.wait()
+        try:
+            for caller in callers:
+                log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
+                processes.append(candidate.start(endpoint, log, caller=caller, **settings))
+            self.wait_until_ready(endpoint, candidate, callers, processes)
+            if self.gate is not None:
+                self.gate.wait()
+        except BaseException:
+            for process in processes:
+                process.stop(seconds=1)
+            raise
         return processes
+
+    def wait_until_ready(self, endpoint, candidate, callers, processes):
+        """Each process has begun to receive, and has had a moment to settle."""
+        until = time.monotonic() + READY_SECONDS
+        while set(callers) - set(endpoint.report()["receivers"]):
+            for process in processes:
+                process.check()
+            if time.monotonic() > until:
+                tail = processes[0].log.read_text(errors="replace")[-2000:]
+                raise SystemExit(f"{candidate.name} did not receive: {tail}")
+            time.sleep(0.05)
+        time.sleep(self.size.settle_seconds)
 
     def drain(self, candidate, count, **latency):
         """A backlog of `count`, as fast as it goes."""
         self.gate = None
         endpoint = Endpoint(self.endpoint_program)
+        process = None
         try:
             endpoint.reset(**latency)
             [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            began = calls(endpoint.report())
             before, endpoint_before = process.cpu(), endpoint.cpu()
             endpoint.fill(count)
             report = endpoint.wait("deleted", count, self.size.drain_seconds)
             cpu, endpoint_cpu = process.cpu() - before, endpoint.cpu() - endpoint_before
             process.check()
             done = report["messages"]["deleted"]
-            seconds = report["seconds"]["last_delete"]
+            seconds = report["seconds"]["last_delete"] or report["seconds"]["now"]
             return {
                 "messages": done,
                 "complete": report["complete"],
@@ -84,37 +96,38 @@ class Bench:
                 "cpu_ms_a_message": 1000 * cpu / max(done, 1),
                 "cores": cpu / seconds,
                 "peak_mib": process.memory()[1],
-                "calls_a_message": calls(report) / max(done, 1),
+                "calls_a_message": (calls(report) - began) / max(done, 1),
                 "calls_by_kind": by_kind(report, done),
                 "repeated_effects": report["groups_again"] + report["profiles_again"],
                 "endpoint_cores": endpoint_cpu / seconds,
                 "endpoint_late_ms": report["late_ms"],
             }
         finally:
-            self.end(endpoint, locals().get("process"))
+            self.end(endpoint, process)
 
     def steady(self, candidate):
         """Twenty sign-ups a second: how long each takes from its send to both effects."""
         endpoint = Endpoint(self.endpoint_program)
+        process = None
         try:
             endpoint.reset(cognito=fixed(20), dynamodb=fixed(5))
             [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
-            before = process.cpu()
+            before, began = process.cpu(), calls(endpoint.report())
             count = self.size.steady_messages
             endpoint.feed(count, 20)
             report = endpoint.wait("deleted", count, count // 20 + 30)
             process.check()
-            latency = report["latency_ms"] or {}
+            latency, done = report["latency_ms"] or {}, report["messages"]["deleted"]
             return {
                 "complete": report["complete"],
                 "p50_ms": latency.get("p50"),
                 "p99_ms": latency.get("p99"),
                 "max_ms": latency.get("max"),
-                "cpu_ms_a_message": 1000 * (process.cpu() - before) / count,
-                "calls_a_message": calls(report) / count,
+                "cpu_ms_a_message": 1000 * (process.cpu() - before) / max(done, 1),
+                "calls_a_message": (calls(report) - began) / max(done, 1),
             }
         finally:
-            self.end(endpoint, locals().get("process"))
+            self.end(endpoint, process)
 
     def quota(self, candidate, workers=1, processes=None, model="window"):
         """A burst under a quota of 25 a second that all workers share."""
@@ -139,18 +152,20 @@ class Bench:
                 for caller, kinds in report["calls"].items()
             }
             ok = sum(add["ok"] for add in adds.values())
+            # Whoever adds somebody twice has used the quota for nothing.
+            good = ok - report["groups_again"]
             throttled = sum(add["throttled"] for add in adds.values())
             seconds = report["seconds"]
             # From the first to the last call that was let through; while some are still
             # waiting, until now.
             finished = report["complete"] >= count
             until = seconds["last_add"] if finished else seconds["now"]
-            allowed = QUOTA * (until - seconds["first_add"])
+            allowed = QUOTA * (until - (seconds["first_add"] or 0))
             return {
                 "complete": report["complete"],
                 "messages": count,
                 "seconds": until,
-                "goodput": (ok - 1) / allowed,
+                "goodput": max(good - 1, 0) / allowed,
                 "throttled": throttled / max(ok + throttled, 1),
                 "letters": report["letters"]["sent"],
                 "repeated_effects": report["groups_again"] + report["profiles_again"],
@@ -165,6 +180,7 @@ class Bench:
     def idle(self, candidate):
         """An empty queue."""
         endpoint = Endpoint(self.endpoint_program)
+        process = None
         try:
             endpoint.reset()
             [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
@@ -181,7 +197,7 @@ class Bench:
                 "peak_mib": peak,
             }
         finally:
-            self.end(endpoint, locals().get("process"))
+            self.end(endpoint, process)
 
     def side_by_side(self, jobs):
         """All at once, each with an endpoint of its own: for scenarios in which the machine is

@@ -7,6 +7,8 @@ other, and the SQS of the endpoint takes the message.
 """
 
 import json
+import os
+import select
 import socket
 import statistics
 import time
@@ -41,7 +43,6 @@ class RuntimeApi:
 
     def request(self):
         """The next request: its stream, path and body."""
-        import select
         while True:
             ready, _, _ = select.select([self.listener, *self.streams], [], [], 30)
             if not ready:
@@ -126,6 +127,8 @@ def measure(endpoint_program, name, argv, size_of, log, invokes=200):
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",
             "AWS_SESSION_TOKEN": "bench",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "USHER_QUEUE__URL": endpoint.queue_url(),
             "BENCH_QUEUE_URL": endpoint.queue_url(),
             "NODE_ENV": "production",

@@ -104,7 +104,8 @@ impl Budget {
         let now = Instant::now();
         let mut state = self.state();
         let since = state.lowered.map(|at| now.saturating_duration_since(at));
-        if since.is_some_and(|since| since < ECHO) {
+        // Late answers to calls from before the lowering are its echo as well.
+        if since.is_some_and(|since| since < ECHO || state.turns == 0) {
             return;
         }
         self.rise(&mut state, now);
@@ -153,6 +154,17 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn late_answers_to_calls_from_before_a_lowering_do_not_lower_again() {
+        let budget = Budget::new("test", 25.0);
+        turns_in(&budget, Duration::from_secs(2)).await;
+        for _ in 0..64 {
+            budget.throttled();
+            tokio::time::advance(Duration::from_millis(50)).await;
+        }
+        assert!(budget.rate() > 22.0, "{}", budget.rate());
+    }
 
     async fn turns_in(budget: &Budget, time: Duration) -> u32 {
         let end = Instant::now() + time;

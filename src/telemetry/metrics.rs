@@ -53,7 +53,7 @@ fn describe() {
         Unit::Seconds,
         "Time from the receive to the outcome."
     );
-    describe_gauge!("usher_messages_in_flight", "Messages in work.");
+    describe_gauge!("usher_messages_in_flight", "Messages in hand.");
     describe_histogram!(
         "usher_receive_messages",
         "Messages that one receive brought."

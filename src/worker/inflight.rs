@@ -25,9 +25,10 @@ use crate::dead_letter::History;
 use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
-/// One attempt, with its waits for the rate budget. Far above what an attempt
-/// needs: it only ends what would otherwise never end.
-const DEADLINE: Duration = Duration::from_mins(5);
+/// One attempt, with its waits for the rate budget. Far above what an attempt needs: at
+/// the lowest rate that a budget falls to, 64 messages with four tries each wait 53
+/// minutes. Each call has a limit of its own; this only ends what would otherwise never end.
+const DEADLINE: Duration = Duration::from_hours(1);
 
 /// Failed attempts in a row, each of four calls, that make an outage.
 const OUTAGE: u32 = 16;
@@ -87,7 +88,7 @@ impl Permits {
 }
 
 impl Flight {
-    /// From the receive to the settlement. The permits are held all the way.
+    /// From the receive to the settlement. The permits are held all the way, but for commands.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -115,7 +116,8 @@ impl Flight {
             Ok(event) => {
                 let work = async {
                     permits.work = self.free_place().await;
-                    if permits.work.is_none() {
+                    // Received before the breaker opened: it would only fail as well.
+                    if permits.work.is_none() || self.breaker.room() == 0 {
                         return Ending::Back(Duration::ZERO);
                     }
                     let _place = match event {
@@ -160,8 +162,9 @@ impl Flight {
     /// A place among the messages in work; `None` once no new work is begun.
     async fn free_place(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
-            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+            biased;
             () = self.stop.cancelled() => None,
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::retry::Patience;
 use crate::telemetry::Health;
 
 const NAME: &str = "intake";
-/// Messages that may wait here for a free place.
+/// Messages that may wait in hand for a free place.
 const AHEAD: usize = 2 * BATCH;
 const OBSTACLE: &str = "queue";
 /// Failed receives in a row, of whatever kind, before readiness drops.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::faults::Fault;
 use crate::process::Process;
 use crate::world::{World, eventually};
 
@@ -82,6 +83,31 @@ async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
         "{report:?}"
     );
     assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn what_waits_in_hand_is_not_worked_on_and_given_back_at_once() {
+    let world = World::new().await;
+    let people = world.people(30).await;
+    world.send_all(&people).await;
+    world.faults.plan(|call| {
+        let slow = call.operation == "AdminAddUserToGroup";
+        slow.then_some(Fault::Delay(Duration::from_millis(4500)))
+    });
+    let config = world.config(&[("worker.concurrency", "4")]);
+    let running = world.worker(&config, usher::worker::Until::Stopped).await;
+    eventually("four are in work, and four more in hand", || async {
+        world.queue.facts().await.expect("facts").depth.hidden == 8
+    })
+    .await;
+    assert!(world.faults.calls("AdminAddUserToGroup") <= 4);
+    let report = running.stop().await;
+    assert_eq!((report.settled, report.released), (4, 4), "{report:?}");
+    assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
+
+    world.faults.mend();
     world.work(&[]).await;
     world.assert_all_provisioned(&people).await;
 }

@@ -120,6 +120,7 @@ fn report(state: &mut State) -> Value {
     json!({
         "calls": state.counts,
         "receives_begun": state.receives_begun,
+        "receivers": state.receivers,
         "empty_receives": seen.empty_receives,
         "messages": messages,
         "letters": letters,

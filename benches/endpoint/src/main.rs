@@ -95,7 +95,14 @@ async fn call(world: &World, head: &Parts, body: &[u8]) -> Reply {
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let target = header("x-amz-target").unwrap_or_default();
     let (service, operation) = target.rsplit_once('.').unwrap_or_default();
-    let run = world.state().run;
+    let caller = caller(header("authorization").unwrap_or_default());
+    let run = {
+        let mut state = world.state();
+        if operation == "ReceiveMessage" {
+            state.receivers.insert(caller.to_owned());
+        }
+        state.run
+    };
     let (service, result) = match service {
         "AmazonSQS" => (Service::Sqs, sqs::call(world, operation, body).await),
         "AWSCognitoIdentityProviderService" => (
@@ -111,7 +118,6 @@ async fn call(world: &World, head: &Parts, body: &[u8]) -> Reply {
             (Service::Control, Err(fault))
         }
     };
-    let caller = caller(header("authorization").unwrap_or_default());
     let mut state = world.state();
     if state.run == run {
         state.counts.note(caller, operation, &result);

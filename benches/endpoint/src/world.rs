@@ -1,7 +1,7 @@
 //! The state behind the calls: queues, people, records, quotas.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     /// Answered or not: a long poll counts from its beginning.
     pub(crate) receives_begun: u64,
+    /// Callers that have begun to receive.
+    pub(crate) receivers: BTreeSet<String>,
     pub(crate) seen: Seen,
     pub(crate) random: fastrand::Rng,
     /// Counted up by each reset, so that what is still on its way is not counted for the
@@ -210,6 +212,7 @@ impl State {
             user_read: quota(settings.user_read),
             counts: Counts::default(),
             receives_begun: 0,
+            receivers: BTreeSet::new(),
             seen: Seen::default(),
             random: fastrand::Rng::with_seed(settings.seed),
             settings,

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use futures_util::future::join_all;
 use serde::Deserialize;
 
-const BATCH: usize = 10;
+const BATCH: i32 = 10;
 
 struct Floor {
     sqs: Sqs,
@@ -44,8 +44,18 @@ struct Attributes {
     email: String,
 }
 
-#[tokio::main]
-async fn main() {
+/// Tokio's default, a thread for each core; one with `BENCH_THREADS=1`.
+fn main() {
+    let mut builder = if env::var("BENCH_THREADS").as_deref() == Ok("1") {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder.enable_all().build().expect("a runtime");
+    runtime.block_on(run());
+}
+
+async fn run() {
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let floor: &'static Floor = Box::leak(Box::new(Floor {
         sqs: Sqs::new(&aws),
@@ -55,10 +65,11 @@ async fn main() {
         table: var("BENCH_TABLE"),
         group: var("BENCH_GROUP"),
     }));
-    let concurrency: usize = var("BENCH_CONCURRENCY").parse().expect("a number");
+    let mut left: i32 = var("BENCH_CONCURRENCY").parse().expect("a number");
     // Each loop has a batch in work.
-    for _ in 0..concurrency.div_ceil(BATCH) {
-        tokio::spawn(floor.work());
+    while left > 0 {
+        tokio::spawn(floor.work(left.min(BATCH)));
+        left -= BATCH;
     }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .expect("a signal handler");
@@ -73,9 +84,9 @@ fn var(name: &str) -> String {
 }
 
 impl Floor {
-    async fn work(&self) {
+    async fn work(&self, most: i32) {
         loop {
-            let messages = self.receive().await;
+            let messages = self.receive(most).await;
             let done = join_all(messages.iter().map(|message| self.provision(message))).await;
             let receipts = messages.iter().zip(done);
             let receipts = receipts.filter_map(|(message, done)| {
@@ -85,12 +96,12 @@ impl Floor {
         }
     }
 
-    async fn receive(&self) -> Vec<Message> {
+    async fn receive(&self, most: i32) -> Vec<Message> {
         let answer = self
             .sqs
             .receive_message()
             .queue_url(&self.queue)
-            .max_number_of_messages(10)
+            .max_number_of_messages(most)
             .wait_time_seconds(20)
             .visibility_timeout(60)
             .send()
