@@ -106,13 +106,11 @@ impl Floor {
             .visibility_timeout(60)
             .send()
             .await;
-        match answer {
-            Ok(answer) => answer.messages.unwrap_or_default(),
-            Err(_) => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                Vec::new()
-            }
-        }
+        let Ok(answer) = answer else {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return Vec::new();
+        };
+        answer.messages.unwrap_or_default()
     }
 
     async fn provision(&self, message: &Message) -> Option<()> {
