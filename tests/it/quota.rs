@@ -1,5 +1,5 @@
 //! Cognito's quota, enforced by the endpoint. How much of it is used is
-//! measured by `cargo bench --bench quota` and not asserted here.
+//! measured by `benches/run` and not asserted here.
 
 use std::time::Duration;
 
