@@ -1,6 +1,6 @@
 //! One rate that is shared with whoever else there is, found by being throttled.
 //!
-//! Why each number is what it is: `benches/fleet.rs`, which simulates fleets of workers.
+//! Why each number is what it is: `benches/fleet/`, which simulates fleets of workers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

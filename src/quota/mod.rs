@@ -5,7 +5,7 @@
 //! throttled call lowers the rate by a share of itself, and quiet time raises it
 //! by a share of itself, the longer it lasts the faster, up to the configured
 //! limit. A fast process meets more throttles than a slow one, so that several
-//! come to share one quota without talking to each other (`benches/fleet.rs`).
+//! come to share one quota without talking to each other (`benches/fleet/`).
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
