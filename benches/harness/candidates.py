@@ -71,11 +71,11 @@ def candidates(usher, rust, venv):
         Candidate("floor, one thread", (rust / "bench-floor",),
                   environment={"BENCH_THREADS": "1"}, scenarios=("drain", "latency")),
         Candidate("ruststream-sqs-sns", (rust / "bench-ruststream", "run")),
-        Candidate("sqs-consumer", (NODE, PEERS / "sqs-consumer" / "worker.mjs")),
+        Candidate("sqs-consumer", (NODE, PEERS / "node" / "sqs-consumer.mjs")),
         # The SDK's own way to keep within a quota.
-        Candidate("sqs-consumer, adaptive", (NODE, PEERS / "sqs-consumer" / "worker.mjs"),
+        Candidate("sqs-consumer, adaptive", (NODE, PEERS / "node" / "sqs-consumer.mjs"),
                   environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet")),
-        Candidate("squiss-ts", (NODE, PEERS / "squiss-ts" / "worker.mjs")),
+        Candidate("squiss-ts", (NODE, PEERS / "node" / "squiss-ts.mjs")),
         Candidate("python (a quarter)", (python, PEERS / "python" / "worker.py"), part=0.25),
     ]
 

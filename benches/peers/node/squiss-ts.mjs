@@ -1,76 +1,23 @@
 // The worker on squiss-ts: twenty messages in flight for each poller, and as many pollers as it
 // takes to have BENCH_CONCURRENCY.
 
-import {
-  AdminAddUserToGroupCommand,
-  CognitoIdentityProviderClient,
-} from '@aws-sdk/client-cognito-identity-provider';
-import {
-  ConditionalCheckFailedException,
-  DynamoDBClient,
-  PutItemCommand,
-} from '@aws-sdk/client-dynamodb';
 import { SQS } from '@aws-sdk/client-sqs';
 import { Squiss } from 'squiss-ts';
 
+import { provision, requestHandler } from './provision.mjs';
 import { settings } from './settings.mjs';
 
-const { queueUrl, table, group, concurrency } = settings();
+const { queueUrl, concurrency } = settings();
 
-// Two calls for each message, and by default an agent stops at 50 sockets.
-const requestHandler = {
-  httpAgent: { maxSockets: concurrency * 2 },
-  httpsAgent: { maxSockets: concurrency * 2 },
-};
-// Builds the middleware stack of a command once, and not for each call.
-const cacheMiddleware = true;
-
-const pools = new CognitoIdentityProviderClient({ requestHandler, cacheMiddleware });
-const tables = new DynamoDBClient({ requestHandler, cacheMiddleware });
 // The cache would not help here: squiss hands a signal to each receive, and a call with
 // options empties it. The MD5 of each body is one check more than TCP and TLS make.
 const queues = new SQS({ requestHandler, md5: false, useQueueUrlAsEndpoint: false });
-
-async function addToGroup({ userPoolId, userName }) {
-  await pools.send(
-    new AdminAddUserToGroupCommand({
-      UserPoolId: userPoolId,
-      Username: userName,
-      GroupName: group,
-    }),
-  );
-}
-
-// Attributes as DynamoDB types them: the document client would convert each way.
-async function writeProfile({ userName, request }) {
-  const { sub, email } = request.userAttributes;
-  const now = new Date().toISOString();
-  try {
-    await tables.send(
-      new PutItemCommand({
-        TableName: table,
-        Item: {
-          id: { S: sub },
-          __typename: { S: 'UserProfile' },
-          email: { S: email },
-          profileOwner: { S: `${sub}::${userName}` },
-          createdAt: { S: now },
-          updatedAt: { S: now },
-        },
-        ConditionExpression: 'attribute_not_exists(id)',
-      }),
-    );
-  } catch (error) {
-    // There already: the message came twice.
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
-  }
-}
 
 let failed = 0;
 
 async function work(message) {
   try {
-    await Promise.all([addToGroup(message.body), writeProfile(message.body)]);
+    await provision(message.body);
   } catch {
     // Comes back after the visibility timeout.
     failed += 1;
