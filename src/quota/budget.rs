@@ -28,16 +28,23 @@ struct State {
     turns: u32,
 }
 
-/// Turns that were not taken are not saved up beyond this, so a burst after
-/// silence cannot run into the quota.
-const SLACK: Duration = Duration::from_millis(100);
-/// Nobody takes a turn for this long after a throttle. What is under way comes
-/// back meanwhile, and its throttles tell the same news.
+/// Turns that were not taken are not saved up beyond this share of the time between two,
+/// so that no second holds a call more than its part of the rate.
+const SLACK: f64 = 0.3;
+/// Nor is less saved up than this, or what a timer is late would be lost at high rates.
+const LATE: Duration = Duration::from_millis(10);
+/// Nobody takes a turn for this long after a throttle that few calls went before. What
+/// is under way comes back meanwhile, and its throttles tell the same news.
 const ECHO: Duration = Duration::from_millis(250);
-/// Lowering after a throttle that many calls went before: we touched the edge.
-const TOUCH: f64 = 0.9;
-/// Lowering after one that few went before: the quota is smaller than we think.
-const SHRINK: f64 = 0.7;
+/// A throttle that many calls went before lowers the rate by so many times the share of
+/// them that it is: we touched the edge. One of 300 costs a thirtieth, so that whoever
+/// touches it now and then hardly notices.
+const NEWS: f64 = 10.0;
+/// But by no more than this. A slow process is throttled sooner than a fast one where both
+/// meet, and would be cut to nothing.
+const TOUCH: f64 = 0.1;
+/// Lowering after a throttle that few went before: the quota is smaller than we think.
+const SHRINK: f64 = 0.3;
 /// So many turns are few. Counted and not timed: a process with a small part of
 /// the quota makes few calls in any time.
 const FEW: u32 = 10;
@@ -92,8 +99,10 @@ impl Budget {
             return Err(state.next);
         }
         self.rise(&mut state, now);
-        let from = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
-        state.next = from + Duration::from_secs_f64(1.0 / state.rate);
+        let gap = Duration::from_secs_f64(1.0 / state.rate);
+        let slack = gap.mul_f64(SLACK).max(LATE);
+        let from = state.next.max(now.checked_sub(slack).unwrap_or(now));
+        state.next = from + gap;
         state.turns = state.turns.saturating_add(1);
         Ok(())
     }
@@ -109,16 +118,21 @@ impl Budget {
             return;
         }
         self.rise(&mut state, now);
-        let factor = if state.turns > FEW { TOUCH } else { SHRINK };
+        let touched = state.turns > FEW;
+        let cut = if touched {
+            (NEWS / f64::from(state.turns)).min(TOUCH)
+        } else {
+            SHRINK
+        };
         // The one that was throttled is a turn, too.
         let floor = if state.turns > 1 { FLOOR } else { OUTAGE };
         let floor = state.rate.min(self.limit * floor);
-        state.rate = (state.rate * factor).max(floor);
-        state.lowered = Some(now);
-        state.turns = 0;
+        state.rate = (state.rate * (1.0 - cut)).max(floor);
         // Processes that met shall not meet again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
-        state.next = now + gap.max(ECHO);
+        state.next = now + if touched { gap } else { gap.max(ECHO) };
+        state.lowered = Some(now);
+        state.turns = 0;
         self.publish(&state);
     }
 
@@ -193,7 +207,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
         let budget = Budget::new("test", 20.0);
-        turns_in(&budget, Duration::from_secs(2)).await;
+        let turns = turns_in(&budget, Duration::from_secs(2)).await;
+        assert!(turns < 100, "a touch among {turns} costs a tenth");
         for _ in 0..10 {
             budget.throttled();
         }
@@ -203,6 +218,35 @@ mod tests {
         assert!(budget.rate() < 13.0, "it goes on: {}", budget.rate());
         turns_in(&budget, Duration::from_mins(1)).await;
         assert!((budget.rate() - 20.0).abs() < 0.01, "{}", budget.rate());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_throttle_among_many_calls_costs_little() {
+        let budget = Budget::new("test", 25.0);
+        turns_in(&budget, Duration::from_secs(20)).await;
+        budget.throttled();
+        assert!(budget.rate() > 24.5, "{}", budget.rate());
+        let turns = turns_in(&budget, Duration::from_secs(1)).await;
+        assert!(turns >= 23, "{turns} turns in the second after it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_holds_a_call_more_than_its_part_however_late_the_turns_are_taken() {
+        let budget = Budget::new("test", 24.5);
+        let mut taken = std::collections::VecDeque::new();
+        for _ in 0..2000 {
+            budget.turn().await;
+            taken.push_back(Instant::now());
+            if taken.len() > 26 {
+                taken.pop_front();
+                let second = taken[25] - taken[0];
+                assert!(second >= Duration::from_secs(1), "26 calls in {second:?}");
+            }
+            // The process does something else meanwhile.
+            if fastrand::u8(..16) == 0 {
+                tokio::time::advance(Duration::from_millis(fastrand::u64(..300))).await;
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,9 +263,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_is_due_needs_no_timer() {
         let budget = Budget::new("test", 100_000.0);
-        tokio::time::advance(SLACK).await;
+        tokio::time::advance(LATE).await;
         let before = Instant::now();
-        for _ in 0..10_000 {
+        for _ in 0..1000 {
             budget.turn().await;
         }
         assert_eq!(before.elapsed(), Duration::ZERO);

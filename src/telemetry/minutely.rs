@@ -1,5 +1,5 @@
-//! What a process does with its metrics once a minute, whether or not anybody fetches
-//! them.
+//! What a process does with its metrics, whether or not anybody fetches them: it keeps
+//! their memory small, and once a minute writes them down where that is wanted.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use super::exposition::{Samples, family, gained, label, samples};
 use super::{Health, emf, note};
 
 const PERIOD: Duration = Duration::from_mins(1);
+/// A histogram keeps every value until it is looked at, and a drain makes 20,000 a second.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
 /// wanted.
@@ -44,14 +46,18 @@ impl Minutely {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut minutes = tokio::time::interval_at(Instant::now() + PERIOD, PERIOD);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut upkeep = tokio::time::interval_at(Instant::now() + UPKEEP, UPKEEP);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stopped = tokio::select! {
                 biased;
                 () = stop.cancelled() => true,
                 _ = minutes.tick() => false,
+                _ = upkeep.tick() => {
+                    self.metrics.run_upkeep();
+                    continue;
+                }
             };
-            // A histogram keeps every value until it is looked at.
-            self.metrics.run_upkeep();
             if let Some(cloudwatch) = &mut self.cloudwatch {
                 let not_ready = !self.health.obstacles().is_empty();
                 let standing = (!stopped).then_some(Standing { not_ready });
