@@ -61,11 +61,16 @@ impl Provisioner {
         self.provide(sign_up, &self.groups_for(sign_up)).await
     }
 
-    /// Groups and profile, side by side.
+    /// Groups and profile, side by side. Cognito is the slower one, so its request is on its
+    /// way before the other is made: it has been handed to a connection, whose turn it is
+    /// when this one yields.
     async fn provide(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         let (groups, profile) = tokio::join!(
             self.groups.ensure(&user.pool, &user.username, groups),
-            self.write_profile(user),
+            async {
+                tokio::task::yield_now().await;
+                self.write_profile(user).await
+            },
         );
         groups.and(profile)
     }
