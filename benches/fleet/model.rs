@@ -210,14 +210,14 @@ pub(super) fn latency() -> Duration {
 pub(super) async fn attempt(world: &World, budget: &Budget, worker: usize) -> bool {
     let mut pause = PAUSE;
     for tried in 1..=TRIES {
-        budget.turn().await;
+        let turn = budget.turn().await;
         let way = latency() / 2;
         sleep(way).await;
         if world.add_to_group(worker) {
             return true;
         }
         sleep(way).await;
-        budget.throttled();
+        turn.throttled();
         if tried < TRIES {
             sleep(Duration::from_secs_f64(pause * (0.5 + fastrand::f64()))).await;
             pause *= 2.0;

@@ -1,11 +1,11 @@
 """`benches/run` calls this once everything is built."""
 
 import argparse
-import functools
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,37 +17,41 @@ from . import table, targets, trigger
 from .candidates import BENCHES, NODE, candidates
 from .scenarios import SMOKE, Bench, Size, fixed
 
+# In which the machine has little to do, so that candidates run side by side.
 QUIET = ("quota", "idle", "fleet")
 SCENARIOS = ("drain", "latency", "steady", "quota", "idle", "fleet", "flat", "trigger")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="benches/run", description=__doc__)
-    parser.add_argument("--usher", type=Path, required=True)
-    parser.add_argument("--trigger", type=Path, required=True)
-    parser.add_argument("--rust", type=Path, required=True)
-    parser.add_argument("--venv", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="benches/run", allow_abbrev=False, description="Runs usher and what it is compared "
+        "with as whole processes against one endpoint, and says what it cost.")
+    # Of benches/run itself.
+    for built in ("--usher", "--trigger", "--rust", "--venv"):
+        parser.add_argument(built, type=Path, default=Path(), help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=5, help="of each scenario and candidate")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS)
     parser.add_argument("--candidates", nargs="+", metavar="NAME", help="those alone")
     parser.add_argument("--smoke", action="store_true",
                         help="a few messages of everything, once: shows that it works, and no "
                              "figure of it means anything")
-    parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path,
+                        help="target/bench.json; with --smoke target/bench-smoke.json")
+    options = parser.parse_args()
+    if options.out is None:
+        options.out = Path("target/bench-smoke.json" if options.smoke else "target/bench.json")
+    return options
 
 
 def main():
+    # So that what was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     check_versions()
-    everybody = candidates(options.usher, options.rust, options.venv)
-    names = [candidate.name for candidate in everybody]
-    unknown = set(options.candidates or ()) - set(names)
-    if unknown:
-        raise SystemExit(f"no candidate {', '.join(sorted(unknown))}: there are {', '.join(names)}")
-    if options.runs < 1:
-        raise SystemExit("--runs: at least 1")
-    wanted = [each for each in everybody if each.name in (options.candidates or names)]
+    wanted = selected(options)
+    if options.check:
+        return
     runs = 1 if options.smoke else options.runs
     with tempfile.TemporaryDirectory(prefix="usher-bench-") as logs:
         bench = Bench(options.rust / "bench-endpoint", Path(logs), SMOKE if options.smoke else Size())
@@ -60,10 +64,12 @@ def main():
             order = wanted[turn:] + wanted[:turn]
             for scenarios in rounds(options.only):
                 note(f"run {run + 1} of {runs}: {', '.join(scenarios)}")
-                for scenario, name, figures in measured(bench, scenarios, order, options):
+                for scenario, name, figures in measured(bench, scenarios, order, options, run):
                     results.setdefault(scenario, {}).setdefault(name, []).append(figures)
                 # What was measured is kept, whatever comes after it.
-                options.out.write_text(json.dumps(report, indent=1) + "\n")
+                part = options.out.with_suffix(".part")
+                part.write_text(json.dumps(report, indent=1) + "\n")
+                part.replace(options.out)
     print(table.of(report))
     if not options.smoke:
         print(f"\n### Targets\n\n{targets.of(report)}")
@@ -72,6 +78,21 @@ def main():
             results, lambda scenario: [e.name for e in wanted if e.takes_part(scenario)],
             options.only)
         print("smoke: every scenario ran with every candidate; the figures mean nothing")
+
+
+def selected(options):
+    everybody = candidates(options.usher, options.rust, options.venv)
+    names = [candidate.name for candidate in everybody]
+    unknown = set(options.candidates or ()) - set(names)
+    if unknown:
+        raise SystemExit(f"no candidate {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    if options.runs < 1:
+        raise SystemExit("--runs: at least 1")
+    wanted = [each for each in everybody if each.name in (options.candidates or names)]
+    for scenario in options.only:
+        if scenario != "trigger" and not any(each.takes_part(scenario) for each in wanted):
+            raise SystemExit(f"--only {scenario}: none of the candidates takes part in it")
+    return wanted
 
 
 def check_versions():
@@ -91,28 +112,31 @@ def check_versions():
 
 
 def rounds(wanted):
-    """Which scenarios run at the same time: those in which the machine has little to do."""
+    """Which scenarios run at the same time."""
     together = [scenario for scenario in QUIET if scenario in wanted]
     alone = [[scenario] for scenario in SCENARIOS if scenario in wanted and scenario not in QUIET]
     return [*alone, together] if together else alone
 
 
-def measured(bench, scenarios, wanted, options):
+def measured(bench, scenarios, wanted, options, run):
     """One run: scenario, name and figures of each candidate."""
     [first, *_] = scenarios
     wanted = [each for each in wanted if any(map(each.takes_part, scenarios))]
     if first in QUIET:
-        yield from bench.side_by_side(quiet(bench, scenarios, wanted))
+        paced = [
+            job for job in quiet(bench, scenarios, wanted) if job[3].paces or job[0] == "idle"
+        ]
+        hammering = [job for job in quiet(bench, scenarios, wanted) if job not in paced]
+        for jobs in filter(None, (paced, hammering)):
+            yield from bench.side_by_side(jobs)
     elif first == "trigger":
-        yield from triggers(bench, options)
+        yield from triggers(bench, options, run)
     elif first == "flat":
         for each in wanted:
-            if each.name in ("usher", "floor"):
-                for count in bench.size.flat:
-                    yield first, f"{each.name}, {count:,}", bench.drain(each, count)
+            for count in bench.size.flat:
+                yield first, f"{each.name}, {count:,}", bench.drain(each, count)
     elif first == "steady":
-        for each in wanted:
-            yield first, each.name, bench.steady(each)
+        yield from bench.side_by_side([(first, each.name, bench.steady, each) for each in wanted])
     else:
         latency = {} if first == "drain" else {"cognito": fixed(20), "dynamodb": fixed(5)}
         for each in wanted:
@@ -121,33 +145,34 @@ def measured(bench, scenarios, wanted, options):
 
 def quiet(bench, scenarios, wanted):
     """What is measured at the same time."""
-    of = {
-        "quota": bench.quota,
-        "idle": bench.idle,
-        "fleet": functools.partial(bench.quota, workers=4),
-    }
-    untold = functools.partial(bench.quota, workers=4, processes=1)
-    jobs = [
-        (scenario, each.name, of[scenario], each)
-        for scenario in scenarios for each in wanted if each.takes_part(scenario)
-    ]
-    return jobs + [
-        ("fleet", f"{each.name}, untold", untold, each)
-        for each in wanted if each.paces and "fleet" in scenarios
-    ]
+    jobs = []
+    for scenario in scenarios:
+        for each in wanted:
+            if not each.takes_part(scenario):
+                continue
+            if scenario == "idle":
+                jobs.append((scenario, each.name, bench.idle, each))
+            elif scenario == "quota":
+                jobs.append((scenario, each.name, bench.quota, each))
+            else:
+                jobs.append((scenario, each.name, bench.fleet, each))
+                if each.is_usher:
+                    jobs.append((scenario, f"{each.name}, untold", bench.fleet_untold, each))
+    return jobs
 
 
-def triggers(bench, options):
+def triggers(bench, options, run):
     node = BENCHES / "peers" / "trigger-node"
     bundle = node / "dist" / "index.mjs"
     stripped = bench.logs / "usher-trigger"
     shutil.copy(options.trigger, stripped)
     subprocess.run(["strip", stripped], check=True)
     invokes = 20 if options.smoke else 200
-    for name, argv, code in (
+    both = [
         ("usher-trigger", [stripped], stripped),
         ("node", [NODE, node / "bootstrap.mjs", bundle], bundle),
-    ):
+    ]
+    for name, argv, code in both[run % 2:] + both[:run % 2]:
         log = bench.logs / f"trigger-{name}.log"
         yield "trigger", name, trigger.measure(bench.endpoint_program, name, argv, code, log, invokes)
 

@@ -17,7 +17,10 @@ NODE = os.environ.get("NODE", "node")
 class Candidate:
     name: str
     argv: tuple
-    # Sets rates for Cognito's quota: the others only have what the SDK does.
+    # Takes the settings of usher; the peers take `BENCH_…`.
+    is_usher: bool = False
+    # Slows down by itself when it is throttled. The others call as fast as they can, and are
+    # kept apart from those under a quota.
     paces: bool = False
     environment: dict = field(default_factory=dict)
     # Of a backlog, where all of it would take minutes and say nothing more.
@@ -26,6 +29,8 @@ class Candidate:
     scenarios: tuple = ()
 
     def takes_part(self, scenario):
+        if scenario == "flat" and not self.is_usher:
+            return False
         return not self.scenarios or scenario in self.scenarios
 
     def part_of(self, backlog):
@@ -48,7 +53,7 @@ class Candidate:
             "NODE_ENV": "production",
             **self.environment,
         }
-        if self.paces:
+        if self.is_usher:
             environment |= {
                 "USHER_QUEUE__URL": endpoint.queue_url(),
                 "USHER_POOLS__ALLOWED": POOL,
@@ -66,7 +71,7 @@ def candidates(usher, rust, venv):
     """`usher` is its program, `rust` the folder of the other Rust programs, `venv` Python's."""
     python = venv / "bin" / "python" if venv else Path(sys.executable)
     return [
-        Candidate("usher", (usher, "worker"), paces=True),
+        Candidate("usher", (usher, "worker"), is_usher=True, paces=True),
         Candidate("floor", (rust / "bench-floor",)),
         Candidate("floor, one thread", (rust / "bench-floor",),
                   environment={"BENCH_THREADS": "1"}, scenarios=("drain", "latency")),
@@ -74,8 +79,7 @@ def candidates(usher, rust, venv):
         Candidate("sqs-consumer", (NODE, PEERS / "node" / "sqs-consumer.mjs")),
         # The SDK's own way to keep within a quota.
         Candidate("sqs-consumer, adaptive", (NODE, PEERS / "node" / "sqs-consumer.mjs"),
-                  environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet")),
+                  environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet"), paces=True),
         Candidate("squiss-ts", (NODE, PEERS / "node" / "squiss-ts.mjs")),
-        Candidate("python (a quarter)", (python, PEERS / "python" / "worker.py"), part=0.25),
+        Candidate("python", (python, PEERS / "python" / "worker.py"), part=0.25),
     ]
-

@@ -8,8 +8,9 @@ from pathlib import Path
 
 # What a program must not inherit: it would leave the endpoint, or this machine.
 FOREIGN = (
-    "AWS_", "USHER_", "BENCH_", "OTEL_", "RUST_LOG", "TOKIO_", "MALLOC_", "NODE_OPTIONS", "UV_",
-    "PYTHON", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+    "AWS_", "USHER_", "BENCH_", "OTEL_", "RUST_LOG", "TOKIO_", "NODE_OPTIONS", "UV_", "PYTHON",
+    "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD",
+    "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
 )
 
 

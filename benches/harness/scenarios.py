@@ -28,6 +28,8 @@ class Size:
     steady_messages: int = 300
     burst: int = 2_000
     burst_seconds: int = 110
+    # For those that do not slow down: they are not done after 110 s either.
+    hammer_seconds: int = 60
     idle_seconds: int = 60
     flat: tuple = (1_000, 10_000, 100_000)
     drain_seconds: int = 300
@@ -35,7 +37,7 @@ class Size:
 
 
 SMOKE = Size(
-    backlog=300, steady_messages=40, burst=60, burst_seconds=15, idle_seconds=3,
+    backlog=300, steady_messages=40, burst=60, burst_seconds=15, hammer_seconds=5, idle_seconds=3,
     flat=(100, 300), drain_seconds=60, settle_seconds=0.2,
 )
 
@@ -75,32 +77,31 @@ class Bench:
 
     def drain(self, candidate, count, **latency):
         """A backlog of `count`, as fast as it goes."""
-        self.gate = None
         endpoint = Endpoint(self.endpoint_program)
         process = None
         try:
             endpoint.reset(**latency)
             [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
-            began = calls(endpoint.report())
+            began = by_kind(endpoint.report())
             before, endpoint_before = process.cpu(), endpoint.cpu()
             endpoint.fill(count)
             report = endpoint.wait("deleted", count, self.size.drain_seconds)
             cpu, endpoint_cpu = process.cpu() - before, endpoint.cpu() - endpoint_before
             process.check()
+            require_all(candidate, report, count)
             done = report["messages"]["deleted"]
-            seconds = report["seconds"]["last_delete"] or report["seconds"]["now"]
+            seconds = report["seconds"]["last_delete"]
             return {
                 "messages": done,
-                "complete": report["complete"],
                 "messages_a_second": done / seconds,
                 "cpu_ms_a_message": 1000 * cpu / max(done, 1),
                 "cores": cpu / seconds,
                 "peak_mib": process.memory()[1],
-                "calls_a_message": (calls(report) - began) / max(done, 1),
-                "calls_by_kind": by_kind(report, done),
+                "calls_a_message": (calls(report) - sum(began.values())) / max(done, 1),
+                "calls_by_kind": difference(by_kind(report), began, done),
                 "repeated_effects": report["groups_again"] + report["profiles_again"],
                 "endpoint_cores": endpoint_cpu / seconds,
-                "endpoint_late_ms": report["late_ms"],
+                "endpoint_late_p99_ms": (report["late_ms"] or {}).get("p99"),
             }
         finally:
             self.end(endpoint, process)
@@ -111,31 +112,33 @@ class Bench:
         process = None
         try:
             endpoint.reset(cognito=fixed(20), dynamodb=fixed(5))
-            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY, rate=TOLD)
             before, began = process.cpu(), calls(endpoint.report())
             count = self.size.steady_messages
             endpoint.feed(count, 20)
             report = endpoint.wait("deleted", count, count // 20 + 30)
             process.check()
-            latency, done = report["latency_ms"] or {}, report["messages"]["deleted"]
+            require_all(candidate, report, count)
+            latency, done = report["latency_ms"], report["messages"]["deleted"]
             return {
-                "complete": report["complete"],
-                "p50_ms": latency.get("p50"),
-                "p99_ms": latency.get("p99"),
-                "max_ms": latency.get("max"),
+                "messages": done,
+                "p50_ms": latency["p50"],
+                "p99_ms": latency["p99"],
+                "max_ms": latency["max"],
+                "repeated_effects": report["groups_again"] + report["profiles_again"],
                 "cpu_ms_a_message": 1000 * (process.cpu() - before) / max(done, 1),
                 "calls_a_message": (calls(report) - began) / max(done, 1),
             }
         finally:
             self.end(endpoint, process)
 
-    def quota(self, candidate, workers=1, processes=None, model="window"):
+    def quota(self, candidate, workers=1, processes=None):
         """A burst under a quota of 25 a second that all workers share."""
         endpoint = Endpoint(self.endpoint_program)
         started = []
         try:
             endpoint.reset(
-                cognito=fixed(20), dynamodb=fixed(5), user_update=QUOTA, quota=model,
+                cognito=fixed(20), dynamodb=fixed(5), user_update=QUOTA, quota="window",
             )
             callers = [f"worker{number}" for number in range(workers)]
             started = self.start(
@@ -144,7 +147,8 @@ class Bench:
             )
             count = self.size.burst
             endpoint.fill(count)
-            report = endpoint.wait("deleted", count, self.size.burst_seconds)
+            seconds = self.size.burst_seconds if candidate.paces else self.size.hammer_seconds
+            report = endpoint.wait("deleted", count, seconds)
             for process in started:
                 process.check()
             adds = {
@@ -177,6 +181,14 @@ class Bench:
         finally:
             self.end(endpoint, *started)
 
+    def fleet(self, candidate):
+        """Four workers under it. usher is told that they are four."""
+        return self.quota(candidate, workers=4)
+
+    def fleet_untold(self, candidate):
+        """The same, and each believes that the whole quota is its own."""
+        return self.quota(candidate, workers=4, processes=1)
+
     def idle(self, candidate):
         """An empty queue."""
         endpoint = Endpoint(self.endpoint_program)
@@ -205,6 +217,7 @@ class Bench:
         self.gate = threading.Barrier(len(jobs))
         with ThreadPoolExecutor(len(jobs)) as pool:
             running = [(*job[:2], pool.submit(self._behind_gate, *job[2:])) for job in jobs]
+        self.gate = None
         errors = [figures.exception() for _, _, figures in running]
         # The others only report that they were not waited for.
         for error in errors:
@@ -238,18 +251,30 @@ def calls(report):
     return sum(sum(count.values()) for kinds in report["calls"].values() for count in kinds.values())
 
 
-def by_kind(report, messages):
+def by_kind(report):
     kinds = {}
     for calls_of in report["calls"].values():
         for kind, count in calls_of.items():
             kinds[kind] = kinds.get(kind, 0) + sum(count.values())
-    return {kind: count / max(messages, 1) for kind, count in sorted(kinds.items())}
+    return kinds
+
+
+def difference(kinds, before, messages):
+    """What has come since, for one message."""
+    return {kind: (count - before.get(kind, 0)) / messages for kind, count in sorted(kinds.items())}
+
+
+def require_all(candidate, report, count):
+    """A rate of those that came through would say nothing of those that did not."""
+    if report["complete"] < count or report["messages"]["deleted"] < count:
+        raise SystemExit(f"{candidate.name} did {report['complete']:,} of {count:,} messages, and "
+                         f"deleted {report['messages']['deleted']:,}: no figure of it would hold")
 
 
 def sqs_calls(report):
     """Calls to SQS so far; a receive counts from its beginning."""
     of_sqs = ("Delete", "ChangeMessage", "SendMessage", "GetQueue")
-    kinds = by_kind(report, 1)
+    kinds = by_kind(report)
     return report["receives_begun"] + sum(
         count for kind, count in kinds.items() if kind.startswith(of_sqs)
     )

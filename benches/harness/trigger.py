@@ -51,6 +51,7 @@ class RuntimeApi:
                 if stream is self.listener:
                     connection, _ = self.listener.accept()
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    connection.settimeout(30)
                     self.streams.append(connection)
                     continue
                 message = self._read(stream)
@@ -73,11 +74,18 @@ class RuntimeApi:
         }
         if headers.get("transfer-encoding") == "chunked":
             while not body.endswith(b"0\r\n\r\n"):
-                body += stream.recv(65536)
+                body += RuntimeApi._more(stream)
         else:
             while len(body) < int(headers.get("content-length", 0)):
-                body += stream.recv(65536)
+                body += RuntimeApi._more(stream)
         return first.split(" ")[1], body
+
+    @staticmethod
+    def _more(stream):
+        more = stream.recv(65536)
+        if not more:
+            raise SystemExit("the runtime ended in the middle of a request")
+        return more
 
     @staticmethod
     def answer(stream, status, body, headers=()):

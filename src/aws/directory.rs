@@ -115,7 +115,7 @@ impl Directory {
             .send();
         let target = target("GetGroup", pool);
         let request = call(target, request);
-        self.quota.group_read.turn().await;
+        let turn = self.quota.group_read.turn().await;
         match request.await {
             Ok(_) => Ok(true),
             Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
@@ -130,7 +130,7 @@ impl Directory {
             }
             Err((failure, _)) => {
                 if failure.class == Class::Throttled {
-                    self.quota.group_read.throttled();
+                    turn.throttled();
                 }
                 Err(failure)
             }
@@ -152,10 +152,10 @@ where
     // Built before the turn and made after it: nothing is sent until it is polled.
     let request = call(target(operation, pool), request);
     async move {
-        budget.turn().await;
+        let turn = budget.turn().await;
         request.await.map_err(|(failure, _)| {
             if failure.class == Class::Throttled {
-                budget.throttled();
+                turn.throttled();
             }
             failure
         })

@@ -173,10 +173,10 @@ impl SignIn {
             resource: &self.app.id,
         };
         let request = call(target, request);
-        budget.turn().await;
+        let turn = budget.turn().await;
         request.await.map_err(|(failure, error)| {
             if failure.class == Class::Throttled {
-                budget.throttled();
+                turn.throttled();
             }
             reason(failure, error.message().unwrap_or_default())
         })

@@ -138,7 +138,7 @@ impl Replay {
             tokio::select! {
                 biased;
                 () = selection.stopped() => return false,
-                () = self.pace.turn() => {}
+                _ = self.pace.turn() => {}
             }
         }
         true

@@ -24,8 +24,27 @@ struct State {
     next: Instant,
     raised: Instant,
     lowered: Option<Instant>,
+    /// How often it was lowered.
+    lowerings: u64,
     /// Turns taken since it was lowered.
     turns: u32,
+    /// Throttles since then, those that tell no news among them.
+    refused: u32,
+}
+
+/// The right to one call.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    budget: &'a Budget,
+    /// Of the rate at which it was taken.
+    lowerings: u64,
+}
+
+impl Turn<'_> {
+    /// The call was throttled: slow down.
+    pub fn throttled(self) {
+        self.budget.throttled(self.lowerings);
+    }
 }
 
 /// Turns that were not taken are not saved up beyond this share of the time between two,
@@ -48,6 +67,9 @@ const SHRINK: f64 = 0.3;
 /// So many turns are few. Counted and not timed: a process with a small part of
 /// the quota makes few calls in any time.
 const FEW: u32 = 10;
+/// Where one turn of so many is refused, a fast process is far above the quota, however
+/// many turns it takes.
+const FAR: u32 = 4;
 /// Share of itself by which the rate rises in a second.
 const RISE: f64 = 0.008;
 /// After this time without a throttle it rises twice as fast, after twice the
@@ -56,8 +78,10 @@ const QUIET: Duration = Duration::from_secs(20);
 /// Below this share of the limit time counts for less: many processes share the
 /// quota, each sees few throttles, and their rises add up.
 const CROWD: f64 = 0.04;
-/// Share of the limit that the rate never falls below.
+/// Share of the limit that the rate never falls below. Of a limit that is above any quota
+/// it is a share of the usual one.
 const FLOOR: f64 = 0.004;
+const USUAL: f64 = 20.0;
 /// The same while nothing goes through at all. That is no share of a quota but
 /// an outage, and a slower rate would only learn later that it is over.
 const OUTAGE: f64 = 0.02;
@@ -76,23 +100,28 @@ impl Budget {
                 next: now,
                 raised: now,
                 lowered: None,
+                lowerings: 0,
                 turns: 0,
+                refused: 0,
             }),
         }
     }
 
     /// Waits for the next turn. Cancel-safe: a turn that is not taken is not
     /// lost.
-    pub async fn turn(&self) {
+    pub async fn turn(&self) -> Turn<'_> {
         let _place = self.queue.lock().await;
-        // A throttle may have put it off meanwhile.
-        while let Err(due) = self.take() {
-            tokio::time::sleep_until(due).await;
+        loop {
+            match self.take() {
+                Ok(turn) => return turn,
+                // A throttle may put it off meanwhile.
+                Err(due) => tokio::time::sleep_until(due).await,
+            }
         }
     }
 
     /// Takes the turn if it is due, without a timer, or says when it is.
-    fn take(&self) -> Result<(), Instant> {
+    fn take(&self) -> Result<Turn<'_>, Instant> {
         let now = Instant::now();
         let mut state = self.state();
         if now < state.next {
@@ -104,21 +133,25 @@ impl Budget {
         let from = state.next.max(now.checked_sub(slack).unwrap_or(now));
         state.next = from + gap;
         state.turns = state.turns.saturating_add(1);
-        Ok(())
+        Ok(Turn {
+            budget: self,
+            lowerings: state.lowerings,
+        })
     }
 
-    /// A call was throttled: slow down.
-    pub fn throttled(&self) {
+    fn throttled(&self, lowerings: u64) {
         metrics::counter!("usher_quota_throttled_total", "category" => self.category).increment(1);
         let now = Instant::now();
         let mut state = self.state();
+        state.refused = state.refused.saturating_add(1);
         let since = state.lowered.map(|at| now.saturating_duration_since(at));
         // Late answers to calls from before the lowering are its echo as well.
-        if since.is_some_and(|since| since < ECHO || state.turns == 0) {
+        if lowerings < state.lowerings || since.is_some_and(|since| since < ECHO) {
             return;
         }
         self.rise(&mut state, now);
-        let touched = state.turns > FEW;
+        let far = state.refused.saturating_mul(FAR) > state.turns;
+        let touched = state.turns > FEW && !far;
         let cut = if touched {
             (NEWS / f64::from(state.turns)).min(TOUCH)
         } else {
@@ -126,13 +159,14 @@ impl Budget {
         };
         // The one that was throttled is a turn, too.
         let floor = if state.turns > 1 { FLOOR } else { OUTAGE };
-        let floor = state.rate.min(self.limit * floor);
+        let floor = state.rate.min(self.limit.min(USUAL) * floor);
         state.rate = (state.rate * (1.0 - cut)).max(floor);
         // Processes that met shall not meet again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
         state.next = now + if touched { gap } else { gap.max(ECHO) };
         state.lowered = Some(now);
-        state.turns = 0;
+        state.lowerings += 1;
+        (state.turns, state.refused) = (0, 0);
         self.publish(&state);
     }
 
@@ -169,15 +203,26 @@ impl Budget {
 mod tests {
     use super::*;
 
+    /// A throttle of a call that was made just now.
+    fn throttle(budget: &Budget) {
+        let lowerings = budget.state().lowerings;
+        budget.throttled(lowerings);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn late_answers_to_calls_from_before_a_lowering_do_not_lower_again() {
         let budget = Budget::new("test", 25.0);
         turns_in(&budget, Duration::from_secs(2)).await;
-        for _ in 0..64 {
-            budget.throttled();
-            tokio::time::advance(Duration::from_millis(50)).await;
+        let mut late = Vec::new();
+        for _ in 0..25 {
+            late.push(budget.turn().await);
         }
-        assert!(budget.rate() > 22.0, "{}", budget.rate());
+        for turn in late {
+            turn.throttled();
+            // Calls of now, which work.
+            turns_in(&budget, Duration::from_millis(50)).await;
+        }
+        assert!(budget.rate() > 21.0, "{}", budget.rate());
     }
 
     async fn turns_in(budget: &Budget, time: Duration) -> u32 {
@@ -210,11 +255,11 @@ mod tests {
         let turns = turns_in(&budget, Duration::from_secs(2)).await;
         assert!(turns < 100, "a touch among {turns} costs a tenth");
         for _ in 0..10 {
-            budget.throttled();
+            throttle(&budget);
         }
         assert!((budget.rate() - 18.0).abs() < 0.01, "{}", budget.rate());
         turns_in(&budget, Duration::from_millis(500)).await;
-        budget.throttled();
+        throttle(&budget);
         assert!(budget.rate() < 13.0, "it goes on: {}", budget.rate());
         turns_in(&budget, Duration::from_mins(1)).await;
         assert!((budget.rate() - 20.0).abs() < 0.01, "{}", budget.rate());
@@ -224,7 +269,7 @@ mod tests {
     async fn one_throttle_among_many_calls_costs_little() {
         let budget = Budget::new("test", 25.0);
         turns_in(&budget, Duration::from_secs(20)).await;
-        budget.throttled();
+        throttle(&budget);
         assert!(budget.rate() > 24.5, "{}", budget.rate());
         let turns = turns_in(&budget, Duration::from_secs(1)).await;
         assert!(turns >= 23, "{turns} turns in the second after it");
@@ -254,7 +299,7 @@ mod tests {
         let budget = Budget::new("test", 100.0);
         budget.turn().await;
         let waits = budget.turn();
-        budget.throttled();
+        throttle(&budget);
         let before = Instant::now();
         waits.await;
         assert!(before.elapsed() >= ECHO, "{:?}", before.elapsed());
@@ -275,7 +320,7 @@ mod tests {
     async fn the_rate_never_reaches_zero() {
         let budget = Budget::new("test", 20.0);
         for _ in 0..200 {
-            budget.throttled();
+            throttle(&budget);
             tokio::time::advance(Duration::from_millis(600)).await;
         }
         assert!(budget.rate() >= 0.4, "{}", budget.rate());
@@ -332,13 +377,13 @@ mod tests {
                 tokio::spawn(async move {
                     let budget = Budget::new("test", limit);
                     loop {
-                        budget.turn().await;
+                        let turn = budget.turn().await;
                         let mut bucket = bucket.lock().expect("not poisoned");
                         if bucket.0.take(quota) {
                             bucket.1 += 1;
                         } else {
                             bucket.2 += 1;
-                            budget.throttled();
+                            turn.throttled();
                         }
                     }
                 })
@@ -374,6 +419,23 @@ mod tests {
         assert_used(25.0, share(2, 2.0, 25.0, 25.0).await, 0.9, 0.03);
         assert_used(25.0, share(4, 25.0, 25.0, 25.0).await, 0.95, 0.03);
         assert_used(25.0, share(32, 25.0, 25.0, 25.0).await, 0.95, 0.15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_far_above_the_quota_is_found_out() {
+        let budget = Budget::new("test", 100_000.0);
+        let mut quota = Bucket {
+            tokens: 25.0,
+            size: 25.0,
+            at: Instant::now(),
+        };
+        let end = Instant::now() + Duration::from_mins(1);
+        while let Ok(turn) = tokio::time::timeout_at(end, budget.turn()).await {
+            if !quota.take(25.0) {
+                turn.throttled();
+            }
+        }
+        assert!(budget.rate() < 50.0, "{}", budget.rate());
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use crate::telemetry::Health;
 
 /// Messages that are held for probing. More than one, so that a message that is
 /// itself the trouble does not decide alone.
-const PROBES: usize = 4;
+pub(super) const PROBES: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Breaker {

@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::breaker::{Breaker, Held, Next};
 use super::orders::Orders;
+use super::permits::Permits;
 use super::recent::Recent;
 use super::reconciling::Reconciling;
 use super::report;
@@ -25,10 +26,11 @@ use crate::dead_letter::History;
 use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
-/// One attempt, with its waits for the rate budget. Far above what an attempt needs: at
-/// the lowest rate that a budget falls to, 64 messages with four tries each wait 53
-/// minutes. Each call has a limit of its own; this only ends what would otherwise never end.
-const DEADLINE: Duration = Duration::from_hours(1);
+/// One attempt, with its waits for the rate budget: at the lowest rate that a budget falls
+/// to, 64 messages with four tries each wait 53 minutes, and eight processes that share it
+/// seven hours. Each call has a limit of its own; this only ends what would otherwise never
+/// end, before SQS shows the message to others after 12 hours.
+const DEADLINE: Duration = Duration::from_hours(11);
 
 /// Failed attempts in a row, each of four calls, that make an outage.
 const OUTAGE: u32 = 16;
@@ -63,12 +65,6 @@ pub(super) struct Tally {
     pub(super) released: AtomicU64,
 }
 
-/// What a message holds from its receive to its settlement.
-pub(super) struct Permits {
-    hand: Option<OwnedSemaphorePermit>,
-    work: Option<OwnedSemaphorePermit>,
-}
-
 /// How a message leaves.
 enum Ending {
     /// An attempt came to an end.
@@ -79,13 +75,6 @@ enum Ending {
 
 /// While another run is under way here.
 const BUSY: Duration = Duration::from_mins(1);
-
-impl Permits {
-    /// For other messages to take.
-    pub(super) fn give_back(&mut self) {
-        drop((self.hand.take(), self.work.take()));
-    }
-}
 
 impl Flight {
     /// From the receive to the settlement. The permits are held all the way, but for commands.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, PROBES};
 use super::inflight::Flight;
 use crate::aws::{BATCH, Class, Failure, Queue, Received};
 use crate::retry::Patience;
@@ -70,6 +70,17 @@ enum Came {
     Failure,
 }
 
+/// Messages that may be in hand beyond those in work. None where the breaker's probes may
+/// take every place: no place would come free, at which one in hand sees that it has to go
+/// back.
+fn ahead(concurrency: usize) -> usize {
+    if concurrency > PROBES {
+        AHEAD.min(concurrency)
+    } else {
+        0
+    }
+}
+
 impl Intake {
     pub(super) fn new(
         queue: Queue,
@@ -82,7 +93,7 @@ impl Intake {
         Self {
             queue,
             concurrency,
-            permits: Arc::new(Semaphore::new(concurrency + AHEAD.min(concurrency))),
+            permits: Arc::new(Semaphore::new(concurrency + ahead(concurrency))),
             breaker: Arc::clone(&flight.breaker),
             stop: flight.stop.clone(),
             flight,

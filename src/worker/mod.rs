@@ -12,6 +12,7 @@ mod inflight;
 mod intake;
 mod orders;
 mod owed;
+mod permits;
 mod recent;
 mod reconciling;
 mod report;

@@ -2,8 +2,9 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::inflight::{Flight, Permits};
+use super::inflight::Flight;
 use super::owed::Owed;
+use super::permits::Permits;
 use crate::event::Order;
 use crate::provision::{Outcome, Performed, Retry};
 

@@ -52,6 +52,34 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
 }
 
 #[tokio::test]
+async fn a_blocked_worker_of_few_places_hides_no_more_than_it_tries() {
+    let world = World::new().await;
+    let people = world.people(30).await;
+    world.send_all(&people).await;
+    world
+        .faults
+        .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
+    for places in [1, 4, 5] {
+        let config = world.config(&[("worker.concurrency", &places.to_string())]);
+        let worker = world.worker(&config, Until::Stopped).await;
+        let denied = || world.faults.count("AdminAddUserToGroup");
+        let before = denied();
+        eventually("what is held is tried again", || async {
+            denied() > before + 8
+        })
+        .await;
+        eventually("nothing else is hidden", || async {
+            world.queue.facts().await.expect("facts").depth.hidden <= places.min(4)
+        })
+        .await;
+        worker.stop().await;
+    }
+    world.faults.mend();
+    world.work(&[]).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
 async fn being_given_back_uses_up_no_attempt() {
     let world = World::new().await;
     let people = world.people(6).await;

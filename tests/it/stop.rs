@@ -96,15 +96,15 @@ async fn what_waits_in_hand_is_not_worked_on_and_given_back_at_once() {
         let slow = call.operation == "AdminAddUserToGroup";
         slow.then_some(Fault::Delay(Duration::from_millis(4500)))
     });
-    let config = world.config(&[("worker.concurrency", "4")]);
+    let config = world.config(&[("worker.concurrency", "6")]);
     let running = world.worker(&config, usher::worker::Until::Stopped).await;
-    eventually("four are in work, and four more in hand", || async {
-        world.queue.facts().await.expect("facts").depth.hidden == 8
+    eventually("six are in work, and six more in hand", || async {
+        world.queue.facts().await.expect("facts").depth.hidden == 12
     })
     .await;
-    assert!(world.faults.calls("AdminAddUserToGroup") <= 4);
+    assert!(world.faults.calls("AdminAddUserToGroup") <= 6);
     let report = running.stop().await;
-    assert_eq!((report.settled, report.released), (4, 4), "{report:?}");
+    assert_eq!((report.settled, report.released), (6, 6), "{report:?}");
     assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
 
     world.faults.mend();
