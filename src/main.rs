@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use usher::cli::Cli;
 
-/// The SDK allocates more than a thousand times for a message, which takes the system's
+/// The SDK allocates some nine hundred times for a message, which takes the system's
 /// allocator a quarter of all processor time (`benches/README.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -64,7 +64,8 @@ COLUMNS["fleet"] = [*COLUMNS["quota"][:6], ("least share", "least_share", "{:.0%
 
 def of(report):
     parts = [] if not report["smoke"] else ["(smoke: no figure means anything)"]
-    for scenario, by_name in report["results"].items():
+    for scenario in (scenario for scenario in TITLES if scenario in report["results"]):
+        by_name = report["results"][scenario]
         columns = COLUMNS[scenario]
         rows = [["", *(heading for heading, _, _ in columns)]]
         for name, runs in by_name.items():

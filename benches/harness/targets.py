@@ -51,6 +51,8 @@ def of(report):
          lambda: figure("fleet", "usher", "least_share")),
         ("CPU a message, most messages against fewest", "≤ 1.10", lambda: of_flat(cpu)),
         ("peak memory, most messages against fewest", "≤ 1.10", lambda: of_flat(peak)),
+        ("Lambda: start to ready, of Node's", "≤ 0.125",
+         lambda: ratio("trigger", "ready_ms", "node", "usher-trigger")),
         ("Lambda: start to first answer, of Node's", "≤ 0.125",
          lambda: ratio("trigger", "first_answer_ms", "node", "usher-trigger")),
         ("Lambda: MiB", "< 6", lambda: figure("trigger", "usher-trigger", "code_mib")),
