@@ -230,14 +230,18 @@ async fn a_flood_of_orders_at_the_quota_loses_none() {
         api.make_group(group).await;
     }
     api.world.faults.plan(enforced(50.0, 5.0));
+    // Fewer than the API has seats for, however slow this machine is.
+    let under_way = tokio::sync::Semaphore::new(400);
     let begun = tokio::time::Instant::now();
     let asking = (0..ORDERS).map(|n| {
         let (api, person, group) = (&api, &people[n % PEOPLE].name, &groups[n / PEOPLE]);
+        let under_way = &under_way;
         async move {
             tokio::time::sleep_until(
                 begun + Duration::from_millis(5) * u32::try_from(n).expect("few"),
             )
             .await;
+            let _place = under_way.acquire().await;
             api.add(group, person).await
         }
     });
