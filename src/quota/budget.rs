@@ -83,7 +83,8 @@ const CROWD: f64 = 0.04;
 const FLOOR: f64 = 0.004;
 const USUAL: f64 = 20.0;
 /// The same while nothing goes through at all. That is no share of a quota but
-/// an outage, and a slower rate would only learn later that it is over.
+/// an outage, and a slower rate would only learn later that it is over. More than one call
+/// for each [`ECHO`] there cannot be.
 const OUTAGE: f64 = 0.02;
 
 impl Budget {
@@ -158,9 +159,12 @@ impl Budget {
             SHRINK
         };
         // The one that was throttled is a turn, too.
-        let floor = if state.turns > 1 { FLOOR } else { OUTAGE };
-        let floor = state.rate.min(self.limit.min(USUAL) * floor);
-        state.rate = (state.rate * (1.0 - cut)).max(floor);
+        let floor = if state.turns > 1 {
+            self.limit.min(USUAL) * FLOOR
+        } else {
+            (self.limit * OUTAGE).min(1.0 / ECHO.as_secs_f64())
+        };
+        state.rate = (state.rate * (1.0 - cut)).max(floor.min(state.rate));
         // Processes that met shall not meet again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
         state.next = now + if touched { gap } else { gap.max(ECHO) };
