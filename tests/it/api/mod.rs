@@ -5,6 +5,7 @@ mod client;
 mod limits;
 mod mails;
 mod orders;
+mod queued;
 mod reads;
 mod tokens;
 
