@@ -8,7 +8,8 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use tracing::Instrument;
 
-use super::error::{Failure, Service};
+use super::error::{Class, Failure, Service};
+use crate::quota::Budget;
 use crate::telemetry::spans;
 
 /// Where a call goes.
@@ -33,6 +34,20 @@ where
     E: ProvideErrorMetadata + Error + Send + 'static,
 {
     observed(target, Box::pin(request))
+}
+
+/// Makes a call when its turn comes, and tells the budget when it was throttled. The call
+/// was built before: nothing is sent until it is polled.
+pub(super) async fn in_turn<T, E>(
+    budget: &Budget,
+    call: impl Future<Output = Result<T, Failed<E>>>,
+) -> Result<T, Failed<E>> {
+    let turn = budget.turn().await;
+    call.await.inspect_err(|(failure, _)| {
+        if failure.class == Class::Throttled {
+            turn.throttled();
+        }
+    })
 }
 
 async fn observed<T, E>(

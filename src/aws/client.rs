@@ -19,25 +19,30 @@ const BEYOND_POLL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Aws(SdkConfig);
 
-/// The SDK found no Region.
+/// There is no Region, without which every call would fail.
 #[derive(Debug, thiserror::Error)]
-#[error("no AWS Region: set AWS_REGION{0}")]
-pub struct NoRegion(pub(super) &'static str);
+pub enum NoRegion {
+    /// Neither in the environment nor in a profile.
+    #[error("no AWS Region: set AWS_REGION, or AWS_PROFILE to a profile that has one")]
+    Anywhere,
+    /// Not in the environment of a Lambda, which has no profiles.
+    #[error("no AWS Region: set AWS_REGION")]
+    InLambda,
+}
 
 impl Aws {
     /// Loads what the SDK finds in the environment and its files.
     ///
     /// # Errors
-    /// [`NoRegion`], which would otherwise fail every call.
+    /// [`NoRegion::Anywhere`]
     pub async fn from_environment() -> Result<Self, NoRegion> {
         let sdk = Self::configure(aws_config::defaults(BehaviorVersion::latest()))
             .load()
             .await;
         if sdk.region().is_none() {
-            Err(NoRegion(", or AWS_PROFILE to a profile that has one"))
-        } else {
-            Ok(Self(sdk))
+            return Err(NoRegion::Anywhere);
         }
+        Ok(Self(sdk))
     }
 
     /// An endpoint on this machine that stands in for AWS, with credentials
@@ -85,7 +90,7 @@ impl Aws {
         Self(sdk)
     }
 
-    /// As [`Self::configure`], for settings that were not loaded by the SDK.
+    /// As [`Self::configure`], for settings that were not loaded by the SDK and are for SQS.
     pub(super) fn unretried(sdk: SdkConfig) -> Self {
         let sdk = sdk
             .into_builder()
@@ -95,6 +100,8 @@ impl Aws {
         Self(sdk.build())
     }
 
+    /// The loader is told, and not what it has loaded: DynamoDB's client puts retries of its
+    /// own in the place of any that do not come from there.
     fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         loader
             .retry_config(RetryConfig::disabled())

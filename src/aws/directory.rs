@@ -7,9 +7,9 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 
-use super::call::{Target, call};
+use super::call::{Target, call, in_turn};
 use super::client::Aws;
-use super::error::{Class, Failure, Service};
+use super::error::{Failure, Service};
 use super::people::People;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, Username};
@@ -39,7 +39,7 @@ impl Directory {
     /// `AdminAddUserToGroup`. A user who is a member already is no error.
     ///
     /// # Errors
-    /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`].
+    /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`](super::Class::NotYet).
     pub async fn add_to_group(
         &self,
         pool: &PoolId,
@@ -85,7 +85,7 @@ impl Directory {
     /// Makes the user count as active this month.
     ///
     /// # Errors
-    /// `user_not_found` is of class [`Class::NotYet`].
+    /// `user_not_found` is of class [`Class::NotYet`](super::Class::NotYet).
     pub async fn sub_of(&self, pool: &PoolId, username: &Username) -> Result<Option<Sub>, Failure> {
         let request = self
             .client
@@ -114,9 +114,7 @@ impl Directory {
             .group_name(group.as_str())
             .send();
         let target = target("GetGroup", pool);
-        let request = call(target, request);
-        let turn = self.quota.group_read.turn().await;
-        match request.await {
+        match in_turn(&self.quota.group_read, call(target, request)).await {
             Ok(_) => Ok(true),
             Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
                 if error
@@ -128,12 +126,7 @@ impl Directory {
                     Ok(false)
                 }
             }
-            Err((failure, _)) => {
-                if failure.class == Class::Throttled {
-                    turn.throttled();
-                }
-                Err(failure)
-            }
+            Err((failure, _)) => Err(failure),
         }
     }
 }
@@ -149,17 +142,8 @@ where
     T: Send + 'a,
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    // Built before the turn and made after it: nothing is sent until it is polled.
-    let request = call(target(operation, pool), request);
-    async move {
-        let turn = budget.turn().await;
-        request.await.map_err(|(failure, _)| {
-            if failure.class == Class::Throttled {
-                turn.throttled();
-            }
-            failure
-        })
-    }
+    let call = in_turn(budget, call(target(operation, pool), request));
+    async move { call.await.map_err(|(failure, _)| failure) }
 }
 
 pub(super) fn target<'a>(operation: &'static str, pool: &'a PoolId) -> Target<'a> {

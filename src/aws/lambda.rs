@@ -21,7 +21,7 @@ impl Aws {
     /// function that sends to SQS: endpoints, and the name for the user agent.
     ///
     /// # Errors
-    /// [`NoRegion`], which would otherwise fail every call.
+    /// [`NoRegion::InLambda`]
     pub fn in_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoRegion> {
         let credentials = CredentialsProviderChain::first_try(
             "Environment",
@@ -29,7 +29,7 @@ impl Aws {
         )
         .or_else("EcsContainer", EcsCredentialsProvider::builder().build());
         let sdk = settings(variable)
-            .ok_or(NoRegion(""))?
+            .ok_or(NoRegion::InLambda)?
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials));
         Ok(Self::unretried(sdk.build()))

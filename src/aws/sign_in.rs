@@ -13,7 +13,7 @@ use aws_smithy_types::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::call::{Target, call};
+use super::call::{Target, call, in_turn};
 use super::client::Aws;
 use super::error::{Class, Failure, Service};
 use crate::quota::{Budget, Quota};
@@ -172,14 +172,9 @@ impl SignIn {
             operation,
             resource: &self.app.id,
         };
-        let request = call(target, request);
-        let turn = budget.turn().await;
-        request.await.map_err(|(failure, error)| {
-            if failure.class == Class::Throttled {
-                turn.throttled();
-            }
-            reason(failure, error.message().unwrap_or_default())
-        })
+        in_turn(budget, call(target, request))
+            .await
+            .map_err(|(failure, error)| reason(failure, error.message().unwrap_or_default()))
     }
 
     /// `SECRET_HASH`, where the client has a secret.
