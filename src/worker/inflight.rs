@@ -26,10 +26,10 @@ use crate::dead_letter::History;
 use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
-/// One attempt, with its waits for the rate budget: at the lowest rate that a budget falls
-/// to, 64 messages with four tries each wait 53 minutes, and eight processes that share it
-/// seven hours. Each call has a limit of its own; this only ends what would otherwise never
-/// end, before SQS shows the message to others after 12 hours.
+/// From a message's receive to the end of an attempt, with its waits for the rate budget: at
+/// the lowest rate that a budget falls to, 64 messages with four tries each wait 53 minutes,
+/// and eight processes that share it seven hours. Each call has a limit of its own; this only
+/// ends what would otherwise never end, before SQS shows the message to others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
 
 /// Failed attempts in a row, each of four calls, that make an outage.
@@ -77,7 +77,8 @@ enum Ending {
 const BUSY: Duration = Duration::from_mins(1);
 
 impl Flight {
-    /// From the receive to the settlement. The permits are held all the way, but for commands.
+    /// From the receive to the settlement. The permits are held all the way, but for commands and
+    /// orders that wait.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -277,8 +278,8 @@ impl Flight {
             };
             (outcome, Performed::waiting())
         };
-        let attempt = tokio::time::timeout(DEADLINE, AssertUnwindSafe(attempt).catch_unwind());
-        match attempt.await {
+        let attempt = AssertUnwindSafe(attempt).catch_unwind();
+        match tokio::time::timeout_at(message.received + DEADLINE, attempt).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_)) => (panicked(), Performed::waiting()),
             Err(_) => {

@@ -2,7 +2,7 @@
 //!
 //! There are a few more of them than messages that may be in work at once, so that the
 //! next ones are in hand when a place is free: a receive takes as long as the work on a
-//! message does.
+//! message does, and the place would be empty for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

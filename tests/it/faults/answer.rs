@@ -63,6 +63,10 @@ impl Road<'_> {
                 tokio::time::sleep(time).await;
                 self.forward(call).await.whole()
             }
+            Some(Fault::Until(opened)) => {
+                opened.cancelled().await;
+                self.forward(call).await.whole()
+            }
             Some(Fault::Before(spoiled)) => spoil(spoiled, None).await,
             Some(Fault::After(spoiled)) => {
                 let said = self.forward(call).await;

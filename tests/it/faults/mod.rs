@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use answer::Road;
 pub(crate) use answer::Spoiled;
@@ -46,6 +47,8 @@ pub(crate) enum Fault {
     Answer(fn(Value) -> Value),
     /// It takes this long, and goes well.
     Delay(Duration),
+    /// It waits for this, and goes well.
+    Until(CancellationToken),
     /// The call does nothing, and its answer is spoiled.
     Before(Spoiled),
     /// The call takes effect, and its answer is spoiled.
