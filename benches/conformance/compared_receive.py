@@ -91,18 +91,18 @@ def _(side):
     answer = side.receive(wait=20)
     sender.join()
     yield "a message that is sent meanwhile", answer
-    yield "as soon as it is sent", took(answer, 0.99, 10)
+    yield "as soon as it is sent", took(answer, 0.5, 10)
     side.send("delayed", DelaySeconds=1)
     answer = side.receive(wait=20)
     yield "a message whose delay ends meanwhile", answer
-    yield "as soon as it ends", took(answer, 0.9, 10)
+    yield "as soon as it ends", took(answer, 0.5, 10)
     [message] = answer.answer["Messages"]
     back = later(1, lambda: side.sqs.change_message_visibility(
         QueueUrl=side.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0))
     answer = side.receive(wait=20)
     back.join()
     yield "a message that is given back meanwhile", answer
-    yield "as soon as it is given back", took(answer, 0.99, 10)
+    yield "as soon as it is given back", took(answer, 0.5, 10)
 
 
 @check("ReceiveMessage: a long poll whose receiver has gone")
@@ -122,13 +122,13 @@ def _(side):
 def _(side):
     side.send("again and again")
     counted = {"AttributeNames": ["ApproximateReceiveCount"]}
-    yield "the first time", side.receive(VisibilityTimeout=1, **counted)
+    yield "the first time", side.receive(VisibilityTimeout=3, **counted)
     yield "hidden", side.receive()
-    time.sleep(1.2)
-    yield "visible again", side.receive(VisibilityTimeout=1, **counted)
+    time.sleep(3.2)
+    yield "visible again", side.receive(VisibilityTimeout=3, **counted)
     answer = side.receive(wait=10, VisibilityTimeout=60, **counted)
     yield "visible in the middle of a long poll", answer
-    yield "as soon as it is visible", took(answer, 0.5, 8)
+    yield "as soon as it is visible", took(answer, 1, 9)
     yield "depth while hidden", side.depth()
     side.send("never hidden")
     yield "not hidden at all", side.receive(VisibilityTimeout=0, **counted)
@@ -138,10 +138,10 @@ def _(side):
 
 @check("delays")
 def _(side):
-    yield "sent", side.send("later", DelaySeconds=1)
+    yield "sent", side.send("later", DelaySeconds=3)
     yield "depth", side.depth()
     yield "not yet", side.receive()
-    time.sleep(1.2)
+    time.sleep(3.2)
     yield "now", side.receive(AttributeNames=["ApproximateReceiveCount"])
 
 

@@ -155,23 +155,26 @@ def _(side):
         (5, sqs("SendMessage", MessageBody="x")),
         (5, sqs("ReceiveMessage")),
     ):
-        taken = seconds_of(side, 2, 50, call)
-        assert taken[0] >= asked / 1000, (asked, taken[0])
-        assert statistics.median(taken) < (asked + 20) / 1000, (asked, statistics.median(taken))
-    late = side.process.report()["late_ms"]
-    assert 0 < late["p50"] < 20, late
+        def once():
+            taken = seconds_of(side, 2, 50, call)
+            assert taken[0] >= asked / 1000, (asked, taken[0])
+            return statistics.median(taken) < (asked + 20) / 1000
+        again(10, once)
+    assert side.process.report()["late_ms"]["p50"] > 0
 
 
 @check("a spread latency: median and 99th percentile are as asked, or later")
 def _(side):
     side.fresh()
     side.process.reset(cognito={"p50_ms": 10, "p99_ms": 60})
-    taken = seconds_of(side, 4, 200, lambda raw: add(raw, side, side.users[0]))
-    median, worst = statistics.median(taken), taken[round(0.99 * len(taken))]
-    # What is drawn is the same in each run; what the machine adds is not.
-    assert 0.009 < median < 0.030, median
-    assert worst > 0.045, worst
-    assert taken[0] < 0.01, taken[0]
+    def once():
+        taken = seconds_of(side, 4, 200, lambda raw: add(raw, side, side.users[0]))
+        median, worst = statistics.median(taken), taken[round(0.99 * len(taken))]
+        # What is drawn is the same in each run; what the machine adds is not.
+        assert median > 0.009, median
+        assert worst > 0.045, worst
+        return median < 0.030 and taken[0] < 0.01
+    again(10, once)
 
 
 @check("calls are counted by access key and kind, and no call is lost")
@@ -218,7 +221,6 @@ def _(side):
     side.process.reset()
     count, before = 50, time.monotonic()
     side.process.fill(count)
-    filled = time.monotonic()
     raw, users, receipts = Raw(side), [], []
     while len(receipts) < 40:
         for message in side.receive(most=10).answer["Messages"]:
@@ -255,7 +257,6 @@ def _(side):
     latency = report["latency_ms"]
     assert 200 <= latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"], latency
     assert latency["max"] <= 1000 * (added - before) * 1.001, (latency, added - before)
-    assert filled > before
 
 
 @check("waiting for a count ends with it, or with its time")
