@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +58,7 @@ def main():
         report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         for run in range(runs):
-            # Whoever is first in one run is second in the next.
+            # Another one goes first in each run.
             turn = run % len(wanted)
             order = wanted[turn:] + wanted[:turn]
             for scenarios in rounds(options.only):
@@ -123,12 +122,13 @@ def measured(bench, scenarios, wanted, options, run):
     [first, *_] = scenarios
     wanted = [each for each in wanted if any(map(each.takes_part, scenarios))]
     if first in QUIET:
-        paced = [
-            job for job in quiet(bench, scenarios, wanted) if job[3].paces or job[0] == "idle"
-        ]
-        hammering = [job for job in quiet(bench, scenarios, wanted) if job not in paced]
-        for jobs in filter(None, (paced, hammering)):
-            yield from bench.side_by_side(jobs)
+        jobs = quiet(bench, scenarios, wanted)
+        hammers = lambda job: job[0] != "idle" and not job[3].paces
+        for together in (
+            [job for job in jobs if not hammers(job)], [job for job in jobs if hammers(job)],
+        ):
+            if together:
+                yield from bench.side_by_side(together)
     elif first == "trigger":
         yield from triggers(bench, options, run)
     elif first == "flat":
@@ -164,12 +164,9 @@ def quiet(bench, scenarios, wanted):
 def triggers(bench, options, run):
     node = BENCHES / "peers" / "trigger-node"
     bundle = node / "dist" / "index.mjs"
-    stripped = bench.logs / "usher-trigger"
-    shutil.copy(options.trigger, stripped)
-    subprocess.run(["strip", stripped], check=True)
     invokes = 20 if options.smoke else 200
     both = [
-        ("usher-trigger", [stripped], stripped),
+        ("usher-trigger", [options.trigger], options.trigger),
         ("node", [NODE, node / "bootstrap.mjs", bundle], bundle),
     ]
     for name, argv, code in both[run % 2:] + both[:run % 2]:

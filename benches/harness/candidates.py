@@ -1,7 +1,6 @@
 """What is compared, and how each is started."""
 
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +68,6 @@ class Candidate:
 
 def candidates(usher, rust, venv):
     """`usher` is its program, `rust` the folder of the other Rust programs, `venv` Python's."""
-    python = venv / "bin" / "python" if venv else Path(sys.executable)
     return [
         Candidate("usher", (usher, "worker"), is_usher=True, paces=True),
         Candidate("floor", (rust / "bench-floor",)),
@@ -81,5 +79,5 @@ def candidates(usher, rust, venv):
         Candidate("sqs-consumer, adaptive", (NODE, PEERS / "node" / "sqs-consumer.mjs"),
                   environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet"), paces=True),
         Candidate("squiss-ts", (NODE, PEERS / "node" / "squiss-ts.mjs")),
-        Candidate("python", (python, PEERS / "python" / "worker.py"), part=0.25),
+        Candidate("python", (venv / "bin" / "python", PEERS / "python" / "worker.py"), part=0.25),
     ]

@@ -8,6 +8,7 @@ Everything about messages is counted and timed by the endpoint.
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from .endpoint import Endpoint
@@ -18,6 +19,7 @@ QUOTA = 25
 # falls into the next second.
 TOLD = 24.5
 READY_SECONDS = 60
+STEADY_RATE = 20
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,6 @@ class Size:
     steady_messages: int = 300
     burst: int = 2_000
     burst_seconds: int = 110
-    # For those that do not slow down: they are not done after 110 s either.
-    hammer_seconds: int = 60
     idle_seconds: int = 60
     flat: tuple = (1_000, 10_000, 100_000)
     drain_seconds: int = 300
@@ -37,8 +37,8 @@ class Size:
 
 
 SMOKE = Size(
-    backlog=300, steady_messages=40, burst=60, burst_seconds=15, hammer_seconds=5, idle_seconds=3,
-    flat=(100, 300), drain_seconds=60, settle_seconds=0.2,
+    backlog=300, steady_messages=40, burst=60, burst_seconds=15, idle_seconds=3,
+    flat=(100, 300), settle_seconds=0.2,
 )
 
 
@@ -47,20 +47,23 @@ class Bench:
         self.endpoint_program, self.logs, self.size = endpoint_program, logs, size
         self.gate = None
 
-    def start(self, endpoint, candidate, callers=("bench",), **settings):
-        """The candidate's processes, each waiting for messages; their processor time so far."""
+    def endpoint(self, stack):
+        """An endpoint of its own, closed by the stack."""
+        return stack.enter_context(closing(Endpoint(self.endpoint_program)))
+
+    def start(self, stack, endpoint, candidate, callers=("bench",), **settings):
+        """The candidate's processes, each waiting for messages; ended by the stack."""
         processes = []
-        try:
-            for caller in callers:
-                log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
-                processes.append(candidate.start(endpoint, log, caller=caller, **settings))
-            self.wait_until_ready(endpoint, candidate, callers, processes)
-            if self.gate is not None:
-                self.gate.wait()
-        except BaseException:
-            for process in processes:
-                process.stop(seconds=1)
-            raise
+        for caller in callers:
+            log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
+            process = candidate.start(endpoint, log, caller=caller, **settings)
+            # Its figures are taken by then; a long poll would hold some up for 20 s.
+            stack.callback(process.stop, seconds=1)
+            processes.append(process)
+        self.wait_until_ready(endpoint, candidate, callers, processes)
+        if self.gate is not None:
+            # Not all in the same moment, or each would wait for the others' messages.
+            time.sleep(self.gate.wait() / self.gate.parties / STEADY_RATE)
         return processes
 
     def wait_until_ready(self, endpoint, candidate, callers, processes):
@@ -77,11 +80,10 @@ class Bench:
 
     def drain(self, candidate, count, **latency):
         """A backlog of `count`, as fast as it goes."""
-        endpoint = Endpoint(self.endpoint_program)
-        process = None
-        try:
+        with ExitStack() as stack:
+            endpoint = self.endpoint(stack)
             endpoint.reset(**latency)
-            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            [process] = self.start(stack, endpoint, candidate, concurrency=CONCURRENCY)
             began = by_kind(endpoint.report())
             before, endpoint_before = process.cpu(), endpoint.cpu()
             endpoint.fill(count)
@@ -103,20 +105,17 @@ class Bench:
                 "endpoint_cores": endpoint_cpu / seconds,
                 "endpoint_late_p99_ms": (report["late_ms"] or {}).get("p99"),
             }
-        finally:
-            self.end(endpoint, process)
 
     def steady(self, candidate):
         """Twenty sign-ups a second: how long each takes from its send to both effects."""
-        endpoint = Endpoint(self.endpoint_program)
-        process = None
-        try:
+        with ExitStack() as stack:
+            endpoint = self.endpoint(stack)
             endpoint.reset(cognito=fixed(20), dynamodb=fixed(5))
-            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY, rate=TOLD)
+            [process] = self.start(stack, endpoint, candidate, concurrency=CONCURRENCY, rate=TOLD)
             before, began = process.cpu(), calls(endpoint.report())
             count = self.size.steady_messages
-            endpoint.feed(count, 20)
-            report = endpoint.wait("deleted", count, count // 20 + 30)
+            endpoint.feed(count, STEADY_RATE)
+            report = endpoint.wait("deleted", count, count // STEADY_RATE + 30)
             process.check()
             require_all(candidate, report, count)
             latency, done = report["latency_ms"], report["messages"]["deleted"]
@@ -129,26 +128,22 @@ class Bench:
                 "cpu_ms_a_message": 1000 * (process.cpu() - before) / max(done, 1),
                 "calls_a_message": (calls(report) - began) / max(done, 1),
             }
-        finally:
-            self.end(endpoint, process)
 
     def quota(self, candidate, workers=1, processes=None):
         """A burst under a quota of 25 a second that all workers share."""
-        endpoint = Endpoint(self.endpoint_program)
-        started = []
-        try:
+        with ExitStack() as stack:
+            endpoint = self.endpoint(stack)
             endpoint.reset(
                 cognito=fixed(20), dynamodb=fixed(5), user_update=QUOTA, quota="window",
             )
             callers = [f"worker{number}" for number in range(workers)]
             started = self.start(
-                endpoint, candidate, callers, concurrency=CONCURRENCY, rate=TOLD,
+                stack, endpoint, candidate, callers, concurrency=CONCURRENCY, rate=TOLD,
                 processes=processes or workers,
             )
             count = self.size.burst
             endpoint.fill(count)
-            seconds = self.size.burst_seconds if candidate.paces else self.size.hammer_seconds
-            report = endpoint.wait("deleted", count, seconds)
+            report = endpoint.wait("deleted", count, self.size.burst_seconds)
             for process in started:
                 process.check()
             adds = {
@@ -178,8 +173,6 @@ class Bench:
                 ) * workers / max(ok, 1),
                 "delivered_a_message": report["delivered"] / count,
             }
-        finally:
-            self.end(endpoint, *started)
 
     def fleet(self, candidate):
         """Four workers under it. usher is told that they are four."""
@@ -191,11 +184,10 @@ class Bench:
 
     def idle(self, candidate):
         """An empty queue."""
-        endpoint = Endpoint(self.endpoint_program)
-        process = None
-        try:
+        with ExitStack() as stack:
+            endpoint = self.endpoint(stack)
             endpoint.reset()
-            [process] = self.start(endpoint, candidate, concurrency=CONCURRENCY)
+            [process] = self.start(stack, endpoint, candidate, concurrency=CONCURRENCY)
             time.sleep(2 * self.size.settle_seconds)
             before, calls_before = process.cpu(), sqs_calls(endpoint.report())
             time.sleep(self.size.idle_seconds)
@@ -208,8 +200,6 @@ class Bench:
                 "mib": now,
                 "peak_mib": peak,
             }
-        finally:
-            self.end(endpoint, process)
 
     def side_by_side(self, jobs):
         """All at once, each with an endpoint of its own: for scenarios in which the machine is
@@ -232,14 +222,6 @@ class Bench:
             # Nobody waits for one who does not come.
             self.gate.abort()
             raise
-
-    @staticmethod
-    def end(endpoint, *processes):
-        for process in processes:
-            if process is not None:
-                # Its figures are taken; a long poll would hold some up for 20 s.
-                process.stop(seconds=1)
-        endpoint.close()
 
 
 def fixed(milliseconds):
