@@ -241,7 +241,7 @@ fn median(mut times: Vec<Option<usize>>) -> Option<usize> {
 /// The quota halves, comes back, and then a third of the workers is gone.
 fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
     println!("\nseconds until recovered, median of {seeds} runs");
-    println!("workers          counting   halved   back   a third gone");
+    println!("workers          counting   halved   throttled 30 s on   back   a third gone");
     let mut rows = Vec::new();
     for told in [true, false] {
         for counting in [Counting::Bucket, Counting::Window] {
@@ -265,18 +265,24 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                 let halved = after(HALVED, BACK, HALF);
                 let back = after(BACK, GONE, QUOTA);
                 let gone = (workers > 2).then(|| after(GONE, END, QUOTA)).flatten();
+                // What a quota costs that stays below what they think.
+                let throttled = mean(
+                    runs.iter()
+                        .map(|tally| tally.shares(HALVED + 30, BACK, HALF).1),
+                );
                 let text = |time: Option<usize>| time.map_or("-".to_owned(), |s| s.to_string());
                 println!(
-                    "{workers:>7}  {:<6}  {:<8} {:>8} {:>6} {:>14}",
+                    "{workers:>7}  {:<6}  {:<8} {:>8} {:>17.1} % {:>6} {:>14}",
                     word(told),
                     format!("{counting:?}"),
                     text(halved),
+                    100.0 * throttled,
                     text(back),
                     text(gone)
                 );
                 rows.push(json!({
                     "workers": workers, "told": told, "counting": format!("{counting:?}"),
-                    "halved": halved, "back": back, "gone": gone,
+                    "halved": halved, "throttled": throttled, "back": back, "gone": gone,
                     "granted": runs[0].granted, "refused": runs[0].refused,
                 }));
             }

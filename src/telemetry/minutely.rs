@@ -11,7 +11,7 @@ use super::exposition::{Samples, family, gained, label, samples};
 use super::{Health, emf, note};
 
 const PERIOD: Duration = Duration::from_mins(1);
-/// A histogram keeps every value until it is looked at, and a drain makes 20,000 a second.
+/// A histogram keeps every value until it is looked at, and a drain makes 10,000 a second.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
