@@ -100,7 +100,7 @@ impl Aws {
         Self(sdk.build())
     }
 
-    /// The loader is told, and not what it has loaded: DynamoDB's client puts retries of its
+    /// The loader is told, and not what it has loaded: `DynamoDB`'s client puts retries of its
     /// own in the place of any that do not come from there.
     fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         loader

@@ -147,7 +147,7 @@ async fn a_quota_that_is_hardly_there_leaves_a_rate() {
     for limit in [25.0, 100_000.0] {
         let budget = Budget::new("test", limit);
         for _ in 0..200 {
-            drop(budget.turn().await);
+            budget.turn().await;
             budget.turn().await.throttled();
         }
         let rate = budget.rate();
