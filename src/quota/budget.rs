@@ -26,9 +26,16 @@ struct State {
     lowered: Option<Instant>,
     /// How often it was lowered.
     lowerings: u64,
-    /// Turns taken since it was lowered.
+    /// Calls since it was lowered.
+    calls: Calls,
+    /// Those before that, whose answers may still come, where it was lowered by a touch.
+    touched: Option<Calls>,
+}
+
+/// Turns at one rate, and how many of them are known to have been throttled.
+#[derive(Debug, Default, Clone, Copy)]
+struct Calls {
     turns: u32,
-    /// How many of them were throttled.
     refused: u32,
 }
 
@@ -70,6 +77,9 @@ const FEW: u32 = 10;
 /// Where one turn of so many is refused, a fast process is far above the quota, however
 /// many turns it takes.
 const FAR: u32 = 4;
+/// Where one turn of so many before a touch turns out refused, it was none: the answers
+/// take longer than the turns, and the quota is smaller than we think.
+const MOST: u32 = 2;
 /// Share of itself by which the rate rises in a second.
 const RISE: f64 = 0.008;
 /// After this time without a throttle it rises twice as fast, after twice the
@@ -102,8 +112,8 @@ impl Budget {
                 raised: now,
                 lowered: None,
                 lowerings: 0,
-                turns: 0,
-                refused: 0,
+                calls: Calls::default(),
+                touched: None,
             }),
         }
     }
@@ -133,7 +143,7 @@ impl Budget {
         let slack = gap.mul_f64(SLACK).max(LATE);
         let from = state.next.max(now.checked_sub(slack).unwrap_or(now));
         state.next = from + gap;
-        state.turns = state.turns.saturating_add(1);
+        state.calls.turns = state.calls.turns.saturating_add(1);
         Ok(Turn {
             budget: self,
             lowerings: state.lowerings,
@@ -144,25 +154,36 @@ impl Budget {
         metrics::counter!("usher_quota_throttled_total", "category" => self.category).increment(1);
         let now = Instant::now();
         let mut state = self.state();
-        // A late answer to a call from before the lowering: it is known already.
-        if lowerings < state.lowerings {
-            return;
+        if lowerings == state.lowerings {
+            state.calls.refused = state.calls.refused.saturating_add(1);
+            let since = state.lowered.map(|at| now.saturating_duration_since(at));
+            if since.is_none_or(|since| since >= ECHO) {
+                let calls = state.calls;
+                self.lower(&mut state, now, calls, calls.is_touch());
+            }
+        } else if lowerings + 1 == state.lowerings
+            && let Some(mut calls) = state.touched
+        {
+            // A late answer to a call from before the lowering is known already, but for how
+            // many there are of them.
+            calls.refused = calls.refused.saturating_add(1);
+            state.touched = Some(calls);
+            if calls.is_refused(MOST) {
+                self.lower(&mut state, now, calls, false);
+            }
         }
-        state.refused = state.refused.saturating_add(1);
-        let since = state.lowered.map(|at| now.saturating_duration_since(at));
-        if since.is_some_and(|since| since < ECHO) {
-            return;
-        }
-        self.rise(&mut state, now);
-        let far = state.refused.saturating_mul(FAR) > state.turns;
-        let touched = state.turns > FEW && !far;
-        let cut = if touched {
-            (NEWS / f64::from(state.turns)).min(TOUCH)
+    }
+
+    /// For what became of `calls`: a touch of the edge, or a quota that is far below.
+    fn lower(&self, state: &mut State, now: Instant, calls: Calls, touch: bool) {
+        self.rise(state, now);
+        let cut = if touch {
+            (NEWS / f64::from(calls.turns)).min(TOUCH)
         } else {
             SHRINK
         };
         // The one that was throttled is a turn, too.
-        let floor = if state.turns > 1 {
+        let floor = if calls.turns > 1 {
             self.limit.min(USUAL) * FLOOR
         } else {
             (self.limit * OUTAGE).min(1.0 / ECHO.as_secs_f64())
@@ -170,11 +191,12 @@ impl Budget {
         state.rate = (state.rate * (1.0 - cut)).max(floor.min(state.rate));
         // Processes that met shall not meet again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
-        state.next = now + if touched { gap } else { gap.max(ECHO) };
+        state.next = now + if touch { gap } else { gap.max(ECHO) };
         state.lowered = Some(now);
         state.lowerings += 1;
-        (state.turns, state.refused) = (0, 0);
-        self.publish(&state);
+        state.touched = touch.then_some(calls);
+        state.calls = Calls::default();
+        self.publish(state);
     }
 
     /// The present rate in calls a second.
@@ -203,6 +225,17 @@ impl Budget {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Calls {
+    fn is_touch(self) -> bool {
+        self.turns > FEW && !self.is_refused(FAR)
+    }
+
+    /// More than one turn of so many.
+    fn is_refused(self, of: u32) -> bool {
+        self.refused.saturating_mul(of) > self.turns
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -31,6 +32,8 @@ use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retr
 /// and eight processes that share it seven hours. Each call has a limit of its own; this only
 /// ends what would otherwise never end, before SQS shows the message to others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
+/// What an attempt has however late it is.
+const PROBE: Duration = Duration::from_mins(1);
 
 /// Failed attempts in a row, each of four calls, that make an outage.
 const OUTAGE: u32 = 16;
@@ -279,7 +282,9 @@ impl Flight {
             (outcome, Performed::waiting())
         };
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
-        match tokio::time::timeout_at(message.received + DEADLINE, attempt).await {
+        // A message that is held for longer is still tried.
+        let deadline = (message.received + DEADLINE).max(Instant::now() + PROBE);
+        match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_)) => (panicked(), Performed::waiting()),
             Err(_) => {

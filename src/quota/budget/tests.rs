@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::*;
 
 /// A throttle of a call that was made just now.
@@ -263,6 +265,40 @@ async fn a_limit_far_above_the_quota_is_found_out() {
         }
     }
     assert!(budget.rate() < 50.0, "{}", budget.rate());
+}
+
+/// Of a thousand calls at a time, each answered after a second, the share that is refused in
+/// the second minute.
+#[tokio::test(start_paused = true)]
+async fn a_limit_far_above_the_quota_is_found_out_by_slow_answers_too() {
+    let budget = Budget::new("test", 1000.0);
+    let begun = Instant::now();
+    let quota = Mutex::new(Bucket {
+        tokens: 25.0,
+        size: 25.0,
+        at: begun,
+    });
+    let (calls, refused) = (Cell::new(0_u32), Cell::new(0_u32));
+    let callers = (0..1000).map(|_| async {
+        loop {
+            let turn = budget.turn().await;
+            let granted = quota.lock().expect("not poisoned").take(25.0);
+            if begun.elapsed() > Duration::from_mins(1) {
+                calls.set(calls.get() + 1);
+                refused.set(refused.get() + u32::from(!granted));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !granted {
+                turn.throttled();
+            }
+        }
+    });
+    let end = begun + Duration::from_mins(2);
+    let ended: Result<Vec<()>, _> =
+        tokio::time::timeout_at(end, futures_util::future::join_all(callers)).await;
+    assert!(ended.is_err());
+    assert!(calls.get() > 1000, "{calls:?}");
+    assert!(refused.get() * 20 < calls.get(), "{refused:?} of {calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
