@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from . import table, targets, trigger
 from .candidates import BENCHES, NODE, candidates
+from .process import kill_all
 from .scenarios import SMOKE, Bench, Size, fixed
 
 # In which the machine has little to do, so that candidates run side by side.
@@ -44,8 +46,6 @@ def arguments():
 
 
 def main():
-    # So that what was started is ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     check_versions()
     wanted = selected(options)
@@ -53,10 +53,10 @@ def main():
         return
     runs = 1 if options.smoke else options.runs
     with tempfile.TemporaryDirectory(prefix="usher-bench-") as logs:
+        leave_on_a_signal(logs)
         bench = Bench(options.rust / "bench-endpoint", Path(logs), SMOKE if options.smoke else Size())
         results = {}
         report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
         for run in range(runs):
             # Another one goes first in each run.
             turn = run % len(wanted)
@@ -79,12 +79,28 @@ def main():
         print("smoke: every scenario ran with every candidate; the figures mean nothing")
 
 
+def leave_on_a_signal(logs):
+    """At once: an exception would wait for the threads, and they for their scenarios."""
+    def leave(number, _):
+        kill_all()
+        shutil.rmtree(logs, ignore_errors=True)
+        os._exit(128 + number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
 def selected(options):
     everybody = candidates(options.usher, options.rust, options.venv)
     names = [candidate.name for candidate in everybody]
     unknown = set(options.candidates or ()) - set(names)
     if unknown:
         raise SystemExit(f"no candidate {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        if options.out.is_dir():
+            raise IsADirectoryError("it is a folder")
+    except OSError as error:
+        raise SystemExit(f"--out {options.out}: {error.strerror or error}") from None
     if options.runs < 1:
         raise SystemExit("--runs: at least 1")
     wanted = [each for each in everybody if each.name in (options.candidates or names)]
@@ -178,7 +194,11 @@ def machine():
     model = next(
         (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
          if line.startswith("model name")), platform.machine())
-    version = lambda *argv: subprocess.run(argv, capture_output=True, text=True).stdout.strip()
+    def version(*argv):
+        try:
+            return subprocess.run(argv, capture_output=True, text=True).stdout.strip()
+        except OSError:
+            return "none"
     return {
         "processor": model,
         "cores": os.cpu_count(),

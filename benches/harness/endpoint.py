@@ -5,7 +5,7 @@ import json
 import subprocess
 from urllib.parse import urlencode, urlsplit
 
-from .process import Process, clean_environment
+from .process import Process, clean_environment, start
 
 QUEUE, TABLE, GROUP, POOL = "usher", "UserProfile", "EVERYONE", "eu-west-1_bench"
 
@@ -14,7 +14,7 @@ class Endpoint:
     """A process of its own; ends with `close`, or with us."""
 
     def __init__(self, program):
-        self.process = subprocess.Popen(
+        self.process = start(
             [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=clean_environment(),
         )

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+import weakref
 from pathlib import Path
 
 # What a program must not inherit: it would leave the endpoint, or this machine.
@@ -12,6 +13,26 @@ FOREIGN = (
     "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD",
     "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
 )
+
+
+# Programs that were started.
+STARTED = weakref.WeakSet()
+
+
+def start(argv, **settings):
+    """A program that `kill_all` ends."""
+    try:
+        program = subprocess.Popen(argv, **settings)
+    except OSError as error:
+        raise SystemExit(f"{argv[0]} cannot be started: {error.strerror}") from None
+    STARTED.add(program)
+    return program
+
+
+def kill_all():
+    """Ends what is still running of all that was started."""
+    for program in list(STARTED):
+        program.kill()
 
 
 def clean_environment():
@@ -25,7 +46,7 @@ class Process:
         self.log = Path(log)
         self.argv = [str(part) for part in argv]
         with self.log.open("w") as out:
-            self.process = subprocess.Popen(
+            self.process = start(
                 self.argv, env={**clean_environment(), **environment},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             )

@@ -21,7 +21,7 @@ COLUMNS = {
         ("peak MiB", "peak_mib", "{:.1f}"),
         ("calls/message", "calls_a_message", "{:.3f}"),
         ("cores", "cores", "{:.2f}"),
-        ("repeated", "repeated_effects", "{:.0f}"),
+        ("repeated", "repeated_effects", "{:,.0f}"),
         ("endpoint cores", "endpoint_cores", "{:.2f}"),
     ],
     "steady": [
@@ -30,7 +30,7 @@ COLUMNS = {
         ("max ms", "max_ms", "{:.1f}"),
         ("CPU ms/message", "cpu_ms_a_message", "{:.3f}"),
         ("calls/message", "calls_a_message", "{:.2f}"),
-        ("repeated", "repeated_effects", "{:.0f}"),
+        ("repeated", "repeated_effects", "{:,.0f}"),
     ],
     "quota": [
         ("done", "complete", "{:,.0f}"),
@@ -38,7 +38,7 @@ COLUMNS = {
         ("goodput", "goodput", "{:.1%}"),
         ("throttled", "throttled", "{:.1%}"),
         ("letters", "letters", "{:.0f}"),
-        ("repeated", "repeated_effects", "{:.0f}"),
+        ("repeated", "repeated_effects", "{:,.0f}"),
         ("receives/message", "delivered_a_message", "{:.2f}"),
     ],
     "idle": [

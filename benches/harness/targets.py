@@ -29,7 +29,9 @@ def of(report):
         return figure("flat", names[-1], key) / figure("flat", names[0], key)
 
     cpu, peak = "cpu_ms_a_message", "peak_mib"
-    best_node = lambda: min(NODE, key=lambda name: figure("drain", name, cpu))
+    best_node = lambda: min(
+        (name for name in NODE if name in results["drain"]),
+        key=lambda name: figure("drain", name, cpu), default=NODE[0])
     ideal = CONCURRENCY / SLOWEST_CALL
     rows = [
         ("1. CPU a message, of the floor's", "≤ 1.00", lambda: ratio("drain", cpu, "floor")),
@@ -64,8 +66,8 @@ def of(report):
     for what, target, measure in rows:
         try:
             measured = measure()
-        except KeyError:
-            # Not run this time, or without those candidates.
+        except (KeyError, ZeroDivisionError):
+            # Not run this time, or without those candidates, or too short to be measured.
             continue
         table.append([what, target, f"{measured:.4f}", verdict(target, measured)])
     return markdown(table) if len(table) > 1 else ""
