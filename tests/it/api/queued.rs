@@ -187,7 +187,7 @@ async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
 #[tokio::test]
 async fn sign_ups_do_not_wait_behind_a_thousand_orders() {
     const ORDERS: usize = 300;
-    let api = Api::start(&[("quota.user_update", "20")]).await;
+    let api = Api::start(&[("quota.user_update", "5")]).await;
     api.make_group("STAFF").await;
     let people = api.world.people(ORDERS / 10).await;
     for n in 0..ORDERS {
