@@ -48,6 +48,7 @@ def arguments():
 def main():
     options = arguments()
     check_versions()
+    check_out(options.out)
     wanted = selected(options)
     if options.check:
         return
@@ -95,12 +96,6 @@ def selected(options):
     unknown = set(options.candidates or ()) - set(names)
     if unknown:
         raise SystemExit(f"no candidate {', '.join(sorted(unknown))}: there are {', '.join(names)}")
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        if options.out.is_dir():
-            raise IsADirectoryError("it is a folder")
-    except OSError as error:
-        raise SystemExit(f"--out {options.out}: {error.strerror or error}") from None
     if options.runs < 1:
         raise SystemExit("--runs: at least 1")
     wanted = [each for each in everybody if each.name in (options.candidates or names)]
@@ -124,6 +119,16 @@ def check_versions():
     if other:
         raise SystemExit(f"benches/Cargo.lock has other versions of the SDK: {other}\n"
                          "cargo update --manifest-path benches/Cargo.toml -p NAME --precise VERSION")
+
+
+def check_out(path):
+    """What cannot be written is said before anything is built."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"--out {path}: {error.strerror}") from None
+    if path.is_dir():
+        raise SystemExit(f"--out {path}: it is a folder")
 
 
 def rounds(wanted):
