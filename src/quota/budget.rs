@@ -88,13 +88,11 @@ const QUIET: Duration = Duration::from_secs(20);
 /// Below this share of the limit time counts for less: many processes share the
 /// quota, each sees few throttles, and their rises add up.
 const CROWD: f64 = 0.04;
-/// Share of the limit that the rate never falls below. Of a limit that is above any quota
-/// it is a share of the usual one.
+/// Share of the limit that the rate never falls below; one call for each [`ECHO`] at most,
+/// so that a limit that is above any quota is found out.
 const FLOOR: f64 = 0.004;
-const USUAL: f64 = 20.0;
 /// The same while nothing goes through at all. That is no share of a quota but
-/// an outage, and a slower rate would only learn later that it is over. More than one call
-/// for each [`ECHO`] there cannot be.
+/// an outage, and a slower rate would only learn later that it is over.
 const OUTAGE: f64 = 0.02;
 
 impl Budget {
@@ -183,11 +181,8 @@ impl Budget {
             SHRINK
         };
         // The one that was throttled is a turn, too.
-        let floor = if calls.turns > 1 {
-            self.limit.min(USUAL) * FLOOR
-        } else {
-            (self.limit * OUTAGE).min(1.0 / ECHO.as_secs_f64())
-        };
+        let floor = if calls.turns > 1 { FLOOR } else { OUTAGE };
+        let floor = (self.limit * floor).min(1.0 / ECHO.as_secs_f64());
         state.rate = (state.rate * (1.0 - cut)).max(floor.min(state.rate));
         // Processes that met shall not meet again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);

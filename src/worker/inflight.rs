@@ -28,8 +28,8 @@ use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
 /// From a message's receive to the end of an attempt, with its waits for the rate budget: at
-/// the lowest rate that a budget falls to, 64 messages with four tries each wait 53 minutes,
-/// and eight processes that share it seven hours. Each call has a limit of its own; this only
+/// the lowest rate that the default budget falls to, 64 messages with four tries each wait
+/// 53 minutes, and eight processes that share it seven hours. Each call has a limit of its own; this only
 /// ends what would otherwise never end, before SQS shows the message to others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
 /// What an attempt has however late it is.
