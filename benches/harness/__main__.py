@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -32,7 +33,8 @@ def arguments():
         parser.add_argument(built, type=Path, default=Path(), help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=5, help="of each scenario and candidate")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS,
+                        help="of the scenarios; all in which a candidate takes part")
     parser.add_argument("--candidates", nargs="+", metavar="NAME", help="those alone")
     parser.add_argument("--smoke", action="store_true",
                         help="a few messages of everything, once: shows that it works, and no "
@@ -64,12 +66,12 @@ def main():
             order = wanted[turn:] + wanted[:turn]
             for scenarios in rounds(options.only):
                 note(f"run {run + 1} of {runs}: {', '.join(scenarios)}")
-                for scenario, name, figures in measured(bench, scenarios, order, options, run):
-                    results.setdefault(scenario, {}).setdefault(name, []).append(figures)
-                # What was measured is kept, whatever comes after it.
-                part = options.out.with_suffix(".part")
-                part.write_text(json.dumps(report, indent=1) + "\n")
-                part.replace(options.out)
+                try:
+                    for scenario, name, figures in measured(bench, scenarios, order, options, run):
+                        results.setdefault(scenario, {}).setdefault(name, []).append(figures)
+                finally:
+                    if results:
+                        write(report, options.out)
     print(table.of(report))
     if not options.smoke:
         print(f"\n### Targets\n\n{targets.of(report)}")
@@ -80,14 +82,24 @@ def main():
         print("smoke: every scenario ran with every candidate; the figures mean nothing")
 
 
+def write(report, path):
+    """What was measured is kept, whatever comes of the rest."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.replace(path)
+
+
 def leave_on_a_signal(logs):
     """At once: an exception would wait for the threads, and they for their scenarios."""
-    def leave(number, _):
+    def leave(number):
         kill_all()
         shutil.rmtree(logs, ignore_errors=True)
         os._exit(128 + number)
+    # In a thread of its own: the one that is interrupted may be just starting a program.
+    def handle(number, _):
+        threading.Thread(target=leave, args=(number,)).start()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+        signal.signal(number, handle)
 
 
 def selected(options):
@@ -99,9 +111,12 @@ def selected(options):
     if options.runs < 1:
         raise SystemExit("--runs: at least 1")
     wanted = [each for each in everybody if each.name in (options.candidates or names)]
-    for scenario in options.only:
-        if scenario != "trigger" and not any(each.takes_part(scenario) for each in wanted):
+    takes_place = lambda scenario: (
+        scenario == "trigger" or any(each.takes_part(scenario) for each in wanted))
+    for scenario in options.only or ():
+        if not takes_place(scenario):
             raise SystemExit(f"--only {scenario}: none of the candidates takes part in it")
+    options.only = options.only or [each for each in SCENARIOS if takes_place(each)]
     return wanted
 
 

@@ -3,8 +3,8 @@
 import os
 import signal
 import subprocess
+import threading
 import time
-import weakref
 from pathlib import Path
 
 # What a program must not inherit: it would leave the endpoint, or this machine.
@@ -15,23 +15,26 @@ FOREIGN = (
 )
 
 
-# Programs that were started.
-STARTED = weakref.WeakSet()
+# Programs that were started, and whose turn it is to start one.
+STARTED = []
+STARTING = threading.Lock()
 
 
 def start(argv, **settings):
     """A program that `kill_all` ends."""
-    try:
-        program = subprocess.Popen(argv, **settings)
-    except OSError as error:
-        raise SystemExit(f"{argv[0]} cannot be started: {error.strerror}") from None
-    STARTED.add(program)
+    with STARTING:
+        try:
+            program = subprocess.Popen(argv, **settings)
+        except OSError as error:
+            raise SystemExit(f"{argv[0]} cannot be started: {error.strerror}") from None
+        STARTED.append(program)
     return program
 
 
 def kill_all():
-    """Ends what is still running of all that was started."""
-    for program in list(STARTED):
+    """Ends what is still running of all that was started. Nobody starts anything after it."""
+    STARTING.acquire()
+    for program in STARTED:
         program.kill()
 
 

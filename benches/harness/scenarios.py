@@ -18,7 +18,7 @@ QUOTA = 25
 # Of its quota that usher is told to use. Paced at the very quota, the least shift of a call
 # falls into the next second.
 TOLD = 24.5
-READY_SECONDS = 60
+READY_SECONDS = 120
 STEADY_RATE = 20
 
 
@@ -37,7 +37,7 @@ class Size:
 
 
 SMOKE = Size(
-    backlog=300, steady_messages=40, burst=60, burst_seconds=15, idle_seconds=3,
+    backlog=300, steady_messages=40, burst=60, burst_seconds=30, idle_seconds=3,
     flat=(100, 300), settle_seconds=0.2,
 )
 
@@ -115,7 +115,7 @@ class Bench:
             before, began = process.cpu(), calls(endpoint.report())
             count = self.size.steady_messages
             endpoint.feed(count, STEADY_RATE)
-            report = endpoint.wait("deleted", count, count // STEADY_RATE + 30)
+            report = endpoint.wait("deleted", count, count // STEADY_RATE + 120)
             process.check()
             require_all(candidate, report, count)
             latency, done = report["latency_ms"], report["messages"]["deleted"]
@@ -172,6 +172,7 @@ class Bench:
                     adds.get(caller, {"ok": 0})["ok"] for caller in callers
                 ) * workers / max(ok, 1),
                 "delivered_a_message": report["delivered"] / count,
+                "endpoint_late_p99_ms": (report["late_ms"] or {}).get("p99"),
             }
 
     def fleet(self, candidate):
@@ -208,12 +209,16 @@ class Bench:
         with ThreadPoolExecutor(len(jobs)) as pool:
             running = [(*job[:2], pool.submit(self._behind_gate, *job[2:])) for job in jobs]
         self.gate = None
-        errors = [figures.exception() for _, _, figures in running]
+        errors = []
+        for scenario, name, figures in running:
+            if error := figures.exception():
+                errors.append(error)
+            else:
+                yield scenario, name, figures.result()
         # The others only report that they were not waited for.
+        errors.sort(key=lambda error: isinstance(error, threading.BrokenBarrierError))
         for error in errors:
-            if error and not isinstance(error, threading.BrokenBarrierError):
-                raise error
-        return [(scenario, name, figures.result()) for scenario, name, figures in running]
+            raise error
 
     def _behind_gate(self, measure, candidate):
         try:

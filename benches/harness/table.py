@@ -58,8 +58,10 @@ COLUMNS = {
     ],
 }
 COLUMNS["flat"] = COLUMNS["drain"]
-COLUMNS["latency"] = [*COLUMNS["drain"], ("endpoint late p99 ms", "endpoint_late_p99_ms", "{:.2f}")]
-COLUMNS["fleet"] = [*COLUMNS["quota"][:6], ("least share", "least_share", "{:.0%}")]
+LATE = ("endpoint late p99 ms", "endpoint_late_p99_ms", "{:.2f}")
+COLUMNS["latency"] = [*COLUMNS["drain"], LATE]
+COLUMNS["fleet"] = [*COLUMNS["quota"][:6], ("least share", "least_share", "{:.0%}"), LATE]
+COLUMNS["quota"] += [LATE]
 
 
 def of(report):
