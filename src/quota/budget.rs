@@ -60,7 +60,8 @@ const SLACK: f64 = 0.3;
 /// Nor is less saved up than this, or what a timer is late would be lost at high rates.
 const LATE: Duration = Duration::from_millis(10);
 /// Nobody takes a turn for this long after a throttle that few calls went before: what
-/// is under way comes back meanwhile. Nor is the rate lowered again within it.
+/// is under way comes back meanwhile. Nor is the rate lowered again within it, but for
+/// [`MOST`].
 const ECHO: Duration = Duration::from_millis(250);
 /// After many calls a throttle lowers the rate by so many times its share of them: we
 /// touched the edge. One in 300 costs a thirtieth, so that whoever touches it now and then

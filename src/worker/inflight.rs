@@ -29,8 +29,9 @@ use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retr
 
 /// From a message's receive to the end of an attempt, with its waits for the rate budget: at
 /// the lowest rate that the default budget falls to, 64 messages with four tries each wait
-/// 53 minutes, and eight processes that share it seven hours. Each call has a limit of its own; this only
-/// ends what would otherwise never end, before SQS shows the message to others after 12 hours.
+/// 53 minutes, and those of eight processes that share it seven hours. Each call has a limit
+/// of its own; this only ends what would otherwise never end, before SQS shows the message to
+/// others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
 /// What an attempt has however late it is.
 const PROBE: Duration = Duration::from_mins(1);
@@ -282,8 +283,7 @@ impl Flight {
             (outcome, Performed::waiting())
         };
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
-        // A message that is held for longer is still tried.
-        let deadline = (message.received + DEADLINE).max(Instant::now() + PROBE);
+        let deadline = deadline(message.received, Instant::now());
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_)) => (panicked(), Performed::waiting()),
@@ -357,6 +357,12 @@ impl KnownPools {
     }
 }
 
+/// When an attempt that begins now ends at the latest. A message that is held for longer is
+/// still tried, or the breaker would not learn that it may close.
+fn deadline(received: Instant, now: Instant) -> Instant {
+    (received + DEADLINE).max(now + PROBE)
+}
+
 fn panicked() -> Outcome {
     metrics::counter!("usher_panics_total").increment(1);
     internal("panic", "usher panicked while working on the message")
@@ -373,6 +379,16 @@ fn internal(reason: &str, error: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempt_ends_before_others_see_its_message_and_a_late_one_has_a_minute() {
+        let received = Instant::now();
+        let after = |hours| received + Duration::from_hours(hours);
+        for begun in [received, after(5)] {
+            assert!(deadline(received, begun) < after(12));
+        }
+        assert_eq!(deadline(received, after(30)), after(30) + PROBE);
+    }
 
     #[test]
     fn a_pool_is_strange_only_when_others_work_and_none_is_configured() {
