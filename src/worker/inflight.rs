@@ -1,13 +1,11 @@
 //! One message in work: parsed, provisioned, settled.
 
-use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +14,7 @@ use tracing::Instrument;
 use super::breaker::{Breaker, Held, Next};
 use super::orders::Orders;
 use super::permits::Permits;
+use super::pools::KnownPools;
 use super::recent::Recent;
 use super::reconciling::Reconciling;
 use super::report;
@@ -24,7 +23,7 @@ use super::trace;
 use super::visibility::Keeper;
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::event::{Event, Malformed, PoolId, Reconcile, SignUp, parse};
+use crate::event::{Event, Malformed, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 
 /// From a message's receive to the end of an attempt, with its waits for the rate budget: at
@@ -318,45 +317,6 @@ impl Flight {
     }
 }
 
-/// Pools that are known to be ours: configured, or seen to work.
-///
-/// With `pools.allowed` empty, anybody who can send to the queue can name a pool
-/// that does not exist. Such a message is not a broken deployment: other pools
-/// work.
-#[derive(Debug)]
-pub(super) struct KnownPools {
-    all_configured: bool,
-    working: Mutex<LruCache<PoolId, ()>>,
-}
-
-impl KnownPools {
-    pub(super) fn new(all_configured: bool) -> Self {
-        const MOST: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-        Self {
-            all_configured,
-            working: Mutex::new(LruCache::new(MOST)),
-        }
-    }
-
-    pub(super) fn works(&self, pool: &PoolId) {
-        if !self.all_configured {
-            self.working().get_or_insert_ref(pool, || ());
-        }
-    }
-
-    fn is_strange(&self, pool: &PoolId) -> bool {
-        if self.all_configured {
-            return false;
-        }
-        let working = self.working();
-        !working.is_empty() && !working.contains(pool)
-    }
-
-    fn working(&self) -> std::sync::MutexGuard<'_, LruCache<PoolId, ()>> {
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// When an attempt that begins now ends at the latest. A message that is held for longer is
 /// still tried, or the breaker would not learn that it may close.
 fn deadline(received: Instant, now: Instant) -> Instant {
@@ -388,22 +348,5 @@ mod tests {
             assert!(deadline(received, begun) < after(12));
         }
         assert_eq!(deadline(received, after(30)), after(30) + PROBE);
-    }
-
-    #[test]
-    fn a_pool_is_strange_only_when_others_work_and_none_is_configured() {
-        let pool = |id| PoolId::new(id).expect("not empty");
-        let pools = KnownPools::new(false);
-        assert!(
-            !pools.is_strange(&pool("a")),
-            "nothing works yet: the deployment may be broken"
-        );
-        pools.works(&pool("b"));
-        assert!(pools.is_strange(&pool("a")));
-        assert!(!pools.is_strange(&pool("b")));
-
-        let configured = KnownPools::new(true);
-        configured.works(&pool("b"));
-        assert!(!configured.is_strange(&pool("a")));
     }
 }
