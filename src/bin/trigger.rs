@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use usher::aws::Aws;
 use usher::config::{self, Layers, file_from_environment, log_filter};
 use usher::event::Trace;
-use usher::telemetry::{self, Export, LogFormat};
+use usher::telemetry::{self, LogFormat};
 use usher::trigger::{Answered, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(Some(LogFormat::Json), log_filter(), Export::Nothing);
+    telemetry::init(Some(LogFormat::Json), log_filter());
     let trigger = Arc::new(trigger());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);

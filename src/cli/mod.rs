@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{
     Config, Invalid, Layers, collector_is_named, file_from_environment, log_filter,
 };
-use crate::telemetry::{self, Export, LogFormat};
+use crate::telemetry::{self, Exporting, LogFormat};
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
 /// groups and gives them one profile record.
@@ -137,13 +137,13 @@ impl Cli {
     /// Runs the command and turns its end into an exit status: 0 done, 1 the
     /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {
-        let export = if collector_is_named() {
-            Export::Spans
-        } else {
-            Export::Nothing
-        };
-        let exporting = telemetry::init(self.global.log_format, log_filter(), export);
         let global = self.global;
+        let exporting = if collector_is_named() {
+            telemetry::init_with_traces(global.log_format, log_filter())
+        } else {
+            telemetry::init(global.log_format, log_filter());
+            Exporting::default()
+        };
         let ended = tokio::select! {
             ended = run(&global, self.command) => {
                 exporting.flush().await;

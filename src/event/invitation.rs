@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn formatting_reveals_nobody() {
-        let invitation = Invitation::new(draft("ada@example.com")).expect("valid");
-        assert!(!format!("{invitation:?}").contains("ada"));
+        let invitation = Invitation::new(draft("zoltan@example.com")).expect("valid");
+        assert!(!format!("{invitation:?}").contains("zoltan"));
     }
 }

@@ -11,7 +11,6 @@ pub mod exposition;
 pub mod health;
 pub mod metrics;
 mod minutely;
-#[cfg(feature = "otlp")]
 mod otlp;
 pub mod spans;
 
@@ -21,11 +20,12 @@ pub use minutely::{CloudWatch, Minutely};
 
 use std::io::IsTerminal;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Identity, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,39 +38,44 @@ pub enum LogFormat {
 
 const DEFAULT_FILTER: &str = "warn,usher=info";
 
-/// Whether spans are exported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Export {
-    /// Nowhere.
-    Nothing,
-    /// To the collector that the environment names, by a build with the feature `otlp`.
-    Spans,
-}
-
-/// What exports spans, until it is flushed.
-#[derive(Debug)]
+/// What exports spans, until it is flushed. Nothing does by default.
+#[derive(Debug, Default)]
 pub struct Exporting {
-    #[cfg(feature = "otlp")]
-    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+    provider: Option<SdkTracerProvider>,
 }
 
 impl Exporting {
     /// Sends the spans that are left; takes a second at the most.
-    #[cfg_attr(
-        not(feature = "otlp"),
-        expect(clippy::unused_async, reason = "no span is left")
-    )]
     pub async fn flush(self) {
-        #[cfg(feature = "otlp")]
         if let Some(provider) = self.provider {
             otlp::flush(provider).await;
         }
     }
 }
 
-/// Sends log lines to standard error, and spans to a collector. Called once, by a binary,
-/// in its runtime.
-pub fn init(format: Option<LogFormat>, filter: Option<String>, export: Export) -> Exporting {
+/// Sends log lines to standard error. Called once, by a binary.
+pub fn init(format: Option<LogFormat>, filter: Option<String>) {
+    subscribe(format, filter, None::<Identity>);
+}
+
+/// The same, and sends spans to the collector that the environment names. Called in the
+/// runtime that exports them. A collector that cannot be used costs a warning.
+pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> Exporting {
+    let (provider, error) = match otlp::start() {
+        Ok(provider) => (Some(provider), None),
+        Err(error) => (None, Some(error)),
+    };
+    subscribe(format, filter, provider.as_ref().map(otlp::layer));
+    if let Some(error) = error {
+        tracing::warn!(%error, "traces cannot be exported");
+    }
+    Exporting { provider }
+}
+
+fn subscribe<T>(format: Option<LogFormat>, filter: Option<String>, traces: Option<T>)
+where
+    T: Layer<Registry> + Send + Sync,
+{
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal {
         LogFormat::Text
@@ -78,10 +83,10 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>, export: Export) -
         LogFormat::Json
     });
     let filter = filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    // Who acted on a letter is written down whatever else is left out, and spans are
-    // not for the log.
-    let spans = spans::TARGET;
-    let filter = format!("{filter},usher::audit=info,{spans}=info");
+    // The audit lines are always written, and no span is made that nothing exports.
+    let spans = if traces.is_some() { "info" } else { "off" };
+    let target = spans::TARGET;
+    let filter = format!("{filter},usher::audit=info,{target}={spans}");
     let filter = EnvFilter::builder().parse_lossy(filter);
     // A closed standard error must cost log lines and nothing else: what the layer
     // says about a failed write would panic.
@@ -96,34 +101,16 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>, export: Export) -
             .with_current_span(false)
             .boxed(),
     };
-    let subscriber = tracing_subscriber::registry()
+    tracing_subscriber::registry()
+        .with(traces)
         .with(lines.with_filter(filter_fn(is_safe)))
-        .with(filter);
-    #[cfg(feature = "otlp")]
-    let (subscriber, exporting) = {
-        let started = (export == Export::Spans).then(otlp::start).transpose();
-        let (provider, error) = started.map_or_else(|error| (None, Some(error)), |it| (it, None));
-        let layer = provider.as_ref().map(otlp::layer);
-        (subscriber.with(layer), (provider, error))
-    };
-    subscriber.init();
+        .with(filter)
+        .init();
     std::panic::set_hook(Box::new(|panic| {
         // The message may quote the value that was in the way.
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked");
     }));
-    #[cfg(feature = "otlp")]
-    if let Some(error) = &exporting.1 {
-        tracing::warn!(%error, "traces cannot be exported");
-    }
-    #[cfg(not(feature = "otlp"))]
-    if export == Export::Spans {
-        tracing::warn!("traces are not exported: this build is without the feature otlp");
-    }
-    Exporting {
-        #[cfg(feature = "otlp")]
-        provider: exporting.0,
-    }
 }
 
 fn is_safe(line: &Metadata<'_>) -> bool {

@@ -1,7 +1,7 @@
 //! Spans: one for each attempt at a message, and one for each AWS call within it.
 //!
-//! They hold what log lines hold, and like those no personal data. Without the feature
-//! `otlp` no span is ever made.
+//! They hold what log lines hold, and like those no personal data. While nothing is
+//! exported, no span is made.
 
 use std::fmt;
 
@@ -26,9 +26,6 @@ pub struct Remote {
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>
 pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
-    if !cfg!(feature = "otlp") {
-        return Span::none();
-    }
     let span = tracing::info_span!(
         target: TARGET,
         parent: None,
@@ -45,12 +42,9 @@ pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
         outcome = Empty,
         reason = Empty,
     );
-    #[cfg(feature = "otlp")]
     if let Some(remote) = remote {
         super::otlp::go_on(&span, remote);
     }
-    #[cfg(not(feature = "otlp"))]
-    let _ = remote;
     span
 }
 
@@ -59,7 +53,7 @@ pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/cloud-providers/aws-sdk/>
 pub fn call(service: &str, operation: &str) -> Span {
-    if !cfg!(feature = "otlp") || Span::current().is_disabled() {
+    if Span::current().is_disabled() {
         return Span::none();
     }
     tracing::info_span!(
@@ -117,8 +111,5 @@ pub fn settled(settled: Settled<'_>) {
 /// The current trace's id as log lines have it: 32 hexadecimal digits. `None` while
 /// nothing is exported.
 pub fn trace_id() -> Option<impl fmt::Display> {
-    #[cfg(feature = "otlp")]
-    return super::otlp::trace_id(&Span::current());
-    #[cfg(not(feature = "otlp"))]
-    return None::<&str>;
+    super::otlp::trace_id(&Span::current())
 }

@@ -8,6 +8,8 @@ import traceback
 from contextlib import contextmanager
 
 WORK = pathlib.Path(os.environ["WORK"])
+# Whether the programs are compiled as they are shipped, and so their size counts.
+SHIPPED = os.environ["KIND"] == "shipped"
 _results = []
 
 

@@ -1,6 +1,6 @@
 //! Health, readiness, metrics.
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use crate::process::{Process, get};
 use crate::world::{World, eventually};
@@ -47,7 +47,7 @@ async fn a_running_worker_shows_its_health_and_its_metrics() {
     let output = output.expect("runs");
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "alive\n");
-    process.signal(Signal::SIGINT);
+    process.signal(Signal::INT);
     assert!(process.exit().await.success());
     let output = world
         .usher(&["health", "--set", &format!("http.listen={http}")])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use crate::chaos::crowd::{Crowd, RULES};
 use crate::chaos::{promise, seeds};
@@ -50,11 +50,11 @@ async fn run(seed: u64) -> Vec<String> {
                 }
                 tokio::time::sleep(Duration::from_millis(random.u64(..1500))).await;
                 if !gently {
-                    process.signal(Signal::SIGKILL);
+                    process.signal(Signal::KILL);
                     process.exit().await;
                     continue;
                 }
-                process.signal(Signal::SIGTERM);
+                process.signal(Signal::TERM);
                 // Some are killed while they drain: when the round ends.
                 if random.u8(..3) > 0 {
                     let status = process.exit().await;

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::world::{World, eventually};
@@ -101,9 +100,9 @@ impl Process {
         let id = self
             .child
             .id()
-            .and_then(|id| i32::try_from(id).ok())
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
             .expect("it runs");
-        kill(Pid::from_raw(id), signal).expect("signalled");
+        kill_process(id, signal).expect("signalled");
     }
 
     pub(crate) async fn exit(&mut self) -> ExitStatus {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::Fault;
@@ -35,7 +35,7 @@ async fn sigterm_in_the_middle_loses_nothing_and_hides_nothing() {
     let mut first = worker(&world);
     some_are_done(&world).await;
     let told = Instant::now();
-    first.signal(Signal::SIGTERM);
+    first.signal(Signal::TERM);
     assert!(first.exit().await.success(), "{}", first.log());
     println!("SIGTERM to exit: {:?}", told.elapsed());
     assert!(
@@ -58,7 +58,7 @@ async fn after_sigkill_another_worker_finishes() {
     world.send_all(&people).await;
     let mut first = worker(&world);
     some_are_done(&world).await;
-    first.signal(Signal::SIGKILL);
+    first.signal(Signal::KILL);
     assert!(!first.exit().await.success());
 
     // Waits for the visibility timeout of what the first one had.

@@ -1,6 +1,6 @@
 //! Sizes, rates, routes, and what is said to browsers.
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::Api;
@@ -178,7 +178,7 @@ async fn nobody_is_named_in_logs_and_metrics() {
     assert_eq!(api.ask("GET", "/v1/users/ghopper", None).await.status, 200);
     let metrics = api.client.raw("GET", "/metrics", b"", &[]).await.text;
     assert!(metrics.contains("usher_admin_actions_total"), "{metrics}");
-    api.process.signal(Signal::SIGTERM);
+    api.process.signal(Signal::TERM);
     assert!(api.process.exit().await.success());
     for text in [metrics, api.process.log()] {
         let text = text.to_lowercase();

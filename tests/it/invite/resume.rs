@@ -1,6 +1,6 @@
 //! Runs that end before their time, and the runs after them.
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::{FAST, File, address, count, objects};
@@ -34,7 +34,7 @@ async fn after_a_kill_the_same_command_goes_on_and_everybody_is_there_once() {
     let file = File::of(30);
     let mut process = world.start_slowly(&file);
     world.until_half_way().await;
-    process.signal(Signal::SIGKILL);
+    process.signal(Signal::KILL);
     process.exit().await;
     let text = results(&file);
     let written = text.lines().count();
@@ -60,7 +60,7 @@ async fn told_to_stop_it_finishes_what_it_has_begun_and_says_how_to_go_on() {
     let file = File::of(60);
     let mut process = world.start_slowly(&file);
     world.until_half_way().await;
-    process.signal(Signal::SIGINT);
+    process.signal(Signal::INT);
     let status = process.exit().await;
     let log = process.log();
     assert_eq!(status.code(), Some(1), "{log}");

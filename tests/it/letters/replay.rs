@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher::aws::Outgoing;
 use usher::worker::Until;
@@ -68,7 +68,7 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
         world.members("EVERYONE").await.len() > 100
     })
     .await;
-    killed.signal(Signal::SIGKILL);
+    killed.signal(Signal::KILL);
     killed.exit().await;
     let left = world.dead_letters.facts().await.expect("facts").depth;
     assert!(
@@ -270,9 +270,9 @@ async fn a_second_signal_ends_a_tool_at_once() {
         world.faults.calls("ReceiveMessage") > 0
     })
     .await;
-    list.signal(Signal::SIGINT);
+    list.signal(Signal::INT);
     eventually("it heard", || async { list.log().contains("told to stop") }).await;
-    list.signal(Signal::SIGINT);
+    list.signal(Signal::INT);
     assert_eq!(list.exit().await.code(), Some(1));
     assert!(list.log().contains("told to stop twice"), "{}", list.log());
 }

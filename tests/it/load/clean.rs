@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher::aws::Outgoing;
 use usher::worker::Until;
@@ -68,7 +68,7 @@ impl World {
             self.queue.facts().await.expect("facts").depth.visible == count
         })
         .await;
-        process.signal(Signal::SIGKILL);
+        process.signal(Signal::KILL);
         process.exit().await;
         run
     }
@@ -102,7 +102,7 @@ async fn a_run_that_was_killed_half_way_leaves_nothing_once_it_is_cleaned() {
         world.records().await.len() > 100
     })
     .await;
-    process.signal(Signal::SIGKILL);
+    process.signal(Signal::KILL);
     process.exit().await;
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(0), "{err}");
@@ -127,7 +127,7 @@ async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
         world.queue.facts().await.expect("facts").depth.visible == 56
     })
     .await;
-    process.signal(Signal::SIGKILL);
+    process.signal(Signal::KILL);
     process.exit().await;
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(0), "{err}");
@@ -156,7 +156,7 @@ async fn a_run_that_is_told_to_stop_while_it_makes_users_removes_them() {
             > 20
     })
     .await;
-    process.signal(Signal::SIGINT);
+    process.signal(Signal::INT);
     assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
     assert!(process.log().contains("stopped before anything was sent"));
     world.assert_only(&others).await;
@@ -177,7 +177,7 @@ async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
         world.queue.facts().await.expect("facts").depth.visible > 5
     })
     .await;
-    process.signal(Signal::SIGTERM);
+    process.signal(Signal::TERM);
     assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
     let text = std::fs::read_to_string(out.path()).expect("text");
     let report: Value = serde_json::from_str(&text).expect("a report");

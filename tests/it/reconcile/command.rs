@@ -1,7 +1,7 @@
 //! The Reconcile command on the queue.
 
 use axum::http::StatusCode;
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::json;
 use usher::worker::Until;
 
@@ -61,7 +61,7 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
         world.faults.calls("ListUsers") > half + 20
     })
     .await;
-    second.signal(Signal::SIGKILL);
+    second.signal(Signal::KILL);
     second.exit().await;
     let before = world.faults.calls("ListUsers");
     world.work(&[("quota.user_list", "1000")]).await;

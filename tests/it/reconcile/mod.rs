@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher::aws::{Listing, Profiles};
 use usher::event::{Cursor, Event, PoolId, parse};
@@ -170,7 +170,7 @@ async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
         "--pool",
         &world.pool.id,
     ];
-    for (signal, after) in [(Signal::SIGINT, 40), (Signal::SIGKILL, 90)] {
+    for (signal, after) in [(Signal::INT, 40), (Signal::KILL, 90)] {
         let mut command = world.usher(&slow);
         command.current_dir(folder.path());
         let mut run = Process::start(command);
@@ -266,7 +266,7 @@ async fn a_run_lets_live_sign_ups_pass() {
         world.faults.calls("SendMessageBatch") > 0
     })
     .await;
-    run.signal(Signal::SIGTERM);
+    run.signal(Signal::TERM);
     assert!(!run.exit().await.success());
 }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::collector::Collector;
 use super::{ID, settled, traced};
@@ -121,10 +121,12 @@ async fn spans_hold_no_names_addresses_or_numbers() {
 async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
     let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let hangs = hanging.local_addr().expect("an address").to_string();
-    let nobody = {
-        let gone = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        gone.local_addr().expect("an address").to_string()
-    };
+    // Bound, so that the port stays free, and never listening: a connection is refused.
+    let silent = TcpSocket::new_v4().expect("a socket");
+    silent
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("a free port");
+    let nobody = silent.local_addr().expect("an address").to_string();
     for address in [hangs, nobody] {
         let world = World::new().await;
         let people = world.people(40).await;
@@ -141,7 +143,7 @@ async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
         // The first export is under way.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let told = Instant::now();
-        process.signal(Signal::SIGTERM);
+        process.signal(Signal::TERM);
         assert!(process.exit().await.success(), "{}", process.log());
         let took = told.elapsed();
         println!("SIGTERM to exit: {took:?}");
@@ -153,5 +155,5 @@ async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
         assert_eq!(warnings, 1, "{log}");
         world.assert_all_provisioned(&people).await;
     }
-    drop(hanging);
+    drop((hanging, silent));
 }

@@ -1,8 +1,6 @@
 //! A trace, from whoever sends to whoever works.
 
-#[cfg(feature = "otlp")]
 mod collector;
-#[cfg(feature = "otlp")]
 mod export;
 
 use std::collections::BTreeMap;
@@ -193,7 +191,6 @@ async fn an_order_that_had_to_be_queued_goes_on_with_its_callers_trace() {
     assert_eq!(line["trace.id"], ID);
 }
 
-/// A worker that is led to a collector, in a build that knows one or not.
 #[tokio::test]
 async fn a_worker_works_whatever_the_environment_says_of_collectors() {
     let world = World::new().await;
