@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn formatting_reveals_nobody() {
-        // A name that the random id of an order, in hexadecimal, cannot spell.
+        // The order's random id is hexadecimal and cannot contain this name.
         let member = Membership::new(("u", "zoltan@example.com"), ("g", "STAFF")).expect("valid");
         assert!(!format!("{:?}", order(Action::Add(member))).contains("zoltan"));
     }

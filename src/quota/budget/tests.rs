@@ -2,6 +2,12 @@ use std::cell::Cell;
 
 use super::*;
 
+/// With its own random numbers, the same in each run.
+fn seeded(limit: f64) -> Budget {
+    fastrand::seed(1);
+    Budget::new("test", limit)
+}
+
 /// A throttle of a call that was made just now.
 fn throttle(budget: &Budget) {
     let lowerings = budget.state().lowerings;
@@ -10,7 +16,7 @@ fn throttle(budget: &Budget) {
 
 #[tokio::test(start_paused = true)]
 async fn late_answers_to_calls_from_before_a_lowering_do_not_lower_again() {
-    let budget = Budget::new("test", 25.0);
+    let budget = seeded(25.0);
     turns_in(&budget, Duration::from_secs(2)).await;
     let mut late = Vec::new();
     for _ in 0..25 {
@@ -40,14 +46,14 @@ async fn turns_in(budget: &Budget, time: Duration) -> u32 {
 
 #[tokio::test(start_paused = true)]
 async fn turns_come_at_the_limit_and_not_above_it() {
-    let budget = Budget::new("test", 25.0);
+    let budget = seeded(25.0);
     let turns = turns_in(&budget, Duration::from_secs(20)).await;
     assert!((500..=503).contains(&turns), "{turns} turns in 20 s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_not_saved_up() {
-    let budget = Budget::new("test", 25.0);
+    let budget = seeded(25.0);
     tokio::time::advance(Duration::from_mins(1)).await;
     let turns = turns_in(&budget, Duration::from_secs(1)).await;
     assert!(turns <= 26, "{turns} turns in a second after silence");
@@ -55,7 +61,7 @@ async fn silence_is_not_saved_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
-    let budget = Budget::new("test", 20.0);
+    let budget = seeded(20.0);
     let turns = turns_in(&budget, Duration::from_secs(2)).await;
     assert!(turns < 100, "a touch among {turns} costs a tenth");
     for _ in 0..10 {
@@ -71,7 +77,7 @@ async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
 
 #[tokio::test(start_paused = true)]
 async fn one_throttle_among_many_calls_costs_little() {
-    let budget = Budget::new("test", 25.0);
+    let budget = seeded(25.0);
     turns_in(&budget, Duration::from_secs(20)).await;
     throttle(&budget);
     assert!(budget.rate() > 24.5, "{}", budget.rate());
@@ -81,8 +87,7 @@ async fn one_throttle_among_many_calls_costs_little() {
 
 #[tokio::test(start_paused = true)]
 async fn no_second_holds_a_call_more_than_its_part_however_late_the_turns_are_taken() {
-    fastrand::seed(1);
-    let budget = Budget::new("test", 24.5);
+    let budget = seeded(24.5);
     let mut taken = std::collections::VecDeque::new();
     for _ in 0..2000 {
         budget.turn().await;
@@ -101,7 +106,7 @@ async fn no_second_holds_a_call_more_than_its_part_however_late_the_turns_are_ta
 
 #[tokio::test(start_paused = true)]
 async fn nobody_takes_a_turn_right_after_a_throttle() {
-    let budget = Budget::new("test", 100.0);
+    let budget = seeded(100.0);
     budget.turn().await;
     let waits = budget.turn();
     throttle(&budget);
@@ -112,7 +117,7 @@ async fn nobody_takes_a_turn_right_after_a_throttle() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_due_needs_no_timer() {
-    let budget = Budget::new("test", 100_000.0);
+    let budget = seeded(100_000.0);
     tokio::time::advance(LATE).await;
     let before = Instant::now();
     for _ in 0..1000 {
@@ -132,14 +137,14 @@ async fn rate_in_an_outage(budget: &Budget) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn an_outage_leaves_a_rate_that_soon_finds_its_end() {
     for (limit, expected) in [(20.0, 0.4), (100.0, 2.0), (100_000.0, 4.0)] {
-        let budget = Budget::new("test", limit);
+        let budget = seeded(limit);
         let rate = rate_in_an_outage(&budget).await;
         assert!(
             (0.99 * expected..1.01 * expected).contains(&rate),
             "{limit}: {rate}"
         );
     }
-    let budget = Budget::new("test", 20.0);
+    let budget = seeded(20.0);
     rate_in_an_outage(&budget).await;
     turns_in(&budget, Duration::from_mins(2)).await;
     assert!(budget.rate() > 19.9, "after an outage: {}", budget.rate());
@@ -148,7 +153,7 @@ async fn an_outage_leaves_a_rate_that_soon_finds_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_quota_that_is_hardly_there_leaves_a_rate() {
     for (limit, expected) in [(25.0, 0.1), (1000.0, 4.0), (100_000.0, 4.0)] {
-        let budget = Budget::new("test", limit);
+        let budget = seeded(limit);
         for _ in 0..200 {
             budget.turn().await;
             budget.turn().await.throttled();
@@ -163,7 +168,7 @@ async fn a_quota_that_is_hardly_there_leaves_a_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_wait_loses_no_turn() {
-    let budget = Budget::new("test", 1.0);
+    let budget = seeded(1.0);
     budget.turn().await;
     for _ in 0..3 {
         let wait = tokio::time::timeout(Duration::from_millis(100), budget.turn());
@@ -258,7 +263,7 @@ async fn processes_with_the_whole_quota_each_settle_on_sharing_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_far_above_the_quota_is_found_out() {
-    let budget = Budget::new("test", 100_000.0);
+    let budget = seeded(100_000.0);
     let mut quota = Bucket {
         tokens: 25.0,
         size: 25.0,
@@ -277,8 +282,7 @@ async fn a_limit_far_above_the_quota_is_found_out() {
 /// the second minute.
 #[tokio::test(start_paused = true)]
 async fn a_limit_far_above_the_quota_is_found_out_by_slow_answers_too() {
-    fastrand::seed(1);
-    let budget = Budget::new("test", 1000.0);
+    let budget = seeded(1000.0);
     let begun = Instant::now();
     let quota = Mutex::new(Bucket {
         tokens: 25.0,

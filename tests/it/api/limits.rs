@@ -108,15 +108,16 @@ fn authorized(api: &Api, headers: &[(&str, &str)]) -> Vec<(String, String)> {
 #[tokio::test]
 async fn more_than_the_rate_is_told_to_wait() {
     let api = Api::start(&[("admin.rate", "3")]).await;
+    // At once: one after the other they might take longer than the rate allows.
+    let asked = (0..20).map(|_| api.ask("GET", "/v1/me/profile", None));
     let mut statuses = Vec::new();
-    for _ in 0..20 {
-        let answer = api.ask("GET", "/v1/me/profile", None).await;
+    for answer in futures_util::future::join_all(asked).await {
         if answer.status == 429 {
             assert_eq!(answer.header("retry-after"), Some("1"));
         }
         statuses.push(answer.status);
     }
-    assert_eq!(statuses[0], 404);
+    assert!(statuses.contains(&404), "{statuses:?}");
     assert!(statuses.contains(&429), "{statuses:?}");
 }
 

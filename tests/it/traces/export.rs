@@ -121,7 +121,7 @@ async fn spans_hold_no_names_addresses_or_numbers() {
 async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
     let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let hangs = hanging.local_addr().expect("an address").to_string();
-    // Bound, so that the port stays free, and never listening: a connection is refused.
+    // Bound but not listening: the port stays reserved, and connections are refused.
     let silent = TcpSocket::new_v4().expect("a socket");
     silent
         .bind(([127, 0, 0, 1], 0).into())
@@ -151,8 +151,14 @@ async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
         assert!(took < Duration::from_secs(4), "{took:?}");
         let log = process.log();
         let said = |words: &str| log.matches(words).count();
-        let warnings = said("traces cannot be exported") + said("the last traces were not");
-        assert_eq!(warnings, 1, "{log}");
+        // Once where a request fails, and once where the last one is not done in time. That
+        // a hanging request fails, too, takes a slow machine.
+        let warnings = [
+            said("traces cannot be exported"),
+            said("the last traces were not"),
+        ];
+        assert!(warnings.iter().all(|count| *count <= 1), "{log}");
+        assert!(warnings.iter().sum::<usize>() >= 1, "{log}");
         world.assert_all_provisioned(&people).await;
     }
     drop((hanging, silent));
