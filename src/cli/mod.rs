@@ -138,7 +138,7 @@ impl Cli {
     /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {
         let global = self.global;
-        let exporting = if collector_is_named() {
+        let exporting = if self.command.makes_spans() && collector_is_named() {
             telemetry::init_with_traces(global.log_format, log_filter())
         } else {
             telemetry::init(global.log_format, log_filter());
@@ -166,6 +166,18 @@ impl Cli {
                     ExitCode::FAILURE
                 }
             }
+        }
+    }
+}
+
+impl Command {
+    /// Whether it works on messages: an attempt at a message is a span.
+    fn makes_spans(&self) -> bool {
+        match self {
+            #[cfg(feature = "dev")]
+            Self::Dev(_) => true,
+            Self::Worker(_) => true,
+            _ => false,
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum LogFormat {
 
 const DEFAULT_FILTER: &str = "warn,usher=info";
 
-/// What exports spans, until it is flushed. Nothing does by default.
+/// Exports spans until it is flushed. The default exports nothing.
 #[derive(Debug, Default)]
 pub struct Exporting {
     provider: Option<SdkTracerProvider>,
@@ -58,8 +58,8 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
     subscribe(format, filter, None::<Identity>);
 }
 
-/// The same, and sends spans to the collector that the environment names. Called in the
-/// runtime that exports them. A collector that cannot be used costs a warning.
+/// Like [`init`], and exports spans to the collector that the environment names. Needs a
+/// Tokio runtime. An unusable collector costs one warning.
 pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> Exporting {
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
@@ -83,7 +83,7 @@ where
         LogFormat::Json
     });
     let filter = filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    // The audit lines are always written, and no span is made that nothing exports.
+    // Audit lines are always on. Spans are on only if they are exported.
     let spans = if traces.is_some() { "info" } else { "off" };
     let target = spans::TARGET;
     let filter = format!("{filter},usher::audit=info,{target}={spans}");

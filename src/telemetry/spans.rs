@@ -42,7 +42,7 @@ pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
         outcome = Empty,
         reason = Empty,
     );
-    if let Some(remote) = remote {
+    if let Some(remote) = remote.filter(|_| !span.is_disabled()) {
         super::otlp::go_on(&span, remote);
     }
     span

@@ -8,7 +8,7 @@ import traceback
 from contextlib import contextmanager
 
 WORK = pathlib.Path(os.environ["WORK"])
-# Whether the programs are compiled as they are shipped, and so their size counts.
+# True if the programs have the shipped profiles; only then are sizes checked.
 SHIPPED = os.environ["KIND"] == "shipped"
 _results = []
 

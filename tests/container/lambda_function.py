@@ -34,6 +34,9 @@ def check_file():
             note(f"{BOOTSTRAP.stat().st_size / 2**20:.2f} MiB")
             assert BOOTSTRAP.stat().st_size < LIMIT_MIB * 2**20
 
+    with check("it exports no traces, and holds no code for it"):
+        assert b"/v1/traces" not in BOOTSTRAP.read_bytes()
+
     with check("it needs no library, and no newer glibc, than Amazon Linux 2023 has") as note:
         libraries = re.findall(r"NEEDED.*\[(.*)\]", elf("--dynamic"))
         assert libraries, "a static program would load modules of another glibc"
