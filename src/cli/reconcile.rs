@@ -25,6 +25,10 @@ pub(super) struct Options {
     /// User pool; those of pools.allowed unless given; may be repeated
     #[arg(long, value_name = "ID")]
     pool: Vec<String>,
+    /// Compare memberships in the default groups, too: for the first run in a pool that has
+    /// records already, and after a group was added to groups.default
+    #[arg(long)]
+    groups: bool,
     /// Users of an external provider, too
     #[arg(long)]
     include_federated: bool,
@@ -61,6 +65,15 @@ struct Summary {
     lack_profile: u64,
     lack_group: u64,
     complete: bool,
+    #[serde(skip)]
+    compared: Compared,
+}
+
+/// What a run looked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Compared {
+    records: bool,
+    groups: bool,
 }
 
 const GLANCE: Duration = Duration::from_secs(1);
@@ -93,14 +106,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         let plan = Plan {
             pool,
-            groups: config.groups.default.clone(),
+            groups: Plan::groups_to_compare(&config, options.groups),
             include_federated: options.include_federated,
             since: options.since,
             limit: left,
             backlog: (options.backlog > 0).then_some(options.backlog),
             dry_run: options.dry_run,
             rate: config.sign_up_rate(),
-            memberships: Plan::MEMBERSHIPS,
         };
         let walk = Walk {
             global,
@@ -177,6 +189,10 @@ impl Walk<'_> {
         }
         let mut summary = Summary {
             pool: pool.as_str().to_owned(),
+            compared: Compared {
+                records: self.services.profiles.is_some(),
+                groups: !self.plan.groups.is_empty(),
+            },
             ..Summary::default()
         };
         let mut pace = Patience::default();
@@ -220,7 +236,7 @@ impl Walk<'_> {
                         }
                     }
                     show(&progress, run.cursor());
-                    if !options.dry_run {
+                    if !options.dry_run && !run.is_through() {
                         checkpoint.save(&self.plan, run.cursor())?;
                     }
                 }
@@ -247,6 +263,22 @@ impl Walk<'_> {
     }
 }
 
+impl Summary {
+    /// Only what was looked for.
+    fn lack(&self) -> String {
+        let profile = format!("{} lack a profile", self.lack_profile);
+        let group = format!("{} lack a group", self.lack_group);
+        match self.compared {
+            Compared {
+                records: true,
+                groups: true,
+            } => format!("{profile}, {group}"),
+            Compared { records: true, .. } => profile,
+            _ => group,
+        }
+    }
+}
+
 /// Credentials that ran out do not come back by waiting.
 fn is_passing(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
@@ -259,7 +291,7 @@ fn show(progress: &ProgressBar, cursor: &Cursor) {
 
 fn text(line: &LackingLine<'_>) -> String {
     let profile = line.lacks_profile.then_some("a profile");
-    let groups = line.lacks_groups.iter().map(String::as_str);
+    let groups = line.lacks_groups.iter().copied();
     let lacks: Vec<&str> = groups.chain(profile).collect();
     format!(
         "{}  lacks {}",
@@ -275,8 +307,6 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             users,
             queued,
             refused,
-            lack_profile,
-            lack_group,
             complete,
             ..
         } = summary;
@@ -284,7 +314,8 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             Output::Json if options.dry_run => {}
             Output::Json => print(&(serde_json::to_string(summary)? + "\n"))?,
             Output::Text => print(&format!(
-                "{pool}: {users} users looked at, {lack_profile} lack a profile, {lack_group} a group; {queued} queued\n"
+                "{pool}: {users} users checked, {}; {queued} queued\n",
+                summary.lack()
             ))?,
         }
         if *refused > 0 {

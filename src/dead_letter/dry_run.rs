@@ -83,7 +83,11 @@ impl DryRun {
             }
             lacks.push(group.as_str().to_owned());
         }
-        if let Some(profiles) = &self.profiles {
+        if let Some(profiles) = self
+            .profiles
+            .as_ref()
+            .filter(|_| sign_up.scope.has_record())
+        {
             let sub = match &sign_up.sub {
                 Some(sub) => Some(sub.clone()),
                 None => quickly(|| self.directory.sub_of(pool, username)).await?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::stack::Stack;
 use crate::aws::Failure;
-use crate::event::{PoolId, SignUp, Username};
+use crate::event::{PoolId, Scope, SignUp, Username};
 
 /// The names of `count` people, in an order that sorting keeps.
 pub(super) fn names(count: usize) -> impl Iterator<Item = String> {
@@ -29,6 +29,7 @@ impl Stack {
             sub: None,
             client_id: Some(self.pool.client.clone()),
             attributes: attributes(name).into_iter().chain([verified]).collect(),
+            scope: Scope::Whole,
         })
     }
 

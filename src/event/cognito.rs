@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Event, Ignored, Malformed};
+use super::{Event, GroupName, Ignored, Malformed};
 
 /// A confirmed sign-up, with the values as they came: they are data, and lie
 /// (a verified flag may be `"false"`, a birthdate may have a 35th day).
@@ -26,6 +26,60 @@ pub struct SignUp {
     pub client_id: Option<String>,
     /// The user's attributes.
     pub attributes: Attributes,
+    /// How much of a sign-up it is.
+    pub scope: Scope,
+}
+
+/// How much is done for the user. Reconcile sends the same event as a trigger, but no one
+/// signed up just now: what an administrator took away must not come back with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Scope {
+    /// Every group that applies, and the record.
+    #[default]
+    Whole,
+    /// The user has no record: every group that applies except privileged ones, and the
+    /// record.
+    NoRecord,
+    /// The user is not in these groups: these except privileged ones, and no record.
+    Groups(Vec<GroupName>),
+}
+
+impl Scope {
+    /// The member of the event's body that holds it. Cognito sends none of this name.
+    pub const MEMBER: &str = "usher";
+
+    /// Whether a record is written once the user is in the groups.
+    pub fn has_record(&self) -> bool {
+        !matches!(self, Self::Groups(_))
+    }
+
+    /// The member's value; `None` for a trigger's event, which has no such member.
+    pub fn to_json(&self) -> Option<Value> {
+        match self {
+            Self::Whole => None,
+            Self::NoRecord => Some(json!({"reconcile": {"record": true}})),
+            Self::Groups(groups) => {
+                let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+                Some(json!({"reconcile": {"groups": groups}}))
+            }
+        }
+    }
+
+    /// `None` for a member that no version of usher wrote: nothing is given then.
+    fn from_json(member: Option<&Value>) -> Option<Self> {
+        let Some(member) = member else {
+            return Some(Self::Whole);
+        };
+        let found = member.get("reconcile")?;
+        match (found.get("record"), found.get("groups")) {
+            (Some(Value::Bool(true)), None) => Some(Self::NoRecord),
+            (None, Some(Value::Array(groups))) => {
+                let groups = groups.iter().map(|name| GroupName::new(name.as_str()?));
+                groups.collect::<Option<_>>().map(Self::Groups)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A user pool id, such as `eu-west-1_AbCdEf123`. Emulators have their own
@@ -233,6 +287,7 @@ fn sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
             .filter(|id| !id.is_empty() && *id != "CLIENT_ID_NOT_APPLICABLE")
             .map(str::to_owned),
         attributes,
+        scope: Scope::from_json(object.get(Scope::MEMBER)).ok_or(Malformed::UnsupportedCommand)?,
     })
 }
 
@@ -286,6 +341,34 @@ mod tests {
             event[gone] = json!("");
             let refused = super::super::parse(&event.to_string()).expect_err("refused");
             assert_eq!(refused.code(), reason);
+        }
+    }
+
+    #[test]
+    fn a_scope_reads_back_as_it_was_written_and_no_other_is_taken() {
+        let groups = [GroupName::new("STAFF"), GroupName::new("EVERYONE")];
+        let groups: Vec<GroupName> = groups.into_iter().flatten().collect();
+        for scope in [Scope::Whole, Scope::NoRecord, Scope::Groups(groups)] {
+            let mut event = minimal();
+            if let Some(member) = scope.to_json() {
+                event[Scope::MEMBER] = member;
+            }
+            assert_eq!(parsed(&event).scope, scope);
+        }
+        for member in [
+            json!(null),
+            json!(1),
+            json!({}),
+            json!({"reconcile": {}}),
+            json!({"reconcile": {"record": false}}),
+            json!({"reconcile": {"record": true, "groups": ["STAFF"]}}),
+            json!({"reconcile": {"groups": "STAFF"}}),
+            json!({"reconcile": {"groups": ["a b"]}}),
+        ] {
+            let mut event = minimal();
+            event[Scope::MEMBER] = member;
+            let refused = super::super::parse(&event.to_string()).expect_err("refused");
+            assert_eq!(refused.code(), "unsupported_command", "{event}");
         }
     }
 

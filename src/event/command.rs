@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::reconcile::Cursor;
-use super::{Event, Malformed, Order, Reconcile};
+use super::{Event, Malformed, Order};
 
 /// Whether the object is an usher command, of whatever version.
 pub(super) fn is_command(object: &Map<String, Value>) -> bool {
@@ -16,10 +15,8 @@ pub(super) fn parse(object: Map<String, Value>) -> Result<Event, Malformed> {
     let version = object.get("usher").and_then(Value::as_u64);
     match (version, object.get("command").and_then(Value::as_str)) {
         (Some(1), Some("Reconcile")) => serde_json::from_value(Value::Object(object))
-            .ok()
-            .filter(|task: &Reconcile| task.cursor.as_ref().is_none_or(Cursor::is_sound))
             .map(Event::Reconcile)
-            .ok_or(Malformed::BadCommand),
+            .map_err(|_| Malformed::BadCommand),
         (Some(1), Some(name)) if Order::is_one(name) => Order::from_json(&Value::Object(object))
             .map(|order| Event::Order(Box::new(order)))
             .ok_or(Malformed::BadCommand),

@@ -16,7 +16,7 @@ mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
-pub use cognito::{Attributes, PoolId, SignUp, Sub, TriggerSource, Username, is_opaque};
+pub use cognito::{Attributes, PoolId, Scope, SignUp, Sub, TriggerSource, Username, is_opaque};
 pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
 pub use order::{Action, Membership, Order};
@@ -30,7 +30,7 @@ use serde_json::{Map, Value};
 pub enum Event {
     /// A confirmed sign-up: put the user into groups, give them a profile.
     SignUp(SignUp),
-    /// A command: find the users that lack something.
+    /// A command: find users whose sign-up was not finished.
     Reconcile(Reconcile),
     /// A command: what an administrator asked for.
     Order(Box<Order>),
@@ -75,8 +75,9 @@ pub enum Malformed {
         "the body is an SNS envelope; switch raw message delivery on for the queue's subscription"
     )]
     SnsEnvelope,
-    /// An admin command that this version does not know.
-    #[error("the body is an usher command that this version does not know")]
+    /// A command that this version does not know, or a sign-up that reconcile of another
+    /// version queued.
+    #[error("the body asks usher for something that this version does not know")]
     UnsupportedCommand,
     /// A command with a field that is missing or makes no sense.
     #[error("the body is an usher command with a wrong field")]

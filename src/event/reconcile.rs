@@ -1,10 +1,10 @@
-//! The command `Reconcile`: find the users that lack something, and queue them.
+//! The command `Reconcile`: find users whose sign-up was not finished, and queue them.
 
 use serde::{Deserialize, Serialize};
 
 use super::PoolId;
 
-/// `Reconcile`: find the users that lack something, and queue them.
+/// Find users whose sign-up was not finished, and queue them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reconcile {
@@ -18,7 +18,10 @@ pub struct Reconcile {
         skip_serializing_if = "Option::is_none"
     )]
     pub pool: Option<PoolId>,
-    /// Whether users of an external provider are looked at, too.
+    /// Whether memberships in the default groups are compared as well as records.
+    #[serde(default)]
+    pub groups: bool,
+    /// Whether users of an external provider are checked, too.
     #[serde(default)]
     pub include_federated: bool,
     /// Only users created then or later.
@@ -36,32 +39,13 @@ pub struct Cursor {
     /// A name for the run, made when it begins.
     #[serde(default)]
     pub run: String,
-    /// The part of the users that is looked at, of `parts`: they are parted by a
-    /// hash when their memberships do not fit into memory at once.
-    pub part: u64,
-    /// A power of two; 0 before it is known.
-    pub parts: u64,
-    /// Cognito's token of the next page; `None` at a part's beginning.
+    /// Cognito's token of the next page; `None` at the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Users looked at so far.
+    /// Users checked so far.
     pub users: u64,
     /// Users queued so far.
     pub queued: u64,
-}
-
-impl Cursor {
-    /// The most parts: enough for some two billion memberships.
-    pub const MOST_PARTS: u64 = 4096;
-
-    /// Whether it can be one that usher wrote: other parts would leave users out.
-    pub fn is_sound(&self) -> bool {
-        let beginning = (self.part, self.parts) == (0, 0);
-        beginning
-            || self.parts.is_power_of_two()
-                && self.parts <= Self::MOST_PARTS
-                && self.part <= self.parts
-    }
 }
 
 impl Reconcile {
@@ -90,7 +74,7 @@ mod tests {
     fn a_schedule_needs_to_name_the_command_and_nothing_else() {
         let task = reconcile(r#"{"usher":1,"command":"Reconcile"}"#).expect("a command");
         assert_eq!((task.pool, task.since, task.cursor), (None, None, None));
-        assert!(!task.include_federated);
+        assert!(!task.include_federated && !task.groups);
     }
 
     #[test]
@@ -98,12 +82,11 @@ mod tests {
         let task = Reconcile {
             request_id: Some("daily".to_owned()),
             pool: PoolId::new("eu-west-1_x"),
+            groups: true,
             include_federated: true,
             since: "2026-08-07T12:00:00Z".parse().ok(),
             cursor: Some(Cursor {
                 run: "r".to_owned(),
-                part: 1,
-                parts: 4,
                 token: Some("t".to_owned()),
                 users: 120,
                 queued: 7,
@@ -128,11 +111,11 @@ mod tests {
                 "bad_command",
             ),
             (
-                r#"{"usher":1,"command":"Reconcile","cursor":{"part":1,"parts":3,"users":0,"queued":0}}"#,
+                r#"{"usher":1,"command":"Reconcile","groups":["EVERYONE"]}"#,
                 "bad_command",
             ),
             (
-                r#"{"usher":1,"command":"Reconcile","cursor":{"part":7,"parts":0,"users":0,"queued":0}}"#,
+                r#"{"usher":1,"command":"Reconcile","cursor":{"users":0,"queued":-1}}"#,
                 "bad_command",
             ),
         ] {

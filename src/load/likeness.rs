@@ -79,7 +79,7 @@ const LENGTH: usize = "2026-08-07T12:00:00.000Z".len();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Username};
+    use crate::event::{Attributes, PoolId, Scope, Username};
 
     #[test]
     fn a_time_fits_where_now_stands_and_nothing_else_does() {
@@ -139,6 +139,7 @@ mod tests {
             attributes: [("email", "a@b.example")]
                 .into_iter()
                 .collect::<Attributes>(),
+            scope: Scope::Whole,
         };
         let sub = Sub::new("1").expect("not empty");
         let wrong = |texts: &[(&str, &str)]| {

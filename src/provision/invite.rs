@@ -10,7 +10,7 @@ use super::order::Performed;
 use super::{Outcome, Provisioner, Retry};
 use crate::aws::{Class, Failure, Person};
 use crate::config::GroupName;
-use crate::event::{Invitation, Order, PoolId, SignUp, Username};
+use crate::event::{Invitation, Order, PoolId, Scope, SignUp, Username};
 use crate::retry::{Transient, quickly};
 
 /// What became of an invitation.
@@ -103,6 +103,7 @@ impl Provisioner {
             sub: person.sub.clone(),
             client_id: None,
             attributes: person.attributes.clone(),
+            scope: Scope::Whole,
         };
         let groups = self.groups_of_the_invited(&sign_up, invitation);
         let mut outcome = self.provide(&sign_up, &groups).await;

@@ -61,35 +61,33 @@ impl Provisioner {
         self.provide(sign_up, &self.groups_for(sign_up)).await
     }
 
-    /// Groups and profile, side by side. Cognito is the slower one, so its request is on its
-    /// way before the other is made: it has been handed to a connection, whose turn it is
-    /// when this one yields.
+    /// Groups first, then the record: it is the receipt of a finished sign-up, so there is
+    /// none for a user who is not in their groups or whom Cognito does not know.
     async fn provide(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
-        let (groups, profile) = tokio::join!(
-            self.groups.ensure(&user.pool, &user.username, groups),
-            async {
-                tokio::task::yield_now().await;
-                self.write_profile(user).await
-            },
-        );
-        groups.and(profile)
+        match self.groups.ensure(&user.pool, &user.username, groups).await {
+            Outcome::Done if user.scope.has_record() => self.write_record(user, groups).await,
+            outcome => outcome,
+        }
     }
 
-    async fn write_profile(&self, sign_up: &SignUp) -> Outcome {
+    async fn write_record(&self, sign_up: &SignUp, groups: &[GroupName]) -> Outcome {
         let Some(profile) = &self.profile else {
             return Outcome::Done;
         };
-        match self.sub_of(sign_up).await {
+        let sub = match &sign_up.sub {
+            // Cognito has just added the user to a group.
+            Some(sub) if !groups.is_empty() => Ok(sub.clone()),
+            _ => self.sub_of(sign_up).await,
+        };
+        match sub {
             Ok(sub) => profile.ensure(sign_up, &sub).await,
             Err(outcome) => outcome,
         }
     }
 
-    /// Some producers leave the `sub` out of the event; the pool knows it.
+    /// As the pool knows it: some producers leave the `sub` out of the event, and without a
+    /// group no call has shown that there is such a user.
     async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
-        if let Some(sub) = &sign_up.sub {
-            return Ok(sub.clone());
-        }
         quickly(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
             .await
             .map_err(Outcome::from)?

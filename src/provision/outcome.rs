@@ -86,8 +86,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of two steps that were taken side by side. A step that can
-    /// still succeed is given the chance before the message is given up.
+    /// The outcome of two steps, of which each was tried. A step that can still succeed
+    /// is given the chance before the message is given up.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let rank = |outcome: &Self| match outcome {

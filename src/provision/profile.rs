@@ -86,7 +86,7 @@ pub fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Username};
+    use crate::event::{Attributes, PoolId, Scope, Username};
 
     fn rendered(
         templates: &[(&str, &str)],
@@ -102,6 +102,7 @@ mod tests {
             sub: None,
             client_id: None,
             attributes: attributes.iter().copied().collect::<Attributes>(),
+            scope: Scope::Whole,
         };
         let sub = Sub::new("1234").expect("not empty");
         render(&templates, &sign_up, &sub, "2026-08-07T12:00:00.000Z")

@@ -1,11 +1,30 @@
 //! Which groups the event gives its user. Pure.
 
-use crate::config::{Condition, GroupName, GroupRule, Groups};
-use crate::event::SignUp;
+use std::collections::BTreeSet;
 
-/// The default groups and those of every rule that holds, in the order of the
-/// configuration, each once.
+use crate::config::{Condition, GroupName, GroupRule, Groups};
+use crate::event::{Scope, SignUp};
+
+/// The groups that the sign-up's scope leaves, each once: the default groups and those of
+/// every rule that holds, in the order of the configuration, or those that reconcile names.
 pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
+    let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
+    match &sign_up.scope {
+        Scope::Whole => groups_that_apply(groups, sign_up),
+        Scope::NoRecord => {
+            let mut all = groups_that_apply(groups, sign_up);
+            all.retain(not_privileged);
+            all
+        }
+        Scope::Groups(named) => {
+            let named: BTreeSet<&GroupName> = named.iter().collect();
+            let named = named.into_iter().filter(|group| not_privileged(group));
+            named.cloned().collect()
+        }
+    }
+}
+
+fn groups_that_apply(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     let by_rule = groups
         .rules
         .iter()
@@ -46,7 +65,7 @@ fn has_verified_domain(sign_up: &SignUp, domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Username};
+    use crate::event::{Attributes, PoolId, Scope, Username};
 
     fn sign_up(client: Option<&str>, attributes: &[(&str, &str)]) -> SignUp {
         SignUp {
@@ -55,6 +74,7 @@ mod tests {
             sub: None,
             client_id: client.map(str::to_owned),
             attributes: attributes.iter().copied().collect::<Attributes>(),
+            scope: Scope::Whole,
         }
     }
 
@@ -124,6 +144,28 @@ mod tests {
             given(&groups, &sign_up(Some("web"), &[("custom:plan", "Pro")])),
             ["EVERYONE"]
         );
+    }
+
+    #[test]
+    fn a_scope_of_reconcile_gives_no_privileged_group() {
+        let plan = |plan: &str| Condition::Attribute {
+            name: "custom:plan".into(),
+            equals: plan.into(),
+        };
+        let rules = vec![(vec![plan("pro")], "PRO"), (vec![plan("pro")], "ADMINS")];
+        let groups = Groups {
+            privileged: [group("ADMINS")].into(),
+            ..groups(rules)
+        };
+        let with = |scope| {
+            let mut user = sign_up(None, &[("custom:plan", "pro")]);
+            user.scope = scope;
+            given(&groups, &user)
+        };
+        assert_eq!(with(Scope::Whole), ["EVERYONE", "PRO", "ADMINS"]);
+        assert_eq!(with(Scope::NoRecord), ["EVERYONE", "PRO"]);
+        let named = ["STAFF", "ADMINS", "STAFF"].map(group).to_vec();
+        assert_eq!(with(Scope::Groups(named)), ["STAFF"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A user who lacks something, and the event that heals them.
+//! A user who lacks something, and the message that asks a worker for it.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::aws::{Listed, Outgoing};
-use crate::event::{PoolId, Sub, is_opaque, sendable_json};
+use crate::config::GroupName;
+use crate::event::{PoolId, Scope, Sub, is_opaque, sendable_json};
 
-/// A confirmed user without all of their groups or without a profile.
+/// A confirmed user without a record, or outside a group that was compared.
 #[derive(Debug)]
 pub struct Lacking {
     pub(super) user: Listed,
-    pub(super) groups: Vec<String>,
+    pub(super) groups: Vec<GroupName>,
     pub(super) profile: bool,
 }
 
@@ -24,7 +25,7 @@ pub struct LackingLine<'a> {
     /// The user, where the pool shows a `sub`.
     pub sub: Option<&'a str>,
     /// Default groups that the user is not in.
-    pub lacks_groups: &'a [String],
+    pub lacks_groups: Vec<&'a str>,
     /// Whether there is no profile.
     pub lacks_profile: bool,
 }
@@ -36,20 +37,30 @@ impl Lacking {
         LackingLine {
             pool: pool.as_str(),
             sub: sub.filter(|sub| is_opaque(sub)),
-            lacks_groups: &self.groups,
+            lacks_groups: self.groups.iter().map(GroupName::as_str).collect(),
             lacks_profile: self.profile,
         }
     }
 
-    /// The sign-up event that the user's trigger should have sent. Nobody knows
-    /// the app client any more, so no rule on it applies.
+    /// What a worker does. A record is the receipt of a finished sign-up, so a user without
+    /// one may lack any group; others lack only the groups that were compared.
+    fn scope(&self) -> Scope {
+        if self.profile {
+            Scope::NoRecord
+        } else {
+            Scope::Groups(self.groups.clone())
+        }
+    }
+
+    /// The event that the user's trigger should have sent, with its scope. The app client is
+    /// not known any more, so no rule on it applies.
     pub(super) fn to_outgoing(&self, pool: &PoolId) -> Outgoing {
         let attributes: BTreeMap<&str, &str> = self.user.attributes.iter().collect();
         let region = pool
             .as_str()
             .split_once('_')
             .map_or("", |(region, _)| region);
-        let body = json!({
+        let mut body = json!({
             "version": "1",
             "triggerSource": "PostConfirmation_ConfirmSignUp",
             "region": region,
@@ -62,6 +73,7 @@ impl Lacking {
             "request": {"userAttributes": attributes},
             "response": {},
         });
+        body[Scope::MEMBER] = self.scope().to_json().into();
         Outgoing {
             body: sendable_json(&body.to_string()),
             attributes: [

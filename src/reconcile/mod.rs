@@ -1,10 +1,10 @@
-//! Finds confirmed users without their groups or their profile, and queues the
-//! sign-up that their trigger should have sent.
+//! Finds confirmed users without a record, and queues the sign-up that their trigger should
+//! have sent. The record is the receipt of a finished sign-up, so it tells who was missed;
+//! where there are no records, and when it is asked for, memberships are compared.
 //!
-//! `members` knows who is in the default groups, `run` goes through the pool page
-//! by page, `lacking` is a user who lacks something, `checkpoint` keeps how far a
-//! run came. Only lists are read: none of these calls makes a user count as active
-//! this month.
+//! `run` goes through the pool page by page, `members` holds who is in the groups that are
+//! compared, `lacking` is a user who lacks something, `checkpoint` keeps how far a run came.
+//! Only lists are read: none of these calls makes a user count as active this month.
 
 mod checkpoint;
 mod lacking;
@@ -15,4 +15,4 @@ mod run;
 pub use checkpoint::{Checkpoint, Unreadable};
 pub use lacking::{Lacking, LackingLine};
 pub use plan::{Plan, Services};
-pub use run::{Reading, Run, Step};
+pub use run::{Memberships, Run, Step};

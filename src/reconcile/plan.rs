@@ -1,8 +1,7 @@
 //! What a run looks for, and where.
 
-use super::members::MOST;
 use crate::aws::{Listing, Profiles, Queue};
-use crate::config::GroupName;
+use crate::config::{Config, GroupName};
 use crate::event::PoolId;
 
 /// The services that a run reads, and the queue it feeds.
@@ -21,7 +20,7 @@ pub struct Services {
 pub struct Plan {
     /// The user pool.
     pub pool: PoolId,
-    /// The groups that everybody is in.
+    /// The groups that each user must be in; empty where memberships are not compared.
     pub groups: Vec<GroupName>,
     /// Whether federated users are looked at.
     pub include_federated: bool,
@@ -36,11 +35,16 @@ pub struct Plan {
     pub dry_run: bool,
     /// Users queued in a second, as the worker may work on them.
     pub rate: f64,
-    /// Memberships held at once, sixteen bytes each; see [`Plan::MEMBERSHIPS`].
-    pub memberships: usize,
 }
 
 impl Plan {
-    /// More than half a million, in 8 MiB.
-    pub const MEMBERSHIPS: usize = MOST;
+    /// The default groups as far as a run compares memberships with them: when it is asked
+    /// to, and where no record tells who is finished.
+    pub fn groups_to_compare(config: &Config, asked: bool) -> Vec<GroupName> {
+        if asked || config.profiles.is_none() {
+            config.groups.default.clone()
+        } else {
+            Vec::new()
+        }
+    }
 }

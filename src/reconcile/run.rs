@@ -8,6 +8,7 @@ use super::lacking::Lacking;
 use super::members::Members;
 use super::plan::{Plan, Services};
 use crate::aws::{Class, Failure, Listed, Outgoing, Status};
+use crate::config::GroupName;
 use crate::event::{Cursor, Sub};
 use crate::retry::quickly;
 
@@ -16,7 +17,8 @@ const RESTARTS: u32 = 3;
 /// Until a queue that is too long is looked at again.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A run under way. Memory does not depend on the number of users.
+/// A run under way. Memory grows with the number of users only where memberships are
+/// compared.
 #[derive(Debug)]
 pub struct Run {
     services: Services,
@@ -24,7 +26,9 @@ pub struct Run {
     cursor: Cursor,
     /// Users that were queued before this run went on.
     before: u64,
-    members: Reading,
+    /// Whether the last page of users is queued.
+    through: bool,
+    memberships: Memberships,
     /// A page that was looked at and is not queued yet.
     pending: Option<Page>,
     /// When the next users may be queued.
@@ -34,13 +38,13 @@ pub struct Run {
     begun_anew: u32,
 }
 
-/// The memberships of a part: being read, or complete.
-#[derive(Debug)]
-pub struct Reading {
+/// The members of the groups that are compared: being read, or complete.
+#[derive(Debug, Default)]
+pub struct Memberships {
     members: Members,
+    /// The place of the group whose members are read.
     group: usize,
     token: Option<String>,
-    complete: bool,
     /// How often a group's list was begun anew, its token having expired.
     begun_anew: u32,
 }
@@ -64,20 +68,20 @@ pub enum Step {
     /// Nothing yet: more may be queued at this time. So many messages wait on the
     /// queue.
     Later(Instant, u64),
-    /// All users were looked at, or the limit is reached.
+    /// All users were checked, or the limit is reached.
     Done,
 }
 
 impl Run {
     /// Begins, or goes on at `cursor`.
     pub fn new(services: Services, plan: Plan, cursor: Cursor) -> Self {
-        let members = Reading::new(cursor.part, cursor.parts.max(1), plan.memberships);
         Self {
             services,
             plan,
             before: cursor.queued,
             cursor,
-            members,
+            through: false,
+            memberships: Memberships::default(),
             pending: None,
             next: Instant::now(),
             refused: 0,
@@ -85,13 +89,13 @@ impl Run {
         }
     }
 
-    /// The same with memberships that were read before.
+    /// The same with memberships that an earlier part of this run has read.
     #[must_use]
-    pub fn with_members(mut self, members: Reading) -> Self {
-        if members.members.serves(self.cursor.part, self.cursor.parts) {
-            self.members = members;
+    pub fn with_memberships(self, memberships: Memberships) -> Self {
+        Self {
+            memberships,
+            ..self
         }
-        self
     }
 
     /// Where a new run would go on: after the last page whose users are queued.
@@ -99,14 +103,14 @@ impl Run {
         &self.cursor
     }
 
-    /// For the next run over the same part.
-    pub fn into_members(self) -> Reading {
-        self.members
+    /// For the next part of this run.
+    pub fn into_memberships(self) -> Memberships {
+        self.memberships
     }
 
-    /// Whether all members of the part are known.
-    pub fn has_members(&self) -> bool {
-        self.members.complete || self.plan.groups.is_empty()
+    /// Whether all members are known that the plan compares.
+    pub fn has_memberships(&self) -> bool {
+        self.memberships.group == self.plan.groups.len()
     }
 
     /// Does one page. A step that fails may be taken again.
@@ -117,15 +121,14 @@ impl Run {
         if self.left() == 0 || self.is_through() {
             return Ok(Step::Done);
         }
-        if !self.has_members() {
+        if !self.has_memberships() {
             self.read_members().await?;
             return Ok(Step::Members);
         }
-        self.cursor.parts = self.members.members.parts();
         let page = match self.pending.take() {
             Some(page) => page,
             None => match self.look().await {
-                // Tokens last for a while: begin this part again.
+                // Tokens last for a while.
                 Err(failure)
                     if is_about_the_token(&failure)
                         && self.cursor.token.is_some()
@@ -158,9 +161,9 @@ impl Run {
         self.refused
     }
 
-    /// Whether every user was looked at.
+    /// Whether every user was checked.
     pub fn is_through(&self) -> bool {
-        self.cursor.parts > 0 && self.cursor.part >= self.cursor.parts
+        self.through
     }
 
     fn left(&self) -> u64 {
@@ -169,7 +172,7 @@ impl Run {
     }
 
     async fn read_members(&mut self) -> Result<(), Failure> {
-        let reading = &mut self.members;
+        let reading = &mut self.memberships;
         let group = &self.plan.groups[reading.group];
         let (pool, token) = (&self.plan.pool, reading.token.as_deref());
         let listing = &self.services.listing;
@@ -189,27 +192,11 @@ impl Run {
             page => page?,
         };
         for user in &page.items {
-            match reading.members.add(reading.group, user) {
-                Ok(false) => {}
-                // Parts are smaller now: the members are read again.
-                Ok(true) => {
-                    reading.begin();
-                    return Ok(());
-                }
-                // Groups have grown since the parts were made.
-                Err(_) => {
-                    self.cursor.parts = reading.members.parts() * 2;
-                    self.cursor.part = 0;
-                    self.cursor.token = None;
-                    self.members = Reading::new(0, self.cursor.parts, self.plan.memberships);
-                    return Ok(());
-                }
-            }
+            reading.members.add(reading.group, user);
         }
         reading.token = page.next;
         if reading.token.is_none() {
             reading.group += 1;
-            reading.complete = reading.group == self.plan.groups.len();
         }
         Ok(())
     }
@@ -220,7 +207,7 @@ impl Run {
         let users: Vec<Listed> = page
             .items
             .into_iter()
-            .filter(|user| self.members.members.covers(&user.username) && self.is_meant(user))
+            .filter(|user| self.is_meant(user))
             .collect();
         let subs: Vec<&str> = users
             .iter()
@@ -233,14 +220,11 @@ impl Run {
         let looked_at = users.len() as u64;
         let mut lacking = Vec::new();
         for user in users {
-            let missing = self
-                .plan
-                .groups
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| !self.members.members.has(*place, &user.username));
-            let groups: Vec<String> = missing
-                .map(|(_, group)| group.as_str().to_owned())
+            let members = &self.memberships.members;
+            let compared = self.plan.groups.iter().enumerate();
+            let groups: Vec<GroupName> = compared
+                .filter(|(place, _)| !members.has(*place, &user.username))
+                .map(|(_, group)| group.clone())
                 .collect();
             let profile = present.as_ref().is_some_and(|present| {
                 let sub = user.sub.as_ref();
@@ -337,35 +321,11 @@ impl Run {
         }
         self.cursor.users = self.cursor.users.saturating_add(page.users);
         self.cursor.token.clone_from(&page.next);
-        if page.next.is_none() {
-            self.cursor.part += 1;
-            if self.cursor.part < self.cursor.parts {
-                self.members =
-                    Reading::new(self.cursor.part, self.cursor.parts, self.plan.memberships);
-            }
-        }
+        self.through = page.next.is_none();
     }
 }
 
 /// Cognito has no code of its own for a token that has expired.
 fn is_about_the_token(failure: &Failure) -> bool {
     failure.reason == "invalid_parameter"
-}
-
-impl Reading {
-    fn new(part: u64, parts: u64, memberships: usize) -> Self {
-        Self {
-            members: Members::new(part, parts, memberships),
-            group: 0,
-            token: None,
-            complete: false,
-            begun_anew: 0,
-        }
-    }
-
-    fn begin(&mut self) {
-        self.group = 0;
-        self.token = None;
-        self.complete = false;
-    }
 }

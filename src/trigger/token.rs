@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::Trigger;
 use super::members::Members;
 use crate::config::{Condition, Groups};
-use crate::event::{PoolId, SignUp, Username};
+use crate::event::{PoolId, Scope, SignUp, Username};
 use crate::provision::groups_for;
 
 impl Trigger {
@@ -34,6 +34,7 @@ impl Trigger {
             // The client that they sign in through, not the one they signed up through.
             client_id: None,
             attributes: request.object("userAttributes").texts().collect(),
+            scope: Scope::Whole,
         };
         if !pools.accept(&user.pool) {
             return None;

@@ -43,9 +43,12 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// The user with just these groups: other groups are other work.
+    /// The user with just these groups and with or without a record: anything else is
+    /// other work.
     pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<User> {
-        self.keyed((&sign_up.pool, &sign_up.username, &sign_up.sub, groups))
+        let has_record = sign_up.scope.has_record();
+        let user = (&sign_up.pool, &sign_up.username, &sign_up.sub);
+        self.keyed((user, groups, has_record))
     }
 
     /// The order, but for the time.
@@ -87,7 +90,7 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Sub, Username};
+    use crate::event::{Attributes, PoolId, Scope, Sub, Username};
 
     fn sign_up(name: &str) -> SignUp {
         SignUp {
@@ -96,6 +99,7 @@ mod tests {
             sub: Sub::new("1"),
             client_id: None,
             attributes: Attributes::default(),
+            scope: Scope::Whole,
         }
     }
 
@@ -134,6 +138,10 @@ mod tests {
                 .await
                 .is_done()
         );
+        let mut without_record = sign_up("a");
+        without_record.scope = Scope::Groups(groups(&["X"]));
+        let user = recent.user(&without_record, &groups(&["X"]));
+        assert!(!user.turn().await.is_done(), "a record is to be written");
         tokio::time::advance(MOMENT).await;
         assert!(
             !recent

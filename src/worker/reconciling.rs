@@ -16,10 +16,10 @@ use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
 use crate::event::{Cursor, Ignored, PoolId, Reconcile, is_opaque};
 use crate::provision::{Outcome, Rejection, Retry};
-use crate::reconcile::{Plan, Reading, Run, Services, Step};
+use crate::reconcile::{Memberships, Plan, Run, Services, Step};
 use crate::retry::quickly;
 
-/// Once the members are read. Not much more than this is lost by a kill.
+/// Not much more than this is lost by a kill, beside the reading of the members.
 const SLICE: Duration = Duration::from_mins(1);
 /// Live sign-ups find no more of ours before them on the queue.
 const BACKLOG: u64 = 100;
@@ -35,10 +35,10 @@ pub(super) struct Reconciling {
 
 /// One run at a time in one process. Holds the memberships of the run that was
 /// under way last, since reading them is half of the work.
-type Slot = Arc<Mutex<Option<(String, Reading)>>>;
+type Slot = Arc<Mutex<Option<(String, Memberships)>>>;
 
 /// The right to run.
-pub(super) type Turn = OwnedMutexGuard<Option<(String, Reading)>>;
+pub(super) type Turn = OwnedMutexGuard<Option<(String, Memberships)>>;
 
 impl Reconciling {
     pub(super) fn new(config: &Config, services: Services) -> Self {
@@ -94,7 +94,7 @@ impl Reconciling {
             Err(failure) => return Some(outcome_of(failure)),
         };
         let delay = if failed { LATER } else { Duration::ZERO };
-        *turn = Some((cursor.run.clone(), run.into_members()));
+        *turn = Some((cursor.run.clone(), run.into_memberships()));
         drop(turn);
         Some(self.hand_on(task, cursor, delay).await)
     }
@@ -102,14 +102,13 @@ impl Reconciling {
     fn run(&self, task: &Reconcile, pool: &PoolId, turn: &mut Turn) -> Run {
         let plan = Plan {
             pool: pool.clone(),
-            groups: self.config.groups.default.clone(),
+            groups: Plan::groups_to_compare(&self.config, task.groups),
             include_federated: task.include_federated,
             since: task.since,
             limit: None,
             backlog: Some(BACKLOG),
             dry_run: false,
             rate: self.config.sign_up_rate(),
-            memberships: Plan::MEMBERSHIPS,
         };
         let cursor = task.cursor.clone().unwrap_or_else(|| Cursor {
             run: format!("{:016x}", fastrand::u64(..)),
@@ -118,7 +117,7 @@ impl Reconciling {
         let kept = turn.take().filter(|(run, _)| *run == cursor.run);
         let run = Run::new(self.services.clone(), plan, cursor);
         match kept {
-            Some((_, members)) => run.with_members(members),
+            Some((_, memberships)) => run.with_memberships(memberships),
             None => run,
         }
     }
@@ -126,10 +125,14 @@ impl Reconciling {
     async fn steps(&self, run: &mut Run, stop: &CancellationToken) -> Result<Slice, Failure> {
         let mut end = None;
         loop {
+            // Before anything else: its cursor is the one of a run that begins.
+            if run.is_through() {
+                return Ok(Slice::Done);
+            }
             if stop.is_cancelled() {
                 return Ok(Slice::Stopped);
             }
-            if run.has_members() {
+            if run.has_memberships() {
                 let end = *end.get_or_insert_with(|| Instant::now() + SLICE);
                 if Instant::now() >= end {
                     return Ok(Slice::Over);

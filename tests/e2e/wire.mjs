@@ -144,7 +144,7 @@ await check('reconcile queues just those who lack something, and nobody the seco
   await byName.removeFromGroup('ada', 'EVERYONE');
   await aws.deleteProfile(others[0].sub);
   const reconcile = async () => {
-    const { stdout } = await usher('reconcile', '--output', 'json', '--pool', byName.id);
+    const { stdout } = await usher('reconcile', '--groups', '--output', 'json', '--pool', byName.id);
     const { users, queued, lack_profile, lack_group } = JSON.parse(stdout);
     return { users, queued, lack_profile, lack_group };
   };
@@ -157,7 +157,11 @@ await check('reconcile queues just those who lack something, and nobody the seco
 
 await check('the Reconcile command on the queue does the same', async () => {
   await byName.removeFromGroup('ada', 'EVERYONE');
-  await aws.send(QUEUE, JSON.stringify({ usher: 1, command: 'Reconcile', userPoolId: byName.id }));
+  const command = { usher: 1, command: 'Reconcile', userPoolId: byName.id };
+  await aws.send(QUEUE, JSON.stringify(command));
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groupsOf('ada'), [], 'taken out, and with a profile: left alone');
+  await aws.send(QUEUE, JSON.stringify({ ...command, groups: true }));
   await workUntilEmpty();
   assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
 });

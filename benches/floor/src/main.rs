@@ -139,14 +139,15 @@ impl Floor {
             .item("updatedAt", S(now))
             .condition_expression("attribute_not_exists(id)")
             .send();
-        let (add, put) = tokio::join!(add, put);
+        add.await.ok()?;
+        let put = put.await;
         let put = match put {
             Ok(_) => true,
             Err(error) => error
                 .as_service_error()
                 .is_some_and(PutItemError::is_conditional_check_failed_exception),
         };
-        (add.is_ok() && put).then_some(())
+        put.then_some(())
     }
 
     async fn delete(&self, receipts: impl Iterator<Item = &str>) {

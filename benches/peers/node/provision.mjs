@@ -61,5 +61,6 @@ async function writeProfile({ userName, request }) {
 }
 
 export async function provision(event) {
-  await Promise.all([addToGroup(event), writeProfile(event)]);
+  await addToGroup(event);
+  await writeProfile(event);
 }

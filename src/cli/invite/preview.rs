@@ -11,7 +11,7 @@ use crate::aws::{Aws, Directory};
 use crate::cli::reasons::explained;
 use crate::cli::{Ended, Global, Output, print};
 use crate::config::{Config, GroupName};
-use crate::event::{Attributes, Invitation, PoolId, SignUp, Username};
+use crate::event::{Attributes, Invitation, PoolId, Scope, SignUp, Username};
 use crate::provision::groups_for;
 use crate::quota::Quota;
 use crate::retry::quickly;
@@ -107,6 +107,7 @@ fn sign_up(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<SignUp> {
         sub: None,
         client_id: None,
         attributes: given.chain(email).collect::<Attributes>(),
+        scope: Scope::Whole,
     })
 }
 

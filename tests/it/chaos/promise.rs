@@ -98,6 +98,12 @@ async fn profiles(
     broken: &mut Vec<String>,
 ) {
     let mut records = world.records().await;
+    let everyone = world.members("EVERYONE").await;
+    let pro = world.members("PRO").await;
+    // The record is the receipt: it comes last, also where a letter came in between.
+    let in_groups = |member: &Member| {
+        everyone.contains(&member.name) && (member.kind != Kind::Pro || pro.contains(&member.name))
+    };
     for member in &crowd.members {
         let puts = world.faults.ledger(|ledger| ledger.puts(&member.sub));
         let edited = crowd.edited.get(&member.sub);
@@ -109,7 +115,13 @@ async fn profiles(
             (record, Some(edited)) if record.as_ref() != Some(edited) => {
                 broken.push(format!("an edited profile is now {record:?}"));
             }
+            (Some(record), None) if member.kind == Kind::Gone => {
+                broken.push(format!("a profile of nobody: {record:?}"));
+            }
             (Some(record), None) => {
+                if !in_groups(member) {
+                    broken.push(format!("{} has a profile too early", member.named()));
+                }
                 let owner = format!("{}::{}", member.sub, member.name);
                 if record.get("profileOwner") != Some(&owner) || member.kind == Kind::Forgot {
                     broken.push(format!("not the profile of {}: {record:?}", member.named()));

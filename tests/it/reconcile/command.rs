@@ -12,7 +12,8 @@ use crate::process::Process;
 use crate::world::{World, eventually};
 
 fn reconcile(world: &World) -> String {
-    json!({"usher": 1, "command": "Reconcile", "userPoolId": world.pool.id}).to_string()
+    let pool = &world.pool.id;
+    json!({"usher": 1, "command": "Reconcile", "userPoolId": pool, "groups": true}).to_string()
 }
 
 #[tokio::test]
@@ -23,7 +24,7 @@ async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
     let pool = world.pool.id.clone();
     let settings = [("pools.allowed", pool.as_str()), ("quota.user_list", "100")];
     world
-        .send(r#"{"usher": 1, "command": "Reconcile", "requestId": "daily"}"#)
+        .send(r#"{"usher": 1, "command": "Reconcile", "requestId": "daily", "groups": true}"#)
         .await;
 
     let first = world.worker(&world.config(&settings), Until::Stopped).await;

@@ -1,23 +1,20 @@
 //! Users whose event never came.
 
 mod command;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use axum::http::StatusCode;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use usher::aws::{Listing, Profiles};
-use usher::event::{Cursor, Event, PoolId, parse};
-use usher::quota::Quota;
-use usher::reconcile::{Plan, Run, Services, Step};
+use usher::event::{Event, parse};
 
 use crate::crowd::{People, name, sub};
 use crate::faults::Fault;
 use crate::process::{Process, finished};
-use crate::world::{TABLE, World, eventually};
+use crate::world::{World, eventually};
 
 /// As many users as `usher reconcile` may list in a second here.
 const FAST: &str = "quota.user_list=1000";
@@ -55,9 +52,21 @@ impl World {
     }
 }
 
+/// Who lacks what, by name.
+struct Lacking {
+    profile: BTreeSet<String>,
+    group: BTreeSet<String>,
+}
+
+impl Lacking {
+    fn anything(&self) -> BTreeSet<String> {
+        self.profile.union(&self.group).cloned().collect()
+    }
+}
+
 /// 10,000 users of whom 137 lack a profile and 41 a group, some of them both, and
-/// others who are not meant. Answers with those who lack something.
-fn crowd() -> (People, BTreeSet<String>) {
+/// others who are not meant.
+fn crowd() -> (People, Lacking) {
     let mut people = People {
         unconfirmed: 50,
         federated: 30,
@@ -75,8 +84,12 @@ fn crowd() -> (People, BTreeSet<String>) {
     for n in &without_group {
         people.members.remove(&name(*n));
     }
-    let lacking = without_profile.union(&without_group);
-    (people, lacking.map(|n| name(*n)).collect())
+    let names = |numbers: BTreeSet<usize>| numbers.into_iter().map(name).collect();
+    let lacking = Lacking {
+        profile: names(without_profile),
+        group: names(without_group),
+    };
+    (people, lacking)
 }
 
 /// Everybody has the group and one profile, put once.
@@ -93,14 +106,46 @@ fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
 }
 
 #[tokio::test]
+async fn users_without_a_record_are_queued_and_no_members_are_read() {
+    let world = World::new().await;
+    let (people, lacking) = crowd();
+    let before = people.members.clone();
+    world.crowd.fill(people);
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        said.ends_with("10000 users checked, 137 lack a profile; 137 queued\n"),
+        "{said}"
+    );
+    assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
+    world.work(&[]).await;
+    world.crowd.look(|people| {
+        assert_eq!(people.profiles.len(), 10_000);
+        // Who has a record and is in no group was taken out: they stay out.
+        let joined: BTreeSet<String> = people.members.difference(&before).cloned().collect();
+        let both = lacking.profile.intersection(&lacking.group);
+        assert_eq!(joined, both.cloned().collect());
+    });
+
+    let (_, said, _) = world.reconcile(folder.path(), &[]).await;
+    assert!(said.ends_with("0 lack a profile; 0 queued\n"), "{said}");
+}
+
+#[tokio::test]
 async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time() {
     let world = World::new().await;
     let (people, lacking) = crowd();
+    let lacking = lacking.anything();
     world.crowd.fill(people);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, dry, errors) = world
-        .reconcile(folder.path(), &["--dry-run", "--output", "json"])
+        .reconcile(
+            folder.path(),
+            &["--groups", "--dry-run", "--output", "json"],
+        )
         .await;
     assert_eq!(status, Some(0), "{errors}");
     let dry: Vec<Value> = dry
@@ -122,11 +167,11 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
     );
     world.assert_queue_empty().await;
 
-    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
         said.ends_with(&format!(
-            "10000 users looked at, 137 lack a profile, 41 a group; {} queued\n",
+            "10000 users checked, 137 lack a profile, 41 lack a group; {} queued\n",
             lacking.len()
         )),
         "{said}"
@@ -137,10 +182,10 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
     world.work(&[]).await;
     assert_whole(&world);
 
-    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        said.ends_with("0 lack a profile, 0 a group; 0 queued\n"),
+        said.ends_with("0 lack a profile, 0 lack a group; 0 queued\n"),
         "{said}"
     );
     world.assert_queue_empty().await;
@@ -194,7 +239,7 @@ async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
     for times in queued.values_mut() {
         *times = 1;
     }
-    assert_eq!(queued, once_each(&lacking));
+    assert_eq!(queued, once_each(&lacking.profile));
 }
 
 #[tokio::test]
@@ -214,7 +259,7 @@ async fn a_run_can_be_narrowed() {
     all.extend(first);
     assert_eq!(
         all.into_keys().collect::<BTreeSet<_>>(),
-        lacking,
+        lacking.profile,
         "the rest"
     );
 
@@ -223,13 +268,13 @@ async fn a_run_can_be_narrowed() {
     let (_, _, errors) = world.reconcile(folder.path(), &since).await;
     let young: BTreeSet<String> = (7200..10_000).map(name).collect();
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
-    let expected: BTreeSet<String> = lacking.intersection(&young).cloned().collect();
+    let expected: BTreeSet<String> = lacking.profile.intersection(&young).cloned().collect();
     assert_eq!(queued, expected, "{errors}");
 
     let (_, _, errors) = world
         .reconcile(folder.path(), &["--include-federated"])
         .await;
-    let mut expected = lacking;
+    let mut expected = lacking.profile;
     expected.extend((10_050..10_080).map(name));
     assert_eq!(world.take_queued().await, once_each(&expected), "{errors}");
 }
@@ -271,41 +316,6 @@ async fn a_run_lets_live_sign_ups_pass() {
 }
 
 #[tokio::test]
-async fn members_that_do_not_fit_are_read_in_parts() {
-    let world = World::new().await;
-    let (people, lacking) = crowd();
-    world.crowd.fill(people);
-    let config = world.config(&[("quota.user_list", "1000")]);
-    let services = Services {
-        listing: Listing::new(&world.aws, Arc::new(Quota::new(config.quota))),
-        profiles: Some(Profiles::new(&world.aws, TABLE, "id")),
-        queue: world.queue.clone(),
-    };
-    let plan = Plan {
-        pool: PoolId::new(&world.pool.id).expect("an id"),
-        groups: config.groups.default.clone(),
-        include_federated: false,
-        since: None,
-        limit: None,
-        backlog: None,
-        dry_run: false,
-        rate: 1000.0,
-        memberships: 4096,
-    };
-    let mut run = Run::new(services.clone(), plan.clone(), Cursor::default());
-    // In the middle, and once more from the cursor alone.
-    while run.cursor().part < 2 {
-        run.step().await.expect("a page");
-    }
-    let parts = run.cursor().parts;
-    let mut run = Run::new(services, plan, run.cursor().clone());
-    while !matches!(run.step().await.expect("a page"), Step::Done) {}
-    assert_eq!((parts, run.cursor().part), (4, 4));
-    assert_eq!(run.cursor().users, 10_000, "each user once");
-    assert_eq!(world.take_queued().await, once_each(&lacking));
-}
-
-#[tokio::test]
 async fn a_user_whom_the_queue_does_not_take_keeps_nobody_else() {
     let world = World::new().await;
     let (people, mut lacking) = crowd();
@@ -326,14 +336,15 @@ async fn a_user_whom_the_queue_does_not_take_keeps_nobody_else() {
         errors.contains("1 users could not be queued") && errors.contains(&sub(73)),
         "{errors}"
     );
-    assert!(lacking.remove("user-73"));
-    assert_eq!(world.take_queued().await, once_each(&lacking));
+    assert!(lacking.profile.remove("user-73"));
+    assert_eq!(world.take_queued().await, once_each(&lacking.profile));
 }
 
 #[tokio::test]
 async fn trouble_on_the_way_stops_no_run() {
     let world = World::new().await;
     let (people, lacking) = crowd();
+    let lacking = lacking.anything();
     world.crowd.fill(people);
     let mut calls = 0;
     world.faults.plan(move |call| {
@@ -349,7 +360,7 @@ async fn trouble_on_the_way_stops_no_run() {
         ))
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(world.take_queued().await, once_each(&lacking));
 
@@ -362,7 +373,7 @@ async fn trouble_on_the_way_stops_no_run() {
             "InvalidParameterException",
         ))
     });
-    let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(errors.contains("begins anew"), "{errors}");
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();

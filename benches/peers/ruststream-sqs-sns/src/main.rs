@@ -67,18 +67,17 @@ async fn provision(event: &Event) -> HandlerOutcome {
         .item("updatedAt", S(now))
         .condition_expression("attribute_not_exists(id)")
         .send();
-    let (add, put) = tokio::join!(add, put);
+    // As the others do: it comes again when its visibility ends.
+    let failed = HandlerOutcome::retry_after(Duration::from_mins(1));
+    if add.await.is_err() {
+        return failed;
+    }
     let existed = |error: &PutItemError| error.is_conditional_check_failed_exception();
-    let put = put.map_or_else(
+    let put = put.await.map_or_else(
         |error| error.as_service_error().is_some_and(existed),
         |_| true,
     );
-    if add.is_ok() && put {
-        HandlerOutcome::ack()
-    } else {
-        // As the others do: it comes again when its visibility ends.
-        HandlerOutcome::retry_after(Duration::from_mins(1))
-    }
+    if put { HandlerOutcome::ack() } else { failed }
 }
 
 async fn clients() -> Clients {
