@@ -28,11 +28,12 @@ pub struct Difference {
 /// What `UpdateUserPool` takes and `DescribeUserPool` shows under the same name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
-const WRITABLE: [&str; 22] = [
+const WRITABLE: [&str; 23] = [
     "AccountRecoverySetting",
     "AcrConfiguration",
     "AdminCreateUserConfig",
     "AutoVerifiedAttributes",
+    REGISTRATION,
     "DeletionProtection",
     "DeviceConfiguration",
     "EmailConfiguration",
@@ -52,7 +53,8 @@ const WRITABLE: [&str; 22] = [
     "UserPoolTier",
     "VerificationMessageTemplate",
 ];
-/// What is set when the pool is made, elsewhere, or by Cognito itself.
+/// What is set when the pool is made, elsewhere, or by Cognito itself. `Name` can be written,
+/// as `PoolName`; Cognito keeps the name of a pool that is not given one.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html>
 const ELSEWHERE: [&str; 13] = [
@@ -73,6 +75,8 @@ const ELSEWHERE: [&str; 13] = [
 /// What changes by itself.
 const RESTLESS: [&str; 2] = ["EstimatedNumberOfUsers", "LastModifiedDate"];
 const TRIGGERS: &str = "LambdaConfig";
+/// Dynamic client registration: whether applications may register app clients of their own.
+const REGISTRATION: &str = "DcrConfiguration";
 
 impl Settings {
     /// The pool's triggers.
@@ -118,6 +122,13 @@ impl Settings {
         // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
         if self.has_validity_by_policy() {
             drop_older_validity(&mut sent);
+        }
+        // Without EnableStatus, Cognito would switch the registration on. It keeps what it
+        // is not given at all.
+        // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
+        let registration = sent.get(REGISTRATION);
+        if registration.is_some_and(|registration| is_nothing(&registration["EnableStatus"])) {
+            sent.remove(REGISTRATION);
         }
         sent
     }
@@ -277,6 +288,26 @@ mod tests {
             })
         );
         assert!(before.unknown().is_empty());
+    }
+
+    #[test]
+    fn client_registration_is_sent_whole_or_not_at_all() {
+        let sent = |registration: Value| {
+            let pool = json!({"Id": "x", "DcrConfiguration": registration});
+            let settings = settings(&pool, &json!({}));
+            assert!(settings.unknown().is_empty());
+            let mut sent = settings.with_triggers(&Members::new());
+            sent.remove("DcrConfiguration")
+        };
+        let whole = json!({"EnableStatus": "Disabled", "AuthenticatedGrantTypes": []});
+        assert_eq!(sent(whole.clone()), Some(whole));
+        for part in [
+            json!({"OpenDcrEnabled": false}),
+            json!({"OpenDcrEnabled": false, "EnableStatus": null}),
+            json!({}),
+        ] {
+            assert_eq!(sent(part.clone()), None, "{part}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ const LASTING: [&str; 5] = [
     "UsernameConfiguration",
 ];
 
+const REGISTRATION: &str = "DcrConfiguration";
+
 impl Given {
     /// Of what a pool is made with.
     pub(super) fn at_first(input: &Value) -> Self {
@@ -32,10 +34,18 @@ impl Given {
         given
     }
 
-    /// All of it anew.
+    /// All of it again.
     pub(super) fn update(&mut self, input: &Value) {
         let mut settings = input.as_object().cloned().unwrap_or_default();
         settings.retain(|name, _| name != "UserPoolId" && !LASTING.contains(&name.as_str()));
+        // Kept when it is not given, and switched on when it does not say otherwise.
+        if let Some(registration) = settings.get_mut(REGISTRATION) {
+            if registration["EnableStatus"].is_null() {
+                registration["EnableStatus"] = json!("Enabled");
+            }
+        } else if let Some(registration) = self.settings.remove(REGISTRATION) {
+            settings.insert(REGISTRATION.to_owned(), registration);
+        }
         // Cognito shows one validity under two names.
         let days = &input["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"];
         if days.is_number() {
