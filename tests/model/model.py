@@ -1,0 +1,88 @@
+"""The settings of a user pool: the lists of src/attach/settings.rs against Cognito's service
+model in the botocore that is installed. UpdateUserPool resets what it is not given, so
+usher attach stops at a setting that is in no list."""
+
+import copy
+import gzip
+import json
+import re
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src/attach/settings.rs"
+# Taken and on purpose not sent as a setting. Cognito keeps the name of a pool that is not
+# given one.
+NOT_SENT = {"PoolName", "UserPoolId"}
+
+
+def list_of(source, name):
+    """The strings of a constant `NAME: [&str; N]`, which may name other constants."""
+    [(count, body)] = re.findall(rf"const {name}: \[&str; (\d+)\] = \[(.*?)\];", source, re.S)
+    constants = dict(re.findall(r'const (\w+): &str = "(\w+)";', source))
+    entries = [entry.strip() for entry in body.split(",") if entry.strip()]
+    names = [entry.strip('"') if entry.startswith('"') else constants[entry] for entry in entries]
+    assert len(set(names)) == int(count), f"{name} cannot be read: {names}"
+    return set(names)
+
+
+def service_model():
+    package = distribution("botocore")
+    path = "botocore/data/cognito-idp/2016-04-18/service-2.json.gz"
+    return package.version, json.loads(gzip.decompress(package.locate_file(path).read_bytes()))
+
+
+def members(model, operation, side, inside=None):
+    """Name and shape of each member of what an operation takes (input) or answers (output)."""
+    shapes = model["shapes"]
+    shape = shapes[model["operations"][operation][side]["shape"]]
+    if inside:
+        shape = shapes[shape["members"][inside]["shape"]]
+    return {name: member["shape"] for name, member in shape["members"].items()}
+
+
+def findings(model, source):
+    writable = list_of(source, "WRITABLE")
+    known = writable | list_of(source, "ELSEWHERE") | list_of(source, "RESTLESS")
+    shown = members(model, "DescribeUserPool", "output", "UserPool")
+    taken = members(model, "UpdateUserPool", "input")
+    for name in sorted(shown.keys() - known):
+        where = "WRITABLE, as UpdateUserPool takes it" if name in taken else "ELSEWHERE or RESTLESS"
+        yield f"DescribeUserPool shows {name}, which is in no list: it belongs into {where}"
+    for name in sorted(known - shown.keys()):
+        yield f"{name} is in a list, and DescribeUserPool does not show it"
+    for name in sorted(writable - taken.keys()):
+        yield f"{name} is in WRITABLE, and UpdateUserPool does not take it"
+    for name in sorted(taken.keys() - writable - NOT_SENT):
+        yield f"UpdateUserPool takes {name}, which is not in WRITABLE: a write may reset it"
+    for name in sorted(NOT_SENT - taken.keys()):
+        yield f"{name} is in NOT_SENT, and UpdateUserPool does not take it"
+    for name in sorted(shown.keys() & taken.keys()):
+        if shown[name] != taken[name]:
+            yield f"{name} is shown as {shown[name]} and taken as {taken[name]}"
+    # What GetUserPoolMfaConfig shows is sent back as it is.
+    shown = members(model, "GetUserPoolMfaConfig", "output")
+    taken = members(model, "SetUserPoolMfaConfig", "input")
+    taken.pop("UserPoolId")
+    for name in sorted(name for name, _ in shown.items() ^ taken.items()):
+        yield f"{name} is not the same in GetUserPoolMfaConfig and SetUserPoolMfaConfig"
+    if "EnableStatus" not in model["shapes"]["DcrConfigurationType"]["members"]:
+        yield "DcrConfiguration has no EnableStatus, which decides whether it is sent"
+
+
+version, model = service_model()
+source = SOURCE.read_text()
+
+# A check that finds nothing in anything would be no check.
+newer = copy.deepcopy(model)
+for shape in "UserPoolType", "UpdateUserPoolRequest", "GetUserPoolMfaConfigResponse":
+    newer["shapes"][shape]["members"]["QuantumPolicy"] = {"shape": "QuantumPolicyType"}
+assert sum("QuantumPolicy" in line for line in findings(newer, source)) == 3
+older = source.replace('"UserPoolTier",', '"Undersigned",')
+assert sum("UserPoolTier" in line for line in findings(model, older)) == 2
+
+found = list(findings(model, source))
+for line in found:
+    print(f"{SOURCE.name}: {line}")
+print(f"botocore {version}: {len(found)} differences")
+sys.exit(bool(found))
