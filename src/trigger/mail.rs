@@ -99,7 +99,11 @@ fn fill(template: &Template, fields: &Fields<'_>, written: Written) -> String {
         .collect()
 }
 
-/// Cognito sends HTML: the lines are kept and the link can be followed.
+/// Cognito sends HTML: the lines are kept and the link can be followed. Where SES tracks
+/// clicks, it would lead through a server of SES's, code and all. `ses:no-track` leaves it as
+/// it is; SES takes the attribute out.
+///
+/// <https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html>
 fn of_text(template: &Template, fields: &Fields<'_>) -> String {
     template
         .segments
@@ -107,7 +111,7 @@ fn of_text(template: &Template, fields: &Fields<'_>) -> String {
         .map(|segment| match segment {
             Segment::Text(text) => escape(text).replace('\n', "<br>\n"),
             Segment::Field(name) if name == "link" => format!(
-                "<a href=\"{}\">{}</a>",
+                "<a ses:no-track href=\"{}\">{}</a>",
                 escape(&fields.link),
                 escape(fields.accept_url)
             ),
@@ -207,7 +211,7 @@ mod tests {
         let body = answer["response"]["emailMessage"].as_str().expect("text");
         assert!(
             body.contains(
-                "<a href=\"https://app.example.com/accept#u={username}&amp;c={####}\">\
+                "<a ses:no-track href=\"https://app.example.com/accept#u={username}&amp;c={####}\">\
                  https://app.example.com/accept</a>"
             ),
             "{body}"

@@ -1,6 +1,6 @@
 //! `/accept`: where people who were invited choose their password.
 //!
-//! The code comes in the fragment of the link, which no server sees, and goes to
+//! The code comes in the fragment of the link, which a browser sends to no server, and goes to
 //! Cognito in the body of a POST; it is in no URL, no log and no error.
 
 mod answer;
