@@ -89,8 +89,9 @@ impl People {
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
     ///
     /// # Errors
-    /// `username_exists`; `code_delivery_failure`, `unexpected_lambda` and
-    /// `limit_exceeded` (the mails of a day) may come although the user was made.
+    /// `username_exists`; `code_delivery_failure`, `unexpected_lambda`,
+    /// `invalid_parameter` (the mail's text) and `limit_exceeded` (the mails of a day) may
+    /// come although the user was made.
     pub async fn invite(
         &self,
         pool: &PoolId,

@@ -22,7 +22,8 @@ pub(super) fn words(reason: &str) -> &'static str {
         "user_lambda_validation" => "a trigger of the user pool refuses this user",
         "unexpected_lambda" => "a trigger of the user pool does not work",
         "limit_exceeded" => "a limit of the user pool is reached, such as the mails of a day",
-        "mail_not_delivered" | "code_delivery_failure" => "Cognito could not send the mail",
+        "mail_not_delivered" => "Cognito could not send the mail, or did not accept its text",
+        "code_delivery_failure" => "Cognito could not send the mail",
         "throttled" => "Cognito or DynamoDB took no more calls",
         "access_denied" | "not_authorized" => {
             "these credentials may not do it: deploy/admin-policy.json allows it"

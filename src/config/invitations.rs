@@ -1,6 +1,7 @@
 //! How people are invited: the mail, and the page that it leads to.
 
 use super::Template;
+use super::characters::{has_reference, is_accepted};
 use super::reader::Reader;
 use super::template::Segment;
 
@@ -77,6 +78,11 @@ pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
         let rule = "must not hold {code} or {link}: a subject is shown to everybody";
         read.reject("invitations.subject", rule);
     }
+    // HTML has a reference for every other character that Cognito does not accept.
+    reject_characters(read, "invitations.subject", is_accepted);
+    for key in ["invitations.html", "invitations.text"] {
+        reject_characters(read, key, |c| is_accepted(c) || has_reference(c));
+    }
     let html = template(read, "invitations.html");
     let text = template(read, "invitations.text");
     let (key, body) = if html.segments.is_empty() {
@@ -132,6 +138,20 @@ fn template(read: &mut Reader<'_>, key: &str) -> Template {
             segments: Vec::new(),
         }
     })
+}
+
+/// The first character that cannot be sent: `AdminCreateUser` would fail for every person.
+fn reject_characters(read: &mut Reader<'_>, key: &str, can_be_sent: fn(char) -> bool) {
+    let text = read.value(key).and_then(|text| text.as_str());
+    let wrong = text.and_then(|text| text.chars().find(|&c| !can_be_sent(c)));
+    if let Some(c) = wrong {
+        let rule = format!(
+            "must not hold U+{:04X}, which Cognito does not accept there: leave it out, or write \
+             a plain space",
+            u32::from(c)
+        );
+        read.reject(key, rule);
+    }
 }
 
 fn has(template: &Template, name: &str) -> bool {

@@ -6,6 +6,7 @@
 //! environment.
 
 mod admin;
+mod characters;
 mod groups;
 mod invitations;
 mod layers;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::{Admin, Grantable, TokenUse};
+pub use characters::{has_reference, is_accepted};
 pub use groups::{Condition, GroupRule};
 pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};

@@ -356,3 +356,47 @@ fn a_mail_without_link_or_code_is_refused() {
     let mail = valid(&["invitations.accept_url=http://localhost:8080/accept"]);
     assert!(mail.invitations.mail.is_some() && mail.invitations.page.is_none());
 }
+
+#[test]
+fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
+    for (flag, key, character) in [
+        (
+            "invitations.subject=Viens\u{a0}!",
+            "invitations.subject",
+            "U+00A0",
+        ),
+        (
+            "invitations.subject=👩\u{200d}👧",
+            "invitations.subject",
+            "U+200D",
+        ),
+        ("invitations.text={link}\u{7}", "invitations.text", "U+0007"),
+        (
+            "invitations.text={link}\u{85}x",
+            "invitations.text",
+            "U+0085",
+        ),
+        (
+            "invitations.html={link}\u{fffe}",
+            "invitations.html",
+            "U+FFFE",
+        ),
+    ] {
+        let layers = layers(&[flag]);
+        assert_eq!(violations(&layers), [key], "{flag:?}");
+        let Invalid(violations) = Config::from_layers(&layers).expect_err("invalid");
+        assert!(
+            violations[0].rule.contains(character),
+            "{}",
+            violations[0].rule
+        );
+    }
+    // As HTML these are written as references.
+    for flag in [
+        "invitations.text={link} \u{a0}می\u{200c}خواهم 👩\u{200d}👧",
+        "invitations.html={link}\u{202f}so\u{ad}ft\r\n\tx",
+        "invitations.subject=Komm — «é» 👩🏽 ९",
+    ] {
+        valid(&[flag]);
+    }
+}

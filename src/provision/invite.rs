@@ -56,6 +56,13 @@ impl Mail {
     }
 
     fn after(failure: &Failure) -> Self {
+        if is_about_a_value(failure) {
+            tracing::warn!(
+                "invitation not sent: Cognito does not accept a value, most likely a character \
+                 of the text; correct the CustomMessage trigger or the user pool's message, and \
+                 send the invitation again"
+            );
+        }
         if failure.code == "LimitExceededException" {
             Self::OverLimit
         } else {
@@ -195,6 +202,11 @@ impl Provisioner {
             return Err(failure.into());
         }
         match quickly(|| self.people.look(pool, &name)).await {
+            // A value of the invitation was refused: nobody is like it, and this is somebody
+            // who was there before.
+            Ok(person) if is_about_a_value(&failure) && !is_as_invited(&person, invitation) => {
+                Err(failure.into())
+            }
             Ok(person) => {
                 let ours = lost.load(Ordering::Relaxed) || order.made(&person);
                 let mail = match (exists, ours) {
@@ -253,6 +265,20 @@ impl Transient for BeforeItWasMade {
     }
 }
 
+/// Whether Cognito did not accept something. That may be the text of the mail, which is
+/// looked at once the user is made.
+fn is_about_a_value(failure: &Failure) -> bool {
+    failure.code == "InvalidParameterException"
+}
+
+/// Whether they were made as the invitation has them, and have not accepted yet.
+fn is_as_invited(person: &Person, invitation: &Invitation) -> bool {
+    let mut given = invitation.attributes.iter();
+    person.is_invited()
+        && is_theirs(person, invitation)
+        && given.all(|(name, value)| person.attributes.get(name).unwrap_or_default() == value)
+}
+
 /// Somebody who is there already is the one who is invited when the address is the same
 /// and verified: anybody can sign up with an address that is not theirs.
 fn is_theirs(person: &Person, invitation: &Invitation) -> bool {
@@ -272,16 +298,17 @@ impl Order {
 }
 
 /// Errors of sending the message, and of the Lambdas beside the creation.
-/// `LimitExceeded` is the mails of a day.
+/// `LimitExceeded` is the mails of a day, `InvalidParameter` may be the mail's text.
 fn may_have_made_the_user(failure: &Failure) -> bool {
-    matches!(
-        failure.code.as_str(),
-        "CodeDeliveryFailureException"
-            | "UnexpectedLambdaException"
-            | "UserLambdaValidationException"
-            | "InvalidLambdaResponseException"
-            | "LimitExceededException"
-    )
+    is_about_a_value(failure)
+        || matches!(
+            failure.code.as_str(),
+            "CodeDeliveryFailureException"
+                | "UnexpectedLambdaException"
+                | "UserLambdaValidationException"
+                | "InvalidLambdaResponseException"
+                | "LimitExceededException"
+        )
 }
 
 impl Outcome {

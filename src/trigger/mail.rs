@@ -7,13 +7,14 @@
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-custom-message.html>
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::Trigger;
 use super::members::Members;
-use crate::config::{Body, InvitationMail, Segment, Template};
+use crate::config::{Body, InvitationMail, Segment, Template, has_reference, is_accepted};
 
 /// Cognito's own limits, in characters.
 const LONGEST_SUBJECT: usize = 140;
@@ -58,7 +59,10 @@ impl Trigger {
             .get("response")
             .and_then(|response| serde_json::from_str(response.get()).ok())
             .unwrap_or_default();
-        response.insert("emailSubject".to_owned(), subject.into());
+        // Cognito has a subject of its own where this one comes to nothing.
+        if !subject.trim().is_empty() {
+            response.insert("emailSubject".to_owned(), subject.into());
+        }
         response.insert("emailMessage".to_owned(), body.into());
         members.with("response", &to_raw_value(&response).ok()?)
     }
@@ -76,16 +80,37 @@ struct Fields<'a> {
 type Written = fn(&str, &Fields<'_>) -> String;
 
 fn write(mail: &InvitationMail, fields: &Fields<'_>) -> (String, String) {
-    let subject: String = fill(&mail.subject, fields, |name, fields| fields.bare(name))
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_SUBJECT)
-        .collect();
+    let subject = fill(&mail.subject, fields, |name, fields| fields.bare(name));
     let body = match &mail.body {
         Body::Html(template) => fill(template, fields, |name, fields| fields.escaped(name)),
         Body::Text(template) => of_text(template, fields),
     };
-    (subject, body)
+    (accepted(&subject), accepted_html(&body))
+}
+
+/// Plain text that Cognito accepts as a subject: other spaces become plain ones, and what
+/// has no width is left out.
+fn accepted(text: &str) -> String {
+    let accepted = text.chars().filter_map(|c| match c {
+        _ if c.is_whitespace() || c.is_control() => Some(' '),
+        _ => is_accepted(c).then_some(c),
+    });
+    accepted.take(LONGEST_SUBJECT).collect()
+}
+
+/// HTML that Cognito accepts as a body and that looks the same: numeric references are
+/// ASCII. So are those of characters beyond U+FFFF, such as emoji, since Cognito may have
+/// an older version of Unicode.
+fn accepted_html(html: &str) -> String {
+    let mut accepted = String::with_capacity(html.len());
+    for c in html.chars() {
+        if is_accepted(c) && c <= '\u{ffff}' {
+            accepted.push(c);
+        } else if has_reference(c) {
+            let _ = write!(accepted, "&#{};", u32::from(c));
+        }
+    }
+    accepted
 }
 
 fn fill(template: &Template, fields: &Fields<'_>, written: Written) -> String {
@@ -239,6 +264,34 @@ mod tests {
             let subject = answer["response"]["emailSubject"].as_str().expect("text");
             assert_eq!(subject, "For <b>Zoë</b> #### !");
         }
+    }
+
+    #[tokio::test]
+    async fn characters_that_cognito_refuses_are_referred_to_or_left_out() {
+        // Persian with a non-joiner, French with two spaces of its own, a family, a soft
+        // hyphen, and two characters that no mail can hold.
+        let name = "می\u{200c}خواهم l\u{a0}«\u{202f}é 👩\u{200d}👧 so\u{ad}ft \u{7}\u{fffe}";
+        let mut event = event();
+        event["request"]["userAttributes"]["given_name"] = json!(name);
+        for body in [
+            "invitations.text=\u{200f}{given_name} {link}",
+            "invitations.html=<p>\u{200f}{given_name} <a href=\"{link}\">go</a></p>",
+        ] {
+            let flags = ["invitations.subject=For {given_name}", body];
+            let answer = answered(&trigger(&flags), &event).await.expect("a mail");
+            let body = answer["response"]["emailMessage"].as_str().expect("text");
+            let expected =
+                "&#8207;می&#8204;خواهم l&#160;«&#8239;é &#128105;&#8205;&#128103; so&#173;ft  <a";
+            assert!(body.contains(expected), "{body}");
+            assert!(body.contains("#u={username}&amp;c={####}\">"), "{body}");
+            let subject = answer["response"]["emailSubject"].as_str().expect("text");
+            assert_eq!(subject, "For میخواهم l « é 👩👧 soft  ");
+            assert!(body.chars().chain(subject.chars()).all(is_accepted));
+        }
+        event["request"]["userAttributes"]["given_name"] = json!("\u{200d}");
+        let flags = ["invitations.subject={given_name}"];
+        let answer = answered(&trigger(&flags), &event).await.expect("a mail");
+        assert_eq!(answer["response"].get("emailSubject"), None);
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ impl CognitoFront {
         if let Some(password) = password {
             self.give(&pool, &user, &password).await?;
             if !silent && by_mail(&input) {
-                self.invite(&pool, &settings, &user, &password).await;
+                self.invite(&pool, &settings, &user, &password).await?;
             }
         }
         Ok(ok(&answer))
@@ -61,7 +61,7 @@ impl CognitoFront {
         }
         self.give(pool, &user, password).await?;
         if by_mail(input) {
-            self.invite(pool, settings, &user, password).await;
+            self.invite(pool, settings, &user, password).await?;
         }
         let whom = json!({"UserPoolId": pool, "Username": user.name});
         let mut answer = self.ask("AdminGetUser", &whom).await?;

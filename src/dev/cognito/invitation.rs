@@ -5,10 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::CognitoFront;
 use super::event::{About, NO_CLIENT, event};
 use super::pools::Settings;
 use super::user::{User, text};
+use super::{CognitoFront, Refusal, refuse};
+use crate::config::is_accepted;
 use crate::dev::hooks::Mail;
 
 const NAME: &str = "{username}";
@@ -17,13 +18,14 @@ const SUBJECT: &str = "Your temporary password";
 const MESSAGE: &str = "Your username is {username} and temporary password is {####}.";
 
 impl CognitoFront {
+    /// Fails where Cognito does not accept the text; the user is made by then.
     pub(super) async fn invite(
         &self,
         pool: &str,
         settings: &Settings,
         user: &User,
         password: &str,
-    ) {
+    ) -> Result<(), Refusal> {
         let about = About {
             pool,
             client: NO_CLIENT,
@@ -36,6 +38,8 @@ impl CognitoFront {
         let source = "CustomMessage_AdminCreateUser";
         let response = self.hooks.call(&event(about, source, own, &empty)).await;
         let (subject, message) = chosen(&response, &settings.invitation);
+        check("emailSubject", subject)?;
+        check("emailBody", message)?;
         // People know the name that they sign in with, not the UUID.
         let name = if settings.email_names {
             user.attribute("email")
@@ -48,7 +52,19 @@ impl CognitoFront {
             // As they are: Cognito escapes nothing, neither for HTML nor for links.
             body: message.replace(NAME, name).replace(CODE, password),
         });
+        Ok(())
     }
+}
+
+fn check(member: &str, text: &str) -> Result<(), Refusal> {
+    if text.chars().all(is_accepted) {
+        return Ok(());
+    }
+    let why = format!(
+        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member \
+         must satisfy regular expression pattern: [\\p{{L}}\\p{{M}}\\p{{S}}\\p{{N}}\\p{{P}}\\s*]*"
+    );
+    Err(refuse("InvalidParameterException", &why))
 }
 
 /// The trigger's text counts when it holds both placeholders, then the pool's.

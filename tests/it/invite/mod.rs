@@ -2,6 +2,7 @@
 
 mod grant;
 mod resume;
+mod texts;
 mod trouble;
 
 use std::fmt::Write;

@@ -136,3 +136,33 @@ async fn an_invitation_says_what_the_trigger_says() {
     let (code, _) = pool.refused("AdminCreateUser", input).await;
     assert_eq!(code, "UsernameExistsException");
 }
+
+#[tokio::test]
+async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made() {
+    let pool = Pool::of(json!({}), json!({}), |event| {
+        let wrong = |name: &str| match event["userName"].as_str() {
+            Some(user) if user == name => "\u{200d}",
+            _ => "é",
+        };
+        Some(json!({
+            "emailSubject": format!("Come in{}", wrong("subject")),
+            "emailMessage": format!("{{username}} {{####}}{}", wrong("body")),
+        }))
+    })
+    .await;
+    for (name, member) in [("subject", "'emailSubject'"), ("body", "'emailBody'")] {
+        let mut input = silent(name);
+        input["MessageAction"] = Value::Null;
+        input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
+        let resend = json!("RESEND");
+        for action in [Value::Null, resend] {
+            input["MessageAction"] = action;
+            let (code, message) = pool.refused("AdminCreateUser", input.clone()).await;
+            assert_eq!(code, "InvalidParameterException");
+            assert!(message.contains(member), "{message}");
+        }
+        let user = pool.ask("AdminGetUser", json!({"Username": name})).await;
+        assert_eq!(user["UserStatus"], "FORCE_CHANGE_PASSWORD");
+    }
+    assert!(pool.mails.lock().expect("no panic").is_empty());
+}
