@@ -2,11 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use crate::event::{GroupName, Invitation, PoolId, Username};
+
+/// The key of a file's hashes: 64 hexadecimal digits. Without one, the same row would have
+/// the same hash in every file, and in a table of addresses made beforehand. It is no secret
+/// from whoever has the file.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub(super) struct Key(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("a key has 64 hexadecimal digits")]
+pub(super) struct NotAKey;
 
 #[derive(Serialize)]
 struct Canonical<'a> {
@@ -18,21 +32,43 @@ struct Canonical<'a> {
     resend: bool,
 }
 
-/// The hash that a row of a pool is known by: 32 hexadecimal digits.
-pub(super) fn hash(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
-    let canonical = serde_json::to_vec(&Canonical {
-        pool: pool.as_str(),
-        email: &invitation.email,
-        username: invitation.username.as_ref().map(Username::reveal),
-        attributes: &invitation.attributes,
-        groups: invitation.groups.iter().map(GroupName::as_str).collect(),
-        resend: invitation.resend,
-    })?;
-    let mut digits = String::with_capacity(32);
-    for byte in Sha256::digest(canonical).iter().take(16) {
-        write!(digits, "{byte:02x}")?;
+impl Key {
+    pub(super) fn random() -> io::Result<Self> {
+        let mut bytes = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        Ok(Self(digits(&bytes)))
     }
-    Ok(digits)
+
+    /// The hash that a row of a pool is known by: 32 hexadecimal digits.
+    pub(super) fn hash(&self, pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
+        let canonical = serde_json::to_vec(&Canonical {
+            pool: pool.as_str(),
+            email: &invitation.email,
+            username: invitation.username.as_ref().map(Username::reveal),
+            attributes: &invitation.attributes,
+            groups: invitation.groups.iter().map(GroupName::as_str).collect(),
+            resend: invitation.resend,
+        })?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes())?;
+        mac.update(&canonical);
+        Ok(digits(&mac.finalize().into_bytes()[..16]))
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = NotAKey;
+
+    fn try_from(text: String) -> Result<Self, NotAKey> {
+        let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_key.then_some(Self(text)).ok_or(NotAKey)
+    }
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 #[cfg(test)]
@@ -40,7 +76,7 @@ mod tests {
     use super::*;
     use crate::event::Draft;
 
-    fn hashed(groups: &[&str], resend: bool, pool: &str) -> String {
+    fn hashed(key: &Key, groups: &[&str], resend: bool, pool: &str) -> String {
         let invitation = Invitation::new(Draft {
             email: "ada@example.com".to_owned(),
             groups: Some(groups.iter().map(|&name| name.to_owned()).collect()),
@@ -48,20 +84,33 @@ mod tests {
             ..Draft::default()
         });
         let pool = PoolId::new(pool).expect("not empty");
-        hash(&pool, &invitation.expect("valid")).expect("JSON")
+        key.hash(&pool, &invitation.expect("valid")).expect("JSON")
     }
 
     #[test]
-    fn a_row_is_known_by_all_that_it_says() {
-        let row = hashed(&["A", "B"], false, "a_1");
-        assert_eq!(row.len(), 32);
-        assert_eq!(row, hashed(&["B", "A"], false, "a_1"));
+    fn a_row_is_known_by_all_that_it_says_and_by_the_key() {
+        let key = Key::try_from("0f".repeat(32)).expect("a key");
+        let row = hashed(&key, &["A", "B"], false, "a_1");
+        // By `printf '%s' "$JSON" | openssl dgst -sha256 -hmac $KEY`.
+        assert_eq!(row, "a0a5c64b7e6121561c2b902171fbb22f");
+        assert_eq!(row, hashed(&key, &["B", "A"], false, "a_1"));
         for other in [
-            hashed(&["A"], false, "a_1"),
-            hashed(&["A", "B"], true, "a_1"),
-            hashed(&["A", "B"], false, "a_2"),
+            hashed(&key, &["A"], false, "a_1"),
+            hashed(&key, &["A", "B"], true, "a_1"),
+            hashed(&key, &["A", "B"], false, "a_2"),
+            hashed(&Key::random().expect("random"), &["A", "B"], false, "a_1"),
         ] {
             assert_ne!(row, other);
+        }
+    }
+
+    #[test]
+    fn a_key_is_random_and_nothing_else_is_one() {
+        let [one, other] = [(); 2].map(|()| Key::random().expect("random").0);
+        assert_ne!(one, other);
+        assert!(Key::try_from(one.clone()).is_ok());
+        for wrong in ["", &one[1..], &one.replace(|_| true, "x")] {
+            assert!(Key::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

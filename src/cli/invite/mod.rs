@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let path = options.results();
     let past = match &path {
         Some(path) => Past::read(path, &pool)?,
-        None => Past::default(),
+        None => Past::none()?,
     };
     let all = rows.len();
     let tasks = tasks(rows, &past, &pool, options.again)?;
@@ -100,7 +100,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 fn tasks(rows: Vec<Row>, past: &Past, pool: &PoolId, again: bool) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::with_capacity(rows.len());
     for mut row in rows {
-        let hash = hash::hash(pool, &row.invitation)?;
+        let hash = past.key.hash(pool, &row.invitation)?;
         let before = past.of(&hash);
         if again || !before.is_some_and(|answer| answer.status.is_done()) {
             let owed = before.is_some_and(answer::Answer::owes_mail);

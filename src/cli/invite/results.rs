@@ -1,6 +1,6 @@
 //! What became of each row, in a file beside it: one JSON object a line, without
 //! personal data. A row is known by a hash of all that it says, so that one that was
-//! edited is done anew.
+//! edited is done again. The first line is the key of the hashes.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,10 +12,18 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
+use super::hash::Key;
 use crate::cli::Usage;
 use crate::event::PoolId;
 
-/// One line. Its beginning is how a line of ours is known that was cut off.
+/// The first line. The beginning of a line is how one of ours is known that was cut off.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    pool: String,
+    key: Key,
+}
+
+/// Each line after it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     pool: String,
@@ -28,9 +36,12 @@ struct Entry {
 const BEGINNING: &str = "{\"pool\":";
 
 /// What earlier runs wrote: the last word on each row.
-#[derive(Debug, Default)]
 pub(super) struct Past {
+    /// Of the file's hashes.
+    pub(super) key: Key,
     rows: HashMap<String, Answer>,
+    /// The length of the file.
+    length: u64,
     /// The length of the lines that are whole, when the last one is not.
     cut: Option<u64>,
     /// The last line lacks nothing but its end.
@@ -46,35 +57,54 @@ pub(super) struct Results {
 }
 
 impl Past {
+    /// Of no file.
+    pub(super) fn none() -> anyhow::Result<Self> {
+        Ok(Self {
+            key: Key::random().context("/dev/urandom")?,
+            rows: HashMap::new(),
+            length: 0,
+            cut: None,
+            unended: false,
+        })
+    }
+
     /// A file that does not exist tells nothing.
     pub(super) fn read(path: &Path, pool: &PoolId) -> anyhow::Result<Self> {
         let name = path.display();
-        let text = match std::fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Self::none(),
             Err(error) => return Err(error).with_context(|| format!("--results {name}")),
         };
-        let mut past = Self::default();
+        let mut past = Self::none()?;
+        past.length = bytes.len() as u64;
         let mut length = 0;
-        for line in text.split_inclusive('\n') {
-            match serde_json::from_str::<Entry>(line) {
-                Ok(entry) if entry.pool != pool.as_str() => {
+        for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
+            let read = if length == 0 {
+                serde_json::from_str::<Head>(line).map(|head| {
+                    past.key = head.key;
+                    head.pool
+                })
+            } else {
+                serde_json::from_str::<Entry>(line).map(|entry| {
+                    past.rows.insert(entry.row, entry.answer);
+                    entry.pool
+                })
+            };
+            match read {
+                Ok(other) if other != pool.as_str() => {
                     return Err(Usage::error(format!(
-                        "--results {name} belongs to the user pool {}: name another file with \
-                         --results",
-                        entry.pool
+                        "--results {name} belongs to the user pool {other}: name another file \
+                         with --results"
                     )));
                 }
-                Ok(entry) => {
-                    past.rows.insert(entry.row, entry.answer);
-                    past.unended = !line.ends_with('\n');
-                }
+                Ok(_) => past.unended = !line.ends_with('\n'),
                 // A process that was killed may leave half a line.
                 Err(_) if !line.ends_with('\n') && is_ours(line) => past.cut = Some(length),
                 Err(_) => {
                     return Err(Usage::error(format!(
-                        "--results {name} is no results file of usher invite: remove it, or name \
-                         another with --results"
+                        "--results {name} is no results file of this version of usher invite: \
+                         remove it, or name another with --results"
                     )));
                 }
             }
@@ -108,10 +138,22 @@ impl Results {
                 // Not every file system can lock, and two runs do no harm.
                 Err(TryLockError::Error(_)) | Ok(()) => {}
             }
+            if file.metadata()?.len() != past.length {
+                return Err(std::io::Error::other(
+                    "another run has written to it meanwhile: run this again",
+                ));
+            }
             if let Some(length) = past.cut {
                 file.set_len(length)?;
             } else if past.unended {
                 file.write_all(b"\n")?;
+            }
+            if past.cut.unwrap_or(past.length) == 0 {
+                let head = Head {
+                    pool: pool.as_str().to_owned(),
+                    key: past.key.clone(),
+                };
+                file.write_all((serde_json::to_string(&head)? + "\n").as_bytes())?;
             }
             Ok(file)
         };
@@ -185,6 +227,7 @@ mod tests {
         write("y", Status::Exists);
         assert_eq!(status("x"), Some(Status::Invited));
         let whole = std::fs::read_to_string(&path).expect("text");
+        let key = whole.lines().next().expect("the key").to_owned();
         for kept in [whole.len() - 1, whole.len() - 9, whole.len() - 100] {
             std::fs::write(&path, &whole[..kept]).expect("cut");
             let is_whole = kept == whole.len() - 1;
@@ -192,6 +235,19 @@ mod tests {
             write("z", Status::Resent);
             assert_eq!(status("x"), Some(Status::Invited));
             assert_eq!(status("z"), Some(Status::Resent));
+            let text = std::fs::read_to_string(&path).expect("text");
+            assert!(text.starts_with(&key), "{text}");
+        }
+        // A file without an answer: the key alone, or half of it.
+        for kept in [key.len() + 1, key.len(), key.len() - 9, 3, 0] {
+            std::fs::write(&path, &whole[..kept]).expect("cut");
+            write("x", Status::Exists);
+            let text = std::fs::read_to_string(&path).expect("text");
+            assert_eq!(text.starts_with(&key), kept >= key.len(), "{text}");
+            assert_eq!(
+                (text.lines().count(), status("x")),
+                (2, Some(Status::Exists))
+            );
         }
     }
 
@@ -199,15 +255,27 @@ mod tests {
     fn a_file_of_another_pool_or_another_kind_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r.jsonl");
-        let past = Past::default();
+        let past = Past::none().expect("random");
         let mut results = Results::open(&path, &pool("a_1"), &past).expect("opened");
-        assert!(Results::open(&path, &pool("a_1"), &past).is_err(), "locked");
+        let locked = Results::open(&path, &pool("a_1"), &past).expect_err("locked");
+        assert!(format!("{locked:#}").contains("is writing"), "{locked:#}");
         results
             .write("x".to_owned(), &answer(Status::Invited))
             .expect("written");
-        let wrong = Past::read(&path, &pool("b_1")).expect_err("another pool");
+        drop(results);
+        let late = Results::open(&path, &pool("a_1"), &past).expect_err("written to");
+        assert!(format!("{late:#}").contains("meanwhile"), "{late:#}");
+        let wrong = Past::read(&path, &pool("b_1")).err().expect("another pool");
         assert!(wrong.to_string().contains("a_1"), "{wrong}");
-        for text in ["email", "email\nada@example.com\n", "{}\n", "{\"pool\":\n"] {
+        let whole = std::fs::read_to_string(&path).expect("text");
+        let without_key = whole.split_once('\n').expect("two lines").1;
+        for text in [
+            "email",
+            "email\nada@example.com\n",
+            "{}\n",
+            "{\"pool\":\n",
+            without_key,
+        ] {
             std::fs::write(&path, text).expect("written");
             assert!(Past::read(&path, &pool("a_1")).is_err(), "{text}");
         }
