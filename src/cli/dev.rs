@@ -13,7 +13,7 @@ use super::front::Front;
 use super::{Ended, Global, Output, print, print_json};
 use crate::config::Layers;
 use crate::dev::{self, Accounts, Mail, Stack, StartError, Summary};
-use crate::http::{Server, Shown};
+use crate::http::{HealthServer, PublicServer, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
@@ -50,19 +50,25 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
         health: health.clone(),
         metrics,
     };
-    // Its port is in the link of an invitation.
-    let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), shown)
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let health_server =
+        HealthServer::bind(any_port, shown).context("cannot serve health and metrics")?;
+    let health_address = health_server.address()?;
+    let public_server = PublicServer::bind(any_port)
         .await
-        .context("cannot serve health and metrics")?;
-    let http = server.address()?;
-    let stack = Stack::start(options.port, with_accept_url(global.layers(), http))
+        .context("cannot serve the API and /accept")?;
+    // Its port is in the link of an invitation.
+    let public_address = public_server.address()?;
+    let layers = with_accept_url(global.layers(), public_address);
+    let stack = Stack::start(options.port, layers)
         .await
         .map_err(unwrapped)?;
     stack.endpoint.on_mail(Box::new(|mail| post(&mail)));
     let quota = Arc::new(Quota::new(stack.config.quota));
     let front = Front::new(&stack.config, &stack.aws, &quota, stop.clone())?;
-    let server = server.with(front.routes);
-    let serving = tokio::spawn(server.run(CancellationToken::new()));
+    let http_stop = CancellationToken::new();
+    let health_thread = health_server.start(http_stop.clone())?;
+    let serving = tokio::spawn(public_server.run(front.routes, http_stop.clone()));
 
     let worker = Worker::new(
         &stack.config,
@@ -110,15 +116,17 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     };
     if summary.is_some() && !options.exit_when_done {
         let accounts = stack.accounts().await?;
-        stay_up(&stack, &http.to_string());
-        invite(&stack, &http.to_string(), &accounts);
+        stay_up(&stack, health_address);
+        invite(&stack, public_address, &accounts);
         eprintln!("Ctrl-C ends it; nothing is kept.");
         stop.cancelled().await;
     }
     worker_stop.cancel();
     working.await?;
     front.doors.drained().await;
-    serving.abort();
+    http_stop.cancel();
+    serving.await?;
+    health_thread.ended().await;
     stack.stop().await;
     Ok(ended)
 }
@@ -150,7 +158,7 @@ fn post(mail: &Mail) {
 }
 
 /// Administrators and invitations, to be tried with curl.
-fn invite(stack: &Stack, http: &str, accounts: &Accounts) {
+fn invite(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
     let Accounts { admin, user } = accounts;
     eprintln!("An administrator and an ordinary user, with tokens of this endpoint's own issuer");
     eprintln!("(a development feature; good for an hour):");
@@ -186,7 +194,7 @@ fn invite(stack: &Stack, http: &str, accounts: &Accounts) {
     eprintln!();
 }
 
-fn stay_up(stack: &Stack, http: &str) {
+fn stay_up(stack: &Stack, http: SocketAddr) {
     eprintln!();
     eprintln!("The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:");
     eprintln!();

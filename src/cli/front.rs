@@ -1,15 +1,17 @@
-//! What the service serves beside health and metrics, wired.
+//! What the service serves for the public, wired.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Desk, Gate, Keyring, Office, Verifier};
 use crate::aws::{App, Aws, Directory, KeySets, Listing, Profiles, Queue, SignIn};
 use crate::config::Config;
-use crate::http::{Accept, Api, Doors};
+use crate::http::{Accept, Api, Doors, PublicServer};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 
@@ -49,6 +51,19 @@ impl Front {
             tracing::info!("serving /accept");
         }
         Ok(Self { routes, doors })
+    }
+
+    /// Serves the routes until `stop` is cancelled; the task ends with the server.
+    pub(super) async fn serve(
+        &self,
+        address: SocketAddr,
+        stop: CancellationToken,
+    ) -> anyhow::Result<JoinHandle<()>> {
+        let server = PublicServer::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address} (http.public_listen)"))?;
+        tracing::info!(http.public_address = %server.address()?, "serving public requests");
+        Ok(tokio::spawn(server.run(self.routes.clone(), stop)))
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Ended> {
     let listen = global
         .config()?
         .http
+        .listen
         .ok_or_else(|| anyhow::anyhow!("http.listen is empty: there is no server to ask"))?;
     let probe = Probe::of(listen).await?;
     match global.output {

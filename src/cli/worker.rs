@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::front::Front;
 use super::{Ended, Global};
 use crate::aws::Aws;
-use crate::http::{Server, Shown};
+use crate::config::Config;
+use crate::http::{HealthServer, HealthThread, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{CloudWatch, Health, Minutely, metrics};
@@ -36,21 +37,18 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let http_stop = CancellationToken::new();
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
-    let front = Front::new(&config, &aws, &quota, stop.clone())?;
-    let serving = match config.http {
-        Some(address) => {
-            let shown = Shown {
-                health: health.clone(),
-                metrics: metrics.clone(),
-            };
-            let server = Server::bind(address, shown)
-                .await
-                .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
-            let server = server.with(front.routes);
-            tracing::info!(http.address = %server.address()?, "serving health and metrics");
-            Some(tokio::spawn(server.run(http_stop.clone())))
+    let shown = Shown {
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
+    let health_thread = serve_health(&config, shown, http_stop.clone())?;
+    let public = match config.http.public_listen {
+        Some(address) if config.is_public() => {
+            let front = Front::new(&config, &aws, &quota, stop.clone())?;
+            let serving = front.serve(address, http_stop.clone()).await?;
+            Some((front.doors, serving))
         }
-        None => None,
+        _ => None,
     };
     let cloudwatch = config.metrics.cloudwatch.as_deref();
     let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
@@ -83,12 +81,31 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     };
     // Orders that were taken are finished and answered, whatever ended the worker.
     stop.cancel();
-    front.doors.drained().await;
+    if let Some((doors, _)) = &public {
+        doors.drained().await;
+    }
     told.cancel();
     telling.await?;
     http_stop.cancel();
-    if let Some(serving) = serving {
+    if let Some((_, serving)) = public {
         serving.await?;
     }
+    if let Some(thread) = health_thread {
+        thread.ended().await;
+    }
     ended
+}
+
+fn serve_health(
+    config: &Config,
+    shown: Shown,
+    stop: CancellationToken,
+) -> anyhow::Result<Option<HealthThread>> {
+    let Some(address) = config.http.listen else {
+        return Ok(None);
+    };
+    let server = HealthServer::bind(address, shown)
+        .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
+    tracing::info!(http.address = %server.address()?, "serving health and metrics");
+    Ok(Some(server.start(stop)?))
 }

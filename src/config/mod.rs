@@ -60,8 +60,8 @@ pub struct Config {
     pub invitations: Invitations,
     /// The load test.
     pub load: Load,
-    /// Where health and metrics are served; `None` switches the server off.
-    pub http: Option<SocketAddr>,
+    /// Where HTTP is served.
+    pub http: Http,
     /// Metrics that are not fetched.
     pub metrics: Metrics,
 }
@@ -133,6 +133,15 @@ pub struct Worker {
 pub struct Load {
     /// Pools that `usher load` may make users in; empty means none.
     pub allowed_pools: BTreeSet<PoolId>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Address of health, readiness and metrics; `None` switches them off.
+    pub listen: Option<SocketAddr>,
+    /// Address of the administrators' API and `/accept`; `None` switches both off.
+    pub public_listen: Option<SocketAddr>,
 }
 
 /// `[metrics]`
@@ -228,7 +237,10 @@ impl Config {
             load: Load {
                 allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
-            http: read.address("http.listen"),
+            http: Http {
+                listen: read.address("http.listen"),
+                public_listen: read.address("http.public_listen"),
+            },
             metrics: Metrics {
                 cloudwatch: read_namespace(&mut read),
             },
@@ -247,7 +259,24 @@ impl Config {
                 "must be another queue than queue.url",
             );
         }
+        let Http {
+            listen,
+            public_listen,
+        } = config.http;
+        // The system chooses another port for each 0.
+        let is_same = listen == public_listen && listen.is_some_and(|address| address.port() != 0);
+        if config.is_public() && is_same {
+            read.reject(
+                "http.public_listen",
+                "must be another address than http.listen",
+            );
+        }
         read.finish(config)
+    }
+
+    /// Whether the administrators' API or `/accept` is switched on.
+    pub fn is_public(&self) -> bool {
+        !self.admin.client_ids.is_empty() || self.invitations.page.is_some()
     }
 }
 

@@ -48,7 +48,10 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.worker.max_attempts, 8);
     assert_eq!(config.worker.drain, Duration::from_secs(25));
     assert!((config.quota.user_update - 20.0).abs() < f64::EPSILON);
-    assert_eq!(config.http.expect("on").to_string(), "127.0.0.1:8080");
+    let http = config.http;
+    assert_eq!(http.listen.expect("on").to_string(), "127.0.0.1:8080");
+    let public = http.public_listen.expect("on");
+    assert_eq!(public.to_string(), "127.0.0.1:8081");
     let profiles = config.profiles.expect("on");
     assert_eq!(profiles.key, "id");
     let names: Vec<&String> = profiles.attributes.keys().collect();
@@ -323,6 +326,23 @@ fn an_admin_api_that_would_take_any_token_is_refused() {
         issuer,
         "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"
     );
+}
+
+#[test]
+fn health_and_the_public_have_addresses_of_their_own() {
+    let same = "http.public_listen=127.0.0.1:8080";
+    assert!(!valid(&[same]).is_public());
+    let api = ["admin.client_ids=c", "pools.allowed=eu-west-1_x"];
+    let accept = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
+    for on in [api, accept] {
+        assert!(valid(&on).is_public());
+        let wrong = violations(&layers(&[on[0], on[1], same]));
+        assert_eq!(wrong, ["http.public_listen"]);
+        let any_port = ["http.listen=127.0.0.1:0", "http.public_listen=127.0.0.1:0"];
+        valid(&[on[0], on[1], any_port[0], any_port[1]]);
+        let neither = valid(&[on[0], on[1], "http.listen=", "http.public_listen="]);
+        assert!(neither.http.listen.is_none() && neither.http.public_listen.is_none());
+    }
 }
 
 #[test]

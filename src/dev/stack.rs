@@ -89,6 +89,7 @@ impl Stack {
             format!("pools.allowed={}", pool.id),
             format!("profiles.table={TABLE}"),
             "http.listen=127.0.0.1:0".to_owned(),
+            "http.public_listen=127.0.0.1:0".to_owned(),
             format!("admin.issuer={}/{{pool}}", endpoint.url()),
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),

@@ -12,9 +12,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Open at once: a good half of the file descriptors that a process usually has. It polls SQS
-/// with the others.
-const CONNECTIONS: usize = 640;
 /// For the head of a request; an idle connection is closed after it, too. Longer than a
 /// load balancer keeps one that it may use again (60 s unless set otherwise).
 const HEAD: Duration = Duration::from_secs(75);
@@ -23,8 +20,14 @@ const LAST: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: file descriptors may be short.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until told to stop; then answers that are under way are given their time.
-pub(super) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+/// Serves at most `connections` at once until told to stop; then answers that are under way
+/// are given their time.
+pub(super) async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    connections: usize,
+    stop: CancellationToken,
+) {
     // HTTP/1 alone: to find out which version it is has no time limit.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
@@ -32,7 +35,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, stop: Cancellat
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD);
     let builder = Arc::new(builder);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();
     loop {
         let place = tokio::select! {

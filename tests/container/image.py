@@ -57,9 +57,10 @@ def check_all():
         assert config["Cmd"] == ["worker"], config
         assert config["StopSignal"] == "SIGTERM", config
 
-    with check("it serves on all addresses, on the port that it exposes"):
-        assert "USHER_HTTP__LISTEN=0.0.0.0:8080" in config["Env"], config["Env"]
-        assert list(config["ExposedPorts"]) == ["8080/tcp"], config
+    with check("it serves on all addresses, on the ports that it exposes"):
+        for setting in ["LISTEN=0.0.0.0:8080", "PUBLIC_LISTEN=0.0.0.0:8081"]:
+            assert f"USHER_HTTP__{setting}" in config["Env"], config["Env"]
+        assert sorted(config["ExposedPorts"]) == ["8080/tcp", "8081/tcp"], config
 
     with check("its labels say what it was built from") as note:
         labels = config["Labels"]

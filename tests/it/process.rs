@@ -115,14 +115,23 @@ impl Process {
 
     /// The address that it serves health and metrics on.
     pub(crate) async fn http(&self) -> String {
-        let address = || {
+        self.logged("http.address").await
+    }
+
+    /// The address that it serves the API and `/accept` on.
+    pub(crate) async fn public_http(&self) -> String {
+        self.logged("http.public_address").await
+    }
+
+    async fn logged(&self, field: &str) -> String {
+        let value = || {
             self.log().lines().find_map(|line| {
                 let line: serde_json::Value = serde_json::from_str(line).ok()?;
-                Some(line["http.address"].as_str()?.to_owned())
+                Some(line[field].as_str()?.to_owned())
             })
         };
-        eventually("the http address", || async { address().is_some() }).await;
-        address().expect("just seen")
+        eventually(field, || async { value().is_some() }).await;
+        value().expect("just seen")
     }
 }
 

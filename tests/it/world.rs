@@ -109,6 +109,7 @@ impl World {
             ("profiles.table", TABLE),
             ("quota.user_update", "1000"),
             ("http.listen", "127.0.0.1:0"),
+            ("http.public_listen", "127.0.0.1:0"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()

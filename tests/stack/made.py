@@ -177,13 +177,14 @@ def free_port():
 
 
 def environment(variables):
-    """As ECS and Lambda set it, and how the endpoint is found. The one thing that differs
-    is the port, where something else on this machine may have 8080."""
+    """As ECS and Lambda set it, and how the endpoint is found. Only the ports differ, which
+    something else on this machine may have."""
     own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     variables = dict(variables)
-    if "USHER_HTTP__LISTEN" in variables:
-        equal(variables["USHER_HTTP__LISTEN"], "0.0.0.0:8080")
-        variables["USHER_HTTP__LISTEN"] = f"0.0.0.0:{free_port()}"
+    for name, port in [("USHER_HTTP__LISTEN", 8080), ("USHER_HTTP__PUBLIC_LISTEN", 8081)]:
+        if name in variables:
+            equal(variables[name], f"0.0.0.0:{port}")
+            variables[name] = f"0.0.0.0:{free_port()}"
     return own | variables | {"NO_PROXY": "127.0.0.1"}
 
 

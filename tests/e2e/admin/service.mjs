@@ -12,6 +12,7 @@ const { LAMBDA_URL } = process.env;
 export async function startService(pool, ...options) {
   const settings = {
     'http.listen': '127.0.0.1:0',
+    'http.public_listen': '127.0.0.1:0',
     'pools.allowed': pool.id,
     'admin.client_ids': pool.clientId,
     'admin.issuer': `${process.env.AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER}/{pool}`,
@@ -21,13 +22,14 @@ export async function startService(pool, ...options) {
     ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
     ...options,
   );
-  const address = () => {
+  const logged = (name) => {
     assert.equal(worker.exitCode, null, 'the worker ended by itself');
-    return worker.log().match(/"http\.address":"([^"]+)"/)?.[1];
+    return worker.log().match(new RegExp(`"http\\.${name}":"([^"]+)"`))?.[1];
   };
-  await until('the API is served', address);
-  const url = `http://${address()}`;
-  await until('the worker is ready', async () => (await fetch(`${url}/readyz`)).ok);
+  await until('the API is served', () => logged('public_address'));
+  const url = `http://${logged('public_address')}`;
+  const readiness = `http://${logged('address')}/readyz`;
+  await until('the worker is ready', async () => (await fetch(readiness)).ok);
   return { worker, url, ask: (...request) => ask(url, ...request) };
 }
 

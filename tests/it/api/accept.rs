@@ -43,7 +43,7 @@ impl Page {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         let process = Process::start(command);
-        let client = Client::new(process.http().await);
+        let client = Client::new(process.public_http().await);
         Self {
             world,
             pool,

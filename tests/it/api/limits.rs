@@ -1,11 +1,13 @@
 //! Sizes, rates, routes, and what is said to browsers.
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use super::Api;
 use super::client::description;
-use crate::world::World;
+use crate::process::{Process, finished, get};
+use crate::world::{World, eventually};
 
 #[tokio::test]
 async fn every_route_of_the_description_is_there_and_no_other() {
@@ -148,17 +150,56 @@ async fn browsers_of_other_sites_are_let_in_where_they_are_named_alone() {
 }
 
 #[tokio::test]
-async fn without_clients_there_is_no_api() {
+async fn without_clients_nothing_listens_for_the_public() {
     let world = World::new().await;
-    let process = crate::process::Process::start(world.usher(&["worker"]));
-    let client = super::Client::new(process.http().await);
+    // Another process has the port, which is no error as long as nobody needs it.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let set = format!("http.public_listen={address}");
+    let process = Process::start(world.usher(&["worker", "--set", &set]));
+    let health = process.http().await;
+    eventually("ready", || async { get(&health, "/readyz").await.0 == 200 }).await;
     for path in ["/v1/openapi.json", "/v1/me/profile", "/accept"] {
-        assert_eq!(
-            client.raw("GET", path, b"", &[]).await.status,
-            404,
-            "{path}"
-        );
+        assert_eq!(get(&health, path).await.0, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn public_and_health_routes_are_apart() {
+    let api = Api::start(&[]).await;
+    let health = api.process.http().await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = api.client.raw("GET", path, b"", &[]).await;
+        assert_eq!(answer.status, 404, "{path} for the public");
+    }
+    assert_eq!(get(&health, "/v1/openapi.json").await.0, 404);
+}
+
+/// Connections that say nothing: as many as are taken, and more that wait.
+#[tokio::test]
+async fn a_full_public_port_leaves_health_its_own() {
+    let api = Api::start(&[]).await;
+    let (health, public) = (api.process.http().await, api.process.public_http().await);
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    setrlimit(Resource::Nofile, raised).expect("as many as may be");
+    let mut idle = Vec::new();
+    for _ in 0..700 {
+        idle.push(TcpStream::connect(&public).await.expect("connects"));
+    }
+    let late = tokio::spawn(async move { get(&public, "/v1/openapi.json").await.0 });
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(get(&health, path).await.0, 200, "{path}");
+    }
+    let set = format!("http.listen={health}");
+    let (status, text, _) = finished(api.world.usher(&["health", "--set", &set])).await;
+    assert_eq!((status, text.as_str()), (Some(0), "alive\n"));
+    assert!(!late.is_finished(), "the public port is full");
+    drop(idle);
+    assert_eq!(late.await.expect("no panic"), 200);
 }
 
 #[tokio::test]
@@ -178,7 +219,7 @@ async fn nobody_is_named_in_logs_and_metrics() {
     assert_eq!(api.add("STAFF", "ghopper").await.status, 200);
     assert_eq!(api.add("STAFF", "nobody.hopper").await.status, 404);
     assert_eq!(api.ask("GET", "/v1/users/ghopper", None).await.status, 200);
-    let metrics = api.client.raw("GET", "/metrics", b"", &[]).await.text;
+    let (_, metrics) = get(&api.process.http().await, "/metrics").await;
     assert!(metrics.contains("usher_admin_actions_total"), "{metrics}");
     api.process.signal(Signal::TERM);
     assert!(api.process.exit().await.success());

@@ -50,7 +50,7 @@ impl Api {
             command.arg("--config").arg(file);
         }
         let process = Process::start(command);
-        let client = Client::new(process.http().await);
+        let client = Client::new(process.public_http().await);
         Self {
             world,
             process,

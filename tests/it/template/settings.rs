@@ -1,6 +1,7 @@
 //! What the template sets: variables, figures of the queues, the network.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
@@ -88,15 +89,49 @@ fn the_load_balancer_alone_reaches_a_task_and_a_task_https_alone() {
         assert_eq!(ports, (&json!("tcp"), &json!(443), &json!(443)));
     }
     let ingress = of_type(&template, "AWS::EC2::SecurityGroupIngress");
-    assert_eq!((groups.len(), ingress.len()), (1, 1));
-    let rule = ingress["SecurityGroupFromBalancer"];
-    assert_eq!(
-        (&rule["FromPort"], &rule["ToPort"]),
-        (&json!(8080), &json!(8080))
-    );
+    assert_eq!((groups.len(), ingress.len()), (1, 2));
     let balancer = json!({"Ref": "LoadBalancerSecurityGroupId"});
-    assert_eq!(rule["SourceSecurityGroupId"], balancer);
-    assert!(rule.get("CidrIp").is_none() && rule.get("CidrIpv6").is_none());
+    for (name, setting) in [
+        ("SecurityGroupFromBalancer", "USHER_HTTP__PUBLIC_LISTEN"),
+        ("SecurityGroupHealthCheck", "USHER_HTTP__LISTEN"),
+    ] {
+        let rule = ingress[name];
+        let port = port(&template, setting);
+        assert_eq!(
+            (&rule["FromPort"], &rule["ToPort"]),
+            (&port, &port),
+            "{name}"
+        );
+        assert_eq!(rule["SourceSecurityGroupId"], balancer);
+        assert!(rule.get("CidrIp").is_none() && rule.get("CidrIpv6").is_none());
+    }
+}
+
+/// The port of an address that the worker listens on.
+fn port(template: &Value, setting: &str) -> Value {
+    let variables = variables(template);
+    let address = variables[setting].as_str().expect("text");
+    let address: SocketAddr = address.parse().expect("an address");
+    json!(address.port())
+}
+
+#[test]
+fn the_balancer_forwards_to_the_public_port_alone() {
+    let template = template();
+    let service = &template["Resources"]["Worker"]["Properties"];
+    let balancers = entries(&service["LoadBalancers"]["Fn::If"][1]);
+    let ports: Vec<&Value> = balancers.iter().map(|one| &one["ContainerPort"]).collect();
+    let public = port(&template, "USHER_HTTP__PUBLIC_LISTEN");
+    assert_eq!(ports, [&public]);
+    let health = port(&template, "USHER_HTTP__LISTEN");
+    assert_ne!(public, health);
+    let container =
+        &template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
+    let mappings = entries(&container["PortMappings"]);
+    let mapped: Vec<&Value> = mappings.iter().map(|one| &one["ContainerPort"]).collect();
+    assert_eq!(mapped, [&health, &public]);
+    let image = text("deploy/Dockerfile");
+    assert!(image.contains(&format!("EXPOSE {health} {public}\n")));
 }
 
 #[test]
