@@ -106,6 +106,19 @@ impl Keyring {
         }
     }
 
+    /// With these keys for each issuer, as if they had just been fetched.
+    #[cfg(test)]
+    pub(super) fn holding(issuers: Vec<String>, jwks: &[u8]) -> Self {
+        let keyring = Self::new(KeySets::new().expect("an HTTP client"), issuers);
+        for ring in keyring.rings.values() {
+            *ring.keys.write().expect("no panic") = Keys {
+                by_kid: read(jwks).expect("a key set"),
+                fetched: Some(Instant::now()),
+            };
+        }
+        keyring
+    }
+
     /// The key of this issuer under this `kid`.
     pub(super) async fn key(&self, issuer: &str, kid: &str) -> Result<Arc<DecodingKey>, NoKey> {
         let ring = self.rings.get(issuer).ok_or(NoKey::Unknown)?;

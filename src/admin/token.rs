@@ -3,11 +3,13 @@
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, Validation, dangerous, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous, decode, decode_header};
 use serde::Deserialize;
 
 use super::keyring::{Keyring, NoKey};
+use super::refusal_limiter::RefusalLimiter;
 use crate::config::{Admin, TokenUse};
 use crate::event::{Caller, PoolId};
 
@@ -18,6 +20,7 @@ pub struct Verifier {
     pools: BTreeMap<String, PoolId>,
     client_ids: BTreeSet<String>,
     token_use: TokenUse,
+    refusals: RefusalLimiter,
 }
 
 /// Why a token is not taken. The name is for metrics and logs; whoever sent it is
@@ -44,6 +47,8 @@ pub enum Refused {
     Claims,
     /// The pool's keys could not be fetched: not the token's fault.
     Unavailable,
+    /// Not checked, since too many were refused: it may be good.
+    Limited,
 }
 
 impl Refused {
@@ -60,20 +65,19 @@ impl Refused {
             Self::Client => "client",
             Self::Claims => "claims",
             Self::Unavailable => "unavailable",
+            Self::Limited => "limited",
         }
     }
 }
 
-/// Differences between this clock and Cognito's, in seconds.
-const LEEWAY: u64 = 30;
-
-#[derive(Deserialize)]
-struct Issuer {
-    iss: String,
-}
+/// Differences between this clock and Cognito's.
+const LEEWAY: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 struct Claims {
+    iss: String,
+    /// Seconds since 1970; a number of JSON need not be whole.
+    exp: f64,
     sub: String,
     token_use: String,
     username: Option<String>,
@@ -101,10 +105,11 @@ impl Verifier {
             pools,
             client_ids: admin.client_ids.clone(),
             token_use: admin.token_use,
+            refusals: RefusalLimiter::new(),
         }
     }
 
-    /// Whose token it is.
+    /// Whose token it is. What can be refused without its signature is refused before.
     ///
     /// # Errors
     /// [`Refused`].
@@ -113,30 +118,49 @@ impl Verifier {
         if header.alg != Algorithm::RS256 {
             return Err(Refused::Algorithm);
         }
-        // Not believed yet: it says whose keys to look for, among our pools.
-        let Issuer { iss } = dangerous::insecure_decode::<Issuer>(token)
-            .map_err(|_| Refused::Malformed)?
-            .claims;
-        let pool = self.pools.get(&iss).ok_or(Refused::Issuer)?;
         let kid = header.kid.ok_or(Refused::Key)?;
-        let key = self.keyring.key(&iss, &kid).await.map_err(|no| match no {
-            NoKey::Unknown => Refused::Key,
-            NoKey::Unavailable => Refused::Unavailable,
-        })?;
+        // Not believed yet.
+        let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|e| reason(&e))?;
+        let issuer = claims.iss.clone();
+        if claims.exp + LEEWAY.as_secs_f64() < now() {
+            return Err(Refused::Expired);
+        }
+        let claimed = self.caller(claims)?;
+        let key = self
+            .keyring
+            .key(&issuer, &kid)
+            .await
+            .map_err(|no| match no {
+                NoKey::Unknown => Refused::Key,
+                NoKey::Unavailable => Refused::Unavailable,
+            })?;
+        if !self.refusals.admits(&claimed, token) {
+            return Err(Refused::Limited);
+        }
+        let verified = self.verified(token, &issuer, &key);
+        match &verified {
+            Ok(caller) => self.refusals.accepted(caller, token),
+            Err(_) => self.refusals.refused(&claimed, token),
+        }
+        verified
+    }
+
+    fn verified(&self, token: &str, issuer: &str, key: &DecodingKey) -> Result<Caller, Refused> {
         let mut validation = Validation::new(Algorithm::RS256);
-        validation.leeway = LEEWAY;
+        validation.leeway = LEEWAY.as_secs();
         validation.validate_nbf = true;
-        validation.set_issuer(&[&iss]);
+        validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         // The client is in `aud` or in `client_id`, and is looked at below.
         validation.validate_aud = false;
-        let claims = decode::<Claims>(token, &key, &validation)
+        let claims = decode::<Claims>(token, key, &validation)
             .map_err(|error| reason(&error))?
             .claims;
-        self.caller(claims, pool)
+        self.caller(claims)
     }
 
-    fn caller(&self, claims: Claims, pool: &PoolId) -> Result<Caller, Refused> {
+    fn caller(&self, claims: Claims) -> Result<Caller, Refused> {
+        let pool = self.pools.get(&claims.iss).ok_or(Refused::Issuer)?;
         let (wanted, client, username) = match self.token_use {
             TokenUse::Access => ("access", claims.client_id, claims.username),
             TokenUse::Id => ("id", claims.aud, claims.cognito_username),
@@ -160,6 +184,11 @@ impl Verifier {
     }
 }
 
+/// Seconds since 1970.
+fn now() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
+}
+
 fn reason(error: &jsonwebtoken::errors::Error) -> Refused {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
@@ -170,5 +199,116 @@ fn reason(error: &jsonwebtoken::errors::Error) -> Refused {
         ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => Refused::Expired,
         ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => Refused::Claims,
         _ => Refused::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::{Config, Layers};
+    use crate::dev::Issuer;
+
+    const POOL: &str = "eu-west-1_x";
+
+    struct Pool {
+        issuer: Issuer,
+        verifier: Verifier,
+    }
+
+    impl Pool {
+        fn new() -> Self {
+            let settings = [
+                "queue.url=https://sqs.eu-west-1.amazonaws.com/1/usher",
+                "profiles.enabled=false",
+                "pools.allowed=eu-west-1_x",
+                "admin.client_ids=app",
+            ];
+            let layers = Layers::defaults().flags(&settings.map(str::to_owned));
+            let config = Config::from_layers(&layers).expect("valid");
+            let issuer = Issuer::default();
+            let jwks = issuer.jwks().to_string();
+            let verifier = Verifier::new(&config.admin, &config.pools.allowed, |issuers| {
+                Keyring::holding(issuers, jwks.as_bytes())
+            });
+            Self { issuer, verifier }
+        }
+
+        fn claims(sub: &str) -> Value {
+            json!({
+                "iss": format!("https://cognito-idp.eu-west-1.amazonaws.com/{POOL}"),
+                "exp": now() + 600.0, "sub": sub, "username": "somebody",
+                "client_id": "app", "token_use": "access",
+            })
+        }
+
+        /// What becomes of so many tokens of strangers, each with a signature that is
+        /// another token's.
+        async fn forged(&self, count: usize) -> BTreeMap<&'static str, usize> {
+            let good = self.issuer.sign(&Self::claims("somebody"), None);
+            let (_, signature) = good.rsplit_once('.').expect("three parts");
+            let mut results = BTreeMap::new();
+            for n in 0..count {
+                let unsigned = unsigned(&good, &Self::claims(&format!("stranger-{n}")));
+                let result = self
+                    .verifier
+                    .verify(&format!("{unsigned}.{signature}"))
+                    .await;
+                let name = result.expect_err("refused").name();
+                *results.entry(name).or_default() += 1;
+            }
+            results
+        }
+    }
+
+    /// The token's header with these claims.
+    fn unsigned(token: &str, claims: &Value) -> String {
+        use base64::Engine;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let header = token.split('.').next().expect("a header");
+        format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_forged_tokens_costs_few_signature_checks() {
+        let pool = Pool::new();
+        let first = pool.issuer.sign(&Pool::claims("admin"), None);
+        assert!(pool.verifier.verify(&first).await.is_ok());
+        let flood = pool.forged(1_000).await;
+        assert_eq!(
+            flood,
+            BTreeMap::from([("signature", 100), ("limited", 900)])
+        );
+        // A token that was not seen before, of somebody who was.
+        let mut renewed = Pool::claims("admin");
+        renewed["jti"] = json!("renewed");
+        let renewed = pool.issuer.sign(&renewed, None);
+        let caller = pool.verifier.verify(&renewed).await.expect("let in");
+        assert_eq!(caller.sub, "admin");
+        let newcomer = pool.issuer.sign(&Pool::claims("newcomer"), None);
+        assert_eq!(pool.verifier.verify(&newcomer).await, Err(Refused::Limited));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(pool.verifier.verify(&newcomer).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_refused_at_sight_leave_the_signature_checks() {
+        let pool = Pool::new();
+        for (member, value, refused) in [
+            ("exp", json!(now() - 120.0), Refused::Expired),
+            ("iss", json!("https://issuer.example"), Refused::Issuer),
+            ("client_id", json!("other"), Refused::Client),
+            ("token_use", json!("id"), Refused::Use),
+        ] {
+            let mut claims = Pool::claims("somebody");
+            claims[member] = value;
+            let token = pool.issuer.sign(&claims, None);
+            for _ in 0..200 {
+                assert_eq!(pool.verifier.verify(&token).await, Err(refused), "{member}");
+            }
+        }
+        let flood = pool.forged(100).await;
+        assert_eq!(flood, BTreeMap::from([("signature", 100)]));
     }
 }

@@ -218,6 +218,9 @@ fn refusal(denied: &Denied) -> Problem {
         Denied::Token(Refused::Unavailable) | Denied::Unverified(_) => {
             Problem::unavailable("whether the token is good cannot be found out now")
         }
+        Denied::Token(Refused::Limited) => {
+            Problem::too_many("too many tokens that are not good; this one was not looked at")
+        }
         Denied::Token(_) => Problem::new(
             StatusCode::UNAUTHORIZED,
             "invalid_token",

@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt, future, stream};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{Api, claims, token};
+use super::{Api, claims, sub_of, token};
 
 const PATH: &str = "/v1/groups/STAFF/members";
 
@@ -209,4 +210,43 @@ async fn keys_out_of_reach_are_no_fault_of_the_token() {
     let answer = api.ask_as(&token(world, &good), "POST", PATH).await;
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn an_administrator_gets_through_a_flood_of_forged_tokens() {
+    let api = Api::start(&[]).await;
+    let world = &api.world;
+    let admin = claims(world, "admin", &["ADMINS"]);
+    let first = token(world, &admin);
+    assert_eq!(api.ask_as(&first, "POST", PATH).await.status, 404, "let in");
+    let kid = world.endpoint.issuer().jwk()["kid"].clone();
+    let header = json!({"alg": "RS256", "kid": kid});
+    let flood = stream::iter(0..1_000).map(|n| {
+        let mut claims = admin.clone();
+        claims["sub"] = json!(sub_of(&format!("stranger-{n}")));
+        let forged = by_hand(&header, &claims, |_| vec![1; 256]);
+        let api = &api;
+        async move { api.ask_as(&forged, "POST", PATH).await }
+    });
+    let flood = flood.buffer_unordered(32).collect::<Vec<_>>();
+    let visits = stream::iter(0..40).then(|n| {
+        let mut renewed = admin.clone();
+        renewed["jti"] = json!(format!("renewed-{n}"));
+        let renewed = token(world, &renewed);
+        let api = &api;
+        async move { api.ask_as(&renewed, "POST", PATH).await.status }
+    });
+    let (flood, visits) = future::join(flood, visits.collect::<Vec<_>>()).await;
+    assert_eq!(visits, [404; 40], "let in each time");
+    let (checked, limited): (Vec<_>, Vec<_>) =
+        flood.iter().partition(|answer| answer.status == 401);
+    assert!(
+        !checked.is_empty() && !limited.is_empty(),
+        "{}",
+        checked.len()
+    );
+    for answer in limited {
+        assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
 }
