@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::aws::{Failure, Listing, People, Person, Profiles};
 use crate::config::{self, GroupName, Segment, Template};
-use crate::event::{Caller, PoolId, Username};
+use crate::event::{Caller, PoolId, Sub, Username, is_opaque};
 use crate::retry::quickly;
 
 /// Looks things up, inside the process's budgets.
@@ -76,11 +76,18 @@ impl Office {
         }
     }
 
-    /// A user of the pool, by name, alias or `sub`.
+    /// A user of the administrator's pool, by name, alias or `sub`. An audit line says who
+    /// looked at whom.
     ///
     /// # Errors
     /// [`Missing`].
-    pub async fn user(&self, pool: &PoolId, username: &Username) -> Result<Shown, Missing> {
+    pub async fn user(&self, admin: &Caller, username: &Username) -> Result<Shown, Missing> {
+        let found = self.look_up(&admin.pool, username).await;
+        audit(admin, &found);
+        found
+    }
+
+    async fn look_up(&self, pool: &PoolId, username: &Username) -> Result<Shown, Missing> {
         let person = quickly(|| self.people.look(pool, username)).await?;
         let groups = quickly(|| self.listing.groups_of(pool, &person.username)).await?;
         let profile = match (&self.records, &person.sub) {
@@ -127,6 +134,28 @@ impl Office {
             Err(failure) => Err(failure),
         }
     }
+}
+
+fn audit(admin: &Caller, found: &Result<Shown, Missing>) {
+    let (result, reason) = match found {
+        Ok(_) => ("done", ""),
+        Err(Missing::Nothing) => ("rejected", "user_not_found"),
+        Err(Missing::Failed(failure)) => ("failed", failure.reason.as_str()),
+    };
+    let sub = found
+        .as_ref()
+        .ok()
+        .and_then(|shown| shown.person.sub.as_ref());
+    tracing::info!(
+        target: "usher::audit",
+        action = "GetUser",
+        actor = admin.sub,
+        user.sub = sub.map(Sub::as_str).filter(|sub| is_opaque(sub)),
+        pool.id = admin.pool.as_str(),
+        result,
+        reason,
+        "admin looked at a user",
+    );
 }
 
 /// `{sub}::{username}`, as Amplify's owner rule compares it.

@@ -24,7 +24,7 @@ pub(super) async fn show(
     let Path(username) = path.map_err(bad_path)?;
     let username =
         Username::plain(&username).ok_or_else(|| Problem::field("username", Username::RULE))?;
-    let shown = api.office.user(&caller.pool, &username).await;
+    let shown = api.office.user(&caller, &username).await;
     let shown = shown.map_err(|missing| problem(&missing, "user_not_found", "no such user"))?;
     let mut body = answer::user(&shown.person);
     body["groups"] = shown.groups.iter().map(GroupName::as_str).collect();

@@ -1,8 +1,10 @@
 //! What is looked up.
 
-use serde_json::json;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 use super::{Api, claims, sub_of, token};
+use crate::faults::Fault;
 
 #[tokio::test]
 async fn an_administrator_sees_status_groups_and_profile() {
@@ -23,6 +25,25 @@ async fn an_administrator_sees_status_groups_and_profile() {
         format!("{}::ada", ada.sub)
     );
     assert_eq!(api.ask("GET", "/v1/users/nobody", None).await.status, 404);
+    let lines = api.audit().remove("").expect("lines without a request id");
+    let ada = json!(ada.sub);
+    let expected = [
+        (&ada, "done", ""),
+        (&Value::Null, "rejected", "user_not_found"),
+    ];
+    assert_eq!(lines.len(), expected.len());
+    for (line, (sub, result, reason)) in lines.iter().zip(expected) {
+        assert_eq!(
+            (&line["action"], &line["user.sub"]),
+            (&json!("GetUser"), sub)
+        );
+        assert_eq!(
+            (&line["result"], &line["reason"]),
+            (&json!(result), &json!(reason))
+        );
+        assert_eq!(line["actor"], sub_of("admin"));
+        assert_eq!(line["pool.id"], api.world.pool.id);
+    }
     let ordinary = token(&api.world, &claims(&api.world, "ada", &["EVERYONE"]));
     assert_eq!(
         api.ask_as(&ordinary, "GET", "/v1/users/ada").await.status,
@@ -34,6 +55,25 @@ async fn an_administrator_sees_status_groups_and_profile() {
         (422, Some("username"))
     );
     assert_eq!(api.ask("GET", "/v1/users/%ff", None).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_has_an_audit_line() {
+    let api = Api::start(&[]).await;
+    api.world.person("ada").await;
+    api.world.faults.plan(|call| {
+        let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+        (call.operation == "AdminListGroupsForUser").then_some(denied)
+    });
+    assert_eq!(api.ask("GET", "/v1/users/ada", None).await.status, 503);
+    let lines = api.audit().remove("").expect("a line without a request id");
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(
+        (&line["result"], &line["reason"]),
+        (&json!("failed"), &json!("access_denied"))
+    );
 }
 
 #[tokio::test]
