@@ -102,6 +102,50 @@ fn only_the_trigger_the_worker_the_schedule_and_operators_may_send() {
     }
 }
 
+/// `CloudFormation` holds the whole value, or each of a list, against the pattern:
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
+fn taken(parameter: &str, value: &str) -> bool {
+    let template = template();
+    let pattern = &template["Parameters"][parameter]["AllowedPattern"];
+    let whole = format!("^(?:{})$", pattern.as_str().expect("a pattern"));
+    let validator = jsonschema::validator_for(&json!({"pattern": whole})).expect("a pattern");
+    validator.is_valid(&json!(value))
+}
+
+#[test]
+fn whoever_may_send_is_named_in_full() {
+    let role = "arn:aws:iam::123456789012:role/operator";
+    let sso = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1/\
+               AWSReservedSSO_Operator_0123456789abcdef";
+    let china = "arn:aws-cn:iam::123456789012:role/operator";
+    let user = "arn:aws:iam::123456789012:user/team/ada@example.com";
+    for fine in ["", role, sso, china, user] {
+        assert!(taken("OperatorRoleArns", fine), "{fine}");
+    }
+    for fine in ["", role, sso, china] {
+        assert!(taken("TriggerRoleArn", fine), "{fine}");
+    }
+    for wrong in [
+        "*",
+        "arn:*",
+        "arn:aws:iam::*:role/operator",
+        "arn:aws:iam::123456789012:role/*",
+        "arn:aws:iam::123456789012:role/opera*",
+        "arn:aws:iam::123456789012:role/operato?",
+        "arn:aws:iam::123456789012:*",
+        "arn:*:iam::123456789012:role/operator",
+        "arn:aws:iam::123456789012:role/",
+        "arn:aws:iam::123456789012:root",
+        "arn:aws:sts::123456789012:assumed-role/operator/ada",
+        "123456789012",
+        "operator",
+    ] {
+        assert!(!taken("OperatorRoleArns", wrong), "{wrong}");
+        assert!(!taken("TriggerRoleArn", wrong), "{wrong}");
+    }
+    assert!(!taken("TriggerRoleArn", user));
+}
+
 #[test]
 fn the_conditions_of_the_queues_policies_say_what_their_names_do() {
     let template = template();
