@@ -9,10 +9,23 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(path).expect("text")
 }
 
+/// The Rust files below a folder of the project, by their paths from there.
+fn files(folder: &str) -> Vec<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(path).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let files = names.map(|name| format!("{folder}/{}", name.display()));
+    files.filter(|file| file.ends_with(".rs")).collect()
+}
+
 pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
     let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
+    actions_of(policy["Statement"].as_array().expect("statements"))
+}
+
+fn actions_of<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
-    for statement in policy["Statement"].as_array().expect("statements") {
+    for statement in statements {
         let named = &statement["Action"];
         let listed = named
             .as_array()
@@ -145,6 +158,42 @@ fn the_worker_policy_and_the_calls_are_the_same() {
 #[test]
 fn the_operator_policy_and_the_calls_are_the_same() {
     assert_eq!(of_the_tools(), actions("deploy/operator-policy.json"));
+}
+
+/// Whoever replays through the queue can leave these statements out.
+#[test]
+fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
+    let policy: Value = serde_json::from_str(&text("deploy/operator-policy.json")).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let (apart, others): (Vec<&Value>, Vec<&Value>) = statements.iter().partition(|statement| {
+        let name = statement["Sid"].as_str().expect("a name");
+        name.starts_with("ReplayDirectOnly")
+    });
+    let made = [
+        ("AdminAddUserToGroup", "add_to_group", "cognito-idp"),
+        ("CreateGroup", "create_group", "cognito-idp"),
+        ("PutItem", "put_if_absent", "dynamodb"),
+    ];
+    let wanted: BTreeSet<String> = made
+        .iter()
+        .map(|(call, _, service)| format!("{service}:{call}"))
+        .collect();
+    assert_eq!(actions_of(apart), wanted);
+    assert!(actions_of(others).is_disjoint(&wanted));
+    // The other commands of an operator make none of these calls by themselves. What
+    // provisions is made in one of them, for --direct.
+    let provisioning = ["src/dead_letter/way.rs", "src/cli/dead_letters/replay.rs"];
+    let folders = ["src/dead_letter", "src/cli/dead_letters", "src/reconcile"];
+    let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();
+    files.push("src/cli/reconcile.rs".to_owned());
+    for file in files {
+        let source = text(&file);
+        for (_, method, _) in made {
+            assert!(!source.contains(&format!(".{method}(")), "{file}: {method}");
+        }
+        let provisions = source.contains("Provisioner");
+        assert_eq!(provisions, provisioning.contains(&file.as_str()), "{file}");
+    }
 }
 
 #[test]
