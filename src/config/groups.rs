@@ -22,7 +22,8 @@ pub struct GroupRule {
 pub enum Condition {
     /// The verified e-mail address is of this domain, in lower case.
     EmailDomain(String),
-    /// A user attribute has exactly this value.
+    /// A user attribute has exactly this value; `email` and `phone_number` only when they
+    /// are verified.
     Attribute {
         /// Such as `custom:plan`.
         name: String,

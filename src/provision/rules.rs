@@ -42,24 +42,33 @@ fn groups_that_apply(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
 fn holds(rule: &GroupRule, sign_up: &SignUp) -> bool {
     rule.conditions.iter().all(|condition| match condition {
         Condition::EmailDomain(domain) => has_verified_domain(sign_up, domain),
-        Condition::Attribute { name, equals } => sign_up.attributes.get(name) == Some(equals),
+        Condition::Attribute { name, equals } => {
+            sign_up.attributes.get(name) == Some(equals) && is_verified(sign_up, name)
+        }
         Condition::ClientId(id) => sign_up.client_id.as_ref() == Some(id),
     })
 }
 
-/// An address that nobody verified says nothing of its owner, and a user can be
-/// confirmed without it.
 fn has_verified_domain(sign_up: &SignUp, domain: &str) -> bool {
-    let verified = sign_up
-        .attributes
-        .get("email_verified")
-        .is_some_and(|verified| verified.eq_ignore_ascii_case("true"));
-    verified
-        && sign_up
-            .attributes
-            .get("email")
-            .and_then(|email| email.rsplit_once('@'))
-            .is_some_and(|(_, of)| of.to_lowercase() == domain)
+    let email = sign_up.attributes.get("email");
+    let is_of_domain = email
+        .and_then(|email| email.rsplit_once('@'))
+        .is_some_and(|(_, of)| of.to_lowercase() == domain);
+    is_of_domain && is_verified(sign_up, "email")
+}
+
+/// An address or a number that nobody verified says nothing of its owner, and a user can
+/// be confirmed without it. Other attributes have no such flag.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+fn is_verified(sign_up: &SignUp, attribute: &str) -> bool {
+    let flag = match attribute {
+        "email" => "email_verified",
+        "phone_number" => "phone_number_verified",
+        _ => return true,
+    };
+    let verified = sign_up.attributes.get(flag);
+    verified.is_some_and(|verified| verified.eq_ignore_ascii_case("true"))
 }
 
 #[cfg(test)]
@@ -124,6 +133,32 @@ mod tests {
         assert_eq!(with("a@notexample.com", "true"), ["EVERYONE"]);
         assert_eq!(with("a@example.com@evil.org", "true"), ["EVERYONE"]);
         assert_eq!(with("example.com", "true"), ["EVERYONE"]);
+    }
+
+    #[test]
+    fn an_address_or_a_number_counts_only_when_it_is_verified() {
+        for (name, flag, value) in [
+            ("email", "email_verified", "a@example.com"),
+            ("phone_number", "phone_number_verified", "+15550100"),
+        ] {
+            let equals = Condition::Attribute {
+                name: name.into(),
+                equals: value.into(),
+            };
+            let groups = groups(vec![(vec![equals], "STAFF")]);
+            let with = |more: &[(&str, &str)]| {
+                given(&groups, &sign_up(None, &[&[(name, value)], more].concat()))
+            };
+            assert_eq!(with(&[(flag, "true")]), ["EVERYONE", "STAFF"], "{name}");
+            assert_eq!(with(&[(flag, "false")]), ["EVERYONE"], "{name}");
+            assert_eq!(with(&[]), ["EVERYONE"], "{name}");
+            let other = if name == "email" {
+                "phone_number_verified"
+            } else {
+                "email_verified"
+            };
+            assert_eq!(with(&[(other, "true")]), ["EVERYONE"], "{name}");
+        }
     }
 
     #[test]
