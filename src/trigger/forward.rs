@@ -96,9 +96,20 @@ fn forward_failed(pool: &str) -> String {
     emf::line("usher", pool, true, &[("ForwardFailed", 1)])
 }
 
+/// The event with all that usher reads, as it came. `clientMetadata` is left out: usher
+/// never reads it, a client writes what it likes into it (a captcha's token, or more than a
+/// message may hold), and the queues would keep it for days.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
+fn body(event: &RawValue, members: &Members<'_>) -> String {
+    let request = members.object("request").without("clientMetadata");
+    let rest = request.and_then(|request| members.with("request", &request));
+    sendable_json(rest.as_deref().unwrap_or(event).get())
+}
+
 fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
     Outgoing {
-        body: sendable_json(event.get()),
+        body: body(event, members),
         attributes: BTreeMap::from([
             (attribute::KIND.to_owned(), "PostConfirmation".to_owned()),
             (
@@ -151,10 +162,51 @@ mod tests {
         }
     }
 
+    fn forwarded(event: &str) -> String {
+        let event = raw(event);
+        body(&event, &Members::of(&event))
+    }
+
     #[test]
-    fn the_body_is_the_event_byte_for_byte() {
-        let event = r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#;
-        assert_eq!(sendable_json(raw(event).get()), event);
+    fn an_event_without_client_metadata_goes_byte_for_byte() {
+        for event in [
+            r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#,
+            r#"{ "request":{ "userAttributes":{"clientMetadata":"theirs"} }, "clientMetadata":1 }"#,
+            r#"{ "request" : [{"clientMetadata":{}}] }"#,
+            r#"{ "request" : null }"#,
+        ] {
+            assert_eq!(forwarded(event), event);
+        }
+    }
+
+    #[test]
+    fn client_metadata_stays_behind_and_all_else_goes_as_it_came() {
+        for metadata in [
+            r#"{"captcha":"\ud83d","n":1e999}"#,
+            "null",
+            r#""text""#,
+            "[1]",
+        ] {
+            let event = format!(
+                r#"{{ "userName":"n\u00e9\ud83d", "big":123456789012345678901234567890,
+                "request":{{"userAttributes":{{ "b" : 1.0,"a":"\u00e9" }},
+                "clientMetadata":{metadata}, "else":1e999}},"response":{{ }} }}"#
+            );
+            let body = forwarded(&event);
+            assert!(!body.contains("captcha") && !body.contains("clientMetadata"));
+            for part in [
+                r#""userName":"n\u00e9\ud83d""#,
+                r#""big":123456789012345678901234567890"#,
+                r#""userAttributes":{ "b" : 1.0,"a":"\u00e9" }"#,
+                r#""else":1e999"#,
+                r#""response":{ }"#,
+            ] {
+                assert!(body.contains(part), "{part} in {body}");
+            }
+        }
+        // The name may be written otherwise, and twice.
+        let hidden = r#"{"request":{"client\u004detadata":{"a":"captcha"},"clientMetadata":1}}"#;
+        assert_eq!(forwarded(hidden), r#"{"request":{}}"#);
     }
 
     #[test]

@@ -31,6 +31,14 @@ impl<'a> Members<'a> {
         serde_json::value::to_raw_value(&members).ok()
     }
 
+    /// The object's text without this member, and every other to the letter as it came;
+    /// `None` where it is not there.
+    pub(super) fn without(&self, name: &str) -> Option<Box<RawValue>> {
+        let mut members = self.0.clone();
+        members.remove(name)?;
+        serde_json::value::to_raw_value(&members).ok()
+    }
+
     /// Every member, as text.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().filter_map(|(name, value)| {

@@ -64,7 +64,7 @@ async fn failed(State(api): State<Api>, body: Bytes) -> StatusCode {
 }
 
 impl Lambda {
-    async fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         let (sender, answers) = mpsc::unbounded_channel();
@@ -105,7 +105,7 @@ impl Lambda {
     }
 
     /// One invocation; the function must not fail.
-    async fn invoke(&mut self, event: &str) -> String {
+    pub(crate) async fn invoke(&mut self, event: &str) -> String {
         self.invoke_in(event, None).await
     }
 
@@ -117,7 +117,7 @@ impl Lambda {
     }
 
     /// Whether it went well, and what it answers.
-    async fn call(&mut self, event: &str) -> (bool, String) {
+    pub(crate) async fn call(&mut self, event: &str) -> (bool, String) {
         self.call_in(event, None).await
     }
 
@@ -138,15 +138,35 @@ pub(crate) const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big"
   "response":{}, "float":1.0 }"#;
 
 #[tokio::test]
-async fn a_confirmed_sign_up_is_forwarded_and_returned_byte_for_byte() {
+async fn a_sign_up_comes_back_whole_and_goes_on_as_it_is_read() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
     let messages = world.queue.receive(10).await.expect("received");
     assert_eq!(messages.len(), 1);
-    assert_eq!(messages[0].body, SIGN_UP);
+    let body = &messages[0].body;
+    assert!(!body.contains("clientMetadata"), "{body}");
+    for member in [
+        r#""version":"1""#,
+        r#""userName":"n\u00e9e""#,
+        r#""big":123456789012345678901234567890"#,
+        r#""userAttributes":{"sub":"s-1","email_verified":true}"#,
+        r#""userPoolId":"us-east-1_Example1""#,
+        r#""response":{}"#,
+        r#""float":1.0"#,
+    ] {
+        assert!(body.contains(member), "{member} in {body}");
+    }
     assert_eq!(messages[0].attributes["usher.kind"], "PostConfirmation");
     assert!(messages[0].attributes["usher.forwarded_at"].ends_with('Z'));
+
+    // What a client attaches may be more than a message holds.
+    let metadata = format!(r#"{{"captcha":"{}"}}"#, "x".repeat(3 << 19));
+    let event = SIGN_UP.replace(r#"{"a":["b"]}"#, &metadata);
+    assert_eq!(lambda.invoke(&event).await, event);
+    let messages = world.queue.receive(10).await.expect("received");
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].body.len() < 1000);
 }
 
 #[tokio::test]
