@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
 }
 
 /// A trigger that cannot start would fail every sign-up, so it starts with whatever
-/// part of the configuration is right, and says so at each event that needs another.
+/// configuration there is: what cannot be read switches off all but the forwarding.
 fn trigger() -> Trigger {
     let mut layers = Layers::defaults();
     if let Some(file) = file_from_environment() {

@@ -1,6 +1,7 @@
 //! The layers that a configuration is made of, and where each value came from.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,7 @@ pub struct Layers {
 /// Tables and lists of tables that are one value, not a level of keys.
 const WHOLE: [&str; 2] = ["groups.rules", "profiles.attributes"];
 const PREFIX: &str = "USHER_";
+/// Names the file and is no key. There is no other such variable.
 const NOT_A_KEY: &str = "USHER_CONFIG";
 
 impl Layers {
@@ -113,26 +115,48 @@ impl Layers {
     }
 
     /// Lays environment variables over what is there; those without the prefix
-    /// are passed over.
+    /// are passed over. One with it that names no key is a violation.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         for (name, value) in variables {
-            let Some(path) = name.strip_prefix(PREFIX).filter(|_| name != NOT_A_KEY) else {
-                continue;
-            };
-            let key = path.to_lowercase().replace("__", ".");
-            self.set(&key, Value::String(value), &Source::Environment(name));
+            if let Some(key) = key_of(&name) {
+                self.set(&key, Value::String(value), &Source::Environment(name));
+            }
         }
         self
     }
 
-    /// The environment of this process. Variables that are not Unicode cannot
-    /// be usher's and are passed over.
+    /// The environment of this process. One of usher's variables that is not Unicode is a
+    /// violation like any other: passed over, it would leave the default in its place.
     #[must_use]
     pub fn process_environment(self) -> Self {
-        self.environment(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }))
+        self.os_environment(std::env::vars_os())
+    }
+
+    pub(super) fn os_environment(
+        mut self,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
+        let mut unicode = Vec::new();
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => unicode.push((name, value)),
+                (Ok(name), Err(_)) => self.not_unicode(name),
+                (Err(name), _) => self.not_unicode(name.to_string_lossy().into_owned()),
+            }
+        }
+        self.environment(unicode)
+    }
+
+    fn not_unicode(&mut self, variable: String) {
+        if let Some(key) = key_of(&variable) {
+            self.violations.push(Violation {
+                key,
+                value: None,
+                rule: "must be Unicode".to_owned(),
+                source: Source::Environment(variable),
+            });
+        }
     }
 
     /// Lays `KEY=VALUE` flags over what is there.
@@ -170,6 +194,9 @@ impl Layers {
     }
 
     fn set(&mut self, key: &str, value: Value, source: &Source) {
+        if self.is_section(key) && value.as_table().is_some_and(Table::is_empty) {
+            return;
+        }
         let wrong = if !self.settings.contains_key(key) {
             Some(self.unknown(key))
         } else if WHOLE.contains(&key) && !matches!(source, Source::File(_)) {
@@ -196,6 +223,16 @@ impl Layers {
         }
     }
 
+    /// Whether keys are below this one.
+    fn is_section(&self, key: &str) -> bool {
+        let below = |known: &str| {
+            known
+                .strip_prefix(key)
+                .is_some_and(|it| it.starts_with('.'))
+        };
+        self.settings.keys().any(|known| below(known))
+    }
+
     fn unknown(&self, key: &str) -> String {
         let section = key.split('.').next().unwrap_or_default();
         let known: Vec<&str> = self
@@ -218,6 +255,16 @@ impl Layers {
     }
 }
 
+/// The key that a variable sets; `None` for one that is not usher's, or no key.
+fn key_of(variable: &str) -> Option<String> {
+    let path = variable
+        .strip_prefix(PREFIX)
+        .filter(|_| variable != NOT_A_KEY)?;
+    Some(path.to_lowercase().replace("__", "."))
+}
+
+/// Each value under its dotted key. A table with nothing in it is a value as well, so that
+/// its name is looked at.
 fn flatten(table: Table) -> Vec<(String, Value)> {
     fn walk(prefix: &str, table: Table, flat: &mut Vec<(String, Value)>) {
         for (name, value) in table {
@@ -227,7 +274,9 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
                 format!("{prefix}.{name}")
             };
             match value {
-                Value::Table(inner) if !WHOLE.contains(&key.as_str()) => walk(&key, inner, flat),
+                Value::Table(inner) if !inner.is_empty() && !WHOLE.contains(&key.as_str()) => {
+                    walk(&key, inner, flat);
+                }
                 value => flat.push((key, value)),
             }
         }

@@ -28,7 +28,7 @@ pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};
 pub use template::{Segment, Template};
 pub use traces::collector_is_named;
-pub use trigger::Trigger;
+pub use trigger::{Access, Trigger};
 
 pub use crate::event::GroupName;
 use crate::event::PoolId;
@@ -172,20 +172,26 @@ pub struct Invalid(pub Vec<Violation>);
 impl std::fmt::Display for Invalid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the configuration is invalid:")?;
-        for Violation {
+        for violation in &self.0 {
+            write!(f, "\n  {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
             key,
             value,
             rule,
             source,
-        } in &self.0
-        {
-            let value = value
-                .as_ref()
-                .map(|v| format!(" = {v}"))
-                .unwrap_or_default();
-            write!(f, "\n  {key}{value} ({source}): {rule}")?;
-        }
-        Ok(())
+        } = self;
+        let value = value
+            .as_ref()
+            .map(|v| format!(" = {v}"))
+            .unwrap_or_default();
+        write!(f, "{key}{value} ({source}): {rule}")
     }
 }
 

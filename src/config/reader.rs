@@ -25,7 +25,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over what is wrong with keys that are not read.
+    /// Passes over what is wrong with keys that are not read. For what decides on nothing:
+    /// a key that is misspelt leaves its default in place.
     pub(super) fn lenient(layers: &'a Layers) -> Self {
         Self {
             layers,

@@ -266,14 +266,75 @@ fn credentials_in_a_url_are_not_shown() {
     assert_eq!(secret, toml::Value::from("***"));
 }
 
+/// What the Lambda's parts that decide on access are made of, or the keys that forbid it.
+fn access(layers: &Layers) -> Result<Access, Vec<String>> {
+    let Trigger { access, .. } = Trigger::from_layers(layers);
+    access.map_err(|Invalid(violations)| violations.into_iter().map(|it| it.key).collect())
+}
+
 #[test]
-fn a_mistake_in_one_part_leaves_the_trigger_its_others() {
-    let layers = layers(&["worker.concurrency=0", "no.such=key", "admin.groups="]);
-    let trigger = Trigger::from_layers(&layers);
-    assert!(trigger.queue_url.is_ok() && trigger.groups.is_err() && trigger.admin.is_err());
-    assert!(matches!(trigger.mail, Ok(None)));
+fn what_cannot_be_read_leaves_the_trigger_its_queue_alone() {
+    let variable = |name: &str| layers(&[]).environment([(name.to_owned(), "X".to_owned())]);
+    for (layers, key) in [
+        (
+            layers(&[]).file("/nonexistent/usher.toml".as_ref()),
+            "--config",
+        ),
+        (with_file("admin = ["), "--config"),
+        (with_file("[admn]\ngroups = [\"X\"]"), "admn.groups"),
+        (with_file("[admn]"), "admn"),
+        (with_file("admin = 5"), "admin"),
+        (with_file("[admin]\ngroup = [\"X\"]"), "admin.group"),
+        (with_file("[admin.groups]\nX = true"), "admin.groups.X"),
+        (with_file("[admin.groups]"), "admin.groups"),
+        (variable("USHER_ADMN__GROUPS"), "admn.groups"),
+        (variable("USHER_ADMIN_GROUPS"), "admin_groups"),
+        (variable("USHER_CONFG"), "confg"),
+        (variable("USHER_"), ""),
+        (variable("USHER_GROUPS__RULES"), "groups.rules"),
+        (layers(&["admin.groups="]), "admin.groups"),
+        (layers(&["groups.default=A B"]), "groups.default"),
+        (layers(&["pools.allowed=a b"]), "pools.allowed"),
+        (layers(&["invitations.text=no link"]), "invitations.text"),
+        (layers(&["admin.rate=many"]), "admin.rate"),
+    ] {
+        let trigger = Trigger::from_layers(&layers);
+        assert!(trigger.queue_url.is_ok(), "{key}");
+        let keys = access(&layers).expect_err(key);
+        assert_eq!(keys, [key]);
+    }
+    let odd = access(&layers(&["queue.url=usher"])).expect_err("no URL");
+    assert_eq!(odd, ["queue.url"]);
+}
+
+#[test]
+fn keys_of_the_service_leave_the_trigger_whole() {
+    let layers = with_file("[http]\nlisten = \"\"\n[load]\n[profiles]\n[quota]\nprocesses = 3")
+        .environment([
+            ("USHER_CONFIG".to_owned(), "/var/task/usher.toml".to_owned()),
+            ("USHER_WORKER__DRAIN".to_owned(), "40s".to_owned()),
+            ("USHER".to_owned(), "somebody else's".to_owned()),
+        ]);
+    let read = access(&layers).expect("readable");
+    assert!(read.mail().is_none() && read.pools().allowed.is_empty());
     let bare = Trigger::from_layers(&Layers::defaults());
-    assert!(bare.queue_url.is_err() && bare.groups.is_ok() && bare.admin.is_ok());
+    assert!(bare.queue_url.is_err() && bare.access.is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_unicode_is_an_error_like_others() {
+    let name = |bytes: &[u8]| {
+        use std::os::unix::ffi::OsStrExt;
+        std::ffi::OsStr::from_bytes(bytes).to_owned()
+    };
+    let layers = layers(&[]).os_environment([
+        (name(b"USHER_ADMIN__GROUPS"), name(b"OWN\xffERS")),
+        (name(b"USHER_ADMIN__RATE\xff"), name(b"1")),
+        (name(b"PATH\xff"), name(b"/bin\xff")),
+        (name(b"USHER_CONFIG"), name(b"/odd\xff")),
+    ]);
+    assert_eq!(violations(&layers), ["admin.groups", "admin.rate\u{fffd}"]);
 }
 
 #[test]

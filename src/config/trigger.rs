@@ -6,46 +6,78 @@ use super::invitations::{self, InvitationMail};
 use super::reader::Reader;
 use super::{Admin, Groups, Invalid, Layers, Pools, read_pools};
 
-/// Each part stands by itself: a mistake in the rules of groups must not keep
-/// sign-ups from being forwarded.
+/// The Lambda's settings: what it forwards with, and what it decides on access by.
 #[derive(Debug, Clone)]
 pub struct Trigger {
-    /// Where sign-ups and commands go.
+    /// Where sign-ups and commands go. Read by itself: a mistake anywhere else must not
+    /// keep sign-ups from being forwarded.
     pub queue_url: Result<String, Invalid>,
-    /// The pools that are ours.
-    pub pools: Result<Pools, Invalid>,
-    /// The rules of groups, for tokens.
-    pub groups: Result<Groups, Invalid>,
-    /// Who may call a mutation.
-    pub admin: Result<Admin, Invalid>,
-    /// The mail of an invitation.
-    pub mail: Result<Option<InvitationMail>, Invalid>,
+    /// What mutations, tokens and mails are answered by; the error says why they are
+    /// switched off.
+    pub access: Result<Access, Invalid>,
+}
+
+/// What the Lambda decides on access by. There is none unless the whole configuration was
+/// read without an error: a part that stands in for one that cannot be read would let in
+/// whomever the defaults let in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pools: Pools,
+    groups: Groups,
+    admin: Admin,
+    mail: Option<InvitationMail>,
 }
 
 impl Trigger {
-    /// From the layers, part by part.
+    /// From the layers.
     pub fn from_layers(layers: &Layers) -> Self {
+        let mut read = Reader::lenient(layers);
+        let queue_url = read.queue_url("queue.url");
         Self {
-            queue_url: part(layers, |read| read.queue_url("queue.url")),
-            pools: part(layers, |read| Pools {
-                allowed: read_pools(read, "pools.allowed"),
-            }),
-            groups: part(layers, |read| {
-                let admins = admin::read_groups(read);
-                groups::read(read, &admins)
-            }),
-            admin: part(layers, |read| {
-                let admins = admin::read_groups(read);
-                let privileged = groups::read(read, &admins).privileged;
-                admin::read(read, admins, privileged)
-            }),
-            mail: part(layers, invitations::read_mail),
+            queue_url: read.finish(queue_url),
+            access: Access::from_layers(layers),
         }
     }
 }
 
-fn part<T>(layers: &Layers, read: impl FnOnce(&mut Reader<'_>) -> T) -> Result<T, Invalid> {
-    let mut reader = Reader::lenient(layers);
-    let value = read(&mut reader);
-    reader.finish(value)
+impl Access {
+    /// Every layer and every key must be known, and the values that the Lambda reads be
+    /// right. Values that only the service reads are not looked at.
+    fn from_layers(layers: &Layers) -> Result<Self, Invalid> {
+        let mut read = Reader::new(layers);
+        // Without a queue nothing is sent, and who is let in is still known.
+        read.optional_url("queue.url");
+        let admins = admin::read_groups(&mut read);
+        let groups = groups::read(&mut read, &admins);
+        let privileged = groups.privileged.clone();
+        let access = Self {
+            pools: Pools {
+                allowed: read_pools(&mut read, "pools.allowed"),
+            },
+            admin: admin::read(&mut read, admins, privileged),
+            mail: invitations::read_mail(&mut read),
+            groups,
+        };
+        read.finish(access)
+    }
+
+    /// The pools that are ours.
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The rules of groups, for tokens.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Who may call a mutation.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The mail of an invitation; `None` leaves it to the user pool.
+    pub fn mail(&self) -> Option<&InvitationMail> {
+        self.mail.as_ref()
+    }
 }

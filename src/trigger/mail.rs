@@ -24,13 +24,8 @@ impl Trigger {
     /// The event with the mail in its response; `None` where Cognito's own message is
     /// right, or better than none.
     pub(super) fn mail(&self, members: &Members<'_>) -> Option<Box<RawValue>> {
-        let mail = match &self.settings.mail {
-            Ok(mail) => mail.as_ref()?,
-            Err(invalid) => {
-                tracing::error!(error = %invalid, "an invitation goes with Cognito's own message");
-                return None;
-            }
-        };
+        let access = self.access("an invitation goes with Cognito's own message")?;
+        let mail = access.mail()?;
         let request = members.object("request");
         let (Some(username), Some(code)) = (
             request.text("usernameParameter"),

@@ -6,6 +6,9 @@
 //! mail of an invitation is written by `mail`; `token` puts groups into a first token;
 //! both leave the event as it is where they have nothing to say. A mutation is
 //! answered by `resolver`, which alone may refuse.
+//!
+//! All but `forward` decide on access, by what is in [`Access`] alone. Where a part of the
+//! configuration cannot be read there is none, and they are off.
 
 mod forward;
 mod mail;
@@ -19,7 +22,7 @@ pub use resolver::Refusal;
 use serde_json::value::RawValue;
 
 use crate::aws::Aws;
-use crate::config;
+use crate::config::{self, Access, Invalid};
 use crate::event::{Resolver, Trace};
 use members::Members;
 
@@ -35,7 +38,7 @@ pub mod attribute {
 #[derive(Debug)]
 pub struct Trigger {
     forwarder: Forwarder,
-    settings: config::Trigger,
+    access: Result<Access, Invalid>,
 }
 
 /// What the Lambda returns, and a line for its output.
@@ -48,20 +51,26 @@ pub struct Answered {
 }
 
 impl Trigger {
-    /// With each part of the configuration that is right; `aws` may be missing, too.
+    /// Forwards as far as `aws` and the queue's URL are there; writes an error line when
+    /// the rest is switched off.
     pub fn new(aws: Result<Aws, String>, settings: config::Trigger) -> Self {
-        let queue = aws.and_then(|aws| match &settings.queue_url {
-            Ok(url) => Ok((aws.for_trigger(), url.clone())),
+        let config::Trigger { queue_url, access } = settings;
+        let queue = aws.and_then(|aws| match queue_url {
+            Ok(url) => Ok((aws.for_trigger(), url)),
             Err(invalid) => Err(invalid.to_string()),
         });
         let forwarder = match queue {
             Ok((aws, url)) => Forwarder::new(&aws, &url),
             Err(why) => Forwarder::broken(why),
         };
-        Self {
-            forwarder,
-            settings,
+        if let Err(invalid) = &access {
+            tracing::error!(
+                error = %invalid,
+                "mutations, groups in tokens and mails of invitations are switched off until the \
+                 configuration is right; sign-ups need queue.url alone",
+            );
         }
+        Self { forwarder, access }
     }
 
     /// What forwards sign-ups.
@@ -115,5 +124,15 @@ impl Trigger {
             },
             Forwarded::Sent(_) | Forwarded::PassedThrough => unchanged,
         }
+    }
+
+    /// What access is decided by; `None` with an error line that says what comes of it.
+    fn access(&self, without: &'static str) -> Option<&Access> {
+        let invalid = match &self.access {
+            Ok(access) => return Some(access),
+            Err(invalid) => invalid,
+        };
+        tracing::error!(error = %invalid, "{without}: the configuration cannot be read");
+        None
     }
 }

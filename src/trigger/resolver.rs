@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Trigger;
 use crate::admin::queued;
-use crate::config::{Admin, Pools};
+use crate::config::Access;
 use crate::event::{
     Action, Caller, Draft, Invitation, Membership, Order, Resolver, Trace, Wrong, is_opaque,
 };
@@ -73,14 +73,9 @@ impl Trigger {
         call: &Resolver,
         trace: &Trace,
     ) -> Result<Box<RawValue>, Refusal> {
-        let (Ok(admin), Ok(pools)) = (&self.settings.admin, &self.settings.pools) else {
-            let invalid = self.settings.admin.as_ref().err();
-            if let Some(invalid) = invalid.or(self.settings.pools.as_ref().err()) {
-                tracing::error!(error = %invalid, "a mutation cannot be answered");
-            }
-            return Err(Refusal::unavailable());
-        };
-        let caller = admitted(call, admin, pools)?;
+        let access = self.access("a mutation is refused");
+        let access = access.ok_or_else(Refusal::unavailable)?;
+        let caller = admitted(call, access)?;
         let order = Order {
             request_id: Order::new_request_id(),
             requested_by: caller.sub.clone(),
@@ -89,7 +84,7 @@ impl Trigger {
             action: action(&call.field, &call.arguments)?,
         };
         let mut groups = order.action.groups().iter();
-        if !groups.all(|group| admin.grantable.allows(group)) {
+        if !groups.all(|group| access.admin().grantable.allows(group)) {
             audit(&order, Stage::Refused("group_not_grantable"));
             return Err(Refusal {
                 kind: "Unauthorized",
@@ -120,10 +115,11 @@ impl Trigger {
     }
 }
 
-fn admitted<'a>(call: &'a Resolver, admin: &Admin, pools: &Pools) -> Result<&'a Caller, Refusal> {
+fn admitted<'a>(call: &'a Resolver, access: &Access) -> Result<&'a Caller, Refusal> {
+    let admin = access.admin();
     call.caller
         .as_ref()
-        .filter(|caller| pools.accept(&caller.pool))
+        .filter(|caller| access.pools().accept(&caller.pool))
         .filter(|caller| admin.client_ids.is_empty() || admin.client_ids.contains(&caller.client))
         .filter(|caller| admin.admits(&caller.groups))
         .ok_or_else(|| stranger(call.caller.as_ref(), &call.field))

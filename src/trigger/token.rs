@@ -19,13 +19,8 @@ use crate::provision::groups_for;
 impl Trigger {
     /// The event with the groups in its response; `None` where none is missing.
     pub(super) fn token(&self, members: &Members<'_>) -> Option<Box<RawValue>> {
-        let (groups, pools) = match (&self.settings.groups, &self.settings.pools) {
-            (Ok(groups), Ok(pools)) => (groups, pools),
-            (Err(invalid), _) | (_, Err(invalid)) => {
-                tracing::error!(error = %invalid, "a token goes without the groups of the rules");
-                return None;
-            }
-        };
+        let access = self.access("a token goes without the groups of the rules")?;
+        let groups = access.groups();
         let request = members.object("request");
         let user = SignUp {
             pool: PoolId::new(&members.text("userPoolId")?)?,
@@ -36,7 +31,7 @@ impl Trigger {
             attributes: request.object("userAttributes").texts().collect(),
             scope: Scope::Whole,
         };
-        if !pools.accept(&user.pool) {
+        if !access.pools().accept(&user.pool) {
             return None;
         }
         let configured = request.object("groupConfiguration");

@@ -32,4 +32,5 @@ mod stop;
 mod template;
 mod traces;
 mod trigger;
+mod trigger_settings;
 mod world;
