@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::world::World;
@@ -162,4 +162,74 @@ async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
     assert_eq!(code, Some(1));
     let (_, findings) = check(&world, &[]).await;
     assert_eq!(state(&findings, "keys of"), "missing");
+}
+
+#[tokio::test]
+async fn what_the_lambda_would_switch_off_is_named() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (access, queue) = ("access settings of the Lambda", "queue.url of the Lambda");
+    let url = world.queue.url();
+    for (variables, settings, states) in [
+        (
+            json!({"USHER_QUEUE__URL": url, "TZ": "UTC"}),
+            None,
+            ["right", "right"],
+        ),
+        (
+            json!({"USHER_QUEUE__URL": url, "USHER_ADMN__GROUPS": "OWNERS"}),
+            None,
+            ["wrong", "right"],
+        ),
+        (
+            json!({"USHER_GROUPS__DEFAULT": "A B"}),
+            None,
+            ["wrong", "wrong"],
+        ),
+        (
+            json!({"USHER_QUEUE__URL": url, "USHER_CONFIG": "/var/task/usher.toml"}),
+            None,
+            ["not_tested", "not_tested"],
+        ),
+        (
+            json!({"USHER_QUEUE__URL": url, "USHER_CONFIG": "/var/task/usher.toml"}),
+            Some("[worker]\nconcurrency = 3"),
+            ["right", "right"],
+        ),
+    ] {
+        let named = file("variables.json", &variables.to_string());
+        let mut arguments = vec!["--trigger-variables", &named];
+        let settings = settings.map(|text| file("usher.toml", text));
+        if let Some(settings) = &settings {
+            arguments.extend(["--config", settings]);
+        }
+        let (code, findings) = check(&world, &arguments).await;
+        let found = [state(&findings, access), state(&findings, queue)];
+        assert_eq!(found, states, "{variables}: {findings:?}");
+        assert_eq!(
+            code,
+            Some(i32::from(states.contains(&"wrong"))),
+            "{variables}"
+        );
+        if let Some(key) = variables["USHER_ADMN__GROUPS"]
+            .as_str()
+            .map(|_| "admn.groups")
+        {
+            assert!(findings[access].1.contains(key), "{findings:?}");
+        }
+    }
+    let named = file("variables.json", "[\"secret\"]");
+    let arguments = ["check", "--trigger-variables", &named];
+    let output = world.usher(&arguments).output().await.expect("runs");
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert!(
+        errors.contains("JSON object") && !errors.contains("secret"),
+        "{errors}"
+    );
 }

@@ -5,6 +5,7 @@ mod admin;
 mod trigger;
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,13 @@ pub(super) struct Options {
     /// User pool to check, beside those of pools.allowed; may be repeated
     #[arg(long, value_name = "ID")]
     pool: Vec<String>,
+    /// JSON file of the Lambda's environment variables: check them as `usher-trigger` does
+    ///
+    /// Write it with: aws lambda get-function-configuration --function-name usher-trigger
+    /// --query Environment.Variables. Where `USHER_CONFIG` is among them, --config is the file
+    /// that it names.
+    #[arg(long, value_name = "FILE")]
+    trigger_variables: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +60,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let aws = Aws::from_environment().await?;
     let mut findings = Findings::default();
     findings.right("configuration", format!("valid; Region {}", aws.region()));
+    if let Some(file) = &options.trigger_variables {
+        let variables = trigger::variables(file)?;
+        findings.trigger_settings(variables, global.config.as_deref());
+    }
 
     let queue = &config.queue;
     let queue = Queue::new(&aws, &queue.url, Duration::ZERO, queue.visibility);
