@@ -3,7 +3,7 @@
 use crate::aws::{Failure, Listing};
 use crate::config::Admin;
 use crate::event::{Caller, Username};
-use crate::retry::quickly;
+use crate::provision::is_administrator;
 
 use super::token::{Refused, Verifier};
 
@@ -88,21 +88,10 @@ impl Gate {
 
     async fn is_member(&self, caller: &Caller) -> Result<(), Denied> {
         let username = Username::new(&caller.username).ok_or(Denied::NotAdministrator)?;
-        let groups = quickly(|| self.listing.groups_of(&caller.pool, &username)).await;
-        match groups {
-            Ok(groups) => {
-                let names = groups
-                    .iter()
-                    .map(|group| group.as_str().to_owned())
-                    .collect();
-                if self.admin.admits(&names) {
-                    Ok(())
-                } else {
-                    Err(Denied::NotAdministrator)
-                }
-            }
-            // Deleted meanwhile.
-            Err(failure) if failure.reason == "user_not_found" => Err(Denied::NotAdministrator),
+        match is_administrator(&self.listing, &self.admin, &caller.pool, &username).await {
+            Ok(Some(true)) => Ok(()),
+            // Or deleted meanwhile.
+            Ok(Some(false) | None) => Err(Denied::NotAdministrator),
             Err(failure) => Err(Denied::Unverified(failure)),
         }
     }

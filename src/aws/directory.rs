@@ -10,6 +10,7 @@ use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use super::call::{Target, call, in_turn};
 use super::client::Aws;
 use super::error::{Failure, Service};
+use super::listing::Listing;
 use super::people::People;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, Username};
@@ -34,6 +35,11 @@ impl Directory {
     /// What administrators ask for, inside the same budgets.
     pub fn people(&self) -> People {
         People::new(self.client.clone(), Arc::clone(&self.quota))
+    }
+
+    /// Users and the groups that they are in, inside the same budgets.
+    pub fn listing(&self) -> Listing {
+        Listing::of(self.client.clone(), Arc::clone(&self.quota))
     }
 
     /// `AdminAddUserToGroup`. A user who is a member already is no error.

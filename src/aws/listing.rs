@@ -14,7 +14,7 @@ use super::client::Aws;
 use super::directory::{limited, target};
 use super::error::Failure;
 use crate::config::GroupName;
-use crate::event::{Attributes, PoolId, Sub, Username};
+use crate::event::{Attributes, PoolId, Sub, Username, is_opaque};
 use crate::quota::Quota;
 
 /// Reads users and members, sixty at a time, inside the budget of `UserList`.
@@ -68,6 +68,49 @@ impl Listing {
         Self {
             client: aws.cognito(),
             quota,
+        }
+    }
+
+    pub(super) fn of(client: Client, quota: Arc<Quota>) -> Self {
+        Self { client, quota }
+    }
+
+    /// `ListUsers` of this `sub`: the user's name. Finds users of an external provider as
+    /// well, whom the Admin calls know by name alone. Eventually consistent; not every
+    /// emulator filters, so each user is looked at.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn named_by(&self, pool: &PoolId, sub: &Sub) -> Result<Option<Username>, Failure> {
+        // It stands in a filter.
+        if !is_opaque(sub.as_str()) {
+            return Ok(None);
+        }
+        let mut token = None;
+        loop {
+            let request = self
+                .client
+                .list_users()
+                .user_pool_id(pool.as_str())
+                .filter(format!("sub = \"{}\"", sub.as_str()))
+                .limit(PAGE)
+                .set_pagination_token(token)
+                .send();
+            let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
+            let page = Page::of_users(page.users, page.pagination_token);
+            let found = page
+                .items
+                .into_iter()
+                .find(|it| it.sub.as_ref() == Some(sub));
+            if let Some(user) = found {
+                return Ok(Some(user.username));
+            }
+            token = page.next;
+            if token.is_none() {
+                return Ok(None);
+            }
         }
     }
 

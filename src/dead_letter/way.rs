@@ -101,7 +101,7 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> 
         Ok(Event::SignUp(sign_up)) => provisioner.sign_up(&sign_up).await,
         Ok(Event::Ignored(why)) => Outcome::Ignored(why),
         Ok(Event::Order(order)) => {
-            let performed = provisioner.perform(&order.replayed()).await;
+            let performed = provisioner.perform_queued(&order.replayed()).await;
             let outcome = performed.for_the_queue();
             performed.ending(&outcome).audit(&order, Stage::Ended);
             outcome

@@ -14,7 +14,8 @@ use super::{GroupName, PoolId, Username, is_opaque};
 pub struct Order {
     /// Names it in every answer and every audit line.
     pub request_id: String,
-    /// Who asked: the `sub` of an administrator, the ARN of an operator.
+    /// Who asked: the `sub` of an administrator, the ARN of an operator. From the queue
+    /// comes a `sub` alone: what operators ask for is done in their own process.
     pub requested_by: String,
     /// When they asked. What was there before is not of this order's making.
     pub requested_at: Option<Timestamp>,
@@ -246,6 +247,8 @@ mod tests {
             ("requestedBy", json!("x")),
             ("requestedBy", json!({"sub": ""})),
             ("requestedBy", json!({"sub": "ada@example.com"})),
+            // An operator does at once what they ask for, and never through a queue.
+            ("requestedBy", json!({"sub": "arn:aws:iam::1:user/ops"})),
             ("userPoolId", json!("")),
             ("username", json!("")),
             ("username", json!("a b")),

@@ -6,6 +6,7 @@ mod invite;
 mod order;
 mod outcome;
 mod profile;
+mod requester;
 mod rules;
 
 pub use audit::{Stage, audit};
@@ -13,9 +14,10 @@ pub use invite::{Invited, Mail};
 pub use order::Performed;
 pub use outcome::{Already, Outcome, Rejection, Retry};
 pub use profile::render;
+pub use requester::is_administrator;
 pub use rules::groups_for;
 
-use crate::aws::{Directory, People, Profiles};
+use crate::aws::{Directory, Listing, People, Profiles};
 use crate::config::{Config, GroupName};
 use crate::event::{Ignored, SignUp, Sub};
 use crate::retry::quickly;
@@ -29,6 +31,7 @@ pub struct Provisioner {
     config: Config,
     directory: Directory,
     people: People,
+    listing: Listing,
     groups: GroupStep,
     profile: Option<ProfileStep>,
 }
@@ -43,6 +46,7 @@ impl Provisioner {
             config: config.clone(),
             groups: GroupStep::new(directory.clone(), config.groups.create_missing),
             people: directory.people(),
+            listing: directory.listing(),
             directory,
             profile,
         }

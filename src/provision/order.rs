@@ -86,25 +86,37 @@ impl Performed {
 
 impl Provisioner {
     /// One attempt at an order. Whoever let it in has checked who asked; whether the
-    /// pool is ours and the groups may be given is checked here, for orders that come
-    /// from the queue as well.
+    /// pool is ours and the groups may be given is checked here. For orders from a queue
+    /// there is [`Self::perform_queued`].
     pub async fn perform(&self, order: &Order) -> Performed {
+        match self.refuse(order) {
+            Some(refused) => refused,
+            None => self.carry_out(order).await,
+        }
+    }
+
+    /// What nobody may ask for.
+    pub(super) fn refuse(&self, order: &Order) -> Option<Performed> {
         if !self.config.pools.accept(&order.pool) {
-            return Performed::refused(
+            return Some(Performed::refused(
                 "foreign_pool",
                 FORBIDDEN,
                 "the user pool is not among pools.allowed",
-            );
+            ));
         }
         let grantable = &self.config.admin.grantable;
         let groups = order.action.groups();
         if !groups.iter().all(|group| grantable.allows(group)) {
-            return Performed::refused(
+            return Some(Performed::refused(
                 "group_not_grantable",
                 FORBIDDEN,
                 "admin.grantable_groups does not let administrators give or take the group",
-            );
+            ));
         }
+        None
+    }
+
+    pub(super) async fn carry_out(&self, order: &Order) -> Performed {
         match &order.action {
             Action::Add(membership) => self.change(&order.pool, membership, Change::Add).await,
             Action::Remove(membership) => {
@@ -143,4 +155,4 @@ enum Change {
 }
 
 /// The class of what nobody may do.
-const FORBIDDEN: &str = "forbidden";
+pub(super) const FORBIDDEN: &str = "forbidden";

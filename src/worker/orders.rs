@@ -59,7 +59,7 @@ impl Flight {
         let performed = self
             .orders
             .owed
-            .remembered(order, self.provisioner.perform(order).await);
+            .remembered(order, self.provisioner.perform_queued(order).await);
         match performed.for_the_queue() {
             Outcome::Done | Outcome::AlreadyDone(_) => {
                 turn.done();

@@ -7,6 +7,7 @@ mod mails;
 mod orders;
 mod queued;
 mod reads;
+mod requesters;
 mod tokens;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use usher::worker::Until;
 use super::{FIRST, audited, letter, objects};
 use crate::faults::Fault;
 use crate::process::Process;
-use crate::world::{World, eventually};
+use crate::world::{Person, World, eventually};
 
 #[tokio::test]
 async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
@@ -256,6 +256,34 @@ async fn a_direct_replay_leaves_what_is_not_its_own() {
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
     assert_eq!(tally["left: foreign_pool"], 1, "{tally}");
     assert_eq!(world.visible_letters().await, 2);
+}
+
+#[tokio::test]
+async fn a_direct_replay_asks_who_is_an_administrator_now() {
+    let world = World::new().await;
+    let admin = world.person("admin").await;
+    let former = world.person("former").await;
+    let pool = &world.pool.id;
+    for (name, group) in [("admin", "ADMINS"), ("admin", "STAFF")] {
+        world.sandbox.join(pool, name, group).await.expect("joined");
+    }
+    let order = |person: &Person| {
+        let body = json!({
+            "usher": 1, "command": "AddUserToGroup", "requestId": person.name,
+            "requestedBy": {"sub": person.sub}, "userPoolId": pool,
+            "username": person.name, "groupName": "STAFF",
+        });
+        letter(body.to_string(), "timeout")
+    };
+    world.put_letters(&[order(&admin), order(&former)]).await;
+    let replay = ["replay", "--direct", "--output", "json"];
+    let verified = ["--set", "admin.verify_membership=true"];
+    let (status, tally, errors) = world.dead_letters(&[&replay[..], &verified].concat()).await;
+    assert_eq!(status, Some(1), "{errors}");
+    let tally: Value = serde_json::from_str(&tally).expect("JSON");
+    let expected = json!({"done": 1, "failed again: not_administrator": 1});
+    assert_eq!(tally, expected);
+    assert_eq!(world.members("STAFF").await, ["admin"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,75 @@
+//! Whether whoever asks for something is an administrator at this moment.
+
+use super::order::{FORBIDDEN, Performed};
+use super::{Outcome, Provisioner};
+use crate::aws::{Failure, Listing};
+use crate::config::Admin;
+use crate::event::{Order, PoolId, Sub, Username};
+use crate::retry::quickly;
+
+/// Whether the pool has this user in one of the administrators' groups; `None` when it has
+/// no such user.
+///
+/// # Errors
+/// As any call.
+pub async fn is_administrator(
+    listing: &Listing,
+    admin: &Admin,
+    pool: &PoolId,
+    username: &Username,
+) -> Result<Option<bool>, Failure> {
+    match quickly(|| listing.groups_of(pool, username)).await {
+        Ok(groups) => {
+            let names = groups.iter().map(|group| group.as_str().to_owned());
+            Ok(Some(admin.admits(&names.collect())))
+        }
+        Err(failure) if failure.reason == "user_not_found" => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+impl Provisioner {
+    /// One attempt at an order from a queue. Where `admin.verify_membership` is on, its
+    /// requester has to be an administrator of the pool now: they may have been taken out of
+    /// the group while it waited. It does not prove who sent it: whoever may send to the
+    /// queue may name any administrator.
+    pub async fn perform_queued(&self, order: &Order) -> Performed {
+        if let Some(refused) = self.refuse(order) {
+            return refused;
+        }
+        if self.config.admin.verify_membership {
+            match self.is_from_administrator(order).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Performed::refused(
+                        "not_administrator",
+                        FORBIDDEN,
+                        "whoever asked for it is not, or no longer, in one of admin.groups",
+                    );
+                }
+                Err(failure) => return Performed::of(Outcome::from(failure)),
+            }
+        }
+        self.carry_out(order).await
+    }
+
+    /// By their `sub`. Users of an external provider are known by name alone, which the
+    /// list of users tells.
+    async fn is_from_administrator(&self, order: &Order) -> Result<bool, Failure> {
+        let (Some(sub), Some(by_sub)) = (
+            Sub::new(&order.requested_by),
+            Username::new(&order.requested_by),
+        ) else {
+            return Ok(false);
+        };
+        let (pool, admin) = (&order.pool, &self.config.admin);
+        if let Some(is_one) = is_administrator(&self.listing, admin, pool, &by_sub).await? {
+            return Ok(is_one);
+        }
+        let Some(name) = quickly(|| self.listing.named_by(pool, &sub)).await? else {
+            return Ok(false);
+        };
+        let is_one = is_administrator(&self.listing, admin, pool, &name).await?;
+        Ok(is_one.unwrap_or(false))
+    }
+}
