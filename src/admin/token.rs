@@ -17,6 +17,7 @@ use crate::event::{Caller, PoolId};
 #[derive(Debug)]
 pub struct Verifier {
     keyring: Keyring,
+    /// By issuer: each pool has two.
     pools: BTreeMap<String, PoolId>,
     client_ids: BTreeSet<String>,
     token_use: TokenUse,
@@ -98,7 +99,10 @@ impl Verifier {
     ) -> Self {
         let pools: BTreeMap<String, PoolId> = pools
             .iter()
-            .map(|pool| (admin.issuer_of(pool), pool.clone()))
+            .flat_map(|pool| {
+                let issuers = admin.issuers_of(pool).into_iter();
+                issuers.map(|issuer| (issuer, pool.clone()))
+            })
             .collect();
         Self {
             keyring: keyring(pools.keys().cloned().collect()),

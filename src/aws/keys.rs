@@ -51,6 +51,14 @@ impl KeySets {
         })
     }
 
+    /// Over another way to the issuers, for tests.
+    pub fn over(connector: SharedHttpConnector) -> Self {
+        Self {
+            https: connector.clone(),
+            plain: connector,
+        }
+    }
+
     /// The text of `ISSUER/.well-known/jwks.json`.
     ///
     /// # Errors
@@ -83,5 +91,41 @@ impl KeySets {
         tokio::time::timeout(TIME, fetched)
             .await
             .unwrap_or(Err(KeysError::Unreachable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cognitoidentityprovider::config::endpoint::{
+        DefaultResolver, Params, ResolveEndpoint,
+    };
+
+    use crate::event::{IssuerType, PoolId};
+
+    /// The original issuer is at the endpoint of the API.
+    #[tokio::test]
+    async fn issuers_are_in_the_partitions_that_the_sdk_knows() {
+        let resolver = DefaultResolver::new();
+        for region in [
+            "eu-west-1",
+            "il-central-1",
+            "cn-northwest-1",
+            "us-gov-west-1",
+            "us-gov-east-1",
+            "eusc-de-east-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "us-isof-south-1",
+        ] {
+            let parameters = Params::builder().region(region.to_owned()).build();
+            let parameters = parameters.expect("a Region is enough");
+            let endpoint = resolver.resolve_endpoint(&parameters).await;
+            let endpoint = endpoint.expect("an endpoint");
+            let pool = PoolId::new(&format!("{region}_x")).expect("an id");
+            let issuer = IssuerType::Original.of(&pool);
+            let expected = format!("{}/{pool}", endpoint.url());
+            assert_eq!(issuer, Some(expected), "{region}");
+        }
     }
 }

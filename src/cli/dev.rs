@@ -13,6 +13,7 @@ use super::front::Front;
 use super::{Ended, Global, Output, print, print_json};
 use crate::config::Layers;
 use crate::dev::{self, Accounts, Mail, Stack, StartError, Summary};
+use crate::event::IssuerType;
 use crate::http::{HealthServer, PublicServer, Shown};
 use crate::quota::Quota;
 use crate::shutdown;
@@ -33,6 +34,24 @@ pub(super) struct Options {
     /// Port of the embedded endpoint on 127.0.0.1; 4566 unless it is taken
     #[arg(long)]
     port: Option<u16>,
+    /// Issuer that new tokens name, as the pool's `IssuerConfiguration` has it
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Issuer::Original)]
+    issuer: Issuer,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Issuer {
+    Original,
+    Updated,
+}
+
+impl From<Issuer> for IssuerType {
+    fn from(issuer: Issuer) -> Self {
+        match issuer {
+            Issuer::Original => Self::Original,
+            Issuer::Updated => Self::Updated,
+        }
+    }
 }
 
 /// Longer than a message that is retried until its last attempt.
@@ -63,6 +82,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     let stack = Stack::start(options.port, layers)
         .await
         .map_err(unwrapped)?;
+    stack.issue(options.issuer.into()).await?;
     stack.endpoint.on_mail(Box::new(|mail| post(&mail)));
     let quota = Arc::new(Quota::new(stack.config.quota));
     let front = Front::new(&stack.config, &stack.aws, &quota, stop.clone())?;
@@ -187,9 +207,8 @@ fn invite(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
     eprintln!("  curl -sS http://{http}/v1/users/admin -H \"Authorization: Bearer $USER_TOKEN\"");
     eprintln!();
     eprintln!(
-        "  keys {}/{}/.well-known/jwks.json",
-        stack.endpoint.url(),
-        stack.pool.id
+        "  keys {}/.well-known/jwks.json",
+        stack.endpoint.issuer_of(&stack.pool.id)
     );
     eprintln!();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::event::{GroupName, PoolId};
+use crate::event::{GroupName, IssuerType, PoolId, is_issuer_of_aws};
 
 /// `[admin]`
 #[derive(Debug, Clone)]
@@ -16,8 +16,8 @@ pub struct Admin {
     pub client_ids: BTreeSet<String>,
     /// Which token the HTTP API takes.
     pub token_use: TokenUse,
-    /// The issuer of tokens, with `{region}` and `{pool}`.
-    pub issuer: String,
+    /// Issuers of an emulator's tokens, with `{region}` and `{pool}`; empty for AWS.
+    pub issuers: Vec<String>,
     /// Whether Cognito is asked if an administrator still is one.
     pub verify_membership: bool,
     /// Requests a second that the HTTP API takes.
@@ -72,12 +72,24 @@ impl Admin {
             .any(|group| groups.contains(group.as_str()))
     }
 
-    /// The issuer of a pool's tokens.
-    pub fn issuer_of(&self, pool: &PoolId) -> String {
+    /// The issuers whose tokens of a pool are accepted. None for a pool that is not of
+    /// AWS while no emulator is named.
+    pub fn issuers_of(&self, pool: &PoolId) -> Vec<String> {
+        if self.issuers.is_empty() {
+            return IssuerType::ALL
+                .into_iter()
+                .filter_map(|kind| kind.of(pool))
+                .collect();
+        }
         let region = pool.as_str().split('_').next().unwrap_or_default();
-        self.issuer
-            .replace("{region}", region)
-            .replace("{pool}", pool.as_str())
+        self.issuers
+            .iter()
+            .map(|issuer| {
+                issuer
+                    .replace("{region}", region)
+                    .replace("{pool}", pool.as_str())
+            })
+            .collect()
     }
 }
 
@@ -142,7 +154,7 @@ pub(super) fn read(
         },
         client_ids: client_ids(read),
         token_use,
-        issuer: issuer(read),
+        issuers: issuers(read),
         verify_membership: read.boolean("admin.verify_membership"),
         rate: read.integer("admin.rate", 1..=10_000),
         cors_origins: cors_origins(read),
@@ -162,17 +174,25 @@ fn client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
     ids.into_iter().collect()
 }
 
-fn issuer(read: &mut Reader<'_>) -> String {
+fn issuers(read: &mut Reader<'_>) -> Vec<String> {
     const KEY: &str = "admin.issuer";
-    let issuer = read.text(KEY);
-    let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
-    let filled = issuer.replace("{region}", "r").replace("{pool}", "p");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
-    let is_plain = filled.chars().all(plain);
-    if !(is_url && is_plain && issuer.contains("{pool}")) {
-        read.reject(KEY, "must be a URL with {pool} in it, and perhaps {region}");
+    let issuers = read.list(KEY);
+    for issuer in &issuers {
+        let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
+        let filled = issuer.replace("{region}", "r").replace("{pool}", "p");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
+        if !is_url || !filled.chars().all(plain) || !issuer.contains("{pool}") {
+            let rule = format!("{issuer:?} is no URL with {{pool}} in it, and perhaps {{region}}");
+            read.reject(KEY, rule);
+        } else if is_issuer_of_aws(issuer) {
+            // One of the two would be refused, without a word.
+            read.reject(
+                KEY,
+                "is for emulators: leave it empty, both issuers of a user pool of AWS are known",
+            );
+        }
     }
-    issuer
+    issuers
 }
 
 fn cors_origins(read: &mut Reader<'_>) -> Vec<String> {

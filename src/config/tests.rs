@@ -374,18 +374,41 @@ fn an_admin_api_that_would_take_any_token_is_refused() {
         "admin.cors_origins=https://a.example/path",
         "admin.cors_origins=https://a:b:c",
         "admin.issuer=https://example.com/{pool}{other}",
+        "admin.issuer=http://127.0.0.1:4566/{pool},http://127.0.0.1:4566",
+        "admin.issuer=https://cognito-idp.{region}.amazonaws.com.cn/{pool}",
+        "admin.issuer=https://issuer-cognito-idp.eu-west-1.amazonaws.com/{pool}",
         "admin.rate=0",
         "admin.grantable_groups=a b",
     ] {
         let key = wrong.split('=').next().expect("a key");
         assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
     }
-    let issuer = valid(&[])
-        .admin
-        .issuer_of(&crate::event::PoolId::new("eu-west-1_x").expect("id"));
+}
+
+#[test]
+fn the_issuers_are_those_of_aws_unless_an_emulator_is_named() {
+    let issuers = |flags: &[&str], pool: &str| {
+        let pool = crate::event::PoolId::new(pool).expect("id");
+        valid(flags).admin.issuers_of(&pool)
+    };
     assert_eq!(
-        issuer,
-        "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"
+        issuers(&[], "eu-west-1_x"),
+        [
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
+            "https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
+        ]
+    );
+    assert_eq!(issuers(&[], "local_x"), [""; 0]);
+    assert_eq!(
+        issuers(&["admin.issuer=http://127.0.0.1:9229/{pool}"], "local_x"),
+        ["http://127.0.0.1:9229/local_x"]
+    );
+    assert_eq!(
+        issuers(
+            &["admin.issuer=http://a/{region}/{pool},http://b/{pool}"],
+            "r_x"
+        ),
+        ["http://a/r/r_x", "http://b/r_x"]
     );
 }
 

@@ -78,6 +78,17 @@ impl Endpoint {
         &self.0.cognito.issuer
     }
 
+    /// What new tokens of this pool name as their issuer: the pool's
+    /// `IssuerConfiguration` decides.
+    pub fn issuer_of(&self, pool: &str) -> String {
+        self.0.cognito.issuer_of(pool)
+    }
+
+    /// Both issuers of every pool, for `admin.issuer`.
+    pub fn issuers(&self) -> [String; 2] {
+        cognito::issuers(&self.0.base)
+    }
+
     /// As if the days that a user's temporary password is good for were over.
     pub async fn expire_temporary_password(&self, pool: &str, username: &str) {
         self.0.cognito.expire(pool, username).await;
@@ -92,6 +103,10 @@ impl Endpoint {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/{pool}/.well-known/jwks.json", get(jwks))
+            .route(
+                "/issuer-cognito-idp/{pool}/.well-known/jwks.json",
+                get(jwks),
+            )
             .fallback(answer)
             .with_state(self.clone())
     }

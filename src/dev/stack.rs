@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::Endpoint;
 use crate::aws::{Aws, Failure, Pool, Queue, Sandbox};
 use crate::config::{self, Config, Invalid, Layers};
-use crate::event::Trace;
+use crate::event::{IssuerType, Trace};
 use crate::trigger::Trigger;
 
 /// The port that local AWS endpoints usually take.
@@ -90,7 +90,7 @@ impl Stack {
             format!("profiles.table={TABLE}"),
             "http.listen=127.0.0.1:0".to_owned(),
             "http.public_listen=127.0.0.1:0".to_owned(),
-            format!("admin.issuer={}/{{pool}}", endpoint.url()),
+            format!("admin.issuer={}", endpoint.issuers().join(",")),
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),
         ]);
@@ -128,6 +128,14 @@ impl Stack {
             serving,
             stop,
         })
+    }
+
+    /// Lets new tokens name this issuer. Older ones stay good.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn issue(&self, issuer: IssuerType) -> Result<(), Failure> {
+        self.sandbox.set_issuer(&self.pool.id, issuer).await
     }
 
     /// Waits until nothing is left on the queue, at most `limit`; false when

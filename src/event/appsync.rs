@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Caller, PoolId};
+use super::Caller;
+use super::issuer::pool_of;
 
 /// One call of a resolver.
 #[derive(Debug)]
@@ -94,26 +95,6 @@ fn caller(identity: &Value) -> Option<Caller> {
     })
 }
 
-/// The pool that an issuer names. A user pool's issuer is
-/// `https://cognito-idp.REGION.amazonaws.com/POOL`, and POOL begins with the Region.
-fn pool_of(issuer: &str) -> Option<PoolId> {
-    let rest = issuer.strip_prefix("https://cognito-idp.")?;
-    let (host, pool) = rest.split_once('/')?;
-    let region = host
-        .strip_suffix(".amazonaws.com")
-        .or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
-    let of_region = pool
-        .strip_prefix(region)
-        .and_then(|rest| rest.strip_prefix('_'))?;
-    let plain = |text: &str| {
-        !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    };
-    (plain(region) && plain(of_region)).then(|| PoolId::new(pool))?
-}
-
 /// Absent and null are no groups; anything but a list of texts is a forgery.
 fn groups(value: Option<&Value>) -> Option<BTreeSet<String>> {
     match value {
@@ -184,6 +165,34 @@ mod tests {
         claims["cognito:username"] = json!("ada");
         let caller = Resolver::of(&event).and_then(|call| call.caller);
         assert_eq!(caller.map(|caller| caller.client), Some("c2".to_owned()));
+    }
+
+    /// The caller's pool, where the token and AppSync name these issuers.
+    fn pool(issuer: &str, claimed: &str) -> Option<String> {
+        let mut event = event();
+        event["identity"]["issuer"] = json!(issuer);
+        event["identity"]["claims"]["iss"] = json!(claimed);
+        let caller = Resolver::of(&event).and_then(|call| call.caller);
+        caller.map(|caller| caller.pool.as_str().to_owned())
+    }
+
+    #[test]
+    fn both_issuers_of_a_pool_name_it_in_every_partition() {
+        for (domain, id) in [
+            ("eu-west-2.amazonaws.com", "eu-west-2_abc"),
+            ("cn-north-1.amazonaws.com.cn", "cn-north-1_abc"),
+            ("us-gov-west-1.amazonaws.com", "us-gov-west-1_abc"),
+        ] {
+            let original = format!("https://cognito-idp.{domain}/{id}");
+            let updated = format!("https://issuer-cognito-idp.{domain}/{id}");
+            assert_eq!(pool(&original, &original).as_deref(), Some(id));
+            assert_eq!(pool(&updated, &updated).as_deref(), Some(id));
+            assert_eq!(
+                pool(&original, &updated),
+                None,
+                "two issuers in one identity"
+            );
+        }
     }
 
     #[test]

@@ -256,6 +256,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pool_with_the_updated_issuer_is_served_like_before() {
+        let issuer = "https://issuer-cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc";
+        let arguments = json!({"userId": "x", "groupName": "STAFF"});
+        let mut event = event("addUserToGroup", &arguments);
+        event["identity"]["issuer"] = json!(issuer);
+        event["identity"]["claims"]["iss"] = json!(issuer);
+        let own = ["pools.allowed=eu-west-2_abc"];
+        assert_eq!(kind(&trigger(&own), &event).await, LET_IN);
+        let other = ["pools.allowed=eu-west-2_other"];
+        assert_eq!(kind(&trigger(&other), &event).await, "Unauthorized");
+    }
+
+    #[tokio::test]
     async fn a_group_with_power_is_given_only_when_it_is_named() {
         let power = event(
             "addUserToGroup",

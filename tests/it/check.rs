@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
 use crate::world::World;
@@ -59,6 +60,7 @@ async fn a_good_deployment_is_right_and_stays_as_it_was() {
         "cognito-idp:AdminGetUser",
         "cognito-idp:AdminAddUserToGroup",
         "cognito-idp:CreateGroup",
+        "issuer of",
     ] {
         assert_eq!(state(&findings, what), "right", "{what} in {findings:?}");
     }
@@ -112,13 +114,40 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn the_issuer_that_new_tokens_name_is_told() {
+    let world = World::new().await;
+    let what = format!("issuer of {}", world.pool.id);
+    for issuer in IssuerType::ALL {
+        let set = world.sandbox.set_issuer(&world.pool.id, issuer).await;
+        set.expect("a setting");
+        let (_, findings) = check(&world, &[]).await;
+        let pool = PoolId::new(&world.pool.id).expect("an id");
+        let url = issuer.of(&pool).expect("a pool of AWS");
+        let (state, detail) = &findings[&what];
+        let named = format!("{url} ({})", issuer.name());
+        assert!(state == "right" && detail.starts_with(&named), "{detail}");
+    }
+    let emulator = "--set=admin.issuer=http://127.0.0.1:1/{pool}";
+    let (_, findings) = check(&world, &[emulator]).await;
+    assert!(findings[&what].1.starts_with("http://127.0.0.1:1/"));
+    world.faults.plan(|call| {
+        (call.operation == "DescribeUserPool").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    let (_, findings) = check(&world, &[]).await;
+    assert_eq!(state(&findings, &what), "not_tested");
+}
+
+#[tokio::test]
 async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
     let world = World::new().await;
     let set = |key: &str, value: &str| format!("--set={key}={value}");
     let arguments = [
         set("pools.allowed", &world.pool.id),
         set("admin.client_ids", &world.pool.client),
-        set("admin.issuer", &format!("{}/{{pool}}", world.url)),
+        set("admin.issuer", &world.endpoint.issuers().join(",")),
         set("invitations.client_id", &world.pool.client),
     ];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

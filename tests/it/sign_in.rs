@@ -9,20 +9,22 @@ use serde_json::{Value, json};
 use usher::aws::{PoolKind, SignedIn};
 use usher::config::Layers;
 use usher::dev::Stack;
+use usher::event::{IssuerType, PoolId};
 
 use crate::process::get;
 use crate::world::World;
 
 /// The claims of an access token, verified as a service would do it.
-async fn verified(url: &str, pool: &str, token: &str) -> Option<Value> {
-    let host = url.strip_prefix("http://").expect("loopback");
-    let (status, body) = get(host, &format!("/{pool}/.well-known/jwks.json")).await;
+async fn verified(issuer: &str, token: &str) -> Option<Value> {
+    let url = issuer.strip_prefix("http://").expect("loopback");
+    let (host, path) = url.split_once('/').expect("a path");
+    let (status, body) = get(host, &format!("/{path}/.well-known/jwks.json")).await;
     assert_eq!(status, 200);
     let jwks: Value = serde_json::from_str(&body).expect("JSON");
     let jwk: Jwk = serde_json::from_value(jwks["keys"][0].clone()).expect("a key");
     let mut validation = Validation::new(Algorithm::RS256);
     validation.validate_aud = false;
-    validation.set_issuer(&[format!("{url}/{pool}")]);
+    validation.set_issuer(&[issuer]);
     let key = DecodingKey::from_jwk(&jwk).expect("RSA");
     Some(decode(token, &key, &validation).ok()?.claims)
 }
@@ -79,7 +81,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
         .new_password(&pool.client, &session, address, "Long-enough-1", &given)
         .await
         .expect("in");
-    let claims = verified(&world.url, &pool.id, &tokens.access).await;
+    let claims = verified(&world.endpoint.issuer_of(&pool.id), &tokens.access).await;
     let claims = claims.expect("a good token");
     assert_eq!(claims["cognito:groups"], json!(["STAFF"]));
     assert_eq!(claims["username"], *name);
@@ -90,10 +92,13 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
         .expect("no member");
     let refreshed = sandbox.refresh(&pool.client, &tokens.refresh).await;
     let access = refreshed.expect("new tokens").access;
-    let claims = verified(&world.url, &pool.id, &access).await;
+    let claims = verified(&world.endpoint.issuer_of(&pool.id), &access).await;
     assert!(claims.expect("a good token")["cognito:groups"].is_null());
     world.endpoint.issuer().rotate();
-    assert_eq!(verified(&world.url, &pool.id, &access).await, None);
+    assert_eq!(
+        verified(&world.endpoint.issuer_of(&pool.id), &access).await,
+        None
+    );
 }
 
 #[tokio::test]
@@ -108,13 +113,38 @@ async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user()
         // In no group of the pool: the trigger gives the token what the rules give.
         (&accounts.user, json!(["EVERYONE"])),
     ] {
-        let url = stack.endpoint.url();
-        let claims = verified(url, &stack.pool.id, &account.tokens.access).await;
+        let issuer = stack.endpoint.issuer_of(&stack.pool.id);
+        let claims = verified(&issuer, &account.tokens.access).await;
         let claims = claims.expect("a good token");
         assert_eq!(claims["username"], *account.name);
         assert_eq!(claims["cognito:groups"], groups);
     }
     let again = stack.accounts().await.expect("the same");
     assert_eq!(again.admin.password, accounts.admin.password);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn the_development_stack_issues_tokens_of_either_issuer() {
+    let stack = Stack::start(Some(0), Layers::defaults())
+        .await
+        .expect("starts");
+    let mut issuers = Vec::new();
+    for issuer in IssuerType::ALL {
+        stack.issue(issuer).await.expect("a setting");
+        let token = stack
+            .accounts()
+            .await
+            .expect("accounts")
+            .admin
+            .tokens
+            .access;
+        let issuer = stack.endpoint.issuer_of(&stack.pool.id);
+        let claims = verified(&issuer, &token).await.expect("a good token");
+        issuers.push(claims["iss"].as_str().expect("text").to_owned());
+    }
+    let pool = PoolId::new(&stack.pool.id).expect("an id");
+    assert_eq!(stack.config.admin.issuers_of(&pool), issuers);
+    assert_ne!(issuers[0], issuers[1]);
     stack.stop().await;
 }

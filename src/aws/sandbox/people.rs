@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
-    ExplicitAuthFlowsType, MessageActionType, SchemaAttributeType, UsernameAttributeType,
+    ExplicitAuthFlowsType, IssuerConfigurationType, MessageActionType, SchemaAttributeType,
+    UsernameAttributeType,
 };
 
 use super::{Pool, Sandbox, done, user_attributes};
 use crate::aws::error::{Failure, Service};
+use crate::event;
 
 /// What is special about a pool.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +101,24 @@ impl Sandbox {
                 .and_then(|client| client.client_secret())
                 .map(str::to_owned),
         })
+    }
+
+    /// `UpdateUserPool`, for the issuer that new tokens name. Every other setting gets
+    /// its default.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_issuer(&self, pool: &str, issuer: event::IssuerType) -> Result<(), Failure> {
+        let issuer = IssuerConfigurationType::builder().r#type(issuer.name().into());
+        let request = self
+            .cognito
+            .update_user_pool()
+            .user_pool_id(pool)
+            .issuer_configuration(issuer.build())
+            .send();
+        done(Service::Cognito, "UpdateUserPool", request)
+            .await
+            .map(|_| ())
     }
 
     /// `AdminCreateUser` with the invitation by e-mail, or, `again`, the invitation

@@ -4,24 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Findings, NO_USER};
-use crate::aws::{Acceptance, App, Aws, Directory, KeySets, Listing, NotAccepted, SignIn};
-use crate::config::{AcceptPage, Config, GroupName};
+use crate::aws::{Acceptance, App, Aws, Directory, Listing, NotAccepted, SignIn};
+use crate::config::{AcceptPage, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
 
 impl Findings {
-    /// As far as the API is switched on.
-    pub(super) async fn admin(
-        &mut self,
-        config: &Config,
-        directory: &Directory,
-        listing: &Listing,
-        pool: &PoolId,
-    ) {
-        if config.admin.client_ids.is_empty() {
-            return;
-        }
-        self.keys(config, pool).await;
+    /// The calls of the API.
+    pub(super) async fn admin(&mut self, directory: &Directory, listing: &Listing, pool: &PoolId) {
         let (Some(nobody), Some(group)) = (Username::new(NO_USER), GroupName::new(NO_USER)) else {
             return;
         };
@@ -37,18 +27,6 @@ impl Findings {
         let groups = listing.groups_of(pool, &nobody).await.map(|_| ());
         let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
         self.allowed(&what, groups, &fine);
-    }
-
-    async fn keys(&mut self, config: &Config, pool: &PoolId) {
-        let what = format!("keys of {pool}");
-        let issuer = config.admin.issuer_of(pool);
-        let Some(sets) = KeySets::new() else {
-            return self.wrong(&what, "this build has no HTTP client");
-        };
-        match sets.fetch(&issuer).await {
-            Ok(_) => self.right(&what, format!("can be fetched from {issuer}")),
-            Err(error) => self.wrong(&what, &format!("{issuer}: {error}")),
-        }
     }
 
     /// A sign-in of nobody is refused for that, unless it is refused for the client.

@@ -2,6 +2,7 @@
 //! changing anything.
 
 mod admin;
+mod issuer;
 mod trigger;
 
 use std::fmt::Write;
@@ -89,9 +90,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         if !findings.pool(&config, &directory, pool).await {
             continue;
         }
-        findings.trigger(&PoolSettings::new(&aws), pool).await;
+        let settings = PoolSettings::new(&aws).read(pool).await;
+        findings.trigger(pool, &settings);
+        let issuer = findings.issuer(&config.admin, pool, &settings);
         findings.lists(&config, &listing, pool).await;
-        findings.admin(&config, &directory, &listing, pool).await;
+        if !config.admin.client_ids.is_empty() {
+            findings.keys(&config.admin, pool, issuer).await;
+            findings.admin(&directory, &listing, pool).await;
+        }
     }
     if let Some(page) = &config.invitations.page {
         findings.accept(page, &aws, quota).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Findings;
 use crate::attach::{Settings, Slot};
-use crate::aws::PoolSettings;
+use crate::aws::{Members, Refused};
 use crate::cli::Usage;
 use crate::config::{Invalid, Layers, Trigger};
 use crate::event::PoolId;
@@ -68,11 +68,11 @@ impl Findings {
     }
 
     /// Which function is the pool's trigger. Whether it is usher's, its ARN does not tell.
-    pub(super) async fn trigger(&mut self, settings: &PoolSettings, pool: &PoolId) {
+    pub(super) fn trigger(&mut self, pool: &PoolId, settings: &Result<Members, Refused>) {
         let what = format!("PostConfirmation trigger of {pool}");
-        let settings = match settings.read(pool).await {
+        let settings = match settings {
             Ok(pool) => Settings {
-                pool,
+                pool: pool.clone(),
                 ..Settings::default()
             },
             Err(refused) => return self.unknown(&what, &refused.failure),

@@ -31,6 +31,7 @@ use self::user::{User, text};
 use crate::dev::endpoint::{TARGET, error};
 use crate::dev::hooks::Hooks;
 use crate::dev::issuer::Issuer;
+use crate::event::IssuerType;
 
 pub(super) const PREFIX: &str = "AWSCognitoIdentityProviderService.";
 
@@ -90,6 +91,17 @@ impl CognitoFront {
     /// Whether there is such a pool.
     pub(super) fn has_pool(&self, pool: &str) -> bool {
         self.pools.settings(pool).is_some()
+    }
+
+    /// What new tokens of this pool name as their issuer.
+    pub(super) fn issuer_of(&self, pool: &str) -> String {
+        let given = self.pools.given(pool).unwrap_or_default();
+        let [original, updated] = issuers(&self.base);
+        let issuer = match given.issuer() {
+            IssuerType::Original => original,
+            IssuerType::Updated => updated,
+        };
+        issuer.replace("{pool}", pool)
     }
 
     /// As if the days that a temporary password is good for were over.
@@ -195,6 +207,14 @@ impl CognitoFront {
         };
         self.service.handle(request).await
     }
+}
+
+/// Both issuers, with `{pool}`: AWS has a host of its own for each, here it is a path.
+pub(super) fn issuers(base: &str) -> [String; 2] {
+    [
+        format!("{base}/{{pool}}"),
+        format!("{base}/issuer-cognito-idp/{{pool}}"),
+    ]
 }
 
 fn refuse(code: &str, message: &str) -> Refusal {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::user::text;
 use super::{Answer, CognitoFront, ok, refuse};
+use crate::event::IssuerType;
 
 /// What a pool was given, and how it asks for a second factor.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,14 @@ impl Given {
         let mut given = Self::default();
         given.update(input);
         given
+    }
+
+    /// Which issuer new tokens name.
+    pub(super) fn issuer(&self) -> IssuerType {
+        let configuration = self.settings.get("IssuerConfiguration");
+        let name = configuration.map(|configuration| text(&configuration["Type"]));
+        name.and_then(IssuerType::named)
+            .unwrap_or(IssuerType::Original)
     }
 
     /// All of it again.

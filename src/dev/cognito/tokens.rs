@@ -39,7 +39,7 @@ impl CognitoFront {
         let now = Timestamp::now().as_second();
         let mut shared = json!({
             "sub": user.attribute("sub"),
-            "iss": format!("{}/{}", self.base, login.pool),
+            "iss": self.issuer_of(&login.pool),
             "origin_jti": login.origin,
             "event_id": uuid(),
             "auth_time": login.at,

@@ -2,6 +2,7 @@
 
 mod accept;
 mod client;
+mod issuers;
 mod limits;
 mod mails;
 mod orders;
@@ -114,12 +115,12 @@ impl Api {
     }
 }
 
-/// What leads the API to this world's pool and issuer.
+/// What leads the API to this world's pool and its issuers.
 pub(crate) fn settings(world: &World) -> Vec<(&'static str, String)> {
     vec![
         ("pools.allowed", world.pool.id.clone()),
         ("admin.client_ids", world.pool.client.clone()),
-        ("admin.issuer", format!("{}/{{pool}}", world.url)),
+        ("admin.issuer", world.endpoint.issuers().join(",")),
         ("quota.user_update", "1000".to_owned()),
         ("quota.user_resource_read", "1000".to_owned()),
         ("quota.user_creation", "1000".to_owned()),
