@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::aws::{Failure, Listing, People, Person, Profiles};
+use crate::aws::{Failure, Listing, NoPerson, People, Person, Profiles};
 use crate::config::{self, GroupName, Segment, Template};
 use crate::event::{Caller, PoolId, Sub, Username, is_opaque};
 use crate::retry::quickly;
@@ -41,6 +41,8 @@ pub struct Shown {
 pub enum Missing {
     /// There is none.
     Nothing,
+    /// It may be one user or another: [`Person::is_ambiguous`].
+    Ambiguous,
     /// It could not be found out.
     Failed(Failure),
 }
@@ -51,6 +53,15 @@ impl From<Failure> for Missing {
             Self::Nothing
         } else {
             Self::Failed(failure)
+        }
+    }
+}
+
+impl From<NoPerson> for Missing {
+    fn from(none: NoPerson) -> Self {
+        match none {
+            NoPerson::Ambiguous => Self::Ambiguous,
+            NoPerson::Failed(failure) => failure.into(),
         }
     }
 }
@@ -88,7 +99,7 @@ impl Office {
     }
 
     async fn look_up(&self, pool: &PoolId, username: &Username) -> Result<Shown, Missing> {
-        let person = quickly(|| self.people.look(pool, username)).await?;
+        let person = quickly(|| self.people.find(pool, username)).await?;
         let groups = quickly(|| self.listing.groups_of(pool, &person.username)).await?;
         let profile = match (&self.records, &person.sub) {
             (Some(records), Some(sub)) => quickly(|| records.table.read(sub.as_str())).await?,
@@ -140,6 +151,7 @@ fn audit(admin: &Caller, found: &Result<Shown, Missing>) {
     let (result, reason) = match found {
         Ok(_) => ("done", ""),
         Err(Missing::Nothing) => ("rejected", "user_not_found"),
+        Err(Missing::Ambiguous) => ("rejected", "ambiguous_user"),
         Err(Missing::Failed(failure)) => ("failed", failure.reason.as_str()),
     };
     let sub = found

@@ -36,7 +36,7 @@ pub use keys::{KeySets, KeysError};
 pub use listing::{Listed, Listing, Page, Status};
 pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
 pub use moves::{MoveTask, Moves};
-pub use people::{People, Person};
+pub use people::{NoPerson, People, Person};
 pub use pool_settings::{Members, PoolSettings, Refused};
 pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};

@@ -14,6 +14,7 @@ use super::error::Failure;
 use crate::config::GroupName;
 use crate::event::{Attributes, PoolId, Sub, Username};
 use crate::quota::Quota;
+use crate::retry::Transient;
 
 /// Looks at, invites and regroups people, inside the budgets.
 #[derive(Debug, Clone)]
@@ -40,7 +41,37 @@ pub struct Person {
     pub created: Option<Timestamp>,
 }
 
+/// Why a name that somebody wrote leads to no person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPerson {
+    /// See [`Person::is_ambiguous`].
+    #[error(
+        "the UUID that was asked for is the user name of one user and may be the sub of \
+         another: ask by e-mail address, by the sub of the first or by the user name of the second"
+    )]
+    Ambiguous,
+    /// The call failed; `user_not_found` is of class [`super::Class::NotYet`].
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Transient for NoPerson {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_transient())
+    }
+}
+
 impl Person {
+    /// Whether a name that somebody wrote may mean another user: it looks like a `sub`
+    /// and is not this user's. Cognito looks for a user name first, so whoever chooses
+    /// the `sub` of another as their user name is found in the place of that user.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
+    pub fn is_ambiguous(&self, asked: &Username) -> bool {
+        let sub = self.sub.as_ref().map_or("", Sub::as_str);
+        asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
+    }
+
     /// Invited, and has not chosen a password yet.
     pub fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
@@ -52,8 +83,22 @@ impl People {
         Self { client, quota }
     }
 
-    /// `AdminGetUser`, by name, alias or `sub`. Makes the user count as active
-    /// this month.
+    /// A person by what somebody wrote: user name, alias or `sub`. Every command and
+    /// request that names a user comes through here. One call, as [`People::look`].
+    ///
+    /// # Errors
+    /// [`NoPerson`].
+    pub async fn find(&self, pool: &PoolId, asked: &Username) -> Result<Person, NoPerson> {
+        let person = self.look(pool, asked).await?;
+        if person.is_ambiguous(asked) {
+            return Err(NoPerson::Ambiguous);
+        }
+        Ok(person)
+    }
+
+    /// `AdminGetUser`, by name, alias or `sub`: for a name that is the pool's own, or
+    /// where something else shows whose it is; otherwise [`People::find`]. Makes the user
+    /// count as active this month.
     ///
     /// # Errors
     /// `user_not_found` is of class [`super::Class::NotYet`].
@@ -191,5 +236,37 @@ fn person(
         status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
         enabled,
         created: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_that_is_not_the_sub_is_ambiguous() {
+        const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+        let person = |sub: &str| {
+            let attributes = AttributeType::builder().name("sub").value(sub).build();
+            let attributes: Vec<AttributeType> = attributes.into_iter().collect();
+            let asked = Username::new("ada").expect("a name");
+            person(Some("ada"), &attributes, None, true, &asked)
+        };
+        for (asked, sub, expected) in [
+            (SUB, SUB, false),
+            ("B662D2E4-D0A1-7098-4973-20A5D6FF5A12", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a13", SUB, true),
+            ("B662D2E4-D0A1-7098-4973-20A5D6FF5A13", SUB, true),
+            (SUB, "", true),
+            ("ada", SUB, false),
+            ("ada@example.com", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a1", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a1g", SUB, false),
+            ("b662d2e4d0a17098497320a5d6ff5a13", SUB, false),
+            ("Google_b662d2e4-d0a1-7098-4973-20a5d6ff5a13", SUB, false),
+        ] {
+            let name = Username::new(asked).expect("a name");
+            assert_eq!(person(sub).is_ambiguous(&name), expected, "{asked}");
+        }
     }
 }

@@ -10,6 +10,10 @@ pub(super) fn words(reason: &str) -> &'static str {
             "admin.grantable_groups leaves a group out; usher grant --privileged gives it all \
              the same"
         }
+        "ambiguous_user" => {
+            "the UUID is the user name of one user and may be the sub of another: give the e-mail \
+             address, the sub of the first or the user name of the second"
+        }
         "username_taken" => {
             "somebody whose e-mail address is another, or is not verified, has this user name"
         }

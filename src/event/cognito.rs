@@ -143,6 +143,13 @@ impl Username {
         (!name.is_empty()).then(|| Self(name.to_owned()))
     }
 
+    /// Whether it has the form of a `sub`, 8-4-4-4-12 hexadecimal digits.
+    pub fn is_uuid(&self) -> bool {
+        let parts: Vec<&str> = self.0.split('-').collect();
+        let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
+    }
+
     /// The name for a request to Cognito, and for nothing else.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::order::Performed;
+use super::outcome::CONFLICT;
 use super::{Outcome, Provisioner, Retry};
-use crate::aws::{Class, Failure, Person};
+use crate::aws::{Class, Failure, NoPerson, Person};
 use crate::config::GroupName;
 use crate::event::{Invitation, Order, PoolId, Scope, SignUp, Username};
 use crate::retry::{Transient, quickly};
@@ -71,9 +72,6 @@ impl Mail {
     }
 }
 
-/// Something is there already that says otherwise.
-const CONFLICT: &str = "conflict";
-
 impl Provisioner {
     pub(super) async fn invite(&self, order: &Order, invitation: &Invitation) -> Performed {
         let pool = &order.pool;
@@ -97,6 +95,10 @@ impl Provisioner {
         };
         // Whoever was looked up by name may be somebody else.
         if mail != Mail::Sent && !is_theirs(&person, invitation) {
+            let asked = invitation.username.as_ref();
+            if asked.is_some_and(|asked| person.is_ambiguous(asked)) {
+                return Performed::of(NoPerson::Ambiguous);
+            }
             return Performed::refused(
                 "username_taken",
                 CONFLICT,
@@ -152,9 +154,9 @@ impl Provisioner {
 
     /// A new code for somebody who has not used theirs.
     pub(super) async fn resend(&self, pool: &PoolId, username: &Username) -> Performed {
-        let person = match quickly(|| self.people.look(pool, username)).await {
+        let person = match quickly(|| self.people.find(pool, username)).await {
             Ok(person) => person,
-            Err(failure) => return Performed::of(failure),
+            Err(none) => return Performed::of(none),
         };
         match self.send_again(pool, &person).await {
             Ok(mail) => Performed {
@@ -201,6 +203,8 @@ impl Provisioner {
         if !exists && !may_have_made_the_user(&failure) {
             return Err(failure.into());
         }
+        // By the name that is wanted, which may be a UUID of the app's own. The address
+        // shows whose it is.
         match quickly(|| self.people.look(pool, &name)).await {
             // A value of the invitation was refused: nobody is like it, and this is somebody
             // who was there before.

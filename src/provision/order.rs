@@ -131,9 +131,9 @@ impl Provisioner {
     /// and the audit line names them by their `sub`.
     async fn change(&self, pool: &PoolId, membership: &Membership, change: Change) -> Performed {
         let Membership { username, group } = membership;
-        let whom = match quickly(|| self.people.look(pool, username)).await {
+        let whom = match quickly(|| self.people.find(pool, username)).await {
             Ok(whom) => whom,
-            Err(failure) => return Performed::of(failure),
+            Err(none) => return Performed::of(none),
         };
         let changed = match change {
             Change::Add => {

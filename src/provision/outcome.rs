@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::aws::{Class, Failure};
+use crate::aws::{Class, Failure, NoPerson};
 use crate::event::{Ignored, Malformed};
 
 /// The end of one attempt.
@@ -55,6 +55,9 @@ pub struct Rejection {
     /// Words without personal data, `usher.error`.
     pub error: String,
 }
+
+/// The class of what is there already and says otherwise.
+pub(super) const CONFLICT: &str = "conflict";
 
 /// Tries for a user or a group that is not there, perhaps not yet.
 const NOT_YET_TRIES: u32 = 5;
@@ -154,6 +157,19 @@ impl From<Failure> for Outcome {
             }),
             Class::Permanent => Self::Rejected(failure.into()),
             Class::Systemic | Class::Credentials => Self::Blocked(failure),
+        }
+    }
+}
+
+impl From<NoPerson> for Outcome {
+    fn from(none: NoPerson) -> Self {
+        match none {
+            NoPerson::Failed(failure) => failure.into(),
+            NoPerson::Ambiguous => Self::Rejected(Rejection {
+                reason: "ambiguous_user".to_owned(),
+                class: CONFLICT,
+                error: none.to_string(),
+            }),
         }
     }
 }

@@ -36,7 +36,10 @@ export class Refused extends Error {
   }
 }
 
-/** `userId` is the user's name in the pool, or the `sub` of a user who is not federated. */
+/**
+ * `userId` is the name of the user in the pool, an alias, or the `sub` of a user who is not
+ * federated. A UUID must be the `sub`.
+ */
 export const addUserToGroup = async (userId: string, groupName: string): Promise<Queued> =>
   queued(await client.mutations.addUserToGroup({ userId, groupName }, asUser));
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::idempotency::Answer;
 use super::problem::Problem;
 use crate::admin::{NotTaken, Taken};
-use crate::aws::Person;
+use crate::aws::{NoPerson, Person};
 use crate::event::{Action, GroupName, Order, Sub};
 use crate::provision::{Invited, Outcome, Performed, Rejection};
 
@@ -76,6 +76,15 @@ pub(super) fn user(person: &Person) -> Value {
     })
 }
 
+/// A UUID that is the name of one user, and may be the `sub` of another.
+pub(super) fn ambiguous() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "ambiguous_user",
+        NoPerson::Ambiguous.to_string(),
+    )
+}
+
 fn refusal(rejection: &Rejection) -> Problem {
     let known: (StatusCode, &'static str, &'static str) = match rejection.reason.as_str() {
         "group_not_grantable" => (
@@ -98,6 +107,7 @@ fn refusal(rejection: &Rejection) -> Problem {
             "group_not_found",
             "there is no such group",
         ),
+        "ambiguous_user" => return ambiguous(),
         "username_taken" => (
             StatusCode::CONFLICT,
             "username_taken",

@@ -47,6 +47,7 @@ pub(super) async fn own_profile(
 fn problem(missing: &Missing, code: &'static str, detail: &'static str) -> Problem {
     match missing {
         Missing::Nothing => Problem::new(StatusCode::NOT_FOUND, code, detail),
+        Missing::Ambiguous => answer::ambiguous(),
         Missing::Failed(failure) => {
             tracing::warn!(error = %failure, "a look-up for the API failed");
             if matches!(failure.class, Class::Systemic) {

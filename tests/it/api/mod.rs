@@ -2,6 +2,7 @@
 
 mod accept;
 mod client;
+mod impostor;
 mod issuers;
 mod limits;
 mod mails;

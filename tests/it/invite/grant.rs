@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::count;
+use super::{address, count};
 use crate::faults::Fault;
 use crate::process::finished;
 use crate::world::World;
@@ -89,4 +89,24 @@ async fn who_or_what_is_not_there_is_said_at_once() {
         };
         assert_eq!(status, Some(2), "{wrong:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_may_be_the_sub_of_another_is_refused() {
+    let world = World::with_groups(&["STAFF"]).await;
+    let victim = world.person("zebulon").await;
+    world.person(&victim.sub).await;
+    let grant = ["grant", "--user", &victim.sub, "--group", "STAFF"];
+    let invite = ["invite", "--email", &address(1), "--username", &victim.sub];
+    for arguments in [&grant[..], &[&grant[..], &["--remove"]].concat(), &invite] {
+        let (status, lines, err) = world.order(arguments).await;
+        assert_eq!(status, Some(1), "{err}");
+        assert_eq!(lines[0]["status"], json!("refused"), "{arguments:?}");
+        assert_eq!(lines[0]["reason"], json!("ambiguous_user"));
+    }
+    assert!(world.members("STAFF").await.is_empty());
+    let mut text = world.usher(&grant);
+    text.args(["--pool", &world.pool.id]);
+    let (_, out, _) = finished(text).await;
+    assert!(out.contains("e-mail address"), "says what helps: {out}");
 }
