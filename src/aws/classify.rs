@@ -46,6 +46,10 @@ pub(super) fn classify(
         }
         "AccessDeniedException" | "AccessDenied" => fixed("access_denied", Class::Systemic),
         "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
+        // Not available in this Region, or for this pool's configuration: a replica takes no
+        // such writes, and a pool that is being restored takes none for up to a day.
+        // <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>
+        "OperationNotEnabledException" => fixed("operation_not_enabled", Class::Systemic),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
@@ -180,7 +184,7 @@ mod tests {
             ("UserLambdaValidationException", 400, Class::Permanent),
             ("InvalidLambdaResponseException", 400, Class::Permanent),
             ("UnsupportedUserStateException", 400, Class::Permanent),
-            ("OperationNotEnabledException", 400, Class::Permanent),
+            ("OperationNotEnabledException", 400, Class::Systemic),
             ("LimitExceededException", 400, Class::Permanent),
             ("SomethingNew", 400, Class::Permanent),
             ("NotAuthorizedException", 400, Class::Systemic),

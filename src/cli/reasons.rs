@@ -25,6 +25,9 @@ pub(super) fn words(reason: &str) -> &'static str {
         }
         "user_lambda_validation" => "a trigger of the user pool refuses this user",
         "unexpected_lambda" => "a trigger of the user pool does not work",
+        "operation_not_enabled" => {
+            "the user pool does not do it now: it is a replica, or is being restored"
+        }
         "limit_exceeded" => "a limit of the user pool is reached, such as the mails of a day",
         "mail_not_delivered" => "Cognito could not send the mail, or did not accept its text",
         "code_delivery_failure" => "Cognito could not send the mail",

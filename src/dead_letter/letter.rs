@@ -136,6 +136,7 @@ mod tests {
             reason: "not_json".to_owned(),
             class: "malformed",
             error: "the body is not JSON".to_owned(),
+            refused: None,
         };
         let now = jiff::Timestamp::from_millisecond(1_786_104_001_500).expect("in range");
         let message = received(body);

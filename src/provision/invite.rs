@@ -332,5 +332,6 @@ fn internal(error: &str) -> Outcome {
         reason: "internal".to_owned(),
         class: "internal",
         error: error.to_owned(),
+        refused: None,
     })
 }

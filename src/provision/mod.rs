@@ -100,6 +100,7 @@ impl Provisioner {
                     reason: "no_sub".to_owned(),
                     class: "malformed",
                     error: "neither the event nor the user pool has the user's sub".to_owned(),
+                    refused: None,
                 })
             })
     }

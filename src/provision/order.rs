@@ -32,6 +32,7 @@ impl Performed {
             reason: "busy".to_owned(),
             class: "throttled",
             error: "the budget of calls is used up for the moment".to_owned(),
+            refused: None,
         })))
     }
 
@@ -40,6 +41,7 @@ impl Performed {
             reason: reason.to_owned(),
             class,
             error: error.to_owned(),
+            refused: None,
         }))
     }
 
@@ -70,6 +72,7 @@ impl Performed {
                     error: "the person exists, with groups and profile; Cognito could not send \
                             the invitation: send it again"
                         .to_owned(),
+                    refused: None,
                 })
             }
             (outcome, _) => outcome.clone(),

@@ -54,6 +54,9 @@ pub struct Rejection {
     pub class: &'static str,
     /// Words without personal data, `usher.error`.
     pub error: String,
+    /// The call that a service refuses for good: the message's own fault, unless the
+    /// service refuses it to everybody.
+    pub refused: Option<Box<Failure>>,
 }
 
 /// The class of what is there already and says otherwise.
@@ -127,6 +130,7 @@ impl From<Failure> for Rejection {
             class: failure.class.name(),
             error: failure.to_string(),
             reason: failure.reason,
+            refused: None,
         }
     }
 }
@@ -137,6 +141,7 @@ impl From<Malformed> for Rejection {
             reason: malformed.code().to_owned(),
             class: "malformed",
             error: malformed.to_string(),
+            refused: None,
         }
     }
 }
@@ -155,7 +160,10 @@ impl From<Failure> for Outcome {
                 after: Some(NOT_YET_PAUSE),
                 down: None,
             }),
-            Class::Permanent => Self::Rejected(failure.into()),
+            Class::Permanent => Self::Rejected(Rejection {
+                refused: Some(Box::new(failure.clone())),
+                ..failure.into()
+            }),
             Class::Systemic | Class::Credentials => Self::Blocked(failure),
         }
     }

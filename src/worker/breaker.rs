@@ -6,25 +6,38 @@
 //! few such messages are held, hidden by the visibility keeper, and take turns
 //! in trying again. While any of them is held the breaker is open; when what
 //! failed works again, or nobody is held by it any more, it closes.
+//!
+//! A call that a service refuses for good may be the message's own fault, or
+//! everybody's: a pool that takes no writes answers with such a code, too. Only
+//! another message can tell. So a refused message is held as well, and nothing is
+//! stopped for it, until the same service has worked for another one: refused once
+//! more it goes to the dead-letter queue. [`OUTAGE`] refusals in a row open the
+//! breaker. Other messages are then still received, one at a time: the first that
+//! works closes it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{Failure, Service};
+use crate::aws::{Class, Failure, Service};
 use crate::retry::Patience;
 use crate::telemetry::Health;
 
 /// Messages that are held for probing. More than one, so that a message that is
 /// itself the trouble does not decide alone.
 pub(super) const PROBES: usize = 4;
+/// Failures in a row, with nothing that works between, that make an outage.
+pub(super) const OUTAGE: u32 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: Mutex<State>,
     changed: Notify,
+    /// A message was worked on and all went well.
+    worked: Notify,
     /// One probe at a time; whoever waits longest is next.
     turn: AsyncMutex<()>,
     health: Health,
@@ -37,16 +50,20 @@ struct State {
     open: HashMap<What, Cause>,
     /// The held messages, each by what holds it.
     held: HashMap<u64, What>,
+    /// When the latest attempt began in which a service worked, for each resource.
+    worked: HashMap<(Service, String), Instant>,
     next: u64,
     pace: Patience,
 }
 
-/// What is broken: an operation on a resource.
+/// What is broken: an operation on a resource, or one code that it is refused with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct What {
     service: Service,
     operation: &'static str,
     resource: String,
+    /// The code of a refusal: another one is another fault.
+    refusal: Option<String>,
 }
 
 /// What waits for the mending.
@@ -59,6 +76,9 @@ enum Cause {
     UnknownPool,
     /// Something else: a delete that is not allowed.
     Standing,
+    /// Messages that are held because a call is refused for good: how often in a row,
+    /// and since when. Few of them stop nothing.
+    Refusals(u32, Instant),
 }
 
 /// What a held message may do next.
@@ -86,6 +106,7 @@ impl Breaker {
             pools_named,
             state: Mutex::default(),
             changed: Notify::new(),
+            worked: Notify::new(),
             turn: AsyncMutex::default(),
             health,
         }
@@ -95,12 +116,15 @@ impl Breaker {
     /// this one is to be released.
     pub(crate) fn hold(&self, failure: &Failure) -> Option<Held<'_>> {
         let mut state = self.state();
-        if state.held.len() >= PROBES {
+        let what = What::from(failure);
+        if state.held(what.is_refusal()) >= PROBES {
+            if state.open.contains_key(&what) {
+                self.open(&mut state, &what, failure);
+            }
             return None;
         }
         let id = state.next;
         state.next += 1;
-        let what = What::from(failure);
         self.open(&mut state, &what, failure);
         state.held.insert(id, what.clone());
         Some(Held {
@@ -113,9 +137,44 @@ impl Breaker {
     /// Opens the breaker for something that is tried again elsewhere.
     pub(super) fn report(&self, failure: &Failure) {
         let what = What::from(failure);
+        self.set(&mut self.state(), &what, Cause::Standing, failure);
+    }
+
+    /// A service worked on a resource in an attempt that began then. What was refused in
+    /// a row before is no outage.
+    pub(super) fn worked(&self, service: Service, resource: &str, begun: Instant) {
         let mut state = self.state();
-        self.open(&mut state, &what, failure);
-        state.open.insert(what, Cause::Standing);
+        let place = (service, resource.to_owned());
+        let latest = state.worked.entry(place).or_insert(begun);
+        *latest = begun.max(*latest);
+        let over: Vec<What> = state
+            .open
+            .iter()
+            .filter(|(what, cause)| {
+                (what.service, what.resource.as_str()) == (service, resource)
+                    && matches!(cause, Cause::Refusals(_, since) if begun > *since)
+            })
+            .map(|(what, _)| what.clone())
+            .collect();
+        drop(state);
+        for what in over {
+            self.close(&what);
+        }
+        self.worked.notify_waiters();
+    }
+
+    /// Whether the service that refuses has worked in an attempt that began after this
+    /// time.
+    pub(super) fn has_worked(&self, failure: &Failure, since: Instant) -> bool {
+        let place = (failure.service, failure.resource.clone());
+        let latest = self.state().worked.get(&place).copied();
+        latest.is_some_and(|begun| begun > since)
+    }
+
+    /// Whether this failure stops intake.
+    pub(super) fn is_stopped_by(&self, failure: &Failure) -> bool {
+        let cause = self.state().open.get(&What::from(failure)).copied();
+        cause.is_some_and(Cause::stops)
     }
 
     /// What was reported works again.
@@ -127,16 +186,25 @@ impl Breaker {
     /// as many as there are free places for probes.
     pub(super) fn room(&self) -> usize {
         let state = self.state();
-        if state.open.is_empty() {
+        let free = |are_refused| PROBES.saturating_sub(state.held(are_refused));
+        if !state.stops() {
             usize::MAX
         } else if state.has_standing() {
             0
-        } else if !self.pools_named && state.open.values().all(|c| *c == Cause::UnknownPool) {
-            // Four messages that name a pool of nowhere must not stop a worker
-            // that has not seen a good one yet.
-            PROBES.saturating_sub(state.held.len()).max(1)
+        } else if state.stopping().any(|cause| self.is_certain(cause)) {
+            free(false)
         } else {
-            PROBES.saturating_sub(state.held.len())
+            // Four messages that are wrong themselves must not stop the others.
+            free(false).min(free(true)).max(1)
+        }
+    }
+
+    /// Whether it is the deployment's trouble, and no message's own.
+    fn is_certain(&self, cause: Cause) -> bool {
+        match cause {
+            Cause::Messages | Cause::Standing => true,
+            Cause::UnknownPool => self.pools_named,
+            Cause::Refusals(..) => false,
         }
     }
 
@@ -151,8 +219,25 @@ impl Breaker {
         self.changed.notified().await;
     }
 
+    /// Resolves when a message was worked on and all went well.
+    pub(super) async fn any_worked(&self) {
+        self.worked.notified().await;
+    }
+
     fn open(&self, state: &mut State, what: &What, failure: &Failure) {
-        if state.open.contains_key(what) {
+        let cause = match state.open.get(what) {
+            Some(Cause::Refusals(count, since)) => Cause::Refusals(count.saturating_add(1), *since),
+            Some(_) => return,
+            None if what.is_refusal() => Cause::Refusals(1, Instant::now()),
+            None if failure.reason == "pool_not_found" => Cause::UnknownPool,
+            None => Cause::Messages,
+        };
+        self.set(state, what, cause, failure);
+    }
+
+    fn set(&self, state: &mut State, what: &What, cause: Cause, failure: &Failure) {
+        let before = state.open.insert(what.clone(), cause);
+        if !cause.stops() || before.is_some_and(Cause::stops) {
             return;
         }
         tracing::error!(
@@ -162,23 +247,20 @@ impl Breaker {
         self.health
             .obstacle(what.name(), format!("blocked: {failure}"));
         metrics::gauge!("usher_breaker_open").set(1.0);
-        let unknown_pool = failure.reason == "pool_not_found";
-        let cause = if unknown_pool {
-            Cause::UnknownPool
-        } else {
-            Cause::Messages
-        };
-        state.open.insert(what.clone(), cause);
     }
 
     /// Whoever is held by it is free.
     fn close(&self, what: &What) {
         let mut state = self.state();
-        if state.open.remove(what).is_some() {
+        if let Some(cause) = state.open.remove(what) {
             state.held.retain(|_, held_by| held_by != what);
-            self.health.clear(&what.name());
             if state.open.is_empty() {
                 state.pace.reset();
+            }
+            if cause.stops() {
+                self.health.clear(&what.name());
+            }
+            if cause.stops() && !state.stops() {
                 metrics::gauge!("usher_breaker_open").set(0.0);
                 tracing::info!(mended = what.name(), "breaker closed: receiving goes on");
             }
@@ -272,11 +354,45 @@ impl State {
     fn has_standing(&self) -> bool {
         self.open.values().any(|cause| *cause == Cause::Standing)
     }
+
+    /// What stops intake.
+    fn stopping(&self) -> impl Iterator<Item = Cause> {
+        self.open.values().copied().filter(|cause| cause.stops())
+    }
+
+    fn stops(&self) -> bool {
+        self.stopping().next().is_some()
+    }
+
+    /// Messages that are held because they are refused, or by anything else.
+    fn held(&self, are_refused: bool) -> usize {
+        let held = self.held.values();
+        held.filter(|what| what.is_refusal() == are_refused).count()
+    }
+}
+
+impl Cause {
+    fn stops(self) -> bool {
+        !matches!(self, Self::Refusals(count, _) if count < OUTAGE)
+    }
 }
 
 impl What {
     fn name(&self) -> String {
-        format!("{} {} on {}", self.service, self.operation, self.resource)
+        let Self {
+            service,
+            operation,
+            resource,
+            refusal,
+        } = self;
+        match refusal {
+            None => format!("{service} {operation} on {resource}"),
+            Some(code) => format!("{service} {operation} on {resource}: {code}"),
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.refusal.is_some()
     }
 }
 
@@ -286,6 +402,7 @@ impl From<&Failure> for What {
             service: failure.service,
             operation: failure.operation,
             resource: failure.resource.clone(),
+            refusal: (failure.class == Class::Permanent).then(|| failure.code.clone()),
         }
     }
 }

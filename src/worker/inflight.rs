@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::breaker::{Breaker, Held, Next};
+use super::breaker::{Breaker, Held, Next, OUTAGE};
 use super::orders::Orders;
 use super::permits::Permits;
 use super::pools::KnownPools;
@@ -21,7 +21,7 @@ use super::report;
 use super::settle::Settler;
 use super::trace;
 use super::visibility::Keeper;
-use crate::aws::Received;
+use crate::aws::{Class, Failure, Received, Service};
 use crate::dead_letter::History;
 use crate::event::{Event, Malformed, Reconcile, SignUp, parse};
 use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
@@ -35,9 +35,6 @@ const DEADLINE: Duration = Duration::from_hours(11);
 /// What an attempt has however late it is.
 const PROBE: Duration = Duration::from_mins(1);
 
-/// Failed attempts in a row, each of four calls, that make an outage.
-const OUTAGE: u32 = 16;
-
 /// All that a message needs on its way.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -48,10 +45,12 @@ pub(super) struct Flight {
     /// A permit for each message that may be worked on at once.
     pub(super) places: Arc<Semaphore>,
     pub(super) pools: KnownPools,
+    /// The table of the profiles, unless they are switched off.
+    pub(super) table: Option<String>,
     pub(super) settler: Arc<Settler>,
     pub(super) keeper: Keeper,
     pub(super) breaker: Arc<Breaker>,
-    /// Attempts in a row that failed because a service was down.
+    /// Attempts in a row that failed because a service was down, of four calls each.
     pub(super) streak: AtomicU32,
     /// No new work.
     pub(super) stop: CancellationToken,
@@ -120,7 +119,7 @@ impl Flight {
                         },
                         _ => None,
                     };
-                    self.work(&message, event).await
+                    self.work(&message, event, &mut permits).await
                 };
                 tokio::select! {
                     // Owns nothing: the message stays here when it is dropped.
@@ -196,23 +195,37 @@ impl Flight {
 
     /// Attempts until there is an outcome that the queue can be told. While the
     /// deployment is broken the message is held here and tried again.
-    async fn work(&self, message: &Received, event: &Result<Event, Malformed>) -> Ending {
+    async fn work(
+        &self,
+        message: &Received,
+        event: &Result<Event, Malformed>,
+        permits: &mut Permits,
+    ) -> Ending {
+        let is_sign_up = matches!(event, Ok(Event::SignUp(_)));
         let mut held: Option<Held<'_>> = None;
+        let mut refused = None;
         // While this message probes, no other does.
         let mut turn = None;
         loop {
             let (outcome, performed) = self.attempt(message, event).await;
-            let outcome = self.judge(outcome);
+            let outcome = match outcome {
+                Outcome::Rejected(rejection) if is_sign_up => self.weigh(rejection, &mut refused),
+                outcome => self.judge(outcome),
+            };
+            // A retry proves nothing, even the last: the call may not have got through. Nor
+            // does a refusal.
+            let works = match &outcome {
+                Outcome::Retry(_) | Outcome::Blocked(_) => false,
+                Outcome::Rejected(rejection) => rejection.refused.is_none(),
+                _ => true,
+            };
             let failure = match self.settler.conclude(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
                     if let Ok(Event::Order(order)) = event {
                         performed.ending(&outcome).audit(order, Stage::Ended);
                     }
-                    // A retry proves nothing: the call may not have got through.
-                    if !matches!(outcome, Outcome::Retry(_))
-                        && let Some(held) = held
-                    {
+                    if let Some(held) = held.filter(|_| works) {
                         held.mended();
                     }
                     return Ending::Outcome(outcome);
@@ -227,6 +240,10 @@ impl Flight {
                 return Ending::Outcome(Outcome::Blocked(failure));
             };
             drop(turn.take());
+            if failure.class == Class::Permanent {
+                // Others have to be worked on while it waits: they tell whose fault it is.
+                permits.give_back();
+            }
             match place.next(&self.stop).await {
                 Next::Stop => return Ending::Back(Duration::ZERO),
                 Next::Mended => {}
@@ -246,12 +263,30 @@ impl Flight {
             }) if self.streak.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGE => {
                 Outcome::Blocked(failure)
             }
-            Outcome::Done | Outcome::AlreadyDone(_) => {
+            Outcome::Done | Outcome::AlreadyDone(Already::Profile) => {
                 self.streak.store(0, Ordering::Relaxed);
                 outcome
             }
             outcome => outcome,
         }
+    }
+
+    /// A refusal is the message's own fault once the service that refuses it has worked
+    /// for another since, and refuses it again. Until then it is held. `before` is the
+    /// first refusal of this kind, and when it came.
+    fn weigh(&self, rejection: Rejection, before: &mut Option<(Failure, Instant)>) -> Outcome {
+        let Some(failure) = &rejection.refused else {
+            return Outcome::Rejected(rejection);
+        };
+        match before {
+            Some((same, since)) if *same == **failure => {
+                if self.breaker.has_worked(failure, *since) {
+                    return Outcome::Rejected(rejection);
+                }
+            }
+            _ => *before = Some((Failure::clone(failure), Instant::now())),
+        }
+        Outcome::Blocked(Failure::clone(failure))
     }
 
     /// One attempt under its deadline; a panic becomes a retry. Of an order it is told
@@ -294,17 +329,24 @@ impl Flight {
     }
 
     async fn provision(&self, sign_up: &SignUp) -> Outcome {
-        let user = self
-            .recent
-            .user(sign_up, &self.provisioner.groups_for(sign_up));
+        let groups = self.provisioner.groups_for(sign_up);
+        let user = self.recent.user(sign_up, &groups);
         let turn = user.turn().await;
         if turn.is_done() {
             return Outcome::AlreadyDone(Already::Duplicate);
         }
+        let begun = Instant::now();
         match self.provisioner.sign_up(sign_up).await {
             outcome @ (Outcome::Done | Outcome::AlreadyDone(_)) => {
                 turn.done();
                 self.pools.works(&sign_up.pool);
+                if !groups.is_empty() {
+                    let pool = sign_up.pool.as_str();
+                    self.breaker.worked(Service::Cognito, pool, begun);
+                }
+                if let Some(table) = &self.table {
+                    self.breaker.worked(Service::DynamoDb, table, begun);
+                }
                 outcome
             }
             Outcome::Blocked(failure)
@@ -333,6 +375,7 @@ fn internal(reason: &str, error: &str) -> Outcome {
         reason: reason.to_owned(),
         class: "internal",
         error: error.to_owned(),
+        refused: None,
     }))
 }
 

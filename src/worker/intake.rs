@@ -189,7 +189,11 @@ impl Intake {
             let pause = self.pace.next_pause();
             self.pause(pause).await;
         } else if self.breaker.room() != usize::MAX {
-            self.pause(SAMPLING).await;
+            // One that works is followed by the next at once.
+            tokio::select! {
+                () = self.pause(SAMPLING) => {}
+                () = self.breaker.any_worked() => {}
+            }
         } else if came == Came::Nothing && hasty {
             // Over its in-flight limit SQS may answer a long poll empty at once.
             self.pause(HASTE).await;

@@ -181,6 +181,7 @@ impl Worker {
             orders: Orders::default(),
             places: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(pools_named),
+            table: config.profiles.as_ref().map(|it| it.table.clone()),
             settler,
             keeper: keeping.keeper(),
             breaker,

@@ -157,6 +157,7 @@ impl Reconciling {
                 reason: "no_user_pool".to_owned(),
                 class: "malformed",
                 error: "the command names no user pool, and pools.allowed is empty".to_owned(),
+                refused: None,
             });
         }
         for pool in pools {

@@ -18,6 +18,10 @@ use crate::retry::redelivery_delay;
 
 /// For a message of an unknown pool while nothing else is known to work.
 const ASIDE: Duration = Duration::from_mins(10);
+/// For a message that is refused while enough others are held for that.
+const SOON: Duration = Duration::from_secs(3);
+/// The same once nothing else is received for it: others are looked at first.
+const LATER: Duration = Duration::from_mins(1);
 /// Letters of which it is remembered that they were sent.
 const LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
@@ -110,6 +114,12 @@ impl Settler {
                 if failure.reason == "pool_not_found" && !self.pools_named =>
             {
                 self.release(message, ASIDE).await;
+            }
+            // As long as nothing is stopped, others will soon have shown whose fault it is.
+            Outcome::Blocked(failure) if failure.class == Class::Permanent => {
+                let stopped = self.breaker.is_stopped_by(failure);
+                self.release(message, if stopped { LATER } else { SOON })
+                    .await;
             }
             // At once: another worker may be in order.
             Outcome::Blocked(_) => self.release(message, Duration::ZERO).await,
@@ -213,6 +223,7 @@ mod tests {
             reason: "throttled".to_owned(),
             class: "throttled",
             error: String::new(),
+            refused: None,
         };
         Outcome::Retry(Retry {
             at_most,

@@ -1,14 +1,15 @@
 //! Broken deployments and bad days.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
 use crate::faults::Fault;
 use crate::process::{Process, get};
-use crate::world::{World, eventually};
+use crate::world::{PATIENCE, World, eventually};
 use usher::worker::Until;
 
 const DENIED: Fault = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
@@ -103,10 +104,10 @@ async fn being_given_back_uses_up_no_attempt() {
     world.faults.plan(|call| {
         (call.operation == "AdminAddUserToGroup").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
-            "InvalidParameterException",
+            "UserNotFoundException",
         ))
     });
-    world.work(&[]).await;
+    world.work(&[("worker.max_attempts", "1")]).await;
     let letters = world.letters().await;
     assert_eq!(letters.len(), 6);
     for letter in letters {
@@ -139,7 +140,7 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     })
     .await;
     broken.store(false, Ordering::Relaxed);
-    running.end(crate::world::PATIENCE).await;
+    running.end(PATIENCE).await;
     assert_eq!(world.records().await.len(), 3);
     assert_eq!(world.members("EVERYONE").await.len(), 3);
     assert_eq!(world.letters().await.len(), 1);
@@ -164,7 +165,7 @@ async fn a_permission_that_comes_and_goes_burns_nothing() {
     let receives = world.faults.calls("ReceiveMessage");
     assert!(receives < 60, "{receives} receives: no hot loop");
     world.faults.mend();
-    running.end(crate::world::PATIENCE).await;
+    running.end(PATIENCE).await;
     world.assert_all_provisioned(&people).await;
 }
 
@@ -216,7 +217,7 @@ async fn a_queue_that_may_not_be_read_is_waited_for() {
     })
     .await;
     world.faults.mend();
-    running.end(crate::world::PATIENCE).await;
+    running.end(PATIENCE).await;
     world.assert_all_provisioned(&people).await;
 }
 
@@ -295,7 +296,7 @@ async fn an_outage_of_a_service_burns_no_message() {
     let more = world.faults.calls("ReceiveMessage") - receives;
     assert!(more < 10, "{more} receives while the service was down");
     world.faults.mend();
-    running.end(crate::world::PATIENCE).await;
+    running.end(PATIENCE).await;
     world.assert_all_provisioned(&people).await;
 }
 
@@ -356,4 +357,92 @@ async fn a_strange_pool_does_not_stop_the_others() {
     assert_eq!(letters[0].attributes["usher.reason"], "pool_not_found");
     assert_eq!(world.records().await.len(), 20);
     assert_eq!(world.members("EVERYONE").await.len(), 20);
+}
+
+/// A replica of a pool, a pool that is being restored, a code that is new.
+#[tokio::test]
+async fn a_service_that_refuses_everybody_burns_no_message() {
+    for (operation, code) in [
+        ("AdminAddUserToGroup", "OperationNotEnabledException"),
+        ("AdminAddUserToGroup", "SomethingNewException"),
+        ("PutItem", "SomethingNewException"),
+    ] {
+        let world = World::new().await;
+        let people = world.people(30).await;
+        world.faults.time_lapse();
+        world.faults.plan(move |call| {
+            let refused = Fault::Error(StatusCode::BAD_REQUEST, code);
+            (call.operation == operation).then_some(refused)
+        });
+        world.send_all(&people).await;
+        // The last attempt would be the first.
+        let config = world.config(&[("worker.max_attempts", "1")]);
+        let running = world.worker(&config, Until::Empty).await;
+        eventually("readiness says why", || async {
+            let why = running.health.obstacles().join(" ");
+            why.contains(operation) && why.contains(code)
+        })
+        .await;
+        let refused = world.faults.count(operation);
+        eventually("probes", || async {
+            world.faults.count(operation) > refused + 4
+        })
+        .await;
+        let depth = world.dead_letters.facts().await.expect("facts").depth;
+        assert!(depth.is_empty(), "{code}: {depth:?}");
+        world.faults.mend();
+        running.end(PATIENCE).await;
+        world.assert_all_provisioned(&people).await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_many_in_a_row_do_not_stop_the_others() {
+    for places in ["1", "64"] {
+        let world = World::new().await;
+        let people = world.people(50).await;
+        let (refused, others) = people.split_at(20);
+        let names: BTreeSet<String> = refused.iter().map(|one| one.name.clone()).collect();
+        world.faults.time_lapse();
+        world.faults.plan(move |call| {
+            let name = call.input["Username"].as_str().unwrap_or_default();
+            (call.operation == "AdminAddUserToGroup" && names.contains(name)).then_some(
+                Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException"),
+            )
+        });
+        world.send_all(refused).await;
+        let config = world.config(&[("worker.concurrency", places)]);
+        let running = world.worker(&config, Until::Stopped).await;
+        eventually("they look like an outage", || async {
+            let why = running.health.obstacles().join(" ");
+            why.contains("InvalidParameterException")
+        })
+        .await;
+        world.send_all(others).await;
+        eventually("the others are in the group", || async {
+            world.members("EVERYONE").await.len() == others.len()
+        })
+        .await;
+        let sent = AtomicUsize::new(0);
+        eventually("the refused ones are letters", || async {
+            let depth = world.queue.facts().await.expect("facts").depth;
+            if depth.visible == 0 {
+                // One that works tells them from an outage.
+                let n = sent.fetch_add(1, Ordering::Relaxed);
+                let more = world.person(&format!("more-{n}")).await;
+                world.send(more.event.to_string()).await;
+            }
+            let letters = world.dead_letters.facts().await.expect("facts").depth;
+            letters.visible == 20
+        })
+        .await;
+        eventually("it is over", || async {
+            running.health.obstacles().is_empty()
+        })
+        .await;
+        running.stop().await;
+        for letter in world.letters().await {
+            assert_eq!(letter.attributes["usher.reason"], "invalid_parameter");
+        }
+    }
 }

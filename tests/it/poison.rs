@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use usher::worker::Until;
+
 use crate::faults::Fault;
-use crate::world::World;
+use crate::world::{PATIENCE, World, eventually};
 
 const MIGRATION: &str = r#"{"version":"1","triggerSource":"UserMigration_Authentication",
     "userName":"somebody","userPoolId":"us-east-1_x","request":{"password":"hunter2!"}}"#;
@@ -74,22 +76,40 @@ async fn each_is_dead_lettered_at_once_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_permanent_error_is_not_tried_again() {
+async fn a_refusal_is_the_messages_own_once_others_work() {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.send_all(&people).await;
-    world.faults.plan(|call| {
-        let refused = Fault::Error(
-            axum::http::StatusCode::BAD_REQUEST,
-            "InvalidParameterException",
-        );
-        (call.operation == "AdminAddUserToGroup").then_some(refused)
+    let people = world.people(2).await;
+    let refused = people[0].name.clone();
+    world.faults.plan(move |call| {
+        (call.operation == "AdminAddUserToGroup" && call.input["Username"] == refused.as_str())
+            .then_some(Fault::Error(
+                axum::http::StatusCode::BAD_REQUEST,
+                "InvalidParameterException",
+            ))
     });
-    world.work(&[]).await;
-    assert_eq!(world.faults.count("AdminAddUserToGroup"), 1);
+    world.send_all(&people[..1]).await;
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("it is tried again", || async {
+        world.faults.count("AdminAddUserToGroup") > 2
+    })
+    .await;
+    assert!(
+        world.letters().await.is_empty(),
+        "it is not known whose fault it is"
+    );
+    assert!(
+        running.health.obstacles().is_empty(),
+        "one message stops nothing"
+    );
+    world.send_all(&people[1..]).await;
+    running.end(PATIENCE).await;
     let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].body, people[0].event.to_string());
     assert_eq!(letters[0].attributes["usher.reason"], "invalid_parameter");
     assert_eq!(letters[0].attributes["usher.class"], "permanent");
+    assert_eq!(letters[0].attributes["usher.attempts"], "1");
+    assert_eq!(world.members("EVERYONE").await, [people[1].name.clone()]);
 }
 
 #[tokio::test]

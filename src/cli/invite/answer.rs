@@ -117,6 +117,7 @@ mod tests {
             reason: reason.to_owned(),
             class,
             error: "words".to_owned(),
+            refused: None,
         }
     }
 

@@ -133,3 +133,101 @@ async fn while_settling_is_broken_nothing_is_received() {
     breaker.mended(&denied("DeleteMessageBatch"));
     assert_eq!(breaker.room(), usize::MAX);
 }
+
+fn refusal(code: &str) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        reason: code.to_lowercase(),
+        class: Class::Permanent,
+        ..denied("AdminAddUserToGroup")
+    }
+}
+
+async fn moment() -> Instant {
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let now = Instant::now();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    now
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let failure = refusal("New");
+    let mut held: Vec<_> = (0..PROBES).map_while(|_| breaker.hold(&failure)).collect();
+    assert_eq!(held.len(), PROBES);
+    for _ in PROBES..(OUTAGE as usize - 1) {
+        assert!(breaker.hold(&failure).is_none(), "enough are held");
+    }
+    assert_eq!(breaker.room(), usize::MAX);
+    assert!(health.obstacles().is_empty() && !breaker.is_stopped_by(&failure));
+    held[0].again(&failure);
+    assert!(breaker.is_stopped_by(&failure));
+    assert_eq!(breaker.room(), 1, "others are still tried");
+    let why = health.obstacles().join("");
+    assert!(
+        why.contains("AdminAddUserToGroup") && why.contains("New"),
+        "{why}"
+    );
+    drop(held);
+    assert!(health.obstacles().is_empty());
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_message_that_works_ends_a_row_of_refusals() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let stop = CancellationToken::new();
+    let failure = refusal("New");
+    let before = moment().await;
+    let mut held = breaker.hold(&failure).expect("held");
+    let since = Instant::now();
+    for _ in 1..OUTAGE {
+        held.again(&failure);
+    }
+    let after = moment().await;
+    // Under way when it was refused, another pool, another service: none of them tells.
+    breaker.worked(Service::Cognito, "eu-west-1_x", before);
+    breaker.worked(Service::Cognito, "eu-west-1_other", after);
+    breaker.worked(Service::DynamoDb, "eu-west-1_x", after);
+    assert!(breaker.is_stopped_by(&failure));
+    assert!(!breaker.has_worked(&failure, since));
+    breaker.worked(Service::Cognito, "eu-west-1_x", after);
+    assert!(matches!(held.next(&stop).await, Next::Mended));
+    assert!(breaker.has_worked(&failure, since));
+    assert!(health.obstacles().is_empty());
+    assert_eq!(breaker.room(), usize::MAX);
+    // The next row begins from nothing.
+    held.again(&failure);
+    assert!(!breaker.is_stopped_by(&failure));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_by_different_codes_are_no_row() {
+    let breaker = Breaker::new(Health::default(), true);
+    let (one, other) = (refusal("One"), refusal("Other"));
+    let _held = [&one, &other].map(|failure| breaker.hold(failure).expect("held"));
+    for _ in 0..OUTAGE / 2 {
+        for failure in [&one, &other] {
+            drop(breaker.hold(failure));
+        }
+    }
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_messages_take_no_place_of_a_broken_deployment() {
+    let health = Health::default();
+    let breaker = Breaker::new(health.clone(), true);
+    let held: Vec<_> = (0..9)
+        .map_while(|_| breaker.hold(&refusal("New")))
+        .collect();
+    assert_eq!(held.len(), PROBES);
+    let denied = breaker.hold(&denied("AdminAddUserToGroup"));
+    assert!(denied.is_some());
+    assert_eq!(breaker.room(), PROBES - 1);
+    drop(held);
+    assert_eq!(health.obstacles().len(), 1, "the other is not over");
+}
