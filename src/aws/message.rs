@@ -72,6 +72,16 @@ pub struct Undone {
     pub hopeless: bool,
 }
 
+impl Undone {
+    /// Whether a code is about the receipt: the message is gone, or was received again.
+    pub fn is_hopeless(code: &str) -> bool {
+        matches!(
+            code.rsplit('.').next(),
+            Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
+        )
+    }
+}
+
 /// About how many messages there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {

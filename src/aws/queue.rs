@@ -274,10 +274,7 @@ fn undone(failed: &[BatchResultErrorEntry]) -> Vec<Undone> {
             Some(Undone {
                 position: entry.id().parse().ok()?,
                 code: entry.code().to_owned(),
-                hopeless: matches!(
-                    entry.code().rsplit('.').next(),
-                    Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
-                ),
+                hopeless: Undone::is_hopeless(entry.code()),
             })
         })
         .collect()

@@ -139,7 +139,7 @@ impl Caller {
             }
             batch = left;
             match failed {
-                Some(failure) if failure.class == Class::Systemic => {
+                Some(failure) if is_of_the_queue(&failure, tries) => {
                     self.breaker.report(&failure);
                     broken = Some(failure);
                     tries = 1;
@@ -199,6 +199,18 @@ impl Caller {
             verb = ?self.verb, messages, error,
             "not carried out; the messages come back after their visibility timeout",
         );
+    }
+}
+
+/// Whether no entry is to blame. SQS refuses those one by one, so a whole call that is
+/// refused again and again, even with one entry, is refused to everybody: messages that are
+/// done would come again until SQS moves them.
+fn is_of_the_queue(failure: &Failure, tries: u32) -> bool {
+    match failure.class {
+        Class::Systemic => true,
+        // Emulators refuse the whole call for a stale receipt.
+        Class::Permanent => tries >= TRIES && !Undone::is_hopeless(&failure.code),
+        _ => false,
     }
 }
 

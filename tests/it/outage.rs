@@ -195,7 +195,27 @@ async fn a_message_that_may_not_be_hidden_is_not_lost() {
     })
     .await;
     world.faults.mend();
-    running.end(crate::world::PATIENCE).await;
+    running.end(PATIENCE).await;
+    world.assert_all_provisioned(&people).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_no_deletes_stops_intake() {
+    let world = World::new().await;
+    let people = world.people(5).await;
+    world.send_all(&people).await;
+    world.faults.plan(|call| {
+        let refused = Fault::Error(StatusCode::BAD_REQUEST, "SomethingNewException");
+        (call.operation == "DeleteMessageBatch").then_some(refused)
+    });
+    let running = world.worker(&world.config(&[]), Until::Empty).await;
+    eventually("readiness says why", || async {
+        let why = running.health.obstacles().join(" ");
+        why.contains("DeleteMessageBatch") && why.contains("SomethingNew")
+    })
+    .await;
+    world.faults.mend();
+    running.end(PATIENCE).await;
     world.assert_all_provisioned(&people).await;
 }
 
