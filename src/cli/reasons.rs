@@ -14,6 +14,7 @@ pub(super) fn words(reason: &str) -> &'static str {
             "the UUID is the user name of one user and may be the sub of another: give the e-mail \
              address, the sub of the first or the user name of the second"
         }
+        "foreign_pool" => "pools.allowed does not name the user pool",
         "username_taken" => {
             "somebody whose e-mail address is another, or is not verified, has this user name"
         }

@@ -287,7 +287,7 @@ impl Config {
 }
 
 /// An empty or odd entry must not pass for "any pool" or for a foreign one:
-/// events of a foreign pool are deleted.
+/// events of a foreign pool become dead letters.
 fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     let mut pools = BTreeSet::new();
     for id in read.list(key) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::aws::{Class, Directory, Failure, Listing, Profiles};
 use crate::config::{Config, GroupName};
 use crate::event::{Event, PoolId, SignUp, parse};
-use crate::provision::groups_for;
+use crate::provision::{Rejection, groups_for};
 use crate::retry::quickly;
 
 /// What would become of a letter.
@@ -56,6 +56,7 @@ impl DryRun {
         match parse(body) {
             Err(malformed) => Verdict::rejected(malformed.code()),
             Ok(Event::Ignored(why)) => Verdict::new("ignored", why.code()),
+            Ok(event) if self.is_foreign(&event) => Verdict::rejected(Rejection::FOREIGN_POOL),
             Ok(Event::Reconcile(_)) => Verdict::new("done", "reconcile"),
             Ok(Event::Order(order)) => Verdict::new("done", order.action.command()),
             Ok(Event::SignUp(sign_up)) => match self.sign_up(&sign_up).await {
@@ -65,10 +66,13 @@ impl DryRun {
         }
     }
 
+    fn is_foreign(&self, event: &Event) -> bool {
+        event
+            .pool()
+            .is_some_and(|pool| !self.config.pools.accept(pool))
+    }
+
     async fn sign_up(&mut self, sign_up: &SignUp) -> Result<Verdict, Failure> {
-        if !self.config.pools.accept(&sign_up.pool) {
-            return Ok(Verdict::new("ignored", "foreign_pool"));
-        }
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         let member_of: BTreeSet<GroupName> =
             quickly(|| self.listing.groups_of(pool, username)).await?;

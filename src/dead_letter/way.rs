@@ -10,7 +10,7 @@ use super::found::Found;
 use super::history::History;
 use super::letter::{Letter, send};
 use crate::aws::{Class, Failure, Outgoing, Queue};
-use crate::event::{Event, Ignored, parse};
+use crate::event::{Event, parse};
 use crate::provision::{Outcome, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
 
@@ -113,11 +113,11 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> 
     match outcome {
         Outcome::Done => End::of(Became::Done),
         Outcome::AlreadyDone(_) => End::of(Became::AlreadyDone),
-        // Perhaps the worker's own, if not this configuration's.
-        Outcome::Ignored(why @ Ignored::ForeignPool) => {
-            End::of(Became::Left(why.code().to_owned()))
-        }
         Outcome::Ignored(_) => End::of(Became::Ignored),
+        // Perhaps the worker's own, if not this configuration's.
+        Outcome::Rejected(rejection) if rejection.reason == Rejection::FOREIGN_POOL => {
+            End::of(Became::Left(rejection.reason))
+        }
         Outcome::Rejected(rejection) => again(queue, letter, &rejection).await,
         // The service is down, or has enough: that says nothing of the letter.
         Outcome::Retry(Retry {

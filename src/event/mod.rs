@@ -40,13 +40,23 @@ pub enum Event {
     Ignored(Ignored),
 }
 
+impl Event {
+    /// The user pool that it is for, where it names one.
+    pub fn pool(&self) -> Option<&PoolId> {
+        match self {
+            Self::SignUp(sign_up) => Some(&sign_up.pool),
+            Self::Order(order) => Some(&order.pool),
+            Self::Reconcile(task) => task.pool.as_ref(),
+            Self::Ignored(_) => None,
+        }
+    }
+}
+
 /// Why nothing is done for a well-formed event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
     /// `PostConfirmation` also fires after a forgotten password was reset.
     ForgotPassword,
-    /// The event's pool is not among `pools.allowed`.
-    ForeignPool,
 }
 
 impl Ignored {
@@ -54,7 +64,6 @@ impl Ignored {
     pub fn code(self) -> &'static str {
         match self {
             Self::ForgotPassword => "forgot_password",
-            Self::ForeignPool => "foreign_pool",
         }
     }
 }

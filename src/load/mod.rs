@@ -32,7 +32,7 @@ pub use inject::{Sends, Sent, inject};
 pub use latency::Latency;
 pub use looks::Seen;
 pub use plan::{Plan, Shot, What};
-pub use poison::{Expected, Poison};
+pub use poison::Poison;
 pub use report::Report;
 pub use run::{Load, Observed, Services};
 pub use run_id::{NoRunId, RunId, Tag};

@@ -1,4 +1,4 @@
-//! Messages that must not be provisioned, and what must become of each.
+//! Messages that must not be provisioned, and the letter that each must become.
 
 use serde_json::json;
 
@@ -31,15 +31,6 @@ pub enum Poison {
     ForeignPool,
 }
 
-/// What must become of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// A letter with this reason.
-    Letter(&'static str),
-    /// Nothing at all.
-    Nothing,
-}
-
 const MALFORMED: [Poison; 8] = [
     Poison::NotJson,
     Poison::NotAnObject,
@@ -70,9 +61,9 @@ impl Poison {
         turns[n % turns.len()].unwrap_or_else(malformed)
     }
 
-    /// What the worker must make of it.
-    pub fn expected(self) -> Expected {
-        Expected::Letter(match self {
+    /// The reason of the letter that it must become.
+    pub fn reason(self) -> &'static str {
+        match self {
             Self::NotJson => "not_json",
             Self::NotAnObject => "not_an_object",
             Self::NotAnEvent => "not_an_event",
@@ -82,8 +73,8 @@ impl Poison {
             Self::NoUserName => "no_user_name",
             Self::SnsEnvelope => "sns_envelope",
             Self::UnknownUser => "user_not_found",
-            Self::ForeignPool => return Expected::Nothing,
-        })
+            Self::ForeignPool => "foreign_pool",
+        }
     }
 
     /// The body, with the message's name in it.
@@ -167,10 +158,10 @@ mod tests {
                 (Poison::UnknownUser, Ok(Event::SignUp(user))) => assert_eq!(user.sub, None),
                 (Poison::ForeignPool, Ok(Event::SignUp(user))) => {
                     assert!(!config.pools.accept(&user.pool));
-                    assert_eq!(kind.expected(), Expected::Nothing);
+                    assert_eq!(kind.reason(), "foreign_pool");
                 }
                 (_, Err(malformed)) => {
-                    assert_eq!(kind.expected(), Expected::Letter(malformed.code()));
+                    assert_eq!(kind.reason(), malformed.code());
                 }
                 (_, other) => panic!("{kind:?}: {other:?}"),
             }

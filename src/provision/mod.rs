@@ -19,7 +19,7 @@ pub use rules::groups_for;
 
 use crate::aws::{Directory, Listing, People, Profiles};
 use crate::config::{Config, GroupName};
-use crate::event::{Ignored, SignUp, Sub};
+use crate::event::{SignUp, Sub};
 use crate::retry::quickly;
 use groups::GroupStep;
 use profile::ProfileStep;
@@ -60,7 +60,7 @@ impl Provisioner {
     /// One attempt for one confirmed user.
     pub async fn sign_up(&self, sign_up: &SignUp) -> Outcome {
         if !self.config.pools.accept(&sign_up.pool) {
-            return Outcome::Ignored(Ignored::ForeignPool);
+            return Outcome::Rejected(Rejection::foreign_pool());
         }
         self.provide(sign_up, &self.groups_for(sign_up)).await
     }

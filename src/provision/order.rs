@@ -101,18 +101,14 @@ impl Provisioner {
     /// What nobody may ask for.
     pub(super) fn refuse(&self, order: &Order) -> Option<Performed> {
         if !self.config.pools.accept(&order.pool) {
-            return Some(Performed::refused(
-                "foreign_pool",
-                FORBIDDEN,
-                "the user pool is not among pools.allowed",
-            ));
+            return Some(Performed::of(Outcome::Rejected(Rejection::foreign_pool())));
         }
         let grantable = &self.config.admin.grantable;
         let groups = order.action.groups();
         if !groups.iter().all(|group| grantable.allows(group)) {
             return Some(Performed::refused(
                 "group_not_grantable",
-                FORBIDDEN,
+                Rejection::FORBIDDEN,
                 "admin.grantable_groups does not let administrators give or take the group",
             ));
         }
@@ -156,6 +152,3 @@ enum Change {
     Add,
     Remove,
 }
-
-/// The class of what nobody may do.
-pub(super) const FORBIDDEN: &str = "forbidden";

@@ -124,6 +124,25 @@ impl Retry {
     }
 }
 
+impl Rejection {
+    /// The message's pool is not among `pools.allowed`. Either somebody else's messages
+    /// come here, or the list is wrong: the message is kept until somebody has looked.
+    pub fn foreign_pool() -> Self {
+        Self {
+            reason: Self::FOREIGN_POOL.to_owned(),
+            class: Self::FORBIDDEN,
+            error: "the user pool is not among pools.allowed".to_owned(),
+            refused: None,
+        }
+    }
+
+    /// The reason of [`Self::foreign_pool`].
+    pub const FOREIGN_POOL: &str = "foreign_pool";
+
+    /// The class of what nobody may do.
+    pub(super) const FORBIDDEN: &str = "forbidden";
+}
+
 impl From<Failure> for Rejection {
     fn from(failure: Failure) -> Self {
         Self {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
-use crate::event::{Cursor, Ignored, PoolId, Reconcile, is_opaque};
+use crate::event::{Cursor, PoolId, Reconcile, is_opaque};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reconcile::{Memberships, Plan, Run, Services, Step};
 use crate::retry::quickly;
@@ -63,7 +63,7 @@ impl Reconciling {
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         if !self.config.pools.accept(pool) {
-            return Some(Outcome::Ignored(Ignored::ForeignPool));
+            return Some(Outcome::Rejected(Rejection::foreign_pool()));
         }
         let mut run = self.run(task, pool, &mut turn);
         let begun = run.cursor().clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::trace;
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::event::{Event, Sub, is_opaque};
+use crate::event::{Event, PoolId, Sub, is_opaque};
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
@@ -29,11 +29,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         Some(Event::SignUp(sign_up)) => Some(sign_up),
         _ => None,
     };
-    let pool = match event {
-        Some(Event::SignUp(sign_up)) => Some(sign_up.pool.as_str()),
-        Some(Event::Order(order)) => Some(order.pool.as_str()),
-        _ => None,
-    };
+    let pool = event.and_then(Event::pool).map(PoolId::as_str);
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)

@@ -8,6 +8,7 @@ use usher::config::{Config, Layers};
 use usher::worker::Until;
 
 use crate::faults::Fault;
+use crate::process::finished;
 use crate::world::{PATIENCE, TABLE, World};
 
 #[tokio::test]
@@ -157,17 +158,61 @@ async fn profiles_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_foreign_pool_and_a_reset_password_are_ignored() {
+async fn a_reset_password_is_ignored() {
     let world = World::new().await;
-    let people = world.people(2).await;
-    let mut foreign = people[0].event.clone();
-    foreign["userPoolId"] = json!("us-east-1_Another1");
-    let mut forgot = people[1].event.clone();
+    let mut forgot = world.person("forgot").await.event;
     forgot["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
-    world.send(foreign.to_string()).await;
     world.send(forgot.to_string()).await;
-    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    world.work(&[]).await;
     world.assert_all_provisioned(&[]).await;
+}
+
+#[tokio::test]
+async fn a_foreign_pool_ends_in_a_letter_whatever_the_message() {
+    let world = World::new().await;
+    let people = world.people(3).await;
+    let pool = "us-east-1_Another1";
+    let mut foreign = people[0].event.clone();
+    foreign["userPoolId"] = json!(pool);
+    let bodies = [
+        foreign,
+        json!({"usher": 1, "command": "Reconcile", "userPoolId": pool}),
+        json!({"usher": 1, "command": "AddUserToGroup", "requestId": "r", "userPoolId": pool,
+            "requestedBy": {"sub": "s"}, "username": people[0].name, "groupName": "STAFF"}),
+    ];
+    for body in &bodies {
+        world.send(body.to_string()).await;
+    }
+    world.send_all(&people[1..]).await;
+    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), bodies.len());
+    for letter in letters {
+        assert_eq!(letter.attributes["usher.reason"], "foreign_pool");
+        assert_eq!(letter.attributes["usher.attempts"], "1");
+    }
+    assert_eq!(world.members("EVERYONE").await.len(), 2);
+    assert_eq!(world.records().await.len(), 2);
+    world.assert_queue_empty().await;
+}
+
+#[tokio::test]
+async fn a_replay_mends_what_a_wrong_list_of_pools_refused() {
+    let world = World::new().await;
+    let people = world.people(30).await;
+    world.send_all(&people).await;
+    let wrong = world.config(&[("pools.allowed", "us-east-1_Another1")]);
+    let running = world.worker(&wrong, Until::Empty).await;
+    let health = running.health.clone();
+    running.end(PATIENCE).await;
+    let why = health.obstacles().join(" ");
+    assert!(!why.contains("blocked"), "the breaker is closed: {why}");
+    let replay = ["dead-letters", "replay", "--reason", "foreign_pool"];
+    let (status, said, errors) = finished(world.usher(&replay)).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(said.contains("30  queued"), "{said}");
+    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    world.assert_all_provisioned(&people).await;
 }
 
 #[tokio::test]

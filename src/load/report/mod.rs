@@ -69,7 +69,7 @@ pub struct Planned {
     pub sign_ups: u64,
     /// Sign-ups that are sent once more.
     pub duplicates: u64,
-    /// Messages that must end as letters, or be ignored.
+    /// Messages that must end as letters.
     pub poison: u64,
     /// Users for whom nothing is sent and nothing must happen.
     pub bystanders: u64,

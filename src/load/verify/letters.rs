@@ -3,19 +3,15 @@
 use super::{Verifier, of};
 use crate::load::difference::{Difference, Kind};
 use crate::load::letters::Letters;
-use crate::load::poison::{Expected, Poison};
+use crate::load::poison::Poison;
 use crate::load::run_id::Tag;
 
 impl Verifier<'_> {
     pub(super) async fn of_the_letters(&self) -> Vec<Difference> {
-        let expected: Vec<(Tag, Expected)> = (0..self.load.plan.poison)
-            .map(|n| (Tag::Poison(n), Poison::of(n, &self.load.config).expected()))
+        let expected: Vec<(Tag, &str)> = (0..self.load.plan.poison)
+            .map(|n| (Tag::Poison(n), Poison::of(n, &self.load.config).reason()))
             .collect();
-        let must_be = expected
-            .iter()
-            .filter(|(_, expected)| *expected != Expected::Nothing)
-            .map(|(tag, _)| *tag)
-            .collect();
+        let must_be = expected.iter().map(|(tag, _)| *tag).collect();
         let (run, since) = (&self.load.run, self.observed.started_at);
         let queue = &self.services.dead_letters;
         let settle = self.load.settle;
@@ -63,20 +59,12 @@ impl Verifier<'_> {
 }
 
 /// A message may have become several letters: SQS delivers at least once.
-fn judged(expected: Expected, reasons: &[String]) -> Option<(Kind, String)> {
-    match expected {
-        Expected::Nothing => {
-            let reason = reasons.first()?;
-            Some((Kind::UnexpectedLetter, reason.clone()))
-        }
-        Expected::Letter(reason) if reasons.is_empty() => {
-            Some((Kind::MissingLetter, format!("should be {reason}")))
-        }
-        Expected::Letter(reason) => {
-            let other = reasons.iter().find(|other| *other != reason)?;
-            Some((Kind::WrongReason, format!("{other}, should be {reason}")))
-        }
+fn judged(expected: &str, reasons: &[String]) -> Option<(Kind, String)> {
+    if reasons.is_empty() {
+        return Some((Kind::MissingLetter, format!("should be {expected}")));
     }
+    let other = reasons.iter().find(|other| *other != expected)?;
+    Some((Kind::WrongReason, format!("{other}, should be {expected}")))
 }
 
 #[cfg(test)]
@@ -88,21 +76,14 @@ mod tests {
         let texts = |texts: &[&str]| -> Vec<String> {
             texts.iter().map(|text| (*text).to_owned()).collect()
         };
-        let letter = Expected::Letter("not_json");
-        for (expected, reasons, kind) in [
-            (letter, &["not_json"][..], None),
-            (letter, &["not_json", "not_json"], None),
-            (letter, &[], Some(Kind::MissingLetter)),
-            (letter, &["not_json", "timeout"], Some(Kind::WrongReason)),
-            (Expected::Nothing, &[], None),
-            (
-                Expected::Nothing,
-                &["throttled"],
-                Some(Kind::UnexpectedLetter),
-            ),
+        for (reasons, kind) in [
+            (&["not_json"][..], None),
+            (&["not_json", "not_json"], None),
+            (&[], Some(Kind::MissingLetter)),
+            (&["not_json", "timeout"], Some(Kind::WrongReason)),
         ] {
-            let judged = judged(expected, &texts(reasons)).map(|(kind, _)| kind);
-            assert_eq!(judged, kind, "{expected:?} {reasons:?}");
+            let judged = judged("not_json", &texts(reasons)).map(|(kind, _)| kind);
+            assert_eq!(judged, kind, "{reasons:?}");
         }
     }
 }

@@ -100,10 +100,9 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
     );
     assert_eq!(report["finished"]["sign_ups"], json!(count));
     assert_eq!(report["latency_ms"]["count"], json!(count));
-    // One in three is malformed, one of an unknown user, and one of a foreign pool, which ends
-    // without a dead letter.
+    // One in three is malformed, one of an unknown user, and one of a foreign pool.
     let cleaned = json!({
-        "messages": 0, "letters": poison - poison / 3, "profiles": count,
+        "messages": 0, "letters": poison, "profiles": count,
         "users": count + poison, "complete": true,
     });
     assert_eq!(report["cleaned"], cleaned);
