@@ -114,8 +114,8 @@ impl Flight {
                     }
                     let _place = match event {
                         Ok(Event::Order(_)) => match self.place(&mut permits).await {
-                            Some(place) => Some(place),
-                            None => return Ending::Back(Duration::ZERO),
+                            Ok(place) => Some(place),
+                            Err(delay) => return Ending::Back(delay),
                         },
                         _ => None,
                     };

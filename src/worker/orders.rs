@@ -1,6 +1,10 @@
 //! Orders of administrators among the sign-ups: in few places, and in nobody's way.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::inflight::Flight;
 use super::owed::Owed;
@@ -11,14 +15,25 @@ use crate::provision::{Outcome, Performed, Retry};
 /// Orders at work at once: each takes its turns in the same budget as the sign-ups,
 /// which must not wait behind a thousand of them.
 const ORDERS: usize = 16;
-/// Orders that wait here for that. More wait on the queue, and hold intake up.
+/// Orders that wait here for that. More are given back to the queue.
 const WAITING: usize = 256;
+/// An order that is given back comes again no sooner than that.
+const SOONEST: Duration = Duration::from_secs(10);
+/// The time between one that is given back and the next, as they come again: at the
+/// default rate the budget lets one order through in that time.
+const SPACING: Duration = Duration::from_millis(50);
+/// The longest delay of a message.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+const LATEST: Duration = Duration::from_mins(15);
 
 /// The places of orders.
 #[derive(Debug)]
 pub(super) struct Orders {
     work: Semaphore,
     wait: Semaphore,
+    /// When the last one that was given back comes again.
+    last: Mutex<Option<Instant>>,
     owed: Owed,
 }
 
@@ -27,25 +42,46 @@ impl Default for Orders {
         Self {
             work: Semaphore::new(ORDERS),
             wait: Semaphore::new(WAITING),
+            last: Mutex::default(),
             owed: Owed::default(),
         }
     }
 }
 
+impl Orders {
+    /// How long an order is given back for. They come again one after the other, about when
+    /// there is room: all at once would only be given back again.
+    fn delay(&self) -> Duration {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = last.map_or(now, |last| last + SPACING);
+        let next = next.clamp(now + SOONEST, now + LATEST);
+        *last = Some(next);
+        next - now
+    }
+}
+
 impl Flight {
     /// A place among the orders at work; while it is waited for, the permits are there for
-    /// sign-ups, as far as there is room to wait. `None` once no new work is begun.
-    pub(super) async fn place(&self, permits: &mut Permits) -> Option<SemaphorePermit<'_>> {
+    /// sign-ups.
+    ///
+    /// # Errors
+    /// For how long the order is to be given back: there is no room to wait, or no new work
+    /// is begun.
+    pub(super) async fn place(
+        &self,
+        permits: &mut Permits,
+    ) -> Result<SemaphorePermit<'_>, Duration> {
         if let Ok(place) = self.orders.work.try_acquire() {
-            return Some(place);
+            return Ok(place);
         }
-        let waiting = self.orders.wait.try_acquire();
-        if waiting.is_ok() {
-            permits.give_back();
-        }
+        let Ok(_waiting) = self.orders.wait.try_acquire() else {
+            return Err(self.orders.delay());
+        };
+        permits.give_back();
         tokio::select! {
-            place = self.orders.work.acquire() => place.ok(),
-            () = self.stop.cancelled() => None,
+            place = self.orders.work.acquire() => place.map_err(|_| Duration::ZERO),
+            () = self.stop.cancelled() => Err(Duration::ZERO),
         }
     }
 
@@ -77,5 +113,21 @@ impl Flight {
             })),
             _ => performed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn orders_that_are_given_back_come_again_one_by_one() {
+        let orders = Orders::default();
+        let delays: Vec<Duration> = (0..30_000).map(|_| orders.delay()).collect();
+        assert_eq!(delays[0], SOONEST);
+        assert_eq!(delays[1_000], SOONEST + SPACING * 1_000);
+        assert_eq!(delays[29_999], LATEST);
+        tokio::time::advance(LATEST).await;
+        assert_eq!(orders.delay(), SOONEST, "they have all come again");
     }
 }

@@ -187,10 +187,12 @@ async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
 
 #[tokio::test]
 async fn sign_ups_do_not_wait_behind_orders() {
-    const ORDERS: usize = 300;
-    let api = Api::start(&[("quota.user_update", "20")]).await;
+    // More than a worker takes at once, with those that wait in it.
+    const ORDERS: usize = 600;
+    let settings = [("quota.user_update", "10"), ("worker.concurrency", "8")];
+    let api = Api::start(&settings).await;
     api.make_group("STAFF").await;
-    let people = api.world.people(ORDERS / 10).await;
+    let people = api.world.people(30).await;
     // None is done before all are there, however long the sending takes.
     api.world
         .faults
