@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::identity::{IdentityCache, LazyCacheBuilder};
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -11,6 +12,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 /// connection must not eat the message's visibility timeout.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(2);
+/// Credentials are fetched within an attempt. They have to be late before it is: its own
+/// time-out would not say what it waited for.
+const CREDENTIALS: Duration = Duration::from_millis(4500);
 /// A receive may take as long as its long poll and the way there and back.
 const BEYOND_POLL: Duration = Duration::from_secs(10);
 
@@ -67,6 +71,11 @@ impl Aws {
         self.0.region().map_or("", AsRef::as_ref)
     }
 
+    /// Whether calls of all services go to an address of the deployment's own.
+    pub(super) fn has_endpoint(&self) -> bool {
+        self.0.endpoint_url().is_some()
+    }
+
     /// For the Lambda: two attempts of 1.5 s each, all inside 4 s.
     #[must_use]
     pub fn for_trigger(self) -> Self {
@@ -86,6 +95,7 @@ impl Aws {
                     .operation_timeout(Duration::from_millis(3500))
                     .build(),
             )
+            .identity_cache(Self::credentials(Duration::from_millis(1300)).build())
             .build();
         Self(sdk)
     }
@@ -96,6 +106,7 @@ impl Aws {
             .into_builder()
             .retry_config(RetryConfig::disabled())
             .timeout_config(Self::timeouts(ATTEMPT))
+            .identity_cache(Self::credentials(CREDENTIALS).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self(sdk.build())
     }
@@ -106,7 +117,12 @@ impl Aws {
         loader
             .retry_config(RetryConfig::disabled())
             .timeout_config(Self::timeouts(ATTEMPT))
+            .identity_cache(Self::credentials(CREDENTIALS).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+    }
+
+    fn credentials(limit: Duration) -> LazyCacheBuilder {
+        IdentityCache::lazy().load_timeout(limit)
     }
 
     fn timeouts(attempt: Duration) -> TimeoutConfig {

@@ -180,10 +180,13 @@ fn undelivered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> (&'stat
     }
 }
 
+/// The provider's own error, or the SDK's when the provider does not answer, whose type is
+/// not public.
 fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<CredentialsError>() {
+        let is_late = || error.to_string().starts_with("identity resolver timed out");
+        if error.is::<CredentialsError>() || is_late() {
             return true;
         }
         next = error.source();

@@ -36,7 +36,10 @@ pub(super) fn words(reason: &str) -> &'static str {
         "access_denied" | "not_authorized" => {
             "these credentials may not do it: deploy/admin-policy.json allows it"
         }
-        "credentials" => "no credentials, or they ran out: sign in again",
+        "credentials" => {
+            "no credentials, or they ran out: sign in again; in a container, its credentials \
+             endpoint does not answer (is it in NO_PROXY?)"
+        }
         "pool_not_found" => "there is no such user pool in this Region",
         "table_not_found" => "there is no table profiles.table in this Region",
         "table_mismatch" => "the table's key is not profiles.key",

@@ -1,6 +1,7 @@
 //! Whether whoever asks for something is an administrator at this moment.
 
-use super::order::{FORBIDDEN, Performed};
+use super::order::Performed;
+use super::outcome::Rejection;
 use super::{Outcome, Provisioner};
 use crate::aws::{Failure, Listing};
 use crate::config::Admin;
@@ -43,7 +44,7 @@ impl Provisioner {
                 Ok(false) => {
                     return Performed::refused(
                         "not_administrator",
-                        FORBIDDEN,
+                        Rejection::FORBIDDEN,
                         "whoever asked for it is not, or no longer, in one of admin.groups",
                     );
                 }

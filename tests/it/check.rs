@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use usher::event::{IssuerType, PoolId};
+use tokio::net::TcpListener;
 
 use crate::faults::Fault;
+use crate::process::finished;
 use crate::world::World;
 
 /// What was found, by name: the state and the detail.
@@ -261,4 +263,27 @@ async fn what_the_lambda_would_switch_off_is_named() {
         errors.contains("JSON object") && !errors.contains("secret"),
         "{errors}"
     );
+}
+
+#[tokio::test]
+async fn a_credentials_endpoint_that_hangs_is_named_as_such() {
+    let world = World::new().await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = hanging.local_addr().expect("an address");
+    let mut command = world.usher(&["check", "--output", "json"]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("USHER_PROFILES__ENABLED", "false")
+        .env(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            format!("http://{address}/credentials"),
+        );
+    let (code, said, errors) = finished(command).await;
+    assert_eq!(code, Some(1), "{said}{errors}");
+    assert!(
+        said.contains("GetQueueAttributes on usher: credentials"),
+        "{said}"
+    );
+    assert!(!said.contains("timeout"), "{said}");
 }
