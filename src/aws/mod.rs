@@ -23,6 +23,7 @@ mod pool_settings;
 mod profiles;
 mod queue;
 mod records;
+mod region;
 #[cfg(feature = "dev")]
 mod sandbox;
 mod send;

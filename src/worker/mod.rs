@@ -94,6 +94,19 @@ pub enum CannotStart {
     /// A message that cannot be provisioned would have nowhere to go.
     #[error(transparent)]
     NotLocated(#[from] NotLocated),
+    /// No call would find the queue.
+    #[error(
+        "{queue} is in {region}, and this worker calls {configured}: set AWS_REGION={region}, or \
+         correct queue.url"
+    )]
+    OtherRegion {
+        /// The source queue's URL.
+        queue: String,
+        /// The Region in it.
+        region: String,
+        /// The Region that is called.
+        configured: String,
+    },
     /// SQS would be faster than usher.
     #[error(
         "maxReceiveCount of {queue} is {max_receive_count} and worker.max_attempts {max_attempts}: SQS \
@@ -124,6 +137,7 @@ impl Worker {
         unreasoned: Unreasoned,
     ) -> Result<Self, CannotStart> {
         let settings = &config.queue;
+        check_regions(config, aws)?;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
         let dead_letter_url = settings.dead_letter_url.as_deref();
         let located = patiently(|| locate(&queue, dead_letter_url)).await?;
@@ -221,6 +235,30 @@ impl Worker {
         .run()
         .await
     }
+}
+
+/// The SDK calls one Region, whatever the queue's URL says.
+fn check_regions(config: &Config, aws: &Aws) -> Result<(), CannotStart> {
+    let url = &config.queue.url;
+    if let Some(region) = aws.other_region_of_queue(url) {
+        return Err(CannotStart::OtherRegion {
+            queue: url.clone(),
+            region: region.to_owned(),
+            configured: aws.region().to_owned(),
+        });
+    }
+    for pool in &config.pools.allowed {
+        if let Some(region) = aws.other_region_of_pool(pool) {
+            tracing::warn!(
+                pool.id = pool.as_str(),
+                pool.region = region,
+                aws.region = aws.region(),
+                "the id of a user pool in pools.allowed names another Region than AWS_REGION: \
+                 calls find it only where it is replicated",
+            );
+        }
+    }
+    Ok(())
 }
 
 /// SQS moves a message instead of handing it out once more than

@@ -27,6 +27,7 @@ mod privacy;
 mod process;
 mod quota;
 mod reconcile;
+mod region;
 mod sign_in;
 mod stop;
 mod template;

@@ -68,7 +68,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 
     let queue = &config.queue;
     let queue = Queue::new(&aws, &queue.url, Duration::ZERO, queue.visibility);
-    findings.queue(&config, &queue).await;
+    match aws.other_region_of_queue(queue.url()) {
+        Some(region) => findings.wrong("queue", &beside(region, &aws)),
+        None => findings.queue(&config, &queue).await,
+    }
     if let Some(profiles) = &config.profiles {
         let table = Profiles::new(&aws, &profiles.table, &profiles.key);
         findings.table(&profiles.table, &table).await;
@@ -87,7 +90,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let directory = Directory::new(&aws, Arc::clone(&quota));
     let listing = Listing::new(&aws, Arc::clone(&quota));
     for pool in &pools {
-        if !findings.pool(&config, &directory, pool).await {
+        if !findings.pool(&config, &aws, &directory, pool).await {
             continue;
         }
         let settings = PoolSettings::new(&aws).read(pool).await;
@@ -103,6 +106,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         findings.accept(page, &aws, quota).await;
     }
     findings.print(global.output)
+}
+
+fn beside(region: &str, aws: &Aws) -> String {
+    format!("is in {region}, and AWS_REGION is {}", aws.region())
 }
 
 impl Findings {
@@ -249,14 +256,22 @@ impl Findings {
     }
 
     /// Whether there is such a pool.
-    async fn pool(&mut self, config: &Config, directory: &Directory, pool: &PoolId) -> bool {
+    async fn pool(
+        &mut self,
+        config: &Config,
+        aws: &Aws,
+        directory: &Directory,
+        pool: &PoolId,
+    ) -> bool {
         let Some(nobody) = Username::new(NO_USER) else {
             return false;
         };
         let get = directory.sub_of(pool, &nobody).await.map(|_| ());
         let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
         if missing {
-            self.wrong(&format!("user pool {pool}"), "does not exist");
+            let region = aws.other_region_of_pool(pool);
+            let detail = region.map_or_else(|| "does not exist".to_owned(), |it| beside(it, aws));
+            self.wrong(&format!("user pool {pool}"), &detail);
             return false;
         }
         self.allowed(
