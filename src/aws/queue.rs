@@ -1,5 +1,7 @@
 //! Amazon SQS: one queue, source or dead-letter.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -25,6 +27,8 @@ pub struct Queue {
     pub(super) url: String,
     wait: Duration,
     visibility: Duration,
+    /// Whether it has refused a `MessageGroupId`. Shared by all that are made of this one.
+    pub(super) takes_no_group: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -36,6 +40,7 @@ impl Queue {
             url: url.to_owned(),
             wait,
             visibility,
+            takes_no_group: Arc::default(),
         }
     }
 
@@ -49,6 +54,7 @@ impl Queue {
             url: url.to_owned(),
             wait: Duration::ZERO,
             visibility: Duration::ZERO,
+            takes_no_group: Arc::default(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! Amazon SQS: sending.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
     SendMessageBatchRequestEntry,
 };
 
-use super::call::call;
+use super::call::{Failed, call};
 use super::error::{Class, Failure};
 use super::message::Outgoing;
 use super::queue::{BATCH, Queue, seconds};
@@ -15,11 +18,32 @@ use crate::event::is_header;
 use crate::retry::quickly;
 
 impl Queue {
-    /// `SendMessage`; answers with the message id.
+    /// `SendMessage`; answers with the message id. A queue that takes no group gets the
+    /// message once more without.
     ///
     /// # Errors
     /// As any call.
     pub async fn send(&self, message: Outgoing) -> Result<String, Failure> {
+        let group = self.group_of(&message);
+        let again = group.is_some().then(|| message.clone());
+        let sent = self.send_in(group, message).await;
+        let sent = match (sent, again) {
+            (Err((_, error)), Some(message))
+                if self.refuses_groups(error.code(), error.message()) =>
+            {
+                self.send_in(None, message).await
+            }
+            (sent, _) => sent,
+        };
+        let answer = sent.map_err(|(failure, _)| failure)?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+
+    async fn send_in(
+        &self,
+        group: Option<String>,
+        message: Outgoing,
+    ) -> Result<SendMessageOutput, Failed<SendMessageError>> {
         let request = self
             .client
             .send_message()
@@ -27,12 +51,39 @@ impl Queue {
             .set_delay_seconds(delay_of(&message))
             .set_message_attributes(attributes_of(&message))
             .set_message_system_attributes(system_attributes_of(&message))
-            .set_message_group_id(group_of(&message))
+            .set_message_group_id(group)
             .message_body(message.body);
-        let answer = call(self.target("SendMessage"), request.send())
-            .await
-            .map_err(|(failure, _)| failure)?;
-        Ok(answer.message_id.unwrap_or_default())
+        call(self.target("SendMessage"), request.send()).await
+    }
+
+    /// The group is the tenant for fair queues and no more: one that SQS would refuse
+    /// is left out.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+    fn group_of(&self, message: &Outgoing) -> Option<String> {
+        if self.takes_no_group.load(Ordering::Relaxed) {
+            return None;
+        }
+        message.group.clone().filter(|group| is_group(group))
+    }
+
+    /// Standard queues have taken a `MessageGroupId` since 2025. Where they do not yet, or
+    /// in an emulator, the answer is `InvalidParameterValue`: "Value … for parameter
+    /// `MessageGroupId` is invalid. Reason: The request include parameter that is not valid
+    /// for this queue type." From then on none is sent to it.
+    ///
+    /// <https://github.com/getmoto/moto/issues/4594>
+    fn refuses_groups(&self, code: Option<&str>, text: Option<&str>) -> bool {
+        let refuses = code.is_some_and(|code| code.contains("InvalidParameterValue"))
+            && text.is_some_and(|text| text.contains("not valid for this queue type"));
+        if refuses && !self.takes_no_group.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                queue.url = self.url(),
+                "the queue takes no MessageGroupId: messages go without, and SQS does not keep \
+                 one busy pool from delaying others",
+            );
+        }
+        refuses
     }
 
     /// `SendMessageBatch`, in as many calls as SQS's limits of ten messages and
@@ -71,14 +122,32 @@ impl Queue {
         answers
     }
 
+    /// One batch, and what was refused for its group once more without.
     async fn send_batch(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+        let (mut results, refused) = self.send_entries(messages).await;
+        if !refused.is_empty() {
+            let again: Vec<Outgoing> = refused.iter().map(|at| messages[*at].clone()).collect();
+            let (sent, _) = self.send_entries(&again).await;
+            for (at, sent) in refused.into_iter().zip(sent) {
+                results[at] = sent;
+            }
+        }
+        results
+    }
+
+    /// `SendMessageBatch`; also the places of those that were refused for their group.
+    async fn send_entries(
+        &self,
+        messages: &[Outgoing],
+    ) -> (Vec<Result<String, Failure>>, Vec<usize>) {
+        let groups: Vec<Option<String>> = messages.iter().map(|it| self.group_of(it)).collect();
         let entries = messages.iter().enumerate().map(|(position, message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())
                 .set_delay_seconds(delay_of(message))
                 .set_message_attributes(attributes_of(message))
                 .set_message_system_attributes(system_attributes_of(message))
-                .set_message_group_id(group_of(message))
+                .set_message_group_id(groups[position].clone())
                 .message_body(message.body.clone())
                 .build()
         });
@@ -91,7 +160,15 @@ impl Queue {
         let target = self.target("SendMessageBatch");
         let answer = match call(target, request).await {
             Ok(answer) => answer,
-            Err((failure, _)) => return vec![Err(failure); messages.len()],
+            Err((failure, error)) => {
+                let has_groups = groups.iter().any(Option::is_some);
+                let refused = if has_groups && self.refuses_groups(error.code(), error.message()) {
+                    (0..messages.len()).collect()
+                } else {
+                    Vec::new()
+                };
+                return (vec![Err(failure); messages.len()], refused);
+            }
         };
         // An entry that the answer does not name counts as not sent.
         let mut results = vec![Err(Failure::unanswered(target)); messages.len()];
@@ -105,17 +182,18 @@ impl Queue {
                 *result = Ok(sent.message_id().to_owned());
             }
         }
+        let mut refused = Vec::new();
         for failed in answer.failed() {
-            if let Some(result) = failed
-                .id()
-                .parse()
-                .ok()
-                .and_then(|at: usize| results.get_mut(at))
-            {
-                *result = Err(Failure::of_entry(target, failed.code()));
+            let at = failed.id().parse::<usize>().ok();
+            let Some(at) = at.filter(|at| *at < messages.len()) else {
+                continue;
+            };
+            results[at] = Err(Failure::of_entry(target, failed.code()));
+            if groups[at].is_some() && self.refuses_groups(Some(failed.code()), failed.message()) {
+                refused.push(at);
             }
         }
-        results
+        (results, refused)
     }
 }
 
@@ -132,15 +210,8 @@ fn fitting(messages: &[Outgoing]) -> usize {
     fitting.count().max(1)
 }
 
-/// The group is the tenant for fair queues and no more: one that SQS would refuse
-/// is left out.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn group_of(message: &Outgoing) -> Option<String> {
-    let fits = |group: &&String| {
-        (1..=128).contains(&group.len()) && group.chars().all(|c| c.is_ascii_graphic())
-    };
-    message.group.as_ref().filter(fits).cloned()
+fn is_group(group: &str) -> bool {
+    (1..=128).contains(&group.len()) && group.chars().all(|c| c.is_ascii_graphic())
 }
 
 fn delay_of(message: &Outgoing) -> Option<i32> {
@@ -200,11 +271,7 @@ mod tests {
             ("pööl", false),
             (long.as_str(), false),
         ] {
-            let message = Outgoing {
-                group: Some(group.to_owned()),
-                ..Outgoing::default()
-            };
-            assert_eq!(group_of(&message).is_some(), taken, "{group}");
+            assert_eq!(is_group(group), taken, "{group}");
         }
     }
 

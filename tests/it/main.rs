@@ -28,6 +28,7 @@ mod process;
 mod quota;
 mod reconcile;
 mod region;
+mod sends;
 mod sign_in;
 mod stop;
 mod template;

@@ -52,6 +52,7 @@ impl Road<'_> {
         match fault {
             None => self.forward(call).await.whole(),
             Some(Fault::Error(status, code)) => error(status, code),
+            Some(Fault::Refused(code, text)) => says(StatusCode::BAD_REQUEST, code, text),
             Some(Fault::Hang(time)) => spoil(Spoiled::Late(time), None).await,
             Some(Fault::ResetBefore) => broken(),
             Some(Fault::ResetAfter) => {
@@ -178,11 +179,12 @@ async fn spoil(spoiled: Spoiled, said: Option<Said>) -> Response {
 }
 
 fn error(status: StatusCode, code: &str) -> Response {
-    (
-        status,
-        json!({"__type": code, "message": "as the test has it"}).to_string(),
-    )
-        .into_response()
+    says(status, code, "as the test has it")
+}
+
+fn says(status: StatusCode, code: &str, text: &str) -> Response {
+    let body = json!({"__type": code, "message": text}).to_string();
+    (status, body).into_response()
 }
 
 /// Headers, and then the connection is gone.

@@ -37,6 +37,8 @@ pub(crate) struct Call {
 pub(crate) enum Fault {
     /// The service answers with this error and does nothing.
     Error(StatusCode, &'static str),
+    /// The same with status 400 and this text.
+    Refused(&'static str, &'static str),
     /// It takes longer than the client waits, and does nothing.
     Hang(Duration),
     /// The connection breaks before the call took effect.
