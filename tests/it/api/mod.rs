@@ -15,6 +15,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use usher::aws::Directory;
@@ -100,6 +101,29 @@ impl Api {
         let path = format!("/v1/groups/{group}/members");
         self.ask("POST", &path, Some(json!({"username": username})))
             .await
+    }
+
+    /// The same as often as the API asks for it (503, or 409 while the first is under way).
+    pub(crate) async fn add_until_accepted(
+        &self,
+        group: &str,
+        username: &str,
+        key: &str,
+    ) -> Answer {
+        let path = format!("/v1/groups/{group}/members");
+        let body = json!({"username": username});
+        let headers = [("idempotency-key", key)];
+        let mut tries = 30;
+        loop {
+            let answer = self
+                .ask_with("POST", &path, Some(body.clone()), &headers)
+                .await;
+            tries -= 1;
+            if tries == 0 || ![409, 503].contains(&answer.status) {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// The lines of the audit, by request id.
