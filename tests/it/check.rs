@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use usher::event::{IssuerType, PoolId};
 use tokio::net::TcpListener;
+use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
 use crate::process::finished;
@@ -191,8 +191,14 @@ async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
         assert_eq!(state(&findings, what), "wrong", "{what}: {findings:?}");
     }
     assert_eq!(code, Some(1));
+    let lists = "cognito-idp:AdminListGroupsForUser";
     let (_, findings) = check(&world, &[]).await;
     assert_eq!(state(&findings, "keys of"), "missing");
+    assert_eq!(state(&findings, lists), "missing");
+    // A worker needs it for what AppSync queues, too.
+    let (_, findings) = check(&world, &["--set=admin.verify_membership=true"]).await;
+    assert_eq!(state(&findings, "keys of"), "missing");
+    assert_eq!(state(&findings, lists), "wrong");
 }
 
 #[tokio::test]

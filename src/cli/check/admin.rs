@@ -5,25 +5,37 @@ use std::sync::Arc;
 
 use super::{Findings, NO_USER};
 use crate::aws::{Acceptance, App, Aws, Directory, Listing, NotAccepted, SignIn};
-use crate::config::{AcceptPage, GroupName};
+use crate::config::{AcceptPage, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
 
 impl Findings {
-    /// The calls of the API.
-    pub(super) async fn admin(&mut self, directory: &Directory, listing: &Listing, pool: &PoolId) {
+    /// As far as the API is switched on, and what `admin.verify_membership` asks for.
+    pub(super) async fn admin(
+        &mut self,
+        config: &Config,
+        directory: &Directory,
+        listing: &Listing,
+        pool: &PoolId,
+    ) {
+        let has_api = !config.admin.client_ids.is_empty();
+        if !has_api && !config.admin.verify_membership {
+            return;
+        }
         let (Some(nobody), Some(group)) = (Username::new(NO_USER), GroupName::new(NO_USER)) else {
             return;
         };
-        let people = directory.people();
         let fine = ["UserNotFoundException", "ResourceNotFoundException"];
-        let removed = people.remove_from_group(pool, &nobody, &group).await;
-        let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
-        self.allowed(&what, removed, &fine);
-        // To send an invitation again to nobody changes nothing.
-        let resent = people.resend(pool, &nobody).await;
-        let what = format!("cognito-idp:AdminCreateUser on {pool}");
-        self.allowed(&what, resent, &fine);
+        if has_api {
+            let people = directory.people();
+            let removed = people.remove_from_group(pool, &nobody, &group).await;
+            let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
+            self.allowed(&what, removed, &fine);
+            // To send an invitation again to nobody changes nothing.
+            let resent = people.resend(pool, &nobody).await;
+            let what = format!("cognito-idp:AdminCreateUser on {pool}");
+            self.allowed(&what, resent, &fine);
+        }
         let groups = listing.groups_of(pool, &nobody).await.map(|_| ());
         let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
         self.allowed(&what, groups, &fine);

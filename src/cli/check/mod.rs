@@ -99,8 +99,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         findings.lists(&config, &listing, pool).await;
         if !config.admin.client_ids.is_empty() {
             findings.keys(&config.admin, pool, issuer).await;
-            findings.admin(&directory, &listing, pool).await;
         }
+        findings.admin(&config, &directory, &listing, pool).await;
     }
     if let Some(page) = &config.invitations.page {
         findings.accept(page, &aws, quota).await;
