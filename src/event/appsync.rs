@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(caller.map(|caller| caller.client), Some("c2".to_owned()));
     }
 
-    /// The caller's pool, where the token and AppSync name these issuers.
+    /// The caller's pool, where the token and `AppSync` name these issuers.
     fn pool(issuer: &str, claimed: &str) -> Option<String> {
         let mut event = event();
         event["identity"]["issuer"] = json!(issuer);

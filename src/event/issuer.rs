@@ -60,7 +60,7 @@ impl IssuerType {
     }
 
     /// The issuer of this pool, in the partition of its Region. `None` for an id that is
-    /// not of the form REGION_ID, as emulators have them.
+    /// not of the form `REGION_ID`, as emulators have them.
     pub fn of(self, pool: &PoolId) -> Option<String> {
         let (region, id) = pool.as_str().split_once('_')?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

@@ -9,13 +9,16 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(path).expect("text")
 }
 
-/// The Rust files below a folder of the project, by their paths from there.
+/// The Rust files in a folder of the project, by their paths from there.
 fn files(folder: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(path).expect("a folder");
-    let names = entries.map(|entry| entry.expect("an entry").file_name());
-    let files = names.map(|name| format!("{folder}/{}", name.display()));
-    files.filter(|file| file.ends_with(".rs")).collect()
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let sources = paths.filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
+    let names = sources.filter_map(|path| Some(path.file_name()?.to_owned()));
+    names
+        .map(|name| format!("{folder}/{}", name.display()))
+        .collect()
 }
 
 pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
