@@ -17,9 +17,9 @@ pub use profile::render;
 pub use requester::is_administrator;
 pub use rules::groups_for;
 
-use crate::aws::{Directory, Listing, People, Profiles};
+use crate::aws::{Class, Directory, Listing, People, Profiles};
 use crate::config::{Config, GroupName};
-use crate::event::{SignUp, Sub};
+use crate::event::{Scope, SignUp, Sub};
 use crate::retry::quickly;
 use groups::GroupStep;
 use profile::ProfileStep;
@@ -74,18 +74,34 @@ impl Provisioner {
         }
     }
 
-    async fn write_record(&self, sign_up: &SignUp, groups: &[GroupName]) -> Outcome {
+    async fn write_record(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         let Some(profile) = &self.profile else {
             return Outcome::Done;
         };
-        let sub = match &sign_up.sub {
+        let sub = match &user.sub {
             // Cognito has just added the user to a group.
             Some(sub) if !groups.is_empty() => Ok(sub.clone()),
-            _ => self.sub_of(sign_up).await,
+            Some(sub) if user.scope == Scope::NoRecord => self.listed(user, sub).await,
+            _ => self.sub_of(user).await,
         };
         match sub {
-            Ok(sub) => profile.ensure(sign_up, &sub).await,
+            Ok(sub) => profile.ensure(user, &sub).await,
             Err(outcome) => outcome,
+        }
+    }
+
+    /// The `sub` of a user who still is in the list that reconcile has read. `AdminGetUser`
+    /// would make a dormant user count as active this month.
+    async fn listed(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
+        match quickly(|| self.listing.named_by(&user.pool, sub)).await {
+            Ok(Some(_)) => Ok(sub.clone()),
+            Ok(None) => Err(Outcome::Rejected(Rejection {
+                reason: "user_not_found".to_owned(),
+                class: Class::NotYet.name(),
+                error: "the user pool no longer lists the user".to_owned(),
+                refused: None,
+            })),
+            Err(failure) => Err(failure.into()),
         }
     }
 

@@ -196,6 +196,7 @@ impl From<NoPerson> for Outcome {
                 reason: "ambiguous_user".to_owned(),
                 class: CONFLICT,
                 error: none.to_string(),
+                refused: None,
             }),
         }
     }

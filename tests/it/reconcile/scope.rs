@@ -176,3 +176,41 @@ async fn a_replayed_dead_letter_of_reconcile_gives_no_more() {
     setup.work().await;
     assert_eq!(setup.has(&person).await, (vec!["EVERYONE", "PRO"], true));
 }
+
+#[tokio::test]
+async fn without_groups_the_user_is_looked_up_before_the_record() {
+    let setup = Setup::new().await;
+    let groups = ["--set", "groups.default="];
+    let work = [&["worker", "--until-empty"][..], &groups].concat();
+    let person = setup.person("groupless").await;
+    let mut known = person.event.clone();
+    // What the pool says of the user counts, and not what the event says.
+    known["request"]["userAttributes"] = json!({"sub": "somebody-else"});
+    let mut unknown = person.event.clone();
+    unknown["userName"] = json!("nobody");
+    unknown["request"]["userAttributes"] = json!({"sub": "nobody"});
+    setup.world.send(known.to_string()).await;
+    setup.world.send(unknown.to_string()).await;
+    let attempts = ["--set", "worker.max_attempts=1"];
+    setup.usher(&[&work[..], &attempts].concat()).await;
+    let records = setup.world.records().await;
+    assert_eq!(records.keys().collect::<Vec<_>>(), [&person.sub]);
+    let letters = setup.world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+
+    // Whom reconcile finds is looked up in a list, which makes nobody count as active.
+    let looked_up = setup.world.faults.calls("AdminGetUser");
+    let missed = setup.person("missed").await;
+    let deleted = setup.person("deleted").await;
+    setup.reconcile(&groups).await;
+    let pool = usher::event::PoolId::new(&setup.world.pool.id).expect("an id");
+    let name = usher::event::Username::new(&deleted.name).expect("a name");
+    let quota = std::sync::Arc::new(usher::quota::Quota::new(setup.world.config(&[]).quota));
+    let users = usher::aws::Users::new(&setup.world.aws, quota);
+    users.delete(&pool, &name).await.expect("deleted");
+    setup.usher(&work).await;
+    let records = setup.world.records().await;
+    assert!(records.contains_key(&missed.sub) && !records.contains_key(&deleted.sub));
+    assert_eq!(setup.world.faults.calls("AdminGetUser"), looked_up);
+}
