@@ -10,9 +10,9 @@
 //! A call that a service refuses for good may be the message's own fault, or
 //! everybody's: a pool that takes no writes answers with such a code, too. Only
 //! another message can tell. So a refused message is held as well, and nothing is
-//! stopped for it, until the same service has worked for another one: refused once
-//! more it goes to the dead-letter queue. [`OUTAGE`] refusals in a row open the
-//! breaker. Other messages are then still received, one at a time: the first that
+//! stopped for it, until the same service has worked for another one, or for some
+//! minutes: refused once more it goes to the dead-letter queue. [`OUTAGE`] messages
+//! in a row that are refused open the breaker. Other messages are then still received, one at a time: the first that
 //! works closes it.
 
 use std::collections::HashMap;
@@ -327,7 +327,11 @@ impl<'a> Held<'a> {
         let what = What::from(failure);
         let before = std::mem::replace(&mut self.what, what.clone());
         let mut state = self.breaker.state();
-        self.breaker.open(&mut state, &what, failure);
+        // A message that is refused once more says nothing of the others.
+        let is_counted = before == what && what.is_refusal() && state.open.contains_key(&what);
+        if !is_counted {
+            self.breaker.open(&mut state, &what, failure);
+        }
         state.held.insert(self.id, what);
         drop(state);
         if before != self.what {

@@ -32,6 +32,9 @@ use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retr
 /// of its own; this only ends what would otherwise never end, before SQS shows the message to
 /// others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
+/// How long a sign-up that is refused for good waits for others to tell whether they are
+/// refused, too.
+const ALONE: Duration = Duration::from_mins(5);
 /// What an attempt has however late it is.
 const PROBE: Duration = Duration::from_mins(1);
 
@@ -272,7 +275,8 @@ impl Flight {
     }
 
     /// A refusal is the message's own fault once the service that refuses it has worked
-    /// for another since, and refuses it again. Until then it is held. `before` is the
+    /// for another since, or has refused too few others to tell, and refuses it again. Until
+    /// then it is held. `before` is the
     /// first refusal of this kind, and when it came.
     fn weigh(&self, rejection: Rejection, before: &mut Option<(Failure, Instant)>) -> Outcome {
         let Some(failure) = &rejection.refused else {
@@ -280,7 +284,8 @@ impl Flight {
         };
         match before {
             Some((same, since)) if *same == **failure => {
-                if self.breaker.has_worked(failure, *since) {
+                let is_alone = since.elapsed() >= ALONE && !self.breaker.is_stopped_by(failure);
+                if is_alone || self.breaker.has_worked(failure, *since) {
                     return Outcome::Rejected(rejection);
                 }
             }
@@ -344,7 +349,8 @@ impl Flight {
                     let pool = sign_up.pool.as_str();
                     self.breaker.worked(Service::Cognito, pool, begun);
                 }
-                if let Some(table) = &self.table {
+                let writes = sign_up.scope.has_record();
+                if let Some(table) = self.table.as_ref().filter(|_| writes) {
                     self.breaker.worked(Service::DynamoDb, table, begun);
                 }
                 outcome

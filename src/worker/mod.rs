@@ -192,7 +192,7 @@ impl Worker {
             provisioner,
             reconciling,
             recent: Recent::default(),
-            orders: Orders::default(),
+            orders: Orders::new(config.worker.concurrency.get()),
             places: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(pools_named),
             table: config.profiles.as_ref().map(|it| it.table.clone()),

@@ -12,8 +12,8 @@ use super::permits::Permits;
 use crate::event::Order;
 use crate::provision::{Outcome, Performed, Retry};
 
-/// Orders at work at once: each takes its turns in the same budget as the sign-ups,
-/// which must not wait behind a thousand of them.
+/// Orders at work at once, and no more than half of the messages at work: each takes its
+/// turns in the same budget as the sign-ups, which must not wait behind a thousand of them.
 const ORDERS: usize = 16;
 /// Orders that wait here for that. More are given back to the queue.
 const WAITING: usize = 256;
@@ -37,18 +37,17 @@ pub(super) struct Orders {
     owed: Owed,
 }
 
-impl Default for Orders {
-    fn default() -> Self {
+impl Orders {
+    /// For a worker that works on so many messages at once.
+    pub(super) fn new(concurrency: usize) -> Self {
         Self {
-            work: Semaphore::new(ORDERS),
+            work: Semaphore::new(ORDERS.min(concurrency.div_ceil(2))),
             wait: Semaphore::new(WAITING),
             last: Mutex::default(),
             owed: Owed::default(),
         }
     }
-}
 
-impl Orders {
     /// How long an order is given back for. They come again one after the other, about when
     /// there is room: all at once would only be given back again.
     fn delay(&self) -> Duration {
@@ -122,7 +121,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn orders_that_are_given_back_come_again_one_by_one() {
-        let orders = Orders::default();
+        let orders = Orders::new(64);
         let delays: Vec<Duration> = (0..30_000).map(|_| orders.delay()).collect();
         assert_eq!(delays[0], SOONEST);
         assert_eq!(delays[1_000], SOONEST + SPACING * 1_000);

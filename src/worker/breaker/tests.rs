@@ -163,6 +163,8 @@ async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
     assert_eq!(breaker.room(), usize::MAX);
     assert!(health.obstacles().is_empty() && !breaker.is_stopped_by(&failure));
     held[0].again(&failure);
+    assert!(!breaker.is_stopped_by(&failure), "the same one once more");
+    assert!(breaker.hold(&failure).is_none());
     assert!(breaker.is_stopped_by(&failure));
     assert_eq!(breaker.room(), 1, "others are still tried");
     let why = health.obstacles().join("");
@@ -185,7 +187,7 @@ async fn another_message_that_works_ends_a_row_of_refusals() {
     let mut held = breaker.hold(&failure).expect("held");
     let since = Instant::now();
     for _ in 1..OUTAGE {
-        held.again(&failure);
+        drop(breaker.hold(&failure));
     }
     let after = moment().await;
     // Under way when it was refused, another pool, another service: none of them tells.
