@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::aws::{Outgoing, Queue};
+use tokio::time::Instant;
+
+use crate::aws::{Outgoing, Queue, with_deadline};
 use crate::event::{Action, Order, Trace, sendable_json};
 use crate::provision::{Invited, Mail, Outcome, Performed, Provisioner, Rejection, Retry, Stage};
 use crate::retry::quickly;
@@ -59,7 +61,10 @@ impl Desk {
             Action::Add(_) | Action::Remove(_) => PATIENCE,
             Action::Invite(_) | Action::Resend(_) => PATIENCE_WITH_MAIL,
         };
-        let attempt = tokio::time::timeout(patience, self.provisioner.perform(order));
+        // Where a budget cannot be had in time the queue takes it at once.
+        let deadline = Instant::now() + patience;
+        let attempt = with_deadline(deadline, self.provisioner.perform(order));
+        let attempt = tokio::time::timeout_at(deadline, attempt);
         let performed = settled(order, attempt.await.ok());
         match &performed.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Rejected(_) => {

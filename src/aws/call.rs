@@ -36,13 +36,32 @@ where
     observed(target, Box::pin(request))
 }
 
+tokio::task_local! {
+    static DEADLINE: tokio::time::Instant;
+}
+
+/// Gives the Cognito calls of `work` a deadline: one that gets no permit of its budget by
+/// then is not made and fails with [`Class::Busy`]. The earlier one counts when it is
+/// nested. What `work` spawns has none.
+pub async fn with_deadline<T>(deadline: tokio::time::Instant, work: impl Future<Output = T>) -> T {
+    let outer = DEADLINE.try_with(|outer| *outer).unwrap_or(deadline);
+    DEADLINE.scope(outer.min(deadline), work).await
+}
+
 /// Makes a call when its turn comes, and tells the budget when it was throttled. The call
 /// was built before: nothing is sent until it is polled.
 pub(super) async fn in_turn<T, E>(
     budget: &Budget,
+    target: Target<'_>,
     call: impl Future<Output = Result<T, Failed<E>>>,
 ) -> Result<T, Failed<E>> {
-    let turn = budget.turn().await;
+    let turn = match DEADLINE.try_with(|deadline| *deadline) {
+        Ok(deadline) => budget.turn_by(deadline).await.map_err(|none| {
+            let failure = Failure::without_permit(target);
+            (failure, SdkError::construction_failure(none))
+        })?,
+        Err(_) => budget.turn().await,
+    };
     call.await.inspect_err(|(failure, _)| {
         if failure.class == Class::Throttled {
             turn.throttled();
@@ -85,4 +104,26 @@ where
     )
     .increment(1);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_deadlines_counts() {
+        let now = Instant::now();
+        let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(9));
+        for (outer, inner) in [(soon, late), (late, soon)] {
+            let seen = with_deadline(
+                outer,
+                with_deadline(inner, async { DEADLINE.with(|deadline| *deadline) }),
+            );
+            assert_eq!(seen.await, soon);
+        }
+    }
 }

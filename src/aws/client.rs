@@ -8,9 +8,9 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
-/// One attempt of one call. Cognito's 99.9th percentile is far below; a hung
-/// connection must not eat the message's visibility timeout.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// The longest that one attempt of one call takes. Cognito's 99.9th percentile is far
+/// below; a hung connection must not eat the message's visibility timeout.
+pub const ATTEMPT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(2);
 /// Credentials are fetched within an attempt. They have to be late before it is: its own
 /// time-out would not say what it waited for.

@@ -120,7 +120,7 @@ impl Directory {
             .group_name(group.as_str())
             .send();
         let target = target("GetGroup", pool);
-        match in_turn(&self.quota.group_read, call(target, request)).await {
+        match in_turn(&self.quota.group_read, target, call(target, request)).await {
             Ok(_) => Ok(true),
             Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
                 if error
@@ -148,7 +148,8 @@ where
     T: Send + 'a,
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    let call = in_turn(budget, call(target(operation, pool), request));
+    let target = target(operation, pool);
+    let call = in_turn(budget, target, call(target, request));
     async move { call.await.map_err(|(failure, _)| failure) }
 }
 

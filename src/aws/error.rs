@@ -44,6 +44,8 @@ impl Service {
 pub enum Class {
     /// Too many calls: slow down and try again.
     Throttled,
+    /// No permit of the budget came by the caller's deadline; the call was not made.
+    Busy,
     /// A fault that passes: try again.
     Transient,
     /// Missing, perhaps because it is not visible everywhere yet: a few tries.
@@ -61,6 +63,7 @@ impl Class {
     pub fn name(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
+            Self::Busy => "busy",
             Self::Transient => "transient",
             Self::NotYet => "not_yet",
             Self::Permanent => "permanent",
@@ -145,6 +148,11 @@ impl Failure {
     /// An entry of a batch that the answer leaves out.
     pub(super) fn unanswered(target: Target<'_>) -> Self {
         Self::at(target, "Unanswered", "garbled_response", Class::Transient)
+    }
+
+    /// A call that was not made; see [`super::with_deadline`].
+    pub(super) fn without_permit(target: Target<'_>) -> Self {
+        Self::at(target, "NoPermit", "busy", Class::Busy)
     }
 
     fn at(target: Target<'_>, code: &str, reason: &str, class: Class) -> Self {

@@ -30,7 +30,8 @@ mod send;
 mod sign_in;
 mod users;
 
-pub use client::{Aws, NoRegion};
+pub use call::with_deadline;
+pub use client::{ATTEMPT, Aws, NoRegion};
 pub use directory::Directory;
 pub use error::{Class, Failure, Service};
 pub use keys::{KeySets, KeysError};

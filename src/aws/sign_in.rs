@@ -63,6 +63,8 @@ pub enum NotAccepted {
     Expired,
     /// Too many wrong codes, or too many calls.
     TooMany,
+    /// The budget had no permit in time. The code is as good as before.
+    Busy,
     /// The pool asks for these attributes, too.
     Lacks(Vec<String>),
     /// The password breaks these rules, as far as Cognito says which.
@@ -172,7 +174,7 @@ impl SignIn {
             operation,
             resource: &self.app.id,
         };
-        in_turn(budget, call(target, request))
+        in_turn(budget, target, call(target, request))
             .await
             .map_err(|(failure, error)| reason(failure, error.message().unwrap_or_default()))
     }
@@ -257,6 +259,7 @@ fn reason(failure: Failure, message: &str) -> NotAccepted {
         }
         "TooManyFailedAttemptsException" => NotAccepted::TooMany,
         _ if failure.class == Class::Throttled => NotAccepted::TooMany,
+        _ if failure.class == Class::Busy => NotAccepted::Busy,
         _ => NotAccepted::Failed(failure),
     }
 }

@@ -141,7 +141,7 @@ impl Verdict {
     fn of(failure: &Failure) -> Self {
         let outcome = match failure.class {
             Class::NotYet | Class::Permanent => "rejected",
-            Class::Throttled | Class::Transient => "retry",
+            Class::Throttled | Class::Busy | Class::Transient => "retry",
             Class::Systemic | Class::Credentials => "blocked",
         };
         Self::new(outcome, &failure.reason)

@@ -168,7 +168,7 @@ impl From<Malformed> for Rejection {
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         match failure.class {
-            Class::Throttled => Self::Retry(Retry::because(failure.into())),
+            Class::Throttled | Class::Busy => Self::Retry(Retry::because(failure.into())),
             Class::Transient => Self::Retry(Retry {
                 down: Some(failure.clone()),
                 ..Retry::because(failure.into())
@@ -222,6 +222,7 @@ mod tests {
     fn each_class_of_failure_has_its_outcome() {
         for (class, name) in [
             (Class::Throttled, "retry"),
+            (Class::Busy, "retry"),
             (Class::Transient, "retry"),
             (Class::NotYet, "retry"),
             (Class::Permanent, "rejected"),

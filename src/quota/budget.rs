@@ -2,6 +2,7 @@
 //!
 //! Why each number is what it is: `benches/fleet/`, which simulates fleets of workers.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct Budget {
     /// First come, first served; whoever holds it waits for the next turn, so a
     /// lowered rate takes effect for everybody behind at once.
     queue: tokio::sync::Mutex<()>,
+    /// How many callers wait, the one that holds `queue` among them.
+    waiting: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -51,6 +54,24 @@ impl Turn<'_> {
     /// The call was throttled: slow down.
     pub fn throttled(self) {
         self.budget.throttled(self.lowerings);
+    }
+}
+
+/// No permit by the caller's deadline. The caller has left the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the budget of calls has no permit by the deadline")]
+pub struct NoPermit;
+
+/// A caller in the queue, counted until it is dropped.
+struct Waiting<'a> {
+    count: &'a AtomicU32,
+    /// Callers that came before and still wait.
+    ahead: u32,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -105,6 +126,7 @@ impl Budget {
             category,
             limit,
             queue: tokio::sync::Mutex::new(()),
+            waiting: AtomicU32::new(0),
             state: Mutex::new(State {
                 rate: limit,
                 next: now,
@@ -120,6 +142,7 @@ impl Budget {
     /// Waits for the next turn. Cancel-safe: a turn that is not taken is not
     /// lost.
     pub async fn turn(&self) -> Turn<'_> {
+        let _waiting = self.enqueue();
         let _place = self.queue.lock().await;
         loop {
             match self.take() {
@@ -128,6 +151,40 @@ impl Budget {
                 Err(due) => tokio::time::sleep_until(due).await,
             }
         }
+    }
+
+    /// As [`Self::turn`], for a caller that needs it by `deadline`. Gives up at once when
+    /// those who wait already take all turns until then, at the present rate.
+    ///
+    /// # Errors
+    /// [`NoPermit`].
+    pub async fn turn_by(&self, deadline: Instant) -> Result<Turn<'_>, NoPermit> {
+        let waiting = self.enqueue();
+        if self.due_after(waiting.ahead) > deadline {
+            return Err(NoPermit);
+        }
+        let place = tokio::time::timeout_at(deadline, self.queue.lock()).await;
+        let _place = place.map_err(|_| NoPermit)?;
+        loop {
+            match self.take() {
+                Ok(turn) => return Ok(turn),
+                Err(due) if due > deadline => return Err(NoPermit),
+                Err(due) => tokio::time::sleep_until(due).await,
+            }
+        }
+    }
+
+    fn enqueue(&self) -> Waiting<'_> {
+        Waiting {
+            count: &self.waiting,
+            ahead: self.waiting.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// When the turn is due that comes after `ahead` others.
+    fn due_after(&self, ahead: u32) -> Instant {
+        let state = self.state();
+        state.next.max(Instant::now()) + Duration::from_secs_f64(f64::from(ahead) / state.rate)
     }
 
     /// Takes the turn if it is due, without a timer, or says when it is.
@@ -193,6 +250,11 @@ impl Budget {
         state.touched = touch.then_some(calls);
         state.calls = Calls::default();
         self.publish(state);
+    }
+
+    /// The highest rate in calls a second: this process's share of the configured one.
+    pub fn limit(&self) -> f64 {
+        self.limit
     }
 
     /// The present rate in calls a second.

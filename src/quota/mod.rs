@@ -13,7 +13,7 @@ mod budget;
 
 use std::num::NonZeroU32;
 
-pub use budget::{Budget, Turn};
+pub use budget::{Budget, NoPermit, Turn};
 
 /// The budgets of one process. Every Cognito call that provisions takes its turn
 /// here, whatever it is made for.

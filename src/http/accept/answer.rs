@@ -12,6 +12,7 @@ pub(super) fn name(refused: Option<&NotAccepted>) -> &'static str {
         Some(NotAccepted::Code) => "not_accepted",
         Some(NotAccepted::Expired) => "expired",
         Some(NotAccepted::TooMany) => "too_many_requests",
+        Some(NotAccepted::Busy) => "busy",
         Some(NotAccepted::Lacks(_)) => "attributes_needed",
         Some(NotAccepted::Password(_)) => "password_refused",
         Some(NotAccepted::Attribute) => "attribute_refused",
@@ -35,6 +36,7 @@ pub(super) fn problem(refused: NotAccepted) -> Problem {
             "too many attempts; wait a moment",
         )
         .again_in(30),
+        NotAccepted::Busy => Problem::busy(),
         NotAccepted::Lacks(names) => {
             problem(StatusCode::CONFLICT, "these attributes are needed as well")
                 .with("attributes", names)

@@ -49,6 +49,11 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).again_in(1)
     }
 
+    /// The budgets of calls to Cognito are used up.
+    pub(in crate::http) fn busy() -> Self {
+        Self::too_many("the calls to Cognito are used up for the moment").again_in(5)
+    }
+
     pub(in crate::http) fn unavailable(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).again_in(5)
     }

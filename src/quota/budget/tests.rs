@@ -179,6 +179,90 @@ async fn a_cancelled_wait_loses_no_turn() {
     assert!(before.elapsed() < Duration::from_secs(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_cannot_come_in_time_is_refused_at_once() {
+    let budget = seeded(1.0);
+    let begun = Instant::now();
+    budget.turn().await;
+    let soon = begun + Duration::from_millis(900);
+    assert_eq!(budget.turn_by(soon).await.err(), Some(NoPermit));
+    // Two wait: the third turn is three seconds away, whoever asks for it.
+    let (first, second) = (budget.turn(), budget.turn());
+    let third = async {
+        let too_soon = budget.turn_by(begun + Duration::from_millis(2900)).await;
+        assert_eq!(too_soon.err(), Some(NoPermit));
+        assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
+        budget.turn_by(begun + Duration::from_secs(3)).await
+    };
+    let (_, _, third) = tokio::join!(biased; first, second, third);
+    assert!(third.is_ok());
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_leaves_its_place_to_the_next() {
+    let budget = seeded(1.0);
+    let begun = Instant::now();
+    budget.turn().await;
+    let order = Mutex::new(Vec::new());
+    let caller = |name: &'static str, deadline: Option<u64>| {
+        let (budget, order) = (&budget, &order);
+        async move {
+            let turn = match deadline {
+                Some(millis) => budget.turn_by(begun + Duration::from_millis(millis)).await,
+                None => Ok(budget.turn().await),
+            };
+            let at = begun.elapsed().as_millis();
+            let got = turn.is_ok();
+            order.lock().expect("not poisoned").push((name, got, at));
+        }
+    };
+    // As a throttle does, when all of them wait.
+    let put_off = async { budget.state().next = begun + Duration::from_secs(5) };
+    tokio::join!(
+        biased;
+        caller("head", Some(1000)),
+        caller("first", None),
+        caller("given up", Some(3000)),
+        caller("second", None),
+        put_off,
+    );
+    let expected = [
+        ("head", false, 1000),
+        ("given up", false, 3000),
+        ("first", true, 5000),
+        ("second", true, 6000),
+    ];
+    assert_eq!(*order.lock().expect("not poisoned"), expected);
+    assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
+    // Nobody is left in the queue: the next turn is one gap after the last.
+    budget.turn().await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(7));
+}
+
+/// Twice the rate for a minute: whoever gets no turn is told so.
+#[tokio::test(start_paused = true)]
+async fn no_queue_grows_behind_a_deadline() {
+    let budget = std::sync::Arc::new(seeded(10.0));
+    let mut most = 0;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..1200 {
+        let shared = std::sync::Arc::clone(&budget);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        callers.spawn(async move { shared.turn_by(deadline).await.is_ok() });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        most = most.max(budget.waiting.load(Ordering::Relaxed));
+    }
+    let served = callers
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|got| *got)
+        .count();
+    assert!((600..=622).contains(&served), "{served} turns in 60 s");
+    assert!(most <= 21, "{most} waited");
+}
+
 /// Cognito as far as it can be known: a bucket that refills at the quota.
 struct Bucket {
     tokens: f64,
