@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::aws::{Failure, Listing, NoPerson, People, Person, Profiles};
+use crate::aws::{Failure, Listed, Listing, NoPerson, People, Person, Profiles, Status};
 use crate::config::{self, GroupName, Segment, Template};
 use crate::event::{Caller, PoolId, Sub, Username, is_opaque};
 use crate::retry::quickly;
@@ -130,20 +130,18 @@ impl Office {
         Ok(record)
     }
 
-    /// Somebody of this pool who has an invitation open.
+    /// Somebody of this pool who has an invitation open. Strangers can ask for it, so
+    /// it is a search: `AdminGetUser` would make the user count as active this month.
     ///
     /// # Errors
-    /// As any call, but for the user's absence.
+    /// As any call.
     pub async fn invited(
         &self,
         pool: &PoolId,
         username: &Username,
-    ) -> Result<Option<Person>, Failure> {
-        match quickly(|| self.people.look(pool, username)).await {
-            Ok(person) => Ok(Some(person).filter(Person::is_invited)),
-            Err(failure) if failure.reason == "user_not_found" => Ok(None),
-            Err(failure) => Err(failure),
-        }
+    ) -> Result<Option<Listed>, Failure> {
+        let mut found = self.listing.search(pool, username).await?.into_iter();
+        Ok(found.find(|user| user.status == Status::Invited))
     }
 }
 

@@ -16,6 +16,7 @@ use super::error::Failure;
 use crate::config::GroupName;
 use crate::event::{Attributes, PoolId, Sub, Username, is_opaque};
 use crate::quota::Quota;
+use crate::retry::quickly;
 
 /// Reads users and members, sixty at a time, inside the budget of `UserList`.
 #[derive(Debug, Clone)]
@@ -46,7 +47,9 @@ pub enum Status {
     Confirmed,
     /// `EXTERNAL_PROVIDER`: a federated user.
     Federated,
-    /// Any other, such as `UNCONFIRMED` or `FORCE_CHANGE_PASSWORD`.
+    /// `FORCE_CHANGE_PASSWORD`: has a code, and no password of their own yet.
+    Invited,
+    /// Any other, such as `UNCONFIRMED`.
     Other,
 }
 
@@ -128,6 +131,47 @@ impl Listing {
             .send();
         let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
         Ok(Page::of_users(page.users, page.pagination_token))
+    }
+
+    /// `ListUsers` with a filter: the users whom this name names, as a user name, an
+    /// e-mail address, a phone number or a `sub`. Takes at most [`Self::SEARCH_CALLS`]
+    /// calls. Eventually consistent.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<Listed>, Failure> {
+        for attribute in searched(name.reveal()) {
+            let found = quickly(|| {
+                let request = self
+                    .client
+                    .list_users()
+                    .user_pool_id(pool.as_str())
+                    .filter(format!("{attribute} = \"{}\"", escaped(name.reveal())))
+                    .limit(PAGE)
+                    .send();
+                limited(&self.quota.user_list, "ListUsers", pool, request)
+            });
+            let mut users = Page::of_users(found.await?.users, None).items;
+            // Not every emulator filters.
+            users.retain(|user| match attribute {
+                "username" => user.username == *name,
+                attribute => user.attributes.get(attribute) == Some(name.reveal()),
+            });
+            if !users.is_empty() {
+                return Ok(users);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Calls of one [`Self::search`] at most.
+    pub const SEARCH_CALLS: u32 = 2;
+
+    /// Calls a second in the category `UserList`: this process's share.
+    pub fn rate(&self) -> f64 {
+        self.quota.user_list.limit()
     }
 
     /// `ListUsersInGroup`: the members' names. A group that does not exist has
@@ -247,11 +291,55 @@ impl Listed {
             status: match user.user_status {
                 Some(UserStatusType::Confirmed) => Status::Confirmed,
                 Some(UserStatusType::ExternalProvider) => Status::Federated,
+                Some(UserStatusType::ForceChangePassword) => Status::Invited,
                 _ => Status::Other,
             },
             created: user
                 .user_create_date
                 .and_then(|date| jiff::Timestamp::new(date.secs(), 0).ok()),
         })
+    }
+}
+
+/// The attributes that such a name may be a value of, the likely one first.
+fn searched(name: &str) -> impl Iterator<Item = &'static str> {
+    let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
+    let alias = if name.contains('@') {
+        Some("email")
+    } else if name.strip_prefix('+').is_some_and(is_number) {
+        Some("phone_number")
+    } else if name.len() == 36 && name.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        Some("sub")
+    } else {
+        None
+    };
+    alias.into_iter().chain(["username"])
+}
+
+/// For a value between quotation marks in a filter.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_searched_for_as_what_it_looks_like() {
+        for (name, expected) in [
+            ("ada", &["username"][..]),
+            ("+4930123", &["phone_number", "username"]),
+            ("ada@mail.example", &["email", "username"]),
+            ("0f8e3a52-7b1d-4c60-9a2e-5d4c3b2a1f00", &["sub", "username"]),
+        ] {
+            assert_eq!(searched(name).collect::<Vec<_>>(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_quotation_marks_of_a_filter() {
+        assert_eq!(escaped(r#"a" or "b"#), r#"a\" or \"b"#);
+        assert_eq!(escaped(r"a\"), r"a\\");
     }
 }

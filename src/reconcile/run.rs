@@ -253,7 +253,7 @@ impl Run {
         let status = match user.status {
             Status::Confirmed => true,
             Status::Federated => self.plan.include_federated,
-            Status::Other => false,
+            Status::Invited | Status::Other => false,
         };
         let young = |since| user.created.is_none_or(|created| created >= since);
         status && self.plan.since.is_none_or(young)

@@ -158,7 +158,16 @@ async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
     let body = json!({"username": "ada", "code": code, "password": PASSWORD});
     let answer = page.accept(body).await;
     assert_eq!((answer.status, answer.code()), (410, "expired"));
-    for name in ["ada", "nobody"] {
+    let filters: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&filters);
+    page.world.faults.plan(move |call| {
+        if call.operation == "ListUsers" {
+            let filter = call.input["Filter"].as_str().unwrap_or_default();
+            heard.lock().expect("no panic").push(filter.to_owned());
+        }
+        None
+    });
+    for name in ["ada", "no\"body"] {
         let body = Some(json!({"username": name}));
         let answer = page.client.ask("POST", "/accept/renewal", body, &[]).await;
         assert_eq!(
@@ -172,11 +181,48 @@ async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
             .count()
     };
     eventually("the audit line", || async {
-        asked(&page.process.log()) == 1
+        asked(&page.process.log()) == 1 && filters.lock().expect("no panic").len() == 2
     })
     .await;
+    let filters = filters.lock().expect("no panic").clone();
+    let expected = [r#"username = "ada""#, r#"username = "no\"body""#];
+    assert!(
+        expected
+            .iter()
+            .all(|filter| filters.iter().any(|one| one == filter)),
+        "{filters:?}"
+    );
+    let looks = page.world.faults.calls("AdminGetUser");
+    assert_eq!(looks, 0, "it would make them count as active this month");
     let log = page.process.log();
     assert!(!log.contains("mail.example") && !log.contains(&code) && !log.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn somebody_who_asks_for_a_code_is_found_by_each_of_their_names() {
+    let kind = PoolKind {
+        email_names: true,
+        ..PoolKind::default()
+    };
+    let page = Page::open(kind).await;
+    let address = "ada@mail.example";
+    page.invite(address, &[("email", address)]).await;
+    let asked = || {
+        let log = page.process.log();
+        let lines = log.lines().filter(|line| line.contains("AskForInvitation"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let client = &page.client;
+    let ask = |name: String| async move {
+        let body = Some(json!({"username": name}));
+        let answer = client.ask("POST", "/accept/renewal", body, &[]).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+    };
+    ask(address.to_owned()).await;
+    eventually("the audit line", || async { asked().len() == 1 }).await;
+    let line: Value = serde_json::from_str(&asked()[0]).expect("JSON");
+    ask(line["user.sub"].as_str().expect("a sub").to_owned()).await;
+    eventually("another", || async { asked().len() == 2 }).await;
 }
 
 #[tokio::test]
@@ -205,11 +251,6 @@ async fn the_page_comes_with_a_strict_policy_and_its_settings() {
         }
     }
     let form = [("content-type", "text/plain")];
-    assert_eq!(
-        page.client
-            .raw("POST", "/accept", b"{}", &form)
-            .await
-            .status,
-        415
-    );
+    let refused = page.client.raw("POST", "/accept", b"{}", &form).await;
+    assert_eq!(refused.status, 415);
 }
