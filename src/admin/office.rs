@@ -143,6 +143,11 @@ impl Office {
         let mut found = self.listing.search(pool, username).await?.into_iter();
         Ok(found.find(|user| user.status == Status::Invited))
     }
+
+    /// How often a second [`Self::invited`] can be asked for in one pool.
+    pub fn search_rate(&self) -> f64 {
+        self.listing.rate() / f64::from(Listing::SEARCH_CALLS)
+    }
 }
 
 fn audit(admin: &Caller, found: &Result<Shown, Missing>) {

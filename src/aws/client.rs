@@ -66,6 +66,23 @@ impl Aws {
         Self(sdk)
     }
 
+    /// AWS as `client` plays it in this process: without sockets a test's clock can be
+    /// paused.
+    #[cfg(test)]
+    pub(crate) async fn played_by(
+        client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
+    ) -> Self {
+        let credentials =
+            aws_credential_types::Credentials::new("local", "local", None, None, "test");
+        let sdk = Self::configure(aws_config::defaults(BehaviorVersion::latest()))
+            .region(aws_config::Region::from_static("us-east-1"))
+            .credentials_provider(credentials)
+            .http_client(client)
+            .load()
+            .await;
+        Self(sdk)
+    }
+
     /// The Region, for messages to people.
     pub fn region(&self) -> &str {
         self.0.region().map_or("", AsRef::as_ref)

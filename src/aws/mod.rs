@@ -19,6 +19,8 @@ mod mailing;
 mod message;
 mod moves;
 mod people;
+#[cfg(test)]
+pub(crate) mod played;
 mod pool_settings;
 mod profiles;
 mod queue;

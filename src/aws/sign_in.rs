@@ -90,6 +90,15 @@ impl SignIn {
         }
     }
 
+    /// Acceptances a second that both budgets of this process let through.
+    pub fn rate(&self) -> f64 {
+        let quota = &self.quota;
+        quota
+            .user_authentication
+            .limit()
+            .min(quota.account_recovery.limit())
+    }
+
     /// `InitiateAuth` with the code, then `RespondToAuthChallenge` with the new
     /// password. The user is confirmed afterwards.
     ///

@@ -315,6 +315,7 @@ checks['a mark goes once something is sent again'] = () => {
 checks['what is nobody’s mistake loses nothing'] = () => {
   const cases = [
     [problem(409, 'try_again'), /did not work this time/],
+    [problem(408, 'body_timeout'), /did not work this time/],
     [
       { ...problem(429, 'too_many_requests'), headers: { 'Retry-After': '1' } },
       /too many tries[^]*in 1 second\./,

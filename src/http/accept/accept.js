@@ -340,7 +340,7 @@ function failed({ status, body, wait }) {
   if (body.code === 'invalid' && field) {
     markWrong(field, 'This is not accepted as it is.');
     field.focus();
-  } else if (body.code === 'try_again') {
+  } else if (body.code === 'try_again' || status === 408) {
     say('note', 'That did not work this time.', ['Nothing is lost. Send it again.']);
   } else if (body.code === 'too_many_requests' || status === 429) {
     say('note', 'There were too many tries.', [`Nothing is lost. Send it again ${later(wait)}.`]);

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::Problem;
-use super::limits::{Doors, Pace, Paces, bytes, is_json, limited, object};
+use super::limits::{Doors, Pace, Paces, Seat, bytes, is_json, limited, object};
 use crate::admin::Office;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
@@ -35,14 +35,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Acceptances a second: strangers may call this, and it costs a sign-in each.
-const RATE: u32 = 20;
 /// Acceptances a minute under one name: people mistype a code, and try passwords.
 const RATE_OF_ONE: u32 = 20;
-/// Askings for a new code a second.
-const ASKING_RATE: u32 = 5;
+/// The part of the budget of `ListUsers` that askings for a new code may take: strangers
+/// ask, and `usher reconcile` needs the rest.
+const ASKING_SHARE: f64 = 0.5;
 /// One of the same person is told to the administrators in this time.
 const ASKING: Duration = Duration::from_hours(1);
+
+/// Three texts and the 17 attributes that a pool can require, each as long as it may be.
+const MAX_BODY: usize = 40 * 1024;
+/// A user name, as JSON may escape it.
+const MAX_RENEWAL_BODY: usize = 2 * 1024;
 
 /// The page, and what it calls.
 #[derive(Debug)]
@@ -80,15 +84,17 @@ impl Accept {
             page.replace(name, &escaped(value.map_or("", String::as_str)))
         };
         let page = fill(PAGE.to_owned(), "{{contact}}", settings.contact.as_ref());
+        let asked_in = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
+        let asking = office.search_rate() * ASKING_SHARE / f64::from(asked_in);
         Self {
             page: fill(page, "{{done_url}}", settings.done_url.as_ref()),
+            pace: Pace::new(sign_in.rate()),
+            paces: Paces::new(RATE_OF_ONE, Duration::from_mins(1)),
+            asking: Pace::new(asking),
+            askings: Paces::new(1, ASKING),
             sign_in,
             office,
             pools,
-            pace: Pace::new(RATE),
-            paces: Paces::new(RATE_OF_ONE, Duration::from_mins(1)),
-            asking: Pace::new(ASKING_RATE),
-            askings: Paces::new(1, ASKING),
             doors,
         }
     }
@@ -143,11 +149,12 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
     if !accept.paces.take(given.username.trim()) {
         return Err(Problem::too_many("too many attempts; wait a minute").again_in(60));
     }
-    if !accept.pace.take() {
-        return Err(Problem::too_many("too many people are accepting just now"));
-    }
+    accept.pace.take().map_err(|wait| {
+        Problem::too_many("too many people are accepting just now").again_after(wait)
+    })?;
+    let seat = accept.doors.seat()?;
     let signing = Arc::clone(&accept);
-    let done = accept.doors.to_its_end(async move {
+    let done = accept.doors.to_its_end(seat, async move {
         let acceptance = Acceptance {
             username: given.username.trim(),
             code: given.code.trim(),
@@ -169,7 +176,7 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
 }
 
 async fn given(body: Body) -> Result<Given, Problem> {
-    let body = bytes(body).await?;
+    let body = bytes(body, MAX_BODY).await?;
     let members = ["username", "code", "password", "attributes"];
     let given = serde_json::from_value::<Given>(Value::Object(object(&body, &members)?))
         .map_err(|_| Problem::field("body", "username, code and password are texts"))?;
@@ -190,7 +197,7 @@ async fn given(body: Body) -> Result<Given, Problem> {
 async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     is_json(&head.headers)?;
-    let body = bytes(body).await?;
+    let body = bytes(body, MAX_RENEWAL_BODY).await?;
     let object = object(&body, &["username"])?;
     let username = object
         .get("username")
@@ -198,15 +205,13 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
         .and_then(|name| Username::plain(name.trim()))
         .ok_or_else(|| Problem::field("username", Username::RULE))?;
     if accept.askings.take(username.reveal()) {
-        if !accept.asking.take() {
-            accept.askings.give_back(username.reveal());
-            return Err(Problem::too_many("too many people are asking just now"));
-        }
+        let seat = accept.seat_to_ask();
+        let seat = seat.inspect_err(|_| accept.askings.give_back(username.reveal()))?;
         // After the answer: how long it takes would tell whether there is such a person.
         let asking = Arc::clone(&accept);
         accept
             .doors
-            .afterwards(async move { asking.tell(&username).await });
+            .afterwards(seat, async move { asking.tell(&username).await });
     }
     Ok(json_response(
         StatusCode::ACCEPTED,
@@ -215,6 +220,13 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
 }
 
 impl Accept {
+    fn seat_to_ask(&self) -> Result<Seat, Problem> {
+        self.asking.take().map_err(|wait| {
+            Problem::too_many("too many people are asking just now").again_after(wait)
+        })?;
+        self.doors.seat()
+    }
+
     /// Tells the administrators that somebody of our pools asks for a new code.
     async fn tell(&self, username: &Username) {
         for pool in &self.pools {
@@ -256,3 +268,6 @@ fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests;

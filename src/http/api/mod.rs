@@ -21,8 +21,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing;
 use tower_http::cors::CorsLayer;
 
-use super::limits::{Doors, Pace, bytes, limited};
+use super::limits::{Doors, Pace, Seat, bytes, limited};
 use crate::admin::{Denied, Desk, Gate, Office, Refused};
+use crate::aws::Class;
 use crate::event::{Action, Caller, Order, Trace};
 use idempotency::{Answer, Known, Memory};
 pub(super) use problem::Problem;
@@ -45,6 +46,8 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// No body of ours needs a tenth of it.
+const MAX_BODY: usize = 64 * 1024;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
@@ -55,8 +58,8 @@ impl Api {
             desk,
             office,
             memory: Arc::default(),
-            pace: Pace::new(rate),
-            everybodys_pace: Pace::new(rate),
+            pace: Pace::new(rate.into()),
+            everybodys_pace: Pace::new(rate.into()),
             doors,
         }
     }
@@ -106,11 +109,20 @@ impl Api {
     /// refused use up what administrators need.
     async fn administrator(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let caller = self.caller(headers).await?;
-        let refused = |denied: Denied| refusal(&denied);
-        self.gate.named(&caller).map_err(refused)?;
+        self.gate
+            .named(&caller)
+            .map_err(|denied| refusal(&denied))?;
         within(&self.pace)?;
-        self.gate.still(&caller).await.map_err(refused)?;
         Ok(caller)
+    }
+
+    /// A seat for what an administrator asks for, once the body is there. Whether they
+    /// still are one is the first part of the work.
+    async fn seat(&self, caller: &Caller) -> Result<Seat, Problem> {
+        let seat = self.doors.seat()?;
+        let still = seat.within(self.gate.still(caller)).await;
+        still.map_err(|denied| refusal(&denied))?;
+        Ok(seat)
     }
 
     async fn anybody(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
@@ -132,7 +144,8 @@ impl Api {
     ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let caller = self.administrator(&head.headers).await?;
-        let body = bytes(body).await?;
+        let body = bytes(body, MAX_BODY).await?;
+        let seat = self.seat(&caller).await?;
         let what = [
             head.method.as_str().as_bytes(),
             head.uri.path().as_bytes(),
@@ -158,7 +171,7 @@ impl Api {
         };
         let trace = Trace::of_traceparent(traceparent(&head.headers));
         let api = Arc::clone(&self);
-        let done = self.doors.to_its_end(async move {
+        let done = self.doors.to_its_end(seat, async move {
             let answer = answer::of(&order, api.desk.take(&order, &trace).await);
             place.answered(&answer);
             answer
@@ -168,13 +181,9 @@ impl Api {
 }
 
 fn within(pace: &Pace) -> Result<(), Problem> {
-    if pace.take() {
-        Ok(())
-    } else {
-        Err(Problem::too_many(
-            "more requests a second than admin.rate allows",
-        ))
-    }
+    pace.take().map_err(|wait| {
+        Problem::too_many("more requests a second than admin.rate allows").again_after(wait)
+    })
 }
 
 fn json((status, body): Answer) -> Response {
@@ -215,6 +224,7 @@ fn refusal(denied: &Denied) -> Problem {
             "no_token",
             "send the user pool's token: Authorization: Bearer …",
         ),
+        Denied::Unverified(failure) if failure.class == Class::Busy => Problem::busy(),
         Denied::Token(Refused::Unavailable) | Denied::Unverified(_) => {
             Problem::unavailable("whether the token is good cannot be found out now")
         }

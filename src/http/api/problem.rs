@@ -3,6 +3,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc9457>
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -73,6 +74,11 @@ impl Problem {
     pub(in crate::http) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
+    }
+
+    #[must_use]
+    pub(in crate::http) fn again_after(self, wait: Duration) -> Self {
+        self.again_in(wait.as_secs() + 1)
     }
 
     #[must_use]

@@ -24,7 +24,8 @@ pub(super) async fn show(
     let Path(username) = path.map_err(bad_path)?;
     let username =
         Username::plain(&username).ok_or_else(|| Problem::field("username", Username::RULE))?;
-    let shown = api.office.user(&caller, &username).await;
+    let seat = api.seat(&caller).await?;
+    let shown = seat.within(api.office.user(&caller, &username)).await;
     let shown = shown.map_err(|missing| problem(&missing, "user_not_found", "no such user"))?;
     let mut body = answer::user(&shown.person);
     body["groups"] = shown.groups.iter().map(GroupName::as_str).collect();
@@ -38,7 +39,8 @@ pub(super) async fn own_profile(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = api.anybody(&headers).await?;
-    let profile = api.office.own_profile(&caller).await;
+    let seat = api.doors.seat()?;
+    let profile = seat.within(api.office.own_profile(&caller)).await;
     let profile =
         profile.map_err(|missing| problem(&missing, "profile_not_found", "no profile (yet)"))?;
     Ok(super::json((StatusCode::OK, profile.into())))
@@ -48,6 +50,7 @@ fn problem(missing: &Missing, code: &'static str, detail: &'static str) -> Probl
     match missing {
         Missing::Nothing => Problem::new(StatusCode::NOT_FOUND, code, detail),
         Missing::Ambiguous => answer::ambiguous(),
+        Missing::Failed(failure) if failure.class == Class::Busy => Problem::busy(),
         Missing::Failed(failure) => {
             tracing::warn!(error = %failure, "a look-up for the API failed");
             if matches!(failure.class, Class::Systemic) {

@@ -128,6 +128,23 @@ async fn a_code_is_good_for_one_password() {
 }
 
 #[tokio::test]
+async fn late_bodies_do_not_close_the_page() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    let mut late = Vec::new();
+    for _ in 0..500 {
+        late.push(page.client.begin("/accept", &[]).await);
+    }
+    assert_eq!(
+        page.client.raw("GET", "/accept", b"", &[]).await.status,
+        200
+    );
+    let body = json!({"username": "ada", "code": code, "password": PASSWORD});
+    assert_eq!(page.accept(body).await.status, 200);
+    drop(late);
+}
+
+#[tokio::test]
 async fn a_secret_client_and_required_attributes_are_served() {
     let kind = PoolKind {
         email_names: true,

@@ -55,6 +55,22 @@ impl Client {
         answer
     }
 
+    /// A request whose body does not come while the connection is held.
+    pub(crate) async fn begin(&self, path: &str, headers: &[(&str, &str)]) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.expect("connects");
+        let mut head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 100\r\n\
+             content-type: application/json\r\n",
+            self.address
+        );
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream
+    }
+
     /// Without looking at what comes back.
     pub(crate) async fn raw(
         &self,

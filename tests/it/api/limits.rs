@@ -125,6 +125,48 @@ async fn more_than_the_rate_is_told_to_wait() {
 }
 
 #[tokio::test]
+async fn late_bodies_do_not_close_the_api() {
+    let api = Api::start(&[("admin.rate", "1000")]).await;
+    let bearer = format!("Bearer {}", api.admin);
+    let mut late = Vec::new();
+    for _ in 0..500 {
+        let headers = [("authorization", bearer.as_str())];
+        late.push(api.client.begin("/v1/groups/STAFF/members", &headers).await);
+    }
+    let answer = api.ask("GET", "/v1/me/profile", None).await;
+    assert_eq!((answer.status, answer.code()), (404, "profile_not_found"));
+    drop(late);
+}
+
+#[tokio::test]
+async fn look_ups_beyond_the_quota_are_told_so_at_once() {
+    let slow = [("quota.user_resource_read", "1"), ("admin.rate", "1000")];
+    let api = Api::start(&slow).await;
+    api.world.person("ada").await;
+    let asked = (0..40).map(|_| async {
+        let begun = tokio::time::Instant::now();
+        let answer = api.ask("GET", "/v1/users/ada", None).await;
+        (answer, begun.elapsed())
+    });
+    let answers = futures_util::future::join_all(asked).await;
+    let (shown, others): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|(answer, _)| answer.status == 200);
+    // Five seconds have a call each, and the first comes at once.
+    assert!((1..=7).contains(&shown.len()), "{} of 40", shown.len());
+    for (answer, _) in &others {
+        assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
+        assert_eq!(answer.header("retry-after"), Some("5"));
+    }
+    let last = shown.iter().map(|(_, time)| time).max();
+    let refused: std::time::Duration = others.iter().map(|(_, time)| *time).sum();
+    let average = refused / u32::try_from(others.len()).expect("few");
+    assert!(
+        last.is_some_and(|last| average < *last),
+        "{average:?}, {last:?}"
+    );
+}
+
+#[tokio::test]
 async fn browsers_of_other_sites_are_let_in_where_they_are_named_alone() {
     let preflight = [
         ("origin", "https://app.example.com"),

@@ -1,0 +1,209 @@
+//! `/accept` under more requests than the budgets let through.
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::aws::played::{Answer, played};
+
+const CODE: &str = "the-code";
+
+/// Cognito that answers within a tenth of a second.
+fn cognito(operation: &str, input: &Value) -> Answer {
+    let (status, body) = match operation {
+        "InitiateAuth" if input["AuthParameters"]["PASSWORD"] == CODE => {
+            let challenge = json!({
+                "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "s".repeat(20),
+                "ChallengeParameters": {"requiredAttributes": "[]"},
+            });
+            (200, challenge)
+        }
+        "InitiateAuth" => {
+            let why = "Incorrect username or password.";
+            let error = json!({"__type": "NotAuthorizedException", "message": why});
+            (400, error)
+        }
+        "RespondToAuthChallenge" => (200, json!({"AuthenticationResult": {}})),
+        "ListUsers" => (200, json!({"Users": []})),
+        _ => (400, json!({"__type": "UserNotFoundException"})),
+    };
+    (Duration::from_millis(100), status, body)
+}
+
+async fn page(
+    processes: u32,
+    play: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static,
+) -> Arc<Accept> {
+    let services = played(processes, play).await;
+    let settings = AcceptPage {
+        client_id: "client".to_owned(),
+        client_secret: None,
+        done_url: None,
+        contact: None,
+    };
+    let office = Office::new(services.people, services.listing, None);
+    let pools = PoolId::new("eu-west-1_x").into_iter().collect();
+    let doors = Doors::new(CancellationToken::new());
+    Arc::new(Accept::new(
+        &settings,
+        services.sign_in,
+        office,
+        pools,
+        doors,
+    ))
+}
+
+fn request(body: &Value) -> Request {
+    Request::post("/")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
+async fn accepted_by(page: Arc<Accept>, name: String, code: &str) -> Response {
+    let attributes = json!({"address": "x".repeat(2048)});
+    let body = json!({
+        "username": name, "code": code, "password": "p", "attributes": attributes,
+    });
+    let answer = accept(State(page), request(&body)).await;
+    answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What a minute of requests came to.
+struct Flood {
+    /// Tasks of the server at work at once.
+    tasks: usize,
+    /// Status, and how long it took.
+    answers: Vec<(u16, Duration)>,
+}
+
+impl Flood {
+    fn slowest(&self) -> Duration {
+        self.answers
+            .iter()
+            .map(|answer| answer.1)
+            .max()
+            .expect("answers")
+    }
+
+    fn count(&self, status: u16) -> usize {
+        let answers = self.answers.iter();
+        answers.filter(|answer| answer.0 == status).count()
+    }
+}
+
+/// So many requests a second for a minute, each with a number of its own.
+async fn flood<F>(page: &Accept, rate: u32, ask: impl Fn(u32) -> F) -> Flood
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let mut clients = JoinSet::new();
+    let mut tasks = 0;
+    for n in 0..60 * rate {
+        let asked = ask(n);
+        clients.spawn(async move {
+            let begun = Instant::now();
+            let answer = asked.await;
+            (answer.status().as_u16(), begun.elapsed())
+        });
+        tokio::time::sleep(Duration::from_secs(1) / rate).await;
+        tasks = tasks.max(page.doors.under_way());
+    }
+    let answers = clients.join_all().await;
+    Flood { tasks, answers }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_acceptances_leaves_no_queue() {
+    for code in ["wrong", CODE] {
+        let page = page(2, cognito).await;
+        // Twice the rate that two processes may sign people in at.
+        let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), code);
+        let flood = flood(&page, 20, ask).await;
+        assert!(flood.tasks <= 20, "{} at work", flood.tasks);
+        assert!(
+            flood.slowest() < Duration::from_secs(3),
+            "{:?}",
+            flood.slowest()
+        );
+        let (answered, expected) = (if code == CODE { 200 } else { 403 }, 300..=306);
+        assert!(
+            expected.contains(&flood.count(answered)),
+            "{}",
+            flood.count(answered)
+        );
+        assert_eq!(flood.count(answered) + flood.count(429), 1200);
+
+        // Somebody comes right after it, and does as the page says.
+        let begun = Instant::now();
+        let ada = loop {
+            let answer = accepted_by(Arc::clone(&page), "ada".to_owned(), CODE).await;
+            match answer.headers().get(header::RETRY_AFTER) {
+                Some(seconds) => {
+                    let seconds = seconds.to_str().expect("text").parse().expect("seconds");
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                None => break answer,
+            }
+        };
+        assert_eq!(ada.status(), 200);
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!((page.doors.taken(), page.doors.under_way()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_others_use_up_leaves_no_queue_either() {
+    let throttled = |_: &str, _: &Value| {
+        let error = json!({"__type": "TooManyRequestsException", "message": "Rate exceeded"});
+        (Duration::from_millis(100), 400, error)
+    };
+    let page = page(1, throttled).await;
+    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), CODE);
+    let flood = flood(&page, 20, ask).await;
+    assert!(flood.tasks <= 60, "{} at work", flood.tasks);
+    assert_eq!(flood.count(429), 1200, "each is told to come again");
+    assert!(
+        flood.slowest() < Duration::from_secs(10),
+        "{:?}",
+        flood.slowest()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_hang_hold_their_seats_and_no_more() {
+    let hung = |_: &str, _: &Value| (Duration::from_mins(5), 200, json!({}));
+    let page = page(1, hung).await;
+    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), CODE);
+    let flood = flood(&page, 20, ask).await;
+    assert!(flood.tasks <= 70, "{} at work", flood.tasks);
+    assert!(
+        flood.slowest() < Duration::from_secs(10),
+        "{:?}",
+        flood.slowest()
+    );
+    assert_eq!(page.doors.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_askings_for_a_new_code_leaves_no_queue() {
+    let page = page(30, cognito).await;
+    let ask = |n| {
+        let page = Arc::clone(&page);
+        async move {
+            let body = json!({"username": format!("Person-{n}@mail.example")});
+            let answer = renewal(State(page), request(&body)).await;
+            answer.unwrap_or_else(IntoResponse::into_response)
+        }
+    };
+    let flood = flood(&page, 5, ask).await;
+    assert!(flood.tasks <= 3, "{} at work", flood.tasks);
+    // One in eight seconds: half of 15 calls a second, in 30 parts, two for each.
+    assert!((7..=9).contains(&flood.count(202)), "{}", flood.count(202));
+    assert_eq!(flood.count(202) + flood.count(429), 300);
+}
