@@ -81,6 +81,7 @@ checks['attributes are asked for, and nothing is lost'] = () =>
         problem(409, 'attributes_needed', { attributes: ['email', 'custom:plan'] }),
         problem(422, 'attribute_refused', { attributes: ['phone_number'] }),
         problem(422, 'attribute_refused', { attributes: [] }),
+        problem(422, 'invalid', { field: 'attributes' }),
         OK,
       ],
     },
@@ -117,8 +118,10 @@ checks['attributes are asked for, and nothing is lost'] = () =>
       await submit(tab);
       await tab.getByText('Look through them').waitFor();
       await submit(tab);
+      await tab.getByText('Look through them').waitFor();
+      await submit(tab);
       await tab.getByRole('heading', { name: 'You’re in' }).waitFor();
-      assert.deepEqual(sent(server, 4), {
+      assert.deepEqual(sent(server, 5), {
         username: 'jürgen@example.com',
         code: CODE,
         password: PASSWORD,

@@ -340,6 +340,8 @@ function failed({ status, body, wait }) {
   if (body.code === 'invalid' && field) {
     markWrong(field, 'This is not accepted as it is.');
     field.focus();
+  } else if (body.code === 'invalid' && body.field === 'attributes') {
+    refused([]);
   } else if (body.code === 'try_again' || status === 408) {
     say('note', 'That did not work this time.', ['Nothing is lost. Send it again.']);
   } else if (body.code === 'too_many_requests' || status === 429) {
@@ -425,6 +427,8 @@ function attributeField(name) {
     field.id = `attribute-${attributes.size}`;
     field.type = type;
     field.required = true;
+    // No user pool holds a longer value.
+    field.maxLength = 2048;
     if (autocomplete) {
       field.autocomplete = autocomplete;
     }

@@ -48,6 +48,23 @@ const MAX_BODY: usize = 40 * 1024;
 /// A user name, as JSON may escape it.
 const MAX_RENEWAL_BODY: usize = 2 * 1024;
 
+/// Characters of a user name.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+const MAX_USERNAME: usize = 128;
+/// Characters of a password, and of a code, which is one.
+const MAX_PASSWORD: usize = 256;
+/// Attributes of a pool: 17 standard ones that people may write, and 50 of its own.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+const MAX_ATTRIBUTES: usize = 67;
+/// Characters of an attribute's name.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
+const MAX_ATTRIBUTE_NAME: usize = 32;
+/// Characters of an attribute's value.
+const MAX_ATTRIBUTE_VALUE: usize = 2048;
+
 /// The page, and what it calls.
 #[derive(Debug)]
 pub struct Accept {
@@ -178,18 +195,43 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
 async fn given(body: Body) -> Result<Given, Problem> {
     let body = bytes(body, MAX_BODY).await?;
     let members = ["username", "code", "password", "attributes"];
-    let given = serde_json::from_value::<Given>(Value::Object(object(&body, &members)?))
-        .map_err(|_| Problem::field("body", "username, code and password are texts"))?;
-    for (field, value) in [
-        ("username", given.username.trim()),
-        ("code", given.code.trim()),
-        ("password", given.password.as_str()),
+    let given =
+        serde_json::from_value::<Given>(Value::Object(object(&body, &members)?)).map_err(|_| {
+            let rule = "username, code and password are texts, attributes an object of texts";
+            Problem::field("body", rule)
+        })?;
+    for (field, value, max) in [
+        ("username", given.username.trim(), MAX_USERNAME),
+        ("code", given.code.trim(), MAX_PASSWORD),
+        ("password", given.password.as_str(), MAX_PASSWORD),
     ] {
-        if value.is_empty() || value.len() > 2048 {
-            return Err(Problem::field(field, "must have 1 to 2048 bytes"));
+        if value.is_empty() || value.chars().count() > max {
+            let rule = format!("must have 1 to {max} characters");
+            return Err(Problem::field(field, &rule));
         }
     }
+    check_attributes(&given.attributes)?;
     Ok(given)
+}
+
+/// No user pool holds more.
+fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let broken = if attributes.len() > MAX_ATTRIBUTES {
+        format!("there are at most {MAX_ATTRIBUTES}")
+    } else if !attributes
+        .keys()
+        .all(|name| (1..=MAX_ATTRIBUTE_NAME).contains(&name.chars().count()))
+    {
+        format!("a name has 1 to {MAX_ATTRIBUTE_NAME} characters")
+    } else if attributes
+        .values()
+        .any(|value| value.chars().count() > MAX_ATTRIBUTE_VALUE)
+    {
+        format!("a value has at most {MAX_ATTRIBUTE_VALUE} characters")
+    } else {
+        return Ok(());
+    };
+    Err(Problem::field("attributes", &broken))
 }
 
 /// `POST /accept/renewal`: somebody asks the administrators for a new code. The answer

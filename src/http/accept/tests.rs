@@ -207,3 +207,25 @@ async fn a_flood_of_askings_for_a_new_code_leaves_no_queue() {
     assert!((7..=9).contains(&flood.count(202)), "{}", flood.count(202));
     assert_eq!(flood.count(202) + flood.count(429), 300);
 }
+
+#[test]
+fn attributes_are_bounded_by_what_a_pool_holds() {
+    let check = |attributes: BTreeMap<String, String>| {
+        let problem = check_attributes(&attributes).err()?;
+        problem.to_json()["field"].as_str().map(str::to_owned)
+    };
+    let one = |name: usize, value: usize| BTreeMap::from([("ä".repeat(name), "ä".repeat(value))]);
+    let many = |count: usize| (0..count).map(|n| (n.to_string(), String::new())).collect();
+    for (attributes, fits) in [
+        (BTreeMap::new(), true),
+        (one(32, 2048), true),
+        (one(33, 1), false),
+        (one(0, 1), false),
+        (one(1, 2049), false),
+        (many(67), true),
+        (many(68), false),
+    ] {
+        let field = (!fits).then(|| "attributes".to_owned());
+        assert_eq!(check(attributes), field);
+    }
+}

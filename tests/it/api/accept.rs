@@ -128,6 +128,29 @@ async fn a_code_is_good_for_one_password() {
 }
 
 #[tokio::test]
+async fn attributes_that_no_pool_holds_are_refused_by_name() {
+    let page = Page::open(PoolKind::default()).await;
+    let with = |attributes: Value| {
+        page.accept(json!({
+            "username": "ada", "code": "c", "password": PASSWORD, "attributes": attributes,
+        }))
+    };
+    for attributes in [
+        json!({"address": "x".repeat(2049)}),
+        json!({"x".repeat(33): "x"}),
+        (0..68).map(|n| (n.to_string(), json!("x"))).collect(),
+    ] {
+        let answer = with(attributes).await;
+        assert_eq!((answer.status, answer.code()), (422, "invalid"));
+        assert_eq!(answer.body["field"], "attributes");
+    }
+    assert_eq!(with(json!({"address": "x".repeat(2048)})).await.status, 403);
+    let large = (0..60).map(|n| (n.to_string(), json!("x".repeat(1000))));
+    assert_eq!(with(large.collect()).await.status, 413);
+    assert_eq!(page.world.faults.calls("InitiateAuth"), 1);
+}
+
+#[tokio::test]
 async fn late_bodies_do_not_close_the_page() {
     let page = Page::open(PoolKind::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
