@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use serde::Deserialize;
@@ -34,6 +34,13 @@ const SCRIPT: &str = include_str!("accept.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; \
                       frame-ancestors 'none'";
+
+/// Browsers ask this host for nothing without TLS, for a year. They take it from an answer
+/// over TLS, which the load balancer makes of ours, and ignore it in plain HTTP. Subdomains
+/// may be somebody else's.
+///
+/// <https://www.rfc-editor.org/rfc/rfc6797#section-8.1>
+const STRICT_TRANSPORT: &str = "max-age=31536000";
 
 /// Acceptances a minute under one name: people mistype a code, and try passwords.
 const RATE_OF_ONE: u32 = 20;
@@ -132,7 +139,15 @@ impl Accept {
             )
             .with_state(Arc::new(self))
             .layer(from_fn_with_state(doors, limited))
+            .layer(map_response(over_tls_alone))
     }
+}
+
+async fn over_tls_alone(mut response: Response) -> Response {
+    let value = HeaderValue::from_static(STRICT_TRANSPORT);
+    let headers = response.headers_mut();
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    response
 }
 
 async fn page(State(accept): State<Arc<Accept>>) -> Response {

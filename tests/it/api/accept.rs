@@ -278,6 +278,8 @@ async fn the_page_comes_with_a_strict_policy_and_its_settings() {
         assert_eq!(answer.header("content-type"), Some(kind));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        let over_tls = answer.header("strict-transport-security");
+        assert_eq!(over_tls, Some("max-age=31536000"));
         let policy = answer.header("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
         assert!(!answer.text.contains("{{"), "{path}");
@@ -293,4 +295,5 @@ async fn the_page_comes_with_a_strict_policy_and_its_settings() {
     let form = [("content-type", "text/plain")];
     let refused = page.client.raw("POST", "/accept", b"{}", &form).await;
     assert_eq!(refused.status, 415);
+    assert!(refused.header("strict-transport-security").is_some());
 }
