@@ -1,0 +1,171 @@
+//! Keys of administrators, their API and the mails of invitations.
+
+use super::*;
+
+#[test]
+fn administrators_have_power_by_themselves() {
+    assert_eq!(
+        violations(&layers(&["admin.groups=BOSSES", "groups.default=BOSSES"])),
+        ["groups.default"]
+    );
+    let config = valid(&["admin.groups=BOSSES"]);
+    let allows = |name| {
+        config
+            .admin
+            .grantable
+            .allows(&GroupName::new(name).expect("valid"))
+    };
+    assert!(!allows("BOSSES") && !allows("ADMINS") && allows("STAFF"));
+}
+
+#[test]
+fn an_admin_api_that_would_take_any_token_is_refused() {
+    let pool = "pools.allowed=eu-west-1_x";
+    assert_eq!(
+        violations(&layers(&["admin.client_ids=c"])),
+        ["admin.client_ids"]
+    );
+    assert!(
+        valid(&["admin.client_ids=c", pool])
+            .admin
+            .client_ids
+            .contains("c")
+    );
+    for wrong in [
+        "admin.issuer=https://example.com",
+        "admin.issuer={pool}",
+        "admin.token_use=refresh",
+        "admin.cors_origins=*",
+        "admin.cors_origins=https://a.example/path",
+        "admin.cors_origins=https://a:b:c",
+        "admin.issuer=https://example.com/{pool}{other}",
+        "admin.issuer=http://127.0.0.1:4566/{pool},http://127.0.0.1:4566",
+        "admin.issuer=https://cognito-idp.{region}.amazonaws.com.cn/{pool}",
+        "admin.issuer=https://issuer-cognito-idp.eu-west-1.amazonaws.com/{pool}",
+        "admin.rate=0",
+        "admin.grantable_groups=a b",
+    ] {
+        let key = wrong.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+    }
+}
+
+#[test]
+fn the_issuers_are_those_of_aws_unless_an_emulator_is_named() {
+    let issuers = |flags: &[&str], pool: &str| {
+        let pool = crate::event::PoolId::new(pool).expect("id");
+        valid(flags).admin.issuers_of(&pool)
+    };
+    assert_eq!(
+        issuers(&[], "eu-west-1_x"),
+        [
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
+            "https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
+        ]
+    );
+    assert_eq!(issuers(&[], "local_x"), [""; 0]);
+    assert_eq!(
+        issuers(&["admin.issuer=http://127.0.0.1:9229/{pool}"], "local_x"),
+        ["http://127.0.0.1:9229/local_x"]
+    );
+    assert_eq!(
+        issuers(
+            &["admin.issuer=http://a/{region}/{pool},http://b/{pool}"],
+            "r_x"
+        ),
+        ["http://a/r/r_x", "http://b/r_x"]
+    );
+}
+
+#[test]
+fn health_and_the_public_have_addresses_of_their_own() {
+    let same = "http.public_listen=127.0.0.1:8080";
+    assert!(!valid(&[same]).is_public());
+    let api = ["admin.client_ids=c", "pools.allowed=eu-west-1_x"];
+    let accept = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
+    for on in [api, accept] {
+        assert!(valid(&on).is_public());
+        let wrong = violations(&layers(&[on[0], on[1], same]));
+        assert_eq!(wrong, ["http.public_listen"]);
+        let any_port = ["http.listen=127.0.0.1:0", "http.public_listen=127.0.0.1:0"];
+        valid(&[on[0], on[1], any_port[0], any_port[1]]);
+        let neither = valid(&[on[0], on[1], "http.listen=", "http.public_listen="]);
+        assert!(neither.http.listen.is_none() && neither.http.public_listen.is_none());
+    }
+}
+
+#[test]
+fn a_mail_without_link_or_code_is_refused() {
+    let text = |text: &str| format!("invitations.text={text}");
+    for fine in ["{link}", "{username} {code}", "<{link}> {given_name}"] {
+        valid(&[&text(fine)]);
+    }
+    for wrong in ["", "{username}", "{code}", "{link", "hello"] {
+        assert_eq!(
+            violations(&layers(&[&text(wrong)])),
+            ["invitations.text"],
+            "{wrong}"
+        );
+    }
+    for wrong in [
+        "invitations.html=<p>{username}</p>",
+        "invitations.subject={code}",
+        "invitations.accept_url=http://example.com/accept",
+        "invitations.accept_url=https://example.com/accept#x",
+        "invitations.accept_url=javascript:alert(1)",
+        "invitations.accept_url=http://127.0.0.1:80@example.com/",
+        "invitations.client_id=c",
+        "invitations.done_url=/home",
+        "invitations.contact=it@example.com",
+        "invitations.client_secret=x",
+    ] {
+        let key = wrong.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+    }
+    let mail = valid(&["invitations.accept_url=http://localhost:8080/accept"]);
+    assert!(mail.invitations.mail.is_some() && mail.invitations.page.is_none());
+}
+
+#[test]
+fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
+    for (flag, key, character) in [
+        (
+            "invitations.subject=Viens\u{a0}!",
+            "invitations.subject",
+            "U+00A0",
+        ),
+        (
+            "invitations.subject=👩\u{200d}👧",
+            "invitations.subject",
+            "U+200D",
+        ),
+        ("invitations.text={link}\u{7}", "invitations.text", "U+0007"),
+        (
+            "invitations.text={link}\u{85}x",
+            "invitations.text",
+            "U+0085",
+        ),
+        (
+            "invitations.html={link}\u{fffe}",
+            "invitations.html",
+            "U+FFFE",
+        ),
+    ] {
+        let layers = layers(&[flag]);
+        assert_eq!(violations(&layers), [key], "{flag:?}");
+        let Invalid(violations) = Config::from_layers(&layers).expect_err("invalid");
+        assert!(
+            violations[0].rule.contains(character),
+            "{}",
+            violations[0].rule
+        );
+    }
+    // As HTML these are written as references.
+    for flag in [
+        "invitations.text={link} \u{a0}می\u{200c}خواهم 👩\u{200d}👧",
+        "invitations.html={link}\u{202f}so\u{ad}ft\r\n\tx",
+        "invitations.subject=Komm — «é» 👩🏽 ९",
+    ] {
+        valid(&[flag]);
+    }
+}
