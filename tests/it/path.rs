@@ -9,7 +9,7 @@ use usher::worker::Until;
 
 use crate::faults::Fault;
 use crate::process::finished;
-use crate::world::{PATIENCE, TABLE, World};
+use crate::world::{PATIENCE, TABLE, World, eventually};
 
 #[tokio::test]
 async fn every_sign_up_ends_in_its_group_with_one_profile() {
@@ -250,25 +250,37 @@ async fn a_user_who_is_gone_ends_in_a_letter_and_not_in_a_loop() {
 #[tokio::test]
 async fn a_group_that_is_refused_does_not_keep_the_user_from_the_others() {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.send_all(&people).await;
-    world.faults.plan(|call| {
-        let refused = call.operation == "AdminAddUserToGroup" && call.input["GroupName"] == "FULL";
+    let people = world.people(2).await;
+    let name = people[0].name.clone();
+    world.faults.plan(move |call| {
+        let full = (&json!("FULL"), &json!(name));
+        let refused = call.operation == "AdminAddUserToGroup"
+            && (&call.input["GroupName"], &call.input["Username"]) == full;
         refused.then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
             "LimitExceededException",
         ))
     });
-    world.work(&[("groups.default", "FULL,EVERYONE")]).await;
-    assert_eq!(world.members("EVERYONE").await.len(), 1);
+    let groups = [("groups.default", "FULL,EVERYONE")];
+    world.send_all(&people[..1]).await;
+    let worker = world.worker(&world.config(&groups), Until::Empty).await;
+    eventually("the refusal", || async {
+        world.faults.count("AdminAddUserToGroup") > 0
+    })
+    .await;
+    // The second shows that it is the first one's own fault.
+    world.send_all(&people[1..]).await;
+    worker.end(PATIENCE).await;
+    assert_eq!(world.members("EVERYONE").await.len(), 2);
     let letters = world.letters().await;
     assert_eq!(letters[0].attributes["usher.reason"], "limit_exceeded");
-    assert!(world.records().await.is_empty(), "not finished");
+    let records = world.records().await;
+    assert!(!records.contains_key(&people[0].sub), "not finished");
 
     // A replay gives what was missing, group and record.
     world.faults.mend();
     world.send(&letters[0].body).await;
-    world.work(&[("groups.default", "FULL,EVERYONE")]).await;
-    assert_eq!(world.members("FULL").await.len(), 1);
-    assert_eq!(world.records().await.len(), 1);
+    world.work(&groups).await;
+    assert_eq!(world.members("FULL").await.len(), 2);
+    assert_eq!(world.records().await.len(), 2);
 }

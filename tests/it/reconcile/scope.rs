@@ -80,7 +80,8 @@ impl Setup {
     }
 
     async fn work(&self) {
-        self.usher(&["worker", "--until-empty"]).await;
+        let once = ["worker", "--until-empty", "--set", "worker.max_attempts=1"];
+        self.usher(&once).await;
     }
 
     /// The groups of the rule, of everyone, and whether there is a record.
@@ -159,7 +160,7 @@ async fn a_replayed_dead_letter_of_reconcile_gives_no_more() {
     setup.world.faults.plan(|call| {
         let refused = axum::http::StatusCode::BAD_REQUEST;
         (call.operation == "AdminAddUserToGroup")
-            .then_some(Fault::Error(refused, "InvalidParameterException"))
+            .then_some(Fault::Error(refused, "UserNotFoundException"))
     });
     setup.work().await;
     assert_eq!(setup.has(&person).await, (vec![], false));
