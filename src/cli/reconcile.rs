@@ -21,6 +21,7 @@ use crate::shutdown;
 use crate::telemetry::{bar, note};
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Options {
     /// User pool; those of pools.allowed unless given; may be repeated
     #[arg(long, value_name = "ID")]
