@@ -308,16 +308,16 @@ def after_moving_to_another_user_pool():
 
     assert trigger(account.pool) is None
     assert trigger(account.new) == outputs["TriggerArn"].replace("usher-trigger", "usher-b-trigger")
-    # Why the document says to leave UserPoolId alone: what the old pool sent would be gone.
+    # Why the document says to leave UserPoolId alone: what the old pool sent is refused.
     stop_workers()
-    lost = sign_up("lost")
-    send(lost["event"])
+    late = sign_up("late")
+    send(late["event"])
     worker = Worker(USHER_POOLS__ALLOWED=account.new)
-    until("the message is gone", lambda: waiting() == 0)
+    until("it is a dead letter", lambda: (waiting(), waiting(letters)) == (0, 1))
     worker.stop()
-    assert groups_of(lost) == [], groups_of(lost)
-    assert waiting(letters) == 0
-    cognito.admin_delete_user(UserPoolId=account.pool, Username="lost")
+    assert groups_of(late) == [], groups_of(late)
+    cognito.admin_delete_user(UserPoolId=account.pool, Username="late")
+    sqs.purge_queue(QueueUrl=letters)
 
 
 # --- Backfill ----------------------------------------------------------------------------
