@@ -25,6 +25,8 @@ use super::{Report, visibility};
 
 /// Kept for step 5 even when work does not end.
 const FLUSH: Duration = Duration::from_secs(1);
+/// Kept for steps 4 and 5 at most: a call and its retries each.
+const RELEASE: Duration = Duration::from_secs(4);
 
 pub(super) struct Drain<'a> {
     pub(super) intake: Intake,
@@ -39,8 +41,7 @@ impl Drain<'_> {
     pub(super) async fn run(self) -> Report {
         let begun = Instant::now();
         let end = begun + self.time;
-        // Releasing and flushing take two calls and their retries.
-        let hurry = end - (self.time / 5).min(Duration::from_secs(4));
+        let hurry = end - time_to_release(self.time);
 
         let mut intake = self.intake;
         let tracker = self.tracker;
@@ -75,6 +76,12 @@ impl Drain<'_> {
     }
 }
 
+/// How long before its end a drain stops working and releases. The shortest drain that may be
+/// configured has 6 s; with less than two of them, a busy machine would leave messages hidden.
+fn time_to_release(drain: Duration) -> Duration {
+    (drain / 3).min(RELEASE)
+}
+
 fn report(tally: &Tally, drained_in: Duration) -> Report {
     let report = Report {
         settled: tally.settled.load(Ordering::Relaxed),
@@ -88,4 +95,18 @@ fn report(tally: &Tally, drained_in: Duration) -> Report {
         "worker stopped",
     );
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_the_shortest_drain_has_a_second_to_release_and_one_to_flush() {
+        for (drain, release) in [(6, 2), (12, 4), (25, 4), (110, 4)] {
+            let time = time_to_release(Duration::from_secs(drain));
+            assert_eq!(time, Duration::from_secs(release), "{drain}");
+            assert!(time >= 2 * FLUSH);
+        }
+    }
 }

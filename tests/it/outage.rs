@@ -418,51 +418,59 @@ async fn a_service_that_refuses_everybody_burns_no_message() {
 
 #[tokio::test]
 async fn refusals_of_many_in_a_row_do_not_stop_the_others() {
-    for places in ["1", "64"] {
-        let world = World::new().await;
-        let people = world.people(50).await;
-        let (refused, others) = people.split_at(20);
-        let names: BTreeSet<String> = refused.iter().map(|one| one.name.clone()).collect();
-        world.faults.time_lapse();
-        world.faults.plan(move |call| {
-            let name = call.input["Username"].as_str().unwrap_or_default();
-            (call.operation == "AdminAddUserToGroup" && names.contains(name)).then_some(
-                Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException"),
-            )
-        });
-        world.send_all(refused).await;
-        let config = world.config(&[("worker.concurrency", places)]);
-        let running = world.worker(&config, Until::Stopped).await;
-        eventually("they look like an outage", || async {
-            let why = running.health.obstacles().join(" ");
-            why.contains("InvalidParameterException")
-        })
-        .await;
-        world.send_all(others).await;
-        eventually("the others are in the group", || async {
-            world.members("EVERYONE").await.len() == others.len()
-        })
-        .await;
-        let sent = AtomicUsize::new(0);
-        eventually("the refused ones are letters", || async {
-            let depth = world.queue.facts().await.expect("facts").depth;
-            if depth.visible == 0 {
-                // One that works tells them from an outage.
-                let n = sent.fetch_add(1, Ordering::Relaxed);
-                let more = world.person(&format!("more-{n}")).await;
-                world.send(more.event.to_string()).await;
-            }
-            let letters = world.dead_letters.facts().await.expect("facts").depth;
-            letters.visible == 20
-        })
-        .await;
-        eventually("it is over", || async {
-            running.health.obstacles().is_empty()
-        })
-        .await;
-        running.stop().await;
-        for letter in world.letters().await {
-            assert_eq!(letter.attributes["usher.reason"], "invalid_parameter");
+    refusals_in_a_row("64").await;
+}
+
+#[tokio::test]
+async fn refusals_in_a_row_do_not_stop_a_worker_of_one_place() {
+    refusals_in_a_row("1").await;
+}
+
+async fn refusals_in_a_row(places: &str) {
+    let world = World::new().await;
+    let people = world.people(50).await;
+    let (refused, others) = people.split_at(20);
+    let names: BTreeSet<String> = refused.iter().map(|one| one.name.clone()).collect();
+    world.faults.time_lapse();
+    world.faults.plan(move |call| {
+        let name = call.input["Username"].as_str().unwrap_or_default();
+        (call.operation == "AdminAddUserToGroup" && names.contains(name)).then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterException",
+        ))
+    });
+    world.send_all(refused).await;
+    let config = world.config(&[("worker.concurrency", places)]);
+    let running = world.worker(&config, Until::Stopped).await;
+    eventually("they look like an outage", || async {
+        let why = running.health.obstacles().join(" ");
+        why.contains("InvalidParameterException")
+    })
+    .await;
+    world.send_all(others).await;
+    eventually("the others are in the group", || async {
+        world.members("EVERYONE").await.len() == others.len()
+    })
+    .await;
+    let sent = AtomicUsize::new(0);
+    eventually("the refused ones are letters", || async {
+        let depth = world.queue.facts().await.expect("facts").depth;
+        if depth.visible == 0 {
+            // One that works tells them from an outage.
+            let n = sent.fetch_add(1, Ordering::Relaxed);
+            let more = world.person(&format!("more-{n}")).await;
+            world.send(more.event.to_string()).await;
         }
+        let letters = world.dead_letters.facts().await.expect("facts").depth;
+        letters.visible == 20
+    })
+    .await;
+    eventually("it is over", || async {
+        running.health.obstacles().is_empty()
+    })
+    .await;
+    running.stop().await;
+    for letter in world.letters().await {
+        assert_eq!(letter.attributes["usher.reason"], "invalid_parameter");
     }
 }

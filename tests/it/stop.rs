@@ -71,7 +71,8 @@ async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
     let world = World::new().await;
     let people = world.people(40).await;
     world.send_all(&people).await;
-    let config = world.config(&[("quota.user_update", "0.5"), ("worker.drain", DRAIN)]);
+    // Long enough that a slow machine has the time to release, too.
+    let config = world.config(&[("quota.user_update", "0.5"), ("worker.drain", "15s")]);
     let running = world.worker(&config, usher::worker::Until::Stopped).await;
     eventually("it works", || async {
         world.faults.calls("AdminAddUserToGroup") > 0
@@ -79,10 +80,7 @@ async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
     .await;
     let report = running.stop().await;
     assert!(report.released > 0, "{report:?}");
-    assert!(
-        report.drained_in <= Duration::from_millis(6500),
-        "{report:?}"
-    );
+    assert!(report.drained_in <= Duration::from_secs(17), "{report:?}");
     assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
     world.work(&[]).await;
     world.assert_all_provisioned(&people).await;
