@@ -74,6 +74,13 @@ impl DryRun {
 
     async fn sign_up(&mut self, sign_up: &SignUp) -> Result<Verdict, Failure> {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
+        // With ListUsers: AdminGetUser would make the user count as active this month.
+        if let Some(sub) = &sign_up.sub {
+            let named = quickly(|| self.listing.named_by(pool, sub)).await?;
+            if named.as_ref() != Some(username) {
+                return Ok(Verdict::rejected("user_not_found"));
+            }
+        }
         let member_of: BTreeSet<GroupName> =
             quickly(|| self.listing.groups_of(pool, username)).await?;
         let mut lacks = Vec::new();

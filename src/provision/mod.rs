@@ -65,6 +65,22 @@ impl Provisioner {
         self.provide(sign_up, &self.groups_for(sign_up)).await
     }
 
+    /// The same for a sign-up of some time ago, as in a dead letter that is replayed: the
+    /// user may be gone, and their user name may be another's by now.
+    pub async fn replayed_sign_up(&self, sign_up: &SignUp) -> Outcome {
+        if !self.config.pools.accept(&sign_up.pool) {
+            return Outcome::Rejected(Rejection::foreign_pool());
+        }
+        let (pool, username) = (&sign_up.pool, &sign_up.username);
+        match quickly(|| self.directory.sub_of(pool, username)).await {
+            Ok(sub) if is_another(sub.as_ref(), sign_up) => Outcome::Rejected(
+                Rejection::user_not_found("the user name belongs to another user now"),
+            ),
+            Ok(_) => self.sign_up(sign_up).await,
+            Err(failure) => failure.into(),
+        }
+    }
+
     /// Groups first, then the record: it is the receipt of a finished sign-up, so there is
     /// none for a user who is not in their groups or whom Cognito does not know.
     async fn provide(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
@@ -94,13 +110,15 @@ impl Provisioner {
     /// would make a dormant user count as active this month.
     async fn listed(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
         match quickly(|| self.listing.named_by(&user.pool, sub)).await {
-            Ok(Some(_)) => Ok(sub.clone()),
-            Ok(None) => Err(Outcome::Rejected(Rejection {
-                reason: "user_not_found".to_owned(),
-                class: Class::NotYet.name(),
-                error: "the user pool no longer lists the user".to_owned(),
-                refused: None,
-            })),
+            Ok(Some(name)) if name == user.username => Ok(sub.clone()),
+            Ok(_) => {
+                let gone = Rejection::user_not_found("the user pool no longer lists the user");
+                Err(Outcome::Retry(Retry::not_yet(gone)))
+            }
+            // Sign-ups do not need this call: they go on.
+            Err(failure) if matches!(failure.class, Class::Systemic | Class::Permanent) => {
+                Err(Outcome::Retry(Retry::because(failure.into())))
+            }
             Err(failure) => Err(failure.into()),
         }
     }
@@ -120,4 +138,10 @@ impl Provisioner {
                 })
             })
     }
+}
+
+/// Whether the user who has the name is not the one who signed up.
+fn is_another(sub: Option<&Sub>, sign_up: &SignUp) -> bool {
+    let both = sub.zip(sign_up.sub.as_ref());
+    both.is_some_and(|(found, signed_up)| found != signed_up)
 }

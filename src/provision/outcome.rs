@@ -97,12 +97,10 @@ impl Outcome {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let rank = |outcome: &Self| match outcome {
-            Self::Done => 0,
-            Self::AlreadyDone(_) => 1,
-            Self::Ignored(_) => 2,
-            Self::Rejected(_) => 3,
-            Self::Retry(_) => 4,
-            Self::Blocked(_) => 5,
+            Self::Done | Self::AlreadyDone(_) | Self::Ignored(_) => 0,
+            Self::Rejected(_) => 1,
+            Self::Retry(_) => 2,
+            Self::Blocked(_) => 3,
         };
         if rank(&other) > rank(&self) {
             other
@@ -122,6 +120,15 @@ impl Retry {
             down: None,
         }
     }
+
+    /// For what is not there, perhaps not yet.
+    pub(super) fn not_yet(because: Rejection) -> Self {
+        Self {
+            at_most: Some(NOT_YET_TRIES),
+            after: Some(NOT_YET_PAUSE),
+            ..Self::because(because)
+        }
+    }
 }
 
 impl Rejection {
@@ -132,6 +139,16 @@ impl Rejection {
             reason: Self::FOREIGN_POOL.to_owned(),
             class: Self::FORBIDDEN,
             error: "the user pool is not among pools.allowed".to_owned(),
+            refused: None,
+        }
+    }
+
+    /// The user who signed up is not there.
+    pub(super) fn user_not_found(error: &str) -> Self {
+        Self {
+            reason: "user_not_found".to_owned(),
+            class: Class::NotYet.name(),
+            error: error.to_owned(),
             refused: None,
         }
     }
@@ -173,12 +190,7 @@ impl From<Failure> for Outcome {
                 down: Some(failure.clone()),
                 ..Retry::because(failure.into())
             }),
-            Class::NotYet => Self::Retry(Retry {
-                because: failure.into(),
-                at_most: Some(NOT_YET_TRIES),
-                after: Some(NOT_YET_PAUSE),
-                down: None,
-            }),
+            Class::NotYet => Self::Retry(Retry::not_yet(failure.into())),
             Class::Permanent => Self::Rejected(Rejection {
                 refused: Some(Box::new(failure.clone())),
                 ..failure.into()
@@ -242,8 +254,6 @@ mod tests {
         assert_eq!(retry().and(rejected()).name(), "retry");
         assert_eq!(retry().and(blocked()).name(), "blocked");
         assert_eq!(Outcome::Done.and(rejected()).name(), "rejected");
-        let already = Outcome::Done.and(Outcome::AlreadyDone(Already::Profile));
-        assert_eq!(already.name(), "already_done");
     }
 
     #[test]

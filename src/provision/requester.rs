@@ -54,19 +54,14 @@ impl Provisioner {
         self.carry_out(order).await
     }
 
-    /// By their `sub`. Users of an external provider are known by name alone, which the
-    /// list of users tells.
+    /// By the user name that belongs to the `sub`. Cognito takes a `sub` for a user name
+    /// first, which another user may have chosen, and does not find users of an external
+    /// provider by it.
     async fn is_from_administrator(&self, order: &Order) -> Result<bool, Failure> {
-        let (Some(sub), Some(by_sub)) = (
-            Sub::new(&order.requested_by),
-            Username::new(&order.requested_by),
-        ) else {
+        let Some(sub) = Sub::new(&order.requested_by) else {
             return Ok(false);
         };
         let (pool, admin) = (&order.pool, &self.config.admin);
-        if let Some(is_one) = is_administrator(&self.listing, admin, pool, &by_sub).await? {
-            return Ok(is_one);
-        }
         let Some(name) = quickly(|| self.listing.named_by(pool, &sub)).await? else {
             return Ok(false);
         };

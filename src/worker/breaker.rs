@@ -9,14 +9,15 @@
 //!
 //! A call that a service refuses for good may be the message's own fault, or
 //! everybody's: a pool that takes no writes answers with such a code, too. Only
-//! another message can tell. So a refused message is held as well, and nothing is
-//! stopped for it, until the same service has worked for another one, or for some
-//! minutes: refused once more it goes to the dead-letter queue. [`OUTAGE`] messages
-//! in a row that are refused open the breaker. Other messages are then still received, one at a time: the first that
-//! works closes it.
+//! another message can tell. So a refused message is held, and nothing stops for it.
+//! It becomes a dead letter when it is refused again after the same service has worked
+//! for another message, or after [`LONE_REFUSAL`] without others. [`OUTAGE`] different
+//! messages refused in a row open the breaker. The others are then received one at a
+//! time, and the first that works closes it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tokio::time::Instant;
@@ -31,6 +32,8 @@ use crate::telemetry::Health;
 pub(super) const PROBES: usize = 4;
 /// Failures in a row, with nothing that works between, that make an outage.
 pub(super) const OUTAGE: u32 = 16;
+/// How long a refused message waits for others to tell whether they are refused, too.
+const LONE_REFUSAL: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -113,19 +116,21 @@ impl Breaker {
     }
 
     /// Opens the breaker and holds the message; `None` when enough are held and
-    /// this one is to be released.
-    pub(crate) fn hold(&self, failure: &Failure) -> Option<Held<'_>> {
+    /// this one is to be released. Only a message that is refused for the first time
+    /// counts towards an outage.
+    pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<Held<'_>> {
         let mut state = self.state();
         let what = What::from(failure);
-        if state.held(what.is_refusal()) >= PROBES {
-            if state.open.contains_key(&what) {
-                self.open(&mut state, &what, failure);
-            }
+        let has_place = state.held(what.is_refusal()) < PROBES;
+        let counts = is_first || !state.open.contains_key(&what);
+        if counts && (has_place || what.is_refusal()) {
+            self.open(&mut state, &what, failure);
+        }
+        if !has_place {
             return None;
         }
         let id = state.next;
         state.next += 1;
-        self.open(&mut state, &what, failure);
         state.held.insert(id, what.clone());
         Some(Held {
             breaker: self,
@@ -163,9 +168,15 @@ impl Breaker {
         self.worked.notify_waiters();
     }
 
+    /// Whether a refusal that came at this time, and now again, is the message's own fault.
+    pub(super) fn is_its_own(&self, failure: &Failure, since: Instant) -> bool {
+        let is_alone = since.elapsed() >= LONE_REFUSAL && !self.is_stopped_by(failure);
+        is_alone || self.has_worked(failure, since)
+    }
+
     /// Whether the service that refuses has worked in an attempt that began after this
     /// time.
-    pub(super) fn has_worked(&self, failure: &Failure, since: Instant) -> bool {
+    fn has_worked(&self, failure: &Failure, since: Instant) -> bool {
         let place = (failure.service, failure.resource.clone());
         let latest = self.state().worked.get(&place).copied();
         latest.is_some_and(|begun| begun > since)

@@ -15,7 +15,7 @@ use super::breaker::{Breaker, Held, Next, OUTAGE};
 use super::orders::Orders;
 use super::permits::Permits;
 use super::pools::KnownPools;
-use super::recent::Recent;
+use super::recent::{Recent, User};
 use super::reconciling::Reconciling;
 use super::report;
 use super::settle::Settler;
@@ -32,11 +32,8 @@ use crate::provision::{Already, Outcome, Performed, Provisioner, Rejection, Retr
 /// of its own; this only ends what would otherwise never end, before SQS shows the message to
 /// others after 12 hours.
 const DEADLINE: Duration = Duration::from_hours(11);
-/// How long a sign-up that is refused for good waits for others to tell whether they are
-/// refused, too.
-const ALONE: Duration = Duration::from_mins(5);
-/// What an attempt has however late it is.
-const PROBE: Duration = Duration::from_mins(1);
+/// The least time of an attempt, however late it begins.
+const LATE_ATTEMPT: Duration = Duration::from_mins(1);
 
 /// All that a message needs on its way.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ pub(super) struct Flight {
     pub(super) settler: Arc<Settler>,
     pub(super) keeper: Keeper,
     pub(super) breaker: Arc<Breaker>,
-    /// Attempts in a row that failed because a service was down, of four calls each.
+    /// Attempts in a row, of four calls each, that failed because a service was down.
     pub(super) streak: AtomicU32,
     /// No new work.
     pub(super) stop: CancellationToken,
@@ -78,12 +75,15 @@ enum Ending {
     Back(Duration),
 }
 
+/// How long an order is given back for while what it needs is down.
+const ORDER_IN_OUTAGE: Duration = Duration::from_mins(5);
 /// While another run is under way here.
 const BUSY: Duration = Duration::from_mins(1);
 
 impl Flight {
-    /// From the receive to the settlement. The permits are held all the way, but for commands and
-    /// orders that wait.
+    /// From the receive to the settlement. The permits are held all the way, except by a
+    /// reconcile command, by an order that waits for a place, and by a sign-up that is held
+    /// because it was refused.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -204,16 +204,26 @@ impl Flight {
         event: &Result<Event, Malformed>,
         permits: &mut Permits,
     ) -> Ending {
-        let is_sign_up = matches!(event, Ok(Event::SignUp(_)));
+        let user = match event {
+            Ok(Event::SignUp(sign_up)) => {
+                let groups = self.provisioner.groups_for(sign_up);
+                Some(self.recent.user(sign_up, &groups))
+            }
+            _ => None,
+        };
+        let is_order = matches!(event, Ok(Event::Order(_)));
         let mut held: Option<Held<'_>> = None;
-        let mut refused = None;
         // While this message probes, no other does.
         let mut turn = None;
         loop {
             let (outcome, performed) = self.attempt(message, event).await;
-            let outcome = match outcome {
-                Outcome::Rejected(rejection) if is_sign_up => self.weigh(rejection, &mut refused),
-                outcome => self.judge(outcome),
+            if is_order && self.is_in_outage(&outcome) {
+                return Ending::Back(ORDER_IN_OUTAGE);
+            }
+            let (outcome, is_first) = match (outcome, &user) {
+                (Outcome::Rejected(rejection), Some(user)) => self.weigh(rejection, user),
+                (Outcome::Blocked(failure), None) if is_order => (never_blocked(failure), false),
+                (outcome, _) => (self.judge(outcome), false),
             };
             // A retry proves nothing, even the last: the call may not have got through. Nor
             // does a refusal.
@@ -237,13 +247,13 @@ impl Flight {
             if let Some(place) = &mut held {
                 place.again(&failure);
             } else {
-                held = self.breaker.hold(&failure);
+                held = self.breaker.hold(&failure, is_first);
             }
             let Some(place) = &held else {
                 return Ending::Outcome(Outcome::Blocked(failure));
             };
             drop(turn.take());
-            if failure.class == Class::Permanent {
+            if failure.class == Class::Permanent || self.pools.may_be_wrong(&failure) {
                 // Others have to be worked on while it waits: they tell whose fault it is.
                 permits.give_back();
             }
@@ -274,24 +284,30 @@ impl Flight {
         }
     }
 
-    /// A refusal is the message's own fault once the service that refuses it has worked
-    /// for another since, or has refused too few others to tell, and refuses it again. Until
-    /// then it is held. `before` is the
-    /// first refusal of this kind, and when it came.
-    fn weigh(&self, rejection: Rejection, before: &mut Option<(Failure, Instant)>) -> Outcome {
+    /// Whether a sign-up that a service refuses is given up, or is blocked until others have
+    /// told whose fault it is ([`Breaker::is_its_own`]); and whether it is refused for the
+    /// first time.
+    fn weigh(&self, rejection: Rejection, user: &User) -> (Outcome, bool) {
         let Some(failure) = &rejection.refused else {
-            return Outcome::Rejected(rejection);
+            return (Outcome::Rejected(rejection), false);
         };
-        match before {
-            Some((same, since)) if *same == **failure => {
-                let is_alone = since.elapsed() >= ALONE && !self.breaker.is_stopped_by(failure);
-                if is_alone || self.breaker.has_worked(failure, *since) {
-                    return Outcome::Rejected(rejection);
-                }
-            }
-            _ => *before = Some((Failure::clone(failure), Instant::now())),
+        let since = user.refused_since(failure);
+        if since.is_some_and(|since| self.breaker.is_its_own(failure, since)) {
+            user.forget_refusal();
+            return (Outcome::Rejected(rejection), false);
         }
-        Outcome::Blocked(Failure::clone(failure))
+        (Outcome::Blocked(Failure::clone(failure)), since.is_none())
+    }
+
+    /// Whether an order failed by what stops the sign-ups as well: it would only use up its
+    /// attempts.
+    fn is_in_outage(&self, outcome: &Outcome) -> bool {
+        let failure = match outcome {
+            Outcome::Blocked(failure) => Some(failure),
+            Outcome::Rejected(rejection) => rejection.refused.as_deref(),
+            _ => None,
+        };
+        failure.is_some_and(|failure| self.breaker.is_stopped_by(failure))
     }
 
     /// One attempt under its deadline; a panic becomes a retry. Of an order it is told
@@ -301,10 +317,11 @@ impl Flight {
         message: &Received,
         event: &Result<Event, Malformed>,
     ) -> (Outcome, Performed) {
+        let is_replayed = History::of(message).replays > 0;
         let attempt = async {
             let outcome = match event {
                 Ok(Event::Order(order)) => {
-                    let performed = if History::of(message).replays > 0 {
+                    let performed = if is_replayed {
                         self.perform(&order.replayed()).await
                     } else {
                         self.perform(order).await
@@ -313,7 +330,7 @@ impl Flight {
                 }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
-                Ok(Event::SignUp(sign_up)) => self.provision(sign_up).await,
+                Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
                 // It has a way of its own and does not come here.
                 Ok(Event::Reconcile(_)) => {
                     internal("misrouted", "a command was taken for an event")
@@ -333,7 +350,7 @@ impl Flight {
         }
     }
 
-    async fn provision(&self, sign_up: &SignUp) -> Outcome {
+    async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {
         let groups = self.provisioner.groups_for(sign_up);
         let user = self.recent.user(sign_up, &groups);
         let turn = user.turn().await;
@@ -341,8 +358,14 @@ impl Flight {
             return Outcome::AlreadyDone(Already::Duplicate);
         }
         let begun = Instant::now();
-        match self.provisioner.sign_up(sign_up).await {
+        let attempt = if is_replayed {
+            self.provisioner.replayed_sign_up(sign_up).await
+        } else {
+            self.provisioner.sign_up(sign_up).await
+        };
+        match attempt {
             outcome @ (Outcome::Done | Outcome::AlreadyDone(_)) => {
+                user.forget_refusal();
                 turn.done();
                 self.pools.works(&sign_up.pool);
                 if !groups.is_empty() {
@@ -360,15 +383,28 @@ impl Flight {
             {
                 Outcome::Retry(Retry::because(failure.into()))
             }
+            // Other pools work, and this one tells nothing of them.
+            Outcome::Rejected(rejection) if self.pools.is_strange(&sign_up.pool) => {
+                Outcome::Rejected(Rejection {
+                    refused: None,
+                    ..rejection
+                })
+            }
             outcome => outcome,
         }
     }
 }
 
+/// An order stops nothing, whatever it met: it is tried again, and then becomes a dead
+/// letter with the reason.
+fn never_blocked(failure: Failure) -> Outcome {
+    Outcome::Retry(Retry::because(failure.into()))
+}
+
 /// When an attempt that begins now ends at the latest. A message that is held for longer is
 /// still tried, or the breaker would not learn that it may close.
 fn deadline(received: Instant, now: Instant) -> Instant {
-    (received + DEADLINE).max(now + PROBE)
+    (received + DEADLINE).max(now + LATE_ATTEMPT)
 }
 
 fn panicked() -> Outcome {
@@ -396,6 +432,6 @@ mod tests {
         for begun in [received, after(5)] {
             assert!(deadline(received, begun) < after(12));
         }
-        assert_eq!(deadline(received, after(30)), after(30) + PROBE);
+        assert_eq!(deadline(received, after(30)), after(30) + LATE_ATTEMPT);
     }
 }

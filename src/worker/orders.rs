@@ -101,11 +101,6 @@ impl Flight {
                 self.pools.works(&order.pool);
                 performed
             }
-            // Sign-ups do not need what only orders call: it is tried again and then put
-            // aside with the reason, and nothing else is held up.
-            Outcome::Blocked(failure) => {
-                performed.ending(&Outcome::Retry(Retry::because(failure.into())))
-            }
             Outcome::Retry(retry) => performed.ending(&Outcome::Retry(Retry {
                 down: None,
                 ..retry

@@ -2,7 +2,7 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What a message holds from its receive to its settlement.
+/// What a message holds while it is in hand or in work.
 pub(super) struct Permits {
     /// For being in hand at all.
     pub(super) hand: Option<OwnedSemaphorePermit>,

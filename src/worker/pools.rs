@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
+use crate::aws::Failure;
 use crate::event::PoolId;
 
 /// Pools that are known to be ours: configured, or seen to work.
@@ -39,6 +40,12 @@ impl KnownPools {
         }
         let working = self.working();
         !working.is_empty() && !working.contains(pool)
+    }
+
+    /// Whether a failure may come from a message that names a wrong pool, which then must
+    /// not keep others from being tried.
+    pub(super) fn may_be_wrong(&self, failure: &Failure) -> bool {
+        !self.all_configured && failure.reason == "pool_not_found"
     }
 
     fn working(&self) -> MutexGuard<'_, LruCache<PoolId, ()>> {

@@ -1,4 +1,4 @@
-//! Users that were done a moment ago, in bounded memory.
+//! Users that were done a moment ago, and those whose sign-up was refused, in bounded memory.
 //!
 //! Cognito fires a slow trigger again and SQS delivers at least once, so the
 //! same sign-up often comes in twos and threes. Every effect may be repeated,
@@ -12,6 +12,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use crate::aws::Failure;
 use crate::config::GroupName;
 use crate::event::{Order, SignUp};
 
@@ -28,7 +29,11 @@ pub(super) struct Recent {
 
 /// Work for one user, or on one order, goes one after the other; the second finds it done.
 #[derive(Debug, Default)]
-pub(super) struct User(tokio::sync::Mutex<Option<Instant>>);
+pub(super) struct User {
+    done: tokio::sync::Mutex<Option<Instant>>,
+    /// The latest refusal, and when it came first.
+    refused: Mutex<Option<(Failure, Instant)>>,
+}
 
 /// The right to work for one user.
 pub(super) struct Turn<'a>(tokio::sync::MutexGuard<'a, Option<Instant>>);
@@ -73,7 +78,25 @@ impl Recent {
 
 impl User {
     pub(super) async fn turn(&self) -> Turn<'_> {
-        Turn(self.0.lock().await)
+        Turn(self.done.lock().await)
+    }
+
+    /// Since when a service has refused this user; `None` for the first time. The message
+    /// may have gone back to the queue since.
+    pub(super) fn refused_since(&self, failure: &Failure) -> Option<Instant> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*refused {
+            Some((same, since)) if same == failure => Some(*since),
+            _ => {
+                *refused = Some((failure.clone(), Instant::now()));
+                None
+            }
+        }
+    }
+
+    /// The refusal was decided on; the next one is the first again.
+    pub(super) fn forget_refusal(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -90,6 +113,7 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{Class, Service};
     use crate::event::{Attributes, PoolId, Scope, Sub, Username};
 
     fn sign_up(name: &str) -> SignUp {
@@ -150,6 +174,32 @@ mod tests {
                 .await
                 .is_done()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_remembered_with_its_first_time_until_it_is_decided() {
+        let recent = Recent::default();
+        let failure = |code: &str| Failure {
+            service: Service::Cognito,
+            operation: "AdminAddUserToGroup",
+            resource: "eu-west-1_x".to_owned(),
+            code: code.to_owned(),
+            reason: code.to_lowercase(),
+            class: Class::Permanent,
+        };
+        let refused = |code| {
+            recent
+                .user(&sign_up("a"), &[])
+                .refused_since(&failure(code))
+        };
+        let begun = Instant::now();
+        assert_eq!(refused("New"), None);
+        tokio::time::advance(MOMENT).await;
+        assert_eq!(refused("New"), Some(begun));
+        assert_eq!(refused("Other"), None, "another code is another refusal");
+        assert_eq!(refused("Other"), Some(begun + MOMENT));
+        recent.user(&sign_up("a"), &[]).forget_refusal();
+        assert_eq!(refused("Other"), None);
     }
 
     #[tokio::test]

@@ -19,9 +19,9 @@ use crate::retry::redelivery_delay;
 /// For a message of an unknown pool while nothing else is known to work.
 const ASIDE: Duration = Duration::from_mins(10);
 /// For a message that is refused while enough others are held for that.
-const SOON: Duration = Duration::from_secs(3);
-/// The same once nothing else is received for it: others are looked at first.
-const LATER: Duration = Duration::from_mins(1);
+const REFUSED_DELAY: Duration = Duration::from_secs(3);
+/// The same while such refusals stop intake: other messages are sampled first.
+const REFUSED_DELAY_IN_OUTAGE: Duration = Duration::from_mins(1);
 /// Letters of which it is remembered that they were sent.
 const LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
@@ -118,8 +118,12 @@ impl Settler {
             // As long as nothing is stopped, others will soon have shown whose fault it is.
             Outcome::Blocked(failure) if failure.class == Class::Permanent => {
                 let stopped = self.breaker.is_stopped_by(failure);
-                self.release(message, if stopped { LATER } else { SOON })
-                    .await;
+                let delay = if stopped {
+                    REFUSED_DELAY_IN_OUTAGE
+                } else {
+                    REFUSED_DELAY
+                };
+                self.release(message, delay).await;
             }
             // At once: another worker may be in order.
             Outcome::Blocked(_) => self.release(message, Duration::ZERO).await,

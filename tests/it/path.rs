@@ -202,11 +202,15 @@ async fn a_replay_mends_what_a_wrong_list_of_pools_refused() {
     let people = world.people(30).await;
     world.send_all(&people).await;
     let wrong = world.config(&[("pools.allowed", "us-east-1_Another1")]);
-    let running = world.worker(&wrong, Until::Empty).await;
-    let health = running.health.clone();
-    running.end(PATIENCE).await;
-    let why = health.obstacles().join(" ");
+    let running = world.worker(&wrong, Until::Stopped).await;
+    eventually("all are dead letters", || async {
+        let depth = world.dead_letters.facts().await.expect("facts").depth;
+        depth.visible == 30
+    })
+    .await;
+    let why = running.health.obstacles().join(" ");
     assert!(!why.contains("blocked"), "the breaker is closed: {why}");
+    running.stop().await;
     let replay = ["dead-letters", "replay", "--reason", "foreign_pool"];
     let (status, said, errors) = finished(world.usher(&replay)).await;
     assert_eq!(status, Some(0), "{errors}");

@@ -23,7 +23,7 @@ pub(crate) const TABLE: &str = "UserProfile";
 /// As a deployment would have it: a little above `worker.max_attempts`.
 pub(crate) const MAX_RECEIVE_COUNT: u32 = 10;
 /// Nothing in these tests takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 pub(crate) struct World {
     pub(crate) endpoint: Endpoint,
@@ -159,6 +159,14 @@ impl World {
             people.push(self.person(&format!("person-{n}")).await);
         }
         people
+    }
+
+    pub(crate) async fn delete_user(&self, name: &str) {
+        let pool = usher::event::PoolId::new(&self.pool.id).expect("an id");
+        let name = usher::event::Username::new(name).expect("a name");
+        let quota = std::sync::Arc::new(usher::quota::Quota::new(self.config(&[]).quota));
+        let users = usher::aws::Users::new(&self.aws, quota);
+        assert!(users.delete(&pool, &name).await.expect("deleted"));
     }
 
     pub(crate) async fn person(&self, name: &str) -> Person {

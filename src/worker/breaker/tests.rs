@@ -19,7 +19,7 @@ async fn a_few_messages_are_held_and_the_others_released() {
     let breaker = Breaker::new(Health::default(), true);
     assert_eq!(breaker.room(), usize::MAX);
     let failure = denied("AdminAddUserToGroup");
-    let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure)).collect();
+    let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure, true)).collect();
     assert_eq!(held.len(), PROBES);
     assert_eq!(breaker.room(), 0);
 }
@@ -29,7 +29,7 @@ async fn readiness_says_why_until_it_is_mended() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = denied("AdminAddUserToGroup");
-    let held = breaker.hold(&failure).expect("held");
+    let held = breaker.hold(&failure, true).expect("held");
     let why = health.obstacles().join("");
     assert!(
         why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
@@ -45,8 +45,8 @@ async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
     let breaker = Breaker::new(Health::default(), true);
     let failure = denied("AdminAddUserToGroup");
     let stop = CancellationToken::new();
-    let first = breaker.hold(&failure).expect("held");
-    let second = breaker.hold(&failure).expect("held");
+    let first = breaker.hold(&failure, true).expect("held");
+    let second = breaker.hold(&failure, true).expect("held");
     let probe = first.next(&stop).await;
     assert!(matches!(probe, Next::Probe(_)));
     let waiting = tokio::time::timeout(Duration::from_mins(10), second.next(&stop)).await;
@@ -60,15 +60,17 @@ async fn a_stop_ends_the_wait() {
     let breaker = Breaker::new(Health::default(), true);
     let stop = CancellationToken::new();
     stop.cancel();
-    let held = breaker.hold(&denied("PutItem")).expect("held");
+    let held = breaker.hold(&denied("PutItem"), true).expect("held");
     assert!(matches!(held.next(&stop).await, Next::Stop));
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_closes_when_nobody_is_held_any_more() {
     let breaker = Breaker::new(Health::default(), true);
-    let one = breaker.hold(&denied("PutItem")).expect("held");
-    let other = breaker.hold(&denied("AdminAddUserToGroup")).expect("held");
+    let one = breaker.hold(&denied("PutItem"), true).expect("held");
+    let other = breaker
+        .hold(&denied("AdminAddUserToGroup"), true)
+        .expect("held");
     drop(one);
     assert_eq!(breaker.room(), PROBES - 1, "the other is still held");
     drop(other);
@@ -83,7 +85,9 @@ async fn unknown_pools_leave_room_for_a_good_message_unless_pools_are_named() {
     };
     for (named, room) in [(false, 1), (true, 0)] {
         let breaker = Breaker::new(Health::default(), named);
-        let held: Vec<_> = (0..PROBES).map_while(|_| breaker.hold(&unknown)).collect();
+        let held: Vec<_> = (0..PROBES)
+            .map_while(|_| breaker.hold(&unknown, true))
+            .collect();
         assert_eq!(held.len(), PROBES);
         assert_eq!(breaker.room(), room);
     }
@@ -95,8 +99,8 @@ async fn a_mending_that_was_none_opens_it_again() {
     let breaker = Breaker::new(health.clone(), true);
     let stop = CancellationToken::new();
     let failure = denied("AdminAddUserToGroup");
-    let first = breaker.hold(&failure).expect("held");
-    let mut second = breaker.hold(&failure).expect("held");
+    let first = breaker.hold(&failure, true).expect("held");
+    let mut second = breaker.hold(&failure, true).expect("held");
     first.mended();
     assert!(matches!(second.next(&stop).await, Next::Mended));
     second.again(&failure);
@@ -115,8 +119,8 @@ async fn a_mending_that_was_none_opens_it_again() {
 async fn a_message_that_meets_something_else_moves_there() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
-    let mut moved = breaker.hold(&denied("PutItem")).expect("held");
-    let stays = breaker.hold(&denied("PutItem")).expect("held");
+    let mut moved = breaker.hold(&denied("PutItem"), true).expect("held");
+    let stays = breaker.hold(&denied("PutItem"), true).expect("held");
     moved.again(&denied("AdminAddUserToGroup"));
     assert_eq!(health.obstacles().len(), 2, "both are broken");
     drop(stays);
@@ -155,16 +159,21 @@ async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = refusal("New");
-    let mut held: Vec<_> = (0..PROBES).map_while(|_| breaker.hold(&failure)).collect();
+    let mut held: Vec<_> = (0..PROBES)
+        .map_while(|_| breaker.hold(&failure, true))
+        .collect();
     assert_eq!(held.len(), PROBES);
     for _ in PROBES..(OUTAGE as usize - 1) {
-        assert!(breaker.hold(&failure).is_none(), "enough are held");
+        assert!(breaker.hold(&failure, true).is_none(), "enough are held");
     }
     assert_eq!(breaker.room(), usize::MAX);
     assert!(health.obstacles().is_empty() && !breaker.is_stopped_by(&failure));
     held[0].again(&failure);
-    assert!(!breaker.is_stopped_by(&failure), "the same one once more");
-    assert!(breaker.hold(&failure).is_none());
+    for _ in 0..OUTAGE {
+        assert!(breaker.hold(&failure, false).is_none());
+    }
+    assert!(!breaker.is_stopped_by(&failure), "the same ones again");
+    assert!(breaker.hold(&failure, true).is_none());
     assert!(breaker.is_stopped_by(&failure));
     assert_eq!(breaker.room(), 1, "others are still tried");
     let why = health.obstacles().join("");
@@ -184,10 +193,10 @@ async fn another_message_that_works_ends_a_row_of_refusals() {
     let stop = CancellationToken::new();
     let failure = refusal("New");
     let before = moment().await;
-    let mut held = breaker.hold(&failure).expect("held");
+    let mut held = breaker.hold(&failure, true).expect("held");
     let since = Instant::now();
     for _ in 1..OUTAGE {
-        drop(breaker.hold(&failure));
+        drop(breaker.hold(&failure, true));
     }
     let after = moment().await;
     // Under way when it was refused, another pool, another service: none of them tells.
@@ -207,13 +216,50 @@ async fn another_message_that_works_ends_a_row_of_refusals() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lone_refusal_is_the_messages_own_after_a_while_but_not_in_an_outage() {
+    let breaker = Breaker::new(Health::default(), true);
+    let failure = refusal("New");
+    let since = Instant::now();
+    // More than there are places for.
+    let _held: Vec<_> = (0..5).map(|_| breaker.hold(&failure, true)).collect();
+    tokio::time::advance(LONE_REFUSAL / 2).await;
+    assert!(!breaker.is_its_own(&failure, since));
+    tokio::time::advance(LONE_REFUSAL / 2).await;
+    assert!(breaker.is_its_own(&failure, since));
+    for _ in 5..OUTAGE {
+        drop(breaker.hold(&failure, true));
+    }
+    assert!(breaker.is_stopped_by(&failure) && !breaker.is_its_own(&failure, since));
+    breaker.worked(Service::Cognito, "eu-west-1_x", Instant::now());
+    assert!(breaker.is_its_own(&failure, since));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_count_although_others_have_all_the_places() {
+    let breaker = Breaker::new(Health::default(), true);
+    let (one, other) = (refusal("One"), refusal("Other"));
+    let held: Vec<_> = (0..PROBES)
+        .map_while(|_| breaker.hold(&one, true))
+        .collect();
+    assert_eq!(held.len(), PROBES);
+    for _ in 0..OUTAGE {
+        assert!(breaker.hold(&other, true).is_none());
+    }
+    assert!(breaker.is_stopped_by(&other) && !breaker.is_stopped_by(&one));
+    assert_eq!(breaker.room(), 1, "others are still tried");
+    let after = moment().await;
+    breaker.worked(Service::Cognito, "eu-west-1_x", after);
+    assert_eq!(breaker.room(), usize::MAX);
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusals_by_different_codes_are_no_row() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
-    let _held = [&one, &other].map(|failure| breaker.hold(failure).expect("held"));
+    let _held = [&one, &other].map(|failure| breaker.hold(failure, true).expect("held"));
     for _ in 0..OUTAGE / 2 {
         for failure in [&one, &other] {
-            drop(breaker.hold(failure));
+            drop(breaker.hold(failure, true));
         }
     }
     assert_eq!(breaker.room(), usize::MAX);
@@ -224,10 +270,10 @@ async fn refused_messages_take_no_place_of_a_broken_deployment() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let held: Vec<_> = (0..9)
-        .map_while(|_| breaker.hold(&refusal("New")))
+        .map_while(|_| breaker.hold(&refusal("New"), true))
         .collect();
     assert_eq!(held.len(), PROBES);
-    let denied = breaker.hold(&denied("AdminAddUserToGroup"));
+    let denied = breaker.hold(&denied("AdminAddUserToGroup"), true);
     assert!(denied.is_some());
     assert_eq!(breaker.room(), PROBES - 1);
     drop(held);

@@ -136,6 +136,29 @@ async fn an_administrator_who_is_known_by_name_alone_is_found() {
 }
 
 #[tokio::test]
+async fn a_user_named_by_the_sub_of_an_administrator_stands_for_no_one() {
+    let api = Api::start(&[("admin.verify_membership", "true")]).await;
+    let admin = api.world.person("admin").await;
+    let former = api.world.person("former").await;
+    api.world.person("ada").await;
+    // Cognito takes a `sub` for a user name first.
+    api.world.person(&admin.sub).await;
+    api.world.person(&former.sub).await;
+    api.join("admin", "ADMINS").await;
+    api.join(&former.sub, "ADMINS").await;
+    api.command("ByAdmin", &admin.sub).await;
+    api.command("ByFormer", &former.sub).await;
+    eventually("both end", || async {
+        api.ends()
+            == BTreeMap::from([
+                ("ByAdmin".to_owned(), done()),
+                ("ByFormer".to_owned(), refused()),
+            ])
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_asked_is_not_looked_up_unless_that_is_asked_for() {
     let api = Api::start(&[]).await;
     api.world.person("ada").await;

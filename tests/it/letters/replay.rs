@@ -228,6 +228,35 @@ async fn a_direct_replay_provisions_in_its_own_process() {
 }
 
 #[tokio::test]
+async fn a_replay_gives_nothing_to_another_user_who_has_the_name_now() {
+    for direct in [true, false] {
+        let world = World::new().await;
+        let before = world.person("ada").await;
+        world.delete_user("ada").await;
+        let now = world.person("ada").await;
+        assert_ne!(before.sub, now.sub);
+        let event = before.event.to_string();
+        world.put_letters(&[letter(event, "throttled")]).await;
+        let (_, verdicts, errors) = world.dead_letters(&["replay", "--dry-run"]).await;
+        assert!(
+            verdicts.contains("rejected: user_not_found"),
+            "{verdicts} {errors}"
+        );
+        if direct {
+            world.dead_letters(&["replay", "--direct"]).await;
+        } else {
+            world.dead_letters(&["replay"]).await;
+            world.work(&[]).await;
+        }
+        assert!(world.members("EVERYONE").await.is_empty(), "{direct}");
+        assert!(world.records().await.is_empty(), "{direct}");
+        let letters = world.letters().await;
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    }
+}
+
+#[tokio::test]
 async fn a_direct_replay_leaves_what_is_not_its_own() {
     let world = World::new().await;
     let people = world.people(2).await;

@@ -205,11 +205,7 @@ async fn without_groups_the_user_is_looked_up_before_the_record() {
     let missed = setup.person("missed").await;
     let deleted = setup.person("deleted").await;
     setup.reconcile(&groups).await;
-    let pool = usher::event::PoolId::new(&setup.world.pool.id).expect("an id");
-    let name = usher::event::Username::new(&deleted.name).expect("a name");
-    let quota = std::sync::Arc::new(usher::quota::Quota::new(setup.world.config(&[]).quota));
-    let users = usher::aws::Users::new(&setup.world.aws, quota);
-    users.delete(&pool, &name).await.expect("deleted");
+    setup.world.delete_user(&deleted.name).await;
     setup.usher(&work).await;
     let records = setup.world.records().await;
     assert!(records.contains_key(&missed.sub) && !records.contains_key(&deleted.sub));
