@@ -3,6 +3,7 @@
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -134,21 +135,22 @@ impl Listing {
     }
 
     /// `ListUsers` with a filter: the users whom this name names, as a user name, an
-    /// e-mail address, a phone number or a `sub`. Takes at most [`Self::SEARCH_CALLS`]
-    /// calls. Eventually consistent.
+    /// e-mail address, a phone number or a `sub`. An address is searched for in lower case as
+    /// well: a filter is exact, and people write their address with a capital letter. Takes at
+    /// most [`Self::SEARCH_CALLS`] calls. Eventually consistent.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
     ///
     /// # Errors
     /// As any call.
     pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<Listed>, Failure> {
-        for attribute in searched(name.reveal()) {
+        for (attribute, value) in searched(name) {
             let found = quickly(|| {
                 let request = self
                     .client
                     .list_users()
                     .user_pool_id(pool.as_str())
-                    .filter(format!("{attribute} = \"{}\"", escaped(name.reveal())))
+                    .filter(format!("{attribute} = \"{}\"", escaped(&value)))
                     .limit(PAGE)
                     .send();
                 limited(&self.quota.user_list, "ListUsers", pool, request)
@@ -156,8 +158,8 @@ impl Listing {
             let mut users = Page::of_users(found.await?.users, None).items;
             // Not every emulator filters.
             users.retain(|user| match attribute {
-                "username" => user.username == *name,
-                attribute => user.attributes.get(attribute) == Some(name.reveal()),
+                "username" => user.username.reveal() == value,
+                attribute => user.attributes.get(attribute) == Some(value.as_ref()),
             });
             if !users.is_empty() {
                 return Ok(users);
@@ -167,7 +169,7 @@ impl Listing {
     }
 
     /// Calls of one [`Self::search`] at most.
-    pub const SEARCH_CALLS: u32 = 2;
+    pub const SEARCH_CALLS: u32 = 3;
 
     /// Calls a second in the category `UserList`: this process's share.
     pub fn rate(&self) -> f64 {
@@ -301,19 +303,24 @@ impl Listed {
     }
 }
 
-/// The attributes that such a name may be a value of, the likely one first.
-fn searched(name: &str) -> impl Iterator<Item = &'static str> {
+/// The attributes that such a name may be a value of, the likely one first, and the value.
+fn searched(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
+    let name = username.reveal();
     let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
-    let alias = if name.contains('@') {
-        Some("email")
+    let mut searched = Vec::new();
+    if name.contains('@') {
+        searched.push(("email", name.into()));
+        let lower = name.to_lowercase();
+        if lower != name {
+            searched.push(("email", lower.into()));
+        }
     } else if name.strip_prefix('+').is_some_and(is_number) {
-        Some("phone_number")
-    } else if name.len() == 36 && name.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-        Some("sub")
-    } else {
-        None
-    };
-    alias.into_iter().chain(["username"])
+        searched.push(("phone_number", name.into()));
+    } else if username.is_uuid() {
+        searched.push(("sub", name.into()));
+    }
+    searched.push(("username", name.into()));
+    searched
 }
 
 /// For a value between quotation marks in a filter.
@@ -327,13 +334,35 @@ mod tests {
 
     #[test]
     fn a_name_is_searched_for_as_what_it_looks_like() {
+        let uuid = "0f8e3a52-7b1d-4c60-9a2e-5d4c3b2a1f00";
         for (name, expected) in [
-            ("ada", &["username"][..]),
-            ("+4930123", &["phone_number", "username"]),
-            ("ada@mail.example", &["email", "username"]),
-            ("0f8e3a52-7b1d-4c60-9a2e-5d4c3b2a1f00", &["sub", "username"]),
+            ("Ada", &[("username", "Ada")][..]),
+            (
+                "+4930123",
+                &[("phone_number", "+4930123"), ("username", "+4930123")],
+            ),
+            (
+                "a@x.example",
+                &[("email", "a@x.example"), ("username", "a@x.example")],
+            ),
+            (
+                "A@x.example",
+                &[
+                    ("email", "A@x.example"),
+                    ("email", "a@x.example"),
+                    ("username", "A@x.example"),
+                ],
+            ),
+            (uuid, &[("sub", uuid), ("username", uuid)]),
         ] {
-            assert_eq!(searched(name).collect::<Vec<_>>(), expected, "{name}");
+            let username = Username::new(name).expect("not empty");
+            let searched = searched(&username);
+            let searched: Vec<_> = searched
+                .iter()
+                .map(|(by, value)| (*by, value.as_ref()))
+                .collect();
+            assert_eq!(searched, expected, "{name}");
+            assert!(searched.len() <= Listing::SEARCH_CALLS as usize);
         }
     }
 

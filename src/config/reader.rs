@@ -163,12 +163,22 @@ impl<'a> Reader<'a> {
     /// A list of strings, or one comma-separated string.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         match self.value(key) {
-            Some(Value::String(text)) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            Some(Value::String(text)) => {
+                let items: Vec<String> = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .map(str::to_owned)
+                    .collect();
+                // For many keys an empty list means "any".
+                if items.is_empty() && !text.is_empty() {
+                    self.reject(
+                        key,
+                        "has separators and no item: name one, or leave it empty",
+                    );
+                }
+                items
+            }
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => items
                 .iter()
                 .filter_map(Value::as_str)

@@ -64,7 +64,8 @@ impl Doors {
             return Err(shutting_down());
         }
         let permit = Arc::clone(&self.seats).try_acquire_owned();
-        let permit = permit.map_err(|_| Problem::unavailable("too many requests are under way"))?;
+        let permit =
+            permit.map_err(|_| Problem::too_many("too many requests are under way").again_in(5))?;
         Ok(Seat {
             _permit: permit,
             deadline: Instant::now() + PERMITS,
@@ -240,8 +241,9 @@ impl Paces {
         if now.saturating_duration_since(*since) >= self.each {
             (*count, *since) = (0, now);
         }
-        *count += 1;
-        *count <= self.most
+        let has_room = *count < self.most;
+        *count += u32::from(has_room);
+        has_room
     }
 
     /// One that was taken was of no use.
@@ -297,6 +299,9 @@ mod tests {
         assert!(one.take("ada"));
         one.give_back("ada");
         assert!(one.take("ada") && !one.take("ada"));
+        // A refused one does not count.
+        one.give_back("ada");
+        assert!(one.take("ada"));
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(taken("ada"), 2);
     }

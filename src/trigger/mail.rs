@@ -158,7 +158,11 @@ impl Fields<'_> {
     fn bare(&self, name: &str) -> String {
         match name {
             "username" => self.plain(name),
-            _ => self.plain(name).replace(['{', '}'], ""),
+            // Emoji go as well: Cognito may have an older version of Unicode, and a subject has
+            // no references.
+            _ => self
+                .plain(name)
+                .replace(|c| matches!(c, '{' | '}' | '\u{1f000}'..='\u{1ffff}'), ""),
         }
     }
 
@@ -280,7 +284,7 @@ mod tests {
             assert!(body.contains(expected), "{body}");
             assert!(body.contains("#u={username}&amp;c={####}\">"), "{body}");
             let subject = answer["response"]["emailSubject"].as_str().expect("text");
-            assert_eq!(subject, "For میخواهم l « é 👩👧 soft  ");
+            assert_eq!(subject, "For میخواهم l « é  soft  ");
             assert!(body.chars().chain(subject.chars()).all(is_accepted));
         }
         event["request"]["userAttributes"]["given_name"] = json!("\u{200d}");

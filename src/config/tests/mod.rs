@@ -125,6 +125,15 @@ fn lists_are_comma_separated_outside_of_files() {
     assert_eq!(config.groups.default.len(), 2);
     assert_eq!(config.pools.allowed.len(), 2);
     assert!(valid(&["groups.default="]).groups.default.is_empty());
+    for (key, value) in [
+        ("pools.allowed", ","),
+        ("pools.allowed", " "),
+        ("admin.client_ids", " , "),
+        ("groups.default", ",,"),
+    ] {
+        let wrong = violations(&layers(&[&format!("{key}={value}")]));
+        assert_eq!(wrong, [key], "{value:?}");
+    }
 }
 
 #[test]

@@ -50,7 +50,8 @@ const ASKING_SHARE: f64 = 0.5;
 /// One of the same person is told to the administrators in this time.
 const ASKING: Duration = Duration::from_hours(1);
 
-/// Three texts and the 17 attributes that a pool can require, each as long as it may be.
+/// Three texts and the 17 attributes that a pool can require, each as long as it may be
+/// in ASCII.
 const MAX_BODY: usize = 40 * 1024;
 /// A user name, as JSON may escape it.
 const MAX_RENEWAL_BODY: usize = 2 * 1024;
@@ -139,11 +140,11 @@ impl Accept {
             )
             .with_state(Arc::new(self))
             .layer(from_fn_with_state(doors, limited))
-            .layer(map_response(over_tls_alone))
+            .layer(map_response(with_strict_transport))
     }
 }
 
-async fn over_tls_alone(mut response: Response) -> Response {
+async fn with_strict_transport(mut response: Response) -> Response {
     let value = HeaderValue::from_static(STRICT_TRANSPORT);
     let headers = response.headers_mut();
     headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -286,6 +287,7 @@ impl Accept {
 
     /// Tells the administrators that somebody of our pools asks for a new code.
     async fn tell(&self, username: &Username) {
+        let mut has_failed = false;
         for pool in &self.pools {
             match self.office.invited(pool, username).await {
                 Ok(Some(person)) => {
@@ -301,13 +303,16 @@ impl Accept {
                 }
                 Ok(None) => {}
                 Err(failure) => {
-                    self.askings.give_back(username.reveal());
+                    has_failed = true;
                     tracing::warn!(
                         error = %failure,
                         "whether somebody who asks for a new invitation has one cannot be found out",
                     );
                 }
             }
+        }
+        if has_failed {
+            self.askings.give_back(username.reveal());
         }
     }
 }

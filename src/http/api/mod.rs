@@ -229,7 +229,7 @@ fn refusal(denied: &Denied) -> Problem {
             Problem::unavailable("whether the token is good cannot be found out now")
         }
         Denied::Token(Refused::Limited) => {
-            Problem::too_many("too many tokens that are not good; this one was not looked at")
+            Problem::too_many("too many invalid tokens; this one was not checked")
         }
         Denied::Token(_) => Problem::new(
             StatusCode::UNAUTHORIZED,

@@ -40,7 +40,7 @@ async fn a_name_with_format_characters_is_invited() {
     assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
     assert_eq!(lines[0]["mail"], json!("sent"));
     let mail = mails.lock().expect("no panic").remove(0);
-    assert_eq!(mail.subject, "Hi میخواهم 👩👧");
+    assert_eq!(mail.subject, "Hi میخواهم ");
     let begin = "Hi می&#8204;خواهم &#128105;&#8205;&#128103;, <a ses:no-track href=\"https:";
     assert!(mail.body.starts_with(begin), "{}", mail.body);
 }
