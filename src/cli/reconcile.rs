@@ -145,7 +145,7 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
         let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool is empty"))?;
         if !config.pools.accept(&pool) {
             return Err(Usage::error(format!(
-                "--pool {id} is not in pools.allowed: the worker would ignore its users"
+                "--pool {id} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
             )));
         }
         Ok(pool)

@@ -77,6 +77,11 @@ impl Poison {
         }
     }
 
+    /// Whether its body names a `sub` that no user has ([`stranger`]).
+    pub(super) fn has_stranger(self) -> bool {
+        matches!(self, Self::UnknownUser | Self::ForeignPool)
+    }
+
     /// The body, with the message's name in it.
     pub fn body(self, run: &RunId, n: u32, pool: &PoolId) -> String {
         let name = run.name(Tag::Poison(n));
@@ -103,14 +108,9 @@ impl Poison {
                 "Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:000000000000:sign-ups",
                 "Message": format!("{{\"userName\": \"{name}\"}}"),
             }),
-            // Without a sub, so that no profile can be written for nobody.
-            Self::UnknownUser => event(sign_up, pool.as_str(), &name, nobody),
-            Self::ForeignPool => event(
-                sign_up,
-                &foreign(pool),
-                &name,
-                json!({"sub": stranger(run, n), "cognito:user_status": "CONFIRMED"}),
-            ),
+            // With a sub: the groups come first, so no profile may be written for it.
+            Self::UnknownUser => event(sign_up, pool.as_str(), &name, stranger_of(run, n)),
+            Self::ForeignPool => event(sign_up, &foreign(pool), &name, stranger_of(run, n)),
         };
         body.to_string()
     }
@@ -122,7 +122,12 @@ fn foreign(pool: &PoolId) -> String {
     format!("{region}_usherload0")
 }
 
-/// The `sub` in a foreign pool's sign-up: of nobody, and so without a record.
+fn stranger_of(run: &RunId, n: u32) -> serde_json::Value {
+    json!({"sub": stranger(run, n), "cognito:user_status": "CONFIRMED"})
+}
+
+/// The `sub` in the sign-up of a foreign pool or of an unknown user: no user has it, and no
+/// record may.
 pub(super) fn stranger(run: &RunId, n: u32) -> String {
     format!("{}stranger-{n}", run.prefix())
 }
@@ -155,7 +160,10 @@ mod tests {
             let body = kind.body(&run, n, &pool);
             assert_eq!(run.find(&body), Some(Tag::Poison(n)), "{body}");
             match (kind, parse(&body)) {
-                (Poison::UnknownUser, Ok(Event::SignUp(user))) => assert_eq!(user.sub, None),
+                (Poison::UnknownUser, Ok(Event::SignUp(user))) => {
+                    let sub = user.sub.expect("a sub");
+                    assert_eq!(sub.as_str(), stranger(&run, n));
+                }
                 (Poison::ForeignPool, Ok(Event::SignUp(user))) => {
                     assert!(!config.pools.accept(&user.pool));
                     assert_eq!(kind.reason(), "foreign_pool");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Desk, READING, told};
 use crate::cli::{Ended, Global, Output, print, print_json};
 use crate::dead_letter::{Filter, Found, attribute, printable};
+use crate::event::{Event, parse};
 use crate::telemetry::note;
 
 #[derive(Debug, clap::Args)]
@@ -40,15 +41,31 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         note(&format!("no letter has the id {}", options.id));
         return Ok(Ended::Badly);
     };
+    let state = state(&letter.message.body, desk.config.profiles.is_some());
     match global.output {
-        Output::Json => print_json(&everything(&letter, options.body)?)?,
-        Output::Text => print(&text(&letter, options.body)?)?,
+        Output::Json => print_json(&everything(&letter, state, options.body)?)?,
+        Output::Text => print(&text(&letter, state, options.body)?)?,
     }
     Ok(Ended::Well)
 }
 
-fn everything(letter: &Found, body: bool) -> anyhow::Result<Value> {
+/// What a sign-up that became a letter still lacks; `None` for any other message.
+fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
+    let Ok(Event::SignUp(sign_up)) = parse(body) else {
+        return None;
+    };
+    Some(if has_profiles && sign_up.scope.has_record() {
+        "not finished: the profile is written after the groups; a replay gives what is missing"
+    } else {
+        "not finished: a replay gives the groups that are missing"
+    })
+}
+
+fn everything(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Result<Value> {
     let mut all = serde_json::to_value(&letter.about)?;
+    if let Some(state) = state {
+        all["state"] = json!(state);
+    }
     all["sent_at"] = json!(letter.message.sent_at);
     all["attributes"] = json!(letter.message.attributes);
     if body {
@@ -57,9 +74,13 @@ fn everything(letter: &Found, body: bool) -> anyhow::Result<Value> {
     Ok(all)
 }
 
-fn text(letter: &Found, body: bool) -> anyhow::Result<String> {
+fn text(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Result<String> {
     let mut text = String::new();
-    for (name, value) in everything(letter, false)?.as_object().into_iter().flatten() {
+    for (name, value) in everything(letter, state, false)?
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         match value {
             Value::Null => {}
             Value::Object(attributes) => {

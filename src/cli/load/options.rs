@@ -108,7 +108,7 @@ impl Options {
         let pool = pools.remove(0);
         if !config.pools.accept(&pool) {
             return Err(Usage::error(format!(
-                "{pool} is not in pools.allowed: the worker would ignore its users"
+                "{pool} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
             )));
         }
         if self.patience < self.settle {

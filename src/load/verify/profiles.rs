@@ -57,7 +57,8 @@ impl Verifier<'_> {
         })
     }
 
-    /// Bystanders, and those who signed up in a pool that is not ours.
+    /// Bystanders, and the `sub`s of sign-ups without a user: of an unknown user, and of a pool
+    /// that is not ours.
     async fn of_nobodys_profiles(&self, records: &Records) -> Vec<Difference> {
         let load = self.load;
         let bystanders = self.crew.bystanders.iter();
@@ -66,7 +67,7 @@ impl Verifier<'_> {
             .collect();
         nobody.extend(
             (0..load.plan.poison)
-                .filter(|n| Poison::of(*n, &load.config) == Poison::ForeignPool)
+                .filter(|n| Poison::of(*n, &load.config).has_stranger())
                 .map(|n| (load.run.name(Tag::Poison(n)), stranger(&load.run, n))),
         );
         let mut found = Vec::new();

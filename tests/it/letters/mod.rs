@@ -137,6 +137,14 @@ async fn show_keeps_the_body_to_itself_unless_it_is_asked_for() {
     assert!(!shown.contains("mail.example"), "{shown}");
     let (_, shown, _) = world.dead_letters(&["show", "source-1", "--body"]).await;
     assert!(shown.contains("mail.example"), "{shown}");
+    let (_, shown, _) = world
+        .dead_letters(&["--output", "json", "show", "source-1"])
+        .await;
+    let shown: Value = serde_json::from_str(&shown).expect("an object");
+    assert_eq!(
+        shown["state"],
+        "not finished: the profile is written after the groups; a replay gives what is missing"
+    );
     let (status, _, errors) = world.dead_letters(&["show", "source-2"]).await;
     assert_eq!(status, Some(1));
     assert!(errors.contains("no letter has the id source-2"), "{errors}");

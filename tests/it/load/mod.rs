@@ -151,7 +151,7 @@ async fn a_pool_that_is_not_named_for_it_is_refused_before_anything_is_made() {
                 "--count",
                 "1",
             ],
-            "is not in pools.allowed: the worker would ignore its users",
+            "is not in pools.allowed: the worker would make dead letters of its sign-ups",
         ),
         (
             vec!["--set", &allowed, "--count", "1"],
