@@ -1,4 +1,4 @@
-//! Connections: so many, each with a head that comes in time.
+//! Connections: so many, each with a head that comes in time and a client that reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,17 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 /// For the head of a request; an idle connection is closed after it, too. Longer than a
 /// load balancer keeps one that it may use again (60 s unless set otherwise).
 const HEAD: Duration = Duration::from_secs(75);
+/// For the head of a request, which may hold a large token.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// For a client to take in what is sent to it: one that does not read would keep its
+/// connection for good.
+const UNREAD: Duration = Duration::from_secs(30);
 /// For answers that are under way at the end.
 const LAST: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: file descriptors may be short.
@@ -33,7 +39,8 @@ pub(super) async fn serve(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD);
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD_BYTES);
     let builder = Arc::new(builder);
     let places = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();
@@ -55,7 +62,9 @@ pub(super) async fn serve(
             }
         };
         let service = TowerToHyperService::new(routes.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(UNREAD));
+        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             // A client that goes away is its own affair.
@@ -64,4 +73,35 @@ pub(super) async fn serve(
         });
     }
     let _ = tokio::time::timeout(LAST, graceful.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_gives_its_connection_up() {
+        const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let large = || async { "x".repeat(1 << 20) };
+        let routes = Router::new().route("/", routing::get(large));
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, routes, 1, stop.clone()));
+        let mut silent = TcpStream::connect(address).await.expect("connected");
+        silent.write_all(&GET.repeat(64)).await.expect("sent");
+        let mut other = TcpStream::connect(address).await.expect("connected");
+        other.write_all(GET).await.expect("sent");
+        let mut begin = [0; 12];
+        let read = tokio::time::timeout(Duration::from_mins(10), other.read_exact(&mut begin));
+        read.await.expect("its turn came").expect("an answer");
+        assert_eq!(&begin, b"HTTP/1.1 200");
+        drop((silent, other));
+        stop.cancel();
+        served.await.expect("ended");
+    }
 }
