@@ -205,7 +205,7 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
             )),
         };
     };
-    let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool is empty"))?;
+    let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
     if !config.pools.accept(&pool) {
         return Err(Usage::error(format!(
             "--pool {id} is not in pools.allowed: add it there, or name one that is"

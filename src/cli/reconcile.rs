@@ -142,7 +142,7 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
         return Ok(config.pools.allowed.iter().cloned().collect());
     }
     let pools = options.pool.iter().map(|id| {
-        let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool is empty"))?;
+        let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
         if !config.pools.accept(&pool) {
             return Err(Usage::error(format!(
                 "--pool {id} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"

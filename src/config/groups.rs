@@ -74,6 +74,10 @@ pub(super) fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
     for name in read.list(key) {
         match GroupName::new(&name) {
             Some(name) if names.contains(&name) => {}
+            Some(name) if name.as_str().contains('*') => read.reject(
+                key,
+                format!("{name}: wildcards are for admin.grantable_groups; name each group"),
+            ),
             Some(name) => names.push(name),
             None => read.reject(key, format!("{name:?}: {}", GroupName::RULE)),
         }

@@ -90,6 +90,10 @@ impl Layers {
         let table = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|text| {
+                // As a deployment that failed half-way leaves it.
+                if text.trim().is_empty() {
+                    return Err("is empty".to_owned());
+                }
                 text.parse::<Table>().map_err(|error| {
                     // The message alone: the snippet that toml prints may hold a value.
                     let line = error.span().map_or(1, |span| {

@@ -291,7 +291,7 @@ impl Config {
 fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     let mut pools = BTreeSet::new();
     for id in read.list(key) {
-        match PoolId::new(&id).filter(|_| !id.contains(char::is_whitespace)) {
+        match PoolId::new(&id) {
             Some(pool) => {
                 pools.insert(pool);
             }

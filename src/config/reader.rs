@@ -170,6 +170,16 @@ impl<'a> Reader<'a> {
                     .filter(|item| !item.is_empty())
                     .map(str::to_owned)
                     .collect();
+                // As a list is written in a file: the names would hold the brackets.
+                if let Some(item) = items
+                    .iter()
+                    .find(|item| item.contains(['[', ']', '"', ';']))
+                {
+                    self.reject(
+                        key,
+                        format!("{item:?} is no name: outside of a file, write A,B,C"),
+                    );
+                }
                 // For many keys an empty list means "any".
                 if items.is_empty() && !text.is_empty() {
                     self.reject(

@@ -58,7 +58,8 @@ impl DryRun {
             Ok(Event::Ignored(why)) => Verdict::new("ignored", why.code()),
             Ok(event) if self.is_foreign(&event) => Verdict::rejected(Rejection::FOREIGN_POOL),
             Ok(Event::Reconcile(_)) => Verdict::new("done", "reconcile"),
-            Ok(Event::Order(order)) => Verdict::new("done", order.action.command()),
+            // Whether it may be done, and finds whom it names, only an attempt tells.
+            Ok(Event::Order(order)) => Verdict::new("not_judged", order.action.command()),
             Ok(Event::SignUp(sign_up)) => match self.sign_up(&sign_up).await {
                 Ok(verdict) => verdict,
                 Err(failure) => Verdict::of(&failure),

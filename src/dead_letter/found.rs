@@ -54,7 +54,7 @@ pub const UNKNOWN: &str = "unknown";
 impl Found {
     /// Reads the attributes, and the body for pool and `sub` alone.
     pub fn new(message: Received) -> Self {
-        let text = |name| message.attributes.get(name).map(|text| printable(text));
+        let text = |name| message.attributes.get(name).map(|text| shown(text));
         let time = |name| message.attributes.get(name)?.parse().ok();
         let number = |name| message.attributes.get(name)?.parse().ok();
         let (pool, sub) = whom(&message.body);
@@ -94,8 +94,16 @@ fn whom(body: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Whoever may send to the queue writes its attributes: no control character
-/// and none that turns the direction of text gets to a terminal.
+/// Characters of an attribute that are shown.
+const MAX_SHOWN: usize = 256;
+
+/// Anyone who may send to the queue writes its attributes: no control character, none that
+/// turns the direction of text, and no endless line gets to a terminal.
+fn shown(text: &str) -> String {
+    printable(text).chars().take(MAX_SHOWN).collect()
+}
+
+/// Without control characters and those that turn the direction of text.
 pub fn printable(text: &str) -> String {
     let odd = |c: char| {
         c.is_control()

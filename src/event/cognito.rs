@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Event, GroupName, Ignored, Malformed};
+use super::{Event, GroupName, Ignored, Malformed, PoolId};
 
 /// A confirmed sign-up, with the values as they came: they are data, and lie
 /// (a verified flag may be `"false"`, a birthdate may have a 35th day).
@@ -79,44 +78,6 @@ impl Scope {
             }
             _ => None,
         }
-    }
-}
-
-/// A user pool id, such as `eu-west-1_AbCdEf123`. Emulators have their own
-/// forms, so only emptiness is refused here; Cognito judges the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PoolId(String);
-
-impl TryFrom<String> for PoolId {
-    type Error = &'static str;
-
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::new(&id).ok_or("a user pool id is not empty")
-    }
-}
-
-impl From<PoolId> for String {
-    fn from(id: PoolId) -> Self {
-        id.0
-    }
-}
-
-impl PoolId {
-    /// `None` when the id is empty.
-    pub fn new(id: &str) -> Option<Self> {
-        (!id.is_empty()).then(|| Self(id.to_owned()))
-    }
-
-    /// The id as Cognito takes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for PoolId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -12,16 +12,18 @@ mod group;
 mod invitation;
 mod issuer;
 mod order;
+mod pool_id;
 mod reconcile;
 mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
-pub use cognito::{Attributes, PoolId, Scope, SignUp, Sub, TriggerSource, Username, is_opaque};
+pub use cognito::{Attributes, Scope, SignUp, Sub, TriggerSource, Username, is_opaque};
 pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
 pub use issuer::{IssuerType, is_issuer_of_aws};
 pub use order::{Action, Membership, Order};
+pub use pool_id::PoolId;
 pub use reconcile::{Cursor, Reconcile};
 pub use trace::{Trace, TraceParent, is_header};
 
@@ -102,7 +104,7 @@ pub enum Malformed {
     /// An event of another trigger, such as `UserMigration`.
     #[error("the event comes from a trigger that usher does not serve")]
     OtherTrigger,
-    /// A sign-up without a user pool.
+    /// A sign-up without a user pool, or with what is no id of one.
     #[error("the event names no user pool")]
     NoUserPool,
     /// A sign-up without a user name.

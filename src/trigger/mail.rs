@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::Trigger;
 use super::members::Members;
 use crate::config::{Body, InvitationMail, Segment, Template, has_reference, is_accepted};
+use crate::event::PoolId;
 
 /// Cognito's own limits, in characters.
 const LONGEST_SUBJECT: usize = 140;
@@ -26,6 +27,11 @@ impl Trigger {
     pub(super) fn mail(&self, members: &Members<'_>) -> Option<Box<RawValue>> {
         let access = self.access("an invitation goes with Cognito's own message")?;
         let mail = access.mail()?;
+        let pool = members.text("userPoolId");
+        let pool = pool.as_deref().and_then(PoolId::new);
+        if !pool.is_some_and(|pool| access.pools().accept(&pool)) {
+            return None;
+        }
         let request = members.object("request");
         let (Some(username), Some(code)) = (
             request.text("usernameParameter"),
@@ -318,6 +324,11 @@ mod tests {
             answered(&trigger(&["invitations.accept_url="]), &event()).await,
             None
         );
+        for (pools, ours) in [("eu-west-1_x", true), ("eu-west-1_y", false)] {
+            let allowed = format!("pools.allowed={pools}");
+            let mail = answered(&trigger(&[&allowed]), &event()).await;
+            assert_eq!(mail.is_some(), ours, "{pools}");
+        }
         let mut other = event();
         other["triggerSource"] = json!("CustomMessage_ForgotPassword");
         assert_eq!(answered(&trigger(&[]), &other).await, None);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Ended, Global, Output, print, print_json};
+use super::{Ended, Global, Output, Usage, print, print_json};
 use crate::aws::{Aws, Directory, Failure, Listing, PoolSettings, Profiles, Queue, QueueFacts};
 use crate::config::{Config, GroupName};
 use crate::event::{PoolId, Username};
@@ -76,13 +76,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         let table = Profiles::new(&aws, &profiles.table, &profiles.key);
         findings.table(&profiles.table, &table).await;
     }
-    let pools: Vec<PoolId> = config
-        .pools
-        .allowed
-        .iter()
-        .cloned()
-        .chain(options.pool.iter().filter_map(|id| PoolId::new(id)))
-        .collect();
+    let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
+    for id in &options.pool {
+        let pool = PoolId::new(id);
+        pools.push(pool.ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?);
+    }
     if pools.is_empty() {
         findings.untested("user pool", "pools.allowed is empty: name one with --pool");
     }

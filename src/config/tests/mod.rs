@@ -130,10 +130,23 @@ fn lists_are_comma_separated_outside_of_files() {
         ("pools.allowed", " "),
         ("admin.client_ids", " , "),
         ("groups.default", ",,"),
+        ("groups.default", r#"["EVERYONE"]"#),
+        ("groups.privileged", "ADMINS;FINANCE"),
+        ("groups.privileged", "ADM*"),
+        ("admin.groups", "*"),
+        ("pools.allowed", "eu-west-1_a b"),
     ] {
         let wrong = violations(&layers(&[&format!("{key}={value}")]));
         assert_eq!(wrong, [key], "{value:?}");
     }
+}
+
+#[test]
+fn an_empty_file_is_an_error_and_one_without_keys_is_not() {
+    for text in ["", " \n\n"] {
+        assert_eq!(violations(&with_file(text)), ["--config"]);
+    }
+    assert!(Config::from_layers(&with_file("# nothing is set here\n")).is_ok());
 }
 
 #[test]

@@ -152,6 +152,24 @@ async fn show_keeps_the_body_to_itself_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_letter_with_an_endless_attribute_is_listed() {
+    let world = World::new().await;
+    let mut endless = letter("{}", &"x".repeat(70_000));
+    endless
+        .attributes
+        .insert("usher.error".to_owned(), "y".repeat(70_000));
+    world.put_letters(&[endless]).await;
+    let (status, listed, errors) = world.dead_letters(&["list"]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        listed.contains("1 letter") && listed.len() < 2_000,
+        "{listed}"
+    );
+    let (status, shown, _) = world.dead_letters(&["show", "source-1"]).await;
+    assert_eq!((status, shown.len() < 5_000), (Some(0), true));
+}
+
+#[tokio::test]
 async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
     let world = World::new().await;
     let letters: Vec<Outgoing> = (0..35)

@@ -342,12 +342,18 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     world.work(&[]).await;
     let mut gone = people[2].event.clone();
     gone["userName"] = json!("nobody");
+    let order = json!({
+        "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
+        "requestedBy": {"sub": "s"}, "userPoolId": world.pool.id,
+        "username": "nobody", "groupName": "STAFF",
+    });
     world
         .put_letters(&[
             letter(people[0].event.to_string(), "throttled"),
             letter(people[1].event.to_string(), "throttled"),
             letter(gone.to_string(), "throttled"),
             letter("?", "throttled"),
+            letter(order.to_string(), "throttled"),
         ])
         .await;
     let writes = [
@@ -377,6 +383,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let expected = [
         ("already_done", "", none()),
         ("done", "", json!(["EVERYONE", "profile"])),
+        ("not_judged", "AddUserToGroup", none()),
         ("rejected", "not_json", none()),
         ("rejected", "user_not_found", none()),
     ];
@@ -386,7 +393,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
         before,
         writes.map(|operation| world.faults.calls(operation))
     );
-    assert_eq!(world.visible_letters().await, 4);
+    assert_eq!(world.visible_letters().await, 5);
     assert!(audited(&errors).is_empty());
 }
 
