@@ -62,6 +62,12 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
+        let sub = sign_up.sub.as_ref().map(Sub::as_str);
+        if sign_up.username.is_uuid() && sub.is_some_and(|sub| sub != sign_up.username.reveal()) {
+            // Someone may have taken another user's `sub` as their user name. Once they are
+            // gone, Cognito finds the other by it.
+            return self.checked(sign_up).await;
+        }
         self.provide(sign_up, &self.groups_for(sign_up)).await
     }
 
@@ -71,12 +77,17 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
+        self.checked(sign_up).await
+    }
+
+    /// Only if the user who has the name is the one who signed up.
+    async fn checked(&self, sign_up: &SignUp) -> Outcome {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         match quickly(|| self.directory.sub_of(pool, username)).await {
             Ok(sub) if is_another(sub.as_ref(), sign_up) => Outcome::Rejected(
-                Rejection::user_not_found("the user name belongs to another user now"),
+                Rejection::user_not_found("the user name belongs to another user"),
             ),
-            Ok(_) => self.sign_up(sign_up).await,
+            Ok(_) => self.provide(sign_up, &self.groups_for(sign_up)).await,
             Err(failure) => failure.into(),
         }
     }

@@ -1,12 +1,11 @@
 //! Which groups the event gives its user. Pure.
 
-use std::collections::BTreeSet;
-
 use crate::config::{Condition, GroupName, GroupRule, Groups};
 use crate::event::{Scope, SignUp};
 
 /// The groups that the sign-up's scope leaves, each once: the default groups and those of
-/// every rule that holds, in the order of the configuration, or those that reconcile names.
+/// every rule that holds, in the order of the configuration, or the default groups that
+/// reconcile names: a group that is no longer one does not come back with an old message.
 pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
@@ -17,9 +16,9 @@ pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
             all
         }
         Scope::Groups(named) => {
-            let named: BTreeSet<&GroupName> = named.iter().collect();
-            let named = named.into_iter().filter(|group| not_privileged(group));
-            named.cloned().collect()
+            let mut all = groups.default.clone();
+            all.retain(|group| named.contains(group) && not_privileged(group));
+            all
         }
     }
 }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_of_reconcile_gives_no_privileged_group() {
+    fn a_scope_of_reconcile_gives_default_groups_and_no_privileged_one() {
         let plan = |plan: &str| Condition::Attribute {
             name: "custom:plan".into(),
             equals: plan.into(),
@@ -199,8 +198,11 @@ mod tests {
         };
         assert_eq!(with(Scope::Whole), ["EVERYONE", "PRO", "ADMINS"]);
         assert_eq!(with(Scope::NoRecord), ["EVERYONE", "PRO"]);
-        let named = ["STAFF", "ADMINS", "STAFF"].map(group).to_vec();
-        assert_eq!(with(Scope::Groups(named)), ["STAFF"]);
+        let named = ["RETIRED", "ADMINS", "PRO", "EVERYONE", "EVERYONE"]
+            .map(group)
+            .to_vec();
+        assert_eq!(with(Scope::Groups(named)), ["EVERYONE"]);
+        assert!(with(Scope::Groups(vec![group("RETIRED")])).is_empty());
     }
 
     #[test]

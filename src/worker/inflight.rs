@@ -378,12 +378,12 @@ impl Flight {
                 }
                 outcome
             }
+            // Other pools work, and this one must not stop them: it may be anyone's.
             Outcome::Blocked(failure)
-                if failure.reason == "pool_not_found" && self.pools.is_strange(&sign_up.pool) =>
+                if failure.service == Service::Cognito && self.pools.is_strange(&sign_up.pool) =>
             {
                 Outcome::Retry(Retry::because(failure.into()))
             }
-            // Other pools work, and this one tells nothing of them.
             Outcome::Rejected(rejection) if self.pools.is_strange(&sign_up.pool) => {
                 Outcome::Rejected(Rejection {
                     refused: None,

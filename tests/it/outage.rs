@@ -379,6 +379,56 @@ async fn a_strange_pool_does_not_stop_the_others() {
     assert_eq!(world.members("EVERYONE").await.len(), 20);
 }
 
+#[tokio::test]
+async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
+    let world = World::new().await;
+    let people = world.people(10).await;
+    let (first, others) = people.split_at(2);
+    world.faults.plan(|call| {
+        let is_strange = call.input["UserPoolId"] == "us-east-1_Strange01";
+        is_strange.then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+        ))
+    });
+    world.send_all(first).await;
+    let config = world.config(&[("worker.max_attempts", "1")]);
+    let running = world.worker(&config, Until::Stopped).await;
+    eventually("one pool works", || async {
+        world.records().await.len() == 2
+    })
+    .await;
+    for person in first {
+        let mut strange = person.event.clone();
+        for n in 0..3 {
+            strange["userPoolId"] = serde_json::json!("us-east-1_Strange01");
+            strange["userName"] = serde_json::json!(format!("{}-{n}", person.name));
+            world.send(strange.to_string()).await;
+        }
+    }
+    eventually("they are dead letters", || async {
+        world
+            .dead_letters
+            .facts()
+            .await
+            .expect("facts")
+            .depth
+            .visible
+            == 6
+    })
+    .await;
+    world.send_all(others).await;
+    eventually("the others go on", || async {
+        world.records().await.len() == 10
+    })
+    .await;
+    assert!(running.health.obstacles().is_empty());
+    running.stop().await;
+    for letter in world.letters().await {
+        assert_eq!(letter.attributes["usher.reason"], "access_denied");
+    }
+}
+
 /// A replica of a pool, a pool that is being restored, a code that is new.
 #[tokio::test]
 async fn a_service_that_refuses_everybody_burns_no_message() {

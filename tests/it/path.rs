@@ -252,6 +252,23 @@ async fn a_user_who_is_gone_ends_in_a_letter_and_not_in_a_loop() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_the_sub_of_another_gives_that_user_nothing() {
+    let world = World::new().await;
+    let victim = world.person("victim").await;
+    // Who chose the name has deleted their account since.
+    let mut event = world.person("mallory").await.event;
+    event["userName"] = json!(victim.sub);
+    event["request"]["userAttributes"]["sub"] = json!("deadbeef-0000-4000-8000-000000000000");
+    world.send(event.to_string()).await;
+    world.work(&[("worker.max_attempts", "1")]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    assert!(world.members("EVERYONE").await.is_empty());
+    assert!(world.records().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_group_that_is_refused_does_not_keep_the_user_from_the_others() {
     let world = World::new().await;
     let people = world.people(2).await;

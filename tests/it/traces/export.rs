@@ -159,7 +159,8 @@ async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
             // On a slow machine the first request has the time to fail, too.
             assert!(late == 1 && failed <= 1, "{log}");
         } else {
-            assert_eq!(failed + late, 1, "{log}");
+            // Spans that are left at the end are refused like the first.
+            assert!(failed + late > 0 && failed <= 1 && late <= 1, "{log}");
         }
         world.assert_all_provisioned(&people).await;
     }
