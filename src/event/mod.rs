@@ -104,7 +104,7 @@ pub enum Malformed {
     /// An event of another trigger, such as `UserMigration`.
     #[error("the event comes from a trigger that usher does not serve")]
     OtherTrigger,
-    /// A sign-up without a user pool, or with what is no id of one.
+    /// A sign-up whose user pool id is missing or malformed.
     #[error("the event names no user pool")]
     NoUserPool,
     /// A sign-up without a user name.

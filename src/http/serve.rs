@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 const HEAD: Duration = Duration::from_secs(75);
 /// For the head of a request, which may hold a large token.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// For a client to take in what is sent to it: one that does not read would keep its
-/// connection for good.
+/// The time in which a client has to read. One that does not read would keep its connection
+/// for good.
 const UNREAD: Duration = Duration::from_secs(30);
 /// For answers that are under way at the end.
 const LAST: Duration = Duration::from_secs(2);

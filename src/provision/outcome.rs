@@ -121,7 +121,7 @@ impl Retry {
         }
     }
 
-    /// For what is not there, perhaps not yet.
+    /// For a user or group that may not be there yet.
     pub(super) fn not_yet(because: Rejection) -> Self {
         Self {
             at_most: Some(NOT_YET_TRIES),

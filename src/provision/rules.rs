@@ -4,8 +4,8 @@ use crate::config::{Condition, GroupName, GroupRule, Groups};
 use crate::event::{Scope, SignUp};
 
 /// The groups that the sign-up's scope leaves, each once: the default groups and those of
-/// every rule that holds, in the order of the configuration, or the default groups that
-/// reconcile names: a group that is no longer one does not come back with an old message.
+/// every rule that holds, in the order of the configuration, or those default groups
+/// that reconcile names. An old message does not bring back a group that was retired.
 pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
