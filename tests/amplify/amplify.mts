@@ -131,9 +131,11 @@ await check('cfn-lint has no finding, of whatever weight', () => {
 await check('its parameters keep their rules', () => {
   assert.deepEqual(usher.violations, []);
   for (const [id, { AllowedPattern, AllowedValues }] of Object.entries<any>(template.Parameters)) {
-    const value = usher.parameter(id);
-    if (AllowedPattern) assert.match(value, new RegExp(`^(?:${AllowedPattern})$`), id);
-    if (AllowedValues) assert.ok(AllowedValues.map(String).includes(String(value)), id);
+    // A list has a value for each of its members.
+    for (const value of [usher.parameter(id)].flat()) {
+      if (AllowedPattern) assert.match(value, new RegExp(`^(?:${AllowedPattern})$`), id);
+      if (AllowedValues) assert.ok(AllowedValues.map(String).includes(String(value)), id);
+    }
   }
 });
 
@@ -171,6 +173,7 @@ await check('queues, service, schedule, alarms are made; function and table are 
     'TriggerPermission',
     'ProfileTable',
     'SecurityGroupFromBalancer',
+    'SecurityGroupHealthCheck',
   ]);
   assert.ok(!usher.given.includes('TriggerCodeBucket'));
   for (const id of ['TriggerErrorsAlarm', 'TriggerThrottledAlarm']) {
