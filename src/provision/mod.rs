@@ -12,12 +12,12 @@ mod rules;
 pub use audit::{Stage, audit};
 pub use invite::{Invited, Mail};
 pub use order::Performed;
-pub use outcome::{Already, Outcome, Rejection, Retry};
+pub use outcome::{Already, Outcome, Pause, Rejection, Retry};
 pub use profile::render;
 pub use requester::is_administrator;
 pub use rules::groups_for;
 
-use crate::aws::{Class, Directory, Listing, People, Profiles};
+use crate::aws::{Directory, Listing, People, Profiles};
 use crate::config::{Config, GroupName};
 use crate::event::{Scope, SignUp, Sub};
 use crate::retry::quickly;
@@ -62,7 +62,9 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
-        self.provide(sign_up, &self.groups_for(sign_up)).await
+        self.provide(sign_up, &self.groups_for(sign_up))
+            .await
+            .for_a_confirmed_user()
     }
 
     /// Groups first, then the record: it is the receipt of a finished sign-up, so there is
@@ -95,12 +97,10 @@ impl Provisioner {
     async fn listed(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
         match quickly(|| self.listing.named_by(&user.pool, sub)).await {
             Ok(Some(_)) => Ok(sub.clone()),
-            Ok(None) => Err(Outcome::Rejected(Rejection {
-                reason: "user_not_found".to_owned(),
-                class: Class::NotYet.name(),
-                error: "the user pool no longer lists the user".to_owned(),
-                refused: None,
-            })),
+            // The list lags behind as well.
+            Ok(None) => Err(Outcome::Retry(Retry::because(Rejection::user_not_found(
+                "the user pool does not list the user",
+            )))),
             Err(failure) => Err(failure.into()),
         }
     }

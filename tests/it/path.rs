@@ -1,9 +1,11 @@
 //! What a confirmed sign-up ends in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use usher::aws::Outgoing;
 use usher::config::{Config, Layers};
 use usher::worker::Until;
 
@@ -245,6 +247,45 @@ async fn a_user_who_is_gone_ends_in_a_letter_and_not_in_a_loop() {
     assert_eq!(letters[0].attributes["usher.attempts"], "2");
     assert_eq!(letters[0].body, person.event.to_string(), "byte for byte");
     assert!(world.records().await.is_empty(), "no record of nobody");
+}
+
+#[tokio::test]
+async fn a_user_who_is_not_found_for_a_while_is_no_dead_letter() {
+    let world = World::new().await;
+    world.faults.time_lapse();
+    let person = world.person("late").await;
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        if call.operation != "AdminAddUserToGroup" {
+            return None;
+        }
+        calls += 1;
+        let missing = Fault::Error(StatusCode::BAD_REQUEST, "UserNotFoundException");
+        (calls == 1).then_some(missing)
+    });
+    // Four attempts are behind it: those that a command has are used up with the next.
+    let behind = |body: String| Outgoing {
+        body,
+        attributes: [("usher.attempts".to_owned(), "4".to_owned())].into(),
+        ..Outgoing::default()
+    };
+    let sign_up = behind(person.event.to_string());
+    world.queue.send(sign_up).await.expect("sent");
+    world.work(&[]).await;
+    world.assert_all_provisioned(&[person]).await;
+    let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
+    assert_eq!(hidden, Duration::from_secs(48), "3, 6, 12, 24, 48 seconds");
+
+    let command = json!({"usher": 1, "command": "AddUserToGroup", "requestId": "r",
+        "userPoolId": world.pool.id, "requestedBy": {"sub": "s"}, "username": "nobody",
+        "groupName": "EVERYONE"});
+    let command = behind(command.to_string());
+    world.queue.send(command).await.expect("sent");
+    world.work(&[]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    assert_eq!(letters[0].attributes["usher.attempts"], "5");
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ async fn without_groups_the_user_is_looked_up_before_the_record() {
     let quota = std::sync::Arc::new(usher::quota::Quota::new(setup.world.config(&[]).quota));
     let users = usher::aws::Users::new(&setup.world.aws, quota);
     users.delete(&pool, &name).await.expect("deleted");
-    setup.usher(&work).await;
+    setup.usher(&[&work[..], &attempts].concat()).await;
     let records = setup.world.records().await;
     assert!(records.contains_key(&missed.sub) && !records.contains_key(&deleted.sub));
     assert_eq!(setup.world.faults.calls("AdminGetUser"), looked_up);
