@@ -24,6 +24,7 @@ pub(crate) mod played;
 mod pool_settings;
 mod profiles;
 mod queue;
+mod queue_host;
 mod records;
 mod region;
 #[cfg(feature = "dev")]

@@ -44,7 +44,7 @@ impl Sandbox {
     /// Over the SDK configuration of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
-            sqs: aws.sqs(),
+            sqs: aws.any_sqs(),
             cognito: aws.cognito(),
             dynamodb: aws.dynamodb(),
         }

@@ -13,6 +13,7 @@ mod crowd;
 mod endpoint;
 mod events;
 mod faults;
+mod hosts;
 mod http;
 mod invite;
 mod kills;

@@ -190,14 +190,17 @@ impl Findings {
         if !found {
             return;
         }
-        let url = match (&config.queue.dead_letter_url, redrive) {
-            (Some(url), _) => Ok(url.clone()),
-            (None, Some(redrive)) => queue.url_of(&redrive.target_arn).await,
+        let letters = match (&config.queue.dead_letter_url, redrive) {
+            (Some(url), _) => Ok(queue.beside(url)),
+            (None, Some(redrive)) => {
+                let url = queue.url_of(&redrive.target_arn).await;
+                url.map(|url| queue.sibling(&url))
+            }
             (None, None) => return,
         };
-        match url {
+        match letters {
             Err(failure) => self.wrong("dead-letter queue", &failure),
-            Ok(url) => match queue.sibling(&url).facts().await {
+            Ok(letters) => match letters.facts().await {
                 Ok(facts) if facts.retention < retention => self.wrong(
                     "dead-letter queue",
                     "keeps letters for a shorter time than the queue keeps messages, and a letter's age counts from its first day on the queue",
