@@ -56,7 +56,7 @@ pub enum Status {
 /// A part of a list, and where the next begins.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// At most sixty; a page may be empty although others follow.
+    /// At most sixty of Cognito's; a page may be empty although others follow.
     pub items: Vec<T>,
     /// `None` at the end.
     pub next: Option<String>,

@@ -18,6 +18,7 @@ mod listing;
 mod mailing;
 mod message;
 mod moves;
+mod owners;
 mod people;
 #[cfg(test)]
 pub(crate) mod played;

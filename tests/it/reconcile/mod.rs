@@ -1,6 +1,7 @@
 //! Users whose event never came.
 
 mod command;
+mod elsewhere;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +121,7 @@ async fn users_without_a_record_are_queued_and_no_members_are_read() {
         "{said}"
     );
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
+    assert_eq!(world.faults.calls("Scan"), 1);
     world.work(&[]).await;
     world.crowd.look(|people| {
         assert_eq!(people.profiles.len(), 10_000);
@@ -375,7 +377,7 @@ async fn trouble_on_the_way_stops_no_run() {
     });
     let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("begins anew"), "{errors}");
+    assert!(errors.contains("begins again"), "{errors}");
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
     assert_eq!(queued, lacking);
 }
