@@ -43,7 +43,10 @@ pub struct Listed {
 /// What matters of a user's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// `CONFIRMED`
+    /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, and has to choose a new password before
+    /// the next sign-in, as after a CSV import.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html>
     Confirmed,
     /// `EXTERNAL_PROVIDER`: a federated user.
     Federated,
@@ -289,7 +292,9 @@ impl Listed {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: match user.user_status {
-                Some(UserStatusType::Confirmed) => Status::Confirmed,
+                Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
+                    Status::Confirmed
+                }
                 Some(UserStatusType::ExternalProvider) => Status::Federated,
                 Some(UserStatusType::ForceChangePassword) => Status::Invited,
                 _ => Status::Other,

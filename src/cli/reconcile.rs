@@ -387,7 +387,8 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
         if *elsewhere > 0 {
             note(&format!(
                 "{elsewhere} users have a profile under another id than their sub and get no \
-                 second one: --force writes one beside it"
+                 second one: docs/AMPLIFY-MIGRATION.md says how to move it, --force writes one \
+                 beside it"
             ));
         }
         if !complete {

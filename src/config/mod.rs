@@ -121,6 +121,8 @@ pub struct Profiles {
     pub owner: Option<Owner>,
     /// An index of the table by that attribute.
     pub owner_index: Option<String>,
+    /// Whether someone without a record is provisioned when they choose a new password.
+    pub after_password_reset: bool,
 }
 
 /// `[worker]`
@@ -314,6 +316,7 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
     let attributes = template::read(read, &key);
     let owner = Owner::among(&attributes);
     let owner_index = read_index(read, owner.as_ref());
+    let after_password_reset = read.boolean("profiles.after_password_reset");
     if !enabled {
         return None;
     }
@@ -334,6 +337,7 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
         attributes,
         owner,
         owner_index,
+        after_password_reset,
     })
 }
 

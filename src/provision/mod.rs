@@ -7,14 +7,16 @@ mod order;
 mod outcome;
 mod profile;
 mod requester;
+mod reset;
 mod rules;
 
 pub use audit::{Stage, audit};
 pub use invite::{Invited, Mail};
 pub use order::Performed;
-pub use outcome::{Already, Outcome, Pause, Rejection, Retry};
+pub use outcome::{Already, Ignored, Outcome, Pause, Rejection, Retry};
 pub use profile::render;
 pub use requester::is_administrator;
+pub use reset::is_unprovisioned;
 pub use rules::groups_for;
 
 use crate::aws::{Directory, Listing, People, Profiles};
@@ -62,9 +64,12 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
-        self.provide(sign_up, &self.groups_for(sign_up))
-            .await
-            .for_a_confirmed_user()
+        let outcome = if sign_up.scope == Scope::Reset {
+            self.after_reset(sign_up).await
+        } else {
+            self.provide(sign_up, &self.groups_for(sign_up)).await
+        };
+        outcome.for_a_confirmed_user()
     }
 
     /// Groups first, then the record: it is the receipt of a finished sign-up, so there is

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::aws::{Class, Failure, NoPerson};
-use crate::event::{Ignored, Malformed};
+use crate::event::Malformed;
 
 /// The end of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,22 @@ pub enum Outcome {
     Rejected(Rejection),
     /// No message will do better until the deployment is mended.
     Blocked(Failure),
+}
+
+/// Why nothing is done for a well-formed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// Someone with a record has chosen a new password, or such events are switched off.
+    ForgotPassword,
+}
+
+impl Ignored {
+    /// The short code for logs and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ForgotPassword => "forgot_password",
+        }
+    }
 }
 
 /// How it is known that nothing was left to do.

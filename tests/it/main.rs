@@ -29,6 +29,7 @@ mod process;
 mod quota;
 mod reconcile;
 mod region;
+mod reset;
 mod sends;
 mod sign_in;
 mod stop;

@@ -160,16 +160,6 @@ async fn profiles_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_reset_password_is_ignored() {
-    let world = World::new().await;
-    let mut forgot = world.person("forgot").await.event;
-    forgot["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
-    world.send(forgot.to_string()).await;
-    world.work(&[]).await;
-    world.assert_all_provisioned(&[]).await;
-}
-
-#[tokio::test]
 async fn a_foreign_pool_ends_in_a_letter_whatever_the_message() {
     let world = World::new().await;
     let people = world.people(3).await;
