@@ -44,7 +44,10 @@ pub struct Listed {
 /// What matters of a user's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// `CONFIRMED`
+    /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, and has to choose a new password before
+    /// the next sign-in, as after a CSV import.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html>
     Confirmed,
     /// `EXTERNAL_PROVIDER`: a federated user.
     Federated,
@@ -57,7 +60,7 @@ pub enum Status {
 /// A part of a list, and where the next begins.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// At most sixty; a page may be empty although others follow.
+    /// At most sixty of Cognito's; a page may be empty although others follow.
     pub items: Vec<T>,
     /// `None` at the end.
     pub next: Option<String>,
@@ -291,7 +294,9 @@ impl Listed {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: match user.user_status {
-                Some(UserStatusType::Confirmed) => Status::Confirmed,
+                Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
+                    Status::Confirmed
+                }
                 Some(UserStatusType::ExternalProvider) => Status::Federated,
                 Some(UserStatusType::ForceChangePassword) => Status::Invited,
                 _ => Status::Other,

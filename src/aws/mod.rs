@@ -18,12 +18,14 @@ mod listing;
 mod mailing;
 mod message;
 mod moves;
+mod owners;
 mod people;
 #[cfg(test)]
 pub(crate) mod played;
 mod pool_settings;
 mod profiles;
 mod queue;
+mod queue_host;
 mod records;
 mod region;
 #[cfg(feature = "dev")]

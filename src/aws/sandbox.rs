@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType as UserAttribute, MessageActionType};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -44,7 +44,7 @@ impl Sandbox {
     /// Over the SDK configuration of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
-            sqs: aws.sqs(),
+            sqs: aws.any_sqs(),
             cognito: aws.cognito(),
             dynamodb: aws.dynamodb(),
         }
@@ -104,20 +104,43 @@ impl Sandbox {
     /// # Errors
     /// As any call.
     pub async fn create_table(&self, name: &str, key: &str) -> Result<(), Failure> {
-        let definition = AttributeDefinition::builder()
-            .attribute_name(key)
-            .attribute_type(ScalarAttributeType::S)
-            .build();
-        let element = KeySchemaElement::builder()
-            .attribute_name(key)
-            .key_type(KeyType::Hash)
-            .build();
+        self.create_table_with(name, key, None).await
+    }
+
+    /// The same with an index, by its name and its partition key.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_table_with(
+        &self,
+        name: &str,
+        key: &str,
+        index: Option<(&str, &str)>,
+    ) -> Result<(), Failure> {
+        let keys = [Some(key), index.map(|(_, key)| key)];
+        let definitions = keys.into_iter().flatten().filter_map(|key| {
+            let definition = AttributeDefinition::builder().attribute_name(key);
+            definition
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+                .ok()
+        });
+        let index = index.and_then(|(name, key)| {
+            let all = Projection::builder().projection_type(ProjectionType::All);
+            GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .key_schema(partition(key)?)
+                .projection(all.build())
+                .build()
+                .ok()
+        });
         let request = self
             .dynamodb
             .create_table()
             .table_name(name)
-            .set_attribute_definitions(definition.ok().map(|definition| vec![definition]))
-            .set_key_schema(element.ok().map(|element| vec![element]))
+            .set_attribute_definitions(Some(definitions.collect()))
+            .set_key_schema(partition(key).map(|element| vec![element]))
+            .set_global_secondary_indexes(index.map(|index| vec![index]))
             .billing_mode(BillingMode::PayPerRequest)
             .send();
         done(Service::DynamoDb, "CreateTable", request)
@@ -311,6 +334,11 @@ impl Sandbox {
             .await
             .map(|_| ())
     }
+}
+
+fn partition(key: &str) -> Option<KeySchemaElement> {
+    let element = KeySchemaElement::builder().attribute_name(key);
+    element.key_type(KeyType::Hash).build().ok()
 }
 
 fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> {

@@ -108,7 +108,7 @@ impl Operator {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(retry.after.unwrap_or(PAUSE)) => true,
+            () = tokio::time::sleep(retry.pause.after(tries, |_| PAUSE)) => true,
         }
     }
 

@@ -56,6 +56,7 @@ async fn a_good_deployment_is_right_and_stays_as_it_was() {
         "profile table",
         "dynamodb:PutItem",
         "dynamodb:BatchGetItem",
+        "dynamodb:Scan",
         "cognito-idp:ListUsers on",
         "cognito-idp:ListUsersInGroup",
         "group EVERYONE",
@@ -113,6 +114,28 @@ async fn what_is_wrong_is_named() {
     assert_eq!(state(&findings, "cognito-idp:AdminAddUserToGroup"), "wrong");
     assert_eq!(state(&findings, "sqs:DeleteMessage"), "wrong");
     assert_eq!(state(&findings, "sqs:ChangeMessageVisibility"), "right");
+}
+
+#[tokio::test]
+async fn an_index_by_the_owner_is_tried() {
+    let world = World::new().await;
+    let index = ["--set", "profiles.owner_index=byOwner"];
+    for (text, expected) in [
+        (
+            "The table does not have the specified index: byOwner",
+            "wrong",
+        ),
+        ("Query condition missed key schema element: owner", "wrong"),
+    ] {
+        world.faults.plan(move |call| {
+            (call.operation == "Query").then_some(Fault::Refused("ValidationException", text))
+        });
+        let (code, findings) = check(&world, &index).await;
+        assert_eq!(code, Some(1));
+        let what = "dynamodb:Query on byOwner, key profileOwner";
+        assert_eq!(state(&findings, what), expected, "{text}");
+    }
+    assert_eq!(world.faults.calls("Scan"), 0);
 }
 
 #[tokio::test]

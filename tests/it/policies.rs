@@ -69,8 +69,38 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
+    made.extend(of_records_elsewhere());
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
     made
+}
+
+/// What records under other ids are found with. The names are short.
+fn of_records_elsewhere() -> BTreeSet<String> {
+    let source = text("src/aws/owners.rs");
+    let named = source.split("target(\"").skip(1);
+    let made: BTreeSet<String> = named
+        .filter_map(|rest| rest.split('"').next())
+        .map(|call| format!("dynamodb:{call}"))
+        .collect();
+    assert_eq!(made.len(), 2, "{made:?}");
+    made
+}
+
+/// A query is allowed on an index and not on the table.
+#[test]
+fn a_query_is_allowed_on_an_index_only() {
+    for policy in ["deploy/worker-policy.json", "deploy/operator-policy.json"] {
+        let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
+        let statements = policy["Statement"].as_array().expect("statements");
+        let mut found = 0;
+        for statement in statements {
+            let queries = actions_of([statement]).contains("dynamodb:Query");
+            let resource = statement["Resource"].as_str().unwrap_or_default();
+            assert_eq!(queries, resource.contains("/index/"), "{statement}");
+            found += usize::from(queries);
+        }
+        assert_eq!(found, 1);
+    }
 }
 
 /// What a person's tools call: all that the worker does, and more.
@@ -202,7 +232,7 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
 #[test]
 fn the_worker_lists_users_and_asks_for_nothing_else_that_is_listed() {
     let mut listed = calls("src/aws/listing.rs", "cognito-idp");
-    let run = text("src/reconcile/run.rs");
+    let run = text("src/reconcile/run.rs") + &text("src/reconcile/members.rs");
     for (method, call) in [
         (".users(", "ListUsers"),
         (".members(", "ListUsersInGroup"),
