@@ -29,9 +29,6 @@ pub struct SignUp {
     pub scope: Scope,
 }
 
-    }
-}
-
 /// A user name. It may be an e-mail address or a phone number, so it prints as
 /// an underscore wherever it is formatted.
 #[derive(Clone, PartialEq, Eq, Hash)]
