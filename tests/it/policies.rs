@@ -44,8 +44,8 @@ fn actions_of<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<S
 }
 
 /// The operations that a file names to `call`: words in quotes that are written
-/// like an operation. A batch needs the permission of the single call.
-fn calls(file: &str, service: &str) -> BTreeSet<String> {
+/// like an operation.
+pub(crate) fn operations(file: &str) -> BTreeSet<String> {
     let source = text(file);
     let product = source.split("#[cfg(test)]").next().expect("text");
     product
@@ -58,6 +58,14 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
         .filter(|word| !word.ends_with("Exception") && !["String", "All"].contains(word))
         .filter(|word| !word.starts_with("Receipt") && !word.starts_with("Invalid"))
         .filter(|word| *word != "MessageNotInflight")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The permissions for them. A batch needs that of the single call.
+fn calls(file: &str, service: &str) -> BTreeSet<String> {
+    operations(file)
+        .iter()
         .map(|word| format!("{service}:{}", word.trim_end_matches("Batch")))
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The administrators' API, from the socket to the pool.
 
 mod accept;
-mod client;
+pub(crate) mod client;
 mod impostor;
 mod issuers;
 mod limits;
