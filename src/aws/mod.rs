@@ -18,6 +18,7 @@ mod listing;
 mod mailing;
 mod message;
 mod moves;
+mod next_page;
 mod people;
 #[cfg(test)]
 pub(crate) mod played;

@@ -1,6 +1,7 @@
 //! Users whose event never came.
 
 mod command;
+mod endless;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
