@@ -83,8 +83,11 @@ impl SignIn {
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html>
     ///
     /// # Errors
-    /// [`NotAccepted`].
+    /// [`NotAccepted`]. A password that no pool takes is refused before the calls.
     pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), NotAccepted> {
+        if has_space_at_an_end(acceptance.password) {
+            return Err(NotAccepted::Password(vec!["no_space_at_ends"]));
+        }
         let request = self
             .client
             .initiate_auth()
@@ -185,6 +188,14 @@ impl SignIn {
     }
 }
 
+/// What Cognito refuses in a password, in every pool. Spaces within it are symbols.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
+fn has_space_at_an_end(password: &str) -> bool {
+    let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
+    password.starts_with(is_space) || password.ends_with(is_space)
+}
+
 fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
@@ -225,6 +236,21 @@ mod tests {
             secret_hash("secret", "ada", "client"),
             "FEW6rzXVdy2RLJp0KqkU9A6/pxQBq5FgsxTWe/Ot+CI="
         );
+    }
+
+    #[test]
+    fn a_space_is_refused_at_the_ends_of_a_password_and_nowhere_else() {
+        for (password, refused) in [
+            (" Long-enough-1", true),
+            ("Long-enough-1 ", true),
+            ("Long-enough-1\t", true),
+            ("\nLong-enough-1", true),
+            ("Long enough 1", false),
+            // Cognito takes white space that is not ASCII.
+            ("Long-enough-1\u{a0}", false),
+        ] {
+            assert_eq!(has_space_at_an_end(password), refused, "{password:?}");
+        }
     }
 
     #[test]

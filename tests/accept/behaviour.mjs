@@ -307,6 +307,21 @@ checks['what a password lacks is said in words'] = () =>
     },
   );
 
+checks['a space at an end of the password is said, and nothing is sent'] = () =>
+  stage({ answers: [problem(422, 'password_refused', { lacks: ['no_space_at_ends'] }), OK] }, async (tab, server) => {
+    const said = /It needs to begin and end with something other than a space\.$/;
+    for (const password of [`${PASSWORD} `, ` ${PASSWORD}`]) {
+      await type(tab, 'New password', password);
+      await submit(tab);
+      assert.match(await outcome(tab), said);
+      assert.equal(await focused(tab), 'password');
+      assert.equal(await field(tab, 'New password').inputValue(), password, 'it stays as it was typed');
+    }
+    assert.equal(server.posts().length, 0);
+    assert.match(await send(tab), said);
+    assert.match(await send(tab), /You’re in/);
+  });
+
 checks['what the person cannot mend is not called a mistake of theirs'] = () => {
   const cases = [
     [problem(503, 'misconfigured'), /cannot be let in just now[^]*not a mistake of yours/],

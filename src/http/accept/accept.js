@@ -77,6 +77,7 @@ const LACKS = new Map([
   ['symbol', 'a symbol, such as ! ? - or %'],
   ['history', 'to be one that you have not had before'],
   ['not_compromised', 'to be one that is not known to have been stolen somewhere'],
+  ['no_space_at_ends', 'to begin and end with something other than a space'],
 ]);
 
 /** The standard attributes that people can be asked for. */
@@ -229,6 +230,11 @@ function missing(asked) {
 }
 
 async function accept() {
+  if (/^[\t-\r ]|[\t-\r ]$/.test(password.value)) {
+    // No user pool takes it. It stays as it was typed: without the space it is another one.
+    passwordRefused(['no_space_at_ends']);
+    return;
+  }
   // A password that is seen is not offered to be kept by some password managers.
   show(false);
   const answer = await post('/accept', {

@@ -128,6 +128,20 @@ async fn a_code_is_good_for_one_password() {
     assert_eq!((again.status, again.code()), (403, "not_accepted"));
 }
 
+#[tokio::test]
+async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    let with = |password: &str| json!({"username": "ada", "code": code, "password": password});
+    for password in [format!("{PASSWORD} "), format!(" {PASSWORD}")] {
+        let answer = page.accept(with(&password)).await;
+        assert_eq!((answer.status, answer.code()), (422, "password_refused"));
+        assert_eq!(answer.body["lacks"], json!(["no_space_at_ends"]));
+    }
+    assert_eq!(page.world.faults.calls("InitiateAuth"), 0);
+    assert_eq!(page.accept(with("A-new passw0rd")).await.status, 200);
+}
+
 /// What Cognito says, and the fault that usher sees in it.
 const FAULTS: [(&str, &str, &str, &str); 6] = [
     (
