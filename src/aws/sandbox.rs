@@ -18,6 +18,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
+use super::next_page::next_page;
 
 pub use self::people::{PoolKind, SignedIn, Tokens};
 
@@ -215,7 +216,7 @@ impl Sandbox {
                 .cognito
                 .list_users()
                 .user_pool_id(pool)
-                .set_pagination_token(token)
+                .set_pagination_token(token.clone())
                 .send();
             let page = done(Service::Cognito, "ListUsers", request).await?;
             for user in page.users() {
@@ -230,7 +231,8 @@ impl Sandbox {
                         .to_owned(),
                 );
             }
-            token = page.pagination_token;
+            let target = target(Service::Cognito, "ListUsers");
+            token = next_page(target, token.as_deref(), page.pagination_token)?;
             if token.is_none() {
                 return Ok(users);
             }
@@ -261,7 +263,7 @@ impl Sandbox {
                 .list_users_in_group()
                 .user_pool_id(pool)
                 .group_name(group)
-                .set_next_token(token)
+                .set_next_token(token.clone())
                 .send();
             let page = done(Service::Cognito, "ListUsersInGroup", request).await?;
             members.extend(
@@ -270,7 +272,8 @@ impl Sandbox {
                     .filter_map(|user| user.username())
                     .map(str::to_owned),
             );
-            token = page.next_token;
+            let target = target(Service::Cognito, "ListUsersInGroup");
+            token = next_page(target, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 members.sort();
                 return Ok(members);
@@ -295,7 +298,7 @@ impl Sandbox {
                 .scan()
                 .table_name(table)
                 .consistent_read(true)
-                .set_exclusive_start_key(start)
+                .set_exclusive_start_key(start.clone())
                 .send();
             let page = done(Service::DynamoDb, "Scan", request).await?;
             for item in page.items() {
@@ -305,7 +308,8 @@ impl Sandbox {
                     .collect();
                 records.insert(record.get(key).cloned().unwrap_or_default(), record);
             }
-            start = page.last_evaluated_key;
+            let target = target(Service::DynamoDb, "Scan");
+            start = next_page(target, start.as_ref(), page.last_evaluated_key)?;
             if start.is_none() {
                 return Ok(records);
             }
@@ -363,10 +367,15 @@ where
     T: Send,
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    let target = Target {
+    call(target(service, operation), request)
+        .await
+        .map_err(|(failure, _)| failure)
+}
+
+fn target(service: Service, operation: &'static str) -> Target<'static> {
+    Target {
         service,
         operation,
         resource: "the sandbox",
-    };
-    call(target, request).await.map_err(|(failure, _)| failure)
+    }
 }

@@ -278,6 +278,7 @@ checks['what a password lacks is said in words'] = () =>
         problem(422, 'password_refused', { lacks: ['number'] }),
         problem(422, 'password_refused', { lacks: [] }),
         problem(422, 'password_refused', { lacks: ['?', '__proto__'] }),
+        problem(422, 'password_refused', { lacks: ['not_compromised'] }),
         OK,
       ],
     },
@@ -294,12 +295,47 @@ checks['what a password lacks is said in words'] = () =>
       ]);
       assert.equal(await focused(tab), 'password');
       assert.equal(await tab.locator('#password').getAttribute('aria-describedby'), 'password-wrong');
-      for (const said of [/It needs a number \(0–9\)\.$/, /Take a longer one/, /Take a longer one/]) {
+      for (const said of [
+        /It needs a number \(0–9\)\.$/,
+        /Take a longer one/,
+        /Take a longer one/,
+        /not known to have been stolen/,
+      ]) {
         assert.match(await send(tab), said);
       }
       assert.match(await send(tab), /You’re in/);
     },
   );
+
+checks['a space at an end of the password is said, and nothing is sent'] = () =>
+  stage({ answers: [problem(422, 'password_refused', { lacks: ['no_space_at_ends'] }), OK] }, async (tab, server) => {
+    const said = /It needs to begin and end with something other than a space\.$/;
+    for (const password of [`${PASSWORD} `, ` ${PASSWORD}`]) {
+      await type(tab, 'New password', password);
+      await submit(tab);
+      assert.match(await outcome(tab), said);
+      assert.equal(await focused(tab), 'password');
+      assert.equal(await field(tab, 'New password').inputValue(), password, 'it stays as it was typed');
+    }
+    assert.equal(server.posts().length, 0);
+    assert.match(await send(tab), said);
+    assert.match(await send(tab), /You’re in/);
+  });
+
+checks['what the person cannot mend is not called a mistake of theirs'] = () => {
+  const cases = [
+    [problem(503, 'misconfigured'), /cannot be let in just now[^]*not a mistake of yours/],
+    [problem(403, 'disabled'), /This user is disabled/],
+    [problem(409, 'reset_needed'), /has to be reset/],
+  ];
+  return stage({ answers: cases.map(([answer]) => answer) }, async (tab) => {
+    for (const [, said] of cases) {
+      const text = await send(tab);
+      assert.match(text, said);
+      assert.doesNotMatch(text, /do not match|Ask for a new code/);
+    }
+  });
+};
 
 checks['a mark goes once something is sent again'] = () => {
   const answers = [problem(422, 'invalid', { field: 'code' }), problem(422, 'password_refused'), problem(403, 'not_accepted')];

@@ -225,6 +225,46 @@ async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
 }
 
 #[tokio::test]
+async fn what_keeps_everybody_out_of_the_page_is_named() {
+    let world = World::new().await;
+    let arguments = [
+        format!("--set=pools.allowed={}", world.pool.id),
+        format!("--set=invitations.client_id={}", world.pool.client),
+    ];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let what = "app client of /accept";
+    for (code, text, expected, words) in [
+        (
+            "NotAuthorizedException",
+            "Unable to login because of security reasons.",
+            "wrong",
+            "threat protection",
+        ),
+        (
+            "ForbiddenException",
+            "Request not allowed due to WAF block.",
+            "wrong",
+            "web ACL",
+        ),
+        // It was asked for a user who does not exist.
+        (
+            "UserLambdaValidationException",
+            "UserMigration failed with error no such user.",
+            "right",
+            "takes passwords",
+        ),
+    ] {
+        world.faults.plan(move |call| {
+            (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))
+        });
+        let (_, findings) = check(&world, &arguments).await;
+        let (state, detail) = &findings[what];
+        assert_eq!(state, expected, "{code}: {detail}");
+        assert!(detail.contains(words), "{code}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_lambda_would_switch_off_is_named() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");

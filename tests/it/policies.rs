@@ -139,6 +139,9 @@ pub(crate) fn of_the_admins() -> BTreeSet<String> {
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
+    // A federated user is named by `sub`.
+    assert!(text("src/aws/people.rs").contains(".named_by("));
+    made.insert("cognito-idp:ListUsers".to_owned());
     // For `usher check` alone.
     assert!(made.remove("dynamodb:DescribeTable"));
     made

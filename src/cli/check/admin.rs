@@ -55,13 +55,16 @@ impl Findings {
         };
         let what = "app client of /accept";
         match SignIn::new(aws, quota, app).accept(&nobody).await {
-            Err(NotAccepted::Failed(failure)) => self.wrong(
-                what,
-                &format!(
-                    "{failure}: it must exist, have USER_PASSWORD_AUTH among its flows, and \
-                     invitations.client_secret be its secret"
-                ),
-            ),
+            // A trigger was asked for a user who does not exist.
+            Err(NotAccepted::Misconfigured(_, failure))
+                if failure.code == "UserLambdaValidationException" =>
+            {
+                self.right(what, "takes passwords".to_owned());
+            }
+            Err(NotAccepted::Misconfigured(fault, failure)) => {
+                self.wrong(what, &format!("{failure}: {fault}"));
+            }
+            Err(NotAccepted::Unavailable(failure)) => self.wrong(what, &failure),
             _ => self.right(what, "takes passwords".to_owned()),
         }
     }

@@ -76,6 +76,8 @@ const LACKS = new Map([
   ['number', 'a number (0–9)'],
   ['symbol', 'a symbol, such as ! ? - or %'],
   ['history', 'to be one that you have not had before'],
+  ['not_compromised', 'to be one that is not known to have been stolen somewhere'],
+  ['no_space_at_ends', 'to begin and end with something other than a space'],
 ]);
 
 /** The standard attributes that people can be asked for. */
@@ -228,6 +230,11 @@ function missing(asked) {
 }
 
 async function accept() {
+  if (/^[\t-\r ]|[\t-\r ]$/.test(password.value)) {
+    // No user pool takes it. It stays as it was typed: without the space it is another one.
+    passwordRefused(['no_space_at_ends']);
+    return;
+  }
   // A password that is seen is not offered to be kept by some password managers.
   show(false);
   const answer = await post('/accept', {
@@ -252,6 +259,16 @@ async function accept() {
       return passwordRefused(Array.isArray(answer.body.lacks) ? answer.body.lacks : []);
     case 'not_accepted':
       return notAccepted();
+    case 'disabled':
+      return say('bad', 'This user is disabled.', ['Ask the people who invited you for help.']);
+    case 'reset_needed':
+      return say('note', 'You have a password, and it has to be reset.', [
+        'Reset it where you sign in. If that does not work, ask the people who invited you for help.',
+      ]);
+    case 'misconfigured':
+      return say('bad', 'You cannot be let in just now.', [
+        'The reason is not a mistake of yours. Ask the people who invited you to look into it, and send it again then.',
+      ]);
     case 'expired':
       return say(
         'note',

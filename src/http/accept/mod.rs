@@ -197,8 +197,7 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
         signing.sign_in.accept(&acceptance).await
     });
     let result = done.await?;
-    let name = answer::name(result.as_ref().err());
-    metrics::counter!("usher_invitations_accepted_total", "result" => name).increment(1);
+    answer::note(result.as_ref().err());
     match result {
         Ok(()) => Ok(json_response(
             StatusCode::OK,

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod client;
+mod federated;
 mod impostor;
 mod issuers;
 mod limits;
@@ -173,6 +174,7 @@ pub(crate) fn token(world: &World, claims: &Value) -> String {
 
 /// An id for somebody of this name.
 pub(crate) fn sub_of(name: &str) -> String {
-    let letters = name.bytes().fold(0_u64, |all, b| all * 31 + u64::from(b));
+    let next = |all: u64, b: u8| all.wrapping_mul(31).wrapping_add(u64::from(b));
+    let letters = name.bytes().fold(0, next);
     format!("00000000-0000-4000-8000-{:012x}", letters % (1 << 48))
 }

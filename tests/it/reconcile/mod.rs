@@ -2,6 +2,7 @@
 
 mod command;
 mod elsewhere;
+mod endless;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
