@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::rule::{Rule, check_name};
 use super::{Event, GroupName, Ignored, Malformed};
 
 /// A confirmed sign-up, with the values as they came: they are data, and lie
@@ -132,10 +133,12 @@ impl Username {
     /// A name that somebody gives, by Cognito's own rule for new ones.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-    pub fn plain(name: &str) -> Option<Self> {
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        let fits = name.chars().count() <= 128 && !name.contains(odd);
-        if fits { Self::new(name) } else { None }
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn plain(name: &str) -> Result<Self, Rule> {
+        check_name(name, Self::RULE)?;
+        Ok(Self(name.to_owned()))
     }
 
     /// `None` when the name is empty.

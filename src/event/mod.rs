@@ -6,6 +6,7 @@
 
 pub mod appsync;
 mod caller;
+mod characters;
 pub mod cognito;
 mod command;
 mod group;
@@ -13,16 +14,19 @@ mod invitation;
 mod issuer;
 mod order;
 mod reconcile;
+mod rule;
 mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
+pub use characters::{has_reference, is_accepted};
 pub use cognito::{Attributes, PoolId, Scope, SignUp, Sub, TriggerSource, Username, is_opaque};
 pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
 pub use issuer::{IssuerType, is_issuer_of_aws};
 pub use order::{Action, Membership, Order};
 pub use reconcile::{Cursor, Reconcile};
+pub use rule::{Invisible, Rule};
 pub use trace::{Trace, TraceParent, is_header};
 
 use serde_json::{Map, Value};

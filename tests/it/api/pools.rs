@@ -1,0 +1,104 @@
+//! Names that no pool takes.
+
+use serde_json::json;
+
+use super::Api;
+use crate::world::World;
+
+const ADDRESS: &str = "ada@mail.example";
+
+#[tokio::test]
+async fn an_invisible_character_is_told_with_field_and_place() {
+    let world = World::new().await;
+    let client = world.pool.client.clone();
+    let api = Api::start_in(world, &[("invitations.client_id", &client)], None).await;
+    for (member, value, field, place) in [
+        (
+            "email",
+            json!("ada@\u{200b}mail.example"),
+            "email",
+            "email: character 5",
+        ),
+        (
+            "username",
+            json!("ada\u{200b}"),
+            "username",
+            "username: character 4",
+        ),
+        (
+            "givenName",
+            json!("\u{feff}Ada"),
+            "givenName",
+            "givenName: character 1",
+        ),
+        (
+            "groups",
+            json!(["STA\u{ad}FF"]),
+            "groups",
+            "groups: character 4",
+        ),
+        (
+            "attributes",
+            json!({"phone_number": "+44\u{202c}"}),
+            "attributes",
+            "attributes: phone_number: character 4",
+        ),
+    ] {
+        let mut invitation = json!({"email": ADDRESS});
+        invitation[member] = value;
+        let refused = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"));
+        assert_eq!(refused.body["field"], field);
+        let detail = refused.body["detail"].as_str().expect("text");
+        assert!(
+            detail.starts_with(&format!("{place} is invisible (U+")),
+            "{detail}"
+        );
+    }
+    let mut acceptance = json!({"username": "ada", "code": "Temporary-1", "password": "p"});
+    acceptance["attributes"] = json!({"given_name": "Ada", "custom:note": "a\u{200b}"});
+    for (pointer, value, said) in [
+        (
+            "/username",
+            "ad\u{200b}a",
+            "username: character 3 is invisible",
+        ),
+        (
+            "/code",
+            "Temporary-1\u{ad}",
+            "code: character 12 is invisible",
+        ),
+        (
+            "/attributes/given_name",
+            "A\u{200b}da",
+            "attributes: given_name: character 2 is invisible",
+        ),
+    ] {
+        let mut acceptance = acceptance.clone();
+        *acceptance.pointer_mut(pointer).expect("a member") = json!(value);
+        let refused = api
+            .client
+            .ask("POST", "/accept", Some(acceptance), &[])
+            .await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"));
+        let detail = refused.body["detail"].as_str().expect("text");
+        assert!(detail.starts_with(said), "{detail}");
+    }
+    let pasted = "ad%E2%80%8Ba";
+    for (method, path) in [
+        ("GET", format!("/v1/users/{pasted}")),
+        ("POST", format!("/v1/invitations/{pasted}/resend")),
+        ("DELETE", format!("/v1/groups/STAFF/members/{pasted}")),
+    ] {
+        let refused = api.ask(method, &path, None).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"));
+        let detail = refused.body["detail"].as_str().expect("text");
+        assert!(
+            detail.starts_with("username: character 3 is invisible"),
+            "{detail}"
+        );
+    }
+    for operation in ["AdminCreateUser", "InitiateAuth", "AdminGetUser"] {
+        assert_eq!(api.world.faults.calls(operation), 0, "{operation}");
+    }
+}
