@@ -41,11 +41,7 @@ impl CognitoFront {
         check("emailSubject", subject)?;
         check("emailBody", message)?;
         // People know the name that they sign in with, not the UUID.
-        let name = if settings.email_names {
-            user.attribute("email")
-        } else {
-            &user.name
-        };
+        let name = settings.naming.known_to(user);
         self.hooks.mail(Mail {
             to: user.attribute("email").to_owned(),
             subject: subject.to_owned(),
