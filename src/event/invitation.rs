@@ -30,7 +30,7 @@ pub struct Invitation {
 pub struct Draft {
     /// Required.
     pub email: String,
-    /// For pools whose users have names of their own.
+    /// For pools whose users have names of their own, or are named by phone number.
     #[serde(default)]
     pub username: Option<String>,
     /// The attribute `given_name`.

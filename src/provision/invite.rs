@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::order::Performed;
 use super::outcome::CONFLICT;
 use super::{Outcome, Provisioner, Retry};
-use crate::aws::{Class, Failure, NoPerson, Person};
+use crate::aws::{Class, Failure, Names, NoPerson, Person};
 use crate::config::GroupName;
 use crate::event::{Invitation, Order, PoolId, Scope, SignUp, Username};
 use crate::retry::{Transient, quickly};
@@ -239,8 +239,9 @@ impl Provisioner {
         if !person.is_invited() {
             return Err(accepted());
         }
+        let names = Names::of(person);
         let resent = quickly(|| async {
-            let resent = self.people.resend(pool, &person.username).await;
+            let resent = self.people.resend(pool, &names).await;
             resent.map_err(BeforeItWasMade)
         });
         match resent.await.map_err(|BeforeItWasMade(failure)| failure) {

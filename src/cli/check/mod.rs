@@ -51,7 +51,11 @@ struct Finding {
 /// A receipt that no queue has issued: the call is refused for it, unless it is
 /// refused for want of permission first.
 const NO_RECEIPT: &str = "usher-check-no-such-receipt";
-const NO_USER: &str = "usher-check-no-such-user";
+/// The name of nobody: an address, since a pool may name its users by theirs, and one that
+/// no mail can be sent to.
+///
+/// <https://www.rfc-editor.org/rfc/rfc2606>
+const NO_USER: &str = "usher-check-no-such-user@example.invalid";
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);

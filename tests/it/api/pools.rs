@@ -1,11 +1,62 @@
-//! Names that no pool takes.
+//! Pools that call their users otherwise; and names that no pool takes.
 
 use serde_json::json;
+use usher::aws::PoolKind;
 
 use super::Api;
-use crate::world::World;
+use super::mails::counted;
+use crate::world::{World, eventually};
 
 const ADDRESS: &str = "ada@mail.example";
+
+async fn api_in(kind: PoolKind) -> Api {
+    Api::start_in(World::new_in(&kind).await, &[], None).await
+}
+
+#[tokio::test]
+async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_address() {
+    let api = api_in(PoolKind {
+        email_names: true,
+        ..PoolKind::default()
+    })
+    .await;
+    let mails = counted(&api);
+    let mut invitation = json!({"email": ADDRESS});
+    let answer = api
+        .ask("POST", "/v1/invitations", Some(invitation.clone()))
+        .await;
+    assert_eq!((answer.status, mails()), (200, 1), "{answer:?}");
+    let name = answer.body["user"]["username"].as_str().expect("a name");
+    assert_eq!(answer.body["user"]["sub"], name, "the pool made it");
+    for named in [ADDRESS, name] {
+        let path = format!("/v1/invitations/{named}/resend");
+        let before = mails();
+        let again = api.ask("POST", &path, None).await;
+        assert_eq!(again.body["mail"], "sent", "{again:?}");
+        assert_eq!(mails(), before + 1);
+    }
+    invitation["resend"] = json!(true);
+    let again = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!((&again.body["mail"], mails()), (&json!("sent"), 4));
+    // As AppSync's mutation queues them.
+    for command in ["ResendInvitation", "InviteUser"] {
+        let mut body = json!({
+            "usher": 1, "command": command, "requestId": command,
+            "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+        });
+        if command == "InviteUser" {
+            body["email"] = json!(ADDRESS);
+            body["resend"] = json!(true);
+        } else {
+            body["username"] = json!(name);
+        }
+        api.world.send(body.to_string()).await;
+        eventually("its end", || async { api.audit().contains_key(command) }).await;
+        let audit = api.audit();
+        assert_eq!(audit[command][0]["mail"], "sent", "{command}");
+    }
+    assert_eq!(mails(), 6);
+}
 
 #[tokio::test]
 async fn an_invisible_character_is_told_with_field_and_place() {

@@ -1,9 +1,97 @@
-//! Names that no pool takes.
+//! Pools that call their users otherwise.
 
-use super::File;
+use std::sync::{Arc, Mutex};
+
+use axum::http::StatusCode;
+use usher::aws::PoolKind;
+
+use super::{File, count};
+use crate::faults::{Fault, Spoiled};
 use crate::world::World;
 
 const ADDRESS: &str = "zebulon@quagmire.example";
+const NUMBER: &str = "+15550100";
+
+fn named_by(email_names: bool, phone_names: bool) -> PoolKind {
+    PoolKind {
+        email_names,
+        phone_names,
+        ..PoolKind::default()
+    }
+}
+
+fn with_aliases() -> PoolKind {
+    PoolKind {
+        aliases: ["email", "phone_number"].map(str::to_owned).into(),
+        ..PoolKind::default()
+    }
+}
+
+/// To whom mails went so far.
+fn posted(world: &World) -> Arc<Mutex<Vec<String>>> {
+    let mails = Arc::new(Mutex::new(Vec::new()));
+    let post = Arc::clone(&mails);
+    let on_mail = move |mail: usher::dev::Mail| post.lock().expect("no panic").push(mail.to);
+    world.endpoint.on_mail(Box::new(on_mail));
+    mails
+}
+
+#[tokio::test]
+async fn an_invitation_goes_again_however_the_pool_names_its_users() {
+    for (kind, username) in [
+        (named_by(true, false), None),
+        (named_by(false, true), Some(NUMBER)),
+        (named_by(true, true), None),
+        (named_by(true, true), Some(NUMBER)),
+        (with_aliases(), Some("zebulon")),
+        (named_by(false, false), None),
+    ] {
+        let world = World::new_in(&kind).await;
+        let mails = posted(&world);
+        let mut arguments = vec!["invite", "--email", ADDRESS];
+        if let Some(name) = username {
+            arguments.extend(["--username", name]);
+        }
+        let (status, lines, err) = world.order(&arguments).await;
+        assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
+        arguments.push("--resend");
+        let (status, lines, err) = world.order(&arguments).await;
+        let resent = count(&lines, "resent");
+        assert_eq!((status, resent), (Some(0), 1), "{kind:?} {lines:?} {err}");
+        assert_eq!(*mails.lock().expect("no panic"), [ADDRESS; 2], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
+    let world = World::new_in(&named_by(true, false)).await;
+    let mails = posted(&world);
+    let file = File::new(&format!("email,resend\n{ADDRESS},\n"));
+    // The mail did not go: the next run owes it.
+    world.faults.plan(|call| {
+        (call.operation == "AdminCreateUser").then_some(Fault::After(Spoiled::Error(
+            StatusCode::BAD_REQUEST,
+            "CodeDeliveryFailureException",
+        )))
+    });
+    world.invite(&file, &[]).await;
+    world.faults.mend();
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(
+        (status, count(&lines, "resent")),
+        (Some(0), 1),
+        "{lines:?} {err}"
+    );
+    file.write(&format!("email,resend\n{ADDRESS},true\n"));
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(
+        (status, count(&lines, "resent")),
+        (Some(0), 1),
+        "{lines:?} {err}"
+    );
+    assert_eq!(mails.lock().expect("no panic").len(), 3);
+}
+
 #[tokio::test]
 async fn an_invisible_character_is_found_before_anything_is_done() {
     let world = World::new().await;
