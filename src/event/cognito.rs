@@ -153,6 +153,13 @@ impl Username {
         parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
     }
 
+    /// Whether both are one name to a pool that does not tell upper case from lower case.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.to_lowercase() == other.0.to_lowercase()
+    }
+
     /// The name for a request to Cognito, and for nothing else.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,16 +1,25 @@
 //! Pools that call their users otherwise; and names that no pool takes.
 
+use axum::http::StatusCode;
 use serde_json::json;
 use usher::aws::PoolKind;
 
 use super::Api;
 use super::mails::counted;
+use crate::faults::Fault;
 use crate::world::{World, eventually};
 
 const ADDRESS: &str = "ada@mail.example";
 
 async fn api_in(kind: PoolKind) -> Api {
     Api::start_in(World::new_in(&kind).await, &[], None).await
+}
+
+fn with_aliases() -> PoolKind {
+    PoolKind {
+        aliases: vec!["email".to_owned()],
+        ..PoolKind::default()
+    }
 }
 
 #[tokio::test]
@@ -56,6 +65,62 @@ async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_addres
         assert_eq!(audit[command][0]["mail"], "sent", "{command}");
     }
     assert_eq!(mails(), 6);
+}
+
+#[tokio::test]
+async fn somebody_elses_address_under_a_free_name_is_a_conflict_at_once() {
+    let api = api_in(with_aliases()).await;
+    let mut invitation = json!({"email": ADDRESS, "username": "ada"});
+    let answer = api
+        .ask("POST", "/v1/invitations", Some(invitation.clone()))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    invitation["username"] = json!("grace");
+    let before = api.world.faults.calls("AdminCreateUser");
+    let refused = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!((refused.status, refused.code()), (409, "alias_exists"));
+    assert_eq!(api.world.faults.calls("AdminCreateUser"), before + 1);
+    let missing = api.ask("GET", "/v1/users/grace", None).await;
+    assert_eq!(missing.status, 404, "nobody was made");
+    // From the queue it is a dead letter with the reason, after one attempt.
+    let body = json!({
+        "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "s"},
+        "userPoolId": api.world.pool.id, "email": ADDRESS, "username": "grace",
+    });
+    api.world.send(body.to_string()).await;
+    eventually("its end", || async { api.audit().contains_key("r1") }).await;
+    assert_eq!(api.audit()["r1"][0]["reason"], "alias_exists");
+    assert_eq!(api.world.faults.calls("AdminCreateUser"), before + 2);
+}
+
+#[tokio::test]
+async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
+    let api = api_in(with_aliases()).await;
+    let invitation = json!({"email": ADDRESS, "username": "ada"});
+    let answer = api
+        .ask("POST", "/v1/invitations", Some(invitation.clone()))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    api.world.faults.plan(|call| {
+        let missing = "UserNotFoundException";
+        (call.operation == "AdminGetUser").then_some(Fault::Error(StatusCode::BAD_REQUEST, missing))
+    });
+    let answer = api
+        .ask("POST", "/v1/invitations", Some(invitation.clone()))
+        .await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    // The address leads to them before the name does.
+    api.world.faults.plan(|call| {
+        let missing = "UserNotFoundException";
+        (call.operation == "AdminGetUser" && call.input["Username"] == "ada")
+            .then_some(Fault::Error(StatusCode::BAD_REQUEST, missing))
+    });
+    let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!(
+        (answer.status, &answer.body["created"]),
+        (200, &json!(false))
+    );
+    assert_eq!(api.world.members("EVERYONE").await, ["ada"]);
 }
 
 #[tokio::test]

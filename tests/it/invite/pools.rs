@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
+use serde_json::json;
 use usher::aws::PoolKind;
 
 use super::{File, count};
@@ -90,6 +91,67 @@ async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
         "{lines:?} {err}"
     );
     assert_eq!(mails.lock().expect("no panic").len(), 3);
+}
+
+#[tokio::test]
+async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once() {
+    let world = World::new_in(&with_aliases()).await;
+    let number = format!("phone_number={NUMBER}");
+    let with_number = [
+        "--attribute",
+        &number,
+        "--attribute",
+        "phone_number_verified=true",
+    ];
+    let invite = |name, email| ["invite", "--username", name, "--email", email];
+    let first = [&invite("zebulon", ADDRESS)[..], &with_number].concat();
+    let (status, lines, err) = world.order(&first).await;
+    assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
+    let by_address = invite("zebedee", ADDRESS).to_vec();
+    let by_number = [
+        &invite("zebedee", "vanished@quagmire.example")[..],
+        &with_number,
+    ]
+    .concat();
+    // What the documentation has, and what is reported.
+    for documented in [false, true] {
+        if documented {
+            let code = "AliasExistsException";
+            world.faults.plan(move |call| {
+                (call.operation == "AdminCreateUser")
+                    .then_some(Fault::Error(StatusCode::BAD_REQUEST, code))
+            });
+        }
+        for arguments in [&by_address, &by_number] {
+            let before = world.faults.calls("AdminCreateUser");
+            let (status, lines, err) = world.order(arguments).await;
+            assert_eq!(
+                (status, count(&lines, "refused")),
+                (Some(1), 1),
+                "{lines:?} {err}"
+            );
+            assert_eq!(lines[0]["reason"], json!("alias_exists"));
+            assert_eq!(world.faults.calls("AdminCreateUser"), before + 1, "once");
+        }
+    }
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    assert_eq!(users.len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_is_no_name_where_it_is_an_alias() {
+    let world = World::new_in(&with_aliases()).await;
+    let first = ["invite", "--username", "zebulon", "--email", ADDRESS];
+    let (status, _, err) = world.order(&first).await;
+    assert_eq!(status, Some(0), "{err}");
+    // Whom the address leads to was there before.
+    let (status, lines, err) = world.order(&["invite", "--email", ADDRESS]).await;
+    assert_eq!(
+        (status, count(&lines, "refused")),
+        (Some(1), 1),
+        "{lines:?} {err}"
+    );
+    assert_eq!(lines[0]["reason"], json!("invalid_parameter"));
 }
 
 #[tokio::test]
