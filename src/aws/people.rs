@@ -85,6 +85,13 @@ impl Person {
     pub fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
     }
+
+    /// May sign in. Somebody new is that in a pool that asks them for no password.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
+    pub fn is_confirmed(&self) -> bool {
+        self.status == UserStatusType::Confirmed.as_str()
+    }
 }
 
 impl People {

@@ -38,6 +38,9 @@ pub enum Mail {
     OverLimit,
     /// The answer was lost.
     Unknown,
+    /// The user pool lets them in without a password: there is no code to accept, and none
+    /// to send again.
+    NoCode,
 }
 
 impl Mail {
@@ -48,6 +51,16 @@ impl Mail {
             Self::NotSent => "not_sent",
             Self::Failed | Self::OverLimit => "failed",
             Self::Unknown => "unknown",
+            Self::NoCode => "no_code",
+        }
+    }
+
+    /// The same to somebody whom this call has made.
+    fn to_new(self, person: &Person) -> Self {
+        if person.is_confirmed() {
+            Self::NoCode
+        } else {
+            self
         }
     }
 
@@ -197,7 +210,7 @@ impl Provisioner {
         let failure = match made {
             Ok(person) => {
                 return Ok(Made {
-                    mail: Mail::Sent,
+                    mail: Mail::Sent.to_new(&person),
                     person,
                     looked_up: false,
                 });
@@ -228,7 +241,10 @@ impl Provisioner {
             Ok(person) if !person.has_made_up_name() && !person.username.is_same(&name) => {
                 Err(failure.into())
             }
-            Ok(person) => Ok(found(person, Mail::after(&failure))),
+            Ok(person) => {
+                let mail = Mail::after(&failure).to_new(&person);
+                Ok(found(person, mail))
+            }
             // It did not make the user.
             Err(missing) if missing.reason == "user_not_found" => {
                 Err(Outcome::from(failure).again_if_a_lambda_failed())
@@ -281,7 +297,7 @@ impl Provisioner {
             Performed::refused(
                 "already_accepted",
                 CONFLICT,
-                "the person has accepted an invitation, or signed up",
+                "the person has accepted an invitation, signed up, or needs no password",
             )
         };
         if !person.is_invited() {

@@ -183,6 +183,24 @@ async fn a_pool_is_right_whatever_its_users_are_called() {
 }
 
 #[tokio::test]
+async fn a_pool_that_makes_no_code_for_the_page_is_named() {
+    let kind = PoolKind {
+        first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
+        ..PoolKind::default()
+    };
+    let world = World::new_in(&kind).await;
+    let arguments = with_api_and_page(&world);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let what = "invitations in";
+    let (code, findings) = check(&world, &arguments).await;
+    assert_eq!((code, state(&findings, what)), (Some(1), "wrong"));
+    let (code, findings) = check(&world, &arguments[..3]).await;
+    assert_eq!((code, state(&findings, what)), (Some(0), "right"));
+    let (_, findings) = check(&World::new().await, &[]).await;
+    assert_eq!(state(&findings, what), "missing");
+}
+
+#[tokio::test]
 async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
     let world = World::new().await;
     let arguments = with_api_and_page(&world);

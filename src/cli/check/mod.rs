@@ -2,6 +2,7 @@
 //! changing anything.
 
 mod admin;
+mod invitations;
 mod issuer;
 mod trigger;
 
@@ -99,6 +100,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         let settings = PoolSettings::new(&aws).read(pool).await;
         findings.trigger(pool, &settings);
+        findings.invitations(&config.invitations, pool, &settings);
         let issuer = findings.issuer(&config.admin, pool, &settings);
         findings.lists(&config, &listing, pool).await;
         if !config.admin.client_ids.is_empty() {

@@ -1,4 +1,5 @@
-//! Pools that call their users otherwise; and names that no pool takes.
+//! Pools that call their users otherwise, or let them in without a password; and names that
+//! no pool takes.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -121,6 +122,26 @@ async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
         (200, &json!(false))
     );
     assert_eq!(api.world.members("EVERYONE").await, ["ada"]);
+}
+
+#[tokio::test]
+async fn a_pool_that_asks_for_no_password_makes_no_code_and_says_so() {
+    let api = api_in(PoolKind {
+        first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
+        ..PoolKind::default()
+    })
+    .await;
+    let invitation = json!({"email": ADDRESS, "username": "ada"});
+    let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body["created"], true);
+    assert_eq!(answer.body["user"]["status"], "CONFIRMED");
+    assert_eq!(answer.body["mail"], "no_code");
+    assert_eq!(api.world.members("EVERYONE").await, ["ada"]);
+    let again = api.ask("POST", "/v1/invitations/ada/resend", None).await;
+    assert_eq!((again.status, again.code()), (409, "already_accepted"));
+    let detail = again.body["detail"].as_str().expect("text");
+    assert!(detail.contains("needs no password"), "{detail}");
 }
 
 #[tokio::test]

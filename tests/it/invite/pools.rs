@@ -1,4 +1,4 @@
-//! Pools that call their users otherwise.
+//! Pools that call their users otherwise, or let them in without a password.
 
 use std::sync::{Arc, Mutex};
 
@@ -152,6 +152,29 @@ async fn an_address_is_no_name_where_it_is_an_alias() {
         "{lines:?} {err}"
     );
     assert_eq!(lines[0]["reason"], json!("invalid_parameter"));
+}
+
+#[tokio::test]
+async fn a_pool_that_asks_for_no_password_makes_no_code() {
+    let kind = PoolKind {
+        first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
+        ..named_by(true, false)
+    };
+    let world = World::new_in(&kind).await;
+    let one = ["invite", "--email", ADDRESS];
+    let (status, lines, err) = world.order(&one).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(lines[0]["status"], json!("invited"));
+    assert_eq!(lines[0]["mail"], json!("no_code"));
+    assert!(err.contains("\"mail\":\"no_code\""), "{err}");
+    assert_eq!(world.look(ADDRESS).await.status, "CONFIRMED");
+    assert_eq!(world.records().await.len(), 1);
+
+    let (status, lines, _) = world.order(&one).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 1));
+    let (status, lines, _) = world.order(&[&one[..], &["--resend"]].concat()).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{lines:?}");
+    assert_eq!(lines[0]["mail"], json!("not_sent"));
 }
 
 #[tokio::test]
