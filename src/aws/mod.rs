@@ -30,6 +30,7 @@ mod queue;
 mod queue_host;
 mod records;
 mod region;
+mod resend;
 #[cfg(feature = "dev")]
 mod sandbox;
 mod send;
@@ -50,6 +51,7 @@ pub use pool_settings::{Members, PoolSettings, Refused};
 pub use profiles::{Profiles, Put, TableKey};
 pub use queue::{BATCH, Queue};
 pub use records::{Record, Records};
+pub use resend::Names;
 #[cfg(feature = "dev")]
 pub use sandbox::{Pool, PoolKind, Sandbox, SignedIn, Tokens};
 pub use sign_in::{Acceptance, App, SignIn};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
-    AttributeType, DeliveryMediumType, MessageActionType, UserStatusType, UserType,
+    AttributeType, DeliveryMediumType, UserStatusType, UserType,
 };
 use jiff::Timestamp;
 
@@ -20,8 +20,8 @@ use crate::retry::Transient;
 /// Looks at, invites and regroups people, inside the budgets.
 #[derive(Debug, Clone)]
 pub struct People {
-    client: Client,
-    quota: Arc<Quota>,
+    pub(super) client: Client,
+    pub(super) quota: Arc<Quota>,
 }
 
 /// A user as the pool knows them.
@@ -73,9 +73,25 @@ impl Person {
         asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
     }
 
+    /// Whether the pool made the user name: where users are named by their e-mail address or
+    /// phone number, it is the `sub`.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+    pub fn has_made_up_name(&self) -> bool {
+        let sub = self.sub.as_ref().map_or("", Sub::as_str);
+        sub.eq_ignore_ascii_case(self.username.reveal())
+    }
+
     /// Invited, and has not chosen a password yet.
     pub fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
+    }
+
+    /// May sign in. Somebody new is that in a pool that asks them for no password.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
+    pub fn is_confirmed(&self) -> bool {
+        self.status == UserStatusType::Confirmed.as_str()
     }
 }
 
@@ -192,25 +208,6 @@ impl People {
             user.is_none_or(UserType::enabled),
             name,
         ))
-    }
-
-    /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
-    /// theirs.
-    ///
-    /// # Errors
-    /// `unsupported_user_state` for somebody who has a password.
-    pub async fn resend(&self, pool: &PoolId, username: &Username) -> Result<(), Failure> {
-        let request = self
-            .client
-            .admin_create_user()
-            .user_pool_id(pool.as_str())
-            .username(username.reveal())
-            .desired_delivery_mediums(DeliveryMediumType::Email)
-            .message_action(MessageActionType::Resend)
-            .send();
-        let budget = &self.quota.user_creation;
-        limited(budget, "AdminCreateUser", pool, request).await?;
-        Ok(())
     }
 
     /// `AdminRemoveUserFromGroup`. A user who is no member is no error.

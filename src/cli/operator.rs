@@ -168,7 +168,7 @@ impl Before {
     fn mail_is_due(&self) -> bool {
         self.invited
             .as_ref()
-            .is_none_or(|invited| invited.mail != Mail::Sent)
+            .is_none_or(|invited| !matches!(invited.mail, Mail::Sent | Mail::NoCode))
     }
 
     fn complete(&self, mut performed: Performed) -> Performed {

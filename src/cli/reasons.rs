@@ -19,7 +19,9 @@ pub(super) fn words(reason: &str) -> &'static str {
             "somebody whose e-mail address is another, or is not verified, has this user name"
         }
         "alias_exists" => "another user has this e-mail address or phone number",
-        "already_accepted" => "the person has a password already: there is nothing to send again",
+        "already_accepted" => {
+            "the person has accepted already, or needs no password: there is no code to send again"
+        }
         "invalid_parameter" => {
             "Cognito does not take a value: an attribute that the pool does not have, a value \
              out of its bounds, or a user name of the wrong kind for the pool"

@@ -6,7 +6,6 @@
 //! environment.
 
 mod admin;
-mod characters;
 mod groups;
 mod invitations;
 mod layers;
@@ -23,7 +22,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::{Admin, Grantable, TokenUse};
-pub use characters::{has_reference, is_accepted};
 pub use groups::{Condition, GroupRule};
 pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};
@@ -32,8 +30,8 @@ pub use template::{Segment, Template};
 pub use traces::collector_is_named;
 pub use trigger::{Access, Trigger};
 
-pub use crate::event::GroupName;
 use crate::event::PoolId;
+pub use crate::event::{GroupName, has_reference, is_accepted};
 use crate::quota::Limits;
 use reader::Reader;
 pub use reader::redacted;

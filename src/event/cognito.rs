@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::rule::{Rule, check_name};
 use super::{Event, Malformed, PoolId, Scope};
 
 /// A confirmed user, with the values as they came: they are data, and lie
@@ -41,10 +42,12 @@ impl Username {
     /// A name that somebody gives, by Cognito's own rule for new ones.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-    pub fn plain(name: &str) -> Option<Self> {
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        let fits = name.chars().count() <= 128 && !name.contains(odd);
-        if fits { Self::new(name) } else { None }
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn plain(name: &str) -> Result<Self, Rule> {
+        check_name(name, Self::RULE)?;
+        Ok(Self(name.to_owned()))
     }
 
     /// `None` when the name is empty.
@@ -57,6 +60,13 @@ impl Username {
         let parts: Vec<&str> = self.0.split('-').collect();
         let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
         parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
+    }
+
+    /// Whether both are one name to a pool that does not tell upper case from lower case.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.to_lowercase() == other.0.to_lowercase()
     }
 
     /// The name for a request to Cognito, and for nothing else.

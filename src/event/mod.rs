@@ -6,6 +6,7 @@
 
 pub mod appsync;
 mod caller;
+mod characters;
 pub mod cognito;
 mod command;
 mod group;
@@ -14,11 +15,13 @@ mod issuer;
 mod order;
 mod pool_id;
 mod reconcile;
+mod rule;
 mod scope;
 mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
+pub use characters::{has_reference, is_accepted};
 pub use cognito::{Attributes, SignUp, Sub, TriggerSource, Username, is_opaque};
 pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
@@ -26,6 +29,7 @@ pub use issuer::{IssuerType, is_issuer_of_aws};
 pub use order::{Action, Membership, Order};
 pub use pool_id::PoolId;
 pub use reconcile::{Cursor, Reconcile};
+pub use rule::{Invisible, Rule};
 pub use scope::Scope;
 pub use trace::{Trace, TraceParent, is_header};
 

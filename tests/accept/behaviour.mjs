@@ -337,6 +337,30 @@ checks['what the person cannot mend is not called a mistake of theirs'] = () => 
   });
 };
 
+checks['a character that nobody sees is told with its place, and not sent'] = () =>
+  stage({ answers: [problem(409, 'attributes_needed', { attributes: ['given_name'] }), OK] }, async (tab, server) => {
+    await type(tab, 'User name', 'jürgen@\u200bexample.com');
+    await type(tab, 'Code', `${CODE}\u00ad`);
+    await type(tab, 'New password', PASSWORD);
+    await submit(tab);
+    assert.equal(server.posts().length, 0);
+    assert.equal(await focused(tab), 'username');
+    for (const [id, place] of [
+      ['username', 8],
+      ['code', [...CODE].length + 1],
+    ]) {
+      const said = await tab.locator(`#${id}-wrong`).innerText();
+      assert.match(said, new RegExp(`Character ${place} cannot be seen`));
+    }
+    await type(tab, 'User name', 'jürgen@example.com');
+    await type(tab, 'Code', CODE);
+    await submit(tab);
+    // The joiner of a Persian name is a part of it.
+    await type(tab, 'First name', 'می\u200cنا');
+    assert.match(await send(tab), /You’re in/);
+    assert.equal(sent(server, 1).attributes.given_name, 'می\u200cنا');
+  });
+
 checks['a mark goes once something is sent again'] = () => {
   const answers = [problem(422, 'invalid', { field: 'code' }), problem(422, 'password_refused'), problem(403, 'not_accepted')];
   return stage({ answers }, async (tab) => {

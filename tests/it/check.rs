@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use usher::aws::PoolKind;
 use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
@@ -165,16 +166,67 @@ async fn the_issuer_that_new_tokens_name_is_told() {
     assert_eq!(state(&findings, &what), "not_tested");
 }
 
-#[tokio::test]
-async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
-    let world = World::new().await;
+/// What switches the API and the page on.
+fn with_api_and_page(world: &World) -> [String; 4] {
     let set = |key: &str, value: &str| format!("--set={key}={value}");
-    let arguments = [
+    [
         set("pools.allowed", &world.pool.id),
         set("admin.client_ids", &world.pool.client),
         set("admin.issuer", &world.endpoint.issuers().join(",")),
         set("invitations.client_id", &world.pool.client),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn a_pool_is_right_whatever_its_users_are_called() {
+    let named_by = |email_names, phone_names| PoolKind {
+        email_names,
+        phone_names,
+        ..PoolKind::default()
+    };
+    let aliases = PoolKind {
+        aliases: vec!["email".to_owned(), "phone_number".to_owned()],
+        ..PoolKind::default()
+    };
+    for kind in [
+        named_by(true, false),
+        named_by(false, true),
+        named_by(true, true),
+        aliases,
+    ] {
+        let world = World::new_in(&kind).await;
+        let arguments = with_api_and_page(&world);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, findings) = check(&world, &arguments).await;
+        assert_eq!(code, Some(0), "{kind:?}: {findings:?}");
+        assert_eq!(state(&findings, "cognito-idp:AdminCreateUser"), "right");
+        let users = world.sandbox.users(&world.pool.id).await.expect("users");
+        assert!(users.is_empty(), "nobody was made");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_makes_no_code_for_the_page_is_named() {
+    let kind = PoolKind {
+        first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
+        ..PoolKind::default()
+    };
+    let world = World::new_in(&kind).await;
+    let arguments = with_api_and_page(&world);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let what = "invitations in";
+    let (code, findings) = check(&world, &arguments).await;
+    assert_eq!((code, state(&findings, what)), (Some(1), "wrong"));
+    let (code, findings) = check(&world, &arguments[..3]).await;
+    assert_eq!((code, state(&findings, what)), (Some(0), "right"));
+    let (_, findings) = check(&World::new().await, &[]).await;
+    assert_eq!(state(&findings, what), "missing");
+}
+
+#[tokio::test]
+async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
+    let world = World::new().await;
+    let arguments = with_api_and_page(&world);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let all = [
         "keys of",

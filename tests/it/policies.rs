@@ -135,6 +135,7 @@ fn of_the_load_test() -> BTreeSet<String> {
 pub(crate) fn of_the_admins() -> BTreeSet<String> {
     let mut made = calls("src/aws/directory.rs", "cognito-idp");
     made.extend(calls("src/aws/people.rs", "cognito-idp"));
+    made.extend(calls("src/aws/resend.rs", "cognito-idp"));
     made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use usher::aws::{Aws, Outgoing, Pool, Queue, Received, Sandbox};
+use usher::aws::{Aws, Outgoing, Pool, PoolKind, Queue, Received, Sandbox};
 use usher::config::{Config, Layers};
 use usher::dev::{Endpoint, hold};
 use usher::quota::Quota;
@@ -99,6 +99,14 @@ impl World {
             url,
             serving,
         }
+    }
+
+    /// With a pool of this kind.
+    pub(crate) async fn new_in(kind: &PoolKind) -> Self {
+        let mut world = Self::new().await;
+        let pool = world.sandbox.create_pool_of("other", kind).await;
+        world.pool = pool.expect("a pool");
+        world
     }
 
     /// The keys that lead a worker here.

@@ -2,6 +2,7 @@
 //! changing anything.
 
 mod admin;
+mod invitations;
 mod issuer;
 mod trigger;
 
@@ -52,7 +53,11 @@ struct Finding {
 /// A receipt that no queue has issued: the call is refused for it, unless it is
 /// refused for want of permission first.
 const NO_RECEIPT: &str = "usher-check-no-such-receipt";
-const NO_USER: &str = "usher-check-no-such-user";
+/// The name of nobody: an address, since a pool may name its users by theirs, and one that
+/// no mail can be sent to.
+///
+/// <https://www.rfc-editor.org/rfc/rfc2606>
+const NO_USER: &str = "usher-check-no-such-user@example.invalid";
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
@@ -94,6 +99,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         let settings = PoolSettings::new(&aws).read(pool).await;
         findings.trigger(pool, &settings);
+        findings.invitations(&config.invitations, pool, &settings);
         let issuer = findings.issuer(&config.admin, pool, &settings);
         findings.lists(&config, &listing, pool).await;
         if !config.admin.client_ids.is_empty() {

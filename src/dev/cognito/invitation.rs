@@ -43,11 +43,7 @@ impl CognitoFront {
         let mail = json!({"emailSubject": subject, "emailBody": message, "smsMessage": sms});
         Rules::Cognito.check_value("@Invitation", &mail)?;
         // People know the name that they sign in with, not the UUID.
-        let name = if settings.email_names {
-            user.attribute("email")
-        } else {
-            &user.name
-        };
+        let name = settings.naming.known_to(user);
         self.hooks.mail(Mail {
             to: user.attribute("email").to_owned(),
             subject: subject.to_owned(),

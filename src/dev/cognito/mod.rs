@@ -7,6 +7,7 @@ mod confirm;
 mod create;
 mod event;
 mod invitation;
+mod naming;
 mod passwords;
 mod pools;
 mod pre_token;

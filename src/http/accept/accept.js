@@ -196,7 +196,8 @@ async function once(button, send) {
     clearMessage();
   }
   fields().forEach(clearWrong);
-  const wrong = missing(send === accept ? fields() : [username]);
+  const asked = send === accept ? fields() : [username];
+  const wrong = missing(asked) ?? unseen(asked);
   if (wrong) {
     wrong.focus();
     return;
@@ -227,6 +228,23 @@ function missing(asked) {
     markWrong(field, 'This is needed.');
   }
   return empty[0];
+}
+
+/** What nobody sees, except the joiners of Persian, of the scripts of India and of emoji. */
+const UNSEEN = /(?![\t-\r\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}]/u;
+
+/** Marks the fields with a character that came with copied text, and returns the first. */
+function unseen(asked) {
+  const marked = [];
+  for (const field of asked) {
+    const at = field === password ? -1 : field.value.search(UNSEEN);
+    if (at >= 0) {
+      const place = [...field.value.slice(0, at)].length + 1;
+      markWrong(field, `Character ${place} cannot be seen. Take it out, or type the text by hand.`);
+      marked.push(field);
+    }
+  }
+  return marked[0];
 }
 
 async function accept() {

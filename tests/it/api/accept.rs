@@ -296,6 +296,7 @@ async fn a_secret_client_and_required_attributes_are_served() {
         email_names: true,
         required: vec!["given_name".to_owned()],
         secret: true,
+        ..PoolKind::default()
     };
     let page = Page::open(kind).await;
     let code = page

@@ -8,6 +8,7 @@ mod issuers;
 mod limits;
 mod mails;
 mod orders;
+mod pools;
 mod queued;
 mod reads;
 mod requesters;
@@ -41,7 +42,14 @@ impl Api {
     }
 
     pub(crate) async fn start_with(overrides: &[(&str, &str)], file: Option<&Path>) -> Self {
-        let world = World::new().await;
+        Self::start_in(World::new().await, overrides, file).await
+    }
+
+    pub(crate) async fn start_in(
+        world: World,
+        overrides: &[(&str, &str)],
+        file: Option<&Path>,
+    ) -> Self {
         let admin = token(&world, &claims(&world, "admin", &["ADMINS"]));
         let mut command = world.usher(&["worker"]);
         for (key, value) in settings(&world)
