@@ -153,7 +153,7 @@ fn rest(order: &Order, performed: &Performed) -> Order {
         (&performed.invited, &mut order.action)
     {
         match mail {
-            Mail::Sent | Mail::Unknown => invitation.resend = false,
+            Mail::Sent | Mail::Unknown | Mail::NoCode => invitation.resend = false,
             Mail::NotSent => {}
             Mail::Failed | Mail::OverLimit => {
                 invitation.resend = true;

@@ -115,7 +115,8 @@ pub(super) fn classify(
 }
 
 /// "Missing the key id in the item", "Type mismatch for key id", "Type mismatch
-/// for Index Key …", "Value … at 'tableName' failed to satisfy constraint".
+/// for Index Key …", "Value … at 'tableName' failed to satisfy constraint", "The table does
+/// not have the specified index: …", "Query condition missed key schema element: …".
 fn is_about_the_table(message: &str) -> bool {
     let message = message.to_lowercase();
     [
@@ -123,6 +124,8 @@ fn is_about_the_table(message: &str) -> bool {
         "type mismatch for key",
         "type mismatch for index key",
         "'tablename'",
+        "does not have the specified index",
+        "missed key schema element",
     ]
     .iter()
     .any(|sign| message.contains(sign))
@@ -290,18 +293,28 @@ mod tests {
 
     #[test]
     fn a_table_with_another_key_stops_the_worker_and_not_the_message() {
-        let message = "One or more parameter values were invalid: Missing the key pk in the item";
-        let (reason, class) = classify(
-            Service::DynamoDb,
-            "PutItem",
-            "ValidationException",
-            400,
-            message,
-        );
-        assert_eq!(
-            (reason.as_str(), class),
-            ("table_mismatch", Class::Systemic)
-        );
+        for (operation, message) in [
+            (
+                "PutItem",
+                "One or more parameter values were invalid: Missing the key pk in the item",
+            ),
+            (
+                "Query",
+                "The table does not have the specified index: byOwner",
+            ),
+            (
+                "Query",
+                "Query condition missed key schema element: profileOwner",
+            ),
+        ] {
+            let service = Service::DynamoDb;
+            let (reason, class) = classify(service, operation, "ValidationException", 400, message);
+            assert_eq!(
+                (reason.as_str(), class),
+                ("table_mismatch", Class::Systemic),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Aws {
         self.0.region().map_or("", AsRef::as_ref)
     }
 
+    /// All settings.
+    pub(super) fn sdk(&self) -> &SdkConfig {
+        &self.0
+    }
+
     /// Whether calls of all services go to an address of the deployment's own.
     pub(super) fn has_endpoint(&self) -> bool {
         self.0.endpoint_url().is_some()
@@ -149,16 +154,37 @@ impl Aws {
             .build()
     }
 
-    pub(super) fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.0)
+    /// A client for the queue of this URL, and for others at its endpoint.
+    pub(super) fn sqs(&self, queue: &str) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::from_conf(self.sqs_settings(queue).build())
     }
 
     /// A client whose attempts outlast a long poll of `wait`.
-    pub(super) fn sqs_poll(&self, wait: Duration) -> aws_sdk_sqs::Client {
-        let config = aws_sdk_sqs::config::Builder::from(&self.0)
+    pub(super) fn sqs_poll(&self, queue: &str, wait: Duration) -> aws_sdk_sqs::Client {
+        let config = self
+            .sqs_settings(queue)
             .timeout_config(Self::timeouts(wait + BEYOND_POLL))
             .build();
         aws_sdk_sqs::Client::from_conf(config)
+    }
+
+    /// A client for no queue in particular.
+    #[cfg(feature = "dev")]
+    pub(super) fn any_sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.0)
+    }
+
+    fn sqs_settings(&self, queue: &str) -> aws_sdk_sqs::config::Builder {
+        let settings = aws_sdk_sqs::config::Builder::from(&self.0);
+        match self.endpoint_in(queue) {
+            // The switches choose among AWS's own hosts, and the SDK takes no endpoint beside
+            // them.
+            Some(endpoint) => settings
+                .endpoint_url(endpoint.url())
+                .use_fips(false)
+                .use_dual_stack(false),
+            None => settings,
+        }
     }
 
     pub(super) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {

@@ -150,6 +150,11 @@ impl Failure {
         Self::at(target, "Unanswered", "garbled_response", Class::Transient)
     }
 
+    /// A list that leads back to the page that it was asked for.
+    pub(super) fn repeated_token(target: Target<'_>) -> Self {
+        Self::at(target, "RepeatedToken", "repeated_token", Class::Permanent)
+    }
+
     /// A call that was not made; see [`super::with_deadline`].
     pub(super) fn without_permit(target: Target<'_>) -> Self {
         Self::at(target, "NoPermit", "busy", Class::Busy)

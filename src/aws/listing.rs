@@ -14,6 +14,7 @@ use super::call::call;
 use super::client::Aws;
 use super::directory::{limited, target};
 use super::error::Failure;
+use super::next_page::next_page;
 use crate::config::GroupName;
 use crate::event::{Attributes, PoolId, Sub, Username, is_opaque};
 use crate::quota::Quota;
@@ -44,7 +45,10 @@ pub struct Listed {
 /// What matters of a user's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// `CONFIRMED`
+    /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, and has to choose a new password before
+    /// the next sign-in, as after a CSV import.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html>
     Confirmed,
     /// `EXTERNAL_PROVIDER`: a federated user.
     Federated,
@@ -57,7 +61,7 @@ pub enum Status {
 /// A part of a list, and where the next begins.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// At most sixty; a page may be empty although others follow.
+    /// At most sixty of Cognito's; a page may be empty although others follow.
     pub items: Vec<T>,
     /// `None` at the end.
     pub next: Option<String>,
@@ -100,18 +104,15 @@ impl Listing {
                 .user_pool_id(pool.as_str())
                 .filter(format!("sub = \"{}\"", sub.as_str()))
                 .limit(PAGE)
-                .set_pagination_token(token)
+                .set_pagination_token(token.clone())
                 .send();
             let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-            let page = Page::of_users(page.users, page.pagination_token);
-            let found = page
-                .items
-                .into_iter()
-                .find(|it| it.sub.as_ref() == Some(sub));
+            let found = Listed::all(page.users).find(|it| it.sub.as_ref() == Some(sub));
             if let Some(user) = found {
                 return Ok(Some(user.username));
             }
-            token = page.next;
+            let target = target("ListUsers", pool);
+            token = next_page(target, token.as_deref(), page.pagination_token)?;
             if token.is_none() {
                 return Ok(None);
             }
@@ -121,7 +122,8 @@ impl Listing {
     /// `ListUsers`. Eventually consistent.
     ///
     /// # Errors
-    /// `invalid_parameter` for a token that has expired.
+    /// `invalid_parameter` for a token that has expired; `repeated_token` where the next page
+    /// is the same.
     pub async fn users(&self, pool: &PoolId, token: Option<&str>) -> Result<Page<Listed>, Failure> {
         let request = self
             .client
@@ -131,7 +133,7 @@ impl Listing {
             .set_pagination_token(token.map(str::to_owned))
             .send();
         let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-        Ok(Page::of_users(page.users, page.pagination_token))
+        Page::of_users(pool, token, page.users, page.pagination_token)
     }
 
     /// `ListUsers` with a filter: the users whom this name names, as a user name, an
@@ -155,7 +157,7 @@ impl Listing {
                     .send();
                 limited(&self.quota.user_list, "ListUsers", pool, request)
             });
-            let mut users = Page::of_users(found.await?.users, None).items;
+            let mut users: Vec<Listed> = Listed::all(found.await?.users).collect();
             // Not every emulator filters.
             users.retain(|user| match attribute {
                 "username" => user.username.reveal() == value,
@@ -180,7 +182,7 @@ impl Listing {
     /// none.
     ///
     /// # Errors
-    /// As any call.
+    /// As any call; `repeated_token` where the next page is the same.
     pub async fn members(
         &self,
         pool: &PoolId,
@@ -209,7 +211,7 @@ impl Listing {
                     .into_iter()
                     .filter_map(|user| Username::new(&user.username?))
                     .collect(),
-                next: page.next_token,
+                next: next_page(target("ListUsersInGroup", pool), token, page.next_token)?,
             }),
         }
     }
@@ -232,7 +234,7 @@ impl Listing {
                 .user_pool_id(pool.as_str())
                 .username(username.reveal())
                 .limit(PAGE)
-                .set_next_token(token)
+                .set_next_token(token.clone())
                 .send();
             let budget = &self.quota.user_resource_read;
             let page = limited(budget, "AdminListGroupsForUser", pool, request).await?;
@@ -242,7 +244,8 @@ impl Listing {
                     .iter()
                     .filter_map(|group| GroupName::new(group.group_name()?)),
             );
-            token = page.next_token;
+            let target = target("AdminListGroupsForUser", pool);
+            token = next_page(target, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 return Ok(groups);
             }
@@ -268,16 +271,31 @@ impl Listing {
 }
 
 impl Page<Listed> {
-    pub(super) fn of_users(users: Option<Vec<UserType>>, next: Option<String>) -> Self {
-        let users = users.unwrap_or_default().into_iter();
-        Self {
-            items: users.filter_map(Listed::from_sdk).collect(),
-            next,
-        }
+    /// A page of `ListUsers` that was asked for with this token.
+    ///
+    /// # Errors
+    /// `repeated_token`.
+    pub(super) fn of_users(
+        pool: &PoolId,
+        asked: Option<&str>,
+        users: Option<Vec<UserType>>,
+        next: Option<String>,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            items: Listed::all(users).collect(),
+            next: next_page(target("ListUsers", pool), asked, next)?,
+        })
     }
 }
 
 impl Listed {
+    fn all(users: Option<Vec<UserType>>) -> impl Iterator<Item = Self> {
+        users
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(Self::from_sdk)
+    }
+
     /// `None` without a name: nothing could be done for such a user.
     fn from_sdk(user: UserType) -> Option<Self> {
         let attributes: Attributes = user
@@ -291,7 +309,9 @@ impl Listed {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: match user.user_status {
-                Some(UserStatusType::Confirmed) => Status::Confirmed,
+                Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
+                    Status::Confirmed
+                }
                 Some(UserStatusType::ExternalProvider) => Status::Federated,
                 Some(UserStatusType::ForceChangePassword) => Status::Invited,
                 _ => Status::Other,

@@ -46,9 +46,11 @@ impl MoveTask {
 }
 
 impl Moves {
-    /// Over the SDK configuration of `aws`.
-    pub fn new(aws: &Aws) -> Self {
-        Self { client: aws.sqs() }
+    /// Of the queue with this URL.
+    pub fn new(aws: &Aws, queue: &str) -> Self {
+        Self {
+            client: aws.sqs(queue),
+        }
     }
 
     /// `StartMessageMoveTask`, at most `rate` messages a second (1 to 500).

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
-    AttributeType, DeliveryMediumType, MessageActionType, UserStatusType, UserType,
+    AttributeType, DeliveryMediumType, UserStatusType, UserType,
 };
 use jiff::Timestamp;
 
 use super::directory::limited;
 use super::error::Failure;
+use super::listing::Listing;
 use crate::config::GroupName;
 use crate::event::{Attributes, PoolId, Sub, Username};
 use crate::quota::Quota;
@@ -19,8 +20,8 @@ use crate::retry::Transient;
 /// Looks at, invites and regroups people, inside the budgets.
 #[derive(Debug, Clone)]
 pub struct People {
-    client: Client,
-    quota: Arc<Quota>,
+    pub(super) client: Client,
+    pub(super) quota: Arc<Quota>,
 }
 
 /// A user as the pool knows them.
@@ -72,9 +73,25 @@ impl Person {
         asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
     }
 
+    /// Whether the pool made the user name: where users are named by their e-mail address or
+    /// phone number, it is the `sub`.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+    pub fn has_made_up_name(&self) -> bool {
+        let sub = self.sub.as_ref().map_or("", Sub::as_str);
+        sub.eq_ignore_ascii_case(self.username.reveal())
+    }
+
     /// Invited, and has not chosen a password yet.
     pub fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
+    }
+
+    /// May sign in. Somebody new is that in a pool that asks them for no password.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
+    pub fn is_confirmed(&self) -> bool {
+        self.status == UserStatusType::Confirmed.as_str()
     }
 }
 
@@ -84,21 +101,41 @@ impl People {
     }
 
     /// A person by what somebody wrote: user name, alias or `sub`. Every command and
-    /// request that names a user comes through here. One call, as [`People::look`].
+    /// request that names a user comes through here. One call, as [`People::look`]; for the
+    /// `sub` of a federated user `ListUsers` and a second one, as for a `sub` of no user.
     ///
     /// # Errors
     /// [`NoPerson`].
     pub async fn find(&self, pool: &PoolId, asked: &Username) -> Result<Person, NoPerson> {
-        let person = self.look(pool, asked).await?;
+        let person = match self.look(pool, asked).await {
+            Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
+                let name = self.name_of(pool, asked).await?.ok_or(failure)?;
+                self.look(pool, &name).await?
+            }
+            person => person?,
+        };
+        // Of a name that was listed, too: another user may have it by now.
         if person.is_ambiguous(asked) {
             return Err(NoPerson::Ambiguous);
         }
         Ok(person)
     }
 
-    /// `AdminGetUser`, by name, alias or `sub`: for a name that is the pool's own, or
+    /// The name of the user whose `sub` was asked for. Cognito writes it in lower case.
+    async fn name_of(&self, pool: &PoolId, asked: &Username) -> Result<Option<Username>, Failure> {
+        let listing = Listing::of(self.client.clone(), Arc::clone(&self.quota));
+        match Sub::new(&asked.reveal().to_ascii_lowercase()) {
+            Some(sub) => listing.named_by(pool, &sub).await,
+            None => Ok(None),
+        }
+    }
+
+    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It knows a federated user
+    /// by name only. For a name that is the pool's own, or
     /// where something else shows whose it is; otherwise [`People::find`]. Makes the user
     /// count as active this month.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     ///
     /// # Errors
     /// `user_not_found` is of class [`super::Class::NotYet`].
@@ -173,25 +210,6 @@ impl People {
         ))
     }
 
-    /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
-    /// theirs.
-    ///
-    /// # Errors
-    /// `unsupported_user_state` for somebody who has a password.
-    pub async fn resend(&self, pool: &PoolId, username: &Username) -> Result<(), Failure> {
-        let request = self
-            .client
-            .admin_create_user()
-            .user_pool_id(pool.as_str())
-            .username(username.reveal())
-            .desired_delivery_mediums(DeliveryMediumType::Email)
-            .message_action(MessageActionType::Resend)
-            .send();
-        let budget = &self.quota.user_creation;
-        limited(budget, "AdminCreateUser", pool, request).await?;
-        Ok(())
-    }
-
     /// `AdminRemoveUserFromGroup`. A user who is no member is no error.
     ///
     /// # Errors
@@ -241,11 +259,61 @@ fn person(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::aws::played::played;
+
+    const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+    const OTHER_SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
+
+    /// A pool with one federated user, whom `AdminGetUser` knows by name only, and with this
+    /// `sub`. `ListUsers`, which lags, has [`SUB`].
+    async fn pool_with_federated(sub: &'static str) -> People {
+        let user = |attributes: &str, sub: &str| {
+            json!({
+                "Username": "Google_1042", "UserStatus": "EXTERNAL_PROVIDER", "Enabled": true,
+                attributes: [{"Name": "sub", "Value": sub}],
+            })
+        };
+        let play = move |operation: &str, input: &Value| {
+            let (status, body) = match operation {
+                "ListUsers" => (200, json!({"Users": [user("Attributes", SUB)]})),
+                _ if input["Username"] == "Google_1042" => (200, user("UserAttributes", sub)),
+                _ => (400, json!({"__type": "UserNotFoundException"})),
+            };
+            (Duration::ZERO, status, body)
+        };
+        played(1, play).await.people
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_federated_user_is_found_by_their_sub() {
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let find = async |has: &'static str, asked: &str| {
+            let people = pool_with_federated(has).await;
+            let asked = Username::new(asked).expect("a name");
+            let found = people.find(&pool, &asked).await;
+            found.map(|person| person.username.reveal().to_owned())
+        };
+        let missing = |found: &Result<String, NoPerson>| matches!(found, Err(NoPerson::Failed(failure)) if failure.reason == "user_not_found");
+        for asked in [SUB, &SUB.to_uppercase(), "Google_1042"] {
+            assert_eq!(
+                find(SUB, asked).await.as_deref(),
+                Ok("Google_1042"),
+                "{asked}"
+            );
+        }
+        assert!(missing(&find(SUB, OTHER_SUB).await));
+        assert!(missing(&find(SUB, "Google_1043").await));
+        // Somebody else has that name by now.
+        assert_eq!(find(OTHER_SUB, SUB).await, Err(NoPerson::Ambiguous));
+    }
 
     #[test]
     fn a_uuid_that_is_not_the_sub_is_ambiguous() {
-        const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
         let person = |sub: &str| {
             let attributes = AttributeType::builder().name("sub").value(sub).build();
             let attributes: Vec<AttributeType> = attributes.into_iter().collect();

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use super::{App, Aws, Directory, Listing, People, SignIn};
+use super::{App, Aws, Directory, Listing, People, SignIn, Users};
 use crate::quota::{Limits, Quota};
 
 /// What comes after how long: a status and a body.
@@ -31,6 +31,7 @@ pub(crate) struct Played {
     pub(crate) sign_in: SignIn,
     pub(crate) people: People,
     pub(crate) listing: Listing,
+    pub(crate) users: Users,
 }
 
 /// `play` is given the operation and its input. The rates are the default ones, shared by
@@ -54,7 +55,8 @@ pub(crate) async fn played(
     Played {
         sign_in: SignIn::new(&aws, Arc::clone(&quota), app),
         people: Directory::new(&aws, Arc::clone(&quota)).people(),
-        listing: Listing::new(&aws, quota),
+        listing: Listing::new(&aws, Arc::clone(&quota)),
+        users: Users::new(&aws, quota),
     }
 }
 

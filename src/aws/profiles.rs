@@ -19,8 +19,8 @@ use super::item::to_json;
 /// Writes profile records, and never changes one.
 #[derive(Debug, Clone)]
 pub struct Profiles {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
     key: String,
 }
 
@@ -185,7 +185,7 @@ impl Profiles {
         }
     }
 
-    fn target(&self, operation: &'static str) -> Target<'_> {
+    pub(super) fn target(&self, operation: &'static str) -> Target<'_> {
         Target {
             service: Service::DynamoDb,
             operation,

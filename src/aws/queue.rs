@@ -22,6 +22,7 @@ pub const BATCH: usize = 10;
 /// A queue by its URL.
 #[derive(Debug, Clone)]
 pub struct Queue {
+    aws: Aws,
     pub(super) client: Client,
     poll: Client,
     pub(super) url: String,
@@ -35,8 +36,9 @@ impl Queue {
     /// A queue with its long poll and visibility timeout.
     pub fn new(aws: &Aws, url: &str, wait: Duration, visibility: Duration) -> Self {
         Self {
-            client: aws.sqs(),
-            poll: aws.sqs_poll(wait),
+            aws: aws.clone(),
+            client: aws.sqs(url),
+            poll: aws.sqs_poll(url, wait),
             url: url.to_owned(),
             wait,
             visibility,
@@ -47,8 +49,9 @@ impl Queue {
     /// A queue that is only sent to. Each client parses the certificates of all
     /// authorities again, so it has one.
     pub fn to_send(aws: &Aws, url: &str) -> Self {
-        let client = aws.sqs();
+        let client = aws.sqs(url);
         Self {
+            aws: aws.clone(),
             poll: client.clone(),
             client,
             url: url.to_owned(),
@@ -58,7 +61,18 @@ impl Queue {
         }
     }
 
-    /// Another queue over the same clients.
+    /// Another queue by a URL that somebody wrote, whose host counts like that of this one.
+    #[must_use]
+    pub fn beside(&self, url: &str) -> Self {
+        if self.aws.endpoint_in(url) == self.aws.endpoint_in(&self.url) {
+            self.sibling(url)
+        } else {
+            Self::new(&self.aws, url, self.wait, self.visibility)
+        }
+    }
+
+    /// Another queue over the same clients, by a URL that SQS has answered with. It names AWS's
+    /// own host, also when the endpoint of a VPC is asked.
     #[must_use]
     pub fn sibling(&self, url: &str) -> Self {
         Self {

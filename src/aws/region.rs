@@ -1,15 +1,17 @@
 //! The Region that a queue's URL or a user pool's id names.
 
 use super::client::Aws;
+use super::queue_host::OF_AWS;
 use crate::event::PoolId;
 
 impl Aws {
     /// The Region of the queue, when it is another than the one that is called. `None` where
-    /// the URL names none, or an endpoint is set for all services: an emulator, a proxy.
+    /// the URL names none, or an endpoint is set for SQS: an emulator, a proxy.
     ///
     /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
     pub fn other_region_of_queue<'a>(&self, url: &'a str) -> Option<&'a str> {
         self.other(of_queue(url))
+            .filter(|_| !self.has_sqs_endpoint())
     }
 
     /// The same of a user pool. A replica has the id of its pool, so another Region in it
@@ -28,9 +30,7 @@ fn of_queue(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;
     let host = authority.rsplit('@').next()?.split(':').next()?;
-    let is_of_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
-        .iter()
-        .any(|domain| host.ends_with(domain));
+    let is_of_aws = OF_AWS.iter().any(|domain| host.ends_with(domain));
     let mut labels = host.split('.');
     labels.find(|label| is_of_aws && is_region(label))
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType as UserAttribute, MessageActionType};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -18,6 +18,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
+use super::next_page::next_page;
 
 pub use self::people::{PoolKind, SignedIn, Tokens};
 
@@ -44,7 +45,7 @@ impl Sandbox {
     /// Over the SDK configuration of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
-            sqs: aws.sqs(),
+            sqs: aws.any_sqs(),
             cognito: aws.cognito(),
             dynamodb: aws.dynamodb(),
         }
@@ -104,20 +105,43 @@ impl Sandbox {
     /// # Errors
     /// As any call.
     pub async fn create_table(&self, name: &str, key: &str) -> Result<(), Failure> {
-        let definition = AttributeDefinition::builder()
-            .attribute_name(key)
-            .attribute_type(ScalarAttributeType::S)
-            .build();
-        let element = KeySchemaElement::builder()
-            .attribute_name(key)
-            .key_type(KeyType::Hash)
-            .build();
+        self.create_table_with(name, key, None).await
+    }
+
+    /// The same with an index, by its name and its partition key.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_table_with(
+        &self,
+        name: &str,
+        key: &str,
+        index: Option<(&str, &str)>,
+    ) -> Result<(), Failure> {
+        let keys = [Some(key), index.map(|(_, key)| key)];
+        let definitions = keys.into_iter().flatten().filter_map(|key| {
+            let definition = AttributeDefinition::builder().attribute_name(key);
+            definition
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+                .ok()
+        });
+        let index = index.and_then(|(name, key)| {
+            let all = Projection::builder().projection_type(ProjectionType::All);
+            GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .key_schema(partition(key)?)
+                .projection(all.build())
+                .build()
+                .ok()
+        });
         let request = self
             .dynamodb
             .create_table()
             .table_name(name)
-            .set_attribute_definitions(definition.ok().map(|definition| vec![definition]))
-            .set_key_schema(element.ok().map(|element| vec![element]))
+            .set_attribute_definitions(Some(definitions.collect()))
+            .set_key_schema(partition(key).map(|element| vec![element]))
+            .set_global_secondary_indexes(index.map(|index| vec![index]))
             .billing_mode(BillingMode::PayPerRequest)
             .send();
         done(Service::DynamoDb, "CreateTable", request)
@@ -192,7 +216,7 @@ impl Sandbox {
                 .cognito
                 .list_users()
                 .user_pool_id(pool)
-                .set_pagination_token(token)
+                .set_pagination_token(token.clone())
                 .send();
             let page = done(Service::Cognito, "ListUsers", request).await?;
             for user in page.users() {
@@ -207,7 +231,8 @@ impl Sandbox {
                         .to_owned(),
                 );
             }
-            token = page.pagination_token;
+            let target = target(Service::Cognito, "ListUsers");
+            token = next_page(target, token.as_deref(), page.pagination_token)?;
             if token.is_none() {
                 return Ok(users);
             }
@@ -238,7 +263,7 @@ impl Sandbox {
                 .list_users_in_group()
                 .user_pool_id(pool)
                 .group_name(group)
-                .set_next_token(token)
+                .set_next_token(token.clone())
                 .send();
             let page = done(Service::Cognito, "ListUsersInGroup", request).await?;
             members.extend(
@@ -247,7 +272,8 @@ impl Sandbox {
                     .filter_map(|user| user.username())
                     .map(str::to_owned),
             );
-            token = page.next_token;
+            let target = target(Service::Cognito, "ListUsersInGroup");
+            token = next_page(target, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 members.sort();
                 return Ok(members);
@@ -272,7 +298,7 @@ impl Sandbox {
                 .scan()
                 .table_name(table)
                 .consistent_read(true)
-                .set_exclusive_start_key(start)
+                .set_exclusive_start_key(start.clone())
                 .send();
             let page = done(Service::DynamoDb, "Scan", request).await?;
             for item in page.items() {
@@ -282,7 +308,8 @@ impl Sandbox {
                     .collect();
                 records.insert(record.get(key).cloned().unwrap_or_default(), record);
             }
-            start = page.last_evaluated_key;
+            let target = target(Service::DynamoDb, "Scan");
+            start = next_page(target, start.as_ref(), page.last_evaluated_key)?;
             if start.is_none() {
                 return Ok(records);
             }
@@ -313,6 +340,11 @@ impl Sandbox {
     }
 }
 
+fn partition(key: &str) -> Option<KeySchemaElement> {
+    let element = KeySchemaElement::builder().attribute_name(key);
+    element.key_type(KeyType::Hash).build().ok()
+}
+
 fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> {
     attributes
         .iter()
@@ -335,10 +367,15 @@ where
     T: Send,
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    let target = Target {
+    call(target(service, operation), request)
+        .await
+        .map_err(|(failure, _)| failure)
+}
+
+fn target(service: Service, operation: &'static str) -> Target<'static> {
+    Target {
         service,
         operation,
         resource: "the sandbox",
-    };
-    call(target, request).await.map_err(|(failure, _)| failure)
+    }
 }

@@ -15,8 +15,9 @@ use sha2::Sha256;
 
 use super::call::{Target, call, in_turn};
 use super::client::Aws;
-use super::error::{Class, Failure, Service};
-use crate::quota::{Budget, Quota};
+use super::error::Service;
+use super::not_accepted::{NotAccepted, Step};
+use crate::quota::Quota;
 
 /// Signs people in with their code, and gives them a password.
 #[derive(Debug, Clone)]
@@ -54,29 +55,6 @@ pub struct Acceptance<'a> {
     pub attributes: &'a BTreeMap<String, String>,
 }
 
-/// Why an invitation was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotAccepted {
-    /// User name or code is wrong, or the code was used already.
-    Code,
-    /// The code has expired.
-    Expired,
-    /// Too many wrong codes, or too many calls.
-    TooMany,
-    /// The budget had no permit in time. The code is as good as before.
-    Busy,
-    /// The pool asks for these attributes, too.
-    Lacks(Vec<String>),
-    /// The password breaks these rules, as far as Cognito says which.
-    Password(Vec<&'static str>),
-    /// An attribute has a value that the pool does not take.
-    Attribute,
-    /// The session ran out between the calls.
-    TryAgain,
-    /// Cognito is out of reach, or refuses for a reason that the person cannot mend.
-    Failed(Failure),
-}
-
 const NAME: &str = "USERNAME";
 const PREFIX: &str = "userAttributes.";
 
@@ -105,8 +83,11 @@ impl SignIn {
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html>
     ///
     /// # Errors
-    /// [`NotAccepted`].
+    /// [`NotAccepted`]. A password that no pool takes is refused before the calls.
     pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), NotAccepted> {
+        if has_space_at_an_end(acceptance.password) {
+            return Err(NotAccepted::Password(vec!["no_space_at_ends"]));
+        }
         let request = self
             .client
             .initiate_auth()
@@ -120,9 +101,7 @@ impl SignIn {
                 ]),
             )))
             .send();
-        let begun = self
-            .made(&self.quota.user_authentication, "InitiateAuth", request)
-            .await?;
+        let begun = self.made(Step::Begin, request).await?;
         if begun.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
             // It was a password and no code: there is nothing to accept.
             return Err(NotAccepted::Code);
@@ -141,8 +120,8 @@ impl SignIn {
             (NAME.to_owned(), username.to_owned()),
             ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
         ]);
-        // Those alone that are asked for: usher signs for the client with its secret, and
-        // the client may write others that group rules look at.
+        // Only those that are asked for: usher signs for the client with its secret, and the
+        // client may write others that group rules look at. All of them are given.
         responses.extend(
             acceptance
                 .attributes
@@ -150,6 +129,9 @@ impl SignIn {
                 .filter(|(name, _)| required.contains(name))
                 .map(|(name, value)| (format!("{PREFIX}{name}"), value.clone())),
         );
+        let step = Step::Answer {
+            with_attributes: !required.is_empty(),
+        };
         let request = self
             .client
             .respond_to_auth_challenge()
@@ -159,33 +141,33 @@ impl SignIn {
             .set_challenge_responses(Some(self.with_hash(username, responses)))
             .send();
         // Whatever challenge may follow, the password is set.
-        self.made(
-            &self.quota.account_recovery,
-            "RespondToAuthChallenge",
-            request,
-        )
-        .await?;
+        self.made(step, request).await?;
         Ok(())
     }
 
     async fn made<T, E>(
         &self,
-        budget: &Budget,
-        operation: &'static str,
+        step: Step,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> Result<T, NotAccepted>
     where
         T: Send,
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
     {
+        let budget = match step {
+            Step::Begin => &self.quota.user_authentication,
+            Step::Answer { .. } => &self.quota.account_recovery,
+        };
         let target = Target {
             service: Service::Cognito,
-            operation,
+            operation: step.operation(),
             resource: &self.app.id,
         };
         in_turn(budget, target, call(target, request))
             .await
-            .map_err(|(failure, error)| reason(failure, error.message().unwrap_or_default()))
+            .map_err(|(failure, error)| {
+                NotAccepted::because(step, failure, error.message().unwrap_or_default())
+            })
     }
 
     /// `SECRET_HASH`, where the client has a secret.
@@ -204,6 +186,14 @@ impl SignIn {
         }
         parameters
     }
+}
+
+/// What Cognito refuses in a password, in every pool. Spaces within it are symbols.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
+fn has_space_at_an_end(password: &str) -> bool {
+    let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
+    password.starts_with(is_space) || password.ends_with(is_space)
 }
 
 fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
@@ -235,76 +225,9 @@ fn lacking(required: &[String], given: &BTreeMap<String, String>) -> Vec<String>
         .collect()
 }
 
-/// The texts are Cognito's; where they do not say, the code does.
-fn reason(failure: Failure, message: &str) -> NotAccepted {
-    let message = message.to_lowercase();
-    let says = |words: &str| message.contains(words);
-    match failure.code.as_str() {
-        "NotAuthorizedException" if says("session") => NotAccepted::TryAgain,
-        "NotAuthorizedException" if says("expired") => NotAccepted::Expired,
-        "NotAuthorizedException" if says("attempts exceeded") => NotAccepted::TooMany,
-        // The deployment's fault, and not the person's.
-        "NotAuthorizedException" if says("secret") || says("flow") || says("client") => {
-            NotAccepted::Failed(failure)
-        }
-        "NotAuthorizedException"
-        | "UserNotFoundException"
-        | "UserNotConfirmedException"
-        | "PasswordResetRequiredException"
-        | "UserLambdaValidationException"
-        | "ForbiddenException" => NotAccepted::Code,
-        "InvalidPasswordException" => NotAccepted::Password(broken_rules(&message)),
-        "PasswordHistoryPolicyViolationException" => NotAccepted::Password(vec!["history"]),
-        "CodeMismatchException" | "ExpiredCodeException" => NotAccepted::TryAgain,
-        "AliasExistsException" => NotAccepted::Attribute,
-        "InvalidParameterException"
-            if failure.operation == "RespondToAuthChallenge" && !says("flow") =>
-        {
-            if says("password") {
-                NotAccepted::Password(broken_rules(&message))
-            } else {
-                NotAccepted::Attribute
-            }
-        }
-        "TooManyFailedAttemptsException" => NotAccepted::TooMany,
-        _ if failure.class == Class::Throttled => NotAccepted::TooMany,
-        _ if failure.class == Class::Busy => NotAccepted::Busy,
-        _ => NotAccepted::Failed(failure),
-    }
-}
-
-/// "Password did not conform with policy: Password must have numeric characters"
-fn broken_rules(message: &str) -> Vec<&'static str> {
-    [
-        ("long enough", "length"),
-        ("greater than or equal to", "length"),
-        ("uppercase", "uppercase"),
-        ("lowercase", "lowercase"),
-        ("numeric", "number"),
-        ("symbol", "symbol"),
-        ("previously", "history"),
-    ]
-    .into_iter()
-    .filter(|(words, _)| message.contains(words))
-    .map(|(_, rule)| rule)
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn because(operation: &'static str, code: &str, message: &str) -> NotAccepted {
-        let failure = Failure {
-            service: Service::Cognito,
-            operation,
-            resource: "client".to_owned(),
-            code: code.to_owned(),
-            reason: "reason".to_owned(),
-            class: Class::Permanent,
-        };
-        reason(failure, message)
-    }
 
     #[test]
     fn the_hash_is_the_one_of_the_documentation() {
@@ -316,46 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
-        let begin = |message| because("InitiateAuth", "NotAuthorizedException", message);
-        assert_eq!(begin("Incorrect username or password."), NotAccepted::Code);
-        assert_eq!(
-            begin("Temporary password has expired and must be reset by an administrator."),
-            NotAccepted::Expired
-        );
-        assert_eq!(begin("Password attempts exceeded"), NotAccepted::TooMany);
-        assert!(matches!(
-            begin("Unable to verify secret hash for client abc"),
-            NotAccepted::Failed(_)
-        ));
-        assert!(matches!(
-            because(
-                "InitiateAuth",
-                "InvalidParameterException",
-                "USER_PASSWORD_AUTH flow not enabled for this client"
-            ),
-            NotAccepted::Failed(_)
-        ));
-        let answer = |code, message| because("RespondToAuthChallenge", code, message);
-        assert_eq!(
-            answer(
-                "InvalidPasswordException",
-                "Password did not conform with policy: Password must have numeric characters"
-            ),
-            NotAccepted::Password(vec!["number"])
-        );
-        assert_eq!(
-            answer("InvalidParameterException", "Invalid phone number format."),
-            NotAccepted::Attribute
-        );
-        assert_eq!(answer("CodeMismatchException", ""), NotAccepted::TryAgain);
-        assert_eq!(
-            answer(
-                "NotAuthorizedException",
-                "Invalid session for the user, session is expired."
-            ),
-            NotAccepted::TryAgain
-        );
+    fn a_space_is_refused_at_the_ends_of_a_password_and_nowhere_else() {
+        for (password, refused) in [
+            (" Long-enough-1", true),
+            ("Long-enough-1 ", true),
+            ("Long-enough-1\t", true),
+            ("\nLong-enough-1", true),
+            ("Long enough 1", false),
+            // Cognito takes white space that is not ASCII.
+            ("Long-enough-1\u{a0}", false),
+        ] {
+            assert_eq!(has_space_at_an_end(password), refused, "{password:?}");
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Users {
     /// consistent, and not every emulator filters: the caller looks again.
     ///
     /// # Errors
-    /// As any call.
+    /// As any call; `repeated_token` where the next page is the same.
     pub async fn whose_email_begins(
         &self,
         pool: &PoolId,
@@ -150,7 +150,7 @@ impl Users {
             .set_pagination_token(token.map(str::to_owned))
             .send();
         let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-        Ok(Page::of_users(page.users, page.pagination_token))
+        Page::of_users(pool, token, page.users, page.pagination_token)
     }
 
     /// `DescribeUserPool`: what new users are named by.

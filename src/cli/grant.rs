@@ -49,9 +49,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let mut config = global.config()?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let groups = options.groups()?;
-    if Username::plain(&options.user).is_none() {
-        return Err(Usage::error(format!("--user: {}", Username::RULE)));
-    }
+    Username::plain(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
     if options.privileged {
         config.admin.grantable = Grantable::only(&groups);
     }
@@ -89,8 +87,8 @@ impl Options {
     fn groups(&self) -> anyhow::Result<Vec<GroupName>> {
         let mut groups = Vec::new();
         for name in &self.group {
-            let group = GroupName::new(name)
-                .ok_or_else(|| Usage::error(format!("--group: {}", GroupName::RULE)))?;
+            let group =
+                GroupName::plain(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }

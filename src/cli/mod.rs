@@ -187,11 +187,11 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
         #[cfg(feature = "dev")]
         Command::Dev(options) => Box::pin(dev::run(global, options)).await,
         Command::Worker(options) => Box::pin(worker::run(global, &options)).await,
-        Command::DeadLetters(options) => dead_letters::run(global, &options).await,
+        Command::DeadLetters(options) => Box::pin(dead_letters::run(global, &options)).await,
         Command::Invite(options) => Box::pin(invite::run(global, &options)).await,
         Command::Grant(options) => Box::pin(grant::run(global, &options)).await,
         Command::Reconcile(options) => reconcile::run(global, &options).await,
-        Command::Load(options) => load::run(global, &options).await,
+        Command::Load(options) => Box::pin(load::run(global, &options)).await,
         Command::Attach(options) => Box::pin(attach::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,

@@ -108,7 +108,7 @@ impl Operator {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(retry.after.unwrap_or(PAUSE)) => true,
+            () = tokio::time::sleep(retry.pause.after(tries, |_| PAUSE)) => true,
         }
     }
 
@@ -168,7 +168,7 @@ impl Before {
     fn mail_is_due(&self) -> bool {
         self.invited
             .as_ref()
-            .is_none_or(|invited| invited.mail != Mail::Sent)
+            .is_none_or(|invited| !matches!(invited.mail, Mail::Sent | Mail::NoCode))
     }
 
     fn complete(&self, mut performed: Performed) -> Performed {

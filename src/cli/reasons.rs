@@ -19,7 +19,9 @@ pub(super) fn words(reason: &str) -> &'static str {
             "somebody whose e-mail address is another, or is not verified, has this user name"
         }
         "alias_exists" => "another user has this e-mail address or phone number",
-        "already_accepted" => "the person has a password already: there is nothing to send again",
+        "already_accepted" => {
+            "the person has accepted already, or needs no password: there is no code to send again"
+        }
         "invalid_parameter" => {
             "Cognito does not take a value: an attribute that the pool does not have, a value \
              out of its bounds, or a user name of the wrong kind for the pool"
@@ -29,6 +31,7 @@ pub(super) fn words(reason: &str) -> &'static str {
         "operation_not_enabled" => {
             "the user pool does not do it now: it is a replica, or is being restored"
         }
+        "repeated_token" => "a list of Cognito leads back to the same page: try later",
         "limit_exceeded" => "a limit of the user pool is reached, such as the mails of a day",
         "mail_not_delivered" => "Cognito could not send the mail, or did not accept its text",
         "code_delivery_failure" => "Cognito could not send the mail",

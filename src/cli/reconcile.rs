@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Global, Output, Usage, print, time};
 use crate::aws::{Aws, Class, Failure, Listing, Profiles, Queue};
-use crate::config::Config;
+use crate::config::{Config, is_index};
 use crate::event::{Cursor, PoolId};
 use crate::quota::Quota;
-use crate::reconcile::{Checkpoint, LackingLine, Plan, Run, Services, Step};
+use crate::reconcile::{Checkpoint, LackingLine, Plan, Run, Search, Services, Step};
 use crate::retry::{Patience, Transient};
 use crate::shutdown;
 use crate::telemetry::{bar, note};
@@ -33,6 +33,13 @@ pub(super) struct Options {
     /// Users of an external provider, too
     #[arg(long)]
     include_federated: bool,
+    /// Index of the profile table by the owner of a record, to find records under other ids
+    /// with; `profiles.owner_index` unless given. Without one the whole table is read
+    #[arg(long, value_name = "NAME", value_parser = index)]
+    owner_index: Option<String>,
+    /// Writes a second record for a user who has one under another id than their sub
+    #[arg(long, conflicts_with = "owner_index")]
+    force: bool,
     /// Only users created at this time or later: a time, a day, or how long ago
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     since: Option<jiff::Timestamp>,
@@ -65,6 +72,8 @@ struct Summary {
     lacking: u64,
     lack_profile: u64,
     lack_group: u64,
+    /// Users who have a record under another id than their `sub`, and get no second one.
+    elsewhere: u64,
     complete: bool,
     #[serde(skip)]
     compared: Compared,
@@ -78,6 +87,7 @@ struct Compared {
 }
 
 const GLANCE: Duration = Duration::from_secs(1);
+const ELSEWHERE: &str = "has a profile under another id";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     let config = global.config()?;
@@ -91,6 +101,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
     let settings = &config.queue;
+    told_of_the_owner(options, &config)?;
     let services = Services {
         listing: Listing::new(&aws, quota),
         profiles: config
@@ -108,6 +119,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         let plan = Plan {
             pool,
             groups: Plan::groups_to_compare(&config, options.groups),
+            search: Plan::search(&config, options.owner_index.as_deref(), options.force),
             include_federated: options.include_federated,
             since: options.since,
             limit: left,
@@ -130,6 +142,34 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
     }
     report(global, options, &summaries)
+}
+
+fn index(name: &str) -> Result<String, &'static str> {
+    if is_index(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("an index has 3 to 255 of a-z A-Z 0-9 _ . -")
+    }
+}
+
+const NAMED: &str = "no attribute of profiles.attributes names the owner of a record, in a \
+                     template of {sub}, {username} or both";
+
+/// Without an attribute that names the owner, records under other ids cannot be known.
+fn told_of_the_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
+    let Some(profiles) = &config.profiles else {
+        return Ok(());
+    };
+    if profiles.owner.is_some() || options.force {
+        return Ok(());
+    }
+    if options.owner_index.is_some() {
+        return Err(Usage::error(format!("--owner-index: {NAMED}")));
+    }
+    note(&format!(
+        "{NAMED}; users who have a record under another id are not found"
+    ));
+    Ok(())
 }
 
 fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
@@ -207,13 +247,12 @@ impl Walk<'_> {
                     }
                     continue;
                 }
-                step => {
-                    step.with_context(|| format!("stopped after {} users", run.cursor().users))?
-                }
+                step => step.with_context(|| self.stopped(run.cursor()))?,
             };
             pace.reset();
             match step {
                 Step::Members => progress.set_message("reading the members of the groups"),
+                Step::Owners => progress.set_message("reading the owners of the records"),
                 Step::Later(at, waiting) => {
                     if waiting > 0 {
                         progress.set_message(format!("{waiting} messages wait; so do we"));
@@ -251,6 +290,7 @@ impl Walk<'_> {
         summary.complete |= run.is_through();
         summary.users = run.cursor().users - before.users;
         summary.lacking = run.cursor().queued - before.queued;
+        summary.elsewhere = run.cursor().elsewhere - before.elsewhere;
         summary.refused = run.refused();
         summary.queued = if options.dry_run {
             0
@@ -264,10 +304,30 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    fn stopped(&self, cursor: &Cursor) -> String {
+        let stopped = format!("stopped after {} users", cursor.users);
+        match &self.plan.search {
+            Search::Index(owner, index) => format!(
+                "{stopped}; records are looked for with the index {index}, whose partition key \
+                 has to be {}",
+                owner.attribute(),
+            ),
+            Search::None | Search::Scan(_) => stopped,
+        }
+    }
+}
+
 impl Summary {
     /// Only what was looked for.
     fn lack(&self) -> String {
-        let profile = format!("{} lack a profile", self.lack_profile);
+        let profile = match self.elsewhere {
+            0 => format!("{} lack a profile", self.lack_profile),
+            elsewhere => format!(
+                "{} lack a profile, {elsewhere} have a profile under another id",
+                self.lack_profile
+            ),
+        };
         let group = format!("{} lack a group", self.lack_group);
         match self.compared {
             Compared {
@@ -294,11 +354,10 @@ fn text(line: &LackingLine<'_>) -> String {
     let profile = line.lacks_profile.then_some("a profile");
     let groups = line.lacks_groups.iter().copied();
     let lacks: Vec<&str> = groups.chain(profile).collect();
-    format!(
-        "{}  lacks {}",
-        line.sub.unwrap_or("(no sub)"),
-        lacks.join(", ")
-    )
+    let lacks = (!lacks.is_empty()).then(|| format!("lacks {}", lacks.join(", ")));
+    let elsewhere = line.record_elsewhere.then(|| ELSEWHERE.to_owned());
+    let all: Vec<String> = lacks.into_iter().chain(elsewhere).collect();
+    format!("{}  {}", line.sub.unwrap_or("(no sub)"), all.join("; "))
 }
 
 fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::Result<Ended> {
@@ -308,6 +367,7 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             users,
             queued,
             refused,
+            elsewhere,
             complete,
             ..
         } = summary;
@@ -324,18 +384,25 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
                 "{refused} users could not be queued: the log says who"
             ));
         }
+        if *elsewhere > 0 {
+            note(&format!(
+                "{elsewhere} users have a profile under another id than their sub and get no \
+                 second one: docs/AMPLIFY-MIGRATION.md says how to move it, --force writes one \
+                 beside it"
+            ));
+        }
         if !complete {
             note("stopped before the end; run it again to go on");
         }
     }
-    Ok(
-        if summaries
-            .iter()
-            .all(|summary| summary.complete && summary.refused == 0)
-        {
-            Ended::Well
-        } else {
-            Ended::Badly
-        },
-    )
+    // A dry run has seen all there is; a run that writes has left users out.
+    let is_whole = |summary: &Summary| {
+        let left_out = !options.dry_run && summary.elsewhere > 0;
+        summary.complete && summary.refused == 0 && !left_out
+    };
+    Ok(if summaries.iter().all(is_whole) {
+        Ended::Well
+    } else {
+        Ended::Badly
+    })
 }

@@ -1,9 +1,9 @@
 //! How people are invited: the mail, and the page that it leads to.
 
 use super::Template;
-use super::characters::{has_reference, is_accepted};
 use super::reader::Reader;
 use super::template::Segment;
+use crate::event::{has_reference, is_accepted};
 
 /// `[invitations]`
 #[derive(Debug, Clone)]

@@ -6,10 +6,10 @@
 //! environment.
 
 mod admin;
-mod characters;
 mod groups;
 mod invitations;
 mod layers;
+mod owner;
 mod reader;
 mod template;
 mod traces;
@@ -22,16 +22,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::{Admin, Grantable, TokenUse};
-pub use characters::{has_reference, is_accepted};
 pub use groups::{Condition, GroupRule};
 pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
 pub use layers::{Layers, Setting, Source};
+pub use owner::Owner;
 pub use template::{Segment, Template};
 pub use traces::collector_is_named;
 pub use trigger::{Access, Trigger};
 
-pub use crate::event::GroupName;
 use crate::event::PoolId;
+pub use crate::event::{GroupName, has_reference, is_accepted};
 use crate::quota::Limits;
 use reader::Reader;
 pub use reader::redacted;
@@ -115,6 +115,12 @@ pub struct Profiles {
     pub key: String,
     /// The other attributes of the record.
     pub attributes: BTreeMap<String, Template>,
+    /// Which of them names the record's owner.
+    pub owner: Option<Owner>,
+    /// An index of the table by that attribute.
+    pub owner_index: Option<String>,
+    /// Whether someone without a record is provisioned when they choose a new password.
+    pub after_password_reset: bool,
 }
 
 /// `[worker]`
@@ -306,6 +312,9 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
     let table = read.text("profiles.table");
     let key = read.required("profiles.key", "the table's partition key");
     let attributes = template::read(read, &key);
+    let owner = Owner::among(&attributes);
+    let owner_index = read_index(read, owner.as_ref());
+    let after_password_reset = read.boolean("profiles.after_password_reset");
     if !enabled {
         return None;
     }
@@ -324,14 +333,44 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
         table,
         key,
         attributes,
+        owner,
+        owner_index,
+        after_password_reset,
     })
 }
 
+fn read_index(read: &mut Reader<'_>, owner: Option<&Owner>) -> Option<String> {
+    const KEY: &str = "profiles.owner_index";
+    let name = read.text(KEY);
+    if name.is_empty() {
+        return None;
+    }
+    if !is_index(&name) {
+        read.reject(
+            KEY,
+            "must be the name of an index (3 to 255 of a-z A-Z 0-9 _ . -)",
+        );
+    }
+    if owner.is_none() {
+        read.reject(
+            KEY,
+            "no attribute of profiles.attributes names the owner: one is made of {sub}, {username} or both",
+        );
+    }
+    Some(name)
+}
+
+/// What an index of a table may be called.
+///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
-fn is_table(name: &str) -> bool {
+pub fn is_index(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     (3..=255).contains(&name.len()) && name.chars().all(plain)
-        || name.starts_with("arn:") && !name.contains(char::is_whitespace)
+}
+
+/// A name, by the rule of those of indexes, or an ARN.
+fn is_table(name: &str) -> bool {
+    is_index(name) || name.starts_with("arn:") && !name.contains(char::is_whitespace)
 }
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Namespace>

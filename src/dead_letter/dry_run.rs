@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::aws::{Class, Directory, Failure, Listing, Profiles};
 use crate::config::{Config, GroupName};
-use crate::event::{Event, PoolId, SignUp, parse};
-use crate::provision::{Rejection, groups_for};
+use crate::event::{Event, PoolId, Scope, SignUp, Sub, parse};
+use crate::provision::{Ignored, Rejection, groups_for, is_unprovisioned};
 use crate::retry::quickly;
 
 /// What would become of a letter.
@@ -55,15 +55,17 @@ impl DryRun {
     pub async fn judge(&mut self, body: &str) -> Verdict {
         match parse(body) {
             Err(malformed) => Verdict::rejected(malformed.code()),
-            Ok(Event::Ignored(why)) => Verdict::new("ignored", why.code()),
             Ok(event) if self.is_foreign(&event) => Verdict::rejected(Rejection::FOREIGN_POOL),
             Ok(Event::Reconcile(_)) => Verdict::new("done", "reconcile"),
             // Whether it may be done, and finds whom it names, only an attempt tells.
             Ok(Event::Order(order)) => Verdict::new("not_judged", order.action.command()),
-            Ok(Event::SignUp(sign_up)) => match self.sign_up(&sign_up).await {
-                Ok(verdict) => verdict,
-                Err(failure) => Verdict::of(&failure),
-            },
+            Ok(Event::SignUp(sign_up)) => {
+                let verdict = match sign_up.scope {
+                    Scope::Reset => self.reset(&sign_up).await,
+                    _ => self.sign_up(&sign_up).await,
+                };
+                verdict.unwrap_or_else(|failure| Verdict::of(&failure))
+            }
         }
     }
 
@@ -71,6 +73,30 @@ impl DryRun {
         event
             .pool()
             .is_some_and(|pool| !self.config.pools.accept(pool))
+    }
+
+    async fn reset(&mut self, user: &SignUp) -> Result<Verdict, Failure> {
+        let settings = self.config.profiles.as_ref();
+        let settings = settings.filter(|settings| settings.after_password_reset);
+        let is_due = match (&self.profiles, settings) {
+            (Some(table), Some(settings)) => match self.sub_of(user).await? {
+                Some(sub) => is_unprovisioned(table, settings, user, &sub).await?,
+                None => true,
+            },
+            _ => false,
+        };
+        if is_due {
+            self.sign_up(user).await
+        } else {
+            Ok(Verdict::new("ignored", Ignored::ForgotPassword.code()))
+        }
+    }
+
+    async fn sub_of(&self, user: &SignUp) -> Result<Option<Sub>, Failure> {
+        match &user.sub {
+            Some(sub) => Ok(Some(sub.clone())),
+            None => quickly(|| self.directory.sub_of(&user.pool, &user.username)).await,
+        }
     }
 
     async fn sign_up(&mut self, sign_up: &SignUp) -> Result<Verdict, Failure> {
@@ -100,11 +126,7 @@ impl DryRun {
             .as_ref()
             .filter(|_| sign_up.scope.has_record())
         {
-            let sub = match &sign_up.sub {
-                Some(sub) => Some(sub.clone()),
-                None => quickly(|| self.directory.sub_of(pool, username)).await?,
-            };
-            match sub {
+            match self.sub_of(sign_up).await? {
                 None => refused = Some("no_sub"),
                 Some(sub) => {
                     let keys = [sub.as_str()];

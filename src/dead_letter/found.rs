@@ -90,7 +90,7 @@ fn whom(body: &str) -> (Option<String>, Option<String>) {
             (pool.map(printable), None)
         }
         Ok(Event::Order(order)) => (Some(printable(order.pool.as_str())), None),
-        Ok(Event::Ignored(_)) | Err(_) => (None, None),
+        Err(_) => (None, None),
     }
 }
 

@@ -55,7 +55,7 @@ impl Transient for NotLocated {
 pub async fn locate(queue: &Queue, configured: Option<&str>) -> Result<Located, NotLocated> {
     let located = match configured {
         Some(url) => Located {
-            queue: queue.sibling(url),
+            queue: queue.beside(url),
             // A role that may not ask is no reason to stop.
             redrive: quickly(|| queue.facts())
                 .await

@@ -99,7 +99,6 @@ async fn direct(provisioner: &Provisioner, queue: &Queue, letters: &[Found]) -> 
 async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &Found) -> End {
     let outcome = match parse(&letter.message.body) {
         Ok(Event::SignUp(sign_up)) => provisioner.replayed_sign_up(&sign_up).await,
-        Ok(Event::Ignored(why)) => Outcome::Ignored(why),
         Ok(Event::Order(order)) => {
             let performed = provisioner.perform_queued(&order.replayed()).await;
             let outcome = performed.for_the_queue();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -16,6 +17,7 @@ use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_sqs::SqsService;
 
 use super::cognito::{self, CognitoFront};
+use super::constraints;
 use super::dynamodb::DynamoDbFront;
 use super::hooks::{Post, Trigger};
 use super::issuer::Issuer;
@@ -108,6 +110,7 @@ impl Endpoint {
                 get(jwks),
             )
             .fallback(answer)
+            .layer(from_fn(hold))
             .with_state(self.clone())
     }
 
@@ -126,12 +129,23 @@ impl Endpoint {
     }
 }
 
+/// Refuses a request that breaks the constraints of its service's model, as the service does,
+/// and hands on every other. [`Endpoint::router`] has this layer. A layer over the router
+/// that answers by itself needs it once more above it.
+pub async fn hold(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match constraints::check(target_of(&parts.headers), &body) {
+        Ok(()) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(refusal) => into_response(*refusal),
+    }
+}
+
 async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
     let services = &endpoint.0;
-    let target = headers
-        .get(TARGET)
-        .and_then(|target| target.to_str().ok())
-        .unwrap_or_default();
+    let target = target_of(&headers);
     let response = if target.starts_with(SQS) {
         let kept = request(SQS_HOST, &headers, trace_header::kept(body.clone()));
         let response = trace_header::shown(&body, services.sqs.handle(kept).await);
@@ -150,6 +164,12 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
         )
     };
     into_response(response)
+}
+
+/// Service and operation, in the AWS JSON protocols.
+fn target_of(headers: &HeaderMap) -> &str {
+    let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
+    target.unwrap_or_default()
 }
 
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>

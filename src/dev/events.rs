@@ -109,7 +109,6 @@ impl Stack {
         }
         let text = event.to_string();
         let why = match event::parse(&text) {
-            Ok(Event::Ignored(why)) => why.code(),
             Ok(Event::SignUp(_) | Event::Reconcile(_) | Event::Order(_)) => NOT_FORWARDED,
             Err(malformed) => malformed.code(),
         };

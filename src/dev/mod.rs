@@ -8,6 +8,7 @@
 
 mod accounts;
 mod cognito;
+mod constraints;
 mod dynamodb;
 mod endpoint;
 mod events;
@@ -23,7 +24,7 @@ mod summary;
 mod trace_header;
 
 pub use accounts::{Account, Accounts};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, hold};
 pub use events::{EventFile, files};
 pub use hooks::{Mail, Post, Trigger};
 pub use issuer::Issuer;

@@ -9,8 +9,8 @@ use super::readback::Facts;
 use super::signups;
 use super::stack::Stack;
 use crate::aws::Failure;
-use crate::event::{Event, SignUp, parse};
-use crate::provision::groups_for;
+use crate::event::{Event, Scope, SignUp, parse};
+use crate::provision::{Ignored, groups_for};
 
 /// The report. Its JSON form is a contract.
 #[derive(Debug, Default, Serialize)]
@@ -203,15 +203,24 @@ impl Stack {
                     .collect();
                 let there = has_all(facts, sign_up.username.reveal(), &groups)
                     && self.has_profile(facts, &sub);
+                let is_reset = sign_up.scope == Scope::Reset;
                 match there {
                     true if seen.insert(sub) => (EventOutcome::Provisioned, String::new()),
+                    _ if is_reset && (there || !self.provisions_resets()) => {
+                        let why = Ignored::ForgotPassword.code();
+                        (EventOutcome::Ignored, why.to_owned())
+                    }
                     true => (EventOutcome::Provisioned, "already_done".to_owned()),
                     false => (EventOutcome::Ignored, NO_EFFECT.to_owned()),
                 }
             }
-            Some(Ok(Event::Ignored(why))) => (EventOutcome::Ignored, why.code().to_owned()),
             _ => (EventOutcome::Ignored, NO_EFFECT.to_owned()),
         }
+    }
+
+    fn provisions_resets(&self) -> bool {
+        let profiles = self.config.profiles.as_ref();
+        profiles.is_some_and(|profiles| profiles.after_password_reset)
     }
 
     fn has_profile(&self, facts: &Facts, sub: &str) -> bool {

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Event, GroupName, Ignored, Malformed, PoolId};
+use super::rule::{Rule, check_name};
+use super::{Event, Malformed, PoolId, Scope};
 
-/// A confirmed sign-up, with the values as they came: they are data, and lie
+/// A confirmed user, with the values as they came: they are data, and lie
 /// (a verified flag may be `"false"`, a birthdate may have a 35th day).
 #[derive(Debug)]
 pub struct SignUp {
@@ -21,64 +22,12 @@ pub struct SignUp {
     pub username: Username,
     /// The user's immutable id; left out by some producers, then asked for.
     pub sub: Option<Sub>,
-    /// The app client, when the event names one.
+    /// The app client that the user signed up through, when the event names one.
     pub client_id: Option<String>,
     /// The user's attributes.
     pub attributes: Attributes,
     /// How much of a sign-up it is.
     pub scope: Scope,
-}
-
-/// How much is done for the user. Reconcile sends the same event as a trigger, but no one
-/// signed up just now: what an administrator took away must not come back with it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Scope {
-    /// Every group that applies, and the record.
-    #[default]
-    Whole,
-    /// The user has no record: every group that applies except privileged ones, and the
-    /// record.
-    NoRecord,
-    /// The user is not in these groups: these except privileged ones, and no record.
-    Groups(Vec<GroupName>),
-}
-
-impl Scope {
-    /// The member of the event's body that holds it. Cognito sends none of this name.
-    pub const MEMBER: &str = "usher";
-
-    /// Whether a record is written once the user is in the groups.
-    pub fn has_record(&self) -> bool {
-        !matches!(self, Self::Groups(_))
-    }
-
-    /// The member's value; `None` for a trigger's event, which has no such member.
-    pub fn to_json(&self) -> Option<Value> {
-        match self {
-            Self::Whole => None,
-            Self::NoRecord => Some(json!({"reconcile": {"record": true}})),
-            Self::Groups(groups) => {
-                let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
-                Some(json!({"reconcile": {"groups": groups}}))
-            }
-        }
-    }
-
-    /// `None` for a member that no version of usher wrote: nothing is given then.
-    fn from_json(member: Option<&Value>) -> Option<Self> {
-        let Some(member) = member else {
-            return Some(Self::Whole);
-        };
-        let found = member.get("reconcile")?;
-        match (found.get("record"), found.get("groups")) {
-            (Some(Value::Bool(true)), None) => Some(Self::NoRecord),
-            (None, Some(Value::Array(groups))) => {
-                let groups = groups.iter().map(|name| GroupName::new(name.as_str()?));
-                groups.collect::<Option<_>>().map(Self::Groups)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// A user name. It may be an e-mail address or a phone number, so it prints as
@@ -93,10 +42,12 @@ impl Username {
     /// A name that somebody gives, by Cognito's own rule for new ones.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-    pub fn plain(name: &str) -> Option<Self> {
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        let fits = name.chars().count() <= 128 && !name.contains(odd);
-        if fits { Self::new(name) } else { None }
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn plain(name: &str) -> Result<Self, Rule> {
+        check_name(name, Self::RULE)?;
+        Ok(Self(name.to_owned()))
     }
 
     /// `None` when the name is empty.
@@ -109,6 +60,13 @@ impl Username {
         let parts: Vec<&str> = self.0.split('-').collect();
         let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
         parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
+    }
+
+    /// Whether both are one name to a pool that does not tell upper case from lower case.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.to_lowercase() == other.0.to_lowercase()
     }
 
     /// The name for a request to Cognito, and for nothing else.
@@ -204,6 +162,11 @@ pub enum TriggerSource {
 }
 
 impl TriggerSource {
+    /// Whether its user may have to be provisioned.
+    pub fn is_forwarded(self) -> bool {
+        matches!(self, Self::ConfirmSignUp | Self::ConfirmForgotPassword)
+    }
+
     /// By its name in `triggerSource`.
     pub fn named(name: &str) -> Self {
         match name {
@@ -229,9 +192,18 @@ pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {
         }
         None => Err(Malformed::NotAnEvent),
         Some(TriggerSource::Other) => Err(Malformed::OtherTrigger),
-        Some(TriggerSource::ConfirmForgotPassword) => Ok(Event::Ignored(Ignored::ForgotPassword)),
+        Some(TriggerSource::ConfirmForgotPassword) => reset(object).map(Event::SignUp),
         Some(TriggerSource::ConfirmSignUp) => sign_up(object).map(Event::SignUp),
     }
+}
+
+/// The app client of a new password says nothing of the sign-up: any client will do.
+fn reset(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
+    Ok(SignUp {
+        client_id: None,
+        scope: Scope::Reset,
+        ..sign_up(object)?
+    })
 }
 
 fn sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
@@ -309,34 +281,6 @@ mod tests {
             event[gone] = json!("");
             let refused = super::super::parse(&event.to_string()).expect_err("refused");
             assert_eq!(refused.code(), reason);
-        }
-    }
-
-    #[test]
-    fn a_scope_reads_back_as_it_was_written_and_no_other_is_taken() {
-        let groups = [GroupName::new("STAFF"), GroupName::new("EVERYONE")];
-        let groups: Vec<GroupName> = groups.into_iter().flatten().collect();
-        for scope in [Scope::Whole, Scope::NoRecord, Scope::Groups(groups)] {
-            let mut event = minimal();
-            if let Some(member) = scope.to_json() {
-                event[Scope::MEMBER] = member;
-            }
-            assert_eq!(parsed(&event).scope, scope);
-        }
-        for member in [
-            json!(null),
-            json!(1),
-            json!({}),
-            json!({"reconcile": {}}),
-            json!({"reconcile": {"record": false}}),
-            json!({"reconcile": {"record": true, "groups": ["STAFF"]}}),
-            json!({"reconcile": {"groups": "STAFF"}}),
-            json!({"reconcile": {"groups": ["a b"]}}),
-        ] {
-            let mut event = minimal();
-            event[Scope::MEMBER] = member;
-            let refused = super::super::parse(&event.to_string()).expect_err("refused");
-            assert_eq!(refused.code(), "unsupported_command", "{event}");
         }
     }
 
@@ -432,13 +376,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_password_is_ignored() {
+    fn a_new_password_is_told_from_a_sign_up_and_its_client_is_dropped() {
         let mut event = minimal();
         event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
-        let parsed = super::super::parse(&event.to_string());
-        assert!(matches!(
-            parsed,
-            Ok(Event::Ignored(Ignored::ForgotPassword))
-        ));
+        event["callerContext"] = json!({"clientId": "web"});
+        let reset = parsed(&event);
+        assert_eq!((reset.scope, reset.client_id), (Scope::Reset, None));
+        assert_eq!(reset.username.reveal(), "someone");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::rule::{Invisible, Rule};
 use super::{GroupName, Username};
 
 /// A person to be created in the pool, with all that makes them one.
@@ -29,7 +30,7 @@ pub struct Invitation {
 pub struct Draft {
     /// Required.
     pub email: String,
-    /// For pools whose users have names of their own.
+    /// For pools whose users have names of their own, or are named by phone number.
     #[serde(default)]
     pub username: Option<String>,
     /// The attribute `given_name`.
@@ -57,7 +58,7 @@ pub struct Wrong {
     /// As the request names it.
     pub field: &'static str,
     /// What would be right.
-    pub rule: &'static str,
+    pub rule: Rule,
 }
 
 /// Standard attributes that an administrator may give.
@@ -100,35 +101,34 @@ impl Invitation {
     /// # Errors
     /// The first field that cannot be meant.
     pub fn new(draft: Draft) -> Result<Self, Wrong> {
-        let wrong = |field, rule| Wrong { field, rule };
+        let by = |field| move |rule| Wrong { field, rule };
+        let wrong = |field, words| by(field)(Rule::Words(words));
         let email = draft.email.trim().to_owned();
+        if let Some(invisible) = Invisible::in_name(&email) {
+            return Err(by("email")(Rule::Invisible(invisible)));
+        }
         if !is_address(&email) {
             return Err(wrong("email", "must be an e-mail address"));
         }
-        let username = match present(draft.username) {
-            Some(name) => Some(Username::plain(&name).ok_or(wrong("username", Username::RULE))?),
-            None => None,
-        };
+        let username = present(draft.username)
+            .map(|name| Username::plain(&name).map_err(by("username")))
+            .transpose()?;
         let mut attributes = attributes(draft.attributes)?;
         for (name, field, value) in [
             ("given_name", "givenName", draft.given_name),
             ("family_name", "familyName", draft.family_name),
         ] {
-            if let Some(value) = present(value)
-                && attributes.insert(name.to_owned(), value).is_some()
-            {
+            let Some(value) = present(value) else {
+                continue;
+            };
+            Self::check_value(name, &value).map_err(by(field))?;
+            if attributes.insert(name.to_owned(), value).is_some() {
                 return Err(wrong(field, "is given twice, here and in attributes"));
             }
         }
-        if attributes
-            .values()
-            .any(|value| value.chars().count() > 2048)
-        {
-            return Err(wrong("attributes", "a value has at most 2048 characters"));
-        }
         let mut groups: Vec<GroupName> = Vec::new();
         for name in draft.groups.unwrap_or_default() {
-            let group = GroupName::new(&name).ok_or(wrong("groups", GroupName::RULE))?;
+            let group = GroupName::plain(&name).map_err(by("groups"))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }
@@ -154,6 +154,23 @@ impl Invitation {
         let fine = |c: char| !c.is_whitespace() && !c.is_control();
         STANDARD.contains(&name)
             || custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
+    }
+
+    /// Checks the value of an attribute. What a `custom:…` one may hold is the app's
+    /// business.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn check_value(name: &str, value: &str) -> Result<(), Rule> {
+        if value.chars().count() > 2048 {
+            return Err(Rule::Words("a value has at most 2048 characters"));
+        }
+        match Invisible::in_value(value) {
+            Some(invisible) if STANDARD.contains(&name) => Err(Rule::Invisible(invisible)),
+            _ => Ok(()),
+        }
     }
 
     /// What `AdminCreateUser` takes for the user's name.
@@ -199,10 +216,11 @@ fn is_address(text: &str) -> bool {
 
 fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
     const FIELD: &str = "attributes";
-    let not_an_object = Wrong {
+    let wrong = |words| Wrong {
         field: FIELD,
-        rule: "must be an object of attribute names and values",
+        rule: Rule::Words(words),
     };
+    let not_an_object = wrong("must be an object of attribute names and values");
     let object = match given {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(object)) => object,
@@ -213,11 +231,10 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
     let mut attributes = BTreeMap::new();
     for (name, value) in object {
         if !Invitation::takes(&name) {
-            return Err(Wrong {
-                field: FIELD,
-                rule: "takes standard attributes such as given_name and custom:… ones, but not \
-                       sub, email or email_verified",
-            });
+            return Err(wrong(
+                "takes standard attributes such as given_name and custom:… ones, but not sub, \
+                 email or email_verified",
+            ));
         }
         let value = match value {
             Value::Null => continue,
@@ -225,12 +242,13 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
             Value::String(text) => text,
             Value::Bool(_) | Value::Number(_) => value.to_string(),
             Value::Array(_) | Value::Object(_) => {
-                return Err(Wrong {
-                    field: FIELD,
-                    rule: "values are texts, numbers, true or false",
-                });
+                return Err(wrong("values are texts, numbers, true or false"));
             }
         };
+        Invitation::check_value(&name, &value).map_err(|rule| Wrong {
+            field: FIELD,
+            rule: rule.of_attribute(STANDARD.into_iter().find(|known| *known == name)),
+        })?;
         attributes.insert(name, value);
     }
     Ok(attributes)
@@ -266,6 +284,7 @@ mod tests {
             "a b@example.com",
             "Ada <ada@example.com>",
             "a@example.com,b@example.com",
+            "ada@exam\u{200b}ple.com",
         ] {
             assert_eq!(field(draft(wrong)), Some("email"), "{wrong}");
         }
@@ -326,6 +345,47 @@ mod tests {
             ..draft("ada@example.com")
         };
         assert_eq!(field(group), Some("groups"));
+    }
+
+    #[test]
+    fn an_invisible_character_is_told_with_field_and_place() {
+        let told = |draft| Invitation::new(draft).expect_err("wrong").to_string();
+        let ada = || draft("ada@example.com");
+        let named = |name: &str| Draft {
+            username: Some(name.to_owned()),
+            ..ada()
+        };
+        let given = |name: &str| Draft {
+            given_name: Some(name.to_owned()),
+            ..ada()
+        };
+        let phone = |number: &str| Draft {
+            attributes: Some(json!({"phone_number": number})),
+            ..ada()
+        };
+        let group = |name: &str| Draft {
+            groups: Some(vec![name.to_owned()]),
+            ..ada()
+        };
+        for (draft, place) in [
+            (draft("ada@\u{200b}example.com"), "email: character 5 is"),
+            (draft("ada@example.com\u{200b}"), "email: character 16 is"),
+            (named("ad\u{200b}a"), "username: character 3 is"),
+            (named("ada\u{200d}"), "username: character 4 is"),
+            (given("Ada\u{feff}"), "givenName: character 4 is"),
+            (
+                phone("\u{202a}+44"),
+                "attributes: phone_number: character 1 is",
+            ),
+            (group("ST\u{ad}AFF"), "groups: character 3 is"),
+        ] {
+            let told = told(draft);
+            assert!(told.starts_with(place), "{told}");
+            assert!(told.contains("invisible (U+"), "{told}");
+        }
+        let mut fine = given("می\u{200c}خواهم");
+        fine.attributes = Some(json!({"custom:note": "a\u{200b}b"}));
+        assert!(Invitation::new(fine).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod appsync;
 mod caller;
+mod characters;
 pub mod cognito;
 mod command;
 mod group;
@@ -14,17 +15,22 @@ mod issuer;
 mod order;
 mod pool_id;
 mod reconcile;
+mod rule;
+mod scope;
 mod trace;
 
 pub use appsync::Resolver;
 pub use caller::Caller;
-pub use cognito::{Attributes, Scope, SignUp, Sub, TriggerSource, Username, is_opaque};
+pub use characters::{has_reference, is_accepted};
+pub use cognito::{Attributes, SignUp, Sub, TriggerSource, Username, is_opaque};
 pub use group::GroupName;
 pub use invitation::{Draft, Invitation, Wrong};
 pub use issuer::{IssuerType, is_issuer_of_aws};
 pub use order::{Action, Membership, Order};
 pub use pool_id::PoolId;
 pub use reconcile::{Cursor, Reconcile};
+pub use rule::{Invisible, Rule};
+pub use scope::Scope;
 pub use trace::{Trace, TraceParent, is_header};
 
 use serde_json::{Map, Value};
@@ -32,14 +38,12 @@ use serde_json::{Map, Value};
 /// What one message asks for.
 #[derive(Debug)]
 pub enum Event {
-    /// A confirmed sign-up: put the user into groups, give them a profile.
+    /// A confirmed user: put them into groups, give them a profile. Its scope says how much.
     SignUp(SignUp),
     /// A command: find users whose sign-up was not finished.
     Reconcile(Reconcile),
     /// A command: what an administrator asked for.
     Order(Box<Order>),
-    /// Nothing is to be done, and that is right.
-    Ignored(Ignored),
 }
 
 impl Event {
@@ -49,23 +53,6 @@ impl Event {
             Self::SignUp(sign_up) => Some(&sign_up.pool),
             Self::Order(order) => Some(&order.pool),
             Self::Reconcile(task) => task.pool.as_ref(),
-            Self::Ignored(_) => None,
-        }
-    }
-}
-
-/// Why nothing is done for a well-formed event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
-    /// `PostConfirmation` also fires after a forgotten password was reset.
-    ForgotPassword,
-}
-
-impl Ignored {
-    /// The short code for logs and metrics.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::ForgotPassword => "forgot_password",
         }
     }
 }

@@ -53,15 +53,10 @@ impl Membership {
     /// # Errors
     /// The first that cannot be meant.
     pub fn new(user: (&'static str, &str), group: (&'static str, &str)) -> Result<Self, Wrong> {
+        let wrong = |field| move |rule| Wrong { field, rule };
         Ok(Self {
-            username: Username::plain(user.1).ok_or(Wrong {
-                field: user.0,
-                rule: Username::RULE,
-            })?,
-            group: GroupName::new(group.1).ok_or(Wrong {
-                field: group.0,
-                rule: GroupName::RULE,
-            })?,
+            username: Username::plain(user.1).map_err(wrong(user.0))?,
+            group: GroupName::plain(group.1).map_err(wrong(group.0))?,
         })
     }
 }
@@ -140,7 +135,7 @@ impl Order {
                 let draft = Draft::deserialize(body).ok()?;
                 Action::Invite(Invitation::new(draft).ok()?)
             }
-            "ResendInvitation" => Action::Resend(Username::plain(raw.username.as_deref()?)?),
+            "ResendInvitation" => Action::Resend(Username::plain(raw.username.as_deref()?).ok()?),
             command => {
                 let user = ("username", raw.username.as_deref()?);
                 let group = ("groupName", raw.group_name.as_deref()?);

@@ -27,6 +27,9 @@ pub struct Reconcile {
     /// Only users created then or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<jiff::Timestamp>,
+    /// Whether a user who has a record under another id than their `sub` gets a second one.
+    #[serde(default)]
+    pub force: bool,
     /// How far the run came; written by usher alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
@@ -46,6 +49,9 @@ pub struct Cursor {
     pub users: u64,
     /// Users queued so far.
     pub queued: u64,
+    /// Users so far who have a record under another id, and get none.
+    #[serde(default)]
+    pub elsewhere: u64,
 }
 
 impl Reconcile {
@@ -74,7 +80,7 @@ mod tests {
     fn a_schedule_needs_to_name_the_command_and_nothing_else() {
         let task = reconcile(r#"{"usher":1,"command":"Reconcile"}"#).expect("a command");
         assert_eq!((task.pool, task.since, task.cursor), (None, None, None));
-        assert!(!task.include_federated && !task.groups);
+        assert!(!task.include_federated && !task.groups && !task.force);
     }
 
     #[test]
@@ -85,11 +91,13 @@ mod tests {
             groups: true,
             include_federated: true,
             since: "2026-08-07T12:00:00Z".parse().ok(),
+            force: true,
             cursor: Some(Cursor {
                 run: "r".to_owned(),
                 token: Some("t".to_owned()),
                 users: 120,
                 queued: 7,
+                elsewhere: 50,
             }),
         };
         assert_eq!(reconcile(&task.to_body()), Ok(task));

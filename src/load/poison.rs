@@ -82,6 +82,15 @@ impl Poison {
         matches!(self, Self::UnknownUser | Self::ForeignPool)
     }
 
+    /// Attempts that the message says to have behind it. A worker waits for minutes for the
+    /// user of a sign-up; at its last attempt it does not.
+    pub fn attempts_before(self, config: &Config) -> u32 {
+        match self {
+            Self::UnknownUser => config.worker.max_attempts - 1,
+            _ => 0,
+        }
+    }
+
     /// The body, with the message's name in it.
     pub fn body(self, run: &RunId, n: u32, pool: &PoolId) -> String {
         let name = run.name(Tag::Poison(n));

@@ -1,6 +1,5 @@
 //! A run: sends and watches at once.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use super::sign_ups::SignUps;
 use super::watch::{Settled, Watch, Watched};
 use crate::aws::{Listing, Outgoing, Queue, Records, Users};
 use crate::config::Config;
+use crate::dead_letter::attribute;
 use crate::event::{PoolId, sendable_json};
 use crate::trigger;
 
@@ -131,23 +131,30 @@ impl Load {
 
     /// The message, as the trigger would send it.
     fn message(&self, what: What, crew: &Crew) -> Outgoing {
-        let body = match what {
+        let (body, attempts) = match what {
             What::SignUp(n) | What::Again(n) => {
                 let person = &crew.people[n as usize];
-                sendable_json(&self.sign_ups.body(&self.run, &self.pool, person))
+                let body = self.sign_ups.body(&self.run, &self.pool, person);
+                (sendable_json(&body), 0)
             }
-            What::Poison(n) => Poison::of(n, &self.config).body(&self.run, n, &self.pool),
+            What::Poison(n) => {
+                let poison = Poison::of(n, &self.config);
+                let attempts = poison.attempts_before(&self.config);
+                (poison.body(&self.run, n, &self.pool), attempts)
+            }
         };
         let now = format!("{:.3}", jiff::Timestamp::now());
+        let before = (attempts > 0).then(|| (attribute::ATTEMPTS, attempts.to_string()));
+        let attributes = [
+            (trigger::attribute::KIND, "PostConfirmation".to_owned()),
+            (trigger::attribute::FORWARDED_AT, now),
+        ];
+        let attributes = attributes.into_iter().chain(before);
         Outgoing {
             body,
-            attributes: BTreeMap::from([
-                (
-                    trigger::attribute::KIND.to_owned(),
-                    "PostConfirmation".to_owned(),
-                ),
-                (trigger::attribute::FORWARDED_AT.to_owned(), now),
-            ]),
+            attributes: attributes
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             group: Some(self.pool.as_str().to_owned()),
             ..Outgoing::default()
         }

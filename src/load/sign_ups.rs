@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::crew::Person;
 use super::run_id::{RunId, Tag};
-use crate::event::{self, Event, PoolId, SignUp};
+use crate::event::{self, Event, PoolId, Scope, SignUp};
 
 /// What a sign-up looks like.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ pub enum NoSignUp {
 /// [`NoSignUp`].
 pub fn real(text: &str) -> Result<Map<String, Value>, NoSignUp> {
     match event::parse(text)? {
-        Event::SignUp(_) => {}
-        Event::Reconcile(_) | Event::Order(_) | Event::Ignored(_) => return Err(NoSignUp::Other),
+        Event::SignUp(sign_up) if sign_up.scope != Scope::Reset => {}
+        Event::SignUp(_) | Event::Reconcile(_) | Event::Order(_) => return Err(NoSignUp::Other),
     }
     match serde_json::from_str(event::without_bom(text).trim()) {
         Ok(Value::Object(event)) => Ok(event),
@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_is_no_sign_up_is_told_apart() {
-        let forgotten = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword"}"#;
+        let forgotten = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword",
+            "userPoolId": "eu-west-1_x", "userName": "ada"}"#;
         assert_eq!(real(forgotten), Err(NoSignUp::Other));
         assert!(matches!(real("{}"), Err(NoSignUp::Malformed(_))));
     }

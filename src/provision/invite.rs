@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::order::Performed;
 use super::outcome::CONFLICT;
 use super::{Outcome, Provisioner, Retry};
-use crate::aws::{Class, Failure, NoPerson, Person};
+use crate::aws::{Class, Failure, Names, NoPerson, Person};
 use crate::config::GroupName;
 use crate::event::{Invitation, Order, PoolId, Scope, SignUp, Username};
 use crate::retry::{Transient, quickly};
@@ -38,6 +38,9 @@ pub enum Mail {
     OverLimit,
     /// The answer was lost.
     Unknown,
+    /// The user pool lets them in without a password: there is no code to accept, and none
+    /// to send again.
+    NoCode,
 }
 
 impl Mail {
@@ -48,6 +51,16 @@ impl Mail {
             Self::NotSent => "not_sent",
             Self::Failed | Self::OverLimit => "failed",
             Self::Unknown => "unknown",
+            Self::NoCode => "no_code",
+        }
+    }
+
+    /// The same to somebody whom this call has made.
+    fn to_new(self, person: &Person) -> Self {
+        if person.is_confirmed() {
+            Self::NoCode
+        } else {
+            self
         }
     }
 
@@ -89,12 +102,16 @@ impl Provisioner {
                 Err(failure) => return Performed::of(failure),
             }
         }
-        let Made { person, mut mail } = match self.create(order, invitation).await {
+        let Made {
+            person,
+            mut mail,
+            looked_up,
+        } = match self.create(order, invitation).await {
             Ok(made) => made,
             Err(outcome) => return Performed::of(outcome),
         };
         // Whoever was looked up by name may be somebody else.
-        if mail != Mail::Sent && !is_theirs(&person, invitation) {
+        if looked_up && !is_theirs(&person, invitation) {
             let asked = invitation.username.as_ref();
             if asked.is_some_and(|asked| person.is_ambiguous(asked)) {
                 return Performed::of(NoPerson::Ambiguous);
@@ -193,39 +210,86 @@ impl Provisioner {
         let failure = match made {
             Ok(person) => {
                 return Ok(Made {
+                    mail: Mail::Sent.to_new(&person),
                     person,
-                    mail: Mail::Sent,
+                    looked_up: false,
                 });
             }
             Err(failure) => failure,
         };
-        let exists = failure.code == "UsernameExistsException";
-        if !exists && !may_have_made_the_user(&failure) {
+        let found = |person, mail| Made {
+            person,
+            mail,
+            looked_up: true,
+        };
+        if failure.code == "UsernameExistsException" || is_about_an_alias(&failure) {
+            let person = self.who_has(&name, order, invitation, &failure).await?;
+            let ours = lost.load(Ordering::Relaxed) || order.made(&person);
+            let mail = if ours { Mail::Unknown } else { Mail::NotSent };
+            return Ok(found(person, mail));
+        }
+        if !may_have_made_the_user(&failure) {
             return Err(failure.into());
         }
-        // By the name that is wanted, which may be a UUID of the app's own. The address
-        // shows whose it is.
         match quickly(|| self.people.look(pool, &name)).await {
             // A value of the invitation was refused: nobody is like it, and this is somebody
             // who was there before.
             Ok(person) if is_about_a_value(&failure) && !is_as_invited(&person, invitation) => {
                 Err(failure.into())
             }
+            // Somebody whose alias the name is.
+            Ok(person) if !person.has_made_up_name() && !person.username.is_same(&name) => {
+                Err(failure.into())
+            }
             Ok(person) => {
-                let ours = lost.load(Ordering::Relaxed) || order.made(&person);
-                let mail = match (exists, ours) {
-                    (false, _) => Mail::after(&failure),
-                    (true, true) => Mail::Unknown,
-                    (true, false) => Mail::NotSent,
-                };
-                Ok(Made { person, mail })
+                let mail = Mail::after(&failure).to_new(&person);
+                Ok(found(person, mail))
             }
             // It did not make the user.
-            Err(missing) if missing.reason == "user_not_found" && !exists => {
+            Err(missing) if missing.reason == "user_not_found" => {
                 Err(Outcome::from(failure).again_if_a_lambda_failed())
             }
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// The user who has the name, which Cognito refused. It is reported to say that a free
+    /// name exists when somebody else has the address or the phone number for an alias.
+    ///
+    /// By the name that is wanted, which may be a UUID of the app's own. The address shows
+    /// whose it is.
+    async fn who_has(
+        &self,
+        name: &Username,
+        order: &Order,
+        invitation: &Invitation,
+        refused: &Failure,
+    ) -> Result<Person, Outcome> {
+        let pool = &order.pool;
+        let missing = match quickly(|| self.people.look(pool, name)).await {
+            Err(missing) if missing.reason == "user_not_found" => missing,
+            found => return found.map_err(Outcome::from),
+        };
+        let phone_number = invitation.attributes.get("phone_number");
+        for alias in [Some(&invitation.email), phone_number] {
+            let alias = alias.and_then(|alias| Username::plain(alias).ok());
+            let Some(alias) = alias.filter(|alias| alias != name) else {
+                continue;
+            };
+            match quickly(|| self.people.look(pool, &alias)).await {
+                Ok(person) if person.username.is_same(name) => return Ok(person),
+                // Their own name: this pool has no aliases.
+                Ok(person) if person.username.is_same(&alias) => {}
+                Ok(_) => return Err(alias_exists()),
+                Err(none) if none.reason == "user_not_found" => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        if is_about_an_alias(refused) {
+            return Err(alias_exists());
+        }
+        // They are not visible everywhere yet.
+        Err(missing.into())
     }
 
     async fn send_again(&self, pool: &PoolId, person: &Person) -> Result<Mail, Performed> {
@@ -233,14 +297,15 @@ impl Provisioner {
             Performed::refused(
                 "already_accepted",
                 CONFLICT,
-                "the person has accepted an invitation, or signed up",
+                "the person has accepted an invitation, signed up, or needs no password",
             )
         };
         if !person.is_invited() {
             return Err(accepted());
         }
+        let names = Names::of(person);
         let resent = quickly(|| async {
-            let resent = self.people.resend(pool, &person.username).await;
+            let resent = self.people.resend(pool, &names).await;
             resent.map_err(BeforeItWasMade)
         });
         match resent.await.map_err(|BeforeItWasMade(failure)| failure) {
@@ -257,6 +322,8 @@ impl Provisioner {
 struct Made {
     person: Person,
     mail: Mail,
+    /// The answer of another call says that they are there.
+    looked_up: bool,
 }
 
 /// A call that makes a new code each time: only one that was not let through is
@@ -273,6 +340,13 @@ impl Transient for BeforeItWasMade {
 /// looked at once the user is made.
 fn is_about_a_value(failure: &Failure) -> bool {
     failure.code == "InvalidParameterException"
+}
+
+/// What the documentation has for an address or a number of somebody else.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+fn is_about_an_alias(failure: &Failure) -> bool {
+    failure.code == "AliasExistsException"
 }
 
 /// Whether they were made as the invitation has them, and have not accepted yet.
@@ -325,6 +399,15 @@ impl Outcome {
             outcome => outcome,
         }
     }
+}
+
+fn alias_exists() -> Outcome {
+    Outcome::Rejected(super::Rejection {
+        reason: "alias_exists".to_owned(),
+        class: CONFLICT,
+        error: "another user has this e-mail address or phone number".to_owned(),
+        refused: None,
+    })
 }
 
 fn internal(error: &str) -> Outcome {

@@ -7,14 +7,16 @@ mod order;
 mod outcome;
 mod profile;
 mod requester;
+mod reset;
 mod rules;
 
 pub use audit::{Stage, audit};
 pub use invite::{Invited, Mail};
 pub use order::Performed;
-pub use outcome::{Already, Outcome, Rejection, Retry};
+pub use outcome::{Already, Ignored, Outcome, Pause, Rejection, Retry};
 pub use profile::render;
 pub use requester::is_administrator;
+pub use reset::is_unprovisioned;
 pub use rules::groups_for;
 
 use crate::aws::{Class, Directory, Listing, People, Profiles};
@@ -63,12 +65,16 @@ impl Provisioner {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
         let sub = sign_up.sub.as_ref().map(Sub::as_str);
-        if sign_up.username.is_uuid() && sub.is_some_and(|sub| sub != sign_up.username.reveal()) {
-            // Someone may have taken another user's `sub` as their user name. Once they are
-            // gone, Cognito finds the other by it.
-            return self.checked(sign_up).await;
-        }
-        self.provide(sign_up, &self.groups_for(sign_up)).await
+        // Someone may have taken another user's `sub` as their user name. Once they are gone,
+        // Cognito finds the other by it.
+        let is_doubtful =
+            sign_up.username.is_uuid() && sub.is_some_and(|sub| sub != sign_up.username.reveal());
+        let outcome = if is_doubtful {
+            self.checked(sign_up).await
+        } else {
+            self.attempt(sign_up).await
+        };
+        outcome.for_a_confirmed_user()
     }
 
     /// The same for a sign-up of some time ago, as in a dead letter that is replayed: the
@@ -77,7 +83,15 @@ impl Provisioner {
         if !self.config.pools.accept(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
-        self.checked(sign_up).await
+        self.checked(sign_up).await.for_a_confirmed_user()
+    }
+
+    async fn attempt(&self, sign_up: &SignUp) -> Outcome {
+        if sign_up.scope == Scope::Reset {
+            self.after_reset(sign_up).await
+        } else {
+            self.provide(sign_up, &self.groups_for(sign_up)).await
+        }
     }
 
     /// Only if the user who has the name is the one who signed up.
@@ -87,7 +101,7 @@ impl Provisioner {
             Ok(sub) if is_another(sub.as_ref(), sign_up) => Outcome::Rejected(
                 Rejection::user_not_found("the user name belongs to another user"),
             ),
-            Ok(_) => self.provide(sign_up, &self.groups_for(sign_up)).await,
+            Ok(_) => self.attempt(sign_up).await,
             Err(failure) => failure.into(),
         }
     }
@@ -122,10 +136,10 @@ impl Provisioner {
     async fn listed(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
         match quickly(|| self.listing.named_by(&user.pool, sub)).await {
             Ok(Some(name)) if name == user.username => Ok(sub.clone()),
-            Ok(_) => {
-                let gone = Rejection::user_not_found("the user pool no longer lists the user");
-                Err(Outcome::Retry(Retry::not_yet(gone)))
-            }
+            // The list lags behind as well.
+            Ok(_) => Err(Outcome::Retry(Retry::because(Rejection::user_not_found(
+                "the user pool does not list the user",
+            )))),
             // Sign-ups do not need this call: they go on.
             Err(failure) if matches!(failure.class, Class::Systemic | Class::Permanent) => {
                 Err(Outcome::Retry(Retry::because(failure.into())))

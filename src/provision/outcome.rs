@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::aws::{Class, Failure, NoPerson};
-use crate::event::{Ignored, Malformed};
+use crate::event::Malformed;
 
 /// The end of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,22 @@ pub enum Outcome {
     Blocked(Failure),
 }
 
+/// Why nothing is done for a well-formed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// Someone with a record has chosen a new password, or such events are switched off.
+    ForgotPassword,
+}
+
+impl Ignored {
+    /// The short code for logs and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ForgotPassword => "forgot_password",
+        }
+    }
+}
+
 /// How it is known that nothing was left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Already {
@@ -39,10 +55,22 @@ pub struct Retry {
     pub because: Rejection,
     /// Fewer attempts than `worker.max_attempts`, for what seldom changes.
     pub at_most: Option<u32>,
-    /// A fixed pause instead of the back-off.
-    pub after: Option<Duration>,
+    /// The time between two attempts.
+    pub pause: Pause,
     /// The call that failed, when it may be the service that is down.
     pub down: Option<Failure>,
+}
+
+/// How long to wait before the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The usual back-off, with jitter.
+    BackOff,
+    /// The same time after each attempt.
+    Fixed(Duration),
+    /// This time after the first attempt, twice as long after each further one, and a minute
+    /// at most.
+    Doubled(Duration),
 }
 
 /// Why a message goes to the dead-letter queue.
@@ -66,6 +94,9 @@ pub(super) const CONFLICT: &str = "conflict";
 const NOT_YET_TRIES: u32 = 5;
 /// Consistency lag is a matter of seconds; no need for the long back-off.
 const NOT_YET_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The reason of a failure that says that there is no such user.
+const USER_NOT_FOUND: &str = "user_not_found";
 
 impl Outcome {
     /// The name in logs and metrics.
@@ -89,6 +120,20 @@ impl Outcome {
             Self::Retry(retry) => &retry.because.reason,
             Self::Rejected(rejection) => &rejection.reason,
             Self::Blocked(failure) => &failure.reason,
+        }
+    }
+
+    /// The same for a sign-up: Cognito has confirmed its user, so one that is not found is not
+    /// visible yet. That may take minutes. Eight attempts take three and a half.
+    #[must_use]
+    pub(super) fn for_a_confirmed_user(self) -> Self {
+        match self {
+            Self::Retry(retry) if retry.because.reason == USER_NOT_FOUND => Self::Retry(Retry {
+                at_most: None,
+                pause: Pause::Doubled(NOT_YET_PAUSE),
+                ..retry
+            }),
+            outcome => outcome,
         }
     }
 
@@ -116,22 +161,38 @@ impl Retry {
         Self {
             because,
             at_most: None,
-            after: None,
+            pause: Pause::BackOff,
             down: None,
         }
     }
+}
 
-    /// For a user or group that may not be there yet.
-    pub(super) fn not_yet(because: Rejection) -> Self {
-        Self {
-            at_most: Some(NOT_YET_TRIES),
-            after: Some(NOT_YET_PAUSE),
-            ..Self::because(because)
+impl Pause {
+    /// The pause after so many attempts; `back_off` is the usual one.
+    pub fn after(self, attempts: u32, back_off: impl FnOnce(u32) -> Duration) -> Duration {
+        match self {
+            Self::BackOff => back_off(attempts),
+            Self::Fixed(pause) => pause,
+            Self::Doubled(first) => {
+                let doublings = attempts.saturating_sub(1);
+                let times = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                first.saturating_mul(times).min(LONGEST_PAUSE)
+            }
         }
     }
 }
 
 impl Rejection {
+    /// The user pool does not know the user.
+    pub(super) fn user_not_found(error: &str) -> Self {
+        Self {
+            reason: USER_NOT_FOUND.to_owned(),
+            class: Class::NotYet.name(),
+            error: error.to_owned(),
+            refused: None,
+        }
+    }
+
     /// The message's pool is not among `pools.allowed`. Either somebody else's messages
     /// come here, or the list is wrong: the message is kept until somebody has looked.
     pub fn foreign_pool() -> Self {
@@ -139,16 +200,6 @@ impl Rejection {
             reason: Self::FOREIGN_POOL.to_owned(),
             class: Self::FORBIDDEN,
             error: "the user pool is not among pools.allowed".to_owned(),
-            refused: None,
-        }
-    }
-
-    /// The user who signed up is not there.
-    pub(super) fn user_not_found(error: &str) -> Self {
-        Self {
-            reason: "user_not_found".to_owned(),
-            class: Class::NotYet.name(),
-            error: error.to_owned(),
             refused: None,
         }
     }
@@ -190,7 +241,12 @@ impl From<Failure> for Outcome {
                 down: Some(failure.clone()),
                 ..Retry::because(failure.into())
             }),
-            Class::NotYet => Self::Retry(Retry::not_yet(failure.into())),
+            Class::NotYet => Self::Retry(Retry {
+                because: failure.into(),
+                at_most: Some(NOT_YET_TRIES),
+                pause: Pause::Fixed(NOT_YET_PAUSE),
+                down: None,
+            }),
             Class::Permanent => Self::Rejected(Rejection {
                 refused: Some(Box::new(failure.clone())),
                 ..failure.into()
@@ -254,6 +310,31 @@ mod tests {
         assert_eq!(retry().and(rejected()).name(), "retry");
         assert_eq!(retry().and(blocked()).name(), "blocked");
         assert_eq!(Outcome::Done.and(rejected()).name(), "rejected");
+    }
+
+    #[test]
+    fn a_sign_up_waits_minutes_for_its_user_and_a_command_does_not() {
+        let missing = Failure {
+            reason: USER_NOT_FOUND.to_owned(),
+            ..failure(Class::NotYet)
+        };
+        let waits = |outcome: Outcome| {
+            let Outcome::Retry(retry) = outcome else {
+                panic!("no retry: {outcome:?}")
+            };
+            let attempts = retry.at_most.unwrap_or(8);
+            let pauses = (1..attempts).map(|n| retry.pause.after(n, |_| Duration::ZERO));
+            pauses.map(|pause| pause.as_secs()).collect::<Vec<_>>()
+        };
+        let command = Outcome::from(missing.clone());
+        assert_eq!(waits(command), [3, 3, 3, 3]);
+        let sign_up = Outcome::from(missing).for_a_confirmed_user();
+        assert_eq!(waits(sign_up), [3, 6, 12, 24, 48, 60, 60]);
+        // A group has no such promise.
+        let group = Outcome::from(failure(Class::NotYet)).for_a_confirmed_user();
+        assert_eq!(waits(group), [3, 3, 3, 3]);
+        let long = Pause::Doubled(NOT_YET_PAUSE).after(900, |_| Duration::ZERO);
+        assert_eq!(long, LONGEST_PAUSE);
     }
 
     #[test]

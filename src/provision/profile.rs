@@ -19,6 +19,11 @@ impl ProfileStep {
         Self { table, templates }
     }
 
+    /// Where the records are.
+    pub(super) fn table(&self) -> &Profiles {
+        &self.table
+    }
+
     /// Writes the record unless there is one.
     pub(super) async fn ensure(&self, sign_up: &SignUp, sub: &Sub) -> Outcome {
         let now = format!("{:.3}", jiff::Timestamp::now());

@@ -10,7 +10,7 @@ pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
         Scope::Whole => groups_that_apply(groups, sign_up),
-        Scope::NoRecord => {
+        Scope::NoRecord | Scope::Reset => {
             let mut all = groups_that_apply(groups, sign_up);
             all.retain(not_privileged);
             all
@@ -198,6 +198,7 @@ mod tests {
         };
         assert_eq!(with(Scope::Whole), ["EVERYONE", "PRO", "ADMINS"]);
         assert_eq!(with(Scope::NoRecord), ["EVERYONE", "PRO"]);
+        assert_eq!(with(Scope::Reset), ["EVERYONE", "PRO"]);
         let named = ["RETIRED", "ADMINS", "PRO", "EVERYONE", "EVERYONE"]
             .map(group)
             .to_vec();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::Search;
 use super::plan::Plan;
 use crate::event::{Cursor, PoolId};
 
@@ -23,6 +24,9 @@ struct Saved {
     groups: Vec<String>,
     include_federated: bool,
     since: Option<jiff::Timestamp>,
+    /// Whether records are written beside those under other ids.
+    #[serde(default)]
+    beside_others: bool,
     cursor: Cursor,
 }
 
@@ -135,6 +139,7 @@ impl Saved {
                 .collect(),
             include_federated: plan.include_federated,
             since: plan.since,
+            beside_others: plan.search == Search::None,
             cursor: cursor.clone(),
         }
     }
@@ -156,6 +161,7 @@ mod tests {
         Plan {
             pool: PoolId::new(pool).expect("not empty"),
             groups: GroupName::new(group).into_iter().collect(),
+            search: Search::None,
             include_federated: false,
             since: None,
             limit: None,

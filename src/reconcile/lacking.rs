@@ -9,12 +9,23 @@ use crate::aws::{Listed, Outgoing};
 use crate::config::GroupName;
 use crate::event::{PoolId, Scope, Sub, is_opaque, sendable_json};
 
-/// A confirmed user without a record, or outside a group that was compared.
+/// A confirmed user without a record under their `sub`, or outside a group that was compared.
 #[derive(Debug)]
 pub struct Lacking {
     pub(super) user: Listed,
     pub(super) groups: Vec<GroupName>,
-    pub(super) profile: bool,
+    pub(super) record: Record,
+}
+
+/// A user's record, as far as a run knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    /// It is there, or nothing is asked for.
+    There,
+    /// There is one under another id: a second one would be written beside it.
+    Elsewhere,
+    /// There is none.
+    Missing,
 }
 
 /// A line about a user, without personal data.
@@ -28,6 +39,8 @@ pub struct LackingLine<'a> {
     pub lacks_groups: Vec<&'a str>,
     /// Whether there is no profile.
     pub lacks_profile: bool,
+    /// Whether there is one under another id than the `sub`.
+    pub record_elsewhere: bool,
 }
 
 impl Lacking {
@@ -38,17 +51,22 @@ impl Lacking {
             pool: pool.as_str(),
             sub: sub.filter(|sub| is_opaque(sub)),
             lacks_groups: self.groups.iter().map(GroupName::as_str).collect(),
-            lacks_profile: self.profile,
+            lacks_profile: self.record == Record::Missing,
+            record_elsewhere: self.record == Record::Elsewhere,
         }
+    }
+
+    /// Whether a worker can give what is lacking. It cannot move a record.
+    pub(super) fn is_queued(&self) -> bool {
+        self.record == Record::Missing || !self.groups.is_empty()
     }
 
     /// What a worker does. A record is the receipt of a finished sign-up, so a user without
     /// one may lack any group; others lack only the groups that were compared.
     fn scope(&self) -> Scope {
-        if self.profile {
-            Scope::NoRecord
-        } else {
-            Scope::Groups(self.groups.clone())
+        match self.record {
+            Record::Missing => Scope::NoRecord,
+            Record::There | Record::Elsewhere => Scope::Groups(self.groups.clone()),
         }
     }
 

@@ -1,51 +1,58 @@
 //! Who is in which group.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use super::fingerprints::Fingerprints;
+use super::token::Restarts;
+use crate::aws::{Failure, Listing};
+use crate::config::GroupName;
+use crate::event::{PoolId, Username};
+use crate::retry::quickly;
 
-use crate::event::Username;
-
-/// Memberships, each by a 64-bit fingerprint under random keys: one in some 10^12 users is
-/// taken for a member who is none. Five million take 72 MiB, and 108 MiB while
-/// the set grows.
+/// The members of the groups that are compared: being read, or complete.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    keys: RandomState,
-    fingerprints: HashSet<u64>,
+    seen: Fingerprints,
+    /// The place of the group whose members are read.
+    group: usize,
+    token: Option<String>,
+    restarts: Restarts,
 }
 
 impl Members {
-    /// Notes that the user is a member of the group at this place of the list.
-    pub(super) fn add(&mut self, group: usize, user: &Username) {
-        self.fingerprints.insert(self.fingerprint(group, user));
+    /// Whether the members of all these groups are known.
+    pub(super) fn are_known(&self, groups: &[GroupName]) -> bool {
+        self.group == groups.len()
     }
 
     /// Whether the user is a member of the group at this place of the list.
     pub(super) fn has(&self, group: usize, user: &Username) -> bool {
-        self.fingerprints.contains(&self.fingerprint(group, user))
+        self.seen.has(&(group, user.reveal()))
     }
 
-    fn fingerprint(&self, group: usize, user: &Username) -> u64 {
-        self.keys.hash_one((group, user.reveal()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(n: usize) -> Username {
-        Username::new(&format!("user-{n}")).expect("not empty")
-    }
-
-    #[test]
-    fn members_are_known_by_group_and_others_are_not() {
-        let mut members = Members::default();
-        for n in 0..10_000 {
-            members.add(n % 2, &user(n));
+    /// Reads one page of the group whose turn it is.
+    pub(super) async fn read(
+        &mut self,
+        listing: &Listing,
+        pool: &PoolId,
+        groups: &[GroupName],
+    ) -> Result<(), Failure> {
+        let group = &groups[self.group];
+        let token = self.token.as_deref();
+        let page = match quickly(|| listing.members(pool, group, token)).await {
+            Err(failure) if self.restarts.begins_again(&failure, &mut self.token) => {
+                tracing::info!(
+                    "the token of the next page has expired: the list of members begins again"
+                );
+                quickly(|| listing.members(pool, group, None)).await?
+            }
+            page => page?,
+        };
+        for user in &page.items {
+            self.seen.add(&(self.group, user.reveal()));
         }
-        assert!((0..10_000).all(|n| members.has(n % 2, &user(n))));
-        assert!((0..10_000).all(|n| !members.has(1 - n % 2, &user(n))));
-        assert!((10_000..20_000).all(|n| !members.has(0, &user(n))));
+        self.token = page.next;
+        if self.token.is_none() {
+            self.group += 1;
+        }
+        Ok(())
     }
 }

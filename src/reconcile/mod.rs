@@ -3,16 +3,21 @@
 //! where there are no records, and when it is asked for, memberships are compared.
 //!
 //! `run` goes through the pool page by page, `members` holds who is in the groups that are
-//! compared, `lacking` is a user who lacks something, `checkpoint` keeps how far a run came.
+//! compared, `elsewhere` finds records under other ids, `lacking` is a user who lacks
+//! something, `checkpoint` keeps how far a run came.
 //! Only lists are read: none of these calls makes a user count as active this month.
 
 mod checkpoint;
+mod elsewhere;
+mod fingerprints;
 mod lacking;
 mod members;
 mod plan;
 mod run;
+mod token;
 
 pub use checkpoint::{Checkpoint, Unreadable};
+pub use elsewhere::Search;
 pub use lacking::{Lacking, LackingLine};
 pub use plan::{Plan, Services};
-pub use run::{Memberships, Run, Step};
+pub use run::{Known, Run, Step};

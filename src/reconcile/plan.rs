@@ -1,5 +1,6 @@
 //! What a run looks for, and where.
 
+use super::elsewhere::Search;
 use crate::aws::{Listing, Profiles, Queue};
 use crate::config::{Config, GroupName};
 use crate::event::PoolId;
@@ -22,6 +23,8 @@ pub struct Plan {
     pub pool: PoolId,
     /// The groups that each user must be in; empty where memberships are not compared.
     pub groups: Vec<GroupName>,
+    /// How users are found who have a record under another id: they get no second one.
+    pub search: Search,
     /// Whether federated users are looked at.
     pub include_federated: bool,
     /// Only users created then or later.
@@ -45,6 +48,20 @@ impl Plan {
             config.groups.default.clone()
         } else {
             Vec::new()
+        }
+    }
+
+    /// How a run looks for records under other ids: with this index, with that of the
+    /// configuration, or by a scan. Not at all when it is forced, and where no attribute names
+    /// the owner of a record.
+    pub fn search(config: &Config, index: Option<&str>, forced: bool) -> Search {
+        let profiles = config.profiles.as_ref().filter(|_| !forced);
+        let owner = profiles.and_then(|profiles| profiles.owner.clone());
+        let index = index.or(profiles.and_then(|profiles| profiles.owner_index.as_deref()));
+        match (owner, index) {
+            (None, _) => Search::None,
+            (Some(owner), None) => Search::Scan(owner),
+            (Some(owner), Some(index)) => Search::Index(owner, index.to_owned()),
         }
     }
 }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lacking::Lacking;
+use super::elsewhere::{Owners, Search};
+use super::lacking::{Lacking, Record};
 use super::members::Members;
 use super::plan::{Plan, Services};
+use super::token::Restarts;
 use crate::aws::{Class, Failure, Listed, Outgoing, Status};
 use crate::config::GroupName;
 use crate::event::{Cursor, Sub};
 use crate::retry::quickly;
 
-/// Times that a list is begun anew before it is taken for hopeless.
-const RESTARTS: u32 = 3;
 /// Until a queue that is too long is looked at again.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// A run under way. Memory grows with the number of users only where memberships are
-/// compared.
+/// compared, and with the number of records only where their owners are read.
 #[derive(Debug)]
 pub struct Run {
     services: Services,
@@ -28,25 +28,36 @@ pub struct Run {
     before: u64,
     /// Whether the last page of users is queued.
     through: bool,
-    memberships: Memberships,
-    /// A page that was looked at and is not queued yet.
-    pending: Option<Page>,
+    known: Known,
+    pending: Option<Pending>,
     /// When the next users may be queued.
     next: Instant,
     refused: u64,
-    /// How often the list of users was begun anew, its token having expired.
-    begun_anew: u32,
+    restarts: Restarts,
 }
 
-/// The members of the groups that are compared: being read, or complete.
+/// What a run has read beside the list of users: for its next part.
 #[derive(Debug, Default)]
-pub struct Memberships {
+pub struct Known {
     members: Members,
-    /// The place of the group whose members are read.
-    group: usize,
-    token: Option<String>,
-    /// How often a group's list was begun anew, its token having expired.
-    begun_anew: u32,
+    owners: Owners,
+}
+
+/// A page of users that is not queued yet.
+#[derive(Debug)]
+enum Pending {
+    /// Whose records under other ids are still to be found.
+    Looked(Looked),
+    /// What each user lacks is known.
+    Chosen(Page),
+}
+
+/// A page of users as the lists show them.
+#[derive(Debug)]
+struct Looked {
+    users: u64,
+    lacking: Vec<Lacking>,
+    next: Option<String>,
 }
 
 #[derive(Debug)]
@@ -63,7 +74,10 @@ struct Page {
 pub enum Step {
     /// Read a page of members.
     Members,
-    /// Looked at a page of users; these lack something and are queued now.
+    /// Read a page of the owners of records.
+    Owners,
+    /// Looked at a page of users; these lack something, or have their record under another id.
+    /// Those who lack something are queued now.
     Users(Vec<Lacking>),
     /// Nothing yet: more may be queued at this time. So many messages wait on the
     /// queue.
@@ -81,21 +95,18 @@ impl Run {
             before: cursor.queued,
             cursor,
             through: false,
-            memberships: Memberships::default(),
+            known: Known::default(),
             pending: None,
             next: Instant::now(),
             refused: 0,
-            begun_anew: 0,
+            restarts: Restarts::default(),
         }
     }
 
-    /// The same with memberships that an earlier part of this run has read.
+    /// The same with what an earlier part of this run has read.
     #[must_use]
-    pub fn with_memberships(self, memberships: Memberships) -> Self {
-        Self {
-            memberships,
-            ..self
-        }
+    pub fn with_known(self, known: Known) -> Self {
+        Self { known, ..self }
     }
 
     /// Where a new run would go on: after the last page whose users are queued.
@@ -104,13 +115,13 @@ impl Run {
     }
 
     /// For the next part of this run.
-    pub fn into_memberships(self) -> Memberships {
-        self.memberships
+    pub fn into_known(self) -> Known {
+        self.known
     }
 
-    /// Whether all members are known that the plan compares.
-    pub fn has_memberships(&self) -> bool {
-        self.memberships.group == self.plan.groups.len()
+    /// Whether something is being read that another process would have to read again.
+    pub fn is_reading(&self) -> bool {
+        !self.has_members() || self.known.owners.are_being_read()
     }
 
     /// Does one page. A step that fails may be taken again.
@@ -121,39 +132,41 @@ impl Run {
         if self.left() == 0 || self.is_through() {
             return Ok(Step::Done);
         }
-        if !self.has_memberships() {
-            self.read_members().await?;
+        if !self.has_members() {
+            let (pool, groups) = (&self.plan.pool, &self.plan.groups);
+            let listing = &self.services.listing;
+            self.known.members.read(listing, pool, groups).await?;
             return Ok(Step::Members);
         }
         let page = match self.pending.take() {
-            Some(page) => page,
-            None => match self.look().await {
-                // Tokens last for a while.
-                Err(failure)
-                    if is_about_the_token(&failure)
-                        && self.cursor.token.is_some()
-                        && self.begun_anew < RESTARTS =>
-                {
-                    tracing::info!(
-                        "the token of the next page has expired: the list of users begins anew"
-                    );
-                    self.begun_anew += 1;
-                    self.cursor.token = None;
-                    self.look().await?
-                }
-                page => page?,
-            },
+            Some(Pending::Chosen(page)) => Some(page),
+            Some(Pending::Looked(looked)) => self.choose(looked).await?,
+            None => {
+                let looked = self.look().await?;
+                self.choose(looked).await?
+            }
         };
-        if let Some((at, waiting)) = self.wait_for(&page).await? {
-            self.pending = Some(page);
-            return Ok(Step::Later(at, waiting));
+        let Some(page) = page else {
+            return Ok(Step::Owners);
+        };
+        let wait = match self.wait_for(&page).await {
+            Ok(None) => self.queue(&page.lacking).await.map(|()| None),
+            waits => waits,
+        };
+        match wait {
+            Ok(None) => {
+                self.advance(&page);
+                Ok(Step::Users(page.lacking))
+            }
+            Ok(Some((at, waiting))) => {
+                self.pending = Some(Pending::Chosen(page));
+                Ok(Step::Later(at, waiting))
+            }
+            Err(failure) => {
+                self.pending = Some(Pending::Chosen(page));
+                Err(failure)
+            }
         }
-        if let Err(failure) = self.queue(&page.lacking).await {
-            self.pending = Some(page);
-            return Err(failure);
-        }
-        self.advance(&page);
-        Ok(Step::Users(page.lacking))
     }
 
     /// Users who lack something and whose event the queue did not take.
@@ -166,42 +179,29 @@ impl Run {
         self.through
     }
 
+    fn has_members(&self) -> bool {
+        self.known.members.are_known(&self.plan.groups)
+    }
+
     fn left(&self) -> u64 {
         let limit = self.plan.limit.unwrap_or(u64::MAX);
         limit.saturating_sub(self.cursor.queued - self.before)
     }
 
-    async fn read_members(&mut self) -> Result<(), Failure> {
-        let reading = &mut self.memberships;
-        let group = &self.plan.groups[reading.group];
-        let (pool, token) = (&self.plan.pool, reading.token.as_deref());
-        let listing = &self.services.listing;
-        let page = match quickly(|| listing.members(pool, group, token)).await {
-            Err(failure)
-                if is_about_the_token(&failure)
-                    && token.is_some()
-                    && reading.begun_anew < RESTARTS =>
-            {
+    /// The next page of users.
+    async fn look(&mut self) -> Result<Looked, Failure> {
+        match self.look_from_here().await {
+            Err(failure) if self.restarts.begins_again(&failure, &mut self.cursor.token) => {
                 tracing::info!(
-                    "the token of the next page has expired: the list of members begins anew"
+                    "the token of the next page has expired: the list of users begins again"
                 );
-                reading.begun_anew += 1;
-                reading.token = None;
-                quickly(|| listing.members(pool, group, None)).await?
+                self.look_from_here().await
             }
-            page => page?,
-        };
-        for user in &page.items {
-            reading.members.add(reading.group, user);
+            looked => looked,
         }
-        reading.token = page.next;
-        if reading.token.is_none() {
-            reading.group += 1;
-        }
-        Ok(())
     }
 
-    async fn look(&self) -> Result<Page, Failure> {
+    async fn look_from_here(&self) -> Result<Looked, Failure> {
         let (pool, token) = (&self.plan.pool, self.cursor.token.as_deref());
         let page = quickly(|| self.services.listing.users(pool, token)).await?;
         let users: Vec<Listed> = page
@@ -220,33 +220,75 @@ impl Run {
         let looked_at = users.len() as u64;
         let mut lacking = Vec::new();
         for user in users {
-            let members = &self.memberships.members;
             let compared = self.plan.groups.iter().enumerate();
             let groups: Vec<GroupName> = compared
-                .filter(|(place, _)| !members.has(*place, &user.username))
+                .filter(|(place, _)| !self.known.members.has(*place, &user.username))
                 .map(|(_, group)| group.clone())
                 .collect();
-            let profile = present.as_ref().is_some_and(|present| {
+            let is_missing = present.as_ref().is_some_and(|present| {
                 let sub = user.sub.as_ref();
                 !sub.is_some_and(|sub| present.contains(sub.as_str()))
             });
-            if profile || !groups.is_empty() {
+            let record = if is_missing {
+                Record::Missing
+            } else {
+                Record::There
+            };
+            if is_missing || !groups.is_empty() {
                 lacking.push(Lacking {
                     user,
                     groups,
-                    profile,
+                    record,
                 });
             }
         }
-        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
-        let cut = lacking.len() > left;
-        lacking.truncate(left);
-        Ok(Page {
-            cut,
+        Ok(Looked {
             users: looked_at,
             lacking,
             next: page.next,
         })
+    }
+
+    /// Finds records under other ids, and cuts the page at the limit. `None` while
+    /// the owners of records are being read; the page is pending then, and after a failure.
+    async fn choose(&mut self, mut looked: Looked) -> Result<Option<Page>, Failure> {
+        let Known { owners, .. } = &mut self.known;
+        let search = &self.plan.search;
+        let found = match (&self.services.profiles, search) {
+            (Some(table), Search::Scan(owner)) if owners.are_needed(search, &looked.lacking) => {
+                let read = owners.read(table, owner).await;
+                self.pending = Some(Pending::Looked(looked));
+                return read.map(|()| None);
+            }
+            (Some(table), _) => {
+                let (pool, lacking) = (&self.plan.pool, &mut looked.lacking);
+                owners.find(search, table, pool, lacking).await
+            }
+            (None, _) => Ok(()),
+        };
+        if let Err(failure) = found {
+            self.pending = Some(Pending::Looked(looked));
+            return Err(failure);
+        }
+        let Looked {
+            users,
+            mut lacking,
+            next,
+        } = looked;
+        let all = lacking.len();
+        let mut left = self.left();
+        let first_left_out = lacking.iter().position(|user| {
+            let is_left_out = user.is_queued() && left == 0;
+            left = left.saturating_sub(u64::from(user.is_queued()));
+            is_left_out
+        });
+        lacking.truncate(first_left_out.unwrap_or(all));
+        Ok(Some(Page {
+            cut: lacking.len() < all,
+            users,
+            lacking,
+            next,
+        }))
     }
 
     fn is_meant(&self, user: &Listed) -> bool {
@@ -266,7 +308,8 @@ impl Run {
         let Some(most) = self.plan.backlog else {
             return Ok(None);
         };
-        if page.lacking.is_empty() || self.plan.dry_run {
+        let is_queued = page.lacking.iter().any(Lacking::is_queued);
+        if !is_queued || self.plan.dry_run {
             return Ok(None);
         }
         if Instant::now() < self.next {
@@ -283,6 +326,7 @@ impl Run {
         if self.plan.dry_run {
             return Ok(());
         }
+        let lacking: Vec<&Lacking> = lacking.iter().filter(|user| user.is_queued()).collect();
         let events: Vec<Outgoing> = lacking
             .iter()
             .map(|user| user.to_outgoing(&self.plan.pool))
@@ -310,22 +354,20 @@ impl Run {
     }
 
     fn advance(&mut self, page: &Page) {
-        let lacking = page.lacking.len() as u64;
-        self.cursor.queued = self.cursor.queued.saturating_add(lacking);
+        let of = |is_one: fn(&Lacking) -> bool| page.lacking.iter().filter(|it| is_one(it)).count();
+        let queued = of(Lacking::is_queued);
+        self.cursor.queued = self.cursor.queued.saturating_add(queued as u64);
         #[expect(clippy::cast_precision_loss, reason = "sixty at most")]
-        let pause = page.lacking.len() as f64 / self.plan.rate;
+        let pause = queued as f64 / self.plan.rate;
         self.next = Instant::now() + Duration::from_secs_f64(pause);
         if page.cut {
             // The next run looks at this page again.
             return;
         }
+        let elsewhere = of(|user| user.record == Record::Elsewhere) as u64;
+        self.cursor.elsewhere = self.cursor.elsewhere.saturating_add(elsewhere);
         self.cursor.users = self.cursor.users.saturating_add(page.users);
         self.cursor.token.clone_from(&page.next);
         self.through = page.next.is_none();
     }
-}
-
-/// Cognito has no code of its own for a token that has expired.
-fn is_about_the_token(failure: &Failure) -> bool {
-    failure.reason == "invalid_parameter"
 }

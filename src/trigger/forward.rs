@@ -1,4 +1,4 @@
-//! Confirmed sign-ups, forwarded to the queue: one `SendMessage`.
+//! Confirmed users, forwarded to the queue: one `SendMessage`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::telemetry::emf;
 /// All attempts together. Cognito gives a trigger five seconds.
 const BUDGET: Duration = Duration::from_millis(3800);
 
-/// Forwards confirmed sign-ups to the queue.
+/// Forwards confirmed users to the queue: sign-ups, and those who have chosen a new
+/// password, who may have been imported. The worker decides which of them it provisions.
 #[derive(Debug)]
 pub struct Forwarder(Result<Queue, String>);
 
@@ -56,7 +57,7 @@ impl Forwarder {
         }
     }
 
-    /// Forwards the event when it is a confirmed sign-up. The caller returns
+    /// Forwards the event when it is of a confirmed user. The caller returns
     /// the event as it came, whatever this says.
     pub async fn handle(&self, event: &RawValue, trace: &Trace) -> Forwarded {
         let members = Members::of(event);
@@ -64,7 +65,7 @@ impl Forwarder {
             .text("triggerSource")
             .as_deref()
             .map(TriggerSource::named);
-        if source != Some(TriggerSource::ConfirmSignUp) {
+        if !source.is_some_and(TriggerSource::is_forwarded) {
             return Forwarded::PassedThrough;
         }
         let message = message(event, &members).in_trace(trace);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_confirmed_sign_ups_are_forwarded() {
+    async fn only_confirmed_users_are_forwarded() {
         let forwarder = Forwarder::broken("no queue in this test");
         for (event, expected) in [
             (
@@ -145,7 +146,7 @@ mod tests {
             ),
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmForgotPassword"}"#,
-                false,
+                true,
             ),
             (r#"{"triggerSource":"PreSignUp_SignUp"}"#, false),
             (r#"{"request":{}}"#, false),

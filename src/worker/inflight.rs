@@ -329,7 +329,6 @@ impl Flight {
                     return (performed.for_the_queue(), performed);
                 }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
-                Ok(Event::Ignored(why)) => Outcome::Ignored(*why),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
                 // It has a way of its own and does not come here.
                 Ok(Event::Reconcile(_)) => {

@@ -32,7 +32,7 @@ impl Owed {
             Mail::Failed | Mail::OverLimit => {
                 failed.put(order.request_id.clone(), invited.mail);
             }
-            Mail::Sent => {
+            Mail::Sent | Mail::NoCode => {
                 failed.pop(&order.request_id);
             }
             Mail::NotSent | Mail::Unknown => {

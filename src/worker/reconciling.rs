@@ -16,10 +16,10 @@ use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId, Reconcile, is_opaque};
 use crate::provision::{Outcome, Rejection, Retry};
-use crate::reconcile::{Memberships, Plan, Run, Services, Step};
+use crate::reconcile::{Known, Plan, Run, Services, Step};
 use crate::retry::quickly;
 
-/// Not much more than this is lost by a kill, beside the reading of the members.
+/// Not much more than this is lost by a kill, beside the reading of members and owners.
 const SLICE: Duration = Duration::from_mins(1);
 /// Live sign-ups find no more of ours before them on the queue.
 const BACKLOG: u64 = 100;
@@ -33,12 +33,12 @@ pub(super) struct Reconciling {
     slot: Slot,
 }
 
-/// One run at a time in one process. Holds the memberships of the run that was
-/// under way last, since reading them is half of the work.
-type Slot = Arc<Mutex<Option<(String, Memberships)>>>;
+/// One run at a time in one process. Holds what the run that was under way last has
+/// read, which is half of the work.
+type Slot = Arc<Mutex<Option<(String, Known)>>>;
 
 /// The right to run.
-pub(super) type Turn = OwnedMutexGuard<Option<(String, Memberships)>>;
+pub(super) type Turn = OwnedMutexGuard<Option<(String, Known)>>;
 
 impl Reconciling {
     pub(super) fn new(config: &Config, services: Services) -> Self {
@@ -75,6 +75,7 @@ impl Reconciling {
             pool.id = pool.as_str(),
             users = cursor.users,
             queued = cursor.queued,
+            elsewhere = cursor.elsewhere,
             refused = run.refused(),
             error = ended.as_ref().err().map(ToString::to_string),
             state = match &ended {
@@ -86,7 +87,10 @@ impl Reconciling {
             "reconcile",
         );
         let failed = match ended {
-            Ok(Slice::Done) => return Some(Outcome::Done),
+            Ok(Slice::Done) => {
+                told_of_elsewhere(&cursor, pool);
+                return Some(Outcome::Done);
+            }
             Ok(Slice::Stopped) if cursor == begun => return None,
             Ok(_) => false,
             // A moment of trouble, or an outage: this is no message's fault.
@@ -94,7 +98,7 @@ impl Reconciling {
             Err(failure) => return Some(outcome_of(failure)),
         };
         let delay = if failed { LATER } else { Duration::ZERO };
-        *turn = Some((cursor.run.clone(), run.into_memberships()));
+        *turn = Some((cursor.run.clone(), run.into_known()));
         drop(turn);
         Some(self.hand_on(task, cursor, delay).await)
     }
@@ -103,6 +107,7 @@ impl Reconciling {
         let plan = Plan {
             pool: pool.clone(),
             groups: Plan::groups_to_compare(&self.config, task.groups),
+            search: Plan::search(&self.config, None, task.force),
             include_federated: task.include_federated,
             since: task.since,
             limit: None,
@@ -117,7 +122,7 @@ impl Reconciling {
         let kept = turn.take().filter(|(run, _)| *run == cursor.run);
         let run = Run::new(self.services.clone(), plan, cursor);
         match kept {
-            Some((_, memberships)) => run.with_memberships(memberships),
+            Some((_, known)) => run.with_known(known),
             None => run,
         }
     }
@@ -132,7 +137,7 @@ impl Reconciling {
             if stop.is_cancelled() {
                 return Ok(Slice::Stopped);
             }
-            if run.has_memberships() {
+            if !run.is_reading() {
                 let end = *end.get_or_insert_with(|| Instant::now() + SLICE);
                 if Instant::now() >= end {
                     return Ok(Slice::Over);
@@ -140,7 +145,7 @@ impl Reconciling {
             }
             match run.step().await? {
                 Step::Done => return Ok(Slice::Done),
-                Step::Members | Step::Users(_) => {}
+                Step::Members | Step::Owners | Step::Users(_) => {}
                 Step::Later(at, _) => tokio::select! {
                     () = tokio::time::sleep_until(at) => {}
                     () = stop.cancelled() => {}
@@ -191,6 +196,19 @@ impl Reconciling {
         };
         let queue = &self.services.queue;
         quickly(|| queue.send(message.clone())).await.map(|_| ())
+    }
+}
+
+/// It is no letter: a run that leaves out the same users every day would be one every day,
+/// and what it queued is done.
+fn told_of_elsewhere(cursor: &Cursor, pool: &PoolId) {
+    if cursor.elsewhere > 0 {
+        tracing::warn!(
+            pool.id = pool.as_str(),
+            users = cursor.elsewhere,
+            "users have a record under another id than their sub and get no second one; \
+             usher reconcile --dry-run says who",
+        );
     }
 }
 

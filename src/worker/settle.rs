@@ -104,9 +104,8 @@ impl Settler {
                 self.delete(message.receipt).await;
             }
             Outcome::Retry(retry) => {
-                let time = retry
-                    .after
-                    .unwrap_or_else(|| redelivery_delay(History::of(&message).attempts));
+                let attempts = History::of(&message).attempts;
+                let time = retry.pause.after(attempts, redelivery_delay);
                 self.hide(message.receipt, time).await;
             }
             // Seen and put aside, so that the next look shows another message.

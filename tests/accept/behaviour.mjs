@@ -278,6 +278,7 @@ checks['what a password lacks is said in words'] = () =>
         problem(422, 'password_refused', { lacks: ['number'] }),
         problem(422, 'password_refused', { lacks: [] }),
         problem(422, 'password_refused', { lacks: ['?', '__proto__'] }),
+        problem(422, 'password_refused', { lacks: ['not_compromised'] }),
         OK,
       ],
     },
@@ -294,12 +295,71 @@ checks['what a password lacks is said in words'] = () =>
       ]);
       assert.equal(await focused(tab), 'password');
       assert.equal(await tab.locator('#password').getAttribute('aria-describedby'), 'password-wrong');
-      for (const said of [/It needs a number \(0–9\)\.$/, /Take a longer one/, /Take a longer one/]) {
+      for (const said of [
+        /It needs a number \(0–9\)\.$/,
+        /Take a longer one/,
+        /Take a longer one/,
+        /not known to have been stolen/,
+      ]) {
         assert.match(await send(tab), said);
       }
       assert.match(await send(tab), /You’re in/);
     },
   );
+
+checks['a space at an end of the password is said, and nothing is sent'] = () =>
+  stage({ answers: [problem(422, 'password_refused', { lacks: ['no_space_at_ends'] }), OK] }, async (tab, server) => {
+    const said = /It needs to begin and end with something other than a space\.$/;
+    for (const password of [`${PASSWORD} `, ` ${PASSWORD}`]) {
+      await type(tab, 'New password', password);
+      await submit(tab);
+      assert.match(await outcome(tab), said);
+      assert.equal(await focused(tab), 'password');
+      assert.equal(await field(tab, 'New password').inputValue(), password, 'it stays as it was typed');
+    }
+    assert.equal(server.posts().length, 0);
+    assert.match(await send(tab), said);
+    assert.match(await send(tab), /You’re in/);
+  });
+
+checks['what the person cannot mend is not called a mistake of theirs'] = () => {
+  const cases = [
+    [problem(503, 'misconfigured'), /cannot be let in just now[^]*not a mistake of yours/],
+    [problem(403, 'disabled'), /This user is disabled/],
+    [problem(409, 'reset_needed'), /has to be reset/],
+  ];
+  return stage({ answers: cases.map(([answer]) => answer) }, async (tab) => {
+    for (const [, said] of cases) {
+      const text = await send(tab);
+      assert.match(text, said);
+      assert.doesNotMatch(text, /do not match|Ask for a new code/);
+    }
+  });
+};
+
+checks['a character that nobody sees is told with its place, and not sent'] = () =>
+  stage({ answers: [problem(409, 'attributes_needed', { attributes: ['given_name'] }), OK] }, async (tab, server) => {
+    await type(tab, 'User name', 'jürgen@\u200bexample.com');
+    await type(tab, 'Code', `${CODE}\u00ad`);
+    await type(tab, 'New password', PASSWORD);
+    await submit(tab);
+    assert.equal(server.posts().length, 0);
+    assert.equal(await focused(tab), 'username');
+    for (const [id, place] of [
+      ['username', 8],
+      ['code', [...CODE].length + 1],
+    ]) {
+      const said = await tab.locator(`#${id}-wrong`).innerText();
+      assert.match(said, new RegExp(`Character ${place} cannot be seen`));
+    }
+    await type(tab, 'User name', 'jürgen@example.com');
+    await type(tab, 'Code', CODE);
+    await submit(tab);
+    // The joiner of a Persian name is a part of it.
+    await type(tab, 'First name', 'می\u200cنا');
+    assert.match(await send(tab), /You’re in/);
+    assert.equal(sent(server, 1).attributes.given_name, 'می\u200cنا');
+  });
 
 checks['a mark goes once something is sent again'] = () => {
   const answers = [problem(422, 'invalid', { field: 'code' }), problem(422, 'password_refused'), problem(403, 'not_accepted')];

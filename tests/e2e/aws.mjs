@@ -37,6 +37,8 @@ export async function depth(QueueUrl) {
     .reduce((sum, count) => sum + count);
 }
 
+export const purge = (QueueUrl) => queues.send(new sqs.PurgeQueueCommand({ QueueUrl }));
+
 export const send = (QueueUrl, MessageBody) =>
   queues.send(new sqs.SendMessageCommand({ QueueUrl, MessageBody }));
 
@@ -72,6 +74,23 @@ export const putProfile = (Item) => tables.send(new dynamodb.PutItemCommand({ Ta
 
 export const deleteProfile = (id) =>
   tables.send(new dynamodb.DeleteItemCommand({ TableName, Key: { id: { S: id } } }));
+
+export const createIndex = (IndexName, AttributeName) =>
+  tables.send(
+    new dynamodb.UpdateTableCommand({
+      TableName,
+      AttributeDefinitions: [{ AttributeName, AttributeType: 'S' }],
+      GlobalSecondaryIndexUpdates: [
+        {
+          Create: {
+            IndexName,
+            KeySchema: [{ AttributeName, KeyType: 'HASH' }],
+            Projection: { ProjectionType: 'KEYS_ONLY' },
+          },
+        },
+      ],
+    }),
+  );
 
 // Every record as DynamoDB types it, by its key.
 export async function profiles() {
@@ -118,6 +137,20 @@ export async function furnish(UserPoolId) {
         new cognito.ConfirmSignUpCommand({ ClientId, Username, ConfirmationCode }),
       );
       return answer.$metadata.httpStatusCode;
+    },
+
+    // As someone does who has forgotten theirs, or was imported without one.
+    async choosePassword(Username) {
+      await pools.send(new cognito.ForgotPasswordCommand({ ClientId, Username }));
+      const ConfirmationCode = process.env.CODE;
+      await pools.send(
+        new cognito.ConfirmForgotPasswordCommand({
+          ClientId,
+          Username,
+          ConfirmationCode,
+          Password: PASSWORD,
+        }),
+      );
     },
 
     async users() {

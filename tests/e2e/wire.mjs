@@ -7,6 +7,7 @@ import { administrators } from './admin/story.mjs';
 import * as aws from './aws.mjs';
 import { check, until } from './checks.mjs';
 import { assertProfile } from './profile.mjs';
+import { recordsOfAmplify } from './records.mjs';
 import { end, startWorker, usher } from './worker.mjs';
 
 const QUEUE = process.env.USHER_QUEUE__URL;
@@ -41,13 +42,13 @@ async function confirm(user) {
   assert.equal(await user.pool.statusOf(user.name), 'CONFIRMED');
 }
 
-async function workUntilEmpty() {
-  assert.equal(await end(startWorker('--until-empty')), 0);
+async function workUntilEmpty(...options) {
+  assert.equal(await end(startWorker('--until-empty', ...options)), 0);
   assert.equal(await aws.depth(QUEUE), 0);
 }
 
 const answers = await check('an event comes back from the trigger byte for byte', async () => {
-  const event = '{ "triggerSource":"PostConfirmation_ConfirmForgotPassword", "n": 1.0, "é":"\\u00e9" }';
+  const event = '{ "triggerSource":"PostAuthentication_Authentication", "n": 1.0, "é":"\\u00e9" }';
   const answer = await fetch(TRIGGER, {
     method: 'POST',
     body: event,
@@ -226,6 +227,8 @@ for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses
     assert.equal(await aws.depth(deadLetters), 0);
   });
 }
+
+await recordsOfAmplify({ queue: QUEUE, workUntilEmpty });
 
 await administrators({ queue: QUEUE, deadLetters, stranger: ada });
 

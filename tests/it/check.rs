@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use usher::aws::PoolKind;
 use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
@@ -56,6 +57,7 @@ async fn a_good_deployment_is_right_and_stays_as_it_was() {
         "profile table",
         "dynamodb:PutItem",
         "dynamodb:BatchGetItem",
+        "dynamodb:Scan",
         "cognito-idp:ListUsers on",
         "cognito-idp:ListUsersInGroup",
         "group EVERYONE",
@@ -116,6 +118,28 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn an_index_by_the_owner_is_tried() {
+    let world = World::new().await;
+    let index = ["--set", "profiles.owner_index=byOwner"];
+    for (text, expected) in [
+        (
+            "The table does not have the specified index: byOwner",
+            "wrong",
+        ),
+        ("Query condition missed key schema element: owner", "wrong"),
+    ] {
+        world.faults.plan(move |call| {
+            (call.operation == "Query").then_some(Fault::Refused("ValidationException", text))
+        });
+        let (code, findings) = check(&world, &index).await;
+        assert_eq!(code, Some(1));
+        let what = "dynamodb:Query on byOwner, key profileOwner";
+        assert_eq!(state(&findings, what), expected, "{text}");
+    }
+    assert_eq!(world.faults.calls("Scan"), 0);
+}
+
+#[tokio::test]
 async fn the_issuer_that_new_tokens_name_is_told() {
     let world = World::new().await;
     let what = format!("issuer of {}", world.pool.id);
@@ -142,16 +166,67 @@ async fn the_issuer_that_new_tokens_name_is_told() {
     assert_eq!(state(&findings, &what), "not_tested");
 }
 
-#[tokio::test]
-async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
-    let world = World::new().await;
+/// What switches the API and the page on.
+fn with_api_and_page(world: &World) -> [String; 4] {
     let set = |key: &str, value: &str| format!("--set={key}={value}");
-    let arguments = [
+    [
         set("pools.allowed", &world.pool.id),
         set("admin.client_ids", &world.pool.client),
         set("admin.issuer", &world.endpoint.issuers().join(",")),
         set("invitations.client_id", &world.pool.client),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn a_pool_is_right_whatever_its_users_are_called() {
+    let named_by = |email_names, phone_names| PoolKind {
+        email_names,
+        phone_names,
+        ..PoolKind::default()
+    };
+    let aliases = PoolKind {
+        aliases: vec!["email".to_owned(), "phone_number".to_owned()],
+        ..PoolKind::default()
+    };
+    for kind in [
+        named_by(true, false),
+        named_by(false, true),
+        named_by(true, true),
+        aliases,
+    ] {
+        let world = World::new_in(&kind).await;
+        let arguments = with_api_and_page(&world);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, findings) = check(&world, &arguments).await;
+        assert_eq!(code, Some(0), "{kind:?}: {findings:?}");
+        assert_eq!(state(&findings, "cognito-idp:AdminCreateUser"), "right");
+        let users = world.sandbox.users(&world.pool.id).await.expect("users");
+        assert!(users.is_empty(), "nobody was made");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_makes_no_code_for_the_page_is_named() {
+    let kind = PoolKind {
+        first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
+        ..PoolKind::default()
+    };
+    let world = World::new_in(&kind).await;
+    let arguments = with_api_and_page(&world);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let what = "invitations in";
+    let (code, findings) = check(&world, &arguments).await;
+    assert_eq!((code, state(&findings, what)), (Some(1), "wrong"));
+    let (code, findings) = check(&world, &arguments[..3]).await;
+    assert_eq!((code, state(&findings, what)), (Some(0), "right"));
+    let (_, findings) = check(&World::new().await, &[]).await;
+    assert_eq!(state(&findings, what), "missing");
+}
+
+#[tokio::test]
+async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
+    let world = World::new().await;
+    let arguments = with_api_and_page(&world);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let all = [
         "keys of",
@@ -199,6 +274,46 @@ async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
     let (_, findings) = check(&world, &["--set=admin.verify_membership=true"]).await;
     assert_eq!(state(&findings, "keys of"), "missing");
     assert_eq!(state(&findings, lists), "wrong");
+}
+
+#[tokio::test]
+async fn what_keeps_everybody_out_of_the_page_is_named() {
+    let world = World::new().await;
+    let arguments = [
+        format!("--set=pools.allowed={}", world.pool.id),
+        format!("--set=invitations.client_id={}", world.pool.client),
+    ];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let what = "app client of /accept";
+    for (code, text, expected, words) in [
+        (
+            "NotAuthorizedException",
+            "Unable to login because of security reasons.",
+            "wrong",
+            "threat protection",
+        ),
+        (
+            "ForbiddenException",
+            "Request not allowed due to WAF block.",
+            "wrong",
+            "web ACL",
+        ),
+        // It was asked for a user who does not exist.
+        (
+            "UserLambdaValidationException",
+            "UserMigration failed with error no such user.",
+            "right",
+            "takes passwords",
+        ),
+    ] {
+        world.faults.plan(move |call| {
+            (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))
+        });
+        let (_, findings) = check(&world, &arguments).await;
+        let (state, detail) = &findings[what];
+        assert_eq!(state, expected, "{code}: {detail}");
+        assert!(detail.contains(words), "{code}: {detail}");
+    }
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ async fn dev_gives_each_event_file_its_answer() {
         (
             "4-forgot.json",
             sign_up.replace("ConfirmSignUp", "ConfirmForgotPassword"),
-            "passed_through",
+            "ignored",
             "forgot_password",
         ),
         (

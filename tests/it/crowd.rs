@@ -26,6 +26,8 @@ pub(crate) struct People {
     pub(crate) unconfirmed: usize,
     /// Numbered after the unconfirmed.
     pub(crate) federated: usize,
+    /// Imported, with a new password to choose. Numbered after the federated.
+    pub(crate) imported: usize,
     /// Members of EVERYONE. The list goes by name, and so in another order than
     /// that of the users.
     pub(crate) members: BTreeSet<String>,
@@ -97,7 +99,7 @@ impl People {
     }
 
     fn total(&self) -> usize {
-        self.confirmed + self.unconfirmed + self.federated
+        self.confirmed + self.unconfirmed + self.federated + self.imported
     }
 
     fn users(&self, from: usize) -> Value {
@@ -107,7 +109,8 @@ impl People {
                 let status = match n {
                     n if n < self.confirmed => "CONFIRMED",
                     n if n < self.confirmed + self.unconfirmed => "UNCONFIRMED",
-                    _ => "EXTERNAL_PROVIDER",
+                    n if n < self.total() - self.imported => "EXTERNAL_PROVIDER",
+                    _ => "RESET_REQUIRED",
                 };
                 json!({
                     "Username": name(n), "UserStatus": status, "Enabled": true,

@@ -1,9 +1,11 @@
 //! What a confirmed sign-up ends in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use usher::aws::Outgoing;
 use usher::config::{Config, Layers};
 use usher::worker::Until;
 
@@ -158,16 +160,6 @@ async fn profiles_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_reset_password_is_ignored() {
-    let world = World::new().await;
-    let mut forgot = world.person("forgot").await.event;
-    forgot["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
-    world.send(forgot.to_string()).await;
-    world.work(&[]).await;
-    world.assert_all_provisioned(&[]).await;
-}
-
-#[tokio::test]
 async fn a_foreign_pool_ends_in_a_letter_whatever_the_message() {
     let world = World::new().await;
     let people = world.people(3).await;
@@ -266,6 +258,45 @@ async fn a_name_that_is_the_sub_of_another_gives_that_user_nothing() {
     assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
     assert!(world.members("EVERYONE").await.is_empty());
     assert!(world.records().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_user_who_is_not_found_for_a_while_is_no_dead_letter() {
+    let world = World::new().await;
+    world.faults.time_lapse();
+    let person = world.person("late").await;
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        if call.operation != "AdminAddUserToGroup" {
+            return None;
+        }
+        calls += 1;
+        let missing = Fault::Error(StatusCode::BAD_REQUEST, "UserNotFoundException");
+        (calls == 1).then_some(missing)
+    });
+    // Four attempts are behind it: those that a command has are used up with the next.
+    let behind = |body: String| Outgoing {
+        body,
+        attributes: [("usher.attempts".to_owned(), "4".to_owned())].into(),
+        ..Outgoing::default()
+    };
+    let sign_up = behind(person.event.to_string());
+    world.queue.send(sign_up).await.expect("sent");
+    world.work(&[]).await;
+    world.assert_all_provisioned(&[person]).await;
+    let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
+    assert_eq!(hidden, Duration::from_secs(48), "3, 6, 12, 24, 48 seconds");
+
+    let command = json!({"usher": 1, "command": "AddUserToGroup", "requestId": "r",
+        "userPoolId": world.pool.id, "requestedBy": {"sub": "s"}, "username": "nobody",
+        "groupName": "EVERYONE"});
+    let command = behind(command.to_string());
+    world.queue.send(command).await.expect("sent");
+    world.work(&[]).await;
+    let letters = world.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    assert_eq!(letters[0].attributes["usher.attempts"], "5");
 }
 
 #[tokio::test]

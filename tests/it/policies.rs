@@ -44,8 +44,8 @@ fn actions_of<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<S
 }
 
 /// The operations that a file names to `call`: words in quotes that are written
-/// like an operation. A batch needs the permission of the single call.
-fn calls(file: &str, service: &str) -> BTreeSet<String> {
+/// like an operation.
+pub(crate) fn operations(file: &str) -> BTreeSet<String> {
     let source = text(file);
     let product = source.split("#[cfg(test)]").next().expect("text");
     product
@@ -58,6 +58,14 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
         .filter(|word| !word.ends_with("Exception") && !["String", "All"].contains(word))
         .filter(|word| !word.starts_with("Receipt") && !word.starts_with("Invalid"))
         .filter(|word| *word != "MessageNotInflight")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The permissions for them. A batch needs that of the single call.
+fn calls(file: &str, service: &str) -> BTreeSet<String> {
+    operations(file)
+        .iter()
         .map(|word| format!("{service}:{}", word.trim_end_matches("Batch")))
         .collect()
 }
@@ -69,8 +77,38 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
+    made.extend(of_records_elsewhere());
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
     made
+}
+
+/// What records under other ids are found with. The names are short.
+fn of_records_elsewhere() -> BTreeSet<String> {
+    let source = text("src/aws/owners.rs");
+    let named = source.split("target(\"").skip(1);
+    let made: BTreeSet<String> = named
+        .filter_map(|rest| rest.split('"').next())
+        .map(|call| format!("dynamodb:{call}"))
+        .collect();
+    assert_eq!(made.len(), 2, "{made:?}");
+    made
+}
+
+/// A query is allowed on an index and not on the table.
+#[test]
+fn a_query_is_allowed_on_an_index_only() {
+    for policy in ["deploy/worker-policy.json", "deploy/operator-policy.json"] {
+        let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
+        let statements = policy["Statement"].as_array().expect("statements");
+        let mut found = 0;
+        for statement in statements {
+            let queries = actions_of([statement]).contains("dynamodb:Query");
+            let resource = statement["Resource"].as_str().unwrap_or_default();
+            assert_eq!(queries, resource.contains("/index/"), "{statement}");
+            found += usize::from(queries);
+        }
+        assert_eq!(found, 1);
+    }
 }
 
 /// What a person's tools call: all that the worker does, and more.
@@ -97,10 +135,14 @@ fn of_the_load_test() -> BTreeSet<String> {
 pub(crate) fn of_the_admins() -> BTreeSet<String> {
     let mut made = calls("src/aws/directory.rs", "cognito-idp");
     made.extend(calls("src/aws/people.rs", "cognito-idp"));
+    made.extend(calls("src/aws/resend.rs", "cognito-idp"));
     made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
+    // A federated user is named by `sub`.
+    assert!(text("src/aws/people.rs").contains(".named_by("));
+    made.insert("cognito-idp:ListUsers".to_owned());
     // For `usher check` alone.
     assert!(made.remove("dynamodb:DescribeTable"));
     made
@@ -202,7 +244,7 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
 #[test]
 fn the_worker_lists_users_and_asks_for_nothing_else_that_is_listed() {
     let mut listed = calls("src/aws/listing.rs", "cognito-idp");
-    let run = text("src/reconcile/run.rs");
+    let run = text("src/reconcile/run.rs") + &text("src/reconcile/members.rs");
     for (method, call) in [
         (".users(", "ListUsers"),
         (".members(", "ListUsersInGroup"),

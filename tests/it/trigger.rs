@@ -170,11 +170,23 @@ async fn a_sign_up_comes_back_whole_and_goes_on_as_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_new_password_goes_on_as_well() {
+    let world = World::new().await;
+    let mut lambda = Lambda::of(&world).await;
+    let source = "PostConfirmation_ConfirmForgotPassword";
+    let event = SIGN_UP.replace("PostConfirmation_ConfirmSignUp", source);
+    assert_eq!(lambda.invoke(&event).await, event);
+    let messages = world.queue.receive(10).await.expect("received");
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].body.contains(source) && !messages[0].body.contains("clientMetadata"));
+}
+
+#[tokio::test]
 async fn other_events_pass_through_untouched() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     for source in [
-        "PostConfirmation_ConfirmForgotPassword",
+        "PostAuthentication_Authentication",
         "PreSignUp_SignUp",
         "Something_New",
     ] {

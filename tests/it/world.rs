@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use usher::aws::{Aws, Outgoing, Pool, Queue, Received, Sandbox};
+use usher::aws::{Aws, Outgoing, Pool, PoolKind, Queue, Received, Sandbox};
 use usher::config::{Config, Layers};
-use usher::dev::Endpoint;
+use usher::dev::{Endpoint, hold};
 use usher::quota::Quota;
 use usher::retry::quickly;
 use usher::telemetry::Health;
@@ -62,7 +62,8 @@ impl World {
         let routes = endpoint
             .router()
             .layer(from_fn_with_state(crowd.clone(), crowd::layer))
-            .layer(from_fn_with_state(faults.clone(), faults::layer));
+            .layer(from_fn_with_state(faults.clone(), faults::layer))
+            .layer(from_fn(hold));
         let serve =
             |listener, routes| tokio::spawn(Endpoint::serve(listener, routes, <_>::default()));
         // What a test asks for itself goes past the faults.
@@ -98,6 +99,14 @@ impl World {
             url,
             serving,
         }
+    }
+
+    /// With a pool of this kind.
+    pub(crate) async fn new_in(kind: &PoolKind) -> Self {
+        let mut world = Self::new().await;
+        let pool = world.sandbox.create_pool_of("other", kind).await;
+        world.pool = pool.expect("a pool");
+        world
     }
 
     /// The keys that lead a worker here.

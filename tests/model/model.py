@@ -3,12 +3,11 @@ model in the botocore that is installed. UpdateUserPool resets what it is not gi
 usher attach stops at a setting that is in no list."""
 
 import copy
-import gzip
-import json
 import re
 import sys
-from importlib.metadata import distribution
 from pathlib import Path
+
+import models
 
 SOURCE = Path(__file__).parents[2] / "src/attach/settings.rs"
 # Taken and on purpose not sent as a setting. Cognito keeps the name of a pool that is not
@@ -24,12 +23,6 @@ def list_of(source, name):
     names = [entry.strip('"') if entry.startswith('"') else constants[entry] for entry in entries]
     assert len(set(names)) == int(count), f"{name} cannot be read: {names}"
     return set(names)
-
-
-def service_model():
-    package = distribution("botocore")
-    path = "botocore/data/cognito-idp/2016-04-18/service-2.json.gz"
-    return package.version, json.loads(gzip.decompress(package.locate_file(path).read_bytes()))
 
 
 def members(model, operation, side, inside=None):
@@ -70,7 +63,7 @@ def findings(model, source):
         yield "DcrConfiguration has no EnableStatus, which decides whether it is sent"
 
 
-version, model = service_model()
+version, model = models.version(), models.service_model("cognito-idp")
 source = SOURCE.read_text()
 
 # A check that finds nothing in anything would be no check.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
     ExplicitAuthFlowsType, IssuerConfigurationType, MessageActionType, SchemaAttributeType,
-    UsernameAttributeType,
+    SignInPolicyType, UserPoolPolicyType, UsernameAttributeType,
 };
 
 use super::{Pool, Sandbox, done, user_attributes};
@@ -17,6 +17,13 @@ use crate::event;
 pub struct PoolKind {
     /// Users are named by their e-mail address.
     pub email_names: bool,
+    /// Users are named by their phone number.
+    pub phone_names: bool,
+    /// Attributes that are other names of users: `email`, `phone_number`.
+    pub aliases: Vec<String>,
+    /// What a sign-in may begin with, such as `PASSWORD` and `EMAIL_OTP`; a password unless
+    /// given.
+    pub first_factors: Vec<String>,
     /// Standard attributes that every user must have.
     pub required: Vec<String>,
     /// The app client has a secret; [`Sandbox::sign_in`] cannot use it then.
@@ -70,6 +77,20 @@ impl Sandbox {
         let mut request = self.cognito.create_user_pool().pool_name(name);
         if kind.email_names {
             request = request.username_attributes(UsernameAttributeType::Email);
+        }
+        if kind.phone_names {
+            request = request.username_attributes(UsernameAttributeType::PhoneNumber);
+        }
+        for alias in &kind.aliases {
+            request = request.alias_attributes(alias.as_str().into());
+        }
+        if !kind.first_factors.is_empty() {
+            let factors = kind.first_factors.iter();
+            let factors = factors.map(|factor| factor.as_str().into()).collect();
+            let sign_in = SignInPolicyType::builder();
+            let sign_in = sign_in.set_allowed_first_auth_factors(Some(factors));
+            let policies = UserPoolPolicyType::builder().sign_in_policy(sign_in.build());
+            request = request.policies(policies.build());
         }
         for required in &kind.required {
             let attribute = SchemaAttributeType::builder().name(required).required(true);

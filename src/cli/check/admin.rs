@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Findings, NO_USER};
-use crate::aws::{Acceptance, App, Aws, Directory, Listing, NotAccepted, SignIn};
+use crate::aws::{Acceptance, App, Aws, Directory, Listing, Names, NotAccepted, SignIn};
 use crate::config::{AcceptPage, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
@@ -31,10 +31,12 @@ impl Findings {
             let removed = people.remove_from_group(pool, &nobody, &group).await;
             let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
             self.allowed(&what, removed, &fine);
-            // To send an invitation again to nobody changes nothing.
-            let resent = people.resend(pool, &nobody).await;
+            // To send an invitation again to nobody changes nothing. A pool may take none of
+            // the names, but it says so only to those who may ask.
+            let resent = people.resend(pool, &Names::of_nobody(&nobody)).await;
             let what = format!("cognito-idp:AdminCreateUser on {pool}");
-            self.allowed(&what, resent, &fine);
+            let refused = "InvalidParameterException";
+            self.allowed(&what, resent, &[&fine[..], &[refused]].concat());
         }
         let groups = listing.groups_of(pool, &nobody).await.map(|_| ());
         let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
@@ -55,13 +57,16 @@ impl Findings {
         };
         let what = "app client of /accept";
         match SignIn::new(aws, quota, app).accept(&nobody).await {
-            Err(NotAccepted::Failed(failure)) => self.wrong(
-                what,
-                &format!(
-                    "{failure}: it must exist, have USER_PASSWORD_AUTH among its flows, and \
-                     invitations.client_secret be its secret"
-                ),
-            ),
+            // A trigger was asked for a user who does not exist.
+            Err(NotAccepted::Misconfigured(_, failure))
+                if failure.code == "UserLambdaValidationException" =>
+            {
+                self.right(what, "takes passwords".to_owned());
+            }
+            Err(NotAccepted::Misconfigured(fault, failure)) => {
+                self.wrong(what, &format!("{failure}: {fault}"));
+            }
+            Err(NotAccepted::Unavailable(failure)) => self.wrong(what, &failure),
             _ => self.right(what, "takes passwords".to_owned()),
         }
     }

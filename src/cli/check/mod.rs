@@ -2,9 +2,11 @@
 //! changing anything.
 
 mod admin;
+mod invitations;
 mod issuer;
 mod trigger;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use serde::Serialize;
 
 use super::{Ended, Global, Output, Usage, print, print_json};
 use crate::aws::{Aws, Directory, Failure, Listing, PoolSettings, Profiles, Queue, QueueFacts};
-use crate::config::{Config, GroupName};
+use crate::config::{self, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
 
@@ -51,7 +53,11 @@ struct Finding {
 /// A receipt that no queue has issued: the call is refused for it, unless it is
 /// refused for want of permission first.
 const NO_RECEIPT: &str = "usher-check-no-such-receipt";
-const NO_USER: &str = "usher-check-no-such-user";
+/// The name of nobody: an address, since a pool may name its users by theirs, and one that
+/// no mail can be sent to.
+///
+/// <https://www.rfc-editor.org/rfc/rfc2606>
+const NO_USER: &str = "usher-check-no-such-user@example.invalid";
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
@@ -74,7 +80,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     }
     if let Some(profiles) = &config.profiles {
         let table = Profiles::new(&aws, &profiles.table, &profiles.key);
-        findings.table(&profiles.table, &table).await;
+        findings.table(profiles, &table).await;
     }
     let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
     for id in &options.pool {
@@ -93,6 +99,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         let settings = PoolSettings::new(&aws).read(pool).await;
         findings.trigger(pool, &settings);
+        findings.invitations(&config.invitations, pool, &settings);
         let issuer = findings.issuer(&config.admin, pool, &settings);
         findings.lists(&config, &listing, pool).await;
         if !config.admin.client_ids.is_empty() {
@@ -188,14 +195,17 @@ impl Findings {
         if !found {
             return;
         }
-        let url = match (&config.queue.dead_letter_url, redrive) {
-            (Some(url), _) => Ok(url.clone()),
-            (None, Some(redrive)) => queue.url_of(&redrive.target_arn).await,
+        let letters = match (&config.queue.dead_letter_url, redrive) {
+            (Some(url), _) => Ok(queue.beside(url)),
+            (None, Some(redrive)) => {
+                let url = queue.url_of(&redrive.target_arn).await;
+                url.map(|url| queue.sibling(&url))
+            }
             (None, None) => return,
         };
-        match url {
+        match letters {
             Err(failure) => self.wrong("dead-letter queue", &failure),
-            Ok(url) => match queue.sibling(&url).facts().await {
+            Ok(letters) => match letters.facts().await {
                 Ok(facts) if facts.retention < retention => self.wrong(
                     "dead-letter queue",
                     "keeps letters for a shorter time than the queue keeps messages, and a letter's age counts from its first day on the queue",
@@ -214,7 +224,8 @@ impl Findings {
         );
     }
 
-    async fn table(&mut self, name: &str, table: &Profiles) {
+    async fn table(&mut self, profiles: &config::Profiles, table: &Profiles) {
+        let name = &profiles.table;
         match table.key_schema().await {
             // usher itself never calls DescribeTable; the put tells enough.
             Err(failure) => self.unknown("profile table", &failure),
@@ -241,6 +252,22 @@ impl Findings {
         // For the Reconcile command and `usher reconcile`.
         let read = table.present(&[NO_USER]).await.map(|_| ());
         self.allowed("dynamodb:BatchGetItem", read, &[]);
+        let Some(owner) = &profiles.owner else {
+            return;
+        };
+        let owner = owner.attribute();
+        match &profiles.owner_index {
+            None => {
+                let scan = table.owners(owner, None, Some(1)).await.map(|_| ());
+                self.allowed("dynamodb:Scan", scan, &[]);
+            }
+            Some(index) => {
+                let unknown = BTreeSet::from([NO_USER.to_owned()]);
+                let query = table.has_owner(index, owner, &unknown).await.map(|_| ());
+                let what = format!("dynamodb:Query on {index}, key {owner}");
+                self.allowed(&what, query, &[]);
+            }
+        }
     }
 
     async fn lists(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {

@@ -47,12 +47,12 @@ enum Action {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
     match &options.action {
-        Action::List(options) => list::run(global, options).await,
-        Action::Show(options) => show::run(global, options).await,
-        Action::Replay(options) => replay::run(global, options).await,
-        Action::Export(options) => export::run(global, options).await,
-        Action::Import(options) => import::run(global, options).await,
-        Action::Drop(options) => drop::run(global, options).await,
+        Action::List(options) => Box::pin(list::run(global, options)).await,
+        Action::Show(options) => Box::pin(show::run(global, options)).await,
+        Action::Replay(options) => Box::pin(replay::run(global, options)).await,
+        Action::Export(options) => Box::pin(export::run(global, options)).await,
+        Action::Import(options) => Box::pin(import::run(global, options)).await,
+        Action::Drop(options) => Box::pin(drop::run(global, options)).await,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Resu
     let rate = rate.floor().clamp(1.0, 500.0) as i32;
     let audit = desk.audit("native replay").await;
     let task = Move {
-        moves: Moves::new(&desk.aws),
+        moves: Moves::new(&desk.aws, desk.letters.url()),
         from: letters.arn,
         to: source.arn,
         rate,

@@ -99,6 +99,7 @@ impl Answer {
         parts.extend(self.sub.clone());
         parts.extend(self.mail.as_deref().map(|mail| match mail {
             "not_sent" => "no mail".to_owned(),
+            "no_code" => "no code".to_owned(),
             mail => format!("mail {mail}"),
         }));
         parts.extend(self.reason.as_deref().map(explained));
@@ -147,6 +148,12 @@ mod tests {
             (
                 Outcome::Done,
                 Some((true, Mail::Unknown)),
+                Status::Invited,
+                None,
+            ),
+            (
+                Outcome::Done,
+                Some((true, Mail::NoCode)),
                 Status::Invited,
                 None,
             ),
@@ -222,6 +229,8 @@ mod tests {
         };
         assert_eq!(answer.text(), "line 7  invited  1234  mail sent");
         answer.line = None;
+        answer.mail = Some("no_code".to_owned());
+        assert_eq!(answer.text(), "invited  1234  no code");
         answer.status = Status::Exists;
         answer.mail = Some("not_sent".to_owned());
         assert_eq!(answer.text(), "exists  1234  no mail");

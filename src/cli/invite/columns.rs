@@ -3,7 +3,7 @@
 use csv::StringRecord;
 
 use super::wrongs::Wrongs;
-use crate::event::Invitation;
+use crate::event::{Invisible, Invitation};
 
 /// What stands in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,15 @@ impl Column {
 
 /// Every column of the file, in its order.
 pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut Wrongs) -> Vec<Column> {
+    // Nobody would see why a column is unknown.
+    for (at, name) in (1..).zip(header) {
+        if let Some(invisible) = Invisible::in_name(name) {
+            wrongs.column(line, &at.to_string(), &invisible.to_string());
+        }
+    }
+    if !wrongs.is_empty() {
+        return Vec::new();
+    }
     let found: Vec<Option<Column>> = header.iter().map(Column::named).collect();
     if !found.contains(&Some(Column::Email)) {
         // Without a header, what stands there are a person's own words: not to be quoted.

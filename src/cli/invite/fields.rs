@@ -20,7 +20,7 @@ pub(super) fn invitation(
     let mut attributes = Map::new();
     let mut sound = true;
     for (column, field) in columns.iter().zip(record) {
-        let mut wrong = |what| {
+        let mut wrong = |what: &str| {
             wrongs.column(line, column.name(), what);
             sound = false;
         };
@@ -42,8 +42,8 @@ pub(super) fn invitation(
                 _ => wrong("must be true or false"),
             },
             Column::Attribute(name) => {
-                if field.chars().count() > LONGEST {
-                    wrong("has at most 2048 characters");
+                if let Err(rule) = Invitation::check_value(name, field) {
+                    wrong(&rule.to_string());
                 }
                 attributes.insert(name.clone(), Value::from(field));
             }
@@ -54,12 +54,9 @@ pub(super) fn invitation(
     }
     draft.attributes = Some(Value::Object(attributes));
     Invitation::new(draft)
-        .map_err(|wrong| wrongs.column(line, wrong.field, wrong.rule))
+        .map_err(|wrong| wrongs.column(line, wrong.field, &wrong.rule.to_string()))
         .ok()
 }
-
-/// Of an attribute's value.
-const LONGEST: usize = 2048;
 
 /// Whom earlier lines name.
 #[derive(Default)]

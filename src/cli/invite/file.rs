@@ -171,6 +171,10 @@ mod tests {
             ("email,,name\n", "line 1, column 2: has no name"),
             ("email,Email\n", "column email: is there twice"),
             ("email,name,name\n", "column name: is there twice"),
+            (
+                "name,email\u{200b}\n",
+                "line 1, column 2: character 6 is invisible (U+200B)",
+            ),
         ] {
             let said = wrong(text).join("\n");
             assert!(said.contains(part), "{text}: {said}");
@@ -178,6 +182,29 @@ mod tests {
         }
         let latin = parse(b"email,name\na@example.com,Zo\xeb\n").expect_err("wrong");
         assert!(latin.text("f").contains("line 2: is no UTF-8"));
+    }
+
+    #[test]
+    fn an_invisible_character_is_told_with_line_column_and_place() {
+        let text = "email,username,groups,given_name,phone_number,custom:note\n\
+                    ada@\u{200b}example.com,,,,,\n\
+                    bob@example.com,bo\u{ad}b,,,,\n\
+                    cleo@example.com,,STAFF;TEAM\u{2060},,,\n\
+                    dan@example.com,,,Dan\u{200b},,\n\
+                    eve@example.com,,,,\u{202a}+44,\n\
+                    fay@example.com,,,فا\u{200c}ی,,a\u{200b}b\n";
+        let said = wrong(text);
+        let expected = [
+            "line 2, column email: character 5 is invisible (U+200B)",
+            "line 3, column username: character 3 is invisible (U+00AD)",
+            "line 4, column groups: character 5 is invisible (U+2060)",
+            "line 5, column given_name: character 4 is invisible (U+200B)",
+            "line 6, column phone_number: character 1 is invisible (U+202A)",
+        ];
+        assert_eq!(said.len(), expected.len(), "{said:#?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.starts_with(expected), "{said}");
+        }
     }
 
     #[test]
@@ -200,7 +227,7 @@ mod tests {
             "line 6, column username: the same name as on line 2",
             "line 7, column username: a user name",
             "line 8: has 2 fields, and the header has 5",
-            "line 9, column name: has at most 2048",
+            "line 9, column name: a value has at most 2048",
         ];
         assert_eq!(said.len(), expected.len(), "{said:#?}");
         for (said, expected) in said.iter().zip(expected) {

@@ -19,7 +19,7 @@ pub(in crate::cli) struct Options {
     /// Where the invitation goes
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// For pools whose users have names of their own
+    /// For pools whose users have names of their own, or are named by phone number
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     username: Option<String>,
     /// The attribute `given_name`

@@ -56,6 +56,9 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(public.to_string(), "127.0.0.1:8081");
     let profiles = config.profiles.expect("on");
     assert_eq!(profiles.key, "id");
+    let owner = profiles.owner.as_ref().map(Owner::attribute);
+    assert_eq!(owner, Some("profileOwner"));
+    assert!(profiles.after_password_reset && profiles.owner_index.is_none());
     let names: Vec<&String> = profiles.attributes.keys().collect();
     assert_eq!(
         names,
@@ -178,6 +181,11 @@ fn values_that_would_burn_or_drop_every_message_are_refused() {
     for (flag, key) in [
         (own, "queue.dead_letter_url"),
         ("profiles.table=User Profile", "profiles.table"),
+        ("profiles.owner_index=by owner", "profiles.owner_index"),
+        (
+            "profiles.after_password_reset=sometimes",
+            "profiles.after_password_reset",
+        ),
         ("groups.default=EVERY\u{200b}ONE", "groups.default"),
         ("quota.user_update=NaN", "quota.user_update"),
         ("quota.user_update=inf", "quota.user_update"),

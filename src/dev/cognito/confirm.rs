@@ -16,12 +16,12 @@ impl CognitoFront {
         if let Some(password) = input["Password"].as_str() {
             settings.policy.check(password)?;
         }
-        let _naming = if settings.email_names {
+        let _naming = if settings.naming.is_plain() {
+            None
+        } else {
             let naming = self.naming.lock().await;
             self.name(&client.pool, &settings, &mut input).await?;
             Some(naming)
-        } else {
-            None
         };
         let answer = self.ask("SignUp", &input).await?;
         let mut user = User::of(&input);
@@ -73,35 +73,38 @@ impl CognitoFront {
         Ok(ok(&answer))
     }
 
-    /// In a pool whose users are named by their address: the name becomes the
-    /// attribute, and a UUID, which is the `sub` as well, becomes the name.
+    /// In a pool whose users are named by an attribute: the name becomes the attribute, and
+    /// a UUID, which is the `sub` as well, becomes the name. In others an alias of
+    /// somebody else is refused.
     pub(super) async fn name(
         &self,
         pool: &str,
         settings: &Settings,
         input: &mut Value,
     ) -> Result<(), Refusal> {
-        if !settings.email_names {
-            return Ok(());
-        }
-        let email = text(&input["Username"]).to_owned();
-        if !email.contains('@') {
-            let why = "Username should be an email.";
-            return Err(refuse("InvalidParameterException", why));
-        }
-        match self.user(pool, &email).await {
-            Ok(_) => {
-                let why = "An account with the given email already exists.";
-                return Err(refuse("UsernameExistsException", why));
+        let name = text(&input["Username"]).to_owned();
+        let mut attributes =
+            User::of(&json!({"UserAttributes": input["UserAttributes"]})).attributes;
+        let taken = || {
+            let why = "An account with the given email or phone number already exists.";
+            refuse("UsernameExistsException", why)
+        };
+        let Some(attribute) = settings.naming.attribute_of(&name)? else {
+            for alias in settings.naming.aliases_among(&attributes) {
+                if self.by_other_name(pool, alias).await.is_some() {
+                    return Err(taken());
+                }
             }
+            return Ok(());
+        };
+        match self.user(pool, &name).await {
+            Ok(_) => return Err(taken()),
             Err(refusal) if is(&refusal, "UserNotFoundException") => {}
             Err(refusal) => return Err(refusal),
         }
-        let mut attributes =
-            User::of(&json!({"UserAttributes": input["UserAttributes"]})).attributes;
         let sub = attributes.entry("sub".to_owned()).or_insert_with(uuid);
         input["Username"] = json!(sub);
-        attributes.insert("email".to_owned(), email);
+        attributes.insert(attribute.to_owned(), name);
         input["UserAttributes"] = listed(
             attributes
                 .iter()

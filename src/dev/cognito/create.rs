@@ -10,33 +10,39 @@ use super::{Answer, CognitoFront, Refusal, ok, refuse};
 
 impl CognitoFront {
     /// `AdminCreateUser`: a new user and, unless it is suppressed, the mail with
-    /// the temporary password; or the mail once more.
+    /// the temporary password; or the mail once more. Somebody who is given no password,
+    /// where none is needed, is confirmed; what Cognito writes to them is not known, and
+    /// nothing is sent here.
     pub(super) async fn create_user(&self, mut input: Value) -> Answer {
         let pool = text(&input["UserPoolId"]).to_owned();
         let Some(settings) = self.pools.settings(&pool) else {
             return self.ask("AdminCreateUser", &input).await.map(|a| ok(&a));
         };
-        let silent = input["MessageAction"] == "SUPPRESS";
-        let password = match input["TemporaryPassword"].as_str() {
-            Some(password) => {
-                settings.policy.check(password)?;
-                Some(password.to_owned())
-            }
-            // Nobody would ever hear of it.
-            None if silent => None,
-            None => Some(settings.policy.temporary()),
-        };
+        let given = text(&input["TemporaryPassword"]).to_owned();
+        let given = Some(given).filter(|password| !password.is_empty());
+        if let Some(password) = &given {
+            settings.policy.check(password)?;
+        }
+        let temporary = || settings.policy.temporary();
         if input["MessageAction"] == "RESEND" {
-            return self
-                .resend(&pool, &settings, &input, &password.unwrap_or_default())
-                .await;
+            let password = given.unwrap_or_else(temporary);
+            return self.resend(&pool, &settings, &input, &password).await;
         }
         let naming = self.naming.lock().await;
         self.name(&pool, &settings, &mut input).await?;
-        let answer = self.ask("AdminCreateUser", &input).await?;
+        let mut answer = self.ask("AdminCreateUser", &input).await?;
         let user = User::of(&answer["User"]);
         self.pools.remember(&pool, &user);
         drop(naming);
+        if given.is_none() && settings.passwordless {
+            // Nobody knows this password.
+            self.set(&pool, &user, &temporary(), true).await?;
+            answer["User"]["UserStatus"] = json!("CONFIRMED");
+            return Ok(ok(&answer));
+        }
+        let silent = input["MessageAction"] == "SUPPRESS";
+        // Of one that is made up in silence nobody would hear.
+        let password = given.or_else(|| (!silent).then(temporary));
         if let Some(password) = password {
             self.give(&pool, &user, &password).await?;
             if !silent && by_mail(&input) {
@@ -54,7 +60,11 @@ impl CognitoFront {
         password: &str,
     ) -> Answer {
         let name = text(&input["Username"]);
-        let user = self.user(pool, name).await?;
+        // By the name that the user was made under: not by the `sub`, and by no alias.
+        let user = match settings.naming.attribute_of(name)? {
+            Some(_) => self.user(pool, name).await?,
+            None => self.user_named(pool, name).await?,
+        };
         if user.status != "FORCE_CHANGE_PASSWORD" {
             let why = format!("Resend not possible. {name} status is not FORCE_CHANGE_PASSWORD");
             return Err(refuse("UnsupportedUserStateException", &why));
@@ -74,12 +84,23 @@ impl CognitoFront {
 
     /// A temporary password whose time begins now.
     async fn give(&self, pool: &str, user: &User, password: &str) -> Result<(), Refusal> {
-        let change = json!({
-            "UserPoolId": pool, "Username": user.name, "Password": password, "Permanent": false,
-        });
-        self.ask("AdminSetUserPassword", &change).await?;
+        self.set(pool, user, password, false).await?;
         self.pools.set_expired(pool, &user.name, false);
         Ok(())
+    }
+
+    async fn set(
+        &self,
+        pool: &str,
+        user: &User,
+        password: &str,
+        permanent: bool,
+    ) -> Result<(), Refusal> {
+        let change = json!({
+            "UserPoolId": pool, "Username": user.name, "Password": password,
+            "Permanent": permanent,
+        });
+        self.ask("AdminSetUserPassword", &change).await.map(|_| ())
     }
 
     pub(super) async fn set_password(&self, input: Value) -> Answer {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::event::{About, NO_CLIENT, event};
 use super::pools::Settings;
 use super::user::{User, text};
-use super::{CognitoFront, Refusal, refuse};
-use crate::config::is_accepted;
+use super::{CognitoFront, Refusal};
+use crate::dev::constraints::{Rules, check_answer};
 use crate::dev::hooks::Mail;
 
 const NAME: &str = "{username}";
@@ -18,7 +18,7 @@ const SUBJECT: &str = "Your temporary password";
 const MESSAGE: &str = "Your username is {username} and temporary password is {####}.";
 
 impl CognitoFront {
-    /// Fails where Cognito does not accept the text; the user is made by then.
+    /// Fails where Cognito does not accept the texts. The user is made by then.
     pub(super) async fn invite(
         &self,
         pool: &str,
@@ -37,15 +37,13 @@ impl CognitoFront {
         let empty = json!({"smsMessage": null, "emailMessage": null, "emailSubject": null});
         let source = "CustomMessage_AdminCreateUser";
         let response = self.hooks.call(&event(about, source, own, &empty)).await;
+        check_answer("@CustomMessage", &response)?;
         let (subject, message) = chosen(&response, &settings.invitation);
-        check("emailSubject", subject)?;
-        check("emailBody", message)?;
+        let sms = &response["smsMessage"];
+        let mail = json!({"emailSubject": subject, "emailBody": message, "smsMessage": sms});
+        Rules::Cognito.check_value("@Invitation", &mail)?;
         // People know the name that they sign in with, not the UUID.
-        let name = if settings.email_names {
-            user.attribute("email")
-        } else {
-            &user.name
-        };
+        let name = settings.naming.known_to(user);
         self.hooks.mail(Mail {
             to: user.attribute("email").to_owned(),
             subject: subject.to_owned(),
@@ -54,17 +52,6 @@ impl CognitoFront {
         });
         Ok(())
     }
-}
-
-fn check(member: &str, text: &str) -> Result<(), Refusal> {
-    if text.chars().all(is_accepted) {
-        return Ok(());
-    }
-    let why = format!(
-        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member \
-         must satisfy regular expression pattern: [\\p{{L}}\\p{{M}}\\p{{S}}\\p{{N}}\\p{{P}}\\s*]*"
-    );
-    Err(refuse("InvalidParameterException", &why))
 }
 
 /// The trigger's text counts when it holds both placeholders, then the pool's.

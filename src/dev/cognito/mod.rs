@@ -7,6 +7,7 @@ mod confirm;
 mod create;
 mod event;
 mod invitation;
+mod naming;
 mod passwords;
 mod pools;
 mod pre_token;
@@ -28,6 +29,7 @@ use winterbaume_core::{MockRequest, MockResponse, MockService};
 use self::pools::Pools;
 use self::sessions::Sessions;
 use self::user::{User, text};
+use crate::dev::constraints::Refusal;
 use crate::dev::endpoint::{TARGET, error};
 use crate::dev::hooks::Hooks;
 use crate::dev::issuer::Issuer;
@@ -49,7 +51,6 @@ pub(super) struct CognitoFront {
 
 /// An answer, or the refusal that is the answer.
 type Answer = Result<MockResponse, Refusal>;
-type Refusal = Box<MockResponse>;
 
 impl CognitoFront {
     pub(super) fn new(base: &str) -> Self {

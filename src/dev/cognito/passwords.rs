@@ -59,6 +59,14 @@ impl Policy {
             let why = format!("Password did not conform with policy: {why}");
             Err(refuse("InvalidPasswordException", &why))
         };
+        // In every pool, and before its policy is looked at.
+        let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
+        if password.starts_with(is_space) || password.ends_with(is_space) {
+            let why = "1 validation error detected: Value at 'password' failed to satisfy \
+                       constraint: Member must satisfy regular expression pattern: \
+                       ^[\\S]+.*[\\S]+$";
+            return Err(refuse("InvalidParameterException", why));
+        }
         if password.chars().count() < self.length {
             return refused("Password not long enough");
         }
@@ -142,6 +150,17 @@ mod tests {
         let short = Policy::of(&json!({"MinimumLength": 6, "RequireNumbers": true}));
         assert!(short.check("abcde1").is_ok());
         assert!(short.check("abcdef").is_err());
+    }
+
+    #[test]
+    fn a_space_at_an_end_is_refused_before_the_policy_is_looked_at() {
+        let any = Policy::of(&json!({"MinimumLength": 6}));
+        for password in [" ", " long-enough", "long-enough ", "long-enough\t"] {
+            let refusal = any.check(password).expect_err(password);
+            let refusal: serde_json::Value = serde_json::from_slice(&refusal.body).expect("JSON");
+            assert_eq!(refusal["__type"], "InvalidParameterException");
+        }
+        assert!(any.check("long enough").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::naming::Naming;
 use super::passwords::Policy;
 use super::settings::Given;
 use super::user::{User, text};
@@ -18,7 +19,7 @@ struct Known {
     pools: HashMap<String, Settings>,
     given: HashMap<String, Given>,
     clients: HashMap<String, AppClient>,
-    /// Pool and `sub`, or address in lower case, to user name. A hint alone:
+    /// Pool and `sub`, address or number, in lower case, to user name. A hint alone:
     /// users change and go.
     names: HashMap<(String, String), String>,
     /// Pool and user name, where the temporary password has run out.
@@ -28,10 +29,9 @@ struct Known {
 /// What `CreateUserPool` said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
-    /// Users are named by their e-mail address, and have a UUID for a name.
-    pub(super) email_names: bool,
-    /// Users may sign in with an address that is verified, too.
-    pub(super) email_alias: bool,
+    pub(super) naming: Naming,
+    /// Users may sign in with a code that is sent to them each time.
+    pub(super) passwordless: bool,
     /// Attributes that nobody is confirmed without.
     pub(super) required: Vec<String>,
     pub(super) policy: Policy,
@@ -49,13 +49,11 @@ pub(super) struct AppClient {
 
 impl Settings {
     fn of(input: &Value) -> Self {
-        let has = |list: &str, what: &str| {
-            let list = input[list].as_array();
-            list.is_some_and(|list| list.iter().any(|one| one == what))
-        };
+        let factors = input["Policies"]["SignInPolicy"]["AllowedFirstAuthFactors"].as_array();
+        let mut factors = factors.into_iter().flatten();
         Self {
-            email_names: has("UsernameAttributes", "email"),
-            email_alias: has("AliasAttributes", "email"),
+            naming: Naming::of(input),
+            passwordless: factors.any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP"),
             required: input["Schema"]
                 .as_array()
                 .into_iter()
@@ -66,15 +64,6 @@ impl Settings {
             policy: Policy::of(&input["Policies"]["PasswordPolicy"]),
             invitation: input["AdminCreateUserConfig"]["InviteMessageTemplate"].clone(),
         }
-    }
-
-    /// Whether `name` is another name of this user.
-    fn answers_to(&self, user: &User, name: &str) -> bool {
-        let email = user.attribute("email");
-        let by_email =
-            self.email_names || self.email_alias && user.attribute("email_verified") == "true";
-        user.attribute("sub") == name
-            || by_email && !email.is_empty() && email.eq_ignore_ascii_case(name)
     }
 }
 
@@ -90,6 +79,7 @@ impl Pools {
         if let Some(settings) = known.pools.get_mut(id) {
             let now = Settings::of(input);
             settings.policy = now.policy;
+            settings.passwordless = now.passwordless;
             settings.invitation = now.invitation;
         }
         known.given.entry(id.to_owned()).or_default().update(input);
@@ -130,7 +120,8 @@ impl Pools {
     /// Notes the other names of a user.
     pub(super) fn remember(&self, pool: &str, user: &User) {
         let mut known = self.known();
-        for name in [user.attribute("sub"), user.attribute("email")] {
+        for name in ["sub", "email", "phone_number"] {
+            let name = user.attribute(name);
             if !name.is_empty() {
                 let key = (pool.to_owned(), name.to_lowercase());
                 known.names.insert(key, user.name.clone());
@@ -148,7 +139,7 @@ impl Pools {
     pub(super) fn answers_to(&self, pool: &str, user: &User, name: &str) -> bool {
         let known = self.known();
         let settings = known.pools.get(pool);
-        settings.is_some_and(|settings| settings.answers_to(user, name))
+        settings.is_some_and(|settings| settings.naming.answers_to(user, name))
     }
 
     pub(super) fn set_expired(&self, pool: &str, user: &str, expired: bool) {

@@ -4,9 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::CognitoFront;
 use super::event::{About, event};
 use super::user::text;
+use super::{CognitoFront, Refusal};
+use crate::dev::constraints::check_answer;
 
 /// What the trigger makes of the tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,18 +20,20 @@ pub(super) struct Wishes {
 }
 
 impl CognitoFront {
+    /// Fails where Cognito cannot make tokens of the answer.
     pub(super) async fn before_tokens(
         &self,
         about: About<'_>,
         source: &str,
         groups: Vec<String>,
-    ) -> Wishes {
+    ) -> Result<Wishes, Refusal> {
         let own = json!({"groupConfiguration": {
             "groupsToOverride": groups, "iamRolesToOverride": [], "preferredRole": null,
         }});
         let empty = json!({"claimsOverrideDetails": null});
         let response = self.hooks.call(&event(about, source, own, &empty)).await;
-        Wishes::of(&response["claimsOverrideDetails"], groups)
+        check_answer("@PreTokenGeneration", &response)?;
+        Ok(Wishes::of(&response["claimsOverrideDetails"], groups))
     }
 }
 

@@ -90,9 +90,9 @@ impl CognitoFront {
                 given.mfa["MfaConfiguration"].clone(),
             );
         }
-        let settings = self.pools.settings(pool);
-        if settings.is_some_and(|settings| settings.email_names) {
-            answer["UserPool"]["UsernameAttributes"] = json!(["email"]);
+        let settings = self.pools.settings(pool).unwrap_or_default();
+        for (member, attributes) in settings.naming.shown() {
+            answer["UserPool"][member] = json!(attributes);
         }
         Ok(ok(&answer))
     }

@@ -13,6 +13,7 @@ use super::pools::AppClient;
 use super::sessions::Login;
 use super::user::{User, listed, text};
 use super::{Answer, CognitoFront, Refusal, is, ok, refuse};
+use crate::dev::constraints::Rules;
 
 const CHALLENGE: &str = "NEW_PASSWORD_REQUIRED";
 const ATTRIBUTE: &str = "userAttributes.";
@@ -43,7 +44,7 @@ impl CognitoFront {
             let why = format!("{flow} flow not enabled for this client");
             return Err(refuse("InvalidParameterException", &why));
         }
-        let name = needed(given, "USERNAME")?;
+        let name = name_in(given)?;
         let password = needed(given, "PASSWORD")?;
         check_secret(&client, name, &given["SECRET_HASH"])?;
         let user = self.with_password(&client, name, password).await?;
@@ -136,7 +137,7 @@ impl CognitoFront {
             return Err(refuse("InvalidParameterException", why));
         }
         let given = &input["ChallengeResponses"];
-        let name = needed(given, "USERNAME")?;
+        let name = name_in(given)?;
         let password = needed(given, "NEW_PASSWORD")?;
         check_secret(&client, name, &given["SECRET_HASH"])?;
         let session = text(&input["Session"]);
@@ -239,6 +240,13 @@ impl CognitoFront {
 
 fn signed_in(tokens: &Value) -> Value {
     json!({"AuthenticationResult": tokens, "ChallengeParameters": {}})
+}
+
+/// The parameters of a sign-in are a map of texts, and the name among them is a name.
+fn name_in(given: &Value) -> Result<&str, Refusal> {
+    let name = needed(given, "USERNAME")?;
+    Rules::Cognito.check_value("@SignIn", &json!({"username": name}))?;
+    Ok(name)
 }
 
 fn needed<'a>(given: &'a Value, name: &str) -> Result<&'a str, Refusal> {

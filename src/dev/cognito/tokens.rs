@@ -35,7 +35,7 @@ impl CognitoFront {
             user,
             metadata,
         };
-        let wishes = self.before_tokens(about, source, groups).await;
+        let wishes = self.before_tokens(about, source, groups).await?;
         let now = Timestamp::now().as_second();
         let mut shared = json!({
             "sub": user.attribute("sub"),

@@ -76,6 +76,8 @@ const LACKS = new Map([
   ['number', 'a number (0–9)'],
   ['symbol', 'a symbol, such as ! ? - or %'],
   ['history', 'to be one that you have not had before'],
+  ['not_compromised', 'to be one that is not known to have been stolen somewhere'],
+  ['no_space_at_ends', 'to begin and end with something other than a space'],
 ]);
 
 /** The standard attributes that people can be asked for. */
@@ -194,7 +196,8 @@ async function once(button, send) {
     clearMessage();
   }
   fields().forEach(clearWrong);
-  const wrong = missing(send === accept ? fields() : [username]);
+  const asked = send === accept ? fields() : [username];
+  const wrong = missing(asked) ?? unseen(asked);
   if (wrong) {
     wrong.focus();
     return;
@@ -227,7 +230,29 @@ function missing(asked) {
   return empty[0];
 }
 
+/** What nobody sees, except the joiners of Persian, of the scripts of India and of emoji. */
+const UNSEEN = /(?![\t-\r\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}]/u;
+
+/** Marks the fields with a character that came with copied text, and returns the first. */
+function unseen(asked) {
+  const marked = [];
+  for (const field of asked) {
+    const at = field === password ? -1 : field.value.search(UNSEEN);
+    if (at >= 0) {
+      const place = [...field.value.slice(0, at)].length + 1;
+      markWrong(field, `Character ${place} cannot be seen. Take it out, or type the text by hand.`);
+      marked.push(field);
+    }
+  }
+  return marked[0];
+}
+
 async function accept() {
+  if (/^[\t-\r ]|[\t-\r ]$/.test(password.value)) {
+    // No user pool takes it. It stays as it was typed: without the space it is another one.
+    passwordRefused(['no_space_at_ends']);
+    return;
+  }
   // A password that is seen is not offered to be kept by some password managers.
   show(false);
   const answer = await post('/accept', {
@@ -252,6 +277,16 @@ async function accept() {
       return passwordRefused(Array.isArray(answer.body.lacks) ? answer.body.lacks : []);
     case 'not_accepted':
       return notAccepted();
+    case 'disabled':
+      return say('bad', 'This user is disabled.', ['Ask the people who invited you for help.']);
+    case 'reset_needed':
+      return say('note', 'You have a password, and it has to be reset.', [
+        'Reset it where you sign in. If that does not work, ask the people who invited you for help.',
+      ]);
+    case 'misconfigured':
+      return say('bad', 'You cannot be let in just now.', [
+        'The reason is not a mistake of yours. Ask the people who invited you to look into it, and send it again then.',
+      ]);
     case 'expired':
       return say(
         'note',

@@ -1,29 +1,56 @@
-//! Why an invitation was not accepted, for the page.
+//! Why an invitation was not accepted: for the page, and for the operator.
 
 use axum::http::StatusCode;
 
 use crate::aws::NotAccepted;
 use crate::http::api::Problem;
 
-/// The name in metrics.
-pub(super) fn name(refused: Option<&NotAccepted>) -> &'static str {
+/// Counts it, and writes the line of what an operator has to know.
+pub(super) fn note(refused: Option<&NotAccepted>) {
+    let mut reason = "";
     match refused {
-        None => "accepted",
-        Some(NotAccepted::Code) => "not_accepted",
-        Some(NotAccepted::Expired) => "expired",
-        Some(NotAccepted::TooMany) => "too_many_requests",
-        Some(NotAccepted::Busy) => "busy",
-        Some(NotAccepted::Lacks(_)) => "attributes_needed",
-        Some(NotAccepted::Password(_)) => "password_refused",
-        Some(NotAccepted::Attribute) => "attribute_refused",
-        Some(NotAccepted::TryAgain) => "try_again",
-        Some(NotAccepted::Failed(_)) => "unavailable",
+        Some(NotAccepted::Unavailable(failure)) => {
+            tracing::error!(error = %failure, "an invitation could not be accepted");
+        }
+        Some(NotAccepted::Misconfigured(fault, failure)) => {
+            reason = fault.name();
+            tracing::error!(
+                error = %failure,
+                reason,
+                remedy = %fault,
+                "an invitation could not be accepted",
+            );
+        }
+        _ => {}
+    }
+    let result = refused.map_or("accepted", name);
+    metrics::counter!(
+        "usher_invitations_accepted_total", "result" => result, "reason" => reason,
+    )
+    .increment(1);
+}
+
+/// The code of the answer, and the result in metrics.
+fn name(refused: &NotAccepted) -> &'static str {
+    match refused {
+        NotAccepted::Code => "not_accepted",
+        NotAccepted::Expired => "expired",
+        NotAccepted::TooMany => "too_many_requests",
+        NotAccepted::Busy => "busy",
+        NotAccepted::Lacks(_) => "attributes_needed",
+        NotAccepted::Password(_) => "password_refused",
+        NotAccepted::Attribute => "attribute_refused",
+        NotAccepted::TryAgain => "try_again",
+        NotAccepted::Disabled => "disabled",
+        NotAccepted::ResetNeeded => "reset_needed",
+        NotAccepted::Unavailable(_) => "unavailable",
+        NotAccepted::Misconfigured(..) => "misconfigured",
     }
 }
 
 /// What the page can tell the person.
 pub(super) fn problem(refused: NotAccepted) -> Problem {
-    let code = name(Some(&refused));
+    let code = name(&refused);
     let problem = |status, detail: &'static str| Problem::new(status, code, detail);
     match refused {
         NotAccepted::Code => problem(
@@ -51,10 +78,24 @@ pub(super) fn problem(refused: NotAccepted) -> Problem {
             "an attribute has a value that the user pool does not take",
         )
         .with("attributes", Vec::<String>::new()),
-        NotAccepted::TryAgain => problem(StatusCode::CONFLICT, "it took too long; send it again"),
-        NotAccepted::Failed(failure) => {
-            tracing::error!(error = %failure, "an invitation could not be accepted");
-            Problem::unavailable("Cognito cannot be reached, or refuses this service")
-        }
+        NotAccepted::TryAgain => problem(
+            StatusCode::CONFLICT,
+            "it did not work this time; send it again",
+        ),
+        NotAccepted::Disabled => problem(
+            StatusCode::FORBIDDEN,
+            "an administrator has disabled the user",
+        ),
+        NotAccepted::ResetNeeded => problem(
+            StatusCode::CONFLICT,
+            "the user has a password, and has to reset it where they sign in",
+        ),
+        NotAccepted::Unavailable(_) => Problem::unavailable("Cognito cannot be reached, or fails"),
+        NotAccepted::Misconfigured(..) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the user pool does not let this service sign the person in; an administrator has to \
+             look into it",
+        )
+        .again_in(60),
     }
 }

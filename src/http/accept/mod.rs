@@ -24,7 +24,7 @@ use super::limits::{Doors, Pace, Paces, Seat, bytes, is_json, limited, object};
 use crate::admin::Office;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
-use crate::event::{PoolId, Sub, Username, is_opaque};
+use crate::event::{Invisible, Invitation, PoolId, Sub, Username, is_opaque};
 
 const PAGE: &str = include_str!("accept.html");
 const STYLE: &str = include_str!("accept.css");
@@ -197,8 +197,7 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
         signing.sign_in.accept(&acceptance).await
     });
     let result = done.await?;
-    let name = answer::name(result.as_ref().err());
-    metrics::counter!("usher_invitations_accepted_total", "result" => name).increment(1);
+    answer::note(result.as_ref().err());
     match result {
         Ok(()) => Ok(json_response(
             StatusCode::OK,
@@ -226,6 +225,15 @@ async fn given(body: Body) -> Result<Given, Problem> {
             return Err(Problem::field(field, &rule));
         }
     }
+    // Copied text brings them along, and Cognito would only say that both do not match.
+    for (field, value) in [
+        ("username", given.username.trim()),
+        ("code", given.code.trim()),
+    ] {
+        if let Some(invisible) = Invisible::in_name(value) {
+            return Err(Problem::field(field, invisible));
+        }
+    }
     check_attributes(&given.attributes)?;
     Ok(given)
 }
@@ -245,9 +253,16 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem
     {
         format!("a value has at most {MAX_ATTRIBUTE_VALUE} characters")
     } else {
-        return Ok(());
+        let broken = attributes.iter().find_map(|(name, value)| {
+            let rule = Invitation::check_value(name, value).err()?;
+            Some(format!("{name}: {rule}"))
+        });
+        match broken {
+            Some(broken) => broken,
+            None => return Ok(()),
+        }
     };
-    Err(Problem::field("attributes", &broken))
+    Err(Problem::field("attributes", broken))
 }
 
 /// `POST /accept/renewal`: somebody asks the administrators for a new code. The answer
@@ -260,8 +275,9 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
     let username = object
         .get("username")
         .and_then(Value::as_str)
-        .and_then(|name| Username::plain(name.trim()))
-        .ok_or_else(|| Problem::field("username", Username::RULE))?;
+        .unwrap_or_default();
+    let username =
+        Username::plain(username.trim()).map_err(|rule| Problem::field("username", rule))?;
     if accept.askings.take(username.reveal()) {
         let seat = accept.seat_to_ask();
         let seat = seat.inspect_err(|_| accept.askings.give_back(username.reveal()))?;

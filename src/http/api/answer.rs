@@ -121,7 +121,7 @@ fn refusal(rejection: &Rejection) -> Problem {
         "already_accepted" => (
             StatusCode::CONFLICT,
             "already_accepted",
-            "this user has a password already: there is nothing to send again",
+            "this user has accepted already, or needs no password: there is no code to send again",
         ),
         "invalid_parameter" => (
             StatusCode::UNPROCESSABLE_ENTITY,

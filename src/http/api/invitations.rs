@@ -49,7 +49,7 @@ pub(super) async fn resend(
         let Path(username) = path.map_err(bad_path)?;
         Username::plain(&username)
             .map(Action::Resend)
-            .ok_or_else(|| Problem::field("username", Username::RULE))
+            .map_err(|rule| Problem::field("username", rule))
     })
     .await
 }

@@ -3,6 +3,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc9457>
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -37,7 +38,7 @@ impl Problem {
     }
 
     /// The request cannot be meant: this field, this rule.
-    pub(in crate::http) fn field(field: &str, rule: &str) -> Self {
+    pub(in crate::http) fn field(field: &str, rule: impl fmt::Display) -> Self {
         let detail = format!("{field}: {rule}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with("field", field)
     }

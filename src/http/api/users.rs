@@ -22,8 +22,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let caller = api.administrator(&headers).await?;
     let Path(username) = path.map_err(bad_path)?;
-    let username =
-        Username::plain(&username).ok_or_else(|| Problem::field("username", Username::RULE))?;
+    let username = Username::plain(&username).map_err(|rule| Problem::field("username", rule))?;
     let seat = api.seat(&caller).await?;
     let shown = seat.within(api.office.user(&caller, &username)).await;
     let shown = shown.map_err(|missing| problem(&missing, "user_not_found", "no such user"))?;

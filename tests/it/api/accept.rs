@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use usher::aws::{Pool, PoolKind, SignedIn};
 
 use super::client::{Answer, Client};
-use crate::process::Process;
+use crate::faults::Fault;
+use crate::process::{Process, get};
 use crate::world::{World, eventually};
 
 const PASSWORD: &str = "A-new-passw0rd";
@@ -128,6 +129,128 @@ async fn a_code_is_good_for_one_password() {
 }
 
 #[tokio::test]
+async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    let with = |password: &str| json!({"username": "ada", "code": code, "password": password});
+    for password in [format!("{PASSWORD} "), format!(" {PASSWORD}")] {
+        let answer = page.accept(with(&password)).await;
+        assert_eq!((answer.status, answer.code()), (422, "password_refused"));
+        assert_eq!(answer.body["lacks"], json!(["no_space_at_ends"]));
+    }
+    assert_eq!(page.world.faults.calls("InitiateAuth"), 0);
+    assert_eq!(page.accept(with("A-new passw0rd")).await.status, 200);
+}
+
+/// What Cognito says, and the fault that usher sees in it.
+const FAULTS: [(&str, &str, &str, &str); 6] = [
+    (
+        "InitiateAuth",
+        "NotAuthorizedException",
+        "Unable to login because of security reasons.",
+        "threat_protection",
+    ),
+    (
+        "InitiateAuth",
+        "ForbiddenException",
+        "Request not allowed due to WAF block.",
+        "firewall",
+    ),
+    (
+        "InitiateAuth",
+        "UserLambdaValidationException",
+        "PreAuthentication failed with error not today.",
+        "trigger",
+    ),
+    (
+        "RespondToAuthChallenge",
+        "NotAuthorizedException",
+        "Request not allowed due to security reasons.",
+        "threat_protection",
+    ),
+    (
+        "RespondToAuthChallenge",
+        "ForbiddenException",
+        "Request not allowed due to WAF block.",
+        "firewall",
+    ),
+    (
+        "InitiateAuth",
+        "NotAuthorizedException",
+        "What Cognito has never said before.",
+        "unknown",
+    ),
+];
+
+#[tokio::test]
+async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    let body = json!({"username": "ada", "code": code, "password": PASSWORD});
+    for (operation, code, text, _) in FAULTS {
+        let plan = &page.world.faults;
+        plan.plan(move |call| (call.operation == operation).then_some(Fault::Refused(code, text)));
+        let answer = page.accept(body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (503, "misconfigured"),
+            "{operation} {text}: {answer:?}"
+        );
+        assert_eq!(answer.header("retry-after"), Some("60"));
+    }
+    let log = page.process.log();
+    let errors: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["level"] == "ERROR")
+        .collect();
+    let reasons: Vec<&str> = errors
+        .iter()
+        .filter_map(|line| line["reason"].as_str())
+        .collect();
+    assert_eq!(reasons, FAULTS.map(|(.., reason)| reason));
+    assert!(errors.iter().all(|line| line["remedy"].is_string()));
+    let (_, metrics) = get(&page.process.http().await, "/metrics").await;
+    for (reason, count) in [("threat_protection", 2), ("firewall", 2), ("trigger", 1)] {
+        let of_reason = |line: &&str| {
+            line.starts_with("usher_invitations_accepted_total")
+                && line.contains(&format!("reason=\"{reason}\""))
+                && line.contains("result=\"misconfigured\"")
+        };
+        let line = metrics.lines().find(of_reason).expect(reason);
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    }
+    page.world.faults.mend();
+    assert_eq!(page.accept(body).await.status, 200, "the code was good");
+}
+
+#[tokio::test]
+async fn a_user_who_is_disabled_or_has_to_reset_a_password_is_told_so() {
+    let page = Page::open(PoolKind::default()).await;
+    for (code, text, status, answered) in [
+        (
+            "NotAuthorizedException",
+            "User is disabled.",
+            403,
+            "disabled",
+        ),
+        (
+            "PasswordResetRequiredException",
+            "Password reset required for the user",
+            409,
+            "reset_needed",
+        ),
+    ] {
+        page.world.faults.plan(move |call| {
+            (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))
+        });
+        let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
+        let answer = page.accept(body).await;
+        assert_eq!((answer.status, answer.code()), (status, answered), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn attributes_that_no_pool_holds_are_refused_by_name() {
     let page = Page::open(PoolKind::default()).await;
     let with = |attributes: Value| {
@@ -173,6 +296,7 @@ async fn a_secret_client_and_required_attributes_are_served() {
         email_names: true,
         required: vec!["given_name".to_owned()],
         secret: true,
+        ..PoolKind::default()
     };
     let page = Page::open(kind).await;
     let code = page

@@ -11,7 +11,7 @@ use crate::faults::Fault;
 use crate::world::eventually;
 
 /// How many mails went so far.
-fn counted(api: &Api) -> impl Fn() -> usize {
+pub(super) fn counted(api: &Api) -> impl Fn() -> usize + use<> {
     let mails = Arc::new(AtomicUsize::new(0));
     let post = Arc::clone(&mails);
     let on_mail = move |_| {

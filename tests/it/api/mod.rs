@@ -1,12 +1,14 @@
 //! The administrators' API, from the socket to the pool.
 
 mod accept;
-mod client;
+pub(crate) mod client;
+mod federated;
 mod impostor;
 mod issuers;
 mod limits;
 mod mails;
 mod orders;
+mod pools;
 mod queued;
 mod reads;
 mod requesters;
@@ -40,7 +42,14 @@ impl Api {
     }
 
     pub(crate) async fn start_with(overrides: &[(&str, &str)], file: Option<&Path>) -> Self {
-        let world = World::new().await;
+        Self::start_in(World::new().await, overrides, file).await
+    }
+
+    pub(crate) async fn start_in(
+        world: World,
+        overrides: &[(&str, &str)],
+        file: Option<&Path>,
+    ) -> Self {
         let admin = token(&world, &claims(&world, "admin", &["ADMINS"]));
         let mut command = world.usher(&["worker"]);
         for (key, value) in settings(&world)
@@ -173,6 +182,7 @@ pub(crate) fn token(world: &World, claims: &Value) -> String {
 
 /// An id for somebody of this name.
 pub(crate) fn sub_of(name: &str) -> String {
-    let letters = name.bytes().fold(0_u64, |all, b| all * 31 + u64::from(b));
+    let next = |all: u64, b: u8| all.wrapping_mul(31).wrapping_add(u64::from(b));
+    let letters = name.bytes().fold(0, next);
     format!("00000000-0000-4000-8000-{:012x}", letters % (1 << 48))
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Api, claims, sub_of, token};
 use crate::faults::Fault;
+use crate::world::TABLE;
 
 #[tokio::test]
 async fn an_administrator_sees_status_groups_and_profile() {
@@ -100,7 +101,36 @@ async fn everybody_reads_their_own_record_and_no_other() {
         assert_eq!(answer.body["profileOwner"], owner);
         assert_eq!(answer.body["id"], person.sub);
     }
+    // The owner as AppSync compares it: the `sub` or the user name is enough.
+    let [ada, grace] = &people[..] else {
+        panic!("{people:?}")
+    };
+    let owned_by = |owner: &str| {
+        let record = [("id", ada.sub.as_str()), ("profileOwner", owner)];
+        let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        api.world.sandbox.put_record(TABLE, record.into())
+    };
+    let status = async |token: &str| api.ask_as(token, "GET", "/v1/me/profile").await.status;
+    for (owner, expected) in [
+        (ada.sub.as_str(), 200),
+        (&ada.name, 200),
+        (&grace.sub, 404),
+        (&grace.name, 404),
+    ] {
+        owned_by(owner).await.expect("a record");
+        assert_eq!(
+            status(&whose(&ada.name, &ada.sub)).await,
+            expected,
+            "{owner}"
+        );
+    }
+    // Somebody whose user name is the `sub` of the owner.
+    owned_by(&grace.sub).await.expect("a record");
+    assert_eq!(status(&whose(&grace.sub, &ada.sub)).await, 404);
     // A record under this sub that belongs to another name.
+    owned_by(&format!("{}::{}", ada.sub, ada.name))
+        .await
+        .expect("a record");
     let odd = whose("person-1", &people[0].sub);
     assert_eq!(api.ask_as(&odd, "GET", "/v1/me/profile").await.status, 404);
     let none = whose("nobody", &sub_of("nobody"));

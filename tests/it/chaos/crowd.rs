@@ -27,8 +27,10 @@ pub(crate) enum Kind {
     Edited,
     /// The pool has no such user.
     Gone,
-    /// Reset a password, which is no sign-up.
+    /// Chose a new password, and has a profile: nothing to do.
     Forgot,
+    /// Was imported, and chose a new password: a sign-up.
+    Reset,
 }
 
 pub(crate) struct Member {
@@ -63,6 +65,7 @@ impl Crowd {
                 3..5 => Kind::Edited,
                 5 => Kind::Gone,
                 6 => Kind::Forgot,
+                7 => Kind::Reset,
                 _ => Kind::Plain,
             };
             crowd.add(world, n, kind, random).await;
@@ -75,13 +78,13 @@ impl Crowd {
         let mut event = person.event;
         let mut name = person.name;
         match kind {
-            Kind::Plain => {}
+            Kind::Plain | Kind::Reset => {}
             Kind::Pro => event["request"]["userAttributes"]["custom:plan"] = json!("pro"),
             Kind::NoSub => {
                 let attributes = event["request"]["userAttributes"].as_object_mut();
                 attributes.expect("attributes").remove("sub");
             }
-            Kind::Edited => {
+            Kind::Edited | Kind::Forgot => {
                 let record = BTreeMap::from([
                     ("id".to_owned(), person.sub.clone()),
                     ("nickname".to_owned(), format!("{n} the kept")),
@@ -94,9 +97,9 @@ impl Crowd {
                 name = format!("nobody-{n}");
                 event["userName"] = json!(name);
             }
-            Kind::Forgot => {
-                event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
-            }
+        }
+        if matches!(kind, Kind::Forgot | Kind::Reset) {
+            event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
         }
         self.members.push(Member {
             kind,

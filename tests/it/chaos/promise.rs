@@ -123,7 +123,7 @@ async fn profiles(
                     broken.push(format!("{} has a profile too early", member.named()));
                 }
                 let owner = format!("{}::{}", member.sub, member.name);
-                if record.get("profileOwner") != Some(&owner) || member.kind == Kind::Forgot {
+                if record.get("profileOwner") != Some(&owner) {
                     broken.push(format!("not the profile of {}: {record:?}", member.named()));
                 }
             }
@@ -150,7 +150,7 @@ impl Member {
     /// What really happened to this user's calls.
     fn true_reasons(&self, ledger: &crate::faults::Ledger) -> BTreeSet<&'static str> {
         match self.kind {
-            // Nothing is called, so nothing fails.
+            // The read of the record is not disturbed, and nothing else is called.
             Kind::Forgot => BTreeSet::new(),
             Kind::Gone => {
                 let mut reasons = ledger.reasons(&self.name, &self.sub);

@@ -1,6 +1,7 @@
 //! `usher invite` and `usher grant`: what becomes of people, and what is said of them.
 
 mod grant;
+mod pools;
 mod resume;
 mod texts;
 mod trouble;

@@ -227,7 +227,10 @@ async fn real_events_go_with_names_of_their_own() {
     event(
         folder.path(),
         "3.json",
-        &json!({"triggerSource": "PostConfirmation_ConfirmForgotPassword"}),
+        &json!({
+            "triggerSource": "PostConfirmation_ConfirmForgotPassword",
+            "userPoolId": "eu-west-1_Real", "userName": "ada",
+        }),
     );
     let config = folder.path().join("usher.toml");
     std::fs::write(

@@ -11,7 +11,7 @@ use crate::faults::Fault;
 use crate::process::Process;
 use crate::world::{World, eventually};
 
-fn reconcile(world: &World) -> String {
+pub(super) fn reconcile(world: &World) -> String {
     let pool = &world.pool.id;
     json!({"usher": 1, "command": "Reconcile", "userPoolId": pool, "groups": true}).to_string()
 }

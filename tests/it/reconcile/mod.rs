@@ -1,6 +1,8 @@
 //! Users whose event never came.
 
 mod command;
+mod elsewhere;
+mod endless;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +122,7 @@ async fn users_without_a_record_are_queued_and_no_members_are_read() {
         "{said}"
     );
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
+    assert_eq!(world.faults.calls("Scan"), 1);
     world.work(&[]).await;
     world.crowd.look(|people| {
         assert_eq!(people.profiles.len(), 10_000);
@@ -131,6 +134,28 @@ async fn users_without_a_record_are_queued_and_no_members_are_read() {
 
     let (_, said, _) = world.reconcile(folder.path(), &[]).await;
     assert!(said.ends_with("0 lack a profile; 0 queued\n"), "{said}");
+    let scans = world.faults.calls("Scan");
+    assert_eq!(
+        scans, 1,
+        "the table is read for users without a record only"
+    );
+}
+
+#[tokio::test]
+async fn users_who_have_to_choose_a_new_password_are_users() {
+    let world = World::new().await;
+    world.crowd.fill(People {
+        unconfirmed: 3,
+        imported: 7,
+        ..People::whole(20)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    let lack = "27 users checked, 7 lack a profile, 7 lack a group; 7 queued\n";
+    assert!(said.ends_with(lack), "{said}");
+    let imported: BTreeSet<String> = (23..30).map(name).collect();
+    assert_eq!(world.take_queued().await, once_each(&imported));
 }
 
 #[tokio::test]
@@ -375,7 +400,7 @@ async fn trouble_on_the_way_stops_no_run() {
     });
     let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("begins anew"), "{errors}");
+    assert!(errors.contains("begins again"), "{errors}");
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
     assert_eq!(queued, lacking);
 }

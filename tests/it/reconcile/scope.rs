@@ -206,7 +206,7 @@ async fn without_groups_the_user_is_looked_up_before_the_record() {
     let deleted = setup.person("deleted").await;
     setup.reconcile(&groups).await;
     setup.world.delete_user(&deleted.name).await;
-    setup.usher(&work).await;
+    setup.usher(&[&work[..], &attempts].concat()).await;
     let records = setup.world.records().await;
     assert!(records.contains_key(&missed.sub) && !records.contains_key(&deleted.sub));
     assert_eq!(setup.world.faults.calls("AdminGetUser"), looked_up);

@@ -74,6 +74,10 @@ fn parameters_that_contradict_each_other_are_refused() {
     let topic = "arn:aws:sns:eu-west-1:123456789012:ours";
     let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app";
     for (changes, rule) in [
+        (
+            vec![("ProfileOwnerIndex", "byOwner")],
+            "AnIndexNeedsItsTable",
+        ),
         (vec![("TriggerCodeKey", "")], "TheTriggerNeedsItsCode"),
         (vec![("TriggerRoleArn", role)], "TheTriggerNeedsItsCode"),
         (
@@ -128,6 +132,10 @@ fn parameters_that_go_together_are_taken() {
     let topic = "arn:aws:sns:eu-west-1:123456789012:ours";
     for changes in [
         vec![],
+        vec![
+            ("ProfileOwnerIndex", "byOwner"),
+            ("ProfileTableName", "UserProfile"),
+        ],
         vec![
             ("TriggerFunctionName", "ours"),
             ("TriggerRoleArn", role),

@@ -62,6 +62,9 @@ export function addUsher(backend: Backend, { trigger, userPool, profiles }: Part
     ...network(backend),
     // 25 calls a second are for all branches and sandboxes of the account together.
     ...(type === "sandbox" ? { DesiredCount: "1", UserUpdateRate: "2" } : {}),
+    // For records that another function wrote: docs/AMPLIFY-MIGRATION.md.
+    // AfterPasswordReset: "false",
+    // ProfileOwnerIndex: "userProfilesByProfileOwner",
     // AlarmEmail: "ops@example.com",
     // AcceptUrl: "https://app.example.com/accept",
     // OperatorRoleArns: "arn:aws:iam::123456789012:role/operator",

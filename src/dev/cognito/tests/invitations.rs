@@ -166,3 +166,36 @@ async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made()
     }
     assert!(pool.mails.lock().expect("no panic").is_empty());
 }
+
+#[tokio::test]
+async fn a_trigger_is_held_to_the_lengths_and_the_types_of_a_mail() {
+    let pool = Pool::of(json!({}), json!({}), |event| {
+        let text = |name: &str, long: usize| {
+            let is_long = event["userName"] == name;
+            "x".repeat(if is_long { long } else { 9 })
+        };
+        let message = format!("{{username}} {{####}} {}", text("body", 20_000));
+        let number = event["userName"] == "number";
+        Some(json!({
+            "emailSubject": text("subject", 141),
+            "emailMessage": if number { json!(5) } else { json!(message) },
+            "smsMessage": text("sms", 141),
+        }))
+    })
+    .await;
+    let cognitos = "InvalidParameterException";
+    for (name, code, expected) in [
+        ("subject", cognitos, "at 'emailSubject'"),
+        ("body", cognitos, "at 'emailBody'"),
+        ("sms", cognitos, "at 'smsMessage'"),
+        ("number", "InvalidLambdaResponseException", "NUMBER_VALUE"),
+    ] {
+        let mut input = silent(name);
+        input["MessageAction"] = Value::Null;
+        input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
+        let (found, message) = pool.refused("AdminCreateUser", input).await;
+        assert_eq!(found, code, "{name}");
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(pool.mails.lock().expect("no panic").is_empty());
+}

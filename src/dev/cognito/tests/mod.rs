@@ -7,14 +7,25 @@ mod sign_in;
 
 use std::sync::{Arc, Mutex};
 
+use axum::body::Bytes;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::CognitoFront;
+use crate::dev::constraints::Rules;
 use crate::dev::hooks::Mail;
 
 const PASSWORD: &str = "Long-enough-1";
+
+/// The calls that name an app client.
+const OF_CLIENTS: [&str; 5] = [
+    "AdminInitiateAuth",
+    "ConfirmSignUp",
+    "InitiateAuth",
+    "RespondToAuthChallenge",
+    "SignUp",
+];
 
 /// A pool, and what its hooks saw.
 struct Pool {
@@ -74,11 +85,14 @@ impl Pool {
         if operation.starts_with("Admin") || operation.ends_with("Group") {
             input["UserPoolId"] = json!(self.id);
         }
-        if !operation.starts_with("Admin") || operation == "AdminInitiateAuth" {
+        if OF_CLIENTS.contains(&operation) {
             input["ClientId"] = self.client["ClientId"].clone();
         }
-        let body = input.to_string().into();
-        let answer = self.front.handle(operation, &body).await;
+        let body = Bytes::from(input.to_string());
+        let answer = match Rules::Cognito.check(operation, &body) {
+            Ok(()) => self.front.handle(operation, &body).await,
+            Err(refusal) => *refusal,
+        };
         let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if answer.status == 200 {
             return Ok(value);

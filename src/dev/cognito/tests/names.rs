@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Pool, claims, refusal};
+use super::{PASSWORD, Pool, claims, refusal, silent};
 
 #[tokio::test]
 async fn addresses_are_names_where_the_pool_says_so() {
@@ -91,4 +91,117 @@ async fn groups_and_users_have_to_be_there_and_membership_has_not() {
     assert_eq!(groups["Groups"], json!([]));
     let (code, _) = pool.refused(list, json!({"Username": "nobody"})).await;
     assert_eq!(code, "UserNotFoundException");
+}
+
+#[tokio::test]
+async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
+    let again = |name: &str| {
+        json!({
+            "Username": name, "MessageAction": "RESEND", "DesiredDeliveryMediums": ["EMAIL"],
+        })
+    };
+    let create = "AdminCreateUser";
+    let invalid = |message: &str| refusal("InvalidParameterException", message);
+    let either = "Username should be either an email or a phone number.";
+    for (attributes, name, why) in [
+        (
+            json!(["email"]),
+            "ada@example.com",
+            "Username should be an email.",
+        ),
+        (
+            json!(["phone_number"]),
+            "+15550100",
+            "Username should be a phone number.",
+        ),
+        (json!(["email", "phone_number"]), "+15550100", either),
+    ] {
+        let kind = json!({"UsernameAttributes": attributes});
+        let pool = Pool::of(kind, json!({}), |_| None).await;
+        let user = &pool.ask(create, silent(name)).await["User"];
+        let made_up = user["Username"].as_str().expect("a name").to_owned();
+        assert_eq!(pool.refused(create, again(&made_up)).await, invalid(why));
+        let answer = pool.ask(create, again(name)).await;
+        assert_eq!(answer["User"]["Username"], *made_up);
+        let shown = pool
+            .front
+            .describe_pool(&json!({"UserPoolId": pool.id}))
+            .await;
+        let shown: Value = serde_json::from_slice(&shown.expect("shown").body).expect("JSON");
+        assert_eq!(shown["UserPool"]["UsernameAttributes"], attributes);
+    }
+    let pool = Pool::new().await;
+    let user = pool.ask(create, silent("ada")).await["User"].clone();
+    let attributes = user["Attributes"].as_array().expect("a list");
+    let sub = attributes.iter().find(|one| one["Name"] == "sub");
+    let sub = sub.expect("a sub")["Value"]
+        .as_str()
+        .expect("text")
+        .to_owned();
+    let (code, _) = pool.refused(create, again(&sub)).await;
+    assert_eq!(code, "UserNotFoundException");
+    pool.ask(create, again("ada")).await;
+}
+
+#[tokio::test]
+async fn an_alias_is_for_one_user_and_no_name() {
+    let kind = json!({"AliasAttributes": ["email", "phone_number"]});
+    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let create = "AdminCreateUser";
+    let verified = |name: &str, attribute: &str, value: &str| {
+        json!({
+            "Username": name, "MessageAction": "SUPPRESS", "UserAttributes": [
+                {"Name": attribute, "Value": value},
+                {"Name": format!("{attribute}_verified"), "Value": "true"},
+            ],
+        })
+    };
+    for (attribute, value, format) in [
+        ("email", "ada@example.com", "email"),
+        ("phone_number", "+15550100", "phone number"),
+    ] {
+        let [first, second] = [1, 2].map(|n| format!("{attribute}-{n}"));
+        pool.ask(create, verified(&first, attribute, value)).await;
+        let user = pool.ask("AdminGetUser", json!({"Username": value})).await;
+        assert_eq!(user["Username"], *first, "an alias");
+        let (code, _) = pool
+            .refused(create, verified(&second, attribute, value))
+            .await;
+        assert_eq!(code, "UsernameExistsException");
+        let (code, message) = pool
+            .refused(create, verified(value, attribute, value))
+            .await;
+        assert_eq!(code, "InvalidParameterException");
+        assert!(
+            message.contains(&format!("cannot be of {format} format")),
+            "{message}"
+        );
+        // One that is not verified is no alias.
+        let mut unverified = verified(&second, attribute, value);
+        unverified["UserAttributes"][1]["Value"] = json!("false");
+        pool.ask(create, unverified).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_needs_no_password_is_confirmed_at_once() {
+    let factors = json!({"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]});
+    let kind = json!({"Policies": {"SignInPolicy": factors}});
+    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let create = "AdminCreateUser";
+    let mut input = silent("ada");
+    input["MessageAction"] = Value::Null;
+    input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
+    let answer = pool.ask(create, input.clone()).await;
+    assert_eq!(answer["User"]["UserStatus"], "CONFIRMED");
+    let user = pool.ask("AdminGetUser", json!({"Username": "ada"})).await;
+    assert_eq!(user["UserStatus"], "CONFIRMED");
+    assert!(pool.mails.lock().expect("no panic").is_empty());
+    input["MessageAction"] = json!("RESEND");
+    let (code, _) = pool.refused(create, input).await;
+    assert_eq!(code, "UnsupportedUserStateException");
+    // Somebody who is given one owes another.
+    let temporary = pool.invited("bob").await;
+    let challenge = pool.sign_in("bob", &temporary).await.expect("a challenge");
+    assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");
 }

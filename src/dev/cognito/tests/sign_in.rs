@@ -49,11 +49,8 @@ async fn tokens_have_the_claims_of_cognito() {
     assert_eq!(id["email"], "ada@example.com");
     assert_eq!(id["email_verified"], true);
 
-    pool.ask(
-        "CreateGroup",
-        json!({"GroupName": "ADMINS", "UserPoolId": pool.id}),
-    )
-    .await;
+    pool.ask("CreateGroup", json!({"GroupName": "ADMINS"}))
+        .await;
     let member = json!({"GroupName": "ADMINS", "Username": "ada"});
     pool.ask("AdminAddUserToGroup", member).await;
     assert!(
@@ -150,5 +147,39 @@ async fn the_trigger_may_put_other_groups_into_the_tokens() {
     for token in ["AccessToken", "IdToken"] {
         let claims = claims(&answer["AuthenticationResult"][token]);
         assert_eq!(claims["cognito:groups"], json!(["EVERYONE"]));
+    }
+}
+
+#[tokio::test]
+async fn no_tokens_hold_what_cognito_cannot_read() {
+    let pool = Pool::of(json!({}), json!({}), |event| {
+        let groups = if event["userName"] == "ada" {
+            json!(["two words"])
+        } else {
+            json!("EVERYONE")
+        };
+        Some(json!({"claimsOverrideDetails": {
+            "groupOverrideDetails": {"groupsToOverride": groups},
+        }}))
+    })
+    .await;
+    for name in ["ada", "bob"] {
+        pool.person(name).await;
+        let refusal = pool.sign_in(name, PASSWORD).await;
+        let (code, message) = refusal.expect_err("refused");
+        assert_eq!(code, "InvalidLambdaResponseException");
+        let begins = "Unrecognizable lambda output: ";
+        assert!(message.starts_with(begins), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_sign_in_is_a_user_name() {
+    let pool = Pool::new().await;
+    for name in ["a\0b".to_owned(), "a".repeat(129)] {
+        let refusal = pool.sign_in(&name, PASSWORD).await;
+        let (code, message) = refusal.expect_err("refused");
+        assert_eq!(code, "InvalidParameterException");
+        assert!(message.contains("Value at 'username'"), "{message}");
     }
 }

@@ -1,12 +1,16 @@
-//! The characters that Cognito accepts in a mail.
+//! The characters that Cognito accepts.
 
 /// Whether Cognito accepts it in the subject and the body of a mail. It holds both to
 /// `[\p{L}\p{M}\p{S}\p{N}\p{P}\s]`, with ASCII white space for `\s`, and refuses the whole
 /// call for one character that is something else: one of Unicode's categories C and Z.
 ///
+/// In the names of users and groups and in e-mail addresses it accepts the same without the
+/// white space.
+///
 /// Which code points beyond these are assigned depends on Cognito's version of Unicode.
 ///
-/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_MessageTemplateType.html>
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_MessageTemplateType.html>,
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
 pub fn is_accepted(c: char) -> bool {
     match c {
         ' ' | '\t'..='\r' => true,

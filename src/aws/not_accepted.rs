@@ -1,0 +1,507 @@
+//! Why Cognito did not sign in somebody who was invited. What the person can mend is known by
+//! its code and text; everything else is the fault of the deployment.
+//!
+//! The codes: <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html#API_InitiateAuth_Errors>,
+//! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html#API_RespondToAuthChallenge_Errors>.
+//! The texts are Cognito's own.
+
+use std::fmt;
+
+use super::error::{Class, Failure};
+
+/// Why an invitation was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// User name or code is wrong, or the code was used already.
+    Code,
+    /// The code has expired.
+    Expired,
+    /// Too many wrong codes, or too many calls.
+    TooMany,
+    /// The budget had no permit in time. The code is as good as before.
+    Busy,
+    /// The pool asks for these attributes, too.
+    Lacks(Vec<String>),
+    /// The password breaks these rules, as far as Cognito says which.
+    Password(Vec<&'static str>),
+    /// An attribute has a value that the pool does not take.
+    Attribute,
+    /// The session ran out between the calls.
+    TryAgain,
+    /// An administrator has disabled the user.
+    Disabled,
+    /// The user has a password, which they have to reset.
+    ResetNeeded,
+    /// Cognito is out of reach, or fails.
+    Unavailable(Failure),
+    /// The deployment keeps people out until someone mends it.
+    Misconfigured(Fault, Failure),
+}
+
+/// What of the deployment keeps people out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Threat protection blocks the sign-in. It judges the address of this process, which all
+    /// people share.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pool-settings-adaptive-authentication.html>
+    ThreatProtection,
+    /// The web ACL of the user pool does not let the call through.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html>
+    Firewall,
+    /// There is no such app client.
+    Client,
+    /// The app client's secret is another, or only one side has one.
+    ClientSecret,
+    /// The app client does not allow `USER_PASSWORD_AUTH`.
+    ClientFlow,
+    /// The pool requires an attribute that no one can give here.
+    RequiredAttribute,
+    /// A Lambda trigger of the user pool refuses, or fails.
+    Trigger,
+    /// Another setting of the user pool.
+    UserPool,
+    /// A code or a text that usher does not know.
+    Unknown,
+}
+
+/// The call that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// `InitiateAuth`, with user name and code.
+    Begin,
+    /// `RespondToAuthChallenge`, with the new password and perhaps attributes.
+    Answer { with_attributes: bool },
+}
+
+impl Step {
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::Begin => "InitiateAuth",
+            Self::Answer { .. } => "RespondToAuthChallenge",
+        }
+    }
+}
+
+impl NotAccepted {
+    pub(super) fn because(step: Step, failure: Failure, message: &str) -> Self {
+        match failure.class {
+            Class::Throttled => Self::TooMany,
+            Class::Busy => Self::Busy,
+            Class::Transient | Class::Credentials => Self::Unavailable(failure),
+            Class::NotYet | Class::Permanent | Class::Systemic => {
+                let message = message.to_lowercase();
+                Self::of_the_person(step, &failure.code, &message).unwrap_or_else(|| {
+                    Self::Misconfigured(Fault::behind(&failure.code, &message), failure)
+                })
+            }
+        }
+    }
+
+    /// `None` for what the person cannot mend, or is not known to be theirs.
+    fn of_the_person(step: Step, code: &str, message: &str) -> Option<Self> {
+        let says = |words: &str| message.contains(words);
+        let theirs = match (code, step) {
+            ("NotAuthorizedException", _) if says("security reasons") => return None,
+            ("NotAuthorizedException", Step::Begin) if says("username or password") => Self::Code,
+            // The second: an attribute that was set since the first call.
+            ("NotAuthorizedException", Step::Answer { .. })
+                if says("session") || says("already provided") =>
+            {
+                Self::TryAgain
+            }
+            ("NotAuthorizedException", _) if says("expired") => Self::Expired,
+            ("NotAuthorizedException", _) if says("attempts exceeded") => Self::TooMany,
+            ("NotAuthorizedException", _) if says("user is disabled") => Self::Disabled,
+            // Somebody who signed up and has not confirmed it has no invitation.
+            ("UserNotFoundException" | "UserNotConfirmedException", _) => Self::Code,
+            ("PasswordResetRequiredException", _) => Self::ResetNeeded,
+            ("TooManyFailedAttemptsException" | "LimitExceededException", _) => Self::TooMany,
+            // Of the user name, which has one.
+            ("InvalidParameterException", Step::Begin) if says("constraint") => Self::Code,
+            ("InvalidPasswordException", Step::Answer { .. }) => {
+                Self::Password(broken_rules(message))
+            }
+            ("PasswordHistoryPolicyViolationException", Step::Answer { .. }) => {
+                Self::Password(vec!["history"])
+            }
+            ("CodeMismatchException" | "ExpiredCodeException", Step::Answer { .. }) => {
+                Self::TryAgain
+            }
+            ("InvalidParameterException", Step::Answer { .. })
+                if Fault::told_by(message).is_some() =>
+            {
+                return None;
+            }
+            ("InvalidParameterException", Step::Answer { .. }) if says("password") => {
+                Self::Password(broken_rules(message))
+            }
+            (
+                "InvalidParameterException" | "AliasExistsException",
+                Step::Answer {
+                    with_attributes: true,
+                },
+            ) => Self::Attribute,
+            _ => return None,
+        };
+        Some(theirs)
+    }
+}
+
+impl Fault {
+    /// The name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ThreatProtection => "threat_protection",
+            Self::Firewall => "firewall",
+            Self::Client => "client",
+            Self::ClientSecret => "client_secret",
+            Self::ClientFlow => "client_flow",
+            Self::RequiredAttribute => "required_attribute",
+            Self::Trigger => "trigger",
+            Self::UserPool => "user_pool",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn behind(code: &str, message: &str) -> Self {
+        let says = |words: &str| message.contains(words);
+        match code {
+            "ForbiddenException" => Self::Firewall,
+            "ResourceNotFoundException" => Self::Client,
+            "UserLambdaValidationException"
+            | "UnexpectedLambdaException"
+            | "InvalidLambdaResponseException" => Self::Trigger,
+            "UnsupportedOperationException" => Self::ClientFlow,
+            "InvalidUserPoolConfigurationException"
+            | "InvalidSmsRoleAccessPolicyException"
+            | "InvalidSmsRoleTrustRelationshipException"
+            | "InvalidEmailRoleAccessPolicyException"
+            | "MFAMethodNotFoundException"
+            | "SoftwareTokenMFANotFoundException"
+            | "OperationNotEnabledException" => Self::UserPool,
+            "NotAuthorizedException" if says("security reasons") => Self::ThreatProtection,
+            _ => Self::told_by(message).unwrap_or(Self::Unknown),
+        }
+    }
+
+    fn told_by(message: &str) -> Option<Self> {
+        [
+            ("secret", Self::ClientSecret),
+            ("flow not enabled", Self::ClientFlow),
+            ("auth method", Self::ClientFlow),
+            ("unauthorized attribute", Self::RequiredAttribute),
+            ("cannot be updated", Self::RequiredAttribute),
+            ("non-mutable", Self::RequiredAttribute),
+        ]
+        .into_iter()
+        .find_map(|(words, fault)| message.contains(words).then_some(fault))
+    }
+}
+
+/// What it is, and what helps.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ThreatProtection => {
+                "threat protection of the user pool blocks sign-ins from this service's address: \
+                 add the address to those that are always allowed"
+            }
+            Self::Firewall => {
+                "the AWS WAF web ACL of the user pool blocks calls from this service's address: \
+                 let them through"
+            }
+            Self::Client => "there is no such app client: correct invitations.client_id",
+            Self::ClientSecret => {
+                "invitations.client_secret is not the app client's: set it to the secret of the \
+                 client, or to nothing where the client has none"
+            }
+            Self::ClientFlow => {
+                "the app client does not allow USER_PASSWORD_AUTH: add ALLOW_USER_PASSWORD_AUTH \
+                 to its flows"
+            }
+            Self::RequiredAttribute => {
+                "the user pool requires an attribute that no one can give here: let the app \
+                 client write it, or give it with the invitation"
+            }
+            Self::Trigger => {
+                "a Lambda trigger of the user pool refuses the sign-in or fails: its own log says \
+                 why"
+            }
+            Self::UserPool => {
+                "a setting of the user pool does not let people sign in: the error names it"
+            }
+            Self::Unknown => {
+                "Cognito refuses the sign-in for a reason that usher does not know: compare the \
+                 settings of user pool and app client with docs/ADMIN.md"
+            }
+        })
+    }
+}
+
+/// "Password did not conform with policy: Password must have numeric characters"
+fn broken_rules(message: &str) -> Vec<&'static str> {
+    [
+        ("long enough", "length"),
+        ("greater than or equal to", "length"),
+        ("uppercase", "uppercase"),
+        ("lowercase", "lowercase"),
+        ("numeric", "number"),
+        ("symbol", "symbol"),
+        ("previously", "history"),
+        ("security reasons", "not_compromised"),
+    ]
+    .into_iter()
+    .filter(|(words, _)| message.contains(words))
+    .map(|(_, rule)| rule)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classify::classify;
+    use super::super::error::Service;
+    use super::*;
+
+    const ANSWER: Step = Step::Answer {
+        with_attributes: true,
+    };
+    const WITHOUT: Step = Step::Answer {
+        with_attributes: false,
+    };
+
+    fn because(step: Step, code: &str, message: &str) -> NotAccepted {
+        let (reason, class) = classify(Service::Cognito, step.operation(), code, 400, message);
+        let failure = Failure {
+            service: Service::Cognito,
+            operation: step.operation(),
+            resource: "client".to_owned(),
+            code: code.to_owned(),
+            reason,
+            class,
+        };
+        NotAccepted::because(step, failure, message)
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
+        let denied = "NotAuthorizedException";
+        let invalid = "InvalidParameterException";
+        for (step, code, message, expected) in [
+            (
+                Step::Begin,
+                denied,
+                "Incorrect username or password.",
+                NotAccepted::Code,
+            ),
+            (
+                Step::Begin,
+                "UserNotFoundException",
+                "User does not exist.",
+                NotAccepted::Code,
+            ),
+            (
+                Step::Begin,
+                "UserNotConfirmedException",
+                "User is not confirmed.",
+                NotAccepted::Code,
+            ),
+            (
+                Step::Begin,
+                invalid,
+                "1 validation error detected: Value at 'username' failed to satisfy constraint: \
+                 Member must satisfy regular expression pattern: [\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+",
+                NotAccepted::Code,
+            ),
+            (
+                Step::Begin,
+                denied,
+                "Temporary password has expired and must be reset by an administrator.",
+                NotAccepted::Expired,
+            ),
+            (
+                Step::Begin,
+                denied,
+                "Password attempts exceeded",
+                NotAccepted::TooMany,
+            ),
+            (
+                Step::Begin,
+                "LimitExceededException",
+                "Attempt limit exceeded, please try after some time.",
+                NotAccepted::TooMany,
+            ),
+            (
+                Step::Begin,
+                "TooManyRequestsException",
+                "Rate exceeded",
+                NotAccepted::TooMany,
+            ),
+            (
+                Step::Begin,
+                denied,
+                "User is disabled.",
+                NotAccepted::Disabled,
+            ),
+            (
+                Step::Begin,
+                "PasswordResetRequiredException",
+                "Password reset required for the user",
+                NotAccepted::ResetNeeded,
+            ),
+        ] {
+            assert_eq!(because(step, code, message), expected, "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_new_password_or_attribute_that_is_refused_is_named() {
+        let denied = "NotAuthorizedException";
+        let invalid = "InvalidParameterException";
+        let weak = "InvalidPasswordException";
+        for (step, code, message, expected) in [
+            (
+                ANSWER,
+                weak,
+                "Password did not conform with policy: Password must have numeric characters",
+                NotAccepted::Password(vec!["number"]),
+            ),
+            (
+                ANSWER,
+                weak,
+                "Provided password cannot be used for security reasons.",
+                NotAccepted::Password(vec!["not_compromised"]),
+            ),
+            (
+                WITHOUT,
+                invalid,
+                "1 validation error detected: Value at 'password' failed to satisfy constraint: \
+                 Member must satisfy regular expression pattern: ^[\\S]+.*[\\S]+$",
+                NotAccepted::Password(vec![]),
+            ),
+            (
+                ANSWER,
+                invalid,
+                "Invalid phone number format.",
+                NotAccepted::Attribute,
+            ),
+            (ANSWER, "CodeMismatchException", "", NotAccepted::TryAgain),
+            (
+                ANSWER,
+                denied,
+                "Invalid session for the user, session is expired.",
+                NotAccepted::TryAgain,
+            ),
+            (
+                ANSWER,
+                denied,
+                "Cannot modify an already provided email",
+                NotAccepted::TryAgain,
+            ),
+        ] {
+            assert_eq!(because(step, code, message), expected, "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_the_person_cannot_mend_is_the_fault_of_the_deployment() {
+        let denied = "NotAuthorizedException";
+        let invalid = "InvalidParameterException";
+        for (step, code, message, expected) in [
+            (
+                Step::Begin,
+                denied,
+                "Unable to login because of security reasons.",
+                Fault::ThreatProtection,
+            ),
+            (
+                ANSWER,
+                denied,
+                "Request not allowed due to security reasons.",
+                Fault::ThreatProtection,
+            ),
+            (
+                Step::Begin,
+                "ForbiddenException",
+                "Request not allowed due to WAF block.",
+                Fault::Firewall,
+            ),
+            (
+                Step::Begin,
+                denied,
+                "Unable to verify secret hash for client abc",
+                Fault::ClientSecret,
+            ),
+            (
+                ANSWER,
+                denied,
+                "Client abc is configured with secret but SECRET_HASH was not received",
+                Fault::ClientSecret,
+            ),
+            (
+                Step::Begin,
+                invalid,
+                "USER_PASSWORD_AUTH flow not enabled for this client",
+                Fault::ClientFlow,
+            ),
+            (
+                Step::Begin,
+                invalid,
+                "Initiate Auth method not supported.",
+                Fault::ClientFlow,
+            ),
+            (
+                Step::Begin,
+                "ResourceNotFoundException",
+                "User pool client abc does not exist.",
+                Fault::Client,
+            ),
+            (
+                ANSWER,
+                denied,
+                "A client attempted to write unauthorized attribute",
+                Fault::RequiredAttribute,
+            ),
+            (
+                ANSWER,
+                invalid,
+                "user.custom:plan: Attribute cannot be updated.",
+                Fault::RequiredAttribute,
+            ),
+            (
+                Step::Begin,
+                "UserLambdaValidationException",
+                "PreAuthentication failed with error no.",
+                Fault::Trigger,
+            ),
+            (ANSWER, "UnexpectedLambdaException", "", Fault::Trigger),
+            (ANSWER, "InvalidLambdaResponseException", "", Fault::Trigger),
+            (ANSWER, "MFAMethodNotFoundException", "", Fault::UserPool),
+            (
+                Step::Begin,
+                "OperationNotEnabledException",
+                "",
+                Fault::UserPool,
+            ),
+            // What was never seen is no wrong code.
+            (Step::Begin, denied, "Something else.", Fault::Unknown),
+            (
+                ANSWER,
+                denied,
+                "Incorrect username or password.",
+                Fault::Unknown,
+            ),
+            (WITHOUT, invalid, "Something else.", Fault::Unknown),
+            (Step::Begin, "SomethingNewException", "", Fault::Unknown),
+        ] {
+            let NotAccepted::Misconfigured(fault, failure) = because(step, code, message) else {
+                panic!("{code}: {message}")
+            };
+            assert_eq!(fault, expected, "{code}: {message}");
+            assert_eq!(failure.code, code);
+        }
+        let down = because(Step::Begin, "InternalErrorException", "");
+        assert!(matches!(down, NotAccepted::Unavailable(_)));
+    }
+}

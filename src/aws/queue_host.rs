@@ -1,0 +1,110 @@
+//! Where the calls of a queue go.
+//!
+//! The SDK sends them to its Region's endpoint, whatever host the queue's URL names. That is
+//! wrong for an interface endpoint without private DNS, and for an emulator: their hosts are
+//! in the URL and nowhere else.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html>
+
+use aws_types::service_config::ServiceConfigKey;
+
+use super::client::Aws;
+
+impl Aws {
+    /// The endpoint that a queue's URL names. `None` for AWS's own hosts, among which the SDK
+    /// chooses by Region and settings, and where an endpoint is set for SQS: that one counts,
+    /// and the host in the URL does not.
+    pub(super) fn endpoint_in<'a>(&self, queue: &'a str) -> Option<Endpoint<'a>> {
+        Endpoint::of(queue).filter(|_| !self.has_sqs_endpoint())
+    }
+
+    /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets one.
+    ///
+    /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+    pub(super) fn has_sqs_endpoint(&self) -> bool {
+        let of_sqs = ServiceConfigKey::builder()
+            .service_id("SQS")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        let service = self.sdk().service_config();
+        let loaded = service.zip(of_sqs.ok());
+        self.has_endpoint() || loaded.is_some_and(|(all, key)| all.load_config(key).is_some())
+    }
+}
+
+/// Scheme and host of a URL that leads to another place than AWS's own hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Endpoint<'a> {
+    scheme: &'a str,
+    host: &'a str,
+}
+
+impl<'a> Endpoint<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let host = authority.rsplit('@').next()?;
+        let is_private = is_private(host.split(':').next()?);
+        (is_private && !host.is_empty()).then_some(Self { scheme, host })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.host)
+    }
+}
+
+/// Hosts of a VPC's endpoints end like AWS's own, and are reached by their names only.
+fn is_private(host: &str) -> bool {
+    let ends = |ends: &[&str]| ends.iter().any(|end| host.ends_with(end));
+    ends(&[".vpce.amazonaws.com", ".vpce.amazonaws.com.cn"])
+        || !(host == "queue.amazonaws.com" || ends(&OF_AWS))
+}
+
+/// The domains of AWS's own hosts.
+///
+/// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
+pub(super) const OF_AWS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_not_one_of_awss_own_is_an_endpoint() {
+        for (url, endpoint) in [
+            ("https://sqs.eu-west-1.amazonaws.com/1/usher", None),
+            ("https://sqs-fips.us-gov-east-1.amazonaws.com/1/q", None),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/1/usher", None),
+            ("https://sqs.eu-central-1.api.aws/1/usher", None),
+            ("https://eu-west-1.queue.amazonaws.com/1/usher", None),
+            ("https://queue.amazonaws.com/1/usher", None),
+            (
+                "https://vpce-0f1-ab2.sqs.eu-west-1.vpce.amazonaws.com/1/usher",
+                Some("https://vpce-0f1-ab2.sqs.eu-west-1.vpce.amazonaws.com"),
+            ),
+            (
+                "https://vpce-1-2.sqs.cn-north-1.vpce.amazonaws.com.cn/1/usher",
+                Some("https://vpce-1-2.sqs.cn-north-1.vpce.amazonaws.com.cn"),
+            ),
+            (
+                "https://u:se@cret@sqs.internal.example:8443/1/usher",
+                Some("https://sqs.internal.example:8443"),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com.example/1/usher",
+                Some("https://sqs.eu-west-1.amazonaws.com.example"),
+            ),
+            (
+                "http://localhost:4566/000000000000/usher",
+                Some("http://localhost:4566"),
+            ),
+            ("http://[::1]:4566/1/usher", Some("http://[::1]:4566")),
+            ("usher", None),
+            ("https:///usher", None),
+        ] {
+            let found = Endpoint::of(url).map(|endpoint| endpoint.url());
+            assert_eq!(found.as_deref(), endpoint, "{url}");
+        }
+    }
+}

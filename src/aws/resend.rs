@@ -1,0 +1,193 @@
+//! Amazon Cognito user pools: an invitation sent again, by the name that the pool takes.
+
+use aws_sdk_cognitoidentityprovider::types::{DeliveryMediumType, MessageActionType};
+
+use super::directory::limited;
+use super::error::Failure;
+use super::people::{People, Person};
+use crate::event::{PoolId, Username};
+
+/// The names that are tried for one user. A name that a pool does not take has no effect.
+#[derive(Debug, Clone)]
+pub struct Names {
+    first: Username,
+    others: Vec<Username>,
+}
+
+impl Names {
+    /// Of somebody whom the pool knows. `AdminCreateUser` is reported not to take the user
+    /// name that a pool made, but the address or the number that they are named by.
+    pub fn of(person: &Person) -> Self {
+        let mut names = Vec::new();
+        if person.has_made_up_name() {
+            let known_by = ["email", "phone_number"].into_iter();
+            names.extend(known_by.filter_map(|name| Username::new(person.attributes.get(name)?)));
+        }
+        names.push(person.username.clone());
+        Self {
+            first: names.remove(0),
+            others: names,
+        }
+    }
+
+    /// Of no user of any pool, for a question about the permission: a pool takes a name, an
+    /// e-mail address or a phone number, and refuses the others. No country has the code 999.
+    pub fn of_nobody(address: &Username) -> Self {
+        let others = ["usher-check-no-such-user", "+99900000000"];
+        Self {
+            first: address.clone(),
+            others: others.into_iter().filter_map(Username::new).collect(),
+        }
+    }
+}
+
+impl People {
+    /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
+    /// theirs.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    ///
+    /// # Errors
+    /// `unsupported_user_state` for somebody who has a password. Where the pool takes none
+    /// of the names, what it says of the first.
+    pub async fn resend(&self, pool: &PoolId, names: &Names) -> Result<(), Failure> {
+        let refused = match self.resend_by(pool, &names.first).await {
+            Err(failure) if may_be_about_the_name(&failure) => failure,
+            result => return result,
+        };
+        for name in &names.others {
+            match self.resend_by(pool, name).await {
+                Err(failure) if may_be_about_the_name(&failure) => {}
+                result => return result,
+            }
+        }
+        Err(refused)
+    }
+
+    async fn resend_by(&self, pool: &PoolId, name: &Username) -> Result<(), Failure> {
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .message_action(MessageActionType::Resend)
+            .send();
+        let budget = &self.quota.user_creation;
+        limited(budget, "AdminCreateUser", pool, request).await?;
+        Ok(())
+    }
+}
+
+fn may_be_about_the_name(failure: &Failure) -> bool {
+    matches!(
+        failure.code.as_str(),
+        "InvalidParameterException" | "UserNotFoundException"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::played::played;
+    use crate::event::Sub;
+
+    const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+    const EMAIL: &str = "ada@example.com";
+    const PHONE: &str = "+4420";
+
+    /// A pool's answer, or its refusal.
+    type Said = Result<(), &'static str>;
+
+    fn person(username: &str) -> Person {
+        Person {
+            username: Username::new(username).expect("a name"),
+            sub: Sub::new(SUB),
+            attributes: [("email", EMAIL), ("phone_number", PHONE)]
+                .into_iter()
+                .collect(),
+            status: "FORCE_CHANGE_PASSWORD".to_owned(),
+            enabled: true,
+            created: None,
+        }
+    }
+
+    /// What a pool says that takes these names only, and the names that it was asked by.
+    async fn resent(names: &Names, takes: fn(&str) -> Said) -> (Result<(), String>, Vec<String>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let played = played(1, move |operation, input| {
+            assert_eq!(operation, "AdminCreateUser");
+            assert_eq!(input["MessageAction"], "RESEND");
+            let name = input["Username"].as_str().expect("a name").to_owned();
+            let (status, body) = match takes(&name) {
+                Ok(()) => (200, json!({})),
+                Err(code) => (400, json!({"__type": code})),
+            };
+            seen.lock().expect("no panic").push(name);
+            (Duration::ZERO, status, body)
+        })
+        .await;
+        let pool = PoolId::new("eu-west-1_x").expect("not empty");
+        let result = played.people.resend(&pool, names).await;
+        let asked = asked.lock().expect("no panic").clone();
+        (result.map_err(|failure| failure.code), asked)
+    }
+
+    fn only(taken: bool) -> Said {
+        taken.then_some(()).ok_or("InvalidParameterException")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_name_is_the_one_that_the_pool_takes_whatever_that_is() {
+        type Takes = fn(&str) -> Said;
+        let pools: [(&str, Takes, &[&str]); 4] = [
+            (SUB, |name| only(name.contains('@')), &[EMAIL]),
+            (SUB, |name| only(name.starts_with('+')), &[EMAIL, PHONE]),
+            (SUB, |name| only(name == SUB), &[EMAIL, PHONE, SUB]),
+            ("ada", |name| only(name == "ada"), &["ada"]),
+        ];
+        for (username, takes, expected) in pools {
+            let (result, asked) = resent(&Names::of(&person(username)), takes).await;
+            assert_eq!(result, Ok(()));
+            assert_eq!(asked, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_about_the_name_is_told_at_once_and_otherwise_the_first_refusal() {
+        let made_up = Names::of(&person(SUB));
+        let (result, asked) = resent(&made_up, |_| Err("UnsupportedUserStateException")).await;
+        assert_eq!(result, Err("UnsupportedUserStateException".to_owned()));
+        assert_eq!(asked, [EMAIL]);
+        let (result, asked) = resent(&made_up, |name| match name {
+            EMAIL => Err("InvalidParameterException"),
+            _ => Err("UserNotFoundException"),
+        })
+        .await;
+        assert_eq!(result, Err("InvalidParameterException".to_owned()));
+        assert_eq!(asked, [EMAIL, PHONE, SUB]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_pool_could_hold_one_of_the_names_of_nobody() {
+        let address = Username::new("nobody@example.invalid").expect("a name");
+        let nobody = Names::of_nobody(&address);
+        let pools: [fn(&str) -> bool; 4] = [
+            |name| name.contains('@'),
+            |name| name.starts_with('+'),
+            |name| !name.contains('@') && !name.starts_with('+'),
+            |_| true,
+        ];
+        let (result, asked) = resent(&nobody, |_| Err("UserNotFoundException")).await;
+        assert_eq!(result, Err("UserNotFoundException".to_owned()));
+        for could_hold in pools {
+            assert!(asked.iter().any(|name| could_hold(name)), "{asked:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Whether a user pool makes the codes that invitations are accepted with.
+
+use serde_json::Value;
+
+use super::Findings;
+use crate::aws::{Members, Refused};
+use crate::config::Invitations;
+use crate::event::PoolId;
+
+impl Findings {
+    /// Told where it makes none: people may sign in there with a code that is sent each
+    /// time, and so somebody new needs no password. What cannot be read is told elsewhere.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
+    pub(super) fn invitations(
+        &mut self,
+        invitations: &Invitations,
+        pool: &PoolId,
+        settings: &Result<Members, Refused>,
+    ) {
+        let policies = settings.as_ref().ok().and_then(|all| all.get("Policies"));
+        let factors = policies.map(|policies| &policies["SignInPolicy"]["AllowedFirstAuthFactors"]);
+        let mut factors = factors.and_then(Value::as_array).into_iter().flatten();
+        if !factors.any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP") {
+            return;
+        }
+        let what = format!("invitations in {pool}");
+        let detail = "hold no code: EMAIL_OTP or SMS_OTP is among the pool's first factors, and \
+                      so an invited person is confirmed at once, without a password";
+        if invitations.page.is_some() {
+            self.wrong(&what, &format!("{detail}; nobody can accept on /accept"));
+        } else {
+            self.right(&what, detail.to_owned());
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The tables: AWS's own description of what each operation takes.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock};
+
+use regex::Regex;
+use serde::Deserialize;
+
+/// Made by `tests/model/run --write`, and compared with AWS's models by `.ci/run model`.
+const REQUESTS: &str = include_str!("table.json");
+/// What no model of AWS describes and Cognito checks all the same: the answers of triggers,
+/// and the name of somebody who signs in. It is made of the shapes of Cognito's model.
+const UNMODELLED: &str = include_str!("unmodelled.json");
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut tables: Tables = serde_json::from_str(REQUESTS).expect("a table of requests");
+    let more: HashMap<String, Shape> = serde_json::from_str(UNMODELLED).expect("shapes");
+    tables.services.cognito.shapes.extend(more);
+    tables
+});
+
+#[derive(Deserialize)]
+struct Tables {
+    services: Services,
+}
+
+#[derive(Deserialize)]
+struct Services {
+    #[serde(rename = "cognito-idp")]
+    cognito: Model,
+    dynamodb: Model,
+    sqs: Model,
+}
+
+/// What one service takes.
+#[derive(Deserialize)]
+pub(super) struct Model {
+    /// The shape of each operation's request.
+    pub(super) operations: HashMap<String, String>,
+    /// Every shape that one of them is made of.
+    pub(super) shapes: HashMap<String, Shape>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Shape {
+    #[serde(flatten)]
+    pub(super) kind: Kind,
+    /// Of a number, a text's characters, or the entries of a list or a map.
+    pub(super) min: Option<i64>,
+    pub(super) max: Option<i64>,
+    /// AWS does not quote it.
+    #[serde(default)]
+    pub(super) sensitive: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum Kind {
+    /// Members by their names, each with its shape.
+    Structure {
+        members: HashMap<String, String>,
+        #[serde(default)]
+        required: Vec<String>,
+    },
+    List {
+        member: String,
+    },
+    Map {
+        key: String,
+        value: String,
+    },
+    String {
+        pattern: Option<Pattern>,
+        #[serde(default, rename = "enum")]
+        values: Vec<String>,
+    },
+    Blob,
+    Boolean,
+    Integer,
+    Long,
+}
+
+impl Kind {
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self, Self::Integer | Self::Long)
+    }
+}
+
+/// A pattern for a whole text. It is compiled when it is first used.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Pattern {
+    pub(super) text: String,
+    compiled: OnceLock<Regex>,
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        let compiled = OnceLock::new();
+        Self { text, compiled }
+    }
+}
+
+impl Pattern {
+    pub(super) fn matches(&self, text: &str) -> bool {
+        self.compiled
+            .get_or_init(|| Regex::new(&translated(&self.text)).expect("a pattern of AWS"))
+            .is_match(text)
+    }
+}
+
+/// Java's classes are of ASCII where this program's are of Unicode.
+fn translated(pattern: &str) -> String {
+    let pattern = pattern
+        .replace(r"\w", "[0-9A-Za-z_]")
+        .replace(r"\s", r"[\t\n\x0B\f\r ]")
+        .replace(r"\S", r"[^\t\n\x0B\f\r ]");
+    format!(r"\A(?:{pattern})\z")
+}
+
+pub(super) fn cognito() -> &'static Model {
+    &TABLES.services.cognito
+}
+
+pub(super) fn dynamodb() -> &'static Model {
+    &TABLES.services.dynamodb
+}
+
+pub(super) fn sqs() -> &'static Model {
+    &TABLES.services.sqs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_the_tables_name_is_there_and_every_pattern_can_be_used() {
+        for model in [cognito(), dynamodb(), sqs()] {
+            let mut named: Vec<&String> = model.operations.values().collect();
+            for shape in model.shapes.values() {
+                match &shape.kind {
+                    Kind::Structure { members, required } => {
+                        named.extend(members.values());
+                        assert!(required.iter().all(|name| members.contains_key(name)));
+                    }
+                    Kind::List { member } => named.push(member),
+                    Kind::Map { key, value } => named.extend([key, value]),
+                    Kind::String {
+                        pattern: Some(pattern),
+                        ..
+                    } => {
+                        pattern.matches("");
+                    }
+                    _ => {}
+                }
+            }
+            for name in named {
+                assert!(model.shapes.contains_key(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_for_the_whole_text_and_its_classes_are_of_ascii() {
+        let matches = |pattern: &str, text| Pattern::from(pattern.to_owned()).matches(text);
+        assert!(matches("[0-9]+", "12"));
+        assert!(!matches("[0-9]+", "12\n"));
+        assert!(!matches("a|b", "ab"));
+        assert!(matches(r"[\w-]+_[0-9a-zA-Z]+", "us-east-1_A"));
+        assert!(!matches(r"[\w-]+_[0-9a-zA-Z]+", "üs-east-1_A"));
+        assert!(matches(r"[\s]", "\u{b}"));
+        assert!(!matches(r"[\s]", "\u{a0}"));
+        assert!(matches(r"[\S]+", "\u{a0}"));
+        assert!(!matches(r"[\S]+", "a b"));
+        assert!(matches(r"[\p{L}\p{M}]+", "éx"));
+    }
+}

@@ -1,0 +1,303 @@
+//! What a request that breaks a constraint is answered.
+
+use serde_json::{Value, json};
+
+use super::{Refusal, Rules, check_answer};
+
+/// Status, code, the header of SQS, and text.
+fn parts(refusal: &Refusal) -> (u16, String, String, String) {
+    let body: Value = serde_json::from_slice(&refusal.body).expect("JSON");
+    let text = |name: &str| body[name].as_str().expect("text").to_owned();
+    let header = refusal.headers.get("x-amzn-query-error");
+    let header = header.map_or("", |value| value.to_str().expect("ASCII"));
+    (
+        refusal.status,
+        text("__type"),
+        header.to_owned(),
+        text("message"),
+    )
+}
+
+fn refused(rules: Rules, operation: &str, request: &Value) -> (u16, String, String, String) {
+    let refusal = rules.check(operation, request.to_string().as_bytes());
+    parts(&refusal.expect_err("refused"))
+}
+
+fn cognito(operation: &str, request: &Value) -> String {
+    let (status, code, header, text) = refused(Rules::Cognito, operation, request);
+    let code = (status, code.as_str(), header.as_str());
+    assert_eq!(code, (400, "InvalidParameterException", ""), "{request}");
+    let text = text.strip_prefix("1 validation error detected: Value");
+    text.expect("one")
+        .replace(" failed to satisfy constraint: ", " | ")
+}
+
+fn user(name: &str) -> Value {
+    json!({"UserPoolId": "us-east-1_a", "Username": name})
+}
+
+fn with(mut request: Value, name: &str, value: Value) -> Value {
+    request[name] = value;
+    request
+}
+
+#[test]
+fn a_request_inside_the_constraints_goes_on() {
+    let whole = json!({
+        "UserPoolId": "us-east-1_a", "Username": "é".repeat(128), "MessageAction": "RESEND",
+        "UserAttributes": [{"Name": "email", "Value": ""}], "TemporaryPassword": null,
+        "DesiredDeliveryMediums": ["EMAIL", "SMS"], "ForceAliasCreation": false,
+        "ClientMetadata": {"any": "thing"}, "NoSuchMember": null,
+    });
+    let body = whole.to_string();
+    assert!(
+        Rules::Cognito
+            .check("AdminCreateUser", body.as_bytes())
+            .is_ok()
+    );
+    let unlisted = Rules::Cognito.check("NoOperation", b"{}");
+    assert!(unlisted.is_ok());
+    let item = json!({"TableName": "t", "Item": {
+        "id": {"S": ""}, "n": {"N": "1"}, "l": {"L": [{"BOOL": true}, {"M": {"x": {"NULL": true}}}]},
+    }});
+    let item = item.to_string();
+    assert!(Rules::DynamoDb.check("PutItem", item.as_bytes()).is_ok());
+}
+
+#[test]
+fn cognito_says_which_constraint_a_member_breaks() {
+    let pattern = r"Member must satisfy regular expression pattern: [\p{L}\p{M}\p{S}\p{N}\p{P}]+";
+    let get = "AdminGetUser";
+    for (request, expected) in [
+        (
+            json!({"Username": "ada"}),
+            " null at 'userPoolId' | Member must not be null",
+        ),
+        (
+            user(&"a".repeat(129)),
+            " at 'username' | Member must have length less than or equal to 128",
+        ),
+        (user("a\0b"), &*format!(" at 'username' | {pattern}")),
+        (user("a b"), &*format!(" at 'username' | {pattern}")),
+        (
+            with(user("ada"), "Nickname", json!("x")),
+            " at 'nickname' | There is no such member",
+        ),
+        (
+            with(user("ada"), "UserPoolId", json!("nothing")),
+            r" 'nothing' at 'userPoolId' | Member must satisfy regular expression pattern: [\w-]+_[0-9a-zA-Z]+",
+        ),
+    ] {
+        assert_eq!(cognito(get, &request), expected);
+    }
+}
+
+#[test]
+fn cognito_finds_fault_with_a_list_by_its_entries() {
+    let create = "AdminCreateUser";
+    let long = json!([{"Name": "email", "Value": "a"}, {"Name": "a".repeat(33), "Value": "b"}]);
+    for (name, value, expected) in [
+        (
+            "MessageAction",
+            json!("AGAIN"),
+            " 'AGAIN' at 'messageAction' | Member must satisfy enum value set: [RESEND, SUPPRESS]",
+        ),
+        (
+            "DesiredDeliveryMediums",
+            json!(["EMAIL", "PIGEON"]),
+            " at 'desiredDeliveryMediums' | Member must satisfy constraint: [Member must satisfy enum value set: [SMS, EMAIL]]",
+        ),
+        (
+            "UserAttributes",
+            json!([{"Value": "x"}]),
+            " null at 'userAttributes.1.member.name' | Member must not be null",
+        ),
+        (
+            "UserAttributes",
+            long,
+            &*format!(
+                " '{}' at 'userAttributes.2.member.name' | Member must have length less than or equal to 32",
+                "a".repeat(33)
+            ),
+        ),
+    ] {
+        assert_eq!(cognito(create, &with(user("ada"), name, value)), expected);
+    }
+}
+
+#[test]
+fn cognito_counts_numbers_and_entries() {
+    let limit = json!({"UserPoolId": "us-east-1_a", "Limit": 61});
+    assert_eq!(
+        cognito("ListUsers", &limit),
+        " '61' at 'limit' | Member must have value less than or equal to 60"
+    );
+    let pool = |name: &str, value: Value| with(json!({"UserPoolId": "us-east-1_a"}), name, value);
+    let three =
+        json!({"RecoveryMechanisms": vec![json!({"Name": "admin_only", "Priority": 1}); 3]});
+    for (request, expected) in [
+        (
+            pool("AccountRecoverySetting", three),
+            " at 'accountRecoverySetting.recoveryMechanisms' | Member must have length less than or equal to 2",
+        ),
+        (
+            pool("UserPoolTags", json!({"": "x"})),
+            " at 'userPoolTags' | Map keys must satisfy constraint: [Member must have length less than or equal to 128, Member must have length greater than or equal to 1]",
+        ),
+        (
+            pool("UserPoolTags", json!({"x": "y".repeat(257)})),
+            " at 'userPoolTags' | Map value must satisfy constraint: [Member must have length less than or equal to 256, Member must have length greater than or equal to 0]",
+        ),
+    ] {
+        assert_eq!(cognito("UpdateUserPool", &request), expected);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
+    let secret = " a secret ".repeat(40);
+    let request = with(user(&secret), "TemporaryPassword", json!(secret));
+    let (_, _, _, text) = refused(Rules::Cognito, "AdminCreateUser", &request);
+    assert!(text.starts_with("4 validation errors detected: "), "{text}");
+    assert_eq!(text.matches("; ").count(), 3);
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_read_is_no_request() {
+    let (text, code) = (
+        "NUMBER_VALUE cannot be converted to String",
+        "SerializationException",
+    );
+    let request = with(user("ada"), "Username", json!(5));
+    let (_, name, _, found) = refused(Rules::Cognito, "AdminGetUser", &request);
+    assert_eq!((name.as_str(), found.as_str()), (code, text));
+    for (value, expected) in [
+        (json!("5"), "STRING_VALUE cannot be converted to Integer"),
+        (json!(true), "TRUE_VALUE cannot be converted to Integer"),
+        (json!([5]), "Start of list found where not expected"),
+        (
+            json!({}),
+            "Start of structure or map found where not expected",
+        ),
+    ] {
+        let request = json!({"TableName": "t", "Limit": value});
+        let (status, name, _, found) = refused(Rules::DynamoDb, "Scan", &request);
+        assert_eq!(status, 400);
+        assert_eq!(name, "com.amazon.coral.service#SerializationException");
+        assert_eq!(found, expected);
+    }
+    let request = json!({"QueueUrl": "q", "Entries": "none"});
+    let (_, name, header, found) = refused(Rules::Sqs, "SendMessageBatch", &request);
+    assert_eq!(name, "com.amazonaws.sqs#SerializationException");
+    assert_eq!(header, "MalformedInput;Sender");
+    assert_eq!(found, "Unexpected field type");
+    for rules in [Rules::Cognito, Rules::DynamoDb, Rules::Sqs] {
+        let operation = rules.model().operations.keys().next().expect("one");
+        let refusal = rules.check(operation, b"{").expect_err("refused");
+        assert!(parts(&refusal).1.ends_with(code));
+    }
+}
+
+#[test]
+fn dynamodb_refuses_in_its_own_words() {
+    for (operation, request, expected) in [
+        (
+            "DescribeTable",
+            json!({}),
+            "Value null at 'tableName' failed to satisfy constraint: Member must not be null",
+        ),
+        (
+            "Scan",
+            json!({"TableName": "t", "Limit": 0}),
+            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            "GetItem",
+            json!({"TableName": "t", "Key": {"id": {"S": "1", "T": "2"}}}),
+            "Value at 'key.id.member.t' failed to satisfy constraint: There is no such member",
+        ),
+        (
+            "BatchGetItem",
+            json!({"RequestItems": {}}),
+            "Value at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1",
+        ),
+    ] {
+        let (status, code, _, text) = refused(Rules::DynamoDb, operation, &request);
+        assert_eq!(status, 400);
+        assert_eq!(code, "com.amazon.coral.validate#ValidationException");
+        assert_eq!(text, format!("1 validation error detected: {expected}"));
+    }
+}
+
+#[test]
+fn sqs_refuses_in_its_own_words_and_with_its_old_codes() {
+    let batch = json!({"QueueUrl": "q", "Entries": [
+        {"Id": "0", "MessageBody": "b"}, {"MessageBody": "b"},
+    ]});
+    for (operation, request, name, code, text) in [
+        (
+            "SendMessage",
+            json!({"QueueUrl": "q"}),
+            "MissingRequiredParameterException",
+            "MissingParameter",
+            "The request must contain the parameter MessageBody.",
+        ),
+        (
+            "SendMessageBatch",
+            batch,
+            "MissingRequiredParameterException",
+            "MissingParameter",
+            "The request must contain the parameter Entries.2.Id.",
+        ),
+        (
+            "GetQueueAttributes",
+            json!({"QueueUrl": "q", "AttributeNames": ["Depth"]}),
+            "InvalidAttributeName",
+            "InvalidAttributeName",
+            "Unknown Attribute in AttributeNames.",
+        ),
+        (
+            "ReceiveMessage",
+            json!({"QueueUrl": "q", "Most": 1}),
+            "InvalidParameterValueException",
+            "InvalidParameterValue",
+            "Value for parameter Most is invalid. Reason: There is no such parameter.",
+        ),
+    ] {
+        let (status, found, header, message) = refused(Rules::Sqs, operation, &request);
+        assert_eq!((status, found), (400, format!("com.amazonaws.sqs#{name}")));
+        assert_eq!((header, message.as_str()), (format!("{code};Sender"), text));
+    }
+}
+
+#[test]
+fn a_trigger_answers_in_the_shape_that_cognito_reads() {
+    assert!(check_answer("@PreTokenGeneration", &Value::Null).is_ok());
+    let details = |details: Value| json!({ "claimsOverrideDetails": details });
+    let groups = |of: Value| details(json!({ "groupOverrideDetails": of }));
+    for good in [
+        details(Value::Null),
+        groups(Value::Null),
+        groups(json!({"groupsToOverride": ["A"], "iamRolesToOverride": [], "preferredRole": null})),
+        details(json!({"claimsToAddOrOverride": {"plan": "pro"}, "claimsToSuppress": ["email"]})),
+    ] {
+        assert!(check_answer("@PreTokenGeneration", &good).is_ok(), "{good}");
+    }
+    for bad in [
+        json!("text"),
+        json!({"claimsOverrideDetail": {}}),
+        groups(json!({"groupsToOverride": "A"})),
+        groups(json!({"groupsToOverride": ["two words"]})),
+        groups(json!({"groupsToOverride": ["a".repeat(129)]})),
+        groups(json!({"groupsToOverride": [""]})),
+        groups(json!({"preferredRole": "no ARN of any role"})),
+        details(json!({"claimsToAddOrOverride": {"age": 5}})),
+        details(json!({"claimsToSuppress": {"email": true}})),
+    ] {
+        let refusal = check_answer("@PreTokenGeneration", &bad).expect_err("refused");
+        let (_, code, _, text) = parts(&refusal);
+        assert_eq!(code, "InvalidLambdaResponseException");
+        assert!(text.starts_with("Unrecognizable lambda output: "), "{text}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Tokens of the pages of Cognito's lists. They last for a while.
+
+use crate::aws::Failure;
+
+/// Times that a list is begun again before it is taken for hopeless.
+const RESTARTS: u32 = 3;
+
+/// How often a list was begun again, its token having expired.
+#[derive(Debug, Default)]
+pub(super) struct Restarts(u32);
+
+impl Restarts {
+    /// Whether the list is to be read again from its beginning after this failure: then the
+    /// token is gone.
+    pub(super) fn begins_again(&mut self, failure: &Failure, token: &mut Option<String>) -> bool {
+        // Cognito has no code of its own for a token that has expired.
+        let has_expired = failure.reason == "invalid_parameter" && token.is_some();
+        if !has_expired || self.0 == RESTARTS {
+            return false;
+        }
+        self.0 += 1;
+        *token = None;
+        true
+    }
+}

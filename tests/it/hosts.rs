@@ -1,0 +1,105 @@
+//! The host in a queue's URL: calls go there, unless an endpoint is set for SQS.
+
+use usher::dev::Endpoint;
+
+use crate::process::finished;
+use crate::trigger::{Lambda, SIGN_UP};
+use crate::world::World;
+
+impl World {
+    /// `usher` without an endpoint for SQS, as with an interface endpoint without private DNS.
+    fn without_endpoint(&self, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = self.usher(arguments);
+        command.env_remove("AWS_ENDPOINT_URL").envs([
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &self.url),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.url),
+            ("AWS_ENDPOINT_URL_STS", &self.url),
+        ]);
+        command
+    }
+
+    /// The same queue at another address of the endpoint, where calls are not counted.
+    async fn uncounted(&self, url: &str) -> String {
+        let listener = Endpoint::listen(0).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let routes = self.endpoint.router();
+        tokio::spawn(Endpoint::serve(listener, routes, <_>::default()));
+        url.replace(&self.url, &format!("http://{address}"))
+    }
+}
+
+#[tokio::test]
+async fn calls_of_a_queue_go_to_the_host_in_its_url() {
+    let world = World::new().await;
+    let people = world.people(3).await;
+    world.send_all(&people).await;
+    let (status, _, errors) = finished(world.without_endpoint(&["worker", "--until-empty"])).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(world.faults.calls("ReceiveMessage") > 0);
+    world.assert_all_provisioned(&people).await;
+    let mut lambda = Lambda::start(&[("USHER_QUEUE__URL", world.queue.url())]).await;
+    assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
+    assert_eq!(world.faults.calls("SendMessage"), 1);
+    assert_eq!(world.queue.facts().await.expect("facts").depth.visible, 1);
+}
+
+#[tokio::test]
+async fn switches_among_hosts_of_aws_do_not_count_for_another_host() {
+    let world = World::new().await;
+    let mut list = world.without_endpoint(&["dead-letters", "list"]);
+    list.env("AWS_USE_FIPS_ENDPOINT", "true")
+        .env("AWS_USE_DUALSTACK_ENDPOINT", "true");
+    let (status, said, errors) = finished(list).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(said, "0 letters\n");
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_that_is_named_has_a_host_of_its_own() {
+    let world = World::new().await;
+    world
+        .dead_letters
+        .send(usher::aws::Outgoing {
+            body: "{".to_owned(),
+            ..Default::default()
+        })
+        .await
+        .expect("sent");
+    let list = |letters: Option<&str>| {
+        let mut command = world.without_endpoint(&["dead-letters", "list"]);
+        command.envs(letters.map(|url| ("USHER_QUEUE__DEAD_LETTER_URL", url)));
+        finished(command)
+    };
+    // Found by the redrive policy: asked at the host of the source queue.
+    let (status, said, errors) = list(None).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(said.contains("1 letter"), "{said}");
+    let counted = world.faults.calls("ReceiveMessage");
+    assert!(counted > 0);
+    let elsewhere = world.uncounted(world.dead_letters.url()).await;
+    let (status, said, errors) = list(Some(&elsewhere)).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(said.contains("1 letter"), "{said}");
+    assert_eq!(world.faults.calls("ReceiveMessage"), counted);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_set_goes_before_the_host_in_the_url() {
+    let world = World::new().await;
+    // No one listens there, as where a name is known in containers only.
+    let silent = tokio::net::TcpSocket::new_v4().expect("a socket");
+    silent
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("a free port");
+    let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
+    let url = world.queue.url().replace(&world.url, &silent_url);
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"] {
+        let mut check = world.without_endpoint(&["check"]);
+        check
+            .env("USHER_QUEUE__URL", &url)
+            .env(variable, &world.url)
+            .args(["--pool", &world.pool.id]);
+        let (status, said, errors) = finished(check).await;
+        assert_eq!(status, Some(0), "{variable}: {said}{errors}");
+    }
+}

@@ -1,0 +1,223 @@
+//! Pools that call their users otherwise, or let them in without a password.
+
+use std::sync::{Arc, Mutex};
+
+use axum::http::StatusCode;
+use serde_json::json;
+use usher::aws::PoolKind;
+
+use super::{File, count};
+use crate::faults::{Fault, Spoiled};
+use crate::world::World;
+
+const ADDRESS: &str = "zebulon@quagmire.example";
+const NUMBER: &str = "+15550100";
+
+fn named_by(email_names: bool, phone_names: bool) -> PoolKind {
+    PoolKind {
+        email_names,
+        phone_names,
+        ..PoolKind::default()
+    }
+}
+
+fn with_aliases() -> PoolKind {
+    PoolKind {
+        aliases: ["email", "phone_number"].map(str::to_owned).into(),
+        ..PoolKind::default()
+    }
+}
+
+/// To whom mails went so far.
+fn posted(world: &World) -> Arc<Mutex<Vec<String>>> {
+    let mails = Arc::new(Mutex::new(Vec::new()));
+    let post = Arc::clone(&mails);
+    let on_mail = move |mail: usher::dev::Mail| post.lock().expect("no panic").push(mail.to);
+    world.endpoint.on_mail(Box::new(on_mail));
+    mails
+}
+
+#[tokio::test]
+async fn an_invitation_goes_again_however_the_pool_names_its_users() {
+    for (kind, username) in [
+        (named_by(true, false), None),
+        (named_by(false, true), Some(NUMBER)),
+        (named_by(true, true), None),
+        (named_by(true, true), Some(NUMBER)),
+        (with_aliases(), Some("zebulon")),
+        (named_by(false, false), None),
+    ] {
+        let world = World::new_in(&kind).await;
+        let mails = posted(&world);
+        let mut arguments = vec!["invite", "--email", ADDRESS];
+        if let Some(name) = username {
+            arguments.extend(["--username", name]);
+        }
+        let (status, lines, err) = world.order(&arguments).await;
+        assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
+        arguments.push("--resend");
+        let (status, lines, err) = world.order(&arguments).await;
+        let resent = count(&lines, "resent");
+        assert_eq!((status, resent), (Some(0), 1), "{kind:?} {lines:?} {err}");
+        assert_eq!(*mails.lock().expect("no panic"), [ADDRESS; 2], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
+    let world = World::new_in(&named_by(true, false)).await;
+    let mails = posted(&world);
+    let file = File::new(&format!("email,resend\n{ADDRESS},\n"));
+    // The mail did not go: the next run owes it.
+    world.faults.plan(|call| {
+        (call.operation == "AdminCreateUser").then_some(Fault::After(Spoiled::Error(
+            StatusCode::BAD_REQUEST,
+            "CodeDeliveryFailureException",
+        )))
+    });
+    world.invite(&file, &[]).await;
+    world.faults.mend();
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(
+        (status, count(&lines, "resent")),
+        (Some(0), 1),
+        "{lines:?} {err}"
+    );
+    file.write(&format!("email,resend\n{ADDRESS},true\n"));
+    let (status, lines, err) = world.invite(&file, &[]).await;
+    assert_eq!(
+        (status, count(&lines, "resent")),
+        (Some(0), 1),
+        "{lines:?} {err}"
+    );
+    assert_eq!(mails.lock().expect("no panic").len(), 3);
+}
+
+#[tokio::test]
+async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once() {
+    let world = World::new_in(&with_aliases()).await;
+    let number = format!("phone_number={NUMBER}");
+    let with_number = [
+        "--attribute",
+        &number,
+        "--attribute",
+        "phone_number_verified=true",
+    ];
+    let invite = |name, email| ["invite", "--username", name, "--email", email];
+    let first = [&invite("zebulon", ADDRESS)[..], &with_number].concat();
+    let (status, lines, err) = world.order(&first).await;
+    assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
+    let by_address = invite("zebedee", ADDRESS).to_vec();
+    let by_number = [
+        &invite("zebedee", "vanished@quagmire.example")[..],
+        &with_number,
+    ]
+    .concat();
+    // What the documentation has, and what is reported.
+    for documented in [false, true] {
+        if documented {
+            let code = "AliasExistsException";
+            world.faults.plan(move |call| {
+                (call.operation == "AdminCreateUser")
+                    .then_some(Fault::Error(StatusCode::BAD_REQUEST, code))
+            });
+        }
+        for arguments in [&by_address, &by_number] {
+            let before = world.faults.calls("AdminCreateUser");
+            let (status, lines, err) = world.order(arguments).await;
+            assert_eq!(
+                (status, count(&lines, "refused")),
+                (Some(1), 1),
+                "{lines:?} {err}"
+            );
+            assert_eq!(lines[0]["reason"], json!("alias_exists"));
+            assert_eq!(world.faults.calls("AdminCreateUser"), before + 1, "once");
+        }
+    }
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    assert_eq!(users.len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_is_no_name_where_it_is_an_alias() {
+    let world = World::new_in(&with_aliases()).await;
+    let first = ["invite", "--username", "zebulon", "--email", ADDRESS];
+    let (status, _, err) = world.order(&first).await;
+    assert_eq!(status, Some(0), "{err}");
+    // Whom the address leads to was there before.
+    let (status, lines, err) = world.order(&["invite", "--email", ADDRESS]).await;
+    assert_eq!(
+        (status, count(&lines, "refused")),
+        (Some(1), 1),
+        "{lines:?} {err}"
+    );
+    assert_eq!(lines[0]["reason"], json!("invalid_parameter"));
+}
+
+#[tokio::test]
+async fn a_pool_that_asks_for_no_password_makes_no_code() {
+    let kind = PoolKind {
+        first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
+        ..named_by(true, false)
+    };
+    let world = World::new_in(&kind).await;
+    let one = ["invite", "--email", ADDRESS];
+    let (status, lines, err) = world.order(&one).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(lines[0]["status"], json!("invited"));
+    assert_eq!(lines[0]["mail"], json!("no_code"));
+    assert!(err.contains("\"mail\":\"no_code\""), "{err}");
+    assert_eq!(world.look(ADDRESS).await.status, "CONFIRMED");
+    assert_eq!(world.records().await.len(), 1);
+
+    let (status, lines, _) = world.order(&one).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 1));
+    let (status, lines, _) = world.order(&[&one[..], &["--resend"]].concat()).await;
+    assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{lines:?}");
+    assert_eq!(lines[0]["mail"], json!("not_sent"));
+}
+
+#[tokio::test]
+async fn an_invisible_character_is_found_before_anything_is_done() {
+    let world = World::new().await;
+    let file = File::new(
+        "email,username,given_name\nzebulon@\u{200b}quagmire.example,,\n\
+         zebulon@quagmire.example,vani\u{ad}shed,\nvanished@quagmire.example,,Zebedee\u{feff}\n",
+    );
+    let (status, lines, err) = world.invite(&file, &["--dry-run"]).await;
+    assert_eq!((status, lines.len()), (Some(2), 0), "{err}");
+    for part in [
+        "line 2, column email: character 9 is invisible (U+200B)",
+        "line 3, column username: character 5 is invisible (U+00AD)",
+        "line 4, column given_name: character 8 is invisible (U+FEFF)",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let one = ["invite", "--dry-run", "--email", ADDRESS];
+    for (flag, value, part) in [
+        (
+            "--username",
+            "zebu\u{200b}lon",
+            "--username: character 5 is invisible (U+200B)",
+        ),
+        (
+            "--given-name",
+            "Zebedee\u{200b}",
+            "--given-name: character 8 is invisible (U+200B)",
+        ),
+        (
+            "--attribute",
+            "phone_number=\u{202a}+15550100",
+            "--attribute: phone_number: character 1 is invisible (U+202A)",
+        ),
+        (
+            "--group",
+            "STA\u{200b}FF",
+            "--group: character 4 is invisible (U+200B)",
+        ),
+    ] {
+        let (status, _, err) = world.order(&[&one[..], &[flag, value]].concat()).await;
+        assert_eq!(status, Some(2), "{err}");
+        assert!(err.contains(part), "{part}: {err}");
+    }
+}

@@ -1,0 +1,284 @@
+//! Records under other ids than the `sub`, as Amplify's Data client writes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use usher::worker::Until;
+
+use crate::faults::Fault;
+use crate::process::finished;
+use crate::world::{Person, TABLE, World, eventually};
+
+const INDEXED: &str = "Indexed";
+const INDEX: &str = "userProfilesByProfileOwner";
+
+/// A user who signed up and was confirmed before usher was there.
+async fn confirmed(world: &World, name: &str) -> Person {
+    let person = world.person(name).await;
+    let password = world
+        .sandbox
+        .set_password(&world.pool.id, name, "A-passw0rd");
+    password.await.expect("confirmed");
+    person
+}
+
+/// The record of a user under an id that says nothing of them.
+async fn put(world: &World, table: &str, owner: &str) {
+    let id = format!("{:032x}", fastrand::u128(..));
+    let record = [
+        ("id", id.as_str()),
+        ("__typename", "UserProfile"),
+        ("profileOwner", owner),
+        ("nickname", "kept"),
+    ];
+    let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let written = world.sandbox.put_record(table, record.into()).await;
+    written.expect("written");
+}
+
+/// Fifty users with a record of Amplify's sample, and three without any.
+async fn sample(world: &World, table: &str) -> (Vec<Person>, Vec<Person>) {
+    let (mut before, mut without) = (Vec::new(), Vec::new());
+    for n in 0..53 {
+        let person = confirmed(world, &format!("person-{n}")).await;
+        if n % 17 == 3 {
+            without.push(person);
+            continue;
+        }
+        let (sub, name) = (&person.sub, &person.name);
+        // The forms that AppSync takes for an owner.
+        let owner = match n {
+            0 => sub.clone(),
+            1 => name.clone(),
+            _ => format!("{sub}::{name}"),
+        };
+        put(world, table, &owner).await;
+        before.push(person);
+    }
+    assert_eq!((before.len(), without.len()), (50, 3));
+    (before, without)
+}
+
+impl World {
+    /// `usher` in a folder of its own: exit status, standard output, standard error.
+    async fn run(&self, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = self.usher(arguments);
+        command
+            .current_dir(folder)
+            .env("USHER_POOLS__ALLOWED", &self.pool.id);
+        finished(command).await
+    }
+
+    /// The ids of all records by their owner.
+    async fn by_owner(&self, table: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let records = self.sandbox.records(table, "id").await.expect("records");
+        let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (id, record) in records {
+            ids.entry(record["profileOwner"].clone())
+                .or_default()
+                .insert(id);
+        }
+        ids
+    }
+}
+
+#[tokio::test]
+async fn no_user_gets_a_second_record_unless_it_is_forced() {
+    let world = World::new().await;
+    let (before, without) = sample(&world, TABLE).await;
+    let records = world.by_owner(TABLE).await;
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let dry = ["reconcile", "--dry-run"];
+    let (status, said, errors) = world.run(folder.path(), &dry).await;
+    assert_eq!(status, Some(0), "{errors}");
+    let lack = "53 users checked, 3 lack a profile, 50 have a profile under another id; 0 queued\n";
+    assert!(said.ends_with(lack), "{said}");
+    for part in ["50 users", "--force", "docs/AMPLIFY-MIGRATION.md"] {
+        assert!(errors.contains(part), "{part} in {errors}");
+    }
+    let lines = |ending: &str| said.lines().filter(|line| line.ends_with(ending)).count();
+    assert_eq!(lines("  has a profile under another id"), 50);
+    assert_eq!(lines("  lacks a profile"), 3);
+    let json = [&dry[..], &["--output", "json"]].concat();
+    let (_, said, _) = world.run(folder.path(), &json).await;
+    let users: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let elsewhere = users
+        .iter()
+        .filter(|it| it["record_elsewhere"] == json!(true));
+    assert_eq!((users.len(), elsewhere.count()), (53, 50));
+
+    // It refuses, and those without any record are not kept waiting for it.
+    let (status, said, errors) = world.run(folder.path(), &["reconcile"]).await;
+    assert_eq!(status, Some(1), "{said}{errors}");
+    assert!(said.ends_with("another id; 3 queued\n"), "{said}");
+    assert!(errors.contains("--force"), "{errors}");
+    world.work(&[]).await;
+    let mut expected = records.clone();
+    for Person { sub, name, .. } in &without {
+        expected.insert(format!("{sub}::{name}"), [sub.clone()].into());
+    }
+    assert_eq!(world.by_owner(TABLE).await, expected);
+
+    // The command on the queue refuses alike.
+    world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
+    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    assert_eq!(world.by_owner(TABLE).await, expected);
+    assert_eq!(world.letters().await.len(), 0);
+
+    // A group is given all the same.
+    let (status, said, _) = world.run(folder.path(), &["reconcile", "--groups"]).await;
+    assert_eq!(status, Some(1));
+    assert!(said.ends_with("50 lack a group; 50 queued\n"), "{said}");
+    world.work(&[]).await;
+    assert_eq!(world.by_owner(TABLE).await, expected);
+    assert_eq!(world.members("EVERYONE").await.len(), 53);
+
+    let (status, said, errors) = world.run(folder.path(), &["reconcile", "--force"]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        said.ends_with("53 users checked, 50 lack a profile; 50 queued\n"),
+        "{said}"
+    );
+    world.work(&[]).await;
+    let all = world.records().await;
+    assert_eq!(all.len(), 103);
+    assert!(before.iter().all(|person| all.contains_key(&person.sub)));
+}
+
+#[tokio::test]
+async fn a_forced_command_writes_beside_other_records() {
+    let world = World::new().await;
+    let person = confirmed(&world, "ada").await;
+    put(&world, TABLE, &format!("{}::ada", person.sub)).await;
+    let command = json!({
+        "usher": 1, "command": "Reconcile", "userPoolId": world.pool.id, "force": true,
+    });
+    world.send(command.to_string()).await;
+    world.work(&[]).await;
+    assert_eq!(world.records().await.len(), 2);
+    assert_eq!(world.faults.calls("Scan"), 0, "nothing is looked for");
+}
+
+#[tokio::test]
+async fn the_owners_are_read_page_by_page_through_trouble() {
+    let world = World::new().await;
+    sample(&world, TABLE).await;
+    let mut calls = 0;
+    world.faults.plan(move |call| {
+        if call.operation != "Scan" {
+            return None;
+        }
+        calls += 1;
+        let down = StatusCode::INTERNAL_SERVER_ERROR;
+        // A page holds a megabyte; here it holds seven records.
+        Some(if (3..10).contains(&calls) {
+            Fault::Error(down, "InternalServerError")
+        } else {
+            Fault::Altered(|mut input| {
+                input["Limit"] = json!(7);
+                input
+            })
+        })
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let (status, said, errors) = world.run(folder.path(), &["reconcile", "--dry-run"]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        said.contains("50 have a profile under another id"),
+        "{said}"
+    );
+    assert_eq!(
+        world.faults.calls("Scan"),
+        8 + 7,
+        "each page once, beside the failures"
+    );
+    let before = world.faults.calls("Scan");
+
+    // So does a worker, which is stopped on the way and taken over.
+    world.faults.plan(|call| {
+        (call.operation == "Scan").then_some(Fault::Altered(|mut input| {
+            input["Limit"] = json!(7);
+            input
+        }))
+    });
+    world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
+    let settings = [("pools.allowed", world.pool.id.as_str())];
+    let first = world.worker(&world.config(&settings), Until::Stopped).await;
+    eventually("a page", || async { world.faults.calls("Scan") > before }).await;
+    first.stop().await;
+    world.work(&settings).await;
+    assert_eq!(world.records().await.len(), 53);
+}
+
+#[tokio::test]
+async fn an_index_by_the_owner_takes_the_place_of_the_scan() {
+    let world = World::new().await;
+    let index = Some((INDEX, "profileOwner"));
+    let made = world.sandbox.create_table_with(INDEXED, "id", index).await;
+    made.expect("a table");
+    let (_, without) = sample(&world, INDEXED).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = ["--set", "profiles.table=Indexed"];
+    let reconcile = [&["reconcile", "--owner-index", INDEX][..], &table].concat();
+    let (status, said, errors) = world.run(folder.path(), &reconcile).await;
+    assert_eq!(status, Some(1), "{errors}");
+    let lack = "3 lack a profile, 50 have a profile under another id; 3 queued\n";
+    assert!(said.ends_with(lack), "{said}");
+    assert_eq!(world.faults.calls("Scan"), 0);
+    let settings = [
+        ("profiles.table", INDEXED),
+        ("profiles.owner_index", INDEX),
+        ("pools.allowed", world.pool.id.as_str()),
+    ];
+    world.work(&settings).await;
+    let records = world.by_owner(INDEXED).await;
+    assert_eq!(records.values().map(BTreeSet::len).sum::<usize>(), 53);
+    let Person { sub, name, .. } = &without[0];
+    assert!(records[&format!("{sub}::{name}")].contains(sub));
+
+    // The key of the configuration does for the command what the option does here.
+    world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
+    world.work(&settings).await;
+    assert_eq!(world.by_owner(INDEXED).await, records);
+    assert_eq!(world.faults.calls("Scan"), 0);
+    assert_eq!(world.letters().await.len(), 0);
+
+    world.faults.plan(|call| {
+        let text = "The table does not have the specified index: byOwner";
+        (call.operation == "Query").then_some(Fault::Refused("ValidationException", text))
+    });
+    let (status, _, errors) = world.run(folder.path(), &reconcile).await;
+    assert_eq!(status, Some(1));
+    for part in [INDEX, "partition key", "profileOwner"] {
+        assert!(errors.contains(part), "{part} in {errors}");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_no_attribute_names_is_said_to_be_unknown() {
+    let world = World::new().await;
+    confirmed(&world, "ada").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("usher.toml");
+    std::fs::write(&file, "[profiles.attributes]\nemail = \"{email}\"\n").expect("written");
+    let file = file.to_str().expect("text");
+    let reconcile = ["reconcile", "--dry-run", "--config", file];
+    let (status, said, errors) = world.run(folder.path(), &reconcile).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(said.ends_with("1 lack a profile; 0 queued\n"), "{said}");
+    assert!(errors.contains("profiles.attributes"), "{errors}");
+    let index = [&reconcile[..], &["--owner-index", INDEX]].concat();
+    let (status, _, errors) = world.run(folder.path(), &index).await;
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("--owner-index"), "{errors}");
+    let key = [&reconcile[..], &["--set", "profiles.owner_index=byOwner"]].concat();
+    let (status, _, errors) = world.run(folder.path(), &key).await;
+    assert_eq!(status, Some(78), "{errors}");
+    assert!(errors.contains("profiles.owner_index"), "{errors}");
+}

@@ -1,0 +1,83 @@
+//! Lists that lead back to the same page. Each ends here after a while, so that a caller who
+//! follows it is seen to have come through.
+
+use serde_json::{Value, json};
+use usher::aws::Sandbox;
+
+use super::command::reconcile;
+use crate::faults::{Call, Fault};
+use crate::world::{TABLE, World};
+
+/// Pages before such a list ends after all.
+const PAGES: u32 = 10;
+
+/// The first page of `operation` again and again.
+fn again(operation: &'static str, page: Value) -> impl FnMut(&Call) -> Option<Fault> + Send {
+    let mut pages = 0;
+    move |call| {
+        let is_list = call.operation == operation;
+        pages += u32::from(is_list);
+        (is_list && pages < PAGES).then(|| Fault::Pretended(page.clone()))
+    }
+}
+
+#[tokio::test]
+async fn a_run_ends_with_an_error_and_not_never() {
+    for (operation, page) in [
+        (
+            "ListUsers",
+            json!({"Users": [], "PaginationToken": "again"}),
+        ),
+        (
+            "ListUsersInGroup",
+            json!({"Users": [], "NextToken": "again"}),
+        ),
+    ] {
+        let world = World::new().await;
+        world.faults.plan(again(operation, page.clone()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
+        assert_eq!(status, Some(1), "{operation}: {errors}");
+        assert!(errors.contains("RepeatedToken"), "{operation}: {errors}");
+        assert_eq!(world.faults.calls(operation), 2, "{operation}");
+
+        world.faults.plan(again(operation, page));
+        world.send(reconcile(&world)).await;
+        world.work(&[]).await;
+        let [letter] = &world.letters().await[..] else {
+            panic!("{operation}")
+        };
+        assert_eq!(letter.attributes["usher.reason"], "repeated_token");
+        assert_eq!(world.faults.calls(operation), 4, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn reading_back_ends_with_an_error_and_not_never() {
+    let world = World::new().await;
+    let (pool, faults) = (&world.pool.id, &world.faults);
+    // The world's own goes past the faults.
+    let sandbox = Sandbox::new(&world.aws);
+    let users = json!({"Users": [], "PaginationToken": "again"});
+    faults.plan(again("ListUsers", users));
+    let users = sandbox.users(pool).await;
+    assert_eq!(users.expect_err("endless").reason, "repeated_token");
+
+    let mut members = again(
+        "ListUsersInGroup",
+        json!({"Users": [], "NextToken": "again"}),
+    );
+    faults.plan(move |call| match call.operation.as_str() {
+        "ListGroups" => Some(Fault::Pretended(
+            json!({"Groups": [{"GroupName": "STAFF"}]}),
+        )),
+        _ => members(call),
+    });
+    let groups = sandbox.groups(pool).await;
+    assert_eq!(groups.expect_err("endless").reason, "repeated_token");
+
+    let page = json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "again"}}});
+    faults.plan(again("Scan", page));
+    let records = sandbox.records(TABLE, "id").await;
+    assert_eq!(records.expect_err("endless").reason, "repeated_token");
+}
