@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::aws::{Failure, Listed, Listing, NoPerson, People, Person, Profiles, Status};
-use crate::config::{self, GroupName, Segment, Template};
+use crate::config::{self, GroupName};
 use crate::event::{Caller, PoolId, Sub, Username, is_opaque};
 use crate::retry::quickly;
 
@@ -18,11 +18,11 @@ pub struct Office {
     records: Option<Owned>,
 }
 
-/// The table of profile records, and the attribute that names a record's owner.
+/// The table of profile records, and what names a record's owner.
 #[derive(Debug)]
 struct Owned {
     table: Profiles,
-    owner: Option<String>,
+    owner: Option<config::Owner>,
 }
 
 /// A user, with all that usher gives.
@@ -78,11 +78,7 @@ impl Office {
             listing,
             records: profiles.map(|(table, settings)| Owned {
                 table,
-                owner: settings
-                    .attributes
-                    .iter()
-                    .find(|(_, template)| is_owner(template))
-                    .map(|(name, _)| name.clone()),
+                owner: settings.owner.clone(),
             }),
         }
     }
@@ -112,8 +108,8 @@ impl Office {
         })
     }
 
-    /// The caller's own record: the one under their `sub`, and only when its owner is the
-    /// caller; see [`is_owned_by`].
+    /// The caller's own record: the one under their `sub`. Where an attribute names the owner,
+    /// it has to be the caller: an `AppSync` client may have written the record under this id.
     ///
     /// # Errors
     /// [`Missing`].
@@ -121,11 +117,9 @@ impl Office {
         let records = self.records.as_ref().ok_or(Missing::Nothing)?;
         let record = quickly(|| records.table.read(&caller.sub)).await?;
         let record = record.ok_or(Missing::Nothing)?;
-        if let Some(owner) = &records.owner {
-            let owner = record.get(owner).and_then(Value::as_str);
-            if !owner.is_some_and(|owner| is_owned_by(caller, owner)) {
-                return Err(Missing::Nothing);
-            }
+        let owner = records.owner.as_ref();
+        if owner.is_some_and(|owner| !is_owned_by(&record, owner, caller)) {
+            return Err(Missing::Nothing);
         }
         Ok(record)
     }
@@ -173,69 +167,12 @@ fn audit(admin: &Caller, found: &Result<Shown, Missing>) {
     );
 }
 
-/// Whether this owner is the caller, as `AppSync` compares it by Amplify's owner rule:
-/// `sub::username`, the `sub`, or the user name. Users may choose their names, so one that may
-/// stand for another user's `sub` is not compared.
-///
-/// <https://docs.amplify.aws/react/build-a-backend/data/customize-authz/per-user-per-owner-data-access/>
-fn is_owned_by(caller: &Caller, owner: &str) -> bool {
-    let Caller { sub, username, .. } = caller;
-    let stands_for_another = || {
-        let is_uuid = Username::new(username).is_some_and(|name| name.is_uuid());
-        is_uuid || username.contains("::")
+fn is_owned_by(record: &Map<String, Value>, owner: &config::Owner, caller: &Caller) -> bool {
+    let named = record.get(owner.attribute()).and_then(Value::as_str);
+    let (sub, username) = (Sub::new(&caller.sub), Username::new(&caller.username));
+    let (Some(named), Some(sub), Some(username)) = (named, sub, username) else {
+        return false;
     };
-    owner == sub
-        || owner == format!("{sub}::{username}")
-        || owner == username && !stands_for_another()
-}
-
-/// `{sub}::{username}`, which Amplify writes for an owner.
-fn is_owner(template: &Template) -> bool {
-    let field = |name: &str| Segment::Field(name.to_owned());
-    template.segments
-        == [
-            field("sub"),
-            Segment::Text("::".to_owned()),
-            field("username"),
-        ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_owner_is_compared_as_appsync_does_and_never_by_a_name_that_stands_for_another() {
-        const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
-        const OTHER: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
-        let pair = |sub: &str, name: &str| format!("{sub}::{name}");
-        for (username, owner, expected) in [
-            ("ada", pair(SUB, "ada"), true),
-            ("ada", SUB.to_owned(), true),
-            ("ada", "ada".to_owned(), true),
-            ("ada", pair(SUB, "grace"), false),
-            ("ada", pair(OTHER, "ada"), false),
-            ("ada", OTHER.to_owned(), false),
-            ("ada", String::new(), false),
-            // Where the pool makes the names, they are the `sub`.
-            (SUB, SUB.to_owned(), true),
-            // Somebody chose a name that reads as the owner of another's record.
-            (OTHER, OTHER.to_owned(), false),
-            (
-                "B662D2E4-D0A1-7098-4973-20A5D6FF5A13",
-                OTHER.to_uppercase(),
-                false,
-            ),
-            (&pair(OTHER, "grace"), pair(OTHER, "grace"), false),
-        ] {
-            let caller = Caller {
-                pool: PoolId::new("eu-west-1_x").expect("an id"),
-                sub: SUB.to_owned(),
-                username: username.to_owned(),
-                client: "client".to_owned(),
-                groups: BTreeSet::new(),
-            };
-            assert_eq!(is_owned_by(&caller, &owner), expected, "{username} {owner}");
-        }
-    }
+    let values = owner.values(&caller.pool, &sub, &username);
+    values.iter().any(|value| value == named)
 }

@@ -50,6 +50,14 @@ pub(super) fn classify(
         // such writes, and a pool that is being restored takes none for up to a day.
         // <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>
         "OperationNotEnabledException" => fixed("operation_not_enabled", Class::Systemic),
+        // A pool with a domain is reported to refuse each call that comes through a VPC
+        // endpoint. Both belong to the deployment.
+        // <https://docs.aws.amazon.com/cognito/latest/developerguide/vpc-interface-endpoints.html>
+        "InvalidParameterException"
+            if service == Service::Cognito && message.to_lowercase().contains("privatelink") =>
+        {
+            fixed("private_link", Class::Systemic)
+        }
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
@@ -314,6 +322,17 @@ mod tests {
                 ("table_mismatch", Class::Systemic),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pool_that_refuses_the_vpc_endpoint_stops_the_worker() {
+        let text = "PrivateLink access is disabled for the user pool that has ManagedLogin \
+                    configured";
+        let (service, code) = (Service::Cognito, "InvalidParameterException");
+        for operation in ["AdminAddUserToGroup", "AdminCreateUser", "ListUsers"] {
+            let refused = classify(service, operation, code, 400, text);
+            assert_eq!(refused, ("private_link".to_owned(), Class::Systemic));
         }
     }
 

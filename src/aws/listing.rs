@@ -54,6 +54,8 @@ pub enum Status {
     Federated,
     /// `FORCE_CHANGE_PASSWORD`: has a code, and no password of their own yet.
     Invited,
+    /// An administrator has disabled the user, whatever the status is.
+    Disabled,
     /// Any other, such as `UNCONFIRMED`.
     Other,
 }
@@ -69,6 +71,8 @@ pub struct Page<T> {
 
 /// The most that Cognito gives in one page.
 pub(super) const PAGE: i32 = 60;
+/// Characters of a filter at most.
+const MAX_FILTER: usize = 256;
 
 impl Listing {
     /// All calls of one process share one `quota`.
@@ -138,8 +142,9 @@ impl Listing {
 
     /// `ListUsers` with a filter: the users whom this name names, as a user name, an
     /// e-mail address, a phone number or a `sub`. An address is searched for in lower case as
-    /// well: a filter is exact, and people write their address with a capital letter. Takes at
-    /// most [`Self::SEARCH_CALLS`] calls. Eventually consistent.
+    /// well: a filter is exact, and people write their address with a capital letter. A value
+    /// too long for a filter is the value of no user. Takes at most [`Self::SEARCH_CALLS`]
+    /// calls. Eventually consistent.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
     ///
@@ -147,12 +152,15 @@ impl Listing {
     /// As any call.
     pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<Listed>, Failure> {
         for (attribute, value) in searched(name) {
+            let Some(filter) = filter_of(attribute, &value) else {
+                continue;
+            };
             let found = quickly(|| {
                 let request = self
                     .client
                     .list_users()
                     .user_pool_id(pool.as_str())
-                    .filter(format!("{attribute} = \"{}\"", escaped(&value)))
+                    .filter(filter.as_str())
                     .limit(PAGE)
                     .send();
                 limited(&self.quota.user_list, "ListUsers", pool, request)
@@ -161,7 +169,10 @@ impl Listing {
             // Not every emulator filters.
             users.retain(|user| match attribute {
                 "username" => user.username.reveal() == value,
-                attribute => user.attributes.get(attribute) == Some(value.as_ref()),
+                attribute => {
+                    let held = user.attributes.get(attribute);
+                    held.is_some_and(|held| held.eq_ignore_ascii_case(&value))
+                }
             });
             if !users.is_empty() {
                 return Ok(users);
@@ -309,6 +320,7 @@ impl Listed {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: match user.user_status {
+                _ if !user.enabled => Status::Disabled,
                 Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
                     Status::Confirmed
                 }
@@ -343,6 +355,14 @@ fn searched(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
     searched
 }
 
+/// `None` where it would be longer than Cognito takes it.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html>
+fn filter_of(attribute: &str, value: &str) -> Option<String> {
+    let filter = format!("{attribute} = \"{}\"", escaped(value));
+    (filter.chars().count() <= MAX_FILTER).then_some(filter)
+}
+
 /// For a value between quotation marks in a filter.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"")
@@ -350,7 +370,13 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::aws::played::played;
 
     #[test]
     fn a_name_is_searched_for_as_what_it_looks_like() {
@@ -384,6 +410,27 @@ mod tests {
             assert_eq!(searched, expected, "{name}");
             assert!(searched.len() <= Listing::SEARCH_CALLS as usize);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_filter_that_is_too_long_is_not_sent() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let play = move |_: &str, input: &Value| {
+            let filter = input["Filter"].as_str().expect("a filter");
+            seen.lock().expect("no panic").push(filter.chars().count());
+            (Duration::ZERO, 200, json!({"Users": []}))
+        };
+        let services = played(1, play).await;
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        // A quotation mark takes two characters of a filter.
+        let longest = "\"".repeat(121) + "é";
+        for name in [longest, "\"".repeat(122)] {
+            let name = Username::plain(&name).expect("a name");
+            let found = services.listing.search(&pool, &name).await;
+            assert!(found.expect("an answer").is_empty());
+        }
+        assert_eq!(*asked.lock().expect("no panic"), [256]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Where the next page of a list begins.
 
-use std::borrow::Borrow;
-
 use super::call::Target;
 use super::error::Failure;
 
@@ -16,11 +14,13 @@ pub(super) fn next_page<T, Q>(
     answered: Option<T>,
 ) -> Result<Option<T>, Failure>
 where
-    T: Borrow<Q>,
-    Q: PartialEq + ?Sized,
+    T: PartialEq<Q>,
+    Q: ?Sized,
 {
     match answered {
-        Some(token) if asked == Some(token.borrow()) => Err(Failure::repeated_token(target)),
+        Some(token) if asked.is_some_and(|asked| token == *asked) => {
+            Err(Failure::repeated_token(target))
+        }
         answered => Ok(answered),
     }
 }

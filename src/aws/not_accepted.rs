@@ -16,9 +16,9 @@ pub enum NotAccepted {
     Code,
     /// The code has expired.
     Expired,
-    /// Too many wrong codes, or too many calls.
+    /// Too many wrong codes.
     TooMany,
-    /// The budget had no permit in time. The code is as good as before.
+    /// The budget had no permit in time, or Cognito throttles. The code is as good as before.
     Busy,
     /// The pool asks for these attributes, too.
     Lacks(Vec<String>),
@@ -26,6 +26,8 @@ pub enum NotAccepted {
     Password(Vec<&'static str>),
     /// An attribute has a value that the pool does not take.
     Attribute,
+    /// Another user has the e-mail address or the phone number.
+    AliasExists,
     /// The session ran out between the calls.
     TryAgain,
     /// An administrator has disabled the user.
@@ -46,11 +48,16 @@ pub enum Fault {
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pool-settings-adaptive-authentication.html>
     ThreatProtection,
-    /// The web ACL of the user pool does not let the call through.
+    /// The web ACL of the user pool, or something else on the way, does not let the call
+    /// through.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html>
     Firewall,
-    /// There is no such app client.
+    /// The pool has a domain and refuses calls through a VPC endpoint.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/vpc-interface-endpoints.html>
+    PrivateLink,
+    /// There is no such app client, or its id is malformed.
     Client,
     /// The app client's secret is another, or only one side has one.
     ClientSecret,
@@ -84,11 +91,18 @@ impl Step {
     }
 }
 
+/// What Cognito says of an attribute's value.
+const OF_A_VALUE: [&str; 4] = [
+    "invalid email address format",
+    "invalid phone number format",
+    "string must be no longer than",
+    "string must be no shorter than",
+];
+
 impl NotAccepted {
     pub(super) fn because(step: Step, failure: Failure, message: &str) -> Self {
         match failure.class {
-            Class::Throttled => Self::TooMany,
-            Class::Busy => Self::Busy,
+            Class::Throttled | Class::Busy => Self::Busy,
             Class::Transient | Class::Credentials => Self::Unavailable(failure),
             Class::NotYet | Class::Permanent | Class::Systemic => {
                 let message = message.to_lowercase();
@@ -114,12 +128,19 @@ impl NotAccepted {
             ("NotAuthorizedException", _) if says("expired") => Self::Expired,
             ("NotAuthorizedException", _) if says("attempts exceeded") => Self::TooMany,
             ("NotAuthorizedException", _) if says("user is disabled") => Self::Disabled,
-            // Somebody who signed up and has not confirmed it has no invitation.
-            ("UserNotFoundException" | "UserNotConfirmedException", _) => Self::Code,
+            // Somebody who signed up and has not confirmed it has no invitation. The third is
+            // what an emulator says of a wrong code.
+            ("UserNotFoundException" | "UserNotConfirmedException", _)
+            | ("InvalidPasswordException", Step::Begin) => Self::Code,
             ("PasswordResetRequiredException", _) => Self::ResetNeeded,
             ("TooManyFailedAttemptsException" | "LimitExceededException", _) => Self::TooMany,
-            // Of the user name, which has one.
-            ("InvalidParameterException", Step::Begin) if says("constraint") => Self::Code,
+            ("InvalidParameterException", _) if Fault::told_by(message).is_some() => return None,
+            // Both have one.
+            ("InvalidParameterException", Step::Begin)
+                if says("constraint") && (says("'username'") || says("'password'")) =>
+            {
+                Self::Code
+            }
             ("InvalidPasswordException", Step::Answer { .. }) => {
                 Self::Password(broken_rules(message))
             }
@@ -129,20 +150,16 @@ impl NotAccepted {
             ("CodeMismatchException" | "ExpiredCodeException", Step::Answer { .. }) => {
                 Self::TryAgain
             }
-            ("InvalidParameterException", Step::Answer { .. })
-                if Fault::told_by(message).is_some() =>
-            {
-                return None;
-            }
             ("InvalidParameterException", Step::Answer { .. }) if says("password") => {
                 Self::Password(broken_rules(message))
             }
             (
-                "InvalidParameterException" | "AliasExistsException",
+                "InvalidParameterException",
                 Step::Answer {
                     with_attributes: true,
                 },
-            ) => Self::Attribute,
+            ) if OF_A_VALUE.into_iter().any(says) => Self::Attribute,
+            ("AliasExistsException", Step::Answer { .. }) => Self::AliasExists,
             _ => return None,
         };
         Some(theirs)
@@ -155,6 +172,7 @@ impl Fault {
         match self {
             Self::ThreatProtection => "threat_protection",
             Self::Firewall => "firewall",
+            Self::PrivateLink => "private_link",
             Self::Client => "client",
             Self::ClientSecret => "client_secret",
             Self::ClientFlow => "client_flow",
@@ -168,7 +186,8 @@ impl Fault {
     fn behind(code: &str, message: &str) -> Self {
         let says = |words: &str| message.contains(words);
         match code {
-            "ForbiddenException" => Self::Firewall,
+            // The others are answers without a code: the last one is a page.
+            "ForbiddenException" | "Http403" | "access_denied" => Self::Firewall,
             "ResourceNotFoundException" => Self::Client,
             "UserLambdaValidationException"
             | "UnexpectedLambdaException"
@@ -188,12 +207,17 @@ impl Fault {
 
     fn told_by(message: &str) -> Option<Self> {
         [
+            ("privatelink", Self::PrivateLink),
+            ("'clientid'", Self::Client),
             ("secret", Self::ClientSecret),
             ("flow not enabled", Self::ClientFlow),
             ("auth method", Self::ClientFlow),
             ("unauthorized attribute", Self::RequiredAttribute),
             ("cannot be updated", Self::RequiredAttribute),
             ("non-mutable", Self::RequiredAttribute),
+            // One that the challenge did not ask for: all that it asked for are given.
+            ("invalid attributes given", Self::RequiredAttribute),
+            ("attribute is required", Self::RequiredAttribute),
         ]
         .into_iter()
         .find_map(|(words, fault)| message.contains(words).then_some(fault))
@@ -209,8 +233,12 @@ impl fmt::Display for Fault {
                  add the address to those that are always allowed"
             }
             Self::Firewall => {
-                "the AWS WAF web ACL of the user pool blocks calls from this service's address: \
-                 let them through"
+                "the AWS WAF web ACL of the user pool, or a firewall or a proxy on the way, blocks \
+                 calls from this service's address: let them through"
+            }
+            Self::PrivateLink => {
+                "the user pool has a domain and refuses calls through a VPC endpoint: let the \
+                 calls go through a NAT gateway, or remove the domain"
             }
             Self::Client => "there is no such app client: correct invitations.client_id",
             Self::ClientSecret => {
@@ -259,249 +287,4 @@ fn broken_rules(message: &str) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::classify::classify;
-    use super::super::error::Service;
-    use super::*;
-
-    const ANSWER: Step = Step::Answer {
-        with_attributes: true,
-    };
-    const WITHOUT: Step = Step::Answer {
-        with_attributes: false,
-    };
-
-    fn because(step: Step, code: &str, message: &str) -> NotAccepted {
-        let (reason, class) = classify(Service::Cognito, step.operation(), code, 400, message);
-        let failure = Failure {
-            service: Service::Cognito,
-            operation: step.operation(),
-            resource: "client".to_owned(),
-            code: code.to_owned(),
-            reason,
-            class,
-        };
-        NotAccepted::because(step, failure, message)
-    }
-
-    #[test]
-    fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
-        let denied = "NotAuthorizedException";
-        let invalid = "InvalidParameterException";
-        for (step, code, message, expected) in [
-            (
-                Step::Begin,
-                denied,
-                "Incorrect username or password.",
-                NotAccepted::Code,
-            ),
-            (
-                Step::Begin,
-                "UserNotFoundException",
-                "User does not exist.",
-                NotAccepted::Code,
-            ),
-            (
-                Step::Begin,
-                "UserNotConfirmedException",
-                "User is not confirmed.",
-                NotAccepted::Code,
-            ),
-            (
-                Step::Begin,
-                invalid,
-                "1 validation error detected: Value at 'username' failed to satisfy constraint: \
-                 Member must satisfy regular expression pattern: [\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+",
-                NotAccepted::Code,
-            ),
-            (
-                Step::Begin,
-                denied,
-                "Temporary password has expired and must be reset by an administrator.",
-                NotAccepted::Expired,
-            ),
-            (
-                Step::Begin,
-                denied,
-                "Password attempts exceeded",
-                NotAccepted::TooMany,
-            ),
-            (
-                Step::Begin,
-                "LimitExceededException",
-                "Attempt limit exceeded, please try after some time.",
-                NotAccepted::TooMany,
-            ),
-            (
-                Step::Begin,
-                "TooManyRequestsException",
-                "Rate exceeded",
-                NotAccepted::TooMany,
-            ),
-            (
-                Step::Begin,
-                denied,
-                "User is disabled.",
-                NotAccepted::Disabled,
-            ),
-            (
-                Step::Begin,
-                "PasswordResetRequiredException",
-                "Password reset required for the user",
-                NotAccepted::ResetNeeded,
-            ),
-        ] {
-            assert_eq!(because(step, code, message), expected, "{code}: {message}");
-        }
-    }
-
-    #[test]
-    fn a_new_password_or_attribute_that_is_refused_is_named() {
-        let denied = "NotAuthorizedException";
-        let invalid = "InvalidParameterException";
-        let weak = "InvalidPasswordException";
-        for (step, code, message, expected) in [
-            (
-                ANSWER,
-                weak,
-                "Password did not conform with policy: Password must have numeric characters",
-                NotAccepted::Password(vec!["number"]),
-            ),
-            (
-                ANSWER,
-                weak,
-                "Provided password cannot be used for security reasons.",
-                NotAccepted::Password(vec!["not_compromised"]),
-            ),
-            (
-                WITHOUT,
-                invalid,
-                "1 validation error detected: Value at 'password' failed to satisfy constraint: \
-                 Member must satisfy regular expression pattern: ^[\\S]+.*[\\S]+$",
-                NotAccepted::Password(vec![]),
-            ),
-            (
-                ANSWER,
-                invalid,
-                "Invalid phone number format.",
-                NotAccepted::Attribute,
-            ),
-            (ANSWER, "CodeMismatchException", "", NotAccepted::TryAgain),
-            (
-                ANSWER,
-                denied,
-                "Invalid session for the user, session is expired.",
-                NotAccepted::TryAgain,
-            ),
-            (
-                ANSWER,
-                denied,
-                "Cannot modify an already provided email",
-                NotAccepted::TryAgain,
-            ),
-        ] {
-            assert_eq!(because(step, code, message), expected, "{code}: {message}");
-        }
-    }
-
-    #[test]
-    fn what_the_person_cannot_mend_is_the_fault_of_the_deployment() {
-        let denied = "NotAuthorizedException";
-        let invalid = "InvalidParameterException";
-        for (step, code, message, expected) in [
-            (
-                Step::Begin,
-                denied,
-                "Unable to login because of security reasons.",
-                Fault::ThreatProtection,
-            ),
-            (
-                ANSWER,
-                denied,
-                "Request not allowed due to security reasons.",
-                Fault::ThreatProtection,
-            ),
-            (
-                Step::Begin,
-                "ForbiddenException",
-                "Request not allowed due to WAF block.",
-                Fault::Firewall,
-            ),
-            (
-                Step::Begin,
-                denied,
-                "Unable to verify secret hash for client abc",
-                Fault::ClientSecret,
-            ),
-            (
-                ANSWER,
-                denied,
-                "Client abc is configured with secret but SECRET_HASH was not received",
-                Fault::ClientSecret,
-            ),
-            (
-                Step::Begin,
-                invalid,
-                "USER_PASSWORD_AUTH flow not enabled for this client",
-                Fault::ClientFlow,
-            ),
-            (
-                Step::Begin,
-                invalid,
-                "Initiate Auth method not supported.",
-                Fault::ClientFlow,
-            ),
-            (
-                Step::Begin,
-                "ResourceNotFoundException",
-                "User pool client abc does not exist.",
-                Fault::Client,
-            ),
-            (
-                ANSWER,
-                denied,
-                "A client attempted to write unauthorized attribute",
-                Fault::RequiredAttribute,
-            ),
-            (
-                ANSWER,
-                invalid,
-                "user.custom:plan: Attribute cannot be updated.",
-                Fault::RequiredAttribute,
-            ),
-            (
-                Step::Begin,
-                "UserLambdaValidationException",
-                "PreAuthentication failed with error no.",
-                Fault::Trigger,
-            ),
-            (ANSWER, "UnexpectedLambdaException", "", Fault::Trigger),
-            (ANSWER, "InvalidLambdaResponseException", "", Fault::Trigger),
-            (ANSWER, "MFAMethodNotFoundException", "", Fault::UserPool),
-            (
-                Step::Begin,
-                "OperationNotEnabledException",
-                "",
-                Fault::UserPool,
-            ),
-            // What was never seen is no wrong code.
-            (Step::Begin, denied, "Something else.", Fault::Unknown),
-            (
-                ANSWER,
-                denied,
-                "Incorrect username or password.",
-                Fault::Unknown,
-            ),
-            (WITHOUT, invalid, "Something else.", Fault::Unknown),
-            (Step::Begin, "SomethingNewException", "", Fault::Unknown),
-        ] {
-            let NotAccepted::Misconfigured(fault, failure) = because(step, code, message) else {
-                panic!("{code}: {message}")
-            };
-            assert_eq!(fault, expected, "{code}: {message}");
-            assert_eq!(failure.code, code);
-        }
-        let down = because(Step::Begin, "InternalErrorException", "");
-        assert!(matches!(down, NotAccepted::Unavailable(_)));
-    }
-}
+mod tests;

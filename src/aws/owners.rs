@@ -1,29 +1,32 @@
 //! Amazon `DynamoDB`: whose records a table holds, whatever their keys are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::call::call;
-use super::error::Failure;
+use super::error::{Class, Failure, Service};
 use super::listing::Page;
+use super::next_page::next_page;
 use super::profiles::Profiles;
+use crate::retry::quickly;
 
 impl Profiles {
-    /// `Scan` of one attribute, one page: its values, of all records that have it as a String.
-    /// Begins after the record with the key `after`. Costs as much as reading the records
-    /// whole.
+    /// `Scan` of the key and of this attribute, one page: of all records that have both as a
+    /// String. Begins after the record with the key `after`. Costs as much as reading the
+    /// records whole.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html>
     ///
     /// # Errors
-    /// As any call.
+    /// As any call; `repeated_token` where the next page is the same, `table_mismatch` where it
+    /// begins after another key.
     pub async fn owners(
         &self,
         attribute: &str,
         after: Option<&str>,
         limit: Option<i32>,
-    ) -> Result<Page<String>, Failure> {
+    ) -> Result<Page<(String, String)>, Failure> {
         let start = after.map(|key| {
             let key = AttributeValue::S(key.to_owned());
             HashMap::from([(self.key().to_owned(), key)])
@@ -32,7 +35,8 @@ impl Profiles {
             .client
             .scan()
             .table_name(&self.table)
-            .projection_expression("#owner")
+            .projection_expression("#key, #owner")
+            .expression_attribute_names("#key", self.key())
             .expression_attribute_names("#owner", attribute)
             .set_exclusive_start_key(start)
             .set_limit(limit)
@@ -40,25 +44,27 @@ impl Profiles {
         let answer = call(self.target("Scan"), request)
             .await
             .map_err(|(failure, _)| failure)?;
-        let text = |value: AttributeValue| match value {
-            AttributeValue::S(text) => Some(text),
-            _ => None,
-        };
         let items = answer.items.unwrap_or_default().into_iter();
-        let next = answer.last_evaluated_key.unwrap_or_default();
+        // Empty is the end as well.
+        let last = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        let next = last.map(|mut key| {
+            let key = text(key.remove(self.key()));
+            key.ok_or_else(|| self.other_key())
+        });
         Ok(Page {
             items: items
-                .filter_map(|mut item| text(item.remove(attribute)?))
+                .filter_map(|mut item| {
+                    let key = text(item.remove(self.key()))?;
+                    Some((key, text(item.remove(attribute))?))
+                })
                 .collect(),
-            next: next.into_iter().find_map(|(name, value)| {
-                let is_key = name == self.key();
-                text(value).filter(|_| is_key)
-            }),
+            next: next_page(self.target("Scan"), after, next.transpose()?)?,
         })
     }
 
     /// `Query` of an index whose partition key is this attribute: whether a record has one of
-    /// these values. An index is eventually consistent.
+    /// these values. One call for each value, until one is found. An index is eventually
+    /// consistent.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
     ///
@@ -68,27 +74,50 @@ impl Profiles {
         &self,
         index: &str,
         attribute: &str,
-        values: &BTreeSet<String>,
+        values: &[String],
     ) -> Result<bool, Failure> {
         for value in values {
-            let request = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name(index)
-                .key_condition_expression("#owner = :owner")
-                .expression_attribute_names("#owner", attribute)
-                .expression_attribute_values(":owner", AttributeValue::S(value.clone()))
-                .select(Select::Count)
-                .limit(1)
-                .send();
-            let answer = call(self.target("Query"), request)
-                .await
-                .map_err(|(failure, _)| failure)?;
-            if answer.count() > 0 {
+            if quickly(|| self.has_value(index, attribute, value)).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    async fn has_value(&self, index: &str, attribute: &str, value: &str) -> Result<bool, Failure> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(index)
+            .key_condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", attribute)
+            .expression_attribute_values(":owner", AttributeValue::S(value.to_owned()))
+            .select(Select::Count)
+            .limit(1)
+            .send();
+        let answer = call(self.target("Query"), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(answer.count() > 0)
+    }
+
+    /// The next page begins after a key that is not this table's.
+    fn other_key(&self) -> Failure {
+        Failure {
+            service: Service::DynamoDb,
+            operation: "Scan",
+            resource: self.table.clone(),
+            code: "OtherKey".to_owned(),
+            reason: "table_mismatch".to_owned(),
+            class: Class::Systemic,
+        }
+    }
+}
+
+fn text(value: Option<AttributeValue>) -> Option<String> {
+    match value? {
+        AttributeValue::S(text) => Some(text),
+        _ => None,
     }
 }

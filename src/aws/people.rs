@@ -109,8 +109,13 @@ impl People {
     pub async fn find(&self, pool: &PoolId, asked: &Username) -> Result<Person, NoPerson> {
         let person = match self.look(pool, asked).await {
             Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
-                let name = self.name_of(pool, asked).await?.ok_or(failure)?;
-                self.look(pool, &name).await?
+                let listing = Listing::of(self.client.clone(), Arc::clone(&self.quota));
+                // Cognito writes a `sub` in lower case.
+                let named = match Sub::new(&asked.reveal().to_ascii_lowercase()) {
+                    Some(sub) => listing.named_by(pool, &sub).await?,
+                    None => None,
+                };
+                self.look(pool, &named.ok_or(failure)?).await?
             }
             person => person?,
         };
@@ -119,15 +124,6 @@ impl People {
             return Err(NoPerson::Ambiguous);
         }
         Ok(person)
-    }
-
-    /// The name of the user whose `sub` was asked for. Cognito writes it in lower case.
-    async fn name_of(&self, pool: &PoolId, asked: &Username) -> Result<Option<Username>, Failure> {
-        let listing = Listing::of(self.client.clone(), Arc::clone(&self.quota));
-        match Sub::new(&asked.reveal().to_ascii_lowercase()) {
-            Some(sub) => listing.named_by(pool, &sub).await,
-            None => Ok(None),
-        }
     }
 
     /// `AdminGetUser`, by name, alias or the `sub` of a local user. It knows a federated user

@@ -88,6 +88,10 @@ impl SignIn {
         if has_space_at_an_end(acceptance.password) {
             return Err(NotAccepted::Password(vec!["no_space_at_ends"]));
         }
+        // Cognito would take it. A password that was sent by mail does not stay secret.
+        if acceptance.password == acceptance.code {
+            return Err(NotAccepted::Password(vec!["not_the_code"]));
+        }
         let request = self
             .client
             .initiate_auth()

@@ -31,6 +31,11 @@ pub(super) fn words(reason: &str) -> &'static str {
         "operation_not_enabled" => {
             "the user pool does not do it now: it is a replica, or is being restored"
         }
+        "private_link" => {
+            "the user pool has a domain and refuses calls through a VPC endpoint: let the calls \
+             go through a NAT gateway, or remove the domain"
+        }
+        "user_disabled" => "the user is disabled: enable them first",
         "repeated_token" => "a list of Cognito leads back to the same page: try later",
         "limit_exceeded" => "a limit of the user pool is reached, such as the mails of a day",
         "mail_not_delivered" => "Cognito could not send the mail, or did not accept its text",

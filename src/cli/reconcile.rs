@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +73,9 @@ struct Summary {
     lack_group: u64,
     /// Users who have a record under another id than their `sub`, and get no second one.
     elsewhere: u64,
+    /// The same with those from before the run was stopped.
+    #[serde(skip)]
+    left_out: u64,
     complete: bool,
     #[serde(skip)]
     compared: Compared,
@@ -101,7 +103,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
     let settings = &config.queue;
-    told_of_the_owner(options, &config)?;
+    check_owner(options, &config)?;
     let services = Services {
         listing: Listing::new(&aws, quota),
         profiles: config
@@ -156,7 +158,7 @@ const NAMED: &str = "no attribute of profiles.attributes names the owner of a re
                      template of {sub}, {username} or both";
 
 /// Without an attribute that names the owner, records under other ids cannot be known.
-fn told_of_the_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
+fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
     let Some(profiles) = &config.profiles else {
         return Ok(());
     };
@@ -223,7 +225,6 @@ impl Walk<'_> {
             self.plan.clone(),
             saved.unwrap_or_default(),
         );
-        let before = run.cursor().clone();
         if !options.dry_run {
             // Before anybody is queued: a file that cannot be written stops it here.
             checkpoint.save(&self.plan, run.cursor())?;
@@ -247,7 +248,8 @@ impl Walk<'_> {
                     }
                     continue;
                 }
-                step => step.with_context(|| self.stopped(run.cursor()))?,
+                Err(failure) => return Err(self.stopped(run.cursor(), failure)),
+                Ok(step) => step,
             };
             pace.reset();
             match step {
@@ -288,9 +290,11 @@ impl Walk<'_> {
         }
         progress.finish_and_clear();
         summary.complete |= run.is_through();
-        summary.users = run.cursor().users - before.users;
-        summary.lacking = run.cursor().queued - before.queued;
-        summary.elsewhere = run.cursor().elsewhere - before.elsewhere;
+        let counted = run.counted();
+        summary.users = counted.users;
+        summary.lacking = counted.queued;
+        summary.elsewhere = counted.elsewhere;
+        summary.left_out = run.cursor().elsewhere;
         summary.refused = run.refused();
         summary.queued = if options.dry_run {
             0
@@ -302,19 +306,18 @@ impl Walk<'_> {
         }
         Ok(summary)
     }
-}
 
-impl Walk<'_> {
-    fn stopped(&self, cursor: &Cursor) -> String {
+    fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
         let stopped = format!("stopped after {} users", cursor.users);
-        match &self.plan.search {
-            Search::Index(owner, index) => format!(
+        let stopped = match &self.plan.search {
+            Search::Index(owner, index) if failure.reason == "table_mismatch" => format!(
                 "{stopped}; records are looked for with the index {index}, whose partition key \
                  has to be {}",
                 owner.attribute(),
             ),
-            Search::None | Search::Scan(_) => stopped,
-        }
+            _ => stopped,
+        };
+        anyhow::Error::new(failure).context(stopped)
     }
 }
 
@@ -367,7 +370,7 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             users,
             queued,
             refused,
-            elsewhere,
+            left_out,
             complete,
             ..
         } = summary;
@@ -384,9 +387,9 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
                 "{refused} users could not be queued: the log says who"
             ));
         }
-        if *elsewhere > 0 {
+        if *left_out > 0 {
             note(&format!(
-                "{elsewhere} users have a profile under another id than their sub and get no \
+                "{left_out} users have a profile under another id than their sub and get no \
                  second one: docs/AMPLIFY-MIGRATION.md says how to move it, --force writes one \
                  beside it"
             ));
@@ -395,10 +398,10 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             note("stopped before the end; run it again to go on");
         }
     }
-    // A dry run has seen all there is; a run that writes has left users out.
+    // A dry run was asked only to look.
     let is_whole = |summary: &Summary| {
-        let left_out = !options.dry_run && summary.elsewhere > 0;
-        summary.complete && summary.refused == 0 && !left_out
+        let leaves_out = !options.dry_run && summary.left_out > 0;
+        summary.complete && summary.refused == 0 && !leaves_out
     };
     Ok(if summaries.iter().all(is_whole) {
         Ended::Well

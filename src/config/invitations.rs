@@ -122,10 +122,19 @@ fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
         let rule = "needs pools.allowed: the pools whose people ask for a new code";
         read.reject("invitations.client_id", rule);
     }
-    if !page.client_id.chars().all(|c| c.is_ascii_graphic()) {
-        read.reject("invitations.client_id", "must be the id of an app client");
+    if !is_client_id(&page.client_id) {
+        let rule = "must be the id of an app client: 1 to 128 letters, digits, _ and +";
+        read.reject("invitations.client_id", rule);
     }
     Some(page)
+}
+
+/// `[\w+]+`, as Cognito has it.
+///
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html>
+fn is_client_id(id: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
+    (1..=128).contains(&id.len()) && id.chars().all(fits)
 }
 
 fn template(read: &mut Reader<'_>, key: &str) -> Template {

@@ -1,6 +1,6 @@
 //! Whose a record is, whatever its key is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Segment, Template};
 use crate::event::{PoolId, Sub, Username};
@@ -13,9 +13,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The attribute whose template says most of who it is: with `{sub}` and `{username}`,
-    /// with `{sub}`, or with `{username}`, and with nothing else that is filled in. `None`
-    /// when there is no such template.
+    /// The attribute whose template names the user best: `{sub}` with `{username}`, then
+    /// `{sub}`, then `{username}`. It has no other field except `{pool}`. `None` when there is
+    /// no such template.
     pub(super) fn among(attributes: &BTreeMap<String, Template>) -> Option<Self> {
         let known = |template: &Template| {
             let has = |name: &str| fields(template).any(|field| field == name);
@@ -38,28 +38,49 @@ impl Owner {
         &self.attribute
     }
 
-    /// The values that name this user: what the template gives, and what `AppSync` takes for
-    /// the same owner.
+    /// The values that name this user, the likely one first: what the template gives, and what
+    /// `AppSync` accepts for the same owner. Users may choose their names. So a name that may
+    /// be another user's `sub`, or the owner of another's record, does not count.
     ///
     /// <https://docs.amplify.aws/react/build-a-backend/data/customize-authz/per-user-per-owner-data-access/>
-    pub fn values(&self, pool: &PoolId, sub: &Sub, username: &Username) -> BTreeSet<String> {
-        let (sub, username) = (sub.as_str(), username.reveal());
+    pub fn values(&self, pool: &PoolId, sub: &Sub, username: &Username) -> Vec<String> {
+        let (sub, name) = (sub.as_str(), username.reveal());
         let segments = self.template.segments.iter();
         let templated: String = segments
             .map(|segment| match segment {
                 Segment::Text(text) => text.as_str(),
-                Segment::Field(name) if name == "sub" => sub,
-                Segment::Field(name) if name == "username" => username,
+                Segment::Field(field) if field == "sub" => sub,
+                Segment::Field(field) if field == "username" => name,
                 // No other field is in such a template.
                 Segment::Field(_) => pool.as_str(),
             })
             .collect();
-        let taken = [
-            format!("{sub}::{username}"),
+        let is_doubtful = name != sub && (username.is_uuid() || name.contains("::"));
+        let accepted = [
+            templated,
+            format!("{sub}::{name}"),
             sub.to_owned(),
-            username.to_owned(),
+            name.to_owned(),
         ];
-        taken.into_iter().chain([templated]).collect()
+        let mut values = Vec::new();
+        for value in accepted {
+            let counts = value != name || !is_doubtful;
+            if counts && !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values
+    }
+
+    /// Whether a record has another id than the `sub` of its owner, as far as the owner's value
+    /// shows that `sub`.
+    pub fn is_elsewhere(&self, id: &str, value: &str) -> bool {
+        let sub = match value.split_once("::") {
+            Some((sub, _)) => Some(sub),
+            None => Some(value).filter(|_| fields(&self.template).any(|field| field == "sub")),
+        };
+        let sub = sub.and_then(Username::new).filter(Username::is_uuid);
+        sub.is_some_and(|sub| sub.reveal() != id)
     }
 }
 
@@ -86,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_that_says_most_of_the_user_names_the_owner() {
+    fn the_template_that_names_the_user_best_is_the_owner() {
         for (templates, expected) in [
             (
                 &[("a", "{sub}"), ("b", "{sub}::{username}"), ("c", "{now}")][..],
@@ -104,19 +125,72 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_owner_is_known_in_each_form_that_appsync_takes() {
+    const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+    const OTHER: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
+
+    fn values(template: &str, username: &str) -> Vec<String> {
+        let owner = owner(&[("owner", template)]).expect("an owner");
         let pool = PoolId::new("eu-west-1_x").expect("an id");
-        let sub = Sub::new("1234").expect("a sub");
-        let username = Username::new("ada").expect("a name");
-        let values = |template| {
+        let sub = Sub::new(SUB).expect("a sub");
+        let username = Username::new(username).expect("a name");
+        owner.values(&pool, &sub, &username)
+    }
+
+    #[test]
+    fn the_value_of_the_template_comes_first_and_each_once() {
+        let pair = format!("{SUB}::ada");
+        let pair = pair.as_str();
+        assert_eq!(values("{sub}::{username}", "ada"), [pair, SUB, "ada"]);
+        assert_eq!(values("{username}", "ada"), ["ada", pair, SUB]);
+        let own = format!("eu-west-1_x/USER#{SUB}");
+        let all = [own.as_str(), pair, SUB, "ada"];
+        assert_eq!(values("{pool}/USER#{sub}", "ada"), all);
+    }
+
+    #[test]
+    fn a_name_that_may_stand_for_another_user_does_not_count() {
+        let pair = |sub: &str, name: &str| format!("{sub}::{name}");
+        for (username, owner, expected) in [
+            ("ada", pair(SUB, "ada"), true),
+            ("ada", SUB.to_owned(), true),
+            ("ada", "ada".to_owned(), true),
+            ("ada", pair(SUB, "grace"), false),
+            ("ada", pair(OTHER, "ada"), false),
+            ("ada", OTHER.to_owned(), false),
+            ("ada", String::new(), false),
+            // Where the pool makes the names, they are the `sub`.
+            (SUB, SUB.to_owned(), true),
+            // The user chose a name that reads as the owner of another's record.
+            (OTHER, pair(SUB, OTHER), true),
+            (OTHER, OTHER.to_owned(), false),
+            (&OTHER.to_uppercase(), OTHER.to_uppercase(), false),
+            (&pair(OTHER, "grace"), pair(OTHER, "grace"), false),
+        ] {
+            for template in ["{sub}::{username}", "{sub}", "{username}"] {
+                let is_own = values(template, username).contains(&owner);
+                assert_eq!(is_own, expected, "{template}: {username} {owner}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_elsewhere_when_its_owner_shows_another_sub() {
+        let pair = format!("{SUB}::ada");
+        for (template, id, value, expected) in [
+            ("{sub}::{username}", SUB, pair.as_str(), false),
+            ("{sub}::{username}", "073d058d", &pair, true),
+            ("{sub}::{username}", OTHER, &pair, true),
+            ("{sub}", SUB, SUB, false),
+            ("{sub}", OTHER, SUB, true),
+            ("{username}", OTHER, &pair, true),
+            // Without a `sub` in it, the value does not tell.
+            ("{username}", OTHER, SUB, false),
+            ("{sub}::{username}", OTHER, "ada", false),
+            ("USER#{sub}", SUB, &format!("USER#{SUB}"), false),
+        ] {
             let owner = owner(&[("owner", template)]).expect("an owner");
-            owner.values(&pool, &sub, &username)
-        };
-        let taken = ["1234", "1234::ada", "ada"].map(str::to_owned);
-        assert_eq!(values("{sub}::{username}"), taken.clone().into());
-        let mut own: BTreeSet<String> = taken.into();
-        own.insert("eu-west-1_x/USER#1234".to_owned());
-        assert_eq!(values("{pool}/USER#{sub}"), own);
+            let found = owner.is_elsewhere(id, value);
+            assert_eq!(found, expected, "{template}: {id} {value}");
+        }
     }
 }

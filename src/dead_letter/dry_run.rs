@@ -76,16 +76,8 @@ impl DryRun {
     }
 
     async fn reset(&mut self, user: &SignUp) -> Result<Verdict, Failure> {
-        let settings = self.config.profiles.as_ref();
-        let settings = settings.filter(|settings| settings.after_password_reset);
-        let is_due = match (&self.profiles, settings) {
-            (Some(table), Some(settings)) => match self.sub_of(user).await? {
-                Some(sub) => is_unprovisioned(table, settings, user, &sub).await?,
-                None => true,
-            },
-            _ => false,
-        };
-        if is_due {
+        let table = self.profiles.as_ref();
+        if is_unprovisioned(&self.config, &self.directory, table, user).await? {
             self.sign_up(user).await
         } else {
             Ok(Verdict::new("ignored", Ignored::ForgotPassword.code()))

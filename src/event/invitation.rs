@@ -127,11 +127,21 @@ impl Invitation {
             }
         }
         let mut groups: Vec<GroupName> = Vec::new();
-        for name in draft.groups.unwrap_or_default() {
-            let group = GroupName::plain(&name).map_err(by("groups"))?;
+        for (place, name) in (1..).zip(draft.groups.unwrap_or_default()) {
+            let group = GroupName::plain(&name);
+            let group = group.map_err(|rule| by("groups")(rule.of_group(place)))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }
+        }
+        let preferred = attributes.get("preferred_username");
+        if let (Some(preferred), Some(name)) = (preferred, &username)
+            && preferred == name.reveal()
+        {
+            return Err(wrong(
+                "attributes",
+                "preferred_username must differ from the user name",
+            ));
         }
         if groups.len() > 100 {
             return Err(wrong("groups", "a user is in at most 100 groups"));
@@ -156,9 +166,10 @@ impl Invitation {
             || custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
     }
 
-    /// Checks the value of an attribute. What a `custom:…` one may hold is the app's
-    /// business.
+    /// Checks the value of an attribute, where Cognito has a rule for it. What a `custom:…` one
+    /// may hold is the app's business.
     ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>,
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
     ///
     /// # Errors
@@ -167,8 +178,17 @@ impl Invitation {
         if value.chars().count() > 2048 {
             return Err(Rule::Words("a value has at most 2048 characters"));
         }
-        match Invisible::in_value(value) {
-            Some(invisible) if STANDARD.contains(&name) => Err(Rule::Invisible(invisible)),
+        if let Some(invisible) = Invisible::in_value(value)
+            && STANDARD.contains(&name)
+        {
+            return Err(Rule::Invisible(invisible));
+        }
+        match name {
+            _ if value.is_empty() => Ok(()),
+            "phone_number" if !is_phone_number(value) => {
+                Err(Rule::Words("must be + and digits, such as +15551234567"))
+            }
+            "birthdate" if !is_date(value) => Err(Rule::Words("must be a date such as 1990-12-31")),
             _ => Ok(()),
         }
     }
@@ -202,6 +222,18 @@ impl fmt::Debug for Invitation {
 
 fn present(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
+}
+
+/// E.164: a plus sign and at most 15 digits.
+fn is_phone_number(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Ten characters, as in ISO 8601. People's birthdates are not always days of the calendar.
+fn is_date(text: &str) -> bool {
+    let is_like = |(is, like): (u8, u8)| is == like || (like == b'0' && is.is_ascii_digit());
+    text.len() == 10 && text.bytes().zip(*b"0000-00-00").all(is_like)
 }
 
 /// Cognito judges the rest.
@@ -334,6 +366,12 @@ mod tests {
             };
             assert_eq!(field(draft), Some("attributes"), "{wrong}");
         }
+        let same = Draft {
+            username: Some("ada".to_owned()),
+            attributes: Some(json!({"preferred_username": "ada"})),
+            ..draft("ada@example.com")
+        };
+        assert_eq!(field(same), Some("attributes"));
         let twice = Draft {
             attributes: Some(json!({"given_name": "A"})),
             given_name: Some("B".to_owned()),
@@ -345,6 +383,36 @@ mod tests {
             ..draft("ada@example.com")
         };
         assert_eq!(field(group), Some("groups"));
+    }
+
+    #[test]
+    fn numbers_and_dates_have_the_form_that_cognito_takes() {
+        for (name, fine) in [
+            ("phone_number", "+15551234567"),
+            ("phone_number", "+442079460958"),
+            ("birthdate", "1990-12-31"),
+            ("birthdate", "0000-12-31"),
+            ("custom:phone", "020 7946"),
+            ("birthdate", ""),
+        ] {
+            assert_eq!(Invitation::check_value(name, fine), Ok(()), "{name}");
+        }
+        for (name, wrong) in [
+            ("phone_number", "020 7946 0958"),
+            ("phone_number", "+44 20 7946"),
+            ("phone_number", "+"),
+            ("phone_number", "+1234567890123456"),
+            ("birthdate", "1/2/90"),
+            ("birthdate", "31-12-1990"),
+        ] {
+            let draft = Draft {
+                attributes: Some(json!({name: wrong})),
+                ..draft("ada@example.com")
+            };
+            let told = Invitation::new(draft).expect_err(wrong).to_string();
+            let place = format!("attributes: {name}: must be");
+            assert!(told.starts_with(&place), "{told}");
+        }
     }
 
     #[test]
@@ -364,7 +432,7 @@ mod tests {
             ..ada()
         };
         let group = |name: &str| Draft {
-            groups: Some(vec![name.to_owned()]),
+            groups: Some(vec!["TEAM".to_owned(), name.to_owned()]),
             ..ada()
         };
         for (draft, place) in [
@@ -377,7 +445,7 @@ mod tests {
                 phone("\u{202a}+44"),
                 "attributes: phone_number: character 1 is",
             ),
-            (group("ST\u{ad}AFF"), "groups: character 3 is"),
+            (group("ST\u{ad}AFF"), "groups: group 2: character 3 is"),
         ] {
             let told = told(draft);
             assert!(told.starts_with(place), "{told}");

@@ -12,9 +12,15 @@ pub enum Rule {
     /// The text holds no invisible character.
     #[error("{0}")]
     Invisible(Invisible),
-    /// The value of this attribute holds none.
+    /// The same as [`Self::Words`] of the value of this attribute.
+    #[error("{0}: {1}")]
+    WordsOf(&'static str, &'static str),
+    /// The value of this attribute holds no invisible character.
     #[error("{0}: {1}")]
     InAttribute(&'static str, Invisible),
+    /// The group at this place of a list, counted from 1, holds none.
+    #[error("group {0}: {1}")]
+    InGroup(usize, Invisible),
 }
 
 /// A character that copied text brings along and nobody sees, such as U+200B.
@@ -33,8 +39,17 @@ impl Rule {
     /// The same of an attribute's value, where the attribute is a known one.
     pub(super) fn of_attribute(self, name: Option<&'static str>) -> Self {
         match (self, name) {
+            (Self::Words(words), Some(name)) => Self::WordsOf(name, words),
             (Self::Invisible(found), Some(name)) => Self::InAttribute(name, found),
             (rule, _) => rule,
+        }
+    }
+
+    /// The same of the group at this place of a list.
+    pub(super) fn of_group(self, place: usize) -> Self {
+        match self {
+            Self::Invisible(found) => Self::InGroup(place, found),
+            rule => rule,
         }
     }
 }

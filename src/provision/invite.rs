@@ -55,7 +55,7 @@ impl Mail {
         }
     }
 
-    /// The same to somebody whom this call has made.
+    /// The same to a person whom this order has made.
     fn to_new(self, person: &Person) -> Self {
         if person.is_confirmed() {
             Self::NoCode
@@ -222,11 +222,23 @@ impl Provisioner {
             mail,
             looked_up: true,
         };
+        let is_new = |person: &Person| lost.load(Ordering::Relaxed) || order.made(person);
         if failure.code == "UsernameExistsException" || is_about_an_alias(&failure) {
             let person = self.who_has(&name, order, invitation, &failure).await?;
-            let ours = lost.load(Ordering::Relaxed) || order.made(&person);
-            let mail = if ours { Mail::Unknown } else { Mail::NotSent };
+            let mail = if is_new(&person) {
+                Mail::Unknown.to_new(&person)
+            } else {
+                Mail::NotSent
+            };
             return Ok(found(person, mail));
+        }
+        // A new user cannot be missing: Cognito is reported to answer so to a value.
+        if failure.reason == "user_not_found" {
+            return Err(Outcome::Rejected(super::Rejection {
+                reason: "invalid_parameter".to_owned(),
+                class: Class::Permanent.name(),
+                ..failure.into()
+            }));
         }
         if !may_have_made_the_user(&failure) {
             return Err(failure.into());
@@ -242,7 +254,12 @@ impl Provisioner {
                 Err(failure.into())
             }
             Ok(person) => {
-                let mail = Mail::after(&failure).to_new(&person);
+                let mail = Mail::after(&failure);
+                let mail = if is_new(&person) {
+                    mail.to_new(&person)
+                } else {
+                    mail
+                };
                 Ok(found(person, mail))
             }
             // It did not make the user.
@@ -270,7 +287,11 @@ impl Provisioner {
             Err(missing) if missing.reason == "user_not_found" => missing,
             found => return found.map_err(Outcome::from),
         };
-        let phone_number = invitation.attributes.get("phone_number");
+        let given = |name| invitation.attributes.get(name);
+        // Only a verified number is an alias.
+        let is_verified = given("phone_number_verified")
+            .is_some_and(|verified| verified.eq_ignore_ascii_case("true"));
+        let phone_number = given("phone_number").filter(|_| is_verified);
         for alias in [Some(&invitation.email), phone_number] {
             let alias = alias.and_then(|alias| Username::plain(alias).ok());
             let Some(alias) = alias.filter(|alias| alias != name) else {
@@ -302,6 +323,14 @@ impl Provisioner {
         };
         if !person.is_invited() {
             return Err(accepted());
+        }
+        // Cognito would send a code that it then refuses.
+        if !person.enabled {
+            return Err(Performed::refused(
+                "user_disabled",
+                CONFLICT,
+                "the user is disabled",
+            ));
         }
         let names = Names::of(person);
         let resent = quickly(|| async {

@@ -19,7 +19,7 @@ pub use requester::is_administrator;
 pub use reset::is_unprovisioned;
 pub use rules::groups_for;
 
-use crate::aws::{Class, Directory, Listing, People, Profiles};
+use crate::aws::{Class, Directory, Failure, Listing, People, Profiles};
 use crate::config::{Config, GroupName};
 use crate::event::{Scope, SignUp, Sub};
 use crate::retry::quickly;
@@ -140,11 +140,7 @@ impl Provisioner {
             Ok(_) => Err(Outcome::Retry(Retry::because(Rejection::user_not_found(
                 "the user pool does not list the user",
             )))),
-            // Sign-ups do not need this call: they go on.
-            Err(failure) if matches!(failure.class, Class::Systemic | Class::Permanent) => {
-                Err(Outcome::Retry(Retry::because(failure.into())))
-            }
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(retried(failure)),
         }
     }
 
@@ -162,6 +158,14 @@ impl Provisioner {
                     refused: None,
                 })
             })
+    }
+}
+
+/// The outcome of a failed call that sign-ups do not need: it does not stop them.
+fn retried(failure: Failure) -> Outcome {
+    match failure.class {
+        Class::Systemic | Class::Permanent => Outcome::Retry(Retry::because(failure.into())),
+        _ => failure.into(),
     }
 }
 

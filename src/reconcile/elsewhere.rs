@@ -5,7 +5,7 @@ use super::fingerprints::Fingerprints;
 use super::lacking::{Lacking, Record};
 use crate::aws::{Failure, Profiles};
 use crate::config::Owner;
-use crate::event::PoolId;
+use crate::event::{PoolId, Sub};
 use crate::retry::quickly;
 
 /// How records under other ids are looked for.
@@ -34,33 +34,24 @@ impl Owners {
         self.after.is_some()
     }
 
-    /// Whether they have to be read before it is known who of these users has a record.
-    pub(super) fn are_needed(&self, search: &Search, users: &[Lacking]) -> bool {
-        let has_none = |user: &Lacking| user.record == Record::Missing;
-        matches!(search, Search::Scan(_)) && !self.complete && users.iter().any(has_none)
-    }
-
-    /// Reads one page.
-    pub(super) async fn read(&mut self, table: &Profiles, owner: &Owner) -> Result<(), Failure> {
-        let after = self.after.as_deref();
-        let page = quickly(|| table.owners(owner.attribute(), after, None)).await?;
-        for owner in &page.items {
-            self.seen.add(owner);
-        }
-        self.complete = page.next.is_none();
-        self.after = page.next;
-        Ok(())
-    }
-
-    /// Finds the record of each user who has none under their `sub`.
+    /// Finds the record of each user who has none under their `sub`. False while the owners
+    /// are being read: a page of them now. A call that failed may be made again.
     pub(super) async fn find(
-        &self,
+        &mut self,
         search: &Search,
         table: &Profiles,
         pool: &PoolId,
-        users: &mut [Lacking],
-    ) -> Result<(), Failure> {
-        for Lacking { user, record, .. } in users {
+        users: &mut Vec<Lacking>,
+    ) -> Result<bool, Failure> {
+        let is_missing = |user: &Lacking| user.record == Record::Missing;
+        if let Search::Scan(owner) = search
+            && !self.complete
+            && users.iter().any(is_missing)
+        {
+            self.read(table, owner).await?;
+            return Ok(false);
+        }
+        for Lacking { user, record, .. } in users.iter_mut() {
             let Some(sub) = user.sub.as_ref().filter(|_| *record == Record::Missing) else {
                 continue;
             };
@@ -72,13 +63,43 @@ impl Owners {
                 }
                 Search::Index(owner, index) => {
                     let values = owner.values(pool, sub, &user.username);
-                    quickly(|| table.has_owner(index, owner.attribute(), &values)).await?
+                    table.has_owner(index, owner.attribute(), &values).await?
                 }
             };
             if found {
                 *record = Record::Elsewhere;
             }
         }
+        leave_out_new_records(table, users).await?;
+        Ok(true)
+    }
+
+    async fn read(&mut self, table: &Profiles, owner: &Owner) -> Result<(), Failure> {
+        let after = self.after.as_deref();
+        let page = quickly(|| table.owners(owner.attribute(), after, None)).await?;
+        for (_, owner) in &page.items {
+            self.seen.add(owner);
+        }
+        self.complete = page.next.is_none();
+        self.after = page.next;
         Ok(())
     }
+}
+
+/// A worker may have written a record under the `sub` after the users were read. Its owner was
+/// found then, and it is not elsewhere.
+async fn leave_out_new_records(table: &Profiles, users: &mut Vec<Lacking>) -> Result<(), Failure> {
+    let elsewhere = users.iter().filter(|it| it.record == Record::Elsewhere);
+    let subs: Vec<&str> = elsewhere
+        .filter_map(|it| it.user.sub.as_ref().map(Sub::as_str))
+        .collect();
+    let present = quickly(|| table.present(&subs)).await?;
+    for Lacking { user, record, .. } in users.iter_mut() {
+        let sub = user.sub.as_ref();
+        if sub.is_some_and(|sub| present.contains(sub.as_str())) {
+            *record = Record::There;
+        }
+    }
+    users.retain(|user| user.record == Record::Elsewhere || user.is_queued());
+    Ok(())
 }

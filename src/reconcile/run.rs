@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::elsewhere::{Owners, Search};
+use super::elsewhere::Owners;
 use super::lacking::{Lacking, Record};
 use super::members::Members;
 use super::plan::{Plan, Services};
@@ -24,8 +24,8 @@ pub struct Run {
     services: Services,
     plan: Plan,
     cursor: Cursor,
-    /// Users that were queued before this run went on.
-    before: u64,
+    /// Where this run went on. Its counts are of what came before.
+    before: Cursor,
     /// Whether the last page of users is queued.
     through: bool,
     known: Known,
@@ -92,7 +92,7 @@ impl Run {
         Self {
             services,
             plan,
-            before: cursor.queued,
+            before: cursor.clone(),
             cursor,
             through: false,
             known: Known::default(),
@@ -112,6 +112,16 @@ impl Run {
     /// Where a new run would go on: after the last page whose users are queued.
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
+    }
+
+    /// The same with the counts of this part of the run only.
+    pub fn counted(&self) -> Cursor {
+        Cursor {
+            users: self.cursor.users - self.before.users,
+            queued: self.cursor.queued - self.before.queued,
+            elsewhere: self.cursor.elsewhere - self.before.elsewhere,
+            ..self.cursor.clone()
+        }
     }
 
     /// For the next part of this run.
@@ -185,7 +195,7 @@ impl Run {
 
     fn left(&self) -> u64 {
         let limit = self.plan.limit.unwrap_or(u64::MAX);
-        limit.saturating_sub(self.cursor.queued - self.before)
+        limit.saturating_sub(self.cursor.queued - self.before.queued)
     }
 
     /// The next page of users.
@@ -195,6 +205,10 @@ impl Run {
                 tracing::info!(
                     "the token of the next page has expired: the list of users begins again"
                 );
+                for counts in [&mut self.cursor, &mut self.before] {
+                    counts.users = 0;
+                    counts.elsewhere = 0;
+                }
                 self.look_from_here().await
             }
             looked => looked,
@@ -252,23 +266,15 @@ impl Run {
     /// Finds records under other ids, and cuts the page at the limit. `None` while
     /// the owners of records are being read; the page is pending then, and after a failure.
     async fn choose(&mut self, mut looked: Looked) -> Result<Option<Page>, Failure> {
-        let Known { owners, .. } = &mut self.known;
-        let search = &self.plan.search;
-        let found = match (&self.services.profiles, search) {
-            (Some(table), Search::Scan(owner)) if owners.are_needed(search, &looked.lacking) => {
-                let read = owners.read(table, owner).await;
-                self.pending = Some(Pending::Looked(looked));
-                return read.map(|()| None);
-            }
-            (Some(table), _) => {
-                let (pool, lacking) = (&self.plan.pool, &mut looked.lacking);
-                owners.find(search, table, pool, lacking).await
-            }
-            (None, _) => Ok(()),
+        let Plan { search, pool, .. } = &self.plan;
+        let owners = &mut self.known.owners;
+        let found = match &self.services.profiles {
+            Some(table) => owners.find(search, table, pool, &mut looked.lacking).await,
+            None => Ok(true),
         };
-        if let Err(failure) = found {
+        if !matches!(found, Ok(true)) {
             self.pending = Some(Pending::Looked(looked));
-            return Err(failure);
+            return found.map(|_| None);
         }
         let Looked {
             users,
@@ -295,7 +301,7 @@ impl Run {
         let status = match user.status {
             Status::Confirmed => true,
             Status::Federated => self.plan.include_federated,
-            Status::Invited | Status::Other => false,
+            Status::Invited | Status::Disabled | Status::Other => false,
         };
         let young = |since| user.created.is_none_or(|created| created >= since);
         status && self.plan.since.is_none_or(young)

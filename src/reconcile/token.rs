@@ -2,10 +2,10 @@
 
 use crate::aws::Failure;
 
-/// Times that a list is begun again before it is taken for hopeless.
+/// Restarts of a list before its failure is final.
 const RESTARTS: u32 = 3;
 
-/// How often a list was begun again, its token having expired.
+/// How often a list has begun again because its token had expired.
 #[derive(Debug, Default)]
 pub(super) struct Restarts(u32);
 

@@ -88,7 +88,7 @@ impl Reconciling {
         );
         let failed = match ended {
             Ok(Slice::Done) => {
-                told_of_elsewhere(&cursor, pool);
+                warn_of_left_out(&cursor, pool);
                 return Some(Outcome::Done);
             }
             Ok(Slice::Stopped) if cursor == begun => return None,
@@ -199,9 +199,9 @@ impl Reconciling {
     }
 }
 
-/// It is no letter: a run that leaves out the same users every day would be one every day,
-/// and what it queued is done.
-fn told_of_elsewhere(cursor: &Cursor, pool: &PoolId) {
+/// The command is not made a dead letter for them: a daily run leaves out the same users every
+/// day, and the others are queued.
+fn warn_of_left_out(cursor: &Cursor, pool: &PoolId) {
     if cursor.elsewhere > 0 {
         tracing::warn!(
             pool.id = pool.as_str(),

@@ -209,7 +209,7 @@ checks['user name or code is not right'] = () =>
   stage(
     { answers: [problem(403, 'not_accepted'), OK], done: 'https://app.example.com/', contact: CONTACT },
     async (tab, server) => {
-      assert.match(await send(tab), /do not match[^]*just sign in[^]*Ask for a new code/);
+      assert.match(await send(tab), /are not accepted[^]*just sign in[^]*people who invited you[^]*Ask for a new code/);
       assert.equal(await focused(tab), 'message');
       assert.equal(await tab.locator('#message a').getAttribute('href'), 'https://app.example.com/');
       await type(tab, 'Code', ' other ');
@@ -325,40 +325,65 @@ checks['a space at an end of the password is said, and nothing is sent'] = () =>
 checks['what the person cannot mend is not called a mistake of theirs'] = () => {
   const cases = [
     [problem(503, 'misconfigured'), /cannot be let in just now[^]*not a mistake of yours/],
-    [problem(403, 'disabled'), /This user is disabled/],
-    [problem(409, 'reset_needed'), /has to be reset/],
+    [problem(409, 'alias_exists'), /Another user has this e-mail address or phone number/],
+    [{ ...problem(503, 'busy'), headers: { 'Retry-After': '5' } }, /cannot do this just now[^]*in 5 seconds/],
   ];
   return stage({ answers: cases.map(([answer]) => answer) }, async (tab) => {
     for (const [, said] of cases) {
       const text = await send(tab);
       assert.match(text, said);
-      assert.doesNotMatch(text, /do not match|Ask for a new code/);
+      assert.doesNotMatch(text, /not accepted|too many tries|Ask for a new code/);
     }
   });
 };
 
 checks['a character that nobody sees is told with its place, and not sent'] = () =>
-  stage({ answers: [problem(409, 'attributes_needed', { attributes: ['given_name'] }), OK] }, async (tab, server) => {
-    await type(tab, 'User name', 'jürgen@\u200bexample.com');
-    await type(tab, 'Code', `${CODE}\u00ad`);
-    await type(tab, 'New password', PASSWORD);
-    await submit(tab);
-    assert.equal(server.posts().length, 0);
-    assert.equal(await focused(tab), 'username');
-    for (const [id, place] of [
-      ['username', 8],
-      ['code', [...CODE].length + 1],
-    ]) {
-      const said = await tab.locator(`#${id}-wrong`).innerText();
-      assert.match(said, new RegExp(`Character ${place} cannot be seen`));
-    }
-    await type(tab, 'User name', 'jürgen@example.com');
-    await type(tab, 'Code', CODE);
-    await submit(tab);
-    // The joiner of a Persian name is a part of it.
-    await type(tab, 'First name', 'می\u200cنا');
+  stage(
+    {
+      answers: [problem(409, 'attributes_needed', { attributes: ['given_name', 'locale', 'custom:note'] }), OK],
+    },
+    async (tab, server) => {
+      const said = async (id, place) => {
+        const text = await tab.locator(`#${id}-wrong`).innerText();
+        assert.match(text, new RegExp(`Character ${place} cannot be seen`));
+      };
+      await type(tab, 'New password', PASSWORD);
+      for (const unseen of ['\u200b', '\u00ad', '\u200c', '\u200d', '\u00a0', '\u2028', '\u3000', '\ue000']) {
+        await type(tab, 'User name', ` jürgen@${unseen}example.com`);
+        await type(tab, 'Code', `${CODE}${unseen}x`);
+        await submit(tab);
+        assert.equal(await focused(tab), 'username');
+        await said('username', 8);
+        await said('code', [...CODE].length + 1);
+      }
+      assert.equal(server.posts().length, 0);
+      // At the ends they are not sent.
+      await type(tab, 'User name', 'jürgen@example.com\u00a0');
+      await type(tab, 'Code', `\u3000${CODE}`);
+      await submit(tab);
+      // The joiner of a Persian name is a part of it, and a custom attribute may hold everything.
+      await type(tab, 'First name', 'می\u200cنا');
+      await type(tab, 'Note', 'a\u200b\u200eb');
+      await type(tab, 'Language', 'de\u200b-DE');
+      await submit(tab);
+      await said('attribute-1', 3);
+      assert.equal(await tab.locator('[aria-invalid]').count(), 1);
+      await type(tab, 'Language', 'de-DE');
+      assert.match(await send(tab), /You’re in/);
+      assert.deepEqual(sent(server, 1), {
+        username: 'jürgen@example.com',
+        code: CODE,
+        password: PASSWORD,
+        attributes: { given_name: 'می\u200cنا', locale: 'de-DE', 'custom:note': 'a\u200b\u200eb' },
+      });
+    },
+  );
+
+checks['a space in a code is a part of it'] = () =>
+  stage({ answers: [OK] }, async (tab, server) => {
+    await type(tab, 'Code', 'two words-1');
     assert.match(await send(tab), /You’re in/);
-    assert.equal(sent(server, 1).attributes.given_name, 'می\u200cنا');
+    assert.equal(sent(server).code, 'two words-1');
   });
 
 checks['a mark goes once something is sent again'] = () => {

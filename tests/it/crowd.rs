@@ -28,6 +28,8 @@ pub(crate) struct People {
     pub(crate) federated: usize,
     /// Imported, with a new password to choose. Numbered after the federated.
     pub(crate) imported: usize,
+    /// Confirmed and disabled. Numbered after the imported.
+    pub(crate) disabled: usize,
     /// Members of EVERYONE. The list goes by name, and so in another order than
     /// that of the users.
     pub(crate) members: BTreeSet<String>,
@@ -99,21 +101,23 @@ impl People {
     }
 
     fn total(&self) -> usize {
-        self.confirmed + self.unconfirmed + self.federated + self.imported
+        self.confirmed + self.unconfirmed + self.federated + self.imported + self.disabled
     }
 
     fn users(&self, from: usize) -> Value {
         let to = (from + PAGE).min(self.total());
+        let enabled = self.total() - self.disabled;
         let users: Vec<Value> = (from..to)
             .map(|n| {
                 let status = match n {
                     n if n < self.confirmed => "CONFIRMED",
                     n if n < self.confirmed + self.unconfirmed => "UNCONFIRMED",
-                    n if n < self.total() - self.imported => "EXTERNAL_PROVIDER",
-                    _ => "RESET_REQUIRED",
+                    n if n < enabled - self.imported => "EXTERNAL_PROVIDER",
+                    n if n < enabled => "RESET_REQUIRED",
+                    _ => "CONFIRMED",
                 };
                 json!({
-                    "Username": name(n), "UserStatus": status, "Enabled": true,
+                    "Username": name(n), "UserStatus": status, "Enabled": n < enabled,
                     "UserCreateDate": CREATED + n,
                     "Attributes": [
                         {"Name": "sub", "Value": sub(n)},

@@ -71,9 +71,10 @@ proptest! {
     }
 
     #[test]
-    fn a_near_event_is_a_sign_up_exactly_when_it_names_source_pool_and_user(value in near_event()) {
+    fn a_near_event_is_of_a_user_when_it_names_source_pool_and_user(value in near_event()) {
         let named = |name: &str| value[name].as_str().is_some_and(|text| !text.trim().is_empty());
-        let expected = value["triggerSource"] == "PostConfirmation_ConfirmSignUp"
+        let sources = ["PostConfirmation_ConfirmSignUp", "PostConfirmation_ConfirmForgotPassword"];
+        let expected = sources.iter().any(|source| value["triggerSource"] == *source)
             && named("userPoolId")
             && named("userName");
         let is_sign_up = matches!(parse(&value.to_string()), Ok(Event::SignUp(_)));

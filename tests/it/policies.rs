@@ -9,16 +9,32 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(path).expect("text")
 }
 
-/// The Rust files in a folder of the project, by their paths from there.
-fn files(folder: &str) -> Vec<String> {
+/// The Rust files below a folder of the project, by their paths from its root.
+pub(crate) fn files(folder: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(path).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let sources = paths.filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
-    let names = sources.filter_map(|path| Some(path.file_name()?.to_owned()));
-    names
-        .map(|name| format!("{folder}/{}", name.display()))
-        .collect()
+    let found = entries.flat_map(|entry| {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().display());
+        let file = entry.path();
+        if file.is_dir() {
+            files(&path)
+        } else if file.extension().is_some_and(|kind| kind == "rs") {
+            vec![path]
+        } else {
+            Vec::new()
+        }
+    });
+    found.collect()
+}
+
+/// A file without its unit tests.
+pub(crate) fn product(file: &str) -> String {
+    let source = text(file);
+    let parts = source.split_once("#[cfg(test)]\nmod ");
+    parts
+        .map_or(source.as_str(), |(product, _)| product)
+        .to_owned()
 }
 
 pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
@@ -43,28 +59,35 @@ fn actions_of<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<S
     actions
 }
 
-/// The operations that a file names to `call`: words in quotes that are written
-/// like an operation.
-pub(crate) fn operations(file: &str) -> BTreeSet<String> {
-    let source = text(file);
-    let product = source.split("#[cfg(test)]").next().expect("text");
-    product
-        .split('"')
-        .skip(1)
-        .step_by(2)
+/// The operations that sources call: both `"ListUsers"`, the name for `call`, and
+/// `client.list_users()`, which begins the request, are in them. `.get("UserPool")` names a
+/// member of an answer.
+pub(crate) fn operations(sources: &str) -> BTreeSet<String> {
+    let methods: BTreeSet<String> = sources
+        .split("()")
+        .filter_map(|before| before.rsplit_once('.'))
+        .filter(|(object, _)| !object.trim_end().ends_with("self"))
+        .map(|(_, method)| method.replace('_', ""))
+        .collect();
+    let is_member = |before: &str| {
+        let before = before.trim_end();
+        before.ends_with(".get(") || before.ends_with(".remove(")
+    };
+    let pieces: Vec<&str> = sources.split('"').collect();
+    let quoted = pieces.iter().zip(pieces.iter().skip(1));
+    quoted
+        .filter(|(before, _)| !is_member(before))
+        .map(|(_, word)| *word)
         .filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()))
-        .filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()) && word.len() > 6)
         .filter(|word| word.contains(|c: char| c.is_ascii_lowercase()))
-        .filter(|word| !word.ends_with("Exception") && !["String", "All"].contains(word))
-        .filter(|word| !word.starts_with("Receipt") && !word.starts_with("Invalid"))
-        .filter(|word| *word != "MessageNotInflight")
+        .filter(|word| methods.contains(&word.to_ascii_lowercase()))
         .map(str::to_owned)
         .collect()
 }
 
 /// The permissions for them. A batch needs that of the single call.
 fn calls(file: &str, service: &str) -> BTreeSet<String> {
-    operations(file)
+    operations(&product(file))
         .iter()
         .map(|word| format!("{service}:{}", word.trim_end_matches("Batch")))
         .collect()
@@ -77,20 +100,8 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
     made.extend(calls("src/aws/directory.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
-    made.extend(of_records_elsewhere());
+    made.extend(calls("src/aws/owners.rs", "dynamodb"));
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
-    made
-}
-
-/// What records under other ids are found with. The names are short.
-fn of_records_elsewhere() -> BTreeSet<String> {
-    let source = text("src/aws/owners.rs");
-    let named = source.split("target(\"").skip(1);
-    let made: BTreeSet<String> = named
-        .filter_map(|rest| rest.split('"').next())
-        .map(|call| format!("dynamodb:{call}"))
-        .collect();
-    assert_eq!(made.len(), 2, "{made:?}");
     made
 }
 
@@ -155,12 +166,7 @@ fn the_admin_policy_and_the_calls_are_the_same() {
 
 #[test]
 fn the_attach_policy_and_the_calls_are_the_same() {
-    let mut made = calls("src/aws/pool_settings.rs", "cognito-idp");
-    // Members of answers.
-    assert!(made.remove("cognito-idp:UserPool"));
-    assert!(made.remove("cognito-idp:MfaConfiguration"));
-    made.remove("cognito-idp:Message");
-    made.remove("cognito-idp:UserPoolId");
+    let made = calls("src/aws/pool_settings.rs", "cognito-idp");
     assert_eq!(made, actions("deploy/attach-policy.json"));
 }
 
@@ -171,20 +177,8 @@ fn the_load_policy_and_the_calls_are_the_same() {
 
 #[test]
 fn a_load_test_lists_groups_and_takes_nothing_else_from_the_other_tools() {
-    fn all(folder: &std::path::Path) -> String {
-        let entries = std::fs::read_dir(folder).expect("a folder");
-        let texts = entries.map(|entry| {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                all(&path)
-            } else {
-                std::fs::read_to_string(path).expect("text")
-            }
-        });
-        texts.collect()
-    }
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = all(&root.join("src/load")) + &all(&root.join("src/cli/load"));
+    let folders = ["src/load", "src/cli/load"].into_iter();
+    let sources: String = folders.flat_map(files).map(|file| text(&file)).collect();
     let made = |object: &str, method: &str| sources.contains(&format!("{object}.{method}("));
     assert!(made("listing", "groups_of"));
     for method in ["users", "members", "estimate"] {

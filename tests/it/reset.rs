@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::process::finished;
 use crate::world::{Person, TABLE, World};
 
@@ -32,13 +34,23 @@ fn reset(person: &Person) -> Value {
     event
 }
 
+/// Writes a record with this id and owner.
+async fn put(world: &World, table: &str, id: &str, owner: &str) {
+    let record = [("id", id), ("profileOwner", owner)];
+    let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let written = world.sandbox.put_record(table, record.into()).await;
+    written.expect("written");
+}
+
 /// `usher worker` until the queue is empty.
 async fn work(world: &World, rules: &str, settings: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("usher.toml");
-    std::fs::write(&file, rules).expect("written");
     let mut command = world.usher(&["worker", "--until-empty"]);
-    command.env("USHER_CONFIG", &file);
+    if !rules.is_empty() {
+        std::fs::write(&file, rules).expect("written");
+        command.env("USHER_CONFIG", &file);
+    }
     for setting in settings {
         command.args(["--set", setting]);
     }
@@ -54,7 +66,7 @@ async fn groups(world: &World) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn someone_without_a_record_is_provisioned_as_reconcile_does_it() {
+async fn a_user_without_a_record_gets_what_reconcile_gives() {
     let world = World::new().await;
     let person = world.person("imported").await;
     world.send(reset(&person).to_string()).await;
@@ -71,7 +83,7 @@ async fn someone_without_a_record_is_provisioned_as_reconcile_does_it() {
 }
 
 #[tokio::test]
-async fn someone_with_a_record_is_left_alone_after_one_read() {
+async fn a_user_with_a_record_costs_one_read() {
     let world = World::new().await;
     let person = world.person("known").await;
     let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
@@ -94,7 +106,7 @@ async fn someone_with_a_record_is_left_alone_after_one_read() {
 }
 
 #[tokio::test]
-async fn where_nothing_tells_who_is_finished_a_new_password_is_ignored() {
+async fn a_new_password_is_ignored_without_setting_or_profiles() {
     let world = World::new().await;
     let person = world.person("forgot").await;
     for setting in [
@@ -117,10 +129,7 @@ async fn an_index_shows_a_record_under_another_id() {
     made.expect("a table");
     let person = world.person("ada").await;
     let owner = format!("{}::{}", person.sub, person.name);
-    let record = [("id", "c1d4a0f0"), ("profileOwner", owner.as_str())];
-    let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let written = world.sandbox.put_record(INDEXED, record.into()).await;
-    written.expect("written");
+    put(&world, INDEXED, "c1d4a0f0", &owner).await;
     let index = format!("profiles.owner_index={INDEX}");
     for (settings, records) in [
         (&["profiles.table=Indexed", &index][..], 1),
@@ -132,6 +141,104 @@ async fn an_index_shows_a_record_under_another_id() {
         let found = world.sandbox.records(INDEXED, "id").await.expect("records");
         assert_eq!(found.len(), records, "{settings:?}");
     }
+}
+
+#[tokio::test]
+async fn a_look_that_fails_stops_no_sign_up() {
+    let index = format!("profiles.owner_index={INDEX}");
+    let (none, index): (&[&str], &[&str]) = (&[], &[&index]);
+    for (operation, fault, reason, settings) in [
+        (
+            "BatchGetItem",
+            Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException"),
+            "access_denied",
+            none,
+        ),
+        (
+            "Query",
+            Fault::Refused(
+                "ValidationException",
+                "The table does not have the specified index: renamed",
+            ),
+            "table_mismatch",
+            index,
+        ),
+        (
+            "Query",
+            Fault::Refused(
+                "ValidationException",
+                "Cannot read from backfilling global secondary index: new",
+            ),
+            "validation",
+            index,
+        ),
+    ] {
+        let world = World::new().await;
+        world.faults.plan(move |call| {
+            let fails = call.operation == operation;
+            fails.then(|| fault.clone())
+        });
+        // As many as open the breaker when all are refused.
+        let resets = world.people(16).await;
+        for person in &resets {
+            world.send(reset(person).to_string()).await;
+        }
+        let signed_up = world.person("signed-up").await;
+        world.send(signed_up.event.to_string()).await;
+        let mut worker = world.usher(&["worker", "--until-empty"]);
+        for setting in [&["worker.max_attempts=1"], settings].concat() {
+            worker.args(["--set", setting]);
+        }
+        let (status, _, errors) = finished(worker).await;
+        assert_eq!(status, Some(0), "{errors}");
+        assert!(!errors.contains("breaker open"), "{errors}");
+        let records = world.records().await;
+        assert_eq!(records.keys().collect::<Vec<_>>(), [&signed_up.sub]);
+        let letters = world.letters().await;
+        assert_eq!(letters.len(), resets.len(), "{reason}");
+        for letter in &letters {
+            assert_eq!(letter.attributes["usher.reason"], reason);
+        }
+    }
+}
+
+#[tokio::test]
+async fn check_finds_records_that_a_new_password_would_double() {
+    let world = World::new().await;
+    let check = async |settings: &[&str]| {
+        let mut command = world.usher(&["check", "--pool", &world.pool.id]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let (status, said, errors) = finished(command).await;
+        let wrong = |line: &&str| line.starts_with("WRONG profiles.after_password_reset");
+        let found = said.lines().find(wrong).map(str::to_owned);
+        assert_eq!(status == Some(1), found.is_some(), "{said}{errors}");
+        found
+    };
+    let (ada, grace) = (world.person("ada").await, world.person("grace").await);
+    let owner = |person: &Person| format!("{}::{}", person.sub, person.name);
+    put(&world, TABLE, &ada.sub, &owner(&ada)).await;
+    assert_eq!(check(&[]).await, None);
+
+    put(&world, TABLE, "c1d4a0f0", &owner(&grace)).await;
+    let found = check(&[]).await.expect("a finding");
+    for part in [TABLE, "profiles.owner_index", "switch"] {
+        assert!(found.contains(part), "{part} in {found}");
+    }
+    for personal in [grace.name.as_str(), &grace.sub] {
+        assert!(!found.contains(personal), "{found}");
+    }
+    let off = "profiles.after_password_reset=false";
+    assert_eq!(check(&[off]).await, None);
+
+    let index = Some((INDEX, "profileOwner"));
+    let made = world.sandbox.create_table_with(INDEXED, "id", index).await;
+    made.expect("a table");
+    put(&world, INDEXED, "c1d4a0f0", &owner(&grace)).await;
+    let index = format!("profiles.owner_index={INDEX}");
+    assert_eq!(check(&["profiles.table=Indexed", &index]).await, None);
+    assert!(check(&["profiles.table=Indexed"]).await.is_some());
 }
 
 #[tokio::test]

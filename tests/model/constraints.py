@@ -1,5 +1,5 @@
 """src/dev/constraints/table.json, by which the embedded endpoint refuses requests, against
-the service models in the botocore that is installed. With --write, makes the table anew.
+the service models in the botocore that is installed. With --write, writes the table again.
 
 The table holds the operations that the sources name, and the shapes of what they take: types,
 required members, lengths, ranges, patterns and enums."""
@@ -88,6 +88,6 @@ found = differences(checked_in["services"], table)
 for line in found:
     print(f"{TABLE.name}: {line}")
 if found:
-    print("tests/model/run --write makes the table anew")
+    print("tests/model/run --write writes the table again")
 print(f"botocore {models.version()}, the table's {checked_in['botocore']}: {len(found)} lines differ")
 sys.exit(bool(found))

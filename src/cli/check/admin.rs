@@ -52,7 +52,7 @@ impl Findings {
         let nobody = Acceptance {
             username: NO_USER,
             code: NO_USER,
-            password: NO_USER,
+            password: "Never-tr1ed",
             attributes: &BTreeMap::new(),
         };
         let what = "app client of /accept";
@@ -67,6 +67,7 @@ impl Findings {
                 self.wrong(what, &format!("{failure}: {fault}"));
             }
             Err(NotAccepted::Unavailable(failure)) => self.wrong(what, &failure),
+            Err(NotAccepted::Busy) => self.untested(what, "Cognito throttles: check again"),
             _ => self.right(what, "takes passwords".to_owned()),
         }
     }

@@ -6,7 +6,6 @@ mod invitations;
 mod issuer;
 mod trigger;
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +57,8 @@ const NO_RECEIPT: &str = "usher-check-no-such-receipt";
 ///
 /// <https://www.rfc-editor.org/rfc/rfc2606>
 const NO_USER: &str = "usher-check-no-such-user@example.invalid";
+/// Records that are read to see whether some are under other ids.
+const SAMPLE: i32 = 100;
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
@@ -255,17 +256,29 @@ impl Findings {
         let Some(owner) = &profiles.owner else {
             return;
         };
-        let owner = owner.attribute();
+        let attribute = owner.attribute();
         match &profiles.owner_index {
             None => {
-                let scan = table.owners(owner, None, Some(1)).await.map(|_| ());
-                self.allowed("dynamodb:Scan", scan, &[]);
+                let page = table.owners(attribute, None, Some(SAMPLE)).await;
+                let is_elsewhere = page.as_ref().is_ok_and(|page| {
+                    let mut records = page.items.iter();
+                    records.any(|(id, value)| owner.is_elsewhere(id, value))
+                });
+                self.allowed("dynamodb:Scan", page.map(|_| ()), &[]);
+                if is_elsewhere && profiles.after_password_reset {
+                    let detail = format!(
+                        "{name} has records under another id than the sub of their owner. A new \
+                         password would give the owner a second record: set profiles.owner_index, \
+                         or switch profiles.after_password_reset off"
+                    );
+                    self.wrong("profiles.after_password_reset", &detail);
+                }
             }
             Some(index) => {
-                let unknown = BTreeSet::from([NO_USER.to_owned()]);
-                let query = table.has_owner(index, owner, &unknown).await.map(|_| ());
-                let what = format!("dynamodb:Query on {index}, key {owner}");
-                self.allowed(&what, query, &[]);
+                let unknown = [NO_USER.to_owned()];
+                let query = table.has_owner(index, attribute, &unknown).await;
+                let what = format!("dynamodb:Query on {index}, key {attribute}");
+                self.allowed(&what, query.map(|_| ()), &[]);
             }
         }
     }

@@ -197,7 +197,7 @@ mod tests {
         let expected = [
             "line 2, column email: character 5 is invisible (U+200B)",
             "line 3, column username: character 3 is invisible (U+00AD)",
-            "line 4, column groups: character 5 is invisible (U+2060)",
+            "line 4, column groups: group 2: character 5 is invisible (U+2060)",
             "line 5, column given_name: character 4 is invisible (U+200B)",
             "line 6, column phone_number: character 1 is invisible (U+202A)",
         ];

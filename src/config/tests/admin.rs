@@ -127,6 +127,20 @@ fn a_mail_without_link_or_code_is_refused() {
 }
 
 #[test]
+fn an_app_client_id_that_cognito_does_not_take_is_refused() {
+    const POOL: &str = "pools.allowed=eu-west-1_x";
+    let longest = "a".repeat(128);
+    for fine in ["1h57kf5cpq17m0eml12EXAMPLE", "a_b+c", &longest] {
+        valid(&[&format!("invitations.client_id={fine}"), POOL]);
+    }
+    for wrong in ["a-b", "a b", "a.b", "clé", &format!("{longest}a")] {
+        let flag = format!("invitations.client_id={wrong}");
+        let violations = violations(&layers(&[&flag, POOL]));
+        assert_eq!(violations, ["invitations.client_id"], "{wrong}");
+    }
+}
+
+#[test]
 fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
     for (flag, key, character) in [
         (

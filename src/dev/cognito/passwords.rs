@@ -4,15 +4,18 @@
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::pools::AppClient;
 use super::user::text;
 use super::{Refusal, refuse};
+use crate::dev::constraints::Rules;
 
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
+/// A space within a password counts as one, too.
+///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
 const SYMBOLS: &[u8] = b"^$*.[]{}()?-\"!@#%&/\\,><':;|_~`+=";
 
@@ -59,19 +62,15 @@ impl Policy {
             let why = format!("Password did not conform with policy: {why}");
             Err(refuse("InvalidPasswordException", &why))
         };
-        // In every pool, and before its policy is looked at.
-        let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
-        if password.starts_with(is_space) || password.ends_with(is_space) {
-            let why = "1 validation error detected: Value at 'password' failed to satisfy \
-                       constraint: Member must satisfy regular expression pattern: \
-                       ^[\\S]+.*[\\S]+$";
-            return Err(refuse("InvalidParameterException", why));
-        }
+        // In every pool, and before its policy is looked at. The new password of a challenge
+        // is a text in a map: the check of the request does not know it.
+        Rules::Cognito.check_value("@NewPassword", &json!({"password": password}))?;
         if password.chars().count() < self.length {
             return refused("Password not long enough");
         }
         for ((class, _, name), asked) in CLASSES.into_iter().zip(self.classes) {
-            if asked && !password.bytes().any(|byte| class.contains(&byte)) {
+            let is_one = |byte| class.contains(&byte) || class == SYMBOLS && byte == b' ';
+            if asked && !password.bytes().any(is_one) {
                 return refused(&format!("Password must have {name} characters"));
             }
         }
@@ -161,6 +160,7 @@ mod tests {
             assert_eq!(refusal["__type"], "InvalidParameterException");
         }
         assert!(any.check("long enough").is_ok());
+        assert!(Policy::default().check("Long enough 1").is_ok());
     }
 
     #[test]

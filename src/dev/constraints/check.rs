@@ -232,8 +232,9 @@ fn mismatch(kind: &Kind, value: &Value) -> Option<String> {
         Kind::String { .. } => (value.is_string(), Some("String")),
         Kind::Blob => (value.is_string(), Some("Blob")),
         Kind::Boolean => (value.is_boolean(), Some("Boolean")),
-        Kind::Integer => (value.is_number(), Some("Integer")),
-        Kind::Long => (value.is_number(), Some("Long")),
+        // A fraction, or a number outside of 64 bits, is of another type.
+        Kind::Integer => (value.is_i64(), Some("Integer")),
+        Kind::Long => (value.is_i64(), Some("Long")),
     };
     if fits {
         return None;

@@ -15,7 +15,7 @@ mod tests;
 use serde_json::Value;
 use winterbaume_core::MockResponse;
 
-use self::check::{WrongType, breaches};
+use self::check::{What, WrongType, breaches};
 use self::table::Model;
 
 /// The answer that says no.
@@ -79,6 +79,7 @@ impl Rules {
 }
 
 /// Looks at what a trigger of Cognito answered. One that changes nothing answers nothing.
+/// Cognito ignores members that it does not know, such as those of another event version.
 ///
 /// # Errors
 /// Cognito's answer to its caller when the trigger's answer is not of this shape.
@@ -86,8 +87,9 @@ pub(super) fn check_answer(shape: &str, answer: &Value) -> Result<(), Refusal> {
     if answer.is_null() {
         return Ok(());
     }
-    let found = breaches(table::cognito(), shape, answer)
+    let mut found = breaches(table::cognito(), shape, answer)
         .map_err(|WrongType(text)| refusal::of_trigger(&text))?;
+    found.retain(|breach| !matches!(breach.what, What::Unknown));
     match found.split_first() {
         Some((first, more)) => Err(refusal::of_trigger(&refusal::sentences(first, more))),
         None => Ok(()),

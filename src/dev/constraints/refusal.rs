@@ -17,7 +17,7 @@ pub(super) fn answer(rules: Rules, first: &Breach<'_>, more: &[Breach<'_>]) -> R
     error(code, &sentences(first, more)).into()
 }
 
-/// The answer to a trigger's answer: an error for whoever called Cognito.
+/// The answer to a trigger's answer: an error for the caller of Cognito.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html>
 pub(super) fn of_trigger(why: &str) -> Refusal {

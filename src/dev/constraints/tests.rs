@@ -164,6 +164,21 @@ fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
 }
 
 #[test]
+fn a_password_holds_spaces_but_not_at_its_ends() {
+    let check = |password: &str| {
+        let request = with(user("ada"), "Password", json!(password)).to_string();
+        Rules::Cognito.check("AdminSetUserPassword", request.as_bytes())
+    };
+    assert!(check("Long enough 1").is_ok());
+    for password in [" Long-enough-1", "Long-enough-1\n", "Long\nenough-1"] {
+        let refusal = check(password).expect_err("refused");
+        let (_, code, _, text) = parts(&refusal);
+        assert_eq!(code, "InvalidParameterException");
+        assert!(text.ends_with(r"pattern: ^[\S]+.*[\S]+$"), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_no_request() {
     let (text, code) = (
         "NUMBER_VALUE cannot be converted to String",
@@ -186,6 +201,17 @@ fn what_cannot_be_read_is_no_request() {
         assert_eq!(status, 400);
         assert_eq!(name, "com.amazon.coral.service#SerializationException");
         assert_eq!(found, expected);
+    }
+    for number in [json!(1.5), json!(u64::MAX), json!(1e30)] {
+        let text =
+            |operation: &str, request: &Value| refused(Rules::DynamoDb, operation, request).3;
+        let request = json!({"TableName": "t", "Limit": number});
+        let expected = "NUMBER_VALUE cannot be converted to Integer";
+        assert_eq!(text("Scan", &request), expected, "{number}");
+        let throughput = json!({"ReadCapacityUnits": number, "WriteCapacityUnits": 1});
+        let request = json!({"TableName": "t", "ProvisionedThroughput": throughput});
+        let expected = "NUMBER_VALUE cannot be converted to Long";
+        assert_eq!(text("CreateTable", &request), expected, "{number}");
     }
     let request = json!({"QueueUrl": "q", "Entries": "none"});
     let (_, name, header, found) = refused(Rules::Sqs, "SendMessageBatch", &request);
@@ -281,12 +307,15 @@ fn a_trigger_answers_in_the_shape_that_cognito_reads() {
         groups(Value::Null),
         groups(json!({"groupsToOverride": ["A"], "iamRolesToOverride": [], "preferredRole": null})),
         details(json!({"claimsToAddOrOverride": {"plan": "pro"}, "claimsToSuppress": ["email"]})),
+        // Of the second version of the event.
+        json!({"claimsAndScopeOverrideDetails": {"accessTokenGeneration": {}}}),
+        details(json!({"claimsToAdd": {}})),
+        groups(json!({"groupsToOverride": ["A"], "scopes": 5})),
     ] {
         assert!(check_answer("@PreTokenGeneration", &good).is_ok(), "{good}");
     }
     for bad in [
         json!("text"),
-        json!({"claimsOverrideDetail": {}}),
         groups(json!({"groupsToOverride": "A"})),
         groups(json!({"groupsToOverride": ["two words"]})),
         groups(json!({"groupsToOverride": ["a".repeat(129)]})),

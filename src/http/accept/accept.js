@@ -77,6 +77,7 @@ const LACKS = new Map([
   ['symbol', 'a symbol, such as ! ? - or %'],
   ['history', 'to be one that you have not had before'],
   ['not_compromised', 'to be one that is not known to have been stolen somewhere'],
+  ['not_the_code', 'to be another one than the code'],
   ['no_space_at_ends', 'to begin and end with something other than a space'],
 ]);
 
@@ -120,6 +121,16 @@ const password = byId('password');
 const reveal = byId('reveal');
 /** The fields of attributes that were asked for, by the attribute's name. */
 const attributes = new Map();
+
+/** Invisible characters that the service refuses in user name and code. A code may hold a space. */
+const UNSEEN_IN_NAME = /(?![\t-\r ])[\p{C}\p{Z}]/u;
+/** Values may hold spaces, and the joiners of Persian, of the scripts of India and of emoji. */
+const UNSEEN_IN_VALUE = /(?![\t-\r\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}]/u;
+/** Password and custom attributes are not in it: they may hold any character. */
+const unseenIn = new Map([
+  [username, UNSEEN_IN_NAME],
+  [code, UNSEEN_IN_NAME],
+]);
 const contact = safe(main.dataset.contact, ['https:', 'http:', 'mailto:']);
 const done = safe(main.dataset.done, ['https:', 'http:']);
 let sending = false;
@@ -230,16 +241,14 @@ function missing(asked) {
   return empty[0];
 }
 
-/** What nobody sees, except the joiners of Persian, of the scripts of India and of emoji. */
-const UNSEEN = /(?![\t-\r\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}]/u;
-
 /** Marks the fields with a character that came with copied text, and returns the first. */
 function unseen(asked) {
   const marked = [];
   for (const field of asked) {
-    const at = field === password ? -1 : field.value.search(UNSEEN);
+    const text = field.value.trim();
+    const at = unseenIn.has(field) ? text.search(unseenIn.get(field)) : -1;
     if (at >= 0) {
-      const place = [...field.value.slice(0, at)].length + 1;
+      const place = [...text.slice(0, at)].length + 1;
       markWrong(field, `Character ${place} cannot be seen. Take it out, or type the text by hand.`);
       marked.push(field);
     }
@@ -277,11 +286,9 @@ async function accept() {
       return passwordRefused(Array.isArray(answer.body.lacks) ? answer.body.lacks : []);
     case 'not_accepted':
       return notAccepted();
-    case 'disabled':
-      return say('bad', 'This user is disabled.', ['Ask the people who invited you for help.']);
-    case 'reset_needed':
-      return say('note', 'You have a password, and it has to be reset.', [
-        'Reset it where you sign in. If that does not work, ask the people who invited you for help.',
+    case 'alias_exists':
+      return say('bad', 'Another user has this e-mail address or phone number.', [
+        'If you can change it here, give another one. Otherwise ask the people who invited you for help.',
       ]);
     case 'misconfigured':
       return say('bad', 'You cannot be let in just now.', [
@@ -359,10 +366,11 @@ function notAccepted() {
   }
   say(
     'bad',
-    'User name and code do not match.',
+    'User name and code are not accepted.',
     [
       'Compare both with the mail. A link does not always hold the whole code: copy it from the mail’s text, up to its last character.',
       before,
+      'If neither helps, ask the people who invited you: perhaps your account cannot be used just now.',
     ],
     renewalButton('plain'),
   );
@@ -486,6 +494,9 @@ function attributeField(name) {
     byId('attributes').append(block);
     byId('attributes').hidden = false;
     attributes.set(name, field);
+    if (!name.startsWith('custom:')) {
+      unseenIn.set(field, UNSEEN_IN_VALUE);
+    }
   }
   return attributes.get(name);
 }

@@ -30,7 +30,7 @@ pub(super) fn note(refused: Option<&NotAccepted>) {
     .increment(1);
 }
 
-/// The code of the answer, and the result in metrics.
+/// The result in metrics, and the code of the answer unless [`problem`] has another one.
 fn name(refused: &NotAccepted) -> &'static str {
     match refused {
         NotAccepted::Code => "not_accepted",
@@ -40,6 +40,7 @@ fn name(refused: &NotAccepted) -> &'static str {
         NotAccepted::Lacks(_) => "attributes_needed",
         NotAccepted::Password(_) => "password_refused",
         NotAccepted::Attribute => "attribute_refused",
+        NotAccepted::AliasExists => "alias_exists",
         NotAccepted::TryAgain => "try_again",
         NotAccepted::Disabled => "disabled",
         NotAccepted::ResetNeeded => "reset_needed",
@@ -53,9 +54,12 @@ pub(super) fn problem(refused: NotAccepted) -> Problem {
     let code = name(&refused);
     let problem = |status, detail: &'static str| Problem::new(status, code, detail);
     match refused {
-        NotAccepted::Code => problem(
+        // Cognito says the last two whatever the code is: strangers would learn which users
+        // there are.
+        NotAccepted::Code | NotAccepted::Disabled | NotAccepted::ResetNeeded => Problem::new(
             StatusCode::FORBIDDEN,
-            "the user name or the code is not right, or the code was used already",
+            name(&NotAccepted::Code),
+            "the user name and the code do not match, or the user cannot sign in with a code now",
         ),
         NotAccepted::Expired => problem(StatusCode::GONE, "the code has expired"),
         NotAccepted::TooMany => problem(
@@ -63,7 +67,11 @@ pub(super) fn problem(refused: NotAccepted) -> Problem {
             "too many attempts; wait a moment",
         )
         .again_in(30),
-        NotAccepted::Busy => Problem::busy(),
+        NotAccepted::Busy => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the calls to Cognito are used up for the moment",
+        )
+        .again_in(5),
         NotAccepted::Lacks(names) => {
             problem(StatusCode::CONFLICT, "these attributes are needed as well")
                 .with("attributes", names)
@@ -78,17 +86,13 @@ pub(super) fn problem(refused: NotAccepted) -> Problem {
             "an attribute has a value that the user pool does not take",
         )
         .with("attributes", Vec::<String>::new()),
+        NotAccepted::AliasExists => problem(
+            StatusCode::CONFLICT,
+            "another user has this e-mail address or phone number",
+        ),
         NotAccepted::TryAgain => problem(
             StatusCode::CONFLICT,
             "it did not work this time; send it again",
-        ),
-        NotAccepted::Disabled => problem(
-            StatusCode::FORBIDDEN,
-            "an administrator has disabled the user",
-        ),
-        NotAccepted::ResetNeeded => problem(
-            StatusCode::CONFLICT,
-            "the user has a password, and has to reset it where they sign in",
         ),
         NotAccepted::Unavailable(_) => Problem::unavailable("Cognito cannot be reached, or fails"),
         NotAccepted::Misconfigured(..) => problem(

@@ -123,6 +123,11 @@ fn refusal(rejection: &Rejection) -> Problem {
             "already_accepted",
             "this user has accepted already, or needs no password: there is no code to send again",
         ),
+        "user_disabled" => (
+            StatusCode::CONFLICT,
+            "user_disabled",
+            "the user is disabled: enable them first",
+        ),
         "invalid_parameter" => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid_parameter",

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use usher::aws::{Pool, PoolKind, SignedIn};
 
 use super::client::{Answer, Client};
-use crate::faults::Fault;
+use crate::faults::{Fault, Spoiled};
 use crate::process::{Process, get};
 use crate::world::{World, eventually};
 
@@ -74,6 +75,32 @@ impl Page {
     async fn accept(&self, body: Value) -> Answer {
         self.client.ask("POST", "/accept", Some(body), &[]).await
     }
+
+    /// From now on Cognito refuses each call of this operation.
+    fn refused_by(&self, operation: &'static str, code: &'static str, text: &'static str) {
+        let plan = &self.world.faults;
+        plan.plan(move |call| (call.operation == operation).then_some(Fault::Refused(code, text)));
+    }
+
+    /// Error lines of the log.
+    fn errors(&self) -> Vec<Value> {
+        let log = self.process.log();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["level"] == "ERROR")
+            .collect()
+    }
+
+    /// Acceptances so far with this result and this reason.
+    async fn counted(&self, result: &str, reason: &str) -> Option<String> {
+        let (_, metrics) = get(&self.process.http().await, "/metrics").await;
+        let line = metrics.lines().find(|line| {
+            line.starts_with("usher_invitations_accepted_total{")
+                && line.contains(&format!("reason=\"{reason}\""))
+                && line.contains(&format!("result=\"{result}\""))
+        })?;
+        line.rsplit(' ').next().map(str::to_owned)
+    }
 }
 
 #[tokio::test]
@@ -106,6 +133,9 @@ async fn a_code_is_good_for_one_password() {
         );
         assert!(!answer.text.contains(&code) && !answer.text.contains(PASSWORD));
     }
+    // Cognito would take it.
+    let same = page.accept(with(&code, &code)).await;
+    assert_eq!(same.body["lacks"], json!(["not_the_code"]), "{same:?}");
     let weak = page.accept(with(&code, "alllowercase1")).await;
     assert!(
         weak.body["lacks"]
@@ -143,7 +173,20 @@ async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
 }
 
 /// What Cognito says, and the fault that usher sees in it.
-const FAULTS: [(&str, &str, &str, &str); 6] = [
+const FAULTS: [(&str, &str, &str, &str); 8] = [
+    (
+        "InitiateAuth",
+        "InvalidParameterException",
+        "1 validation error detected: Value at 'clientId' failed to satisfy constraint: \
+         Member must satisfy regular expression pattern: [\\w+]+",
+        "client",
+    ),
+    (
+        "RespondToAuthChallenge",
+        "InvalidParameterException",
+        "Invalid attributes given, family_name is missing",
+        "required_attribute",
+    ),
     (
         "InitiateAuth",
         "NotAuthorizedException",
@@ -188,8 +231,7 @@ async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let body = json!({"username": "ada", "code": code, "password": PASSWORD});
     for (operation, code, text, _) in FAULTS {
-        let plan = &page.world.faults;
-        plan.plan(move |call| (call.operation == operation).then_some(Fault::Refused(code, text)));
+        page.refused_by(operation, code, text);
         let answer = page.accept(body.clone()).await;
         assert_eq!(
             (answer.status, answer.code()),
@@ -198,56 +240,120 @@ async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
         );
         assert_eq!(answer.header("retry-after"), Some("60"));
     }
-    let log = page.process.log();
-    let errors: Vec<Value> = log
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line["level"] == "ERROR")
-        .collect();
+    let errors = page.errors();
     let reasons: Vec<&str> = errors
         .iter()
         .filter_map(|line| line["reason"].as_str())
         .collect();
     assert_eq!(reasons, FAULTS.map(|(.., reason)| reason));
     assert!(errors.iter().all(|line| line["remedy"].is_string()));
-    let (_, metrics) = get(&page.process.http().await, "/metrics").await;
-    for (reason, count) in [("threat_protection", 2), ("firewall", 2), ("trigger", 1)] {
-        let of_reason = |line: &&str| {
-            line.starts_with("usher_invitations_accepted_total")
-                && line.contains(&format!("reason=\"{reason}\""))
-                && line.contains("result=\"misconfigured\"")
-        };
-        let line = metrics.lines().find(of_reason).expect(reason);
-        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    for (reason, count) in [
+        ("threat_protection", "2"),
+        ("firewall", "2"),
+        ("trigger", "1"),
+        ("client", "1"),
+        ("required_attribute", "1"),
+    ] {
+        let counted = page.counted("misconfigured", reason).await;
+        assert_eq!(counted.as_deref(), Some(count), "{reason}");
     }
     page.world.faults.mend();
     assert_eq!(page.accept(body).await.status, 200, "the code was good");
 }
 
 #[tokio::test]
-async fn a_user_who_is_disabled_or_has_to_reset_a_password_is_told_so() {
+async fn a_page_of_a_firewall_is_the_deployments_fault() {
     let page = Page::open(PoolKind::default()).await;
-    for (code, text, status, answered) in [
-        (
-            "NotAuthorizedException",
-            "User is disabled.",
-            403,
-            "disabled",
-        ),
+    page.world.faults.plan(|call| {
+        let blocked = Fault::Before(Spoiled::Page(StatusCode::FORBIDDEN));
+        (call.operation == "InitiateAuth").then_some(blocked)
+    });
+    let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
+    let answer = page.accept(body).await;
+    assert_eq!((answer.status, answer.code()), (503, "misconfigured"));
+    let errors = page.errors();
+    let reasons: Vec<&Value> = errors.iter().map(|line| &line["reason"]).collect();
+    assert_eq!(reasons, ["firewall"]);
+}
+
+#[tokio::test]
+async fn the_answer_does_not_tell_which_users_there_are() {
+    let page = Page::open(PoolKind::default()).await;
+    let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
+    let unknown = page.accept(body.clone()).await;
+    assert_eq!((unknown.status, unknown.code()), (403, "not_accepted"));
+    for (code, text) in [
+        ("NotAuthorizedException", "User is disabled."),
         (
             "PasswordResetRequiredException",
             "Password reset required for the user",
-            409,
-            "reset_needed",
+        ),
+        ("UserNotConfirmedException", "User is not confirmed."),
+    ] {
+        page.refused_by("InitiateAuth", code, text);
+        let answer = page.accept(body.clone()).await;
+        assert_eq!(
+            (answer.status, &answer.text),
+            (403, &unknown.text),
+            "{text}"
+        );
+    }
+    for (result, count) in [
+        ("not_accepted", "2"),
+        ("disabled", "1"),
+        ("reset_needed", "1"),
+    ] {
+        let counted = page.counted(result, "").await;
+        assert_eq!(counted.as_deref(), Some(count), "{result}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_of_the_pool_is_not_the_persons_tries() {
+    let page = Page::open(PoolKind::default()).await;
+    let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
+    for (code, text, status, answered, again) in [
+        (
+            "TooManyRequestsException",
+            "Rate exceeded",
+            503,
+            "busy",
+            "5",
+        ),
+        (
+            "LimitExceededException",
+            "Attempt limit exceeded, please try after some time.",
+            429,
+            "too_many_requests",
+            "30",
+        ),
+        (
+            "NotAuthorizedException",
+            "Password attempts exceeded",
+            429,
+            "too_many_requests",
+            "30",
         ),
     ] {
-        page.world.faults.plan(move |call| {
-            (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))
-        });
-        let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
-        let answer = page.accept(body).await;
+        page.refused_by("InitiateAuth", code, text);
+        let answer = page.accept(body.clone()).await;
         assert_eq!((answer.status, answer.code()), (status, answered), "{text}");
+        assert_eq!(answer.header("retry-after"), Some(again), "{text}");
     }
+}
+
+#[tokio::test]
+async fn an_address_of_another_user_is_a_conflict() {
+    let page = Page::open(PoolKind::default()).await;
+    let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
+    page.refused_by(
+        "RespondToAuthChallenge",
+        "AliasExistsException",
+        "An account with the email already exists.",
+    );
+    let body = json!({"username": "ada", "code": code, "password": PASSWORD});
+    let answer = page.accept(body).await;
+    assert_eq!((answer.status, answer.code()), (409, "alias_exists"));
 }
 
 #[tokio::test]

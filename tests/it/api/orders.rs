@@ -1,6 +1,6 @@
 //! What administrators ask for.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Api, claims, sub_of, token};
 use crate::faults::Fault;
@@ -211,4 +211,44 @@ async fn somebody_who_signed_up_with_an_address_of_others_gets_nothing() {
     let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
     assert_eq!((answer.status, answer.code()), (409, "username_taken"));
     assert!(api.world.members("STAFF").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_disabled_user_gets_no_new_code() {
+    let api = Api::start(&[]).await;
+    let mails = super::mails::counted(&api);
+    let mut invitation = json!({"email": "ada@mail.example", "username": "ada"});
+    let answer = api
+        .ask("POST", "/v1/invitations", Some(invitation.clone()))
+        .await;
+    assert_eq!((answer.status, mails()), (200, 1), "{answer:?}");
+    api.world.faults.plan(|call| {
+        let disabled = |mut user: Value| {
+            user["Enabled"] = json!(false);
+            user
+        };
+        (call.operation == "AdminGetUser").then_some(Fault::Answer(disabled))
+    });
+    invitation["resend"] = json!(true);
+    for (path, body) in [
+        ("/v1/invitations/ada/resend", None),
+        ("/v1/invitations", Some(invitation)),
+    ] {
+        let refused = api.ask("POST", path, body).await;
+        assert_eq!((refused.status, refused.code()), (409, "user_disabled"));
+    }
+    assert_eq!(mails(), 1);
+}
+
+#[tokio::test]
+async fn a_value_that_ends_in_user_not_found_is_refused_at_once() {
+    let api = Api::start(&[]).await;
+    api.world.faults.plan(|call| {
+        (call.operation == "AdminCreateUser")
+            .then_some(Fault::Refused("UserNotFoundException", "User not found."))
+    });
+    let invitation = json!({"email": "ada@mail.example", "username": "ada"});
+    let refused = api.ask("POST", "/v1/invitations", Some(invitation)).await;
+    assert_eq!((refused.status, refused.code()), (422, "invalid_parameter"));
+    assert_eq!(api.world.faults.calls("AdminCreateUser"), 1);
 }

@@ -172,7 +172,7 @@ async fn an_invisible_character_is_told_with_field_and_place() {
             "groups",
             json!(["STA\u{ad}FF"]),
             "groups",
-            "groups: character 4",
+            "groups: group 1: character 4",
         ),
         (
             "attributes",

@@ -144,3 +144,31 @@ async fn everybody_reads_their_own_record_and_no_other() {
         401
     );
 }
+
+#[tokio::test]
+async fn a_planted_record_is_not_shown_whatever_names_its_owner() {
+    for template in ["{sub}", "{username}", "USER#{sub}"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("usher.toml");
+        let text = format!("[profiles.attributes]\nprofileOwner = \"{template}\"\n");
+        std::fs::write(&file, text).expect("written");
+        let api = Api::start_with(&[], Some(&file)).await;
+        let ada = token(&api.world, &claims(&api.world, "ada", &[]));
+        let (sub, other) = (sub_of("ada"), sub_of("mallory"));
+        let own = template.replace("{sub}", &sub).replace("{username}", "ada");
+        for (owner, expected) in [
+            (own, 200),
+            (format!("{sub}::ada"), 200),
+            (other.clone(), 404),
+            (format!("{other}::mallory"), 404),
+            ("mallory".to_owned(), 404),
+        ] {
+            let record = [("id", sub.as_str()), ("profileOwner", owner.as_str())];
+            let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let written = api.world.sandbox.put_record(TABLE, record.into()).await;
+            written.expect("a record");
+            let answer = api.ask_as(&ada, "GET", "/v1/me/profile").await;
+            assert_eq!(answer.status, expected, "{template}: {owner}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use usher::attach::Settings;
 use usher::aws::{Members, PoolSettings};
 use usher::event::PoolId;
 
+use crate::faults::Fault;
 use crate::process::finished;
 use crate::world::World;
 
@@ -217,13 +218,14 @@ async fn another_function_keeps_its_trigger_unless_told_and_detach_takes_only_it
 #[tokio::test]
 async fn a_setting_that_this_release_does_not_know_stops_it_and_wrong_arguments_are_named() {
     let scene = Scene::new().await;
-    let mut newer = settings();
-    newer.insert("QuantumPolicy".to_owned(), json!({"Spin": "UP"}));
-    scene
-        .services
-        .write(&scene.pool, &newer)
-        .await
-        .expect("set");
+    scene.world.faults.plan(|call| {
+        let newer = |mut answer: Value| {
+            answer["UserPool"]["QuantumPolicy"] = json!({"Spin": "UP"});
+            answer
+        };
+        (call.operation == "DescribeUserPool").then_some(Fault::Answer(newer))
+    });
+    let written = scene.world.faults.calls("UpdateUserPool");
     let (status, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
     assert_eq!(status, Some(1));
     for part in [
@@ -233,7 +235,8 @@ async fn a_setting_that_this_release_does_not_know_stops_it_and_wrong_arguments_
     ] {
         assert!(error.contains(part), "{error}");
     }
-    assert_eq!(scene.read().await.pool["QuantumPolicy"]["Spin"], "UP");
+    assert_eq!(scene.world.faults.calls("UpdateUserPool"), written);
+    scene.world.faults.mend();
 
     let elsewhere = USHER.replace("us-east-1", "eu-west-1");
     for (arguments, word) in [

@@ -175,6 +175,27 @@ async fn a_pool_that_asks_for_no_password_makes_no_code() {
     let (status, lines, _) = world.order(&[&one[..], &["--resend"]].concat()).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{lines:?}");
     assert_eq!(lines[0]["mail"], json!("not_sent"));
+
+    // The answer that says so may be lost.
+    let mut lost = false;
+    world.faults.plan(move |call| {
+        let is_first = call.operation == "AdminCreateUser" && !std::mem::replace(&mut lost, true);
+        is_first.then_some(Fault::ResetAfter)
+    });
+    let another = ["invite", "--email", "vanished@quagmire.example"];
+    let (status, lines, err) = world.order(&another).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(lines[0]["mail"], json!("no_code"), "{lines:?}");
+
+    // A user who was there before is not taken for a new one.
+    world.faults.plan(|call| {
+        (call.operation == "AdminCreateUser").then_some(Fault::Error(
+            StatusCode::BAD_REQUEST,
+            "LimitExceededException",
+        ))
+    });
+    let (_, lines, err) = world.order(&one).await;
+    assert_ne!(lines[0]["mail"], json!("no_code"), "{lines:?} {err}");
 }
 
 #[tokio::test]
@@ -213,7 +234,7 @@ async fn an_invisible_character_is_found_before_anything_is_done() {
         (
             "--group",
             "STA\u{200b}FF",
-            "--group: character 4 is invisible (U+200B)",
+            "--group: group 1: character 4 is invisible (U+200B)",
         ),
     ] {
         let (status, _, err) = world.order(&[&one[..], &[flag, value]].concat()).await;

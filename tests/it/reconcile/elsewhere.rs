@@ -15,7 +15,7 @@ const INDEXED: &str = "Indexed";
 const INDEX: &str = "userProfilesByProfileOwner";
 
 /// A user who signed up and was confirmed before usher was there.
-async fn confirmed(world: &World, name: &str) -> Person {
+pub(super) async fn confirmed(world: &World, name: &str) -> Person {
     let person = world.person(name).await;
     let password = world
         .sandbox
@@ -27,8 +27,12 @@ async fn confirmed(world: &World, name: &str) -> Person {
 /// The record of a user under an id that says nothing of them.
 async fn put(world: &World, table: &str, owner: &str) {
     let id = format!("{:032x}", fastrand::u128(..));
+    put_under(world, table, &id, owner).await;
+}
+
+async fn put_under(world: &World, table: &str, id: &str, owner: &str) {
     let record = [
-        ("id", id.as_str()),
+        ("id", id),
         ("__typename", "UserProfile"),
         ("profileOwner", owner),
         ("nickname", "kept"),
@@ -257,6 +261,106 @@ async fn an_index_by_the_owner_takes_the_place_of_the_scan() {
     assert_eq!(status, Some(1));
     for part in [INDEX, "partition key", "profileOwner"] {
         assert!(errors.contains(part), "{part} in {errors}");
+    }
+    world.faults.plan(|call| {
+        let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+        (call.operation == "Query").then_some(denied)
+    });
+    let (status, _, errors) = world.run(folder.path(), &reconcile).await;
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("AccessDeniedException"), "{errors}");
+    assert!(!errors.contains("partition key"), "{errors}");
+}
+
+#[tokio::test]
+async fn the_likely_owner_is_asked_for_first() {
+    let world = World::new().await;
+    let index = Some((INDEX, "profileOwner"));
+    let made = world.sandbox.create_table_with(INDEXED, "id", index).await;
+    made.expect("a table");
+    for n in 0..5 {
+        let Person { sub, name, .. } = confirmed(&world, &format!("person-{n}")).await;
+        put(&world, INDEXED, &format!("{sub}::{name}")).await;
+    }
+    // A lost call is made again for its own value.
+    let mut is_first = true;
+    world.faults.plan(move |call| {
+        let is_query = call.operation == "Query";
+        let is_lost = is_query && std::mem::replace(&mut is_first, false);
+        is_lost.then_some(Fault::ResetBefore)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let reconcile = [
+        "reconcile",
+        "--owner-index",
+        INDEX,
+        "--set",
+        "profiles.table=Indexed",
+    ];
+    let (_, said, errors) = world.run(folder.path(), &reconcile).await;
+    assert!(said.contains("5 have a profile under another id"), "{said}");
+    assert_eq!(world.faults.calls("Query"), 5 + 1, "{errors}");
+}
+
+#[tokio::test]
+async fn a_record_that_comes_under_the_sub_is_not_elsewhere() {
+    let index = ["--owner-index", INDEX, "--set", "profiles.table=Indexed"];
+    for (table, arguments) in [(INDEXED, &index[..]), (TABLE, &[])] {
+        let world = World::new().await;
+        let by_owner = Some((INDEX, "profileOwner"));
+        let made = world.sandbox.create_table_with(INDEXED, "id", by_owner);
+        made.await.expect("a table");
+        let Person { sub, name, .. } = confirmed(&world, "ada").await;
+        put_under(&world, table, &sub, &format!("{sub}::{name}")).await;
+        // The first look comes before the record.
+        let mut is_first = true;
+        world.faults.plan(move |call| {
+            let is_look = call.operation == "BatchGetItem";
+            let is_early = is_look && std::mem::replace(&mut is_first, false);
+            let none = json!({"Responses": {table: []}, "UnprocessedKeys": {}});
+            is_early.then_some(Fault::Pretended(none))
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let reconcile = [&["reconcile"], arguments].concat();
+        let (status, said, errors) = world.run(folder.path(), &reconcile).await;
+        assert_eq!(status, Some(0), "{errors}");
+        let none = ": 1 users checked, 0 lack a profile; 0 queued\n";
+        assert!(said.ends_with(none), "{said}");
+        assert_eq!(world.faults.calls("BatchGetItem"), 2, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn users_left_out_before_a_run_went_on_count_at_its_end() {
+    let world = World::new().await;
+    let sub = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    let user = |n: u32| {
+        let sub = json!([{"Name": "sub", "Value": sub(n)}]);
+        json!({
+            "Username": format!("person-{n}"), "UserStatus": "CONFIRMED", "Enabled": true,
+            "UserCreateDate": 1_785_542_400, "Attributes": sub,
+        })
+    };
+    put(&world, TABLE, &format!("{}::person-1", sub(1))).await;
+    put_under(&world, TABLE, &sub(3), &format!("{}::person-3", sub(3))).await;
+    let first = json!({"Users": [user(1), user(2)], "PaginationToken": "next"});
+    let second = json!({"Users": [user(3)]});
+    world.faults.plan(move |call| {
+        let page = match call.input["PaginationToken"].as_str() {
+            None => &first,
+            Some(_) => &second,
+        };
+        (call.operation == "ListUsers").then(|| Fault::Pretended(page.clone()))
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let left_out = "1 users have a profile under another id";
+    // The limit is reached with the first page, which has a user of each kind.
+    for (arguments, users) in [(&["--limit", "1"][..], 2), (&[], 1)] {
+        let reconcile = [&["reconcile"], arguments].concat();
+        let (status, said, errors) = world.run(folder.path(), &reconcile).await;
+        assert_eq!(status, Some(1), "{said}{errors}");
+        assert!(said.contains(&format!(": {users} users checked")), "{said}");
+        assert!(errors.contains(left_out), "{errors}");
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use usher::aws::Sandbox;
 
 use super::command::reconcile;
+use super::elsewhere::confirmed;
 use crate::faults::{Call, Fault};
 use crate::world::{TABLE, World};
 
@@ -22,7 +23,7 @@ fn again(operation: &'static str, page: Value) -> impl FnMut(&Call) -> Option<Fa
 }
 
 #[tokio::test]
-async fn a_run_ends_with_an_error_and_not_never() {
+async fn a_run_over_an_endless_list_ends_with_an_error() {
     for (operation, page) in [
         (
             "ListUsers",
@@ -32,8 +33,13 @@ async fn a_run_ends_with_an_error_and_not_never() {
             "ListUsersInGroup",
             json!({"Users": [], "NextToken": "again"}),
         ),
+        (
+            "Scan",
+            json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "again"}}}),
+        ),
     ] {
         let world = World::new().await;
+        confirmed(&world, "ada").await;
         world.faults.plan(again(operation, page.clone()));
         let folder = tempfile::tempdir().expect("a folder");
         let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
@@ -53,7 +59,32 @@ async fn a_run_ends_with_an_error_and_not_never() {
 }
 
 #[tokio::test]
-async fn reading_back_ends_with_an_error_and_not_never() {
+async fn a_scan_that_goes_on_at_another_key_is_not_complete() {
+    for key in [json!({"id": {"N": "7"}}), json!({"pk": {"S": "ada"}})] {
+        let world = World::new().await;
+        confirmed(&world, "ada").await;
+        let page = json!({"Items": [], "LastEvaluatedKey": key});
+        world.faults.plan(again("Scan", page.clone()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
+        assert_eq!(status, Some(1), "{key}: {errors}");
+        assert!(errors.contains("Scan on UserProfile"), "{key}: {errors}");
+        assert_eq!(world.faults.calls("Scan"), 1, "{key}");
+        world.assert_queue_empty().await;
+
+        world.faults.plan(again("Scan", page));
+        world.send(reconcile(&world)).await;
+        world.work(&[]).await;
+        let [letter] = &world.letters().await[..] else {
+            panic!("{key}")
+        };
+        assert_eq!(letter.attributes["usher.reason"], "table_mismatch");
+        assert_eq!(world.records().await.len(), 0, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn reading_back_an_endless_list_ends_with_an_error() {
     let world = World::new().await;
     let (pool, faults) = (&world.pool.id, &world.faults);
     // The world's own goes past the faults.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use usher::event::{Event, parse};
 
 use crate::crowd::{People, name, sub};
-use crate::faults::Fault;
+use crate::faults::{Call, Fault};
 use crate::process::{Process, finished};
 use crate::world::{World, eventually};
 
@@ -142,11 +142,12 @@ async fn users_without_a_record_are_queued_and_no_members_are_read() {
 }
 
 #[tokio::test]
-async fn users_who_have_to_choose_a_new_password_are_users() {
+async fn users_with_a_password_to_choose_count_and_disabled_ones_do_not() {
     let world = World::new().await;
     world.crowd.fill(People {
         unconfirmed: 3,
         imported: 7,
+        disabled: 2,
         ..People::whole(20)
     });
     let folder = tempfile::tempdir().expect("a folder");
@@ -302,6 +303,38 @@ async fn a_run_can_be_narrowed() {
     let mut expected = lacking.profile;
     expected.extend((10_050..10_080).map(name));
     assert_eq!(world.take_queued().await, once_each(&expected), "{errors}");
+}
+
+#[tokio::test]
+async fn a_list_that_begins_again_counts_each_user_once() {
+    let world = World::new().await;
+    let (people, _) = crowd();
+    world.crowd.fill(people);
+    let expired = || {
+        let mut is_over = false;
+        move |call: &Call| {
+            let is_late = call.operation == "ListUsers" && !call.input["PaginationToken"].is_null();
+            let expires = is_late && !std::mem::replace(&mut is_over, true);
+            let status = StatusCode::BAD_REQUEST;
+            expires.then_some(Fault::Error(status, "InvalidParameterException"))
+        }
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = ": 10000 users checked, 137 lack a profile; 137 queued\n";
+
+    // Some users were checked before the run went on.
+    world.reconcile(folder.path(), &["--limit", "10"]).await;
+    world.faults.plan(expired());
+    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("goes on after"), "{errors}");
+    assert!(errors.contains("begins again"), "{errors}");
+    assert!(said.ends_with(all), "{said}");
+
+    world.faults.plan(expired());
+    let (_, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert!(errors.contains("begins again"), "{errors}");
+    assert!(said.contains(": 10000 users checked"), "{said}");
 }
 
 #[tokio::test]
