@@ -121,6 +121,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         let plan = Plan {
             pool,
             groups: Plan::groups_to_compare(&config, options.groups),
+            table: config.profiles.as_ref().map(|it| it.table.clone()),
             search: Plan::search(&config, options.owner_index.as_deref(), options.force),
             include_federated: options.include_federated,
             since: options.since,

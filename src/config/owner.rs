@@ -13,23 +13,22 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The attribute whose template names the user best: `{sub}` with `{username}`, then
-    /// `{sub}`, then `{username}`. It has no other field except `{pool}`. `None` when there is
-    /// no such template.
+    /// The attribute whose template holds the `{sub}`: one with `{username}` as well comes
+    /// first. It has no other field except `{pool}`. `None` when there is no such template: a
+    /// user name stands in attributes that people may edit, too.
     pub(super) fn among(attributes: &BTreeMap<String, Template>) -> Option<Self> {
-        let known = |template: &Template| {
-            let has = |name: &str| fields(template).any(|field| field == name);
-            let is_known = fields(template).all(|it| ["sub", "username", "pool"].contains(&it));
-            is_known.then(|| (has("sub"), has("username")))
+        let has = |template: &Template, name: &str| fields(template).any(|field| field == name);
+        let is_known = |template: &Template| {
+            fields(template).all(|it| ["sub", "username", "pool"].contains(&it))
         };
-        let ranked = [(true, true), (true, false), (false, true)];
-        ranked.iter().find_map(|rank| {
-            let mut named = attributes.iter();
-            let (attribute, template) = named.find(|(_, it)| known(it) == Some(*rank))?;
-            Some(Self {
-                attribute: attribute.clone(),
-                template: template.clone(),
-            })
+        let owners = attributes
+            .iter()
+            .filter(|(_, template)| has(template, "sub") && is_known(template));
+        let (attribute, template) =
+            owners.min_by_key(|(_, template)| !has(template, "username"))?;
+        Some(Self {
+            attribute: attribute.clone(),
+            template: template.clone(),
         })
     }
 
@@ -75,11 +74,8 @@ impl Owner {
     /// Whether a record has another id than the `sub` of its owner, as far as the owner's value
     /// shows that `sub`.
     pub fn is_elsewhere(&self, id: &str, value: &str) -> bool {
-        let sub = match value.split_once("::") {
-            Some((sub, _)) => Some(sub),
-            None => Some(value).filter(|_| fields(&self.template).any(|field| field == "sub")),
-        };
-        let sub = sub.and_then(Username::new).filter(Username::is_uuid);
+        let sub = value.split_once("::").map_or(value, |(sub, _)| sub);
+        let sub = Username::new(sub).filter(Username::is_uuid);
         sub.is_some_and(|sub| sub.reveal() != id)
     }
 }
@@ -114,7 +110,7 @@ mod tests {
                 Some("b"),
             ),
             (&[("a", "{username}"), ("b", "USER#{sub}")], Some("b")),
-            (&[("a", "{username}"), ("b", "{email}")], Some("a")),
+            (&[("a", "{username}"), ("b", "{email}")], None),
             (&[("a", "{sub} at {now}"), ("b", "{email}")], None),
             (&[("a", "text"), ("b", "{pool}")], None),
             (&[], None),
@@ -141,7 +137,6 @@ mod tests {
         let pair = format!("{SUB}::ada");
         let pair = pair.as_str();
         assert_eq!(values("{sub}::{username}", "ada"), [pair, SUB, "ada"]);
-        assert_eq!(values("{username}", "ada"), ["ada", pair, SUB]);
         let own = format!("eu-west-1_x/USER#{SUB}");
         let all = [own.as_str(), pair, SUB, "ada"];
         assert_eq!(values("{pool}/USER#{sub}", "ada"), all);
@@ -166,7 +161,7 @@ mod tests {
             (&OTHER.to_uppercase(), OTHER.to_uppercase(), false),
             (&pair(OTHER, "grace"), pair(OTHER, "grace"), false),
         ] {
-            for template in ["{sub}::{username}", "{sub}", "{username}"] {
+            for template in ["{sub}::{username}", "{sub}", "USER#{sub}"] {
                 let is_own = values(template, username).contains(&owner);
                 assert_eq!(is_own, expected, "{template}: {username} {owner}");
             }
@@ -182,9 +177,6 @@ mod tests {
             ("{sub}::{username}", OTHER, &pair, true),
             ("{sub}", SUB, SUB, false),
             ("{sub}", OTHER, SUB, true),
-            ("{username}", OTHER, &pair, true),
-            // Without a `sub` in it, the value does not tell.
-            ("{username}", OTHER, SUB, false),
             ("{sub}::{username}", OTHER, "ada", false),
             ("USER#{sub}", SUB, &format!("USER#{SUB}"), false),
         ] {

@@ -240,6 +240,9 @@ impl<'a> Reader<'a> {
                 key,
                 "must be a queue URL, such as \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
             );
+        } else if rest.is_some_and(|rest| rest.split('/').any(|part| part.contains('@'))) {
+            // It would be in the log, and SQS knows no passwords.
+            self.reject(key, "must not hold a user name or a password");
         } else if has_suffix(url, ".fifo") {
             // A FIFO queue would hold back a pool's users behind the first that waits.
             self.reject(key, "must be a standard queue, not FIFO");

@@ -76,9 +76,12 @@ impl DryRun {
     }
 
     async fn reset(&mut self, user: &SignUp) -> Result<Verdict, Failure> {
+        // As a replay does it: first whether the name is still the user's.
+        let verdict = self.sign_up(user).await?;
         let table = self.profiles.as_ref();
-        if is_unprovisioned(&self.config, &self.directory, table, user).await? {
-            self.sign_up(user).await
+        let is_gone = verdict == Verdict::rejected("user_not_found");
+        if is_gone || is_unprovisioned(&self.config, &self.directory, table, user).await? {
+            Ok(verdict)
         } else {
             Ok(Verdict::new("ignored", Ignored::ForgotPassword.code()))
         }

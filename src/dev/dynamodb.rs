@@ -18,6 +18,11 @@ pub(super) struct DynamoDbFront {
 
 impl DynamoDbFront {
     pub(super) async fn handle(&self, operation: &str, request: MockRequest) -> MockResponse {
+        if operation == "Query"
+            && let Some(refusal) = self.missing_index(&request).await
+        {
+            return refusal;
+        }
         let response = {
             let _alone = self.writing.lock().await;
             self.service.handle(request.clone()).await
@@ -45,6 +50,27 @@ impl DynamoDbFront {
             }
             None => response,
         }
+    }
+
+    /// The service answers with status 500 where the table has no such index.
+    async fn missing_index(&self, request: &MockRequest) -> Option<MockResponse> {
+        let input: Value = serde_json::from_slice(&request.body).ok()?;
+        let index = input["IndexName"].as_str()?;
+        let table = json!({"TableName": input["TableName"]});
+        let table = self.ask(request, "DescribeTable", &table).await?;
+        let is_there = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
+            .iter()
+            .filter_map(|kind| table["Table"][kind].as_array())
+            .flatten()
+            .any(|it| it["IndexName"] == index);
+        if is_there {
+            return None;
+        }
+        let refusal = json!({
+            "__type": "com.amazon.coral.validate#ValidationException",
+            "message": format!("The table does not have the specified index: {index}"),
+        });
+        Some(MockResponse::json(400, refusal.to_string()))
     }
 
     async fn old_item(&self, request: &MockRequest, put: &Value) -> Option<Value> {

@@ -292,7 +292,8 @@ impl Provisioner {
         let is_verified = given("phone_number_verified")
             .is_some_and(|verified| verified.eq_ignore_ascii_case("true"));
         let phone_number = given("phone_number").filter(|_| is_verified);
-        for alias in [Some(&invitation.email), phone_number] {
+        let preferred = given("preferred_username");
+        for alias in [Some(&invitation.email), phone_number, preferred] {
             let alias = alias.and_then(|alias| Username::plain(alias).ok());
             let Some(alias) = alias.filter(|alias| alias != name) else {
                 continue;

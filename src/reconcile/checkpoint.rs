@@ -22,6 +22,7 @@ pub struct Checkpoint {
 struct Saved {
     /// What was looked for: a run that looks for something else begins anew.
     groups: Vec<String>,
+    table: Option<String>,
     include_federated: bool,
     since: Option<jiff::Timestamp>,
     /// Whether records are written beside those under other ids.
@@ -137,6 +138,7 @@ impl Saved {
                 .iter()
                 .map(|group| group.as_str().to_owned())
                 .collect(),
+            table: plan.table.clone(),
             include_federated: plan.include_federated,
             since: plan.since,
             beside_others: plan.search == Search::None,
@@ -161,6 +163,7 @@ mod tests {
         Plan {
             pool: PoolId::new(pool).expect("not empty"),
             groups: GroupName::new(group).into_iter().collect(),
+            table: None,
             search: Search::None,
             include_federated: false,
             since: None,
@@ -187,6 +190,12 @@ mod tests {
         assert_eq!(again.cursor(&plan("a_1", "X")), Some(&cursor));
         assert_eq!(again.cursor(&plan("a_1", "Y")), None, "other groups");
         assert_eq!(again.cursor(&plan("c_1", "X")), None, "another pool");
+        let table = Some("Profiles".to_owned());
+        let other = Plan {
+            table,
+            ..plan("a_1", "X")
+        };
+        assert_eq!(again.cursor(&other), None, "another table");
         again.forget(&plan("a_1", "X").pool).expect("forgotten");
         assert!(path.exists());
         again.forget(&plan("b_1", "X").pool).expect("forgotten");

@@ -23,6 +23,8 @@ pub struct Plan {
     pub pool: PoolId,
     /// The groups that each user must be in; empty where memberships are not compared.
     pub groups: Vec<GroupName>,
+    /// The table of the records; `None` when profiles are switched off.
+    pub table: Option<String>,
     /// How users are found who have a record under another id: they get no second one.
     pub search: Search,
     /// Whether federated users are looked at.

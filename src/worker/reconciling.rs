@@ -107,6 +107,7 @@ impl Reconciling {
         let plan = Plan {
             pool: pool.clone(),
             groups: Plan::groups_to_compare(&self.config, task.groups),
+            table: self.config.profiles.as_ref().map(|it| it.table.clone()),
             search: Plan::search(&self.config, None, task.force),
             include_federated: task.include_federated,
             since: task.since,

@@ -1,10 +1,11 @@
-"""docs/OPERATIONS.md, run.
+"""docs/OPERATIONS.md and docs/AMPLIFY-MIGRATION.md, run.
 
 A block that is fenced as `console` holds commands, each behind `$ `, and what they print
 on standard output: `…` stands for any text, a line of it alone for any lines, and
-`[exit status N]` is there when it is not 0. Times and ids are any time and any id. A
-comment `<!-- test: NAME -->` is what happens meanwhile: a function in situations.py, where
-the function with a section's name is what is the case before it.
+`[exit status N]` is there when it is not 0. Times and ids are any time and any id. A block
+that is fenced as `bash` is pasted whole, and prints nothing. A comment `<!-- test: NAME -->`
+is what happens meanwhile: a function of the document's module, situations.py or
+migration.py, where the function with a section's name is what is the case before it.
 """
 
 import difflib
@@ -18,10 +19,14 @@ import traceback
 from pathlib import Path
 
 import account
+import migration
 import situations
 
-DOCUMENT = account.PROJECT / "docs/OPERATIONS.md"
-text = DOCUMENT.read_text()
+DOCUMENTS = {
+    account.PROJECT / "docs/OPERATIONS.md": situations,
+    account.PROJECT / "docs/AMPLIFY-MIGRATION.md": migration,
+}
+text = next(iter(DOCUMENTS)).read_text()
 passed = failed = 0
 
 
@@ -47,7 +52,7 @@ def equal(left, right):
 
 
 class Shell:
-    def __init__(self):
+    def __init__(self, desk):
         keep = {"PATH", "NO_PROXY", "no_proxy", "HOME", "TMPDIR", "AWS_CLI"}
         variables = {k: v for k, v in os.environ.items() if k in keep or k.startswith("AWS_")}
         variables |= {
@@ -55,13 +60,14 @@ class Shell:
             "AWS_ENDPOINT_URL": account.front.url,
             "AWS_PAGER": "",
         }
-        self.errors = (account.WORK / "log/shell.log").open("w")
+        self.desk = desk
+        self.errors = (account.WORK / "log/shell.log").open("a")
         self.child = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"], env=variables, cwd=account.WORK / "desk",
+            ["bash", "--noprofile", "--norc"], env=variables, cwd=desk,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
         )
 
-    def run(self, command, seconds=60):
+    def run(self, command, seconds=300):
         end = "the-end-of-a-command"
         self.child.stdin.write(f"{command}\nprintf '\\n{end} %d\\n' $?\n".encode())
         self.child.stdin.flush()
@@ -78,6 +84,10 @@ class Shell:
             printed = f"{printed}\n[exit status {status}]".lstrip("\n")
         return printed
 
+    def end(self):
+        self.child.stdin.close()
+        self.child.wait(timeout=10)
+
 
 # --- What is the same --------------------------------------------------------------------
 
@@ -85,15 +95,15 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"
 
 
-def real(text):
+def real(text, names):
     """The names of the document as they are in this account."""
-    for written, meant in situations.NAMES.items():
+    for written, meant in names.items():
         text = text.replace(written, meant)
     return text
 
 
-def written(text):
-    for written, meant in situations.NAMES.items():
+def written(text, names):
+    for written, meant in names.items():
         text = text.replace(meant, written)
     return text.replace(account.front.url, "https://endpoint")
 
@@ -122,7 +132,7 @@ def anchor(heading):
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
-def steps():
+def steps(text):
     """(section, kind, value): a section begins, a situation changes, a command with what it
     prints."""
     section, fence, command, expected = None, None, None, []
@@ -135,6 +145,9 @@ def steps():
                 yield section, "meanwhile", meanwhile[1]
             elif opened := re.match(r"```(\w*)$", line):
                 fence, command, expected = opened[1], None, []
+            continue
+        if fence == "bash" and line != "```":
+            command = line if command is None else f"{command}\n{line}"
             continue
         if line == "```" or (fence == "console" and line.startswith("$ ")):
             if command is not None:
@@ -167,16 +180,18 @@ def anchors_of_alarms():
 
 
 def links():
-    """Every link inside of the document, and to the files beside it."""
-    headings = {anchor(heading) for heading in re.findall(r"^##+ (.+)$", text, re.M)}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        path, _, within = target.partition("#")
-        if path.startswith("https://"):
-            continue
-        if not path:
-            assert within in headings, target
-        elif (DOCUMENT.parent / path).resolve() != account.PROJECT / "config/CHANGES.md":
-            assert (DOCUMENT.parent / path).exists(), target
+    """Every link inside of a document, and to the files beside it."""
+    for document in DOCUMENTS:
+        text = document.read_text()
+        headings = {anchor(heading) for heading in re.findall(r"^##+ (.+)$", text, re.M)}
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            path, _, within = target.partition("#")
+            if path.startswith("https://"):
+                continue
+            if not path:
+                assert within in headings, target
+            elif (document.parent / path).resolve() != account.PROJECT / "config/CHANGES.md":
+                assert (document.parent / path).exists(), target
 
 
 def the_arithmetic():
@@ -206,13 +221,14 @@ def spoken(seconds):
 
 def no_command_is_left_out():
     """Commands are in blocks that are run; what is not run says so."""
-    blocks = re.findall(r"((?:.*\n){3})```(\w*)\n", "\n\n\n" + text)
+    every = "".join("\n\n\n" + document.read_text() for document in DOCUMENTS)
+    blocks = re.findall(r"((?:.*\n){3})```(\w*)\n", every)
     opened = [(before, kind) for before, kind in blocks if kind]
     for before, kind in opened:
-        assert kind in {"console", "text"}, kind
+        assert kind in {"bash", "console", "text"}, kind
         if kind == "text":
             assert "Not run by the test" in before, before
-    assert sum(kind == "console" for _, kind in opened) > 20
+    assert sum(kind == "console" for _, kind in opened) > 30
     assert sum(kind == "text" for _, kind in opened) <= 6
 
 
@@ -223,66 +239,78 @@ check("what is not run says so, and is little", no_command_is_left_out)
 
 # --- The commands ------------------------------------------------------------------------
 
-shell = Shell()
-wanted = os.environ.get("RUNBOOK_ONLY")
-recorded = []
-ran, begun = set(), None
+only = set(filter(None, os.environ.get("RUNBOOK_ONLY", "").split(",")))
 
 
-def finish(section):
-    """What has to be true once a section's commands are through."""
-    if section and (after := getattr(situations, f"after_{section.replace('-', '_')}", None)):
-        check(f"{section}: {after.__doc__}", after)
-    account.stop_workers()
-    account.front.mend()
+def function(section):
+    """A section's name as its function has it: without the number."""
+    return re.sub(r"^[\d-]+", "", section).replace("-", "_")
 
 
-for section, kind, value in steps():
-    if wanted and section not in ("first-of-all", *wanted.split(",")):
-        continue
-    if kind == "section":
-        finish(begun)
-        begun = section
-        if before := getattr(situations, section.replace("-", "_"), None):
-            ran.add(before.__name__)
-            check(f"{section}: {before.__doc__}", before)
-    elif kind == "meanwhile":
-        meanwhile = getattr(situations, value.replace("-", "_"))
-        ran.add(meanwhile.__name__)
-        check(f"{section}: {meanwhile.__doc__}", meanwhile)
-    else:
-        command, expected = value
-        actual = None
+def run(document, module):
+    """Every step of a document, in a folder of its own."""
+    desk = account.WORK / "desk" / document.stem
+    desk.mkdir(parents=True)
+    (desk / "deploy").symlink_to(account.PROJECT / "deploy")
+    module.shell = shell = Shell(desk)
+    ran, begun, recorded = set(), None, []
 
-        def body():
-            global actual
-            actual = written(shell.run(real(command)))
-            if not matches(expected, actual):
-                diff = difflib.unified_diff(
-                    expected.splitlines(), actual.splitlines(), "the document", "the command", lineterm=""
-                )
-                raise AssertionError("\n" + "\n".join(diff))
+    def finish(section):
+        """What has to be true once a section's commands are through."""
+        if section and (after := getattr(module, f"after_{function(section)}", None)):
+            check(f"{section}: {after.__doc__}", after)
+        account.stop_workers()
+        account.front.mend()
 
-        check(f"{section}: $ {command.splitlines()[0]}", body)
-        recorded.append((command, expected, actual))
-finish(begun)
+    for section, kind, value in steps(document.read_text()):
+        if only and section != "first-of-all" and not only & {section, document.stem}:
+            continue
+        if kind == "section":
+            finish(begun)
+            begun = section
+            if before := getattr(module, function(section), None):
+                ran.add(before.__name__)
+                check(f"{section}: {before.__doc__}", before)
+        elif kind == "meanwhile":
+            meanwhile = getattr(module, function(value))
+            ran.add(meanwhile.__name__)
+            check(f"{section}: {meanwhile.__doc__}", meanwhile)
+        else:
+            command, expected = value
+            actual = None
 
-if not wanted:
-    unused = {
-        name for name, value in vars(situations).items()
-        if callable(value) and getattr(value, "__module__", "") == "situations"
-        and not name.startswith(("after_", "_"))
-    } - ran
-    check("every situation is one of a section", lambda: equal(unused, set()))
+            def body():
+                nonlocal actual
+                actual = written(shell.run(real(command, module.NAMES)), module.NAMES)
+                if not matches(expected, actual):
+                    diff = difflib.unified_diff(
+                        expected.splitlines(), actual.splitlines(),
+                        "the document", "the command", lineterm="",
+                    )
+                    raise AssertionError("\n" + "\n".join(diff))
 
-if write := os.environ.get("RUNBOOK_WRITE"):
-    document = text
-    for command, expected, actual in recorded:
-        if actual is not None and not matches(expected, actual):
-            old = f"$ {command}\n" + (f"{expected}\n" if expected else "")
-            document = document.replace(old, f"$ {command}\n" + (f"{actual}\n" if actual else ""), 1)
-    Path(write).write_text(document)
-shell.child.stdin.close()
-shell.child.wait(timeout=10)
+            check(f"{section}: $ {command.splitlines()[0]}", body)
+            recorded.append((command, expected, actual))
+    finish(begun)
+    shell.end()
+
+    if not only:
+        unused = {
+            name for name, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module.__name__
+            and not name.startswith(("after_", "_"))
+        } - ran
+        check(f"{document.stem}: every situation is one of a section", lambda: equal(unused, set()))
+    if write := os.environ.get("RUNBOOK_WRITE"):
+        text = document.read_text()
+        for command, expected, actual in recorded:
+            if actual is not None and not matches(expected, actual):
+                old = f"$ {command}\n" + (f"{expected}\n" if expected else "")
+                text = text.replace(old, f"$ {command}\n" + (f"{actual}\n" if actual else ""), 1)
+        (Path(write) / document.name).write_text(text)
+
+
+for document, module in DOCUMENTS.items():
+    run(document, module)
 (account.WORK / "summary").write_text(f"{passed} passed, {failed} failed\n")
 sys.exit(1 if failed else 0)

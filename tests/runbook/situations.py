@@ -24,6 +24,7 @@ NAMES = {
     "usher-Worker-1ABCDEFGHIJKL": outputs["ServiceName"],
 }
 SUB = "42296c21-5207-4a93-8e3b-d3fc17fff32d"
+ELSEWHERE = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 LETTER = "91e29d26-c230-48b2-b961-13ed48ad7154"
 
 people = []
@@ -48,16 +49,25 @@ def after_an_alarm_is_on():
 
 
 def dead_letters():
-    """five letters with three reasons"""
-    people[:] = [sign_up(f"letter-{number}") for number in range(3)]
+    """six letters with three reasons"""
+    people[:] = [sign_up(f"letter-{number}") for number in range(4)]
     gone = sign_up("gone")
     cognito.admin_delete_user(UserPoolId=gone["pool"], Username=gone["name"])
-    [first, *_] = send(*[person["event"] for person in people], to=letters, reason="throttled")
-    send(gone["event"], to=letters, reason="user_not_found")
+    *throttled, late = [person["event"] for person in people]
+    [first, *_] = send(*throttled, to=letters, reason="throttled")
+    # Of two users whom Cognito did not know, one is there by now.
+    send(gone["event"], late, to=letters, reason="user_not_found")
     send("{", to=letters, reason="not_json")
     NAMES[LETTER] = first
     NAMES[SUB] = people[0]["sub"]
-    Worker()
+    # It would wait for minutes for the user.
+    Worker(USHER_WORKER__MAX_ATTEMPTS="2")
+
+
+def four_minutes_pass():
+    """the worker works on what came back, and gives up the user who is gone"""
+    until("all are provisioned", lambda: all(map(is_provisioned, people)))
+    until("the other one is a letter again", lambda: (waiting(), waiting(letters)) == (0, 1))
 
 
 def the_worker_works():
@@ -344,7 +354,7 @@ def the_service_works():
 
 
 def deleting_a_user():
-    """a user with groups, profile, a letter, and a sign-up on the queue"""
+    """a user with groups, two records, a letter, and a sign-up on the queue"""
     person = sign_up("ada")
     people[:] = [person]
     NAMES[SUB] = person["sub"]
@@ -354,6 +364,21 @@ def deleting_a_user():
     worker.stop()
     send(person["event"], to=letters, reason="throttled")
     send(person["event"])
+    dynamodb.update_table(
+        TableName=account.table,
+        AttributeDefinitions=[{"AttributeName": "profileOwner", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "userProfilesByProfileOwner",
+                    "KeySchema": [{"AttributeName": "profileOwner", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    )
+    elsewhere = profile_of(person) | {"id": {"S": ELSEWHERE}}
+    dynamodb.put_item(TableName=account.table, Item=elsewhere)
 
 
 def the_queue_runs_empty():
@@ -375,6 +400,8 @@ def after_deleting_a_user():
     send(account.RECONCILE)
     until("the reconcile is done", lambda: waiting() == 0)
     assert groups_of(person) is None and profile_of(person) is None
+    left = dynamodb.scan(TableName=account.table)["Items"]
+    assert not [item for item in left if person["sub"] in item["profileOwner"]["S"]]
     members = cognito.list_users_in_group(UserPoolId=account.pool, GroupName="EVERYONE")["Users"]
     assert person["name"] not in [member["Username"] for member in members]
     assert waiting() == waiting(letters) == 0

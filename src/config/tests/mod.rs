@@ -163,6 +163,8 @@ fn the_long_poll_must_come_home_within_the_drain() {
 fn a_fifo_queue_and_a_url_that_is_none_are_refused() {
     for url in [
         "https://sqs.eu-west-1.amazonaws.com/1/q.fifo",
+        "https://me:secret@sqs.eu-west-1.amazonaws.com/1/q",
+        "http://me:a/b@127.0.0.1/1/q",
         "usher",
         "https://host/",
         "arn:aws:sqs:x:1:q",

@@ -73,6 +73,29 @@ impl CognitoFront {
         Ok(ok(&answer))
     }
 
+    /// The end of a reset: the user is confirmed, and the same trigger is called.
+    pub(super) async fn choose_password(&self, mut input: Value) -> Answer {
+        let client = self.client_of(&input)?;
+        let settings = self.pools.settings(&client.pool).unwrap_or_default();
+        check_secret(&client, text(&input["Username"]), &input["SecretHash"])?;
+        settings.policy.check(text(&input["Password"]))?;
+        let user = self.user(&client.pool, text(&input["Username"])).await?;
+        input["Username"] = json!(user.name);
+        let answer = self.ask("ConfirmForgotPassword", &input).await?;
+        let user = self.user(&client.pool, &user.name).await?;
+        let about = About {
+            pool: &client.pool,
+            client: &client.id,
+            user: &user,
+            metadata: &input["ClientMetadata"],
+        };
+        let source = "PostConfirmation_ConfirmForgotPassword";
+        self.hooks
+            .call(&event(about, source, json!({}), &json!({})))
+            .await;
+        Ok(ok(&answer))
+    }
+
     /// In a pool whose users are named by an attribute: the name becomes the attribute, and
     /// a UUID, which is the `sub` as well, becomes the name. In others an alias of
     /// somebody else is refused.

@@ -75,6 +75,7 @@ impl CognitoFront {
             "CreateUserPoolClient" => self.create_client(&input).await,
             "SignUp" => self.sign_up(input).await,
             "ConfirmSignUp" | "AdminConfirmSignUp" => self.confirm(operation, &input).await,
+            "ConfirmForgotPassword" => self.choose_password(input).await,
             "AdminCreateUser" => self.create_user(input).await,
             "AdminSetUserPassword" => self.set_password(input).await,
             "AdminUpdateUserAttributes" => self.update_attributes(input).await,

@@ -19,7 +19,9 @@ use crate::dev::hooks::Mail;
 const PASSWORD: &str = "Long-enough-1";
 
 /// The calls that name an app client.
-const OF_CLIENTS: [&str; 5] = [
+const OF_CLIENTS: [&str; 7] = [
+    "ForgotPassword",
+    "ConfirmForgotPassword",
     "AdminInitiateAuth",
     "ConfirmSignUp",
     "InitiateAuth",

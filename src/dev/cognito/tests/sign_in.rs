@@ -109,6 +109,22 @@ async fn only_the_right_password_of_a_confirmed_user_signs_in() {
 }
 
 #[tokio::test]
+async fn a_new_password_signs_in_and_calls_the_trigger() {
+    let pool = Pool::new().await;
+    pool.person("ada").await;
+    pool.ask("ForgotPassword", json!({"Username": "ada"})).await;
+    let chosen = |password: &str| json!({"Username": "ada", "ConfirmationCode": "000000", "Password": password});
+    let (code, _) = pool.refused("ConfirmForgotPassword", chosen("weak")).await;
+    assert_eq!(code, "InvalidPasswordException");
+    let new = "An-0ther-password";
+    pool.ask("ConfirmForgotPassword", chosen(new)).await;
+    assert!(pool.sign_in("ada", new).await.is_ok());
+    let sources = pool.sources();
+    let source = "PostConfirmation_ConfirmForgotPassword";
+    assert!(sources.iter().any(|it| it == source), "{sources:?}");
+}
+
+#[tokio::test]
 async fn a_client_with_a_secret_proves_that_it_knows_it() {
     let pool = Pool::of(json!({}), json!({"GenerateSecret": true}), |_| None).await;
     pool.person("ada").await;
