@@ -13,27 +13,36 @@ use super::{Refusal, refuse};
 /// The attributes that users may be called by, and what refusals call them.
 const CALLED_BY: [(&str, &str); 2] = [("email", "email"), ("phone_number", "phone number")];
 
+/// An alias of any form.
+const PREFERRED: &str = "preferred_username";
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Naming {
     /// Users are named by these attributes, and the pool makes user names for them.
     names: Vec<&'static str>,
-    /// These are other names of users, once they are verified.
+    /// These are other names of users: an e-mail address and a phone number once they are
+    /// verified.
     aliases: Vec<&'static str>,
 }
 
 impl Naming {
     /// What `CreateUserPool` said.
     pub(super) fn of(input: &Value) -> Self {
-        let attributes = |member: &str| {
+        let attributes = |member: &str| -> Vec<&'static str> {
             let given: Vec<&Value> = input[member].as_array().into_iter().flatten().collect();
             let called_by = CALLED_BY.into_iter().map(|(attribute, _)| attribute);
             called_by
                 .filter(|attribute| given.iter().any(|one| one.as_str() == Some(*attribute)))
                 .collect()
         };
+        let mut aliases = attributes("AliasAttributes");
+        let given = input["AliasAttributes"].as_array();
+        if given.is_some_and(|given| given.iter().any(|one| one == PREFERRED)) {
+            aliases.push(PREFERRED);
+        }
         Self {
             names: attributes("UsernameAttributes"),
-            aliases: attributes("AliasAttributes"),
+            aliases,
         }
     }
 
@@ -85,9 +94,11 @@ impl Naming {
         attributes: &'a BTreeMap<String, String>,
     ) -> impl Iterator<Item = &'a str> {
         let get = move |name: &str| attributes.get(name).map_or("", String::as_str);
-        let verified = move |name: &&str| get(&format!("{name}_verified")) == "true";
+        // A preferred user name needs no verification.
+        let verified =
+            move |name: &&str| *name == PREFERRED || get(&format!("{name}_verified")) == "true";
         let aliases = self.aliases.iter().copied().filter(verified);
-        aliases.map(get)
+        aliases.map(get).filter(|alias| !alias.is_empty())
     }
 
     /// The name that the user signs in with and knows.

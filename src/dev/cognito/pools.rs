@@ -120,7 +120,7 @@ impl Pools {
     /// Notes the other names of a user.
     pub(super) fn remember(&self, pool: &str, user: &User) {
         let mut known = self.known();
-        for name in ["sub", "email", "phone_number"] {
+        for name in ["sub", "email", "phone_number", "preferred_username"] {
             let name = user.attribute(name);
             if !name.is_empty() {
                 let key = (pool.to_owned(), name.to_lowercase());

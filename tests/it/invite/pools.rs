@@ -23,7 +23,9 @@ fn named_by(email_names: bool, phone_names: bool) -> PoolKind {
 
 fn with_aliases() -> PoolKind {
     PoolKind {
-        aliases: ["email", "phone_number"].map(str::to_owned).into(),
+        aliases: ["email", "phone_number", "preferred_username"]
+            .map(str::to_owned)
+            .into(),
         ..PoolKind::default()
     }
 }
@@ -104,13 +106,19 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
         "phone_number_verified=true",
     ];
     let invite = |name, email| ["invite", "--username", name, "--email", email];
-    let first = [&invite("zebulon", ADDRESS)[..], &with_number].concat();
+    let preferred = ["--attribute", "preferred_username=zeb"];
+    let first = [&invite("zebulon", ADDRESS)[..], &with_number, &preferred].concat();
     let (status, lines, err) = world.order(&first).await;
     assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
     let by_address = invite("zebedee", ADDRESS).to_vec();
     let by_number = [
         &invite("zebedee", "vanished@quagmire.example")[..],
         &with_number,
+    ]
+    .concat();
+    let by_preferred = [
+        &invite("zebedee", "vanished@quagmire.example")[..],
+        &preferred,
     ]
     .concat();
     // What the documentation has, and what is reported.
@@ -122,7 +130,7 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
                     .then_some(Fault::Error(StatusCode::BAD_REQUEST, code))
             });
         }
-        for arguments in [&by_address, &by_number] {
+        for arguments in [&by_address, &by_number, &by_preferred] {
             let before = world.faults.calls("AdminCreateUser");
             let (status, lines, err) = world.order(arguments).await;
             assert_eq!(
