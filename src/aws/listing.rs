@@ -433,6 +433,24 @@ mod tests {
         assert_eq!(*asked.lock().expect("no panic"), [256]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_address_is_found_whatever_its_case_is_in_the_pool() {
+        let play = |_: &str, _: &Value| {
+            let user = json!({
+                "Username": "ada", "UserStatus": "CONFIRMED", "Enabled": true,
+                "Attributes": [{"Name": "email", "Value": "Ada@Example.com"}],
+            });
+            (Duration::ZERO, 200, json!({"Users": [user]}))
+        };
+        let services = played(1, play).await;
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        for (asked, expected) in [("ada@example.com", 1), ("eve@example.com", 0)] {
+            let name = Username::plain(asked).expect("a name");
+            let found = services.listing.search(&pool, &name).await;
+            assert_eq!(found.expect("an answer").len(), expected, "{asked}");
+        }
+    }
+
     #[test]
     fn a_name_cannot_leave_the_quotation_marks_of_a_filter() {
         assert_eq!(escaped(r#"a" or "b"#), r#"a\" or \"b"#);

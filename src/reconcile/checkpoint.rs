@@ -157,7 +157,7 @@ fn io(path: &Path, error: std::io::Error) -> Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::GroupName;
+    use crate::config::{Config, GroupName, Layers};
 
     fn plan(pool: &str, group: &str) -> Plan {
         Plan {
@@ -196,6 +196,15 @@ mod tests {
             ..plan("a_1", "X")
         };
         assert_eq!(again.cursor(&other), None, "another table");
+        let flags = [
+            "queue.url=http://localhost/1/usher",
+            "profiles.table=UserProfile",
+        ];
+        let flags = flags.map(str::to_owned);
+        let config = Config::from_layers(&Layers::defaults().flags(&flags)).expect("valid");
+        let mut careful = plan("a_1", "X");
+        careful.search = Plan::search(&config, None, false);
+        assert_eq!(again.cursor(&careful), None, "no longer forced");
         again.forget(&plan("a_1", "X").pool).expect("forgotten");
         assert!(path.exists());
         again.forget(&plan("b_1", "X").pool).expect("forgotten");

@@ -7,7 +7,7 @@ import { check } from './checks.mjs';
 import { checkClient } from './client.mts';
 import { Backend } from './templates.mjs';
 
-const [work] = process.argv.slice(2);
+const [work, project] = process.argv.slice(2);
 const out = `${work}/out`;
 
 // The script has run it before; it is here to be counted.
@@ -337,6 +337,16 @@ await check('a sandbox has a queue of its own, the network that it is given, and
   assert.equal(own.parameter('UserUpdateRate'), '2');
   // Not an image of ECR in an account.
   assert.equal(own.parameter('ImageRepositoryArn'), '');
+});
+
+await check('the index by the owner of a record has the name of the documents', () => {
+  const [[, table]] = new Backend(`${out}/owner-index`).all('Custom::AmplifyDynamoDBTable');
+  const [{ indexName, keySchema }, ...others] = table.globalSecondaryIndexes;
+  assert.deepEqual(keySchema, [{ attributeName: 'profileOwner', keyType: 'HASH' }]);
+  assert.deepEqual(others, []);
+  for (const document of ['AMPLIFY-MIGRATION', 'OPERATIONS']) {
+    assert.ok(readFileSync(`${project}/docs/${document}.md`, 'utf8').includes(indexName));
+  }
 });
 
 await check('without an image there is no backend, and the message says so', () => {

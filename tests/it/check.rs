@@ -305,6 +305,12 @@ async fn what_keeps_everybody_out_of_the_page_is_named() {
             "right",
             "takes passwords",
         ),
+        (
+            "TooManyRequestsException",
+            "Rate exceeded",
+            "not_tested",
+            "throttles",
+        ),
     ] {
         world.faults.plan(move |call| {
             (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))

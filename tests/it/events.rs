@@ -31,8 +31,11 @@ fn near_event() -> impl Strategy<Value = Value> {
             1 => Just(None),
         ]
     };
+    let sources = ["ConfirmSignUp", "ConfirmForgotPassword"];
+    let source = |name| member("triggerSource", json!(format!("PostConfirmation_{name}")));
+    let [sign_up, reset] = sources.map(source);
     (
-        member("triggerSource", json!("PostConfirmation_ConfirmSignUp")),
+        prop_oneof![sign_up, reset],
         member("userPoolId", json!("eu-west-1_Example1")),
         member("userName", json!("someone")),
         member("callerContext", json!({"clientId": "web"})),
@@ -72,11 +75,14 @@ proptest! {
 
     #[test]
     fn a_near_event_is_of_a_user_when_it_names_source_pool_and_user(value in near_event()) {
-        let named = |name: &str| value[name].as_str().is_some_and(|text| !text.trim().is_empty());
+        let is_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let pool = value["userPoolId"].as_str().unwrap_or_default();
+        let user = value["userName"].as_str().unwrap_or_default();
         let sources = ["PostConfirmation_ConfirmSignUp", "PostConfirmation_ConfirmForgotPassword"];
         let expected = sources.iter().any(|source| value["triggerSource"] == *source)
-            && named("userPoolId")
-            && named("userName");
+            && (1..=55).contains(&pool.len())
+            && pool.chars().all(is_id)
+            && !user.trim().is_empty();
         let is_sign_up = matches!(parse(&value.to_string()), Ok(Event::SignUp(_)));
         prop_assert_eq!(is_sign_up, expected);
     }

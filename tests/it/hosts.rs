@@ -92,14 +92,20 @@ async fn an_endpoint_that_is_set_goes_before_the_host_in_the_url() {
         .bind(([127, 0, 0, 1], 0).into())
         .expect("a free port");
     let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
-    let url = world.queue.url().replace(&world.url, &silent_url);
-    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"] {
+    let elsewhere = "https://sqs.eu-west-1.amazonaws.com";
+    for (variable, host) in [
+        ("AWS_ENDPOINT_URL", &*silent_url),
+        ("AWS_ENDPOINT_URL_SQS", &*silent_url),
+        ("AWS_ENDPOINT_URL", elsewhere),
+        ("AWS_ENDPOINT_URL_SQS", elsewhere),
+    ] {
+        let url = world.queue.url().replace(&world.url, host);
         let mut check = world.without_endpoint(&["check"]);
         check
             .env("USHER_QUEUE__URL", &url)
             .env(variable, &world.url)
             .args(["--pool", &world.pool.id]);
         let (status, said, errors) = finished(check).await;
-        assert_eq!(status, Some(0), "{variable}: {said}{errors}");
+        assert_eq!(status, Some(0), "{variable}, {host}: {said}{errors}");
     }
 }

@@ -5,7 +5,9 @@ import json
 import uuid
 
 import account
-from account import Worker, cognito, dynamodb, front, new_pool, send, sign_up, sqs, stop_workers, until, waiting
+from account import (
+    Worker, dynamodb, front, new_pool, send, sign_up, sqs, stop_workers, until, waiting,
+)
 
 TABLE, NAME = "UserProfile", "usher-main-0123456789"
 TAKEN, OWNER = "3c0a2f1e-5b7d-4c55-9a55-2f6f7c1de001", "8d7f6a90-1f0c-4b1f-8a43-5e6d7c8b9a02"

@@ -141,6 +141,13 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
             assert_eq!(lines[0]["reason"], json!("alias_exists"));
             assert_eq!(world.faults.calls("AdminCreateUser"), before + 1, "once");
         }
+        // The user whose address and number they are is there already.
+        let (status, lines, err) = world.order(&first).await;
+        assert_eq!(
+            (status, count(&lines, "exists")),
+            (Some(0), 1),
+            "{lines:?} {err}"
+        );
     }
     let users = world.sandbox.users(&world.pool.id).await.expect("users");
     assert_eq!(users.len(), 1);

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -131,7 +133,10 @@ async fn no_user_gets_a_second_record_unless_it_is_forced() {
 
     // The command on the queue refuses alike.
     world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
-    world.work(&[("pools.allowed", &world.pool.id)]).await;
+    let worker = ["worker", "--until-empty"];
+    let (status, _, errors) = world.run(folder.path(), &worker).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("get no second one"), "{errors}");
     assert_eq!(world.by_owner(TABLE).await, expected);
     assert_eq!(world.letters().await.len(), 0);
 
@@ -342,22 +347,41 @@ async fn users_left_out_before_a_run_went_on_count_at_its_end() {
     put_under(&world, TABLE, &sub(3), &format!("{}::person-3", sub(3))).await;
     let first = json!({"Users": [user(1), user(2)], "PaginationToken": "next"});
     let second = json!({"Users": [user(3)]});
+    let expires = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&expires);
     world.faults.plan(move |call| {
-        let page = match call.input["PaginationToken"].as_str() {
-            None => &first,
-            Some(_) => &second,
-        };
-        (call.operation == "ListUsers").then(|| Fault::Pretended(page.clone()))
+        if call.operation != "ListUsers" {
+            return None;
+        }
+        if call.input["PaginationToken"].is_null() {
+            return Some(Fault::Pretended(first.clone()));
+        }
+        let expired = Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException");
+        let is_over = is_over.swap(false, Ordering::Relaxed);
+        Some(if is_over {
+            expired
+        } else {
+            Fault::Pretended(second.clone())
+        })
     });
     let folder = tempfile::tempdir().expect("a folder");
     let left_out = "1 users have a profile under another id";
-    // The limit is reached with the first page, which has a user of each kind.
-    for (arguments, users) in [(&["--limit", "1"][..], 2), (&[], 1)] {
+    // The limit is reached with the first page, which has a user of each kind. The last run
+    // begins again, and counts each user once.
+    let limit: &[&str] = &["--limit", "1"];
+    for (arguments, users, begins_again) in [
+        (limit, 2, false),
+        (&[], 1, false),
+        (limit, 2, false),
+        (&[], 3, true),
+    ] {
+        expires.store(begins_again, Ordering::Relaxed);
         let reconcile = [&["reconcile"], arguments].concat();
         let (status, said, errors) = world.run(folder.path(), &reconcile).await;
         assert_eq!(status, Some(1), "{said}{errors}");
         assert!(said.contains(&format!(": {users} users checked")), "{said}");
         assert!(errors.contains(left_out), "{errors}");
+        assert_eq!(errors.contains("begins again"), begins_again, "{errors}");
     }
 }
 

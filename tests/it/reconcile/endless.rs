@@ -84,6 +84,19 @@ async fn a_scan_that_goes_on_at_another_key_is_not_complete() {
 }
 
 #[tokio::test]
+async fn a_scan_ends_with_an_empty_key() {
+    let world = World::new().await;
+    confirmed(&world, "ada").await;
+    let page = json!({"Items": [], "LastEvaluatedKey": {}});
+    world.faults.plan(again("Scan", page));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(said.ends_with("1 lack a profile; 1 queued\n"), "{said}");
+    assert_eq!(world.faults.calls("Scan"), 1);
+}
+
+#[tokio::test]
 async fn reading_back_an_endless_list_ends_with_an_error() {
     let world = World::new().await;
     let (pool, faults) = (&world.pool.id, &world.faults);
