@@ -356,10 +356,10 @@ async fn users_left_out_before_a_run_went_on_count_at_its_end() {
         if call.input["PaginationToken"].is_null() {
             return Some(Fault::Pretended(first.clone()));
         }
-        let expired = Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException");
+        let refusal = Fault::Error(StatusCode::BAD_REQUEST, "InvalidParameterException");
         let is_over = is_over.swap(false, Ordering::Relaxed);
         Some(if is_over {
-            expired
+            refusal
         } else {
             Fault::Pretended(second.clone())
         })
