@@ -219,13 +219,13 @@ impl<'a> Reader<'a> {
     pub(super) fn queue_url(&mut self, key: &str) -> String {
         let url = self.required(key, "the URL of the SQS queue");
         self.check_url(key, &url);
-        url
+        without_credentials(url)
     }
 
     pub(super) fn optional_url(&mut self, key: &str) -> Option<String> {
         let url = self.text(key);
         self.check_url(key, &url);
-        (!url.is_empty()).then_some(url)
+        (!url.is_empty()).then(|| without_credentials(url))
     }
 
     fn check_url(&mut self, key: &str, url: &str) {
@@ -240,9 +240,6 @@ impl<'a> Reader<'a> {
                 key,
                 "must be a queue URL, such as \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
             );
-        } else if rest.is_some_and(|rest| rest.split('/').any(|part| part.contains('@'))) {
-            // It would be in the log, and SQS knows no passwords.
-            self.reject(key, "must not hold a user name or a password");
         } else if has_suffix(url, ".fifo") {
             // A FIFO queue would hold back a pool's users behind the first that waits.
             self.reject(key, "must be a standard queue, not FIFO");
@@ -294,10 +291,22 @@ pub fn redacted(key: &str, value: &Value) -> Value {
     let Value::String(text) = value else {
         return value.clone();
     };
-    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
-        // A password may hold anything; a queue's URL holds no other @.
-        let (_, host) = rest.rsplit_once('@')?;
-        Some(format!("{scheme}://***@{host}"))
-    });
+    let hidden = around_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));
     Value::String(hidden.unwrap_or_else(|| text.clone()))
+}
+
+/// SQS takes none in a URL, and logs show the URL.
+fn without_credentials(url: String) -> String {
+    match around_credentials(&url) {
+        Some((scheme, host)) => format!("{scheme}://{host}"),
+        None => url,
+    }
+}
+
+/// The scheme, and what stands behind the credentials that a URL holds.
+fn around_credentials(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    // A password may hold anything; a queue's URL holds no other @.
+    let (_, host) = rest.rsplit_once('@')?;
+    Some((scheme, host))
 }

@@ -6,7 +6,8 @@ import uuid
 
 import account
 from account import (
-    Worker, dynamodb, front, new_pool, send, sign_up, sqs, stop_workers, until, waiting,
+    Worker, add_owner_index, dynamodb, front, new_pool, send, sign_up, sqs, stop_workers,
+    until, waiting,
 )
 
 TABLE, NAME = "UserProfile", "usher-main-0123456789"
@@ -103,19 +104,7 @@ def look_at_what_there_is():
 
 def the_model_has_the_index():
     """the table has an index by the owner of a record"""
-    dynamodb.update_table(
-        TableName=TABLE,
-        AttributeDefinitions=[{"AttributeName": "profileOwner", "AttributeType": "S"}],
-        GlobalSecondaryIndexUpdates=[
-            {
-                "Create": {
-                    "IndexName": "userProfilesByProfileOwner",
-                    "KeySchema": [{"AttributeName": "profileOwner", "KeyType": "HASH"}],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            }
-        ],
-    )
+    add_owner_index(TABLE)
 
 
 def the_worker_works():

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import account
 from account import (
-    WORK, Worker, alarm, cloudformation, cognito, dynamodb, ecs, front, groups_of, is_over,
-    is_provisioned, lambdas, letters, logs, outputs, profile_of, queue, send, sign_up, sqs,
-    stop_workers, task_environment, until, waiting,
+    WORK, Worker, add_owner_index, alarm, cloudformation, cognito, dynamodb, ecs, front,
+    groups_of, is_over, is_provisioned, lambdas, letters, logs, outputs, profile_of, queue,
+    send, sign_up, sqs, stop_workers, task_environment, until, waiting,
 )
 from lambda_api import RuntimeApi
 
@@ -364,19 +364,7 @@ def deleting_a_user():
     worker.stop()
     send(person["event"], to=letters, reason="throttled")
     send(person["event"])
-    dynamodb.update_table(
-        TableName=account.table,
-        AttributeDefinitions=[{"AttributeName": "profileOwner", "AttributeType": "S"}],
-        GlobalSecondaryIndexUpdates=[
-            {
-                "Create": {
-                    "IndexName": "userProfilesByProfileOwner",
-                    "KeySchema": [{"AttributeName": "profileOwner", "KeyType": "HASH"}],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            }
-        ],
-    )
+    add_owner_index(account.table)
     elsewhere = profile_of(person) | {"id": {"S": ELSEWHERE}}
     dynamodb.put_item(TableName=account.table, Item=elsewhere)
 
