@@ -1,4 +1,4 @@
-"""docs/OPERATIONS.md and docs/AMPLIFY-MIGRATION.md, run.
+"""docs/OPERATIONS.md, docs/AMPLIFY-MIGRATION.md, or both, run: an argument is the stem of one.
 
 A block that is fenced as `console` holds commands, each behind `$ `, and what they print
 on standard output: `…` stands for any text, a line of it alone for any lines, and
@@ -263,7 +263,7 @@ def run(document, module):
         account.front.mend()
 
     for section, kind, value in steps(document.read_text()):
-        if only and section != "first-of-all" and not only & {section, document.stem}:
+        if only and section not in only | {"first-of-all"}:
             continue
         if kind == "section":
             finish(begun)
@@ -311,6 +311,7 @@ def run(document, module):
 
 
 for document, module in DOCUMENTS.items():
-    run(document, module)
+    if not sys.argv[1:] or document.stem in sys.argv[1:]:
+        run(document, module)
 (account.WORK / "summary").write_text(f"{passed} passed, {failed} failed\n")
 sys.exit(1 if failed else 0)
