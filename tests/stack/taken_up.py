@@ -36,6 +36,7 @@ def take_up(topic):
             Name="second",
             ProfileTableName="profiles-of-ours",
             ProfileTableKeyArn=KEY,
+            ProfileOwnerIndex="byOwner",
             ClusterName="ours",
             AlarmTopicArn=topic,
             SecurityGroupIds=own_group,
@@ -59,6 +60,8 @@ def take_up(topic):
         equal(second.trigger_environment()["USHER_INVITATIONS__ACCEPT_URL"], url)
         policies = second.policies("TaskRole")
         equal(sorted(policies), ["platform", "usher", "usher-admin"])
+        [index] = [one for one in policies["usher"]["Statement"] if one["Sid"] == "ProfileTableIndex"]
+        equal(index["Resource"].split("/", 1)[1], "profiles-of-ours/index/byOwner")
         [statement] = policies["platform"]["Statement"]
         equal(statement["Resource"], KEY)
         through = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
