@@ -2,13 +2,15 @@
 
 A block that is fenced as `console` holds commands, each behind `$ `, and what they print
 on standard output: `…` stands for any text, a line of it alone for any lines, and
-`[exit status N]` is there when it is not 0. Times and ids are any time and any id. A block
-that is fenced as `bash` is pasted whole, and prints nothing. A comment `<!-- test: NAME -->`
-is what happens meanwhile: a function of the document's module, situations.py or
-migration.py, where the function with a section's name is what is the case before it.
+`[exit status N]` is there when it is not 0. Times and ids are any time and any id. Rows that
+begin with an id may come in any order. A block that is fenced as `bash` is pasted whole, and
+prints nothing. A comment `<!-- test: NAME -->` is what happens meanwhile: a function of the
+document's module, situations.py or migration.py, where the function with a section's name is
+what is the case before it.
 """
 
 import difflib
+import itertools
 import os
 import re
 import select
@@ -114,15 +116,21 @@ def plain(line):
     return re.sub(r"\s+", " ", line).strip()
 
 
+def in_any_order(lines):
+    """Rows that begin with an id, sorted: SQS promises no order, and neither do our lists."""
+    rows = itertools.groupby(lines, key=lambda line: line.startswith("ID "))
+    return [line for is_row, run in rows for line in (sorted(run) if is_row else run)]
+
+
 def matches(expected, actual):
     pattern = ""
-    for line in expected.splitlines():
-        if line.strip() == "…":
+    for line in in_any_order(map(plain, expected.splitlines())):
+        if line == "…":
             pattern += "(?:.*\n)*"
         else:
-            pattern += ".*".join(map(re.escape, plain(line).split("…"))) + "\n"
-    actual = "".join(plain(line) + "\n" for line in actual.splitlines())
-    return re.fullmatch(pattern, actual) is not None
+            pattern += ".*".join(map(re.escape, line.split("…"))) + "\n"
+    actual = in_any_order(map(plain, actual.splitlines()))
+    return re.fullmatch(pattern, "".join(line + "\n" for line in actual)) is not None
 
 
 # --- The document ------------------------------------------------------------------------
