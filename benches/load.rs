@@ -17,8 +17,10 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use usher::aws::{Aws, Outgoing, Queue};
-use usher::event::{PoolId, Sub, Username, sendable_json};
-use usher::load::{Person, Plan, RunId, Sent, SignUps, Stages, Tag, What, inject};
+use usher::event::{PoolId, Sub, Username, escape_for_sqs};
+use usher::load::{
+    InjectionProgress, LoadMessage, LoadPlan, RunId, SignUpTemplate, Stages, Tag, TestUser, inject,
+};
 
 const ANSWER: Duration = Duration::from_millis(10);
 const SECONDS: u32 = 20;
@@ -87,22 +89,22 @@ async fn measure() {
     let queue = Queue::new(&aws, &format!("{url}/1/usher"), ANSWER, ANSWER);
     let run: RunId = "20261121-000000-load".parse().expect("an id");
     let pool = PoolId::new("eu-west-1_load").expect("an id");
-    let sign_ups = SignUps::Made {
+    let sign_ups = SignUpTemplate::Generated {
         client_id: None,
         attributes: Vec::new(),
     };
     let message = |what| {
-        let (What::SignUp(n) | What::Again(n) | What::Poison(n)) = what;
+        let (LoadMessage::SignUp(n) | LoadMessage::Duplicate(n) | LoadMessage::Poison(n)) = what;
         let name = run.name(Tag::SignUp(n));
-        let person = Person {
-            n,
+        let person = TestUser {
+            number: n,
             username: Username::new(&name).expect("not empty"),
             sub: Sub::new("00000000-0000-4000-8000-000000000000").expect("not empty"),
             email: format!("{name}@example.com"),
         };
         // As the run makes it.
         Outgoing {
-            body: sendable_json(&sign_ups.body(&run, &pool, &person)),
+            body: escape_for_sqs(&sign_ups.body(&run, &pool, &person)),
             attributes: BTreeMap::from([
                 ("usher.kind".to_owned(), "PostConfirmation".to_owned()),
                 (
@@ -110,25 +112,25 @@ async fn measure() {
                     jiff::Timestamp::now().to_string(),
                 ),
             ]),
-            group: Some(pool.as_str().to_owned()),
+            message_group: Some(pool.as_str().to_owned()),
             ..Outgoing::default()
         }
     };
     println!("  asked    held  late p50       p99       max  answer p99  of a core");
     for rate in [1000_u32, 2000, 5000, 10_000] {
         let stages = Stages::steady(rate * SECONDS, f64::from(rate)).expect("stages");
-        let plan = Plan::new(&stages, 0.0, 0.0, 1);
+        let plan = LoadPlan::new(&stages, 0.0, 0.0, 1);
         let (before, began) = (processor(), Instant::now());
-        let sent = Sent::default();
+        let sent = InjectionProgress::default();
         let stop = tokio_util::sync::CancellationToken::new();
-        let sends = inject(&queue, &plan.shots, message, began, &sent, &stop).await;
-        let seconds = sends.time.as_secs_f64();
+        let sends = inject(&queue, &plan.messages, message, began, &sent, &stop).await;
+        let seconds = sends.duration.as_secs_f64();
         let share = 100.0 * (processor() - before) / seconds;
-        assert_eq!(sends.messages, taken.swap(0, Ordering::Relaxed));
+        assert_eq!(sends.accepted, taken.swap(0, Ordering::Relaxed));
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-        let held = sends.messages as f64 / seconds;
-        let late = sends.late.quantiles().expect("sent");
-        let answer = sends.answered.quantiles().expect("sent");
+        let held = sends.accepted as f64 / seconds;
+        let late = sends.lateness.quantiles().expect("sent");
+        let answer = sends.send_latency.quantiles().expect("sent");
         println!(
             "{rate:>7} {held:>7.0} {:>6.1} ms {:>6.1} ms {:>6.1} ms {:>8.1} ms {share:>8.0} %",
             late.p50, late.p99, late.max, answer.p99

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
-use backoff::backoff::Backoff;
+use backoff::backoff::Backoff as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ pub trait Transient {
 }
 
 /// Calls in a row before the message goes back to the queue.
-const TRIES: u32 = 4;
+const MAX_INLINE_TRIES: u32 = 4;
 
 /// Calls until it works, the error is not transient, or the tries are used up.
 /// The pauses between (100 ms, 200 ms, 400 ms, each ± 50 %) let a blip pass
@@ -25,14 +25,14 @@ const TRIES: u32 = 4;
 ///
 /// # Errors
 /// The last error.
-pub async fn quickly<T, E, F, Fut>(mut call: F) -> Result<T, E>
+pub async fn retry_inline<T, E, F, Fut>(mut call: F) -> Result<T, E>
 where
     E: Transient,
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut pauses = pauses();
-    for _ in 1..TRIES {
+    let mut pauses = inline_backoff();
+    for _ in 1..MAX_INLINE_TRIES {
         match call().await {
             Err(error) if error.is_transient() => {
                 if let Some(pause) = pauses.next_backoff() {
@@ -49,13 +49,13 @@ where
 ///
 /// # Errors
 /// The first error that is not transient.
-pub async fn patiently<T, E, F, Fut>(mut call: F) -> Result<T, E>
+pub async fn retry_until_permanent<T, E, F, Fut>(mut call: F) -> Result<T, E>
 where
     E: Transient + std::fmt::Display,
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut patience = Patience::default();
+    let mut patience = Backoff::default();
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
@@ -70,20 +70,20 @@ where
 /// Tries again while it makes sense: many calls share it, and all give up once none has
 /// worked for the time of its limit, or when it is told to stop.
 #[derive(Debug)]
-pub struct Persistence {
+pub struct SharedRetry {
     limit: Duration,
     stop: CancellationToken,
     /// Since when every call has failed.
-    failing: Mutex<Option<Instant>>,
+    failing_since: Mutex<Option<Instant>>,
 }
 
-impl Persistence {
+impl SharedRetry {
     /// Nothing has failed yet.
     pub fn new(limit: Duration, stop: &CancellationToken) -> Self {
         Self {
             limit,
             stop: stop.clone(),
-            failing: Mutex::default(),
+            failing_since: Mutex::default(),
         }
     }
 
@@ -98,13 +98,13 @@ impl Persistence {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut pace = Patience::default();
+        let mut pace = Backoff::default();
         loop {
             match call().await {
-                Err(error) if error.is_transient() && self.again(&mut pace).await => {}
+                Err(error) if error.is_transient() && self.wait_to_retry(&mut pace).await => {}
                 Err(error) => return Err(error),
                 Ok(value) => {
-                    self.worked();
+                    self.record_success();
                     return Ok(value);
                 }
             }
@@ -112,13 +112,13 @@ impl Persistence {
     }
 
     /// A call worked.
-    pub fn worked(&self) {
-        *self.failing() = None;
+    pub fn record_success(&self) {
+        *self.failing_since() = None;
     }
 
     /// A call failed: whether to try again, after a pause.
-    pub async fn again(&self, pace: &mut Patience) -> bool {
-        let failing = *self.failing().get_or_insert_with(Instant::now);
+    pub async fn wait_to_retry(&self, pace: &mut Backoff) -> bool {
+        let failing = *self.failing_since().get_or_insert_with(Instant::now);
         if failing.elapsed() >= self.limit {
             return false;
         }
@@ -130,17 +130,19 @@ impl Persistence {
         }
     }
 
-    fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failing_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failing_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Pauses for a loop that never gives up, such as the poll of a queue that is
 /// out of reach: from 250 ms up to 30 s, ± 50 %.
 #[derive(Debug)]
-pub struct Patience(ExponentialBackoff);
+pub struct Backoff(ExponentialBackoff);
 
-impl Default for Patience {
+impl Default for Backoff {
     fn default() -> Self {
         Self(ExponentialBackoff {
             current_interval: Duration::from_millis(250),
@@ -154,7 +156,7 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl Backoff {
     /// The next, longer pause.
     pub fn next_pause(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
@@ -166,7 +168,7 @@ impl Patience {
     }
 }
 
-fn pauses() -> ExponentialBackoff {
+fn inline_backoff() -> ExponentialBackoff {
     ExponentialBackoff {
         current_interval: Duration::from_millis(100),
         initial_interval: Duration::from_millis(100),
@@ -209,7 +211,7 @@ mod tests {
     async fn transient_errors_are_tried_four_times_and_others_once() {
         for (transient, expected) in [(true, 4), (false, 1)] {
             let mut calls = 0;
-            let result: Result<(), _> = quickly(|| {
+            let result: Result<(), _> = retry_inline(|| {
                 calls += 1;
                 async move { Err(Fails(transient)) }
             })
@@ -222,7 +224,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_success_ends_it() {
         let mut calls = 0;
-        let result = quickly(|| {
+        let result = retry_inline(|| {
             calls += 1;
             let answer = if calls < 3 {
                 Err(Fails(true))
@@ -238,7 +240,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn persistence_ends_once_nothing_works_for_its_limit() {
         let stop = CancellationToken::new();
-        let persistence = Persistence::new(Duration::from_mins(1), &stop);
+        let persistence = SharedRetry::new(Duration::from_mins(1), &stop);
         let failing = || persistence.call(|| async { Err::<(), _>(Fails(true)) });
         tokio::time::advance(Duration::from_mins(5)).await;
         let begun = Instant::now();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
-use usher::quota::Budget;
+use usher::quota::RateBudget;
 use usher::retry::redelivery_delay;
 
 /// `AdminAddUserToGroup` calls a second, of the whole account.
@@ -207,17 +207,17 @@ pub(super) fn latency() -> Duration {
 }
 
 /// One attempt at a sign-up: whether it worked.
-pub(super) async fn attempt(world: &World, budget: &Budget, worker: usize) -> bool {
+pub(super) async fn attempt(world: &World, budget: &RateBudget, worker: usize) -> bool {
     let mut pause = PAUSE;
     for tried in 1..=TRIES {
-        let turn = budget.turn().await;
+        let turn = budget.acquire().await;
         let way = latency() / 2;
         sleep(way).await;
         if world.add_to_group(worker) {
             return true;
         }
         sleep(way).await;
-        turn.throttled();
+        turn.record_throttle();
         if tried < TRIES {
             sleep(Duration::from_secs_f64(pause * (0.5 + fastrand::f64()))).await;
             pause *= 2.0;
@@ -226,7 +226,7 @@ pub(super) async fn attempt(world: &World, budget: &Budget, worker: usize) -> bo
     false
 }
 
-pub(super) async fn permit(world: Arc<World>, budget: Arc<Budget>, worker: usize) {
+pub(super) async fn permit(world: Arc<World>, budget: Arc<RateBudget>, worker: usize) {
     loop {
         match world.receive() {
             Some(attempts) if !attempt(&world, &budget, worker).await => {
@@ -244,7 +244,7 @@ pub(super) fn start(world: &Arc<World>, worker: usize, limit: f64) -> JoinHandle
     let late = Duration::from_secs_f64(fastrand::f64());
     tokio::spawn(async move {
         sleep(late).await;
-        let budget = Arc::new(Budget::new("fleet", limit));
+        let budget = Arc::new(RateBudget::new("fleet", limit));
         let mut permits = JoinSet::new();
         for _ in 0..CONCURRENCY {
             permits.spawn(permit(Arc::clone(&world), Arc::clone(&budget), worker));

@@ -4,15 +4,15 @@
 //! `refusal_limiter` lets bad ones take time; `gate` says whether its owner is an administrator, `desk` does what they ask for at once or puts it on
 //! the queue, `office` looks things up for them.
 
-mod desk;
-mod gate;
-mod keyring;
-mod office;
+mod authorizer;
+mod command_service;
+mod jwks_cache;
 mod refusal_limiter;
 mod token;
+mod user_lookup;
 
-pub use desk::{Desk, NotTaken, Taken, queued};
-pub use gate::{Denied, Gate};
-pub use keyring::Keyring;
-pub use office::{Missing, Office, Shown};
-pub use token::{Refused, Verifier};
+pub use authorizer::{AuthError, Authorizer};
+pub use command_service::{CommandService, Submission, UnavailableReason, command_message};
+pub use jwks_cache::JwksCache;
+pub use token::{TokenError, TokenVerifier};
+pub use user_lookup::{LookupError, UserLookup, UserView};

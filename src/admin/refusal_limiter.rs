@@ -17,113 +17,116 @@ use tokio::time::Instant;
 use crate::event::Caller;
 
 /// Refused tokens a second of all who are not known. A check takes 20 to 40 µs.
-const OF_STRANGERS: u32 = 100;
+const UNKNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 100;
 /// Refused tokens a second of one person who is known; more count as strangers'.
-const OF_ONE: u32 = 10;
+const KNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 10;
 /// People who had a good token and are remembered.
-const KNOWN: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+const MAX_KNOWN_CALLERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 #[derive(Debug)]
 pub(super) struct RefusalLimiter {
-    hash: RandomState,
-    state: Mutex<State>,
+    hasher: RandomState,
+    state: Mutex<RefusalState>,
 }
 
 #[derive(Debug)]
-struct State {
-    known: LruCache<u64, Known>,
-    strangers: Allowance,
+struct RefusalState {
+    known: LruCache<u64, KnownCaller>,
+    unknown: RefusalBucket,
 }
 
 /// Somebody who had a good token.
 #[derive(Debug)]
-struct Known {
+struct KnownCaller {
     /// The hash of the last good one: it is checked whatever others send in this name.
-    token: Option<u64>,
-    allowance: Allowance,
+    good_token_hash: Option<u64>,
+    allowance: RefusalBucket,
 }
 
 /// So many a second, and no more than a second's worth at once.
 #[derive(Debug)]
-struct Allowance {
+struct RefusalBucket {
     rate: f64,
     left: f64,
-    since: Instant,
+    refilled_at: Instant,
 }
 
 impl RefusalLimiter {
     pub(super) fn new() -> Self {
         Self {
-            hash: RandomState::new(),
-            state: Mutex::new(State {
-                known: LruCache::new(KNOWN),
-                strangers: Allowance::new(OF_STRANGERS),
+            hasher: RandomState::new(),
+            state: Mutex::new(RefusalState {
+                known: LruCache::new(MAX_KNOWN_CALLERS),
+                unknown: RefusalBucket::new(UNKNOWN_CALLER_REFUSALS_PER_SECOND),
             }),
         }
     }
 
     /// Whether the signature of this token is checked. `claimed` is not believed yet.
-    pub(super) fn admits(&self, claimed: &Caller, token: &str) -> bool {
-        let (person, token) = (self.person(claimed), self.hash.hash_one(token));
+    pub(super) fn may_check(&self, claimed: &Caller, token: &str) -> bool {
+        let (person, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
         let mut state = self.state();
         // Only a good token makes somebody recent.
         let known = state.known.peek_mut(&person);
-        known.is_some_and(|known| known.token == Some(token) || known.allowance.has_room())
-            || state.strangers.has_room()
+        known
+            .is_some_and(|known| known.good_token_hash == Some(token) || known.allowance.has_room())
+            || state.unknown.has_room()
     }
 
     /// The signature was checked, and the token is refused.
-    pub(super) fn refused(&self, claimed: &Caller, token: &str) {
-        let (person, token) = (self.person(claimed), self.hash.hash_one(token));
+    pub(super) fn record_refused(&self, claimed: &Caller, token: &str) {
+        let (person, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
         let mut state = self.state();
         if let Some(known) = state.known.peek_mut(&person) {
-            if known.token == Some(token) {
+            if known.good_token_hash == Some(token) {
                 // It was good under a key that is gone.
-                known.token = None;
+                known.good_token_hash = None;
             }
             if known.allowance.has_room() {
                 known.allowance.take();
                 return;
             }
         }
-        state.strangers.take();
+        state.unknown.take();
     }
 
     /// The token is good.
-    pub(super) fn accepted(&self, caller: &Caller, token: &str) {
-        let (person, token) = (self.person(caller), self.hash.hash_one(token));
+    pub(super) fn record_accepted(&self, caller: &Caller, token: &str) {
+        let (person, token) = (self.caller_key(caller), self.hasher.hash_one(token));
         let mut state = self.state();
-        let known = state.known.get_or_insert_mut(person, || Known {
-            token: None,
-            allowance: Allowance::new(OF_ONE),
+        let known = state.known.get_or_insert_mut(person, || KnownCaller {
+            good_token_hash: None,
+            allowance: RefusalBucket::new(KNOWN_CALLER_REFUSALS_PER_SECOND),
         });
-        known.token = Some(token);
+        known.good_token_hash = Some(token);
     }
 
-    fn person(&self, caller: &Caller) -> u64 {
-        self.hash.hash_one((caller.pool.as_str(), &caller.sub))
+    fn caller_key(&self, caller: &Caller) -> u64 {
+        self.hasher.hash_one((caller.pool.as_str(), &caller.sub))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RefusalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Allowance {
+impl RefusalBucket {
     fn new(rate: u32) -> Self {
         let rate = f64::from(rate);
         Self {
             rate,
             left: rate,
-            since: Instant::now(),
+            refilled_at: Instant::now(),
         }
     }
 
     fn has_room(&mut self) -> bool {
         let now = Instant::now();
-        let passed = now.saturating_duration_since(self.since).as_secs_f64();
+        let passed = now
+            .saturating_duration_since(self.refilled_at)
+            .as_secs_f64();
         self.left = (self.left + passed * self.rate).min(self.rate);
-        self.since = now;
+        self.refilled_at = now;
         self.left >= 1.0
     }
 
@@ -144,7 +147,7 @@ mod tests {
             pool: PoolId::new("eu-west-1_x").expect("an id"),
             sub: sub.to_owned(),
             username: "somebody".to_owned(),
-            client: "app".to_owned(),
+            client_id: "app".to_owned(),
             groups: <_>::default(),
         }
     }
@@ -154,8 +157,8 @@ mod tests {
         let mut checked = 0;
         for (n, sub) in subs.enumerate() {
             let (claimed, token) = (caller(&sub), format!("forged-{n}"));
-            if limiter.admits(&claimed, &token) {
-                limiter.refused(&claimed, &token);
+            if limiter.may_check(&claimed, &token) {
+                limiter.record_refused(&claimed, &token);
                 checked += 1;
             }
         }
@@ -169,11 +172,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn strangers_share_one_allowance() {
         let limiter = RefusalLimiter::new();
-        assert_eq!(checked(&limiter, strangers()), OF_STRANGERS);
+        assert_eq!(
+            checked(&limiter, strangers()),
+            UNKNOWN_CALLER_REFUSALS_PER_SECOND
+        );
         tokio::time::advance(Duration::from_millis(100)).await;
-        assert_eq!(checked(&limiter, strangers()), OF_STRANGERS / 10);
+        assert_eq!(
+            checked(&limiter, strangers()),
+            UNKNOWN_CALLER_REFUSALS_PER_SECOND / 10
+        );
         tokio::time::advance(Duration::from_hours(1)).await;
-        assert_eq!(checked(&limiter, strangers()), OF_STRANGERS);
+        assert_eq!(
+            checked(&limiter, strangers()),
+            UNKNOWN_CALLER_REFUSALS_PER_SECOND
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -181,52 +193,64 @@ mod tests {
         let limiter = RefusalLimiter::new();
         for n in 0..1_000 {
             let (admin, token) = (caller("admin"), format!("good-{n}"));
-            assert!(limiter.admits(&admin, &token), "{n}");
-            limiter.accepted(&admin, &token);
+            assert!(limiter.may_check(&admin, &token), "{n}");
+            limiter.record_accepted(&admin, &token);
         }
-        assert_eq!(checked(&limiter, strangers()), OF_STRANGERS);
+        assert_eq!(
+            checked(&limiter, strangers()),
+            UNKNOWN_CALLER_REFUSALS_PER_SECOND
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_known_person_gets_through_a_flood_of_strangers() {
         let limiter = RefusalLimiter::new();
-        limiter.accepted(&caller("admin"), "first");
-        assert_eq!(checked(&limiter, strangers()), OF_STRANGERS);
-        assert!(limiter.admits(&caller("admin"), "first"));
-        assert!(limiter.admits(&caller("admin"), "renewed"));
-        assert!(!limiter.admits(&caller("newcomer"), "good"));
+        limiter.record_accepted(&caller("admin"), "first");
+        assert_eq!(
+            checked(&limiter, strangers()),
+            UNKNOWN_CALLER_REFUSALS_PER_SECOND
+        );
+        assert!(limiter.may_check(&caller("admin"), "first"));
+        assert!(limiter.may_check(&caller("admin"), "renewed"));
+        assert!(!limiter.may_check(&caller("newcomer"), "good"));
         tokio::time::advance(Duration::from_millis(10)).await;
-        assert!(limiter.admits(&caller("newcomer"), "good"));
+        assert!(limiter.may_check(&caller("newcomer"), "good"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_in_one_name_spares_the_last_good_token() {
         let limiter = RefusalLimiter::new();
         let admin = caller("admin");
-        limiter.accepted(&admin, "good");
+        limiter.record_accepted(&admin, "good");
         let flood = || std::iter::repeat_n("admin".to_owned(), 1_000);
-        assert_eq!(checked(&limiter, flood()), OF_ONE + OF_STRANGERS);
-        assert!(limiter.admits(&admin, "good"));
-        assert!(!limiter.admits(&admin, "renewed"));
+        assert_eq!(
+            checked(&limiter, flood()),
+            KNOWN_CALLER_REFUSALS_PER_SECOND + UNKNOWN_CALLER_REFUSALS_PER_SECOND
+        );
+        assert!(limiter.may_check(&admin, "good"));
+        assert!(!limiter.may_check(&admin, "renewed"));
         // Good no longer, it is like any other.
-        limiter.refused(&admin, "good");
-        assert!(!limiter.admits(&admin, "good"));
+        limiter.record_refused(&admin, "good");
+        assert!(!limiter.may_check(&admin, "good"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn forged_tokens_of_others_do_not_make_a_person_forgotten() {
         let limiter = RefusalLimiter::new();
-        limiter.accepted(&caller("admin"), "first");
-        let most = KNOWN.get();
+        limiter.record_accepted(&caller("admin"), "first");
+        let most = MAX_KNOWN_CALLERS.get();
         for n in 1..most {
-            limiter.accepted(&caller(&format!("user-{n}")), "good");
+            limiter.record_accepted(&caller(&format!("user-{n}")), "good");
         }
         // Forged tokens in another name do not make that one the more recent.
         checked(&limiter, std::iter::repeat_n("user-1".to_owned(), 5));
-        limiter.accepted(&caller("admin"), "second");
-        limiter.accepted(&caller("one more"), "good");
+        limiter.record_accepted(&caller("admin"), "second");
+        limiter.record_accepted(&caller("one more"), "good");
         checked(&limiter, strangers());
-        assert!(limiter.admits(&caller("admin"), "renewed"));
-        assert!(!limiter.admits(&caller("user-1"), "renewed"), "forgotten");
+        assert!(limiter.may_check(&caller("admin"), "renewed"));
+        assert!(
+            !limiter.may_check(&caller("user-1"), "renewed"),
+            "forgotten"
+        );
     }
 }

@@ -8,26 +8,26 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous, decode, decode_header};
 use serde::Deserialize;
 
-use super::keyring::{Keyring, NoKey};
+use super::jwks_cache::{JwksCache, KeyLookupError};
 use super::refusal_limiter::RefusalLimiter;
-use crate::config::{Admin, TokenUse};
+use crate::config::{AdminConfig, TokenUse};
 use crate::event::{Caller, PoolId};
 
 /// Verifies tokens of the pools that are ours.
 #[derive(Debug)]
-pub struct Verifier {
-    keyring: Keyring,
+pub struct TokenVerifier {
+    jwks: JwksCache,
     /// By issuer: each pool has two.
     pools: BTreeMap<String, PoolId>,
     client_ids: BTreeSet<String>,
     token_use: TokenUse,
-    refusals: RefusalLimiter,
+    refusal_limiter: RefusalLimiter,
 }
 
 /// Why a token is not taken. The name is for metrics and logs; whoever sent it is
 /// told no more than that it is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum TokenError {
     /// Not three parts of base64 with JSON in them.
     Malformed,
     /// Signed with anything but RS256: the public key must not become a secret.
@@ -49,10 +49,10 @@ pub enum Refused {
     /// The pool's keys could not be fetched: not the token's fault.
     Unavailable,
     /// Not checked, since too many were refused: it may be good.
-    Limited,
+    RateLimited,
 }
 
-impl Refused {
+impl TokenError {
     /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Refused {
             Self::Client => "client",
             Self::Claims => "claims",
             Self::Unavailable => "unavailable",
-            Self::Limited => "limited",
+            Self::RateLimited => "limited",
         }
     }
 }
@@ -93,12 +93,12 @@ struct Claims {
     groups: Option<BTreeSet<String>>,
 }
 
-impl Verifier {
+impl TokenVerifier {
     /// For the pools that are ours.
     pub fn new(
-        admin: &Admin,
+        admin: &AdminConfig,
         pools: &BTreeSet<PoolId>,
-        keyring: impl FnOnce(Vec<String>) -> Keyring,
+        keyring: impl FnOnce(Vec<String>) -> JwksCache,
     ) -> Self {
         let pools: BTreeMap<String, PoolId> = pools
             .iter()
@@ -108,54 +108,56 @@ impl Verifier {
             })
             .collect();
         Self {
-            keyring: keyring(pools.keys().cloned().collect()),
+            jwks: keyring(pools.keys().cloned().collect()),
             pools,
             client_ids: admin.client_ids.clone(),
             token_use: admin.token_use,
-            refusals: RefusalLimiter::new(),
+            refusal_limiter: RefusalLimiter::new(),
         }
     }
 
     /// Whose token it is. What can be refused without its signature is refused before.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn verify(&self, token: &str) -> Result<Caller, Refused> {
+    /// [`TokenError`].
+    pub async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refused::Malformed);
+            return Err(TokenError::Malformed);
         }
-        let header = decode_header(token).map_err(|_| Refused::Malformed)?;
+        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
         if header.alg != Algorithm::RS256 {
-            return Err(Refused::Algorithm);
+            return Err(TokenError::Algorithm);
         }
-        let kid = header.kid.ok_or(Refused::Key)?;
+        let kid = header.kid.ok_or(TokenError::Key)?;
         // Not believed yet.
-        let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|e| reason(&e))?;
+        let claims: Claims =
+            dangerous::insecure_decode_claims(token).map_err(|e| token_error(&e))?;
         let issuer = claims.iss.clone();
         if claims.exp + LEEWAY.as_secs_f64() < now() {
-            return Err(Refused::Expired);
+            return Err(TokenError::Expired);
         }
-        let claimed = self.caller(claims)?;
-        let key = self
-            .keyring
-            .key(&issuer, &kid)
-            .await
-            .map_err(|no| match no {
-                NoKey::Unknown => Refused::Key,
-                NoKey::Unavailable => Refused::Unavailable,
-            })?;
-        if !self.refusals.admits(&claimed, token) {
-            return Err(Refused::Limited);
+        let claimed = self.caller_from_claims(claims)?;
+        let key = self.jwks.key(&issuer, &kid).await.map_err(|no| match no {
+            KeyLookupError::Unknown => TokenError::Key,
+            KeyLookupError::Unavailable => TokenError::Unavailable,
+        })?;
+        if !self.refusal_limiter.may_check(&claimed, token) {
+            return Err(TokenError::RateLimited);
         }
-        let verified = self.verified(token, &issuer, &key);
+        let verified = self.verify_signature(token, &issuer, &key);
         match &verified {
-            Ok(caller) => self.refusals.accepted(caller, token),
-            Err(_) => self.refusals.refused(&claimed, token),
+            Ok(caller) => self.refusal_limiter.record_accepted(caller, token),
+            Err(_) => self.refusal_limiter.record_refused(&claimed, token),
         }
         verified
     }
 
-    fn verified(&self, token: &str, issuer: &str, key: &DecodingKey) -> Result<Caller, Refused> {
+    fn verify_signature(
+        &self,
+        token: &str,
+        issuer: &str,
+        key: &DecodingKey,
+    ) -> Result<Caller, TokenError> {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY.as_secs();
         validation.validate_nbf = true;
@@ -164,31 +166,31 @@ impl Verifier {
         // The client is in `aud` or in `client_id`, and is looked at below.
         validation.validate_aud = false;
         let claims = decode::<Claims>(token, key, &validation)
-            .map_err(|error| reason(&error))?
+            .map_err(|error| token_error(&error))?
             .claims;
-        self.caller(claims)
+        self.caller_from_claims(claims)
     }
 
-    fn caller(&self, claims: Claims) -> Result<Caller, Refused> {
-        let pool = self.pools.get(&claims.iss).ok_or(Refused::Issuer)?;
+    fn caller_from_claims(&self, claims: Claims) -> Result<Caller, TokenError> {
+        let pool = self.pools.get(&claims.iss).ok_or(TokenError::Issuer)?;
         let (wanted, client, username) = match self.token_use {
             TokenUse::Access => ("access", claims.client_id, claims.username),
             TokenUse::Id => ("id", claims.aud, claims.cognito_username),
         };
         if claims.token_use != wanted {
-            return Err(Refused::Use);
+            return Err(TokenError::Use);
         }
         let client = client
             .filter(|client| self.client_ids.contains(client))
-            .ok_or(Refused::Client)?;
+            .ok_or(TokenError::Client)?;
         let username = username.filter(|name| !name.is_empty());
         Ok(Caller {
             pool: pool.clone(),
             sub: Some(claims.sub)
                 .filter(|sub| !sub.is_empty())
-                .ok_or(Refused::Claims)?,
-            username: username.ok_or(Refused::Claims)?,
-            client,
+                .ok_or(TokenError::Claims)?,
+            username: username.ok_or(TokenError::Claims)?,
+            client_id: client,
             groups: claims.groups.unwrap_or_default(),
         })
     }
@@ -199,16 +201,16 @@ fn now() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
-fn reason(error: &jsonwebtoken::errors::Error) -> Refused {
+fn token_error(error: &jsonwebtoken::errors::Error) -> TokenError {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
-        ErrorKind::InvalidSignature => Refused::Signature,
-        ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature => Refused::Expired,
-        ErrorKind::InvalidIssuer => Refused::Issuer,
-        ErrorKind::InvalidAlgorithm => Refused::Algorithm,
-        ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => Refused::Expired,
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => Refused::Claims,
-        _ => Refused::Malformed,
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature => TokenError::Expired,
+        ErrorKind::InvalidIssuer => TokenError::Issuer,
+        ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => TokenError::Expired,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => TokenError::Claims,
+        _ => TokenError::Malformed,
     }
 }
 
@@ -222,12 +224,12 @@ mod tests {
 
     const POOL: &str = "eu-west-1_x";
 
-    struct Pool {
+    struct VerifierFixture {
         issuer: Issuer,
-        verifier: Verifier,
+        verifier: TokenVerifier,
     }
 
-    impl Pool {
+    impl VerifierFixture {
         fn new() -> Self {
             let settings = [
                 "queue.url=https://sqs.eu-west-1.amazonaws.com/1/usher",
@@ -239,8 +241,8 @@ mod tests {
             let config = Config::from_layers(&layers).expect("valid");
             let issuer = Issuer::default();
             let jwks = issuer.jwks().to_string();
-            let verifier = Verifier::new(&config.admin, &config.pools.allowed, |issuers| {
-                Keyring::holding(issuers, jwks.as_bytes())
+            let verifier = TokenVerifier::new(&config.admin, &config.pools.allowed, |issuers| {
+                JwksCache::with_keys(issuers, jwks.as_bytes())
             });
             Self { issuer, verifier }
         }
@@ -282,8 +284,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_forged_tokens_costs_few_signature_checks() {
-        let pool = Pool::new();
-        let first = pool.issuer.sign(&Pool::claims("admin"), None);
+        let pool = VerifierFixture::new();
+        let first = pool.issuer.sign(&VerifierFixture::claims("admin"), None);
         assert!(pool.verifier.verify(&first).await.is_ok());
         let flood = pool.forged(1_000).await;
         assert_eq!(
@@ -291,27 +293,30 @@ mod tests {
             BTreeMap::from([("signature", 100), ("limited", 900)])
         );
         // A token that was not seen before, of somebody who was.
-        let mut renewed = Pool::claims("admin");
+        let mut renewed = VerifierFixture::claims("admin");
         renewed["jti"] = json!("renewed");
         let renewed = pool.issuer.sign(&renewed, None);
         let caller = pool.verifier.verify(&renewed).await.expect("let in");
         assert_eq!(caller.sub, "admin");
-        let newcomer = pool.issuer.sign(&Pool::claims("newcomer"), None);
-        assert_eq!(pool.verifier.verify(&newcomer).await, Err(Refused::Limited));
+        let newcomer = pool.issuer.sign(&VerifierFixture::claims("newcomer"), None);
+        assert_eq!(
+            pool.verifier.verify(&newcomer).await,
+            Err(TokenError::RateLimited)
+        );
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(pool.verifier.verify(&newcomer).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn tokens_refused_at_sight_leave_the_signature_checks() {
-        let pool = Pool::new();
+        let pool = VerifierFixture::new();
         for (member, value, refused) in [
-            ("exp", json!(now() - 120.0), Refused::Expired),
-            ("iss", json!("https://issuer.example"), Refused::Issuer),
-            ("client_id", json!("other"), Refused::Client),
-            ("token_use", json!("id"), Refused::Use),
+            ("exp", json!(now() - 120.0), TokenError::Expired),
+            ("iss", json!("https://issuer.example"), TokenError::Issuer),
+            ("client_id", json!("other"), TokenError::Client),
+            ("token_use", json!("id"), TokenError::Use),
         ] {
-            let mut claims = Pool::claims("somebody");
+            let mut claims = VerifierFixture::claims("somebody");
             claims[member] = value;
             let token = pool.issuer.sign(&claims, None);
             for _ in 0..200 {

@@ -7,9 +7,9 @@
 mod plan;
 mod record;
 mod settings;
-mod slot;
+mod trigger_kind;
 
-pub use plan::{Change, Plan, Refusal, Wish};
-pub use record::{NoRecord, Record};
-pub use settings::{Difference, Settings};
-pub use slot::{FunctionArn, NotAFunction, Slot};
+pub use plan::{AttachRequest, PlanError, TriggerChange, TriggerPlan};
+pub use record::{AttachRecord, RecordError};
+pub use settings::{SettingDifference, UserPoolSettings};
+pub use trigger_kind::{FunctionArn, InvalidFunctionArn, TriggerKind};

@@ -3,18 +3,18 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::slot::{FunctionArn, Slot};
-use crate::aws::Members;
+use super::trigger_kind::{FunctionArn, TriggerKind};
+use crate::aws::JsonObject;
 
 /// What somebody wants.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum AttachRequest {
     /// The function in these slots.
     Attach {
         /// usher's.
         function: FunctionArn,
         /// Where it is wanted.
-        slots: Vec<Slot>,
+        triggers: Vec<TriggerKind>,
         /// Another function may be put out of its place.
         replace: bool,
     },
@@ -26,9 +26,9 @@ pub enum Wish {
     /// What an earlier change found.
     Restore {
         /// The triggers of before it.
-        before: Members,
+        before: JsonObject,
         /// Those that it left.
-        after: Members,
+        after: JsonObject,
         /// Changes that somebody made since may get lost.
         replace: bool,
     },
@@ -36,7 +36,7 @@ pub enum Wish {
 
 /// One trigger's change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct TriggerChange {
     /// As Cognito names it.
     pub trigger: String,
     /// What is in it.
@@ -47,16 +47,16 @@ pub struct Change {
 
 /// The triggers as they are to be, and what that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct TriggerPlan {
     /// All of the pool's triggers, those of others among them.
-    pub triggers: Members,
+    pub triggers: JsonObject,
     /// By slot; empty: nothing is to be done.
-    pub changes: Vec<Change>,
+    pub changes: Vec<TriggerChange>,
 }
 
 /// Why a wish is not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PlanError {
     /// A function that is at work would be put out of its place.
     #[error(
         "{trigger} is taken by {function}: a trigger calls one function alone. Let that one call usher's, \
@@ -86,43 +86,43 @@ pub enum Refusal {
     ChangedSince,
 }
 
-impl Plan {
+impl TriggerPlan {
     /// Whether a function gets to a place where it was not.
-    pub fn attaches(&self) -> bool {
+    pub fn has_new_functions(&self) -> bool {
         self.changes.iter().any(|change| change.after.is_some())
     }
 
     /// What is to be done where the triggers are `now`.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub fn make(wish: &Wish, now: &Members) -> Result<Self, Refusal> {
+    /// [`PlanError`].
+    pub fn new(wish: &AttachRequest, now: &JsonObject) -> Result<Self, PlanError> {
         let mut triggers = now.clone();
         match wish {
-            Wish::Attach {
+            AttachRequest::Attach {
                 function,
-                slots,
+                triggers: slots,
                 replace,
             } => {
                 for slot in slots {
                     match slot.function(now) {
                         Some(other) if other != function.as_str() && !replace => {
-                            return Err(Refusal::Taken {
+                            return Err(PlanError::Taken {
                                 trigger: slot.name(),
                                 function: other.to_owned(),
                             });
                         }
                         Some(same) if same == function.as_str() => {}
-                        _ => slot.fill(&mut triggers, function),
+                        _ => slot.set(&mut triggers, function),
                     }
                 }
             }
-            Wish::Detach { function } => {
-                for slot in Slot::ALL {
+            AttachRequest::Detach { function } => {
+                for slot in TriggerKind::ALL {
                     match slot.function(now) {
-                        Some(same) if same == function.as_str() => slot.empty(&mut triggers),
+                        Some(same) if same == function.as_str() => slot.clear(&mut triggers),
                         Some(other) if function.is_another_version_of(other) => {
-                            return Err(Refusal::AnotherVersion {
+                            return Err(PlanError::AnotherVersion {
                                 trigger: slot.name(),
                                 function: other.to_owned(),
                             });
@@ -131,40 +131,40 @@ impl Plan {
                     }
                 }
             }
-            Wish::Restore {
+            AttachRequest::Restore {
                 before,
                 after,
                 replace,
             } => {
                 if now != after && now != before && !replace {
-                    return Err(Refusal::ChangedSince);
+                    return Err(PlanError::ChangedSince);
                 }
                 triggers.clone_from(before);
             }
         }
-        let changes = changes(now, &triggers);
+        let changes = diff_triggers(now, &triggers);
         Ok(Self { triggers, changes })
     }
 }
 
 /// Each member of the pool's triggers that differs, whoever's it is.
-fn changes(now: &Members, then: &Members) -> Vec<Change> {
+fn diff_triggers(now: &JsonObject, then: &JsonObject) -> Vec<TriggerChange> {
     let mut names: Vec<&String> = now.keys().chain(then.keys()).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
-        .map(|name| Change {
+        .map(|name| TriggerChange {
             trigger: name.clone(),
-            before: now.get(name).map(text),
-            after: then.get(name).map(text),
+            before: now.get(name).map(arn_or_json),
+            after: then.get(name).map(arn_or_json),
         })
         .filter(|change| change.before != change.after)
         .collect()
 }
 
 /// A function's ARN as it is, and anything else as JSON.
-fn text(value: &Value) -> String {
+fn arn_or_json(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
@@ -182,14 +182,14 @@ mod tests {
         USHER.parse().expect("an ARN")
     }
 
-    fn triggers(value: &serde_json::Value) -> Members {
+    fn triggers(value: &serde_json::Value) -> JsonObject {
         value.as_object().cloned().expect("an object")
     }
 
-    fn attach(replace: bool) -> Wish {
-        Wish::Attach {
+    fn attach(replace: bool) -> AttachRequest {
+        AttachRequest::Attach {
             function: function(),
-            slots: vec![Slot::PostConfirmation],
+            triggers: vec![TriggerKind::PostConfirmation],
             replace,
         }
     }
@@ -197,12 +197,12 @@ mod tests {
     #[test]
     fn another_function_keeps_its_place_unless_told() {
         let now = triggers(&json!({"PostConfirmation": "arn:other", "PreSignUp": "arn:third"}));
-        let refusal = Refusal::Taken {
+        let refusal = PlanError::Taken {
             trigger: "PostConfirmation",
             function: "arn:other".to_owned(),
         };
-        assert_eq!(Plan::make(&attach(false), &now), Err(refusal));
-        let plan = Plan::make(&attach(true), &now).expect("told");
+        assert_eq!(TriggerPlan::new(&attach(false), &now), Err(refusal));
+        let plan = TriggerPlan::new(&attach(true), &now).expect("told");
         let wanted = json!({"PostConfirmation": USHER, "PreSignUp": "arn:third"});
         assert_eq!(plan.triggers, triggers(&wanted));
         assert_eq!(plan.changes.len(), 1);
@@ -210,23 +210,23 @@ mod tests {
 
     #[test]
     fn attaching_twice_and_detaching_twice_change_once() {
-        let none = Members::new();
-        let plan = Plan::make(&attach(false), &none).expect("free");
-        let again = Plan::make(&attach(false), &plan.triggers).expect("its own");
+        let none = JsonObject::new();
+        let plan = TriggerPlan::new(&attach(false), &none).expect("free");
+        let again = TriggerPlan::new(&attach(false), &plan.triggers).expect("its own");
         assert_eq!(again.changes, []);
-        let detach = Wish::Detach {
+        let detach = AttachRequest::Detach {
             function: function(),
         };
-        let gone = Plan::make(&detach, &plan.triggers).expect("may");
+        let gone = TriggerPlan::new(&detach, &plan.triggers).expect("may");
         assert_eq!(gone.triggers, none);
-        assert_eq!(Plan::make(&detach, &none).expect("may").changes, []);
+        assert_eq!(TriggerPlan::new(&detach, &none).expect("may").changes, []);
         let others = triggers(&json!({"PostConfirmation": "arn:other"}));
-        assert_eq!(Plan::make(&detach, &others).expect("may").changes, []);
+        assert_eq!(TriggerPlan::new(&detach, &others).expect("may").changes, []);
         let live = format!("{USHER}:live");
         let live = triggers(&json!({"PostConfirmation": live}));
-        let refused = Plan::make(&detach, &live);
+        let refused = TriggerPlan::new(&detach, &live);
         assert!(
-            matches!(refused, Err(Refusal::AnotherVersion { .. })),
+            matches!(refused, Err(PlanError::AnotherVersion { .. })),
             "{refused:?}"
         );
     }
@@ -235,24 +235,28 @@ mod tests {
     fn a_record_is_put_back_over_what_it_left_and_over_nothing_else() {
         let before = triggers(&json!({"PostConfirmation": "arn:other"}));
         let after = triggers(&json!({"PostConfirmation": USHER}));
-        let restore = |replace| Wish::Restore {
+        let restore = |replace| AttachRequest::Restore {
             before: before.clone(),
             after: after.clone(),
             replace,
         };
-        let plan = Plan::make(&restore(false), &after).expect("as it was left");
+        let plan = TriggerPlan::new(&restore(false), &after).expect("as it was left");
         assert_eq!(plan.triggers, before);
         let now = triggers(&json!({"PostConfirmation": USHER, "PreSignUp": "arn:new"}));
         assert_eq!(
-            Plan::make(&restore(false), &now),
-            Err(Refusal::ChangedSince)
+            TriggerPlan::new(&restore(false), &now),
+            Err(PlanError::ChangedSince)
         );
         assert_eq!(
-            Plan::make(&restore(true), &now).expect("told").triggers,
+            TriggerPlan::new(&restore(true), &now)
+                .expect("told")
+                .triggers,
             before
         );
         assert_eq!(
-            Plan::make(&restore(false), &before).expect("done").changes,
+            TriggerPlan::new(&restore(false), &before)
+                .expect("done")
+                .changes,
             []
         );
     }

@@ -8,53 +8,54 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::settings::Settings;
-use crate::aws::Members;
+use super::settings::UserPoolSettings;
+use crate::aws::JsonObject;
 
 /// Written before a change, and read to take it back.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Record {
+#[serde(expecting = "struct Record")]
+pub struct AttachRecord {
     /// Id of the user pool.
     pub user_pool: String,
     /// When it was about to be changed.
     pub at: jiff::Timestamp,
     /// All settings of before.
-    pub before: Settings,
+    pub before: UserPoolSettings,
     /// The triggers of after.
-    pub triggers_after: Members,
+    pub triggers_after: JsonObject,
 }
 
 /// It cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum NoRecord {
+pub enum RecordError {
     /// Not there, or not to be read.
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
     /// Something else.
     #[error("{0} is not a record of usher attach: {1}")]
-    Foreign(String, serde_json::Error),
+    Parse(String, serde_json::Error),
     /// Settings that are not that pool's.
     #[error("{0} is not a record of usher attach: its settings are not those of a user pool")]
-    Damaged(String),
+    InvalidSettings(String),
 }
 
-impl Record {
+impl AttachRecord {
     /// Reads one.
     ///
     /// # Errors
-    /// [`NoRecord`].
-    pub fn read(path: &Path) -> Result<Self, NoRecord> {
+    /// [`RecordError`].
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
         let name = || path.display().to_string();
-        let file = File::open(path).map_err(|error| NoRecord::Io(name(), error))?;
+        let file = File::open(path).map_err(|error| RecordError::Io(name(), error))?;
         let record: Self = serde_json::from_reader(io::BufReader::new(file))
-            .map_err(|error| NoRecord::Foreign(name(), error))?;
+            .map_err(|error| RecordError::Parse(name(), error))?;
         let pool = &record.before.pool;
         let is_its_own = pool.get("Id").and_then(Value::as_str) == Some(&record.user_pool);
         let has_triggers = pool.get("LambdaConfig").is_none_or(Value::is_object);
         if is_its_own && has_triggers {
             Ok(record)
         } else {
-            Err(NoRecord::Damaged(name()))
+            Err(RecordError::InvalidSettings(name()))
         }
     }
 

@@ -3,20 +3,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::aws::Members;
+use crate::aws::JsonObject;
 
 /// A user pool as Cognito describes it.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
-pub struct Settings {
+#[serde(expecting = "struct Settings")]
+pub struct UserPoolSettings {
     /// Of `DescribeUserPool`.
-    pub pool: Members,
+    pub pool: JsonObject,
     /// Of `GetUserPoolMfaConfig`.
-    pub mfa: Members,
+    pub mfa: JsonObject,
 }
 
 /// A setting that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct SettingDifference {
     /// Its name.
     pub setting: String,
     /// `None` where it was not there.
@@ -28,12 +29,12 @@ pub struct Difference {
 /// What `UpdateUserPool` takes and `DescribeUserPool` shows under the same name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
-const WRITABLE: [&str; 23] = [
+const WRITABLE_SETTINGS: [&str; 23] = [
     "AccountRecoverySetting",
     "AcrConfiguration",
     "AdminCreateUserConfig",
     "AutoVerifiedAttributes",
-    REGISTRATION,
+    DCR_CONFIGURATION,
     "DeletionProtection",
     "DeviceConfiguration",
     "EmailConfiguration",
@@ -41,7 +42,7 @@ const WRITABLE: [&str; 23] = [
     "EmailVerificationSubject",
     "IssuerConfiguration",
     "KeyConfiguration",
-    TRIGGERS,
+    LAMBDA_CONFIG,
     "MfaConfiguration",
     "Policies",
     "SmsAuthenticationMessage",
@@ -57,7 +58,7 @@ const WRITABLE: [&str; 23] = [
 /// as `PoolName`; Cognito keeps the name of a pool that is not given one.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html>
-const ELSEWHERE: [&str; 13] = [
+const READ_ONLY_SETTINGS: [&str; 13] = [
     "AliasAttributes",
     "Arn",
     "CreationDate",
@@ -73,15 +74,15 @@ const ELSEWHERE: [&str; 13] = [
     "UsernameConfiguration",
 ];
 /// What changes by itself.
-const RESTLESS: [&str; 2] = ["EstimatedNumberOfUsers", "LastModifiedDate"];
-const TRIGGERS: &str = "LambdaConfig";
+const VOLATILE_SETTINGS: [&str; 2] = ["EstimatedNumberOfUsers", "LastModifiedDate"];
+const LAMBDA_CONFIG: &str = "LambdaConfig";
 /// Dynamic client registration: whether applications may register app clients of their own.
-const REGISTRATION: &str = "DcrConfiguration";
+const DCR_CONFIGURATION: &str = "DcrConfiguration";
 
-impl Settings {
+impl UserPoolSettings {
     /// The pool's triggers.
-    pub fn triggers(&self) -> Members {
-        let triggers = self.pool.get(TRIGGERS).and_then(Value::as_object);
+    pub fn triggers(&self) -> JsonObject {
+        let triggers = self.pool.get(LAMBDA_CONFIG).and_then(Value::as_object);
         triggers.cloned().unwrap_or_default()
     }
 
@@ -92,26 +93,28 @@ impl Settings {
 
     /// Settings that this release does not know. Whether `UpdateUserPool` would have to be
     /// given them, nobody can tell.
-    pub fn unknown(&self) -> Vec<&str> {
-        let names = self.pool.iter().filter(|(_, value)| !is_nothing(value));
+    pub fn unknown_settings(&self) -> Vec<&str> {
+        let names = self.pool.iter().filter(|(_, value)| !is_unset(value));
         names
             .map(|(name, _)| name.as_str())
             .filter(|name| {
-                !WRITABLE.contains(name) && !ELSEWHERE.contains(name) && !RESTLESS.contains(name)
+                !WRITABLE_SETTINGS.contains(name)
+                    && !READ_ONLY_SETTINGS.contains(name)
+                    && !VOLATILE_SETTINGS.contains(name)
             })
             .collect()
     }
 
     /// What `UpdateUserPool` is to be given so that the pool has these triggers and is
     /// as it is in all else.
-    pub fn with_triggers(&self, triggers: &Members) -> Members {
-        let mut sent: Members = self
+    pub fn update_input(&self, triggers: &JsonObject) -> JsonObject {
+        let mut sent: JsonObject = self
             .pool
             .iter()
-            .filter(|(name, value)| WRITABLE.contains(&name.as_str()) && !is_nothing(value))
+            .filter(|(name, value)| WRITABLE_SETTINGS.contains(&name.as_str()) && !is_unset(value))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        sent.insert(TRIGGERS.to_owned(), Value::Object(triggers.clone()));
+        sent.insert(LAMBDA_CONFIG.to_owned(), Value::Object(triggers.clone()));
         // Tags of AWS's own are not for others to write.
         // https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
         if let Some(Value::Object(tags)) = sent.get_mut("UserPoolTags") {
@@ -126,9 +129,9 @@ impl Settings {
         // Without EnableStatus, Cognito would switch the registration on. It keeps what it
         // is not given at all.
         // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
-        let registration = sent.get(REGISTRATION);
-        if registration.is_some_and(|registration| is_nothing(&registration["EnableStatus"])) {
-            sent.remove(REGISTRATION);
+        let registration = sent.get(DCR_CONFIGURATION);
+        if registration.is_some_and(|registration| is_unset(&registration["EnableStatus"])) {
+            sent.remove(DCR_CONFIGURATION);
         }
         sent
     }
@@ -136,8 +139,8 @@ impl Settings {
     /// What of `wanted` could be written here: what was made with the pool, or is set
     /// elsewhere, stays as it is.
     #[must_use]
-    pub fn taking(&self, wanted: &Self) -> Self {
-        let is_ours = |name: &String| WRITABLE.contains(&name.as_str());
+    pub fn with_writable_from(&self, wanted: &Self) -> Self {
+        let is_ours = |name: &String| WRITABLE_SETTINGS.contains(&name.as_str());
         let mut pool = self.pool.clone();
         pool.retain(|name, _| !is_ours(name));
         let ours = wanted.pool.iter().filter(|(name, _)| is_ours(name));
@@ -150,7 +153,7 @@ impl Settings {
         if let Some(Value::Object(now)) = self.pool.get("UserPoolTags") {
             let tags = pool
                 .entry("UserPoolTags")
-                .or_insert_with(|| Value::Object(Members::new()));
+                .or_insert_with(|| Value::Object(JsonObject::new()));
             if let Value::Object(tags) = tags {
                 let theirs = now.iter().filter(|(name, _)| of_aws(name));
                 tags.extend(theirs.map(|(name, value)| (name.clone(), value.clone())));
@@ -163,34 +166,40 @@ impl Settings {
     }
 
     /// Whether people are asked for a second factor.
-    pub fn asks(&self) -> bool {
+    pub fn has_mfa(&self) -> bool {
         let asked = self.mfa.get("MfaConfiguration").and_then(Value::as_str);
         asked.is_some_and(|asked| asked != "OFF")
     }
 
     /// Whether a second factor goes without text messages, which some versions of
     /// `UpdateUserPool` are reported not to take.
-    pub fn asks_without_messages(&self) -> bool {
+    pub fn has_mfa_without_sms(&self) -> bool {
         let messages = self.pool.get("SmsConfiguration");
-        self.asks() && messages.is_none_or(is_nothing)
+        self.has_mfa() && messages.is_none_or(is_unset)
     }
 
     /// Where `after` differs, but for the triggers and what changes by itself.
-    pub fn differences(&self, after: &Self) -> Vec<Difference> {
+    pub fn differences(&self, after: &Self) -> Vec<SettingDifference> {
         let (mut old, mut new) = (self.pool.clone(), after.pool.clone());
         if self.has_validity_by_policy() || after.has_validity_by_policy() {
             drop_older_validity(&mut old);
             drop_older_validity(&mut new);
         }
-        let mut found = differences(&old, &new, "");
-        found.retain(|one| one.setting != TRIGGERS && !RESTLESS.contains(&one.setting.as_str()));
-        found.extend(differences(&self.mfa, &after.mfa, "GetUserPoolMfaConfig: "));
+        let mut found = diff_settings(&old, &new, "");
+        found.retain(|one| {
+            one.setting != LAMBDA_CONFIG && !VOLATILE_SETTINGS.contains(&one.setting.as_str())
+        });
+        found.extend(diff_settings(
+            &self.mfa,
+            &after.mfa,
+            "GetUserPoolMfaConfig: ",
+        ));
         found
     }
 
     /// Whether the second factor is asked for in the same way.
-    pub fn asks_like(&self, other: &Self) -> bool {
-        differences(&self.mfa, &other.mfa, "").is_empty()
+    pub fn has_same_mfa(&self, other: &Self) -> bool {
+        diff_settings(&self.mfa, &other.mfa, "").is_empty()
     }
 
     /// Whether the validity of temporary passwords is where it belongs today.
@@ -202,51 +211,54 @@ impl Settings {
     }
 }
 
-fn drop_older_validity(settings: &mut Members) {
+fn drop_older_validity(settings: &mut JsonObject) {
     if let Some(Value::Object(invitations)) = settings.get_mut("AdminCreateUserConfig") {
         invitations.remove("UnusedAccountValidityDays");
     }
 }
 
-fn differences(before: &Members, after: &Members, prefix: &str) -> Vec<Difference> {
+fn diff_settings(before: &JsonObject, after: &JsonObject, prefix: &str) -> Vec<SettingDifference> {
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let there = |of: &Members, name: &str| of.get(name).filter(|value| !is_nothing(value)).cloned();
+    let there =
+        |of: &JsonObject, name: &str| of.get(name).filter(|value| !is_unset(value)).cloned();
     names
         .into_iter()
-        .map(|name| Difference {
+        .map(|name| SettingDifference {
             setting: format!("{prefix}{name}"),
             before: there(before, name),
             after: there(after, name),
         })
-        .filter(|one| one.before.as_ref().map(orderless) != one.after.as_ref().map(orderless))
+        .filter(|one| {
+            one.before.as_ref().map(with_sorted_lists) != one.after.as_ref().map(with_sorted_lists)
+        })
         .collect()
 }
 
 /// Not set, however Cognito says so.
-fn is_nothing(value: &Value) -> bool {
+fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Object(members) => members.values().all(is_nothing),
+        Value::Object(members) => members.values().all(is_unset),
         Value::Array(items) => items.is_empty(),
         _ => false,
     }
 }
 
 /// Lists of a pool's settings are sets.
-fn orderless(value: &Value) -> Value {
+fn with_sorted_lists(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(orderless).collect();
+            let mut items: Vec<Value> = items.iter().map(with_sorted_lists).collect();
             items.sort_by_key(ToString::to_string);
             Value::Array(items)
         }
         Value::Object(members) => Value::Object(
             members
                 .iter()
-                .filter(|(_, value)| !is_nothing(value))
-                .map(|(name, value)| (name.clone(), orderless(value)))
+                .filter(|(_, value)| !is_unset(value))
+                .map(|(name, value)| (name.clone(), with_sorted_lists(value)))
                 .collect(),
         ),
         other => other.clone(),
@@ -259,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    fn settings(pool: &Value, mfa: &Value) -> Settings {
+    fn settings(pool: &Value, mfa: &Value) -> UserPoolSettings {
         serde_json::from_value(json!({"pool": pool, "mfa": mfa})).expect("settings")
     }
 
@@ -277,9 +289,9 @@ mod tests {
             }),
             &json!({}),
         );
-        let triggers = Members::from_iter([("PostConfirmation".to_owned(), json!("arn:usher"))]);
+        let triggers = JsonObject::from_iter([("PostConfirmation".to_owned(), json!("arn:usher"))]);
         assert_eq!(
-            Value::Object(before.with_triggers(&triggers)),
+            Value::Object(before.update_input(&triggers)),
             json!({
                 "Policies": {"PasswordPolicy": {"MinimumLength": 12, "TemporaryPasswordValidityDays": 3}},
                 "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true},
@@ -287,7 +299,7 @@ mod tests {
                 "LambdaConfig": {"PostConfirmation": "arn:usher"},
             })
         );
-        assert!(before.unknown().is_empty());
+        assert!(before.unknown_settings().is_empty());
     }
 
     #[test]
@@ -295,8 +307,8 @@ mod tests {
         let sent = |registration: Value| {
             let pool = json!({"Id": "x", "DcrConfiguration": registration});
             let settings = settings(&pool, &json!({}));
-            assert!(settings.unknown().is_empty());
-            let mut sent = settings.with_triggers(&Members::new());
+            assert!(settings.unknown_settings().is_empty());
+            let mut sent = settings.update_input(&JsonObject::new());
             sent.remove("DcrConfiguration")
         };
         let whole = json!({"EnableStatus": "Disabled", "AuthenticatedGrantTypes": []});
@@ -320,18 +332,21 @@ mod tests {
             &json!({"Domain": "old", "UserPoolTags": {"aws:x": "0", "a": "1"}, "UserPoolTier": "PLUS"}),
             &json!({"MfaConfiguration": "ON"}),
         );
-        let wanted = now.taking(&recorded);
+        let wanted = now.with_writable_from(&recorded);
         let pool = json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "1"}, "UserPoolTier": "PLUS"});
         assert_eq!(Value::Object(wanted.pool.clone()), pool);
         assert_eq!(wanted.mfa, recorded.mfa);
-        assert!(wanted.asks_without_messages() && !now.asks());
+        assert!(wanted.has_mfa_without_sms() && !now.has_mfa());
     }
 
     #[test]
     fn a_setting_that_nobody_knows_is_noticed() {
         let pool =
             json!({"Id": "x", "PasskeyPolicy": {"Required": true}, "Empty": {}, "None": null});
-        assert_eq!(settings(&pool, &json!({})).unknown(), ["PasskeyPolicy"]);
+        assert_eq!(
+            settings(&pool, &json!({})).unknown_settings(),
+            ["PasskeyPolicy"]
+        );
     }
 
     #[test]
@@ -362,6 +377,6 @@ mod tests {
             .collect();
         let mfa = "GetUserPoolMfaConfig: SoftwareTokenMfaConfiguration";
         assert_eq!(names, ["AutoVerifiedAttributes", "UserPoolTags", mfa]);
-        assert!(before.asks_like(&same) && !before.asks_like(&other));
+        assert!(before.has_same_mfa(&same) && !before.has_same_mfa(&other));
     }
 }

@@ -9,11 +9,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use super::call::{Target, call};
 use super::error::{Failure, Service};
-use crate::retry::Patience;
+use crate::retry::Backoff;
 
 /// Rounds of one read before what is still unprocessed counts as throttled.
-const ROUNDS: u32 = 6;
-const THROTTLED: &str = "ProvisionedThroughputExceededException";
+const MAX_READ_ROUNDS: u32 = 6;
+const THROUGHPUT_EXCEEDED: &str = "ProvisionedThroughputExceededException";
 
 /// A table by its name and its partition key, a String.
 #[derive(Debug, Clone, Copy)]
@@ -24,16 +24,16 @@ pub(super) struct Table<'a> {
 
 /// How the records are read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub(super) struct ReadOptions {
     /// Keys alone, or whole items.
     pub(super) keys_only: bool,
     /// What was written just now is seen; costs twice as much.
     pub(super) consistent: bool,
 }
 
-impl Reading {
+impl ReadOptions {
     /// Whether records exist, now.
-    pub(super) const KEYS: Self = Self {
+    pub(super) const KEYS_ONLY: Self = Self {
         keys_only: true,
         consistent: true,
     };
@@ -49,7 +49,7 @@ pub(super) async fn batch_get(
     client: &Client,
     table: &Table<'_>,
     ids: &[&str],
-    reading: Reading,
+    reading: ReadOptions,
 ) -> Result<BTreeMap<String, Item>, Failure> {
     let Table { name, key } = *table;
     let target = Target {
@@ -61,14 +61,14 @@ pub(super) async fn batch_get(
     let mut items = BTreeMap::new();
     // The same key twice is an error.
     let mut wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    let mut pace = Patience::default();
+    let mut pace = Backoff::default();
     for round in 0.. {
         if wanted.is_empty() {
             break;
         }
         match round {
             0 => {}
-            ROUNDS => return Err(Failure::of_entry(target, THROTTLED)),
+            MAX_READ_ROUNDS => return Err(Failure::from_entry(target, THROUGHPUT_EXCEEDED)),
             _ => tokio::time::sleep(pace.next_pause()).await,
         }
         let keys = wanted

@@ -9,7 +9,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use tracing::Instrument;
 
 use super::error::{Class, Failure, Service};
-use crate::quota::Budget;
+use crate::quota::RateBudget;
 use crate::telemetry::spans;
 
 /// Where a call goes.
@@ -21,58 +21,58 @@ pub(super) struct Target<'a> {
 }
 
 /// A call that failed: what follows from it, and the SDK's error.
-pub(super) type Failed<E> = (Failure, SdkError<E, HttpResponse>);
+pub(super) type CallError<E> = (Failure, SdkError<E, HttpResponse>);
 
 /// Makes one SDK call and notes how it went. The SDK's future is some 17 KiB
 /// and lives on the heap, or every future above it would be as large.
 pub(super) fn call<'a, T, E>(
     target: Target<'a>,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
-) -> impl Future<Output = Result<T, Failed<E>>> + Send + 'a
+) -> impl Future<Output = Result<T, CallError<E>>> + Send + 'a
 where
     T: Send + 'a,
     E: ProvideErrorMetadata + Error + Send + 'static,
 {
-    observed(target, Box::pin(request))
+    measure_call(target, Box::pin(request))
 }
 
 tokio::task_local! {
-    static DEADLINE: tokio::time::Instant;
+    static CALL_DEADLINE: tokio::time::Instant;
 }
 
 /// Gives the Cognito calls of `work` a deadline: one that gets no permit of its budget by
 /// then is not made and fails with [`Class::Busy`]. The earlier one counts when it is
 /// nested. What `work` spawns has none.
 pub async fn with_deadline<T>(deadline: tokio::time::Instant, work: impl Future<Output = T>) -> T {
-    let outer = DEADLINE.try_with(|outer| *outer).unwrap_or(deadline);
-    DEADLINE.scope(outer.min(deadline), work).await
+    let outer = CALL_DEADLINE.try_with(|outer| *outer).unwrap_or(deadline);
+    CALL_DEADLINE.scope(outer.min(deadline), work).await
 }
 
 /// Makes a call when its turn comes, and tells the budget when it was throttled. The call
 /// was built before: nothing is sent until it is polled.
-pub(super) async fn in_turn<T, E>(
-    budget: &Budget,
+pub(super) async fn with_permit<T, E>(
+    budget: &RateBudget,
     target: Target<'_>,
-    call: impl Future<Output = Result<T, Failed<E>>>,
-) -> Result<T, Failed<E>> {
-    let turn = match DEADLINE.try_with(|deadline| *deadline) {
-        Ok(deadline) => budget.turn_by(deadline).await.map_err(|none| {
+    call: impl Future<Output = Result<T, CallError<E>>>,
+) -> Result<T, CallError<E>> {
+    let turn = match CALL_DEADLINE.try_with(|deadline| *deadline) {
+        Ok(deadline) => budget.acquire_by(deadline).await.map_err(|none| {
             let failure = Failure::without_permit(target);
             (failure, SdkError::construction_failure(none))
         })?,
-        Err(_) => budget.turn().await,
+        Err(_) => budget.acquire().await,
     };
     call.await.inspect_err(|(failure, _)| {
         if failure.class == Class::Throttled {
-            turn.throttled();
+            turn.record_throttle();
         }
     })
 }
 
-async fn observed<T, E>(
+async fn measure_call<T, E>(
     target: Target<'_>,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Unpin,
-) -> Result<T, Failed<E>>
+) -> Result<T, CallError<E>>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -96,7 +96,7 @@ where
         .err()
         .map_or_else(String::new, |(failure, _)| failure.code.clone());
     if !error.is_empty() {
-        spans::failed(&span, &error);
+        spans::record_error(&span, &error);
     }
     metrics::counter!(
         "usher_aws_calls_total",
@@ -121,7 +121,7 @@ mod tests {
         for (outer, inner) in [(soon, late), (late, soon)] {
             let seen = with_deadline(
                 outer,
-                with_deadline(inner, async { DEADLINE.with(|deadline| *deadline) }),
+                with_deadline(inner, async { CALL_DEADLINE.with(|deadline| *deadline) }),
             );
             assert_eq!(seen.await, soon);
         }

@@ -98,7 +98,7 @@ pub(super) fn classify(
         // The item is the same for every user, so a key that does not fit the
         // table is the deployment's fault and not the message's.
         "ValidationException" | "ValidationError"
-            if service == Service::DynamoDb && is_about_the_table(message) =>
+            if service == Service::DynamoDb && is_table_mismatch(message) =>
         {
             fixed("table_mismatch", Class::Systemic)
         }
@@ -125,7 +125,7 @@ pub(super) fn classify(
 /// "Missing the key id in the item", "Type mismatch for key id", "Type mismatch
 /// for Index Key …", "Value … at 'tableName' failed to satisfy constraint", "The table does
 /// not have the specified index: …", "Query condition missed key schema element: …".
-fn is_about_the_table(message: &str) -> bool {
+fn is_table_mismatch(message: &str) -> bool {
     let message = message.to_lowercase();
     [
         "missing the key",
@@ -161,7 +161,7 @@ fn snake_case(code: &str) -> String {
 
 /// An answer without an error code does not come from the service itself but
 /// from something before it: a proxy, a firewall, a VPC endpoint.
-pub(super) fn nameless(status: u16) -> (&'static str, Class) {
+pub(super) fn classify_status(status: u16) -> (&'static str, Class) {
     match status {
         429 => ("throttled", Class::Throttled),
         401 | 403 => ("access_denied", Class::Systemic),
@@ -274,7 +274,7 @@ mod tests {
             (429, Class::Throttled),
             (503, Class::Transient),
         ] {
-            assert_eq!(nameless(status).1, expected, "{status}");
+            assert_eq!(classify_status(status).1, expected, "{status}");
         }
     }
 

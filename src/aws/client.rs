@@ -10,13 +10,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 /// The longest that one attempt of one call takes. Cognito's 99.9th percentile is far
 /// below; a hung connection must not eat the message's visibility timeout.
-pub const ATTEMPT: Duration = Duration::from_secs(5);
-const CONNECT: Duration = Duration::from_secs(2);
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Credentials are fetched within an attempt. They have to be late before it is: its own
 /// time-out would not say what it waited for.
-const CREDENTIALS: Duration = Duration::from_millis(4500);
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_millis(4500);
 /// A receive may take as long as its long poll and the way there and back.
-const BEYOND_POLL: Duration = Duration::from_secs(10);
+const LONG_POLL_MARGIN: Duration = Duration::from_secs(10);
 
 /// AWS settings from the SDK's own sources: `AWS_REGION`, `AWS_PROFILE`,
 /// `AWS_ENDPOINT_URL`, the ECS task role, and so on.
@@ -69,7 +69,7 @@ impl Aws {
     /// AWS as `client` plays it in this process: without sockets a test's clock can be
     /// paused.
     #[cfg(test)]
-    pub(crate) async fn played_by(
+    pub(crate) async fn with_http_client(
         client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
     ) -> Self {
         let credentials =
@@ -117,18 +117,18 @@ impl Aws {
                     .operation_timeout(Duration::from_millis(3500))
                     .build(),
             )
-            .identity_cache(Self::credentials(Duration::from_millis(1300)).build())
+            .identity_cache(Self::credentials_cache(Duration::from_millis(1300)).build())
             .build();
         Self(sdk)
     }
 
     /// As [`Self::configure`], for settings that were not loaded by the SDK and are for SQS.
-    pub(super) fn unretried(sdk: SdkConfig) -> Self {
+    pub(super) fn without_retries(sdk: SdkConfig) -> Self {
         let sdk = sdk
             .into_builder()
             .retry_config(RetryConfig::disabled())
-            .timeout_config(Self::timeouts(ATTEMPT))
-            .identity_cache(Self::credentials(CREDENTIALS).build())
+            .timeout_config(Self::timeouts(ATTEMPT_TIMEOUT))
+            .identity_cache(Self::credentials_cache(CREDENTIALS_TIMEOUT).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self(sdk.build())
     }
@@ -138,18 +138,18 @@ impl Aws {
     fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         loader
             .retry_config(RetryConfig::disabled())
-            .timeout_config(Self::timeouts(ATTEMPT))
-            .identity_cache(Self::credentials(CREDENTIALS).build())
+            .timeout_config(Self::timeouts(ATTEMPT_TIMEOUT))
+            .identity_cache(Self::credentials_cache(CREDENTIALS_TIMEOUT).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
     }
 
-    fn credentials(limit: Duration) -> LazyCacheBuilder {
+    fn credentials_cache(limit: Duration) -> LazyCacheBuilder {
         IdentityCache::lazy().load_timeout(limit)
     }
 
     fn timeouts(attempt: Duration) -> TimeoutConfig {
         TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(attempt)
             .build()
     }
@@ -163,7 +163,7 @@ impl Aws {
     pub(super) fn sqs_poll(&self, queue: &str, wait: Duration) -> aws_sdk_sqs::Client {
         let config = self
             .sqs_settings(queue)
-            .timeout_config(Self::timeouts(wait + BEYOND_POLL))
+            .timeout_config(Self::timeouts(wait + LONG_POLL_MARGIN))
             .build();
         aws_sdk_sqs::Client::from_conf(config)
     }
@@ -176,7 +176,7 @@ impl Aws {
 
     fn sqs_settings(&self, queue: &str) -> aws_sdk_sqs::config::Builder {
         let settings = aws_sdk_sqs::config::Builder::from(&self.0);
-        match self.endpoint_in(queue) {
+        match self.queue_endpoint(queue) {
             // The switches choose among AWS's own hosts, and the SDK takes no endpoint beside
             // them.
             Some(endpoint) => settings

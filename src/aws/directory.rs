@@ -7,14 +7,14 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 
-use super::call::{Target, call, in_turn};
+use super::call::{Target, call, with_permit};
 use super::client::Aws;
 use super::error::{Failure, Service};
 use super::listing::Listing;
-use super::people::People;
+use super::user_manager::UserManager;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, Username};
-use crate::quota::{Budget, Quota};
+use crate::quota::{Quota, RateBudget};
 
 /// Users and groups.
 #[derive(Debug, Clone)]
@@ -33,13 +33,13 @@ impl Directory {
     }
 
     /// What administrators ask for, inside the same budgets.
-    pub fn people(&self) -> People {
-        People::new(self.client.clone(), Arc::clone(&self.quota))
+    pub fn user_manager(&self) -> UserManager {
+        UserManager::new(self.client.clone(), Arc::clone(&self.quota))
     }
 
     /// Users and the groups that they are in, inside the same budgets.
     pub fn listing(&self) -> Listing {
-        Listing::of(self.client.clone(), Arc::clone(&self.quota))
+        Listing::from_client(self.client.clone(), Arc::clone(&self.quota))
     }
 
     /// `AdminAddUserToGroup`. A user who is a member already is no error.
@@ -59,7 +59,7 @@ impl Directory {
             .username(username.reveal())
             .group_name(group.as_str())
             .send();
-        limited(
+        call_with_permit(
             &self.quota.user_update,
             "AdminAddUserToGroup",
             pool,
@@ -80,7 +80,7 @@ impl Directory {
             .user_pool_id(pool.as_str())
             .group_name(group.as_str())
             .send();
-        match limited(&self.quota.group_create, "CreateGroup", pool, request).await {
+        match call_with_permit(&self.quota.group_create, "CreateGroup", pool, request).await {
             Err(failure) if failure.code == "GroupExistsException" => Ok(()),
             Err(failure) => Err(failure),
             Ok(_) => Ok(()),
@@ -99,7 +99,7 @@ impl Directory {
             .user_pool_id(pool.as_str())
             .username(username.reveal())
             .send();
-        let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        let user = call_with_permit(&self.quota.user_read, "AdminGetUser", pool, request).await?;
         Ok(user
             .user_attributes()
             .iter()
@@ -120,7 +120,7 @@ impl Directory {
             .group_name(group.as_str())
             .send();
         let target = target("GetGroup", pool);
-        match in_turn(&self.quota.group_read, target, call(target, request)).await {
+        match with_permit(&self.quota.group_read, target, call(target, request)).await {
             Ok(_) => Ok(true),
             Err((failure, error)) if failure.code == "ResourceNotFoundException" => {
                 if error
@@ -138,8 +138,8 @@ impl Directory {
 }
 
 /// One call in its turn.
-pub(super) fn limited<'a, T, E>(
-    budget: &'a Budget,
+pub(super) fn call_with_permit<'a, T, E>(
+    budget: &'a RateBudget,
     operation: &'static str,
     pool: &'a PoolId,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
@@ -149,7 +149,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
     let target = target(operation, pool);
-    let call = in_turn(budget, target, call(target, request));
+    let call = with_permit(budget, target, call(target, request));
     async move { call.await.map_err(|(failure, _)| failure) }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::call::Target;
-use super::classify::{classify, nameless};
+use super::classify::{classify, classify_status};
 use crate::retry::Transient;
 
 /// Which service a call goes to.
@@ -118,12 +118,12 @@ impl Failure {
                     let (reason, class) = classify(service, operation, code, status, message);
                     (code.to_owned(), reason, class)
                 } else {
-                    let (reason, class) = nameless(status);
+                    let (reason, class) = classify_status(status);
                     (format!("Http{status}"), reason.to_owned(), class)
                 }
             }
             other => {
-                let (code, class) = undelivered(other);
+                let (code, class) = classify_transport_error(other);
                 (code.to_owned(), code.to_owned(), class)
             }
         };
@@ -140,27 +140,27 @@ impl Failure {
 
 impl Failure {
     /// An entry of a batch that SQS did not carry out.
-    pub(super) fn of_entry(target: Target<'_>, code: &str) -> Self {
+    pub(super) fn from_entry(target: Target<'_>, code: &str) -> Self {
         let (reason, class) = classify(target.service, target.operation, code, 400, "");
-        Self::at(target, code, &reason, class)
+        Self::for_call(target, code, &reason, class)
     }
 
     /// An entry of a batch that the answer leaves out.
     pub(super) fn unanswered(target: Target<'_>) -> Self {
-        Self::at(target, "Unanswered", "garbled_response", Class::Transient)
+        Self::for_call(target, "Unanswered", "garbled_response", Class::Transient)
     }
 
     /// A list that leads back to the page that it was asked for.
     pub(super) fn repeated_token(target: Target<'_>) -> Self {
-        Self::at(target, "RepeatedToken", "repeated_token", Class::Permanent)
+        Self::for_call(target, "RepeatedToken", "repeated_token", Class::Permanent)
     }
 
     /// A call that was not made; see [`super::with_deadline`].
     pub(super) fn without_permit(target: Target<'_>) -> Self {
-        Self::at(target, "NoPermit", "busy", Class::Busy)
+        Self::for_call(target, "NoPermit", "busy", Class::Busy)
     }
 
-    fn at(target: Target<'_>, code: &str, reason: &str, class: Class) -> Self {
+    fn for_call(target: Target<'_>, code: &str, reason: &str, class: Class) -> Self {
         Self {
             service: target.service,
             operation: target.operation,
@@ -179,15 +179,17 @@ impl fmt::Display for Service {
 }
 
 /// Errors of the road to the service and back.
-fn undelivered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> (&'static str, Class) {
-    if caused_by_credentials(error) {
+fn classify_transport_error<E: Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> (&'static str, Class) {
+    if is_credentials_error(error) {
         return ("credentials", Class::Credentials);
     }
     match error {
         SdkError::TimeoutError(_) => ("timeout", Class::Transient),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => ("timeout", Class::Transient),
         SdkError::DispatchFailure(_) => ("connection", Class::Transient),
-        SdkError::ResponseError(answer) => nameless(answer.raw().status().as_u16()),
+        SdkError::ResponseError(answer) => classify_status(answer.raw().status().as_u16()),
         // No Region, no endpoint: the same for every call.
         _ => ("request_not_built", Class::Systemic),
     }
@@ -195,7 +197,7 @@ fn undelivered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> (&'stat
 
 /// The provider's own error, or the SDK's when the provider does not answer, whose type is
 /// not public.
-fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
+fn is_credentials_error(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let is_late = || error.to_string().starts_with("identity resolver timed out");

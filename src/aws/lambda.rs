@@ -32,7 +32,7 @@ impl Aws {
             .ok_or(NoRegion::InLambda)?
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials));
-        Ok(Self::unretried(sdk.build()))
+        Ok(Self::without_retries(sdk.build()))
     }
 }
 

@@ -12,13 +12,13 @@ use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
 
 use super::call::call;
 use super::client::Aws;
-use super::directory::{limited, target};
+use super::directory::{call_with_permit, target};
 use super::error::Failure;
 use super::next_page::next_page;
 use crate::config::GroupName;
-use crate::event::{Attributes, PoolId, Sub, Username, is_opaque};
+use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_sub};
 use crate::quota::Quota;
-use crate::retry::quickly;
+use crate::retry::retry_inline;
 
 /// Reads users and members, sixty at a time, inside the budget of `UserList`.
 #[derive(Debug, Clone)]
@@ -29,22 +29,22 @@ pub struct Listing {
 
 /// A user as a list shows them.
 #[derive(Debug)]
-pub struct Listed {
+pub struct ListedUser {
     /// What the Admin calls take.
     pub username: Username,
     /// From the attributes.
     pub sub: Option<Sub>,
     /// All that the pool shows.
-    pub attributes: Attributes,
+    pub attributes: UserAttributes,
     /// How far they came.
-    pub status: Status,
+    pub status: UserStatus,
     /// When they signed up or were created.
     pub created: Option<jiff::Timestamp>,
 }
 
 /// What matters of a user's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum UserStatus {
     /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, and has to choose a new password before
     /// the next sign-in, as after a CSV import.
     ///
@@ -70,9 +70,9 @@ pub struct Page<T> {
 }
 
 /// The most that Cognito gives in one page.
-pub(super) const PAGE: i32 = 60;
+pub(super) const MAX_PAGE_ITEMS: i32 = 60;
 /// Characters of a filter at most.
-const MAX_FILTER: usize = 256;
+const MAX_FILTER_CHARS: usize = 256;
 
 impl Listing {
     /// All calls of one process share one `quota`.
@@ -83,7 +83,7 @@ impl Listing {
         }
     }
 
-    pub(super) fn of(client: Client, quota: Arc<Quota>) -> Self {
+    pub(super) fn from_client(client: Client, quota: Arc<Quota>) -> Self {
         Self { client, quota }
     }
 
@@ -95,9 +95,9 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub async fn named_by(&self, pool: &PoolId, sub: &Sub) -> Result<Option<Username>, Failure> {
+    pub async fn username_of(&self, pool: &PoolId, sub: &Sub) -> Result<Option<Username>, Failure> {
         // It stands in a filter.
-        if !is_opaque(sub.as_str()) {
+        if !is_loggable_sub(sub.as_str()) {
             return Ok(None);
         }
         let mut token = None;
@@ -107,11 +107,11 @@ impl Listing {
                 .list_users()
                 .user_pool_id(pool.as_str())
                 .filter(format!("sub = \"{}\"", sub.as_str()))
-                .limit(PAGE)
+                .limit(MAX_PAGE_ITEMS)
                 .set_pagination_token(token.clone())
                 .send();
-            let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-            let found = Listed::all(page.users).find(|it| it.sub.as_ref() == Some(sub));
+            let page = call_with_permit(&self.quota.user_list, "ListUsers", pool, request).await?;
+            let found = ListedUser::from_page(page.users).find(|it| it.sub.as_ref() == Some(sub));
             if let Some(user) = found {
                 return Ok(Some(user.username));
             }
@@ -128,44 +128,48 @@ impl Listing {
     /// # Errors
     /// `invalid_parameter` for a token that has expired; `repeated_token` where the next page
     /// is the same.
-    pub async fn users(&self, pool: &PoolId, token: Option<&str>) -> Result<Page<Listed>, Failure> {
+    pub async fn users(
+        &self,
+        pool: &PoolId,
+        token: Option<&str>,
+    ) -> Result<Page<ListedUser>, Failure> {
         let request = self
             .client
             .list_users()
             .user_pool_id(pool.as_str())
-            .limit(PAGE)
+            .limit(MAX_PAGE_ITEMS)
             .set_pagination_token(token.map(str::to_owned))
             .send();
-        let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-        Page::of_users(pool, token, page.users, page.pagination_token)
+        let page = call_with_permit(&self.quota.user_list, "ListUsers", pool, request).await?;
+        Page::from_users(pool, token, page.users, page.pagination_token)
     }
 
     /// `ListUsers` with a filter: the users whom this name names, as a user name, an
     /// e-mail address, a phone number or a `sub`. An address is searched for in lower case as
     /// well: a filter is exact, and people write their address with a capital letter. A value
-    /// too long for a filter is the value of no user. Takes at most [`Self::SEARCH_CALLS`]
+    /// too long for a filter is the value of no user. Takes at most [`Self::MAX_SEARCH_CALLS`]
     /// calls. Eventually consistent.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
     ///
     /// # Errors
     /// As any call.
-    pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<Listed>, Failure> {
-        for (attribute, value) in searched(name) {
+    pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<ListedUser>, Failure> {
+        for (attribute, value) in search_terms(name) {
             let Some(filter) = filter_of(attribute, &value) else {
                 continue;
             };
-            let found = quickly(|| {
+            let found = retry_inline(|| {
                 let request = self
                     .client
                     .list_users()
                     .user_pool_id(pool.as_str())
                     .filter(filter.as_str())
-                    .limit(PAGE)
+                    .limit(MAX_PAGE_ITEMS)
                     .send();
-                limited(&self.quota.user_list, "ListUsers", pool, request)
+                call_with_permit(&self.quota.user_list, "ListUsers", pool, request)
             });
-            let mut users: Vec<Listed> = Listed::all(found.await?.users).collect();
+            let mut users: Vec<ListedUser> = ListedUser::from_page(found.await?.users).collect();
             // Not every emulator filters.
             users.retain(|user| match attribute {
                 "username" => user.username.reveal() == value,
@@ -182,7 +186,7 @@ impl Listing {
     }
 
     /// Calls of one [`Self::search`] at most.
-    pub const SEARCH_CALLS: u32 = 3;
+    pub const MAX_SEARCH_CALLS: u32 = 3;
 
     /// Calls a second in the category `UserList`: this process's share.
     pub fn rate(&self) -> f64 {
@@ -205,10 +209,10 @@ impl Listing {
             .list_users_in_group()
             .user_pool_id(pool.as_str())
             .group_name(group.as_str())
-            .limit(PAGE)
+            .limit(MAX_PAGE_ITEMS)
             .set_next_token(token.map(str::to_owned))
             .send();
-        let page = limited(&self.quota.user_list, "ListUsersInGroup", pool, request).await;
+        let page = call_with_permit(&self.quota.user_list, "ListUsersInGroup", pool, request).await;
         match page {
             Err(failure) if failure.reason == "group_not_found" => Ok(Page {
                 items: Vec::new(),
@@ -244,11 +248,11 @@ impl Listing {
                 .admin_list_groups_for_user()
                 .user_pool_id(pool.as_str())
                 .username(username.reveal())
-                .limit(PAGE)
+                .limit(MAX_PAGE_ITEMS)
                 .set_next_token(token.clone())
                 .send();
             let budget = &self.quota.user_resource_read;
-            let page = limited(budget, "AdminListGroupsForUser", pool, request).await?;
+            let page = call_with_permit(budget, "AdminListGroupsForUser", pool, request).await?;
             let names = page.groups.unwrap_or_default();
             groups.extend(
                 names
@@ -267,7 +271,7 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub async fn estimate(&self, pool: &PoolId) -> Result<u64, Failure> {
+    pub async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
         let request = self
             .client
             .describe_user_pool()
@@ -281,26 +285,26 @@ impl Listing {
     }
 }
 
-impl Page<Listed> {
+impl Page<ListedUser> {
     /// A page of `ListUsers` that was asked for with this token.
     ///
     /// # Errors
     /// `repeated_token`.
-    pub(super) fn of_users(
+    pub(super) fn from_users(
         pool: &PoolId,
         asked: Option<&str>,
         users: Option<Vec<UserType>>,
         next: Option<String>,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            items: Listed::all(users).collect(),
+            items: ListedUser::from_page(users).collect(),
             next: next_page(target("ListUsers", pool), asked, next)?,
         })
     }
 }
 
-impl Listed {
-    fn all(users: Option<Vec<UserType>>) -> impl Iterator<Item = Self> {
+impl ListedUser {
+    fn from_page(users: Option<Vec<UserType>>) -> impl Iterator<Item = Self> {
         users
             .unwrap_or_default()
             .into_iter()
@@ -309,7 +313,7 @@ impl Listed {
 
     /// `None` without a name: nothing could be done for such a user.
     fn from_sdk(user: UserType) -> Option<Self> {
-        let attributes: Attributes = user
+        let attributes: UserAttributes = user
             .attributes
             .unwrap_or_default()
             .into_iter()
@@ -320,13 +324,13 @@ impl Listed {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: match user.user_status {
-                _ if !user.enabled => Status::Disabled,
+                _ if !user.enabled => UserStatus::Disabled,
                 Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
-                    Status::Confirmed
+                    UserStatus::Confirmed
                 }
-                Some(UserStatusType::ExternalProvider) => Status::Federated,
-                Some(UserStatusType::ForceChangePassword) => Status::Invited,
-                _ => Status::Other,
+                Some(UserStatusType::ExternalProvider) => UserStatus::Federated,
+                Some(UserStatusType::ForceChangePassword) => UserStatus::Invited,
+                _ => UserStatus::Other,
             },
             created: user
                 .user_create_date
@@ -336,7 +340,7 @@ impl Listed {
 }
 
 /// The attributes that such a name may be a value of, the likely one first, and the value.
-fn searched(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
+fn search_terms(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
     let name = username.reveal();
     let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
     let mut searched = Vec::new();
@@ -359,12 +363,12 @@ fn searched(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html>
 fn filter_of(attribute: &str, value: &str) -> Option<String> {
-    let filter = format!("{attribute} = \"{}\"", escaped(value));
-    (filter.chars().count() <= MAX_FILTER).then_some(filter)
+    let filter = format!("{attribute} = \"{}\"", escape(value));
+    (filter.chars().count() <= MAX_FILTER_CHARS).then_some(filter)
 }
 
 /// For a value between quotation marks in a filter.
-fn escaped(value: &str) -> String {
+fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
@@ -376,7 +380,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aws::played::played;
+    use crate::aws::fake_cognito::fake_cognito;
 
     #[test]
     fn a_name_is_searched_for_as_what_it_looks_like() {
@@ -402,13 +406,13 @@ mod tests {
             (uuid, &[("sub", uuid), ("username", uuid)]),
         ] {
             let username = Username::new(name).expect("not empty");
-            let searched = searched(&username);
+            let searched = search_terms(&username);
             let searched: Vec<_> = searched
                 .iter()
                 .map(|(by, value)| (*by, value.as_ref()))
                 .collect();
             assert_eq!(searched, expected, "{name}");
-            assert!(searched.len() <= Listing::SEARCH_CALLS as usize);
+            assert!(searched.len() <= Listing::MAX_SEARCH_CALLS as usize);
         }
     }
 
@@ -421,12 +425,12 @@ mod tests {
             seen.lock().expect("no panic").push(filter.chars().count());
             (Duration::ZERO, 200, json!({"Users": []}))
         };
-        let services = played(1, play).await;
+        let services = fake_cognito(1, play).await;
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         // A quotation mark takes two characters of a filter.
         let longest = "\"".repeat(121) + "é";
         for name in [longest, "\"".repeat(122)] {
-            let name = Username::plain(&name).expect("a name");
+            let name = Username::parse(&name).expect("a name");
             let found = services.listing.search(&pool, &name).await;
             assert!(found.expect("an answer").is_empty());
         }
@@ -442,10 +446,10 @@ mod tests {
             });
             (Duration::ZERO, 200, json!({"Users": [user]}))
         };
-        let services = played(1, play).await;
+        let services = fake_cognito(1, play).await;
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         for (asked, expected) in [("ada@example.com", 1), ("eve@example.com", 0)] {
-            let name = Username::plain(asked).expect("a name");
+            let name = Username::parse(asked).expect("a name");
             let found = services.listing.search(&pool, &name).await;
             assert_eq!(found.expect("an answer").len(), expected, "{asked}");
         }
@@ -453,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_quotation_marks_of_a_filter() {
-        assert_eq!(escaped(r#"a" or "b"#), r#"a\" or \"b"#);
-        assert_eq!(escaped(r"a\"), r"a\\");
+        assert_eq!(escape(r#"a" or "b"#), r#"a\" or \"b"#);
+        assert_eq!(escape(r"a\"), r"a\\");
     }
 }

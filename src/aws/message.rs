@@ -15,11 +15,11 @@ pub struct Received {
     /// Changes when a message is redriven; never a business key.
     pub id: String,
     /// Of this receive.
-    pub receipt: String,
+    pub receipt_handle: String,
     /// As it was sent, byte for byte.
     pub body: String,
     /// `ApproximateReceiveCount`, this receive included; at least 1.
-    pub receives: u32,
+    pub receive_count: u32,
     /// When the producer sent it.
     pub sent_at: Option<jiff::Timestamp>,
     /// When it was first received from this queue.
@@ -27,11 +27,11 @@ pub struct Received {
     /// Message attributes of type String or Number.
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
-    pub group: Option<String>,
+    pub message_group: Option<String>,
     /// `AWSTraceHeader`: the trace that it was sent in, as X-Ray has it.
     pub trace_header: Option<String>,
     /// When this receive came home.
-    pub received: Instant,
+    pub received_at: Instant,
 }
 
 impl fmt::Debug for Received {
@@ -51,7 +51,7 @@ pub struct Outgoing {
     /// refuses them.
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
-    pub group: Option<String>,
+    pub message_group: Option<String>,
     /// `AWSTraceHeader`, a message system attribute; what SQS would refuse is left out.
     /// Counts neither as one of the ten nor into the size.
     ///
@@ -63,18 +63,18 @@ pub struct Outgoing {
 
 /// An entry of a batch that SQS did not carry out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Undone {
+pub struct FailedEntry {
     /// Its place in the batch.
     pub position: usize,
     /// SQS's code.
     pub code: String,
     /// Whether trying again is useless: the receipt is stale, the message gone.
-    pub hopeless: bool,
+    pub is_terminal: bool,
 }
 
-impl Undone {
+impl FailedEntry {
     /// Whether a code is about the receipt: the message is gone, or was received again.
-    pub fn is_hopeless(code: &str) -> bool {
+    pub fn is_terminal_code(code: &str) -> bool {
         matches!(
             code.rsplit('.').next(),
             Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
@@ -107,7 +107,7 @@ impl Depth {
 
 /// Where SQS itself moves messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redrive {
+pub struct RedrivePolicy {
     /// ARN of the dead-letter queue.
     pub target_arn: String,
     /// Receives before SQS moves the message.
@@ -116,39 +116,39 @@ pub struct Redrive {
 
 /// What the queue says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueFacts {
+pub struct QueueAttributes {
     /// Its ARN.
     pub arn: String,
     /// How full it is.
     pub depth: Depth,
     /// Its redrive policy.
-    pub redrive: Option<Redrive>,
+    pub redrive_policy: Option<RedrivePolicy>,
     /// Seconds that messages are kept.
-    pub retention: Option<u64>,
+    pub retention_seconds: Option<u64>,
 }
 
 impl Outgoing {
     /// The largest message, and the largest batch.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-    pub const MOST: usize = 1024 * 1024;
+    pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
     /// The same as a part of this trace, for X-Ray and for everybody else.
     #[must_use]
-    pub fn in_trace(mut self, trace: &Trace) -> Self {
+    pub fn with_trace(mut self, trace: &Trace) -> Self {
         if let Some(parent) = trace.parent() {
             let name = Received::TRACEPARENT.to_owned();
             self.attributes.insert(name, parent.to_string());
         }
-        self.trace_header = trace.header().map(str::to_owned);
+        self.trace_header = trace.xray_header().map(str::to_owned);
         self
     }
 
     /// As SQS counts it: the body, and each attribute's name, type and value.
     pub fn size(&self) -> usize {
-        const TYPE: usize = "String".len();
+        const TYPE_BYTES: usize = "String".len();
         let attributes = self.attributes.iter();
-        let attributes = attributes.map(|(name, value)| name.len() + TYPE + value.len());
+        let attributes = attributes.map(|(name, value)| name.len() + TYPE_BYTES + value.len());
         self.body.len() + attributes.sum::<usize>()
     }
 }
@@ -162,7 +162,7 @@ impl Received {
     pub fn trace_parent(&self) -> Option<TraceParent> {
         let own = self.attributes.get(Self::TRACEPARENT);
         own.and_then(|text| TraceParent::parse(text))
-            .or_else(|| TraceParent::of_xray(self.trace_header.as_deref()?))
+            .or_else(|| TraceParent::parse_xray(self.trace_header.as_deref()?))
     }
 
     /// `None` without a receipt: nothing could be done with such a message.
@@ -173,9 +173,9 @@ impl Received {
         };
         Some(Self {
             id: message.message_id.unwrap_or_default(),
-            receipt: message.receipt_handle?,
+            receipt_handle: message.receipt_handle?,
             body: message.body.unwrap_or_default(),
-            receives: system
+            receive_count: system
                 .get(&MessageSystemAttributeName::ApproximateReceiveCount)
                 .and_then(|count| count.parse().ok())
                 .unwrap_or(1)
@@ -188,18 +188,18 @@ impl Received {
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value.string_value?)))
                 .collect(),
-            group: system
+            message_group: system
                 .get(&MessageSystemAttributeName::MessageGroupId)
                 .cloned(),
             trace_header: system
                 .get(&MessageSystemAttributeName::AwsTraceHeader)
                 .cloned(),
-            received,
+            received_at: received,
         })
     }
 }
 
-impl Redrive {
+impl RedrivePolicy {
     /// SQS takes `maxReceiveCount` as a number and as a string.
     pub(super) fn parse(policy: &str) -> Option<Self> {
         let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
@@ -223,14 +223,14 @@ mod tests {
         for count in ["5", "\"5\""] {
             let policy = format!(r#"{{"deadLetterTargetArn":"arn:q","maxReceiveCount":{count}}}"#);
             assert_eq!(
-                Redrive::parse(&policy),
-                Some(Redrive {
+                RedrivePolicy::parse(&policy),
+                Some(RedrivePolicy {
                     target_arn: "arn:q".to_owned(),
                     max_receive_count: 5
                 })
             );
         }
-        assert_eq!(Redrive::parse("{}"), None);
-        assert_eq!(Redrive::parse("?"), None);
+        assert_eq!(RedrivePolicy::parse("{}"), None);
+        assert_eq!(RedrivePolicy::parse("?"), None);
     }
 }

@@ -4,55 +4,55 @@
 //! budget has to see every throttle, and the SDK would also retry Cognito's
 //! permanent `LimitExceededException`.
 
+mod accept_error;
 mod batch_get;
 mod call;
 mod classify;
 mod client;
 mod directory;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake_cognito;
 mod identity;
 mod item;
-mod keys;
+mod jwks;
 mod lambda;
 mod listing;
 mod mailing;
 mod message;
-mod moves;
+mod move_tasks;
 mod next_page;
-mod not_accepted;
 mod owners;
-mod people;
-#[cfg(test)]
-pub(crate) mod played;
 mod pool_settings;
 mod profiles;
 mod queue;
 mod queue_host;
-mod records;
 mod region;
 mod resend;
 #[cfg(feature = "dev")]
 mod sandbox;
 mod send;
 mod sign_in;
+mod test_profiles;
+mod user_manager;
 mod users;
 
+pub use accept_error::{AcceptError, DeploymentFault};
 pub use call::with_deadline;
-pub use client::{ATTEMPT, Aws, NoRegion};
+pub use client::{ATTEMPT_TIMEOUT, Aws, NoRegion};
 pub use directory::Directory;
 pub use error::{Class, Failure, Service};
-pub use keys::{KeySets, KeysError};
-pub use listing::{Listed, Listing, Page, Status};
-pub use message::{Depth, Outgoing, QueueFacts, Received, Redrive, Undone};
-pub use moves::{MoveTask, Moves};
-pub use not_accepted::{Fault, NotAccepted};
-pub use people::{NoPerson, People, Person};
-pub use pool_settings::{Members, PoolSettings, Refused};
-pub use profiles::{Profiles, Put, TableKey};
-pub use queue::{BATCH, Queue};
-pub use records::{Record, Records};
-pub use resend::Names;
+pub use jwks::{JwksClient, JwksError};
+pub use listing::{ListedUser, Listing, Page, UserStatus};
+pub use message::{Depth, FailedEntry, Outgoing, QueueAttributes, Received, RedrivePolicy};
+pub use move_tasks::{MoveTask, MoveTasks};
+pub use pool_settings::{JsonObject, PoolSettings, SettingsError};
+pub use profiles::{KeySchema, ProfileTable, PutResult};
+pub use queue::{MAX_BATCH_ENTRIES, Queue};
+pub use resend::UsernameCandidates;
 #[cfg(feature = "dev")]
-pub use sandbox::{Pool, PoolKind, Sandbox, SignedIn, Tokens};
-pub use sign_in::{Acceptance, App, SignIn};
-pub use users::{Created, SignInName, Users};
+pub use sandbox::{PoolOptions, Sandbox, SandboxPool, SignInResult, Tokens};
+pub use sign_in::{Acceptance, ClientCredentials, SignIn};
+pub use test_profiles::{ProfileAttributes, TestProfiles};
+pub use user_manager::{FindUserError, PoolUser, UserManager};
+pub use users::{CreatedUser, SignInName, Users};

@@ -33,12 +33,12 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use crate::aws::played::{Played, played};
+    use crate::aws::fake_cognito::{FakeCognito, fake_cognito};
     use crate::event::{GroupName, PoolId, Sub, Username};
-    use crate::retry::quickly;
+    use crate::retry::retry_inline;
 
     /// Cognito whose lists have no end; how often it was called.
-    async fn endless() -> (Played, Arc<AtomicU32>) {
+    async fn endless() -> (FakeCognito, Arc<AtomicU32>) {
         let calls = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&calls);
         let play = move |_: &str, _: &Value| {
@@ -48,7 +48,7 @@ mod tests {
             });
             (Duration::ZERO, 200, page)
         };
-        (played(1, play).await, calls)
+        (fake_cognito(1, play).await, calls)
     }
 
     #[tokio::test(start_paused = true)]
@@ -64,30 +64,30 @@ mod tests {
             assert_eq!(calls.swap(0, Ordering::Relaxed), 2, "{failure}");
         };
         told(
-            quickly(|| listing.named_by(&pool, &sub))
+            retry_inline(|| listing.username_of(&pool, &sub))
                 .await
                 .expect_err("endless"),
         );
         told(
-            quickly(|| listing.groups_of(&pool, &ada))
+            retry_inline(|| listing.groups_of(&pool, &ada))
                 .await
                 .expect_err("endless"),
         );
 
         let first = listing.users(&pool, None).await.expect("a page");
         told(
-            quickly(|| listing.users(&pool, first.next.as_deref()))
+            retry_inline(|| listing.users(&pool, first.next.as_deref()))
                 .await
                 .expect_err("endless"),
         );
         let first = listing.members(&pool, &group, None).await.expect("a page");
         let second = || listing.members(&pool, &group, first.next.as_deref());
-        told(quickly(second).await.expect_err("endless"));
+        told(retry_inline(second).await.expect_err("endless"));
         let first = users
-            .whose_email_begins(&pool, "load", None)
+            .with_email_prefix(&pool, "load", None)
             .await
             .expect("a page");
-        let second = || users.whose_email_begins(&pool, "load", first.next.as_deref());
-        told(quickly(second).await.expect_err("endless"));
+        let second = || users.with_email_prefix(&pool, "load", first.next.as_deref());
+        told(retry_inline(second).await.expect_err("endless"));
     }
 }

@@ -8,10 +8,10 @@ use super::call::call;
 use super::error::{Class, Failure, Service};
 use super::listing::Page;
 use super::next_page::next_page;
-use super::profiles::Profiles;
-use crate::retry::quickly;
+use super::profiles::ProfileTable;
+use crate::retry::retry_inline;
 
-impl Profiles {
+impl ProfileTable {
     /// `Scan` of the key and of this attribute, one page: of all records that have both as a
     /// String. Begins after the record with the key `after`. Costs as much as reading the
     /// records whole.
@@ -21,7 +21,7 @@ impl Profiles {
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same, `table_mismatch` where it
     /// begins after another key.
-    pub async fn owners(
+    pub async fn scan_owners(
         &self,
         attribute: &str,
         after: Option<&str>,
@@ -48,14 +48,14 @@ impl Profiles {
         // Empty is the end as well.
         let last = answer.last_evaluated_key.filter(|key| !key.is_empty());
         let next = last.map(|mut key| {
-            let key = text(key.remove(self.key()));
-            key.ok_or_else(|| self.other_key())
+            let key = string_value(key.remove(self.key()));
+            key.ok_or_else(|| self.key_mismatch())
         });
         Ok(Page {
             items: items
                 .filter_map(|mut item| {
-                    let key = text(item.remove(self.key()))?;
-                    Some((key, text(item.remove(attribute))?))
+                    let key = string_value(item.remove(self.key()))?;
+                    Some((key, string_value(item.remove(attribute))?))
                 })
                 .collect(),
             next: next_page(self.target("Scan"), after, next.transpose()?)?,
@@ -77,7 +77,7 @@ impl Profiles {
         values: &[String],
     ) -> Result<bool, Failure> {
         for value in values {
-            if quickly(|| self.has_value(index, attribute, value)).await? {
+            if retry_inline(|| self.has_value(index, attribute, value)).await? {
                 return Ok(true);
             }
         }
@@ -103,7 +103,7 @@ impl Profiles {
     }
 
     /// The next page begins after a key that is not this table's.
-    fn other_key(&self) -> Failure {
+    fn key_mismatch(&self) -> Failure {
         Failure {
             service: Service::DynamoDb,
             operation: "Scan",
@@ -115,7 +115,7 @@ impl Profiles {
     }
 }
 
-fn text(value: Option<AttributeValue>) -> Option<String> {
+fn string_value(value: Option<AttributeValue>) -> Option<String> {
     match value? {
         AttributeValue::S(text) => Some(text),
         _ => None,

@@ -24,7 +24,7 @@ use super::error::Failure;
 use crate::event::PoolId;
 
 /// Members of a JSON object.
-pub type Members = Map<String, Value>;
+pub type JsonObject = Map<String, Value>;
 
 /// Reads and writes the settings of user pools. A person's tool: these calls have
 /// quotas of their own and take no turn in a budget.
@@ -36,11 +36,11 @@ pub struct PoolSettings {
 /// A call that failed, with what Cognito says of it: it is about settings, and so about
 /// nobody.
 #[derive(Debug, thiserror::Error)]
-#[error("{failure}{}", .said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
-pub struct Refused {
+#[error("{failure}{}", .message.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+pub struct SettingsError {
     /// What follows from it.
     pub failure: Failure,
-    said: Option<String>,
+    message: Option<String>,
 }
 
 impl PoolSettings {
@@ -55,12 +55,12 @@ impl PoolSettings {
     ///
     /// # Errors
     /// As any call.
-    pub async fn read(&self, pool: &PoolId) -> Result<Members, Refused> {
-        let answer = Heard::default();
+    pub async fn read(&self, pool: &PoolId) -> Result<JsonObject, SettingsError> {
+        let answer = ResponseBody::default();
         let request = self.client.describe_user_pool().user_pool_id(pool.as_str());
         let request = request.customize().interceptor(answer.clone()).send();
         let result = call(target("DescribeUserPool", pool), request).await;
-        let mut answer = answer.or_refused(target("DescribeUserPool", pool), result)?;
+        let mut answer = answer.into_result(target("DescribeUserPool", pool), result)?;
         // An answer without settings must not pass for a pool without settings: what is
         // not sent back is reset.
         match answer.remove("UserPool") {
@@ -77,13 +77,13 @@ impl PoolSettings {
     ///
     /// # Errors
     /// As any call.
-    pub async fn read_mfa(&self, pool: &PoolId) -> Result<Members, Refused> {
-        let answer = Heard::default();
+    pub async fn read_mfa(&self, pool: &PoolId) -> Result<JsonObject, SettingsError> {
+        let answer = ResponseBody::default();
         let request = self.client.get_user_pool_mfa_config();
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone()).send();
         let result = call(target("GetUserPoolMfaConfig", pool), request).await;
-        let answer = answer.or_refused(target("GetUserPoolMfaConfig", pool), result)?;
+        let answer = answer.into_result(target("GetUserPoolMfaConfig", pool), result)?;
         if answer.contains_key("MfaConfiguration") {
             Ok(answer)
         } else {
@@ -95,49 +95,53 @@ impl PoolSettings {
     ///
     /// # Errors
     /// As any call; the pool is as it was then.
-    pub async fn write(&self, pool: &PoolId, settings: &Members) -> Result<(), Refused> {
-        let answer = Heard::default();
+    pub async fn write(&self, pool: &PoolId, settings: &JsonObject) -> Result<(), SettingsError> {
+        let answer = ResponseBody::default();
         let request = self.client.update_user_pool().user_pool_id(pool.as_str());
         let request = request.customize().interceptor(answer.clone());
-        let request = request.interceptor(Said::of(pool, settings)).send();
+        let request = request.interceptor(RequestBody::new(pool, settings)).send();
         let target = target("UpdateUserPool", pool);
         let result = call(target, request).await;
-        answer.or_refused(target, result).map(|_| ())
+        answer.into_result(target, result).map(|_| ())
     }
 
     /// `SetUserPoolMfaConfig`.
     ///
     /// # Errors
     /// As any call.
-    pub async fn write_mfa(&self, pool: &PoolId, settings: &Members) -> Result<(), Refused> {
-        let answer = Heard::default();
+    pub async fn write_mfa(
+        &self,
+        pool: &PoolId,
+        settings: &JsonObject,
+    ) -> Result<(), SettingsError> {
+        let answer = ResponseBody::default();
         let request = self.client.set_user_pool_mfa_config();
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone());
-        let request = request.interceptor(Said::of(pool, settings)).send();
+        let request = request.interceptor(RequestBody::new(pool, settings)).send();
         let target = target("SetUserPoolMfaConfig", pool);
         let result = call(target, request).await;
-        answer.or_refused(target, result).map(|_| ())
+        answer.into_result(target, result).map(|_| ())
     }
 }
 
-fn unreadable(target: Target<'_>) -> Refused {
-    Refused {
+fn unreadable(target: Target<'_>) -> SettingsError {
+    SettingsError {
         failure: Failure::unanswered(target),
-        said: Some("the answer is not what Cognito answers".to_owned()),
+        message: Some("the answer is not what Cognito answers".to_owned()),
     }
 }
 
 /// The body of an answer; `None` while there is none that can be read.
 #[derive(Debug, Clone, Default)]
-struct Heard(Arc<Mutex<Option<Members>>>);
+struct ResponseBody(Arc<Mutex<Option<JsonObject>>>);
 
-impl Heard {
-    fn or_refused<T, E>(
+impl ResponseBody {
+    fn into_result<T, E>(
         self,
         target: Target<'_>,
         result: Result<T, (Failure, E)>,
-    ) -> Result<Members, Refused> {
+    ) -> Result<JsonObject, SettingsError> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (result, heard) {
             (Ok(_), Some(heard)) => Ok(heard),
@@ -146,13 +150,16 @@ impl Heard {
                 let heard = heard.unwrap_or_default();
                 let said = heard.get("message").or_else(|| heard.get("Message"));
                 let said = said.and_then(Value::as_str).map(str::to_owned);
-                Err(Refused { failure, said })
+                Err(SettingsError {
+                    failure,
+                    message: said,
+                })
             }
         }
     }
 }
 
-impl Intercept for Heard {
+impl Intercept for ResponseBody {
     fn name(&self) -> &'static str {
         "Heard"
     }
@@ -172,17 +179,17 @@ impl Intercept for Heard {
 
 /// The body of a request.
 #[derive(Debug)]
-struct Said(String);
+struct RequestBody(String);
 
-impl Said {
-    fn of(pool: &PoolId, settings: &Members) -> Self {
+impl RequestBody {
+    fn new(pool: &PoolId, settings: &JsonObject) -> Self {
         let mut body = settings.clone();
         body.insert("UserPoolId".to_owned(), pool.as_str().into());
         Self(Value::Object(body).to_string())
     }
 }
 
-impl Intercept for Said {
+impl Intercept for RequestBody {
     fn name(&self) -> &'static str {
         "Said"
     }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Value};
 
-use super::batch_get::{Reading, Table, batch_get};
+use super::batch_get::{ReadOptions, Table, batch_get};
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
@@ -18,7 +18,7 @@ use super::item::to_json;
 
 /// Writes profile records, and never changes one.
 #[derive(Debug, Clone)]
-pub struct Profiles {
+pub struct ProfileTable {
     pub(super) client: Client,
     pub(super) table: String,
     key: String,
@@ -26,7 +26,7 @@ pub struct Profiles {
 
 /// What a put found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum PutResult {
     /// The record is new.
     Created,
     /// There was one already, and it is as it was. Holds the names of its
@@ -36,14 +36,14 @@ pub enum Put {
 
 /// The key schema of the table.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TableKey {
+pub struct KeySchema {
     /// Name and whether it is a String.
     pub partition: (String, bool),
     /// Name of the sort key, which a profile table must not have.
     pub sort: Option<String>,
 }
 
-impl Profiles {
+impl ProfileTable {
     /// The table with its partition key.
     pub fn new(aws: &Aws, table: &str, key: &str) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Profiles {
         &self,
         id: &str,
         attributes: BTreeMap<String, String>,
-    ) -> Result<Put, Failure> {
+    ) -> Result<PutResult, Failure> {
         let item = attributes
             .into_iter()
             .map(|(name, value)| (name, AttributeValue::S(value)))
@@ -80,7 +80,7 @@ impl Profiles {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send();
         match call(self.target("PutItem"), request).await {
-            Ok(_) => Ok(Put::Created),
+            Ok(_) => Ok(PutResult::Created),
             Err((_, SdkError::ServiceError(answer)))
                 if answer.err().is_conditional_check_failed_exception() =>
             {
@@ -88,7 +88,9 @@ impl Profiles {
                     PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
                     _ => None,
                 };
-                Ok(Put::Existed(old.map(|item| item.into_keys().collect())))
+                Ok(PutResult::Existed(
+                    old.map(|item| item.into_keys().collect()),
+                ))
             }
             Err((failure, _)) => Err(failure),
         }
@@ -101,8 +103,8 @@ impl Profiles {
     ///
     /// # Errors
     /// As any call.
-    pub async fn present(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
-        let found = batch_get(&self.client, &self.table(), ids, Reading::KEYS).await?;
+    pub async fn existing(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
+        let found = batch_get(&self.client, &self.table(), ids, ReadOptions::KEYS_ONLY).await?;
         Ok(found.into_keys().collect())
     }
 
@@ -111,7 +113,7 @@ impl Profiles {
     /// # Errors
     /// As any call.
     pub async fn read(&self, id: &str) -> Result<Option<Map<String, Value>>, Failure> {
-        let reading = Reading {
+        let reading = ReadOptions {
             keys_only: false,
             consistent: true,
         };
@@ -143,7 +145,7 @@ impl Profiles {
     ///
     /// # Errors
     /// As any call.
-    pub async fn key_schema(&self) -> Result<TableKey, Failure> {
+    pub async fn key_schema(&self) -> Result<KeySchema, Failure> {
         let request = self.client.describe_table().table_name(&self.table).send();
         let answer = call(self.target("DescribeTable"), request)
             .await
@@ -167,7 +169,7 @@ impl Profiles {
                 definition.attribute_name() == partition
                     && *definition.attribute_type() == ScalarAttributeType::S
             });
-        Ok(TableKey {
+        Ok(KeySchema {
             partition: (partition, is_string),
             sort: name_of(&KeyType::Range),
         })

@@ -14,22 +14,22 @@ use tokio::time::Instant;
 use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Class, Failure, Service};
-use super::message::{Depth, QueueFacts, Received, Redrive, Undone};
+use super::message::{Depth, FailedEntry, QueueAttributes, Received, RedrivePolicy};
 
 /// The most entries that SQS takes or gives in one call.
-pub const BATCH: usize = 10;
+pub const MAX_BATCH_ENTRIES: usize = 10;
 
 /// A queue by its URL.
 #[derive(Debug, Clone)]
 pub struct Queue {
     aws: Aws,
     pub(super) client: Client,
-    poll: Client,
+    poll_client: Client,
     pub(super) url: String,
     wait: Duration,
     visibility: Duration,
     /// Whether it has refused a `MessageGroupId`. Shared by all that are made of this one.
-    pub(super) takes_no_group: Arc<AtomicBool>,
+    pub(super) message_groups_unsupported: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -38,34 +38,34 @@ impl Queue {
         Self {
             aws: aws.clone(),
             client: aws.sqs(url),
-            poll: aws.sqs_poll(url, wait),
+            poll_client: aws.sqs_poll(url, wait),
             url: url.to_owned(),
             wait,
             visibility,
-            takes_no_group: Arc::default(),
+            message_groups_unsupported: Arc::default(),
         }
     }
 
     /// A queue that is only sent to. Each client parses the certificates of all
     /// authorities again, so it has one.
-    pub fn to_send(aws: &Aws, url: &str) -> Self {
+    pub fn send_only(aws: &Aws, url: &str) -> Self {
         let client = aws.sqs(url);
         Self {
             aws: aws.clone(),
-            poll: client.clone(),
+            poll_client: client.clone(),
             client,
             url: url.to_owned(),
             wait: Duration::ZERO,
             visibility: Duration::ZERO,
-            takes_no_group: Arc::default(),
+            message_groups_unsupported: Arc::default(),
         }
     }
 
     /// Another queue by a URL that somebody wrote, whose host counts like that of this one.
     #[must_use]
-    pub fn beside(&self, url: &str) -> Self {
-        if self.aws.endpoint_in(url) == self.aws.endpoint_in(&self.url) {
-            self.sibling(url)
+    pub fn with_url_and_endpoint(&self, url: &str) -> Self {
+        if self.aws.queue_endpoint(url) == self.aws.queue_endpoint(&self.url) {
+            self.with_url(url)
         } else {
             Self::new(&self.aws, url, self.wait, self.visibility)
         }
@@ -74,7 +74,7 @@ impl Queue {
     /// Another queue over the same clients, by a URL that SQS has answered with. It names AWS's
     /// own host, also when the endpoint of a VPC is asked.
     #[must_use]
-    pub fn sibling(&self, url: &str) -> Self {
+    pub fn with_url(&self, url: &str) -> Self {
         Self {
             url: url.to_owned(),
             ..self.clone()
@@ -113,12 +113,12 @@ impl Queue {
     /// timeout ends.
     pub async fn receive(&self, max: usize) -> Result<Vec<Received>, Failure> {
         let request = self
-            .poll
+            .poll_client
             .receive_message()
             .queue_url(&self.url)
-            .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
-            .wait_time_seconds(seconds(self.wait))
-            .visibility_timeout(seconds(self.visibility))
+            .max_number_of_messages(i32::try_from(max.clamp(1, MAX_BATCH_ENTRIES)).unwrap_or(1))
+            .wait_time_seconds(ceil_seconds(self.wait))
+            .visibility_timeout(ceil_seconds(self.visibility))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(
@@ -145,7 +145,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the whole call failed.
-    pub async fn delete(&self, receipts: &[&str]) -> Result<Vec<Undone>, Failure> {
+    pub async fn delete(&self, receipts: &[&str]) -> Result<Vec<FailedEntry>, Failure> {
         let entries = receipts.iter().enumerate().map(|(position, receipt)| {
             DeleteMessageBatchRequestEntry::builder()
                 .id(position.to_string())
@@ -161,7 +161,7 @@ impl Queue {
         let answer = call(self.target("DeleteMessageBatch"), request)
             .await
             .map_err(|(failure, _)| failure)?;
-        Ok(undone(&answer.failed))
+        Ok(failed_entries(&answer.failed))
     }
 
     /// `ChangeMessageVisibilityBatch` of at most 10 receipts, each hidden for
@@ -169,7 +169,10 @@ impl Queue {
     ///
     /// # Errors
     /// When the whole call failed.
-    pub async fn hide(&self, receipts: &[(&str, Duration)]) -> Result<Vec<Undone>, Failure> {
+    pub async fn change_visibility(
+        &self,
+        receipts: &[(&str, Duration)],
+    ) -> Result<Vec<FailedEntry>, Failure> {
         let entries = receipts
             .iter()
             .enumerate()
@@ -177,7 +180,7 @@ impl Queue {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(position.to_string())
                     .receipt_handle(*receipt)
-                    .visibility_timeout(seconds(*time))
+                    .visibility_timeout(ceil_seconds(*time))
                     .build()
             });
         let request = self
@@ -189,14 +192,14 @@ impl Queue {
         let answer = call(self.target("ChangeMessageVisibilityBatch"), request)
             .await
             .map_err(|(failure, _)| failure)?;
-        Ok(undone(&answer.failed))
+        Ok(failed_entries(&answer.failed))
     }
 
     /// `GetQueueAttributes`.
     ///
     /// # Errors
     /// As any call.
-    pub async fn facts(&self) -> Result<QueueFacts, Failure> {
+    pub async fn attributes(&self) -> Result<QueueAttributes, Failure> {
         let request = self
             .client
             .get_queue_attributes()
@@ -215,16 +218,16 @@ impl Queue {
             delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed)
                 .unwrap_or_default(),
         };
-        Ok(QueueFacts {
+        Ok(QueueAttributes {
             arn: attributes
                 .get(&QueueAttributeName::QueueArn)
                 .cloned()
                 .unwrap_or_default(),
             depth,
-            redrive: attributes
+            redrive_policy: attributes
                 .get(&QueueAttributeName::RedrivePolicy)
-                .and_then(|policy| Redrive::parse(policy)),
-            retention: number(QueueAttributeName::MessageRetentionPeriod),
+                .and_then(|policy| RedrivePolicy::parse(policy)),
+            retention_seconds: number(QueueAttributeName::MessageRetentionPeriod),
         })
     }
 
@@ -256,12 +259,12 @@ impl Queue {
     }
 
     /// What an entry is that a batch left undone.
-    pub fn undone(&self, operation: &'static str, undone: &Undone) -> Failure {
-        Failure::of_entry(self.target(operation), &undone.code)
+    pub fn entry_failure(&self, operation: &'static str, undone: &FailedEntry) -> Failure {
+        Failure::from_entry(self.target(operation), &undone.code)
     }
 
     /// What a call is that never came back, although its time-out should have.
-    pub fn hung(&self, operation: &'static str) -> Failure {
+    pub fn timeout_failure(&self, operation: &'static str) -> Failure {
         let Target {
             service,
             operation,
@@ -287,21 +290,21 @@ impl Queue {
     }
 }
 
-fn undone(failed: &[BatchResultErrorEntry]) -> Vec<Undone> {
+fn failed_entries(failed: &[BatchResultErrorEntry]) -> Vec<FailedEntry> {
     failed
         .iter()
         .filter_map(|entry| {
-            Some(Undone {
+            Some(FailedEntry {
                 position: entry.id().parse().ok()?,
                 code: entry.code().to_owned(),
-                hopeless: Undone::is_hopeless(entry.code()),
+                is_terminal: FailedEntry::is_terminal_code(entry.code()),
             })
         })
         .collect()
 }
 
 /// Whole seconds, rounded up, as SQS takes them.
-pub(super) fn seconds(time: Duration) -> i32 {
+pub(super) fn ceil_seconds(time: Duration) -> i32 {
     let up = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     i32::try_from(up).unwrap_or(i32::MAX)
 }
@@ -312,8 +315,8 @@ mod tests {
 
     #[test]
     fn times_are_rounded_up_to_whole_seconds() {
-        assert_eq!(seconds(Duration::ZERO), 0);
-        assert_eq!(seconds(Duration::from_millis(1)), 1);
-        assert_eq!(seconds(Duration::from_secs(20)), 20);
+        assert_eq!(ceil_seconds(Duration::ZERO), 0);
+        assert_eq!(ceil_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(ceil_seconds(Duration::from_secs(20)), 20);
     }
 }

@@ -14,8 +14,8 @@ impl Aws {
     /// The endpoint that a queue's URL names. `None` for AWS's own hosts, among which the SDK
     /// chooses by Region and settings, and where an endpoint is set for SQS: that one counts,
     /// and the host in the URL does not.
-    pub(super) fn endpoint_in<'a>(&self, queue: &'a str) -> Option<Endpoint<'a>> {
-        Endpoint::of(queue).filter(|_| !self.has_sqs_endpoint())
+    pub(super) fn queue_endpoint<'a>(&self, queue: &'a str) -> Option<QueueEndpoint<'a>> {
+        QueueEndpoint::parse(queue).filter(|_| !self.has_sqs_endpoint())
     }
 
     /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets one.
@@ -35,17 +35,17 @@ impl Aws {
 
 /// Scheme and host of a URL that leads to another place than AWS's own hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Endpoint<'a> {
+pub(super) struct QueueEndpoint<'a> {
     scheme: &'a str,
     host: &'a str,
 }
 
-impl<'a> Endpoint<'a> {
-    fn of(url: &'a str) -> Option<Self> {
+impl<'a> QueueEndpoint<'a> {
+    fn parse(url: &'a str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split('/').next()?;
         let host = authority.rsplit('@').next()?;
-        let is_private = is_private(host.split(':').next()?);
+        let is_private = is_custom_host(host.split(':').next()?);
         (is_private && !host.is_empty()).then_some(Self { scheme, host })
     }
 
@@ -55,16 +55,16 @@ impl<'a> Endpoint<'a> {
 }
 
 /// Hosts of a VPC's endpoints end like AWS's own, and are reached by their names only.
-fn is_private(host: &str) -> bool {
+fn is_custom_host(host: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| host.ends_with(end));
     ends(&[".vpce.amazonaws.com", ".vpce.amazonaws.com.cn"])
-        || !(host == "queue.amazonaws.com" || ends(&OF_AWS))
+        || !(host == "queue.amazonaws.com" || ends(&AWS_DOMAINS))
 }
 
 /// The domains of AWS's own hosts.
 ///
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
-pub(super) const OF_AWS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+pub(super) const AWS_DOMAINS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +103,7 @@ mod tests {
             ("usher", None),
             ("https:///usher", None),
         ] {
-            let found = Endpoint::of(url).map(|endpoint| endpoint.url());
+            let found = QueueEndpoint::parse(url).map(|endpoint| endpoint.url());
             assert_eq!(found.as_deref(), endpoint, "{url}");
         }
     }

@@ -1,7 +1,7 @@
 //! The Region that a queue's URL or a user pool's id names.
 
 use super::client::Aws;
-use super::queue_host::OF_AWS;
+use super::queue_host::AWS_DOMAINS;
 use crate::event::PoolId;
 
 impl Aws {
@@ -10,33 +10,33 @@ impl Aws {
     ///
     /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
     pub fn other_region_of_queue<'a>(&self, url: &'a str) -> Option<&'a str> {
-        self.other(of_queue(url))
+        self.if_other_region(queue_region(url))
             .filter(|_| !self.has_sqs_endpoint())
     }
 
     /// The same of a user pool. A replica has the id of its pool, so another Region in it
     /// need not be wrong.
     pub fn other_region_of_pool<'a>(&self, pool: &'a PoolId) -> Option<&'a str> {
-        self.other(of_pool(pool.as_str()))
+        self.if_other_region(pool_region(pool.as_str()))
     }
 
-    fn other<'a>(&self, named: Option<&'a str>) -> Option<&'a str> {
+    fn if_other_region<'a>(&self, named: Option<&'a str>) -> Option<&'a str> {
         named.filter(|named| !self.has_endpoint() && *named != self.region())
     }
 }
 
 /// Only of an address at AWS: what another one names is not known.
-fn of_queue(url: &str) -> Option<&str> {
+fn queue_region(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;
     let host = authority.rsplit('@').next()?.split(':').next()?;
-    let is_of_aws = OF_AWS.iter().any(|domain| host.ends_with(domain));
+    let is_of_aws = AWS_DOMAINS.iter().any(|domain| host.ends_with(domain));
     let mut labels = host.split('.');
     labels.find(|label| is_of_aws && is_region(label))
 }
 
 /// What comes before the `_`.
-fn of_pool(id: &str) -> Option<&str> {
+fn pool_region(id: &str) -> Option<&str> {
     let (region, _) = id.split_once('_')?;
     Some(region).filter(|region| is_region(region))
 }
@@ -96,7 +96,7 @@ mod tests {
             ("http://localhost:9324/queue/eu-west-1", None),
             ("usher", None),
         ] {
-            assert_eq!(of_queue(url), region, "{url}");
+            assert_eq!(queue_region(url), region, "{url}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             ("eu--1_x", None),
             ("eu-west-a_x", None),
         ] {
-            assert_eq!(of_pool(id), region, "{id}");
+            assert_eq!(pool_region(id), region, "{id}");
         }
     }
 

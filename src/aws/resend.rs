@@ -2,24 +2,24 @@
 
 use aws_sdk_cognitoidentityprovider::types::{DeliveryMediumType, MessageActionType};
 
-use super::directory::limited;
+use super::directory::call_with_permit;
 use super::error::Failure;
-use super::people::{People, Person};
+use super::user_manager::{PoolUser, UserManager};
 use crate::event::{PoolId, Username};
 
 /// The names that are tried for one user. A name that a pool does not take has no effect.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct UsernameCandidates {
     first: Username,
     others: Vec<Username>,
 }
 
-impl Names {
+impl UsernameCandidates {
     /// Of somebody whom the pool knows. `AdminCreateUser` is reported not to take the user
     /// name that a pool made, but the address or the number that they are named by.
-    pub fn of(person: &Person) -> Self {
+    pub fn for_user(person: &PoolUser) -> Self {
         let mut names = Vec::new();
-        if person.has_made_up_name() {
+        if person.has_generated_username() {
             let known_by = ["email", "phone_number"].into_iter();
             names.extend(known_by.filter_map(|name| Username::new(person.attributes.get(name)?)));
         }
@@ -32,7 +32,7 @@ impl Names {
 
     /// Of no user of any pool, for a question about the permission: a pool takes a name, an
     /// e-mail address or a phone number, and refuses the others. No country has the code 999.
-    pub fn of_nobody(address: &Username) -> Self {
+    pub fn for_no_user(address: &Username) -> Self {
         let others = ["usher-check-no-such-user", "+99900000000"];
         Self {
             first: address.clone(),
@@ -41,7 +41,7 @@ impl Names {
     }
 }
 
-impl People {
+impl UserManager {
     /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
     /// theirs.
     ///
@@ -50,21 +50,21 @@ impl People {
     /// # Errors
     /// `unsupported_user_state` for somebody who has a password. Where the pool takes none
     /// of the names, what it says of the first.
-    pub async fn resend(&self, pool: &PoolId, names: &Names) -> Result<(), Failure> {
-        let refused = match self.resend_by(pool, &names.first).await {
-            Err(failure) if may_be_about_the_name(&failure) => failure,
+    pub async fn resend(&self, pool: &PoolId, names: &UsernameCandidates) -> Result<(), Failure> {
+        let refused = match self.resend_once(pool, &names.first).await {
+            Err(failure) if may_be_name_error(&failure) => failure,
             result => return result,
         };
         for name in &names.others {
-            match self.resend_by(pool, name).await {
-                Err(failure) if may_be_about_the_name(&failure) => {}
+            match self.resend_once(pool, name).await {
+                Err(failure) if may_be_name_error(&failure) => {}
                 result => return result,
             }
         }
         Err(refused)
     }
 
-    async fn resend_by(&self, pool: &PoolId, name: &Username) -> Result<(), Failure> {
+    async fn resend_once(&self, pool: &PoolId, name: &Username) -> Result<(), Failure> {
         let request = self
             .client
             .admin_create_user()
@@ -74,12 +74,12 @@ impl People {
             .message_action(MessageActionType::Resend)
             .send();
         let budget = &self.quota.user_creation;
-        limited(budget, "AdminCreateUser", pool, request).await?;
+        call_with_permit(budget, "AdminCreateUser", pool, request).await?;
         Ok(())
     }
 }
 
-fn may_be_about_the_name(failure: &Failure) -> bool {
+fn may_be_name_error(failure: &Failure) -> bool {
     matches!(
         failure.code.as_str(),
         "InvalidParameterException" | "UserNotFoundException"
@@ -94,7 +94,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::played::played;
+    use crate::aws::fake_cognito::fake_cognito;
     use crate::event::Sub;
 
     const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
@@ -102,10 +102,10 @@ mod tests {
     const PHONE: &str = "+4420";
 
     /// A pool's answer, or its refusal.
-    type Said = Result<(), &'static str>;
+    type PoolAnswer = Result<(), &'static str>;
 
-    fn person(username: &str) -> Person {
-        Person {
+    fn pool_user(username: &str) -> PoolUser {
+        PoolUser {
             username: Username::new(username).expect("a name"),
             sub: Sub::new(SUB),
             attributes: [("email", EMAIL), ("phone_number", PHONE)]
@@ -118,10 +118,13 @@ mod tests {
     }
 
     /// What a pool says that takes these names only, and the names that it was asked by.
-    async fn resent(names: &Names, takes: fn(&str) -> Said) -> (Result<(), String>, Vec<String>) {
+    async fn resent(
+        names: &UsernameCandidates,
+        takes: fn(&str) -> PoolAnswer,
+    ) -> (Result<(), String>, Vec<String>) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
-        let played = played(1, move |operation, input| {
+        let played = fake_cognito(1, move |operation, input| {
             assert_eq!(operation, "AdminCreateUser");
             assert_eq!(input["MessageAction"], "RESEND");
             let name = input["Username"].as_str().expect("a name").to_owned();
@@ -134,18 +137,18 @@ mod tests {
         })
         .await;
         let pool = PoolId::new("eu-west-1_x").expect("not empty");
-        let result = played.people.resend(&pool, names).await;
+        let result = played.user_manager.resend(&pool, names).await;
         let asked = asked.lock().expect("no panic").clone();
         (result.map_err(|failure| failure.code), asked)
     }
 
-    fn only(taken: bool) -> Said {
+    fn only(taken: bool) -> PoolAnswer {
         taken.then_some(()).ok_or("InvalidParameterException")
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_name_is_the_one_that_the_pool_takes_whatever_that_is() {
-        type Takes = fn(&str) -> Said;
+        type Takes = fn(&str) -> PoolAnswer;
         let pools: [(&str, Takes, &[&str]); 4] = [
             (SUB, |name| only(name.contains('@')), &[EMAIL]),
             (SUB, |name| only(name.starts_with('+')), &[EMAIL, PHONE]),
@@ -153,7 +156,8 @@ mod tests {
             ("ada", |name| only(name == "ada"), &["ada"]),
         ];
         for (username, takes, expected) in pools {
-            let (result, asked) = resent(&Names::of(&person(username)), takes).await;
+            let (result, asked) =
+                resent(&UsernameCandidates::for_user(&pool_user(username)), takes).await;
             assert_eq!(result, Ok(()));
             assert_eq!(asked, expected);
         }
@@ -161,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_about_the_name_is_told_at_once_and_otherwise_the_first_refusal() {
-        let made_up = Names::of(&person(SUB));
+        let made_up = UsernameCandidates::for_user(&pool_user(SUB));
         let (result, asked) = resent(&made_up, |_| Err("UnsupportedUserStateException")).await;
         assert_eq!(result, Err("UnsupportedUserStateException".to_owned()));
         assert_eq!(asked, [EMAIL]);
@@ -177,7 +181,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_pool_could_hold_one_of_the_names_of_nobody() {
         let address = Username::new("nobody@example.invalid").expect("a name");
-        let nobody = Names::of_nobody(&address);
+        let nobody = UsernameCandidates::for_no_user(&address);
         let pools: [fn(&str) -> bool; 4] = [
             |name| name.contains('@'),
             |name| name.starts_with('+'),

@@ -2,7 +2,7 @@
 //! queues, pool and table, signing users up, reading back what came of them.
 //! Only compiled with the `dev` feature.
 
-mod people;
+mod users;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use super::client::Aws;
 use super::error::{Failure, Service};
 use super::next_page::next_page;
 
-pub use self::people::{PoolKind, SignedIn, Tokens};
+pub use self::users::{PoolOptions, SignInResult, Tokens};
 
 /// An AWS account that may be filled and read at will.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct Sandbox {
 
 /// A user pool with one app client.
 #[derive(Debug, Clone)]
-pub struct Pool {
+pub struct SandboxPool {
     /// The pool's id.
     pub id: String,
     /// The app client's id.
@@ -63,7 +63,7 @@ impl Sandbox {
     ) -> Result<(String, String), Failure> {
         let dead_letters = format!("{name}-dead-letters");
         let request = self.sqs.create_queue().queue_name(&dead_letters).send();
-        let dead = done(Service::Sqs, "CreateQueue", request)
+        let dead = call_service(Service::Sqs, "CreateQueue", request)
             .await?
             .queue_url
             .unwrap_or_default();
@@ -73,7 +73,7 @@ impl Sandbox {
             .queue_url(&dead)
             .attribute_names(QueueAttributeName::QueueArn)
             .send();
-        let answer = done(Service::Sqs, "GetQueueAttributes", request).await?;
+        let answer = call_service(Service::Sqs, "GetQueueAttributes", request).await?;
         let arn = answer
             .attributes()
             .and_then(|all| all.get(&QueueAttributeName::QueueArn))
@@ -88,7 +88,9 @@ impl Sandbox {
             .queue_name(name)
             .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
             .send();
-        let queue = done(Service::Sqs, "CreateQueue", request).await?.queue_url;
+        let queue = call_service(Service::Sqs, "CreateQueue", request)
+            .await?
+            .queue_url;
         Ok((queue.unwrap_or_default(), dead))
     }
 
@@ -96,8 +98,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// As any call.
-    pub async fn create_pool(&self, name: &str) -> Result<Pool, Failure> {
-        self.create_pool_of(name, &PoolKind::default()).await
+    pub async fn create_pool(&self, name: &str) -> Result<SandboxPool, Failure> {
+        self.create_pool_with(name, &PoolOptions::default()).await
     }
 
     /// A table with one String partition key.
@@ -130,7 +132,7 @@ impl Sandbox {
             let all = Projection::builder().projection_type(ProjectionType::All);
             GlobalSecondaryIndex::builder()
                 .index_name(name)
-                .key_schema(partition(key)?)
+                .key_schema(partition_key(key)?)
                 .projection(all.build())
                 .build()
                 .ok()
@@ -140,11 +142,11 @@ impl Sandbox {
             .create_table()
             .table_name(name)
             .set_attribute_definitions(Some(definitions.collect()))
-            .set_key_schema(partition(key).map(|element| vec![element]))
+            .set_key_schema(partition_key(key).map(|element| vec![element]))
             .set_global_secondary_indexes(index.map(|index| vec![index]))
             .billing_mode(BillingMode::PayPerRequest)
             .send();
-        done(Service::DynamoDb, "CreateTable", request)
+        call_service(Service::DynamoDb, "CreateTable", request)
             .await
             .map(|_| ())
     }
@@ -167,7 +169,7 @@ impl Sandbox {
             .password("A-passw0rd-for-this-machine")
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
-        done(Service::Cognito, "SignUp", request).await?;
+        call_service(Service::Cognito, "SignUp", request).await?;
         let request = self
             .cognito
             .confirm_sign_up()
@@ -175,7 +177,7 @@ impl Sandbox {
             .username(username)
             .confirmation_code("000000")
             .send();
-        done(Service::Cognito, "ConfirmSignUp", request)
+        call_service(Service::Cognito, "ConfirmSignUp", request)
             .await
             .map(|_| ())
     }
@@ -198,7 +200,7 @@ impl Sandbox {
             .message_action(MessageActionType::Suppress)
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
-        match done(Service::Cognito, "AdminCreateUser", request).await {
+        match call_service(Service::Cognito, "AdminCreateUser", request).await {
             Err(failure) if failure.code == "UsernameExistsException" => Ok(()),
             result => result.map(|_| ()),
         }
@@ -218,7 +220,7 @@ impl Sandbox {
                 .user_pool_id(pool)
                 .set_pagination_token(token.clone())
                 .send();
-            let page = done(Service::Cognito, "ListUsers", request).await?;
+            let page = call_service(Service::Cognito, "ListUsers", request).await?;
             for user in page.users() {
                 let sub = user
                     .attributes()
@@ -245,7 +247,7 @@ impl Sandbox {
     /// As any call.
     pub async fn groups(&self, pool: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
         let request = self.cognito.list_groups().user_pool_id(pool).send();
-        let groups = done(Service::Cognito, "ListGroups", request).await?;
+        let groups = call_service(Service::Cognito, "ListGroups", request).await?;
         let mut members = BTreeMap::new();
         for group in groups.groups() {
             let name = group.group_name().unwrap_or_default();
@@ -265,7 +267,7 @@ impl Sandbox {
                 .group_name(group)
                 .set_next_token(token.clone())
                 .send();
-            let page = done(Service::Cognito, "ListUsersInGroup", request).await?;
+            let page = call_service(Service::Cognito, "ListUsersInGroup", request).await?;
             members.extend(
                 page.users()
                     .iter()
@@ -285,7 +287,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As any call.
-    pub async fn records(
+    pub async fn profiles(
         &self,
         table: &str,
         key: &str,
@@ -300,7 +302,7 @@ impl Sandbox {
                 .consistent_read(true)
                 .set_exclusive_start_key(start.clone())
                 .send();
-            let page = done(Service::DynamoDb, "Scan", request).await?;
+            let page = call_service(Service::DynamoDb, "Scan", request).await?;
             for item in page.items() {
                 let record: BTreeMap<String, String> = item
                     .iter()
@@ -320,7 +322,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As any call.
-    pub async fn put_record(
+    pub async fn put_profile(
         &self,
         table: &str,
         record: BTreeMap<String, String>,
@@ -334,13 +336,13 @@ impl Sandbox {
             .table_name(table)
             .set_item(Some(item.collect()))
             .send();
-        done(Service::DynamoDb, "PutItem", request)
+        call_service(Service::DynamoDb, "PutItem", request)
             .await
             .map(|_| ())
     }
 }
 
-fn partition(key: &str) -> Option<KeySchemaElement> {
+fn partition_key(key: &str) -> Option<KeySchemaElement> {
     let element = KeySchemaElement::builder().attribute_name(key);
     element.key_type(KeyType::Hash).build().ok()
 }
@@ -358,7 +360,7 @@ fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> 
         .collect()
 }
 
-async fn done<T, E>(
+async fn call_service<T, E>(
     service: Service,
     operation: &'static str,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,

@@ -10,12 +10,12 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 
-use super::call::{Failed, call};
+use super::call::{CallError, call};
 use super::error::{Class, Failure};
 use super::message::Outgoing;
-use super::queue::{BATCH, Queue, seconds};
-use crate::event::is_header;
-use crate::retry::quickly;
+use super::queue::{MAX_BATCH_ENTRIES, Queue, ceil_seconds};
+use crate::event::is_xray_header;
+use crate::retry::retry_inline;
 
 impl Queue {
     /// `SendMessage`; answers with the message id. A queue that takes no group gets the
@@ -24,14 +24,14 @@ impl Queue {
     /// # Errors
     /// As any call.
     pub async fn send(&self, message: Outgoing) -> Result<String, Failure> {
-        let group = self.group_of(&message);
+        let group = self.message_group(&message);
         let again = group.is_some().then(|| message.clone());
-        let sent = self.send_in(group, message).await;
+        let sent = self.send_in_group(group, message).await;
         let sent = match (sent, again) {
             (Err((_, error)), Some(message))
-                if self.refuses_groups(error.code(), error.message()) =>
+                if self.detect_group_refusal(error.code(), error.message()) =>
             {
-                self.send_in(None, message).await
+                self.send_in_group(None, message).await
             }
             (sent, _) => sent,
         };
@@ -39,11 +39,11 @@ impl Queue {
         Ok(answer.message_id.unwrap_or_default())
     }
 
-    async fn send_in(
+    async fn send_in_group(
         &self,
         group: Option<String>,
         message: Outgoing,
-    ) -> Result<SendMessageOutput, Failed<SendMessageError>> {
+    ) -> Result<SendMessageOutput, CallError<SendMessageError>> {
         let request = self
             .client
             .send_message()
@@ -60,11 +60,14 @@ impl Queue {
     /// is left out.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-    fn group_of(&self, message: &Outgoing) -> Option<String> {
-        if self.takes_no_group.load(Ordering::Relaxed) {
+    fn message_group(&self, message: &Outgoing) -> Option<String> {
+        if self.message_groups_unsupported.load(Ordering::Relaxed) {
             return None;
         }
-        message.group.clone().filter(|group| is_group(group))
+        message
+            .message_group
+            .clone()
+            .filter(|group| is_valid_message_group(group))
     }
 
     /// Standard queues have taken a `MessageGroupId` since 2025. Where they do not yet, or
@@ -73,10 +76,14 @@ impl Queue {
     /// for this queue type." From then on none is sent to it.
     ///
     /// <https://github.com/getmoto/moto/issues/4594>
-    fn refuses_groups(&self, code: Option<&str>, text: Option<&str>) -> bool {
+    fn detect_group_refusal(&self, code: Option<&str>, text: Option<&str>) -> bool {
         let refuses = code.is_some_and(|code| code.contains("InvalidParameterValue"))
             && text.is_some_and(|text| text.contains("not valid for this queue type"));
-        if refuses && !self.takes_no_group.swap(true, Ordering::Relaxed) {
+        if refuses
+            && !self
+                .message_groups_unsupported
+                .swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
                 queue.url = self.url(),
                 "the queue takes no MessageGroupId: messages go without, and SQS does not keep \
@@ -95,7 +102,7 @@ impl Queue {
         let mut answers = Vec::with_capacity(messages.len());
         let mut rest = messages;
         while !rest.is_empty() {
-            let (batch, others) = rest.split_at(fitting(rest));
+            let (batch, others) = rest.split_at(batch_len(rest));
             answers.extend(self.send_batch(batch).await);
             rest = others;
         }
@@ -107,13 +114,13 @@ impl Queue {
     ///
     /// # Errors
     /// For each message by itself.
-    pub async fn send_each(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+    pub async fn send_all_with_retry(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
         let mut answers = self.send_all(messages).await;
         for (answer, message) in answers.iter_mut().zip(messages) {
             if !matches!(answer, Err(failure) if failure.class != Class::Systemic) {
                 continue;
             }
-            *answer = quickly(|| self.send(message.clone())).await;
+            *answer = retry_inline(|| self.send(message.clone())).await;
             if matches!(answer, Err(failure) if failure.class != Class::Permanent) {
                 // It is the queue, and not the message.
                 break;
@@ -140,7 +147,8 @@ impl Queue {
         &self,
         messages: &[Outgoing],
     ) -> (Vec<Result<String, Failure>>, Vec<usize>) {
-        let groups: Vec<Option<String>> = messages.iter().map(|it| self.group_of(it)).collect();
+        let groups: Vec<Option<String>> =
+            messages.iter().map(|it| self.message_group(it)).collect();
         let entries = messages.iter().enumerate().map(|(position, message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())
@@ -162,11 +170,12 @@ impl Queue {
             Ok(answer) => answer,
             Err((failure, error)) => {
                 let has_groups = groups.iter().any(Option::is_some);
-                let refused = if has_groups && self.refuses_groups(error.code(), error.message()) {
-                    (0..messages.len()).collect()
-                } else {
-                    Vec::new()
-                };
+                let refused =
+                    if has_groups && self.detect_group_refusal(error.code(), error.message()) {
+                        (0..messages.len()).collect()
+                    } else {
+                        Vec::new()
+                    };
                 return (vec![Err(failure); messages.len()], refused);
             }
         };
@@ -188,8 +197,10 @@ impl Queue {
             let Some(at) = at.filter(|at| *at < messages.len()) else {
                 continue;
             };
-            results[at] = Err(Failure::of_entry(target, failed.code()));
-            if groups[at].is_some() && self.refuses_groups(Some(failed.code()), failed.message()) {
+            results[at] = Err(Failure::from_entry(target, failed.code()));
+            if groups[at].is_some()
+                && self.detect_group_refusal(Some(failed.code()), failed.message())
+            {
                 refused.push(at);
             }
         }
@@ -201,21 +212,24 @@ impl Queue {
 /// attributes together; one at least.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-fn fitting(messages: &[Outgoing]) -> usize {
+fn batch_len(messages: &[Outgoing]) -> usize {
     let mut size = 0;
-    let fitting = messages.iter().take(BATCH).take_while(|message| {
-        size += message.size();
-        size <= Outgoing::MOST
-    });
+    let fitting = messages
+        .iter()
+        .take(MAX_BATCH_ENTRIES)
+        .take_while(|message| {
+            size += message.size();
+            size <= Outgoing::MAX_MESSAGE_BYTES
+        });
     fitting.count().max(1)
 }
 
-fn is_group(group: &str) -> bool {
+fn is_valid_message_group(group: &str) -> bool {
     (1..=128).contains(&group.len()) && group.chars().all(|c| c.is_ascii_graphic())
 }
 
 fn delay_of(message: &Outgoing) -> Option<i32> {
-    (!message.delay.is_zero()).then(|| seconds(message.delay))
+    (!message.delay.is_zero()).then(|| ceil_seconds(message.delay))
 }
 
 /// SQS takes it from the call's `X-Amzn-Trace-Id` as well, which the SDK adds in a
@@ -228,7 +242,7 @@ fn system_attributes_of(
     let header = message.trace_header.as_ref();
     let header = MessageSystemAttributeValue::builder()
         .data_type("String")
-        .string_value(header.filter(|header| is_header(header))?)
+        .string_value(header.filter(|header| is_xray_header(header))?)
         .build()
         .ok()?;
     Some(HashMap::from([(
@@ -271,7 +285,7 @@ mod tests {
             ("pööl", false),
             (long.as_str(), false),
         ] {
-            assert_eq!(is_group(group), taken, "{group}");
+            assert_eq!(is_valid_message_group(group), taken, "{group}");
         }
     }
 
@@ -281,11 +295,17 @@ mod tests {
             body: "x".repeat(bytes),
             ..Outgoing::default()
         };
-        assert_eq!(fitting(&vec![message(10); 25]), 10);
-        assert_eq!(fitting(&vec![message(Outgoing::MOST / 3); 10]), 3);
-        assert_eq!(fitting(&[message(Outgoing::MOST), message(1)]), 1);
+        assert_eq!(batch_len(&vec![message(10); 25]), 10);
         assert_eq!(
-            fitting(&[message(Outgoing::MOST + 1)]),
+            batch_len(&vec![message(Outgoing::MAX_MESSAGE_BYTES / 3); 10]),
+            3
+        );
+        assert_eq!(
+            batch_len(&[message(Outgoing::MAX_MESSAGE_BYTES), message(1)]),
+            1
+        );
+        assert_eq!(
+            batch_len(&[message(Outgoing::MAX_MESSAGE_BYTES + 1)]),
             1,
             "SQS will say what is wrong"
         );

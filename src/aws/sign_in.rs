@@ -13,10 +13,10 @@ use aws_smithy_types::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::call::{Target, call, in_turn};
+use super::accept_error::{AcceptError, SignInStep};
+use super::call::{Target, call, with_permit};
 use super::client::Aws;
 use super::error::Service;
-use super::not_accepted::{NotAccepted, Step};
 use crate::quota::Quota;
 
 /// Signs people in with their code, and gives them a password.
@@ -24,12 +24,12 @@ use crate::quota::Quota;
 pub struct SignIn {
     client: Client,
     quota: Arc<Quota>,
-    app: App,
+    app_client: ClientCredentials,
 }
 
 /// The app client that people sign in through.
 #[derive(Clone)]
-pub struct App {
+pub struct ClientCredentials {
     /// Its id.
     pub id: String,
     /// Its secret, where it has one.
@@ -37,7 +37,7 @@ pub struct App {
 }
 
 /// Without the secret.
-impl std::fmt::Debug for App {
+impl std::fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("App").field(&self.id).finish()
     }
@@ -55,16 +55,16 @@ pub struct Acceptance<'a> {
     pub attributes: &'a BTreeMap<String, String>,
 }
 
-const NAME: &str = "USERNAME";
-const PREFIX: &str = "userAttributes.";
+const USERNAME_PARAMETER: &str = "USERNAME";
+const ATTRIBUTE_PREFIX: &str = "userAttributes.";
 
 impl SignIn {
     /// All calls of one process share one `quota`.
-    pub fn new(aws: &Aws, quota: Arc<Quota>, app: App) -> Self {
+    pub fn new(aws: &Aws, quota: Arc<Quota>, app_client: ClientCredentials) -> Self {
         Self {
             client: aws.cognito(),
             quota,
-            app,
+            app_client,
         }
     }
 
@@ -83,45 +83,48 @@ impl SignIn {
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html>
     ///
     /// # Errors
-    /// [`NotAccepted`]. A password that no pool takes is refused before the calls.
-    pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), NotAccepted> {
-        if has_space_at_an_end(acceptance.password) {
-            return Err(NotAccepted::Password(vec!["no_space_at_ends"]));
+    /// [`AcceptError`]. A password that no pool takes is refused before the calls.
+    pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), AcceptError> {
+        if has_outer_space(acceptance.password) {
+            return Err(AcceptError::InvalidPassword(vec!["no_space_at_ends"]));
         }
         // Cognito would take it. A password that was sent by mail does not stay secret.
         if acceptance.password == acceptance.code {
-            return Err(NotAccepted::Password(vec!["not_the_code"]));
+            return Err(AcceptError::InvalidPassword(vec!["not_the_code"]));
         }
         let request = self
             .client
             .initiate_auth()
-            .client_id(&self.app.id)
+            .client_id(&self.app_client.id)
             .auth_flow(AuthFlowType::UserPasswordAuth)
-            .set_auth_parameters(Some(self.with_hash(
+            .set_auth_parameters(Some(self.with_secret_hash(
                 acceptance.username,
                 HashMap::from([
-                    (NAME.to_owned(), acceptance.username.to_owned()),
+                    (
+                        USERNAME_PARAMETER.to_owned(),
+                        acceptance.username.to_owned(),
+                    ),
                     ("PASSWORD".to_owned(), acceptance.code.to_owned()),
                 ]),
             )))
             .send();
-        let begun = self.made(Step::Begin, request).await?;
+        let begun = self.call_step(SignInStep::Initiate, request).await?;
         if begun.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
             // It was a password and no code: there is nothing to accept.
-            return Err(NotAccepted::Code);
+            return Err(AcceptError::WrongCode);
         }
         let parameters = begun.challenge_parameters.unwrap_or_default();
-        let required = required(&parameters);
-        let lacking = lacking(&required, acceptance.attributes);
+        let required = required_attributes(&parameters);
+        let lacking = missing_attributes(&required, acceptance.attributes);
         if !lacking.is_empty() {
-            return Err(NotAccepted::Lacks(lacking));
+            return Err(AcceptError::MissingAttributes(lacking));
         }
         // The hash is over the name that the pool knows, not over an alias.
         let username = parameters
             .get("USER_ID_FOR_SRP")
             .map_or(acceptance.username, String::as_str);
         let mut responses = HashMap::from([
-            (NAME.to_owned(), username.to_owned()),
+            (USERNAME_PARAMETER.to_owned(), username.to_owned()),
             ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
         ]);
         // Only those that are asked for: usher signs for the client with its secret, and the
@@ -131,61 +134,61 @@ impl SignIn {
                 .attributes
                 .iter()
                 .filter(|(name, _)| required.contains(name))
-                .map(|(name, value)| (format!("{PREFIX}{name}"), value.clone())),
+                .map(|(name, value)| (format!("{ATTRIBUTE_PREFIX}{name}"), value.clone())),
         );
-        let step = Step::Answer {
+        let step = SignInStep::Respond {
             with_attributes: !required.is_empty(),
         };
         let request = self
             .client
             .respond_to_auth_challenge()
-            .client_id(&self.app.id)
+            .client_id(&self.app_client.id)
             .challenge_name(ChallengeNameType::NewPasswordRequired)
             .set_session(begun.session)
-            .set_challenge_responses(Some(self.with_hash(username, responses)))
+            .set_challenge_responses(Some(self.with_secret_hash(username, responses)))
             .send();
         // Whatever challenge may follow, the password is set.
-        self.made(step, request).await?;
+        self.call_step(step, request).await?;
         Ok(())
     }
 
-    async fn made<T, E>(
+    async fn call_step<T, E>(
         &self,
-        step: Step,
+        step: SignInStep,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, NotAccepted>
+    ) -> Result<T, AcceptError>
     where
         T: Send,
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
     {
         let budget = match step {
-            Step::Begin => &self.quota.user_authentication,
-            Step::Answer { .. } => &self.quota.account_recovery,
+            SignInStep::Initiate => &self.quota.user_authentication,
+            SignInStep::Respond { .. } => &self.quota.account_recovery,
         };
         let target = Target {
             service: Service::Cognito,
             operation: step.operation(),
-            resource: &self.app.id,
+            resource: &self.app_client.id,
         };
-        in_turn(budget, target, call(target, request))
+        with_permit(budget, target, call(target, request))
             .await
             .map_err(|(failure, error)| {
-                NotAccepted::because(step, failure, error.message().unwrap_or_default())
+                AcceptError::from_failure(step, failure, error.message().unwrap_or_default())
             })
     }
 
     /// `SECRET_HASH`, where the client has a secret.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
-    fn with_hash(
+    fn with_secret_hash(
         &self,
         username: &str,
         mut parameters: HashMap<String, String>,
     ) -> HashMap<String, String> {
-        if let Some(secret) = &self.app.secret {
+        if let Some(secret) = &self.app_client.secret {
             parameters.insert(
                 "SECRET_HASH".to_owned(),
-                secret_hash(secret, username, &self.app.id),
+                secret_hash(secret, username, &self.app_client.id),
             );
         }
         parameters
@@ -195,7 +198,7 @@ impl SignIn {
 /// What Cognito refuses in a password, in every pool. Spaces within it are symbols.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
-fn has_space_at_an_end(password: &str) -> bool {
+fn has_outer_space(password: &str) -> bool {
     let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
     password.starts_with(is_space) || password.ends_with(is_space)
 }
@@ -209,19 +212,23 @@ fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
 }
 
 /// The attributes that the challenge asks for.
-fn required(parameters: &HashMap<String, String>) -> Vec<String> {
+fn required_attributes(parameters: &HashMap<String, String>) -> Vec<String> {
     let names: Vec<String> = parameters
         .get("requiredAttributes")
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     names
         .iter()
-        .map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned())
+        .map(|name| {
+            name.strip_prefix(ATTRIBUTE_PREFIX)
+                .unwrap_or(name)
+                .to_owned()
+        })
         .collect()
 }
 
 /// Those of them that nobody gave.
-fn lacking(required: &[String], given: &BTreeMap<String, String>) -> Vec<String> {
+fn missing_attributes(required: &[String], given: &BTreeMap<String, String>) -> Vec<String> {
     required
         .iter()
         .filter(|name| given.get(*name).is_none_or(String::is_empty))
@@ -253,7 +260,7 @@ mod tests {
             // Cognito takes white space that is not ASCII.
             ("Long-enough-1\u{a0}", false),
         ] {
-            assert_eq!(has_space_at_an_end(password), refused, "{password:?}");
+            assert_eq!(has_outer_space(password), refused, "{password:?}");
         }
     }
 
@@ -264,9 +271,9 @@ mod tests {
             r#"["userAttributes.given_name","userAttributes.custom:plan"]"#.to_owned(),
         )]);
         let given = BTreeMap::from([("given_name".to_owned(), "Ada".to_owned())]);
-        let names = required(&parameters);
+        let names = required_attributes(&parameters);
         assert_eq!(names, ["given_name", "custom:plan"]);
-        assert_eq!(lacking(&names, &given), ["custom:plan"]);
-        assert!(required(&HashMap::new()).is_empty());
+        assert_eq!(missing_attributes(&names, &given), ["custom:plan"]);
+        assert!(required_attributes(&HashMap::new()).is_empty());
     }
 }

@@ -9,9 +9,9 @@ use aws_sdk_cognitoidentityprovider::types::{
 
 use super::call::call;
 use super::client::Aws;
-use super::directory::{limited, target};
+use super::directory::{call_with_permit, target};
 use super::error::Failure;
-use super::listing::{Listed, PAGE, Page};
+use super::listing::{ListedUser, MAX_PAGE_ITEMS, Page};
 use crate::event::{PoolId, Sub, Username};
 use crate::quota::Quota;
 
@@ -24,7 +24,7 @@ pub struct Users {
 
 /// A user who exists now.
 #[derive(Debug, Clone)]
-pub struct Created {
+pub struct CreatedUser {
     /// As the pool names them: a pool whose users sign in with their e-mail
     /// address makes names of its own.
     pub username: Username,
@@ -65,7 +65,7 @@ impl Users {
         pool: &PoolId,
         name: &Username,
         email: &str,
-    ) -> Result<Created, Failure> {
+    ) -> Result<CreatedUser, Failure> {
         let attribute = |name: &str, value: &str| {
             let built = AttributeType::builder().name(name).value(value).build();
             built.ok()
@@ -85,31 +85,30 @@ impl Users {
             )
             .send();
         let unanswered = || Failure::unanswered(target("AdminCreateUser", pool));
-        let answer = limited(&self.quota.user_creation, "AdminCreateUser", pool, request).await;
+        let answer =
+            call_with_permit(&self.quota.user_creation, "AdminCreateUser", pool, request).await;
         match answer {
             Ok(answer) => {
                 let user = answer.user.as_ref();
                 let attributes = user.map(UserType::attributes).unwrap_or_default();
                 let answered = user.and_then(UserType::username);
-                created(answered, attributes, name).ok_or_else(unanswered)
+                created_user(answered, attributes, name).ok_or_else(unanswered)
             }
-            Err(failure) if failure.code == "UsernameExistsException" => {
-                self.look(pool, name).await
-            }
+            Err(failure) if failure.code == "UsernameExistsException" => self.get(pool, name).await,
             Err(failure) => Err(failure),
         }
     }
 
     /// `AdminGetUser`.
-    async fn look(&self, pool: &PoolId, name: &Username) -> Result<Created, Failure> {
+    async fn get(&self, pool: &PoolId, name: &Username) -> Result<CreatedUser, Failure> {
         let request = self
             .client
             .admin_get_user()
             .user_pool_id(pool.as_str())
             .username(name.reveal())
             .send();
-        let user = limited(&self.quota.user_read, "AdminGetUser", pool, request).await?;
-        created(Some(user.username()), user.user_attributes(), name)
+        let user = call_with_permit(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        created_user(Some(user.username()), user.user_attributes(), name)
             .ok_or_else(|| Failure::unanswered(target("AdminGetUser", pool)))
     }
 
@@ -124,7 +123,7 @@ impl Users {
             .user_pool_id(pool.as_str())
             .username(username.reveal())
             .send();
-        match limited(&self.quota.user_update, "AdminDeleteUser", pool, request).await {
+        match call_with_permit(&self.quota.user_update, "AdminDeleteUser", pool, request).await {
             Err(failure) if failure.reason == "user_not_found" => Ok(false),
             result => result.map(|_| true),
         }
@@ -135,22 +134,22 @@ impl Users {
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
-    pub async fn whose_email_begins(
+    pub async fn with_email_prefix(
         &self,
         pool: &PoolId,
         prefix: &str,
         token: Option<&str>,
-    ) -> Result<Page<Listed>, Failure> {
+    ) -> Result<Page<ListedUser>, Failure> {
         let request = self
             .client
             .list_users()
             .user_pool_id(pool.as_str())
             .filter(format!("email ^= \"{prefix}\""))
-            .limit(PAGE)
+            .limit(MAX_PAGE_ITEMS)
             .set_pagination_token(token.map(str::to_owned))
             .send();
-        let page = limited(&self.quota.user_list, "ListUsers", pool, request).await?;
-        Page::of_users(pool, token, page.users, page.pagination_token)
+        let page = call_with_permit(&self.quota.user_list, "ListUsers", pool, request).await?;
+        Page::from_users(pool, token, page.users, page.pagination_token)
     }
 
     /// `DescribeUserPool`: what new users are named by.
@@ -183,15 +182,15 @@ impl Users {
 }
 
 /// A name that the answer leaves out is the one that was asked for.
-fn created(
+fn created_user(
     username: Option<&str>,
     attributes: &[AttributeType],
     asked: &Username,
-) -> Option<Created> {
+) -> Option<CreatedUser> {
     let sub = attributes
         .iter()
         .find(|attribute| attribute.name() == "sub");
-    Some(Created {
+    Some(CreatedUser {
         username: username
             .and_then(Username::new)
             .unwrap_or_else(|| asked.clone()),

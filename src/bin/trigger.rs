@@ -8,18 +8,18 @@ use usher::aws::Aws;
 use usher::config::{self, Layers, file_from_environment, log_filter};
 use usher::event::Trace;
 use usher::telemetry::{self, LogFormat};
-use usher::trigger::{Answered, Trigger};
+use usher::trigger::{TriggerHandler, TriggerOutput};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(Some(LogFormat::Json), log_filter());
-    let trigger = Arc::new(trigger());
+    let trigger = Arc::new(build_trigger_handler());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);
         async move {
             // The SDK gives it to each call as `X-Amzn-Trace-Id`; to the message it is given here.
-            let trace = Trace::of_xray(event.context.xray_trace_id.as_deref());
-            let Answered { response, metric } = trigger.handle(&event.payload, &trace).await;
+            let trace = Trace::from_xray(event.context.xray_trace_id.as_deref());
+            let TriggerOutput { response, metric } = trigger.handle(&event.payload, &trace).await;
             if let Some(metric) = metric {
                 println!("{metric}");
             }
@@ -37,12 +37,12 @@ async fn main() -> Result<(), Error> {
 
 /// A trigger that cannot start would fail every sign-up, so it starts with whatever
 /// configuration there is: what cannot be read switches off all but the forwarding.
-fn trigger() -> Trigger {
+fn build_trigger_handler() -> TriggerHandler {
     let mut layers = Layers::defaults();
     if let Some(file) = file_from_environment() {
         layers = layers.file(&file);
     }
-    let settings = config::Trigger::from_layers(&layers.process_environment());
-    let aws = Aws::in_lambda(config::variable);
-    Trigger::new(aws.map_err(|error| error.to_string()), settings)
+    let settings = config::TriggerConfig::from_layers(&layers.process_environment());
+    let aws = Aws::in_lambda(config::env_var);
+    TriggerHandler::new(aws.map_err(|error| error.to_string()), settings)
 }

@@ -4,23 +4,23 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Ended, Global, Output, print, print_json};
-use crate::config::{Config, redacted};
+use super::{CommandStatus, Global, Output, print, print_json};
+use crate::config::{Config, redact};
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct SettingLine<'a> {
     key: &'a str,
     value: toml::Value,
     source: String,
 }
 
-pub(super) fn run(global: &Global) -> anyhow::Result<Ended> {
+pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
     let layers = global.layers();
-    let lines: Vec<Line<'_>> = layers
+    let lines: Vec<SettingLine<'_>> = layers
         .settings()
-        .map(|(key, setting)| Line {
+        .map(|(key, setting)| SettingLine {
             key,
-            value: redacted(key, &setting.value),
+            value: redact(key, &setting.value),
             source: setting.source.to_string(),
         })
         .collect();
@@ -30,12 +30,12 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Ended> {
     }
     // Shown first, judged after: what is wrong is easier to find beside it.
     Config::from_layers(&layers)?;
-    Ok(Ended::Well)
+    Ok(CommandStatus::Success)
 }
 
 /// Long values stand over the edge of their column rather than widen it.
-fn table(lines: &[Line<'_>]) -> Result<String, std::fmt::Error> {
-    const WIDEST: usize = 40;
+fn table(lines: &[SettingLine<'_>]) -> Result<String, std::fmt::Error> {
+    const MAX_VALUE_WIDTH: usize = 40;
     let values: Vec<String> = lines.iter().map(|line| line.value.to_string()).collect();
     let keys = lines
         .iter()
@@ -45,10 +45,10 @@ fn table(lines: &[Line<'_>]) -> Result<String, std::fmt::Error> {
     let widths = values
         .iter()
         .map(String::len)
-        .filter(|width| *width <= WIDEST);
+        .filter(|width| *width <= MAX_VALUE_WIDTH);
     let width = widths.max().unwrap_or_default();
     let mut text = String::new();
-    for (Line { key, source, .. }, value) in lines.iter().zip(&values) {
+    for (SettingLine { key, source, .. }, value) in lines.iter().zip(&values) {
         writeln!(text, "{key:keys$}  {value:width$}  {source}")?;
     }
     Ok(text)

@@ -9,16 +9,16 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::front::Front;
-use super::{Ended, Global, Output, print, print_json};
+use super::http_app::HttpApp;
+use super::{CommandStatus, Global, Output, print, print_json};
 use crate::config::Layers;
-use crate::dev::{self, Accounts, Mail, Stack, StartError, Summary};
+use crate::dev::{self, Accounts, DevSummary, SentMail, Stack, StartError};
 use crate::event::IssuerType;
-use crate::http::{HealthServer, PublicServer, Shown};
+use crate::http::{HealthServer, HealthServerState, PublicServer};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
-use crate::worker::{Unreasoned, Until, Worker};
+use crate::worker::{RedriveCheck, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -35,37 +35,37 @@ pub(super) struct Options {
     #[arg(long)]
     port: Option<u16>,
     /// Issuer that new tokens name, as the pool's `IssuerConfiguration` has it
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Issuer::Original)]
-    issuer: Issuer,
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = IssuerArg::Original)]
+    issuer: IssuerArg,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Issuer {
+enum IssuerArg {
     Original,
     Updated,
 }
 
-impl From<Issuer> for IssuerType {
-    fn from(issuer: Issuer) -> Self {
+impl From<IssuerArg> for IssuerType {
+    fn from(issuer: IssuerArg) -> Self {
         match issuer {
-            Issuer::Original => Self::Original,
-            Issuer::Updated => Self::Updated,
+            IssuerArg::Original => Self::Original,
+            IssuerArg::Updated => Self::Updated,
         }
     }
 }
 
 /// Longer than a message that is retried until its last attempt.
-const PATIENCE: Duration = Duration::from_mins(15);
+const QUIET_TIMEOUT: Duration = Duration::from_mins(15);
 
-pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Ended> {
-    let files = dev::files(&options.events).context("--events")?;
+pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<CommandStatus> {
+    let files = dev::read_event_files(&options.events).context("--events")?;
     if !options.events.is_empty() && files.is_empty() {
         anyhow::bail!("--events: no file there");
     }
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     let metrics = metrics::install()?;
     let health = Health::default();
-    let shown = Shown {
+    let shown = HealthServerState {
         health: health.clone(),
         metrics,
     };
@@ -81,11 +81,11 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     let layers = with_accept_url(global.layers(), public_address);
     let stack = Stack::start(options.port, layers)
         .await
-        .map_err(unwrapped)?;
-    stack.issue(options.issuer.into()).await?;
-    stack.endpoint.on_mail(Box::new(|mail| post(&mail)));
+        .map_err(unwrap_config_error)?;
+    stack.set_issuer(options.issuer.into()).await?;
+    stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
     let quota = Arc::new(Quota::new(stack.config.quota));
-    let front = Front::new(&stack.config, &stack.aws, &quota, stop.clone())?;
+    let front = HttpApp::new(&stack.config, &stack.aws, &quota, stop.clone())?;
     let http_stop = CancellationToken::new();
     let health_thread = health_server.start(http_stop.clone())?;
     let serving = tokio::spawn(public_server.run(front.routes, http_stop.clone()));
@@ -95,7 +95,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
         &stack.aws,
         quota,
         health,
-        Unreasoned::Refused,
+        RedriveCheck::Enforced,
     )
     .await?;
     let worker_stop = CancellationToken::new();
@@ -104,13 +104,13 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
     let summary = async {
         if files.is_empty() {
             stack.sign_up(options.signups).await?;
-            let quiet = stack.quiet(PATIENCE).await?;
+            let quiet = stack.wait_until_empty(QUIET_TIMEOUT).await?;
             let mut summary = stack.summary_of_sign_ups(options.signups).await?;
             summary.complete &= quiet;
             anyhow::Ok(summary)
         } else {
             let delivered = stack.deliver_all(&files).await;
-            let quiet = stack.quiet(PATIENCE).await?;
+            let quiet = stack.wait_until_empty(QUIET_TIMEOUT).await?;
             let mut summary = stack.summary_of_events(&files, &delivered).await?;
             summary.complete &= quiet;
             anyhow::Ok(summary)
@@ -127,45 +127,45 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<End
                 Output::Text => print(&text(summary)?)?,
             }
             if summary.complete {
-                Ended::Well
+                CommandStatus::Success
             } else {
-                Ended::Badly
+                CommandStatus::Failure
             }
         }
-        None => Ended::Badly,
+        None => CommandStatus::Failure,
     };
     if summary.is_some() && !options.exit_when_done {
-        let accounts = stack.accounts().await?;
-        stay_up(&stack, health_address);
-        invite(&stack, public_address, &accounts);
+        let accounts = stack.create_accounts().await?;
+        print_endpoint(&stack, health_address);
+        print_accounts(&stack, public_address, &accounts);
         eprintln!("Ctrl-C ends it; nothing is kept.");
         stop.cancelled().await;
     }
     worker_stop.cancel();
     working.await?;
-    front.doors.drained().await;
+    front.admission.drain().await;
     http_stop.cancel();
     serving.await?;
-    health_thread.ended().await;
+    health_thread.join().await;
     stack.stop().await;
     Ok(ended)
 }
 
 /// Where no other page is configured, the link leads to the one that is served here.
 fn with_accept_url(layers: Layers, http: SocketAddr) -> Layers {
-    const KEY: &str = "invitations.accept_url";
+    const ACCEPT_URL_KEY: &str = "invitations.accept_url";
     let is_set = layers
         .settings()
-        .any(|(key, setting)| key == KEY && setting.value.as_str() != Some(""));
+        .any(|(key, setting)| key == ACCEPT_URL_KEY && setting.value.as_str() != Some(""));
     if is_set {
         layers
     } else {
-        layers.flags(&[format!("{KEY}=http://{http}/accept")])
+        layers.flags(&[format!("{ACCEPT_URL_KEY}=http://{http}/accept")])
     }
 }
 
 /// A mail that Cognito would have sent, on the terminal.
-fn post(mail: &Mail) {
+fn print_mail(mail: &SentMail) {
     let link = mail
         .body
         .split("href=\"")
@@ -178,7 +178,7 @@ fn post(mail: &Mail) {
 }
 
 /// Administrators and invitations, to be tried with curl.
-fn invite(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
+fn print_accounts(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
     let Accounts { admin, user } = accounts;
     eprintln!("An administrator and an ordinary user, with tokens of this endpoint's own issuer");
     eprintln!("(a development feature; good for an hour):");
@@ -213,7 +213,7 @@ fn invite(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
     eprintln!();
 }
 
-fn stay_up(stack: &Stack, http: SocketAddr) {
+fn print_endpoint(stack: &Stack, http: SocketAddr) {
     eprintln!();
     eprintln!("The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:");
     eprintln!();
@@ -254,7 +254,7 @@ fn stay_up(stack: &Stack, http: SocketAddr) {
     eprintln!();
 }
 
-fn text(summary: &Summary) -> Result<String, std::fmt::Error> {
+fn text(summary: &DevSummary) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     if summary.events.is_empty() {
         writeln!(text, "{:<16}{:<10}groups", "user", "profile")?;
@@ -309,7 +309,7 @@ fn text(summary: &Summary) -> Result<String, std::fmt::Error> {
 }
 
 /// Invalid configuration has its own exit status.
-fn unwrapped(error: StartError) -> anyhow::Error {
+fn unwrap_config_error(error: StartError) -> anyhow::Error {
     match error {
         StartError::Invalid(invalid) => invalid.into(),
         other => other.into(),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::operator::{self, Operator};
-use super::reasons::explained;
-use super::{Ended, Global, Output, Usage, print};
+use super::reasons::explain;
+use super::{CommandStatus, Global, Output, Usage, print};
 use crate::aws::Aws;
-use crate::config::{Grantable, GroupName};
-use crate::event::{Action, Membership, Sub, Username, is_opaque};
-use crate::provision::{Outcome, Performed};
+use crate::config::{GrantableGroups, GroupName};
+use crate::event::{AdminOperation, Membership, Sub, Username, is_loggable_sub};
+use crate::provision::{CommandResult, Outcome};
 use crate::shutdown;
-use crate::telemetry::note;
+use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -32,48 +32,48 @@ pub(super) struct Options {
     #[arg(long)]
     privileged: bool,
     /// Gives up when nothing has worked for so long
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = operator::patience)]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = operator::parse_wait_time)]
     patience: Duration,
 }
 
 /// What became of one group.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct GrantLine<'a> {
     group: &'a str,
     status: &'static str,
     sub: Option<String>,
     reason: Option<String>,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let mut config = global.config()?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let groups = options.groups()?;
-    Username::plain(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
+    Username::parse(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
     if options.privileged {
-        config.admin.grantable = Grantable::only(&groups);
+        config.admin.grantable = GrantableGroups::only(&groups);
     }
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     let aws = Aws::from_environment().await?;
     let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
-    let mut ended = Ended::Well;
+    let mut ended = CommandStatus::Success;
     for group in &groups {
         if stop.is_cancelled() {
-            note("stopped; it may be run again as it is");
-            return Ok(Ended::Badly);
+            status_line("stopped; it may be run again as it is");
+            return Ok(CommandStatus::Failure);
         }
         let names = (("user", options.user.as_str()), ("group", group.as_str()));
         let membership = Membership::new(names.0, names.1)
             .map_err(|wrong| Usage::error(format!("--{wrong}")))?;
         let action = if options.remove {
-            Action::Remove(membership)
+            AdminOperation::RemoveFromGroup(membership)
         } else {
-            Action::Add(membership)
+            AdminOperation::AddToGroup(membership)
         };
-        let performed = operator.carry_out(action).await;
+        let performed = operator.execute(action).await;
         let line = options.line(group, &performed);
         if line.reason.is_some() {
-            ended = Ended::Badly;
+            ended = CommandStatus::Failure;
         }
         print(&match global.output {
             Output::Json => serde_json::to_string(&line)? + "\n",
@@ -88,7 +88,7 @@ impl Options {
         let mut groups = Vec::new();
         for name in &self.group {
             let group =
-                GroupName::plain(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
+                GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }
@@ -96,7 +96,7 @@ impl Options {
         Ok(groups)
     }
 
-    fn line<'a>(&self, group: &'a GroupName, performed: &Performed) -> Line<'a> {
+    fn line<'a>(&self, group: &'a GroupName, performed: &CommandResult) -> GrantLine<'a> {
         let done = if self.remove { "removed" } else { "added" };
         let reason = performed.outcome.reason();
         let status = match &performed.outcome {
@@ -106,24 +106,24 @@ impl Options {
             Outcome::Retry(_) if reason.ends_with("_not_found") => "refused",
             Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
         };
-        let sub = performed.whom.as_ref().and_then(|whom| whom.sub.as_ref());
-        Line {
+        let sub = performed.user.as_ref().and_then(|whom| whom.sub.as_ref());
+        GrantLine {
             group: group.as_str(),
             status,
             sub: sub
                 .map(Sub::as_str)
-                .filter(|sub| is_opaque(sub))
+                .filter(|sub| is_loggable_sub(sub))
                 .map(str::to_owned),
             reason: (status != done).then(|| reason.to_owned()),
         }
     }
 }
 
-fn text(line: &Line<'_>) -> String {
-    let Line { group, status, .. } = line;
+fn text(line: &GrantLine<'_>) -> String {
+    let GrantLine { group, status, .. } = line;
     let sub = line.sub.as_deref().unwrap_or("-");
     match &line.reason {
         None => format!("{group}  {status}  {sub}\n"),
-        Some(reason) => format!("{group}  {status}  {sub}  {}\n", explained(reason)),
+        Some(reason) => format!("{group}  {status}  {sub}  {}\n", explain(reason)),
     }
 }

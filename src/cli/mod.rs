@@ -1,18 +1,18 @@
 //! The commands. Results go to standard output, logs to standard error.
 
-mod ask;
 mod attach;
 mod check;
 mod config;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
-mod front;
 mod grant;
 mod health;
+mod http_app;
 mod invite;
 mod load;
 mod operator;
+mod prompt;
 mod reasons;
 mod reconcile;
 mod time;
@@ -26,9 +26,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    Config, Invalid, Layers, collector_is_named, file_from_environment, log_filter,
+    Config, InvalidConfig, Layers, file_from_environment, has_trace_collector, log_filter,
 };
-use crate::telemetry::{self, Exporting, LogFormat};
+use crate::telemetry::{self, LogFormat, TraceExporter};
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
 /// groups and gives them one profile record.
@@ -57,7 +57,7 @@ struct Global {
     log_format: Option<LogFormat>,
     /// Told to stop twice: nothing is waited for any more.
     #[arg(skip)]
-    at_once: CancellationToken,
+    force_exit: CancellationToken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,11 +95,11 @@ enum Command {
 
 /// How a command ended that ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum CommandStatus {
     /// All is well.
-    Well,
+    Success,
     /// The work failed, or a verification found a difference.
-    Badly,
+    Failure,
 }
 
 /// The command was given wrongly, in a way that the parser cannot tell.
@@ -114,9 +114,9 @@ impl Usage {
 }
 
 /// As the parser's own.
-const USAGE: u8 = 2;
+const EXIT_USAGE: u8 = 2;
 /// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
-const INVALID_CONFIGURATION: u8 = 78;
+const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 impl Cli {
     /// What the command runs on: one thread. It waits for AWS, and to hand a message from
@@ -138,30 +138,30 @@ impl Cli {
     /// work failed, 2 usage, 78 invalid configuration.
     pub async fn run(self) -> ExitCode {
         let global = self.global;
-        let exporting = if self.command.makes_spans() && collector_is_named() {
+        let exporting = if self.command.has_spans() && has_trace_collector() {
             telemetry::init_with_traces(global.log_format, log_filter())
         } else {
             telemetry::init(global.log_format, log_filter());
-            Exporting::default()
+            TraceExporter::default()
         };
         let ended = tokio::select! {
             ended = run(&global, self.command) => {
                 exporting.flush().await;
                 ended
             }
-            () = global.at_once.cancelled() => {
+            () = global.force_exit.cancelled() => {
                 Err(anyhow::anyhow!("told to stop twice: ended at once"))
             }
         };
         match ended {
-            Ok(Ended::Well) => ExitCode::SUCCESS,
-            Ok(Ended::Badly) => ExitCode::FAILURE,
+            Ok(CommandStatus::Success) => ExitCode::SUCCESS,
+            Ok(CommandStatus::Failure) => ExitCode::FAILURE,
             Err(error) => {
                 eprintln!("usher: {error:#}");
-                if error.is::<Invalid>() {
-                    ExitCode::from(INVALID_CONFIGURATION)
+                if error.is::<InvalidConfig>() {
+                    ExitCode::from(EXIT_INVALID_CONFIGURATION)
                 } else if error.is::<Usage>() {
-                    ExitCode::from(USAGE)
+                    ExitCode::from(EXIT_USAGE)
                 } else {
                     ExitCode::FAILURE
                 }
@@ -172,7 +172,7 @@ impl Cli {
 
 impl Command {
     /// Whether it works on messages: an attempt at a message is a span.
-    fn makes_spans(&self) -> bool {
+    fn has_spans(&self) -> bool {
         match self {
             #[cfg(feature = "dev")]
             Self::Dev(_) => true,
@@ -182,7 +182,7 @@ impl Command {
     }
 }
 
-async fn run(global: &Global, command: Command) -> anyhow::Result<Ended> {
+async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus> {
     match command {
         #[cfg(feature = "dev")]
         Command::Dev(options) => Box::pin(dev::run(global, options)).await,
@@ -208,7 +208,7 @@ impl Global {
         layers.process_environment().flags(&self.set)
     }
 
-    fn config(&self) -> Result<Config, Invalid> {
+    fn config(&self) -> Result<Config, InvalidConfig> {
         Config::from_layers(&self.layers())
     }
 }

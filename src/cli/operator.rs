@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Usage;
-use crate::aws::{Aws, Class, Directory, Person, Profiles};
+use crate::aws::{Aws, Class, Directory, PoolUser, ProfileTable};
 use crate::config::Config;
-use crate::event::{Action, Invitation, Order, PoolId};
-use crate::provision::{Invited, Mail, Outcome, Performed, Provisioner, Retry, Stage};
+use crate::event::{AdminCommand, AdminOperation, Invitation, PoolId};
+use crate::provision::{
+    CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner, Retry,
+};
 use crate::quota::Quota;
-use crate::retry::{Patience, Persistence, quickly};
+use crate::retry::{Backoff, SharedRetry, retry_inline};
 
 /// Attempts where a user or a group is not there, perhaps not yet.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(3);
+const MAX_NOT_FOUND_TRIES: u32 = 5;
+const NOT_FOUND_PAUSE: Duration = Duration::from_secs(3);
 
 /// Acts in one pool, for somebody with a name.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(super) struct Operator {
     pool: PoolId,
     actor: String,
     provisioner: Provisioner,
-    persistence: Persistence,
+    shared_retry: SharedRetry,
     stop: CancellationToken,
 }
 
@@ -39,108 +41,112 @@ impl Operator {
     ) -> Self {
         let quota = Arc::new(Quota::new(config.quota));
         let profiles = config.profiles.as_ref();
-        let profiles = profiles.map(|settings| Profiles::new(aws, &settings.table, &settings.key));
+        let profiles =
+            profiles.map(|settings| ProfileTable::new(aws, &settings.table, &settings.key));
         Self {
             pool: pool.clone(),
             actor: actor(aws).await,
             provisioner: Provisioner::new(config, Directory::new(aws, quota), profiles),
-            persistence: Persistence::new(patience, stop),
+            shared_retry: SharedRetry::new(patience, stop),
             stop: stop.clone(),
         }
     }
 
     /// Tries until it is done or refused, or makes no sense any more: then the outcome
     /// is the last attempt's `Retry`. Writes the audit line.
-    pub(super) async fn carry_out(&self, action: Action) -> Performed {
-        let mut order = Order {
-            request_id: Order::new_request_id(),
+    pub(super) async fn execute(&self, action: AdminOperation) -> CommandResult {
+        let mut order = AdminCommand {
+            request_id: AdminCommand::new_request_id(),
             requested_by: self.actor.clone(),
             requested_at: Some(jiff::Timestamp::now()),
             pool: self.pool.clone(),
-            action,
+            operation: action,
         };
-        let mut before = Before::default();
-        let mut pace = Patience::default();
+        let mut before = EarlierAttempts::default();
+        let mut pace = Backoff::default();
         let mut tries = 0;
         let performed = loop {
             let performed = before.complete(self.provisioner.perform(&order).await);
             let Outcome::Retry(retry) = &performed.outcome else {
-                self.persistence.worked();
+                self.shared_retry.record_success();
                 break performed;
             };
-            let again = if is_passing(retry) {
-                self.persistence.again(&mut pace).await
+            let again = if is_temporary(retry) {
+                self.shared_retry.wait_to_retry(&mut pace).await
             } else {
-                self.persistence.worked();
+                self.shared_retry.record_success();
                 tries += 1;
-                self.again(&order.action, retry, tries).await
+                self.wait_to_retry(&order.operation, retry, tries).await
             };
             if !again {
                 break performed;
             }
             tracing::warn!(
                 request.id = order.request_id,
-                error = retry.because.error,
+                error = retry.cause.error,
                 "tried again",
             );
-            before.note(&performed, retry);
-            if let Action::Invite(invitation) = &mut order.action {
+            before.record(&performed, retry);
+            if let AdminOperation::Invite(invitation) = &mut order.operation {
                 invitation.resend &= before.mail_is_due();
             }
         };
-        match end(&performed.outcome) {
-            Some(outcome) => Performed {
+        match final_outcome(&performed.outcome) {
+            Some(outcome) => CommandResult {
                 outcome,
                 ..performed.clone()
             }
-            .audit(&order, Stage::Ended),
-            None => performed.audit(&order, Stage::Ended),
+            .audit(&order, CommandStage::Completed),
+            None => performed.audit(&order, CommandStage::Completed),
         }
         performed
     }
 
     /// Only somebody who was just created is given the time to appear.
-    async fn again(&self, action: &Action, retry: &Retry, tries: u32) -> bool {
-        let most = retry.at_most.unwrap_or(TRIES).min(TRIES);
-        if tries >= most || !matches!(action, Action::Invite(_)) {
+    async fn wait_to_retry(&self, action: &AdminOperation, retry: &Retry, tries: u32) -> bool {
+        let most = retry
+            .max_attempts
+            .unwrap_or(MAX_NOT_FOUND_TRIES)
+            .min(MAX_NOT_FOUND_TRIES);
+        if tries >= most || !matches!(action, AdminOperation::Invite(_)) {
             return false;
         }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(retry.pause.after(tries, |_| PAUSE)) => true,
+            () = tokio::time::sleep(retry.pause.after(tries, |_| NOT_FOUND_PAUSE)) => true,
         }
     }
 
     /// One invitation. With `owed` the last one never went: it is sent again, unless
     /// the person has accepted another.
-    pub(super) async fn invite(&self, invitation: &Invitation, owed: bool) -> Performed {
+    pub(super) async fn invite(&self, invitation: &Invitation, owed: bool) -> CommandResult {
         let resend = invitation.resend || owed;
         let with = |resend| {
-            Action::Invite(Invitation {
+            AdminOperation::Invite(Invitation {
                 resend,
                 ..invitation.clone()
             })
         };
-        let performed = self.carry_out(with(resend)).await;
+        let performed = self.execute(with(resend)).await;
         let accepted = performed.outcome.reason() == "already_accepted";
         if accepted && !invitation.resend {
-            return self.carry_out(with(false)).await;
+            return self.execute(with(false)).await;
         }
         performed
     }
 }
 
 /// Whether it is the time alone that is in the way.
-pub(super) fn is_passing(retry: &Retry) -> bool {
-    let class = retry.because.class;
+pub(super) fn is_temporary(retry: &Retry) -> bool {
+    let class = retry.cause.class;
     class == Class::Throttled.name() || class == Class::Transient.name()
 }
 
 /// Nobody tries it again: whatever was in the way has refused it.
-fn end(outcome: &Outcome) -> Option<Outcome> {
+fn final_outcome(outcome: &Outcome) -> Option<Outcome> {
     match outcome {
-        Outcome::Retry(retry) => Some(Outcome::Rejected(retry.because.clone())),
+        Outcome::Retry(retry) => Some(Outcome::Rejected(retry.cause.clone())),
         Outcome::Blocked(failure) => Some(Outcome::Rejected(failure.clone().into())),
         _ => None,
     }
@@ -149,44 +155,44 @@ fn end(outcome: &Outcome) -> Option<Outcome> {
 /// What earlier attempts at the same order have done: the last one finds a person
 /// there whom the first has made.
 #[derive(Default)]
-struct Before {
-    whom: Option<Person>,
-    invited: Option<Invited>,
+struct EarlierAttempts {
+    user: Option<PoolUser>,
+    invited: Option<InvitationResult>,
     /// An answer was lost that may have been a yes.
-    lost: bool,
+    response_lost: bool,
 }
 
-impl Before {
-    fn note(&mut self, performed: &Performed, retry: &Retry) {
-        self.whom.clone_from(&performed.whom);
-        self.invited.clone_from(&performed.invited);
-        let lost = retry.down.as_ref();
-        self.lost |= self.invited.is_none()
+impl EarlierAttempts {
+    fn record(&mut self, performed: &CommandResult, retry: &Retry) {
+        self.user.clone_from(&performed.user);
+        self.invited.clone_from(&performed.invitation);
+        let lost = retry.possible_outage.as_ref();
+        self.response_lost |= self.invited.is_none()
             && lost.is_some_and(|failure| failure.operation == "AdminCreateUser");
     }
 
     fn mail_is_due(&self) -> bool {
         self.invited
             .as_ref()
-            .is_none_or(|invited| !matches!(invited.mail, Mail::Sent | Mail::NoCode))
+            .is_none_or(|invited| !matches!(invited.mail, MailStatus::Sent | MailStatus::NoCode))
     }
 
-    fn complete(&self, mut performed: Performed) -> Performed {
-        match (&mut performed.invited, &self.invited) {
+    fn complete(&self, mut performed: CommandResult) -> CommandResult {
+        match (&mut performed.invitation, &self.invited) {
             (Some(invited), Some(before)) => {
                 invited.created |= before.created;
-                if matches!(invited.mail, Mail::NotSent | Mail::Unknown) {
+                if matches!(invited.mail, MailStatus::NotSent | MailStatus::Unknown) {
                     invited.mail = before.mail;
                 }
             }
-            (Some(invited), None) if self.lost && invited.mail == Mail::NotSent => {
+            (Some(invited), None) if self.response_lost && invited.mail == MailStatus::NotSent => {
                 invited.created = true;
-                invited.mail = Mail::Unknown;
+                invited.mail = MailStatus::Unknown;
             }
             (none @ None, before) => none.clone_from(before),
             _ => {}
         }
-        performed.whom = performed.whom.or_else(|| self.whom.clone());
+        performed.user = performed.user.or_else(|| self.user.clone());
         performed
     }
 }
@@ -206,7 +212,7 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
         };
     };
     let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
-    if !config.pools.accept(&pool) {
+    if !config.pools.is_allowed(&pool) {
         return Err(Usage::error(format!(
             "--pool {id} is not in pools.allowed: add it there, or name one that is"
         )));
@@ -216,7 +222,7 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
 
 /// The ARN of whoever acts, for audit lines.
 pub(super) async fn actor(aws: &Aws) -> String {
-    match quickly(|| aws.caller()).await {
+    match retry_inline(|| aws.caller()).await {
         Ok(arn) => arn,
         Err(failure) => {
             tracing::warn!(error = %failure, "nobody says who the caller is");
@@ -226,7 +232,7 @@ pub(super) async fn actor(aws: &Aws) -> String {
 }
 
 /// A time that may be waited.
-pub(super) fn patience(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_wait_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| *time >= Duration::from_secs(1))

@@ -2,7 +2,7 @@
 //! helps.
 
 /// Empty for a reason that says enough, or that nothing is known of.
-pub(super) fn words(reason: &str) -> &'static str {
+pub(super) fn describe(reason: &str) -> &'static str {
     match reason {
         "user_not_found" => "there is no such user",
         "group_not_found" => "a group is not there: create it, or write it as it is named",
@@ -56,8 +56,8 @@ pub(super) fn words(reason: &str) -> &'static str {
 }
 
 /// The reason with its words.
-pub(super) fn explained(reason: &str) -> String {
-    match words(reason) {
+pub(super) fn explain(reason: &str) -> String {
+    match describe(reason) {
         "" => reason.to_owned(),
         words => format!("{reason}: {words}"),
     }

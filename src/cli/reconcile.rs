@@ -9,15 +9,18 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Global, Output, Usage, print, time};
-use crate::aws::{Aws, Class, Failure, Listing, Profiles, Queue};
-use crate::config::{Config, is_index};
+use super::{CommandStatus, Global, Output, Usage, print, time};
+use crate::aws::{Aws, Class, Failure, Listing, ProfileTable, Queue};
+use crate::config::{Config, is_index_name};
 use crate::event::{Cursor, PoolId};
 use crate::quota::Quota;
-use crate::reconcile::{Checkpoint, LackingLine, Plan, Run, Search, Services, Step};
-use crate::retry::{Patience, Transient};
+use crate::reconcile::{
+    Checkpoint, IncompleteUserLine, OtherIdSearch, ReconcilePlan, ReconcileRun, ReconcileServices,
+    ReconcileStep,
+};
+use crate::retry::{Backoff, Transient};
 use crate::shutdown;
-use crate::telemetry::{bar, note};
+use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -34,7 +37,7 @@ pub(super) struct Options {
     include_federated: bool,
     /// Index of the profile table by the owner of a record, to find records under other ids
     /// with; `profiles.owner_index` unless given. Without one the whole table is read
-    #[arg(long, value_name = "NAME", value_parser = index)]
+    #[arg(long, value_name = "NAME", value_parser = parse_index)]
     owner_index: Option<String>,
     /// Writes a second record for a user who has one under another id than their sub
     #[arg(long, conflicts_with = "owner_index")]
@@ -62,13 +65,13 @@ pub(super) struct Options {
 
 /// What a run found in one pool.
 #[derive(Debug, Default, Serialize)]
-struct Summary {
+struct PoolSummary {
     pool: String,
     users: u64,
     queued: u64,
     refused: u64,
     #[serde(skip)]
-    lacking: u64,
+    incomplete: u64,
     lack_profile: u64,
     lack_group: u64,
     /// Users who have a record under another id than their `sub`, and get no second one.
@@ -84,16 +87,16 @@ struct Summary {
 /// What a run looked for.
 #[derive(Debug, Clone, Copy, Default)]
 struct Compared {
-    records: bool,
+    profiles: bool,
     groups: bool,
 }
 
-const GLANCE: Duration = Duration::from_secs(1);
-const ELSEWHERE: &str = "has a profile under another id";
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
+const PROFILE_ELSEWHERE: &str = "has a profile under another id";
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     let pools = pools(options, &config)?;
     let mut checkpoint = if options.dry_run {
         Checkpoint::empty(&options.checkpoint)
@@ -104,13 +107,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let quota = Arc::new(Quota::new(config.quota));
     let settings = &config.queue;
     check_owner(options, &config)?;
-    let services = Services {
+    let services = ReconcileServices {
         listing: Listing::new(&aws, quota),
         profiles: config
             .profiles
             .as_ref()
-            .map(|profiles| Profiles::new(&aws, &profiles.table, &profiles.key)),
-        queue: Queue::new(&aws, &settings.url, GLANCE, settings.visibility),
+            .map(|profiles| ProfileTable::new(&aws, &profiles.table, &profiles.key)),
+        queue: Queue::new(&aws, &settings.url, RECEIVE_WAIT, settings.visibility),
     };
     let mut summaries = Vec::new();
     let mut left = options.limit;
@@ -118,19 +121,23 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         if left == Some(0) {
             break;
         }
-        let plan = Plan {
+        let plan = ReconcilePlan {
             pool,
-            groups: Plan::groups_to_compare(&config, options.groups),
+            groups: ReconcilePlan::groups_to_compare(&config, options.groups),
             table: config.profiles.as_ref().map(|it| it.table.clone()),
-            search: Plan::search(&config, options.owner_index.as_deref(), options.force),
+            search: ReconcilePlan::choose_search(
+                &config,
+                options.owner_index.as_deref(),
+                options.force,
+            ),
             include_federated: options.include_federated,
             since: options.since,
             limit: left,
-            backlog: (options.backlog > 0).then_some(options.backlog),
+            max_backlog: (options.backlog > 0).then_some(options.backlog),
             dry_run: options.dry_run,
             rate: config.sign_up_rate(),
         };
-        let walk = Walk {
+        let walk = PoolReconcile {
             global,
             plan,
             services: services.clone(),
@@ -138,7 +145,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         };
         let summary = walk.run(options, &mut checkpoint).await?;
         let complete = summary.complete;
-        left = left.map(|left| left - summary.lacking.min(left));
+        left = left.map(|left| left - summary.incomplete.min(left));
         summaries.push(summary);
         if !complete {
             break;
@@ -147,15 +154,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     report(global, options, &summaries)
 }
 
-fn index(name: &str) -> Result<String, &'static str> {
-    if is_index(name) {
+fn parse_index(name: &str) -> Result<String, &'static str> {
+    if is_index_name(name) {
         Ok(name.to_owned())
     } else {
         Err("an index has 3 to 255 of a-z A-Z 0-9 _ . -")
     }
 }
 
-const NAMED: &str = "no attribute of profiles.attributes names the owner of a record, in a \
+const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a record, in a \
                      template of {sub}, {username} or both";
 
 /// Without an attribute that names the owner, records under other ids cannot be known.
@@ -167,10 +174,10 @@ fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
         return Ok(());
     }
     if options.owner_index.is_some() {
-        return Err(Usage::error(format!("--owner-index: {NAMED}")));
+        return Err(Usage::error(format!("--owner-index: {NO_OWNER_ATTRIBUTE}")));
     }
-    note(&format!(
-        "{NAMED}; users who have a record under another id are not found"
+    status_line(&format!(
+        "{NO_OWNER_ATTRIBUTE}; users who have a record under another id are not found"
     ));
     Ok(())
 }
@@ -186,7 +193,7 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
     }
     let pools = options.pool.iter().map(|id| {
         let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
-        if !config.pools.accept(&pool) {
+        if !config.pools.is_allowed(&pool) {
             return Err(Usage::error(format!(
                 "--pool {id} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
             )));
@@ -197,31 +204,35 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
     Ok(pools.into_iter().collect())
 }
 
-struct Walk<'a> {
+struct PoolReconcile<'a> {
     global: &'a Global,
-    plan: Plan,
-    services: Services,
+    plan: ReconcilePlan,
+    services: ReconcileServices,
     stop: &'a CancellationToken,
 }
 
-impl Walk<'_> {
-    async fn run(self, options: &Options, checkpoint: &mut Checkpoint) -> anyhow::Result<Summary> {
+impl PoolReconcile<'_> {
+    async fn run(
+        self,
+        options: &Options,
+        checkpoint: &mut Checkpoint,
+    ) -> anyhow::Result<PoolSummary> {
         let pool = self.plan.pool.clone();
         let saved = checkpoint
             .cursor(&self.plan)
             .filter(|_| !options.restart && !options.dry_run)
             .cloned();
         if let Some(cursor) = &saved {
-            note(&format!(
+            status_line(&format!(
                 "goes on after {} users, as {} says; --restart begins anew",
                 cursor.users,
                 options.checkpoint.display()
             ));
         }
         // Only for the bar: a role that may not ask has one without an end.
-        let estimate = self.services.listing.estimate(&pool).await.ok();
-        let progress = bar(estimate.filter(|users| *users > 0), "users");
-        let mut run = Run::new(
+        let estimate = self.services.listing.estimate_user_count(&pool).await.ok();
+        let progress = progress_bar(estimate.filter(|users| *users > 0), "users");
+        let mut run = ReconcileRun::new(
             self.services.clone(),
             self.plan.clone(),
             saved.unwrap_or_default(),
@@ -230,18 +241,18 @@ impl Walk<'_> {
             // Before anybody is queued: a file that cannot be written stops it here.
             checkpoint.save(&self.plan, run.cursor())?;
         }
-        let mut summary = Summary {
+        let mut summary = PoolSummary {
             pool: pool.as_str().to_owned(),
             compared: Compared {
-                records: self.services.profiles.is_some(),
+                profiles: self.services.profiles.is_some(),
                 groups: !self.plan.groups.is_empty(),
             },
-            ..Summary::default()
+            ..PoolSummary::default()
         };
-        let mut pace = Patience::default();
+        let mut pace = Backoff::default();
         while !self.stop.is_cancelled() {
             let step = match run.step().await {
-                Err(failure) if is_passing(&failure) => {
+                Err(failure) if is_temporary(&failure) => {
                     tracing::warn!(error = %failure, "tried again in a moment");
                     tokio::select! {
                         () = tokio::time::sleep(pace.next_pause()) => {}
@@ -254,9 +265,9 @@ impl Walk<'_> {
             };
             pace.reset();
             match step {
-                Step::Members => progress.set_message("reading the members of the groups"),
-                Step::Owners => progress.set_message("reading the owners of the records"),
-                Step::Later(at, waiting) => {
+                ReconcileStep::Members => progress.set_message("reading the members of the groups"),
+                ReconcileStep::Owners => progress.set_message("reading the owners of the records"),
+                ReconcileStep::Wait(at, waiting) => {
                     if waiting > 0 {
                         progress.set_message(format!("{waiting} messages wait; so do we"));
                     }
@@ -265,7 +276,7 @@ impl Walk<'_> {
                         () = self.stop.cancelled() => {}
                     }
                 }
-                Step::Users(lacking) => {
+                ReconcileStep::Users(lacking) => {
                     for user in &lacking {
                         let line = user.line(&pool);
                         summary.lack_profile += u64::from(line.lacks_profile);
@@ -278,32 +289,32 @@ impl Walk<'_> {
                             progress.suspend(|| print(&(text + "\n")))?;
                         }
                     }
-                    show(&progress, run.cursor());
-                    if !options.dry_run && !run.is_through() {
+                    show_progress(&progress, run.cursor());
+                    if !options.dry_run && !run.is_finished() {
                         checkpoint.save(&self.plan, run.cursor())?;
                     }
                 }
-                Step::Done => {
+                ReconcileStep::Done => {
                     summary.complete = true;
                     break;
                 }
             }
         }
         progress.finish_and_clear();
-        summary.complete |= run.is_through();
-        let counted = run.counted();
+        summary.complete |= run.is_finished();
+        let counted = run.counts();
         summary.users = counted.users;
-        summary.lacking = counted.queued;
+        summary.incomplete = counted.queued;
         summary.elsewhere = counted.elsewhere;
         summary.left_out = run.cursor().elsewhere;
         summary.refused = run.refused();
         summary.queued = if options.dry_run {
             0
         } else {
-            summary.lacking.saturating_sub(summary.refused)
+            summary.incomplete.saturating_sub(summary.refused)
         };
-        if run.is_through() && !options.dry_run {
-            checkpoint.forget(&pool)?;
+        if run.is_finished() && !options.dry_run {
+            checkpoint.remove(&pool)?;
         }
         Ok(summary)
     }
@@ -311,10 +322,10 @@ impl Walk<'_> {
     fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
         let stopped = format!("stopped after {} users", cursor.users);
         let stopped = match &self.plan.search {
-            Search::Index(owner, index) if failure.reason == "table_mismatch" => format!(
+            OtherIdSearch::Index(owner, index) if failure.reason == "table_mismatch" => format!(
                 "{stopped}; records are looked for with the index {index}, whose partition key \
                  has to be {}",
-                owner.attribute(),
+                owner.name(),
             ),
             _ => stopped,
         };
@@ -322,9 +333,9 @@ impl Walk<'_> {
     }
 }
 
-impl Summary {
+impl PoolSummary {
     /// Only what was looked for.
-    fn lack(&self) -> String {
+    fn describe_missing(&self) -> String {
         let profile = match self.elsewhere {
             0 => format!("{} lack a profile", self.lack_profile),
             elsewhere => format!(
@@ -335,38 +346,42 @@ impl Summary {
         let group = format!("{} lack a group", self.lack_group);
         match self.compared {
             Compared {
-                records: true,
+                profiles: true,
                 groups: true,
             } => format!("{profile}, {group}"),
-            Compared { records: true, .. } => profile,
+            Compared { profiles: true, .. } => profile,
             _ => group,
         }
     }
 }
 
 /// Credentials that ran out do not come back by waiting.
-fn is_passing(failure: &Failure) -> bool {
+fn is_temporary(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
 }
 
-fn show(progress: &ProgressBar, cursor: &Cursor) {
+fn show_progress(progress: &ProgressBar, cursor: &Cursor) {
     progress.set_position(cursor.users);
     progress.set_message(format!("{} lack something", cursor.queued));
 }
 
-fn text(line: &LackingLine<'_>) -> String {
+fn text(line: &IncompleteUserLine<'_>) -> String {
     let profile = line.lacks_profile.then_some("a profile");
     let groups = line.lacks_groups.iter().copied();
     let lacks: Vec<&str> = groups.chain(profile).collect();
     let lacks = (!lacks.is_empty()).then(|| format!("lacks {}", lacks.join(", ")));
-    let elsewhere = line.record_elsewhere.then(|| ELSEWHERE.to_owned());
+    let elsewhere = line.record_elsewhere.then(|| PROFILE_ELSEWHERE.to_owned());
     let all: Vec<String> = lacks.into_iter().chain(elsewhere).collect();
     format!("{}  {}", line.sub.unwrap_or("(no sub)"), all.join("; "))
 }
 
-fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::Result<Ended> {
+fn report(
+    global: &Global,
+    options: &Options,
+    summaries: &[PoolSummary],
+) -> anyhow::Result<CommandStatus> {
     for summary in summaries {
-        let Summary {
+        let PoolSummary {
             pool,
             users,
             queued,
@@ -380,33 +395,33 @@ fn report(global: &Global, options: &Options, summaries: &[Summary]) -> anyhow::
             Output::Json => print(&(serde_json::to_string(summary)? + "\n"))?,
             Output::Text => print(&format!(
                 "{pool}: {users} users checked, {}; {queued} queued\n",
-                summary.lack()
+                summary.describe_missing()
             ))?,
         }
         if *refused > 0 {
-            note(&format!(
+            status_line(&format!(
                 "{refused} users could not be queued: the log says who"
             ));
         }
         if *left_out > 0 {
-            note(&format!(
+            status_line(&format!(
                 "{left_out} users have a profile under another id than their sub and get no \
                  second one: docs/AMPLIFY-MIGRATION.md says how to move it, --force writes one \
                  beside it"
             ));
         }
         if !complete {
-            note("stopped before the end; run it again to go on");
+            status_line("stopped before the end; run it again to go on");
         }
     }
     // A dry run was asked only to look.
-    let is_whole = |summary: &Summary| {
+    let is_whole = |summary: &PoolSummary| {
         let leaves_out = !options.dry_run && summary.left_out > 0;
         summary.complete && summary.refused == 0 && !leaves_out
     };
     Ok(if summaries.iter().all(is_whole) {
-        Ended::Well
+        CommandStatus::Success
     } else {
-        Ended::Badly
+        CommandStatus::Failure
     })
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::front::Front;
-use super::{Ended, Global};
+use super::http_app::HttpApp;
+use super::{CommandStatus, Global};
 use crate::aws::Aws;
 use crate::config::Config;
-use crate::http::{HealthServer, HealthThread, Shown};
+use crate::http::{HealthServer, HealthServerState, HealthThread};
 use crate::quota::Quota;
 use crate::shutdown;
-use crate::telemetry::{CloudWatch, Health, Minutely, metrics};
-use crate::worker::{Unreasoned, Until, Worker};
+use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
+use crate::worker::{RedriveCheck, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -27,39 +27,39 @@ pub(super) struct Options {
 
 const STARTING: &str = "start";
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     let health = Health::default();
-    health.obstacle(STARTING, "starting");
+    health.set_unready(STARTING, "starting");
     // Before the first metric is touched.
     let metrics = metrics::install()?;
     let http_stop = CancellationToken::new();
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
-    let shown = Shown {
+    let shown = HealthServerState {
         health: health.clone(),
         metrics: metrics.clone(),
     };
     let health_thread = serve_health(&config, shown, http_stop.clone())?;
     let public = match config.http.public_listen {
-        Some(address) if config.is_public() => {
-            let front = Front::new(&config, &aws, &quota, stop.clone())?;
+        Some(address) if config.has_public_server() => {
+            let front = HttpApp::new(&config, &aws, &quota, stop.clone())?;
             let serving = front.serve(address, http_stop.clone()).await?;
-            Some((front.doors, serving))
+            Some((front.admission, serving))
         }
         _ => None,
     };
     let cloudwatch = config.metrics.cloudwatch.as_deref();
     let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
-    let minutely = Minutely::new(metrics.clone(), health.clone(), cloudwatch);
+    let minutely = MetricsReporter::new(metrics.clone(), health.clone(), cloudwatch);
     let told = CancellationToken::new();
     let telling = tokio::spawn(minutely.run(told.clone()));
     let health_at_start = health.clone();
     let unreasoned = if options.allow_unreasoned {
-        Unreasoned::Allowed
+        RedriveCheck::WarnOnly
     } else {
-        Unreasoned::Refused
+        RedriveCheck::Enforced
     };
     let worker = tokio::select! {
         worker = Worker::new(&config, &aws, quota, health, unreasoned) => Some(worker),
@@ -72,17 +72,17 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     };
     let ended = match worker {
         Some(Ok(worker)) => {
-            health_at_start.clear(STARTING);
+            health_at_start.clear_unready(STARTING);
             worker.run(until, stop.clone()).await;
-            Ok(Ended::Well)
+            Ok(CommandStatus::Success)
         }
         Some(Err(error)) => Err(error.into()),
-        None => Ok(Ended::Well),
+        None => Ok(CommandStatus::Success),
     };
     // Orders that were taken are finished and answered, whatever ended the worker.
     stop.cancel();
     if let Some((doors, _)) = &public {
-        doors.drained().await;
+        doors.drain().await;
     }
     told.cancel();
     telling.await?;
@@ -91,14 +91,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         serving.await?;
     }
     if let Some(thread) = health_thread {
-        thread.ended().await;
+        thread.join().await;
     }
     ended
 }
 
 fn serve_health(
     config: &Config,
-    shown: Shown,
+    shown: HealthServerState,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<HealthThread>> {
     let Some(address) = config.http.listen else {

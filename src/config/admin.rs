@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
-use crate::event::{GroupName, IssuerType, PoolId, is_issuer_of_aws};
+use crate::event::{GroupName, IssuerType, PoolId, is_aws_issuer};
 
 /// `[admin]`
 #[derive(Debug, Clone)]
-pub struct Admin {
+pub struct AdminConfig {
     /// Members of one of these are administrators.
     pub groups: BTreeSet<GroupName>,
     /// The groups that an administrator may give and take.
-    pub grantable: Grantable,
+    pub grantable: GrantableGroups,
     /// App clients whose tokens are taken; empty means any, and no HTTP API.
     pub client_ids: BTreeSet<String>,
     /// Which token the HTTP API takes.
@@ -38,12 +38,12 @@ pub enum TokenUse {
 /// The groups that may be given: those that a pattern matches, but a group with
 /// power only when a pattern is its very name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grantable {
+pub struct GrantableGroups {
     patterns: Vec<String>,
     privileged: BTreeSet<GroupName>,
 }
 
-impl Grantable {
+impl GrantableGroups {
     /// Just these groups, whatever power they have.
     pub fn only(groups: &[GroupName]) -> Self {
         Self {
@@ -64,9 +64,9 @@ impl Grantable {
     }
 }
 
-impl Admin {
+impl AdminConfig {
     /// Whether one of these groups makes an administrator.
-    pub fn admits(&self, groups: &BTreeSet<String>) -> bool {
+    pub fn is_admin(&self, groups: &BTreeSet<String>) -> bool {
         self.groups
             .iter()
             .any(|group| groups.contains(group.as_str()))
@@ -78,7 +78,7 @@ impl Admin {
         if self.issuers.is_empty() {
             return IssuerType::ALL
                 .into_iter()
-                .filter_map(|kind| kind.of(pool))
+                .filter_map(|kind| kind.issuer_of(pool))
                 .collect();
         }
         let region = pool.as_str().split('_').next().unwrap_or_default();
@@ -115,10 +115,12 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// The groups that make an administrator. They are groups with power whether
 /// or not `groups.privileged` names them.
 pub(super) fn read_groups(read: &mut Reader<'_>) -> BTreeSet<GroupName> {
-    const KEY: &str = "admin.groups";
-    let groups: BTreeSet<GroupName> = super::groups::names(read, KEY).into_iter().collect();
-    if groups.is_empty() && read.is_valid(KEY) {
-        read.reject(KEY, "must name at least one group");
+    const ADMIN_GROUPS_KEY: &str = "admin.groups";
+    let groups: BTreeSet<GroupName> = super::groups::read_names(read, ADMIN_GROUPS_KEY)
+        .into_iter()
+        .collect();
+    if groups.is_empty() && read.is_valid(ADMIN_GROUPS_KEY) {
+        read.reject(ADMIN_GROUPS_KEY, "must name at least one group");
     }
     groups
 }
@@ -127,7 +129,7 @@ pub(super) fn read(
     read: &mut Reader<'_>,
     groups: BTreeSet<GroupName>,
     privileged: BTreeSet<GroupName>,
-) -> Admin {
+) -> AdminConfig {
     let mut patterns = read.list("admin.grantable_groups");
     for pattern in &patterns {
         if GroupName::new(pattern).is_none() {
@@ -146,48 +148,51 @@ pub(super) fn read(
             TokenUse::Access
         }
     };
-    Admin {
+    AdminConfig {
         groups,
-        grantable: Grantable {
+        grantable: GrantableGroups {
             patterns,
             privileged,
         },
-        client_ids: client_ids(read),
+        client_ids: read_client_ids(read),
         token_use,
-        issuers: issuers(read),
+        issuers: read_issuers(read),
         verify_membership: read.boolean("admin.verify_membership"),
         rate: read.integer("admin.rate", 1..=10_000),
-        cors_origins: cors_origins(read),
+        cors_origins: read_cors_origins(read),
     }
 }
 
-fn client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
-    const KEY: &str = "admin.client_ids";
-    let ids = read.list(KEY);
+fn read_client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
+    const CLIENT_IDS_KEY: &str = "admin.client_ids";
+    let ids = read.list(CLIENT_IDS_KEY);
     let plain = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
     if !ids.iter().all(plain) {
-        read.reject(KEY, "must be ids of app clients");
+        read.reject(CLIENT_IDS_KEY, "must be ids of app clients");
     }
     if !ids.is_empty() && read.list("pools.allowed").is_empty() {
-        read.reject(KEY, "needs pools.allowed: the pools whose tokens are taken");
+        read.reject(
+            CLIENT_IDS_KEY,
+            "needs pools.allowed: the pools whose tokens are taken",
+        );
     }
     ids.into_iter().collect()
 }
 
-fn issuers(read: &mut Reader<'_>) -> Vec<String> {
-    const KEY: &str = "admin.issuer";
-    let issuers = read.list(KEY);
+fn read_issuers(read: &mut Reader<'_>) -> Vec<String> {
+    const ISSUER_KEY: &str = "admin.issuer";
+    let issuers = read.list(ISSUER_KEY);
     for issuer in &issuers {
         let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
         let filled = issuer.replace("{region}", "r").replace("{pool}", "p");
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
         if !is_url || !filled.chars().all(plain) || !issuer.contains("{pool}") {
             let rule = format!("{issuer:?} is no URL with {{pool}} in it, and perhaps {{region}}");
-            read.reject(KEY, rule);
-        } else if is_issuer_of_aws(issuer) {
+            read.reject(ISSUER_KEY, rule);
+        } else if is_aws_issuer(issuer) {
             // One of the two would be refused, without a word.
             read.reject(
-                KEY,
+                ISSUER_KEY,
                 "is for emulators: leave it empty, both issuers of a user pool of AWS are known",
             );
         }
@@ -195,9 +200,9 @@ fn issuers(read: &mut Reader<'_>) -> Vec<String> {
     issuers
 }
 
-fn cors_origins(read: &mut Reader<'_>) -> Vec<String> {
-    const KEY: &str = "admin.cors_origins";
-    let origins = read.list(KEY);
+fn read_cors_origins(read: &mut Reader<'_>) -> Vec<String> {
+    const CORS_ORIGINS_KEY: &str = "admin.cors_origins";
+    let origins = read.list(CORS_ORIGINS_KEY);
     for origin in &origins {
         let host = origin
             .strip_prefix("https://")
@@ -209,7 +214,7 @@ fn cors_origins(read: &mut Reader<'_>) -> Vec<String> {
         };
         if !host.is_some_and(is_host) {
             let rule = format!("{origin:?} is no origin, such as \"https://app.example.com\"");
-            read.reject(KEY, rule);
+            read.reject(CORS_ORIGINS_KEY, rule);
         }
     }
     origins
@@ -223,8 +228,8 @@ mod tests {
         GroupName::new(name).expect("valid")
     }
 
-    fn grantable(patterns: &[&str]) -> Grantable {
-        Grantable {
+    fn grantable(patterns: &[&str]) -> GrantableGroups {
+        GrantableGroups {
             patterns: patterns.iter().map(|&text| text.to_owned()).collect(),
             privileged: [group("ADMINS"), group("OWNERS")].into(),
         }
@@ -240,7 +245,7 @@ mod tests {
         assert!(!named.allows(&group("OWNERS")));
         assert!(!grantable(&["ADM*"]).allows(&group("ADMINS")));
         assert!(!grantable(&[]).allows(&group("STAFF")));
-        let only = Grantable::only(&[group("OWNERS"), group("a*")]);
+        let only = GrantableGroups::only(&[group("OWNERS"), group("a*")]);
         assert!(only.allows(&group("OWNERS")) && only.allows(&group("a*")));
         assert!(!only.allows(&group("STAFF")) && !only.allows(&group("ADMINS")));
     }

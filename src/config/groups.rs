@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::Groups;
+use super::GroupsConfig;
 use super::reader::Reader;
 use crate::event::GroupName;
 
@@ -48,11 +48,11 @@ struct RawRule {
 }
 
 /// `admins` are groups with power like those of `groups.privileged`.
-pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> Groups {
+pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> GroupsConfig {
     let mut privileged: BTreeSet<GroupName> =
-        names(read, "groups.privileged").into_iter().collect();
+        read_names(read, "groups.privileged").into_iter().collect();
     privileged.extend(admins.iter().cloned());
-    let default = names(read, "groups.default");
+    let default = read_names(read, "groups.default");
     for group in default.iter().filter(|group| privileged.contains(group)) {
         read.reject(
             "groups.default",
@@ -61,15 +61,15 @@ pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> Group
             ),
         );
     }
-    Groups {
+    GroupsConfig {
         default,
-        rules: rules(read, &privileged),
+        rules: read_rules(read, &privileged),
         privileged,
         create_missing: read.boolean("groups.create_missing"),
     }
 }
 
-pub(super) fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
+pub(super) fn read_names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
     let mut names = Vec::new();
     for name in read.list(key) {
         match GroupName::new(&name) {
@@ -85,10 +85,13 @@ pub(super) fn names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
     names
 }
 
-fn rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<GroupRule> {
-    const KEY: &str = "groups.rules";
-    let Some(entries) = read.value(KEY).and_then(toml::Value::as_array) else {
-        read.reject(KEY, "must be a list of tables, written [[groups.rules]]");
+fn read_rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<GroupRule> {
+    const RULES_KEY: &str = "groups.rules";
+    let Some(entries) = read.value(RULES_KEY).and_then(toml::Value::as_array) else {
+        read.reject(
+            RULES_KEY,
+            "must be a list of tables, written [[groups.rules]]",
+        );
         return Vec::new();
     };
     let mut rules = Vec::new();
@@ -97,12 +100,12 @@ fn rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<GroupRu
             .clone()
             .try_into::<RawRule>()
             .map_err(|error| vec![error.message().to_owned()])
-            .and_then(|raw| check(raw, privileged));
+            .and_then(|raw| check_rule(raw, privileged));
         match checked {
             Ok(rule) => rules.push(rule),
             Err(wrong) => {
                 for wrong in wrong {
-                    read.reject(KEY, format!("rule {}: {wrong}", index + 1));
+                    read.reject(RULES_KEY, format!("rule {}: {wrong}", index + 1));
                 }
             }
         }
@@ -110,7 +113,7 @@ fn rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<GroupRu
     rules
 }
 
-fn check(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRule, Vec<String>> {
+fn check_rule(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRule, Vec<String>> {
     let mut wrong = Vec::new();
     let mut groups = Vec::new();
     for name in raw.groups {

@@ -3,11 +3,11 @@
 use super::Template;
 use super::reader::Reader;
 use super::template::Segment;
-use crate::event::{has_reference, is_accepted};
+use crate::event::{has_html_reference, is_cognito_character};
 
 /// `[invitations]`
 #[derive(Debug, Clone)]
-pub struct Invitations {
+pub struct InvitationsConfig {
     /// The mail; `None` leaves it to the user pool.
     pub mail: Option<InvitationMail>,
     /// The page of this service; `None` when people accept elsewhere.
@@ -22,12 +22,12 @@ pub struct InvitationMail {
     /// In plain text.
     pub subject: Template,
     /// What stands in it.
-    pub body: Body,
+    pub body: MailBody,
 }
 
 /// A body and the way that values are put into it.
 #[derive(Debug, Clone)]
-pub enum Body {
+pub enum MailBody {
     /// Plain text, which becomes simple HTML.
     Text(Template),
     /// HTML, in which values are escaped.
@@ -58,8 +58,8 @@ impl std::fmt::Debug for AcceptPage {
     }
 }
 
-pub(super) fn read(read: &mut Reader<'_>) -> Invitations {
-    Invitations {
+pub(super) fn read(read: &mut Reader<'_>) -> InvitationsConfig {
+    InvitationsConfig {
         mail: read_mail(read),
         page: read_page(read),
     }
@@ -68,30 +68,34 @@ pub(super) fn read(read: &mut Reader<'_>) -> Invitations {
 /// Cognito sends its own message instead of one that lacks a placeholder, so
 /// the mail is checked here.
 pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
-    let accept_url = web_url(read, "invitations.accept_url", &["https://"]);
+    let accept_url = read_web_url(read, "invitations.accept_url", &["https://"]);
     if accept_url.as_ref().is_some_and(|url| url.contains('#')) {
         let rule = "must have no fragment: the code goes there";
         read.reject("invitations.accept_url", rule);
     }
-    let subject = template(read, "invitations.subject");
-    if has(&subject, "code") || has(&subject, "link") {
+    let subject = read_template(read, "invitations.subject");
+    if has_field(&subject, "code") || has_field(&subject, "link") {
         let rule = "must not hold {code} or {link}: a subject is shown to everybody";
         read.reject("invitations.subject", rule);
     }
     // HTML has a reference for every other character that Cognito does not accept.
-    reject_characters(read, "invitations.subject", is_accepted);
+    reject_characters(read, "invitations.subject", is_cognito_character);
     for key in ["invitations.html", "invitations.text"] {
-        reject_characters(read, key, |c| is_accepted(c) || has_reference(c));
+        reject_characters(read, key, |c| {
+            is_cognito_character(c) || has_html_reference(c)
+        });
     }
-    let html = template(read, "invitations.html");
-    let text = template(read, "invitations.text");
+    let html = read_template(read, "invitations.html");
+    let text = read_template(read, "invitations.text");
     let (key, body) = if html.segments.is_empty() {
-        ("invitations.text", Body::Text(text))
+        ("invitations.text", MailBody::Text(text))
     } else {
-        ("invitations.html", Body::Html(html))
+        ("invitations.html", MailBody::Html(html))
     };
-    let (Body::Text(whole) | Body::Html(whole)) = &body;
-    if read.is_valid(key) && !(has(whole, "link") || has(whole, "username") && has(whole, "code")) {
+    let (MailBody::Text(whole) | MailBody::Html(whole)) = &body;
+    if read.is_valid(key)
+        && !(has_field(whole, "link") || has_field(whole, "username") && has_field(whole, "code"))
+    {
         let rule = "must hold {link}, or both {username} and {code}: Cognito would send its own \
                     message instead";
         read.reject(key, rule);
@@ -109,8 +113,8 @@ fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
     let page = AcceptPage {
         client_id,
         client_secret: (!client_secret.is_empty()).then_some(client_secret),
-        done_url: web_url(read, "invitations.done_url", &["https://"]),
-        contact: web_url(read, "invitations.contact", &["https://", "mailto:"]),
+        done_url: read_web_url(read, "invitations.done_url", &["https://"]),
+        contact: read_web_url(read, "invitations.contact", &["https://", "mailto:"]),
     };
     if page.client_id.is_empty() {
         if page.client_secret.is_some() {
@@ -137,7 +141,7 @@ fn is_client_id(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.chars().all(fits)
 }
 
-fn template(read: &mut Reader<'_>, key: &str) -> Template {
+fn read_template(read: &mut Reader<'_>, key: &str) -> Template {
     let text = read.text(key);
     Template::parse(&text).unwrap_or_else(|wrong| {
         // The text may be long: what is wrong with it is enough.
@@ -163,7 +167,7 @@ fn reject_characters(read: &mut Reader<'_>, key: &str, can_be_sent: fn(char) -> 
     }
 }
 
-fn has(template: &Template, name: &str) -> bool {
+fn has_field(template: &Template, name: &str) -> bool {
     template
         .segments
         .iter()
@@ -171,7 +175,7 @@ fn has(template: &Template, name: &str) -> bool {
 }
 
 /// A URL for people. Plain HTTP is for this machine alone.
-fn web_url(read: &mut Reader<'_>, key: &str, schemes: &[&str]) -> Option<String> {
+fn read_web_url(read: &mut Reader<'_>, key: &str, schemes: &[&str]) -> Option<String> {
     let url = read.text(key);
     if url.is_empty() {
         return None;

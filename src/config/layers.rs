@@ -11,7 +11,7 @@ use super::{DEFAULTS, Violation};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ConfigSource {
     /// The embedded `config/usher.toml`.
     Default,
     /// The file of `--config` or `USHER_CONFIG`.
@@ -22,7 +22,7 @@ pub enum Source {
     Flag,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -39,7 +39,7 @@ pub struct Setting {
     /// As TOML; values of the environment and of flags are strings.
     pub value: Value,
     /// The layer that won.
-    pub source: Source,
+    pub source: ConfigSource,
 }
 
 /// All keys with their winning values. Later layers win.
@@ -50,10 +50,10 @@ pub struct Layers {
 }
 
 /// Tables and lists of tables that are one value, not a level of keys.
-const WHOLE: [&str; 2] = ["groups.rules", "profiles.attributes"];
-const PREFIX: &str = "USHER_";
+const WHOLE_VALUE_KEYS: [&str; 2] = ["groups.rules", "profiles.attributes"];
+const ENV_PREFIX: &str = "USHER_";
 /// Names the file and is no key. There is no other such variable.
-const NOT_A_KEY: &str = "USHER_CONFIG";
+const CONFIG_FILE_VARIABLE: &str = "USHER_CONFIG";
 
 impl Layers {
     /// The embedded defaults alone.
@@ -75,7 +75,7 @@ impl Layers {
                 key,
                 Setting {
                     value,
-                    source: Source::Default,
+                    source: ConfigSource::Default,
                 },
             );
         }
@@ -86,7 +86,7 @@ impl Layers {
     /// a violation like any other.
     #[must_use]
     pub fn file(mut self, path: &Path) -> Self {
-        let source = Source::File(path.to_owned());
+        let source = ConfigSource::File(path.to_owned());
         let table = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|text| {
@@ -124,7 +124,7 @@ impl Layers {
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         for (name, value) in variables {
             if let Some(key) = key_of(&name) {
-                self.set(&key, Value::String(value), &Source::Environment(name));
+                self.set(&key, Value::String(value), &ConfigSource::Environment(name));
             }
         }
         self
@@ -145,20 +145,20 @@ impl Layers {
         for (name, value) in variables {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => unicode.push((name, value)),
-                (Ok(name), Err(_)) => self.not_unicode(name),
-                (Err(name), _) => self.not_unicode(name.to_string_lossy().into_owned()),
+                (Ok(name), Err(_)) => self.reject_non_unicode(name),
+                (Err(name), _) => self.reject_non_unicode(name.to_string_lossy().into_owned()),
             }
         }
         self.environment(unicode)
     }
 
-    fn not_unicode(&mut self, variable: String) {
+    fn reject_non_unicode(&mut self, variable: String) {
         if let Some(key) = key_of(&variable) {
             self.violations.push(Violation {
                 key,
                 value: None,
                 rule: "must be Unicode".to_owned(),
-                source: Source::Environment(variable),
+                source: ConfigSource::Environment(variable),
             });
         }
     }
@@ -169,13 +169,17 @@ impl Layers {
         for flag in flags {
             match flag.split_once('=') {
                 Some((key, value)) => {
-                    self.set(key.trim(), Value::String(value.to_owned()), &Source::Flag);
+                    self.set(
+                        key.trim(),
+                        Value::String(value.to_owned()),
+                        &ConfigSource::Flag,
+                    );
                 }
                 None => self.violations.push(Violation {
                     key: flag.clone(),
                     value: None,
                     rule: "must be written KEY=VALUE".to_owned(),
-                    source: Source::Flag,
+                    source: ConfigSource::Flag,
                 }),
             }
         }
@@ -197,13 +201,13 @@ impl Layers {
         &self.violations
     }
 
-    fn set(&mut self, key: &str, value: Value, source: &Source) {
+    fn set(&mut self, key: &str, value: Value, source: &ConfigSource) {
         if self.is_section(key) && value.as_table().is_some_and(Table::is_empty) {
             return;
         }
         let wrong = if !self.settings.contains_key(key) {
-            Some(self.unknown(key))
-        } else if WHOLE.contains(&key) && !matches!(source, Source::File(_)) {
+            Some(self.describe_unknown_key(key))
+        } else if WHOLE_VALUE_KEYS.contains(&key) && !matches!(source, ConfigSource::File(_)) {
             Some("can be set in a file alone".to_owned())
         } else {
             None
@@ -237,7 +241,7 @@ impl Layers {
         self.settings.keys().any(|known| below(known))
     }
 
-    fn unknown(&self, key: &str) -> String {
+    fn describe_unknown_key(&self, key: &str) -> String {
         let section = key.split('.').next().unwrap_or_default();
         let known: Vec<&str> = self
             .settings
@@ -262,8 +266,8 @@ impl Layers {
 /// The key that a variable sets; `None` for one that is not usher's, or no key.
 fn key_of(variable: &str) -> Option<String> {
     let path = variable
-        .strip_prefix(PREFIX)
-        .filter(|_| variable != NOT_A_KEY)?;
+        .strip_prefix(ENV_PREFIX)
+        .filter(|_| variable != CONFIG_FILE_VARIABLE)?;
     Some(path.to_lowercase().replace("__", "."))
 }
 
@@ -278,7 +282,9 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
                 format!("{prefix}.{name}")
             };
             match value {
-                Value::Table(inner) if !inner.is_empty() && !WHOLE.contains(&key.as_str()) => {
+                Value::Table(inner)
+                    if !inner.is_empty() && !WHOLE_VALUE_KEYS.contains(&key.as_str()) =>
+                {
                     walk(&key, inner, flat);
                 }
                 value => flat.push((key, value)),

@@ -2,7 +2,7 @@
 //!
 //! `config/usher.toml` is embedded and is both the manual and the lowest layer.
 //! A [`Config`] can only be made of valid values; everything that is wrong is
-//! reported in one go ([`Invalid`]). Nothing else in the crate reads the
+//! reported in one go ([`InvalidConfig`]). Nothing else in the crate reads the
 //! environment.
 
 mod admin;
@@ -21,20 +21,20 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use admin::{Admin, Grantable, TokenUse};
+pub use admin::{AdminConfig, GrantableGroups, TokenUse};
 pub use groups::{Condition, GroupRule};
-pub use invitations::{AcceptPage, Body, InvitationMail, Invitations};
-pub use layers::{Layers, Setting, Source};
-pub use owner::Owner;
+pub use invitations::{AcceptPage, InvitationMail, InvitationsConfig, MailBody};
+pub use layers::{ConfigSource, Layers, Setting};
+pub use owner::OwnerAttribute;
 pub use template::{Segment, Template};
-pub use traces::collector_is_named;
-pub use trigger::{Access, Trigger};
+pub use traces::has_trace_collector;
+pub use trigger::{AccessConfig, TriggerConfig};
 
 use crate::event::PoolId;
-pub use crate::event::{GroupName, has_reference, is_accepted};
+pub use crate::event::{GroupName, has_html_reference, is_cognito_character};
 use crate::quota::Limits;
 use reader::Reader;
-pub use reader::redacted;
+pub use reader::redact;
 
 /// The embedded manual and default, `config/usher.toml`.
 pub const DEFAULTS: &str = include_str!("../../config/usher.toml");
@@ -43,32 +43,32 @@ pub const DEFAULTS: &str = include_str!("../../config/usher.toml");
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The queue and how it is polled.
-    pub queue: Queue,
+    pub queue: QueueConfig,
     /// Which user pools are ours.
-    pub pools: Pools,
+    pub pools: PoolsConfig,
     /// Which groups a user gets.
-    pub groups: Groups,
+    pub groups: GroupsConfig,
     /// The profile record; `None` when `profiles.enabled` is false.
-    pub profiles: Option<Profiles>,
+    pub profiles: Option<ProfilesConfig>,
     /// The worker's limits.
-    pub worker: Worker,
+    pub worker: WorkerConfig,
     /// Request budgets.
     pub quota: Limits,
     /// Administrators and what they may do.
-    pub admin: Admin,
+    pub admin: AdminConfig,
     /// How people are invited.
-    pub invitations: Invitations,
+    pub invitations: InvitationsConfig,
     /// The load test.
-    pub load: Load,
+    pub load: LoadConfig,
     /// Where HTTP is served.
-    pub http: Http,
+    pub http: HttpConfig,
     /// Metrics that are not fetched.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
 }
 
 /// `[queue]`
 #[derive(Debug, Clone)]
-pub struct Queue {
+pub struct QueueConfig {
     /// URL of the source queue.
     pub url: String,
     /// URL of the dead-letter queue, unless the `RedrivePolicy` tells it.
@@ -81,21 +81,21 @@ pub struct Queue {
 
 /// `[pools]`
 #[derive(Debug, Clone)]
-pub struct Pools {
+pub struct PoolsConfig {
     /// Empty means any pool.
     pub allowed: BTreeSet<PoolId>,
 }
 
-impl Pools {
+impl PoolsConfig {
     /// Whether events of this pool are acted on.
-    pub fn accept(&self, pool: &PoolId) -> bool {
+    pub fn is_allowed(&self, pool: &PoolId) -> bool {
         self.allowed.is_empty() || self.allowed.contains(pool)
     }
 }
 
 /// `[groups]`
 #[derive(Debug, Clone)]
-pub struct Groups {
+pub struct GroupsConfig {
     /// For everybody.
     pub default: Vec<GroupName>,
     /// By what the event says.
@@ -108,7 +108,7 @@ pub struct Groups {
 
 /// `[profiles]`
 #[derive(Debug, Clone)]
-pub struct Profiles {
+pub struct ProfilesConfig {
     /// The `DynamoDB` table.
     pub table: String,
     /// Its partition key.
@@ -116,7 +116,7 @@ pub struct Profiles {
     /// The other attributes of the record.
     pub attributes: BTreeMap<String, Template>,
     /// Which of them names the record's owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<OwnerAttribute>,
     /// An index of the table by that attribute.
     pub owner_index: Option<String>,
     /// Whether someone without a record is provisioned when they choose a new password.
@@ -125,7 +125,7 @@ pub struct Profiles {
 
 /// `[worker]`
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub struct WorkerConfig {
     /// Messages in work at once.
     pub concurrency: NonZeroUsize,
     /// Receives before the dead-letter queue.
@@ -136,14 +136,14 @@ pub struct Worker {
 
 /// `[load]`
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct LoadConfig {
     /// Pools that `usher load` may make users in; empty means none.
     pub allowed_pools: BTreeSet<PoolId>,
 }
 
 /// `[http]`
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct HttpConfig {
     /// Address of health, readiness and metrics; `None` switches them off.
     pub listen: Option<SocketAddr>,
     /// Address of the administrators' API and `/accept`; `None` switches both off.
@@ -152,7 +152,7 @@ pub struct Http {
 
 /// `[metrics]`
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct MetricsConfig {
     /// Namespace of the metrics that `CloudWatch` reads out of the worker's log; `None`
     /// switches them off.
     pub cloudwatch: Option<String>,
@@ -168,14 +168,14 @@ pub struct Violation {
     /// What would be right.
     pub rule: String,
     /// Where the value came from.
-    pub source: Source,
+    pub source: ConfigSource,
 }
 
 /// All that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid(pub Vec<Violation>);
+pub struct InvalidConfig(pub Vec<Violation>);
 
-impl std::fmt::Display for Invalid {
+impl std::fmt::Display for InvalidConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the configuration is invalid:")?;
         for violation in &self.0 {
@@ -201,7 +201,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-impl std::error::Error for Invalid {}
+impl std::error::Error for InvalidConfig {}
 
 impl Config {
     /// Sign-ups a second that this process's part of the quota allows, each costing a call for each
@@ -215,30 +215,30 @@ impl Config {
     ///
     /// # Errors
     /// Every violation at once.
-    pub fn from_layers(layers: &Layers) -> Result<Self, Invalid> {
+    pub fn from_layers(layers: &Layers) -> Result<Self, InvalidConfig> {
         let mut read = Reader::new(layers);
         let admins = admin::read_groups(&mut read);
         let groups = groups::read(&mut read, &admins);
         let privileged = groups.privileged.clone();
         let config = Self {
-            queue: Queue {
+            queue: QueueConfig {
                 url: read.queue_url("queue.url"),
                 dead_letter_url: read.optional_url("queue.dead_letter_url"),
                 visibility: read.duration("queue.visibility", secs(10)..=secs(3600)),
                 wait: read.whole_seconds("queue.wait", 1..=20),
             },
-            pools: Pools {
+            pools: PoolsConfig {
                 allowed: read_pools(&mut read, "pools.allowed"),
             },
             groups,
             profiles: read_profiles(&mut read),
-            worker: Worker {
-                concurrency: read.count("worker.concurrency", 1..=4096),
+            worker: WorkerConfig {
+                concurrency: read.nonzero_usize("worker.concurrency", 1..=4096),
                 max_attempts: read.integer("worker.max_attempts", 1..=900),
                 drain: read.duration("worker.drain", secs(6)..=secs(110)),
             },
             quota: Limits {
-                processes: read.processes("quota.processes", 1..=1000),
+                processes: read.nonzero_u32("quota.processes", 1..=1000),
                 user_update: read.number("quota.user_update", 0.1..=100_000.0),
                 user_list: read.number("quota.user_list", 0.1..=1000.0),
                 user_resource_read: read.number("quota.user_resource_read", 0.1..=1000.0),
@@ -246,14 +246,14 @@ impl Config {
             },
             admin: admin::read(&mut read, admins, privileged),
             invitations: invitations::read(&mut read),
-            load: Load {
+            load: LoadConfig {
                 allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
-            http: Http {
+            http: HttpConfig {
                 listen: read.address("http.listen"),
                 public_listen: read.address("http.public_listen"),
             },
-            metrics: Metrics {
+            metrics: MetricsConfig {
                 cloudwatch: read_namespace(&mut read),
             },
         };
@@ -271,13 +271,13 @@ impl Config {
                 "must be another queue than queue.url",
             );
         }
-        let Http {
+        let HttpConfig {
             listen,
             public_listen,
         } = config.http;
         // The system chooses another port for each 0.
         let is_same = listen == public_listen && listen.is_some_and(|address| address.port() != 0);
-        if config.is_public() && is_same {
+        if config.has_public_server() && is_same {
             read.reject(
                 "http.public_listen",
                 "must be another address than http.listen",
@@ -287,7 +287,7 @@ impl Config {
     }
 
     /// Whether the administrators' API or `/accept` is switched on.
-    pub fn is_public(&self) -> bool {
+    pub fn has_public_server(&self) -> bool {
         !self.admin.client_ids.is_empty() || self.invitations.page.is_some()
     }
 }
@@ -307,13 +307,13 @@ fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     pools
 }
 
-fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
+fn read_profiles(read: &mut Reader<'_>) -> Option<ProfilesConfig> {
     let enabled = read.boolean("profiles.enabled");
     let table = read.text("profiles.table");
-    let key = read.required("profiles.key", "the table's partition key");
-    let attributes = template::read(read, &key);
-    let owner = Owner::among(&attributes);
-    let owner_index = read_index(read, owner.as_ref());
+    let key = read.required_text("profiles.key", "the table's partition key");
+    let attributes = template::read_attributes(read, &key);
+    let owner = OwnerAttribute::find_in(&attributes);
+    let owner_index = read_owner_index(read, owner.as_ref());
     let after_password_reset = read.boolean("profiles.after_password_reset");
     if !enabled {
         return None;
@@ -323,13 +323,13 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
             "profiles.table",
             "required: the name of the DynamoDB table, or set profiles.enabled = false",
         );
-    } else if !is_table(&table) {
+    } else if !is_table_name(&table) {
         read.reject(
             "profiles.table",
             "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN",
         );
     }
-    Some(Profiles {
+    Some(ProfilesConfig {
         table,
         key,
         attributes,
@@ -339,21 +339,21 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<Profiles> {
     })
 }
 
-fn read_index(read: &mut Reader<'_>, owner: Option<&Owner>) -> Option<String> {
-    const KEY: &str = "profiles.owner_index";
-    let name = read.text(KEY);
+fn read_owner_index(read: &mut Reader<'_>, owner: Option<&OwnerAttribute>) -> Option<String> {
+    const OWNER_INDEX_KEY: &str = "profiles.owner_index";
+    let name = read.text(OWNER_INDEX_KEY);
     if name.is_empty() {
         return None;
     }
-    if !is_index(&name) {
+    if !is_index_name(&name) {
         read.reject(
-            KEY,
+            OWNER_INDEX_KEY,
             "must be the name of an index (3 to 255 of a-z A-Z 0-9 _ . -)",
         );
     }
     if owner.is_none() {
         read.reject(
-            KEY,
+            OWNER_INDEX_KEY,
             "no attribute of profiles.attributes names the owner: one is made of {sub}, {username} or both",
         );
     }
@@ -363,20 +363,20 @@ fn read_index(read: &mut Reader<'_>, owner: Option<&Owner>) -> Option<String> {
 /// What an index of a table may be called.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
-pub fn is_index(name: &str) -> bool {
+pub fn is_index_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     (3..=255).contains(&name.len()) && name.chars().all(plain)
 }
 
 /// A name, by the rule of those of indexes, or an ARN.
-fn is_table(name: &str) -> bool {
-    is_index(name) || name.starts_with("arn:") && !name.contains(char::is_whitespace)
+fn is_table_name(name: &str) -> bool {
+    is_index_name(name) || name.starts_with("arn:") && !name.contains(char::is_whitespace)
 }
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Namespace>
 fn read_namespace(read: &mut Reader<'_>) -> Option<String> {
-    const KEY: &str = "metrics.cloudwatch";
-    let name = read.text(KEY);
+    const CLOUDWATCH_KEY: &str = "metrics.cloudwatch";
+    let name = read.text(CLOUDWATCH_KEY);
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/#:".contains(c);
     if name.len() > 255
         || !name.chars().all(plain)
@@ -384,7 +384,7 @@ fn read_namespace(read: &mut Reader<'_>) -> Option<String> {
         || name.starts_with("AWS/")
     {
         read.reject(
-            KEY,
+            CLOUDWATCH_KEY,
             "must be a CloudWatch namespace (up to 255 of a-z A-Z 0-9 . _ - / # :, and not one of AWS/), or empty",
         );
     }
@@ -403,7 +403,7 @@ pub fn file_from_environment() -> Option<PathBuf> {
 }
 
 /// A variable of AWS's, for what is not loaded by the SDK.
-pub fn variable(name: &str) -> Option<String> {
+pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -7,16 +7,16 @@ use crate::event::{PoolId, Sub, Username};
 
 /// The attribute of a record that names its owner, such as `profileOwner`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
-    attribute: String,
+pub struct OwnerAttribute {
+    name: String,
     template: Template,
 }
 
-impl Owner {
+impl OwnerAttribute {
     /// The attribute whose template holds the `{sub}`: one with `{username}` as well comes
     /// first. It has no other field except `{pool}`. `None` when there is no such template: a
     /// user name stands in attributes that people may edit, too.
-    pub(super) fn among(attributes: &BTreeMap<String, Template>) -> Option<Self> {
+    pub(super) fn find_in(attributes: &BTreeMap<String, Template>) -> Option<Self> {
         let has = |template: &Template, name: &str| fields(template).any(|field| field == name);
         let is_known = |template: &Template| {
             fields(template).all(|it| ["sub", "username", "pool"].contains(&it))
@@ -27,14 +27,14 @@ impl Owner {
         let (attribute, template) =
             owners.min_by_key(|(_, template)| !has(template, "username"))?;
         Some(Self {
-            attribute: attribute.clone(),
+            name: attribute.clone(),
             template: template.clone(),
         })
     }
 
     /// The attribute's name.
-    pub fn attribute(&self) -> &str {
-        &self.attribute
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The values that name this user, the likely one first: what the template gives, and what
@@ -73,7 +73,7 @@ impl Owner {
 
     /// Whether a record has another id than the `sub` of its owner, as far as the owner's value
     /// shows that `sub`.
-    pub fn is_elsewhere(&self, id: &str, value: &str) -> bool {
+    pub fn has_other_id(&self, id: &str, value: &str) -> bool {
         let sub = value.split_once("::").map_or(value, |(sub, _)| sub);
         let sub = Username::new(sub).filter(Username::is_uuid);
         sub.is_some_and(|sub| sub.reveal() != id)
@@ -94,12 +94,12 @@ fn fields(template: &Template) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn owner(templates: &[(&str, &str)]) -> Option<Owner> {
+    fn owner(templates: &[(&str, &str)]) -> Option<OwnerAttribute> {
         let parsed = templates.iter().map(|(name, text)| {
             let template = Template::parse(text).expect("valid");
             ((*name).to_owned(), template)
         });
-        Owner::among(&parsed.collect())
+        OwnerAttribute::find_in(&parsed.collect())
     }
 
     #[test]
@@ -116,13 +116,13 @@ mod tests {
             (&[], None),
         ] {
             let found = owner(templates);
-            let found = found.as_ref().map(Owner::attribute);
+            let found = found.as_ref().map(OwnerAttribute::name);
             assert_eq!(found, expected, "{templates:?}");
         }
     }
 
     const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
-    const OTHER: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
+    const OTHER_SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
 
     fn values(template: &str, username: &str) -> Vec<String> {
         let owner = owner(&[("owner", template)]).expect("an owner");
@@ -150,16 +150,16 @@ mod tests {
             ("ada", SUB.to_owned(), true),
             ("ada", "ada".to_owned(), true),
             ("ada", pair(SUB, "grace"), false),
-            ("ada", pair(OTHER, "ada"), false),
-            ("ada", OTHER.to_owned(), false),
+            ("ada", pair(OTHER_SUB, "ada"), false),
+            ("ada", OTHER_SUB.to_owned(), false),
             ("ada", String::new(), false),
             // Where the pool makes the names, they are the `sub`.
             (SUB, SUB.to_owned(), true),
             // The user chose a name that reads as the owner of another's record.
-            (OTHER, pair(SUB, OTHER), true),
-            (OTHER, OTHER.to_owned(), false),
-            (&OTHER.to_uppercase(), OTHER.to_uppercase(), false),
-            (&pair(OTHER, "grace"), pair(OTHER, "grace"), false),
+            (OTHER_SUB, pair(SUB, OTHER_SUB), true),
+            (OTHER_SUB, OTHER_SUB.to_owned(), false),
+            (&OTHER_SUB.to_uppercase(), OTHER_SUB.to_uppercase(), false),
+            (&pair(OTHER_SUB, "grace"), pair(OTHER_SUB, "grace"), false),
         ] {
             for template in ["{sub}::{username}", "{sub}", "USER#{sub}"] {
                 let is_own = values(template, username).contains(&owner);
@@ -174,14 +174,14 @@ mod tests {
         for (template, id, value, expected) in [
             ("{sub}::{username}", SUB, pair.as_str(), false),
             ("{sub}::{username}", "073d058d", &pair, true),
-            ("{sub}::{username}", OTHER, &pair, true),
+            ("{sub}::{username}", OTHER_SUB, &pair, true),
             ("{sub}", SUB, SUB, false),
-            ("{sub}", OTHER, SUB, true),
-            ("{sub}::{username}", OTHER, "ada", false),
+            ("{sub}", OTHER_SUB, SUB, true),
+            ("{sub}::{username}", OTHER_SUB, "ada", false),
             ("USER#{sub}", SUB, &format!("USER#{SUB}"), false),
         ] {
             let owner = owner(&[("owner", template)]).expect("an owner");
-            let found = owner.is_elsewhere(id, value);
+            let found = owner.has_other_id(id, value);
             assert_eq!(found, expected, "{template}: {id} {value}");
         }
     }

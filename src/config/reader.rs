@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::layers::{Layers, Source};
-use super::{Invalid, Violation};
+use super::layers::{ConfigSource, Layers};
+use super::{InvalidConfig, Violation};
 
 pub(super) struct Reader<'a> {
     layers: &'a Layers,
@@ -35,11 +35,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The result, unless something was wrong; the stand-ins never get out.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, Invalid> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, InvalidConfig> {
         if self.violations.is_empty() {
             Ok(value)
         } else {
-            Err(Invalid(self.violations))
+            Err(InvalidConfig(self.violations))
         }
     }
 
@@ -52,10 +52,10 @@ impl<'a> Reader<'a> {
         self.violations.push(Violation {
             key: key.to_owned(),
             value: setting
-                .filter(|setting| !is_long(&setting.value))
-                .map(|setting| redacted(key, &setting.value).to_string()),
+                .filter(|setting| !contains_table(&setting.value))
+                .map(|setting| redact(key, &setting.value).to_string()),
             rule: rule.into(),
-            source: setting.map_or(Source::Default, |setting| setting.source.clone()),
+            source: setting.map_or(ConfigSource::Default, |setting| setting.source.clone()),
         });
     }
 
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn required(&mut self, key: &str, what: &str) -> String {
+    pub(super) fn required_text(&mut self, key: &str, what: &str) -> String {
         let text = self.text(key);
         if text.is_empty() && self.is_valid(key) {
             self.reject(key, format!("required: {what}"));
@@ -101,18 +101,18 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         let stand_in = *range.start();
-        self.within(key, number, &range, "a whole number")
+        self.in_range(key, number, &range, "a whole number")
             .unwrap_or(stand_in)
     }
 
-    pub(super) fn count(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroUsize {
+    pub(super) fn nonzero_usize(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroUsize {
         usize::try_from(self.integer(key, range))
             .ok()
             .and_then(NonZeroUsize::new)
             .unwrap_or(NonZeroUsize::MIN)
     }
 
-    pub(super) fn processes(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroU32 {
+    pub(super) fn nonzero_u32(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroU32 {
         NonZeroU32::new(self.integer(key, range)).unwrap_or(NonZeroU32::MIN)
     }
 
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         let stand_in = *range.start();
-        self.within(key, number, &range, "a number")
+        self.in_range(key, number, &range, "a number")
             .unwrap_or(stand_in)
     }
 
@@ -217,15 +217,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn queue_url(&mut self, key: &str) -> String {
-        let url = self.required(key, "the URL of the SQS queue");
+        let url = self.required_text(key, "the URL of the SQS queue");
         self.check_url(key, &url);
-        without_credentials(url)
+        strip_credentials(url)
     }
 
     pub(super) fn optional_url(&mut self, key: &str) -> Option<String> {
         let url = self.text(key);
         self.check_url(key, &url);
-        (!url.is_empty()).then(|| without_credentials(url))
+        (!url.is_empty()).then(|| strip_credentials(url))
     }
 
     fn check_url(&mut self, key: &str, url: &str) {
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn within<T: PartialOrd + Display + Debug>(
+    fn in_range<T: PartialOrd + Display + Debug>(
         &mut self,
         key: &str,
         value: Option<T>,
@@ -269,7 +269,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Tables would bury the message; the rule names the entry instead.
-fn is_long(value: &Value) -> bool {
+fn contains_table(value: &Value) -> bool {
     match value {
         Value::Table(_) => true,
         Value::Array(items) => items.iter().any(Value::is_table),
@@ -284,27 +284,27 @@ fn has_suffix(url: &str, suffix: &str) -> bool {
 }
 
 /// A value without the credentials that a URL may hold; of a secret, nothing.
-pub fn redacted(key: &str, value: &Value) -> Value {
+pub fn redact(key: &str, value: &Value) -> Value {
     if key.ends_with("_secret") && value.as_str() != Some("") {
         return Value::String("***".to_owned());
     }
     let Value::String(text) = value else {
         return value.clone();
     };
-    let hidden = around_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));
+    let hidden = split_at_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));
     Value::String(hidden.unwrap_or_else(|| text.clone()))
 }
 
 /// SQS takes none in a URL, and logs show the URL.
-fn without_credentials(url: String) -> String {
-    match around_credentials(&url) {
+fn strip_credentials(url: String) -> String {
+    match split_at_credentials(&url) {
         Some((scheme, host)) => format!("{scheme}://{host}"),
         None => url,
     }
 }
 
 /// The scheme, and what stands behind the credentials that a URL holds.
-fn around_credentials(url: &str) -> Option<(&str, &str)> {
+fn split_at_credentials(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     // A password may hold anything; a queue's URL holds no other @.
     let (_, host) = rest.rsplit_once('@')?;

@@ -66,31 +66,37 @@ impl Template {
     }
 }
 
-pub(super) fn read(read: &mut Reader<'_>, table_key: &str) -> BTreeMap<String, Template> {
-    const KEY: &str = "profiles.attributes";
+pub(super) fn read_attributes(
+    read: &mut Reader<'_>,
+    table_key: &str,
+) -> BTreeMap<String, Template> {
+    const ATTRIBUTES_KEY: &str = "profiles.attributes";
     let mut attributes = BTreeMap::new();
-    let Some(table) = read.value(KEY).and_then(Value::as_table) else {
-        read.reject(KEY, "must be a table of attribute = \"template\"");
+    let Some(table) = read.value(ATTRIBUTES_KEY).and_then(Value::as_table) else {
+        read.reject(
+            ATTRIBUTES_KEY,
+            "must be a table of attribute = \"template\"",
+        );
         return attributes;
     };
     for (name, value) in table {
         if name == table_key {
             read.reject(
-                KEY,
+                ATTRIBUTES_KEY,
                 format!("{name} is the table's key; its value is always the sub"),
             );
             continue;
         }
         if name.is_empty() {
-            read.reject(KEY, "an attribute has a name");
+            read.reject(ATTRIBUTES_KEY, "an attribute has a name");
             continue;
         }
         match value.as_str().map(Template::parse) {
             Some(Ok(template)) => {
                 attributes.insert(name.clone(), template);
             }
-            Some(Err(wrong)) => read.reject(KEY, format!("{name}: {wrong}")),
-            None => read.reject(KEY, format!("{name} must be a string")),
+            Some(Err(wrong)) => read.reject(ATTRIBUTES_KEY, format!("{name}: {wrong}")),
+            None => read.reject(ATTRIBUTES_KEY, format!("{name} must be a string")),
         }
     }
     attributes

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::attribute;
-use super::found::Found;
-use super::history::sendable;
+use super::held_dead_letter::HeldDeadLetter;
+use super::history::sendable_body;
 use crate::aws::Outgoing;
 
 /// One line. What is read back is `body`, `attributes`, `group`, `trace_header` and
@@ -16,7 +16,7 @@ use crate::aws::Outgoing;
 /// binary ones, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
+pub struct ArchiveLine {
     /// Message id on the dead-letter queue.
     #[serde(default)]
     pub id: String,
@@ -42,19 +42,19 @@ pub struct Line {
     pub dead_lettered_at: Option<String>,
 }
 
-impl Line {
+impl ArchiveLine {
     /// A letter's line.
-    pub fn of(letter: &Found) -> Self {
+    pub fn new(letter: &HeldDeadLetter) -> Self {
         let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
         Self {
-            id: letter.about.id.clone(),
+            id: letter.summary.id.clone(),
             body: letter.message.body.clone(),
             attributes: letter.message.attributes.clone(),
-            group: letter.message.group.clone(),
+            group: letter.message.message_group.clone(),
             trace_header: letter.message.trace_header.clone(),
             sent_at: iso(letter.message.sent_at),
-            first_received_at: iso(letter.about.first_received_at),
-            dead_lettered_at: iso(letter.about.dead_lettered_at),
+            first_received_at: iso(letter.summary.first_received_at),
+            dead_lettered_at: iso(letter.summary.dead_lettered_at),
         }
     }
 
@@ -71,14 +71,14 @@ impl Line {
             _ => "must be an object with a text `body`, and with `attributes` that are all text; other members are those that export writes"
                 .to_owned(),
         })?;
-        if line.attributes.len() > attribute::MOST {
+        if line.attributes.len() > attribute::MAX_MESSAGE_ATTRIBUTES {
             return Err(format!(
                 "has {} attributes; SQS allows ten",
                 line.attributes.len()
             ));
         }
         // Not quoted either: whoever edits a file may mistake a line.
-        if !line.attributes.keys().all(|name| is_name(name)) {
+        if !line.attributes.keys().all(|name| is_attribute_name(name)) {
             return Err(
                 "has an attribute whose name is not 1 to 256 of a-z A-Z 0-9 _ - .".to_owned(),
             );
@@ -90,9 +90,9 @@ impl Line {
     /// date as an attribute: the queue's own begins anew.
     pub fn to_outgoing(&self) -> Outgoing {
         let letter = Outgoing {
-            body: sendable(&self.body),
+            body: sendable_body(&self.body),
             attributes: self.attributes.clone(),
-            group: self.group.clone(),
+            message_group: self.group.clone(),
             trace_header: self.trace_header.clone(),
             delay: Duration::ZERO,
         };
@@ -104,13 +104,14 @@ impl Line {
             .attributes
             .entry(attribute::FIRST_RECEIVED_AT.to_owned())
             .or_insert_with(|| first.clone());
-        let fits = dated.attributes.len() <= attribute::MOST && dated.size() <= Outgoing::MOST;
+        let fits = dated.attributes.len() <= attribute::MAX_MESSAGE_ATTRIBUTES
+            && dated.size() <= Outgoing::MAX_MESSAGE_BYTES;
         if fits { dated } else { letter }
     }
 }
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
-fn is_name(name: &str) -> bool {
+fn is_attribute_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     (1..=256).contains(&name.len())
         && name.chars().all(plain)
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn a_line_needs_a_body_and_says_what_is_wrong_without_quoting_it() {
         assert_eq!(
-            Line::parse(r#"{"body":"{}"}"#).map(|line| line.body),
+            ArchiveLine::parse(r#"{"body":"{}"}"#).map(|line| line.body),
             Ok("{}".to_owned())
         );
         for (text, says) in [
@@ -150,7 +151,7 @@ mod tests {
                 "has an attribute whose name",
             ),
         ] {
-            let wrong = Line::parse(text).expect_err("refused");
+            let wrong = ArchiveLine::parse(text).expect_err("refused");
             assert!(wrong.starts_with(says), "{wrong}");
             assert!(!wrong.contains("secret"), "{wrong}");
         }

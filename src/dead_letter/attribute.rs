@@ -24,7 +24,7 @@ pub const VERSION: &str = "usher.version";
 pub const TRACEPARENT: &str = Received::TRACEPARENT;
 
 /// What a letter says of itself, and a message does not.
-pub const OF_A_LETTER: [&str; 7] = [
+pub const DEAD_LETTER_ONLY: [&str; 7] = [
     REASON,
     CLASS,
     ERROR,
@@ -35,4 +35,4 @@ pub const OF_A_LETTER: [&str; 7] = [
 ];
 
 /// SQS allows no more on one message.
-pub(super) const MOST: usize = 10;
+pub(super) const MAX_MESSAGE_ATTRIBUTES: usize = 10;

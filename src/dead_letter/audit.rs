@@ -1,27 +1,27 @@
 //! Who did what to which letter.
 
-use super::found::About;
+use super::held_dead_letter::DeadLetterSummary;
 
 /// Writes one log line for each letter that is acted on. The lines have a
 /// target of their own, `usher::audit`, which no log filter leaves out.
 #[derive(Debug, Clone)]
-pub struct Audit {
-    who: String,
+pub struct AuditLog {
+    caller: String,
     action: &'static str,
 }
 
-impl Audit {
+impl AuditLog {
     /// `who` is the caller's ARN.
-    pub fn new(who: String, action: &'static str) -> Self {
-        Self { who, action }
+    pub fn new(caller: String, action: &'static str) -> Self {
+        Self { caller, action }
     }
 
     /// One letter and what became of it.
-    pub fn line(&self, letter: &About, outcome: &str) {
+    pub fn log(&self, letter: &DeadLetterSummary, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {
-                audit.who = self.who,
+                audit.who = self.caller,
                 audit.action = self.action,
                 letter.id = letter.id,
                 letter.reason = letter.reason,
@@ -35,11 +35,11 @@ impl Audit {
     }
 
     /// A whole queue, where nobody says which letters it were.
-    pub fn all(&self, queue: &str, letters: i64, outcome: &str) {
+    pub fn log_queue(&self, queue: &str, letters: i64, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {
-                audit.who = self.who,
+                audit.who = self.caller,
                 audit.action = self.action,
                 queue.url = queue,
                 letters,

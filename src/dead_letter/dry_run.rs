@@ -4,15 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::aws::{Class, Directory, Failure, Listing, Profiles};
+use crate::aws::{Class, Directory, Failure, Listing, ProfileTable};
 use crate::config::{Config, GroupName};
 use crate::event::{Event, PoolId, Scope, SignUp, Sub, parse};
 use crate::provision::{Ignored, Rejection, groups_for, is_unprovisioned};
-use crate::retry::quickly;
+use crate::retry::retry_inline;
 
 /// What would become of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct DryRunResult {
     /// An outcome's name.
     pub outcome: &'static str,
     /// Why, as a short code; empty when there is nothing to add.
@@ -27,11 +27,11 @@ pub struct DryRun {
     config: Config,
     directory: Directory,
     listing: Listing,
-    profiles: Option<Profiles>,
-    groups: HashMap<(PoolId, GroupName), bool>,
+    profiles: Option<ProfileTable>,
+    known_groups: HashMap<(PoolId, GroupName), bool>,
 }
 
-/// In [`Verdict::lacks`].
+/// In [`DryRunResult::lacks`].
 const PROFILE: &str = "profile";
 
 impl DryRun {
@@ -40,31 +40,33 @@ impl DryRun {
         config: &Config,
         directory: Directory,
         listing: Listing,
-        profiles: Option<Profiles>,
+        profiles: Option<ProfileTable>,
     ) -> Self {
         Self {
             config: config.clone(),
             directory,
             listing,
             profiles,
-            groups: HashMap::new(),
+            known_groups: HashMap::new(),
         }
     }
 
     /// What a replay of this body would do now.
-    pub async fn judge(&mut self, body: &str) -> Verdict {
+    pub async fn predict(&mut self, body: &str) -> DryRunResult {
         match parse(body) {
-            Err(malformed) => Verdict::rejected(malformed.code()),
-            Ok(event) if self.is_foreign(&event) => Verdict::rejected(Rejection::FOREIGN_POOL),
-            Ok(Event::Reconcile(_)) => Verdict::new("done", "reconcile"),
+            Err(malformed) => DryRunResult::rejected(malformed.code()),
+            Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Rejection::FOREIGN_POOL),
+            Ok(Event::Reconcile(_)) => DryRunResult::new("done", "reconcile"),
             // Whether it may be done, and finds whom it names, only an attempt tells.
-            Ok(Event::Order(order)) => Verdict::new("not_judged", order.action.command()),
+            Ok(Event::AdminCommand(order)) => {
+                DryRunResult::new("not_judged", order.operation.name())
+            }
             Ok(Event::SignUp(sign_up)) => {
                 let verdict = match sign_up.scope {
-                    Scope::Reset => self.reset(&sign_up).await,
-                    _ => self.sign_up(&sign_up).await,
+                    Scope::NewPassword => self.predict_reset(&sign_up).await,
+                    _ => self.predict_sign_up(&sign_up).await,
                 };
-                verdict.unwrap_or_else(|failure| Verdict::of(&failure))
+                verdict.unwrap_or_else(|failure| DryRunResult::from_failure(&failure))
             }
         }
     }
@@ -72,46 +74,46 @@ impl DryRun {
     fn is_foreign(&self, event: &Event) -> bool {
         event
             .pool()
-            .is_some_and(|pool| !self.config.pools.accept(pool))
+            .is_some_and(|pool| !self.config.pools.is_allowed(pool))
     }
 
-    async fn reset(&mut self, user: &SignUp) -> Result<Verdict, Failure> {
+    async fn predict_reset(&mut self, user: &SignUp) -> Result<DryRunResult, Failure> {
         // As a replay does it: first whether the name is still the user's.
-        let verdict = self.sign_up(user).await?;
+        let verdict = self.predict_sign_up(user).await?;
         let table = self.profiles.as_ref();
-        let is_gone = verdict == Verdict::rejected("user_not_found");
+        let is_gone = verdict == DryRunResult::rejected("user_not_found");
         if is_gone || is_unprovisioned(&self.config, &self.directory, table, user).await? {
             Ok(verdict)
         } else {
-            Ok(Verdict::new("ignored", Ignored::ForgotPassword.code()))
+            Ok(DryRunResult::new("ignored", Ignored::ForgotPassword.code()))
         }
     }
 
     async fn sub_of(&self, user: &SignUp) -> Result<Option<Sub>, Failure> {
         match &user.sub {
             Some(sub) => Ok(Some(sub.clone())),
-            None => quickly(|| self.directory.sub_of(&user.pool, &user.username)).await,
+            None => retry_inline(|| self.directory.sub_of(&user.pool, &user.username)).await,
         }
     }
 
-    async fn sign_up(&mut self, sign_up: &SignUp) -> Result<Verdict, Failure> {
+    async fn predict_sign_up(&mut self, sign_up: &SignUp) -> Result<DryRunResult, Failure> {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         // With ListUsers: AdminGetUser would make the user count as active this month.
         if let Some(sub) = &sign_up.sub {
-            let named = quickly(|| self.listing.named_by(pool, sub)).await?;
+            let named = retry_inline(|| self.listing.username_of(pool, sub)).await?;
             if named.as_ref() != Some(username) {
-                return Ok(Verdict::rejected("user_not_found"));
+                return Ok(DryRunResult::rejected("user_not_found"));
             }
         }
         let member_of: BTreeSet<GroupName> =
-            quickly(|| self.listing.groups_of(pool, username)).await?;
+            retry_inline(|| self.listing.groups_of(pool, username)).await?;
         let mut lacks = Vec::new();
         let mut refused = None;
         for group in groups_for(&self.config.groups, sign_up) {
             if member_of.contains(&group) {
                 continue;
             }
-            if !self.config.groups.create_missing && !self.exists(pool, &group).await? {
+            if !self.config.groups.create_missing && !self.has_group(pool, &group).await? {
                 refused = Some("group_not_found");
             }
             lacks.push(group.as_str().to_owned());
@@ -119,38 +121,38 @@ impl DryRun {
         if let Some(profiles) = self
             .profiles
             .as_ref()
-            .filter(|_| sign_up.scope.has_record())
+            .filter(|_| sign_up.scope.includes_profile())
         {
             match self.sub_of(sign_up).await? {
                 None => refused = Some("no_sub"),
                 Some(sub) => {
                     let keys = [sub.as_str()];
-                    if quickly(|| profiles.present(&keys)).await?.is_empty() {
+                    if retry_inline(|| profiles.existing(&keys)).await?.is_empty() {
                         lacks.push(PROFILE.to_owned());
                     }
                 }
             }
         }
         let verdict = match refused {
-            Some(reason) => Verdict::rejected(reason),
-            None if lacks.is_empty() => Verdict::new("already_done", ""),
-            None => Verdict::new("done", ""),
+            Some(reason) => DryRunResult::rejected(reason),
+            None if lacks.is_empty() => DryRunResult::new("already_done", ""),
+            None => DryRunResult::new("done", ""),
         };
-        Ok(Verdict { lacks, ..verdict })
+        Ok(DryRunResult { lacks, ..verdict })
     }
 
-    async fn exists(&mut self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
+    async fn has_group(&mut self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        if let Some(exists) = self.groups.get(&key) {
+        if let Some(exists) = self.known_groups.get(&key) {
             return Ok(*exists);
         }
-        let exists = quickly(|| self.directory.has_group(pool, group)).await?;
-        self.groups.insert(key, exists);
+        let exists = retry_inline(|| self.directory.has_group(pool, group)).await?;
+        self.known_groups.insert(key, exists);
         Ok(exists)
     }
 }
 
-impl Verdict {
+impl DryRunResult {
     fn new(outcome: &'static str, reason: &str) -> Self {
         Self {
             outcome,
@@ -163,7 +165,7 @@ impl Verdict {
         Self::new("rejected", reason)
     }
 
-    fn of(failure: &Failure) -> Self {
+    fn from_failure(failure: &Failure) -> Self {
         let outcome = match failure.class {
             Class::NotYet | Class::Permanent => "rejected",
             Class::Throttled | Class::Busy | Class::Transient => "retry",

@@ -1,6 +1,6 @@
 //! Which letters are meant.
 
-use super::found::About;
+use super::held_dead_letter::DeadLetterSummary;
 
 /// All of what is given must hold; an empty filter means every letter.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ impl Filter {
 
     /// Whether the letter is meant, the limit left aside. A letter without a
     /// date is neither before nor after anything.
-    pub fn matches(&self, letter: &About) -> bool {
+    pub fn matches(&self, letter: &DeadLetterSummary) -> bool {
         let at = letter.dead_lettered_at;
         (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
             && self
@@ -50,8 +50,8 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn letter() -> About {
-        About {
+    fn summary() -> DeadLetterSummary {
+        DeadLetterSummary {
             id: "m".to_owned(),
             reason: "throttled".to_owned(),
             class: None,
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn everything_that_is_given_must_hold() {
         let all = Filter::default();
-        assert!(all.is_empty() && all.matches(&letter()));
+        assert!(all.is_empty() && all.matches(&summary()));
         let time = |text: &str| text.parse().ok();
         for (filter, matches) in [
             (
@@ -141,11 +141,11 @@ mod tests {
             ),
         ] {
             assert!(!filter.is_empty());
-            assert_eq!(filter.matches(&letter()), matches, "{filter:?}");
+            assert_eq!(filter.matches(&summary()), matches, "{filter:?}");
         }
-        let dateless = About {
+        let dateless = DeadLetterSummary {
             dead_lettered_at: None,
-            ..letter()
+            ..summary()
         };
         let since = Filter {
             since: time("2000-01-01T00:00:00Z"),

@@ -24,7 +24,7 @@ pub struct History {
 impl History {
     /// Reads the attributes. A letter that was moved back as it is, by SQS's own
     /// redrive, counts as replayed, and its attempts begin anew.
-    pub fn of(message: &Received) -> Self {
+    pub fn from_message(message: &Received) -> Self {
         let number = |name| {
             let text = message.attributes.get(name)?;
             text.parse::<u32>().ok()
@@ -37,7 +37,7 @@ impl History {
             number(attribute::ATTEMPTS).unwrap_or(0)
         };
         Self {
-            attempts: before.saturating_add(message.receives),
+            attempts: before.saturating_add(message.receive_count),
             replays: replays.saturating_add(u32::from(moved_back)),
             first_received_at: message
                 .attributes
@@ -69,15 +69,18 @@ impl History {
             attributes.insert(attribute::TRACEPARENT.to_owned(), trace.clone());
         }
         for (name, value) in &message.attributes {
-            let own = attribute::OF_A_LETTER.contains(&name.as_str());
-            if attributes.len() < attribute::MOST && !own && !attributes.contains_key(name) {
+            let own = attribute::DEAD_LETTER_ONLY.contains(&name.as_str());
+            if attributes.len() < attribute::MAX_MESSAGE_ATTRIBUTES
+                && !own
+                && !attributes.contains_key(name)
+            {
                 attributes.insert(name.clone(), value.clone());
             }
         }
         Outgoing {
-            body: sendable(&message.body),
+            body: sendable_body(&message.body),
             attributes,
-            group: message.group.clone(),
+            message_group: message.message_group.clone(),
             trace_header: message.trace_header.clone(),
             delay,
         }
@@ -86,7 +89,7 @@ impl History {
 
 /// SQS refuses an empty body; white space stands in for it and is read as an
 /// empty body again.
-pub(super) fn sendable(body: &str) -> String {
+pub(super) fn sendable_body(body: &str) -> String {
     if body.is_empty() {
         " ".to_owned()
     } else {
@@ -101,23 +104,23 @@ mod tests {
     fn received(receives: u32, attributes: &[(&str, &str)]) -> Received {
         Received {
             id: "m-1".to_owned(),
-            receipt: "r".to_owned(),
+            receipt_handle: "r".to_owned(),
             body: "{}".to_owned(),
-            receives,
+            receive_count: receives,
             sent_at: None,
             first_received_at: jiff::Timestamp::from_millisecond(1_786_104_000_000).ok(),
             attributes: attributes
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
-            group: Some("pool".to_owned()),
+            message_group: Some("pool".to_owned()),
             trace_header: Some("Root=…".to_owned()),
-            received: tokio::time::Instant::now(),
+            received_at: tokio::time::Instant::now(),
         }
     }
 
     /// What SQS would hand out of it.
-    fn again(sent: Outgoing, receives: u32) -> Received {
+    fn redelivered(sent: Outgoing, receives: u32) -> Received {
         let mut message = received(receives, &[]);
         message.attributes = sent.attributes;
         message
@@ -125,12 +128,15 @@ mod tests {
 
     #[test]
     fn receives_are_attempts_unless_the_message_says_more() {
-        assert_eq!(History::of(&received(3, &[])).attempts, 3);
+        assert_eq!(History::from_message(&received(3, &[])).attempts, 3);
         let renewed = received(2, &[("usher.attempts", "5")]);
-        assert_eq!(History::of(&renewed).attempts, 7);
+        assert_eq!(History::from_message(&renewed).attempts, 7);
         let odd = received(2, &[("usher.attempts", "many"), ("usher.replays", "-1")]);
         assert_eq!(
-            (History::of(&odd).attempts, History::of(&odd).replays),
+            (
+                History::from_message(&odd).attempts,
+                History::from_message(&odd).replays
+            ),
             (2, 0)
         );
     }
@@ -138,16 +144,16 @@ mod tests {
     #[test]
     fn a_renewed_message_keeps_its_past_and_its_first_date() {
         let message = received(4, &[("traceparent", "00-…"), ("usher.replays", "1")]);
-        let before = History::of(&message);
+        let before = History::from_message(&message);
         let given_back = History {
             attempts: before.attempts - 1,
             ..before
         };
         let sent = given_back.renew(&message, Duration::ZERO);
-        assert_eq!(sent.group.as_deref(), Some("pool"));
+        assert_eq!(sent.message_group.as_deref(), Some("pool"));
         assert_eq!(sent.attributes["traceparent"], "00-…");
         assert_eq!(sent.trace_header.as_deref(), Some("Root=…"));
-        let after = History::of(&again(sent, 1));
+        let after = History::from_message(&redelivered(sent, 1));
         assert_eq!(
             after, before,
             "the receive that was no attempt does not count"
@@ -165,7 +171,7 @@ mod tests {
                 ("usher.first_received_at", "2026-08-01T00:00:00.000Z"),
             ],
         );
-        let history = History::of(&letter);
+        let history = History::from_message(&letter);
         assert_eq!((history.attempts, history.replays), (1, 1));
         let first = history.first_received_at.expect("a date").to_string();
         assert_eq!(first, "2026-08-01T00:00:00Z");
@@ -179,7 +185,7 @@ mod tests {
         let mut many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
         many[9].0 = "traceparent";
         let message = received(2, &many);
-        let renewed = History::of(&message).renew(&message, Duration::ZERO);
+        let renewed = History::from_message(&message).renew(&message, Duration::ZERO);
         assert_eq!(renewed.attributes.len(), 10);
         assert!(renewed.attributes.contains_key("usher.attempts"));
         assert!(renewed.attributes.contains_key("traceparent"));

@@ -5,52 +5,52 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::audit::Audit;
-use super::became::Became;
-use super::found::Found;
-use super::selection::{Ended, Selection};
-use super::way::{End, Way};
+use super::audit::AuditLog;
+use super::held_dead_letter::HeldDeadLetter;
+use super::replay_result::ReplayResult;
+use super::replay_target::{ReplayTarget, Replayed};
+use super::selection::{Selection, SelectionEnd};
 use crate::aws::Failure;
-use crate::quota::Budget;
+use crate::quota::RateBudget;
 
 /// A replay, ready to run.
 #[derive(Debug)]
 pub struct Replay {
-    way: Way,
+    target: ReplayTarget,
     /// Letters a second.
-    pace: Budget,
+    budget: RateBudget,
     /// Letters that go together.
-    batch: usize,
-    audit: Audit,
+    batch_size: usize,
+    audit: AuditLog,
     /// Ids of what this run sent: it may come back as a letter while the run
     /// lasts and must not go round for ever.
-    sent: HashSet<String>,
-    begun: jiff::Timestamp,
-    came_back: AtomicU64,
-    tally: Tally,
+    sent_ids: HashSet<String>,
+    started_at: jiff::Timestamp,
+    newer: AtomicU64,
+    tally: ReplayTally,
 }
 
 /// Letters by what became of them.
-pub type Tally = BTreeMap<Became, u64>;
+pub type ReplayTally = BTreeMap<ReplayResult, u64>;
 
 /// How far a replay is.
 #[derive(Debug)]
-pub struct Progress<'a> {
+pub struct ReplayProgress<'a> {
     /// By outcome.
-    pub tally: &'a Tally,
+    pub tally: &'a ReplayTally,
     /// Letters looked at, meant or not.
     pub seen: u64,
     /// Letters that somebody else hides and that are waited for, about.
-    pub elsewhere: u64,
+    pub hidden_elsewhere: u64,
 }
 
 /// How a replay ended.
 #[derive(Debug)]
-pub struct Replayed {
+pub struct ReplayReport {
     /// By outcome.
-    pub tally: Tally,
+    pub tally: ReplayTally,
     /// Why there were no more letters.
-    pub ended: Ended,
+    pub end: SelectionEnd,
     /// What stopped it before its end.
     pub failure: Option<Failure>,
     /// Letters that were left alone because they are newer than the run.
@@ -59,16 +59,16 @@ pub struct Replayed {
 
 impl Replay {
     /// `rate` is letters a second.
-    pub fn new(way: Way, rate: f64, audit: Audit) -> Self {
+    pub fn new(target: ReplayTarget, rate: f64, audit: AuditLog) -> Self {
         Self {
-            way,
-            pace: Budget::new("replay", rate),
-            batch: batch(rate),
+            target,
+            budget: RateBudget::new("replay", rate),
+            batch_size: batch_size(rate),
             audit,
-            sent: HashSet::new(),
-            begun: jiff::Timestamp::now(),
-            came_back: AtomicU64::new(0),
-            tally: Tally::new(),
+            sent_ids: HashSet::new(),
+            started_at: jiff::Timestamp::now(),
+            newer: AtomicU64::new(0),
+            tally: ReplayTally::new(),
         }
     }
 
@@ -76,26 +76,26 @@ impl Replay {
     pub async fn run(
         mut self,
         mut selection: Selection,
-        mut progress: impl FnMut(Progress<'_>),
-    ) -> Replayed {
+        mut progress: impl FnMut(ReplayProgress<'_>),
+    ) -> ReplayReport {
         let mut failure = None;
         loop {
             let (tally, seen) = (&self.tally, selection.seen());
             let next = selection
                 .next(
-                    |letter| !self.came_back(letter),
+                    |letter| !self.is_newer(letter),
                     |elsewhere| {
-                        progress(Progress {
+                        progress(ReplayProgress {
                             tally,
                             seen,
-                            elsewhere,
+                            hidden_elsewhere: elsewhere,
                         });
                     },
                 )
                 .await;
             let letters = match next {
                 Ok(Some(letters)) => {
-                    self.set_begin(&letters);
+                    self.adjust_start(&letters);
                     letters
                 }
                 Ok(None) => break,
@@ -104,16 +104,16 @@ impl Replay {
                     break;
                 }
             };
-            for letters in letters.chunks(self.batch) {
-                if !self.turns(letters.len(), &selection).await {
+            for letters in letters.chunks(self.batch_size) {
+                if !self.acquire_permits(letters.len(), &selection).await {
                     break;
                 }
-                let ends = self.way.go(letters).await;
+                let ends = self.target.replay(letters).await;
                 failure = self.settle(&selection, letters, ends).await.or(failure);
-                progress(Progress {
+                progress(ReplayProgress {
                     tally: &self.tally,
                     seen: selection.seen(),
-                    elsewhere: 0,
+                    hidden_elsewhere: 0,
                 });
                 if failure.is_some() {
                     break;
@@ -123,9 +123,9 @@ impl Replay {
                 break;
             }
         }
-        Replayed {
-            ended: selection.finish().await,
-            newer: self.came_back.into_inner(),
+        ReplayReport {
+            end: selection.finish().await,
+            newer: self.newer.into_inner(),
             tally: self.tally,
             failure,
         }
@@ -133,12 +133,12 @@ impl Replay {
 
     /// Waits until so many letters may go; `false` when it was told to stop. What
     /// has not gone is shown again.
-    async fn turns(&self, letters: usize, selection: &Selection) -> bool {
+    async fn acquire_permits(&self, letters: usize, selection: &Selection) -> bool {
         for _ in 0..letters {
             tokio::select! {
                 biased;
                 () = selection.stopped() => return false,
-                _ = self.pace.turn() => {}
+                _ = self.budget.acquire() => {}
             }
         }
         true
@@ -148,23 +148,23 @@ impl Replay {
     async fn settle(
         &mut self,
         selection: &Selection,
-        letters: &[Found],
-        ends: Vec<End>,
+        letters: &[HeldDeadLetter],
+        ends: Vec<Replayed>,
     ) -> Option<Failure> {
         let done: Vec<&str> = letters
             .iter()
             .zip(&ends)
-            .filter(|(_, end)| !matches!(end.became, Became::Left(_)))
-            .map(|(letter, _)| letter.about.id.as_str())
+            .filter(|(_, end)| !matches!(end.result, ReplayResult::Unchanged(_)))
+            .map(|(letter, _)| letter.summary.id.as_str())
             .collect();
         let undeleted = selection.delete(&done).await;
         let mut failure = None;
         for (letter, end) in letters.iter().zip(ends) {
-            let kept = undeleted.iter().find(|(id, _)| *id == letter.about.id);
-            let became = kept.map_or(end.became, |_| Became::NotDeleted);
-            self.audit.line(&letter.about, &became.to_string());
+            let kept = undeleted.iter().find(|(id, _)| *id == letter.summary.id);
+            let became = kept.map_or(end.result, |_| ReplayResult::NotDeleted);
+            self.audit.log(&letter.summary, &became.to_string());
             *self.tally.entry(became).or_default() += 1;
-            self.sent.extend(end.sent);
+            self.sent_ids.extend(end.sent_id);
             // Sending what cannot be deleted would fill the source queue.
             let of_delete = kept.map(|(_, failure)| failure.clone());
             failure = failure.or(end.failure).or(of_delete);
@@ -174,39 +174,42 @@ impl Replay {
 
     /// By SQS's clock, when it is ahead of this machine's: nothing was sent yet, so
     /// what it handed out now was there when the run began.
-    fn set_begin(&mut self, letters: &[Found]) {
-        if self.sent.is_empty() {
+    fn adjust_start(&mut self, letters: &[HeldDeadLetter]) {
+        if self.sent_ids.is_empty() {
             let now = letters
                 .iter()
                 .filter_map(|letter| letter.message.first_received_at);
-            self.begun = now.fold(self.begun, jiff::Timestamp::max);
+            self.started_at = now.fold(self.started_at, jiff::Timestamp::max);
         }
     }
 
     /// Whether the letter was made of what this run sent, or after it began. A
     /// worker may have given the message a new id, and clocks differ: either sign
     /// is enough. Before anything was sent, nothing can have come back.
-    fn came_back(&self, letter: &Found) -> bool {
-        if self.sent.is_empty() {
+    fn is_newer(&self, letter: &HeldDeadLetter) -> bool {
+        if self.sent_ids.is_empty() {
             return false;
         }
         let ids = [
-            Some(&letter.about.id),
-            letter.about.source_message_id.as_ref(),
+            Some(&letter.summary.id),
+            letter.summary.source_message_id.as_ref(),
         ];
-        let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at > self.begun);
-        let came_back = ids.into_iter().flatten().any(|id| self.sent.contains(id))
+        let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at > self.started_at);
+        let came_back = ids
+            .into_iter()
+            .flatten()
+            .any(|id| self.sent_ids.contains(id))
             || after(letter.message.sent_at)
-            || after(letter.about.dead_lettered_at);
-        self.came_back
+            || after(letter.summary.dead_lettered_at);
+        self.newer
             .fetch_add(u64::from(came_back), Ordering::Relaxed);
         came_back
     }
 }
 
 /// As many as go in a quarter of a second, so that a stop does not wait long.
-fn batch(rate: f64) -> usize {
-    let most = crate::aws::BATCH;
+fn batch_size(rate: f64) -> usize {
+    let most = crate::aws::MAX_BATCH_ENTRIES;
     #[expect(clippy::cast_precision_loss, reason = "ten at most")]
     let fits = |batch: &usize| *batch as f64 <= rate / 4.0;
     (1..=most).rev().find(fits).unwrap_or(1)

@@ -13,39 +13,39 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::found::Found;
-use super::hold::{Hold, lasting};
-use crate::aws::{BATCH, Failure, Queue, Received};
-use crate::retry::quickly;
+use super::held_dead_letter::HeldDeadLetter;
+use super::hold::{HoldSet, hold_duration};
+use crate::aws::{Failure, MAX_BATCH_ENTRIES, Queue, Received};
+use crate::retry::retry_inline;
 
 /// Long poll of a receive: it asks all of SQS's servers, so an empty answer means
 /// that nothing is visible.
-const WAIT: Duration = Duration::from_secs(1);
+const SCAN_POLL_WAIT: Duration = Duration::from_secs(1);
 /// SQS counts approximately, and its counts may be a minute old.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
-pub const LAG: Duration = Duration::from_secs(65);
+pub const SQS_COUNTS_LAG: Duration = Duration::from_secs(65);
 /// Letters that another process hides are waited for a little longer than they
 /// stay hidden should it have been killed.
-const LONGER: Duration = Duration::from_secs(5);
+const HIDDEN_WAIT_MARGIN: Duration = Duration::from_secs(5);
 
 /// A scan under way.
 #[derive(Debug)]
 pub(super) struct Scan {
     queue: Queue,
-    hold: Hold,
-    known: HashSet<String>,
-    width: usize,
+    hold: HoldSet,
+    seen_ids: HashSet<String>,
+    parallel_receives: usize,
     /// Looks in a row that brought nothing new.
-    empty: u32,
-    progress: Instant,
+    empty_steps: u32,
+    last_progress: Instant,
 }
 
 /// What a look brought.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum ScanStep {
     /// Letters that were not seen before.
-    Letters(Vec<Found>),
+    DeadLetters(Vec<HeldDeadLetter>),
     /// About so many are hidden by somebody else; they may come yet.
     Waiting(u64),
     /// There are no more.
@@ -56,9 +56,9 @@ pub(super) enum Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unseen {
     /// Hidden by another process.
-    pub elsewhere: u64,
+    pub hidden_elsewhere: u64,
     /// Visible or not yet due, and not handed out.
-    pub beyond: u64,
+    pub not_received: u64,
 }
 
 impl Scan {
@@ -66,23 +66,24 @@ impl Scan {
     /// letters stay hidden should this process be killed. `width` receives are out
     /// at once, 1 to 8.
     pub(super) fn new(queue: &Queue, width: usize) -> Self {
-        let queue = queue.with_wait(WAIT);
+        let queue = queue.with_wait(SCAN_POLL_WAIT);
         Self {
-            hold: Hold::new(queue.clone()),
+            hold: HoldSet::new(queue.clone()),
             queue,
-            known: HashSet::new(),
-            width: width.clamp(1, 8),
-            empty: 0,
-            progress: Instant::now(),
+            seen_ids: HashSet::new(),
+            parallel_receives: width.clamp(1, 8),
+            empty_steps: 0,
+            last_progress: Instant::now(),
         }
     }
 
     /// The next letters.
     ///
     /// # Errors
-    /// When the queue cannot be read. [`Self::end`] is to be called all the same.
-    pub(super) async fn look(&mut self) -> Result<Look, Failure> {
-        let receives = (0..self.width).map(|_| quickly(|| self.queue.receive(BATCH)));
+    /// When the queue cannot be read. [`Self::finish`] is to be called all the same.
+    pub(super) async fn step(&mut self) -> Result<ScanStep, Failure> {
+        let receives = (0..self.parallel_receives)
+            .map(|_| retry_inline(|| self.queue.receive(MAX_BATCH_ENTRIES)));
         let mut failed = None;
         let mut came = Vec::new();
         // All of them, or what one brought would stay hidden.
@@ -92,20 +93,20 @@ impl Scan {
                 Err(failure) => failed = Some(failure),
             }
         }
-        let letters = self.take(came).await?;
+        let letters = self.hold_received(came).await?;
         if let Some(failure) = failed.filter(|_| letters.is_empty()) {
             return Err(failure);
         }
         if !letters.is_empty() {
-            self.empty = 0;
+            self.empty_steps = 0;
             // Letters that come while it looks must not keep it from ending.
             if !letters.iter().all(is_new) {
-                self.progress = Instant::now();
+                self.last_progress = Instant::now();
             }
-            return Ok(Look::Letters(letters));
+            return Ok(ScanStep::DeadLetters(letters));
         }
-        self.empty += 1;
-        self.nothing_new().await
+        self.empty_steps += 1;
+        self.check_end().await
     }
 
     /// Deletes letters that were seen. Answers with those that could not be.
@@ -115,23 +116,23 @@ impl Scan {
 
     /// Shows everything again that was not deleted. Answers with how many
     /// letters could not be shown: they stay hidden for a while.
-    pub(super) async fn end(self) -> u64 {
+    pub(super) async fn finish(self) -> u64 {
         self.hold.release().await
     }
 
-    async fn take(&mut self, came: Vec<Received>) -> Result<Vec<Found>, Failure> {
+    async fn hold_received(&mut self, came: Vec<Received>) -> Result<Vec<HeldDeadLetter>, Failure> {
         let mut letters = Vec::with_capacity(came.len());
         let mut deleted = Vec::new();
         for message in came {
-            if self.known.insert(message.id.clone()) {
-                self.hold.take(&message);
-                letters.push(Found::new(message));
+            if self.seen_ids.insert(message.id.clone()) {
+                self.hold.insert(&message);
+                letters.push(HeldDeadLetter::new(message));
             } else {
                 // Its time ran out, or its delete was lost on one of SQS's servers.
-                if !self.hold.holds(&message.id) {
+                if !self.hold.contains(&message.id) {
                     deleted.push(message.id.clone());
                 }
-                self.hold.take(&message);
+                self.hold.insert(&message);
             }
         }
         let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
@@ -141,8 +142,8 @@ impl Scan {
         }
     }
 
-    async fn nothing_new(&mut self) -> Result<Look, Failure> {
-        let depth = quickly(|| self.queue.facts()).await?.depth;
+    async fn check_end(&mut self) -> Result<ScanStep, Failure> {
+        let depth = retry_inline(|| self.queue.attributes()).await?.depth;
         let held = self.hold.len() as u64;
         let waiting = depth.visible + depth.delayed;
         let elsewhere = depth.hidden.saturating_sub(held);
@@ -151,26 +152,27 @@ impl Scan {
             Duration::ZERO
         } else if waiting > 0 || depth.hidden < held {
             // Old counts, or letters that it does not hand out.
-            LAG
+            SQS_COUNTS_LAG
         } else {
-            LAG.max(lasting(self.queue.visibility(), elsewhere) + LONGER)
+            SQS_COUNTS_LAG
+                .max(hold_duration(self.queue.visibility(), elsewhere) + HIDDEN_WAIT_MARGIN)
         };
-        if self.empty < 2 || self.progress.elapsed() < patience {
+        if self.empty_steps < 2 || self.last_progress.elapsed() < patience {
             // Not every endpoint waits as long as a long poll asks it to.
-            tokio::time::sleep(WAIT / 4).await;
-            return Ok(Look::Waiting(elsewhere));
+            tokio::time::sleep(SCAN_POLL_WAIT / 4).await;
+            return Ok(ScanStep::Waiting(elsewhere));
         }
-        Ok(Look::End(Unseen {
-            elsewhere,
-            beyond: waiting,
+        Ok(ScanStep::End(Unseen {
+            hidden_elsewhere: elsewhere,
+            not_received: waiting,
         }))
     }
 }
 
 /// Whether it was sent a moment before it was received, by SQS's own clock.
-fn is_new(letter: &Found) -> bool {
-    const MOMENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+fn is_new(letter: &HeldDeadLetter) -> bool {
+    const NEW_MESSAGE_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
     let message = &letter.message;
     let times = message.first_received_at.zip(message.sent_at);
-    times.is_some_and(|(received, sent)| received.duration_since(sent) < MOMENT)
+    times.is_some_and(|(received, sent)| received.duration_since(sent) < NEW_MESSAGE_AGE)
 }

@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
-use super::found::Found;
-use super::scan::{Look, Scan, Unseen};
+use super::held_dead_letter::HeldDeadLetter;
+use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
 /// A scan that hands out what the filter means and holds the rest until its end.
@@ -15,14 +15,14 @@ pub struct Selection {
     stop: CancellationToken,
     selected: u64,
     seen: u64,
-    ended: Option<Ended>,
+    end: Option<SelectionEnd>,
 }
 
 /// Why there are no more letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum SelectionEnd {
     /// All were seen but these.
-    All(Unseen),
+    Exhausted(Unseen),
     /// The filter's limit is reached.
     Limit,
     /// It was told to stop.
@@ -39,7 +39,7 @@ impl Selection {
             stop,
             selected: 0,
             seen: 0,
-            ended: None,
+            end: None,
         }
     }
 
@@ -50,26 +50,27 @@ impl Selection {
     /// When the queue cannot be read. [`Self::finish`] is to be called all the same.
     pub async fn next(
         &mut self,
-        accept: impl Fn(&Found) -> bool,
+        accept: impl Fn(&HeldDeadLetter) -> bool,
         mut notice: impl FnMut(u64),
-    ) -> Result<Option<Vec<Found>>, Failure> {
+    ) -> Result<Option<Vec<HeldDeadLetter>>, Failure> {
         let limit = self.filter.limit.unwrap_or(u64::MAX);
-        while self.ended.is_none() {
+        while self.end.is_none() {
             // Between the looks: a receive that is dropped would strand letters.
             if self.stop.is_cancelled() {
-                self.ended = Some(Ended::Stopped);
+                self.end = Some(SelectionEnd::Stopped);
             } else if self.selected >= limit {
-                self.ended = Some(Ended::Limit);
+                self.end = Some(SelectionEnd::Limit);
             } else {
-                match self.scan.look().await? {
-                    Look::Waiting(elsewhere) => notice(elsewhere),
-                    Look::End(unseen) => self.ended = Some(Ended::All(unseen)),
-                    Look::Letters(letters) => {
+                match self.scan.step().await? {
+                    ScanStep::Waiting(elsewhere) => notice(elsewhere),
+                    ScanStep::End(unseen) => self.end = Some(SelectionEnd::Exhausted(unseen)),
+                    ScanStep::DeadLetters(letters) => {
                         self.seen += letters.len() as u64;
                         let left = usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
-                        let meant =
-                            |letter: &Found| self.filter.matches(&letter.about) && accept(letter);
-                        let letters: Vec<Found> =
+                        let meant = |letter: &HeldDeadLetter| {
+                            self.filter.matches(&letter.summary) && accept(letter)
+                        };
+                        let letters: Vec<HeldDeadLetter> =
                             letters.into_iter().filter(meant).take(left).collect();
                         self.selected += letters.len() as u64;
                         if !letters.is_empty() {
@@ -103,14 +104,14 @@ impl Selection {
     }
 
     /// Shows every letter again that was not deleted, and says how it ended.
-    pub async fn finish(self) -> Ended {
-        let hidden = self.scan.end().await;
+    pub async fn finish(self) -> SelectionEnd {
+        let hidden = self.scan.finish().await;
         if hidden > 0 {
             tracing::warn!(
                 letters = hidden,
                 "letters could not be shown again; they stay hidden for a while"
             );
         }
-        self.ended.unwrap_or(Ended::Stopped)
+        self.end.unwrap_or(SelectionEnd::Stopped)
     }
 }

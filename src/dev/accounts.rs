@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::stack::Stack;
-use crate::aws::{Failure, SignedIn, Tokens};
+use crate::aws::{Failure, SignInResult, Tokens};
 
 /// Known to everybody: for an account that lives in this process's memory.
-const PASSWORD: &str = "A-passw0rd-for-this-machine";
-const ADMINS: &str = "ADMINS";
+const ACCOUNT_PASSWORD: &str = "A-passw0rd-for-this-machine";
+const ADMIN_GROUP: &str = "ADMINS";
 
 /// Somebody to sign in as.
 #[derive(Debug, Clone)]
@@ -37,14 +37,14 @@ impl Stack {
     ///
     /// # Errors
     /// The first call that fails.
-    pub async fn accounts(&self) -> Result<Accounts, Failure> {
+    pub async fn create_accounts(&self) -> Result<Accounts, Failure> {
         Ok(Accounts {
-            admin: self.account("admin", Some(ADMINS)).await?,
-            user: self.account("user", None).await?,
+            admin: self.create_account("admin", Some(ADMIN_GROUP)).await?,
+            user: self.create_account("user", None).await?,
         })
     }
 
-    async fn account(&self, name: &str, group: Option<&str>) -> Result<Account, Failure> {
+    async fn create_account(&self, name: &str, group: Option<&str>) -> Result<Account, Failure> {
         let attributes = [
             ("email", format!("{name}@example.com")),
             ("email_verified", "true".to_owned()),
@@ -54,22 +54,24 @@ impl Stack {
             .into();
         let pool = &self.pool.id;
         self.sandbox.create_user(pool, name, &attributes).await?;
-        self.sandbox.set_password(pool, name, PASSWORD).await?;
+        self.sandbox
+            .set_password(pool, name, ACCOUNT_PASSWORD)
+            .await?;
         if let Some(group) = group {
-            self.sandbox.join(pool, name, group).await?;
+            self.sandbox.add_to_group(pool, name, group).await?;
         }
         let signed_in = self
             .sandbox
-            .sign_in(&self.pool.client, name, PASSWORD)
+            .sign_in(&self.pool.client, name, ACCOUNT_PASSWORD)
             .await?;
         let tokens = match signed_in {
-            SignedIn::Tokens(tokens) => tokens,
+            SignInResult::Tokens(tokens) => tokens,
             // A password that was set for good leaves nothing to be asked.
-            SignedIn::NewPassword { .. } => Tokens::default(),
+            SignInResult::NewPasswordRequired { .. } => Tokens::default(),
         };
         Ok(Account {
             name: name.to_owned(),
-            password: PASSWORD.to_owned(),
+            password: ACCOUNT_PASSWORD.to_owned(),
             tokens,
         })
     }

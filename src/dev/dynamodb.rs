@@ -9,22 +9,22 @@ use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService as Service;
 
 #[derive(Default)]
-pub(super) struct DynamoDbFront {
+pub(super) struct EmbeddedDynamoDb {
     service: Service,
     /// Held by each call, as any may write: the service looks at the condition
     /// first and writes after, and two puts could both find nothing.
-    writing: Mutex<()>,
+    write_lock: Mutex<()>,
 }
 
-impl DynamoDbFront {
+impl EmbeddedDynamoDb {
     pub(super) async fn handle(&self, operation: &str, request: MockRequest) -> MockResponse {
         if operation == "Query"
-            && let Some(refusal) = self.missing_index(&request).await
+            && let Some(refusal) = self.missing_index_error(&request).await
         {
             return refusal;
         }
         let response = {
-            let _alone = self.writing.lock().await;
+            let _alone = self.write_lock.lock().await;
             self.service.handle(request.clone()).await
         };
         if operation != "PutItem" || response.status == 200 {
@@ -53,11 +53,11 @@ impl DynamoDbFront {
     }
 
     /// The service answers with status 500 where the table has no such index.
-    async fn missing_index(&self, request: &MockRequest) -> Option<MockResponse> {
+    async fn missing_index_error(&self, request: &MockRequest) -> Option<MockResponse> {
         let input: Value = serde_json::from_slice(&request.body).ok()?;
         let index = input["IndexName"].as_str()?;
         let table = json!({"TableName": input["TableName"]});
-        let table = self.ask(request, "DescribeTable", &table).await?;
+        let table = self.call_json(request, "DescribeTable", &table).await?;
         let is_there = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
             .iter()
             .filter_map(|kind| table["Table"][kind].as_array())
@@ -75,7 +75,7 @@ impl DynamoDbFront {
 
     async fn old_item(&self, request: &MockRequest, put: &Value) -> Option<Value> {
         let table = self
-            .ask(
+            .call_json(
                 request,
                 "DescribeTable",
                 &json!({"TableName": put["TableName"]}),
@@ -88,13 +88,18 @@ impl DynamoDbFront {
             .map(|name| (name.to_owned(), put["Item"][name].clone()))
             .collect();
         let get = json!({"TableName": put["TableName"], "Key": key, "ConsistentRead": true});
-        self.ask(request, "GetItem", &get)
+        self.call_json(request, "GetItem", &get)
             .await?
             .get("Item")
             .cloned()
     }
 
-    async fn ask(&self, request: &MockRequest, operation: &str, input: &Value) -> Option<Value> {
+    async fn call_json(
+        &self,
+        request: &MockRequest,
+        operation: &str,
+        input: &Value,
+    ) -> Option<Value> {
         let mut request = request.clone();
         request.headers.insert(
             "x-amz-target",

@@ -16,39 +16,39 @@ use tokio_util::sync::CancellationToken;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_sqs::SqsService;
 
-use super::cognito::{self, CognitoFront};
+use super::cognito::{self, EmbeddedCognito};
 use super::constraints;
-use super::dynamodb::DynamoDbFront;
-use super::hooks::{Post, Trigger};
+use super::dynamodb::EmbeddedDynamoDb;
+use super::hooks::{MailFn, TriggerFn};
 use super::issuer::Issuer;
-use super::sqs::Queues;
+use super::sqs::EmbeddedQueues;
 use super::{sts, trace_header};
 
 /// The embedded services. State lives as long as this does.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Services>);
+pub struct EmbeddedEndpoint(Arc<EmbeddedServices>);
 
-struct Services {
+struct EmbeddedServices {
     sqs: SqsService,
-    cognito: CognitoFront,
-    dynamodb: DynamoDbFront,
-    base: String,
+    cognito: EmbeddedCognito,
+    dynamodb: EmbeddedDynamoDb,
+    base_url: String,
 }
 
-pub(super) const TARGET: &str = "x-amz-target";
-const SQS: &str = "AmazonSQS.";
-const DYNAMODB: &str = "DynamoDB_20120810.";
+pub(super) const TARGET_HEADER: &str = "x-amz-target";
+const SQS_TARGET_PREFIX: &str = "AmazonSQS.";
+const DYNAMODB_TARGET_PREFIX: &str = "DynamoDB_20120810.";
 const SQS_HOST: &str = "https://sqs.us-east-1.amazonaws.com";
 
-impl Endpoint {
+impl EmbeddedEndpoint {
     /// Empty services that name their queues under `address`.
     pub fn new(address: SocketAddr) -> Self {
         let base = format!("http://{address}");
-        Self(Arc::new(Services {
-            sqs: SqsService::with_backend(Arc::new(Queues::default())),
-            cognito: CognitoFront::new(&base),
-            dynamodb: DynamoDbFront::default(),
-            base,
+        Self(Arc::new(EmbeddedServices {
+            sqs: SqsService::with_backend(Arc::new(EmbeddedQueues::default())),
+            cognito: EmbeddedCognito::new(&base),
+            dynamodb: EmbeddedDynamoDb::default(),
+            base_url: base,
         }))
     }
 
@@ -62,17 +62,17 @@ impl Endpoint {
 
     /// The URL for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
-        &self.0.base
+        &self.0.base_url
     }
 
     /// Sets the trigger of all pools; the first call counts.
-    pub fn on_trigger(&self, trigger: Box<Trigger>) {
+    pub fn on_trigger(&self, trigger: Box<TriggerFn>) {
         let _ = self.0.cognito.hooks.trigger.set(trigger);
     }
 
     /// Sets where mail goes; the first call counts. Until then nobody gets any.
-    pub fn on_mail(&self, post: Box<Post>) {
-        let _ = self.0.cognito.hooks.post.set(post);
+    pub fn on_mail(&self, post: Box<MailFn>) {
+        let _ = self.0.cognito.hooks.mail.set(post);
     }
 
     /// Who signs the tokens.
@@ -87,13 +87,16 @@ impl Endpoint {
     }
 
     /// Both issuers of every pool, for `admin.issuer`.
-    pub fn issuers(&self) -> [String; 2] {
-        cognito::issuers(&self.0.base)
+    pub fn issuer_templates(&self) -> [String; 2] {
+        cognito::issuer_templates(&self.0.base_url)
     }
 
     /// As if the days that a user's temporary password is good for were over.
     pub async fn expire_temporary_password(&self, pool: &str, username: &str) {
-        self.0.cognito.expire(pool, username).await;
+        self.0
+            .cognito
+            .expire_temporary_password(pool, username)
+            .await;
     }
 
     /// As if the minutes in which a challenge may be answered were over, for all.
@@ -109,8 +112,8 @@ impl Endpoint {
                 "/issuer-cognito-idp/{pool}/.well-known/jwks.json",
                 get(jwks),
             )
-            .fallback(answer)
-            .layer(from_fn(hold))
+            .fallback(dispatch)
+            .layer(from_fn(check_constraints))
             .with_state(self.clone())
     }
 
@@ -130,9 +133,9 @@ impl Endpoint {
 }
 
 /// Refuses a request that breaks the constraints of its service's model, as the service does,
-/// and hands on every other. [`Endpoint::router`] has this layer. A layer over the router
+/// and hands on every other. [`EmbeddedEndpoint::router`] has this layer. A layer over the router
 /// that answers by itself needs it once more above it.
-pub async fn hold(request: Request, next: Next) -> Response {
+pub async fn check_constraints(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -143,22 +146,30 @@ pub async fn hold(request: Request, next: Next) -> Response {
     }
 }
 
-async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
+async fn dispatch(
+    State(endpoint): State<EmbeddedEndpoint>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let services = &endpoint.0;
     let target = target_of(&headers);
-    let response = if target.starts_with(SQS) {
-        let kept = request(SQS_HOST, &headers, trace_header::kept(body.clone()));
-        let response = trace_header::shown(&body, services.sqs.handle(kept).await);
-        with_queue_urls(response, &services.base)
-    } else if let Some(operation) = target.strip_prefix(cognito::PREFIX) {
+    let response = if target.starts_with(SQS_TARGET_PREFIX) {
+        let kept = service_request(
+            SQS_HOST,
+            &headers,
+            trace_header::rewrite_request(body.clone()),
+        );
+        let response = trace_header::rewrite_response(&body, services.sqs.handle(kept).await);
+        with_queue_urls(response, &services.base_url)
+    } else if let Some(operation) = target.strip_prefix(cognito::COGNITO_TARGET_PREFIX) {
         services.cognito.handle(operation, &body).await
-    } else if let Some(operation) = target.strip_prefix(DYNAMODB) {
-        let request = request("https://dynamodb.us-east-1.amazonaws.com", &headers, body);
+    } else if let Some(operation) = target.strip_prefix(DYNAMODB_TARGET_PREFIX) {
+        let request = service_request("https://dynamodb.us-east-1.amazonaws.com", &headers, body);
         services.dynamodb.handle(operation, request).await
-    } else if sts::is_asked(&body) {
-        sts::answer()
+    } else if sts::is_get_caller_identity(&body) {
+        sts::get_caller_identity()
     } else {
-        error(
+        error_response(
             "UnknownOperationException",
             "this endpoint serves SQS, Cognito and DynamoDB in the AWS JSON protocols",
         )
@@ -168,12 +179,14 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
 
 /// Service and operation, in the AWS JSON protocols.
 fn target_of(headers: &HeaderMap) -> &str {
-    let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
+    let target = headers
+        .get(TARGET_HEADER)
+        .and_then(|target| target.to_str().ok());
     target.unwrap_or_default()
 }
 
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
-async fn jwks(State(endpoint): State<Endpoint>, Path(pool): Path<String>) -> Response {
+async fn jwks(State(endpoint): State<EmbeddedEndpoint>, Path(pool): Path<String>) -> Response {
     let cognito = &endpoint.0.cognito;
     into_response(if cognito.has_pool(&pool) {
         MockResponse::json(200, cognito.issuer.jwks().to_string())
@@ -185,7 +198,7 @@ async fn jwks(State(endpoint): State<Endpoint>, Path(pool): Path<String>) -> Res
 
 /// The services keep one state for each Region in the host name; here there is
 /// one Region, whatever the client signs for.
-fn request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest {
+fn service_request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest {
     MockRequest {
         method: "POST".to_owned(),
         uri: format!("{host}/"),
@@ -194,7 +207,7 @@ fn request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest {
     }
 }
 
-pub(super) fn error(code: &str, message: &str) -> MockResponse {
+pub(super) fn error_response(code: &str, message: &str) -> MockResponse {
     MockResponse::json(
         400,
         serde_json::json!({"__type": code, "message": message}).to_string(),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::stack::Stack;
 use crate::aws::{Failure, Outgoing};
 use crate::event::{self, Event, Malformed, Trace};
-use crate::trigger::Forwarded;
+use crate::trigger::ForwardResult;
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct EventFile {
 
 /// What became of a file on its way to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Delivered {
+pub(crate) enum Delivery {
     /// On the queue, under this message id.
     Queued(String),
     /// The trigger did not forward it, for this reason.
@@ -36,30 +36,30 @@ pub(super) const NOT_FORWARDED: &str = "not_forwarded";
 /// The trigger could not reach the queue.
 pub(super) const FORWARD_FAILED: &str = "forward_failed";
 /// The pool did not take the user whom the event names.
-pub(super) const NO_USER: &str = "user_not_created";
+pub(super) const USER_NOT_CREATED: &str = "user_not_created";
 
 /// Reads files, and the files of folders in the order of their names.
 ///
 /// # Errors
 /// The first path that cannot be read, with what it was.
-pub fn files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
+pub fn read_event_files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
     let mut files = Vec::new();
     for path in paths {
-        collect(path, &mut files).map_err(|error| {
+        collect_event_files(path, &mut files).map_err(|error| {
             std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         })?;
     }
     Ok(files)
 }
 
-fn collect(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
+fn collect_event_files(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
     if path.is_dir() {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
         entries.sort();
         for entry in entries {
-            collect(&entry, files)?;
+            collect_event_files(&entry, files)?;
         }
     } else if path.is_file() || !path.exists() {
         files.push(EventFile {
@@ -71,8 +71,8 @@ fn collect(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
 }
 
 /// An event as the queue will hold it, when it is one.
-pub(super) fn prepared(file: &EventFile, pool: &str) -> Option<Value> {
-    let text = event::without_bom(std::str::from_utf8(&file.bytes).ok()?);
+pub(super) fn event_for_pool(file: &EventFile, pool: &str) -> Option<Value> {
+    let text = event::strip_bom(std::str::from_utf8(&file.bytes).ok()?);
     let mut event: Value = serde_json::from_str(text).ok()?;
     if event
         .get("userPoolId")
@@ -88,10 +88,10 @@ impl Stack {
     /// Creates the user whom the event names, and hands the event to the
     /// trigger. What is not JSON could not pass a Lambda, so it goes to the
     /// queue as it is.
-    pub(super) async fn deliver(&self, file: &EventFile) -> Delivered {
-        let Some(event) = prepared(file, &self.pool.id) else {
+    pub(super) async fn deliver(&self, file: &EventFile) -> Delivery {
+        let Some(event) = event_for_pool(file, &self.pool.id) else {
             let Ok(text) = std::str::from_utf8(&file.bytes) else {
-                return Delivered::NotSent("not_utf8");
+                return Delivery::NotSent("not_utf8");
             };
             // SQS takes no empty body; white space is read as one.
             let body = if text.is_empty() { " " } else { text };
@@ -100,30 +100,30 @@ impl Stack {
                 ..Outgoing::default()
             };
             return match self.queue.send(message).await {
-                Ok(id) => Delivered::Queued(id),
-                Err(_) => Delivered::NotSent(FORWARD_FAILED),
+                Ok(id) => Delivery::Queued(id),
+                Err(_) => Delivery::NotSent(FORWARD_FAILED),
             };
         };
         if self.create_user(&event).await.is_err() {
-            return Delivered::NotSent(NO_USER);
+            return Delivery::NotSent(USER_NOT_CREATED);
         }
         let text = event.to_string();
         let why = match event::parse(&text) {
-            Ok(Event::SignUp(_) | Event::Reconcile(_) | Event::Order(_)) => NOT_FORWARDED,
+            Ok(Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_)) => NOT_FORWARDED,
             Err(malformed) => malformed.code(),
         };
         let Ok(raw) = RawValue::from_string(text) else {
-            return Delivered::NotSent(Malformed::NotJson.code());
+            return Delivery::NotSent(Malformed::NotJson.code());
         };
         match self
             .trigger
             .forwarder()
-            .handle(&raw, &Trace::default())
+            .forward(&raw, &Trace::default())
             .await
         {
-            Forwarded::Sent(id) => Delivered::Queued(id),
-            Forwarded::PassedThrough => Delivered::PassedThrough(why),
-            Forwarded::Failed { .. } => Delivered::NotSent(FORWARD_FAILED),
+            ForwardResult::Sent(id) => Delivery::Queued(id),
+            ForwardResult::PassedThrough => Delivery::PassedThrough(why),
+            ForwardResult::Failed { .. } => Delivery::NotSent(FORWARD_FAILED),
         }
     }
 

@@ -10,16 +10,16 @@ use serde_json::value::RawValue;
 /// Called for `PostConfirmation`, `CustomMessage_AdminCreateUser` and
 /// `TokenGeneration` alike; answers with the event that the Lambda returned, or
 /// with `None` for one that is unchanged, or for an error.
-pub type Trigger = dyn Fn(Box<RawValue>) -> Pin<Box<dyn Future<Output = Option<Box<RawValue>>> + Send>>
+pub type TriggerFn = dyn Fn(Box<RawValue>) -> Pin<Box<dyn Future<Output = Option<Box<RawValue>>> + Send>>
     + Send
     + Sync;
 
 /// Where mail goes.
-pub type Post = dyn Fn(Mail) + Send + Sync;
+pub type MailFn = dyn Fn(SentMail) + Send + Sync;
 
 /// A mail that Cognito would have sent. An invitation's holds a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
+pub struct SentMail {
     /// The address.
     pub to: String,
     /// The subject line.
@@ -30,13 +30,13 @@ pub struct Mail {
 
 #[derive(Default)]
 pub(super) struct Hooks {
-    pub(super) trigger: OnceLock<Box<Trigger>>,
-    pub(super) post: OnceLock<Box<Post>>,
+    pub(super) trigger: OnceLock<Box<TriggerFn>>,
+    pub(super) mail: OnceLock<Box<MailFn>>,
 }
 
 impl Hooks {
     /// The `response` of the event that came back.
-    pub(super) async fn call(&self, event: &Value) -> Value {
+    pub(super) async fn call_trigger(&self, event: &Value) -> Value {
         let Some(trigger) = self.trigger.get() else {
             return Value::Null;
         };
@@ -50,8 +50,8 @@ impl Hooks {
         answer["response"].take()
     }
 
-    pub(super) fn mail(&self, mail: Mail) {
-        if let Some(post) = self.post.get() {
+    pub(super) fn send_mail(&self, mail: SentMail) {
+        if let Some(post) = self.mail.get() {
             post(mail);
         }
     }

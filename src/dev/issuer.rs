@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 #[derive(Default)]
 pub struct Issuer {
     /// Made when it is first needed: most tests sign nobody in.
-    key: Mutex<Option<Arc<Key>>>,
+    key: Mutex<Option<Arc<SigningKey>>>,
 }
 
-struct Key {
+struct SigningKey {
     id: String,
-    pair: KeyPair,
+    key_pair: KeyPair,
 }
 
 impl Issuer {
@@ -35,8 +35,8 @@ impl Issuer {
         let header = json!({"kid": kid.unwrap_or(&key.id), "alg": "RS256"});
         let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let message = format!("{}.{}", part(&header), part(claims));
-        let mut signature = vec![0; key.pair.public_modulus_len()];
-        let signed = key.pair.sign(
+        let mut signature = vec![0; key.key_pair.public_modulus_len()];
+        let signed = key.key_pair.sign(
             &RSA_PKCS1_SHA256,
             &SystemRandom::new(),
             message.as_bytes(),
@@ -60,7 +60,7 @@ impl Issuer {
     /// The current public key.
     pub fn jwk(&self) -> Value {
         let key = self.key();
-        let public = PublicKeyComponents::<Vec<u8>>::from(key.pair.public_key());
+        let public = PublicKeyComponents::<Vec<u8>>::from(key.key_pair.public_key());
         json!({
             "alg": "RS256", "e": URL_SAFE_NO_PAD.encode(public.e), "kid": key.id,
             "kty": "RSA", "n": URL_SAFE_NO_PAD.encode(public.n), "use": "sig",
@@ -69,7 +69,7 @@ impl Issuer {
 
     /// The current public key as a `SubjectPublicKeyInfo`.
     pub fn public_der(&self) -> Vec<u8> {
-        let der: Result<PublicKeyX509Der<'_>, _> = self.key().pair.public_key().as_der();
+        let der: Result<PublicKeyX509Der<'_>, _> = self.key().key_pair.public_key().as_der();
         der.map(|der| der.as_ref().to_vec()).unwrap_or_default()
     }
 
@@ -85,19 +85,19 @@ impl Issuer {
         pem
     }
 
-    fn key(&self) -> Arc<Key> {
+    fn key(&self) -> Arc<SigningKey> {
         let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(key.get_or_insert_with(|| Arc::new(Key::new())))
+        Arc::clone(key.get_or_insert_with(|| Arc::new(SigningKey::new())))
     }
 }
 
-impl Key {
+impl SigningKey {
     #[expect(clippy::expect_used, reason = "fails only without randomness")]
     fn new() -> Self {
         let id: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
         Self {
             id: STANDARD.encode(id),
-            pair: KeyPair::generate(KeySize::Rsa2048).expect("randomness"),
+            key_pair: KeyPair::generate(KeySize::Rsa2048).expect("randomness"),
         }
     }
 }

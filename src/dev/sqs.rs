@@ -15,12 +15,12 @@ use winterbaume_sqs::{SqsState, SqsStateView, StateViewError};
 
 /// One account in one Region.
 #[derive(Default)]
-pub(super) struct Queues(Mutex<SqsState>);
+pub(super) struct EmbeddedQueues(Mutex<SqsState>);
 
-type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Map = HashMap<String, String>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type StringMap = HashMap<String, String>;
 
-impl Queues {
+impl EmbeddedQueues {
     fn state(&self) -> MutexGuard<'_, SqsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -29,7 +29,7 @@ impl Queues {
 /// Each operation is a step of the state machine, done at once.
 macro_rules! operations {
     ($(fn $name:ident($state:ident $(, $argument:ident: $type:ty)*) -> $result:ty $body:block)*) => {
-        $(fn $name(&self, _: String, _: String $(, $argument: $type)*) -> Answer<$result> {
+        $(fn $name(&self, _: String, _: String $(, $argument: $type)*) -> BoxFuture<$result> {
             #[allow(unused_mut, reason = "some steps only read")]
             let mut $state = self.state();
             let result = $body;
@@ -38,15 +38,15 @@ macro_rules! operations {
     };
 }
 
-impl SqsBackend for Queues {
+impl SqsBackend for EmbeddedQueues {
     fn create_queue(
         &self,
         account: String,
         region: String,
         name: String,
-        attributes: Map,
-        tags: Option<Map>,
-    ) -> Answer<Result<Queue, SqsError>> {
+        attributes: StringMap,
+        tags: Option<StringMap>,
+    ) -> BoxFuture<Result<Queue, SqsError>> {
         let mut state = self.state();
         let queue = state.create_queue(&name, &region, &account, &attributes, tags.as_ref());
         Box::pin(std::future::ready(queue.cloned()))
@@ -57,7 +57,7 @@ impl SqsBackend for Queues {
         fn get_queue_url(s, queue: String) -> Result<String, SqsError> {
             s.get_queue_url(&queue).map(str::to_owned)
         }
-        fn get_queue_attributes(s, queue: String) -> Result<Map, SqsError> {
+        fn get_queue_attributes(s, queue: String) -> Result<StringMap, SqsError> {
             s.get_queue_attributes(&queue).map(|mut attributes| {
                 let messages = s.queues.get(&queue).map_or(&[][..], |queue| &queue.messages);
                 let visible = messages.iter().filter(|message| message.is_visible()).count();
@@ -65,7 +65,7 @@ impl SqsBackend for Queues {
                 attributes
             })
         }
-        fn set_queue_attributes(s, queue: String, attributes: Map) -> Result<(), SqsError> {
+        fn set_queue_attributes(s, queue: String, attributes: StringMap) -> Result<(), SqsError> {
             s.set_queue_attributes(&queue, &attributes)
         }
         fn list_queues(s, prefix: Option<String>) -> Result<Vec<Queue>, SqsError> {
@@ -106,8 +106,8 @@ impl SqsBackend for Queues {
                     .collect()
             })
         }
-        fn list_queue_tags(s, queue: String) -> Result<Map, SqsError> { s.list_queue_tags(&queue) }
-        fn tag_queue(s, queue: String, tags: Map) -> Result<(), SqsError> {
+        fn list_queue_tags(s, queue: String) -> Result<StringMap, SqsError> { s.list_queue_tags(&queue) }
+        fn tag_queue(s, queue: String, tags: StringMap) -> Result<(), SqsError> {
             s.tag_queue(&queue, &tags)
         }
         fn untag_queue(s, queue: String, keys: Vec<String>) -> Result<(), SqsError> {
@@ -134,7 +134,7 @@ impl SqsBackend for Queues {
         }
         fn list_message_move_tasks(s, source: String) -> Result<Vec<MessageMoveTask>, SqsError> {
             let now = jiff::Timestamp::now().as_millisecond();
-            Ok(super::moves::list(&mut s, &source, now))
+            Ok(super::move_tasks::advance_and_list(&mut s, &source, now))
         }
         fn snapshot(s) -> SqsStateView { SqsStateView::from(&*s) }
         fn restore(s, view: SqsStateView) -> Result<(), StateViewError> {

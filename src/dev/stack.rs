@@ -7,22 +7,22 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint::Endpoint;
-use crate::aws::{Aws, Failure, Pool, Queue, Sandbox};
-use crate::config::{self, Config, Invalid, Layers};
+use super::endpoint::EmbeddedEndpoint;
+use crate::aws::{Aws, Failure, Queue, Sandbox, SandboxPool};
+use crate::config::{self, Config, InvalidConfig, Layers};
 use crate::event::{IssuerType, Trace};
-use crate::trigger::Trigger;
+use crate::trigger::TriggerHandler;
 
 /// The port that local AWS endpoints usually take.
-const PORT: u16 = 4566;
-const TABLE: &str = "UserProfile";
+const DEFAULT_PORT: u16 = 4566;
+const PROFILE_TABLE: &str = "UserProfile";
 /// Above `worker.max_attempts`, so that letters carry usher's reason.
 const MAX_RECEIVE_COUNT: u32 = 1000;
 
 /// Everything but the worker.
 pub struct Stack {
     /// The services.
-    pub endpoint: Endpoint,
+    pub endpoint: EmbeddedEndpoint,
     /// Clients of the endpoint.
     pub aws: Aws,
     /// For filling and reading back.
@@ -30,14 +30,14 @@ pub struct Stack {
     /// The user's configuration, led to the embedded resources.
     pub config: Config,
     /// The user pool and its client.
-    pub pool: Pool,
+    pub pool: SandboxPool,
     /// The source queue.
     pub queue: Queue,
     /// The dead-letter queue.
     pub dead_letters: Queue,
     /// The Lambda's handler.
-    pub trigger: Arc<Trigger>,
-    serving: JoinHandle<std::io::Result<()>>,
+    pub trigger: Arc<TriggerHandler>,
+    server: JoinHandle<std::io::Result<()>>,
     stop: CancellationToken,
 }
 
@@ -49,7 +49,7 @@ pub enum StartError {
     Port(u16, std::io::Error),
     /// The configuration.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] InvalidConfig),
     /// The endpoint answered with an error.
     #[error("the embedded endpoint failed: {0}")]
     Endpoint(#[from] Failure),
@@ -62,20 +62,24 @@ impl Stack {
     /// [`StartError`].
     pub async fn start(port: Option<u16>, layers: Layers) -> Result<Self, StartError> {
         let listener = match port {
-            Some(port) => Endpoint::listen(port)
+            Some(port) => EmbeddedEndpoint::listen(port)
                 .await
                 .map_err(|e| StartError::Port(port, e))?,
-            None => match Endpoint::listen(PORT).await {
+            None => match EmbeddedEndpoint::listen(DEFAULT_PORT).await {
                 Ok(listener) => listener,
-                Err(_) => Endpoint::listen(0)
+                Err(_) => EmbeddedEndpoint::listen(0)
                     .await
                     .map_err(|e| StartError::Port(0, e))?,
             },
         };
         let address = listener.local_addr().map_err(|e| StartError::Port(0, e))?;
-        let endpoint = Endpoint::new(address);
+        let endpoint = EmbeddedEndpoint::new(address);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(Endpoint::serve(listener, endpoint.router(), stop.clone()));
+        let serving = tokio::spawn(EmbeddedEndpoint::serve(
+            listener,
+            endpoint.router(),
+            stop.clone(),
+        ));
 
         let aws = Aws::at_endpoint(endpoint.url()).await;
         let sandbox = Sandbox::new(&aws);
@@ -87,10 +91,10 @@ impl Stack {
             format!("queue.dead_letter_url={dead_letter_url}"),
             "queue.wait=1s".to_owned(),
             format!("pools.allowed={}", pool.id),
-            format!("profiles.table={TABLE}"),
+            format!("profiles.table={PROFILE_TABLE}"),
             "http.listen=127.0.0.1:0".to_owned(),
             "http.public_listen=127.0.0.1:0".to_owned(),
-            format!("admin.issuer={}", endpoint.issuers().join(",")),
+            format!("admin.issuer={}", endpoint.issuer_templates().join(",")),
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),
         ]);
@@ -99,10 +103,10 @@ impl Stack {
             .profiles
             .as_ref()
             .map_or("id", |profiles| &profiles.key);
-        sandbox.create_table(TABLE, key).await?;
+        sandbox.create_table(PROFILE_TABLE, key).await?;
 
-        let settings = config::Trigger::from_layers(&layers);
-        let trigger = Arc::new(Trigger::new(Ok(aws.clone()), settings));
+        let settings = config::TriggerConfig::from_layers(&layers);
+        let trigger = Arc::new(TriggerHandler::new(Ok(aws.clone()), settings));
         let lambda = Arc::clone(&trigger);
         endpoint.on_trigger(Box::new(move |event| {
             let lambda = Arc::clone(&lambda);
@@ -115,7 +119,7 @@ impl Stack {
             })
         }));
         let queue = Queue::new(&aws, &queue_url, Duration::ZERO, config.queue.visibility);
-        let dead_letters = queue.sibling(&dead_letter_url);
+        let dead_letters = queue.with_url(&dead_letter_url);
         Ok(Self {
             endpoint,
             aws,
@@ -125,7 +129,7 @@ impl Stack {
             queue,
             dead_letters,
             trigger,
-            serving,
+            server: serving,
             stop,
         })
     }
@@ -134,7 +138,7 @@ impl Stack {
     ///
     /// # Errors
     /// As any call.
-    pub async fn issue(&self, issuer: IssuerType) -> Result<(), Failure> {
+    pub async fn set_issuer(&self, issuer: IssuerType) -> Result<(), Failure> {
         self.sandbox.set_issuer(&self.pool.id, issuer).await
     }
 
@@ -143,14 +147,14 @@ impl Stack {
     ///
     /// # Errors
     /// As any call.
-    pub async fn quiet(&self, limit: Duration) -> Result<bool, Failure> {
+    pub async fn wait_until_empty(&self, limit: Duration) -> Result<bool, Failure> {
         let end = tokio::time::Instant::now() + limit;
         let mut empty = 0;
         while empty < 2 {
             if tokio::time::Instant::now() >= end {
                 return Ok(false);
             }
-            empty = if self.queue.facts().await?.depth.is_empty() {
+            empty = if self.queue.attributes().await?.depth.is_empty() {
                 empty + 1
             } else {
                 0
@@ -164,7 +168,7 @@ impl Stack {
     pub async fn stop(self) {
         self.stop.cancel();
         // Idle keep-alive connections of our own clients would hold it up.
-        self.serving.abort();
-        let _ = self.serving.await;
+        self.server.abort();
+        let _ = self.server.await;
     }
 }

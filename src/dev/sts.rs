@@ -6,22 +6,22 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use winterbaume_core::MockResponse;
 
-const ANSWER: &str = r#"<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/local</Arn><UserId>local</UserId><Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata></GetCallerIdentityResponse>"#;
+const CALLER_IDENTITY_XML: &str = r#"<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/local</Arn><UserId>local</UserId><Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata></GetCallerIdentityResponse>"#;
 
 /// Whether this form asks for it.
-pub(super) fn is_asked(form: &[u8]) -> bool {
+pub(super) fn is_get_caller_identity(form: &[u8]) -> bool {
     let form = std::str::from_utf8(form).unwrap_or_default();
     form.split('&')
         .any(|field| field == "Action=GetCallerIdentity")
 }
 
 /// Everybody is the same user here.
-pub(super) fn answer() -> MockResponse {
+pub(super) fn get_caller_identity() -> MockResponse {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     MockResponse {
         status: 200,
         headers,
-        body: ANSWER.into(),
+        body: CALLER_IDENTITY_XML.into(),
     }
 }

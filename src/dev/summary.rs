@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::events::{Delivered, EventFile, FORWARD_FAILED, NO_USER, NOT_FORWARDED, prepared};
-use super::readback::Facts;
-use super::signups;
+use super::events::{
+    Delivery, EventFile, FORWARD_FAILED, NOT_FORWARDED, USER_NOT_CREATED, event_for_pool,
+};
+use super::readback::AccountState;
+use super::sign_ups;
 use super::stack::Stack;
 use crate::aws::Failure;
 use crate::event::{Event, Scope, SignUp, parse};
@@ -14,7 +16,7 @@ use crate::provision::{Ignored, groups_for};
 
 /// The report. Its JSON form is a contract.
 #[derive(Debug, Default, Serialize)]
-pub struct Summary {
+pub struct DevSummary {
     /// Sign-ups that were made and confirmed.
     pub signed_up: usize,
     /// Users who are in all their groups and have their profile.
@@ -90,16 +92,16 @@ impl EventOutcome {
 /// An event that is gone without a trace: the one thing that must not happen.
 const NO_EFFECT: &str = "no_effect";
 /// Reasons that stand for an event without its answer.
-const LOST: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, NO_USER];
+const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, USER_NOT_CREATED];
 
 impl Stack {
     /// The report on `count` sign-ups.
     ///
     /// # Errors
     /// When something cannot be read back.
-    pub async fn summary_of_sign_ups(&self, count: usize) -> Result<Summary, Failure> {
+    pub async fn summary_of_sign_ups(&self, count: usize) -> Result<DevSummary, Failure> {
         let facts = self.read_back().await?;
-        let names: Vec<String> = signups::names(count).collect();
+        let names: Vec<String> = sign_ups::user_names(count).collect();
         let provisioned = names.iter().filter(|name| {
             let sub = facts
                 .users
@@ -107,17 +109,17 @@ impl Stack {
                 .map(String::as_str)
                 .unwrap_or_default();
             let expected: Vec<String> = self
-                .expected(name)
+                .expected_sign_up(name)
                 .iter()
                 .flat_map(|sign_up| groups_for(&self.config.groups, sign_up))
                 .map(|group| group.to_string())
                 .collect();
-            has_all(&facts, name, &expected) && self.has_profile(&facts, sub)
+            is_in_all_groups(&facts, name, &expected) && self.has_profile(&facts, sub)
         });
-        let mut summary = Summary {
+        let mut summary = DevSummary {
             signed_up: count,
             provisioned: provisioned.count(),
-            ..counts(&facts)
+            ..summarize(&facts)
         };
         let profiles = if self.config.profiles.is_some() {
             count
@@ -131,7 +133,7 @@ impl Stack {
     }
 
     /// Delivers each file; the report follows once the queue is quiet.
-    pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<Delivered> {
+    pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<Delivery> {
         let mut delivered = Vec::with_capacity(files.len());
         for file in files {
             delivered.push(self.deliver(file).await);
@@ -142,13 +144,13 @@ impl Stack {
     pub(crate) async fn summary_of_events(
         &self,
         files: &[EventFile],
-        delivered: &[Delivered],
-    ) -> Result<Summary, Failure> {
+        delivered: &[Delivery],
+    ) -> Result<DevSummary, Failure> {
         let facts = self.read_back().await?;
-        let mut summary = counts(&facts);
+        let mut summary = summarize(&facts);
         let mut seen = BTreeSet::new();
         for (file, delivered) in files.iter().zip(delivered) {
-            let (outcome, reason) = self.judge(&facts, file, delivered, &mut seen);
+            let (outcome, reason) = self.event_outcome(&facts, file, delivered, &mut seen);
             match outcome {
                 EventOutcome::Provisioned if reason == "already_done" => summary.already_done += 1,
                 EventOutcome::Provisioned => summary.provisioned += 1,
@@ -172,28 +174,28 @@ impl Stack {
             && summary
                 .events
                 .iter()
-                .all(|line| !LOST.contains(&line.reason.as_str()));
+                .all(|line| !LOST_EVENT_REASONS.contains(&line.reason.as_str()));
         Ok(summary)
     }
 
-    fn judge(
+    fn event_outcome(
         &self,
-        facts: &Facts,
+        facts: &AccountState,
         file: &EventFile,
-        delivered: &Delivered,
+        delivered: &Delivery,
         seen: &mut BTreeSet<String>,
     ) -> (EventOutcome, String) {
         let id = match delivered {
-            Delivered::Queued(id) => id,
-            Delivered::PassedThrough(why) => {
+            Delivery::Queued(id) => id,
+            Delivery::PassedThrough(why) => {
                 return (EventOutcome::PassedThrough, (*why).to_owned());
             }
-            Delivered::NotSent(why) => return (EventOutcome::Rejected, (*why).to_owned()),
+            Delivery::NotSent(why) => return (EventOutcome::Rejected, (*why).to_owned()),
         };
-        if let Some(reason) = facts.letters.get(id) {
+        if let Some(reason) = facts.dead_letters.get(id) {
             return (EventOutcome::Rejected, reason.clone());
         }
-        let event = prepared(file, &self.pool.id).map(|event| parse(&event.to_string()));
+        let event = event_for_pool(file, &self.pool.id).map(|event| parse(&event.to_string()));
         match event {
             Some(Ok(Event::SignUp(sign_up))) => {
                 let sub = sub_of(facts, &sign_up);
@@ -201,9 +203,9 @@ impl Stack {
                     .iter()
                     .map(ToString::to_string)
                     .collect();
-                let there = has_all(facts, sign_up.username.reveal(), &groups)
+                let there = is_in_all_groups(facts, sign_up.username.reveal(), &groups)
                     && self.has_profile(facts, &sub);
-                let is_reset = sign_up.scope == Scope::Reset;
+                let is_reset = sign_up.scope == Scope::NewPassword;
                 match there {
                     true if seen.insert(sub) => (EventOutcome::Provisioned, String::new()),
                     _ if is_reset && (there || !self.provisions_resets()) => {
@@ -223,20 +225,20 @@ impl Stack {
         profiles.is_some_and(|profiles| profiles.after_password_reset)
     }
 
-    fn has_profile(&self, facts: &Facts, sub: &str) -> bool {
-        self.config.profiles.is_none() || facts.records.contains_key(sub)
+    fn has_profile(&self, facts: &AccountState, sub: &str) -> bool {
+        self.config.profiles.is_none() || facts.profiles.contains_key(sub)
     }
 }
 
-fn counts(facts: &Facts) -> Summary {
-    Summary {
+fn summarize(facts: &AccountState) -> DevSummary {
+    DevSummary {
         groups: facts
             .groups
             .iter()
             .map(|(name, members)| (name.clone(), members.len()))
             .collect(),
-        profiles: facts.records.len(),
-        dead_letters: facts.letters.len(),
+        profiles: facts.profiles.len(),
+        dead_letters: facts.dead_letters.len(),
         users: facts
             .users
             .iter()
@@ -250,21 +252,21 @@ fn counts(facts: &Facts) -> Summary {
                     name.clone(),
                     UserLine {
                         groups,
-                        profile: facts.records.contains_key(sub),
+                        profile: facts.profiles.contains_key(sub),
                     },
                 )
             })
             .collect(),
-        ..Summary::default()
+        ..DevSummary::default()
     }
 }
 
-fn has_all(facts: &Facts, username: &str, groups: &[String]) -> bool {
+fn is_in_all_groups(facts: &AccountState, username: &str, groups: &[String]) -> bool {
     let there = facts.groups_of(username);
     groups.iter().all(|group| there.contains(&group.as_str()))
 }
 
-fn sub_of(facts: &Facts, sign_up: &SignUp) -> String {
+fn sub_of(facts: &AccountState, sign_up: &SignUp) -> String {
     match &sign_up.sub {
         Some(sub) => sub.as_str().to_owned(),
         None => facts

@@ -7,32 +7,32 @@ use axum::body::Bytes;
 use serde_json::Value;
 use winterbaume_core::MockResponse;
 
-const NAME: &str = "AWSTraceHeader";
-const KEPT_AS: &str = "usher.dev.AWSTraceHeader";
+const SYSTEM_ATTRIBUTE: &str = "AWSTraceHeader";
+const STORED_ATTRIBUTE: &str = "usher.dev.AWSTraceHeader";
 
 /// The call as the queues underneath take it.
-pub(super) fn kept(body: Bytes) -> Bytes {
+pub(super) fn rewrite_request(body: Bytes) -> Bytes {
     // Most calls have none, and are not read twice.
-    let Some(mut call) = read(&body, NAME) else {
+    let Some(mut call) = parse_if_contains(&body, SYSTEM_ATTRIBUTE) else {
         return body;
     };
-    keep(&mut call);
+    rewrite_message(&mut call);
     let entries = call.get_mut("Entries").and_then(Value::as_array_mut);
-    entries.into_iter().flatten().for_each(keep);
+    entries.into_iter().flatten().for_each(rewrite_message);
     call.to_string().into()
 }
 
-fn keep(message: &mut Value) {
+fn rewrite_message(message: &mut Value) {
     let members = message.as_object_mut();
     let attributes = members.and_then(|members| members.remove("MessageSystemAttributes"));
     if let Some(mut attributes) = attributes {
-        message["MessageAttributes"][KEPT_AS] = attributes[NAME].take();
+        message["MessageAttributes"][STORED_ATTRIBUTE] = attributes[SYSTEM_ATTRIBUTE].take();
     }
 }
 
 /// The answer as SQS gives it to this call.
-pub(super) fn shown(call: &Bytes, answer: MockResponse) -> MockResponse {
-    let Some(mut body) = read(&answer.body, KEPT_AS) else {
+pub(super) fn rewrite_response(call: &Bytes, answer: MockResponse) -> MockResponse {
+    let Some(mut body) = parse_if_contains(&answer.body, STORED_ATTRIBUTE) else {
         return answer;
     };
     let asked: Value = serde_json::from_slice(call).unwrap_or_default();
@@ -40,12 +40,12 @@ pub(super) fn shown(call: &Bytes, answer: MockResponse) -> MockResponse {
         .into_iter()
         .filter_map(|names| asked[names].as_array())
         .flatten()
-        .any(|name| name == NAME || name == "All");
+        .any(|name| name == SYSTEM_ATTRIBUTE || name == "All");
     for message in body["Messages"].as_array_mut().into_iter().flatten() {
         let attributes = message["MessageAttributes"].as_object_mut();
-        let header = attributes.and_then(|attributes| attributes.remove(KEPT_AS));
+        let header = attributes.and_then(|attributes| attributes.remove(STORED_ATTRIBUTE));
         if let Some(mut header) = header.filter(|_| is_asked) {
-            message["Attributes"][NAME] = header["StringValue"].take();
+            message["Attributes"][SYSTEM_ATTRIBUTE] = header["StringValue"].take();
         }
     }
     let body = body.to_string().into();
@@ -53,7 +53,7 @@ pub(super) fn shown(call: &Bytes, answer: MockResponse) -> MockResponse {
 }
 
 /// A body that mentions the word.
-fn read(body: &[u8], word: &str) -> Option<Value> {
+fn parse_if_contains(body: &[u8], word: &str) -> Option<Value> {
     let text = std::str::from_utf8(body).ok()?;
     let body = text.contains(word).then(|| serde_json::from_str(text));
     body?.ok()

@@ -16,7 +16,7 @@ use super::issuer::pool_of;
 
 /// One call of a resolver.
 #[derive(Debug)]
-pub struct Resolver {
+pub struct ResolverCall {
     /// The field of the schema, such as `addUserToGroup`.
     pub field: String,
     /// Its arguments.
@@ -25,10 +25,10 @@ pub struct Resolver {
     pub caller: Option<Caller>,
 }
 
-impl Resolver {
+impl ResolverCall {
     /// `None` when the event is not a resolver's. One that is in a batch is
     /// not: mutations are never batched.
-    pub fn of(event: &Value) -> Option<Self> {
+    pub fn parse(event: &Value) -> Option<Self> {
         let object = event.as_object()?;
         let info = object.get("info").and_then(Value::as_object);
         let named = |map: &Map<String, Value>, name: &str| {
@@ -42,7 +42,7 @@ impl Resolver {
         Some(Self {
             field: field?,
             arguments: object.get("arguments")?.as_object().cloned()?,
-            caller: object.get("identity").and_then(caller),
+            caller: object.get("identity").and_then(parse_caller),
         })
     }
 }
@@ -50,7 +50,7 @@ impl Resolver {
 /// A user of a user pool, when everything in the identity says so and nothing
 /// contradicts. Identities of IAM, OIDC and Lambda authorizers look alike here
 /// and there, so each member is asked for.
-fn caller(identity: &Value) -> Option<Caller> {
+fn parse_caller(identity: &Value) -> Option<Caller> {
     let identity = identity.as_object()?;
     // An IAM identity, even that of a user of an identity pool.
     if ["accountId", "userArn", "cognitoIdentityId"]
@@ -82,21 +82,21 @@ fn caller(identity: &Value) -> Option<Caller> {
     }
     // AppSync puts the groups of the token beside it; where the two differ,
     // somebody has been at work.
-    let groups = groups(identity.get("groups"))?;
-    if groups != self::groups(claims.get("cognito:groups"))? {
+    let groups = parse_groups(identity.get("groups"))?;
+    if groups != self::parse_groups(claims.get("cognito:groups"))? {
         return None;
     }
     Some(Caller {
         pool: pool_of(&issuer)?,
         sub,
         username,
-        client,
+        client_id: client,
         groups,
     })
 }
 
 /// Absent and null are no groups; anything but a list of texts is a forgery.
-fn groups(value: Option<&Value>) -> Option<BTreeSet<String>> {
+fn parse_groups(value: Option<&Value>) -> Option<BTreeSet<String>> {
     match value {
         None | Some(Value::Null) => Some(BTreeSet::new()),
         Some(Value::Array(names)) => names
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn both_shapes_are_understood() {
-        let gen2 = Resolver::of(&event()).expect("a resolver");
+        let gen2 = ResolverCall::parse(&event()).expect("a resolver");
         let mut direct = event();
         direct
             .as_object_mut()
@@ -144,13 +144,13 @@ mod tests {
             .remove("fieldName");
         direct["info"] = json!({"parentTypeName": "Mutation", "fieldName": "addUserToGroup"});
         direct["stash"] = json!({});
-        let direct = Resolver::of(&direct).expect("a resolver");
+        let direct = ResolverCall::parse(&direct).expect("a resolver");
         assert_eq!(gen2.field, direct.field);
         assert_eq!(gen2.caller, direct.caller);
         let caller = gen2.caller.expect("a user");
         assert_eq!(caller.pool.as_str(), "eu-west-2_abc");
         assert_eq!(
-            (caller.sub.as_str(), caller.client.as_str()),
+            (caller.sub.as_str(), caller.client_id.as_str()),
             ("b662d2e4", "c1")
         );
         assert!(caller.groups.contains("ADMINS"));
@@ -163,8 +163,8 @@ mod tests {
         claims["token_use"] = json!("id");
         claims["aud"] = json!("c2");
         claims["cognito:username"] = json!("ada");
-        let caller = Resolver::of(&event).and_then(|call| call.caller);
-        assert_eq!(caller.map(|caller| caller.client), Some("c2".to_owned()));
+        let caller = ResolverCall::parse(&event).and_then(|call| call.caller);
+        assert_eq!(caller.map(|caller| caller.client_id), Some("c2".to_owned()));
     }
 
     /// The caller's pool, where the token and `AppSync` name these issuers.
@@ -172,7 +172,7 @@ mod tests {
         let mut event = event();
         event["identity"]["issuer"] = json!(issuer);
         event["identity"]["claims"]["iss"] = json!(claimed);
-        let caller = Resolver::of(&event).and_then(|call| call.caller);
+        let caller = ResolverCall::parse(&event).and_then(|call| call.caller);
         caller.map(|caller| caller.pool.as_str().to_owned())
     }
 
@@ -240,7 +240,7 @@ mod tests {
                 }
                 *place = value.clone();
             }
-            let call = Resolver::of(&event).expect("still a resolver");
+            let call = ResolverCall::parse(&event).expect("still a resolver");
             assert_eq!(call.caller, None, "{what}");
         }
     }
@@ -254,7 +254,7 @@ mod tests {
             json!({"fieldName": "x", "arguments": {}}),
             json!(null),
         ] {
-            assert!(Resolver::of(&event).is_none(), "{event}");
+            assert!(ResolverCall::parse(&event).is_none(), "{event}");
         }
     }
 }

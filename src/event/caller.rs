@@ -15,7 +15,7 @@ pub struct Caller {
     /// The user's name.
     pub username: String,
     /// The app client that they signed in through.
-    pub client: String,
+    pub client_id: String,
     /// The groups of the token.
     pub groups: BTreeSet<String>,
 }
@@ -26,7 +26,7 @@ impl fmt::Debug for Caller {
         f.debug_struct("Caller")
             .field("pool", &self.pool)
             .field("sub", &self.sub)
-            .field("client", &self.client)
+            .field("client", &self.client_id)
             .field("groups", &self.groups)
             .finish_non_exhaustive()
     }

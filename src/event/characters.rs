@@ -11,7 +11,7 @@
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_MessageTemplateType.html>,
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-pub fn is_accepted(c: char) -> bool {
+pub fn is_cognito_character(c: char) -> bool {
     match c {
         ' ' | '\t'..='\r' => true,
         // Spaces, separators and format characters; private use; planes without a character.
@@ -46,7 +46,7 @@ pub fn is_accepted(c: char) -> bool {
 /// Whether HTML has a numeric reference for it, which is ASCII and so accepted.
 ///
 /// <https://html.spec.whatwg.org/multipage/syntax.html#character-references>
-pub fn has_reference(c: char) -> bool {
+pub fn has_html_reference(c: char) -> bool {
     !c.is_control() && !is_noncharacter(c)
 }
 
@@ -78,14 +78,14 @@ mod tests {
         ];
         for c in planes.into_iter().flatten() {
             if !unassigned(c) {
-                assert_eq!(is_accepted(c), cognitos(c), "{c:?}");
+                assert_eq!(is_cognito_character(c), cognitos(c), "{c:?}");
             } else if is_noncharacter(c) {
-                assert!(!is_accepted(c), "{c:?}");
+                assert!(!is_cognito_character(c), "{c:?}");
             }
         }
         for c in ["Zoë", "علی", "नमस्ते", "👩🏽", "«…»", "€"].concat().chars()
         {
-            assert!(is_accepted(c), "{c:?}");
+            assert!(is_cognito_character(c), "{c:?}");
         }
     }
 
@@ -99,10 +99,10 @@ mod tests {
             '\u{fdd0}',
             '\u{1ffff}',
         ] {
-            assert!(!has_reference(c) && !is_accepted(c), "{c:?}");
+            assert!(!has_html_reference(c) && !is_cognito_character(c), "{c:?}");
         }
         for c in ['\u{a0}', '\u{200d}', '\u{2028}', '\u{e000}'] {
-            assert!(has_reference(c) && !is_accepted(c), "{c:?}");
+            assert!(has_html_reference(c) && !is_cognito_character(c), "{c:?}");
         }
     }
 }

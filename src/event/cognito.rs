@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::rule::{Rule, check_name};
+use super::text_rule::{TextRule, check_name};
 use super::{Event, Malformed, PoolId, Scope};
 
 /// A confirmed user, with the values as they came: they are data, and lie
@@ -25,7 +25,7 @@ pub struct SignUp {
     /// The app client that the user signed up through, when the event names one.
     pub client_id: Option<String>,
     /// The user's attributes.
-    pub attributes: Attributes,
+    pub attributes: UserAttributes,
     /// How much of a sign-up it is.
     pub scope: Scope,
 }
@@ -45,7 +45,7 @@ impl Username {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn plain(name: &str) -> Result<Self, Rule> {
+    pub fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }
@@ -65,7 +65,7 @@ impl Username {
     /// Whether both are one name to a pool that does not tell upper case from lower case.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub fn eq_ignore_case(&self, other: &Self) -> bool {
         self.0.to_lowercase() == other.0.to_lowercase()
     }
 
@@ -102,9 +102,9 @@ impl Sub {
 /// there is no value: Cognito stores neither, and `DynamoDB` refuses an empty
 /// string in the key of an index.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Attributes(BTreeMap<String, String>);
+pub struct UserAttributes(BTreeMap<String, String>);
 
-impl Attributes {
+impl UserAttributes {
     /// The value of one attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -124,13 +124,13 @@ impl Attributes {
         Self(
             object
                 .iter()
-                .filter_map(|(name, value)| Some((name.clone(), text_of(value)?)))
+                .filter_map(|(name, value)| Some((name.clone(), attribute_text(value)?)))
                 .collect(),
         )
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for UserAttributes {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         Self(
             pairs
@@ -143,7 +143,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
 }
 
 /// Names alone: values are personal data.
-impl fmt::Debug for Attributes {
+impl fmt::Debug for UserAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -168,7 +168,7 @@ impl TriggerSource {
     }
 
     /// By its name in `triggerSource`.
-    pub fn named(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         match name {
             "PostConfirmation_ConfirmSignUp" | "PostConfirmation_AdminConfirmSignUp" => {
                 Self::ConfirmSignUp
@@ -181,33 +181,33 @@ impl TriggerSource {
 
 /// Whether a `sub` looks like the opaque id that Cognito makes, and so may stand
 /// in a log: a forged one could be an address.
-pub fn is_opaque(sub: &str) -> bool {
+pub fn is_loggable_sub(sub: &str) -> bool {
     sub.len() <= 64 && sub.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {
-    match text(object, "triggerSource").map(TriggerSource::named) {
+    match text(object, "triggerSource").map(TriggerSource::from_name) {
         None if object.contains_key("request") || object.contains_key("userName") => {
             Err(Malformed::NoTriggerSource)
         }
         None => Err(Malformed::NotAnEvent),
         Some(TriggerSource::Other) => Err(Malformed::OtherTrigger),
-        Some(TriggerSource::ConfirmForgotPassword) => reset(object).map(Event::SignUp),
-        Some(TriggerSource::ConfirmSignUp) => sign_up(object).map(Event::SignUp),
+        Some(TriggerSource::ConfirmForgotPassword) => parse_new_password(object).map(Event::SignUp),
+        Some(TriggerSource::ConfirmSignUp) => parse_sign_up(object).map(Event::SignUp),
     }
 }
 
 /// The app client of a new password says nothing of the sign-up: any client will do.
-fn reset(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
+fn parse_new_password(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
     Ok(SignUp {
         client_id: None,
-        scope: Scope::Reset,
-        ..sign_up(object)?
+        scope: Scope::NewPassword,
+        ..parse_sign_up(object)?
     })
 }
 
-fn sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
-    let attributes = Attributes::from_json(
+fn parse_sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
+    let attributes = UserAttributes::from_json(
         object
             .get("request")
             .and_then(|request| request.get("userAttributes")),
@@ -227,7 +227,8 @@ fn sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
             .filter(|id| !id.is_empty() && *id != "CLIENT_ID_NOT_APPLICABLE")
             .map(str::to_owned),
         attributes,
-        scope: Scope::from_json(object.get(Scope::MEMBER)).ok_or(Malformed::UnsupportedCommand)?,
+        scope: Scope::from_json(object.get(Scope::BODY_FIELD))
+            .ok_or(Malformed::UnsupportedCommand)?,
     })
 }
 
@@ -239,7 +240,7 @@ fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
         .filter(|text| !text.trim().is_empty())
 }
 
-fn text_of(value: &Value) -> Option<String> {
+fn attribute_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
@@ -381,7 +382,7 @@ mod tests {
         event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
         event["callerContext"] = json!({"clientId": "web"});
         let reset = parsed(&event);
-        assert_eq!((reset.scope, reset.client_id), (Scope::Reset, None));
+        assert_eq!((reset.scope, reset.client_id), (Scope::NewPassword, None));
         assert_eq!(reset.username.reveal(), "someone");
     }
 }

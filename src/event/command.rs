@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Event, Malformed, Order};
+use super::{AdminCommand, Event, Malformed};
 
 /// Whether the object is an usher command, of whatever version.
 pub(super) fn is_command(object: &Map<String, Value>) -> bool {
@@ -17,9 +17,11 @@ pub(super) fn parse(object: Map<String, Value>) -> Result<Event, Malformed> {
         (Some(1), Some("Reconcile")) => serde_json::from_value(Value::Object(object))
             .map(Event::Reconcile)
             .map_err(|_| Malformed::BadCommand),
-        (Some(1), Some(name)) if Order::is_one(name) => Order::from_json(&Value::Object(object))
-            .map(|order| Event::Order(Box::new(order)))
-            .ok_or(Malformed::BadCommand),
+        (Some(1), Some(name)) if AdminCommand::is_known_name(name) => {
+            AdminCommand::from_json(&Value::Object(object))
+                .map(|order| Event::AdminCommand(Box::new(order)))
+                .ok_or(Malformed::BadCommand)
+        }
         _ => Err(Malformed::UnsupportedCommand),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rule::{Rule, check_name};
+use super::text_rule::{TextRule, check_name};
 
 /// The name of a Cognito group: 1 to 128 visible characters, no white space.
 ///
@@ -16,14 +16,14 @@ impl GroupName {
 
     /// `None` when Cognito would refuse the name.
     pub fn new(name: &str) -> Option<Self> {
-        Self::plain(name).ok()
+        Self::parse(name).ok()
     }
 
     /// A name that somebody gives.
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn plain(name: &str) -> Result<Self, Rule> {
+    pub fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }

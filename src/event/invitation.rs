@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::rule::{Invisible, Rule};
+use super::text_rule::{InvisibleCharacter, TextRule};
 use super::{GroupName, Username};
 
 /// A person to be created in the pool, with all that makes them one.
@@ -27,7 +27,7 @@ pub struct Invitation {
 /// An invitation as somebody wrote it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Draft {
+pub struct InvitationDraft {
     /// Required.
     pub email: String,
     /// For pools whose users have names of their own, or are named by phone number.
@@ -54,17 +54,17 @@ pub struct Draft {
 /// never the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
-pub struct Wrong {
+pub struct FieldError {
     /// As the request names it.
     pub field: &'static str,
     /// What would be right.
-    pub rule: Rule,
+    pub rule: TextRule,
 }
 
 /// Standard attributes that an administrator may give.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
-const STANDARD: [&str; 17] = [
+const STANDARD_ATTRIBUTES: [&str; 17] = [
     "address",
     "birthdate",
     "family_name",
@@ -85,7 +85,7 @@ const STANDARD: [&str; 17] = [
 ];
 
 impl Invitation {
-    /// The members that a [`Draft`] may have.
+    /// The members that a [`InvitationDraft`] may have.
     pub const FIELDS: [&str; 7] = [
         "email",
         "username",
@@ -100,25 +100,25 @@ impl Invitation {
     ///
     /// # Errors
     /// The first field that cannot be meant.
-    pub fn new(draft: Draft) -> Result<Self, Wrong> {
-        let by = |field| move |rule| Wrong { field, rule };
-        let wrong = |field, words| by(field)(Rule::Words(words));
+    pub fn new(draft: InvitationDraft) -> Result<Self, FieldError> {
+        let by = |field| move |rule| FieldError { field, rule };
+        let wrong = |field, words| by(field)(TextRule::Message(words));
         let email = draft.email.trim().to_owned();
-        if let Some(invisible) = Invisible::in_name(&email) {
-            return Err(by("email")(Rule::Invisible(invisible)));
+        if let Some(invisible) = InvisibleCharacter::find_in_name(&email) {
+            return Err(by("email")(TextRule::InvisibleCharacter(invisible)));
         }
-        if !is_address(&email) {
+        if !is_email(&email) {
             return Err(wrong("email", "must be an e-mail address"));
         }
-        let username = present(draft.username)
-            .map(|name| Username::plain(&name).map_err(by("username")))
+        let username = non_blank(draft.username)
+            .map(|name| Username::parse(&name).map_err(by("username")))
             .transpose()?;
-        let mut attributes = attributes(draft.attributes)?;
+        let mut attributes = parse_attributes(draft.attributes)?;
         for (name, field, value) in [
             ("given_name", "givenName", draft.given_name),
             ("family_name", "familyName", draft.family_name),
         ] {
-            let Some(value) = present(value) else {
+            let Some(value) = non_blank(value) else {
                 continue;
             };
             Self::check_value(name, &value).map_err(by(field))?;
@@ -128,8 +128,8 @@ impl Invitation {
         }
         let mut groups: Vec<GroupName> = Vec::new();
         for (place, name) in (1..).zip(draft.groups.unwrap_or_default()) {
-            let group = GroupName::plain(&name);
-            let group = group.map_err(|rule| by("groups")(rule.of_group(place)))?;
+            let group = GroupName::parse(&name);
+            let group = group.map_err(|rule| by("groups")(rule.for_group(place)))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }
@@ -157,12 +157,12 @@ impl Invitation {
 
     /// Whether an attribute of this name may be given: standard ones and `custom:…`, but
     /// not `sub`, `email` or `email_verified`.
-    pub fn takes(name: &str) -> bool {
+    pub fn may_set_attribute(name: &str) -> bool {
         let custom = name
             .strip_prefix("dev:custom:")
             .or_else(|| name.strip_prefix("custom:"));
         let fine = |c: char| !c.is_whitespace() && !c.is_control();
-        STANDARD.contains(&name)
+        STANDARD_ATTRIBUTES.contains(&name)
             || custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
     }
 
@@ -174,21 +174,23 @@ impl Invitation {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn check_value(name: &str, value: &str) -> Result<(), Rule> {
+    pub fn check_value(name: &str, value: &str) -> Result<(), TextRule> {
         if value.chars().count() > 2048 {
-            return Err(Rule::Words("a value has at most 2048 characters"));
+            return Err(TextRule::Message("a value has at most 2048 characters"));
         }
-        if let Some(invisible) = Invisible::in_value(value)
-            && STANDARD.contains(&name)
+        if let Some(invisible) = InvisibleCharacter::find_in_value(value)
+            && STANDARD_ATTRIBUTES.contains(&name)
         {
-            return Err(Rule::Invisible(invisible));
+            return Err(TextRule::InvisibleCharacter(invisible));
         }
         match name {
             _ if value.is_empty() => Ok(()),
-            "phone_number" if !is_phone_number(value) => {
-                Err(Rule::Words("must be + and digits, such as +15551234567"))
+            "phone_number" if !is_phone_number(value) => Err(TextRule::Message(
+                "must be + and digits, such as +15551234567",
+            )),
+            "birthdate" if !is_date(value) => {
+                Err(TextRule::Message("must be a date such as 1990-12-31"))
             }
-            "birthdate" if !is_date(value) => Err(Rule::Words("must be a date such as 1990-12-31")),
             _ => Ok(()),
         }
     }
@@ -220,7 +222,7 @@ impl fmt::Debug for Invitation {
     }
 }
 
-fn present(text: Option<String>) -> Option<String> {
+fn non_blank(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
 }
 
@@ -237,7 +239,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// Cognito judges the rest.
-fn is_address(text: &str) -> bool {
+fn is_email(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\"\\".contains(c);
     let parts = text.split_once('@');
     parts.is_some_and(|(local, domain)| {
@@ -246,11 +248,11 @@ fn is_address(text: &str) -> bool {
         && !text.contains(odd)
 }
 
-fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
+fn parse_attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, FieldError> {
     const FIELD: &str = "attributes";
-    let wrong = |words| Wrong {
+    let wrong = |words| FieldError {
         field: FIELD,
-        rule: Rule::Words(words),
+        rule: TextRule::Message(words),
     };
     let not_an_object = wrong("must be an object of attribute names and values");
     let object = match given {
@@ -262,7 +264,7 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
     };
     let mut attributes = BTreeMap::new();
     for (name, value) in object {
-        if !Invitation::takes(&name) {
+        if !Invitation::may_set_attribute(&name) {
             return Err(wrong(
                 "takes standard attributes such as given_name and custom:… ones, but not sub, \
                  email or email_verified",
@@ -277,9 +279,9 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
                 return Err(wrong("values are texts, numbers, true or false"));
             }
         };
-        Invitation::check_value(&name, &value).map_err(|rule| Wrong {
+        Invitation::check_value(&name, &value).map_err(|rule| FieldError {
             field: FIELD,
-            rule: rule.of_attribute(STANDARD.into_iter().find(|known| *known == name)),
+            rule: rule.for_attribute(STANDARD_ATTRIBUTES.into_iter().find(|known| *known == name)),
         })?;
         attributes.insert(name, value);
     }
@@ -290,14 +292,14 @@ fn attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Wrong> {
 mod tests {
     use super::*;
 
-    fn draft(email: &str) -> Draft {
-        Draft {
+    fn draft(email: &str) -> InvitationDraft {
+        InvitationDraft {
             email: email.to_owned(),
-            ..Draft::default()
+            ..InvitationDraft::default()
         }
     }
 
-    fn field(draft: Draft) -> Option<&'static str> {
+    fn field(draft: InvitationDraft) -> Option<&'static str> {
         Invitation::new(draft).err().map(|wrong| wrong.field)
     }
 
@@ -326,7 +328,7 @@ mod tests {
     fn attributes_come_as_an_object_or_as_its_text() {
         let object = json!({"custom:plan": "pro", "custom:n": 7, "locale": null, "gender": ""});
         for given in [object.clone(), Value::String(object.to_string())] {
-            let draft = Draft {
+            let draft = InvitationDraft {
                 attributes: Some(given),
                 given_name: Some("Ada".to_owned()),
                 family_name: Some(" ".to_owned()),
@@ -360,25 +362,25 @@ mod tests {
             json!([]),
             json!("x"),
         ] {
-            let draft = Draft {
+            let draft = InvitationDraft {
                 attributes: Some(wrong.clone()),
                 ..draft("ada@example.com")
             };
             assert_eq!(field(draft), Some("attributes"), "{wrong}");
         }
-        let same = Draft {
+        let same = InvitationDraft {
             username: Some("ada".to_owned()),
             attributes: Some(json!({"preferred_username": "ada"})),
             ..draft("ada@example.com")
         };
         assert_eq!(field(same), Some("attributes"));
-        let twice = Draft {
+        let twice = InvitationDraft {
             attributes: Some(json!({"given_name": "A"})),
             given_name: Some("B".to_owned()),
             ..draft("ada@example.com")
         };
         assert_eq!(field(twice), Some("givenName"));
-        let group = Draft {
+        let group = InvitationDraft {
             groups: Some(vec!["a b".to_owned()]),
             ..draft("ada@example.com")
         };
@@ -405,7 +407,7 @@ mod tests {
             ("birthdate", "1/2/90"),
             ("birthdate", "31-12-1990"),
         ] {
-            let draft = Draft {
+            let draft = InvitationDraft {
                 attributes: Some(json!({name: wrong})),
                 ..draft("ada@example.com")
             };
@@ -419,19 +421,19 @@ mod tests {
     fn an_invisible_character_is_told_with_field_and_place() {
         let told = |draft| Invitation::new(draft).expect_err("wrong").to_string();
         let ada = || draft("ada@example.com");
-        let named = |name: &str| Draft {
+        let named = |name: &str| InvitationDraft {
             username: Some(name.to_owned()),
             ..ada()
         };
-        let given = |name: &str| Draft {
+        let given = |name: &str| InvitationDraft {
             given_name: Some(name.to_owned()),
             ..ada()
         };
-        let phone = |number: &str| Draft {
+        let phone = |number: &str| InvitationDraft {
             attributes: Some(json!({"phone_number": number})),
             ..ada()
         };
-        let group = |name: &str| Draft {
+        let group = |name: &str| InvitationDraft {
             groups: Some(vec!["TEAM".to_owned(), name.to_owned()]),
             ..ada()
         };

@@ -20,10 +20,10 @@ pub enum IssuerType {
 }
 
 /// DNS suffix of the partitions `aws` and `aws-us-gov`.
-const SUFFIX: &str = "amazonaws.com";
+const DEFAULT_DNS_SUFFIX: &str = "amazonaws.com";
 /// DNS suffixes of the partitions other than `aws` and `aws-us-gov`, by how the names of
 /// their Regions begin. A test of `aws/keys.rs` compares them with the SDK's.
-const OTHER_SUFFIXES: [(&str, &str); 6] = [
+const OTHER_DNS_SUFFIXES: [(&str, &str); 6] = [
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
     ("us-iso-", "c2s.ic.gov"),
@@ -47,12 +47,12 @@ impl IssuerType {
     }
 
     /// `None` for a name that AWS has added since.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The first label of the issuer's host.
-    fn label(self) -> &'static str {
+    fn host_label(self) -> &'static str {
         match self {
             Self::Original => "cognito-idp",
             Self::Updated => "issuer-cognito-idp",
@@ -61,28 +61,33 @@ impl IssuerType {
 
     /// The issuer of this pool, in the partition of its Region. `None` for an id that is
     /// not of the form `REGION_ID`, as emulators have them.
-    pub fn of(self, pool: &PoolId) -> Option<String> {
+    pub fn issuer_of(self, pool: &PoolId) -> Option<String> {
         let (region, id) = pool.as_str().split_once('_')?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         if !is_region(region) || id.is_empty() || !id.chars().all(plain) {
             return None;
         }
-        let suffix = OTHER_SUFFIXES
+        let suffix = OTHER_DNS_SUFFIXES
             .iter()
             .find(|(prefix, _)| region.starts_with(prefix))
-            .map_or(SUFFIX, |(_, suffix)| suffix);
-        Some(format!("https://{}.{region}.{suffix}/{pool}", self.label()))
+            .map_or(DEFAULT_DNS_SUFFIX, |(_, suffix)| suffix);
+        Some(format!(
+            "https://{}.{region}.{suffix}/{pool}",
+            self.host_label()
+        ))
     }
 }
 
 /// Whether an issuer, whose Region and pool may be placeholders, is one of AWS.
-pub fn is_issuer_of_aws(issuer: &str) -> bool {
+pub fn is_aws_issuer(issuer: &str) -> bool {
     let (_, rest) = issuer.split_once("://").unwrap_or_default();
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     let (label, domain) = host.split_once('.').unwrap_or_default();
-    let mut suffixes = OTHER_SUFFIXES.iter().map(|(_, suffix)| *suffix);
-    IssuerType::ALL.iter().any(|kind| kind.label() == label)
-        && (domain.ends_with(SUFFIX) || suffixes.any(|suffix| domain.ends_with(suffix)))
+    let mut suffixes = OTHER_DNS_SUFFIXES.iter().map(|(_, suffix)| *suffix);
+    IssuerType::ALL
+        .iter()
+        .any(|kind| kind.host_label() == label)
+        && (domain.ends_with(DEFAULT_DNS_SUFFIX) || suffixes.any(|suffix| domain.ends_with(suffix)))
 }
 
 /// The user pool that has this issuer.
@@ -91,7 +96,7 @@ pub(super) fn pool_of(issuer: &str) -> Option<PoolId> {
     let pool = PoolId::new(id)?;
     IssuerType::ALL
         .iter()
-        .any(|kind| kind.of(&pool).as_deref() == Some(issuer))
+        .any(|kind| kind.issuer_of(&pool).as_deref() == Some(issuer))
         .then_some(pool)
 }
 
@@ -196,7 +201,7 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(is_issuer_of_aws(issuer), expected, "{issuer}");
+            assert_eq!(is_aws_issuer(issuer), expected, "{issuer}");
         }
     }
 
@@ -205,7 +210,7 @@ mod tests {
         assert_eq!(PoolId::new("eu-west-1_a/../b"), None);
         for id in ["local_abc", "eu-west-1", "x", "EU-west-1_a", "-_a"] {
             let pool = PoolId::new(id).expect("not empty");
-            assert_eq!(IssuerType::Original.of(&pool), None, "{id}");
+            assert_eq!(IssuerType::Original.issuer_of(&pool), None, "{id}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! emulators and test consoles really send loses real users. Every shape gets a
 //! deliberate answer, the raw body is never changed, and nothing panics.
 
+mod admin_command;
 pub mod appsync;
 mod caller;
 mod characters;
@@ -12,26 +13,25 @@ mod command;
 mod group;
 mod invitation;
 mod issuer;
-mod order;
 mod pool_id;
 mod reconcile;
-mod rule;
 mod scope;
+mod text_rule;
 mod trace;
 
-pub use appsync::Resolver;
+pub use admin_command::{AdminCommand, AdminOperation, Membership};
+pub use appsync::ResolverCall;
 pub use caller::Caller;
-pub use characters::{has_reference, is_accepted};
-pub use cognito::{Attributes, SignUp, Sub, TriggerSource, Username, is_opaque};
+pub use characters::{has_html_reference, is_cognito_character};
+pub use cognito::{SignUp, Sub, TriggerSource, UserAttributes, Username, is_loggable_sub};
 pub use group::GroupName;
-pub use invitation::{Draft, Invitation, Wrong};
-pub use issuer::{IssuerType, is_issuer_of_aws};
-pub use order::{Action, Membership, Order};
+pub use invitation::{FieldError, Invitation, InvitationDraft};
+pub use issuer::{IssuerType, is_aws_issuer};
 pub use pool_id::PoolId;
-pub use reconcile::{Cursor, Reconcile};
-pub use rule::{Invisible, Rule};
+pub use reconcile::{Cursor, ReconcileCommand};
 pub use scope::Scope;
-pub use trace::{Trace, TraceParent, is_header};
+pub use text_rule::{InvisibleCharacter, TextRule};
+pub use trace::{Trace, TraceParent, is_xray_header};
 
 use serde_json::{Map, Value};
 
@@ -41,9 +41,9 @@ pub enum Event {
     /// A confirmed user: put them into groups, give them a profile. Its scope says how much.
     SignUp(SignUp),
     /// A command: find users whose sign-up was not finished.
-    Reconcile(Reconcile),
+    Reconcile(ReconcileCommand),
     /// A command: what an administrator asked for.
-    Order(Box<Order>),
+    AdminCommand(Box<AdminCommand>),
 }
 
 impl Event {
@@ -51,7 +51,7 @@ impl Event {
     pub fn pool(&self) -> Option<&PoolId> {
         match self {
             Self::SignUp(sign_up) => Some(&sign_up.pool),
-            Self::Order(order) => Some(&order.pool),
+            Self::AdminCommand(order) => Some(&order.pool),
             Self::Reconcile(task) => task.pool.as_ref(),
         }
     }
@@ -124,12 +124,12 @@ impl Malformed {
 /// [`Malformed`] when no version of this body could be provisioned; trying
 /// again would not help.
 pub fn parse(body: &str) -> Result<Event, Malformed> {
-    let text = without_bom(body).trim();
+    let text = strip_bom(body).trim();
     if text.is_empty() {
         return Err(Malformed::EmptyBody);
     }
     let value: Value = serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&without_lone_surrogates(text)))
+        .or_else(|_| serde_json::from_str(&replace_lone_surrogates(text)))
         .map_err(|_| Malformed::NotJson)?;
     let Value::Object(object) = value else {
         return Err(Malformed::NotAnObject);
@@ -144,7 +144,7 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
 }
 
 /// The text without the byte order mark that some editors put in front.
-pub fn without_bom(text: &str) -> &str {
+pub fn strip_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
@@ -153,7 +153,7 @@ pub fn without_bom(text: &str) -> &str {
 /// they mean the same.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-pub fn sendable_json(json: &str) -> String {
+pub fn escape_for_sqs(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe")
         .replace('\u{ffff}', "\\uffff")
 }
@@ -161,14 +161,14 @@ pub fn sendable_json(json: &str) -> String {
 /// JSON allows the escape of half a character, as a name that was cut in the
 /// middle of an emoji leaves it; no Rust string can hold one. The standard
 /// replacement character takes its place.
-fn without_lone_surrogates(json: &str) -> String {
+fn replace_lone_surrogates(json: &str) -> String {
     let mut mended = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         mended.push_str(&rest[..at]);
         rest = &rest[at..];
-        let (kept, length) = match surrogate(rest) {
-            Some(0xd800..0xdc00) => match rest.get(6..).and_then(surrogate) {
+        let (kept, length) = match leading_surrogate(rest) {
+            Some(0xd800..0xdc00) => match rest.get(6..).and_then(leading_surrogate) {
                 Some(0xdc00..0xe000) => (true, 12),
                 _ => (false, 6),
             },
@@ -184,7 +184,7 @@ fn without_lone_surrogates(json: &str) -> String {
 }
 
 /// The surrogate that the text begins with, written as an escape.
-fn surrogate(text: &str) -> Option<u32> {
+fn leading_surrogate(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let code = u32::from_str_radix(digits, 16).ok()?;
     (0xd800..0xe000).contains(&code).then_some(code)

@@ -7,7 +7,7 @@ use super::PoolId;
 /// Find users whose sign-up was not finished, and queue them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reconcile {
+pub struct ReconcileCommand {
     /// Names the run in logs; a schedule may leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -54,7 +54,7 @@ pub struct Cursor {
     pub elsewhere: u64,
 }
 
-impl Reconcile {
+impl ReconcileCommand {
     /// The body of a message that asks for it.
     pub fn to_body(&self) -> String {
         let mut body = serde_json::to_value(self).unwrap_or_default();
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::event::{Event, Malformed};
 
-    fn reconcile(body: &str) -> Result<Reconcile, Malformed> {
+    fn reconcile(body: &str) -> Result<ReconcileCommand, Malformed> {
         match crate::event::parse(body)? {
             Event::Reconcile(task) => Ok(task),
             other => panic!("not a command: {other:?}"),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_command_reads_back_as_it_was_written() {
-        let task = Reconcile {
+        let task = ReconcileCommand {
             request_id: Some("daily".to_owned()),
             pool: PoolId::new("eu-west-1_x"),
             groups: true,

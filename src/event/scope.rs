@@ -10,31 +10,31 @@ use super::GroupName;
 pub enum Scope {
     /// Every group that applies, and the record.
     #[default]
-    Whole,
+    Full,
     /// The user has no record: every group that applies except privileged ones, and the
     /// record.
-    NoRecord,
+    NoProfile,
     /// The user is not in these groups: these except privileged ones, and no record.
     Groups(Vec<GroupName>),
-    /// The user has chosen a new password (`ConfirmForgotPassword`). As [`Self::NoRecord`] if
+    /// The user has chosen a new password (`ConfirmForgotPassword`). As [`Self::NoProfile`] if
     /// they have no record, and nothing otherwise: imported users come in this way only.
-    Reset,
+    NewPassword,
 }
 
 impl Scope {
     /// The member of the event's body that holds it. Cognito sends none of this name.
-    pub const MEMBER: &str = "usher";
+    pub const BODY_FIELD: &str = "usher";
 
     /// Whether a record is written once the user is in the groups.
-    pub fn has_record(&self) -> bool {
+    pub fn includes_profile(&self) -> bool {
         !matches!(self, Self::Groups(_))
     }
 
     /// The member's value; `None` for a trigger's event, which has no such member.
     pub fn to_json(&self) -> Option<Value> {
         match self {
-            Self::Whole | Self::Reset => None,
-            Self::NoRecord => Some(json!({"reconcile": {"record": true}})),
+            Self::Full | Self::NewPassword => None,
+            Self::NoProfile => Some(json!({"reconcile": {"record": true}})),
             Self::Groups(groups) => {
                 let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
                 Some(json!({"reconcile": {"groups": groups}}))
@@ -45,11 +45,11 @@ impl Scope {
     /// `None` for a member that no version of usher wrote: nothing is given then.
     pub(super) fn from_json(member: Option<&Value>) -> Option<Self> {
         let Some(member) = member else {
-            return Some(Self::Whole);
+            return Some(Self::Full);
         };
         let found = member.get("reconcile")?;
         match (found.get("record"), found.get("groups")) {
-            (Some(Value::Bool(true)), None) => Some(Self::NoRecord),
+            (Some(Value::Bool(true)), None) => Some(Self::NoProfile),
             (None, Some(Value::Array(groups))) => {
                 let groups = groups.iter().map(|name| GroupName::new(name.as_str()?));
                 groups.collect::<Option<_>>().map(Self::Groups)
@@ -83,10 +83,10 @@ mod tests {
     fn a_scope_reads_back_as_it_was_written_and_no_other_is_taken() {
         let groups = [GroupName::new("STAFF"), GroupName::new("EVERYONE")];
         let groups: Vec<GroupName> = groups.into_iter().flatten().collect();
-        for scope in [Scope::Whole, Scope::NoRecord, Scope::Groups(groups)] {
+        for scope in [Scope::Full, Scope::NoProfile, Scope::Groups(groups)] {
             let mut event = minimal();
             if let Some(member) = scope.to_json() {
-                event[Scope::MEMBER] = member;
+                event[Scope::BODY_FIELD] = member;
             }
             assert_eq!(scope_of(&event), Ok(scope));
         }
@@ -101,7 +101,7 @@ mod tests {
             json!({"reconcile": {"groups": ["a b"]}}),
         ] {
             let mut event = minimal();
-            event[Scope::MEMBER] = member;
+            event[Scope::BODY_FIELD] = member;
             assert_eq!(scope_of(&event), Err("unsupported_command"), "{event}");
         }
     }

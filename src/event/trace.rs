@@ -22,7 +22,7 @@ pub struct TraceParent {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     parent: Option<TraceParent>,
-    header: Option<String>,
+    xray_header: Option<String>,
 }
 
 impl TraceParent {
@@ -35,18 +35,18 @@ impl TraceParent {
         let (trace_id, parent_id) = ids.strip_suffix('-')?.split_once('-')?;
         let is_known = version == "00";
         let ends_well = more.is_empty() || (!is_known && more.starts_with('-'));
-        let version = u8::try_from(hex(version, 2)?).ok()?;
+        let version = u8::try_from(parse_hex(version, 2)?).ok()?;
         if version == 0xff || !ends_well {
             return None;
         }
-        Self::new(trace_id, parent_id, hex(flags, 2)? & 1 == 1)
+        Self::new(trace_id, parent_id, parse_hex(flags, 2)? & 1 == 1)
     }
 
     /// Reads a header of X-Ray, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…`.
     /// Without a parent nothing can be continued; what is not said to be sampled is not.
     ///
     /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
-    pub fn of_xray(header: &str) -> Option<Self> {
+    pub fn parse_xray(header: &str) -> Option<Self> {
         let member = |name: &str| {
             let mut members = header.split(';').map(str::trim);
             members.find_map(|member| member.strip_prefix(name)?.strip_prefix('='))
@@ -62,8 +62,8 @@ impl TraceParent {
 
     fn new(trace_id: &str, parent_id: &str, sampled: bool) -> Option<Self> {
         Some(Self {
-            trace_id: NonZeroU128::new(hex(trace_id, 32)?)?,
-            parent_id: NonZeroU64::new(u64::try_from(hex(parent_id, 16)?).ok()?)?,
+            trace_id: NonZeroU128::new(parse_hex(trace_id, 32)?)?,
+            parent_id: NonZeroU64::new(u64::try_from(parse_hex(parent_id, 16)?).ok()?)?,
             sampled,
         })
     }
@@ -108,22 +108,22 @@ impl fmt::Display for TraceParent {
 
 impl Trace {
     /// Of a Lambda's invocation.
-    pub fn of_xray(header: Option<&str>) -> Self {
-        let parent = header.and_then(TraceParent::of_xray);
+    pub fn from_xray(header: Option<&str>) -> Self {
+        let parent = header.and_then(TraceParent::parse_xray);
         Self {
-            header: parent
+            xray_header: parent
                 .and(header)
-                .filter(|header| is_header(header))
+                .filter(|header| is_xray_header(header))
                 .map(str::to_owned),
             parent,
         }
     }
 
     /// Of an HTTP request.
-    pub fn of_traceparent(text: Option<&str>) -> Self {
+    pub fn from_traceparent(text: Option<&str>) -> Self {
         Self {
             parent: text.and_then(TraceParent::parse),
-            header: None,
+            xray_header: None,
         }
     }
 
@@ -133,8 +133,8 @@ impl Trace {
     }
 
     /// For the message system attribute `AWSTraceHeader`.
-    pub fn header(&self) -> Option<&str> {
-        self.header.as_deref()
+    pub fn xray_header(&self) -> Option<&str> {
+        self.xray_header.as_deref()
     }
 
     /// For log lines: 32 hexadecimal digits.
@@ -148,15 +148,15 @@ impl Trace {
 /// otherwise. A Lambda's header may have members of its own (`Lineage=…`).
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html>
-pub fn is_header(text: &str) -> bool {
-    const LONGEST: usize = 256;
-    text.len() <= LONGEST
+pub fn is_xray_header(text: &str) -> bool {
+    const MAX_XRAY_HEADER_BYTES: usize = 256;
+    text.len() <= MAX_XRAY_HEADER_BYTES
         && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && TraceParent::of_xray(text).is_some()
+        && TraceParent::parse_xray(text).is_some()
 }
 
 /// Just so many digits, none of them a capital letter.
-fn hex(text: &str, digits: usize) -> Option<u128> {
+fn parse_hex(text: &str, digits: usize) -> Option<u128> {
     let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != digits || !text.bytes().all(lower) {
         return None;
@@ -170,16 +170,17 @@ mod tests {
 
     use super::*;
 
-    const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    const XRAY_HEADER: &str =
+        "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
     const W3C: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
 
     #[test]
     fn a_header_of_x_ray_becomes_a_traceparent_with_the_same_ids() {
-        let parent = TraceParent::of_xray(XRAY).expect("well-formed");
+        let parent = TraceParent::parse_xray(XRAY_HEADER).expect("well-formed");
         assert_eq!(parent.to_string(), W3C);
         assert_eq!(TraceParent::parse(W3C), Some(parent));
-        let trace = Trace::of_xray(Some(XRAY));
-        assert_eq!(trace.header(), Some(XRAY));
+        let trace = Trace::from_xray(Some(XRAY_HEADER));
+        assert_eq!(trace.xray_header(), Some(XRAY_HEADER));
         let id = "5759e988bd862e3fe1be46a994272793";
         assert_eq!(trace.id().as_deref(), Some(id));
     }
@@ -199,7 +200,7 @@ mod tests {
             (format!("{root};{parent};Sampled=?"), false),
             (format!("{root};{parent}"), false),
         ] {
-            let read = TraceParent::of_xray(&header).expect("well-formed");
+            let read = TraceParent::parse_xray(&header).expect("well-formed");
             assert_eq!(read.is_sampled(), sampled, "{header}");
         }
     }
@@ -218,7 +219,7 @@ mod tests {
             "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=0000000000000000",
             "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad",
         ] {
-            assert_eq!(Trace::of_xray(Some(header)), Trace::default(), "{header}");
+            assert_eq!(Trace::from_xray(Some(header)), Trace::default(), "{header}");
         }
         for text in [
             "",
@@ -253,17 +254,25 @@ mod tests {
 
     #[test]
     fn a_header_that_sqs_might_refuse_is_not_sent() {
-        let spaced = XRAY.replace(';', "; ");
-        let trace = Trace::of_xray(Some(&spaced));
-        assert_eq!((trace.header(), trace.parent().is_some()), (None, true));
-        assert!(is_header(&format!("{XRAY};Lineage=1:a87bd80c:0")));
-        assert!(!is_header(&format!("{XRAY};Long={}", "x".repeat(200))));
+        let spaced = XRAY_HEADER.replace(';', "; ");
+        let trace = Trace::from_xray(Some(&spaced));
+        assert_eq!(
+            (trace.xray_header(), trace.parent().is_some()),
+            (None, true)
+        );
+        assert!(is_xray_header(&format!(
+            "{XRAY_HEADER};Lineage=1:a87bd80c:0"
+        )));
+        assert!(!is_xray_header(&format!(
+            "{XRAY_HEADER};Long={}",
+            "x".repeat(200)
+        )));
     }
 
     proptest! {
         #[test]
         fn any_text_gets_an_answer(text in ".*", near in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-.*") {
-            let _ = (TraceParent::parse(&text), TraceParent::of_xray(&text));
+            let _ = (TraceParent::parse(&text), TraceParent::parse_xray(&text));
             let _ = TraceParent::parse(&near);
         }
 
@@ -277,7 +286,7 @@ mod tests {
             let header = format!(
                 "Root=1-{}-{};Parent={parent:016x};Sampled={}", &root[..8], &root[8..], u8::from(sampled),
             );
-            prop_assert_eq!(TraceParent::of_xray(&header), Some(read));
+            prop_assert_eq!(TraceParent::parse_xray(&header), Some(read));
             prop_assert_eq!(read.to_xray(), header);
         }
     }

@@ -17,15 +17,15 @@ pub struct Url {
 /// What is wrong with a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be http://HOST:PORT/PATH, such as http://127.0.0.1:8080/metrics")]
-pub struct NoUrl;
+pub struct InvalidUrl;
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub struct GetResponse {
     /// Such as 200.
     pub status: u16,
     /// The body.
-    pub text: String,
+    pub body: String,
 }
 
 /// Why nothing came back.
@@ -53,10 +53,10 @@ impl Url {
 }
 
 impl FromStr for Url {
-    type Err = NoUrl;
+    type Err = InvalidUrl;
 
-    fn from_str(text: &str) -> Result<Self, NoUrl> {
-        let rest = text.strip_prefix("http://").ok_or(NoUrl)?;
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let rest = text.strip_prefix("http://").ok_or(InvalidUrl)?;
         let at = rest.find('/').unwrap_or(rest.len());
         let (host, path) = rest.split_at(at);
         let has_port = host
@@ -65,7 +65,7 @@ impl FromStr for Url {
         // What stands in a request's first line must not end it.
         let odd = |c: char| c.is_whitespace() || c.is_control();
         if !has_port || text.contains(odd) {
-            return Err(NoUrl);
+            return Err(InvalidUrl);
         }
         Ok(Self::new(host, if path.is_empty() { "/" } else { path }))
     }
@@ -81,24 +81,24 @@ impl fmt::Display for Url {
 ///
 /// # Errors
 /// [`GetError`] when there is no answer to judge by.
-pub async fn get(url: &Url, limit: Duration, most: u64) -> Result<Answer, GetError> {
+pub async fn get(url: &Url, limit: Duration, most: u64) -> Result<GetResponse, GetError> {
     let host = || url.host.clone();
-    let text = tokio::time::timeout(limit, ask(url, most))
+    let text = tokio::time::timeout(limit, send_request(url, most))
         .await
         .map_err(|_| GetError::TimedOut(host(), limit))?
         .map_err(|error| GetError::Unreachable(host(), error))?;
     let answer = || {
         let (head, text) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer {
+        Some(GetResponse {
             status,
-            text: text.to_owned(),
+            body: text.to_owned(),
         })
     };
     answer().ok_or_else(|| GetError::NotHttp(host()))
 }
 
-async fn ask(Url { host, path }: &Url, most: u64) -> std::io::Result<String> {
+async fn send_request(Url { host, path }: &Url, most: u64) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -127,7 +127,7 @@ mod tests {
             "http://worker:80/a b",
             "http://worker:80/a\r\nX: y",
         ] {
-            assert_eq!(text.parse::<Url>(), Err(NoUrl), "{text}");
+            assert_eq!(text.parse::<Url>(), Err(InvalidUrl), "{text}");
         }
     }
 }

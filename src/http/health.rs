@@ -18,11 +18,11 @@ use super::serve::serve;
 use crate::telemetry::Health;
 
 /// Connections at once: a health check, a load balancer's nodes and what fetches metrics.
-const CONNECTIONS: usize = 32;
+const MAX_HEALTH_CONNECTIONS: usize = 32;
 
 /// What the server shows.
 #[derive(Clone)]
-pub struct Shown {
+pub struct HealthServerState {
     /// Shared with the worker.
     pub health: Health,
     /// The process's metrics.
@@ -32,7 +32,7 @@ pub struct Shown {
 /// A server of health, readiness and metrics that has its port.
 pub struct HealthServer {
     listener: TcpListener,
-    shown: Shown,
+    state: HealthServerState,
 }
 
 /// A server that runs on a thread of its own.
@@ -43,10 +43,13 @@ impl HealthServer {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn bind(address: SocketAddr, shown: Shown) -> std::io::Result<Self> {
+    pub fn bind(address: SocketAddr, shown: HealthServerState) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, shown })
+        Ok(Self {
+            listener,
+            state: shown,
+        })
     }
 
     /// Where it listens; tells the port that the system chose for port 0.
@@ -68,12 +71,12 @@ impl HealthServer {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(self.listener)?
         };
-        let routes = routes(self.shown);
+        let routes = routes(self.state);
         let (ends, ended) = oneshot::channel();
         thread::Builder::new()
             .name("health".to_owned())
             .spawn(move || {
-                runtime.block_on(serve(listener, routes, CONNECTIONS, stop));
+                runtime.block_on(serve(listener, routes, MAX_HEALTH_CONNECTIONS, stop));
                 // Nobody may wait for it.
                 let _ = ends.send(());
             })?;
@@ -83,13 +86,13 @@ impl HealthServer {
 
 impl HealthThread {
     /// Waits until the server has ended.
-    pub async fn ended(self) {
+    pub async fn join(self) {
         // An error means that the thread has panicked, which is logged.
         let _ = self.0.await;
     }
 }
 
-fn routes(shown: Shown) -> Router {
+fn routes(shown: HealthServerState) -> Router {
     Router::new()
         .route("/healthz", routing::get(healthz))
         .route("/readyz", routing::get(readyz))
@@ -97,7 +100,7 @@ fn routes(shown: Shown) -> Router {
         .with_state(shown)
 }
 
-async fn healthz(State(shown): State<Shown>) -> Response {
+async fn healthz(State(shown): State<HealthServerState>) -> Response {
     let stuck = shown.health.stuck();
     if stuck.is_empty() {
         (StatusCode::OK, "alive\n").into_response()
@@ -107,8 +110,8 @@ async fn healthz(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn readyz(State(shown): State<Shown>) -> Response {
-    let obstacles = shown.health.obstacles();
+async fn readyz(State(shown): State<HealthServerState>) -> Response {
+    let obstacles = shown.health.unready_reasons();
     if obstacles.is_empty() {
         (StatusCode::OK, "ready\n").into_response()
     } else {
@@ -117,7 +120,7 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn exposition(State(shown): State<Shown>) -> Response {
+async fn exposition(State(shown): State<HealthServerState>) -> Response {
     shown.metrics.run_upkeep();
     let kind = [(
         header::CONTENT_TYPE,
@@ -151,7 +154,7 @@ mod tests {
     /// The runtime of this test has one thread, as a worker's has.
     #[tokio::test]
     async fn health_answers_while_the_worker_thread_is_busy() {
-        let shown = Shown {
+        let shown = HealthServerState {
             health: Health::default(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         };
@@ -162,10 +165,10 @@ mod tests {
         let stop = CancellationToken::new();
         let thread = server.start(stop.clone()).expect("starts");
         assert!(get(address, "/healthz").ends_with("\r\n\r\nalive\n"));
-        health.obstacle("queue", "queue_not_found");
+        health.set_unready("queue", "queue_not_found");
         let ready = get(address, "/readyz");
         assert!(ready.starts_with("HTTP/1.0 503"), "{ready}");
         stop.cancel();
-        thread.ended().await;
+        thread.join().await;
     }
 }

@@ -18,73 +18,80 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::api::Problem;
-use crate::aws::{ATTEMPT, with_deadline};
+use crate::aws::{ATTEMPT_TIMEOUT, with_deadline};
 
 /// For the body of a request to arrive. It takes no seat meanwhile.
-const BODY: Duration = Duration::from_secs(5);
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the seat of a request to its answer.
-const TIME: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the seat to the last permit for a call: the call is over when `TIME` is.
-const PERMITS: Duration = TIME.checked_sub(ATTEMPT).expect("more than one call takes");
+const PERMIT_TIMEOUT: Duration = REQUEST_TIMEOUT
+    .checked_sub(ATTEMPT_TIMEOUT)
+    .expect("more than one call takes");
 /// Requests at work at once, on each side.
-const SEATS: usize = 480;
+const MAX_CONCURRENT_REQUESTS: usize = 480;
 
 /// The way in, which is shut while the process drains. A clone has the same seats,
-/// [`Self::beside`] others.
+/// [`Self::separate_pool`] others.
 #[derive(Debug, Clone)]
-pub struct Doors {
+pub struct Admission {
     stop: CancellationToken,
-    seats: Arc<Semaphore>,
-    work: TaskTracker,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
 }
 
-impl Doors {
+impl Admission {
     /// Shut once `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
-            seats: Arc::new(Semaphore::new(SEATS)),
-            work: TaskTracker::new(),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS)),
+            tasks: TaskTracker::new(),
         }
     }
 
     /// Another way in to the same process: strangers at the one take no seat of the
     /// other.
     #[must_use]
-    pub fn beside(&self) -> Self {
+    pub fn separate_pool(&self) -> Self {
         Self {
-            seats: Arc::new(Semaphore::new(SEATS)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS)),
             ..self.clone()
         }
     }
 
     /// A seat for a request whose body is there.
-    pub(super) fn seat(&self) -> Result<Seat, Problem> {
+    pub(super) fn try_acquire(&self) -> Result<RequestPermit, Problem> {
         if self.stop.is_cancelled() {
             return Err(shutting_down());
         }
-        let permit = Arc::clone(&self.seats).try_acquire_owned();
-        let permit =
-            permit.map_err(|_| Problem::too_many("too many requests are under way").again_in(5))?;
-        Ok(Seat {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            Problem::too_many_requests("too many requests are under way").retry_after_secs(5)
+        })?;
+        Ok(RequestPermit {
             _permit: permit,
-            deadline: Instant::now() + PERMITS,
+            deadline: Instant::now() + PERMIT_TIMEOUT,
         })
     }
 
     /// Goes on after the answer, and is waited for at the end.
-    pub(super) fn afterwards(&self, seat: Seat, work: impl Future<Output = ()> + Send + 'static) {
-        self.work.spawn(seat.held_by(work));
+    pub(super) fn spawn_background(
+        &self,
+        seat: RequestPermit,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(seat.run_and_release(work));
     }
 
     /// Runs to its end, whether or not the client waits for it: an invitation must
     /// not be left half done by a lost connection.
-    pub(super) async fn to_its_end<T: Send + 'static>(
+    pub(super) async fn run_detached<T: Send + 'static>(
         &self,
-        seat: Seat,
+        seat: RequestPermit,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let task = self.work.spawn(seat.held_by(work));
+        let task = self.tasks.spawn(seat.run_and_release(work));
         task.await.map_err(|_| {
             metrics::counter!("usher_panics_total").increment(1);
             Problem::unavailable("the request could not be finished")
@@ -92,43 +99,46 @@ impl Doors {
     }
 
     /// Waits for what is under way, at most as long as a request may take.
-    pub async fn drained(&self) {
-        self.work.close();
-        if tokio::time::timeout(TIME, self.work.wait()).await.is_err() {
+    pub async fn drain(&self) {
+        self.tasks.close();
+        if tokio::time::timeout(REQUEST_TIMEOUT, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("requests were cut off in the middle");
         }
     }
 
     /// Seats that are taken.
     #[cfg(test)]
-    pub(super) fn taken(&self) -> usize {
-        SEATS - self.seats.available_permits()
+    pub(super) fn permits_in_use(&self) -> usize {
+        MAX_CONCURRENT_REQUESTS - self.permits.available_permits()
     }
 
     /// Work that goes on whether or not somebody waits for its answer.
     #[cfg(test)]
-    pub(super) fn under_way(&self) -> usize {
-        self.work.len()
+    pub(super) fn running_tasks(&self) -> usize {
+        self.tasks.len()
     }
 }
 
 /// A place among the requests at work. Whoever does the work holds it to the work's end,
 /// which may be after the answer.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct RequestPermit {
     _permit: OwnedSemaphorePermit,
     /// For permits of the rate budgets.
     deadline: Instant,
 }
 
-impl Seat {
+impl RequestPermit {
     /// Does a part of the work.
-    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         with_deadline(self.deadline, work).await
     }
 
-    async fn held_by<T>(self, work: impl Future<Output = T>) -> T {
-        self.within(work).await
+    async fn run_and_release<T>(self, work: impl Future<Output = T>) -> T {
+        self.run(work).await
     }
 }
 
@@ -137,12 +147,16 @@ fn shutting_down() -> Problem {
 }
 
 /// Around every route but health and metrics.
-pub(super) async fn limited(State(doors): State<Doors>, request: Request, next: Next) -> Response {
+pub(super) async fn enforce_limits(
+    State(doors): State<Admission>,
+    request: Request,
+    next: Next,
+) -> Response {
     let answer = async {
         if doors.stop.is_cancelled() {
             return shutting_down().into_response();
         }
-        match tokio::time::timeout(BODY + TIME, next.run(request)).await {
+        match tokio::time::timeout(BODY_TIMEOUT + REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::unavailable(
                 "no answer in time; what was asked for may be done, ask again with the same \
@@ -167,10 +181,13 @@ pub(super) async fn limited(State(doors): State<Doors>, request: Request, next: 
 }
 
 /// The body of a request: at most `max` bytes, which arrive in time.
-pub(super) async fn bytes(body: Body, max: usize) -> Result<Bytes, Problem> {
-    let body = tokio::time::timeout(BODY, to_bytes(body, max)).await;
+pub(super) async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max)).await;
     let body = body.map_err(|_| {
-        let detail = format!("the body did not arrive within {} s", BODY.as_secs());
+        let detail = format!(
+            "the body did not arrive within {} s",
+            BODY_TIMEOUT.as_secs()
+        );
         Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
     })?;
     body.map_err(|_| {
@@ -180,20 +197,20 @@ pub(super) async fn bytes(body: Body, max: usize) -> Result<Bytes, Problem> {
 }
 
 /// The JSON object that a body must be, with none but these members.
-pub(super) fn object(body: &[u8], members: &[&str]) -> Result<Map<String, Value>, Problem> {
-    let object: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| Problem::bad("the body must be a JSON object"))?;
+pub(super) fn parse_object(body: &[u8], members: &[&str]) -> Result<Map<String, Value>, Problem> {
+    let object: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|_| Problem::bad_request("the body must be a JSON object"))?;
     match object.keys().find(|name| !members.contains(&name.as_str())) {
         Some(_) => {
             let rule = format!("has no such member; there are {}", members.join(", "));
-            Err(Problem::field("body", &rule))
+            Err(Problem::invalid_field("body", &rule))
         }
         None => Ok(object),
     }
 }
 
 /// Whether the body says that it is JSON, which a form of another site cannot.
-pub(super) fn is_json(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
+pub(super) fn require_json(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -210,46 +227,46 @@ pub(super) fn is_json(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// A [`Pace`] for each name, as far as it is remembered: strangers with one name do not
+/// A [`RateLimiter`] for each name, as far as it is remembered: strangers with one name do not
 /// use up what others need.
 #[derive(Debug)]
-pub(super) struct Paces {
-    each: Duration,
-    most: u32,
-    hash: RandomState,
-    taken: Mutex<LruCache<u64, (u32, Instant)>>,
+pub(super) struct KeyedRateLimiter {
+    window: Duration,
+    max_per_window: u32,
+    hasher: RandomState,
+    counts: Mutex<LruCache<u64, (u32, Instant)>>,
 }
 
-impl Paces {
+impl KeyedRateLimiter {
     /// At most `most` in the time `each`.
-    pub(super) fn new(most: u32, each: Duration) -> Self {
-        const NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+    pub(super) fn new(max_per_window: u32, window: Duration) -> Self {
+        const MAX_TRACKED_NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
         Self {
-            each,
-            most,
-            hash: RandomState::new(),
-            taken: Mutex::new(LruCache::new(NAMES)),
+            window,
+            max_per_window,
+            hasher: RandomState::new(),
+            counts: Mutex::new(LruCache::new(MAX_TRACKED_NAMES)),
         }
     }
 
     /// Whether there is room for one more of this name.
-    pub(super) fn take(&self, name: &str) -> bool {
-        let key = self.hash.hash_one(name.to_lowercase());
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn try_acquire(&self, name: &str) -> bool {
+        let key = self.hasher.hash_one(name.to_lowercase());
+        let mut taken = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let (count, since) = taken.get_or_insert_mut(key, || (0, now));
-        if now.saturating_duration_since(*since) >= self.each {
+        if now.saturating_duration_since(*since) >= self.window {
             (*count, *since) = (0, now);
         }
-        let has_room = *count < self.most;
+        let has_room = *count < self.max_per_window;
         *count += u32::from(has_room);
         has_room
     }
 
     /// One that was taken was of no use.
-    pub(super) fn give_back(&self, name: &str) {
-        let key = self.hash.hash_one(name.to_lowercase());
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn refund(&self, name: &str) {
+        let key = self.hasher.hash_one(name.to_lowercase());
+        let mut taken = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((count, _)) = taken.get_mut(&key) {
             *count = count.saturating_sub(1);
         }
@@ -258,12 +275,12 @@ impl Paces {
 
 /// So many a second, and no more than a second's worth at once, or one.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     rate: f64,
     state: Mutex<(f64, Instant)>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(rate: f64) -> Self {
         Self {
             rate,
@@ -272,7 +289,7 @@ impl Pace {
     }
 
     /// Takes room for one more, or says how long it takes until there is some.
-    pub(super) fn take(&self) -> Result<(), Duration> {
+    pub(super) fn try_acquire(&self) -> Result<(), Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let since = now.saturating_duration_since(state.1).as_secs_f64();
@@ -292,68 +309,74 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_name_has_a_pace_of_its_own() {
-        let paces = Paces::new(2, Duration::from_mins(1));
-        let taken = |name| (0..5).filter(|_| paces.take(name)).count();
+        let paces = KeyedRateLimiter::new(2, Duration::from_mins(1));
+        let taken = |name| (0..5).filter(|_| paces.try_acquire(name)).count();
         assert_eq!((taken("ada"), taken("Ada"), taken("grace")), (2, 0, 2));
-        let one = Paces::new(1, Duration::from_mins(1));
-        assert!(one.take("ada"));
-        one.give_back("ada");
-        assert!(one.take("ada") && !one.take("ada"));
+        let one = KeyedRateLimiter::new(1, Duration::from_mins(1));
+        assert!(one.try_acquire("ada"));
+        one.refund("ada");
+        assert!(one.try_acquire("ada") && !one.try_acquire("ada"));
         // A refused one does not count.
-        one.give_back("ada");
-        assert!(one.take("ada"));
+        one.refund("ada");
+        assert!(one.try_acquire("ada"));
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(taken("ada"), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pace_below_one_a_second_lets_one_through_at_once() {
-        let pace = Pace::new(0.1);
-        assert_eq!(pace.take(), Ok(()));
+        let pace = RateLimiter::new(0.1);
+        assert_eq!(pace.try_acquire(), Ok(()));
         tokio::time::advance(Duration::from_secs(4)).await;
-        let wait = pace.take().expect_err("ten seconds for each");
+        let wait = pace.try_acquire().expect_err("ten seconds for each");
         assert!((5.9..6.1).contains(&wait.as_secs_f64()), "{wait:?}");
         tokio::time::advance(wait + Duration::from_millis(1)).await;
-        assert_eq!(pace.take(), Ok(()));
+        assert_eq!(pace.try_acquire(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_is_waited_for_and_read_no_longer_than_it_may_be() {
         let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
         let begun = Instant::now();
-        let late = bytes(Body::from_stream(never), 10).await;
+        let late = read_body(Body::from_stream(never), 10).await;
         let late = late.expect_err("it does not come");
-        assert_eq!((late.status().as_u16(), begun.elapsed()), (408, BODY));
-        let large = bytes(Body::from("x".repeat(11)), 10).await;
+        assert_eq!(
+            (late.status().as_u16(), begun.elapsed()),
+            (408, BODY_TIMEOUT)
+        );
+        let large = read_body(Body::from("x".repeat(11)), 10).await;
         assert_eq!(large.expect_err("11 bytes").status().as_u16(), 413);
-        let fits = bytes(Body::from("x".repeat(10)), 10).await;
+        let fits = read_body(Body::from("x".repeat(10)), 10).await;
         assert_eq!(fits.expect("10 bytes").len(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_seat_is_taken_until_the_work_has_ended() {
-        let doors = Doors::new(CancellationToken::new());
+        let doors = Admission::new(CancellationToken::new());
         let end = CancellationToken::new();
-        let seat = doors.seat().expect("a seat");
-        let work = doors.to_its_end(seat, end.clone().cancelled_owned());
-        let answer = tokio::time::timeout(TIME, work).await;
+        let seat = doors.try_acquire().expect("a seat");
+        let work = doors.run_detached(seat, end.clone().cancelled_owned());
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, work).await;
         assert!(answer.is_err(), "nobody waits for it any more");
-        doors.afterwards(doors.seat().expect("a seat"), end.clone().cancelled_owned());
-        assert_eq!((doors.taken(), doors.under_way()), (2, 2));
-        let others: Vec<Seat> = std::iter::from_fn(|| doors.seat().ok()).collect();
-        assert_eq!(others.len(), SEATS - 2);
-        assert!(doors.beside().seat().is_ok());
+        doors.spawn_background(
+            doors.try_acquire().expect("a seat"),
+            end.clone().cancelled_owned(),
+        );
+        assert_eq!((doors.permits_in_use(), doors.running_tasks()), (2, 2));
+        let others: Vec<RequestPermit> = std::iter::from_fn(|| doors.try_acquire().ok()).collect();
+        assert_eq!(others.len(), MAX_CONCURRENT_REQUESTS - 2);
+        assert!(doors.separate_pool().try_acquire().is_ok());
         end.cancel();
-        while doors.under_way() > 0 {
+        while doors.running_tasks() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(doors.taken(), others.len());
+        assert_eq!(doors.permits_in_use(), others.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pace_is_kept_after_the_first_second() {
-        let pace = Pace::new(10.0);
-        let taken = || (0..100).filter(|_| pace.take().is_ok()).count();
+        let pace = RateLimiter::new(10.0);
+        let taken = || (0..100).filter(|_| pace.try_acquire().is_ok()).count();
         assert_eq!(taken(), 10);
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(taken(), 5);

@@ -14,11 +14,11 @@ mod limits;
 mod probe;
 mod serve;
 
-pub use accept::Accept;
+pub use accept::AcceptService;
 pub use api::{Api, OPENAPI};
-pub use get::{Answer, GetError, NoUrl, Url, get};
-pub use health::{HealthServer, HealthThread, Shown};
-pub use limits::Doors;
+pub use get::{GetError, GetResponse, InvalidUrl, Url, get};
+pub use health::{HealthServer, HealthServerState, HealthThread};
+pub use limits::Admission;
 pub use probe::Probe;
 
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use serve::serve;
 
 /// Connections of the public at once: a good half of the file descriptors that a process
 /// usually has. It polls SQS with the others.
-const PUBLIC_CONNECTIONS: usize = 640;
+const MAX_PUBLIC_CONNECTIONS: usize = 640;
 
 /// A server of the public routes that has its port.
 pub struct PublicServer(TcpListener);
@@ -55,6 +55,6 @@ impl PublicServer {
 
     /// Serves these routes until told to stop.
     pub async fn run(self, routes: Router, stop: CancellationToken) {
-        serve(self.0, routes, PUBLIC_CONNECTIONS, stop).await;
+        serve(self.0, routes, MAX_PUBLIC_CONNECTIONS, stop).await;
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::get::{GetError, Url, get};
 
 /// ECS gives a health check five seconds by default.
-const LIMIT: Duration = Duration::from_secs(4);
-const MOST: u64 = 64 * 1024;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_PROBE_BYTES: u64 = 64 * 1024;
 
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -23,17 +23,22 @@ impl Probe {
     ///
     /// # Errors
     /// [`GetError`] when there is no answer to judge by.
-    pub async fn of(listen: SocketAddr) -> Result<Self, GetError> {
-        let answer = get(&Url::new(reachable(listen), "/healthz"), LIMIT, MOST).await?;
+    pub async fn run(listen: SocketAddr) -> Result<Self, GetError> {
+        let answer = get(
+            &Url::new(loopback_if_unspecified(listen), "/healthz"),
+            PROBE_TIMEOUT,
+            MAX_PROBE_BYTES,
+        )
+        .await?;
         Ok(Self {
             healthy: answer.status == 200,
-            text: answer.text.trim().to_owned(),
+            text: answer.body.trim().to_owned(),
         })
     }
 }
 
 /// A server that listens on every address is asked on loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn loopback_if_unspecified(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 /// For the head of a request; an idle connection is closed after it, too. Longer than a
 /// load balancer keeps one that it may use again (60 s unless set otherwise).
-const HEAD: Duration = Duration::from_secs(75);
+const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(75);
 /// For the head of a request, which may hold a large token.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The time in which a client has to read. One that does not read would keep its connection
 /// for good.
-const UNREAD: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For answers that are under way at the end.
-const LAST: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: file descriptors may be short.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves at most `connections` at once until told to stop; then answers that are under way
 /// are given their time.
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_READ_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
     let builder = Arc::new(builder);
     let places = Arc::new(Semaphore::new(connections));
@@ -57,13 +57,13 @@ pub(super) async fn serve(
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(error = %error, "a connection cannot be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
                 continue;
             }
         };
         let service = TowerToHyperService::new(routes.clone());
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(UNREAD));
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
@@ -72,7 +72,7 @@ pub(super) async fn serve(
             drop(place);
         });
     }
-    let _ = tokio::time::timeout(LAST, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await;
 }
 
 #[cfg(test)]

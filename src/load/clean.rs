@@ -10,46 +10,46 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::crew::Crew;
-use super::letters::WIDTH;
+use super::dead_letters::SCAN_RECEIVES_IN_PARALLEL;
 use super::report::Cleaned;
-use super::run::Services;
+use super::run::LoadServices;
 use super::run_id::RunId;
-use crate::aws::{BATCH, Failure, Listed, Queue};
-use crate::dead_letter::{Ended, Filter, Found, LAG, Selection};
+use super::test_users::TestUsers;
+use crate::aws::{Failure, ListedUser, MAX_BATCH_ENTRIES, Queue};
+use crate::dead_letter::{Filter, HeldDeadLetter, SQS_COUNTS_LAG, Selection, SelectionEnd};
 use crate::event::{PoolId, Sub, Username};
-use crate::retry::{Patience, Persistence, Transient};
+use crate::retry::{Backoff, SharedRetry, Transient};
 
 /// Users that are removed at once; the budget sets the pace.
-const PARALLEL: usize = 16;
+const USER_REMOVALS_IN_PARALLEL: usize = 16;
 /// `ListUsers` is eventually consistent: it is asked until it shows nobody who is
 /// there, twice, and so many times at most.
-const EMPTY: u32 = 2;
-const LOOKS: u32 = 12;
+const REQUIRED_EMPTY_LISTINGS: u32 = 2;
+const MAX_USER_LISTINGS: u32 = 12;
 /// The source queue is looked through so many times at most, while more keeps coming.
-const ROUNDS: u32 = 5;
-const AGAIN: Duration = Duration::from_secs(1);
+const MAX_SOURCE_SCANS: u32 = 5;
+const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
 
 /// A clean-up.
 #[derive(Debug)]
 pub struct Cleaner<'a> {
     /// Where the run left what it left.
-    pub services: &'a Services,
+    pub services: &'a LoadServices,
     /// Whose.
-    pub run: &'a RunId,
+    pub run_id: &'a RunId,
     /// The pool.
     pub pool: &'a PoolId,
     /// How long SQS has to count nothing of the run's: its counts may be a minute old.
-    pub settle: Duration,
+    pub quiet_period: Duration,
     /// Gives up once nothing works any more.
-    pub persistence: &'a Persistence,
+    pub retry: &'a SharedRetry,
     /// Leaves the rest, which is then not complete.
     pub stop: &'a CancellationToken,
 }
 
 /// Whether messages of the run may still be on the source queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceQueueState {
     /// None was ever sent.
     Unused,
     /// They may: it has to be looked through.
@@ -60,11 +60,11 @@ pub enum Source {
 
 /// What a look through one queue found.
 #[derive(Debug, Default)]
-struct Taken {
+struct QueueCleanup {
     /// Messages that are not of the run.
-    others: u64,
+    other_messages: u64,
     /// Whether all was seen, and all of the run's deleted.
-    is_whole: bool,
+    is_complete: bool,
 }
 
 impl Cleaner<'_> {
@@ -76,8 +76,8 @@ impl Cleaner<'_> {
     /// on.
     pub async fn clean(
         &self,
-        crew: &Crew,
-        source: Source,
+        crew: &TestUsers,
+        source: SourceQueueState,
         removed: impl Fn(u64),
     ) -> (Cleaned, Option<Failure>) {
         let mut cleaned = Cleaned::default();
@@ -87,44 +87,50 @@ impl Cleaner<'_> {
 
     async fn run(
         &self,
-        crew: &Crew,
-        source: Source,
+        crew: &TestUsers,
+        source: SourceQueueState,
         removed: impl Fn(u64),
         cleaned: &mut Cleaned,
     ) -> Result<(), Failure> {
         let mut is_whole = true;
-        if source != Source::Unused {
+        if source != SourceQueueState::Unused {
             // SQS's counts were a little old then, and are not now.
-            let facts = || self.services.queue.facts();
+            let facts = || self.services.queue.attributes();
             let is_empty =
-                source == Source::Empty && self.persistence.call(facts).await?.depth.is_empty();
+                source == SourceQueueState::Empty && self.retry.call(facts).await?.depth.is_empty();
             if !is_empty && !self.empty_source(cleaned).await? {
                 return Ok(());
             }
             let letters = &self.services.dead_letters;
-            let taken = self.take(letters, &mut cleaned.letters, &mut cleaned.profiles);
-            is_whole = taken.await?.is_whole;
+            let taken =
+                self.delete_messages(letters, &mut cleaned.dead_letters, &mut cleaned.profiles);
+            is_whole = taken.await?.is_complete;
         }
-        let known = crew.people.iter().chain(&crew.bystanders);
+        let known = crew.users.iter().chain(&crew.bystanders);
         let known: Vec<(Username, Option<Sub>)> = known
             .map(|person| (person.username.clone(), Some(person.sub.clone())))
             .collect();
-        self.remove(known, cleaned, &removed).await?;
+        self.remove_users(known, cleaned, &removed).await?;
         let (mut looks, mut empty) = (0, 0);
-        while empty < EMPTY && looks < LOOKS && !self.stop.is_cancelled() {
+        while empty < REQUIRED_EMPTY_LISTINGS
+            && looks < MAX_USER_LISTINGS
+            && !self.stop.is_cancelled()
+        {
             if looks > 0 {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(CLEANUP_PAUSE).await;
             }
             looks += 1;
             let before = cleaned.users;
-            self.remove(self.listed().await?, cleaned, &removed).await?;
+            self.remove_users(self.list_users().await?, cleaned, &removed)
+                .await?;
             empty = if cleaned.users == before {
                 empty + 1
             } else {
                 0
             };
         }
-        cleaned.complete = empty == EMPTY && is_whole && !self.stop.is_cancelled();
+        cleaned.complete =
+            empty == REQUIRED_EMPTY_LISTINGS && is_whole && !self.stop.is_cancelled();
         Ok(())
     }
 
@@ -132,24 +138,24 @@ impl Cleaner<'_> {
     /// than those of others for the time of `settle`. False when some may come back.
     async fn empty_source(&self, cleaned: &mut Cleaned) -> Result<bool, Failure> {
         let queue = &self.services.queue;
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_SOURCE_SCANS {
             let taken = self
-                .take(queue, &mut cleaned.messages, &mut cleaned.profiles)
+                .delete_messages(queue, &mut cleaned.messages, &mut cleaned.profiles)
                 .await?;
-            if !taken.is_whole {
+            if !taken.is_complete {
                 return Ok(false);
             }
-            let settled = Instant::now() + self.settle;
+            let settled = Instant::now() + self.quiet_period;
             loop {
-                let depth = self.persistence.call(|| queue.facts()).await?.depth;
-                if depth.total() > taken.others {
+                let depth = self.retry.call(|| queue.attributes()).await?.depth;
+                if depth.total() > taken.other_messages {
                     break;
                 }
                 if Instant::now() >= settled {
                     return Ok(true);
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(AGAIN) => {}
+                    () = tokio::time::sleep(CLEANUP_PAUSE) => {}
                     () = self.stop.cancelled() => return Ok(false),
                 }
             }
@@ -160,27 +166,32 @@ impl Cleaner<'_> {
     /// Deletes the run's messages of one queue, each after the profile of the user whom
     /// it is about, who may be gone; shows the others again. Ends when there are no
     /// more, or when only others have come for a while.
-    async fn take(
+    async fn delete_messages(
         &self,
         queue: &Queue,
         count: &mut u64,
         profiles: &mut u64,
-    ) -> Result<Taken, Failure> {
-        let mut selection = Selection::new(queue, WIDTH, Filter::default(), self.stop.clone());
-        let mut taken = Taken {
-            is_whole: true,
-            ..Taken::default()
+    ) -> Result<QueueCleanup, Failure> {
+        let mut selection = Selection::new(
+            queue,
+            SCAN_RECEIVES_IN_PARALLEL,
+            Filter::default(),
+            self.stop.clone(),
+        );
+        let mut taken = QueueCleanup {
+            is_complete: true,
+            ..QueueCleanup::default()
         };
-        let (mut ours_at, mut pace) = (Instant::now(), Patience::default());
+        let (mut ours_at, mut pace) = (Instant::now(), Backoff::default());
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
-                    self.persistence.worked();
-                    let (ours, others): (Vec<&Found>, Vec<&Found>) = found
+                    self.retry.record_success();
+                    let (ours, others): (Vec<&HeldDeadLetter>, Vec<&HeldDeadLetter>) = found
                         .iter()
-                        .partition(|found| self.run.find(&found.message.body).is_some());
-                    taken.others += others.len() as u64;
-                    for batch in ours.chunks(BATCH) {
+                        .partition(|found| self.run_id.find(&found.message.body).is_some());
+                    taken.other_messages += others.len() as u64;
+                    for batch in ours.chunks(MAX_BATCH_ENTRIES) {
                         ours_at = Instant::now();
                         match self.remove_profiles_of(batch).await {
                             Ok(removed) => *profiles += removed,
@@ -190,35 +201,37 @@ impl Cleaner<'_> {
                             }
                         }
                         let ids: Vec<&str> =
-                            batch.iter().map(|one| one.about.id.as_str()).collect();
+                            batch.iter().map(|one| one.summary.id.as_str()).collect();
                         let left = selection.delete(&ids).await;
-                        if let Some((_, failure)) = left.first().filter(|_| taken.is_whole) {
+                        if let Some((_, failure)) = left.first().filter(|_| taken.is_complete) {
                             tracing::warn!(error = %failure, "messages of the run could not be deleted");
                         }
-                        taken.is_whole &= left.is_empty();
+                        taken.is_complete &= left.is_empty();
                         *count += (ids.len() - left.len()) as u64;
                     }
-                    if ours_at.elapsed() > LAG {
+                    if ours_at.elapsed() > SQS_COUNTS_LAG {
                         break Ok(());
                     }
                 }
                 Ok(None) => break Ok(()),
                 Err(failure)
-                    if failure.is_transient() && self.persistence.again(&mut pace).await => {}
+                    if failure.is_transient() && self.retry.wait_to_retry(&mut pace).await => {}
                 Err(failure) => break Err(failure),
             }
         };
         match selection.finish().await {
-            Ended::All(unseen) => taken.is_whole &= unseen.elsewhere + unseen.beyond == 0,
-            Ended::Limit | Ended::Stopped => taken.is_whole = false,
+            SelectionEnd::Exhausted(unseen) => {
+                taken.is_complete &= unseen.hidden_elsewhere + unseen.not_received == 0;
+            }
+            SelectionEnd::Limit | SelectionEnd::Stopped => taken.is_complete = false,
         }
         result.map(|()| taken)
     }
 
-    async fn remove_profiles_of(&self, messages: &[&Found]) -> Result<u64, Failure> {
+    async fn remove_profiles_of(&self, messages: &[&HeldDeadLetter]) -> Result<u64, Failure> {
         let subs: BTreeSet<&str> = messages
             .iter()
-            .filter_map(|message| message.about.sub.as_deref())
+            .filter_map(|message| message.summary.sub.as_deref())
             .collect();
         let removed = join_all(subs.iter().map(|sub| self.remove_profile(sub))).await;
         removed
@@ -227,14 +240,14 @@ impl Cleaner<'_> {
     }
 
     async fn remove_profile(&self, sub: &str) -> Result<bool, Failure> {
-        match &self.services.records {
-            Some(records) => self.persistence.call(|| records.delete(sub)).await,
+        match &self.services.profiles {
+            Some(records) => self.retry.call(|| records.delete(sub)).await,
             None => Ok(false),
         }
     }
 
     /// Each profile before its user: the user is how it is found.
-    async fn remove(
+    async fn remove_users(
         &self,
         users: Vec<(Username, Option<Sub>)>,
         cleaned: &mut Cleaned,
@@ -247,9 +260,9 @@ impl Cleaner<'_> {
                     None => false,
                 };
                 let delete = || self.services.users.delete(self.pool, &username);
-                Ok::<_, Failure>((profile, self.persistence.call(delete).await?))
+                Ok::<_, Failure>((profile, self.retry.call(delete).await?))
             })
-            .buffer_unordered(PARALLEL);
+            .buffer_unordered(USER_REMOVALS_IN_PARALLEL);
         loop {
             let gone = tokio::select! {
                 gone = removing.next() => gone,
@@ -265,9 +278,9 @@ impl Cleaner<'_> {
         }
     }
 
-    async fn listed(&self) -> Result<Vec<(Username, Option<Sub>)>, Failure> {
-        let prefix = self.run.prefix();
-        let ours = |user: &Listed| {
+    async fn list_users(&self) -> Result<Vec<(Username, Option<Sub>)>, Failure> {
+        let prefix = self.run_id.prefix();
+        let ours = |user: &ListedUser| {
             let email = user.attributes.get("email").unwrap_or_default();
             email.starts_with(&prefix) || user.username.reveal().starts_with(&prefix)
         };
@@ -276,9 +289,9 @@ impl Cleaner<'_> {
             let list = || {
                 self.services
                     .users
-                    .whose_email_begins(self.pool, &prefix, token.as_deref())
+                    .with_email_prefix(self.pool, &prefix, token.as_deref())
             };
-            let page = self.persistence.call(list).await?;
+            let page = self.retry.call(list).await?;
             let of_page = page.items.into_iter().filter(ours);
             found.extend(of_page.map(|user| (user.username, user.sub)));
             token = page.next;

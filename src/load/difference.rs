@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Difference {
     /// What differs.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
     /// The user's made-up name, or the message's tag; both carry the run's id.
     pub who: String,
     /// The user's `sub`.
@@ -19,7 +19,7 @@ pub struct Difference {
 /// The ways in which something can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DifferenceKind {
     /// A message that the queue did not take.
     NotSent,
     /// A user is not in a group that the rules give.
@@ -35,28 +35,30 @@ pub enum Kind {
     /// A record of somebody for whom there must be none.
     UnexpectedProfile,
     /// A message that had to become a letter and is none.
-    MissingLetter,
+    #[serde(rename = "missing_letter")]
+    MissingDeadLetter,
     /// A letter with another reason than the right one.
     WrongReason,
     /// A letter that must not be.
-    UnexpectedLetter,
+    #[serde(rename = "unexpected_letter")]
+    UnexpectedDeadLetter,
     /// Messages that were left on the queue.
     LeftOnQueue,
     /// Something that could not be looked at.
     NotVerified,
 }
 
-impl Kind {
+impl DifferenceKind {
     /// Something that a message should have brought, and is not there.
-    pub(super) fn is_lack(self) -> bool {
+    pub(super) fn is_missing(self) -> bool {
         matches!(
             self,
-            Self::MissingGroup | Self::MissingProfile | Self::MissingLetter
+            Self::MissingGroup | Self::MissingProfile | Self::MissingDeadLetter
         )
     }
 
     /// As in the JSON form, with blanks.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::NotSent => "not sent",
             Self::MissingGroup => "missing group",
@@ -65,9 +67,9 @@ impl Kind {
             Self::WrongProfile => "wrong profile",
             Self::ChangedProfile => "changed profile",
             Self::UnexpectedProfile => "unexpected profile",
-            Self::MissingLetter => "missing letter",
+            Self::MissingDeadLetter => "missing letter",
             Self::WrongReason => "wrong reason",
-            Self::UnexpectedLetter => "unexpected letter",
+            Self::UnexpectedDeadLetter => "unexpected letter",
             Self::LeftOnQueue => "left on queue",
             Self::NotVerified => "not verified",
         }

@@ -12,58 +12,58 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::latency::Latency;
-use super::plan::{Shot, What};
-use crate::aws::{BATCH, Class, Failure, Outgoing, Queue};
-use crate::retry::{Patience, Transient};
+use super::latency::LatencyHistogram;
+use super::plan::{LoadMessage, ScheduledMessage};
+use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Outgoing, Queue};
+use crate::retry::{Backoff, Transient};
 
 /// What is due within this time goes in one batch: at 1,000 a second ten messages,
 /// as many as SQS takes in one call.
-const LINGER: Duration = Duration::from_millis(10);
+const SEND_LINGER: Duration = Duration::from_millis(10);
 /// Batches that are out at once. Beyond that SQS is too slow for the schedule, and
 /// the injector is late, which shows.
-const OUT: usize = 128;
+const MAX_BATCHES_IN_FLIGHT: usize = 128;
 /// What SQS does not take is tried again for so long; the time counts as its answer's.
-const TRIED_FOR: Duration = Duration::from_secs(15);
+const MAX_SEND_RETRY_TIME: Duration = Duration::from_secs(15);
 
 /// How far an injection is. Shared while it runs.
 #[derive(Debug, Clone, Default)]
-pub struct Sent(Arc<Counts>);
+pub struct InjectionProgress(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    messages: AtomicU64,
+    accepted: AtomicU64,
     done: AtomicU64,
 }
 
 /// What came of an injection.
 #[derive(Debug)]
-pub struct Sends {
+pub struct InjectionResult {
     /// Messages that SQS took.
-    pub messages: u64,
+    pub accepted: u64,
     /// Those that it did not take, with the reason.
-    pub refused: Vec<(What, String)>,
+    pub failed: Vec<(LoadMessage, String)>,
     /// Those that were never tried, because it was stopped.
-    pub untried: u64,
+    pub not_attempted: u64,
     /// From the first send to the last answer.
-    pub time: Duration,
+    pub duration: Duration,
     /// How long after its time a message's send began.
-    pub late: Latency,
+    pub lateness: LatencyHistogram,
     /// How long SQS took to answer.
-    pub answered: Latency,
+    pub send_latency: LatencyHistogram,
 }
 
 #[derive(Debug, Default)]
-struct Ledger {
-    refused: Vec<(What, String)>,
-    late: Latency,
-    answered: Latency,
+struct InjectionLog {
+    failed: Vec<(LoadMessage, String)>,
+    lateness: LatencyHistogram,
+    send_latency: LatencyHistogram,
 }
 
-impl Sent {
+impl InjectionProgress {
     /// Messages that SQS took so far.
-    pub fn messages(&self) -> u64 {
-        self.0.messages.load(Ordering::Relaxed)
+    pub fn accepted(&self) -> u64 {
+        self.0.accepted.load(Ordering::Relaxed)
     }
 
     /// Messages that are done with, taken or not.
@@ -75,14 +75,14 @@ impl Sent {
 /// Sends each shot at `begun` and its own time, or as soon after it as it can.
 pub async fn inject(
     queue: &Queue,
-    shots: &[Shot],
-    message: impl Fn(What) -> Outgoing,
+    shots: &[ScheduledMessage],
+    message: impl Fn(LoadMessage) -> Outgoing,
     begun: Instant,
-    sent: &Sent,
+    sent: &InjectionProgress,
     stop: &CancellationToken,
-) -> Sends {
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let permits = Arc::new(Semaphore::new(OUT));
+) -> InjectionResult {
+    let ledger = Arc::new(Mutex::new(InjectionLog::default()));
+    let permits = Arc::new(Semaphore::new(MAX_BATCHES_IN_FLIGHT));
     let mut sending = JoinSet::new();
     // Nothing will be taken until somebody mends the deployment.
     let broken = CancellationToken::new();
@@ -96,7 +96,9 @@ pub async fn inject(
             () = broken.cancelled() => break,
         }
         let now = begun.elapsed();
-        let due = rest.partition_point(|shot| shot.at <= now).min(BATCH);
+        let due = rest
+            .partition_point(|shot| shot.at <= now)
+            .min(MAX_BATCH_ENTRIES);
         let (batch, others) = rest.split_at(due);
         rest = others;
         let permit = tokio::select! {
@@ -106,12 +108,12 @@ pub async fn inject(
         };
         let task = Batch {
             queue: queue.clone(),
-            shots: batch.to_vec(),
-            messages: batch.iter().map(|shot| message(shot.what)).collect(),
-            begun,
-            sent: sent.clone(),
-            ledger: Arc::clone(&ledger),
-            broken: broken.clone(),
+            scheduled: batch.to_vec(),
+            messages: batch.iter().map(|shot| message(shot.message)).collect(),
+            start: begun,
+            progress: sent.clone(),
+            log: Arc::clone(&ledger),
+            outage: broken.clone(),
         };
         sending.spawn(async move {
             task.send().await;
@@ -124,46 +126,47 @@ pub async fn inject(
         next = if behind {
             Instant::now()
         } else {
-            Instant::now() + LINGER
+            Instant::now() + SEND_LINGER
         };
     }
     while sending.join_next().await.is_some() {}
     let ledger = std::mem::take(&mut *ledger.lock().unwrap_or_else(PoisonError::into_inner));
-    Sends {
-        messages: sent.messages(),
-        untried: (shots.len() as u64).saturating_sub(sent.done()),
-        refused: ledger.refused,
-        time: begun.elapsed(),
-        late: ledger.late,
-        answered: ledger.answered,
+    InjectionResult {
+        accepted: sent.accepted(),
+        not_attempted: (shots.len() as u64).saturating_sub(sent.done()),
+        failed: ledger.failed,
+        duration: begun.elapsed(),
+        lateness: ledger.lateness,
+        send_latency: ledger.send_latency,
     }
 }
 
 struct Batch {
     queue: Queue,
-    shots: Vec<Shot>,
+    scheduled: Vec<ScheduledMessage>,
     messages: Vec<Outgoing>,
-    begun: Instant,
-    sent: Sent,
-    ledger: Arc<Mutex<Ledger>>,
-    broken: CancellationToken,
+    start: Instant,
+    progress: InjectionProgress,
+    log: Arc<Mutex<InjectionLog>>,
+    outage: CancellationToken,
 }
 
 impl Batch {
     async fn send(self) {
-        let began = self.begun.elapsed();
-        let mut left: Vec<(Shot, Outgoing)> = self.shots.into_iter().zip(self.messages).collect();
-        let mut pace = Patience::default();
+        let began = self.start.elapsed();
+        let mut left: Vec<(ScheduledMessage, Outgoing)> =
+            self.scheduled.into_iter().zip(self.messages).collect();
+        let mut pace = Backoff::default();
         loop {
             let messages: Vec<Outgoing> = left.iter().map(|(_, message)| message.clone()).collect();
-            let answers = self.queue.send_each(&messages).await;
-            let took = self.begun.elapsed().saturating_sub(began);
+            let answers = self.queue.send_all_with_retry(&messages).await;
+            let took = self.start.elapsed().saturating_sub(began);
             let is_broken = |answer: &Result<_, Failure>| matches!(answer, Err(failure) if failure.class == Class::Systemic);
             if answers.iter().any(is_broken) {
-                self.broken.cancel();
+                self.outage.cancel();
             }
             let all = left.into_iter().zip(answers);
-            left = note(all, began, took, &self.sent, &self.ledger);
+            left = record_answers(all, began, took, &self.progress, &self.log);
             if left.is_empty() {
                 return;
             }
@@ -173,27 +176,27 @@ impl Batch {
 }
 
 /// Notes what is done with, and answers with what is to be tried again.
-fn note(
-    all: impl Iterator<Item = ((Shot, Outgoing), Result<String, Failure>)>,
+fn record_answers(
+    all: impl Iterator<Item = ((ScheduledMessage, Outgoing), Result<String, Failure>)>,
     began: Duration,
     took: Duration,
-    sent: &Sent,
-    ledger: &Mutex<Ledger>,
-) -> Vec<(Shot, Outgoing)> {
+    sent: &InjectionProgress,
+    ledger: &Mutex<InjectionLog>,
+) -> Vec<(ScheduledMessage, Outgoing)> {
     let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
     let mut again = Vec::new();
     for ((shot, message), answer) in all {
         match answer {
             Ok(_) => {
-                sent.0.messages.fetch_add(1, Ordering::Relaxed);
-                ledger.late.record(began.saturating_sub(shot.at));
-                ledger.answered.record(took);
+                sent.0.accepted.fetch_add(1, Ordering::Relaxed);
+                ledger.lateness.record(began.saturating_sub(shot.at));
+                ledger.send_latency.record(took);
             }
-            Err(failure) if failure.is_transient() && took < TRIED_FOR => {
+            Err(failure) if failure.is_transient() && took < MAX_SEND_RETRY_TIME => {
                 again.push((shot, message));
                 continue;
             }
-            Err(failure) => ledger.refused.push((shot.what, failure.to_string())),
+            Err(failure) => ledger.failed.push((shot.message, failure.to_string())),
         }
         sent.0.done.fetch_add(1, Ordering::Relaxed);
     }

@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::report::{Bar, Quantiles};
+use super::report::{LatencyBin, Quantiles};
 
 /// Times with three significant digits, from a microsecond to two days.
 #[derive(Debug, Clone)]
-pub struct Latency(Histogram<u64>);
+pub struct LatencyHistogram(Histogram<u64>);
 
-const LONGEST: u64 = 48 * 3600 * 1_000_000;
+const MAX_LATENCY_MICROS: u64 = 48 * 3600 * 1_000_000;
 
-impl Default for Latency {
+impl Default for LatencyHistogram {
     fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST, 3);
+        let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_MICROS, 3);
         Self(histogram.expect("these bounds are valid"))
     }
 }
 
-impl Latency {
+impl LatencyHistogram {
     /// Notes one. What is longer than two days counts as that.
     pub fn record(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST);
+        let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_LATENCY_MICROS);
         self.0.saturating_record(micros);
     }
 
@@ -41,7 +41,7 @@ impl Latency {
 
     /// How many lie where, in steps that grow by the same factor: some ten for each
     /// tenfold.
-    pub fn bars(&self) -> Vec<Bar> {
+    pub fn bins(&self) -> Vec<LatencyBin> {
         const FACTOR: f64 = 1.258_925_411_794_167_3;
         if self.0.is_empty() {
             return Vec::new();
@@ -61,7 +61,7 @@ impl Latency {
         while below < self.0.len() {
             let to = from * FACTOR;
             let upto = self.0.count_between(0, micros(to));
-            bars.push(Bar {
+            bars.push(LatencyBin {
                 from_ms: from,
                 to_ms: to,
                 count: upto - below,
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_what_was_noted() {
-        let mut latency = Latency::default();
+        let mut latency = LatencyHistogram::default();
         assert_eq!(latency.quantiles(), None);
         for ms in 1..=1000 {
             latency.record(Duration::from_millis(ms));
@@ -102,17 +102,17 @@ mod tests {
 
     #[test]
     fn every_value_is_in_one_bar() {
-        let mut latency = Latency::default();
+        let mut latency = LatencyHistogram::default();
         for micros in [1, 900, 12_000, 12_500, 4_000_000, u64::MAX] {
             latency.record(Duration::from_micros(micros));
         }
-        let bars = latency.bars();
+        let bars = latency.bins();
         assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 6);
         assert!(
             bars.windows(2)
                 .all(|pair| (pair[0].to_ms - pair[1].from_ms).abs() < 1e-9)
         );
         assert!(bars.len() < 150, "{}", bars.len());
-        assert!(Latency::default().bars().is_empty());
+        assert!(LatencyHistogram::default().bins().is_empty());
     }
 }

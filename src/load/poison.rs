@@ -77,14 +77,14 @@ impl Poison {
         }
     }
 
-    /// Whether its body names a `sub` that no user has ([`stranger`]).
-    pub(super) fn has_stranger(self) -> bool {
+    /// Whether its body names a `sub` that no user has ([`unknown_sub`]).
+    pub(super) fn has_unknown_sub(self) -> bool {
         matches!(self, Self::UnknownUser | Self::ForeignPool)
     }
 
     /// Attempts that the message says to have behind it. A worker waits for minutes for the
     /// user of a sign-up; at its last attempt it does not.
-    pub fn attempts_before(self, config: &Config) -> u32 {
+    pub fn prior_attempts(self, config: &Config) -> u32 {
         match self {
             Self::UnknownUser => config.worker.max_attempts - 1,
             _ => 0,
@@ -118,26 +118,36 @@ impl Poison {
                 "Message": format!("{{\"userName\": \"{name}\"}}"),
             }),
             // With a sub: the groups come first, so no profile may be written for it.
-            Self::UnknownUser => event(sign_up, pool.as_str(), &name, stranger_of(run, n)),
-            Self::ForeignPool => event(sign_up, &foreign(pool), &name, stranger_of(run, n)),
+            Self::UnknownUser => event(
+                sign_up,
+                pool.as_str(),
+                &name,
+                unknown_user_attributes(run, n),
+            ),
+            Self::ForeignPool => event(
+                sign_up,
+                &foreign_pool(pool),
+                &name,
+                unknown_user_attributes(run, n),
+            ),
         };
         body.to_string()
     }
 }
 
 /// A pool of the same Region that is not there.
-fn foreign(pool: &PoolId) -> String {
+fn foreign_pool(pool: &PoolId) -> String {
     let region = pool.as_str().split('_').next().unwrap_or_default();
     format!("{region}_usherload0")
 }
 
-fn stranger_of(run: &RunId, n: u32) -> serde_json::Value {
-    json!({"sub": stranger(run, n), "cognito:user_status": "CONFIRMED"})
+fn unknown_user_attributes(run: &RunId, n: u32) -> serde_json::Value {
+    json!({"sub": unknown_sub(run, n), "cognito:user_status": "CONFIRMED"})
 }
 
 /// The `sub` in the sign-up of a foreign pool or of an unknown user: no user has it, and no
 /// record may.
-pub(super) fn stranger(run: &RunId, n: u32) -> String {
+pub(super) fn unknown_sub(run: &RunId, n: u32) -> String {
     format!("{}stranger-{n}", run.prefix())
 }
 
@@ -171,10 +181,10 @@ mod tests {
             match (kind, parse(&body)) {
                 (Poison::UnknownUser, Ok(Event::SignUp(user))) => {
                     let sub = user.sub.expect("a sub");
-                    assert_eq!(sub.as_str(), stranger(&run, n));
+                    assert_eq!(sub.as_str(), unknown_sub(&run, n));
                 }
                 (Poison::ForeignPool, Ok(Event::SignUp(user))) => {
-                    assert!(!config.pools.accept(&user.pool));
+                    assert!(!config.pools.is_allowed(&user.pool));
                     assert_eq!(kind.reason(), "foreign_pool");
                 }
                 (_, Err(malformed)) => {

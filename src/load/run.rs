@@ -5,26 +5,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::crew::Crew;
-use super::inject::{Sends, Sent, inject};
-use super::likeness::Likeness;
-use super::looks::{Looks, Seen};
-use super::plan::{Plan, What};
+use super::inject::{InjectionProgress, InjectionResult, inject};
+use super::plan::{LoadMessage, LoadPlan};
 use super::poison::Poison;
-use super::report::Moment;
+use super::profile_matcher::ProfileMatcher;
+use super::profile_poller::{ObservedProfile, ProfilePoller};
+use super::report::Sample;
 use super::run_id::RunId;
-use super::scrape::Workers;
-use super::sign_ups::SignUps;
-use super::watch::{Settled, Watch, Watched};
-use crate::aws::{Listing, Outgoing, Queue, Records, Users};
+use super::scrape::MetricsScraper;
+use super::sign_ups::SignUpTemplate;
+use super::test_users::TestUsers;
+use super::watch::{RunEnd, RunWatcher, WatchResult};
+use crate::aws::{Listing, Outgoing, Queue, TestProfiles, Users};
 use crate::config::Config;
 use crate::dead_letter::attribute;
-use crate::event::{PoolId, sendable_json};
+use crate::event::{PoolId, escape_for_sqs};
 use crate::trigger;
 
 /// What a load test works with.
 #[derive(Debug, Clone)]
-pub struct Services {
+pub struct LoadServices {
     /// Where sign-ups go.
     pub queue: Queue,
     /// Where what cannot be provisioned goes.
@@ -34,113 +34,125 @@ pub struct Services {
     /// Reads groups.
     pub listing: Listing,
     /// Reads and removes profiles; `None` when they are switched off.
-    pub records: Option<Records>,
+    pub profiles: Option<TestProfiles>,
 }
 
 /// Everything about a run that is fixed before it begins.
 #[derive(Debug)]
-pub struct Load {
+pub struct LoadRun {
     /// Its id.
-    pub run: RunId,
+    pub run_id: RunId,
     /// The user pool.
     pub pool: PoolId,
     /// What goes when.
-    pub plan: Plan,
+    pub plan: LoadPlan,
     /// What sign-ups look like.
-    pub sign_ups: SignUps,
+    pub sign_ups: SignUpTemplate,
     /// What the worker is configured to do, as far as we know.
     pub config: Config,
     /// How long SQS has to count nothing before the queue is taken for empty, and
     /// how long what differs is looked at again: its counts may be a minute old.
-    pub settle: Duration,
+    pub quiet_period: Duration,
     /// How long nothing may move before it is given up.
-    pub patience: Duration,
+    pub give_up_after: Duration,
 }
 
 /// What a run was seen to do.
 #[derive(Debug)]
-pub struct Observed {
+pub struct RunObservation {
     /// When the schedule began.
     pub started_at: jiff::Timestamp,
     /// From there to the end of the watch.
-    pub time: Duration,
+    pub duration: Duration,
     /// What came of the injection.
-    pub sends: Sends,
+    pub injection: InjectionResult,
     /// Records by the number of their sign-up.
-    pub seen: Vec<Option<Seen>>,
+    pub profiles: Vec<Option<ObservedProfile>>,
     /// How things stood.
-    pub timeline: Vec<Moment>,
+    pub timeline: Vec<Sample>,
     /// How it ended.
-    pub settled: Settled,
+    pub end: RunEnd,
 }
 
-impl Load {
+impl LoadRun {
     /// Sends everything and watches until it is settled, or until it is told to stop.
     pub async fn run(
         &self,
-        services: &Services,
-        crew: &Crew,
-        workers: &mut Workers,
+        services: &LoadServices,
+        crew: &TestUsers,
+        workers: &mut MetricsScraper,
         stop: &CancellationToken,
-        notice: impl Fn(&Moment),
-    ) -> Observed {
+        notice: impl Fn(&Sample),
+    ) -> RunObservation {
         tokio::select! {
-            () = workers.ask() => {}
+            () = workers.scrape() => {}
             () = stop.cancelled() => {}
         }
         let (started_at, begun) = (jiff::Timestamp::now(), Instant::now());
-        let sent = Sent::default();
+        let sent = InjectionProgress::default();
         let all_sent = CancellationToken::new();
         let templates = self.config.profiles.as_ref();
         let mut looks = services
-            .records
+            .profiles
             .as_ref()
             .zip(templates)
             .map(|(records, settings)| {
-                let likeness = Likeness::new(&settings.attributes);
-                Looks::new(records, &crew.people, self.plan.due(), likeness, started_at)
+                let likeness = ProfileMatcher::new(&settings.attributes);
+                ProfilePoller::new(
+                    records,
+                    &crew.users,
+                    self.plan.due_times(),
+                    likeness,
+                    started_at,
+                )
             });
         let injecting = async {
             let message = |what| self.message(what, crew);
-            let shots = &self.plan.shots;
+            let shots = &self.plan.messages;
             let sends = inject(&services.queue, shots, message, begun, &sent, stop).await;
             all_sent.cancel();
             sends
         };
-        let watch = Watch {
+        let watch = RunWatcher {
             queue: &services.queue,
             plan: &self.plan,
-            begun,
-            sent: &sent,
+            start: begun,
+            injection: &sent,
             all_sent: &all_sent,
-            settle: self.settle,
-            patience: self.patience,
+            quiet_period: self.quiet_period,
+            give_up_after: self.give_up_after,
             stop,
         };
         let watching = watch.run(looks.as_mut(), workers, notice);
-        let (sends, Watched { timeline, settled }) = tokio::join!(injecting, watching);
-        Observed {
-            started_at,
-            time: begun.elapsed(),
+        let (
             sends,
-            seen: looks.map(Looks::into_seen).unwrap_or_default(),
+            WatchResult {
+                timeline,
+                end: settled,
+            },
+        ) = tokio::join!(injecting, watching);
+        RunObservation {
+            started_at,
+            duration: begun.elapsed(),
+            injection: sends,
+            profiles: looks.map(ProfilePoller::into_profiles).unwrap_or_default(),
             timeline,
-            settled,
+            end: settled,
         }
     }
 
     /// The message, as the trigger would send it.
-    fn message(&self, what: What, crew: &Crew) -> Outgoing {
+    fn message(&self, what: LoadMessage, crew: &TestUsers) -> Outgoing {
         let (body, attempts) = match what {
-            What::SignUp(n) | What::Again(n) => {
-                let person = &crew.people[n as usize];
-                let body = self.sign_ups.body(&self.run, &self.pool, person);
-                (sendable_json(&body), 0)
+            LoadMessage::SignUp(n) | LoadMessage::Duplicate(n) => {
+                let person = &crew.users[n as usize];
+                let body = self.sign_ups.body(&self.run_id, &self.pool, person);
+                (escape_for_sqs(&body), 0)
             }
-            What::Poison(n) => {
+            LoadMessage::Poison(n) => {
                 let poison = Poison::of(n, &self.config);
-                let attempts = poison.attempts_before(&self.config);
-                (poison.body(&self.run, n, &self.pool), attempts)
+                let attempts = poison.prior_attempts(&self.config);
+                (poison.body(&self.run_id, n, &self.pool), attempts)
             }
         };
         let now = format!("{:.3}", jiff::Timestamp::now());
@@ -155,7 +167,7 @@ impl Load {
             attributes: attributes
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
-            group: Some(self.pool.as_str().to_owned()),
+            message_group: Some(self.pool.as_str().to_owned()),
             ..Outgoing::default()
         }
     }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct RunId(String);
 
 /// What the names of every run begin with.
-const NAMES: &str = "usher-load-";
+const RUN_NAME_PREFIX: &str = "usher-load-";
 
 /// What a name of the run stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub enum Tag {
 /// A text that is no run's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a run: one looks like 20261121-142249-k3f9, and a run prints its own")]
-pub struct NoRunId;
+pub struct InvalidRunId;
 
 impl RunId {
     /// Of a run that begins now.
@@ -39,12 +39,12 @@ impl RunId {
 
     /// What all names of the run begin with, and no other run's.
     pub fn prefix(&self) -> String {
-        format!("{NAMES}{}-", self.0)
+        format!("{RUN_NAME_PREFIX}{}-", self.0)
     }
 
     /// Whether a text holds a name of any run.
-    pub fn is_in(text: &str) -> bool {
-        text.contains(NAMES)
+    pub fn contains_run_name(text: &str) -> bool {
+        text.contains(RUN_NAME_PREFIX)
     }
 
     /// The name for this.
@@ -61,11 +61,11 @@ impl RunId {
     pub fn find(&self, text: &str) -> Option<Tag> {
         let prefix = self.prefix();
         text.match_indices(&prefix)
-            .find_map(|(at, _)| tag(&text[at + prefix.len()..]))
+            .find_map(|(at, _)| parse_tag(&text[at + prefix.len()..]))
     }
 }
 
-fn tag(rest: &str) -> Option<Tag> {
+fn parse_tag(rest: &str) -> Option<Tag> {
     let (kind, rest): (fn(u32) -> Tag, &str) = match rest.as_bytes().first()? {
         b'b' => (Tag::Bystander, &rest[1..]),
         b'p' => (Tag::Poison, &rest[1..]),
@@ -78,10 +78,10 @@ fn tag(rest: &str) -> Option<Tag> {
 }
 
 impl FromStr for RunId {
-    type Err = NoRunId;
+    type Err = InvalidRunId;
 
     /// Strict: a clean-up goes by it.
-    fn from_str(text: &str) -> Result<Self, NoRunId> {
+    fn from_str(text: &str) -> Result<Self, InvalidRunId> {
         let parts: Vec<&str> = text.split('-').collect();
         let digits =
             |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
@@ -95,7 +95,7 @@ impl FromStr for RunId {
             {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err(NoRunId),
+            _ => Err(InvalidRunId),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
             "20261121-142249-",
             "20261121-142249-K3F9",
         ] {
-            assert_eq!(text.parse::<RunId>(), Err(NoRunId), "{text}");
+            assert_eq!(text.parse::<RunId>(), Err(InvalidRunId), "{text}");
         }
     }
 

@@ -5,36 +5,36 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::report::WorkerFigures;
+use super::report::WorkerTotals;
 use crate::http::{Url, get};
-use crate::telemetry::exposition::{Samples, family, gained, label, samples};
+use crate::telemetry::exposition::{Samples, family, increase, label, parse_samples};
 
 /// Workers that are asked.
 #[derive(Debug)]
-pub struct Workers(Vec<Worker>);
+pub struct MetricsScraper(Vec<ScrapedWorker>);
 
 #[derive(Debug)]
-struct Worker {
+struct ScrapedWorker {
     url: Url,
     last: Option<Samples>,
     /// Since the first answer.
-    gained: Samples,
+    increases: Samples,
     unanswered: u64,
 }
 
-const LIMIT: Duration = Duration::from_secs(2);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Far beyond what usher's own metrics are.
-const MOST: u64 = 4 * 1024 * 1024;
+const MAX_METRICS_BYTES: u64 = 4 * 1024 * 1024;
 
-impl Workers {
+impl MetricsScraper {
     /// Nobody is asked yet.
     pub fn new(urls: Vec<Url>) -> Self {
         Self(
             urls.into_iter()
-                .map(|url| Worker {
+                .map(|url| ScrapedWorker {
                     url,
                     last: None,
-                    gained: Samples::new(),
+                    increases: Samples::new(),
                     unanswered: 0,
                 })
                 .collect(),
@@ -42,13 +42,18 @@ impl Workers {
     }
 
     /// Asks each for its counters.
-    pub async fn ask(&mut self) {
-        let answers = join_all(self.0.iter().map(|worker| get(&worker.url, LIMIT, MOST))).await;
+    pub async fn scrape(&mut self) {
+        let answers = join_all(
+            self.0
+                .iter()
+                .map(|worker| get(&worker.url, SCRAPE_TIMEOUT, MAX_METRICS_BYTES)),
+        )
+        .await;
         for (worker, answer) in self.0.iter_mut().zip(answers) {
             match answer {
-                Ok(answer) if answer.status == 200 => worker.note(counters(&answer.text)),
-                Ok(answer) => worker.missed(&format!("status {}", answer.status)),
-                Err(error) => worker.missed(&error.to_string()),
+                Ok(answer) if answer.status == 200 => worker.record(counters(&answer.body)),
+                Ok(answer) => worker.record_failure(&format!("status {}", answer.status)),
+                Err(error) => worker.record_failure(&error.to_string()),
             }
         }
     }
@@ -59,14 +64,14 @@ impl Workers {
     }
 
     /// From the first answers to the last.
-    pub fn figures(&self) -> Option<WorkerFigures> {
+    pub fn totals(&self) -> Option<WorkerTotals> {
         if self.0.is_empty() {
             return None;
         }
         let messages = self.settled();
         let mut calls = BTreeMap::new();
         let mut throttled = BTreeMap::new();
-        for (name, count) in self.0.iter().flat_map(|worker| &worker.gained) {
+        for (name, count) in self.0.iter().flat_map(|worker| &worker.increases) {
             if *count == 0 {
                 continue;
             }
@@ -81,7 +86,7 @@ impl Workers {
         }
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let per = |calls: u64, messages: u64| calls as f64 / messages as f64;
-        Some(WorkerFigures {
+        Some(WorkerTotals {
             workers: self.0.len(),
             unanswered: self.0.iter().map(|worker| worker.unanswered).sum(),
             messages,
@@ -92,7 +97,7 @@ impl Workers {
     }
 
     fn sum(&self, metric: &str, which: impl Fn(&str) -> bool) -> u64 {
-        let gained = self.0.iter().flat_map(|worker| &worker.gained);
+        let gained = self.0.iter().flat_map(|worker| &worker.increases);
         gained
             .filter(|(name, _)| family(name) == metric && which(name))
             .map(|(_, count)| count)
@@ -107,19 +112,19 @@ impl Workers {
     }
 }
 
-impl Worker {
+impl ScrapedWorker {
     /// A counter that fell belongs to a process that began anew.
-    fn note(&mut self, now: Samples) {
+    fn record(&mut self, now: Samples) {
         if let Some(last) = &self.last {
             for (name, count) in &now {
                 let before = last.get(name).copied().unwrap_or(0);
-                *self.gained.entry(name.clone()).or_default() += gained(before, *count);
+                *self.increases.entry(name.clone()).or_default() += increase(before, *count);
             }
         }
         self.last = Some(now);
     }
 
-    fn missed(&mut self, why: &str) {
+    fn record_failure(&mut self, why: &str) {
         self.unanswered += 1;
         if self.unanswered == 1 {
             tracing::warn!(worker = %self.url, error = why, "a worker's metrics could not be read");
@@ -129,7 +134,7 @@ impl Worker {
 
 /// Samples alone; a gauge may fall.
 fn counters(text: &str) -> Samples {
-    let mut samples = samples(text);
+    let mut samples = parse_samples(text);
     samples.retain(|sample, _| family(sample).ends_with("_total"));
     samples
 }
@@ -157,17 +162,17 @@ usher_quota_throttled_total{category="user_update"} 1
     #[test]
     fn figures_are_what_was_gained_between_the_answers() {
         let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
-        let mut workers = Workers::new(vec![url]);
+        let mut workers = MetricsScraper::new(vec![url]);
         let worker = &mut workers.0[0];
-        worker.note(counters(FIRST));
-        worker.note(counters(SECOND));
-        let figures = workers.figures().expect("asked");
+        worker.record(counters(FIRST));
+        worker.record(counters(SECOND));
+        let figures = workers.totals().expect("asked");
         assert_eq!(figures.messages, 20);
         assert_eq!(figures.calls["cognito AdminAddUserToGroup"], 21);
         assert_eq!(figures.calls["sqs ReceiveMessage"], 4, "it began anew");
         assert_eq!(figures.calls_per_message, Some(1.25));
         assert_eq!(figures.throttled["user_update"], 1);
         assert_eq!(workers.throttled(), Some(1));
-        assert_eq!(Workers::new(Vec::new()).figures(), None);
+        assert_eq!(MetricsScraper::new(Vec::new()).totals(), None);
     }
 }

@@ -2,68 +2,70 @@
 
 use serde_json::{Map, Value, json};
 
-use super::crew::Person;
 use super::run_id::{RunId, Tag};
+use super::test_users::TestUser;
 use crate::event::{self, Event, PoolId, Scope, SignUp};
 
 /// What a sign-up looks like.
 #[derive(Debug, Clone)]
-pub enum SignUps {
+pub enum SignUpTemplate {
     /// As a user pool sends it.
-    Made {
+    Generated {
         /// The app client that people sign up through.
         client_id: Option<String>,
         /// Further user attributes.
         attributes: Vec<(String, String)>,
     },
     /// Real events, each in its turn; at least one.
-    Real(Vec<Map<String, Value>>),
+    Recorded(Vec<Map<String, Value>>),
 }
 
 /// Why a text cannot stand for a sign-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoSignUp {
+pub enum NotASignUp {
     /// The worker could not read it.
     #[error("{0}")]
     Malformed(#[from] event::Malformed),
     /// The worker would have nothing to do.
     #[error("it is no confirmed sign-up")]
-    Other,
+    OtherEvent,
 }
 
 /// Reads one real event.
 ///
 /// # Errors
-/// [`NoSignUp`].
-pub fn real(text: &str) -> Result<Map<String, Value>, NoSignUp> {
+/// [`NotASignUp`].
+pub fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignUp> {
     match event::parse(text)? {
-        Event::SignUp(sign_up) if sign_up.scope != Scope::Reset => {}
-        Event::SignUp(_) | Event::Reconcile(_) | Event::Order(_) => return Err(NoSignUp::Other),
+        Event::SignUp(sign_up) if sign_up.scope != Scope::NewPassword => {}
+        Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_) => {
+            return Err(NotASignUp::OtherEvent);
+        }
     }
-    match serde_json::from_str(event::without_bom(text).trim()) {
+    match serde_json::from_str(event::strip_bom(text).trim()) {
         Ok(Value::Object(event)) => Ok(event),
         // Half a character, which the worker mends and which cannot be kept.
-        _ => Err(NoSignUp::Malformed(event::Malformed::NotJson)),
+        _ => Err(NotASignUp::Malformed(event::Malformed::NotJson)),
     }
 }
 
-impl SignUps {
+impl SignUpTemplate {
     /// The body of one user's sign-up.
-    pub fn body(&self, run: &RunId, pool: &PoolId, person: &Person) -> String {
+    pub fn body(&self, run: &RunId, pool: &PoolId, person: &TestUser) -> String {
         match self {
-            Self::Made {
+            Self::Generated {
                 client_id,
                 attributes,
-            } => made(run, pool, person, client_id.as_deref(), attributes).to_string(),
-            Self::Real(events) => {
-                let event = events[person.n as usize % events.len()].clone();
-                renamed(event, run, pool, person).to_string()
+            } => generated_event(run, pool, person, client_id.as_deref(), attributes).to_string(),
+            Self::Recorded(events) => {
+                let event = events[person.number as usize % events.len()].clone();
+                with_names_of(event, run, pool, person).to_string()
             }
         }
     }
 
     /// What the worker reads in it.
-    pub fn read(&self, run: &RunId, pool: &PoolId, person: &Person) -> Option<SignUp> {
+    pub fn read(&self, run: &RunId, pool: &PoolId, person: &TestUser) -> Option<SignUp> {
         match event::parse(&self.body(run, pool, person)) {
             Ok(Event::SignUp(sign_up)) => Some(sign_up),
             _ => None,
@@ -71,10 +73,10 @@ impl SignUps {
     }
 }
 
-fn made(
+fn generated_event(
     run: &RunId,
     pool: &PoolId,
-    person: &Person,
+    person: &TestUser,
     client_id: Option<&str>,
     attributes: &[(String, String)],
 ) -> Value {
@@ -82,7 +84,10 @@ fn made(
     let mut all = Map::from_iter([
         ("cognito:user_status".to_owned(), json!("CONFIRMED")),
         ("email_verified".to_owned(), json!("true")),
-        ("given_name".to_owned(), json!(format!("Load {}", person.n))),
+        (
+            "given_name".to_owned(),
+            json!(format!("Load {}", person.number)),
+        ),
     ]);
     all.extend(
         attributes
@@ -97,7 +102,7 @@ fn made(
         "region": region.unwrap_or_default(),
         "userPoolId": pool.as_str(),
         "userName": person.username.reveal(),
-        "callerContext": {"awsSdkVersion": tag(run, person), "clientId": client_id},
+        "callerContext": {"awsSdkVersion": tag_name(run, person), "clientId": client_id},
         "request": {"userAttributes": all},
         "response": {},
     })
@@ -107,7 +112,7 @@ fn made(
 /// rules go by them.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
-const PERSONAL: [&str; 14] = [
+const PERSONAL_ATTRIBUTES: [&str; 14] = [
     "address",
     "birthdate",
     "cognito:phone_number_alias",
@@ -126,11 +131,17 @@ const PERSONAL: [&str; 14] = [
 
 /// The event in its shape, with another pool and our person's names. An attribute
 /// that it lacks, or that is no text, stays as it is.
-fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &Person) -> Value {
+fn with_names_of(
+    mut event: Map<String, Value>,
+    run: &RunId,
+    pool: &PoolId,
+    person: &TestUser,
+) -> Value {
     event.insert("userPoolId".to_owned(), json!(pool.as_str()));
     event.insert("userName".to_owned(), json!(person.username.reveal()));
-    object(&mut event, "callerContext").insert("awsSdkVersion".to_owned(), json!(tag(run, person)));
-    let attributes = object(object(&mut event, "request"), "userAttributes");
+    object_mut(&mut event, "callerContext")
+        .insert("awsSdkVersion".to_owned(), json!(tag_name(run, person)));
+    let attributes = object_mut(object_mut(&mut event, "request"), "userAttributes");
     attributes.insert("sub".to_owned(), json!(person.sub.as_str()));
     let mut replace = |name: &str, value: String| {
         let text = attributes.get_mut(name);
@@ -141,11 +152,11 @@ fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &P
     replace("email", person.email.clone());
     replace("cognito:email_alias", person.email.clone());
     replace("identities", "[]".to_owned());
-    for name in PERSONAL {
-        replace(name, format!("load {}", person.n));
+    for name in PERSONAL_ATTRIBUTES {
+        replace(name, format!("load {}", person.number));
     }
     // The client writes it, and may write anything.
-    let request = object(&mut event, "request");
+    let request = object_mut(&mut event, "request");
     if let Some(Value::Object(metadata)) = request.get_mut("clientMetadata") {
         metadata.clear();
     }
@@ -153,7 +164,7 @@ fn renamed(mut event: Map<String, Value>, run: &RunId, pool: &PoolId, person: &P
 }
 
 /// The member, which becomes an object when it is none.
-fn object<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
+fn object_mut<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
     let member = of.entry(name).or_insert_with(|| json!({}));
     if !member.is_object() {
         *member = json!({});
@@ -165,8 +176,8 @@ fn object<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String,
 }
 
 /// In every body, whatever the pool names its users: the clean-up goes by it.
-fn tag(run: &RunId, person: &Person) -> String {
-    run.name(Tag::SignUp(person.n))
+fn tag_name(run: &RunId, person: &TestUser) -> String {
+    run.name(Tag::SignUp(person.number))
 }
 
 #[cfg(test)]
@@ -178,9 +189,9 @@ mod tests {
         "20261121-142249-k3f9".parse().expect("an id")
     }
 
-    fn person(n: u32) -> Person {
-        Person {
-            n,
+    fn person(n: u32) -> TestUser {
+        TestUser {
+            number: n,
             username: Username::new("a-name-of-the-pools-own").expect("not empty"),
             sub: Sub::new("sub-1").expect("not empty"),
             email: "usher-load-1@example.com".to_owned(),
@@ -190,7 +201,7 @@ mod tests {
     #[test]
     fn a_made_sign_up_is_one_and_holds_what_was_asked_for() {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
-        let sign_ups = SignUps::Made {
+        let sign_ups = SignUpTemplate::Generated {
             client_id: Some("web".to_owned()),
             attributes: vec![
                 ("custom:plan".to_owned(), "pro".to_owned()),
@@ -216,8 +227,8 @@ mod tests {
                 "userName": "+1555", "request": {"clientMetadata": {"note": "call +1555"},
                 "userAttributes": {"phone_number": "+1555", "name": null}}}"#,
         ];
-        let events = events.map(|text| real(text).expect("a sign-up"));
-        let sign_ups = SignUps::Real(events.to_vec());
+        let events = events.map(|text| parse_recorded(text).expect("a sign-up"));
+        let sign_ups = SignUpTemplate::Recorded(events.to_vec());
         let body = sign_ups.body(&run(), &pool, &person(2));
         for gone in ["ada", "other_1"] {
             assert!(!body.contains(gone), "{body}");
@@ -239,7 +250,10 @@ mod tests {
     fn what_is_no_sign_up_is_told_apart() {
         let forgotten = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword",
             "userPoolId": "eu-west-1_x", "userName": "ada"}"#;
-        assert_eq!(real(forgotten), Err(NoSignUp::Other));
-        assert!(matches!(real("{}"), Err(NoSignUp::Malformed(_))));
+        assert_eq!(parse_recorded(forgotten), Err(NotASignUp::OtherEvent));
+        assert!(matches!(
+            parse_recorded("{}"),
+            Err(NotASignUp::Malformed(_))
+        ));
     }
 }

@@ -6,28 +6,28 @@ use std::time::Duration;
 
 /// A part of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Stage {
+enum LoadStage {
     /// From one rate to another, evenly; rates are sign-ups a second.
     Ramp { from: f64, to: f64, time: Duration },
     /// So many, evenly, at a rate above 0.
-    Even { count: u32, rate: f64 },
+    Steady { count: u32, rate: f64 },
     /// All at once.
     Burst(u32),
 }
 
 /// The schedule of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stages(Vec<Stage>);
+pub struct Stages(Vec<LoadStage>);
 
 /// How stages are written.
 pub const GRAMMAR: &str = "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
 
 /// The most sign-ups of one run.
-pub const MOST: u32 = 1_000_000;
-const FASTEST: f64 = 10_000.0;
+pub const MAX_SIGN_UPS: u32 = 1_000_000;
+const MAX_RATE: f64 = 10_000.0;
 /// Slower is a pause.
-const SLOWEST: f64 = 0.001;
-const LONGEST: Duration = Duration::from_hours(48);
+const MIN_RATE: f64 = 0.001;
+const MAX_SCHEDULE_DURATION: Duration = Duration::from_hours(48);
 /// What rounding may take away from a whole number of arrivals.
 const ROUNDING: f64 = 1e-6;
 
@@ -37,11 +37,11 @@ impl Stages {
     /// # Errors
     /// What is wrong with it.
     pub fn steady(count: u32, rate: f64) -> Result<Self, String> {
-        let rate = checked_rate(rate)?;
+        let rate = check_rate(rate)?;
         if rate <= 0.0 {
             return Err("a rate is above 0".to_owned());
         }
-        Self(vec![Stage::Even { count, rate }]).checked()
+        Self(vec![LoadStage::Steady { count, rate }]).checked()
     }
 
     /// As [`GRAMMAR`] has it, with commas between.
@@ -53,8 +53,8 @@ impl Stages {
         let mut rate = None;
         for part in text.split(',') {
             let wrong = |why: String| format!("{:?}: {why}", part.trim());
-            let stage = stage(part, rate).map_err(wrong)?;
-            if let Stage::Ramp { to, .. } = stage
+            let stage = parse_stage(part, rate).map_err(wrong)?;
+            if let LoadStage::Ramp { to, .. } = stage
                 && !is_pause(part)
             {
                 rate = Some(to);
@@ -65,22 +65,22 @@ impl Stages {
     }
 
     fn checked(self) -> Result<Self, String> {
-        let count: f64 = self.0.iter().map(Stage::arrivals).sum();
+        let count: f64 = self.0.iter().map(LoadStage::arrivals).sum();
         if count < 1.0 - ROUNDING {
             return Err("nobody signs up in it".to_owned());
         }
-        if count > f64::from(MOST) {
-            return Err(format!("more than {MOST} sign-ups"));
+        if count > f64::from(MAX_SIGN_UPS) {
+            return Err(format!("more than {MAX_SIGN_UPS} sign-ups"));
         }
-        if self.length() > LONGEST {
+        if self.duration() > MAX_SCHEDULE_DURATION {
             return Err("longer than 48 hours".to_owned());
         }
         Ok(self)
     }
 
     /// From the first to the end of the last stage.
-    pub fn length(&self) -> Duration {
-        let times = self.0.iter().map(Stage::time);
+    pub fn duration(&self) -> Duration {
+        let times = self.0.iter().map(LoadStage::duration);
         times.fold(Duration::ZERO, Duration::saturating_add)
     }
 
@@ -92,43 +92,43 @@ impl Stages {
         let mut carry = 1.0;
         for stage in &self.0 {
             match *stage {
-                Stage::Burst(count) => {
+                LoadStage::Burst(count) => {
                     offsets.extend(std::iter::repeat_n(begin, count as usize));
                 }
-                Stage::Even { count, rate } => {
+                LoadStage::Steady { count, rate } => {
                     let at = |n| begin + Duration::from_secs_f64(f64::from(n) / rate);
                     offsets.extend((0..count).map(at));
                 }
-                Stage::Ramp { from, to, time } => {
+                LoadStage::Ramp { from, to, time } => {
                     let all = stage.arrivals();
                     let mut next = 1.0 - carry;
                     while next < all - ROUNDING {
-                        let at = moment(next, from, to, time.as_secs_f64());
+                        let at = arrival_time(next, from, to, time.as_secs_f64());
                         offsets.push(begin + Duration::from_secs_f64(at).min(time));
                         next += 1.0;
                     }
                     carry = (1.0 - (next - all)).clamp(0.0, 1.0);
                 }
             }
-            begin += stage.time();
+            begin += stage.duration();
         }
         offsets
     }
 }
 
-impl Stage {
+impl LoadStage {
     fn arrivals(&self) -> f64 {
         match self {
             Self::Ramp { from, to, time } => f64::midpoint(*from, *to) * time.as_secs_f64(),
-            Self::Even { count, .. } | Self::Burst(count) => f64::from(*count),
+            Self::Steady { count, .. } | Self::Burst(count) => f64::from(*count),
         }
     }
 
-    fn time(&self) -> Duration {
+    fn duration(&self) -> Duration {
         match self {
             Self::Ramp { time, .. } => *time,
             // Far too long when it is longer than a Duration can be.
-            Self::Even { count, rate } => {
+            Self::Steady { count, rate } => {
                 let time = Duration::try_from_secs_f64(f64::from(*count) / rate);
                 time.unwrap_or(Duration::MAX)
             }
@@ -139,7 +139,7 @@ impl Stage {
 
 /// The second at which so many have arrived: where the integral of the rate,
 /// from t + (to - from) t² / 2 T, reaches it.
-fn moment(arrivals: f64, from: f64, to: f64, time: f64) -> f64 {
+fn arrival_time(arrivals: f64, from: f64, to: f64, time: f64) -> f64 {
     let slope = (to - from) / time;
     if slope.abs() < f64::EPSILON {
         return arrivals / from;
@@ -154,17 +154,17 @@ fn moment(arrivals: f64, from: f64, to: f64, time: f64) -> f64 {
     }
 }
 
-fn stage(text: &str, rate: Option<f64>) -> Result<Stage, String> {
+fn parse_stage(text: &str, rate: Option<f64>) -> Result<LoadStage, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[..] {
         ["ramp", rates, "over", time] => {
             let (from, to) = rates
                 .split_once("..")
                 .ok_or("a ramp goes from one rate to another: 0..200")?;
-            Ok(Stage::Ramp {
-                from: parsed_rate(from)?,
-                to: parsed_rate(to)?,
-                time: parsed_time(time)?,
+            Ok(LoadStage::Ramp {
+                from: parse_rate(from)?,
+                to: parse_rate(to)?,
+                time: parse_time(time)?,
             })
         }
         ["hold", time] => {
@@ -172,14 +172,14 @@ fn stage(text: &str, rate: Option<f64>) -> Result<Stage, String> {
             if rate <= 0.0 {
                 return Err("the rate before it is 0: write pause TIME".to_owned());
             }
-            Ok(steady(rate, parsed_time(time)?))
+            Ok(hold(rate, parse_time(time)?))
         }
-        ["hold", rate, "for", time] => Ok(steady(parsed_rate(rate)?, parsed_time(time)?)),
-        ["pause", time] => Ok(steady(0.0, parsed_time(time)?)),
+        ["hold", rate, "for", time] => Ok(hold(parse_rate(rate)?, parse_time(time)?)),
+        ["pause", time] => Ok(hold(0.0, parse_time(time)?)),
         ["burst", count] => match count.parse() {
-            Ok(count @ 1..=MOST) => Ok(Stage::Burst(count)),
+            Ok(count @ 1..=MAX_SIGN_UPS) => Ok(LoadStage::Burst(count)),
             _ => Err(format!(
-                "{count:?} is no number of sign-ups from 1 to {MOST}"
+                "{count:?} is no number of sign-ups from 1 to {MAX_SIGN_UPS}"
             )),
         },
         _ => Err(format!("a stage is one of: {GRAMMAR}")),
@@ -190,32 +190,32 @@ fn is_pause(text: &str) -> bool {
     text.trim_start().starts_with("pause")
 }
 
-fn steady(rate: f64, time: Duration) -> Stage {
-    Stage::Ramp {
+fn hold(rate: f64, time: Duration) -> LoadStage {
+    LoadStage::Ramp {
         from: rate,
         to: rate,
         time,
     }
 }
 
-fn parsed_rate(text: &str) -> Result<f64, String> {
+fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text
         .parse()
         .map_err(|_| format!("{text:?} is no number of sign-ups a second"))?;
-    checked_rate(rate)
+    check_rate(rate)
 }
 
-fn checked_rate(rate: f64) -> Result<f64, String> {
-    if rate == 0.0 || (SLOWEST..=FASTEST).contains(&rate) {
+fn check_rate(rate: f64) -> Result<f64, String> {
+    if rate == 0.0 || (MIN_RATE..=MAX_RATE).contains(&rate) {
         Ok(rate)
     } else {
         Err(format!(
-            "a rate is 0, or between {SLOWEST} and {FASTEST} a second"
+            "a rate is 0, or between {MIN_RATE} and {MAX_RATE} a second"
         ))
     }
 }
 
-fn parsed_time(text: &str) -> Result<Duration, String> {
+fn parse_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| !time.is_zero())
@@ -230,7 +230,7 @@ mod tests {
         let stages = Stages::parse(text).expect("stages");
         let offsets = stages.offsets();
         assert!(offsets.is_sorted(), "{text}");
-        assert!(offsets.iter().all(|at| *at <= stages.length()), "{text}");
+        assert!(offsets.iter().all(|at| *at <= stages.duration()), "{text}");
         offsets.iter().map(Duration::as_secs_f64).collect()
     }
 

@@ -13,17 +13,17 @@ use super::{Outcome, Retry};
 use crate::aws::{Class, Directory, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
-use crate::retry::{Transient, quickly};
+use crate::retry::{Transient, retry_inline};
 
 /// Filled once the group is created; whoever comes meanwhile waits.
 type Creation = Arc<OnceCell<Instant>>;
 
 /// When somebody looked for a group, and whether it was there.
-type Sight = Arc<Mutex<Option<(Instant, bool)>>>;
+type CachedExistence = Arc<Mutex<Option<(Instant, bool)>>>;
 
 /// A group that is reported missing this long after it was created does not
 /// lag: somebody deleted it.
-const LAG: Duration = Duration::from_secs(10);
+const GROUP_CREATION_LAG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct GroupStep {
@@ -34,14 +34,14 @@ pub(super) struct GroupStep {
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
     /// Whether groups were there when somebody looked: invitations come by hundreds,
     /// and `GetGroup` is limited to 5 a second for one pool.
-    seen: Mutex<LruCache<(PoolId, GroupName), Sight>>,
+    existence: Mutex<LruCache<(PoolId, GroupName), CachedExistence>>,
 }
 
 /// How long a group that was seen is taken to be there.
-const SEEN: Duration = Duration::from_mins(1);
+const EXISTING_GROUP_TTL: Duration = Duration::from_mins(1);
 /// How long one that was missing is taken to be missing: somebody may be making it.
-const MISSED: Duration = Duration::from_secs(5);
-const MOST_SEEN: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+const MISSING_GROUP_TTL: Duration = Duration::from_secs(5);
+const MAX_CACHED_GROUPS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 impl GroupStep {
     pub(super) fn new(directory: Directory, create_missing: bool) -> Self {
@@ -49,18 +49,28 @@ impl GroupStep {
             directory,
             create_missing,
             created: Mutex::default(),
-            seen: Mutex::new(LruCache::new(MOST_SEEN)),
+            existence: Mutex::new(LruCache::new(MAX_CACHED_GROUPS)),
         }
     }
 
     /// Whether there is such a group.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        let seen = Arc::clone(self.seen.lock().await.get_or_insert_mut(key, Arc::default));
+        let seen = Arc::clone(
+            self.existence
+                .lock()
+                .await
+                .get_or_insert_mut(key, Arc::default),
+        );
         // Of many who ask for the same group one looks, and nobody waits for another's.
         let mut seen = seen.lock().await;
         if let Some((at, exists)) = *seen
-            && at.elapsed() < if exists { SEEN } else { MISSED }
+            && at.elapsed()
+                < if exists {
+                    EXISTING_GROUP_TTL
+                } else {
+                    MISSING_GROUP_TTL
+                }
         {
             return Ok(exists);
         }
@@ -95,7 +105,7 @@ impl GroupStep {
     fn outcome_of(&self, failure: Failure) -> Outcome {
         if failure.reason == "group_not_found" && !self.create_missing {
             // Somebody has to create it, which takes longer than a lag.
-            Outcome::Retry(Retry::because(failure.into()))
+            Outcome::Retry(Retry::new(failure.into()))
         } else {
             failure.into()
         }
@@ -108,13 +118,13 @@ impl GroupStep {
         group: &GroupName,
     ) -> Result<(), Failure> {
         let add = || self.directory.add_to_group(pool, username, group);
-        match quickly(add).await {
+        match retry_inline(add).await {
             Err(failure) if failure.reason == "group_not_found" && self.create_missing => {
                 self.create(pool, group).await?;
                 // The new group may not be visible everywhere yet.
-                quickly(|| async { add().await.map_err(Lag) })
+                retry_inline(|| async { add().await.map_err(RetryIfGroupMissing) })
                     .await
-                    .map_err(|Lag(failure)| failure)
+                    .map_err(|RetryIfGroupMissing(failure)| failure)
             }
             result => result,
         }
@@ -127,12 +137,12 @@ impl GroupStep {
         };
         let created_at = cell
             .get_or_try_init(|| async {
-                quickly(|| self.directory.create_group(pool, group))
+                retry_inline(|| self.directory.create_group(pool, group))
                     .await
                     .map(|()| Instant::now())
             })
             .await?;
-        if created_at.elapsed() > LAG {
+        if created_at.elapsed() > GROUP_CREATION_LAG {
             // The next attempt creates it again.
             self.created
                 .lock()
@@ -145,9 +155,9 @@ impl GroupStep {
 
 /// A failure right after `CreateGroup`, where a missing group is a matter of a
 /// moment.
-struct Lag(Failure);
+struct RetryIfGroupMissing(Failure);
 
-impl Transient for Lag {
+impl Transient for RetryIfGroupMissing {
     fn is_transient(&self) -> bool {
         self.0.is_transient() || self.0.reason == "group_not_found"
     }

@@ -6,28 +6,28 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::order::Performed;
+use super::command::CommandResult;
 use super::outcome::CONFLICT;
 use super::{Outcome, Provisioner, Retry};
-use crate::aws::{Class, Failure, Names, NoPerson, Person};
+use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
 use crate::config::GroupName;
-use crate::event::{Invitation, Order, PoolId, Scope, SignUp, Username};
-use crate::retry::{Transient, quickly};
+use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
+use crate::retry::{Transient, retry_inline};
 
 /// What became of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invited {
+pub struct InvitationResult {
     /// Whether the person is new.
     pub created: bool,
     /// What became of the mail.
-    pub mail: Mail,
+    pub mail: MailStatus,
     /// The groups that they must be in: by request and by the rules.
     pub groups: Vec<GroupName>,
 }
 
 /// What became of the mail with the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mail {
+pub enum MailStatus {
     /// Handed over by Cognito.
     Sent,
     /// The person exists, and nobody asked for another one.
@@ -43,7 +43,7 @@ pub enum Mail {
     NoCode,
 }
 
-impl Mail {
+impl MailStatus {
     /// The name in answers and logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Mail {
     }
 
     /// The same to a person whom this order has made.
-    fn to_new(self, person: &Person) -> Self {
+    fn for_new_user(self, person: &PoolUser) -> Self {
         if person.is_confirmed() {
             Self::NoCode
         } else {
@@ -69,8 +69,8 @@ impl Mail {
         matches!(self, Self::Failed | Self::OverLimit)
     }
 
-    fn after(failure: &Failure) -> Self {
-        if is_about_a_value(failure) {
+    fn from_failure(failure: &Failure) -> Self {
+        if is_invalid_parameter(failure) {
             tracing::warn!(
                 "invitation not sent: Cognito does not accept a value, most likely a character \
                  of the text; correct the CustomMessage trigger or the user pool's message, and \
@@ -86,65 +86,69 @@ impl Mail {
 }
 
 impl Provisioner {
-    pub(super) async fn invite(&self, order: &Order, invitation: &Invitation) -> Performed {
+    pub(super) async fn invite(
+        &self,
+        order: &AdminCommand,
+        invitation: &Invitation,
+    ) -> CommandResult {
         let pool = &order.pool;
         // Before anybody is made and gets a mail.
         for group in &invitation.groups {
-            match quickly(|| self.groups.exists(pool, group)).await {
+            match retry_inline(|| self.groups.exists(pool, group)).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Performed::refused(
+                    return CommandResult::rejected(
                         "group_not_found",
                         Class::Permanent.name(),
                         "a group that was asked for does not exist",
                     );
                 }
-                Err(failure) => return Performed::of(failure),
+                Err(failure) => return CommandResult::new(failure),
             }
         }
-        let Made {
-            person,
+        let InvitedUser {
+            user: person,
             mut mail,
             looked_up,
-        } = match self.create(order, invitation).await {
+        } = match self.create_user(order, invitation).await {
             Ok(made) => made,
-            Err(outcome) => return Performed::of(outcome),
+            Err(outcome) => return CommandResult::new(outcome),
         };
         // Whoever was looked up by name may be somebody else.
-        if looked_up && !is_theirs(&person, invitation) {
+        if looked_up && !is_invitee(&person, invitation) {
             let asked = invitation.username.as_ref();
             if asked.is_some_and(|asked| person.is_ambiguous(asked)) {
-                return Performed::of(NoPerson::Ambiguous);
+                return CommandResult::new(FindUserError::Ambiguous);
             }
-            return Performed::refused(
+            return CommandResult::rejected(
                 "username_taken",
                 CONFLICT,
                 "somebody with another e-mail address, or one that is not verified, has this name",
             );
         }
-        let existed = mail == Mail::NotSent;
+        let existed = mail == MailStatus::NotSent;
         let sign_up = SignUp {
             pool: pool.clone(),
             username: person.username.clone(),
             sub: person.sub.clone(),
             client_id: None,
             attributes: person.attributes.clone(),
-            scope: Scope::Whole,
+            scope: Scope::Full,
         };
-        let groups = self.groups_of_the_invited(&sign_up, invitation);
-        let mut outcome = self.provide(&sign_up, &groups).await;
+        let groups = self.invited_user_groups(&sign_up, invitation);
+        let mut outcome = self.ensure_groups_and_profile(&sign_up, &groups).await;
         // Last, since a mail cannot be taken back and what comes before may be repeated.
         let done = matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_));
         if done && existed && invitation.resend && person.is_invited() {
-            match self.send_again(pool, &person).await {
+            match self.resend_mail(pool, &person).await {
                 Ok(sent) => mail = sent,
                 Err(performed) => outcome = performed.outcome,
             }
         }
-        Performed {
+        CommandResult {
             outcome,
-            whom: Some(person),
-            invited: Some(Invited {
+            user: Some(person),
+            invitation: Some(InvitationResult {
                 created: !existed,
                 mail,
                 groups,
@@ -155,7 +159,7 @@ impl Provisioner {
     /// Those of the rules and those that were asked for. An administrator writes the
     /// attributes that the rules look at, so a rule gives no group with power here that
     /// they could not give by name.
-    fn groups_of_the_invited(&self, user: &SignUp, invitation: &Invitation) -> Vec<GroupName> {
+    fn invited_user_groups(&self, user: &SignUp, invitation: &Invitation) -> Vec<GroupName> {
         let admin = &self.config.admin;
         let mut groups = self.groups_for(user);
         groups.retain(|group| {
@@ -170,35 +174,43 @@ impl Provisioner {
     }
 
     /// A new code for somebody who has not used theirs.
-    pub(super) async fn resend(&self, pool: &PoolId, username: &Username) -> Performed {
-        let person = match quickly(|| self.people.find(pool, username)).await {
+    pub(super) async fn resend_invitation(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> CommandResult {
+        let person = match retry_inline(|| self.users.find(pool, username)).await {
             Ok(person) => person,
-            Err(none) => return Performed::of(none),
+            Err(none) => return CommandResult::new(none),
         };
-        match self.send_again(pool, &person).await {
-            Ok(mail) => Performed {
+        match self.resend_mail(pool, &person).await {
+            Ok(mail) => CommandResult {
                 outcome: Outcome::Done,
-                whom: Some(person),
-                invited: Some(Invited {
+                user: Some(person),
+                invitation: Some(InvitationResult {
                     created: false,
                     mail,
                     groups: Vec::new(),
                 }),
             },
-            Err(performed) => performed.with(person),
+            Err(performed) => performed.with_user(person),
         }
     }
 
-    async fn create(&self, order: &Order, invitation: &Invitation) -> Result<Made, Outcome> {
+    async fn create_user(
+        &self,
+        order: &AdminCommand,
+        invitation: &Invitation,
+    ) -> Result<InvitedUser, Outcome> {
         let pool = &order.pool;
         let name = invitation
             .sign_in_name()
-            .ok_or_else(|| internal("an invitation without a name"))?;
+            .ok_or_else(|| internal_error("an invitation without a name"))?;
         // An answer that was lost may have been a yes.
         let lost = AtomicBool::new(false);
-        let made = quickly(|| async {
+        let made = retry_inline(|| async {
             let made = self
-                .people
+                .users
                 .invite(pool, &name, &invitation.email, &invitation.attributes)
                 .await;
             if matches!(&made, Err(failure) if failure.class == Class::Transient) {
@@ -209,26 +221,28 @@ impl Provisioner {
         .await;
         let failure = match made {
             Ok(person) => {
-                return Ok(Made {
-                    mail: Mail::Sent.to_new(&person),
-                    person,
+                return Ok(InvitedUser {
+                    mail: MailStatus::Sent.for_new_user(&person),
+                    user: person,
                     looked_up: false,
                 });
             }
             Err(failure) => failure,
         };
-        let found = |person, mail| Made {
-            person,
+        let found = |person, mail| InvitedUser {
+            user: person,
             mail,
             looked_up: true,
         };
-        let is_new = |person: &Person| lost.load(Ordering::Relaxed) || order.made(person);
-        if failure.code == "UsernameExistsException" || is_about_an_alias(&failure) {
-            let person = self.who_has(&name, order, invitation, &failure).await?;
+        let is_new = |person: &PoolUser| lost.load(Ordering::Relaxed) || order.has_created(person);
+        if failure.code == "UsernameExistsException" || is_alias_conflict(&failure) {
+            let person = self
+                .find_existing_user(&name, order, invitation, &failure)
+                .await?;
             let mail = if is_new(&person) {
-                Mail::Unknown.to_new(&person)
+                MailStatus::Unknown.for_new_user(&person)
             } else {
-                Mail::NotSent
+                MailStatus::NotSent
             };
             return Ok(found(person, mail));
         }
@@ -240,23 +254,28 @@ impl Provisioner {
                 ..failure.into()
             }));
         }
-        if !may_have_made_the_user(&failure) {
+        if !may_have_created_user(&failure) {
             return Err(failure.into());
         }
-        match quickly(|| self.people.look(pool, &name)).await {
+        match retry_inline(|| self.users.get(pool, &name)).await {
             // A value of the invitation was refused: nobody is like it, and this is somebody
             // who was there before.
-            Ok(person) if is_about_a_value(&failure) && !is_as_invited(&person, invitation) => {
+            Ok(person)
+                if is_invalid_parameter(&failure)
+                    && !has_invitation_values(&person, invitation) =>
+            {
                 Err(failure.into())
             }
             // Somebody whose alias the name is.
-            Ok(person) if !person.has_made_up_name() && !person.username.is_same(&name) => {
+            Ok(person)
+                if !person.has_generated_username() && !person.username.eq_ignore_case(&name) =>
+            {
                 Err(failure.into())
             }
             Ok(person) => {
-                let mail = Mail::after(&failure);
+                let mail = MailStatus::from_failure(&failure);
                 let mail = if is_new(&person) {
-                    mail.to_new(&person)
+                    mail.for_new_user(&person)
                 } else {
                     mail
                 };
@@ -264,7 +283,7 @@ impl Provisioner {
             }
             // It did not make the user.
             Err(missing) if missing.reason == "user_not_found" => {
-                Err(Outcome::from(failure).again_if_a_lambda_failed())
+                Err(Outcome::from(failure).retry_if_lambda_failed())
             }
             Err(failure) => Err(failure.into()),
         }
@@ -275,15 +294,15 @@ impl Provisioner {
     ///
     /// By the name that is wanted, which may be a UUID of the app's own. The address shows
     /// whose it is.
-    async fn who_has(
+    async fn find_existing_user(
         &self,
         name: &Username,
-        order: &Order,
+        order: &AdminCommand,
         invitation: &Invitation,
         refused: &Failure,
-    ) -> Result<Person, Outcome> {
+    ) -> Result<PoolUser, Outcome> {
         let pool = &order.pool;
-        let missing = match quickly(|| self.people.look(pool, name)).await {
+        let missing = match retry_inline(|| self.users.get(pool, name)).await {
             Err(missing) if missing.reason == "user_not_found" => missing,
             found => return found.map_err(Outcome::from),
         };
@@ -294,29 +313,33 @@ impl Provisioner {
         let phone_number = given("phone_number").filter(|_| is_verified);
         let preferred = given("preferred_username");
         for alias in [Some(&invitation.email), phone_number, preferred] {
-            let alias = alias.and_then(|alias| Username::plain(alias).ok());
+            let alias = alias.and_then(|alias| Username::parse(alias).ok());
             let Some(alias) = alias.filter(|alias| alias != name) else {
                 continue;
             };
-            match quickly(|| self.people.look(pool, &alias)).await {
-                Ok(person) if person.username.is_same(name) => return Ok(person),
+            match retry_inline(|| self.users.get(pool, &alias)).await {
+                Ok(person) if person.username.eq_ignore_case(name) => return Ok(person),
                 // Their own name: this pool has no aliases.
-                Ok(person) if person.username.is_same(&alias) => {}
+                Ok(person) if person.username.eq_ignore_case(&alias) => {}
                 Ok(_) => return Err(alias_exists()),
                 Err(none) if none.reason == "user_not_found" => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
-        if is_about_an_alias(refused) {
+        if is_alias_conflict(refused) {
             return Err(alias_exists());
         }
         // They are not visible everywhere yet.
         Err(missing.into())
     }
 
-    async fn send_again(&self, pool: &PoolId, person: &Person) -> Result<Mail, Performed> {
+    async fn resend_mail(
+        &self,
+        pool: &PoolId,
+        person: &PoolUser,
+    ) -> Result<MailStatus, CommandResult> {
         let accepted = || {
-            Performed::refused(
+            CommandResult::rejected(
                 "already_accepted",
                 CONFLICT,
                 "the person has accepted an invitation, signed up, or needs no password",
@@ -327,40 +350,42 @@ impl Provisioner {
         }
         // Cognito would send a code that it then refuses.
         if !person.enabled {
-            return Err(Performed::refused(
+            return Err(CommandResult::rejected(
                 "user_disabled",
                 CONFLICT,
                 "the user is disabled",
             ));
         }
-        let names = Names::of(person);
-        let resent = quickly(|| async {
-            let resent = self.people.resend(pool, &names).await;
-            resent.map_err(BeforeItWasMade)
+        let names = UsernameCandidates::for_user(person);
+        let resent = retry_inline(|| async {
+            let resent = self.users.resend(pool, &names).await;
+            resent.map_err(RetryIfThrottled)
         });
-        match resent.await.map_err(|BeforeItWasMade(failure)| failure) {
-            Ok(()) => Ok(Mail::Sent),
-            Err(failure) if failure.reason == "timeout" => Ok(Mail::Unknown),
+        match resent.await.map_err(|RetryIfThrottled(failure)| failure) {
+            Ok(()) => Ok(MailStatus::Sent),
+            Err(failure) if failure.reason == "timeout" => Ok(MailStatus::Unknown),
             Err(failure) if failure.code == "UnsupportedUserStateException" => Err(accepted()),
-            Err(failure) if may_have_made_the_user(&failure) => Ok(Mail::after(&failure)),
-            Err(failure) => Err(Performed::of(failure)),
+            Err(failure) if may_have_created_user(&failure) => {
+                Ok(MailStatus::from_failure(&failure))
+            }
+            Err(failure) => Err(CommandResult::new(failure)),
         }
     }
 }
 
 /// A person, and what became of their mail.
-struct Made {
-    person: Person,
-    mail: Mail,
+struct InvitedUser {
+    user: PoolUser,
+    mail: MailStatus,
     /// The answer of another call says that they are there.
     looked_up: bool,
 }
 
 /// A call that makes a new code each time: only one that was not let through is
 /// repeated.
-struct BeforeItWasMade(Failure);
+struct RetryIfThrottled(Failure);
 
-impl Transient for BeforeItWasMade {
+impl Transient for RetryIfThrottled {
     fn is_transient(&self) -> bool {
         self.0.class == Class::Throttled
     }
@@ -368,37 +393,37 @@ impl Transient for BeforeItWasMade {
 
 /// Whether Cognito did not accept something. That may be the text of the mail, which is
 /// looked at once the user is made.
-fn is_about_a_value(failure: &Failure) -> bool {
+fn is_invalid_parameter(failure: &Failure) -> bool {
     failure.code == "InvalidParameterException"
 }
 
 /// What the documentation has for an address or a number of somebody else.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-fn is_about_an_alias(failure: &Failure) -> bool {
+fn is_alias_conflict(failure: &Failure) -> bool {
     failure.code == "AliasExistsException"
 }
 
 /// Whether they were made as the invitation has them, and have not accepted yet.
-fn is_as_invited(person: &Person, invitation: &Invitation) -> bool {
+fn has_invitation_values(person: &PoolUser, invitation: &Invitation) -> bool {
     let mut given = invitation.attributes.iter();
     person.is_invited()
-        && is_theirs(person, invitation)
+        && is_invitee(person, invitation)
         && given.all(|(name, value)| person.attributes.get(name).unwrap_or_default() == value)
 }
 
 /// Somebody who is there already is the one who is invited when the address is the same
 /// and verified: anybody can sign up with an address that is not theirs.
-fn is_theirs(person: &Person, invitation: &Invitation) -> bool {
+fn is_invitee(person: &PoolUser, invitation: &Invitation) -> bool {
     let get = |name| person.attributes.get(name).unwrap_or_default();
     get("email").eq_ignore_ascii_case(&invitation.email)
         && get("email_verified").eq_ignore_ascii_case("true")
         && person.status != "UNCONFIRMED"
 }
 
-impl Order {
+impl AdminCommand {
     /// Whether the person was made since this was asked for, and so by it.
-    fn made(&self, person: &Person) -> bool {
+    fn has_created(&self, person: &PoolUser) -> bool {
         self.requested_at
             .zip(person.created)
             .is_some_and(|(asked, created)| created >= asked)
@@ -407,8 +432,8 @@ impl Order {
 
 /// Errors of sending the message, and of the Lambdas beside the creation.
 /// `LimitExceeded` is the mails of a day, `InvalidParameter` may be the mail's text.
-fn may_have_made_the_user(failure: &Failure) -> bool {
-    is_about_a_value(failure)
+fn may_have_created_user(failure: &Failure) -> bool {
+    is_invalid_parameter(failure)
         || matches!(
             failure.code.as_str(),
             "CodeDeliveryFailureException"
@@ -421,10 +446,10 @@ fn may_have_made_the_user(failure: &Failure) -> bool {
 
 impl Outcome {
     /// A Lambda that could not be run may run the next time.
-    fn again_if_a_lambda_failed(self) -> Self {
+    fn retry_if_lambda_failed(self) -> Self {
         match self {
             Self::Rejected(rejection) if rejection.reason == "unexpected_lambda" => {
-                Self::Retry(Retry::because(rejection))
+                Self::Retry(Retry::new(rejection))
             }
             outcome => outcome,
         }
@@ -436,15 +461,15 @@ fn alias_exists() -> Outcome {
         reason: "alias_exists".to_owned(),
         class: CONFLICT,
         error: "another user has this e-mail address or phone number".to_owned(),
-        refused: None,
+        refused_call: None,
     })
 }
 
-fn internal(error: &str) -> Outcome {
+fn internal_error(error: &str) -> Outcome {
     Outcome::Rejected(super::Rejection {
         reason: "internal".to_owned(),
         class: "internal",
         error: error.to_owned(),
-        refused: None,
+        refused_call: None,
     })
 }

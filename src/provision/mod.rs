@@ -1,28 +1,28 @@
 //! What is done for a user. Knows the directory and the table, and no queue.
 
 mod audit;
+mod command;
 mod groups;
 mod invite;
-mod order;
 mod outcome;
 mod profile;
 mod requester;
 mod reset;
 mod rules;
 
-pub use audit::{Stage, audit};
-pub use invite::{Invited, Mail};
-pub use order::Performed;
-pub use outcome::{Already, Ignored, Outcome, Pause, Rejection, Retry};
-pub use profile::render;
+pub use audit::{CommandStage, audit};
+pub use command::CommandResult;
+pub use invite::{InvitationResult, MailStatus};
+pub use outcome::{AlreadyDone, Ignored, Outcome, Pause, Rejection, Retry};
+pub use profile::render_profile;
 pub use requester::is_administrator;
 pub use reset::is_unprovisioned;
 pub use rules::groups_for;
 
-use crate::aws::{Class, Directory, Failure, Listing, People, Profiles};
+use crate::aws::{Class, Directory, Failure, Listing, ProfileTable, UserManager};
 use crate::config::{Config, GroupName};
 use crate::event::{Scope, SignUp, Sub};
-use crate::retry::quickly;
+use crate::retry::retry_inline;
 use groups::GroupStep;
 use profile::ProfileStep;
 
@@ -32,7 +32,7 @@ use profile::ProfileStep;
 pub struct Provisioner {
     config: Config,
     directory: Directory,
-    people: People,
+    users: UserManager,
     listing: Listing,
     groups: GroupStep,
     profile: Option<ProfileStep>,
@@ -40,14 +40,14 @@ pub struct Provisioner {
 
 impl Provisioner {
     /// Over the real services; `profiles` is `None` when they are switched off.
-    pub fn new(config: &Config, directory: Directory, profiles: Option<Profiles>) -> Self {
+    pub fn new(config: &Config, directory: Directory, profiles: Option<ProfileTable>) -> Self {
         let profile = profiles
             .zip(config.profiles.as_ref())
             .map(|(table, settings)| ProfileStep::new(table, settings.attributes.clone()));
         Self {
             config: config.clone(),
             groups: GroupStep::new(directory.clone(), config.groups.create_missing),
-            people: directory.people(),
+            users: directory.user_manager(),
             listing: directory.listing(),
             directory,
             profile,
@@ -60,8 +60,8 @@ impl Provisioner {
     }
 
     /// One attempt for one confirmed user.
-    pub async fn sign_up(&self, sign_up: &SignUp) -> Outcome {
-        if !self.config.pools.accept(&sign_up.pool) {
+    pub async fn provision(&self, sign_up: &SignUp) -> Outcome {
+        if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
         let sub = sign_up.sub.as_ref().map(Sub::as_str);
@@ -70,59 +70,64 @@ impl Provisioner {
         let is_doubtful =
             sign_up.username.is_uuid() && sub.is_some_and(|sub| sub != sign_up.username.reveal());
         let outcome = if is_doubtful {
-            self.checked(sign_up).await
+            self.provision_if_same_user(sign_up).await
         } else {
-            self.attempt(sign_up).await
+            self.provision_by_scope(sign_up).await
         };
-        outcome.for_a_confirmed_user()
+        outcome.for_confirmed_user()
     }
 
     /// The same for a sign-up of some time ago, as in a dead letter that is replayed: the
     /// user may be gone, and their user name may be another's by now.
-    pub async fn replayed_sign_up(&self, sign_up: &SignUp) -> Outcome {
-        if !self.config.pools.accept(&sign_up.pool) {
+    pub async fn provision_replayed(&self, sign_up: &SignUp) -> Outcome {
+        if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
-        self.checked(sign_up).await.for_a_confirmed_user()
+        self.provision_if_same_user(sign_up)
+            .await
+            .for_confirmed_user()
     }
 
-    async fn attempt(&self, sign_up: &SignUp) -> Outcome {
-        if sign_up.scope == Scope::Reset {
+    async fn provision_by_scope(&self, sign_up: &SignUp) -> Outcome {
+        if sign_up.scope == Scope::NewPassword {
             self.after_reset(sign_up).await
         } else {
-            self.provide(sign_up, &self.groups_for(sign_up)).await
+            self.ensure_groups_and_profile(sign_up, &self.groups_for(sign_up))
+                .await
         }
     }
 
     /// Only if the user who has the name is the one who signed up.
-    async fn checked(&self, sign_up: &SignUp) -> Outcome {
+    async fn provision_if_same_user(&self, sign_up: &SignUp) -> Outcome {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
-        match quickly(|| self.directory.sub_of(pool, username)).await {
-            Ok(sub) if is_another(sub.as_ref(), sign_up) => Outcome::Rejected(
+        match retry_inline(|| self.directory.sub_of(pool, username)).await {
+            Ok(sub) if is_another_user(sub.as_ref(), sign_up) => Outcome::Rejected(
                 Rejection::user_not_found("the user name belongs to another user"),
             ),
-            Ok(_) => self.attempt(sign_up).await,
+            Ok(_) => self.provision_by_scope(sign_up).await,
             Err(failure) => failure.into(),
         }
     }
 
     /// Groups first, then the record: it is the receipt of a finished sign-up, so there is
     /// none for a user who is not in their groups or whom Cognito does not know.
-    async fn provide(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
+    async fn ensure_groups_and_profile(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         match self.groups.ensure(&user.pool, &user.username, groups).await {
-            Outcome::Done if user.scope.has_record() => self.write_record(user, groups).await,
+            Outcome::Done if user.scope.includes_profile() => {
+                self.write_profile(user, groups).await
+            }
             outcome => outcome,
         }
     }
 
-    async fn write_record(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
+    async fn write_profile(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         let Some(profile) = &self.profile else {
             return Outcome::Done;
         };
         let sub = match &user.sub {
             // Cognito has just added the user to a group.
             Some(sub) if !groups.is_empty() => Ok(sub.clone()),
-            Some(sub) if user.scope == Scope::NoRecord => self.listed(user, sub).await,
+            Some(sub) if user.scope == Scope::NoProfile => self.sub_from_listing(user, sub).await,
             _ => self.sub_of(user).await,
         };
         match sub {
@@ -133,21 +138,21 @@ impl Provisioner {
 
     /// The `sub` of a user who still is in the list that reconcile has read. `AdminGetUser`
     /// would make a dormant user count as active this month.
-    async fn listed(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
-        match quickly(|| self.listing.named_by(&user.pool, sub)).await {
+    async fn sub_from_listing(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
+        match retry_inline(|| self.listing.username_of(&user.pool, sub)).await {
             Ok(Some(name)) if name == user.username => Ok(sub.clone()),
             // The list lags behind as well.
-            Ok(_) => Err(Outcome::Retry(Retry::because(Rejection::user_not_found(
+            Ok(_) => Err(Outcome::Retry(Retry::new(Rejection::user_not_found(
                 "the user pool does not list the user",
             )))),
-            Err(failure) => Err(retried(failure)),
+            Err(failure) => Err(outcome_of_optional_read(failure)),
         }
     }
 
     /// As the pool knows it: some producers leave the `sub` out of the event, and without a
     /// group no call has shown that there is such a user.
     async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
-        quickly(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
+        retry_inline(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
             .await
             .map_err(Outcome::from)?
             .ok_or_else(|| {
@@ -155,22 +160,22 @@ impl Provisioner {
                     reason: "no_sub".to_owned(),
                     class: "malformed",
                     error: "neither the event nor the user pool has the user's sub".to_owned(),
-                    refused: None,
+                    refused_call: None,
                 })
             })
     }
 }
 
 /// The outcome of a failed call that sign-ups do not need: it does not stop them.
-fn retried(failure: Failure) -> Outcome {
+fn outcome_of_optional_read(failure: Failure) -> Outcome {
     match failure.class {
-        Class::Systemic | Class::Permanent => Outcome::Retry(Retry::because(failure.into())),
+        Class::Systemic | Class::Permanent => Outcome::Retry(Retry::new(failure.into())),
         _ => failure.into(),
     }
 }
 
 /// Whether the user who has the name is not the one who signed up.
-fn is_another(sub: Option<&Sub>, sign_up: &SignUp) -> bool {
+fn is_another_user(sub: Option<&Sub>, sign_up: &SignUp) -> bool {
     let both = sub.zip(sign_up.sub.as_ref());
     both.is_some_and(|(found, signed_up)| found != signed_up)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::aws::{Class, Failure, NoPerson};
+use crate::aws::{Class, Failure, FindUserError};
 use crate::event::Malformed;
 
 /// The end of one attempt.
@@ -12,7 +12,7 @@ pub enum Outcome {
     /// Groups and profile are there now.
     Done,
     /// The user had all of it, or was seen to a moment ago.
-    AlreadyDone(Already),
+    AlreadyDone(AlreadyDone),
     /// Nothing was to be done.
     Ignored(Ignored),
     /// Another attempt may do better.
@@ -41,9 +41,9 @@ impl Ignored {
 
 /// How it is known that nothing was left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Already {
+pub enum AlreadyDone {
     /// The profile existed; the groups were ensured all the same.
-    Profile,
+    ProfileExists,
     /// The same user with the same groups was done a moment ago.
     Duplicate,
 }
@@ -52,20 +52,20 @@ pub enum Already {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// What was in the way; becomes the dead letter's reason if it stays so.
-    pub because: Rejection,
+    pub cause: Rejection,
     /// Fewer attempts than `worker.max_attempts`, for what seldom changes.
-    pub at_most: Option<u32>,
+    pub max_attempts: Option<u32>,
     /// The time between two attempts.
     pub pause: Pause,
     /// The call that failed, when it may be the service that is down.
-    pub down: Option<Failure>,
+    pub possible_outage: Option<Failure>,
 }
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// The usual back-off, with jitter.
-    BackOff,
+    Backoff,
     /// The same time after each attempt.
     Fixed(Duration),
     /// This time after the first attempt, twice as long after each further one, and a minute
@@ -84,17 +84,17 @@ pub struct Rejection {
     pub error: String,
     /// The call that a service refuses for good: the message's own fault, unless the
     /// service refuses it to everybody.
-    pub refused: Option<Box<Failure>>,
+    pub refused_call: Option<Box<Failure>>,
 }
 
 /// The class of what is there already and says otherwise.
 pub(super) const CONFLICT: &str = "conflict";
 
 /// Tries for a user or a group that is not there, perhaps not yet.
-const NOT_YET_TRIES: u32 = 5;
+const NOT_YET_MAX_ATTEMPTS: u32 = 5;
 /// Consistency lag is a matter of seconds; no need for the long back-off.
 const NOT_YET_PAUSE: Duration = Duration::from_secs(3);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// The reason of a failure that says that there is no such user.
 const USER_NOT_FOUND: &str = "user_not_found";
 
@@ -114,10 +114,10 @@ impl Outcome {
     /// Why, as a short code; empty when there is nothing to add.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Done | Self::AlreadyDone(Already::Profile) => "",
-            Self::AlreadyDone(Already::Duplicate) => "duplicate",
+            Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => "",
+            Self::AlreadyDone(AlreadyDone::Duplicate) => "duplicate",
             Self::Ignored(why) => why.code(),
-            Self::Retry(retry) => &retry.because.reason,
+            Self::Retry(retry) => &retry.cause.reason,
             Self::Rejected(rejection) => &rejection.reason,
             Self::Blocked(failure) => &failure.reason,
         }
@@ -126,10 +126,10 @@ impl Outcome {
     /// The same for a sign-up: Cognito has confirmed its user, so one that is not found is not
     /// visible yet. That may take minutes. Eight attempts take three and a half.
     #[must_use]
-    pub(super) fn for_a_confirmed_user(self) -> Self {
+    pub(super) fn for_confirmed_user(self) -> Self {
         match self {
-            Self::Retry(retry) if retry.because.reason == USER_NOT_FOUND => Self::Retry(Retry {
-                at_most: None,
+            Self::Retry(retry) if retry.cause.reason == USER_NOT_FOUND => Self::Retry(Retry {
+                max_attempts: None,
                 pause: Pause::Doubled(NOT_YET_PAUSE),
                 ..retry
             }),
@@ -157,12 +157,12 @@ impl Outcome {
 
 impl Retry {
     /// With the usual back-off and number of attempts.
-    pub fn because(because: Rejection) -> Self {
+    pub fn new(cause: Rejection) -> Self {
         Self {
-            because,
-            at_most: None,
-            pause: Pause::BackOff,
-            down: None,
+            cause,
+            max_attempts: None,
+            pause: Pause::Backoff,
+            possible_outage: None,
         }
     }
 }
@@ -171,12 +171,12 @@ impl Pause {
     /// The pause after so many attempts; `back_off` is the usual one.
     pub fn after(self, attempts: u32, back_off: impl FnOnce(u32) -> Duration) -> Duration {
         match self {
-            Self::BackOff => back_off(attempts),
+            Self::Backoff => back_off(attempts),
             Self::Fixed(pause) => pause,
             Self::Doubled(first) => {
                 let doublings = attempts.saturating_sub(1);
                 let times = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-                first.saturating_mul(times).min(LONGEST_PAUSE)
+                first.saturating_mul(times).min(MAX_PAUSE)
             }
         }
     }
@@ -189,7 +189,7 @@ impl Rejection {
             reason: USER_NOT_FOUND.to_owned(),
             class: Class::NotYet.name(),
             error: error.to_owned(),
-            refused: None,
+            refused_call: None,
         }
     }
 
@@ -200,7 +200,7 @@ impl Rejection {
             reason: Self::FOREIGN_POOL.to_owned(),
             class: Self::FORBIDDEN,
             error: "the user pool is not among pools.allowed".to_owned(),
-            refused: None,
+            refused_call: None,
         }
     }
 
@@ -217,7 +217,7 @@ impl From<Failure> for Rejection {
             class: failure.class.name(),
             error: failure.to_string(),
             reason: failure.reason,
-            refused: None,
+            refused_call: None,
         }
     }
 }
@@ -228,7 +228,7 @@ impl From<Malformed> for Rejection {
             reason: malformed.code().to_owned(),
             class: "malformed",
             error: malformed.to_string(),
-            refused: None,
+            refused_call: None,
         }
     }
 }
@@ -236,19 +236,19 @@ impl From<Malformed> for Rejection {
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         match failure.class {
-            Class::Throttled | Class::Busy => Self::Retry(Retry::because(failure.into())),
+            Class::Throttled | Class::Busy => Self::Retry(Retry::new(failure.into())),
             Class::Transient => Self::Retry(Retry {
-                down: Some(failure.clone()),
-                ..Retry::because(failure.into())
+                possible_outage: Some(failure.clone()),
+                ..Retry::new(failure.into())
             }),
             Class::NotYet => Self::Retry(Retry {
-                because: failure.into(),
-                at_most: Some(NOT_YET_TRIES),
+                cause: failure.into(),
+                max_attempts: Some(NOT_YET_MAX_ATTEMPTS),
                 pause: Pause::Fixed(NOT_YET_PAUSE),
-                down: None,
+                possible_outage: None,
             }),
             Class::Permanent => Self::Rejected(Rejection {
-                refused: Some(Box::new(failure.clone())),
+                refused_call: Some(Box::new(failure.clone())),
                 ..failure.into()
             }),
             Class::Systemic | Class::Credentials => Self::Blocked(failure),
@@ -256,15 +256,15 @@ impl From<Failure> for Outcome {
     }
 }
 
-impl From<NoPerson> for Outcome {
-    fn from(none: NoPerson) -> Self {
+impl From<FindUserError> for Outcome {
+    fn from(none: FindUserError) -> Self {
         match none {
-            NoPerson::Failed(failure) => failure.into(),
-            NoPerson::Ambiguous => Self::Rejected(Rejection {
+            FindUserError::Failed(failure) => failure.into(),
+            FindUserError::Ambiguous => Self::Rejected(Rejection {
                 reason: "ambiguous_user".to_owned(),
                 class: CONFLICT,
                 error: none.to_string(),
-                refused: None,
+                refused_call: None,
             }),
         }
     }
@@ -322,19 +322,19 @@ mod tests {
             let Outcome::Retry(retry) = outcome else {
                 panic!("no retry: {outcome:?}")
             };
-            let attempts = retry.at_most.unwrap_or(8);
+            let attempts = retry.max_attempts.unwrap_or(8);
             let pauses = (1..attempts).map(|n| retry.pause.after(n, |_| Duration::ZERO));
             pauses.map(|pause| pause.as_secs()).collect::<Vec<_>>()
         };
         let command = Outcome::from(missing.clone());
         assert_eq!(waits(command), [3, 3, 3, 3]);
-        let sign_up = Outcome::from(missing).for_a_confirmed_user();
+        let sign_up = Outcome::from(missing).for_confirmed_user();
         assert_eq!(waits(sign_up), [3, 6, 12, 24, 48, 60, 60]);
         // A group has no such promise.
-        let group = Outcome::from(failure(Class::NotYet)).for_a_confirmed_user();
+        let group = Outcome::from(failure(Class::NotYet)).for_confirmed_user();
         assert_eq!(waits(group), [3, 3, 3, 3]);
         let long = Pause::Doubled(NOT_YET_PAUSE).after(900, |_| Duration::ZERO);
-        assert_eq!(long, LONGEST_PAUSE);
+        assert_eq!(long, MAX_PAUSE);
     }
 
     #[test]

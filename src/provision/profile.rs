@@ -2,36 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use super::{Already, Outcome};
-use crate::aws::{Profiles, Put};
+use super::{AlreadyDone, Outcome};
+use crate::aws::{ProfileTable, PutResult};
 use crate::config::{Segment, Template};
-use crate::event::{SignUp, Sub, is_opaque};
-use crate::retry::quickly;
+use crate::event::{SignUp, Sub, is_loggable_sub};
+use crate::retry::retry_inline;
 
 #[derive(Debug)]
 pub(super) struct ProfileStep {
-    table: Profiles,
+    table: ProfileTable,
     templates: BTreeMap<String, Template>,
 }
 
 impl ProfileStep {
-    pub(super) fn new(table: Profiles, templates: BTreeMap<String, Template>) -> Self {
+    pub(super) fn new(table: ProfileTable, templates: BTreeMap<String, Template>) -> Self {
         Self { table, templates }
     }
 
     /// Where the records are.
-    pub(super) fn table(&self) -> &Profiles {
+    pub(super) fn table(&self) -> &ProfileTable {
         &self.table
     }
 
     /// Writes the record unless there is one.
     pub(super) async fn ensure(&self, sign_up: &SignUp, sub: &Sub) -> Outcome {
         let now = format!("{:.3}", jiff::Timestamp::now());
-        let record = render(&self.templates, sign_up, sub, &now);
-        let put = quickly(|| self.table.put_if_absent(sub.as_str(), record.clone())).await;
+        let record = render_profile(&self.templates, sign_up, sub, &now);
+        let put = retry_inline(|| self.table.put_if_absent(sub.as_str(), record.clone())).await;
         match put {
-            Ok(Put::Created) => Outcome::Done,
-            Ok(Put::Existed(old)) => {
+            Ok(PutResult::Created) => Outcome::Done,
+            Ok(PutResult::Existed(old)) => {
                 let lacks: Vec<&str> = old
                     .iter()
                     .flat_map(|old| {
@@ -45,12 +45,12 @@ impl ProfileStep {
                     // AppSync cannot read a record without its required fields,
                     // and usher does not change one: somebody has to know.
                     tracing::warn!(
-                        user.sub = Some(sub.as_str()).filter(|sub| is_opaque(sub)),
+                        user.sub = Some(sub.as_str()).filter(|sub| is_loggable_sub(sub)),
                         profile.lacks = lacks.join(","),
                         "an existing profile lacks attributes and is left as it is",
                     );
                 }
-                Outcome::AlreadyDone(Already::Profile)
+                Outcome::AlreadyDone(AlreadyDone::ProfileExists)
             }
             Err(failure) => failure.into(),
         }
@@ -59,7 +59,7 @@ impl ProfileStep {
 
 /// The record of a sign-up, but for the table's key: each template with its values,
 /// and without those of which a value is missing.
-pub fn render(
+pub fn render_profile(
     templates: &BTreeMap<String, Template>,
     sign_up: &SignUp,
     sub: &Sub,
@@ -91,7 +91,7 @@ pub fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Scope, Username};
+    use crate::event::{PoolId, Scope, UserAttributes, Username};
 
     fn rendered(
         templates: &[(&str, &str)],
@@ -106,11 +106,11 @@ mod tests {
             username: Username::new("ada").expect("not empty"),
             sub: None,
             client_id: None,
-            attributes: attributes.iter().copied().collect::<Attributes>(),
-            scope: Scope::Whole,
+            attributes: attributes.iter().copied().collect::<UserAttributes>(),
+            scope: Scope::Full,
         };
         let sub = Sub::new("1234").expect("not empty");
-        render(&templates, &sign_up, &sub, "2026-08-07T12:00:00.000Z")
+        render_profile(&templates, &sign_up, &sub, "2026-08-07T12:00:00.000Z")
     }
 
     #[test]

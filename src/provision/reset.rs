@@ -6,11 +6,11 @@
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool.html>
 
 use super::profile::ProfileStep;
-use super::{Ignored, Outcome, Provisioner, retried};
-use crate::aws::{Directory, Failure, Profiles};
+use super::{Ignored, Outcome, Provisioner, outcome_of_optional_read};
+use crate::aws::{Directory, Failure, ProfileTable};
 use crate::config::Config;
 use crate::event::SignUp;
-use crate::retry::quickly;
+use crate::retry::retry_inline;
 
 /// Whether this user is to be provisioned after a new password: that is switched on, and they
 /// have no record. Without profiles, nothing shows who is finished: then false. One read of
@@ -21,7 +21,7 @@ use crate::retry::quickly;
 pub async fn is_unprovisioned(
     config: &Config,
     directory: &Directory,
-    table: Option<&Profiles>,
+    table: Option<&ProfileTable>,
     user: &SignUp,
 ) -> Result<bool, Failure> {
     let settings = config.profiles.as_ref();
@@ -31,21 +31,21 @@ pub async fn is_unprovisioned(
     };
     let sub = match &user.sub {
         Some(sub) => Some(sub.clone()),
-        None => quickly(|| directory.sub_of(&user.pool, &user.username)).await?,
+        None => retry_inline(|| directory.sub_of(&user.pool, &user.username)).await?,
     };
     let Some(sub) = sub else {
         // The sign-up says why it cannot be done.
         return Ok(true);
     };
     let ids = [sub.as_str()];
-    if !quickly(|| table.present(&ids)).await?.is_empty() {
+    if !retry_inline(|| table.existing(&ids)).await?.is_empty() {
         return Ok(false);
     }
     let (Some(owner), Some(index)) = (&settings.owner, &settings.owner_index) else {
         return Ok(true);
     };
     let values = owner.values(&user.pool, &sub, &user.username);
-    let is_elsewhere = table.has_owner(index, owner.attribute(), &values).await?;
+    let is_elsewhere = table.has_owner(index, owner.name(), &values).await?;
     Ok(!is_elsewhere)
 }
 
@@ -55,9 +55,12 @@ impl Provisioner {
     pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
         let table = self.profile.as_ref().map(ProfileStep::table);
         match is_unprovisioned(&self.config, &self.directory, table, user).await {
-            Ok(true) => self.provide(user, &self.groups_for(user)).await,
+            Ok(true) => {
+                self.ensure_groups_and_profile(user, &self.groups_for(user))
+                    .await
+            }
             Ok(false) => Outcome::Ignored(Ignored::ForgotPassword),
-            Err(failure) => retried(failure),
+            Err(failure) => outcome_of_optional_read(failure),
         }
     }
 }

@@ -1,17 +1,17 @@
 //! Which groups the event gives its user. Pure.
 
-use crate::config::{Condition, GroupName, GroupRule, Groups};
+use crate::config::{Condition, GroupName, GroupRule, GroupsConfig};
 use crate::event::{Scope, SignUp};
 
 /// The groups that the sign-up's scope leaves, each once: the default groups and those of
 /// every rule that holds, in the order of the configuration, or those default groups
 /// that reconcile names. An old message does not bring back a group that was retired.
-pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
+pub fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
-        Scope::Whole => groups_that_apply(groups, sign_up),
-        Scope::NoRecord | Scope::Reset => {
-            let mut all = groups_that_apply(groups, sign_up);
+        Scope::Full => matching_groups(groups, sign_up),
+        Scope::NoProfile | Scope::NewPassword => {
+            let mut all = matching_groups(groups, sign_up);
             all.retain(not_privileged);
             all
         }
@@ -23,11 +23,11 @@ pub fn groups_for(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     }
 }
 
-fn groups_that_apply(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
+fn matching_groups(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
     let by_rule = groups
         .rules
         .iter()
-        .filter(|rule| holds(rule, sign_up))
+        .filter(|rule| is_satisfied(rule, sign_up))
         .flat_map(|rule| &rule.groups);
     let mut all: Vec<GroupName> = Vec::with_capacity(groups.default.len());
     for group in groups.default.iter().chain(by_rule) {
@@ -38,7 +38,7 @@ fn groups_that_apply(groups: &Groups, sign_up: &SignUp) -> Vec<GroupName> {
     all
 }
 
-fn holds(rule: &GroupRule, sign_up: &SignUp) -> bool {
+fn is_satisfied(rule: &GroupRule, sign_up: &SignUp) -> bool {
     rule.conditions.iter().all(|condition| match condition {
         Condition::EmailDomain(domain) => has_verified_domain(sign_up, domain),
         Condition::Attribute { name, equals } => {
@@ -73,7 +73,7 @@ fn is_verified(sign_up: &SignUp, attribute: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Attributes, PoolId, Scope, Username};
+    use crate::event::{PoolId, Scope, UserAttributes, Username};
 
     fn sign_up(client: Option<&str>, attributes: &[(&str, &str)]) -> SignUp {
         SignUp {
@@ -81,8 +81,8 @@ mod tests {
             username: Username::new("someone").expect("not empty"),
             sub: None,
             client_id: client.map(str::to_owned),
-            attributes: attributes.iter().copied().collect::<Attributes>(),
-            scope: Scope::Whole,
+            attributes: attributes.iter().copied().collect::<UserAttributes>(),
+            scope: Scope::Full,
         }
     }
 
@@ -90,8 +90,8 @@ mod tests {
         GroupName::new(name).expect("valid")
     }
 
-    fn groups(rules: Vec<(Vec<Condition>, &str)>) -> Groups {
-        Groups {
+    fn groups(rules: Vec<(Vec<Condition>, &str)>) -> GroupsConfig {
+        GroupsConfig {
             default: vec![group("EVERYONE")],
             rules: rules
                 .into_iter()
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    fn given(groups: &Groups, sign_up: &SignUp) -> Vec<String> {
+    fn given(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<String> {
         groups_for(groups, sign_up)
             .iter()
             .map(ToString::to_string)
@@ -187,7 +187,7 @@ mod tests {
             equals: plan.into(),
         };
         let rules = vec![(vec![plan("pro")], "PRO"), (vec![plan("pro")], "ADMINS")];
-        let groups = Groups {
+        let groups = GroupsConfig {
             privileged: [group("ADMINS")].into(),
             ..groups(rules)
         };
@@ -196,9 +196,9 @@ mod tests {
             user.scope = scope;
             given(&groups, &user)
         };
-        assert_eq!(with(Scope::Whole), ["EVERYONE", "PRO", "ADMINS"]);
-        assert_eq!(with(Scope::NoRecord), ["EVERYONE", "PRO"]);
-        assert_eq!(with(Scope::Reset), ["EVERYONE", "PRO"]);
+        assert_eq!(with(Scope::Full), ["EVERYONE", "PRO", "ADMINS"]);
+        assert_eq!(with(Scope::NoProfile), ["EVERYONE", "PRO"]);
+        assert_eq!(with(Scope::NewPassword), ["EVERYONE", "PRO"]);
         let named = ["RETIRED", "ADMINS", "PRO", "EVERYONE", "EVERYONE"]
             .map(group)
             .to_vec();

@@ -1,7 +1,7 @@
 //! Cognito's request rates as budgets.
 //!
 //! Cognito limits calls per second by category, for the whole account and
-//! Region. A [`Budget`] hands out evenly spaced turns at its present rate. A
+//! Region. A [`RateBudget`] hands out evenly spaced turns at its present rate. A
 //! throttled call lowers the rate by a share of itself, and quiet time raises it
 //! by a share of itself, the longer it lasts the faster, up to the configured
 //! limit. A fast process meets more throttles than a slow one, so that several
@@ -13,7 +13,7 @@ mod budget;
 
 use std::num::NonZeroU32;
 
-pub use budget::{Budget, NoPermit, Turn};
+pub use budget::{NoPermit, Permit, RateBudget};
 
 /// The budgets of one process. Every Cognito call that provisions takes its turn
 /// here, whatever it is made for.
@@ -21,26 +21,26 @@ pub use budget::{Budget, NoPermit, Turn};
 pub struct Quota {
     /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
     /// not adjustable.
-    pub user_update: Budget,
+    pub user_update: RateBudget,
     /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
-    pub user_read: Budget,
+    pub user_read: RateBudget,
     /// `CreateGroup`: 5 a second for one pool.
-    pub group_create: Budget,
+    pub group_create: RateBudget,
     /// `GetGroup`: 5 a second for one pool.
-    pub group_read: Budget,
+    pub group_read: RateBudget,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
-    pub user_list: Budget,
+    pub user_list: RateBudget,
     /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
-    pub user_resource_read: Budget,
+    pub user_resource_read: RateBudget,
     /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised, and people who
     /// sign up need it, too.
-    pub user_creation: Budget,
+    pub user_creation: RateBudget,
     /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised, and everybody
     /// who signs in needs it.
-    pub user_authentication: Budget,
+    pub user_authentication: RateBudget,
     /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
     /// second, not adjustable, and everybody who forgot theirs needs it.
-    pub account_recovery: Budget,
+    pub account_recovery: RateBudget,
 }
 
 /// Calls per second that may be made, where that is configured.
@@ -69,7 +69,7 @@ impl Limits {
 impl Quota {
     /// Budgets with this process's part of the configured rates.
     pub fn new(limits: Limits) -> Self {
-        let budget = |category, rate| Budget::new(category, limits.part_of(rate));
+        let budget = |category, rate| RateBudget::new(category, limits.part_of(rate));
         Self {
             user_update: budget("user_update", limits.user_update),
             user_read: budget("user_read", 60.0),

@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::elsewhere::Search;
-use super::plan::Plan;
+use super::other_ids::OtherIdSearch;
+use super::plan::ReconcilePlan;
 use crate::event::{Cursor, PoolId};
 
 /// Runs that were not finished, by pool.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    runs: BTreeMap<String, Saved>,
+    runs: BTreeMap<String, SavedRun>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Saved {
+struct SavedRun {
     /// What was looked for: a run that looks for something else begins anew.
     groups: Vec<String>,
     table: Option<String>,
     include_federated: bool,
     since: Option<jiff::Timestamp>,
     /// Whether records are written beside those under other ids.
-    #[serde(default)]
-    beside_others: bool,
+    #[serde(default, rename = "beside_others")]
+    ignores_other_ids: bool,
     cursor: Cursor,
 }
 
 /// A file that is none of ours.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum CheckpointError {
     /// The file system says no.
     #[error("the checkpoint {} cannot be read or written: {error}", path.display())]
     Io {
@@ -44,7 +44,7 @@ pub enum Unreadable {
     },
     /// It holds something else.
     #[error("{} is no checkpoint of usher reconcile: remove it, or name another with --checkpoint", .0.display())]
-    Foreign(PathBuf),
+    NotACheckpoint(PathBuf),
 }
 
 impl Checkpoint {
@@ -59,14 +59,13 @@ impl Checkpoint {
     /// Reads the file; one that does not exist holds nothing.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub fn open(path: &Path) -> Result<Self, Unreadable> {
+    /// [`CheckpointError`].
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let runs = match std::fs::read(path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).map_err(|_| Unreadable::Foreign(path.to_owned()))?
-            }
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|_| CheckpointError::NotACheckpoint(path.to_owned()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(io(path, error)),
+            Err(error) => return Err(io_error(path, error)),
         };
         Ok(Self {
             runs,
@@ -75,9 +74,9 @@ impl Checkpoint {
     }
 
     /// Where a run with this plan goes on.
-    pub fn cursor(&self, plan: &Plan) -> Option<&Cursor> {
+    pub fn cursor(&self, plan: &ReconcilePlan) -> Option<&Cursor> {
         let saved = self.runs.get(plan.pool.as_str())?;
-        let same = Saved::of(plan, &saved.cursor) == *saved;
+        let same = SavedRun::new(plan, &saved.cursor) == *saved;
         same.then_some(&saved.cursor)
     }
 
@@ -85,18 +84,18 @@ impl Checkpoint {
     /// it holds the old or the new.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub fn save(&mut self, plan: &Plan, cursor: &Cursor) -> Result<(), Unreadable> {
+    /// [`CheckpointError`].
+    pub fn save(&mut self, plan: &ReconcilePlan, cursor: &Cursor) -> Result<(), CheckpointError> {
         let key = plan.pool.as_str().to_owned();
-        self.runs.insert(key, Saved::of(plan, cursor));
+        self.runs.insert(key, SavedRun::new(plan, cursor));
         self.write()
     }
 
     /// A run is through. A file without runs is removed.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub fn forget(&mut self, pool: &PoolId) -> Result<(), Unreadable> {
+    /// [`CheckpointError`].
+    pub fn remove(&mut self, pool: &PoolId) -> Result<(), CheckpointError> {
         if self.runs.remove(pool.as_str()).is_none() {
             return Ok(());
         }
@@ -104,13 +103,13 @@ impl Checkpoint {
             return match std::fs::remove_file(&self.path) {
                 // Another run over the same pool was faster.
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                removed => removed.map_err(|error| io(&self.path, error)),
+                removed => removed.map_err(|error| io_error(&self.path, error)),
             };
         }
         self.write()
     }
 
-    fn write(&self) -> Result<(), Unreadable> {
+    fn write(&self) -> Result<(), CheckpointError> {
         let mut beside = self.path.clone().into_os_string();
         beside.push(format!(".{}.part", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -126,12 +125,12 @@ impl Checkpoint {
             file.sync_all()?;
             std::fs::rename(&beside, &self.path)
         };
-        write().map_err(|error| io(&self.path, error))
+        write().map_err(|error| io_error(&self.path, error))
     }
 }
 
-impl Saved {
-    fn of(plan: &Plan, cursor: &Cursor) -> Self {
+impl SavedRun {
+    fn new(plan: &ReconcilePlan, cursor: &Cursor) -> Self {
         Self {
             groups: plan
                 .groups
@@ -141,14 +140,14 @@ impl Saved {
             table: plan.table.clone(),
             include_federated: plan.include_federated,
             since: plan.since,
-            beside_others: plan.search == Search::None,
+            ignores_other_ids: plan.search == OtherIdSearch::None,
             cursor: cursor.clone(),
         }
     }
 }
 
-fn io(path: &Path, error: std::io::Error) -> Unreadable {
-    Unreadable::Io {
+fn io_error(path: &Path, error: std::io::Error) -> CheckpointError {
+    CheckpointError::Io {
         path: path.to_owned(),
         error,
     }
@@ -159,16 +158,16 @@ mod tests {
     use super::*;
     use crate::config::{Config, GroupName, Layers};
 
-    fn plan(pool: &str, group: &str) -> Plan {
-        Plan {
+    fn plan(pool: &str, group: &str) -> ReconcilePlan {
+        ReconcilePlan {
             pool: PoolId::new(pool).expect("not empty"),
             groups: GroupName::new(group).into_iter().collect(),
             table: None,
-            search: Search::None,
+            search: OtherIdSearch::None,
             include_federated: false,
             since: None,
             limit: None,
-            backlog: None,
+            max_backlog: None,
             dry_run: false,
             rate: 20.0,
         }
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(again.cursor(&plan("a_1", "Y")), None, "other groups");
         assert_eq!(again.cursor(&plan("c_1", "X")), None, "another pool");
         let table = Some("Profiles".to_owned());
-        let other = Plan {
+        let other = ReconcilePlan {
             table,
             ..plan("a_1", "X")
         };
@@ -203,11 +202,11 @@ mod tests {
         let flags = flags.map(str::to_owned);
         let config = Config::from_layers(&Layers::defaults().flags(&flags)).expect("valid");
         let mut careful = plan("a_1", "X");
-        careful.search = Plan::search(&config, None, false);
+        careful.search = ReconcilePlan::choose_search(&config, None, false);
         assert_eq!(again.cursor(&careful), None, "no longer forced");
-        again.forget(&plan("a_1", "X").pool).expect("forgotten");
+        again.remove(&plan("a_1", "X").pool).expect("forgotten");
         assert!(path.exists());
-        again.forget(&plan("b_1", "X").pool).expect("forgotten");
+        again.remove(&plan("b_1", "X").pool).expect("forgotten");
         assert!(!path.exists(), "nothing is left to go on with");
     }
 
@@ -218,7 +217,7 @@ mod tests {
         std::fs::write(&path, "notes").expect("written");
         assert!(matches!(
             Checkpoint::open(&path),
-            Err(Unreadable::Foreign(_))
+            Err(CheckpointError::NotACheckpoint(_))
         ));
     }
 }

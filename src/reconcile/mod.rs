@@ -8,16 +8,16 @@
 //! Only lists are read: none of these calls makes a user count as active this month.
 
 mod checkpoint;
-mod elsewhere;
 mod fingerprints;
-mod lacking;
-mod members;
+mod incomplete_user;
+mod memberships;
+mod other_ids;
 mod plan;
+mod restarts;
 mod run;
-mod token;
 
-pub use checkpoint::{Checkpoint, Unreadable};
-pub use elsewhere::Search;
-pub use lacking::{Lacking, LackingLine};
-pub use plan::{Plan, Services};
-pub use run::{Known, Run, Step};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use incomplete_user::{IncompleteUser, IncompleteUserLine};
+pub use other_ids::OtherIdSearch;
+pub use plan::{ReconcilePlan, ReconcileServices};
+pub use run::{ReconcileCache, ReconcileRun, ReconcileStep};

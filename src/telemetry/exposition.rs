@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub type Samples = BTreeMap<String, u64>;
 
 /// All that is usher's and a whole number.
-pub fn samples(text: &str) -> Samples {
+pub fn parse_samples(text: &str) -> Samples {
     text.lines()
         .filter(|line| line.starts_with("usher_"))
         .filter_map(|line| {
@@ -36,7 +36,7 @@ pub fn label<'a>(sample: &'a str, label: &str) -> &'a str {
 }
 
 /// What a counter gained. One that fell belongs to a process that began anew.
-pub fn gained(before: u64, now: u64) -> u64 {
+pub fn increase(before: u64, now: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }
 
@@ -52,7 +52,7 @@ usher_breaker_open 1
 usher_quota_rate{category="user_update"} 17.5
 other_total 9
 "#;
-        let samples = samples(text);
+        let samples = parse_samples(text);
         let names: Vec<&String> = samples.keys().collect();
         let message = r#"usher_messages_total{outcome="done",reason=""}"#;
         assert_eq!(names, ["usher_breaker_open", message]);
@@ -61,6 +61,6 @@ other_total 9
         assert_eq!(label(message, "outcome"), "done");
         assert_eq!(label(message, "reason"), "");
         assert_eq!(label("usher_breaker_open", "outcome"), "");
-        assert_eq!((gained(3, 10), gained(10, 4)), (7, 4));
+        assert_eq!((increase(3, 10), increase(10, 4)), (7, 4));
     }
 }

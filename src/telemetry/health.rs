@@ -8,26 +8,26 @@ use tokio::time::Instant;
 
 /// Shared view of the loops that must make progress and of what is in the way.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<Mutex<HealthState>>);
 
 #[derive(Debug, Default)]
-struct State {
-    loops: BTreeMap<&'static str, Pulse>,
-    obstacles: BTreeMap<String, String>,
+struct HealthState {
+    loops: BTreeMap<&'static str, Heartbeat>,
+    unready: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
-struct Pulse {
+struct Heartbeat {
     last: Instant,
     limit: Duration,
 }
 
 impl Health {
     /// A loop begins or made progress, and means to do so again within `limit`.
-    pub fn beat(&self, name: &'static str, limit: Duration) {
+    pub fn heartbeat(&self, name: &'static str, limit: Duration) {
         self.state().loops.insert(
             name,
-            Pulse {
+            Heartbeat {
                 last: Instant::now(),
                 limit,
             },
@@ -35,19 +35,19 @@ impl Health {
     }
 
     /// A loop ended, as it should.
-    pub fn ended(&self, name: &'static str) {
+    pub fn end_heartbeat(&self, name: &'static str) {
         self.state().loops.remove(name);
     }
 
     /// Something keeps the worker from its work; readiness drops until
-    /// [`clear`](Self::clear) is called with the same name.
-    pub fn obstacle(&self, name: impl Into<String>, why: impl Into<String>) {
-        self.state().obstacles.insert(name.into(), why.into());
+    /// [`clear_unready`](Self::clear_unready) is called with the same name.
+    pub fn set_unready(&self, name: impl Into<String>, why: impl Into<String>) {
+        self.state().unready.insert(name.into(), why.into());
     }
 
     /// It is out of the way.
-    pub fn clear(&self, name: &str) {
-        self.state().obstacles.remove(name);
+    pub fn clear_unready(&self, name: &str) {
+        self.state().unready.remove(name);
     }
 
     /// The loops that have not made progress in time; empty means alive.
@@ -62,11 +62,11 @@ impl Health {
     }
 
     /// What is in the way; empty means ready.
-    pub fn obstacles(&self) -> Vec<String> {
-        self.state().obstacles.values().cloned().collect()
+    pub fn unready_reasons(&self) -> Vec<String> {
+        self.state().unready.values().cloned().collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,24 +78,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loop_without_a_beat_is_stuck_after_its_limit() {
         let health = Health::default();
-        health.beat("intake", Duration::from_secs(30));
+        health.heartbeat("intake", Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(health.stuck().is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(health.stuck(), ["intake"]);
-        health.beat("intake", Duration::from_secs(30));
+        health.heartbeat("intake", Duration::from_secs(30));
         assert!(health.stuck().is_empty());
-        health.ended("intake");
+        health.end_heartbeat("intake");
     }
 
     #[test]
     fn an_obstacle_stays_until_it_is_cleared_by_name() {
         let health = Health::default();
-        health.obstacle("queue", "ReceiveMessage: QueueDoesNotExist");
-        health.obstacle("start", "starting");
-        health.clear("start");
-        assert_eq!(health.obstacles(), ["ReceiveMessage: QueueDoesNotExist"]);
-        health.clear("queue");
-        assert!(health.obstacles().is_empty());
+        health.set_unready("queue", "ReceiveMessage: QueueDoesNotExist");
+        health.set_unready("start", "starting");
+        health.clear_unready("start");
+        assert_eq!(
+            health.unready_reasons(),
+            ["ReceiveMessage: QueueDoesNotExist"]
+        );
+        health.clear_unready("queue");
+        assert!(health.unready_reasons().is_empty());
     }
 }

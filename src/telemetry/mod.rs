@@ -5,18 +5,18 @@
 //! with all that is in them; so only usher's own lines may go that deep, whatever
 //! `RUST_LOG` says.
 
-mod bars;
 pub mod emf;
 pub mod exposition;
 pub mod health;
 pub mod metrics;
-mod minutely;
+mod metrics_reporter;
 mod otlp;
+mod progress;
 pub mod spans;
 
-pub use bars::{bar, note};
 pub use health::Health;
-pub use minutely::{CloudWatch, Minutely};
+pub use metrics_reporter::{CloudWatch, MetricsReporter};
+pub use progress::{progress_bar, status_line};
 
 use std::io::IsTerminal;
 
@@ -40,11 +40,11 @@ const DEFAULT_FILTER: &str = "warn,usher=info";
 
 /// Exports spans until it is flushed. The default exports nothing.
 #[derive(Debug, Default)]
-pub struct Exporting {
+pub struct TraceExporter {
     provider: Option<SdkTracerProvider>,
 }
 
-impl Exporting {
+impl TraceExporter {
     /// Sends the spans that are left; takes a second at the most.
     pub async fn flush(self) {
         if let Some(provider) = self.provider {
@@ -60,7 +60,7 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
 /// Tokio runtime. An unusable collector costs one warning.
-pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> Exporting {
+pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> TraceExporter {
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
         Err(error) => (None, Some(error)),
@@ -69,7 +69,7 @@ pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> Ex
     if let Some(error) = error {
         tracing::warn!(%error, "traces cannot be exported");
     }
-    Exporting { provider }
+    TraceExporter { provider }
 }
 
 fn subscribe<T>(format: Option<LogFormat>, filter: Option<String>, traces: Option<T>)
@@ -85,13 +85,13 @@ where
     let filter = filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     // Audit lines are always on. Spans are on only if they are exported.
     let spans = if traces.is_some() { "info" } else { "off" };
-    let target = spans::TARGET;
+    let target = spans::SPAN_TARGET;
     let filter = format!("{filter},usher::audit=info,{target}={spans}");
     let filter = EnvFilter::builder().parse_lossy(filter);
     // A closed standard error must cost log lines and nothing else: what the layer
     // says about a failed write would panic.
     let lines = fmt::layer()
-        .with_writer(bars::BesideBars)
+        .with_writer(progress::StderrWriter)
         .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(terminal).boxed(),
@@ -117,7 +117,7 @@ fn is_safe(line: &Metadata<'_>) -> bool {
     // The runtime calls every refused mutation an error; the audit line tells it, and a
     // panic has its line from the hook.
     let is_refusal = line.target().starts_with("lambda_runtime::layers::panic");
-    if line.target() == spans::TARGET {
+    if line.target() == spans::SPAN_TARGET {
         return false;
     }
     (*line.level() <= Level::INFO && !is_refusal) || line.target().starts_with("usher")

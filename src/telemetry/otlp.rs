@@ -30,19 +30,19 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::spans::{Remote, TARGET};
+use super::spans::{RemoteParent, SPAN_TARGET};
 
 /// One request. A collector that hangs must not hold up the next batch for long.
-const REQUEST: Duration = Duration::from_secs(5);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For what is left at the end: the process has to be gone three seconds after
 /// `worker.drain`.
-const FLUSH: Duration = Duration::from_secs(1);
+const EXPORT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts what exports, on a thread of its own.
 pub(super) fn start() -> Result<SdkTracerProvider, impl Error> {
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Collector::new(Handle::current()))
+        .with_http_client(CollectorClient::new(Handle::current()))
         .build()?;
     let provider = SdkTracerProvider::builder()
         .with_resource(resource())
@@ -74,21 +74,21 @@ where
         .with_tracked_inactivity(false)
         .with_context_activation(false)
         .with_tracer(provider.tracer("usher"))
-        .with_filter(filter_fn(|it| it.is_span() && it.target() == TARGET))
+        .with_filter(filter_fn(|it| it.is_span() && it.target() == SPAN_TARGET))
 }
 
 /// Sends what is left, as far as there is time.
 pub(super) async fn flush(provider: SdkTracerProvider) {
     let (done, ended) = tokio::sync::oneshot::channel();
     // It blocks, and a blocking task of the runtime would be waited for.
-    std::thread::spawn(move || done.send(provider.shutdown_with_timeout(FLUSH)));
-    let ended = tokio::time::timeout(FLUSH, ended).await;
+    std::thread::spawn(move || done.send(provider.shutdown_with_timeout(EXPORT_FLUSH_TIMEOUT)));
+    let ended = tokio::time::timeout(EXPORT_FLUSH_TIMEOUT, ended).await;
     if !matches!(ended, Ok(Ok(Ok(())))) {
         tracing::warn!("the last traces were not exported in time");
     }
 }
 
-pub(super) fn go_on(span: &Span, remote: Remote) {
+pub(super) fn set_remote_parent(span: &Span, remote: RemoteParent) {
     let flags = TraceFlags::default().with_sampled(remote.sampled);
     let context = SpanContext::new(
         TraceId::from(remote.trace_id),
@@ -110,19 +110,19 @@ pub(super) fn trace_id(span: &Span) -> Option<impl fmt::Display + use<>> {
 /// The way to the collector. Exports are made on a thread that knows no runtime, and
 /// the requests on ours.
 #[derive(Debug)]
-struct Collector {
+struct CollectorClient {
     client: HyperClient,
     runtime: Handle,
     /// Whether it was said that nothing gets through.
-    told: AtomicBool,
+    failure_logged: AtomicBool,
 }
 
-impl Collector {
+impl CollectorClient {
     fn new(runtime: Handle) -> Self {
         Self {
-            client: HyperClient::with_default_connector(REQUEST, None),
+            client: HyperClient::with_default_connector(EXPORT_TIMEOUT, None),
             runtime,
-            told: AtomicBool::new(false),
+            failure_logged: AtomicBool::new(false),
         }
     }
 
@@ -139,8 +139,8 @@ impl Collector {
 
     /// Once for each time that it fails after it worked: traces are no reason to be
     /// woken up.
-    fn note(&self, error: Option<&str>) {
-        let told = self.told.swap(error.is_some(), Ordering::Relaxed);
+    fn log_state_change(&self, error: Option<&str>) {
+        let told = self.failure_logged.swap(error.is_some(), Ordering::Relaxed);
         match error {
             Some(error) if !told => tracing::warn!(error, "traces cannot be exported"),
             None if told => tracing::info!("traces are exported again"),
@@ -149,11 +149,12 @@ impl Collector {
     }
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
+type ResponseFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
 
-impl HttpClient for Collector {
+impl HttpClient for CollectorClient {
     // As `async_trait` would write it.
-    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Answer<'b>
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> ResponseFuture<'b>
     where
         'a: 'b,
         Self: 'b,
@@ -161,11 +162,11 @@ impl HttpClient for Collector {
         Box::pin(async move {
             let answer = self.send(request).await;
             match &answer {
-                Ok(answer) if answer.status().is_success() => self.note(None),
-                Ok(answer) => self.note(Some(answer.status().as_str())),
+                Ok(answer) if answer.status().is_success() => self.log_state_change(None),
+                Ok(answer) => self.log_state_change(Some(answer.status().as_str())),
                 // The process is ending; that it was not in time is said already.
                 Err(error) if error.is::<JoinError>() => {}
-                Err(error) => self.note(Some(&with_causes(error.as_ref()))),
+                Err(error) => self.log_state_change(Some(&with_causes(error.as_ref()))),
             }
             answer
         })

@@ -9,11 +9,11 @@ use tracing::Span;
 use tracing::field::Empty;
 
 /// Of spans alone: no log line shows them, and nothing else is exported.
-pub(super) const TARGET: &str = "usher::span";
+pub(super) const SPAN_TARGET: &str = "usher::span";
 
 /// Where, in another process, that began which a span goes on with.
 #[derive(Debug, Clone, Copy)]
-pub struct Remote {
+pub struct RemoteParent {
     /// The trace's id; not 0.
     pub trace_id: u128,
     /// The span's id; not 0.
@@ -25,9 +25,9 @@ pub struct Remote {
 /// An attempt at a message. Its trace goes on with `remote` or begins here.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>
-pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
+pub fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParent>) -> Span {
     let span = tracing::info_span!(
-        target: TARGET,
+        target: SPAN_TARGET,
         parent: None,
         "message",
         otel.kind = "consumer",
@@ -43,7 +43,7 @@ pub fn attempt(message_id: &str, attempt: u32, remote: Option<Remote>) -> Span {
         reason = Empty,
     );
     if let Some(remote) = remote.filter(|_| !span.is_disabled()) {
-        super::otlp::go_on(&span, remote);
+        super::otlp::set_remote_parent(&span, remote);
     }
     span
 }
@@ -57,7 +57,7 @@ pub fn call(service: &str, operation: &str) -> Span {
         return Span::none();
     }
     tracing::info_span!(
-        target: TARGET,
+        target: SPAN_TARGET,
         "call",
         otel.name = %format_args!("{service}.{operation}"),
         otel.kind = "client",
@@ -70,14 +70,14 @@ pub fn call(service: &str, operation: &str) -> Span {
 }
 
 /// How a call failed.
-pub fn failed(call: &Span, code: &str) {
+pub fn record_error(call: &Span, code: &str) {
     call.record("error.type", code);
     call.record("otel.status_code", "ERROR");
 }
 
 /// What became of the attempt that is under way here.
 #[derive(Debug, Clone, Copy)]
-pub struct Settled<'a> {
+pub struct AttemptOutcome<'a> {
     /// The outcome's name.
     pub outcome: &'a str,
     /// Its short code, or nothing.
@@ -89,11 +89,11 @@ pub struct Settled<'a> {
     /// The user, where the `sub` says nothing of the person.
     pub sub: Option<&'a str>,
     /// An order's id.
-    pub request: Option<&'a str>,
+    pub request_id: Option<&'a str>,
 }
 
 /// Written into the current attempt's span.
-pub fn settled(settled: Settled<'_>) {
+pub fn record_outcome(settled: AttemptOutcome<'_>) {
     let span = Span::current();
     span.record("outcome", settled.outcome);
     span.record(
@@ -102,7 +102,7 @@ pub fn settled(settled: Settled<'_>) {
     );
     span.record("pool.id", settled.pool);
     span.record("user.sub", settled.sub);
-    span.record("request.id", settled.request);
+    span.record("request.id", settled.request_id);
     if settled.is_error {
         span.record("otel.status_code", "ERROR");
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::attribute;
-use super::members::Members;
+use super::raw_object::RawObject;
 use crate::aws::{Aws, Outgoing, Queue};
-use crate::event::{Trace, TriggerSource, is_opaque, sendable_json};
+use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_sub};
 use crate::telemetry::emf;
 
 /// All attempts together. Cognito gives a trigger five seconds.
-const BUDGET: Duration = Duration::from_millis(3800);
+const FORWARD_TIMEOUT: Duration = Duration::from_millis(3800);
 
 /// Forwards confirmed users to the queue: sign-ups, and those who have chosen a new
 /// password, who may have been imported. The worker decides which of them it provisions.
@@ -21,7 +21,7 @@ pub struct Forwarder(Result<Queue, String>);
 
 /// What was done with an event; it is returned to Cognito in every case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Forwarded {
+pub enum ForwardResult {
     /// Sent, under this message id.
     Sent(String),
     /// Another trigger's event, or none at all.
@@ -37,21 +37,24 @@ pub enum Forwarded {
 impl Forwarder {
     /// Sends to the queue of this URL.
     pub fn new(aws: &Aws, queue_url: &str) -> Self {
-        Self(Ok(Queue::to_send(aws, queue_url)))
+        Self(Ok(Queue::send_only(aws, queue_url)))
     }
 
     /// Cannot send, for the reason given: still answers every event.
-    pub fn broken(why: impl Into<String>) -> Self {
+    pub fn unavailable(why: impl Into<String>) -> Self {
         Self(Err(why.into()))
     }
 
     /// Sends in time; answers with the message id, or with what was in the way.
     pub(super) async fn send(&self, message: Outgoing) -> Result<String, String> {
         match &self.0 {
-            Ok(queue) => match tokio::time::timeout(BUDGET, queue.send(message)).await {
+            Ok(queue) => match tokio::time::timeout(FORWARD_TIMEOUT, queue.send(message)).await {
                 Ok(Ok(id)) => Ok(id),
                 Ok(Err(failure)) => Err(failure.to_string()),
-                Err(_) => Err(format!("no answer within {} ms", BUDGET.as_millis())),
+                Err(_) => Err(format!(
+                    "no answer within {} ms",
+                    FORWARD_TIMEOUT.as_millis()
+                )),
             },
             Err(why) => Err(why.clone()),
         }
@@ -59,20 +62,20 @@ impl Forwarder {
 
     /// Forwards the event when it is of a confirmed user. The caller returns
     /// the event as it came, whatever this says.
-    pub async fn handle(&self, event: &RawValue, trace: &Trace) -> Forwarded {
-        let members = Members::of(event);
+    pub async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
+        let members = RawObject::parse(event);
         let source = members
             .text("triggerSource")
             .as_deref()
-            .map(TriggerSource::named);
+            .map(TriggerSource::from_name);
         if !source.is_some_and(TriggerSource::is_forwarded) {
-            return Forwarded::PassedThrough;
+            return ForwardResult::PassedThrough;
         }
-        let message = message(event, &members).in_trace(trace);
+        let message = message(event, &members).with_trace(trace);
         let error = match self.send(message).await {
             Ok(id) => {
                 tracing::info!(message.id = id, trace.id = trace.id(), "sign-up forwarded");
-                return Forwarded::Sent(id);
+                return ForwardResult::Sent(id);
             }
             Err(error) => error,
         };
@@ -80,19 +83,19 @@ impl Forwarder {
         let attributes = members.object("request").object("userAttributes");
         tracing::error!(
             pool.id = pool.as_deref(),
-            user.sub = attributes.text("sub").filter(|sub| is_opaque(sub)),
+            user.sub = attributes.text("sub").filter(|sub| is_loggable_sub(sub)),
             trace.id = trace.id(),
             error,
             "sign-up not forwarded; usher reconcile finds it",
         );
-        Forwarded::Failed {
-            metric: forward_failed(pool.as_deref().unwrap_or_default()),
+        ForwardResult::Failed {
+            metric: forward_failed_metric(pool.as_deref().unwrap_or_default()),
         }
     }
 }
 
 /// The line that counts one sign-up which could not be forwarded.
-fn forward_failed(pool: &str) -> String {
+fn forward_failed_metric(pool: &str) -> String {
     let pool = ("UserPoolId", pool);
     emf::line("usher", pool, true, &[("ForwardFailed", 1)])
 }
@@ -102,13 +105,13 @@ fn forward_failed(pool: &str) -> String {
 /// message may hold), and the queues would keep it for days.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
-fn body(event: &RawValue, members: &Members<'_>) -> String {
+fn body(event: &RawValue, members: &RawObject<'_>) -> String {
     let request = members.object("request").without("clientMetadata");
     let rest = request.and_then(|request| members.with("request", &request));
-    sendable_json(rest.as_deref().unwrap_or(event).get())
+    escape_for_sqs(rest.as_deref().unwrap_or(event).get())
 }
 
-fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
+fn message(event: &RawValue, members: &RawObject<'_>) -> Outgoing {
     Outgoing {
         body: body(event, members),
         attributes: BTreeMap::from([
@@ -119,7 +122,7 @@ fn message(event: &RawValue, members: &Members<'_>) -> Outgoing {
             ),
         ]),
         // The tenant for SQS fair queues: one busy pool does not hold up others.
-        group: members.text("userPoolId"),
+        message_group: members.text("userPoolId"),
         ..Outgoing::default()
     }
 }
@@ -134,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_confirmed_users_are_forwarded() {
-        let forwarder = Forwarder::broken("no queue in this test");
+        let forwarder = Forwarder::unavailable("no queue in this test");
         for (event, expected) in [
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmSignUp"}"#,
@@ -157,15 +160,15 @@ mod tests {
             ("[]", false),
             ("null", false),
         ] {
-            let answer = forwarder.handle(&raw(event), &Trace::default()).await;
-            let tried = matches!(answer, Forwarded::Failed { .. });
+            let answer = forwarder.forward(&raw(event), &Trace::default()).await;
+            let tried = matches!(answer, ForwardResult::Failed { .. });
             assert_eq!(tried, expected, "{event}");
         }
     }
 
     fn forwarded(event: &str) -> String {
         let event = raw(event);
-        body(&event, &Members::of(&event))
+        body(&event, &RawObject::parse(&event))
     }
 
     #[test]
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn characters_that_sqs_refuses_are_escaped() {
-        let sent = sendable_json("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
+        let sent = escape_for_sqs("{\"name\":\"a\u{ffff}b\u{fffe}\"}");
         assert_eq!(sent, "{\"name\":\"a\\uffffb\\ufffe\"}");
         let read: serde_json::Value = serde_json::from_str(&sent).expect("still JSON");
         assert_eq!(read["name"], "a\u{ffff}b\u{fffe}");

@@ -12,24 +12,26 @@ use std::fmt::Write;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::Trigger;
-use super::members::Members;
-use crate::config::{Body, InvitationMail, Segment, Template, has_reference, is_accepted};
+use super::TriggerHandler;
+use super::raw_object::RawObject;
+use crate::config::{
+    InvitationMail, MailBody, Segment, Template, has_html_reference, is_cognito_character,
+};
 use crate::event::PoolId;
 
 /// Cognito's own limits, in characters.
-const LONGEST_SUBJECT: usize = 140;
-const LONGEST_BODY: usize = 20_000;
+const MAX_MAIL_SUBJECT_CHARACTERS: usize = 140;
+const MAX_MAIL_BODY_CHARACTERS: usize = 20_000;
 
-impl Trigger {
+impl TriggerHandler {
     /// The event with the mail in its response; `None` where Cognito's own message is
     /// right, or better than none.
-    pub(super) fn mail(&self, members: &Members<'_>) -> Option<Box<RawValue>> {
-        let access = self.access("an invitation goes with Cognito's own message")?;
+    pub(super) fn add_mail(&self, members: &RawObject<'_>) -> Option<Box<RawValue>> {
+        let access = self.access_or_log("an invitation goes with Cognito's own message")?;
         let mail = access.mail()?;
         let pool = members.text("userPoolId");
         let pool = pool.as_deref().and_then(PoolId::new);
-        if !pool.is_some_and(|pool| access.pools().accept(&pool)) {
+        if !pool.is_some_and(|pool| access.pools().is_allowed(&pool)) {
             return None;
         }
         let request = members.object("request");
@@ -42,15 +44,15 @@ impl Trigger {
         };
         let attributes = request.object("userAttributes");
         let given: BTreeMap<&str, String> = attributes.texts().collect();
-        let fields = Fields {
+        let fields = MailFields {
             link: format!("{}#u={username}&c={code}", mail.accept_url),
             accept_url: &mail.accept_url,
             username: &username,
             code: &code,
-            given: &given,
+            attributes: &given,
         };
-        let (subject, body) = write(mail, &fields);
-        if body.chars().count() > LONGEST_BODY {
+        let (subject, body) = render(mail, &fields);
+        if body.chars().count() > MAX_MAIL_BODY_CHARACTERS {
             tracing::error!(
                 "an invitation is longer than Cognito allows and goes with its own message"
             );
@@ -69,52 +71,54 @@ impl Trigger {
     }
 }
 
-struct Fields<'a> {
+struct MailFields<'a> {
     link: String,
     accept_url: &'a str,
     username: &'a str,
     code: &'a str,
-    given: &'a BTreeMap<&'a str, String>,
+    attributes: &'a BTreeMap<&'a str, String>,
 }
 
 /// What a field becomes where it stands.
-type Written = fn(&str, &Fields<'_>) -> String;
+type FieldEncoder = fn(&str, &MailFields<'_>) -> String;
 
-fn write(mail: &InvitationMail, fields: &Fields<'_>) -> (String, String) {
-    let subject = fill(&mail.subject, fields, |name, fields| fields.bare(name));
+fn render(mail: &InvitationMail, fields: &MailFields<'_>) -> (String, String) {
+    let subject = fill(&mail.subject, fields, |name, fields| {
+        fields.for_subject(name)
+    });
     let body = match &mail.body {
-        Body::Html(template) => fill(template, fields, |name, fields| fields.escaped(name)),
-        Body::Text(template) => of_text(template, fields),
+        MailBody::Html(template) => fill(template, fields, |name, fields| fields.escaped(name)),
+        MailBody::Text(template) => fill_as_html(template, fields),
     };
-    (accepted(&subject), accepted_html(&body))
+    (sanitize_subject(&subject), encode_html(&body))
 }
 
 /// Plain text that Cognito accepts as a subject: other spaces become plain ones, and what
 /// has no width is left out.
-fn accepted(text: &str) -> String {
+fn sanitize_subject(text: &str) -> String {
     let accepted = text.chars().filter_map(|c| match c {
         _ if c.is_whitespace() || c.is_control() => Some(' '),
-        _ => is_accepted(c).then_some(c),
+        _ => is_cognito_character(c).then_some(c),
     });
-    accepted.take(LONGEST_SUBJECT).collect()
+    accepted.take(MAX_MAIL_SUBJECT_CHARACTERS).collect()
 }
 
 /// HTML that Cognito accepts as a body and that looks the same: numeric references are
 /// ASCII. So are those of characters beyond U+FFFF, such as emoji, since Cognito may have
 /// an older version of Unicode.
-fn accepted_html(html: &str) -> String {
+fn encode_html(html: &str) -> String {
     let mut accepted = String::with_capacity(html.len());
     for c in html.chars() {
-        if is_accepted(c) && c <= '\u{ffff}' {
+        if is_cognito_character(c) && c <= '\u{ffff}' {
             accepted.push(c);
-        } else if has_reference(c) {
+        } else if has_html_reference(c) {
             let _ = write!(accepted, "&#{};", u32::from(c));
         }
     }
     accepted
 }
 
-fn fill(template: &Template, fields: &Fields<'_>, written: Written) -> String {
+fn fill(template: &Template, fields: &MailFields<'_>, written: FieldEncoder) -> String {
     template
         .segments
         .iter()
@@ -130,7 +134,7 @@ fn fill(template: &Template, fields: &Fields<'_>, written: Written) -> String {
 /// it is; SES takes the attribute out.
 ///
 /// <https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html>
-fn of_text(template: &Template, fields: &Fields<'_>) -> String {
+fn fill_as_html(template: &Template, fields: &MailFields<'_>) -> String {
     template
         .segments
         .iter()
@@ -149,19 +153,19 @@ fn of_text(template: &Template, fields: &Fields<'_>) -> String {
         .collect()
 }
 
-impl Fields<'_> {
+impl MailFields<'_> {
     fn plain(&self, name: &str) -> String {
         match name {
             "link" => self.link.clone(),
             "accept_url" => self.accept_url.to_owned(),
             "username" => self.username.to_owned(),
             "code" => self.code.to_owned(),
-            attribute => self.given.get(attribute).cloned().unwrap_or_default(),
+            attribute => self.attributes.get(attribute).cloned().unwrap_or_default(),
         }
     }
 
     /// For a subject, where a code must not stand, in whatever way it gets there.
-    fn bare(&self, name: &str) -> String {
+    fn for_subject(&self, name: &str) -> String {
         match name {
             "username" => self.plain(name),
             // Emoji go as well: Cognito may have an older version of Unicode, and a subject has
@@ -199,7 +203,7 @@ mod tests {
     use crate::config::{self, Layers};
     use serde_json::json;
 
-    fn trigger(flags: &[&str]) -> Trigger {
+    fn trigger(flags: &[&str]) -> TriggerHandler {
         let url = "invitations.accept_url=https://app.example.com/accept";
         let flags: Vec<String> = [url]
             .iter()
@@ -207,9 +211,9 @@ mod tests {
             .map(|&flag| flag.to_owned())
             .collect();
         let layers = Layers::defaults().flags(&flags);
-        Trigger::new(
+        TriggerHandler::new(
             Err("none".to_owned()),
-            config::Trigger::from_layers(&layers),
+            config::TriggerConfig::from_layers(&layers),
         )
     }
 
@@ -225,7 +229,7 @@ mod tests {
         })
     }
 
-    async fn answered(trigger: &Trigger, event: &Value) -> Option<Value> {
+    async fn answered(trigger: &TriggerHandler, event: &Value) -> Option<Value> {
         let event = to_raw_value(event).expect("JSON");
         let answer = trigger
             .handle(&event, &crate::event::Trace::default())
@@ -291,7 +295,11 @@ mod tests {
             assert!(body.contains("#u={username}&amp;c={####}\">"), "{body}");
             let subject = answer["response"]["emailSubject"].as_str().expect("text");
             assert_eq!(subject, "For میخواهم l « é  soft  ");
-            assert!(body.chars().chain(subject.chars()).all(is_accepted));
+            assert!(
+                body.chars()
+                    .chain(subject.chars())
+                    .all(is_cognito_character)
+            );
         }
         event["request"]["userAttributes"]["given_name"] = json!("\u{200d}");
         let flags = ["invitations.subject={given_name}"];

@@ -7,24 +7,24 @@
 //! both leave the event as it is where they have nothing to say. A mutation is
 //! answered by `resolver`, which alone may refuse.
 //!
-//! All but `forward` decide on access, by what is in [`Access`] alone. Where a part of the
+//! All but `forward` decide on access, by what is in [`AccessConfig`] alone. Where a part of the
 //! configuration cannot be read there is none, and they are off.
 
 mod forward;
 mod mail;
-mod members;
+mod raw_object;
 mod resolver;
-mod token;
+mod token_groups;
 
-pub use forward::{Forwarded, Forwarder};
-pub use resolver::Refusal;
+pub use forward::{ForwardResult, Forwarder};
+pub use resolver::ResolverError;
 
 use serde_json::value::RawValue;
 
 use crate::aws::Aws;
-use crate::config::{self, Access, Invalid};
-use crate::event::{Resolver, Trace};
-use members::Members;
+use crate::config::{self, AccessConfig, InvalidConfig};
+use crate::event::{ResolverCall, Trace};
+use raw_object::RawObject;
 
 /// Message attributes that the trigger sets. Names are a contract.
 pub mod attribute {
@@ -36,32 +36,32 @@ pub mod attribute {
 
 /// Answers every event that reaches the Lambda.
 #[derive(Debug)]
-pub struct Trigger {
+pub struct TriggerHandler {
     forwarder: Forwarder,
-    access: Result<Access, Invalid>,
+    access: Result<AccessConfig, InvalidConfig>,
 }
 
 /// What the Lambda returns, and a line for its output.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TriggerOutput {
     /// `None`: the event as it came.
-    pub response: Result<Option<Box<RawValue>>, Refusal>,
+    pub response: Result<Option<Box<RawValue>>, ResolverError>,
     /// `CloudWatch` reads it as a metric.
     pub metric: Option<String>,
 }
 
-impl Trigger {
+impl TriggerHandler {
     /// Forwards as far as `aws` and the queue's URL are there; writes an error line when
     /// the rest is switched off.
-    pub fn new(aws: Result<Aws, String>, settings: config::Trigger) -> Self {
-        let config::Trigger { queue_url, access } = settings;
+    pub fn new(aws: Result<Aws, String>, settings: config::TriggerConfig) -> Self {
+        let config::TriggerConfig { queue_url, access } = settings;
         let queue = aws.and_then(|aws| match queue_url {
             Ok(url) => Ok((aws.for_trigger(), url)),
             Err(invalid) => Err(invalid.to_string()),
         });
         let forwarder = match queue {
             Ok((aws, url)) => Forwarder::new(&aws, &url),
-            Err(why) => Forwarder::broken(why),
+            Err(why) => Forwarder::unavailable(why),
         };
         if let Err(invalid) = &access {
             tracing::error!(
@@ -79,25 +79,25 @@ impl Trigger {
     }
 
     /// Answers one event. What is sent to the queue for it belongs to `trace`.
-    pub async fn handle(&self, event: &RawValue, trace: &Trace) -> Answered {
-        let unchanged = Answered {
+    pub async fn handle(&self, event: &RawValue, trace: &Trace) -> TriggerOutput {
+        let unchanged = TriggerOutput {
             response: Ok(None),
             metric: None,
         };
-        let members = Members::of(event);
+        let members = RawObject::parse(event);
         let source = members.text("triggerSource").unwrap_or_default();
         if source.is_empty() {
             let call = serde_json::from_str(event.get()).ok();
-            return match call.as_ref().and_then(Resolver::of) {
-                Some(call) => Answered {
+            return match call.as_ref().and_then(ResolverCall::parse) {
+                Some(call) => TriggerOutput {
                     response: self.resolve(&call, trace).await.map(Some),
                     ..unchanged
                 },
                 None => match call {
                     // Nothing that Cognito sends: somebody's misrouted call is not
                     // answered with success.
-                    Some(event) if resolver::looks_like_one(&event) => Answered {
-                        response: Err(resolver::stranger(None, "")),
+                    Some(event) if resolver::may_be_resolver_event(&event) => TriggerOutput {
+                        response: Err(resolver::refuse_unauthorized(None, "")),
                         ..unchanged
                     },
                     _ => unchanged,
@@ -105,29 +105,29 @@ impl Trigger {
             };
         }
         if source == "CustomMessage_AdminCreateUser" {
-            return Answered {
-                response: Ok(self.mail(&members)),
+            return TriggerOutput {
+                response: Ok(self.add_mail(&members)),
                 ..unchanged
             };
         }
         // A token of a machine is nobody's.
         if source.starts_with("TokenGeneration_") && source != "TokenGeneration_ClientCredentials" {
-            return Answered {
-                response: Ok(self.token(&members)),
+            return TriggerOutput {
+                response: Ok(self.add_token_groups(&members)),
                 ..unchanged
             };
         }
-        match self.forwarder.handle(event, trace).await {
-            Forwarded::Failed { metric } => Answered {
+        match self.forwarder.forward(event, trace).await {
+            ForwardResult::Failed { metric } => TriggerOutput {
                 metric: Some(metric),
                 ..unchanged
             },
-            Forwarded::Sent(_) | Forwarded::PassedThrough => unchanged,
+            ForwardResult::Sent(_) | ForwardResult::PassedThrough => unchanged,
         }
     }
 
     /// What access is decided by; `None` with an error line that says what comes of it.
-    fn access(&self, without: &'static str) -> Option<&Access> {
+    fn access_or_log(&self, without: &'static str) -> Option<&AccessConfig> {
         let invalid = match &self.access {
             Ok(access) => return Some(access),
             Err(invalid) => invalid,

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
-use super::Trigger;
-use crate::admin::queued;
-use crate::config::Access;
+use super::TriggerHandler;
+use crate::admin::command_message;
+use crate::config::AccessConfig;
 use crate::event::{
-    Action, Caller, Draft, Invitation, Membership, Order, Resolver, Trace, Wrong, is_opaque,
+    AdminCommand, AdminOperation, Caller, FieldError, Invitation, InvitationDraft, Membership,
+    ResolverCall, Trace, is_loggable_sub,
 };
-use crate::provision::{Stage, audit};
+use crate::provision::{CommandStage, audit};
 
 /// What `AppSync` tells the caller: a type, and words without internals.
 ///
@@ -22,14 +23,14 @@ use crate::provision::{Stage, audit};
 /// `errorMessage`, which the resolver's template passes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
-pub struct Refusal {
+pub struct ResolverError {
     /// `Unauthorized`, `BadRequest` or `Unavailable`.
     pub kind: &'static str,
     /// For the caller.
     pub message: String,
 }
 
-impl Refusal {
+impl ResolverError {
     fn unauthorized() -> Self {
         Self {
             kind: "Unauthorized",
@@ -37,7 +38,7 @@ impl Refusal {
         }
     }
 
-    fn bad(message: impl Into<String>) -> Self {
+    fn bad_request(message: impl Into<String>) -> Self {
         Self {
             kind: "BadRequest",
             message: message.into(),
@@ -52,41 +53,41 @@ impl Refusal {
     }
 }
 
-impl From<Wrong> for Refusal {
-    fn from(wrong: Wrong) -> Self {
-        Self::bad(wrong.to_string())
+impl From<FieldError> for ResolverError {
+    fn from(wrong: FieldError) -> Self {
+        Self::bad_request(wrong.to_string())
     }
 }
 
 /// A resolver's event of another shape, such as a batch, is refused like a stranger.
-pub(super) fn looks_like_one(event: &Value) -> bool {
+pub(super) fn may_be_resolver_event(event: &Value) -> bool {
     match event {
-        Value::Array(events) => events.iter().any(looks_like_one),
+        Value::Array(events) => events.iter().any(may_be_resolver_event),
         Value::Object(event) => event.contains_key("arguments") && event.contains_key("identity"),
         _ => false,
     }
 }
 
-impl Trigger {
+impl TriggerHandler {
     pub(super) async fn resolve(
         &self,
-        call: &Resolver,
+        call: &ResolverCall,
         trace: &Trace,
-    ) -> Result<Box<RawValue>, Refusal> {
-        let access = self.access("a mutation is refused");
-        let access = access.ok_or_else(Refusal::unavailable)?;
-        let caller = admitted(call, access)?;
-        let order = Order {
-            request_id: Order::new_request_id(),
+    ) -> Result<Box<RawValue>, ResolverError> {
+        let access = self.access_or_log("a mutation is refused");
+        let access = access.ok_or_else(ResolverError::unavailable)?;
+        let caller = authorize(call, access)?;
+        let order = AdminCommand {
+            request_id: AdminCommand::new_request_id(),
             requested_by: caller.sub.clone(),
             requested_at: Some(jiff::Timestamp::now()),
             pool: caller.pool.clone(),
-            action: action(&call.field, &call.arguments)?,
+            operation: parse_operation(&call.field, &call.arguments)?,
         };
-        let mut groups = order.action.groups().iter();
+        let mut groups = order.operation.groups().iter();
         if !groups.all(|group| access.admin().grantable.allows(group)) {
-            audit(&order, Stage::Refused("group_not_grantable"));
-            return Err(Refusal {
+            audit(&order, CommandStage::Refused("group_not_grantable"));
+            return Err(ResolverError {
                 kind: "Unauthorized",
                 message: "administrators may not give or take this group".to_owned(),
             });
@@ -94,12 +95,20 @@ impl Trigger {
         self.queue(&order, trace).await
     }
 
-    async fn queue(&self, order: &Order, trace: &Trace) -> Result<Box<RawValue>, Refusal> {
-        match self.forwarder.send(queued(order).in_trace(trace)).await {
+    async fn queue(
+        &self,
+        order: &AdminCommand,
+        trace: &Trace,
+    ) -> Result<Box<RawValue>, ResolverError> {
+        match self
+            .forwarder
+            .send(command_message(order).with_trace(trace))
+            .await
+        {
             Ok(_) => {
-                audit(order, Stage::Queued);
+                audit(order, CommandStage::Queued);
                 let answer = json!({"status": "QUEUED", "requestId": order.request_id});
-                to_raw_value(&answer).map_err(|_| Refusal::unavailable())
+                to_raw_value(&answer).map_err(|_| ResolverError::unavailable())
             }
             Err(error) => {
                 tracing::error!(
@@ -108,67 +117,75 @@ impl Trigger {
                     error,
                     "an order could not be queued",
                 );
-                audit(order, Stage::NotTaken);
-                Err(Refusal::unavailable())
+                audit(order, CommandStage::Unavailable);
+                Err(ResolverError::unavailable())
             }
         }
     }
 }
 
-fn admitted<'a>(call: &'a Resolver, access: &Access) -> Result<&'a Caller, Refusal> {
+fn authorize<'a>(
+    call: &'a ResolverCall,
+    access: &AccessConfig,
+) -> Result<&'a Caller, ResolverError> {
     let admin = access.admin();
     call.caller
         .as_ref()
-        .filter(|caller| access.pools().accept(&caller.pool))
-        .filter(|caller| admin.client_ids.is_empty() || admin.client_ids.contains(&caller.client))
-        .filter(|caller| admin.admits(&caller.groups))
-        .ok_or_else(|| stranger(call.caller.as_ref(), &call.field))
+        .filter(|caller| access.pools().is_allowed(&caller.pool))
+        .filter(|caller| {
+            admin.client_ids.is_empty() || admin.client_ids.contains(&caller.client_id)
+        })
+        .filter(|caller| admin.is_admin(&caller.groups))
+        .ok_or_else(|| refuse_unauthorized(call.caller.as_ref(), &call.field))
 }
 
 /// Refuses whoever is no administrator, with a line for the audit.
-pub(super) fn stranger(caller: Option<&Caller>, field: &str) -> Refusal {
-    let action = FIELDS.iter().find(|(name, _)| *name == field);
+pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> ResolverError {
+    let action = MUTATION_COMMANDS.iter().find(|(name, _)| *name == field);
     tracing::info!(
         target: "usher::audit",
         action = action.map(|(_, command)| command),
-        actor = caller.map(|caller| caller.sub.as_str()).filter(|sub| is_opaque(sub)),
+        actor = caller.map(|caller| caller.sub.as_str()).filter(|sub| is_loggable_sub(sub)),
         pool.id = caller.map(|caller| caller.pool.as_str()),
         result = "refused",
         reason = "not_administrator",
         "admin action",
     );
-    Refusal::unauthorized()
+    ResolverError::unauthorized()
 }
 
 /// The mutations, and the commands that they become.
-const FIELDS: [(&str, &str); 3] = [
+const MUTATION_COMMANDS: [(&str, &str); 3] = [
     ("addUserToGroup", "AddUserToGroup"),
     ("removeUserFromGroup", "RemoveUserFromGroup"),
     ("inviteUser", "InviteUser"),
 ];
 
-fn action(field: &str, arguments: &Map<String, Value>) -> Result<Action, Refusal> {
+fn parse_operation(
+    field: &str,
+    arguments: &Map<String, Value>,
+) -> Result<AdminOperation, ResolverError> {
     match field {
-        "addUserToGroup" => membership(arguments).map(Action::Add),
-        "removeUserFromGroup" => membership(arguments).map(Action::Remove),
+        "addUserToGroup" => parse_membership(arguments).map(AdminOperation::AddToGroup),
+        "removeUserFromGroup" => parse_membership(arguments).map(AdminOperation::RemoveFromGroup),
         "inviteUser" => {
-            only(arguments, &Invitation::FIELDS)?;
-            let draft = Draft::deserialize(arguments).map_err(|_| {
-                Refusal::bad(
+            reject_unknown_arguments(arguments, &Invitation::FIELDS)?;
+            let draft = InvitationDraft::deserialize(arguments).map_err(|_| {
+                ResolverError::bad_request(
                     "email is required; email, username, givenName and familyName are texts, \
                      groups a list of texts, attributes an object, resend true or false",
                 )
             })?;
-            Ok(Action::Invite(Invitation::new(draft)?))
+            Ok(AdminOperation::Invite(Invitation::new(draft)?))
         }
-        _ => Err(Refusal::bad(
+        _ => Err(ResolverError::bad_request(
             "the field must be addUserToGroup, removeUserFromGroup or inviteUser",
         )),
     }
 }
 
-fn membership(arguments: &Map<String, Value>) -> Result<Membership, Refusal> {
-    only(arguments, &["userId", "groupName"])?;
+fn parse_membership(arguments: &Map<String, Value>) -> Result<Membership, ResolverError> {
+    reject_unknown_arguments(arguments, &["userId", "groupName"])?;
     let text = |name: &str| {
         arguments
             .get(name)
@@ -181,12 +198,15 @@ fn membership(arguments: &Map<String, Value>) -> Result<Membership, Refusal> {
     )?)
 }
 
-fn only(arguments: &Map<String, Value>, known: &[&str]) -> Result<(), Refusal> {
+fn reject_unknown_arguments(
+    arguments: &Map<String, Value>,
+    known: &[&str],
+) -> Result<(), ResolverError> {
     let strange = arguments
         .iter()
         .any(|(name, value)| !value.is_null() && !known.contains(&name.as_str()));
     if strange {
-        return Err(Refusal::bad(format!(
+        return Err(ResolverError::bad_request(format!(
             "an argument is not known here; there are {}",
             known.join(", ")
         )));
@@ -199,12 +219,12 @@ mod tests {
     use super::*;
     use crate::config::{self, Layers};
 
-    fn trigger(flags: &[&str]) -> Trigger {
+    fn trigger(flags: &[&str]) -> TriggerHandler {
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let layers = Layers::defaults().flags(&flags);
-        Trigger::new(
+        TriggerHandler::new(
             Err("no queue".to_owned()),
-            config::Trigger::from_layers(&layers),
+            config::TriggerConfig::from_layers(&layers),
         )
     }
 
@@ -222,14 +242,14 @@ mod tests {
         })
     }
 
-    async fn kind(trigger: &Trigger, event: &Value) -> &'static str {
+    async fn kind(trigger: &TriggerHandler, event: &Value) -> &'static str {
         let raw = to_raw_value(event).expect("JSON");
         let answer = trigger.handle(&raw, &Trace::default()).await.response;
         answer.expect_err("there is no queue").kind
     }
 
     /// What got as far as the queue, which these tests do not have.
-    const LET_IN: &str = "Unavailable";
+    const REACHED_QUEUE: &str = "Unavailable";
 
     #[tokio::test]
     async fn an_administrator_is_let_in_and_nobody_else() {
@@ -237,7 +257,7 @@ mod tests {
             "addUserToGroup",
             &json!({"userId": "x", "groupName": "STAFF"}),
         );
-        assert_eq!(kind(&trigger(&[]), &good).await, LET_IN);
+        assert_eq!(kind(&trigger(&[]), &good).await, REACHED_QUEUE);
         for flags in ["admin.groups=OWNERS", "pools.allowed=eu-west-2_other"] {
             assert_eq!(
                 kind(&trigger(&[flags]), &good).await,
@@ -248,7 +268,7 @@ mod tests {
         let clients = ["admin.client_ids=c2", "pools.allowed=eu-west-2_abc"];
         assert_eq!(kind(&trigger(&clients), &good).await, "Unauthorized");
         let clients = ["admin.client_ids=c1", "pools.allowed=eu-west-2_abc"];
-        assert_eq!(kind(&trigger(&clients), &good).await, LET_IN);
+        assert_eq!(kind(&trigger(&clients), &good).await, REACHED_QUEUE);
         let mut nobody = good.clone();
         nobody["identity"] = Value::Null;
         assert_eq!(kind(&trigger(&[]), &nobody).await, "Unauthorized");
@@ -263,7 +283,7 @@ mod tests {
         event["identity"]["issuer"] = json!(issuer);
         event["identity"]["claims"]["iss"] = json!(issuer);
         let own = ["pools.allowed=eu-west-2_abc"];
-        assert_eq!(kind(&trigger(&own), &event).await, LET_IN);
+        assert_eq!(kind(&trigger(&own), &event).await, REACHED_QUEUE);
         let other = ["pools.allowed=eu-west-2_other"];
         assert_eq!(kind(&trigger(&other), &event).await, "Unauthorized");
     }
@@ -276,7 +296,7 @@ mod tests {
         );
         assert_eq!(kind(&trigger(&[]), &power).await, "Unauthorized");
         let named = ["admin.grantable_groups=ADMINS"];
-        assert_eq!(kind(&trigger(&named), &power).await, LET_IN);
+        assert_eq!(kind(&trigger(&named), &power).await, REACHED_QUEUE);
         let invited = json!({"email": "a@example.com", "groups": ["STAFF", "ADMINS"]});
         let invited = event("inviteUser", &invited);
         assert_eq!(kind(&trigger(&[]), &invited).await, "Unauthorized");
@@ -318,7 +338,7 @@ mod tests {
         let nulls = json!({"email": "a@b.c", "groups": null, "attributes": "{}", "resend": null});
         assert_eq!(
             kind(&trigger(&[]), &event("inviteUser", &nulls)).await,
-            LET_IN
+            REACHED_QUEUE
         );
     }
 }

@@ -11,42 +11,42 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use crate::aws::{BATCH, Class, Failure, Queue, Undone};
-use crate::retry::Patience;
+use crate::aws::{Class, FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue};
+use crate::retry::Backoff;
 
-const LINGER: Duration = Duration::from_millis(50);
-const PARALLEL: usize = 8;
+const BATCH_LINGER: Duration = Duration::from_millis(50);
+const MAX_BATCHES_IN_PARALLEL: usize = 8;
 /// Tries of one batch, some 20 s in all. Then the message is left to its
 /// visibility timeout: a failed delete is not a failed message.
-const TRIES: u32 = 7;
-const WAITING: usize = 1024;
+const MAX_BATCH_TRIES: u32 = 7;
+const MAX_WAITING_ENTRIES: usize = 1024;
 /// Pause between tries on the way out.
-const HURRIED: Duration = Duration::from_millis(250);
+const DRAIN_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum BatchOperation {
     Delete,
     Hide,
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct BatchEntry {
     pub(super) receipt: String,
-    /// For [`Verb::Hide`].
-    pub(super) time: Duration,
+    /// For [`BatchOperation::Hide`].
+    pub(super) visibility_timeout: Duration,
 }
 
 /// Where entries are handed in.
 #[derive(Debug, Clone)]
 pub(super) struct Batcher {
-    entries: mpsc::Sender<Entry>,
+    entries: mpsc::Sender<BatchEntry>,
     flush: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
-struct Caller {
+struct BatchSender {
     queue: Queue,
-    verb: Verb,
+    operation: BatchOperation,
     breaker: Arc<Breaker>,
     flush: CancellationToken,
 }
@@ -55,14 +55,14 @@ impl Batcher {
     /// Starts the batcher; the task ends when it was told to flush and is done.
     pub(super) fn start(
         queue: Queue,
-        verb: Verb,
+        verb: BatchOperation,
         breaker: Arc<Breaker>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (entries, waiting) = mpsc::channel(WAITING);
+        let (entries, waiting) = mpsc::channel(MAX_WAITING_ENTRIES);
         let flush = CancellationToken::new();
-        let caller = Caller {
+        let caller = BatchSender {
             queue,
-            verb,
+            operation: verb,
             breaker,
             flush: flush.clone(),
         };
@@ -71,7 +71,7 @@ impl Batcher {
     }
 
     /// Hands in one entry; waits while too many are waiting.
-    pub(super) async fn push(&self, entry: Entry) {
+    pub(super) async fn push(&self, entry: BatchEntry) {
         if self.entries.send(entry).await.is_err() {
             tracing::warn!("an entry came after the flush; its message will be delivered again");
         }
@@ -83,7 +83,11 @@ impl Batcher {
     }
 }
 
-async fn run(caller: Caller, mut waiting: mpsc::Receiver<Entry>, flush: CancellationToken) {
+async fn run(
+    caller: BatchSender,
+    mut waiting: mpsc::Receiver<BatchEntry>,
+    flush: CancellationToken,
+) {
     let mut calls = JoinSet::new();
     loop {
         let first = tokio::select! {
@@ -96,25 +100,25 @@ async fn run(caller: Caller, mut waiting: mpsc::Receiver<Entry>, flush: Cancella
         };
         let Some(first) = first else { break };
         let mut batch = vec![first];
-        let until = Instant::now() + LINGER;
-        while batch.len() < BATCH {
+        let until = Instant::now() + BATCH_LINGER;
+        while batch.len() < MAX_BATCH_ENTRIES {
             match tokio::time::timeout_at(until, waiting.recv()).await {
                 Ok(Some(entry)) => batch.push(entry),
                 _ => break,
             }
         }
-        while calls.len() >= PARALLEL {
+        while calls.len() >= MAX_BATCHES_IN_PARALLEL {
             calls.join_next().await;
         }
         let caller = caller.clone();
-        calls.spawn(async move { caller.carry_out(batch).await });
+        calls.spawn(async move { caller.send_with_retries(batch).await });
     }
     while calls.join_next().await.is_some() {}
 }
 
-impl Caller {
-    async fn carry_out(&self, mut batch: Vec<Entry>) {
-        let mut pace = Patience::default();
+impl BatchSender {
+    async fn send_with_retries(&self, mut batch: Vec<BatchEntry>) {
+        let mut pace = Backoff::default();
         let mut broken: Option<Failure> = None;
         let mut tries = 0;
         while !batch.is_empty() {
@@ -123,13 +127,13 @@ impl Caller {
             }
             tries += 1;
             // Singly from the third try on: one bad entry must not hold up nine.
-            let size = if tries > 2 { 1 } else { BATCH };
+            let size = if tries > 2 { 1 } else { MAX_BATCH_ENTRIES };
             let mut left = Vec::new();
             let mut failed = None;
             while !batch.is_empty() {
                 let rest = batch.split_off(size.min(batch.len()));
                 match self.send(&batch).await {
-                    Ok(undone) => left.extend(keep_undone(batch, &undone)),
+                    Ok(undone) => left.extend(retain_failed(batch, &undone)),
                     Err(failure) => {
                         left.extend(batch);
                         failed = Some(failure);
@@ -139,37 +143,41 @@ impl Caller {
             }
             batch = left;
             match failed {
-                Some(failure) if is_of_the_queue(&failure, tries) => {
-                    self.breaker.report(&failure);
+                Some(failure) if is_queue_fault(&failure, tries) => {
+                    self.breaker.record_settling_failure(&failure);
                     broken = Some(failure);
                     tries = 1;
                 }
-                Some(failure) if tries >= TRIES => {
-                    self.give_up(batch.len(), &failure.code);
+                Some(failure) if tries >= MAX_BATCH_TRIES => {
+                    self.log_abandoned(batch.len(), &failure.code);
                     break;
                 }
-                None if tries >= TRIES && !batch.is_empty() => {
-                    self.give_up(batch.len(), "entries failed");
+                None if tries >= MAX_BATCH_TRIES && !batch.is_empty() => {
+                    self.log_abandoned(batch.len(), "entries failed");
                     break;
                 }
                 // A time-out after a refusal proves nothing.
                 Some(_) => {}
                 None => {
                     if let Some(failure) = broken.take() {
-                        self.breaker.mended(&failure);
+                        self.breaker.record_recovery(&failure);
                     }
                 }
             }
         }
         if let Some(failure) = broken {
-            self.breaker.mended(&failure);
+            self.breaker.record_recovery(&failure);
         }
     }
 
     /// Shorter when something was mended, and on the way out.
     async fn pause(&self, time: Duration) {
         let flushing = self.flush.is_cancelled();
-        let time = if flushing { time.min(HURRIED) } else { time };
+        let time = if flushing {
+            time.min(DRAIN_RETRY_PAUSE)
+        } else {
+            time
+        };
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = self.breaker.changed() => {}
@@ -177,26 +185,26 @@ impl Caller {
         }
     }
 
-    async fn send(&self, batch: &[Entry]) -> Result<Vec<Undone>, Failure> {
-        match self.verb {
-            Verb::Delete => {
+    async fn send(&self, batch: &[BatchEntry]) -> Result<Vec<FailedEntry>, Failure> {
+        match self.operation {
+            BatchOperation::Delete => {
                 let receipts: Vec<&str> =
                     batch.iter().map(|entry| entry.receipt.as_str()).collect();
                 self.queue.delete(&receipts).await
             }
-            Verb::Hide => {
+            BatchOperation::Hide => {
                 let receipts: Vec<(&str, Duration)> = batch
                     .iter()
-                    .map(|entry| (entry.receipt.as_str(), entry.time))
+                    .map(|entry| (entry.receipt.as_str(), entry.visibility_timeout))
                     .collect();
-                self.queue.hide(&receipts).await
+                self.queue.change_visibility(&receipts).await
             }
         }
     }
 
-    fn give_up(&self, messages: usize, error: &str) {
+    fn log_abandoned(&self, messages: usize, error: &str) {
         tracing::warn!(
-            verb = ?self.verb, messages, error,
+            verb = ?self.operation, messages, error,
             "not carried out; the messages come back after their visibility timeout",
         );
     }
@@ -205,25 +213,30 @@ impl Caller {
 /// Whether no entry is to blame. SQS refuses those one by one, so a whole call that is
 /// refused again and again, even with one entry, is refused to everybody: messages that are
 /// done would come again until SQS moves them.
-fn is_of_the_queue(failure: &Failure, tries: u32) -> bool {
+fn is_queue_fault(failure: &Failure, tries: u32) -> bool {
     match failure.class {
         Class::Systemic => true,
         // Emulators refuse the whole call for a stale receipt.
-        Class::Permanent => tries >= TRIES && !Undone::is_hopeless(&failure.code),
+        Class::Permanent => {
+            tries >= MAX_BATCH_TRIES && !FailedEntry::is_terminal_code(&failure.code)
+        }
         _ => false,
     }
 }
 
 /// The entries worth another try. A stale receipt is not: the message is gone
 /// or has been received again.
-fn keep_undone(batch: Vec<Entry>, undone: &[Undone]) -> impl Iterator<Item = Entry> {
+fn retain_failed(
+    batch: Vec<BatchEntry>,
+    undone: &[FailedEntry],
+) -> impl Iterator<Item = BatchEntry> {
     batch
         .into_iter()
         .enumerate()
         .filter(|(position, _)| {
             undone
                 .iter()
-                .any(|undone| undone.position == *position && !undone.hopeless)
+                .any(|undone| undone.position == *position && !undone.is_terminal)
         })
         .map(|(_, entry)| entry)
 }

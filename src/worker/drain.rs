@@ -18,72 +18,72 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::inflight::{Flight, Tally};
 use super::intake::Intake;
-use super::settle::Flushing;
-use super::{Report, visibility};
+use super::processor::{MessageCounts, Processor};
+use super::settle::SettlerTasks;
+use super::{WorkerReport, visibility};
 
 /// Kept for step 5 even when work does not end.
-const FLUSH: Duration = Duration::from_secs(1);
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// Kept for steps 4 and 5 at most: a call and its retries each.
-const RELEASE: Duration = Duration::from_secs(4);
+const MAX_RELEASE_TIME: Duration = Duration::from_secs(4);
 
 pub(super) struct Drain<'a> {
     pub(super) intake: Intake,
-    pub(super) flight: &'a Flight,
+    pub(super) processor: &'a Processor,
     pub(super) tracker: TaskTracker,
-    pub(super) flushing: Flushing,
-    pub(super) keeping: visibility::Keeping,
-    pub(super) time: Duration,
+    pub(super) settler_tasks: SettlerTasks,
+    pub(super) extender: visibility::ExtenderTask,
+    pub(super) time_limit: Duration,
 }
 
 impl Drain<'_> {
-    pub(super) async fn run(self) -> Report {
+    pub(super) async fn run(self) -> WorkerReport {
         let begun = Instant::now();
-        let end = begun + self.time;
-        let hurry = end - time_to_release(self.time);
+        let end = begun + self.time_limit;
+        let hurry = end - time_to_release(self.time_limit);
 
         let mut intake = self.intake;
         let tracker = self.tracker;
         tracker.close();
         let work = async {
-            intake.come_home().await;
+            intake.drain_polls().await;
             tracker.wait().await;
         };
         tokio::pin!(work);
         if tokio::time::timeout_at(hurry, &mut work).await.is_err() {
-            self.flight.hurry.cancel();
-            if tokio::time::timeout_at(end - FLUSH, &mut work)
+            self.processor.abort.cancel();
+            if tokio::time::timeout_at(end - FLUSH_TIME, &mut work)
                 .await
                 .is_err()
             {
                 tracing::warn!("work did not end in time; its messages come back by themselves");
             }
         }
-        if tokio::time::timeout_at(end, self.flushing.finish())
+        if tokio::time::timeout_at(end, self.settler_tasks.finish())
             .await
             .is_err()
         {
             tracing::warn!("deletes did not go out in time; their messages come back");
         }
-        if tokio::time::timeout_at(end, self.keeping.stop())
+        if tokio::time::timeout_at(end, self.extender.stop())
             .await
             .is_err()
         {
             tracing::warn!("an extension did not end in time");
         }
-        report(&self.flight.tally, begun.elapsed())
+        report(&self.processor.counts, begun.elapsed())
     }
 }
 
 /// How long before its end a drain stops working and releases. The shortest drain that may be
 /// configured has 6 s; with less than two of them, a busy machine would leave messages hidden.
 fn time_to_release(drain: Duration) -> Duration {
-    (drain / 3).min(RELEASE)
+    (drain / 3).min(MAX_RELEASE_TIME)
 }
 
-fn report(tally: &Tally, drained_in: Duration) -> Report {
-    let report = Report {
+fn report(tally: &MessageCounts, drained_in: Duration) -> WorkerReport {
+    let report = WorkerReport {
         settled: tally.settled.load(Ordering::Relaxed),
         released: tally.released.load(Ordering::Relaxed),
         drained_in,
@@ -106,7 +106,7 @@ mod tests {
         for (drain, release) in [(6, 2), (12, 4), (25, 4), (110, 4)] {
             let time = time_to_release(Duration::from_secs(drain));
             assert_eq!(time, Duration::from_secs(release), "{drain}");
-            assert!(time >= 2 * FLUSH);
+            assert!(time >= 2 * FLUSH_TIME);
         }
     }
 }

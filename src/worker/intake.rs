@@ -15,67 +15,67 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breaker, PROBES};
-use super::inflight::Flight;
-use crate::aws::{BATCH, Class, Failure, Queue, Received};
-use crate::retry::Patience;
+use super::breaker::{Breaker, MAX_PROBES};
+use super::processor::Processor;
+use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Queue, Received};
+use crate::retry::Backoff;
 use crate::telemetry::Health;
 
-const NAME: &str = "intake";
+const INTAKE_LOOP: &str = "intake";
 /// Messages that may wait in hand for a free place.
-const AHEAD: usize = 2 * BATCH;
-const OBSTACLE: &str = "queue";
+const PREFETCH: usize = 2 * MAX_BATCH_ENTRIES;
+const QUEUE_UNREADY_NAME: &str = "queue";
 /// Failed receives in a row, of whatever kind, before readiness drops.
-const OUT_OF_REACH: u32 = 3;
+const UNREADY_AFTER_FAILURES: u32 = 3;
 /// Beyond the long poll and the SDK's own time-out a receive counts as hung and
 /// another takes its place.
-const HUNG: Duration = Duration::from_secs(15);
+const RECEIVE_GRACE: Duration = Duration::from_secs(15);
 /// The loop looks around at least this often.
-const GLANCE: Duration = Duration::from_secs(5);
+const LOOP_TICK: Duration = Duration::from_secs(5);
 /// Pause after a long poll that did not wait.
-const HASTE: Duration = Duration::from_secs(1);
+const EMPTY_POLL_PAUSE: Duration = Duration::from_secs(1);
 /// One message at a time, and not often, while the breaker is open.
-const SAMPLING: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Intake {
     queue: Queue,
     concurrency: usize,
     /// For messages in hand, at work or next.
     permits: Arc<Semaphore>,
-    flight: Arc<Flight>,
+    processor: Arc<Processor>,
     breaker: Arc<Breaker>,
     tracker: TaskTracker,
     health: Health,
     stop: CancellationToken,
-    polls: JoinSet<Poll>,
+    polls: JoinSet<CompletedPoll>,
     /// Receives that may be under way at once: one when idle, more under load.
-    wanted: usize,
-    pace: Patience,
+    max_polls: usize,
+    backoff: Backoff,
     /// Receives that failed in a row.
-    failures: u32,
+    failures_in_a_row: u32,
 }
 
-struct Poll {
-    answer: Result<Vec<Received>, Failure>,
+struct CompletedPoll {
+    result: Result<Vec<Received>, Failure>,
     permits: OwnedSemaphorePermit,
-    asked: usize,
-    took: Duration,
+    requested: usize,
+    elapsed: Duration,
 }
 
 /// What an answered poll says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
-    Nothing,
-    Some,
-    Failure,
+enum PollOutcome {
+    Empty,
+    Messages,
+    Failed,
 }
 
 /// Messages that may be in hand beyond those in work. None where the breaker's probes may
 /// take every place: no place would come free, at which one in hand sees that it has to go
 /// back.
-fn ahead(concurrency: usize) -> usize {
-    if concurrency > PROBES {
-        AHEAD.min(concurrency)
+fn prefetch(concurrency: usize) -> usize {
+    if concurrency > MAX_PROBES {
+        PREFETCH.min(concurrency)
     } else {
         0
     }
@@ -85,29 +85,29 @@ impl Intake {
     pub(super) fn new(
         queue: Queue,
         concurrency: usize,
-        flight: Arc<Flight>,
+        processor: Arc<Processor>,
         tracker: TaskTracker,
         health: Health,
     ) -> Self {
-        health.obstacle(OBSTACLE, "the queue has not answered yet");
+        health.set_unready(QUEUE_UNREADY_NAME, "the queue has not answered yet");
         Self {
             queue,
             concurrency,
-            permits: Arc::new(Semaphore::new(concurrency + ahead(concurrency))),
-            breaker: Arc::clone(&flight.breaker),
-            stop: flight.stop.clone(),
-            flight,
+            permits: Arc::new(Semaphore::new(concurrency + prefetch(concurrency))),
+            breaker: Arc::clone(&processor.breaker),
+            stop: processor.stop.clone(),
+            processor,
             tracker,
             health,
             polls: JoinSet::new(),
-            wanted: 1,
-            pace: Patience::default(),
-            failures: 0,
+            max_polls: 1,
+            backoff: Backoff::default(),
+            failures_in_a_row: 0,
         }
     }
 
     /// Receives until told to stop.
-    pub(super) async fn until_stopped(&mut self) {
+    pub(super) async fn run_until_stopped(&mut self) {
         while !self.stop.is_cancelled() {
             self.step().await;
         }
@@ -115,14 +115,14 @@ impl Intake {
 
     /// Receives until the queue is empty and everything is settled, or until
     /// told to stop. What backs off or is held elsewhere is waited for.
-    pub(super) async fn until_empty(&mut self) {
+    pub(super) async fn run_until_empty(&mut self) {
         // SQS counts approximately: empty is what is empty twice.
         let mut empty = 0;
         while !self.stop.is_cancelled() && empty < 2 {
             let came = self.step().await;
             let idle = self.polls.is_empty() && self.tracker.is_empty();
             empty = match came {
-                Some(Came::Nothing) if idle => match self.queue.facts().await {
+                Some(PollOutcome::Empty) if idle => match self.queue.attributes().await {
                     Ok(facts) if facts.depth.is_empty() => empty + 1,
                     Ok(_) => 0,
                     Err(failure) => {
@@ -138,43 +138,47 @@ impl Intake {
     /// Waits for the polls that are still out and releases what they bring: a
     /// cancelled long poll would leave its messages hidden until their
     /// visibility timeout ends.
-    pub(super) async fn come_home(&mut self) {
+    pub(super) async fn drain_polls(&mut self) {
         while let Some(poll) = self.polls.join_next().await {
-            let Ok(Poll {
-                answer: Ok(messages),
+            let Ok(CompletedPoll {
+                result: Ok(messages),
                 ..
             }) = poll
             else {
                 continue;
             };
-            let settler = &self.flight.settler;
+            let settler = &self.processor.settler;
             let releases = messages
                 .into_iter()
                 .map(|message| settler.release(message, Duration::ZERO));
             let given_back = join_all(releases).await.len() as u64;
-            self.flight
-                .tally
+            self.processor
+                .counts
                 .released
                 .fetch_add(given_back, Ordering::Relaxed);
         }
-        self.health.ended(NAME);
+        self.health.end_heartbeat(INTAKE_LOOP);
     }
 
     /// Starts polls as far as permits allow and handles one that comes home.
-    async fn step(&mut self) -> Option<Came> {
-        self.beat();
-        let room = self.breaker.room();
-        let wanted = if room == usize::MAX { self.wanted } else { 1 };
+    async fn step(&mut self) -> Option<PollOutcome> {
+        self.heartbeat();
+        let room = self.breaker.receive_limit();
+        let wanted = if room == usize::MAX {
+            self.max_polls
+        } else {
+            1
+        };
         while self.polls.len() < wanted {
-            match self.permits_for(room).await {
-                Some(permits) => self.poll(permits),
+            match self.acquire_permits(room).await {
+                Some(permits) => self.start_poll(permits),
                 None => break,
             }
         }
         if self.polls.is_empty() {
             if room == 0 {
                 // The breaker is open and enough messages are held.
-                self.pause(SAMPLING).await;
+                self.pause(PROBE_INTERVAL).await;
             }
             return None;
         }
@@ -183,28 +187,30 @@ impl Intake {
             () = self.stop.cancelled() => None,
         };
         let poll = poll?.ok()?;
-        let hasty = poll.took < self.queue.wait() / 2;
-        let came = self.take(poll);
-        if came == Came::Failure {
-            let pause = self.pace.next_pause();
+        let hasty = poll.elapsed < self.queue.wait() / 2;
+        let came = self.handle_poll(poll);
+        if came == PollOutcome::Failed {
+            let pause = self.backoff.next_pause();
             self.pause(pause).await;
-        } else if self.breaker.room() != usize::MAX {
+        } else if self.breaker.receive_limit() != usize::MAX {
             // One that works is followed by the next at once.
             tokio::select! {
-                () = self.pause(SAMPLING) => {}
-                () = self.breaker.any_worked() => {}
+                () = self.pause(PROBE_INTERVAL) => {}
+                () = self.breaker.succeeded() => {}
             }
-        } else if came == Came::Nothing && hasty {
+        } else if came == PollOutcome::Empty && hasty {
             // Over its in-flight limit SQS may answer a long poll empty at once.
-            self.pause(HASTE).await;
+            self.pause(EMPTY_POLL_PAUSE).await;
         }
         Some(came)
     }
 
     /// Permits for one receive. Under load it waits for enough of them to be
     /// worth a call, so that receives come back full.
-    async fn permits_for(&self, room: usize) -> Option<OwnedSemaphorePermit> {
-        let worth = BATCH.min(self.concurrency.div_ceil(2)).min(room);
+    async fn acquire_permits(&self, room: usize) -> Option<OwnedSemaphorePermit> {
+        let worth = MAX_BATCH_ENTRIES
+            .min(self.concurrency.div_ceil(2))
+            .min(room);
         let count = u32::try_from(worth).ok().filter(|count| *count > 0)?;
         let permits = Arc::clone(&self.permits);
         if !self.polls.is_empty() {
@@ -213,44 +219,44 @@ impl Intake {
         tokio::select! {
             permits = permits.acquire_many_owned(count) => permits.ok(),
             () = self.stop.cancelled() => None,
-            () = tokio::time::sleep(GLANCE) => None,
+            () = tokio::time::sleep(LOOP_TICK) => None,
         }
     }
 
-    fn poll(&mut self, permits: OwnedSemaphorePermit) {
+    fn start_poll(&mut self, permits: OwnedSemaphorePermit) {
         let queue = self.queue.clone();
         let asked = permits.num_permits();
         self.polls.spawn(async move {
-            let limit = queue.wait() + HUNG;
+            let limit = queue.wait() + RECEIVE_GRACE;
             let begun = Instant::now();
             let answer = tokio::time::timeout(limit, queue.receive(asked)).await;
-            let answer = answer.unwrap_or_else(|_| Err(queue.hung("ReceiveMessage")));
-            Poll {
-                answer,
+            let answer = answer.unwrap_or_else(|_| Err(queue.timeout_failure("ReceiveMessage")));
+            CompletedPoll {
+                result: answer,
                 permits,
-                asked,
-                took: begun.elapsed(),
+                requested: asked,
+                elapsed: begun.elapsed(),
             }
         });
     }
 
-    fn take(&mut self, poll: Poll) -> Came {
-        let Poll {
-            answer,
+    fn handle_poll(&mut self, poll: CompletedPoll) -> PollOutcome {
+        let CompletedPoll {
+            result: answer,
             mut permits,
-            asked,
+            requested: asked,
             ..
         } = poll;
         let messages = match answer {
             Ok(messages) => messages,
             Err(failure) => {
-                self.failed(&failure);
-                return Came::Failure;
+                self.handle_failure(&failure);
+                return PollOutcome::Failed;
             }
         };
-        self.pace.reset();
-        self.failures = 0;
-        self.health.clear(OBSTACLE);
+        self.backoff.reset();
+        self.failures_in_a_row = 0;
+        self.health.clear_unready(QUEUE_UNREADY_NAME);
         #[expect(clippy::cast_precision_loss, reason = "ten at most")]
         metrics::histogram!("usher_receive_messages").record(messages.len() as f64);
         let came = messages.len();
@@ -261,35 +267,43 @@ impl Intake {
                 break;
             };
             self.tracker
-                .spawn(Arc::clone(&self.flight).run(message, permit));
+                .spawn(Arc::clone(&self.processor).run(message, permit));
         }
-        self.wanted = match came {
+        self.max_polls = match came {
             0 => 1,
-            came if came >= asked => (self.wanted + 1).min((self.concurrency / BATCH).clamp(1, 8)),
-            _ => self.wanted,
+            came if came >= asked => {
+                (self.max_polls + 1).min((self.concurrency / MAX_BATCH_ENTRIES).clamp(1, 8))
+            }
+            _ => self.max_polls,
         };
-        if came == 0 { Came::Nothing } else { Came::Some }
+        if came == 0 {
+            PollOutcome::Empty
+        } else {
+            PollOutcome::Messages
+        }
     }
 
-    fn failed(&mut self, failure: &Failure) {
-        self.wanted = 1;
-        self.failures += 1;
+    fn handle_failure(&mut self, failure: &Failure) {
+        self.max_polls = 1;
+        self.failures_in_a_row += 1;
         let broken = matches!(failure.class, Class::Systemic | Class::Credentials);
-        if broken || self.failures >= OUT_OF_REACH {
+        if broken || self.failures_in_a_row >= UNREADY_AFTER_FAILURES {
             self.health
-                .obstacle(OBSTACLE, format!("blocked: {failure}"));
+                .set_unready(QUEUE_UNREADY_NAME, format!("blocked: {failure}"));
         }
         tracing::warn!(reason = failure.reason, error = %failure, "receive failed");
     }
 
     /// A receive, or a pause after one, is the longest that a step takes.
-    fn beat(&self) {
-        self.health
-            .beat(NAME, self.queue.wait() + HUNG + Duration::from_mins(1));
+    fn heartbeat(&self) {
+        self.health.heartbeat(
+            INTAKE_LOOP,
+            self.queue.wait() + RECEIVE_GRACE + Duration::from_mins(1),
+        );
     }
 
     async fn pause(&self, time: Duration) {
-        self.beat();
+        self.heartbeat();
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = self.breaker.changed() => {}

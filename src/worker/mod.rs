@@ -7,15 +7,15 @@
 
 mod batch;
 mod breaker;
+mod commands;
 mod drain;
-mod inflight;
 mod intake;
-mod orders;
-mod owed;
+mod pending_mails;
 mod permits;
 mod pools;
-mod recent;
-mod reconciling;
+mod processor;
+mod recent_users;
+mod reconciler;
 mod report;
 mod settle;
 mod trace;
@@ -29,33 +29,33 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aws::{Aws, Directory, Listing, Profiles, Queue};
+use crate::aws::{Aws, Directory, Listing, ProfileTable, Queue};
 use crate::config::Config;
-use crate::dead_letter::{Located, NotLocated, locate};
+use crate::dead_letter::{DeadLetterQueue, DeadLetterQueueError, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
-use crate::reconcile::Services;
-use crate::retry::patiently;
+use crate::reconcile::ReconcileServices;
+use crate::retry::retry_until_permanent;
 use crate::telemetry::Health;
 use breaker::Breaker;
+use commands::CommandLimiter;
 use drain::Drain;
-use inflight::{Flight, Tally};
 use intake::Intake;
-use orders::Orders;
 use pools::KnownPools;
-use recent::Recent;
-use reconciling::Reconciling;
+use processor::{MessageCounts, Processor};
+use recent_users::RecentUsers;
+use reconciler::Reconciler;
 use settle::Settler;
-use visibility::Keeping;
+use visibility::ExtenderTask;
 
 /// A worker, ready to run.
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
     queue: Queue,
-    dead_letters: Queue,
+    dead_letter_queue: Queue,
     provisioner: Provisioner,
-    reconciling: Reconciling,
+    reconciler: Reconciler,
     health: Health,
 }
 
@@ -70,7 +70,7 @@ pub enum Until {
 
 /// What a worker did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+pub struct WorkerReport {
     /// Attempts that came to an outcome.
     pub settled: u64,
     /// Messages given back without one.
@@ -81,19 +81,19 @@ pub struct Report {
 
 /// Whether SQS may move messages before usher has written why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreasoned {
+pub enum RedriveCheck {
     /// A worker does not start.
-    Refused,
+    Enforced,
     /// It starts and warns.
-    Allowed,
+    WarnOnly,
 }
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotStart {
+pub enum WorkerStartError {
     /// A message that cannot be provisioned would have nowhere to go.
     #[error(transparent)]
-    NotLocated(#[from] NotLocated),
+    NoDeadLetterQueue(#[from] DeadLetterQueueError),
     /// No call would find the queue.
     #[error(
         "{queue} is in {region}, and this worker calls {configured}: set AWS_REGION={region}, or \
@@ -113,7 +113,7 @@ pub enum CannotStart {
          would move messages to the dead-letter queue before usher has written the reason; raise the \
          first above the second, or start with --allow-unreasoned"
     )]
-    Unreasoned {
+    MaxReceiveCountTooLow {
         /// The source queue's URL.
         queue: String,
         /// Receives before SQS moves a message.
@@ -128,21 +128,22 @@ impl Worker {
     /// that cannot be provisioned would have nowhere to go.
     ///
     /// # Errors
-    /// [`CannotStart`].
+    /// [`WorkerStartError`].
     pub async fn new(
         config: &Config,
         aws: &Aws,
         quota: Arc<Quota>,
         health: Health,
-        unreasoned: Unreasoned,
-    ) -> Result<Self, CannotStart> {
+        unreasoned: RedriveCheck,
+    ) -> Result<Self, WorkerStartError> {
         let settings = &config.queue;
         check_regions(config, aws)?;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
         let dead_letter_url = settings.dead_letter_url.as_deref();
-        let located = patiently(|| locate(&queue, dead_letter_url)).await?;
+        let located =
+            retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
         if let Err(refusal) = check_redrive(&queue, &located, config.worker.max_attempts) {
-            if unreasoned == Unreasoned::Refused {
+            if unreasoned == RedriveCheck::Enforced {
                 return Err(refusal);
             }
             tracing::warn!(error = %refusal, "started all the same");
@@ -151,30 +152,30 @@ impl Worker {
         let profiles = config
             .profiles
             .as_ref()
-            .map(|profiles| Profiles::new(aws, &profiles.table, &profiles.key));
-        let services = Services {
+            .map(|profiles| ProfileTable::new(aws, &profiles.table, &profiles.key));
+        let services = ReconcileServices {
             listing: Listing::new(aws, quota),
             profiles: profiles.clone(),
             queue: queue.clone(),
         };
         Ok(Self {
-            reconciling: Reconciling::new(config, services),
+            reconciler: Reconciler::new(config, services),
             provisioner: Provisioner::new(config, directory, profiles),
             config: config.clone(),
             queue,
-            dead_letters: located.queue,
+            dead_letter_queue: located.queue,
             health,
         })
     }
 
     /// Works until `until` says so or `stop` is cancelled, then drains.
-    pub async fn run(self, until: Until, stop: CancellationToken) -> Report {
+    pub async fn run(self, until: Until, stop: CancellationToken) -> WorkerReport {
         let Self {
             config,
             queue,
-            dead_letters,
+            dead_letter_queue: dead_letters,
             provisioner,
-            reconciling,
+            reconciler: reconciling,
             health,
         } = self;
         let stop = stop.child_token();
@@ -187,22 +188,22 @@ impl Worker {
             pools_named,
             &breaker,
         );
-        let keeping = Keeping::start(queue.clone(), health.clone());
-        let flight = Arc::new(Flight {
+        let keeping = ExtenderTask::start(queue.clone(), health.clone());
+        let flight = Arc::new(Processor {
             provisioner,
-            reconciling,
-            recent: Recent::default(),
-            orders: Orders::new(config.worker.concurrency.get()),
-            places: Arc::new(Semaphore::new(config.worker.concurrency.get())),
+            reconciler: reconciling,
+            recent_users: RecentUsers::default(),
+            commands: CommandLimiter::new(config.worker.concurrency.get()),
+            concurrency: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(pools_named),
             table: config.profiles.as_ref().map(|it| it.table.clone()),
             settler,
-            keeper: keeping.keeper(),
+            extender: keeping.extender(),
             breaker,
-            streak: AtomicU32::new(0),
+            failures_in_a_row: AtomicU32::new(0),
             stop: stop.clone(),
-            hurry: CancellationToken::new(),
-            tally: Tally::default(),
+            abort: CancellationToken::new(),
+            counts: MessageCounts::default(),
         });
         let tracker = TaskTracker::new();
         let poll = match until {
@@ -218,19 +219,19 @@ impl Worker {
         );
         tracing::info!(queue.url = queue.url(), "worker started");
         match until {
-            Until::Stopped => intake.until_stopped().await,
-            Until::Empty => intake.until_empty().await,
+            Until::Stopped => intake.run_until_stopped().await,
+            Until::Empty => intake.run_until_empty().await,
         }
         stop.cancel();
-        health.obstacle("drain", "draining");
+        health.set_unready("drain", "draining");
         let time = config.worker.drain;
         Drain {
             intake,
-            flight: &flight,
+            processor: &flight,
             tracker,
-            flushing,
-            keeping,
-            time,
+            settler_tasks: flushing,
+            extender: keeping,
+            time_limit: time,
         }
         .run()
         .await
@@ -238,10 +239,10 @@ impl Worker {
 }
 
 /// The SDK calls one Region, whatever the queue's URL says.
-fn check_regions(config: &Config, aws: &Aws) -> Result<(), CannotStart> {
+fn check_regions(config: &Config, aws: &Aws) -> Result<(), WorkerStartError> {
     let url = &config.queue.url;
     if let Some(region) = aws.other_region_of_queue(url) {
-        return Err(CannotStart::OtherRegion {
+        return Err(WorkerStartError::OtherRegion {
             queue: url.clone(),
             region: region.to_owned(),
             configured: aws.region().to_owned(),
@@ -264,10 +265,14 @@ fn check_regions(config: &Config, aws: &Aws) -> Result<(), CannotStart> {
 /// SQS moves a message instead of handing it out once more than
 /// `maxReceiveCount` times. A letter may take a second try, so the numbers must
 /// not be equal either.
-fn check_redrive(queue: &Queue, located: &Located, max_attempts: u32) -> Result<(), CannotStart> {
+fn check_redrive(
+    queue: &Queue,
+    located: &DeadLetterQueue,
+    max_attempts: u32,
+) -> Result<(), WorkerStartError> {
     match &located.redrive {
         Some(redrive) if redrive.max_receive_count <= max_attempts => {
-            Err(CannotStart::Unreasoned {
+            Err(WorkerStartError::MaxReceiveCountTooLow {
                 queue: queue.url().to_owned(),
                 max_receive_count: redrive.max_receive_count,
                 max_attempts,

@@ -3,16 +3,16 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a message holds while it is in hand or in work.
-pub(super) struct Permits {
+pub(super) struct MessagePermits {
     /// For being in hand at all.
-    pub(super) hand: Option<OwnedSemaphorePermit>,
+    pub(super) prefetch: Option<OwnedSemaphorePermit>,
     /// For a place among those in work.
-    pub(super) work: Option<OwnedSemaphorePermit>,
+    pub(super) concurrency: Option<OwnedSemaphorePermit>,
 }
 
-impl Permits {
+impl MessagePermits {
     /// For other messages to take.
     pub(super) fn give_back(&mut self) {
-        drop((self.hand.take(), self.work.take()));
+        drop((self.prefetch.take(), self.concurrency.take()));
     }
 }

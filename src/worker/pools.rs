@@ -15,27 +15,27 @@ use crate::event::PoolId;
 /// work.
 #[derive(Debug)]
 pub(super) struct KnownPools {
-    all_configured: bool,
+    has_allowed_pools: bool,
     working: Mutex<LruCache<PoolId, ()>>,
 }
 
 impl KnownPools {
-    pub(super) fn new(all_configured: bool) -> Self {
-        const MOST: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+    pub(super) fn new(has_allowed_pools: bool) -> Self {
+        const MAX_WORKING_POOLS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
         Self {
-            all_configured,
-            working: Mutex::new(LruCache::new(MOST)),
+            has_allowed_pools,
+            working: Mutex::new(LruCache::new(MAX_WORKING_POOLS)),
         }
     }
 
-    pub(super) fn works(&self, pool: &PoolId) {
-        if !self.all_configured {
+    pub(super) fn mark_working(&self, pool: &PoolId) {
+        if !self.has_allowed_pools {
             self.working().get_or_insert_ref(pool, || ());
         }
     }
 
-    pub(super) fn is_strange(&self, pool: &PoolId) -> bool {
-        if self.all_configured {
+    pub(super) fn is_unknown(&self, pool: &PoolId) -> bool {
+        if self.has_allowed_pools {
             return false;
         }
         let working = self.working();
@@ -44,8 +44,8 @@ impl KnownPools {
 
     /// Whether a failure may come from a message that names a wrong pool, which then must
     /// not keep others from being tried.
-    pub(super) fn may_be_wrong(&self, failure: &Failure) -> bool {
-        !self.all_configured && failure.reason == "pool_not_found"
+    pub(super) fn may_be_wrong_pool(&self, failure: &Failure) -> bool {
+        !self.has_allowed_pools && failure.reason == "pool_not_found"
     }
 
     fn working(&self) -> MutexGuard<'_, LruCache<PoolId, ()>> {
@@ -62,15 +62,15 @@ mod tests {
         let pool = |id| PoolId::new(id).expect("not empty");
         let pools = KnownPools::new(false);
         assert!(
-            !pools.is_strange(&pool("a")),
+            !pools.is_unknown(&pool("a")),
             "nothing works yet: the deployment may be broken"
         );
-        pools.works(&pool("b"));
-        assert!(pools.is_strange(&pool("a")));
-        assert!(!pools.is_strange(&pool("b")));
+        pools.mark_working(&pool("b"));
+        assert!(pools.is_unknown(&pool("a")));
+        assert!(!pools.is_unknown(&pool("b")));
 
         let configured = KnownPools::new(true);
-        configured.works(&pool("b"));
-        assert!(!configured.is_strange(&pool("a")));
+        configured.mark_working(&pool("b"));
+        assert!(!configured.is_unknown(&pool("a")));
     }
 }

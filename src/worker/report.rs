@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::trace;
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::event::{Event, PoolId, Sub, is_opaque};
+use crate::event::{Event, PoolId, Sub, is_loggable_sub};
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
 /// `info` for what is well, `warn` while attempts are left, `error` for what
 /// was given up. No field holds personal data: the `sub` is an opaque id.
-pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
-    let work = message.received.elapsed();
+pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
+    let work = message.received_at.elapsed();
     let queued = message.sent_at.map_or(Duration::ZERO, |sent| {
         let since_sent = jiff::Timestamp::now().duration_since(sent).unsigned_abs();
         since_sent.saturating_sub(work)
@@ -33,12 +33,12 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)
-        .filter(|sub| is_opaque(sub));
+        .filter(|sub| is_loggable_sub(sub));
     let request = match event {
-        Some(Event::Order(order)) => Some(order.request_id.as_str()),
+        Some(Event::AdminCommand(order)) => Some(order.request_id.as_str()),
         _ => None,
     };
-    spans::settled(spans::Settled {
+    spans::record_outcome(spans::AttemptOutcome {
         outcome: outcome_name,
         reason,
         is_error: matches!(
@@ -47,14 +47,14 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         ),
         pool,
         sub,
-        request,
+        request_id: request,
     });
     let trace = trace::id(message);
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(
                 message.id = message.id,
-                message.attempt = History::of(message).attempts,
+                message.attempt = History::from_message(message).attempts,
                 outcome = outcome_name,
                 reason,
                 error = $error,
@@ -75,7 +75,7 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
         Outcome::Retry(retry) => {
             line!(
                 warn,
-                Some(retry.because.error.as_str()),
+                Some(retry.cause.error.as_str()),
                 "message goes back for another attempt"
             );
         }
@@ -97,14 +97,14 @@ pub(super) fn settled(message: &Received, event: Option<&Event>, outcome: &Outco
 }
 
 /// Nothing is logged for it: it was not tried.
-pub(super) fn released() {
-    spans::settled(spans::Settled {
+pub(super) fn record_released() {
+    spans::record_outcome(spans::AttemptOutcome {
         outcome: "released",
         reason: "",
         is_error: false,
         pool: None,
         sub: None,
-        request: None,
+        request_id: None,
     });
 }
 

@@ -4,16 +4,16 @@ use tracing::Span;
 
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::telemetry::spans::{self, Remote};
+use crate::telemetry::spans::{self, RemoteParent};
 
 /// The attempt's span: it goes on with the trace that the message was sent in.
 pub(super) fn span(message: &Received) -> Span {
-    let remote = message.trace_parent().map(|parent| Remote {
+    let remote = message.trace_parent().map(|parent| RemoteParent {
         trace_id: parent.trace_id(),
         span_id: parent.parent_id(),
         sampled: parent.is_sampled(),
     });
-    spans::attempt(&message.id, History::of(message).attempts, remote)
+    spans::attempt(&message.id, History::from_message(message).attempts, remote)
 }
 
 /// For a log line of the attempt. Without a trace in the message it is the one that

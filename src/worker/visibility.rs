@@ -10,33 +10,37 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{BATCH, Queue, Received};
+use crate::aws::{MAX_BATCH_ENTRIES, Queue, Received};
 use crate::telemetry::Health;
 
 /// SQS hides a message for twelve hours at most, counted from its receive.
-const LONGEST: Duration = Duration::from_hours(12);
-const NAME: &str = "visibility keeper";
+const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_hours(12);
+const EXTENDER_LOOP: &str = "visibility keeper";
 
 #[derive(Debug, Clone)]
-pub(super) struct Keeper(Arc<Inner>);
+pub(super) struct VisibilityExtender(Arc<ExtenderState>);
 
 /// The running keeper.
-pub(super) struct Keeping {
-    keeper: Keeper,
+pub(super) struct ExtenderTask {
+    extender: VisibilityExtender,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Keeping {
+impl ExtenderTask {
     pub(super) fn start(queue: Queue, health: Health) -> Self {
-        let keeper = Keeper::new(queue);
+        let extender = VisibilityExtender::new(queue);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keeper.clone().run(health, stop.clone()));
-        Self { keeper, stop, task }
+        let task = tokio::spawn(extender.clone().run(health, stop.clone()));
+        Self {
+            extender,
+            stop,
+            task,
+        }
     }
 
-    pub(super) fn keeper(&self) -> Keeper {
-        self.keeper.clone()
+    pub(super) fn extender(&self) -> VisibilityExtender {
+        self.extender.clone()
     }
 
     pub(super) async fn stop(self) {
@@ -48,21 +52,21 @@ impl Keeping {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ExtenderState {
     queue: Queue,
-    kept: Mutex<Messages>,
+    messages: Mutex<HiddenMessages>,
     /// Held while a batch is on its way.
     sending: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Messages {
-    next: u64,
-    by_id: HashMap<u64, Entry>,
+struct HiddenMessages {
+    next_id: u64,
+    by_id: HashMap<u64, HiddenMessage>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct HiddenMessage {
     receipt: String,
     received: Instant,
     extended: Instant,
@@ -72,34 +76,34 @@ struct Entry {
 /// A message that is kept hidden until it is let go.
 #[derive(Debug)]
 #[must_use = "a message that is not let go stays hidden for twelve hours"]
-pub(super) struct Kept {
-    keeper: Keeper,
+pub(super) struct VisibilityGuard {
+    extender: VisibilityExtender,
     id: u64,
 }
 
-impl Keeper {
+impl VisibilityExtender {
     fn new(queue: Queue) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ExtenderState {
             queue,
-            kept: Mutex::default(),
+            messages: Mutex::default(),
             sending: tokio::sync::Mutex::default(),
         }))
     }
 
     /// Keeps a message hidden from its receive on.
-    pub(super) fn keep(&self, message: &Received) -> Kept {
+    pub(super) fn keep_hidden(&self, message: &Received) -> VisibilityGuard {
         let mut messages = self.messages();
-        let id = messages.next;
-        messages.next += 1;
-        let entry = Entry {
-            receipt: message.receipt.clone(),
-            received: message.received,
-            extended: message.received,
+        let id = messages.next_id;
+        messages.next_id += 1;
+        let entry = HiddenMessage {
+            receipt: message.receipt_handle.clone(),
+            received: message.received_at,
+            extended: message.received_at,
             sending: false,
         };
         messages.by_id.insert(id, entry);
-        Kept {
-            keeper: self.clone(),
+        VisibilityGuard {
+            extender: self.clone(),
             id,
         }
     }
@@ -111,21 +115,21 @@ impl Keeper {
         // most when it is looked at: a third is left for the request.
         let tick = visibility / 6;
         while !stop.is_cancelled() {
-            health.beat(NAME, tick * 3 + Duration::from_secs(30));
+            health.heartbeat(EXTENDER_LOOP, tick * 3 + Duration::from_secs(30));
             self.extend_due(visibility).await;
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
                 () = stop.cancelled() => {}
             }
         }
-        health.ended(NAME);
+        health.end_heartbeat(EXTENDER_LOOP);
     }
 
     async fn extend_due(&self, visibility: Duration) {
         let due = self.due(visibility);
-        for batch in due.chunks(BATCH) {
+        for batch in due.chunks(MAX_BATCH_ENTRIES) {
             let _sending = self.0.sending.lock().await;
-            let batch = self.mark(batch);
+            let batch = self.mark_sending(batch);
             if batch.is_empty() {
                 continue;
             }
@@ -134,7 +138,7 @@ impl Keeper {
                 .iter()
                 .map(|(_, receipt)| (receipt.as_str(), visibility))
                 .collect();
-            let undone = self.0.queue.hide(&receipts).await;
+            let undone = self.0.queue.change_visibility(&receipts).await;
             if let Err(failure) = &undone {
                 tracing::warn!(
                     messages = batch.len(), error = %failure,
@@ -151,7 +155,7 @@ impl Keeper {
                     // Tried again at the next tick.
                     Err(_) => {}
                     Ok(undone) => match undone.iter().find(|undone| undone.position == position) {
-                        Some(undone) if !undone.hopeless => {}
+                        Some(undone) if !undone.is_terminal => {}
                         // Extended, or no longer ours to extend.
                         _ => entry.extended = begun,
                     },
@@ -164,7 +168,7 @@ impl Keeper {
         let mut messages = self.messages();
         messages
             .by_id
-            .retain(|_, entry| entry.received.elapsed() + visibility < LONGEST);
+            .retain(|_, entry| entry.received.elapsed() + visibility < MAX_VISIBILITY_TIMEOUT);
         messages
             .by_id
             .iter()
@@ -173,7 +177,7 @@ impl Keeper {
             .collect()
     }
 
-    fn mark(&self, ids: &[u64]) -> Vec<(u64, String)> {
+    fn mark_sending(&self, ids: &[u64]) -> Vec<(u64, String)> {
         let mut messages = self.messages();
         ids.iter()
             .filter_map(|id| {
@@ -184,29 +188,32 @@ impl Keeper {
             .collect()
     }
 
-    fn messages(&self) -> MutexGuard<'_, Messages> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn messages(&self) -> MutexGuard<'_, HiddenMessages> {
+        self.0
+            .messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whatever becomes of the task that held it, the message is not kept for ever.
-impl Drop for Kept {
+impl Drop for VisibilityGuard {
     fn drop(&mut self) {
         self.remove();
     }
 }
 
-impl Kept {
-    fn remove(&self) -> Option<Entry> {
-        self.keeper.messages().by_id.remove(&self.id)
+impl VisibilityGuard {
+    fn remove(&self) -> Option<HiddenMessage> {
+        self.extender.messages().by_id.remove(&self.id)
     }
 
     /// Lets the message go. An extension that is on its way is waited for, so
     /// that it cannot undo the delete or the back-off that follows.
-    pub(super) async fn let_go(self) {
+    pub(super) async fn stop_extending(self) {
         let removed = self.remove();
         if removed.is_some_and(|entry| entry.sending) {
-            drop(self.keeper.0.sending.lock().await);
+            drop(self.extender.0.sending.lock().await);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use usher::aws::PoolKind;
+use usher::aws::PoolOptions;
 use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
@@ -148,7 +148,7 @@ async fn the_issuer_that_new_tokens_name_is_told() {
         set.expect("a setting");
         let (_, findings) = check(&world, &[]).await;
         let pool = PoolId::new(&world.pool.id).expect("an id");
-        let url = issuer.of(&pool).expect("a pool of AWS");
+        let url = issuer.issuer_of(&pool).expect("a pool of AWS");
         let (state, detail) = &findings[&what];
         let named = format!("{url} ({})", issuer.name());
         assert!(state == "right" && detail.starts_with(&named), "{detail}");
@@ -172,21 +172,21 @@ fn with_api_and_page(world: &World) -> [String; 4] {
     [
         set("pools.allowed", &world.pool.id),
         set("admin.client_ids", &world.pool.client),
-        set("admin.issuer", &world.endpoint.issuers().join(",")),
+        set("admin.issuer", &world.endpoint.issuer_templates().join(",")),
         set("invitations.client_id", &world.pool.client),
     ]
 }
 
 #[tokio::test]
 async fn a_pool_is_right_whatever_its_users_are_called() {
-    let named_by = |email_names, phone_names| PoolKind {
-        email_names,
-        phone_names,
-        ..PoolKind::default()
+    let named_by = |email_usernames, phone_usernames| PoolOptions {
+        email_usernames,
+        phone_usernames,
+        ..PoolOptions::default()
     };
-    let aliases = PoolKind {
+    let aliases = PoolOptions {
         aliases: vec!["email".to_owned(), "phone_number".to_owned()],
-        ..PoolKind::default()
+        ..PoolOptions::default()
     };
     for kind in [
         named_by(true, false),
@@ -207,9 +207,9 @@ async fn a_pool_is_right_whatever_its_users_are_called() {
 
 #[tokio::test]
 async fn a_pool_that_makes_no_code_for_the_page_is_named() {
-    let kind = PoolKind {
+    let kind = PoolOptions {
         first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
-        ..PoolKind::default()
+        ..PoolOptions::default()
     };
     let world = World::new_in(&kind).await;
     let arguments = with_api_and_page(&world);

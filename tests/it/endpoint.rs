@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use usher::aws::{Profiles, Put};
+use usher::aws::{ProfileTable, PutResult};
 
 use crate::api::client::Client;
 use crate::policies::{files, operations, product, text};
@@ -13,7 +13,7 @@ use crate::world::{TABLE, World};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_conditional_puts_at_once_one_writes() {
     let world = World::new().await;
-    let profiles = Profiles::new(&world.aws, TABLE, "id");
+    let profiles = ProfileTable::new(&world.aws, TABLE, "id");
     for user in 0..100 {
         let mut puts = JoinSet::new();
         for _ in 0..8 {
@@ -25,7 +25,7 @@ async fn of_many_conditional_puts_at_once_one_writes() {
             .join_all()
             .await
             .into_iter()
-            .filter(|put| matches!(put, Ok(Put::Created)))
+            .filter(|put| matches!(put, Ok(PutResult::Created)))
             .count();
         assert_eq!(created, 1, "of user {user}");
     }
@@ -78,7 +78,7 @@ async fn the_sdk_understands_a_refusal() {
         let failure = made.await.expect_err("refused");
         assert_eq!(failure.code, "InvalidParameterException");
     }
-    let nowhere = Profiles::new(&world.aws, &"a".repeat(1025), "id");
+    let nowhere = ProfileTable::new(&world.aws, &"a".repeat(1025), "id");
     let failure = nowhere.put_if_absent("1", none).await.expect_err("refused");
     assert_eq!(failure.code, "ValidationException");
 }

@@ -1,6 +1,6 @@
 //! The host in a queue's URL: calls go there, unless an endpoint is set for SQS.
 
-use usher::dev::Endpoint;
+use usher::dev::EmbeddedEndpoint;
 
 use crate::process::finished;
 use crate::trigger::{Lambda, SIGN_UP};
@@ -20,10 +20,10 @@ impl World {
 
     /// The same queue at another address of the endpoint, where calls are not counted.
     async fn uncounted(&self, url: &str) -> String {
-        let listener = Endpoint::listen(0).await.expect("a free port");
+        let listener = EmbeddedEndpoint::listen(0).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let routes = self.endpoint.router();
-        tokio::spawn(Endpoint::serve(listener, routes, <_>::default()));
+        tokio::spawn(EmbeddedEndpoint::serve(listener, routes, <_>::default()));
         url.replace(&self.url, &format!("http://{address}"))
     }
 }
@@ -40,7 +40,10 @@ async fn calls_of_a_queue_go_to_the_host_in_its_url() {
     let mut lambda = Lambda::start(&[("USHER_QUEUE__URL", world.queue.url())]).await;
     assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
     assert_eq!(world.faults.calls("SendMessage"), 1);
-    assert_eq!(world.queue.facts().await.expect("facts").depth.visible, 1);
+    assert_eq!(
+        world.queue.attributes().await.expect("facts").depth.visible,
+        1
+    );
 }
 
 #[tokio::test]

@@ -46,7 +46,13 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
     })
     .await;
     eventually("settled", || async {
-        world.queue.facts().await.expect("facts").depth.is_empty()
+        world
+            .queue
+            .attributes()
+            .await
+            .expect("facts")
+            .depth
+            .is_empty()
     })
     .await;
     world.assert_all_provisioned(&people).await;
@@ -70,7 +76,7 @@ async fn a_blocked_worker_of_few_places_hides_no_more_than_it_tries() {
         })
         .await;
         eventually("nothing else is hidden", || async {
-            world.queue.facts().await.expect("facts").depth.hidden <= places.min(4)
+            world.queue.attributes().await.expect("facts").depth.hidden <= places.min(4)
         })
         .await;
         worker.stop().await;
@@ -93,7 +99,7 @@ async fn being_given_back_uses_up_no_attempt() {
     for _ in 0..12 {
         let worker = world.worker(&world.config(&[]), Until::Stopped).await;
         eventually("blocked", || async {
-            let why = worker.health.obstacles();
+            let why = worker.health.unready_reasons();
             why.iter().any(|why| why.contains("AdminAddUserToGroup"))
         })
         .await;
@@ -135,7 +141,7 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     });
     let running = world.worker(&world.config(&[]), Until::Empty).await;
     eventually("both are known", || async {
-        let why = running.health.obstacles().join(" ");
+        let why = running.health.unready_reasons().join(" ");
         why.contains("PutItem") && why.contains("SendMessage")
     })
     .await;
@@ -190,7 +196,7 @@ async fn a_message_that_may_not_be_hidden_is_not_lost() {
         });
     let running = world.worker(&world.config(&[]), Until::Empty).await;
     eventually("readiness says why", || async {
-        let why = running.health.obstacles().join(" ");
+        let why = running.health.unready_reasons().join(" ");
         why.contains("ChangeMessageVisibility")
     })
     .await;
@@ -210,7 +216,7 @@ async fn a_queue_that_takes_no_deletes_stops_intake() {
     });
     let running = world.worker(&world.config(&[]), Until::Empty).await;
     eventually("readiness says why", || async {
-        let why = running.health.obstacles().join(" ");
+        let why = running.health.unready_reasons().join(" ");
         why.contains("DeleteMessageBatch") && why.contains("SomethingNew")
     })
     .await;
@@ -231,7 +237,7 @@ async fn a_queue_that_may_not_be_read_is_waited_for() {
     eventually("it is known", || async {
         running
             .health
-            .obstacles()
+            .unready_reasons()
             .iter()
             .any(|why| why.contains("ReceiveMessage"))
     })
@@ -268,7 +274,13 @@ async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
     ]);
     let running = world.worker(&config, Until::Stopped).await;
     eventually("everybody is provisioned", || async {
-        world.queue.facts().await.expect("facts").depth.is_empty()
+        world
+            .queue
+            .attributes()
+            .await
+            .expect("facts")
+            .depth
+            .is_empty()
     })
     .await;
     world.faults.mend();
@@ -302,7 +314,7 @@ async fn an_outage_of_a_service_burns_no_message() {
     eventually("readiness says why", || async {
         running
             .health
-            .obstacles()
+            .unready_reasons()
             .join(" ")
             .contains("AdminAddUserToGroup")
     })
@@ -409,7 +421,7 @@ async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
     eventually("they are dead letters", || async {
         world
             .dead_letters
-            .facts()
+            .attributes()
             .await
             .expect("facts")
             .depth
@@ -422,7 +434,7 @@ async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
         world.records().await.len() == 10
     })
     .await;
-    assert!(running.health.obstacles().is_empty());
+    assert!(running.health.unready_reasons().is_empty());
     running.stop().await;
     for letter in world.letters().await {
         assert_eq!(letter.attributes["usher.reason"], "access_denied");
@@ -449,7 +461,7 @@ async fn a_service_that_refuses_everybody_burns_no_message() {
         let config = world.config(&[("worker.max_attempts", "1")]);
         let running = world.worker(&config, Until::Empty).await;
         eventually("readiness says why", || async {
-            let why = running.health.obstacles().join(" ");
+            let why = running.health.unready_reasons().join(" ");
             why.contains(operation) && why.contains(code)
         })
         .await;
@@ -458,7 +470,7 @@ async fn a_service_that_refuses_everybody_burns_no_message() {
             world.faults.count(operation) > refused + 4
         })
         .await;
-        let depth = world.dead_letters.facts().await.expect("facts").depth;
+        let depth = world.dead_letters.attributes().await.expect("facts").depth;
         assert!(depth.is_empty(), "{code}: {depth:?}");
         world.faults.mend();
         running.end(PATIENCE).await;
@@ -493,7 +505,7 @@ async fn refusals_in_a_row(places: &str) {
     let config = world.config(&[("worker.concurrency", places)]);
     let running = world.worker(&config, Until::Stopped).await;
     eventually("they look like an outage", || async {
-        let why = running.health.obstacles().join(" ");
+        let why = running.health.unready_reasons().join(" ");
         why.contains("InvalidParameterException")
     })
     .await;
@@ -504,19 +516,19 @@ async fn refusals_in_a_row(places: &str) {
     .await;
     let sent = AtomicUsize::new(0);
     eventually("the refused ones are letters", || async {
-        let depth = world.queue.facts().await.expect("facts").depth;
+        let depth = world.queue.attributes().await.expect("facts").depth;
         if depth.visible == 0 {
             // One that works tells them from an outage.
             let n = sent.fetch_add(1, Ordering::Relaxed);
             let more = world.person(&format!("more-{n}")).await;
             world.send(more.event.to_string()).await;
         }
-        let letters = world.dead_letters.facts().await.expect("facts").depth;
+        let letters = world.dead_letters.attributes().await.expect("facts").depth;
         letters.visible == 20
     })
     .await;
     eventually("it is over", || async {
-        running.health.obstacles().is_empty()
+        running.health.unready_reasons().is_empty()
     })
     .await;
     running.stop().await;

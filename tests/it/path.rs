@@ -83,7 +83,7 @@ async fn an_existing_profile_is_never_changed() {
     ]);
     world
         .sandbox
-        .put_record(TABLE, edited.clone())
+        .put_profile(TABLE, edited.clone())
         .await
         .expect("written");
     world.send_all(&people).await;
@@ -196,11 +196,11 @@ async fn a_replay_mends_what_a_wrong_list_of_pools_refused() {
     let wrong = world.config(&[("pools.allowed", "us-east-1_Another1")]);
     let running = world.worker(&wrong, Until::Stopped).await;
     eventually("all are dead letters", || async {
-        let depth = world.dead_letters.facts().await.expect("facts").depth;
+        let depth = world.dead_letters.attributes().await.expect("facts").depth;
         depth.visible == 30
     })
     .await;
-    let why = running.health.obstacles().join(" ");
+    let why = running.health.unready_reasons().join(" ");
     assert!(!why.contains("blocked"), "the breaker is closed: {why}");
     running.stop().await;
     let replay = ["dead-letters", "replay", "--reason", "foreign_pool"];

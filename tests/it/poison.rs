@@ -98,7 +98,7 @@ async fn a_refusal_is_the_messages_own_once_others_work() {
         "it is not known whose fault it is"
     );
     assert!(
-        running.health.obstacles().is_empty(),
+        running.health.unready_reasons().is_empty(),
         "one message stops nothing"
     );
     world.send_all(&people[1..]).await;

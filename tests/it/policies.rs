@@ -126,7 +126,7 @@ fn a_query_is_allowed_on_an_index_only() {
 fn of_the_tools() -> BTreeSet<String> {
     let mut made = of_the_worker();
     made.extend(calls("src/aws/listing.rs", "cognito-idp"));
-    made.extend(calls("src/aws/moves.rs", "sqs"));
+    made.extend(calls("src/aws/move_tasks.rs", "sqs"));
     made
 }
 
@@ -135,7 +135,7 @@ fn of_the_load_test() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
     made.extend(calls("src/aws/send.rs", "sqs"));
     made.extend(calls("src/aws/users.rs", "cognito-idp"));
-    made.extend(calls("src/aws/records.rs", "dynamodb"));
+    made.extend(calls("src/aws/test_profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
     made
@@ -145,14 +145,14 @@ fn of_the_load_test() -> BTreeSet<String> {
 /// of a worker.
 pub(crate) fn of_the_admins() -> BTreeSet<String> {
     let mut made = calls("src/aws/directory.rs", "cognito-idp");
-    made.extend(calls("src/aws/people.rs", "cognito-idp"));
+    made.extend(calls("src/aws/user_manager.rs", "cognito-idp"));
     made.extend(calls("src/aws/resend.rs", "cognito-idp"));
     made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
     // A federated user is named by `sub`.
-    assert!(text("src/aws/people.rs").contains(".named_by("));
+    assert!(text("src/aws/user_manager.rs").contains(".username_of("));
     made.insert("cognito-idp:ListUsers".to_owned());
     // For `usher check` alone.
     assert!(made.remove("dynamodb:DescribeTable"));
@@ -181,10 +181,10 @@ fn a_load_test_lists_groups_and_takes_nothing_else_from_the_other_tools() {
     let sources: String = folders.flat_map(files).map(|file| text(&file)).collect();
     let made = |object: &str, method: &str| sources.contains(&format!("{object}.{method}("));
     assert!(made("listing", "groups_of"));
-    for method in ["users", "members", "estimate"] {
+    for method in ["users", "members", "estimate_user_count"] {
         assert!(!made("listing", method), "{method}");
     }
-    for foreign in ["Directory", "Profiles::", "Moves", "caller()"] {
+    for foreign in ["Directory", "ProfileTable", "MoveTasks", "caller()"] {
         assert!(!sources.contains(foreign), "{foreign}");
     }
 }
@@ -221,7 +221,10 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
     assert!(actions_of(others).is_disjoint(&wanted));
     // The other commands of an operator make none of these calls by themselves. What
     // provisions is made in one of them, for --direct.
-    let provisioning = ["src/dead_letter/way.rs", "src/cli/dead_letters/replay.rs"];
+    let provisioning = [
+        "src/dead_letter/replay_target.rs",
+        "src/cli/dead_letters/replay.rs",
+    ];
     let folders = ["src/dead_letter", "src/cli/dead_letters", "src/reconcile"];
     let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();
     files.push("src/cli/reconcile.rs".to_owned());
@@ -238,12 +241,12 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
 #[test]
 fn the_worker_lists_users_and_asks_for_nothing_else_that_is_listed() {
     let mut listed = calls("src/aws/listing.rs", "cognito-idp");
-    let run = text("src/reconcile/run.rs") + &text("src/reconcile/members.rs");
+    let run = text("src/reconcile/run.rs") + &text("src/reconcile/memberships.rs");
     for (method, call) in [
         (".users(", "ListUsers"),
         (".members(", "ListUsersInGroup"),
         (".groups_of(", "AdminListGroupsForUser"),
-        (".estimate(", "DescribeUserPool"),
+        (".estimate_user_count(", "DescribeUserPool"),
     ] {
         let name = format!("cognito-idp:{call}");
         let made = run.contains(method);

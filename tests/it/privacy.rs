@@ -63,7 +63,7 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     // Until shortly before the end, when all ways have been gone.
     while let Some(text) = crate::process::try_get(&http, "/metrics").await {
         metrics = text;
-        let depth = world.queue.facts().await.expect("facts").depth;
+        let depth = world.queue.attributes().await.expect("facts").depth;
         if depth.visible == 0
             && depth.hidden > 0
             && sent.elapsed() > std::time::Duration::from_secs(1)
@@ -117,10 +117,10 @@ async fn tools(world: &World) -> String {
             .await
             .expect("received")
             .remove(0);
-        let receipt = [(letter.receipt.as_str(), std::time::Duration::ZERO)];
+        let receipt = [(letter.receipt_handle.as_str(), std::time::Duration::ZERO)];
         world
             .dead_letters
-            .hide(&receipt)
+            .change_visibility(&receipt)
             .await
             .expect("visible again");
         letter.id

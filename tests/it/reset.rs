@@ -38,7 +38,7 @@ fn reset(person: &Person) -> Value {
 async fn put(world: &World, table: &str, id: &str, owner: &str) {
     let record = [("id", id), ("profileOwner", owner)];
     let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let written = world.sandbox.put_record(table, record.into()).await;
+    let written = world.sandbox.put_profile(table, record.into()).await;
     written.expect("written");
 }
 
@@ -87,7 +87,7 @@ async fn a_user_with_a_record_costs_one_read() {
     let world = World::new().await;
     let person = world.person("known").await;
     let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
-    let written = world.sandbox.put_record(TABLE, record).await;
+    let written = world.sandbox.put_profile(TABLE, record).await;
     written.expect("written");
     world.send(reset(&person).to_string()).await;
     work(&world, RULES, &[]).await;
@@ -138,7 +138,11 @@ async fn an_index_shows_a_record_under_another_id() {
     ] {
         world.send(reset(&person).to_string()).await;
         work(&world, "", settings).await;
-        let found = world.sandbox.records(INDEXED, "id").await.expect("records");
+        let found = world
+            .sandbox
+            .profiles(INDEXED, "id")
+            .await
+            .expect("records");
         assert_eq!(found.len(), records, "{settings:?}");
     }
 }
@@ -246,7 +250,7 @@ async fn a_dry_run_tells_what_a_replay_does_for_a_new_password() {
     let world = World::new().await;
     let (known, imported) = (world.person("known").await, world.person("imported").await);
     let record = BTreeMap::from([("id".to_owned(), known.sub.clone())]);
-    let written = world.sandbox.put_record(TABLE, record).await;
+    let written = world.sandbox.put_profile(TABLE, record).await;
     written.expect("written");
     for person in [&known, &imported] {
         let message = usher::aws::Outgoing {

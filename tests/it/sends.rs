@@ -48,7 +48,7 @@ fn refused_by_entry(call: &Call) -> Option<Fault> {
 fn messages(count: usize) -> Vec<Outgoing> {
     let message = |n: usize| Outgoing {
         body: format!("message {n}"),
-        group: Some("us-east-1_x".to_owned()),
+        message_group: Some("us-east-1_x".to_owned()),
         ..Outgoing::default()
     };
     (0..count).map(message).collect()
@@ -73,7 +73,7 @@ async fn messages_go_without_a_group_where_none_is_taken() {
         }
         assert_eq!(world.faults.calls("SendMessageBatch"), calls);
     }
-    let depth = world.queue.facts().await.expect("facts").depth;
+    let depth = world.queue.attributes().await.expect("facts").depth;
     assert_eq!(depth.visible, 2 + 15 + 15);
 }
 

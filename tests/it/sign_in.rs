@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
-use usher::aws::{PoolKind, SignedIn};
+use usher::aws::{PoolOptions, SignInResult};
 use usher::config::Layers;
 use usher::dev::Stack;
 use usher::event::{IssuerType, PoolId};
@@ -37,14 +37,14 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
     world.endpoint.on_mail(Box::new(move |mail| {
         post.lock().expect("no panic").push(mail);
     }));
-    let kind = PoolKind {
-        email_names: true,
-        required: vec!["given_name".to_owned()],
-        ..PoolKind::default()
+    let kind = PoolOptions {
+        email_usernames: true,
+        required_attributes: vec!["given_name".to_owned()],
+        ..PoolOptions::default()
     };
     let sandbox = &world.sandbox;
     let pool = sandbox
-        .create_pool_of("staff", &kind)
+        .create_pool_with("staff", &kind)
         .await
         .expect("a pool");
     let (address, none) = ("ada@example.com", BTreeMap::new());
@@ -53,7 +53,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
         .await
         .expect("invited");
     sandbox
-        .join(&pool.id, &name, "STAFF")
+        .add_to_group(&pool.id, &name, "STAFF")
         .await
         .expect("a member");
     let again = sandbox.invite(&pool.id, address, &none, false).await;
@@ -67,7 +67,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
     let wrong = sandbox.sign_in(&pool.client, address, "Not-this-1").await;
     assert_eq!(wrong.expect_err("wrong").code, "NotAuthorizedException");
     let signed_in = sandbox.sign_in(&pool.client, address, temporary).await;
-    let Ok(SignedIn::NewPassword {
+    let Ok(SignInResult::NewPasswordRequired {
         session,
         parameters,
     }) = signed_in
@@ -78,7 +78,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
     assert_eq!(parameters["requiredAttributes"], required);
     let given = BTreeMap::from([("given_name".to_owned(), "Ada".to_owned())]);
     let tokens = sandbox
-        .new_password(&pool.client, &session, address, "Long-enough-1", &given)
+        .respond_with_password(&pool.client, &session, address, "Long-enough-1", &given)
         .await
         .expect("in");
     let claims = verified(&world.endpoint.issuer_of(&pool.id), &tokens.access).await;
@@ -87,7 +87,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
     assert_eq!(claims["username"], *name);
 
     sandbox
-        .leave(&pool.id, &name, "STAFF")
+        .remove_from_group(&pool.id, &name, "STAFF")
         .await
         .expect("no member");
     let refreshed = sandbox.refresh(&pool.client, &tokens.refresh).await;
@@ -107,7 +107,7 @@ async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user()
         .await
         .expect("starts");
     stack.sign_up(1).await.expect("a sign-up");
-    let accounts = stack.accounts().await.expect("accounts");
+    let accounts = stack.create_accounts().await.expect("accounts");
     for (account, groups) in [
         (&accounts.admin, json!(["ADMINS", "EVERYONE"])),
         // In no group of the pool: the trigger gives the token what the rules give.
@@ -119,7 +119,7 @@ async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user()
         assert_eq!(claims["username"], *account.name);
         assert_eq!(claims["cognito:groups"], groups);
     }
-    let again = stack.accounts().await.expect("the same");
+    let again = stack.create_accounts().await.expect("the same");
     assert_eq!(again.admin.password, accounts.admin.password);
     stack.stop().await;
 }
@@ -131,9 +131,9 @@ async fn the_development_stack_issues_tokens_of_either_issuer() {
         .expect("starts");
     let mut issuers = Vec::new();
     for issuer in IssuerType::ALL {
-        stack.issue(issuer).await.expect("a setting");
+        stack.set_issuer(issuer).await.expect("a setting");
         let token = stack
-            .accounts()
+            .create_accounts()
             .await
             .expect("accounts")
             .admin

@@ -43,7 +43,7 @@ async fn sigterm_in_the_middle_loses_nothing_and_hides_nothing() {
         "{:?}",
         told.elapsed()
     );
-    let depth = world.queue.facts().await.expect("facts").depth;
+    let depth = world.queue.attributes().await.expect("facts").depth;
     assert_eq!(depth.hidden, 0, "left hidden");
     assert!(depth.visible > 0, "it was stopped in the middle");
 
@@ -81,7 +81,10 @@ async fn a_worker_that_cannot_finish_in_time_releases_its_messages() {
     let report = running.stop().await;
     assert!(report.released > 0, "{report:?}");
     assert!(report.drained_in <= Duration::from_secs(17), "{report:?}");
-    assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
+    assert_eq!(
+        world.queue.attributes().await.expect("facts").depth.hidden,
+        0
+    );
     world.work(&[]).await;
     world.assert_all_provisioned(&people).await;
 }
@@ -100,13 +103,16 @@ async fn what_waits_in_hand_is_not_worked_on_and_given_back_at_once() {
     let config = world.config(&[("worker.concurrency", "6")]);
     let running = world.worker(&config, usher::worker::Until::Stopped).await;
     eventually("six are in work, and six more in hand", || async {
-        world.queue.facts().await.expect("facts").depth.hidden == 12
+        world.queue.attributes().await.expect("facts").depth.hidden == 12
     })
     .await;
     // It is told to stop before any call comes back.
     let (report, ()) = tokio::join!(running.stop(), async { gate.cancel() });
     assert_eq!((report.settled, report.released), (6, 6), "{report:?}");
-    assert_eq!(world.queue.facts().await.expect("facts").depth.hidden, 0);
+    assert_eq!(
+        world.queue.attributes().await.expect("facts").depth.hidden,
+        0
+    );
 
     world.faults.mend();
     world.work(&[]).await;

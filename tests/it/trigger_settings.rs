@@ -121,7 +121,10 @@ fn invitation() -> String {
 /// What was queued, taken off the queue.
 async fn queued(world: &World) -> Vec<Received> {
     let messages = world.queue.receive(10).await.expect("received");
-    let receipts: Vec<&str> = messages.iter().map(|it| it.receipt.as_str()).collect();
+    let receipts: Vec<&str> = messages
+        .iter()
+        .map(|it| it.receipt_handle.as_str())
+        .collect();
     if !receipts.is_empty() {
         let undone = world.queue.delete(&receipts).await.expect("deleted");
         assert!(undone.is_empty(), "{undone:?}");

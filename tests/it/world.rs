@@ -8,13 +8,13 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use usher::aws::{Aws, Outgoing, Pool, PoolKind, Queue, Received, Sandbox};
+use usher::aws::{Aws, Outgoing, PoolOptions, Queue, Received, Sandbox, SandboxPool};
 use usher::config::{Config, Layers};
-use usher::dev::{Endpoint, hold};
+use usher::dev::{EmbeddedEndpoint, check_constraints};
 use usher::quota::Quota;
-use usher::retry::quickly;
+use usher::retry::retry_inline;
 use usher::telemetry::Health;
-use usher::worker::{Report, Unreasoned, Until, Worker};
+use usher::worker::{RedriveCheck, Until, Worker, WorkerReport};
 
 use crate::crowd::{self, Crowd};
 use crate::faults::{self, Faults};
@@ -26,10 +26,10 @@ pub(crate) const MAX_RECEIVE_COUNT: u32 = 10;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 pub(crate) struct World {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: EmbeddedEndpoint,
     pub(crate) aws: Aws,
     pub(crate) sandbox: Sandbox,
-    pub(crate) pool: Pool,
+    pub(crate) pool: SandboxPool,
     pub(crate) queue: Queue,
     pub(crate) dead_letters: Queue,
     pub(crate) faults: Faults,
@@ -50,24 +50,25 @@ pub(crate) struct Person {
 pub(crate) struct Running {
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
-    task: JoinHandle<Report>,
+    task: JoinHandle<WorkerReport>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let listener = Endpoint::listen(0).await.expect("a free port");
-        let endpoint = Endpoint::new(listener.local_addr().expect("an address"));
+        let listener = EmbeddedEndpoint::listen(0).await.expect("a free port");
+        let endpoint = EmbeddedEndpoint::new(listener.local_addr().expect("an address"));
         let faults = Faults::default();
         let crowd = Crowd::default();
         let routes = endpoint
             .router()
             .layer(from_fn_with_state(crowd.clone(), crowd::layer))
             .layer(from_fn_with_state(faults.clone(), faults::layer))
-            .layer(from_fn(hold));
-        let serve =
-            |listener, routes| tokio::spawn(Endpoint::serve(listener, routes, <_>::default()));
+            .layer(from_fn(check_constraints));
+        let serve = |listener, routes| {
+            tokio::spawn(EmbeddedEndpoint::serve(listener, routes, <_>::default()))
+        };
         // What a test asks for itself goes past the faults.
-        let aside = Endpoint::listen(0).await.expect("a free port");
+        let aside = EmbeddedEndpoint::listen(0).await.expect("a free port");
         let aside_url = format!("http://{}", aside.local_addr().expect("an address"));
         let serving = [serve(listener, routes), serve(aside, endpoint.router())];
         let aws = Aws::at_endpoint(endpoint.url()).await;
@@ -85,7 +86,7 @@ impl World {
             Duration::ZERO,
             Duration::from_mins(1),
         );
-        let dead_letters = queue.sibling(&dead);
+        let dead_letters = queue.with_url(&dead);
         let url = endpoint.url().to_owned();
         Self {
             endpoint,
@@ -102,9 +103,9 @@ impl World {
     }
 
     /// With a pool of this kind.
-    pub(crate) async fn new_in(kind: &PoolKind) -> Self {
+    pub(crate) async fn new_in(kind: &PoolOptions) -> Self {
         let mut world = Self::new().await;
-        let pool = world.sandbox.create_pool_of("other", kind).await;
+        let pool = world.sandbox.create_pool_with("other", kind).await;
         world.pool = pool.expect("a pool");
         world
     }
@@ -146,7 +147,7 @@ impl World {
             &self.aws,
             quota,
             health.clone(),
-            Unreasoned::Refused,
+            RedriveCheck::Enforced,
         )
         .await
         .expect("starts");
@@ -156,7 +157,7 @@ impl World {
     }
 
     /// Runs a worker until the queue is empty.
-    pub(crate) async fn work(&self, overrides: &[(&str, &str)]) -> Report {
+    pub(crate) async fn work(&self, overrides: &[(&str, &str)]) -> WorkerReport {
         let running = self.worker(&self.config(overrides), Until::Empty).await;
         running.end(PATIENCE).await
     }
@@ -186,7 +187,7 @@ impl World {
             ("email".to_owned(), email.clone()),
         ]);
         // A machine with much else to do may take longer than a call may.
-        quickly(|| self.sandbox.create_user(&self.pool.id, name, &attributes))
+        retry_inline(|| self.sandbox.create_user(&self.pool.id, name, &attributes))
             .await
             .expect("a user");
         let event = json!({
@@ -233,7 +234,7 @@ impl World {
     }
 
     pub(crate) async fn records(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        self.sandbox.records(TABLE, "id").await.expect("records")
+        self.sandbox.profiles(TABLE, "id").await.expect("records")
     }
 
     pub(crate) async fn members(&self, group: &str) -> Vec<String> {
@@ -258,7 +259,7 @@ impl World {
     }
 
     pub(crate) async fn assert_queue_empty(&self) {
-        let depth = self.queue.facts().await.expect("facts").depth;
+        let depth = self.queue.attributes().await.expect("facts").depth;
         assert!(depth.is_empty(), "left on the queue: {depth:?}");
     }
 }
@@ -272,14 +273,14 @@ impl Drop for World {
 }
 
 impl Running {
-    pub(crate) async fn end(self, limit: Duration) -> Report {
+    pub(crate) async fn end(self, limit: Duration) -> WorkerReport {
         tokio::time::timeout(limit, self.task)
             .await
             .expect("ends in time")
             .expect("no panic")
     }
 
-    pub(crate) async fn stop(self) -> Report {
+    pub(crate) async fn stop(self) -> WorkerReport {
         self.stop.cancel();
         self.end(PATIENCE).await
     }

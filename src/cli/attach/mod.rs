@@ -9,15 +9,18 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::ask::agreed;
 use super::operator::actor;
-use super::{Ended, Global, Usage};
-use crate::attach::{Difference, FunctionArn, Plan, Record, Settings, Slot, Wish};
+use super::prompt::confirm;
+use super::{CommandStatus, Global, Usage};
+use crate::attach::{
+    AttachRecord, AttachRequest, FunctionArn, SettingDifference, TriggerKind, TriggerPlan,
+    UserPoolSettings,
+};
 use crate::aws::{Aws, Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
-use crate::telemetry::note;
-use report::{Report, audit, line_of};
+use crate::telemetry::status_line;
+use report::{AttachReport, audit, describe_difference};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -59,20 +62,20 @@ pub(super) struct Options {
 }
 
 /// How long a change may take to be seen.
-const LOOKS: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(1);
+const MAX_VERIFY_READS: u32 = 5;
+const VERIFY_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let pool = PoolId::new(&options.user_pool_id)
         .ok_or_else(|| Usage::error("--user-pool-id is empty"))?;
     // What is wrong with the arguments is said before anything is asked of Cognito.
-    options.wish()?;
+    options.request()?;
     if !options.dry_run && !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error(
             "there is no terminal to ask on: say --yes, or --dry-run to look at it",
         ));
     }
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     let aws = Aws::from_environment().await?;
     let region = options.region();
     if region != aws.region() {
@@ -81,32 +84,32 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
             aws.region()
         )));
     }
-    let at = At {
-        services: PoolSettings::new(&aws),
+    let at = TargetPool {
+        pool_settings: PoolSettings::new(&aws),
         pool,
     };
     let before = at.read().await?;
-    let (wish, recorded) = options.wish()?;
-    let plan = Plan::make(&wish, &before.triggers())?;
+    let (wish, recorded) = options.request()?;
+    let plan = TriggerPlan::new(&wish, &before.triggers())?;
     // As it is to be, but for the triggers.
     let wanted = match recorded {
-        Some(recorded) if options.settings => before.taking(&recorded),
+        Some(recorded) if options.settings => before.with_writable_from(&recorded),
         Some(recorded) => {
-            tell_of_others(&before.differences(&before.taking(&recorded)));
+            report_other_differences(&before.differences(&before.with_writable_from(&recorded)));
             before.clone()
         }
         None => before.clone(),
     };
-    let mut report = Report {
+    let mut report = AttachReport {
         user_pool: options.user_pool_id.clone(),
         changes: plan.changes.clone(),
         settings: before.differences(&wanted),
-        ..Report::default()
+        ..AttachReport::default()
     };
     if report.is_empty() {
         return report.print(global.output, options.dry_run);
     }
-    let unknown = before.unknown();
+    let unknown = before.unknown_settings();
     if !unknown.is_empty() {
         anyhow::bail!(
             "the user pool has settings that this release does not know ({}), and a write might reset \
@@ -118,18 +121,18 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         return report.print(global.output, true);
     }
     for line in report.lines() {
-        note(&line);
+        status_line(&line);
     }
-    if plan.attaches() {
-        note(&format!(
+    if plan.has_new_functions() {
+        status_line(&format!(
             "The function's policy must let cognito-idp.amazonaws.com invoke it for {}: without that, every \
              sign-up ends in an error.",
             before.arn().unwrap_or("this user pool")
         ));
     }
-    if !options.yes && !agreed("Change the user pool?", &stop).await {
-        note("nothing was changed");
-        return Ok(Ended::Badly);
+    if !options.yes && !confirm("Change the user pool?", &stop).await {
+        status_line("nothing was changed");
+        return Ok(CommandStatus::Failure);
     }
     let file = options.record_file();
     let way_back = format!(
@@ -137,7 +140,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         options.user_pool_id,
         file.display()
     );
-    at.record(&before, &plan, &file, &stop).await?;
+    at.write_record(&before, &plan, &file, &stop).await?;
     audit(&actor(&aws).await, &at.pool, &report);
     at.write(&wanted, &plan, &file).await?;
     report.changed = true;
@@ -151,9 +154,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 
 impl Options {
     /// What is wanted, and the settings of the record where there is one.
-    fn wish(&self) -> anyhow::Result<(Wish, Option<Settings>)> {
+    fn request(&self) -> anyhow::Result<(AttachRequest, Option<UserPoolSettings>)> {
         if let Some(file) = &self.restore {
-            let record = Record::read(file)?;
+            let record = AttachRecord::read(file)?;
             if record.user_pool != self.user_pool_id {
                 return Err(Usage::error(format!(
                     "{} is the record of user pool {}, and --user-pool-id says {}",
@@ -162,7 +165,7 @@ impl Options {
                     self.user_pool_id
                 )));
             }
-            let wish = Wish::Restore {
+            let wish = AttachRequest::Restore {
                 before: record.before.triggers(),
                 after: record.triggers_after,
                 replace: self.replace,
@@ -174,7 +177,7 @@ impl Options {
             .clone()
             .ok_or_else(|| Usage::error("--function-arn is missing"))?;
         if self.detach {
-            return Ok((Wish::Detach { function }, None));
+            return Ok((AttachRequest::Detach { function }, None));
         }
         let region = self.region();
         if function.region() != region {
@@ -183,15 +186,15 @@ impl Options {
                 function.region()
             )));
         }
-        let mut slots = vec![Slot::PostConfirmation];
-        slots.extend(self.custom_message.then_some(Slot::CustomMessage));
+        let mut slots = vec![TriggerKind::PostConfirmation];
+        slots.extend(self.custom_message.then_some(TriggerKind::CustomMessage));
         slots.extend(
             self.pre_token_generation
-                .then_some(Slot::PreTokenGeneration),
+                .then_some(TriggerKind::PreTokenGeneration),
         );
-        let wish = Wish::Attach {
+        let wish = AttachRequest::Attach {
             function,
-            slots,
+            triggers: slots,
             replace: self.replace,
         };
         Ok((wish, None))
@@ -212,35 +215,37 @@ impl Options {
 
 /// Other settings may have been changed on purpose since the record was written, or been
 /// lost: who restores it decides.
-fn tell_of_others(others: &[Difference]) {
+fn report_other_differences(others: &[SettingDifference]) {
     if others.is_empty() {
         return;
     }
-    note("other settings differ from the record and stay as they are (--settings puts them back):");
+    status_line(
+        "other settings differ from the record and stay as they are (--settings puts them back):",
+    );
     for one in others {
-        note(&line_of(one));
+        status_line(&describe_difference(one));
     }
 }
 
 /// The user pool, where it is.
-struct At {
-    services: PoolSettings,
+struct TargetPool {
+    pool_settings: PoolSettings,
     pool: PoolId,
 }
 
-impl At {
-    async fn read(&self) -> anyhow::Result<Settings> {
-        Ok(Settings {
-            pool: self.services.read(&self.pool).await?,
-            mfa: self.services.read_mfa(&self.pool).await?,
+impl TargetPool {
+    async fn read(&self) -> anyhow::Result<UserPoolSettings> {
+        Ok(UserPoolSettings {
+            pool: self.pool_settings.read(&self.pool).await?,
+            mfa: self.pool_settings.read_mfa(&self.pool).await?,
         })
     }
 
     /// Writes the way back to the disk.
-    async fn record(
+    async fn write_record(
         &self,
-        before: &Settings,
-        plan: &Plan,
+        before: &UserPoolSettings,
+        plan: &TriggerPlan,
         file: &Path,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -249,7 +254,7 @@ impl At {
         if !before.differences(&now).is_empty() || before.triggers() != now.triggers() {
             anyhow::bail!("the user pool was changed meanwhile: nothing was done; run this again");
         }
-        let record = Record {
+        let record = AttachRecord {
             user_pool: self.pool.as_str().to_owned(),
             at: jiff::Timestamp::now(),
             before: before.clone(),
@@ -265,17 +270,22 @@ impl At {
 
     /// Writes the triggers. A call that was lost may have been made all the same: it is
     /// looked at then, as after any other.
-    async fn write(&self, wanted: &Settings, plan: &Plan, file: &Path) -> anyhow::Result<()> {
-        let sent = wanted.with_triggers(&plan.triggers);
-        match self.services.write(&self.pool, &sent).await {
+    async fn write(
+        &self,
+        wanted: &UserPoolSettings,
+        plan: &TriggerPlan,
+        file: &Path,
+    ) -> anyhow::Result<()> {
+        let sent = wanted.update_input(&plan.triggers);
+        match self.pool_settings.write(&self.pool, &sent).await {
             Err(refused) if refused.failure.class == Class::Transient => {
-                note(&format!("{refused}: whether it was done is looked at now"));
+                status_line(&format!("{refused}: whether it was done is looked at now"));
                 Ok(())
             }
             Err(refused) => {
                 // There is nothing that there would be a way back from.
                 let _ = std::fs::remove_file(file);
-                let hint = if wanted.asks_without_messages() {
+                let hint = if wanted.has_mfa_without_sms() {
                     ", perhaps since its second factor goes without text messages: set the trigger in the console"
                 } else {
                     ""
@@ -288,12 +298,16 @@ impl At {
     }
 
     /// Settings that were not to change, and did.
-    async fn verify(&self, wanted: &Settings, plan: &Plan) -> anyhow::Result<Vec<Difference>> {
-        let mut after = match self.look().await {
+    async fn verify(
+        &self,
+        wanted: &UserPoolSettings,
+        plan: &TriggerPlan,
+    ) -> anyhow::Result<Vec<SettingDifference>> {
+        let mut after = match self.read_with_retry().await {
             Ok(after) => after,
-            Err(error) if wanted.asks() => {
+            Err(error) if wanted.has_mfa() => {
                 // Seen or not: without it people sign in more easily than they should.
-                let set = self.services.write_mfa(&self.pool, &wanted.mfa).await;
+                let set = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
                 return Err(match set {
                     Ok(()) => error,
                     Err(_) => error.context("the second factor may not be asked for as before"),
@@ -302,25 +316,25 @@ impl At {
             Err(error) => return Err(error),
         };
         // UpdateUserPool knows of one second factor alone, the text message.
-        if !wanted.asks_like(&after) {
-            note("the second factor is not asked for as before; it is set again");
-            let set = self.services.write_mfa(&self.pool, &wanted.mfa).await;
+        if !wanted.has_same_mfa(&after) {
+            status_line("the second factor is not asked for as before; it is set again");
+            let set = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
             set.context(
                 "the second factor is not asked for as before, and could not be set again",
             )?;
-            after = self.look().await?;
+            after = self.read_with_retry().await?;
         }
-        for _ in 1..LOOKS {
+        for _ in 1..MAX_VERIFY_READS {
             if after.triggers() == plan.triggers && wanted.differences(&after).is_empty() {
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
-            after = self.look().await?;
+            tokio::time::sleep(VERIFY_PAUSE).await;
+            after = self.read_with_retry().await?;
         }
         let differences = wanted.differences(&after);
         if after.triggers() != plan.triggers {
             for one in &differences {
-                note(&format!("DIFFERENT: {}", line_of(one)));
+                status_line(&format!("DIFFERENT: {}", describe_difference(one)));
             }
             let found = serde_json::Value::Object(after.triggers());
             anyhow::bail!("the triggers are not as they were set, but {found}");
@@ -329,13 +343,13 @@ impl At {
     }
 
     /// Reads, and does not give up at the first that is in the way.
-    async fn look(&self) -> anyhow::Result<Settings> {
+    async fn read_with_retry(&self) -> anyhow::Result<UserPoolSettings> {
         let mut last = self.read().await;
-        for _ in 1..LOOKS {
+        for _ in 1..MAX_VERIFY_READS {
             if last.is_ok() {
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(VERIFY_PAUSE).await;
             last = self.read().await;
         }
         last.context("it could not be looked at again")

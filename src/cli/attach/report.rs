@@ -2,26 +2,26 @@
 
 use serde::Serialize;
 
-use crate::attach::{Change, Difference};
-use crate::cli::{Ended, Output, print, print_json};
+use crate::attach::{SettingDifference, TriggerChange};
+use crate::cli::{CommandStatus, Output, print, print_json};
 use crate::event::PoolId;
 
 /// What became of it.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(super) struct AttachReport {
     pub(super) user_pool: String,
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<TriggerChange>,
     /// Other settings that are put back.
-    pub(super) settings: Vec<Difference>,
+    pub(super) settings: Vec<SettingDifference>,
     pub(super) changed: bool,
     /// The file with the settings of before.
     pub(super) record: Option<String>,
     /// Other settings that are not as they were; must be empty.
-    pub(super) differences: Vec<Difference>,
+    pub(super) differences: Vec<SettingDifference>,
 }
 
 /// One line for each trigger, before the write: what comes of it may stay unknown.
-pub(super) fn audit(actor: &str, pool: &PoolId, report: &Report) {
+pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
     for change in &report.changes {
         tracing::info!(
             target: "usher::audit",
@@ -46,7 +46,7 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &Report) {
     }
 }
 
-impl Change {
+impl TriggerChange {
     fn line(&self) -> String {
         let named = |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
         format!(
@@ -58,16 +58,16 @@ impl Change {
     }
 }
 
-impl Report {
-    pub(super) fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<Ended> {
+impl AttachReport {
+    pub(super) fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<CommandStatus> {
         match output {
             Output::Json => print_json(self)?,
             Output::Text => print(&self.text(dry_run))?,
         }
         Ok(if self.differences.is_empty() {
-            Ended::Well
+            CommandStatus::Success
         } else {
-            Ended::Badly
+            CommandStatus::Failure
         })
     }
 
@@ -77,8 +77,10 @@ impl Report {
 
     /// What is to be changed.
     pub(super) fn lines(&self) -> Vec<String> {
-        let triggers = self.changes.iter().map(Change::line);
-        triggers.chain(self.settings.iter().map(line_of)).collect()
+        let triggers = self.changes.iter().map(TriggerChange::line);
+        triggers
+            .chain(self.settings.iter().map(describe_difference))
+            .collect()
     }
 
     fn text(&self, dry_run: bool) -> String {
@@ -97,7 +99,7 @@ impl Report {
             ));
         }
         let lost = self.differences.iter();
-        lines.extend(lost.map(|one| format!("DIFFERENT: {}", line_of(one))));
+        lines.extend(lost.map(|one| format!("DIFFERENT: {}", describe_difference(one))));
         if !self.differences.is_empty() {
             lines.push(
                 "these were not to change; --restore with --settings puts them back".to_owned(),
@@ -108,7 +110,7 @@ impl Report {
 }
 
 /// From what to what.
-pub(super) fn line_of(difference: &Difference) -> String {
+pub(super) fn describe_difference(difference: &SettingDifference) -> String {
     let said = |value: &Option<serde_json::Value>| {
         value
             .as_ref()

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Findings;
-use crate::aws::{Members, Refused};
-use crate::config::Invitations;
+use crate::aws::{JsonObject, SettingsError};
+use crate::config::InvitationsConfig;
 use crate::event::PoolId;
 
 impl Findings {
@@ -12,11 +12,11 @@ impl Findings {
     /// time, and so somebody new needs no password. What cannot be read is told elsewhere.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
-    pub(super) fn invitations(
+    pub(super) fn check_invitations(
         &mut self,
-        invitations: &Invitations,
+        invitations: &InvitationsConfig,
         pool: &PoolId,
-        settings: &Result<Members, Refused>,
+        settings: &Result<JsonObject, SettingsError>,
     ) {
         let policies = settings.as_ref().ok().and_then(|all| all.get("Policies"));
         let factors = policies.map(|policies| &policies["SignInPolicy"]["AllowedFirstAuthFactors"]);
@@ -28,9 +28,9 @@ impl Findings {
         let detail = "hold no code: EMAIL_OTP or SMS_OTP is among the pool's first factors, and \
                       so an invited person is confirmed at once, without a password";
         if invitations.page.is_some() {
-            self.wrong(&what, &format!("{detail}; nobody can accept on /accept"));
+            self.add_wrong(&what, &format!("{detail}; nobody can accept on /accept"));
         } else {
-            self.right(&what, detail.to_owned());
+            self.add_right(&what, detail.to_owned());
         }
     }
 }

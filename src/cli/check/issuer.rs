@@ -3,28 +3,28 @@
 use serde_json::Value;
 
 use super::Findings;
-use crate::aws::{KeySets, Members, Refused};
-use crate::config::Admin;
+use crate::aws::{JsonObject, JwksClient, SettingsError};
+use crate::config::AdminConfig;
 use crate::event::{IssuerType, PoolId};
 
 impl Findings {
     /// The issuer that new tokens of the pool name, as far as that can be found out.
-    pub(super) fn issuer(
+    pub(super) fn check_issuer(
         &mut self,
-        admin: &Admin,
+        admin: &AdminConfig,
         pool: &PoolId,
-        settings: &Result<Members, Refused>,
+        settings: &Result<JsonObject, SettingsError>,
     ) -> Option<String> {
         let what = format!("issuer of {pool}");
         if !admin.issuers.is_empty() {
             let issuers = admin.issuers_of(pool).join(" or ");
-            self.right(&what, format!("{issuers}, an emulator (admin.issuer)"));
+            self.add_right(&what, format!("{issuers}, an emulator (admin.issuer)"));
             return None;
         }
         let settings = match settings {
             Ok(settings) => settings,
             Err(refused) => {
-                self.unknown(&what, &refused.failure);
+                self.add_failure(&what, &refused.failure);
                 return None;
             }
         };
@@ -33,30 +33,35 @@ impl Findings {
             .and_then(|configuration| configuration.get("Type"))
             .and_then(Value::as_str)
             .unwrap_or(IssuerType::Original.name());
-        let Some(kind) = IssuerType::named(name) else {
+        let Some(kind) = IssuerType::from_name(name) else {
             let detail = format!(
                 "{name} is a type that this version does not know: its tokens may be refused"
             );
-            self.untested(&what, &detail);
+            self.add_untested(&what, &detail);
             return None;
         };
-        let Some(issuer) = kind.of(pool) else {
+        let Some(issuer) = kind.issuer_of(pool) else {
             let detail = "the pool's id begins with no Region of AWS: for an emulator, set \
                           admin.issuer";
-            self.untested(&what, detail);
+            self.add_untested(&what, detail);
             return None;
         };
         let detail = format!("{issuer} ({name}); tokens of its other issuer are accepted as well");
-        self.right(&what, detail);
+        self.add_right(&what, detail);
         Some(issuer)
     }
 
     /// The keys of each issuer. Those of `own`, which new tokens name, must be there;
     /// where it is not known, those of any.
-    pub(super) async fn keys(&mut self, admin: &Admin, pool: &PoolId, own: Option<String>) {
+    pub(super) async fn check_issuer_keys(
+        &mut self,
+        admin: &AdminConfig,
+        pool: &PoolId,
+        own: Option<String>,
+    ) {
         let what = format!("keys of {pool}");
-        let Some(sets) = KeySets::new() else {
-            return self.wrong(&what, "this build has no HTTP client");
+        let Some(sets) = JwksClient::new() else {
+            return self.add_wrong(&what, "this build has no HTTP client");
         };
         let (mut fetched, mut failed) = (Vec::new(), Vec::new());
         for issuer in admin.issuers_of(pool) {
@@ -69,7 +74,7 @@ impl Findings {
         let suffices = own.map_or(!fetched.is_empty(), |own| fetched.contains(&own));
         if !suffices {
             let none = "there is no issuer to fetch them from";
-            return self.wrong(&what, if failed.is_empty() { none } else { &failed });
+            return self.add_wrong(&what, if failed.is_empty() { none } else { &failed });
         }
         let fetched = fetched.join(" and ");
         let detail = if failed.is_empty() {
@@ -77,6 +82,6 @@ impl Findings {
         } else {
             format!("can be fetched from {fetched}; but not all: {failed}")
         };
-        self.right(&what, detail);
+        self.add_right(&what, detail);
     }
 }

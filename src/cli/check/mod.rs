@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Ended, Global, Output, Usage, print, print_json};
-use crate::aws::{Aws, Directory, Failure, Listing, PoolSettings, Profiles, Queue, QueueFacts};
+use super::{CommandStatus, Global, Output, Usage, print, print_json};
+use crate::aws::{
+    Aws, Directory, Failure, Listing, PoolSettings, ProfileTable, Queue, QueueAttributes,
+};
 use crate::config::{self, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
@@ -35,7 +37,7 @@ pub(super) struct Options {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum FindingState {
     Right,
     Wrong,
     /// It could be found out only by doing it.
@@ -45,43 +47,43 @@ enum State {
 #[derive(Debug, Serialize)]
 struct Finding {
     what: String,
-    state: State,
+    state: FindingState,
     detail: String,
 }
 
 /// A receipt that no queue has issued: the call is refused for it, unless it is
 /// refused for want of permission first.
-const NO_RECEIPT: &str = "usher-check-no-such-receipt";
+const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 /// The name of nobody: an address, since a pool may name its users by theirs, and one that
 /// no mail can be sent to.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc2606>
-const NO_USER: &str = "usher-check-no-such-user@example.invalid";
+const NO_SUCH_USER: &str = "usher-check-no-such-user@example.invalid";
 /// Records that are read to see whether some are under other ids.
-const SAMPLE: i32 = 100;
+const SAMPLED_PROFILES: i32 = 100;
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
     let aws = Aws::from_environment().await?;
     let mut findings = Findings::default();
-    findings.right("configuration", format!("valid; Region {}", aws.region()));
+    findings.add_right("configuration", format!("valid; Region {}", aws.region()));
     if let Some(file) = &options.trigger_variables {
-        let variables = trigger::variables(file)?;
-        findings.trigger_settings(variables, global.config.as_deref());
+        let variables = trigger::read_variables(file)?;
+        findings.check_trigger_settings(variables, global.config.as_deref());
     }
 
     let queue = &config.queue;
     let queue = Queue::new(&aws, &queue.url, Duration::ZERO, queue.visibility);
     match aws.other_region_of_queue(queue.url()) {
-        Some(region) => findings.wrong("queue", &beside(region, &aws)),
-        None => findings.queue(&config, &queue).await,
+        Some(region) => findings.add_wrong("queue", &region_mismatch(region, &aws)),
+        None => findings.check_queue(&config, &queue).await,
     }
     if let Some(profiles) = &config.profiles {
-        let table = Profiles::new(&aws, &profiles.table, &profiles.key);
-        findings.table(profiles, &table).await;
+        let table = ProfileTable::new(&aws, &profiles.table, &profiles.key);
+        findings.check_table(profiles, &table).await;
     }
     let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
     for id in &options.pool {
@@ -89,78 +91,84 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         pools.push(pool.ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?);
     }
     if pools.is_empty() {
-        findings.untested("user pool", "pools.allowed is empty: name one with --pool");
+        findings.add_untested("user pool", "pools.allowed is empty: name one with --pool");
     }
     let quota = Arc::new(Quota::new(config.quota));
     let directory = Directory::new(&aws, Arc::clone(&quota));
     let listing = Listing::new(&aws, Arc::clone(&quota));
     for pool in &pools {
-        if !findings.pool(&config, &aws, &directory, pool).await {
+        if !findings.check_pool(&config, &aws, &directory, pool).await {
             continue;
         }
         let settings = PoolSettings::new(&aws).read(pool).await;
-        findings.trigger(pool, &settings);
-        findings.invitations(&config.invitations, pool, &settings);
-        let issuer = findings.issuer(&config.admin, pool, &settings);
-        findings.lists(&config, &listing, pool).await;
+        findings.check_trigger(pool, &settings);
+        findings.check_invitations(&config.invitations, pool, &settings);
+        let issuer = findings.check_issuer(&config.admin, pool, &settings);
+        findings.check_listing(&config, &listing, pool).await;
         if !config.admin.client_ids.is_empty() {
-            findings.keys(&config.admin, pool, issuer).await;
+            findings
+                .check_issuer_keys(&config.admin, pool, issuer)
+                .await;
         }
-        findings.admin(&config, &directory, &listing, pool).await;
+        findings
+            .check_admin(&config, &directory, &listing, pool)
+            .await;
     }
     if let Some(page) = &config.invitations.page {
-        findings.accept(page, &aws, quota).await;
+        findings.check_accept_client(page, &aws, quota).await;
     }
     findings.print(global.output)
 }
 
-fn beside(region: &str, aws: &Aws) -> String {
+fn region_mismatch(region: &str, aws: &Aws) -> String {
     format!("is in {region}, and AWS_REGION is {}", aws.region())
 }
 
 impl Findings {
-    async fn queue(&mut self, config: &Config, queue: &Queue) {
-        match queue.facts().await {
+    async fn check_queue(&mut self, config: &Config, queue: &Queue) {
+        match queue.attributes().await {
             Err(failure) => {
-                self.unknown("queue", &failure);
+                self.add_failure("queue", &failure);
                 if failure.reason == "queue_not_found" {
                     return;
                 }
             }
             Ok(facts) => {
                 let depth = facts.depth;
-                self.right(
+                self.add_right(
                     "queue",
                     format!("{} waiting, {} in flight", depth.visible, depth.hidden),
                 );
-                self.redrive(config, queue, facts).await;
+                self.check_redrive(config, queue, facts).await;
             }
         }
-        let delete = queue.delete(&[NO_RECEIPT]).await.map(|_| ());
-        self.allowed("sqs:DeleteMessage", delete, &["ReceiptHandleIsInvalid"]);
+        let delete = queue.delete(&[NO_SUCH_RECEIPT]).await.map(|_| ());
+        self.check_allowed("sqs:DeleteMessage", delete, &["ReceiptHandleIsInvalid"]);
         let hide = queue
-            .hide(&[(NO_RECEIPT, Duration::ZERO)])
+            .change_visibility(&[(NO_SUCH_RECEIPT, Duration::ZERO)])
             .await
             .map(|_| ());
-        self.allowed(
+        self.check_allowed(
             "sqs:ChangeMessageVisibility",
             hide,
             &["ReceiptHandleIsInvalid"],
         );
-        self.untested(
+        self.add_untested(
             "sqs:ReceiveMessage",
             "a receive would count against a message",
         );
     }
 
-    async fn redrive(&mut self, config: &Config, queue: &Queue, facts: QueueFacts) {
-        let QueueFacts {
-            redrive, retention, ..
+    async fn check_redrive(&mut self, config: &Config, queue: &Queue, facts: QueueAttributes) {
+        let QueueAttributes {
+            redrive_policy: redrive,
+            retention_seconds: retention,
+            ..
         } = facts;
         let attempts = config.worker.max_attempts;
         let found = match (&redrive, &config.queue.dead_letter_url) {
             (Some(redrive), _) if redrive.max_receive_count <= attempts => {
-                self.wrong(
+                self.add_wrong(
                     "redrive policy",
                     &format!(
                         "maxReceiveCount is {} and worker.max_attempts {attempts}: SQS would move \
@@ -172,21 +180,21 @@ impl Findings {
             }
             (Some(redrive), _) => {
                 let count = redrive.max_receive_count;
-                self.right(
+                self.add_right(
                     "redrive policy",
                     format!("maxReceiveCount {count} is above worker.max_attempts {attempts}"),
                 );
                 true
             }
             (None, Some(_)) => {
-                self.right(
+                self.add_right(
                     "redrive policy",
                     "none; queue.dead_letter_url is set".to_owned(),
                 );
                 true
             }
             (None, None) => {
-                self.wrong(
+                self.add_wrong(
                     "redrive policy",
                     "none, and queue.dead_letter_url is not set",
                 );
@@ -197,122 +205,127 @@ impl Findings {
             return;
         }
         let letters = match (&config.queue.dead_letter_url, redrive) {
-            (Some(url), _) => Ok(queue.beside(url)),
+            (Some(url), _) => Ok(queue.with_url_and_endpoint(url)),
             (None, Some(redrive)) => {
                 let url = queue.url_of(&redrive.target_arn).await;
-                url.map(|url| queue.sibling(&url))
+                url.map(|url| queue.with_url(&url))
             }
             (None, None) => return,
         };
         match letters {
-            Err(failure) => self.wrong("dead-letter queue", &failure),
-            Ok(letters) => match letters.facts().await {
-                Ok(facts) if facts.retention < retention => self.wrong(
+            Err(failure) => self.add_wrong("dead-letter queue", &failure),
+            Ok(letters) => match letters.attributes().await {
+                Ok(facts) if facts.retention_seconds < retention => self.add_wrong(
                     "dead-letter queue",
                     "keeps letters for a shorter time than the queue keeps messages, and a letter's age counts from its first day on the queue",
                 ),
-                Ok(facts) => self.right(
+                Ok(facts) => self.add_right(
                     "dead-letter queue",
                     format!("{} letters", facts.depth.visible + facts.depth.hidden),
                 ),
                 // The worker itself only sends there.
-                Err(failure) => self.unknown("dead-letter queue", &failure),
+                Err(failure) => self.add_failure("dead-letter queue", &failure),
             },
         }
-        self.untested(
+        self.add_untested(
             "sqs:SendMessage",
             "a letter or a message would have to be sent",
         );
     }
 
-    async fn table(&mut self, profiles: &config::Profiles, table: &Profiles) {
+    async fn check_table(&mut self, profiles: &config::ProfilesConfig, table: &ProfileTable) {
         let name = &profiles.table;
         match table.key_schema().await {
             // usher itself never calls DescribeTable; the put tells enough.
-            Err(failure) => self.unknown("profile table", &failure),
+            Err(failure) => self.add_failure("profile table", &failure),
             Ok(key) => match (&key.partition, &key.sort) {
                 ((partition, true), None) if partition == table.key() => {
-                    self.right("profile table", format!("{name}, key {partition} (String)"));
+                    self.add_right("profile table", format!("{name}, key {partition} (String)"));
                 }
-                ((partition, _), None) if partition != table.key() => self.wrong(
+                ((partition, _), None) if partition != table.key() => self.add_wrong(
                     "profile table",
                     &format!("its key is {partition}, profiles.key says {}", table.key()),
                 ),
                 ((partition, _), None) => {
-                    self.wrong(
+                    self.add_wrong(
                         "profile table",
                         &format!("its key {partition} is not a String"),
                     );
                 }
                 (_, Some(sort)) => {
-                    self.wrong("profile table", &format!("it has a sort key, {sort}"));
+                    self.add_wrong("profile table", &format!("it has a sort key, {sort}"));
                 }
             },
         }
-        self.allowed("dynamodb:PutItem", table.probe_put().await, &[]);
+        self.check_allowed("dynamodb:PutItem", table.probe_put().await, &[]);
         // For the Reconcile command and `usher reconcile`.
-        let read = table.present(&[NO_USER]).await.map(|_| ());
-        self.allowed("dynamodb:BatchGetItem", read, &[]);
+        let read = table.existing(&[NO_SUCH_USER]).await.map(|_| ());
+        self.check_allowed("dynamodb:BatchGetItem", read, &[]);
         let Some(owner) = &profiles.owner else {
             return;
         };
-        let attribute = owner.attribute();
+        let attribute = owner.name();
         match &profiles.owner_index {
             None => {
-                let page = table.owners(attribute, None, Some(SAMPLE)).await;
+                let page = table
+                    .scan_owners(attribute, None, Some(SAMPLED_PROFILES))
+                    .await;
                 let is_elsewhere = page.as_ref().is_ok_and(|page| {
                     let mut records = page.items.iter();
-                    records.any(|(id, value)| owner.is_elsewhere(id, value))
+                    records.any(|(id, value)| owner.has_other_id(id, value))
                 });
-                self.allowed("dynamodb:Scan", page.map(|_| ()), &[]);
+                self.check_allowed("dynamodb:Scan", page.map(|_| ()), &[]);
                 if is_elsewhere && profiles.after_password_reset {
                     let detail = format!(
                         "{name} has records under another id than the sub of their owner. A new \
                          password would give the owner a second record: set profiles.owner_index, \
                          or switch profiles.after_password_reset off"
                     );
-                    self.wrong("profiles.after_password_reset", &detail);
+                    self.add_wrong("profiles.after_password_reset", &detail);
                 }
             }
             Some(index) => {
-                let unknown = [NO_USER.to_owned()];
+                let unknown = [NO_SUCH_USER.to_owned()];
                 let query = table.has_owner(index, attribute, &unknown).await;
                 let what = format!("dynamodb:Query on {index}, key {attribute}");
-                self.allowed(&what, query.map(|_| ()), &[]);
+                self.check_allowed(&what, query.map(|_| ()), &[]);
             }
         }
     }
 
-    async fn lists(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {
+    async fn check_listing(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {
         let users = listing.users(pool, None).await.map(|_| ());
-        self.allowed(&format!("cognito-idp:ListUsers on {pool}"), users, &[]);
+        self.check_allowed(&format!("cognito-idp:ListUsers on {pool}"), users, &[]);
         if let Some(group) = config.groups.default.first() {
             let members = listing.members(pool, group, None).await.map(|_| ());
             let what = format!("cognito-idp:ListUsersInGroup on {pool}");
-            self.allowed(&what, members, &[]);
+            self.check_allowed(&what, members, &[]);
         }
     }
 
     /// Whether there is such a pool.
-    async fn pool(
+    async fn check_pool(
         &mut self,
         config: &Config,
         aws: &Aws,
         directory: &Directory,
         pool: &PoolId,
     ) -> bool {
-        let Some(nobody) = Username::new(NO_USER) else {
+        let Some(nobody) = Username::new(NO_SUCH_USER) else {
             return false;
         };
         let get = directory.sub_of(pool, &nobody).await.map(|_| ());
         let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
         if missing {
             let region = aws.other_region_of_pool(pool);
-            let detail = region.map_or_else(|| "does not exist".to_owned(), |it| beside(it, aws));
-            self.wrong(&format!("user pool {pool}"), &detail);
+            let detail = region.map_or_else(
+                || "does not exist".to_owned(),
+                |it| region_mismatch(it, aws),
+            );
+            self.add_wrong(&format!("user pool {pool}"), &detail);
             return false;
         }
-        self.allowed(
+        self.check_allowed(
             &format!("cognito-idp:AdminGetUser on {pool}"),
             get,
             &["UserNotFoundException"],
@@ -327,20 +340,20 @@ impl Findings {
             match directory.has_group(pool, group).await {
                 Ok(true) => {
                     existing = Some(*group);
-                    self.right(&what, "exists".to_owned());
+                    self.add_right(&what, "exists".to_owned());
                 }
                 Ok(false) if config.groups.create_missing => {
-                    self.right(&what, "will be created with its first member".to_owned());
+                    self.add_right(&what, "will be created with its first member".to_owned());
                 }
-                Ok(false) => self.wrong(&what, "missing, and groups.create_missing is false"),
+                Ok(false) => self.add_wrong(&what, "missing, and groups.create_missing is false"),
                 // For invitations alone.
-                Err(failure) => self.unknown(&what, &failure),
+                Err(failure) => self.add_failure(&what, &failure),
             }
         }
         if let Some(group) = groups.first() {
             let add = directory.add_to_group(pool, &nobody, group).await;
             let fine = ["UserNotFoundException", "ResourceNotFoundException"];
-            self.allowed(
+            self.check_allowed(
                 &format!("cognito-idp:AdminAddUserToGroup on {pool}"),
                 add,
                 &fine,
@@ -351,58 +364,60 @@ impl Findings {
             match existing {
                 Some(group) => {
                     let create = directory.create_group(pool, group).await;
-                    self.allowed(&what, create, &[]);
+                    self.check_allowed(&what, create, &[]);
                 }
-                None => self.untested(&what, "none of the groups exists: one would be created"),
+                None => self.add_untested(&what, "none of the groups exists: one would be created"),
             }
         }
         true
     }
 
     /// A call that was refused for `fine` reasons was allowed to be made.
-    fn allowed(&mut self, what: &str, result: Result<(), Failure>, fine: &[&str]) {
+    fn check_allowed(&mut self, what: &str, result: Result<(), Failure>, fine: &[&str]) {
         match result {
-            Err(failure) if !fine.contains(&failure.code.as_str()) => self.wrong(what, &failure),
-            _ => self.right(what, "allowed".to_owned()),
+            Err(failure) if !fine.contains(&failure.code.as_str()) => {
+                self.add_wrong(what, &failure);
+            }
+            _ => self.add_right(what, "allowed".to_owned()),
         }
     }
 
     /// A question that the role may not ask leaves the answer open.
-    fn unknown(&mut self, what: &str, failure: &Failure) {
+    fn add_failure(&mut self, what: &str, failure: &Failure) {
         if failure.reason == "access_denied" {
-            self.untested(what, &failure.to_string());
+            self.add_untested(what, &failure.to_string());
         } else {
-            self.wrong(what, failure);
+            self.add_wrong(what, failure);
         }
     }
 
-    fn right(&mut self, what: &str, detail: String) {
+    fn add_right(&mut self, what: &str, detail: String) {
         self.0.push(Finding {
             what: what.to_owned(),
-            state: State::Right,
+            state: FindingState::Right,
             detail,
         });
     }
 
-    fn wrong(&mut self, what: &str, detail: &(impl ToString + ?Sized)) {
+    fn add_wrong(&mut self, what: &str, detail: &(impl ToString + ?Sized)) {
         let detail = detail.to_string();
         self.0.push(Finding {
             what: what.to_owned(),
-            state: State::Wrong,
+            state: FindingState::Wrong,
             detail,
         });
     }
 
-    fn untested(&mut self, what: &str, detail: &str) {
+    fn add_untested(&mut self, what: &str, detail: &str) {
         let (what, detail) = (what.to_owned(), detail.to_owned());
         self.0.push(Finding {
             what,
-            state: State::NotTested,
+            state: FindingState::NotTested,
             detail,
         });
     }
 
-    fn print(&self, output: Output) -> anyhow::Result<Ended> {
+    fn print(&self, output: Output) -> anyhow::Result<CommandStatus> {
         match output {
             Output::Json => print_json(&self.0)?,
             Output::Text => {
@@ -420,16 +435,23 @@ impl Findings {
                 } in &self.0
                 {
                     let mark = match state {
-                        State::Right => "ok",
-                        State::Wrong => "WRONG",
-                        State::NotTested => "-",
+                        FindingState::Right => "ok",
+                        FindingState::Wrong => "WRONG",
+                        FindingState::NotTested => "-",
                     };
                     writeln!(text, "{mark:<6}{what:width$}  {detail}")?;
                 }
                 print(&text)?;
             }
         }
-        let wrong = self.0.iter().any(|finding| finding.state == State::Wrong);
-        Ok(if wrong { Ended::Badly } else { Ended::Well })
+        let wrong = self
+            .0
+            .iter()
+            .any(|finding| finding.state == FindingState::Wrong);
+        Ok(if wrong {
+            CommandStatus::Failure
+        } else {
+            CommandStatus::Success
+        })
     }
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Findings;
-use crate::attach::{Settings, Slot};
-use crate::aws::{Members, Refused};
+use crate::attach::{TriggerKind, UserPoolSettings};
+use crate::aws::{JsonObject, SettingsError};
 use crate::cli::Usage;
-use crate::config::{Invalid, Layers, Trigger};
+use crate::config::{InvalidConfig, Layers, TriggerConfig};
 use crate::event::PoolId;
 
 /// The Lambda's environment, as `aws lambda get-function-configuration` prints it.
 ///
 /// # Errors
 /// When the file cannot be read, or is not an object of texts.
-pub(super) fn variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn read_variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let named = |why: &dyn std::fmt::Display| {
         Usage::error(format!("--trigger-variables {}: {why}", file.display()))
     };
@@ -26,13 +26,13 @@ pub(super) fn variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>>
 
 impl Findings {
     /// What `usher-trigger` does with these variables, and with the file in its archive.
-    pub(super) fn trigger_settings(
+    pub(super) fn check_trigger_settings(
         &mut self,
         variables: BTreeMap<String, String>,
         file: Option<&Path>,
     ) {
-        const ACCESS: &str = "access settings of the Lambda";
-        const QUEUE: &str = "queue.url of the Lambda";
+        const ACCESS_SETTINGS: &str = "access settings of the Lambda";
+        const QUEUE_URL: &str = "queue.url of the Lambda";
         let mut layers = Layers::defaults();
         let named = variables.get("USHER_CONFIG").map(String::as_str);
         match (named.filter(|named| !named.is_empty()), file) {
@@ -41,52 +41,57 @@ impl Findings {
             (Some(named), None) => {
                 let missing =
                     format!("give the file that USHER_CONFIG names ({named}) with --config");
-                self.untested(ACCESS, &missing);
-                return self.untested(QUEUE, &missing);
+                self.add_untested(ACCESS_SETTINGS, &missing);
+                return self.add_untested(QUEUE_URL, &missing);
             }
         }
-        let Trigger { queue_url, access } = Trigger::from_layers(&layers.environment(variables));
+        let TriggerConfig { queue_url, access } =
+            TriggerConfig::from_layers(&layers.environment(variables));
         match queue_url {
-            Ok(_) => self.right(QUEUE, "sign-ups are forwarded".to_owned()),
+            Ok(_) => self.add_right(QUEUE_URL, "sign-ups are forwarded".to_owned()),
             Err(invalid) => {
-                self.wrong(
-                    QUEUE,
-                    &format!("sign-ups are not forwarded: {}", list(&invalid)),
+                self.add_wrong(
+                    QUEUE_URL,
+                    &format!("sign-ups are not forwarded: {}", join_violations(&invalid)),
                 );
             }
         }
         match access {
-            Ok(_) => self.right(ACCESS, "valid".to_owned()),
-            Err(invalid) => self.wrong(
-                ACCESS,
+            Ok(_) => self.add_right(ACCESS_SETTINGS, "valid".to_owned()),
+            Err(invalid) => self.add_wrong(
+                ACCESS_SETTINGS,
                 &format!(
                     "mutations, groups in tokens and mails of invitations are switched off: {}",
-                    list(&invalid)
+                    join_violations(&invalid)
                 ),
             ),
         }
     }
 
     /// Which function is the pool's trigger. Whether it is usher's, its ARN does not tell.
-    pub(super) fn trigger(&mut self, pool: &PoolId, settings: &Result<Members, Refused>) {
+    pub(super) fn check_trigger(
+        &mut self,
+        pool: &PoolId,
+        settings: &Result<JsonObject, SettingsError>,
+    ) {
         let what = format!("PostConfirmation trigger of {pool}");
         let settings = match settings {
-            Ok(pool) => Settings {
+            Ok(pool) => UserPoolSettings {
                 pool: pool.clone(),
-                ..Settings::default()
+                ..UserPoolSettings::default()
             },
-            Err(refused) => return self.unknown(&what, &refused.failure),
+            Err(refused) => return self.add_failure(&what, &refused.failure),
         };
-        match Slot::PostConfirmation.function(&settings.triggers()) {
-            Some(function) => self.right(&what, function.to_owned()),
+        match TriggerKind::PostConfirmation.function(&settings.triggers()) {
+            Some(function) => self.add_right(&what, function.to_owned()),
             // Something else may feed the queue.
-            None => self.untested(&what, "none: usher attach sets it"),
+            None => self.add_untested(&what, "none: usher attach sets it"),
         }
     }
 }
 
 /// In one line.
-fn list(Invalid(violations): &Invalid) -> String {
+fn join_violations(InvalidConfig(violations): &InvalidConfig) -> String {
     let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }

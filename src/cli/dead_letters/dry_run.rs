@@ -6,21 +6,25 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::replay::tally_line;
-use super::{Desk, READING, told, waiting};
+use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end, show_hidden_count};
 use crate::aws::{Directory, Listing};
-use crate::cli::{Ended, Global, Output, print};
-use crate::dead_letter::{About, DryRun, Filter, Found, Verdict};
+use crate::cli::{CommandStatus, Global, Output, print};
+use crate::dead_letter::{DeadLetterSummary, DryRun, DryRunResult, Filter, HeldDeadLetter};
 use crate::quota::Quota;
-use crate::telemetry::bar;
+use crate::telemetry::progress_bar;
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct DryRunLine<'a> {
     #[serde(flatten)]
-    letter: &'a About,
-    would: &'a Verdict,
+    dead_letter: &'a DeadLetterSummary,
+    would: &'a DryRunResult,
 }
 
-pub(super) async fn run(global: &Global, filter: Filter, desk: &Desk) -> anyhow::Result<Ended> {
+pub(super) async fn run(
+    global: &Global,
+    filter: Filter,
+    desk: &CommandContext,
+) -> anyhow::Result<CommandStatus> {
     let quota = Arc::new(Quota::new(desk.config.quota));
     let mut judge = DryRun::new(
         &desk.config,
@@ -28,11 +32,14 @@ pub(super) async fn run(global: &Global, filter: Filter, desk: &Desk) -> anyhow:
         Listing::new(&desk.aws, quota),
         desk.profiles(),
     );
-    let progress = bar(desk.depth().await, "letters");
-    let mut selection = desk.select(filter, READING);
+    let progress = progress_bar(desk.depth().await, "letters");
+    let mut selection = desk.select(filter, PARALLEL_RECEIVES);
     let mut tally = BTreeMap::new();
     let result = loop {
-        let letters = match selection.next(|_| true, |n| waiting(&progress, n)).await {
+        let letters = match selection
+            .next(|_| true, |n| show_hidden_count(&progress, n))
+            .await
+        {
             Ok(Some(letters)) => letters,
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure.into()),
@@ -42,7 +49,7 @@ pub(super) async fn run(global: &Global, filter: Filter, desk: &Desk) -> anyhow:
                 if selection.is_stopped() {
                     break;
                 }
-                let verdict = judge.judge(&letter.message.body).await;
+                let verdict = judge.predict(&letter.message.body).await;
                 *tally.entry(verdict.outcome).or_default() += 1;
                 let line = line(global, &letter, &verdict)?;
                 progress.suspend(|| print(&line))?;
@@ -66,22 +73,26 @@ pub(super) async fn run(global: &Global, filter: Filter, desk: &Desk) -> anyhow:
         };
         print(&(would + "\n"))?;
     }
-    Ok(told(ended))
+    Ok(report_scan_end(ended))
 }
 
-fn line(global: &Global, letter: &Found, verdict: &Verdict) -> anyhow::Result<String> {
+fn line(
+    global: &Global,
+    letter: &HeldDeadLetter,
+    verdict: &DryRunResult,
+) -> anyhow::Result<String> {
     let mut line = match global.output {
-        Output::Json => serde_json::to_string(&Line {
-            letter: &letter.about,
+        Output::Json => serde_json::to_string(&DryRunLine {
+            dead_letter: &letter.summary,
             would: verdict,
         })?,
-        Output::Text => text(&letter.about, verdict),
+        Output::Text => text(&letter.summary, verdict),
     };
     line.push('\n');
     Ok(line)
 }
 
-fn text(letter: &About, verdict: &Verdict) -> String {
+fn text(letter: &DeadLetterSummary, verdict: &DryRunResult) -> String {
     let mut line = format!("{}  {:<20}  {}", letter.id, letter.reason, verdict.outcome);
     if !verdict.reason.is_empty() {
         line = format!("{line}: {}", verdict.reason);

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::remove::{Removed, remove};
-use super::{ACTING, Desk, FilterOptions, READING, letters, told, waiting};
-use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::{About, Found, Line};
-use crate::telemetry::bar;
+use super::remove::{RemovalCounts, remove};
+use super::{
+    CommandContext, FilterOptions, PARALLEL_RECEIVES, SINGLE_RECEIVE, format_count,
+    report_scan_end, show_hidden_count,
+};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::dead_letter::{ArchiveLine, DeadLetterSummary, HeldDeadLetter};
+use crate::telemetry::progress_bar;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -27,8 +30,8 @@ pub(super) struct Options {
     remove: bool,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    let desk = Desk::open(global).await?;
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let desk = CommandContext::open(global).await?;
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
     let audit = if options.remove {
@@ -36,13 +39,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     } else {
         None
     };
-    let progress = bar(desk.depth().await, "letters");
-    let width = if options.remove { ACTING } else { READING };
+    let progress = progress_bar(desk.depth().await, "letters");
+    let width = if options.remove {
+        SINGLE_RECEIVE
+    } else {
+        PARALLEL_RECEIVES
+    };
     let mut selection = desk.select(options.filter.filter(), width);
     let mut written = 0_u64;
-    let mut removed = Removed::default();
+    let mut removed = RemovalCounts::default();
     let result = loop {
-        match selection.next(|_| true, |n| waiting(&progress, n)).await {
+        match selection
+            .next(|_| true, |n| show_hidden_count(&progress, n))
+            .await
+        {
             Ok(Some(letters)) => {
                 progress.set_position(selection.seen());
                 let page = write(&mut file, &letters).context("the file cannot be written");
@@ -51,7 +61,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
                 }
                 written += letters.len() as u64;
                 if let Some(audit) = &audit {
-                    let letters: Vec<&About> = letters.iter().map(|letter| &letter.about).collect();
+                    let letters: Vec<&DeadLetterSummary> =
+                        letters.iter().map(|letter| &letter.summary).collect();
                     remove(&selection, &letters, audit, "removed", &mut removed).await;
                 }
             }
@@ -61,22 +72,25 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     };
     let ended = selection.finish().await;
     progress.finish_and_clear();
-    let Removed { gone, still_there } = removed;
+    let RemovalCounts {
+        deleted: gone,
+        failed: still_there,
+    } = removed;
     match global.output {
         Output::Json => print_json(
             &serde_json::json!({"written": written, "removed": gone, "not_removed": still_there}),
         )?,
         Output::Text if options.remove => print(&format!(
             "{} written, {gone} of them removed from the queue\n",
-            letters(written)
+            format_count(written)
         ))?,
-        Output::Text => print(&format!("{} written\n", letters(written)))?,
+        Output::Text => print(&format!("{} written\n", format_count(written)))?,
     }
     result?;
     if still_there > 0 {
-        return Ok(Ended::Badly);
+        return Ok(CommandStatus::Failure);
     }
-    Ok(told(ended))
+    Ok(report_scan_end(ended))
 }
 
 /// Never over a file that holds something: it may be all that is left of
@@ -88,8 +102,8 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     if append {
         let mut file = options.create(true).open(path)?;
         lock(&file)?;
-        complete(&mut file)?;
-        sync_name(path);
+        complete_last_line(&mut file)?;
+        sync_directory(path);
         return Ok(file);
     }
     let file = options.create_new(true).open(path).map_err(|error| {
@@ -100,13 +114,13 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
         }
     })?;
     lock(&file)?;
-    sync_name(path);
+    sync_directory(path);
     Ok(file)
 }
 
 /// The name, too, has to outlive a power cut before a letter is deleted. Not every
 /// file system can do that for a folder.
-fn sync_name(path: &Path) {
+fn sync_directory(path: &Path) {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -126,7 +140,7 @@ fn lock(file: &File) -> anyhow::Result<()> {
 }
 
 /// Goes to the end of a file whose last line is whole.
-fn complete(file: &mut File) -> anyhow::Result<()> {
+fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
     let length = file.metadata()?.len();
     if length == 0 {
         return Ok(());
@@ -145,7 +159,7 @@ fn complete(file: &mut File) -> anyhow::Result<()> {
         count += 1;
         line = next;
     }
-    if let Err(wrong) = Line::parse(&line?) {
+    if let Err(wrong) = ArchiveLine::parse(&line?) {
         bail!("line {count} {wrong}: mend or remove it first (its letter was not removed)");
     }
     file.write_all(b"\n")?;
@@ -153,11 +167,11 @@ fn complete(file: &mut File) -> anyhow::Result<()> {
 }
 
 /// All lines, on the disk, or none.
-fn write(file: &mut File, letters: &[Found]) -> std::io::Result<()> {
+fn write(file: &mut File, letters: &[HeldDeadLetter]) -> std::io::Result<()> {
     let begin = file.metadata()?.len();
     let mut text = Vec::new();
     for letter in letters {
-        serde_json::to_writer(&mut text, &Line::of(letter))?;
+        serde_json::to_writer(&mut text, &ArchiveLine::new(letter))?;
         text.push(b'\n');
     }
     let written = file.write_all(&text).and_then(|()| file.sync_data());

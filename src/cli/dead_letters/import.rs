@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::{Desk, letters};
-use crate::aws::{BATCH, Class, Outgoing};
-use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::Line;
-use crate::event::without_bom;
-use crate::telemetry::{bar, note};
+use super::{CommandContext, format_count};
+use crate::aws::{Class, MAX_BATCH_ENTRIES, Outgoing};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::dead_letter::ArchiveLine;
+use crate::event::strip_bom;
+use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -22,18 +22,21 @@ pub(super) struct Options {
     from_line: u64,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     // The whole file is read before the first letter is sent.
-    let total = check(&options.file, options.from_line)?;
-    let desk = Desk::open(global).await?;
-    let progress = bar(Some(total), "letters");
+    let total = count_lines(&options.file, options.from_line)?;
+    let desk = CommandContext::open(global).await?;
+    let progress = progress_bar(Some(total), "letters");
     let mut sent = 0_u64;
     let mut failed = 0_u64;
     let mut next = options.from_line;
     let mut stopped = false;
     let mut lines = lines(&options.file, options.from_line)?;
     loop {
-        let batch: Vec<(u64, Line)> = lines.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+        let batch: Vec<(u64, ArchiveLine)> = lines
+            .by_ref()
+            .take(MAX_BATCH_ENTRIES)
+            .collect::<Result<_, _>>()?;
         let Some((last, _)) = batch.last() else { break };
         if desk.stop.is_cancelled() {
             stopped = true;
@@ -41,14 +44,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         }
         next = last + 1;
         let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
-        let ends = desk.letters.send_each(&messages).await;
+        let ends = desk.dead_letters.send_all_with_retry(&messages).await;
         for ((line, _), end) in batch.iter().zip(ends) {
             let Err(failure) = end else {
                 sent += 1;
                 continue;
             };
             failed += 1;
-            note(&format!("line {line} was not sent: {failure}"));
+            status_line(&format!("line {line} was not sent: {failure}"));
             if failure.class != Class::Permanent && !stopped {
                 stopped = true;
                 // Those after it that were sent are sent again, without effect.
@@ -65,21 +68,21 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         Output::Json => print_json(&serde_json::json!({"sent": sent, "failed": failed}))?,
         Output::Text => print(&format!(
             "{} sent to the dead-letter queue\n",
-            letters(sent)
+            format_count(sent)
         ))?,
     }
     if stopped {
-        note(&format!("stopped; go on with --from-line {next}"));
+        status_line(&format!("stopped; go on with --from-line {next}"));
     }
     Ok(if stopped || failed > 0 {
-        Ended::Badly
+        CommandStatus::Failure
     } else {
-        Ended::Well
+        CommandStatus::Success
     })
 }
 
 /// How many letters there are, from a line on.
-fn check(path: &Path, from: u64) -> anyhow::Result<u64> {
+fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
     // It is read twice, and a pipe can be read once.
     let metadata = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?;
     if !metadata.is_file() {
@@ -100,7 +103,7 @@ fn check(path: &Path, from: u64) -> anyhow::Result<u64> {
 fn lines(
     path: &Path,
     from: u64,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, Line)>>> {
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, ArchiveLine)>>> {
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| name.clone())?;
     let numbered = (1..).zip(BufReader::new(file).lines());
@@ -109,7 +112,7 @@ fn lines(
         .filter(|(_, text)| text.as_ref().map_or(true, |text| !text.trim().is_empty()))
         .map(move |(number, text)| {
             let text = text.with_context(|| format!("{name}: line {number}"))?;
-            match Line::parse(without_bom(&text)) {
+            match ArchiveLine::parse(strip_bom(&text)) {
                 Ok(line) => Ok((number, line)),
                 Err(wrong) => bail!("{name}: line {number} {wrong}; nothing of it was sent"),
             }

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Desk, FilterOptions, READING, letters, told, waiting};
-use crate::cli::{Ended, Global, Output, print};
-use crate::dead_letter::Census;
-use crate::telemetry::bar;
+use super::{
+    CommandContext, FilterOptions, PARALLEL_RECEIVES, format_count, report_scan_end,
+    show_hidden_count,
+};
+use crate::cli::{CommandStatus, Global, Output, print};
+use crate::dead_letter::ReasonCounts;
+use crate::telemetry::progress_bar;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -13,22 +16,25 @@ pub(super) struct Options {
     filter: FilterOptions,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    let desk = Desk::open(global).await?;
-    let bar = bar(desk.depth().await, "letters");
-    let mut selection = desk.select(options.filter.filter(), READING);
-    let mut census = Census::default();
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let desk = CommandContext::open(global).await?;
+    let bar = progress_bar(desk.depth().await, "letters");
+    let mut selection = desk.select(options.filter.filter(), PARALLEL_RECEIVES);
+    let mut census = ReasonCounts::default();
     let result = loop {
-        match selection.next(|_| true, |n| waiting(&bar, n)).await {
+        match selection
+            .next(|_| true, |n| show_hidden_count(&bar, n))
+            .await
+        {
             Ok(Some(letters)) => {
                 bar.set_position(selection.seen());
                 for letter in &letters {
-                    census.add(&letter.about);
+                    census.add(&letter.summary);
                 }
                 if global.output == Output::Json {
                     let lines = letters
                         .iter()
-                        .map(|letter| serde_json::to_string(&letter.about));
+                        .map(|letter| serde_json::to_string(&letter.summary));
                     let mut text = lines.collect::<Result<Vec<_>, _>>()?.join("\n");
                     text.push('\n');
                     if let Err(error) = print(&text) {
@@ -47,11 +53,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     if global.output == Output::Text {
         print(&table(&census)?)?;
     }
-    Ok(told(ended))
+    Ok(report_scan_end(ended))
 }
 
-fn table(census: &Census) -> Result<String, std::fmt::Error> {
-    let groups = census.groups();
+fn table(census: &ReasonCounts) -> Result<String, std::fmt::Error> {
+    let groups = census.by_frequency();
     let mut text = String::new();
     if !groups.is_empty() {
         let widest = groups
@@ -74,11 +80,11 @@ fn table(census: &Census) -> Result<String, std::fmt::Error> {
                 group.count,
                 date(group.oldest),
                 date(group.newest),
-                group.example,
+                group.example_id,
             )?;
         }
         writeln!(text)?;
     }
-    writeln!(text, "{}", letters(census.total()))?;
+    writeln!(text, "{}", format_count(census.total()))?;
     Ok(text)
 }

@@ -15,22 +15,22 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::operator::actor;
-use super::{Ended, Global, time};
-use crate::aws::{Aws, Profiles, Queue};
+use super::{CommandStatus, Global, time};
+use crate::aws::{Aws, ProfileTable, Queue};
 use crate::config::Config;
-use crate::dead_letter::{self, Audit, Filter, Selection, Unseen, locate};
-use crate::retry::quickly;
+use crate::dead_letter::{self, AuditLog, Filter, Selection, Unseen, resolve_dead_letter_queue};
+use crate::retry::retry_inline;
 use crate::shutdown;
-use crate::telemetry::note;
+use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(subcommand)]
-    action: Action,
+    command: DeadLetterCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
+enum DeadLetterCommand {
     /// What failed, by reason; with --output json one object for each letter
     List(list::Options),
     /// Everything that is known of one letter
@@ -45,14 +45,14 @@ enum Action {
     Drop(drop::Options),
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    match &options.action {
-        Action::List(options) => Box::pin(list::run(global, options)).await,
-        Action::Show(options) => Box::pin(show::run(global, options)).await,
-        Action::Replay(options) => Box::pin(replay::run(global, options)).await,
-        Action::Export(options) => Box::pin(export::run(global, options)).await,
-        Action::Import(options) => Box::pin(import::run(global, options)).await,
-        Action::Drop(options) => Box::pin(drop::run(global, options)).await,
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    match &options.command {
+        DeadLetterCommand::List(options) => Box::pin(list::run(global, options)).await,
+        DeadLetterCommand::Show(options) => Box::pin(show::run(global, options)).await,
+        DeadLetterCommand::Replay(options) => Box::pin(replay::run(global, options)).await,
+        DeadLetterCommand::Export(options) => Box::pin(export::run(global, options)).await,
+        DeadLetterCommand::Import(options) => Box::pin(import::run(global, options)).await,
+        DeadLetterCommand::Drop(options) => Box::pin(drop::run(global, options)).await,
     }
 }
 
@@ -93,32 +93,32 @@ impl FilterOptions {
 }
 
 /// What every one of these commands works with.
-struct Desk {
+struct CommandContext {
     config: Config,
     aws: Aws,
     source: Queue,
-    letters: Queue,
+    dead_letters: Queue,
     stop: CancellationToken,
 }
 
 /// Receives that are out at once when nothing but reading is to be done.
-const READING: usize = 8;
+const PARALLEL_RECEIVES: usize = 8;
 /// When each letter is acted on: no more are in hand than needed.
-const ACTING: usize = 1;
-impl Desk {
+const SINGLE_RECEIVE: usize = 1;
+impl CommandContext {
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let config = global.config()?;
-        let stop = shutdown::on_signal(&global.at_once)?;
+        let stop = shutdown::on_signal(&global.force_exit)?;
         let aws = Aws::from_environment().await?;
         let wait = Duration::from_secs(1);
         let source = Queue::new(&aws, &config.queue.url, wait, config.queue.visibility);
         let dead_letter_url = config.queue.dead_letter_url.as_deref();
         let located = tokio::select! {
-            located = locate(&source, dead_letter_url) => located?,
+            located = resolve_dead_letter_queue(&source, dead_letter_url) => located?,
             () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
         };
         Ok(Self {
-            letters: located.queue,
+            dead_letters: located.queue,
             config,
             aws,
             source,
@@ -127,55 +127,61 @@ impl Desk {
     }
 
     fn select(&self, filter: Filter, width: usize) -> Selection {
-        Selection::new(&self.letters, width, filter, self.stop.clone())
+        Selection::new(&self.dead_letters, width, filter, self.stop.clone())
     }
 
-    fn profiles(&self) -> Option<Profiles> {
+    fn profiles(&self) -> Option<ProfileTable> {
         let settings = self.config.profiles.as_ref()?;
-        Some(Profiles::new(&self.aws, &settings.table, &settings.key))
+        Some(ProfileTable::new(&self.aws, &settings.table, &settings.key))
     }
 
     /// About how many letters there are, for a progress bar alone.
     async fn depth(&self) -> Option<u64> {
-        let depth = quickly(|| self.letters.facts()).await.ok()?.depth;
+        let depth = retry_inline(|| self.dead_letters.attributes())
+            .await
+            .ok()?
+            .depth;
         Some(depth.visible + depth.hidden)
     }
 
-    async fn audit(&self, action: &'static str) -> Audit {
-        Audit::new(actor(&self.aws).await, action)
+    async fn audit(&self, action: &'static str) -> AuditLog {
+        AuditLog::new(actor(&self.aws).await, action)
     }
 }
 
 /// What is to be said of a scan's end, and whether it saw everything it should.
-fn told(ended: dead_letter::Ended) -> Ended {
+fn report_scan_end(ended: dead_letter::SelectionEnd) -> CommandStatus {
     match ended {
-        dead_letter::Ended::All(Unseen { elsewhere, beyond }) => {
+        dead_letter::SelectionEnd::Exhausted(Unseen {
+            hidden_elsewhere: elsewhere,
+            not_received: beyond,
+        }) => {
             if elsewhere > 0 {
-                note(&format!(
+                status_line(&format!(
                     "about {elsewhere} more letters are hidden by another process and were not looked at; run this again when it is through"
                 ));
             }
             if beyond > 0 {
-                note(&format!(
+                status_line(&format!(
                     "SQS counts about {beyond} more letters that it did not hand out (it lets some 120,000 be in flight at once)"
                 ));
             }
             if elsewhere + beyond > 0 {
-                Ended::Badly
+                CommandStatus::Failure
             } else {
-                Ended::Well
+                CommandStatus::Success
             }
         }
-        dead_letter::Ended::Limit => Ended::Well,
-        dead_letter::Ended::Stopped => {
-            note("stopped; what was not acted on is as it was");
-            Ended::Badly
+        dead_letter::SelectionEnd::Limit => CommandStatus::Success,
+        dead_letter::SelectionEnd::Stopped => {
+            status_line("stopped; what was not acted on is as it was");
+            CommandStatus::Failure
         }
     }
 }
 
 /// How many, in words.
-fn letters(count: u64) -> String {
+fn format_count(count: u64) -> String {
     if count == 1 {
         "1 letter".to_owned()
     } else {
@@ -184,7 +190,7 @@ fn letters(count: u64) -> String {
 }
 
 /// Says once that others hide letters.
-fn waiting(bar: &indicatif::ProgressBar, elsewhere: u64) {
+fn show_hidden_count(bar: &indicatif::ProgressBar, elsewhere: u64) {
     if elsewhere > 0 {
         bar.set_message(format!(
             "waiting for about {elsewhere} that another process hides"

@@ -2,33 +2,37 @@
 
 use anyhow::bail;
 
-use super::{Desk, told};
-use crate::aws::{MoveTask, Moves};
-use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::Ended::Stopped;
-use crate::dead_letter::{Move, Moved};
-use crate::telemetry::{bar, note};
+use super::{CommandContext, report_scan_end};
+use crate::aws::{MoveTask, MoveTasks};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::dead_letter::SelectionEnd::Stopped;
+use crate::dead_letter::{NativeRedrive, NativeRedriveResult};
+use crate::telemetry::{progress_bar, status_line};
 
-pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Result<Ended> {
-    let source = desk.source.facts().await?;
-    let letters = desk.letters.facts().await?;
+pub(super) async fn run(
+    global: &Global,
+    desk: &CommandContext,
+    rate: f64,
+) -> anyhow::Result<CommandStatus> {
+    let source = desk.source.attributes().await?;
+    let letters = desk.dead_letters.attributes().await?;
     #[expect(clippy::cast_possible_truncation, reason = "between 1 and 500")]
     let rate = rate.floor().clamp(1.0, 500.0) as i32;
     let audit = desk.audit("native replay").await;
-    let task = Move {
-        moves: Moves::new(&desk.aws, desk.letters.url()),
-        from: letters.arn,
-        to: source.arn,
+    let task = NativeRedrive {
+        moves: MoveTasks::new(&desk.aws, desk.dead_letters.url()),
+        from_arn: letters.arn,
+        to_arn: source.arn,
         rate,
     };
     let total = letters.depth.visible + letters.depth.hidden;
     if desk.stop.is_cancelled() {
-        return Ok(told(Stopped));
+        return Ok(report_scan_end(Stopped));
     }
     // SQS does not say which letters it moves.
     let total_known = i64::try_from(total).unwrap_or(i64::MAX);
-    audit.all(desk.letters.url(), total_known, "asked for");
-    let progress = bar(Some(total), "letters");
+    audit.log_queue(desk.dead_letters.url(), total_known, "asked for");
+    let progress = progress_bar(Some(total), "letters");
     let moved = task
         .run(&desk.stop, |task| {
             progress.set_position(u64::try_from(task.moved).unwrap_or(0));
@@ -36,18 +40,18 @@ pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Resu
         .await;
     progress.finish_and_clear();
     let task = match moved? {
-        Moved::Busy(task) => bail!(
+        NativeRedriveResult::AlreadyRunning(task) => bail!(
             "SQS is moving letters of this queue already: {} of about {}; wait for it or cancel it",
             task.moved,
             task.total.unwrap_or(0),
         ),
-        Moved::Ended(task) => task,
+        NativeRedriveResult::Ended(task) => task,
     };
-    audit.all(desk.letters.url(), task.moved, &task.status);
+    audit.log_queue(desk.dead_letters.url(), task.moved, &task.status);
     let MoveTask {
         status,
         moved,
-        failure,
+        failure_reason: failure,
         ..
     } = &task;
     let said = serde_json::json!({"status": status, "moved": moved, "failure": failure});
@@ -59,11 +63,11 @@ pub(super) async fn run(global: &Global, desk: &Desk, rate: f64) -> anyhow::Resu
         }
     }
     if let Some(failure) = failure {
-        note(&format!("SQS says: {failure}"));
+        status_line(&format!("SQS says: {failure}"));
     }
     Ok(if status == "COMPLETED" {
-        Ended::Well
+        CommandStatus::Success
     } else {
-        Ended::Badly
+        CommandStatus::Failure
     })
 }

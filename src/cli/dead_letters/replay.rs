@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{ACTING, Desk, FilterOptions, dry_run, native, told, waiting};
+use super::{
+    CommandContext, FilterOptions, SINGLE_RECEIVE, dry_run, native, report_scan_end,
+    show_hidden_count,
+};
 use crate::aws::Directory;
-use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::{Became, Replay, Replayed, Way};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::dead_letter::{Replay, ReplayReport, ReplayResult, ReplayTarget};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
-use crate::telemetry::{bar, note};
+use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -26,15 +29,15 @@ pub(super) struct Options {
     dry_run: bool,
     /// Letters a second; what the worker's quota allows unless given, and never
     /// more than that
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
     /// SQS's own redrive: all letters, as they are
     #[arg(long, conflicts_with_all = ["direct", "reason", "since", "before", "pool", "sub", "limit"])]
     native: bool,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    let desk = Desk::open(global).await?;
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let desk = CommandContext::open(global).await?;
     if options.dry_run {
         return dry_run::run(global, options.filter.filter(), &desk).await;
     }
@@ -46,36 +49,36 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let way = if options.direct {
         let directory = Directory::new(&desk.aws, quota);
         let provisioner = Provisioner::new(&desk.config, directory, desk.profiles());
-        Way::Direct(Box::new(provisioner), desk.letters.clone())
+        ReplayTarget::Direct(Box::new(provisioner), desk.dead_letters.clone())
     } else {
-        Way::Queue(desk.source.clone())
+        ReplayTarget::Queue(desk.source.clone())
     };
     let audit = desk.audit("replay").await;
-    let progress = bar(desk.depth().await, "letters");
-    let selection = desk.select(options.filter.filter(), ACTING);
+    let progress = progress_bar(desk.depth().await, "letters");
+    let selection = desk.select(options.filter.filter(), SINGLE_RECEIVE);
     let replayed = Replay::new(way, rate, audit)
         .run(selection, |step| {
             progress.set_position(step.seen);
             progress.set_message(tally_line(step.tally));
-            waiting(&progress, step.elsewhere);
+            show_hidden_count(&progress, step.hidden_elsewhere);
         })
         .await;
     progress.finish_and_clear();
     report(global, replayed)
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok();
     rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.01)
         .ok_or_else(|| "must be a number of 0.01 or more".to_owned())
 }
 
 /// No more than the worker may make.
-fn rate(options: &Options, desk: &Desk) -> f64 {
+fn rate(options: &Options, desk: &CommandContext) -> f64 {
     let most = desk.config.sign_up_rate();
     match options.rate {
         Some(rate) if rate > most => {
-            note(&format!(
+            status_line(&format!(
                 "--rate {rate} is more than the worker may make of it: {most} letters a second (quota.user_update for each of groups.default)"
             ));
             most
@@ -85,15 +88,15 @@ fn rate(options: &Options, desk: &Desk) -> f64 {
     }
 }
 
-fn report(global: &Global, replayed: Replayed) -> anyhow::Result<Ended> {
-    let Replayed {
+fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStatus> {
+    let ReplayReport {
         tally,
-        ended,
+        end: ended,
         failure,
         newer,
     } = replayed;
     if newer > 0 {
-        note(&format!(
+        status_line(&format!(
             "{newer} letters are newer than this run and were left alone: they came back from it, or came meanwhile"
         ));
     }
@@ -118,9 +121,9 @@ fn report(global: &Global, replayed: Replayed) -> anyhow::Result<Ended> {
         bail!("stopped: {failure}; the other letters are as they were");
     }
     // A letter that is there still, or again, is work that failed.
-    let well = tally.keys().all(Became::is_well);
-    let ended = told(ended);
-    Ok(if well { ended } else { Ended::Badly })
+    let well = tally.keys().all(ReplayResult::is_success);
+    let ended = report_scan_end(ended);
+    Ok(if well { ended } else { CommandStatus::Failure })
 }
 
 pub(super) fn tally_line<T: std::fmt::Display>(tally: &BTreeMap<T, u64>) -> String {

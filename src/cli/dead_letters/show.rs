@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
-use super::{Desk, READING, told};
-use crate::cli::{Ended, Global, Output, print, print_json};
-use crate::dead_letter::{Filter, Found, attribute, printable};
+use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::dead_letter::{Filter, HeldDeadLetter, attribute, printable};
 use crate::event::{Event, parse};
-use crate::telemetry::note;
+use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -20,16 +20,16 @@ pub(super) struct Options {
     body: bool,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
-    let desk = Desk::open(global).await?;
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let desk = CommandContext::open(global).await?;
     let filter = Filter {
         limit: Some(1),
         ..Filter::default()
     };
-    let mut selection = desk.select(filter, READING);
+    let mut selection = desk.select(filter, PARALLEL_RECEIVES);
     let found = selection
         .next(
-            |Found { about, .. }| {
+            |HeldDeadLetter { summary: about, .. }| {
                 about.id == options.id || about.source_message_id.as_ref() == Some(&options.id)
             },
             |_| {},
@@ -37,16 +37,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
         .await;
     let ended = selection.finish().await;
     let Some(letter) = found?.and_then(|letters| letters.into_iter().next()) else {
-        told(ended);
-        note(&format!("no letter has the id {}", options.id));
-        return Ok(Ended::Badly);
+        report_scan_end(ended);
+        status_line(&format!("no letter has the id {}", options.id));
+        return Ok(CommandStatus::Failure);
     };
     let state = state(&letter.message.body, desk.config.profiles.is_some());
     match global.output {
-        Output::Json => print_json(&everything(&letter, state, options.body)?)?,
+        Output::Json => print_json(&to_json(&letter, state, options.body)?)?,
         Output::Text => print(&text(&letter, state, options.body)?)?,
     }
-    Ok(Ended::Well)
+    Ok(CommandStatus::Success)
 }
 
 /// What a sign-up that became a letter still lacks; `None` for any other message.
@@ -54,15 +54,19 @@ fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
     let Ok(Event::SignUp(sign_up)) = parse(body) else {
         return None;
     };
-    Some(if has_profiles && sign_up.scope.has_record() {
+    Some(if has_profiles && sign_up.scope.includes_profile() {
         "not finished: the profile is written after the groups; a replay gives what is missing"
     } else {
         "not finished: a replay gives the groups that are missing"
     })
 }
 
-fn everything(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Result<Value> {
-    let mut all = serde_json::to_value(&letter.about)?;
+fn to_json(
+    letter: &HeldDeadLetter,
+    state: Option<&'static str>,
+    body: bool,
+) -> anyhow::Result<Value> {
+    let mut all = serde_json::to_value(&letter.summary)?;
     if let Some(state) = state {
         all["state"] = json!(state);
     }
@@ -74,9 +78,13 @@ fn everything(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow
     Ok(all)
 }
 
-fn text(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Result<String> {
+fn text(
+    letter: &HeldDeadLetter,
+    state: Option<&'static str>,
+    body: bool,
+) -> anyhow::Result<String> {
     let mut text = String::new();
-    for (name, value) in everything(letter, state, false)?
+    for (name, value) in to_json(letter, state, false)?
         .as_object()
         .into_iter()
         .flatten()
@@ -85,7 +93,10 @@ fn text(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Resu
             Value::Null => {}
             Value::Object(attributes) => {
                 // Those that are not among the lines above.
-                for (name, value) in attributes.iter().filter(|(name, _)| !is_above(name)) {
+                for (name, value) in attributes
+                    .iter()
+                    .filter(|(name, _)| !is_already_shown(name))
+                {
                     let value = printable(value.as_str().unwrap_or_default());
                     writeln!(text, "{:<20}{value}", printable(name))?;
                 }
@@ -106,7 +117,7 @@ fn text(letter: &Found, state: Option<&'static str>, body: bool) -> anyhow::Resu
     Ok(text)
 }
 
-fn is_above(name: &str) -> bool {
-    attribute::OF_A_LETTER.contains(&name)
+fn is_already_shown(name: &str) -> bool {
+    attribute::DEAD_LETTER_ONLY.contains(&name)
         || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
 }

@@ -2,12 +2,12 @@
 
 use csv::StringRecord;
 
-use super::wrongs::Wrongs;
-use crate::event::{Invisible, Invitation};
+use super::file_errors::FileErrors;
+use crate::event::{InvisibleCharacter, Invitation};
 
 /// What stands in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Column {
+pub(super) enum CsvColumn {
     Email,
     Username,
     /// Names with `;` between.
@@ -17,9 +17,9 @@ pub(super) enum Column {
     Attribute(String),
 }
 
-impl Column {
+impl CsvColumn {
     /// Cognito's own attributes are in lower case; those of a pool are as they are.
-    fn named(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
             "email" => Some(Self::Email),
@@ -28,7 +28,7 @@ impl Column {
             "resend" => Some(Self::Resend),
             _ => [name, &lower]
                 .into_iter()
-                .find(|name| Invitation::takes(name))
+                .find(|name| Invitation::may_set_attribute(name))
                 .map(|name| Self::Attribute(name.to_owned())),
         }
     }
@@ -45,33 +45,41 @@ impl Column {
 }
 
 /// Every column of the file, in its order.
-pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut Wrongs) -> Vec<Column> {
+pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut FileErrors) -> Vec<CsvColumn> {
     // Nobody would see why a column is unknown.
     for (at, name) in (1..).zip(header) {
-        if let Some(invisible) = Invisible::in_name(name) {
-            wrongs.column(line, &at.to_string(), &invisible.to_string());
+        if let Some(invisible) = InvisibleCharacter::find_in_name(name) {
+            wrongs.add_column_error(line, &at.to_string(), &invisible.to_string());
         }
     }
     if !wrongs.is_empty() {
         return Vec::new();
     }
-    let found: Vec<Option<Column>> = header.iter().map(Column::named).collect();
-    if !found.contains(&Some(Column::Email)) {
+    let found: Vec<Option<CsvColumn>> = header.iter().map(CsvColumn::from_name).collect();
+    if !found.contains(&Some(CsvColumn::Email)) {
         // Without a header, what stands there are a person's own words: not to be quoted.
-        wrongs.line(line, missing_email(header));
+        wrongs.add_line_error(line, missing_email(header));
         return Vec::new();
     }
-    let mut columns: Vec<Column> = Vec::new();
+    let mut columns: Vec<CsvColumn> = Vec::new();
     for (at, (column, name)) in (1..).zip(found.into_iter().zip(header)) {
         match column {
             Some(column) if columns.contains(&column) => {
-                wrongs.column(line, column.name(), "is there twice: remove one of the two");
+                wrongs.add_column_error(
+                    line,
+                    column.name(),
+                    "is there twice: remove one of the two",
+                );
             }
             Some(column) => columns.push(column),
             None if name.is_empty() => {
-                wrongs.column(line, &at.to_string(), "has no name: name it, or remove it");
+                wrongs.add_column_error(
+                    line,
+                    &at.to_string(),
+                    "has no name: name it, or remove it",
+                );
             }
-            None => wrongs.column(
+            None => wrongs.add_column_error(
                 line,
                 &quoted(name, at),
                 "is unknown: remove it, or name it email, username, groups, resend, a standard \

@@ -5,11 +5,11 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::columns;
-use super::fields::{Seen, invitation};
+use super::fields::{SeenUsers, parse_invitation};
+use super::file_errors::FileErrors;
 use super::options::Row;
-use super::wrongs::Wrongs;
 use crate::cli::Usage;
-use crate::event::without_bom;
+use crate::event::strip_bom;
 
 /// Everybody in the file, in its order.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
@@ -19,20 +19,20 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
     parse(&bytes).map_err(|wrongs| Usage::error(wrongs.text(&name)))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
-    let mut wrongs = Wrongs::default();
+fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
+    let mut wrongs = FileErrors::default();
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => without_bom(text),
+        Ok(text) => strip_bom(text),
         Err(error) => {
             let before = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n');
             let what = "is no UTF-8: save the file as \"CSV UTF-8\"";
-            wrongs.line(before.count() as u64, what);
+            wrongs.add_line_error(before.count() as u64, what);
             return Err(wrongs);
         }
     };
     let mut records = records(text, &mut wrongs).into_iter();
     let Some((line, header)) = records.next() else {
-        wrongs.line(
+        wrongs.add_line_error(
             1,
             "the file is empty: it needs a header and a row for each person",
         );
@@ -43,7 +43,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
         return Err(wrongs);
     }
     let mut rows = Vec::new();
-    let mut seen = Seen::default();
+    let mut seen = SeenUsers::default();
     for (line, record) in records {
         if record.len() != columns.len() {
             let (fields, columns) = (record.len(), columns.len());
@@ -51,8 +51,8 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
                 "has {fields} fields, and the header has {columns}: put \"…\" around a field \
                  that holds a comma"
             );
-            wrongs.line(line, &what);
-        } else if let Some(invitation) = invitation(&columns, &record, line, &mut wrongs) {
+            wrongs.add_line_error(line, &what);
+        } else if let Some(invitation) = parse_invitation(&columns, &record, line, &mut wrongs) {
             seen.check(&invitation, line, &mut wrongs);
             rows.push(Row {
                 line: Some(line),
@@ -61,7 +61,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
         }
     }
     if rows.is_empty() && wrongs.is_empty() {
-        wrongs.line(line + 1, "nobody is there: it needs a row for each person");
+        wrongs.add_line_error(line + 1, "nobody is there: it needs a row for each person");
     }
     if wrongs.is_empty() {
         Ok(rows)
@@ -71,7 +71,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, Wrongs> {
 }
 
 /// The records and the lines that they begin on, without those that are blank.
-fn records(text: &str, wrongs: &mut Wrongs) -> Vec<(u64, StringRecord)> {
+fn records(text: &str, wrongs: &mut FileErrors) -> Vec<(u64, StringRecord)> {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -81,7 +81,7 @@ fn records(text: &str, wrongs: &mut Wrongs) -> Vec<(u64, StringRecord)> {
     let (mut line, mut at) = (1, 0);
     for record in reader.records() {
         let Ok(record) = record else {
-            wrongs.line(line, "cannot be read as CSV");
+            wrongs.add_line_error(line, "cannot be read as CSV");
             break;
         };
         let position = record.position().map_or(at, |place| {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::event::GroupName;
 
-    fn wrong(text: &str) -> Vec<String> {
+    fn errors_in(text: &str) -> Vec<String> {
         let wrongs = parse(text.as_bytes()).expect_err("wrong");
         let text = wrongs.text("f");
         text.lines()
@@ -123,7 +123,7 @@ mod tests {
         let text = "\u{feff}\r\nEmail,given_name,groups,custom:Plan,RESEND\r\n\
                     \r\nada@example.com,\"Ada, \"\"the\r\nfirst\"\"\",,,\r\n";
         assert_eq!(
-            wrong(text),
+            errors_in(text),
             [
                 "line 4, column given_name: holds a line break: is a quotation mark missing, or one \
               too many?"
@@ -176,7 +176,7 @@ mod tests {
                 "line 1, column 2: character 6 is invisible (U+200B)",
             ),
         ] {
-            let said = wrong(text).join("\n");
+            let said = errors_in(text).join("\n");
             assert!(said.contains(part), "{text}: {said}");
             assert!(!said.contains("example"), "{said}");
         }
@@ -193,7 +193,7 @@ mod tests {
                     dan@example.com,,,Dan\u{200b},,\n\
                     eve@example.com,,,,\u{202a}+44,\n\
                     fay@example.com,,,فا\u{200c}ی,,a\u{200b}b\n";
-        let said = wrong(text);
+        let said = errors_in(text);
         let expected = [
             "line 2, column email: character 5 is invisible (U+200B)",
             "line 3, column username: character 3 is invisible (U+00AD)",
@@ -218,7 +218,7 @@ mod tests {
                     d@example.com,a b,,,\n\
                     e@example.com,x\n";
         let long = format!("{text}f@example.com,,,,{}\n", "x".repeat(2049));
-        let said = wrong(&long);
+        let said = errors_in(&long);
         let expected = [
             "line 3, column email: must be an e-mail address",
             "line 4, column groups: a group name",

@@ -16,14 +16,14 @@ use crate::event::{GroupName, Invitation, PoolId, Username};
 /// from whoever has the file.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "String")]
-pub(super) struct Key(String);
+pub(super) struct HashKey(String);
 
 #[derive(Debug, thiserror::Error)]
 #[error("a key has 64 hexadecimal digits")]
-pub(super) struct NotAKey;
+pub(super) struct InvalidHashKey;
 
 #[derive(Serialize)]
-struct Canonical<'a> {
+struct CanonicalRow<'a> {
     pool: &'a str,
     email: &'a str,
     username: Option<&'a str>,
@@ -32,16 +32,16 @@ struct Canonical<'a> {
     resend: bool,
 }
 
-impl Key {
+impl HashKey {
     pub(super) fn random() -> io::Result<Self> {
         let mut bytes = [0; 32];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        Ok(Self(digits(&bytes)))
+        Ok(Self(to_hex(&bytes)))
     }
 
     /// The hash that a row of a pool is known by: 32 hexadecimal digits.
     pub(super) fn hash(&self, pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
-        let canonical = serde_json::to_vec(&Canonical {
+        let canonical = serde_json::to_vec(&CanonicalRow {
             pool: pool.as_str(),
             email: &invitation.email,
             username: invitation.username.as_ref().map(Username::reveal),
@@ -51,20 +51,20 @@ impl Key {
         })?;
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes())?;
         mac.update(&canonical);
-        Ok(digits(&mac.finalize().into_bytes()[..16]))
+        Ok(to_hex(&mac.finalize().into_bytes()[..16]))
     }
 }
 
-impl TryFrom<String> for Key {
-    type Error = NotAKey;
+impl TryFrom<String> for HashKey {
+    type Error = InvalidHashKey;
 
-    fn try_from(text: String) -> Result<Self, NotAKey> {
+    fn try_from(text: String) -> Result<Self, InvalidHashKey> {
         let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_key.then_some(Self(text)).ok_or(NotAKey)
+        is_key.then_some(Self(text)).ok_or(InvalidHashKey)
     }
 }
 
-fn digits(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
         let _ = write!(digits, "{byte:02x}");
         digits
@@ -74,14 +74,14 @@ fn digits(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Draft;
+    use crate::event::InvitationDraft;
 
-    fn hashed(key: &Key, groups: &[&str], resend: bool, pool: &str) -> String {
-        let invitation = Invitation::new(Draft {
+    fn hashed(key: &HashKey, groups: &[&str], resend: bool, pool: &str) -> String {
+        let invitation = Invitation::new(InvitationDraft {
             email: "ada@example.com".to_owned(),
             groups: Some(groups.iter().map(|&name| name.to_owned()).collect()),
             resend: Some(resend),
-            ..Draft::default()
+            ..InvitationDraft::default()
         });
         let pool = PoolId::new(pool).expect("not empty");
         key.hash(&pool, &invitation.expect("valid")).expect("JSON")
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_row_is_known_by_all_that_it_says_and_by_the_key() {
-        let key = Key::try_from("0f".repeat(32)).expect("a key");
+        let key = HashKey::try_from("0f".repeat(32)).expect("a key");
         let row = hashed(&key, &["A", "B"], false, "a_1");
         // By `printf '%s' "$JSON" | openssl dgst -sha256 -hmac $KEY`.
         assert_eq!(row, "a0a5c64b7e6121561c2b902171fbb22f");
@@ -98,7 +98,12 @@ mod tests {
             hashed(&key, &["A"], false, "a_1"),
             hashed(&key, &["A", "B"], true, "a_1"),
             hashed(&key, &["A", "B"], false, "a_2"),
-            hashed(&Key::random().expect("random"), &["A", "B"], false, "a_1"),
+            hashed(
+                &HashKey::random().expect("random"),
+                &["A", "B"],
+                false,
+                "a_1",
+            ),
         ] {
             assert_ne!(row, other);
         }
@@ -106,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_key_is_random_and_nothing_else_is_one() {
-        let [one, other] = [(); 2].map(|()| Key::random().expect("random").0);
+        let [one, other] = [(); 2].map(|()| HashKey::random().expect("random").0);
         assert_ne!(one, other);
-        assert!(Key::try_from(one.clone()).is_ok());
+        assert!(HashKey::try_from(one.clone()).is_ok());
         for wrong in ["", &one[1..], &one.replace(|_| true, "x")] {
-            assert!(Key::try_from(wrong.to_owned()).is_err(), "{wrong}");
+            assert!(HashKey::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

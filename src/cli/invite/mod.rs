@@ -1,162 +1,171 @@
 //! `usher invite`
 
-mod answer;
 mod columns;
-mod end;
 mod fields;
 mod file;
+mod file_errors;
 mod hash;
 mod options;
 mod preview;
 mod results;
+mod row_result;
 mod run;
-mod wrongs;
+mod stop_reason;
 
 use std::time::Duration;
 
 use super::operator::{self, Operator};
-use super::{Ended, Global};
+use super::{CommandStatus, Global};
 use crate::aws::Aws;
 use crate::event::PoolId;
 use crate::shutdown;
-use crate::telemetry::{bar, note};
-use end::End;
+use crate::telemetry::{progress_bar, status_line};
 pub(super) use options::Options;
 use options::Row;
-use results::{Past, Results};
-use run::{Run, Tally, Task};
+use results::{PastResults, ResultsFile};
+use run::{InviteRun, InviteTally, PendingRow};
+use stop_reason::StopReason;
 
 /// What Cognito sends a day from its own address.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
-const MAILS_OF_A_DAY: usize = 50;
+const COGNITO_MAILS_PER_DAY: usize = 50;
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let rows = options.rows()?;
-    let path = options.results();
+    let path = options.results_path();
     let past = match &path {
-        Some(path) => Past::read(path, &pool)?,
-        None => Past::none()?,
+        Some(path) => PastResults::read(path, &pool)?,
+        None => PastResults::empty()?,
     };
     let all = rows.len();
-    let tasks = tasks(rows, &past, &pool, options.again)?;
+    let tasks = pending_rows(rows, &past, &pool, options.again)?;
     let done = all - tasks.len();
     if done > 0 {
-        note(&format!(
+        status_line(&format!(
             "{done} of {all} rows are done already; --again does them once more"
         ));
     }
     let aws = Aws::from_environment().await?;
-    warn_of_the_limit(&aws, &pool, tasks.len()).await;
+    warn_of_mail_limit(&aws, &pool, tasks.len()).await;
     if options.dry_run {
         return preview::show(global, &config, (&aws, &pool), &tasks, done).await;
     }
     if tasks.is_empty() {
-        return Ok(Ended::Well);
+        return Ok(CommandStatus::Success);
     }
-    let stop = shutdown::on_signal(&global.at_once)?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
     // Before anything is sent: a file that cannot be written stops it here.
     let results = match &path {
-        Some(path) => Some(Results::open(path, &pool, &past)?),
+        Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
     let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
-    let progress = bar(Some(tasks.len() as u64), "people");
-    let run = Run {
+    let progress = progress_bar(Some(tasks.len() as u64), "people");
+    let run = InviteRun {
         operator: &operator,
         output: global.output,
         progress: &progress,
         results,
         stop: &stop,
     };
-    let tally = run.all(tasks).await;
+    let tally = run.invite_all(tasks).await;
     progress.finish_and_clear();
     let tally = tally?;
     if path.is_some() {
-        note(&tally.text());
-        say_how_to_go_on(&tally, options.patience);
+        status_line(&tally.text());
+        print_resume_hint(&tally, options.patience);
     } else if tally.unsent_mails > 0 {
-        let when = if tally.end == Some(End::Mails) {
+        let when = if tally.stop_reason == Some(StopReason::MailLimit) {
             " tomorrow"
         } else {
             ""
         };
-        note(&format!(
+        status_line(&format!(
             "the mail did not go: the same command with --resend sends it{when}"
         ));
-    } else if let Some(End::Broken(why) | End::Outage(why)) = &tally.end {
-        note(why);
+    } else if let Some(StopReason::Blocked(why) | StopReason::Outage(why)) = &tally.stop_reason {
+        status_line(why);
     }
-    Ok(if tally.is_well() {
-        Ended::Well
+    Ok(if tally.is_success() {
+        CommandStatus::Success
     } else {
-        Ended::Badly
+        CommandStatus::Failure
     })
 }
 
 /// The rows that are left to do.
-fn tasks(rows: Vec<Row>, past: &Past, pool: &PoolId, again: bool) -> anyhow::Result<Vec<Task>> {
+fn pending_rows(
+    rows: Vec<Row>,
+    past: &PastResults,
+    pool: &PoolId,
+    again: bool,
+) -> anyhow::Result<Vec<PendingRow>> {
     let mut tasks = Vec::with_capacity(rows.len());
     for mut row in rows {
         let hash = past.key.hash(pool, &row.invitation)?;
-        let before = past.of(&hash);
+        let before = past.get(&hash);
         if again || !before.is_some_and(|answer| answer.status.is_done()) {
-            let owed = before.is_some_and(answer::Answer::owes_mail);
+            let owed = before.is_some_and(row_result::RowResult::has_pending_mail);
             // It went although something else failed: a second one makes it worthless.
             if !again && before.is_some_and(|answer| answer.mail.as_deref() == Some("sent")) {
                 row.invitation.resend = false;
             }
-            tasks.push(Task { row, hash, owed });
+            tasks.push(PendingRow {
+                row,
+                hash,
+                has_pending_mail: owed,
+            });
         }
     }
     Ok(tasks)
 }
 
-async fn warn_of_the_limit(aws: &Aws, pool: &PoolId, mails: usize) {
-    if mails <= MAILS_OF_A_DAY {
+async fn warn_of_mail_limit(aws: &Aws, pool: &PoolId, mails: usize) {
+    if mails <= COGNITO_MAILS_PER_DAY {
         return;
     }
     let limit = "from its own address Cognito sends at most 50 e-mails a day; a pool that sends \
                  through Amazon SES is not held to that";
-    match aws.mails_are_few(pool).await {
+    match aws.has_default_email(pool).await {
         Ok(false) => {}
-        Ok(true) => note(&format!(
+        Ok(true) => status_line(&format!(
             "{mails} invitations, and {pool} does not send through Amazon SES: {limit}. Once they \
              are used up, the same command goes on the next day"
         )),
-        Err(_) => note(&format!("{mails} invitations: {limit}")),
+        Err(_) => status_line(&format!("{mails} invitations: {limit}")),
     }
 }
 
-fn say_how_to_go_on(tally: &Tally, patience: Duration) {
-    let what = match &tally.end {
-        Some(End::Mails) => {
+fn print_resume_hint(tally: &InviteTally, patience: Duration) {
+    let what = match &tally.stop_reason {
+        Some(StopReason::MailLimit) => {
             "the mails of a day are used up: go on with the same command tomorrow, or have the \
              pool send through Amazon SES"
                 .to_owned()
         }
-        Some(End::Broken(why)) => {
+        Some(StopReason::Blocked(why)) => {
             format!(
                 "stopped, since it would go the same way with every row: {why}; go on with the same command once that is mended"
             )
         }
-        Some(End::Outage(why)) => format!(
+        Some(StopReason::Outage(why)) => format!(
             "stopped, since nothing has worked for {}: {why}; go on with the same command",
             humantime::format_duration(patience)
         ),
         None if tally.untried > 0 => "stopped; go on with the same command".to_owned(),
-        None if !tally.is_well() => {
+        None if !tally.is_success() => {
             "rows that were refused or failed are tried again by the same command".to_owned()
         }
         None => String::new(),
     };
     if !what.is_empty() {
-        note(&what);
+        status_line(&what);
     }
     if tally.unknown_mails > 0 {
-        note(&format!(
+        status_line(&format!(
             "of {} people nobody knows whether the mail went, since Cognito's answer was lost: \
              send it again to those who ask",
             tally.unknown_mails

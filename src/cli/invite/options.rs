@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::file;
 use super::results::default_path;
 use crate::cli::{Usage, operator};
-use crate::event::{Draft, Invitation};
+use crate::event::{Invitation, InvitationDraft};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("whom").required(true).args(["email", "file"])))]
@@ -52,7 +52,7 @@ pub(in crate::cli) struct Options {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Gives up when nothing has worked for so long
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = operator::patience)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = operator::parse_wait_time)]
     pub(super) patience: Duration,
 }
 
@@ -72,22 +72,22 @@ impl Options {
         }
         Ok(vec![Row {
             line: None,
-            invitation: self.person()?,
+            invitation: self.invitation()?,
         }])
     }
 
-    pub(super) fn results(&self) -> Option<PathBuf> {
+    pub(super) fn results_path(&self) -> Option<PathBuf> {
         let file = self.file.as_ref()?;
         Some(self.results.clone().unwrap_or_else(|| default_path(file)))
     }
 
     /// Errors name the flag and never the value.
-    fn person(&self) -> anyhow::Result<Invitation> {
+    fn invitation(&self) -> anyhow::Result<Invitation> {
         let mut attributes = Map::new();
         for given in &self.attribute {
             let (name, value) = given
                 .split_once('=')
-                .filter(|(name, _)| Invitation::takes(name))
+                .filter(|(name, _)| Invitation::may_set_attribute(name))
                 .ok_or_else(|| {
                     Usage::error(
                         "--attribute: write NAME=VALUE, with a standard attribute such as \
@@ -98,7 +98,7 @@ impl Options {
                 return Err(Usage::error(format!("--attribute {name} is given twice")));
             }
         }
-        let draft = Draft {
+        let draft = InvitationDraft {
             email: self.email.clone().unwrap_or_default(),
             username: self.username.clone(),
             given_name: self.given_name.clone(),

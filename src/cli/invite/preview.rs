@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::run::Task;
+use super::run::PendingRow;
 use crate::aws::{Aws, Directory};
-use crate::cli::reasons::explained;
-use crate::cli::{Ended, Global, Output, print};
+use crate::cli::reasons::explain;
+use crate::cli::{CommandStatus, Global, Output, print};
 use crate::config::{Config, GroupName};
-use crate::event::{Attributes, Invitation, PoolId, Scope, SignUp, Username};
+use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
 use crate::quota::Quota;
-use crate::retry::quickly;
-use crate::telemetry::note;
+use crate::retry::retry_inline;
+use crate::telemetry::status_line;
 
 #[derive(Debug, Serialize)]
 struct Preview<'a> {
     rows: usize,
     done: usize,
     to_do: usize,
-    groups: Vec<Group<'a>>,
+    groups: Vec<GroupPreview<'a>>,
 }
 
 /// A group, and the rows to do whose people would be put into it.
 #[derive(Debug, Serialize)]
-struct Group<'a> {
+struct GroupPreview<'a> {
     name: &'a str,
     rows: usize,
     /// Why rows that ask for it would be refused.
@@ -38,11 +38,11 @@ pub(super) async fn show(
     global: &Global,
     config: &Config,
     (aws, pool): (&Aws, &PoolId),
-    tasks: &[Task],
+    tasks: &[PendingRow],
     done: usize,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<CommandStatus> {
     let directory = Directory::new(aws, Arc::new(Quota::new(config.quota)));
-    let mut rows: BTreeMap<GroupName, Rows<'_>> = BTreeMap::new();
+    let mut rows: BTreeMap<GroupName, GroupRows<'_>> = BTreeMap::new();
     for task in tasks {
         let invitation = &task.row.invitation;
         let given = groups_for(&config.groups, &sign_up(pool, invitation)?);
@@ -51,25 +51,32 @@ pub(super) async fn show(
             rows.all.insert(task.hash.as_str());
         }
         for group in &invitation.groups {
-            rows.entry(group.clone()).or_default().asked = true;
+            rows.entry(group.clone()).or_default().is_requested = true;
         }
     }
     let mut groups = Vec::new();
-    for (group, Rows { all, asked }) in &rows {
+    for (
+        group,
+        GroupRows {
+            all,
+            is_requested: asked,
+        },
+    ) in &rows
+    {
         let reason = if *asked && !config.admin.grantable.allows(group) {
             Some("group_not_grantable")
         } else if *asked {
-            match quickly(|| directory.has_group(pool, group)).await {
+            match retry_inline(|| directory.has_group(pool, group)).await {
                 Ok(exists) => (!exists).then_some("group_not_found"),
                 Err(failure) => {
-                    note(&format!("whether {group} is there is not known: {failure}"));
+                    status_line(&format!("whether {group} is there is not known: {failure}"));
                     None
                 }
             }
         } else {
             None
         };
-        groups.push(Group {
+        groups.push(GroupPreview {
             name: group.as_str(),
             rows: all.len(),
             reason,
@@ -86,13 +93,17 @@ pub(super) async fn show(
         Output::Text => print(&preview.text())?,
     }
     let refused = preview.groups.iter().any(|group| group.reason.is_some());
-    Ok(if refused { Ended::Badly } else { Ended::Well })
+    Ok(if refused {
+        CommandStatus::Failure
+    } else {
+        CommandStatus::Success
+    })
 }
 
 #[derive(Default)]
-struct Rows<'a> {
+struct GroupRows<'a> {
     all: BTreeSet<&'a str>,
-    asked: bool,
+    is_requested: bool,
 }
 
 /// The person as the rules will see them.
@@ -106,8 +117,8 @@ fn sign_up(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<SignUp> {
         username: username.ok_or_else(|| anyhow::anyhow!("a row without a name"))?,
         sub: None,
         client_id: None,
-        attributes: given.chain(email).collect::<Attributes>(),
-        scope: Scope::Whole,
+        attributes: given.chain(email).collect::<UserAttributes>(),
+        scope: Scope::Full,
     })
 }
 
@@ -118,9 +129,7 @@ impl Preview<'_> {
         } = self;
         let mut text = format!("{rows} rows: {to_do} to do, {done} done already\n");
         for group in &self.groups {
-            let reason = group
-                .reason
-                .map(|reason| format!("  {}", explained(reason)));
+            let reason = group.reason.map(|reason| format!("  {}", explain(reason)));
             let reason = reason.unwrap_or_default();
             let _ = writeln!(text, "{}  {} rows{reason}", group.name, group.rows);
         }

@@ -11,60 +11,60 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
-use super::hash::Key;
+use super::hash::HashKey;
+use super::row_result::RowResult;
 use crate::cli::Usage;
 use crate::event::PoolId;
 
 /// The first line. The beginning of a line is how one of ours is known that was cut off.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct ResultsHeader {
     pool: String,
-    key: Key,
+    key: HashKey,
 }
 
 /// Each line after it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
+struct ResultsEntry {
     pool: String,
     row: String,
     at: jiff::Timestamp,
     #[serde(flatten)]
-    answer: Answer,
+    result: RowResult,
 }
 
-const BEGINNING: &str = "{\"pool\":";
+const LINE_PREFIX: &str = "{\"pool\":";
 
 /// What earlier runs wrote: the last word on each row.
-pub(super) struct Past {
+pub(super) struct PastResults {
     /// Of the file's hashes.
-    pub(super) key: Key,
-    rows: HashMap<String, Answer>,
+    pub(super) key: HashKey,
+    rows: HashMap<String, RowResult>,
     /// The length of the file.
     length: u64,
     /// The length of the lines that are whole, when the last one is not.
-    cut: Option<u64>,
+    intact_length: Option<u64>,
     /// The last line lacks nothing but its end.
-    unended: bool,
+    is_unterminated: bool,
 }
 
 /// The file, being written.
 #[derive(Debug)]
-pub(super) struct Results {
+pub(super) struct ResultsFile {
     file: File,
     path: PathBuf,
     pool: PoolId,
 }
 
-impl Past {
+impl PastResults {
     /// Of no file.
-    pub(super) fn none() -> anyhow::Result<Self> {
+    pub(super) fn empty() -> anyhow::Result<Self> {
         Ok(Self {
-            key: Key::random().context("/dev/urandom")?,
+            key: HashKey::random().context("/dev/urandom")?,
             rows: HashMap::new(),
             length: 0,
-            cut: None,
-            unended: false,
+            intact_length: None,
+            is_unterminated: false,
         })
     }
 
@@ -73,21 +73,21 @@ impl Past {
         let name = path.display();
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Self::none(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Self::empty(),
             Err(error) => return Err(error).with_context(|| format!("--results {name}")),
         };
-        let mut past = Self::none()?;
+        let mut past = Self::empty()?;
         past.length = bytes.len() as u64;
         let mut length = 0;
         for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
             let read = if length == 0 {
-                serde_json::from_str::<Head>(line).map(|head| {
+                serde_json::from_str::<ResultsHeader>(line).map(|head| {
                     past.key = head.key;
                     head.pool
                 })
             } else {
-                serde_json::from_str::<Entry>(line).map(|entry| {
-                    past.rows.insert(entry.row, entry.answer);
+                serde_json::from_str::<ResultsEntry>(line).map(|entry| {
+                    past.rows.insert(entry.row, entry.result);
                     entry.pool
                 })
             };
@@ -98,9 +98,11 @@ impl Past {
                          with --results"
                     )));
                 }
-                Ok(_) => past.unended = !line.ends_with('\n'),
+                Ok(_) => past.is_unterminated = !line.ends_with('\n'),
                 // A process that was killed may leave half a line.
-                Err(_) if !line.ends_with('\n') && is_ours(line) => past.cut = Some(length),
+                Err(_) if !line.ends_with('\n') && is_results_line(line) => {
+                    past.intact_length = Some(length);
+                }
                 Err(_) => {
                     return Err(Usage::error(format!(
                         "--results {name} is no results file of this version of usher invite: \
@@ -113,18 +115,18 @@ impl Past {
         Ok(past)
     }
 
-    pub(super) fn of(&self, row: &str) -> Option<&Answer> {
+    pub(super) fn get(&self, row: &str) -> Option<&RowResult> {
         self.rows.get(row)
     }
 }
 
-fn is_ours(cut: &str) -> bool {
-    cut.starts_with(BEGINNING) || BEGINNING.starts_with(cut)
+fn is_results_line(cut: &str) -> bool {
+    cut.starts_with(LINE_PREFIX) || LINE_PREFIX.starts_with(cut)
 }
 
-impl Results {
+impl ResultsFile {
     /// Opens the file, without the half of a line that the past may end in.
-    pub(super) fn open(path: &Path, pool: &PoolId, past: &Past) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, pool: &PoolId, past: &PastResults) -> anyhow::Result<Self> {
         let open = || {
             let mut file = OpenOptions::new()
                 .append(true)
@@ -143,13 +145,13 @@ impl Results {
                     "another run has written to it meanwhile: run this again",
                 ));
             }
-            if let Some(length) = past.cut {
+            if let Some(length) = past.intact_length {
                 file.set_len(length)?;
-            } else if past.unended {
+            } else if past.is_unterminated {
                 file.write_all(b"\n")?;
             }
-            if past.cut.unwrap_or(past.length) == 0 {
-                let head = Head {
+            if past.intact_length.unwrap_or(past.length) == 0 {
+                let head = ResultsHeader {
                     pool: pool.as_str().to_owned(),
                     key: past.key.clone(),
                 };
@@ -165,12 +167,12 @@ impl Results {
     }
 
     /// One write for one line: nothing is left to be flushed.
-    pub(super) fn write(&mut self, row: String, answer: &Answer) -> anyhow::Result<()> {
-        let entry = Entry {
+    pub(super) fn write(&mut self, row: String, answer: &RowResult) -> anyhow::Result<()> {
+        let entry = ResultsEntry {
             pool: self.pool.as_str().to_owned(),
             row,
             at: jiff::Timestamp::now(),
-            answer: answer.clone(),
+            result: answer.clone(),
         };
         let line = serde_json::to_string(&entry)? + "\n";
         self.file
@@ -189,14 +191,14 @@ pub(super) fn default_path(file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::invite::answer::Status;
+    use crate::cli::invite::row_result::RowStatus;
 
     fn pool(id: &str) -> PoolId {
         PoolId::new(id).expect("not empty")
     }
 
-    fn answer(status: Status) -> Answer {
-        Answer {
+    fn row_result(status: RowStatus) -> RowResult {
+        RowResult {
             line: Some(2),
             status,
             sub: Some("1234".to_owned()),
@@ -212,41 +214,41 @@ mod tests {
         let path = folder.path().join("r.jsonl");
         let here = pool("a_1");
         let write = |row: &str, status| {
-            let past = Past::read(&path, &here).expect("ours");
-            let mut results = Results::open(&path, &here, &past).expect("opened");
+            let past = PastResults::read(&path, &here).expect("ours");
+            let mut results = ResultsFile::open(&path, &here, &past).expect("opened");
             results
-                .write(row.to_owned(), &answer(status))
+                .write(row.to_owned(), &row_result(status))
                 .expect("written");
         };
         let status = |row: &str| {
-            let past = Past::read(&path, &here).expect("ours");
-            past.of(row).map(|answer| answer.status)
+            let past = PastResults::read(&path, &here).expect("ours");
+            past.get(row).map(|answer| answer.status)
         };
-        write("x", Status::Failed);
-        write("x", Status::Invited);
-        write("y", Status::Exists);
-        assert_eq!(status("x"), Some(Status::Invited));
+        write("x", RowStatus::Failed);
+        write("x", RowStatus::Invited);
+        write("y", RowStatus::Exists);
+        assert_eq!(status("x"), Some(RowStatus::Invited));
         let whole = std::fs::read_to_string(&path).expect("text");
         let key = whole.lines().next().expect("the key").to_owned();
         for kept in [whole.len() - 1, whole.len() - 9, whole.len() - 100] {
             std::fs::write(&path, &whole[..kept]).expect("cut");
             let is_whole = kept == whole.len() - 1;
             assert_eq!(status("y").is_some(), is_whole, "{kept}");
-            write("z", Status::Resent);
-            assert_eq!(status("x"), Some(Status::Invited));
-            assert_eq!(status("z"), Some(Status::Resent));
+            write("z", RowStatus::Resent);
+            assert_eq!(status("x"), Some(RowStatus::Invited));
+            assert_eq!(status("z"), Some(RowStatus::Resent));
             let text = std::fs::read_to_string(&path).expect("text");
             assert!(text.starts_with(&key), "{text}");
         }
         // A file without an answer: the key alone, or half of it.
         for kept in [key.len() + 1, key.len(), key.len() - 9, 3, 0] {
             std::fs::write(&path, &whole[..kept]).expect("cut");
-            write("x", Status::Exists);
+            write("x", RowStatus::Exists);
             let text = std::fs::read_to_string(&path).expect("text");
             assert_eq!(text.starts_with(&key), kept >= key.len(), "{text}");
             assert_eq!(
                 (text.lines().count(), status("x")),
-                (2, Some(Status::Exists))
+                (2, Some(RowStatus::Exists))
             );
         }
     }
@@ -255,17 +257,19 @@ mod tests {
     fn a_file_of_another_pool_or_another_kind_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r.jsonl");
-        let past = Past::none().expect("random");
-        let mut results = Results::open(&path, &pool("a_1"), &past).expect("opened");
-        let locked = Results::open(&path, &pool("a_1"), &past).expect_err("locked");
+        let past = PastResults::empty().expect("random");
+        let mut results = ResultsFile::open(&path, &pool("a_1"), &past).expect("opened");
+        let locked = ResultsFile::open(&path, &pool("a_1"), &past).expect_err("locked");
         assert!(format!("{locked:#}").contains("is writing"), "{locked:#}");
         results
-            .write("x".to_owned(), &answer(Status::Invited))
+            .write("x".to_owned(), &row_result(RowStatus::Invited))
             .expect("written");
         drop(results);
-        let late = Results::open(&path, &pool("a_1"), &past).expect_err("written to");
+        let late = ResultsFile::open(&path, &pool("a_1"), &past).expect_err("written to");
         assert!(format!("{late:#}").contains("meanwhile"), "{late:#}");
-        let wrong = Past::read(&path, &pool("b_1")).err().expect("another pool");
+        let wrong = PastResults::read(&path, &pool("b_1"))
+            .err()
+            .expect("another pool");
         assert!(wrong.to_string().contains("a_1"), "{wrong}");
         let whole = std::fs::read_to_string(&path).expect("text");
         let without_key = whole.split_once('\n').expect("two lines").1;
@@ -277,7 +281,7 @@ mod tests {
             without_key,
         ] {
             std::fs::write(&path, text).expect("written");
-            assert!(Past::read(&path, &pool("a_1")).is_err(), "{text}");
+            assert!(PastResults::read(&path, &pool("a_1")).is_err(), "{text}");
         }
     }
 }

@@ -6,64 +6,70 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Status};
-use super::end::{End, end};
 use super::options::Row;
-use super::results::Results;
+use super::results::ResultsFile;
+use super::row_result::{RowResult, RowStatus};
+use super::stop_reason::{StopReason, stop_reason};
 use crate::cli::operator::Operator;
 use crate::cli::{Output, print};
-use crate::provision::Performed;
+use crate::provision::CommandResult;
 
 /// Rows in work. An invitation takes some half a second, most of it Cognito's mail: so
 /// many that the budget sets the pace and latency does not.
-const AT_ONCE: usize = 16;
+const ROWS_IN_PARALLEL: usize = 16;
 
 /// A row that is left to do.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct PendingRow {
     pub(super) row: Row,
     /// How the results file knows it.
     pub(super) hash: String,
     /// An earlier mail never went.
-    pub(super) owed: bool,
+    pub(super) has_pending_mail: bool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) ends: BTreeMap<Status, u64>,
+pub(super) struct InviteTally {
+    pub(super) by_status: BTreeMap<RowStatus, u64>,
     /// Mails of which nobody knows whether they went.
     pub(super) unknown_mails: u64,
     /// Mails that did not go.
     pub(super) unsent_mails: u64,
     pub(super) untried: u64,
-    pub(super) end: Option<End>,
+    pub(super) stop_reason: Option<StopReason>,
 }
 
-pub(super) struct Run<'a> {
+pub(super) struct InviteRun<'a> {
     pub(super) operator: &'a Operator,
     pub(super) output: Output,
     pub(super) progress: &'a ProgressBar,
-    pub(super) results: Option<Results>,
+    pub(super) results: Option<ResultsFile>,
     pub(super) stop: &'a CancellationToken,
 }
 
-impl Run<'_> {
+impl InviteRun<'_> {
     /// Ends before the last row when it is told to stop, when the others would fare no
     /// better, and when a result cannot be written. Rows in work come to their end.
-    pub(super) async fn all(mut self, tasks: Vec<Task>) -> anyhow::Result<Tally> {
+    pub(super) async fn invite_all(
+        mut self,
+        tasks: Vec<PendingRow>,
+    ) -> anyhow::Result<InviteTally> {
         let operator = self.operator;
-        let invite = |task: Task| async move {
-            let performed = operator.invite(&task.row.invitation, task.owed).await;
+        let invite = |task: PendingRow| async move {
+            let performed = operator
+                .invite(&task.row.invitation, task.has_pending_mail)
+                .await;
             (task, performed)
         };
-        let mut tally = Tally::default();
+        let mut tally = InviteTally::default();
         let mut unwritten = None;
         let mut waiting = VecDeque::from(tasks);
         let mut working = FuturesUnordered::new();
         loop {
-            let goes_on = tally.end.is_none() && unwritten.is_none() && !self.stop.is_cancelled();
+            let goes_on =
+                tally.stop_reason.is_none() && unwritten.is_none() && !self.stop.is_cancelled();
             if goes_on
-                && working.len() < AT_ONCE
+                && working.len() < ROWS_IN_PARALLEL
                 && let Some(task) = waiting.pop_front()
             {
                 working.push(invite(task));
@@ -82,16 +88,16 @@ impl Run<'_> {
 
     fn record(
         &mut self,
-        task: Task,
-        performed: &Performed,
-        tally: &mut Tally,
+        task: PendingRow,
+        performed: &CommandResult,
+        tally: &mut InviteTally,
     ) -> anyhow::Result<()> {
-        let answer = Answer::new(task.row.line, performed);
-        *tally.ends.entry(answer.status).or_default() += 1;
+        let answer = RowResult::new(task.row.line, performed);
+        *tally.by_status.entry(answer.status).or_default() += 1;
         tally.unknown_mails += u64::from(answer.mail.as_deref() == Some("unknown"));
-        tally.unsent_mails += u64::from(answer.owes_mail());
-        if tally.end.is_none() && !self.stop.is_cancelled() {
-            tally.end = end(performed);
+        tally.unsent_mails += u64::from(answer.has_pending_mail());
+        if tally.stop_reason.is_none() && !self.stop.is_cancelled() {
+            tally.stop_reason = stop_reason(performed);
         }
         self.progress.inc(1);
         if let Some(results) = &mut self.results {
@@ -105,16 +111,16 @@ impl Run<'_> {
     }
 }
 
-impl Tally {
-    pub(super) fn is_well(&self) -> bool {
-        let done = self.ends.keys().all(|status| status.is_done());
+impl InviteTally {
+    pub(super) fn is_success(&self) -> bool {
+        let done = self.by_status.keys().all(|status| status.is_done());
         done && self.untried == 0
     }
 
     /// `30 rows: 28 invited, 2 refused`
     pub(super) fn text(&self) -> String {
-        let rows = self.ends.values().sum::<u64>() + self.untried;
-        let ends = self.ends.iter();
+        let rows = self.by_status.values().sum::<u64>() + self.untried;
+        let ends = self.by_status.iter();
         let ends = ends.map(|(status, count)| format!("{count} {}", status.name()));
         let untried = (self.untried > 0).then(|| format!("{} not tried", self.untried));
         let parts: Vec<String> = ends.chain(untried).collect();

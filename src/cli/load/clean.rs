@@ -1,50 +1,52 @@
 //! `usher load --clean RUN`
 
+use super::connect_services;
 use super::options::Options;
-use super::services;
-use crate::cli::{Ended, Global, Output, print, print_json};
+use crate::cli::{CommandStatus, Global, Output, print, print_json};
 use crate::config::Config;
 use crate::load::report::Cleaned;
-use crate::load::{Cleaner, Crew, RunId, Source};
-use crate::retry::Persistence;
+use crate::load::{Cleaner, RunId, SourceQueueState, TestUsers};
+use crate::retry::SharedRetry;
 use crate::shutdown;
-use crate::telemetry::{bar, note};
+use crate::telemetry::{progress_bar, status_line};
 
 pub(super) async fn run(
     global: &Global,
     options: &Options,
     config: &Config,
     run: &RunId,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<CommandStatus> {
     let pools = options.pools(config)?;
-    let stop = shutdown::on_signal(&global.at_once)?;
-    let services = services(config, &stop).await?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
+    let services = connect_services(config, &stop).await?;
     let mut all = Cleaned {
         complete: true,
         ..Cleaned::default()
     };
     for pool in &pools {
-        let progress = bar(None, "users removed");
+        let progress = progress_bar(None, "users removed");
         let cleaning = Cleaner {
             services: &services,
-            run,
+            run_id: run,
             pool,
-            settle: options.settle,
-            persistence: &Persistence::new(options.patience, &stop),
+            quiet_period: options.settle,
+            retry: &SharedRetry::new(options.patience, &stop),
             stop: &stop,
         };
-        let nobody = Crew::default();
+        let nobody = TestUsers::default();
         let (gone, failure) = cleaning
-            .clean(&nobody, Source::Unknown, |n| progress.set_position(n))
+            .clean(&nobody, SourceQueueState::Unknown, |n| {
+                progress.set_position(n);
+            })
             .await;
         progress.finish_and_clear();
         all.messages += gone.messages;
-        all.letters += gone.letters;
+        all.dead_letters += gone.dead_letters;
         all.profiles += gone.profiles;
         all.users += gone.users;
         all.complete &= gone.complete;
         if let Some(failure) = failure {
-            note(&format!(
+            status_line(&format!(
                 "{pool}: not everything could be removed: {failure}"
             ));
         }
@@ -53,17 +55,17 @@ pub(super) async fn run(
         Output::Json => print_json(&all)?,
         Output::Text => print(&format!(
             "removed {} messages, {} letters, {} profiles, {} users\n",
-            all.messages, all.letters, all.profiles, all.users
+            all.messages, all.dead_letters, all.profiles, all.users
         ))?,
     }
     if all.complete {
-        Ok(Ended::Well)
+        Ok(CommandStatus::Success)
     } else {
-        note(if stop.is_cancelled() {
+        status_line(if stop.is_cancelled() {
             "stopped before the end; run it again to go on"
         } else {
             "something may be left, hidden by a worker or not shown yet; run it again"
         });
-        Ok(Ended::Badly)
+        Ok(CommandStatus::Failure)
     }
 }

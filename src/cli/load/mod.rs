@@ -9,26 +9,26 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Global, Output, Usage, print, print_json};
-use crate::aws::{Aws, Class, Failure, Listing, Queue, Records, SignInName, Users};
+use super::{CommandStatus, Global, Output, Usage, print, print_json};
+use crate::aws::{Aws, Class, Failure, Listing, Queue, SignInName, TestProfiles, Users};
 use crate::config::Config;
-use crate::dead_letter::locate;
+use crate::dead_letter::resolve_dead_letter_queue;
 use crate::event::Username;
 use crate::load::report::Cleaned;
 use crate::load::{
-    Cleaner, Crew, Kind, Load, Maker, Plan, Report, RunId, Services, Settled, Source, Verifier,
-    Workers,
+    Cleaner, DifferenceKind, LoadPlan, LoadReport, LoadRun, LoadServices, LoadVerifier,
+    MetricsScraper, RunEnd, RunId, SourceQueueState, TestUsers, UserFactory,
 };
 use crate::quota::Quota;
-use crate::retry::{Persistence, quickly};
+use crate::retry::{SharedRetry, retry_inline};
 use crate::shutdown;
-use crate::telemetry::{bar, note};
+use crate::telemetry::{progress_bar, status_line};
 pub(super) use options::Options;
 
 /// Long poll of a receive, when letters are looked at.
-const WAIT: Duration = Duration::from_secs(1);
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Ended> {
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
     if let Some(run) = &options.clean {
         return clean::run(global, options, &config, run).await;
@@ -37,34 +37,34 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
     let sign_ups = options.sign_ups()?;
     let stages = options.stages(&sign_ups)?;
     options.check_report()?;
-    let stop = shutdown::on_signal(&global.at_once)?;
-    let services = services(&config, &stop).await?;
+    let stop = shutdown::on_signal(&global.force_exit)?;
+    let services = connect_services(&config, &stop).await?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let (duplicates, poison) = options.shares();
-    let load = Load {
-        run: RunId::new(jiff::Timestamp::now()),
+    let load = LoadRun {
+        run_id: RunId::new(jiff::Timestamp::now()),
         pool,
-        plan: Plan::new(&stages, duplicates, poison, seed),
+        plan: LoadPlan::new(&stages, duplicates, poison, seed),
         sign_ups,
         config,
-        settle: options.settle,
-        patience: options.patience,
+        quiet_period: options.settle,
+        give_up_after: options.patience,
     };
-    let names = ready(&services, &load).await?;
-    let Plan {
+    let names = check_access(&services, &load).await?;
+    let LoadPlan {
         sign_ups,
         bystanders,
         ..
     } = load.plan;
-    note(&format!(
+    status_line(&format!(
         "run {}: {sign_ups} sign-ups over {:.1} s, {} users in {}; should this be cut off, `usher load --clean {}` removes what it left",
-        load.run,
-        load.plan.length.as_secs_f64(),
+        load.run_id,
+        load.plan.duration.as_secs_f64(),
         sign_ups + bystanders,
         load.pool,
-        load.run,
+        load.run_id,
     ));
-    let test = Test {
+    let test = LoadTest {
         global,
         options,
         services,
@@ -75,37 +75,37 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<En
 }
 
 /// A load test that has everything it needs.
-struct Test<'a> {
+struct LoadTest<'a> {
     global: &'a Global,
     options: &'a Options,
-    services: Services,
-    load: Load,
+    services: LoadServices,
+    load: LoadRun,
     stop: CancellationToken,
 }
 
-impl Test<'_> {
-    async fn run(self, names: SignInName, seed: u64) -> anyhow::Result<Ended> {
+impl LoadTest<'_> {
+    async fn run(self, names: SignInName, seed: u64) -> anyhow::Result<CommandStatus> {
         let (load, services, stop) = (&self.load, &self.services, &self.stop);
-        let crew = match self.crew(names).await {
+        let crew = match self.create_users(names).await {
             Ok(crew) => crew,
             Err((crew, failure)) => {
-                self.clean(&crew, Source::Unused).await;
+                self.clean(&crew, SourceQueueState::Unused).await;
                 return Err(failure).context("not every user could be made; nothing was sent");
             }
         };
         if stop.is_cancelled() {
-            note("stopped before anything was sent");
-            self.clean(&crew, Source::Unused).await;
-            return Ok(Ended::Badly);
+            status_line("stopped before anything was sent");
+            self.clean(&crew, SourceQueueState::Unused).await;
+            return Ok(CommandStatus::Failure);
         }
-        let mut workers = Workers::new(self.options.worker_metrics.clone());
-        let progress = bar(Some(u64::from(load.plan.sign_ups)), "finished");
+        let mut workers = MetricsScraper::new(self.options.worker_metrics.clone());
+        let progress = progress_bar(Some(u64::from(load.plan.sign_ups)), "finished");
         let observed = load
             .run(services, &crew, &mut workers, stop, |moment| {
                 progress.set_position(moment.finished);
                 let waiting = [moment.visible, moment.hidden, moment.delayed];
                 let waiting: u64 = waiting.into_iter().flatten().sum();
-                let all = load.plan.shots.len() as u64;
+                let all = load.plan.messages.len() as u64;
                 progress.set_message(if waiting == 0 && moment.injected == all {
                     "until SQS's counts can be believed".to_owned()
                 } else {
@@ -115,14 +115,14 @@ impl Test<'_> {
             .await;
         progress.finish_and_clear();
 
-        let users = (crew.people.len() + crew.bystanders.len()) as u64;
-        let progress = bar(Some(users), "verified");
-        let verifier = Verifier {
+        let users = (crew.users.len() + crew.bystanders.len()) as u64;
+        let progress = progress_bar(Some(users), "verified");
+        let verifier = LoadVerifier {
             load,
             services,
-            crew: &crew,
-            observed: &observed,
-            persistence: &Persistence::new(self.options.patience, stop),
+            users: &crew,
+            observation: &observed,
+            retry: &SharedRetry::new(self.options.patience, stop),
             stop,
         };
         let differences = verifier
@@ -130,44 +130,44 @@ impl Test<'_> {
             .await;
         progress.finish_and_clear();
 
-        let through = observed.settled == Settled::Quiet
+        let through = observed.end == RunEnd::QueueEmpty
             && differences
                 .iter()
-                .all(|difference| difference.kind != Kind::NotSent);
+                .all(|difference| difference.kind != DifferenceKind::NotSent);
         let source = if through {
-            Source::Empty
+            SourceQueueState::Empty
         } else {
-            Source::Unknown
+            SourceQueueState::Unknown
         };
         let cleaned = self.clean(&crew, source).await;
-        let figures = workers.figures();
-        let report = Report::new(load, seed, &observed, figures, differences, cleaned);
+        let figures = workers.totals();
+        let report = LoadReport::new(load, seed, &observed, figures, differences, cleaned);
         self.publish(&report)?;
         let is_clean = self.options.keep || cleaned.is_some_and(|cleaned| cleaned.complete);
         Ok(if report.verified && is_clean {
-            Ended::Well
+            CommandStatus::Success
         } else {
-            Ended::Badly
+            CommandStatus::Failure
         })
     }
 
-    async fn crew(&self, names: SignInName) -> Result<Crew, (Crew, Failure)> {
-        let Plan {
+    async fn create_users(&self, names: SignInName) -> Result<TestUsers, (TestUsers, Failure)> {
+        let LoadPlan {
             sign_ups,
             bystanders,
             ..
         } = self.load.plan;
-        let progress = bar(Some(u64::from(sign_ups + bystanders)), "users made");
-        let maker = Maker {
+        let progress = progress_bar(Some(u64::from(sign_ups + bystanders)), "users made");
+        let maker = UserFactory {
             users: &self.services.users,
             pool: &self.load.pool,
-            run: &self.load.run,
-            names,
-            domain: &self.options.email_domain,
-            persistence: &Persistence::new(self.options.patience, &self.stop),
+            run_id: &self.load.run_id,
+            sign_in_name: names,
+            email_domain: &self.options.email_domain,
+            retry: &SharedRetry::new(self.options.patience, &self.stop),
         };
         let made = maker
-            .make(sign_ups, bystanders, &self.stop, |n| {
+            .create_all(sign_ups, bystanders, &self.stop, |n| {
                 progress.set_position(n);
             })
             .await;
@@ -177,24 +177,24 @@ impl Test<'_> {
 
     /// Removes what was made, unless it is to be kept; says what to do when
     /// something may be left.
-    async fn clean(&self, crew: &Crew, source: Source) -> Option<Cleaned> {
+    async fn clean(&self, crew: &TestUsers, source: SourceQueueState) -> Option<Cleaned> {
         if self.options.keep {
             return None;
         }
-        let users = (crew.people.len() + crew.bystanders.len()) as u64;
-        let progress = bar(Some(users), "users removed");
+        let users = (crew.users.len() + crew.bystanders.len()) as u64;
+        let progress = progress_bar(Some(users), "users removed");
         let stop = if self.stop.is_cancelled() {
-            note("cleaning up what was made; a second signal leaves it");
+            status_line("cleaning up what was made; a second signal leaves it");
             CancellationToken::new()
         } else {
             self.stop.clone()
         };
         let cleaning = Cleaner {
             services: &self.services,
-            run: &self.load.run,
+            run_id: &self.load.run_id,
             pool: &self.load.pool,
-            settle: self.options.settle,
-            persistence: &Persistence::new(self.options.patience, &stop),
+            quiet_period: self.options.settle,
+            retry: &SharedRetry::new(self.options.patience, &stop),
             stop: &stop,
         };
         let (gone, failure) = cleaning
@@ -202,22 +202,22 @@ impl Test<'_> {
             .await;
         progress.finish_and_clear();
         if let Some(failure) = failure {
-            note(&format!("not everything could be removed: {failure}"));
+            status_line(&format!("not everything could be removed: {failure}"));
         }
         if !gone.complete {
-            self.say_how_to_clean();
+            self.print_clean_hint();
         }
         Some(gone)
     }
 
-    fn say_how_to_clean(&self) {
-        note(&format!(
+    fn print_clean_hint(&self) {
+        status_line(&format!(
             "something of the run may be left, in a worker's hands or unseen: `usher load --clean {}` removes it",
-            self.load.run
+            self.load.run_id
         ));
     }
 
-    fn publish(&self, report: &Report) -> anyhow::Result<()> {
+    fn publish(&self, report: &LoadReport) -> anyhow::Result<()> {
         // Whatever becomes of the page, the figures are not lost.
         match self.global.output {
             Output::Json => print_json(report)?,
@@ -230,61 +230,72 @@ impl Test<'_> {
     }
 }
 
-async fn services(config: &Config, stop: &CancellationToken) -> anyhow::Result<Services> {
+async fn connect_services(
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<LoadServices> {
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
-    let queue = Queue::new(&aws, &config.queue.url, WAIT, config.queue.visibility);
+    let queue = Queue::new(
+        &aws,
+        &config.queue.url,
+        RECEIVE_WAIT,
+        config.queue.visibility,
+    );
     let located = tokio::select! {
-        located = locate(&queue, config.queue.dead_letter_url.as_deref()) => located?,
+        located = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => located?,
         () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
     };
-    Ok(Services {
+    Ok(LoadServices {
         dead_letters: located.queue,
         queue,
         users: Users::new(&aws, Arc::clone(&quota)),
         listing: Listing::new(&aws, quota),
-        records: config
+        profiles: config
             .profiles
             .as_ref()
-            .map(|profiles| Records::new(&aws, &profiles.table, &profiles.key)),
+            .map(|profiles| TestProfiles::new(&aws, &profiles.table, &profiles.key)),
     })
 }
 
 /// Whether everything can be looked at and removed again, found out before anything
 /// is made: calls for somebody who does not exist.
-async fn ready(services: &Services, load: &Load) -> anyhow::Result<SignInName> {
-    let nobody = format!("{}nobody", load.run.prefix());
+async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result<SignInName> {
+    let nobody = format!("{}nobody", load.run_id.prefix());
     let pool = &load.pool;
-    let names = quickly(|| services.users.sign_in_name(pool)).await?;
+    let names = retry_inline(|| services.users.sign_in_name(pool)).await?;
     if names == SignInName::Phone {
         return Err(Usage::error(format!(
             "users of {pool} are named by phone numbers alone, which a load test does not make up"
         )));
     }
     if let Some(username) = Username::new(&nobody) {
-        quickly(|| services.users.delete(pool, &username)).await?;
-        match quickly(|| services.listing.groups_of(pool, &username)).await {
+        retry_inline(|| services.users.delete(pool, &username)).await?;
+        match retry_inline(|| services.listing.groups_of(pool, &username)).await {
             Err(failure) if failure.reason != "user_not_found" => return Err(failure.into()),
             _ => {}
         }
     }
-    let prefix = load.run.prefix();
-    quickly(|| services.users.whose_email_begins(pool, &prefix, None)).await?;
+    let prefix = load.run_id.prefix();
+    retry_inline(|| services.users.with_email_prefix(pool, &prefix, None)).await?;
     // A receipt that is none: whether deleting is allowed shows all the same.
     for queue in [&services.queue, &services.dead_letters] {
-        match quickly(|| queue.delete(&["none"])).await {
+        match retry_inline(|| queue.delete(&["none"])).await {
             Err(failure) if failure.class != Class::Permanent => return Err(failure.into()),
             _ => {}
         }
     }
-    if let Some(records) = &services.records {
+    if let Some(records) = &services.profiles {
         let subs = [nobody.as_str()];
-        quickly(|| records.read(&subs, true)).await?;
-        quickly(|| records.delete(&nobody)).await?;
+        retry_inline(|| records.read(&subs, true)).await?;
+        retry_inline(|| records.delete(&nobody)).await?;
     }
-    let waiting = quickly(|| services.queue.facts()).await?.depth.total();
+    let waiting = retry_inline(|| services.queue.attributes())
+        .await?
+        .depth
+        .total();
     if waiting > 0 {
-        note(&format!(
+        status_line(&format!(
             "about {waiting} messages are on the queue already: latency will hold their time, too"
         ));
     }

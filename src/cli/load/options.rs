@@ -9,13 +9,13 @@ use crate::cli::Usage;
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
-use crate::load::{MOST, RunId, SignUps, Stages, real};
-use crate::telemetry::note;
+use crate::load::{MAX_SIGN_UPS, RunId, SignUpTemplate, Stages, parse_recorded};
+use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
     /// Sign-ups to send
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIGN_UPS)))]
     count: Option<u32>,
     /// Sign-ups a second
     #[arg(long, value_name = "R", default_value_t = 10.0)]
@@ -28,11 +28,11 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["attribute", "client_id"])]
     events: Option<PathBuf>,
     /// Share of the sign-ups that go twice
-    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = parse_share)]
     duplicates: f64,
     /// So many messages for each hundred sign-ups that must not be provisioned:
     /// malformed, of an unknown user, of a foreign pool
-    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = parse_share)]
     poison: f64,
     /// With the same seed the same goes at the same times
     #[arg(long)]
@@ -47,20 +47,20 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "ID")]
     pool: Option<String>,
     /// A user attribute of every sign-up, such as custom:plan=pro; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_attribute)]
     attribute: Vec<(String, String)>,
     /// App client that people sign up through
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// The part behind the @ of the users' addresses; nothing is sent to them
-    #[arg(long, value_name = "DOMAIN", default_value = "example.com", value_parser = domain)]
+    #[arg(long, value_name = "DOMAIN", default_value = "example.com", value_parser = parse_domain)]
     pub(super) email_domain: String,
     /// The queue is taken for empty once SQS has counted nothing for so long: its counts
     /// may be a minute old. What differs is looked at again for as long
-    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = patience)]
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = parse_wait_time)]
     pub(super) settle: Duration,
     /// Gives up when nothing has moved for so long
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_wait_time)]
     pub(super) patience: Duration,
     /// A worker's /metrics, to count its calls and throttles; may be repeated
     #[arg(long, value_name = "URL")]
@@ -106,7 +106,7 @@ impl Options {
             ));
         }
         let pool = pools.remove(0);
-        if !config.pools.accept(&pool) {
+        if !config.pools.is_allowed(&pool) {
             return Err(Usage::error(format!(
                 "{pool} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
             )));
@@ -125,14 +125,16 @@ impl Options {
     }
 
     /// When people sign up.
-    pub(super) fn stages(&self, sign_ups: &SignUps) -> anyhow::Result<Stages> {
+    pub(super) fn stages(&self, sign_ups: &SignUpTemplate) -> anyhow::Result<Stages> {
         if let Some(profile) = &self.profile {
             return Stages::parse(profile).map_err(|e| Usage::error(format!("--profile: {e}")));
         }
         let count = match (self.count, sign_ups) {
             (Some(count), _) => count,
-            (None, SignUps::Real(events)) => u32::try_from(events.len()).unwrap_or(MOST),
-            (None, SignUps::Made { .. }) => {
+            (None, SignUpTemplate::Recorded(events)) => {
+                u32::try_from(events.len()).unwrap_or(MAX_SIGN_UPS)
+            }
+            (None, SignUpTemplate::Generated { .. }) => {
                 return Err(Usage::error(
                     "say how many: --count N, --profile or --events",
                 ));
@@ -142,20 +144,20 @@ impl Options {
     }
 
     /// What they look like.
-    pub(super) fn sign_ups(&self) -> anyhow::Result<SignUps> {
+    pub(super) fn sign_ups(&self) -> anyhow::Result<SignUpTemplate> {
         let Some(path) = &self.events else {
-            return Ok(SignUps::Made {
+            return Ok(SignUpTemplate::Generated {
                 client_id: self.client_id.clone(),
                 attributes: self.attribute.clone(),
             });
         };
         let named = || format!("--events {}", path.display());
-        let mut files = files(path).with_context(named)?;
+        let mut files = list_files(path).with_context(named)?;
         files.sort();
         let mut events = Vec::new();
         for file in &files {
             let why = match std::fs::read_to_string(file) {
-                Ok(text) => match real(&text) {
+                Ok(text) => match parse_recorded(&text) {
                     Ok(event) => {
                         events.push(event);
                         continue;
@@ -164,7 +166,7 @@ impl Options {
                 },
                 Err(error) => error.to_string(),
             };
-            note(&format!("{} is left out: {why}", file.display()));
+            status_line(&format!("{} is left out: {why}", file.display()));
         }
         if events.is_empty() {
             return Err(Usage::error(format!(
@@ -172,7 +174,7 @@ impl Options {
                 named()
             )));
         }
-        Ok(SignUps::Real(events))
+        Ok(SignUpTemplate::Recorded(events))
     }
 
     /// Duplicates and poison, as shares of the sign-ups.
@@ -195,7 +197,7 @@ impl Options {
 }
 
 /// The file, or those of a folder.
-fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn list_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -205,7 +207,7 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// `5%` is 0.05.
-fn share(text: &str) -> Result<f64, String> {
+fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|n| n.trim().parse().ok());
     match number {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
@@ -213,7 +215,7 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
+fn parse_attribute(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !["sub", "email"].contains(&name) => {
             Ok((name.to_owned(), value.to_owned()))
@@ -223,7 +225,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn domain(text: &str) -> Result<String, String> {
+fn parse_domain(text: &str) -> Result<String, String> {
     let right = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let has_labels = text.contains('.') && text.split('.').all(|label| !label.is_empty());
     if has_labels && text.chars().all(right) {
@@ -233,7 +235,7 @@ fn domain(text: &str) -> Result<String, String> {
     }
 }
 
-fn patience(text: &str) -> Result<Duration, String> {
+fn parse_wait_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| *time >= Duration::from_secs(1))

@@ -80,11 +80,11 @@ fn the_issuers_are_those_of_aws_unless_an_emulator_is_named() {
 #[test]
 fn health_and_the_public_have_addresses_of_their_own() {
     let same = "http.public_listen=127.0.0.1:8080";
-    assert!(!valid(&[same]).is_public());
+    assert!(!valid(&[same]).has_public_server());
     let api = ["admin.client_ids=c", "pools.allowed=eu-west-1_x"];
     let accept = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
     for on in [api, accept] {
-        assert!(valid(&on).is_public());
+        assert!(valid(&on).has_public_server());
         let wrong = violations(&layers(&[on[0], on[1], same]));
         assert_eq!(wrong, ["http.public_listen"]);
         let any_port = ["http.listen=127.0.0.1:0", "http.public_listen=127.0.0.1:0"];
@@ -128,14 +128,14 @@ fn a_mail_without_link_or_code_is_refused() {
 
 #[test]
 fn an_app_client_id_that_cognito_does_not_take_is_refused() {
-    const POOL: &str = "pools.allowed=eu-west-1_x";
+    const POOL_FLAG: &str = "pools.allowed=eu-west-1_x";
     let longest = "a".repeat(128);
     for fine in ["1h57kf5cpq17m0eml12EXAMPLE", "a_b+c", &longest] {
-        valid(&[&format!("invitations.client_id={fine}"), POOL]);
+        valid(&[&format!("invitations.client_id={fine}"), POOL_FLAG]);
     }
     for wrong in ["a-b", "a b", "a.b", "clé", &format!("{longest}a")] {
         let flag = format!("invitations.client_id={wrong}");
-        let violations = violations(&layers(&[&flag, POOL]));
+        let violations = violations(&layers(&[&flag, POOL_FLAG]));
         assert_eq!(violations, ["invitations.client_id"], "{wrong}");
     }
 }
@@ -167,7 +167,7 @@ fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
     ] {
         let layers = layers(&[flag]);
         assert_eq!(violations(&layers), [key], "{flag:?}");
-        let Invalid(violations) = Config::from_layers(&layers).expect_err("invalid");
+        let InvalidConfig(violations) = Config::from_layers(&layers).expect_err("invalid");
         assert!(
             violations[0].rule.contains(character),
             "{}",

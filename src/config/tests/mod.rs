@@ -20,7 +20,7 @@ fn valid(flags: &[&str]) -> Config {
 }
 
 fn violations(layers: &Layers) -> Vec<String> {
-    let Invalid(violations) = Config::from_layers(layers).expect_err("invalid");
+    let InvalidConfig(violations) = Config::from_layers(layers).expect_err("invalid");
     violations
         .into_iter()
         .map(|violation| violation.key)
@@ -56,7 +56,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(public.to_string(), "127.0.0.1:8081");
     let profiles = config.profiles.expect("on");
     assert_eq!(profiles.key, "id");
-    let owner = profiles.owner.as_ref().map(Owner::attribute);
+    let owner = profiles.owner.as_ref().map(OwnerAttribute::name);
     assert_eq!(owner, Some("profileOwner"));
     assert!(profiles.after_password_reset && profiles.owner_index.is_none());
     let names: Vec<&String> = profiles.attributes.keys().collect();
@@ -115,8 +115,11 @@ fn layers_win_in_their_order() {
         .environment([("USHER_WORKER__CONCURRENCY".to_owned(), "2".to_owned())])
         .flags(&["worker.concurrency=3".to_owned()]);
     let settings: BTreeMap<&str, &Setting> = layers.settings().collect();
-    assert_eq!(settings["worker.concurrency"].source, Source::Flag);
-    assert_eq!(settings["worker.max_attempts"].source, Source::Default);
+    assert_eq!(settings["worker.concurrency"].source, ConfigSource::Flag);
+    assert_eq!(
+        settings["worker.max_attempts"].source,
+        ConfigSource::Default
+    );
 }
 
 #[test]
@@ -209,7 +212,7 @@ fn values_that_would_burn_or_drop_every_message_are_refused() {
     assert!(
         config
             .pools
-            .accept(&PoolId::new("eu-west-1_a").expect("not empty"))
+            .is_allowed(&PoolId::new("eu-west-1_a").expect("not empty"))
     );
 }
 
@@ -297,19 +300,19 @@ fn the_manual_explains_every_key_and_its_limits() {
 
 #[test]
 fn credentials_in_a_url_are_not_shown() {
-    let shown = redacted(
+    let shown = redact(
         "queue.url",
         &toml::Value::from("http://user:secret@host:1/q"),
     );
     assert_eq!(shown, toml::Value::from("http://***@host:1/q"));
-    let secret = redacted("invitations.client_secret", &toml::Value::from("s3cret"));
+    let secret = redact("invitations.client_secret", &toml::Value::from("s3cret"));
     assert_eq!(secret, toml::Value::from("***"));
 }
 
 /// What the Lambda's parts that decide on access are made of, or the keys that forbid it.
-fn access(layers: &Layers) -> Result<Access, Vec<String>> {
-    let Trigger { access, .. } = Trigger::from_layers(layers);
-    access.map_err(|Invalid(violations)| violations.into_iter().map(|it| it.key).collect())
+fn access(layers: &Layers) -> Result<AccessConfig, Vec<String>> {
+    let TriggerConfig { access, .. } = TriggerConfig::from_layers(layers);
+    access.map_err(|InvalidConfig(violations)| violations.into_iter().map(|it| it.key).collect())
 }
 
 #[test]
@@ -338,7 +341,7 @@ fn what_cannot_be_read_leaves_the_trigger_its_queue_alone() {
         (layers(&["invitations.text=no link"]), "invitations.text"),
         (layers(&["admin.rate=many"]), "admin.rate"),
     ] {
-        let trigger = Trigger::from_layers(&layers);
+        let trigger = TriggerConfig::from_layers(&layers);
         assert!(trigger.queue_url.is_ok(), "{key}");
         let keys = access(&layers).expect_err(key);
         assert_eq!(keys, [key]);
@@ -357,7 +360,7 @@ fn keys_of_the_service_leave_the_trigger_whole() {
         ]);
     let read = access(&layers).expect("readable");
     assert!(read.mail().is_none() && read.pools().allowed.is_empty());
-    let bare = Trigger::from_layers(&Layers::defaults());
+    let bare = TriggerConfig::from_layers(&Layers::defaults());
     assert!(bare.queue_url.is_err() && bare.access.is_ok());
 }
 

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::user::User;
+use super::user::EmbeddedUser;
 
 /// What an event says instead of a client's id when an administrator asked.
-pub(super) const NO_CLIENT: &str = "CLIENT_ID_NOT_APPLICABLE";
+pub(super) const CLIENT_NOT_APPLICABLE: &str = "CLIENT_ID_NOT_APPLICABLE";
 
 /// Who an event is about, and through what.
 #[derive(Clone, Copy)]
-pub(super) struct About<'a> {
+pub(super) struct TriggerContext<'a> {
     pub(super) pool: &'a str,
     pub(super) client: &'a str,
-    pub(super) user: &'a User,
+    pub(super) user: &'a EmbeddedUser,
     /// As the client gave it; not an object when it gave none.
     pub(super) metadata: &'a Value,
 }
@@ -21,7 +21,12 @@ pub(super) struct About<'a> {
 /// the trigger's own.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html>
-pub(super) fn event(about: About<'_>, source: &str, own: Value, response: &Value) -> Value {
+pub(super) fn trigger_event(
+    about: TriggerContext<'_>,
+    source: &str,
+    own: Value,
+    response: &Value,
+) -> Value {
     let mut attributes = json!(about.user.attributes);
     attributes["cognito:user_status"] = json!(about.user.status);
     let mut request = json!({"userAttributes": attributes});

@@ -5,68 +5,79 @@
 
 use serde_json::{Value, json};
 
-use super::event::{About, NO_CLIENT, event};
-use super::pools::Settings;
-use super::user::{User, text};
-use super::{CognitoFront, Refusal};
-use crate::dev::constraints::{Rules, check_answer};
-use crate::dev::hooks::Mail;
+use super::event::{CLIENT_NOT_APPLICABLE, TriggerContext, trigger_event};
+use super::pools::EmbeddedPoolSettings;
+use super::user::{EmbeddedUser, str_or_empty};
+use super::{AwsErrorResponse, EmbeddedCognito};
+use crate::dev::constraints::{AwsService, check_trigger_response};
+use crate::dev::hooks::SentMail;
 
-const NAME: &str = "{username}";
-const CODE: &str = "{####}";
-const SUBJECT: &str = "Your temporary password";
-const MESSAGE: &str = "Your username is {username} and temporary password is {####}.";
+const USERNAME_PLACEHOLDER: &str = "{username}";
+const CODE_PLACEHOLDER: &str = "{####}";
+const DEFAULT_INVITATION_SUBJECT: &str = "Your temporary password";
+const DEFAULT_INVITATION_MESSAGE: &str =
+    "Your username is {username} and temporary password is {####}.";
 
-impl CognitoFront {
+impl EmbeddedCognito {
     /// Fails where Cognito does not accept the texts. The user is made by then.
-    pub(super) async fn invite(
+    pub(super) async fn send_invitation(
         &self,
         pool: &str,
-        settings: &Settings,
-        user: &User,
+        settings: &EmbeddedPoolSettings,
+        user: &EmbeddedUser,
         password: &str,
-    ) -> Result<(), Refusal> {
-        let about = About {
+    ) -> Result<(), AwsErrorResponse> {
+        let about = TriggerContext {
             pool,
-            client: NO_CLIENT,
+            client: CLIENT_NOT_APPLICABLE,
             user,
             // Whether Cognito hands it on is not documented: nobody may rely on it.
             metadata: &Value::Null,
         };
-        let own = json!({"codeParameter": CODE, "usernameParameter": NAME, "linkParameter": null});
+        let own = json!({"codeParameter": CODE_PLACEHOLDER, "usernameParameter": USERNAME_PLACEHOLDER, "linkParameter": null});
         let empty = json!({"smsMessage": null, "emailMessage": null, "emailSubject": null});
         let source = "CustomMessage_AdminCreateUser";
-        let response = self.hooks.call(&event(about, source, own, &empty)).await;
-        check_answer("@CustomMessage", &response)?;
-        let (subject, message) = chosen(&response, &settings.invitation);
+        let response = self
+            .hooks
+            .call_trigger(&trigger_event(about, source, own, &empty))
+            .await;
+        check_trigger_response("@CustomMessage", &response)?;
+        let (subject, message) = choose_texts(&response, &settings.invitation_template);
         let sms = &response["smsMessage"];
         let mail = json!({"emailSubject": subject, "emailBody": message, "smsMessage": sms});
-        Rules::Cognito.check_value("@Invitation", &mail)?;
+        AwsService::Cognito.check_value("@Invitation", &mail)?;
         // People know the name that they sign in with, not the UUID.
-        let name = settings.naming.known_to(user);
-        self.hooks.mail(Mail {
+        let name = settings.naming.sign_in_name(user);
+        self.hooks.send_mail(SentMail {
             to: user.attribute("email").to_owned(),
             subject: subject.to_owned(),
             // As they are: Cognito escapes nothing, neither for HTML nor for links.
-            body: message.replace(NAME, name).replace(CODE, password),
+            body: message
+                .replace(USERNAME_PLACEHOLDER, name)
+                .replace(CODE_PLACEHOLDER, password),
         });
         Ok(())
     }
 }
 
 /// The trigger's text counts when it holds both placeholders, then the pool's.
-fn chosen<'a>(response: &'a Value, pool: &'a Value) -> (&'a str, &'a str) {
-    let given = |value: &'a Value| Some(text(value)).filter(|text| !text.is_empty());
+fn choose_texts<'a>(response: &'a Value, pool: &'a Value) -> (&'a str, &'a str) {
+    let given = |value: &'a Value| Some(str_or_empty(value)).filter(|text| !text.is_empty());
     let whole = |value: &'a Value| {
-        given(value).filter(|message| message.contains(NAME) && message.contains(CODE))
+        given(value).filter(|message| {
+            message.contains(USERNAME_PLACEHOLDER) && message.contains(CODE_PLACEHOLDER)
+        })
     };
-    let subject = given(&pool["EmailSubject"]).unwrap_or(SUBJECT);
+    let subject = given(&pool["EmailSubject"]).unwrap_or(DEFAULT_INVITATION_SUBJECT);
     match whole(&response["emailMessage"]) {
         Some(message) => {
             let own = given(&response["emailSubject"]);
             (own.unwrap_or(subject), message)
         }
-        None => (subject, whole(&pool["EmailMessage"]).unwrap_or(MESSAGE)),
+        None => (
+            subject,
+            whole(&pool["EmailMessage"]).unwrap_or(DEFAULT_INVITATION_MESSAGE),
+        ),
     }
 }
 
@@ -74,7 +85,7 @@ fn chosen<'a>(response: &'a Value, pool: &'a Value) -> (&'a str, &'a str) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{MESSAGE, SUBJECT, chosen};
+    use super::{DEFAULT_INVITATION_MESSAGE, DEFAULT_INVITATION_SUBJECT, choose_texts};
 
     #[test]
     fn a_text_without_both_placeholders_is_not_sent() {
@@ -83,10 +94,22 @@ mod tests {
         let half = json!({"emailSubject": "Welcome", "emailMessage": "{username}"});
         let only_text = json!({"emailMessage": "{username}: {####}", "emailSubject": null});
         let none = &Value::Null;
-        assert_eq!(chosen(none, none), (SUBJECT, MESSAGE));
-        assert_eq!(chosen(&half, none), (SUBJECT, MESSAGE));
-        assert_eq!(chosen(&half, &pool), ("Hello", "{####} for {username}"));
-        assert_eq!(chosen(&own, &pool), ("Welcome", "{username}: {####}"));
-        assert_eq!(chosen(&only_text, none), (SUBJECT, "{username}: {####}"));
+        assert_eq!(
+            choose_texts(none, none),
+            (DEFAULT_INVITATION_SUBJECT, DEFAULT_INVITATION_MESSAGE)
+        );
+        assert_eq!(
+            choose_texts(&half, none),
+            (DEFAULT_INVITATION_SUBJECT, DEFAULT_INVITATION_MESSAGE)
+        );
+        assert_eq!(
+            choose_texts(&half, &pool),
+            ("Hello", "{####} for {username}")
+        );
+        assert_eq!(choose_texts(&own, &pool), ("Welcome", "{username}: {####}"));
+        assert_eq!(
+            choose_texts(&only_text, none),
+            (DEFAULT_INVITATION_SUBJECT, "{username}: {####}")
+        );
     }
 }

@@ -3,8 +3,7 @@
 //! sent, passwords are looked at, tokens can be verified, and the pool's
 //! triggers are called.
 
-mod confirm;
-mod create;
+mod create_user;
 mod event;
 mod invitation;
 mod naming;
@@ -14,6 +13,7 @@ mod pre_token;
 mod sessions;
 mod settings;
 mod sign_in;
+mod sign_up;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -26,40 +26,40 @@ use tokio::sync::Mutex;
 use winterbaume_cognitoidentityprovider::CognitoIdentityProviderService as Service;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 
-use self::pools::Pools;
+use self::pools::PoolStore;
 use self::sessions::Sessions;
-use self::user::{User, text};
-use crate::dev::constraints::Refusal;
-use crate::dev::endpoint::{TARGET, error};
+use self::user::{EmbeddedUser, str_or_empty};
+use crate::dev::constraints::AwsErrorResponse;
+use crate::dev::endpoint::{TARGET_HEADER, error_response};
 use crate::dev::hooks::Hooks;
 use crate::dev::issuer::Issuer;
 use crate::event::IssuerType;
 
-pub(super) const PREFIX: &str = "AWSCognitoIdentityProviderService.";
+pub(super) const COGNITO_TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 
-pub(super) struct CognitoFront {
+pub(super) struct EmbeddedCognito {
     service: Service,
-    pools: Pools,
+    pools: PoolStore,
     sessions: Sessions,
     /// Held from the look for a name that is taken until it is.
-    naming: Mutex<()>,
+    username_lock: Mutex<()>,
     /// The endpoint's URL, which issuers are named under.
-    base: String,
+    base_url: String,
     pub(super) hooks: Hooks,
     pub(super) issuer: Issuer,
 }
 
 /// An answer, or the refusal that is the answer.
-type Answer = Result<MockResponse, Refusal>;
+type CognitoResult = Result<MockResponse, AwsErrorResponse>;
 
-impl CognitoFront {
+impl EmbeddedCognito {
     pub(super) fn new(base: &str) -> Self {
         Self {
             service: Service::default(),
-            pools: Pools::default(),
+            pools: PoolStore::default(),
             sessions: Sessions::default(),
-            naming: Mutex::default(),
-            base: base.to_owned(),
+            username_lock: Mutex::default(),
+            base_url: base.to_owned(),
             hooks: Hooks::default(),
             issuer: Issuer::default(),
         }
@@ -71,20 +71,22 @@ impl CognitoFront {
             "CreateUserPool" => self.create_pool(&input).await,
             "DescribeUserPool" => self.describe_pool(&input).await,
             "UpdateUserPool" => self.update_pool(&input).await,
-            "GetUserPoolMfaConfig" | "SetUserPoolMfaConfig" => self.mfa(operation, &input),
+            "GetUserPoolMfaConfig" | "SetUserPoolMfaConfig" => self.mfa_config(operation, &input),
             "CreateUserPoolClient" => self.create_client(&input).await,
             "SignUp" => self.sign_up(input).await,
-            "ConfirmSignUp" | "AdminConfirmSignUp" => self.confirm(operation, &input).await,
-            "ConfirmForgotPassword" => self.choose_password(input).await,
+            "ConfirmSignUp" | "AdminConfirmSignUp" => self.confirm_sign_up(operation, &input).await,
+            "ConfirmForgotPassword" => self.confirm_forgot_password(input).await,
             "AdminCreateUser" => self.create_user(input).await,
             "AdminSetUserPassword" => self.set_password(input).await,
             "AdminUpdateUserAttributes" => self.update_attributes(input).await,
             "AdminAddUserToGroup" | "AdminRemoveUserFromGroup" => {
-                self.change_group(operation, input).await
+                self.change_membership(operation, input).await
             }
-            "InitiateAuth" | "AdminInitiateAuth" => self.initiate(operation, &input).await,
-            "RespondToAuthChallenge" | "AdminRespondToAuthChallenge" => self.respond(&input).await,
-            _ if operation.starts_with("Admin") => self.named(operation, input).await,
+            "InitiateAuth" | "AdminInitiateAuth" => self.initiate_auth(operation, &input).await,
+            "RespondToAuthChallenge" | "AdminRespondToAuthChallenge" => {
+                self.respond_to_challenge(&input).await
+            }
+            _ if operation.starts_with("Admin") => self.call_for_user(operation, input).await,
             _ => Ok(self.call(operation, body.clone()).await),
         };
         answer.unwrap_or_else(|refusal| *refusal)
@@ -97,8 +99,8 @@ impl CognitoFront {
 
     /// What new tokens of this pool name as their issuer.
     pub(super) fn issuer_of(&self, pool: &str) -> String {
-        let given = self.pools.given(pool).unwrap_or_default();
-        let [original, updated] = issuers(&self.base);
+        let given = self.pools.raw_settings(pool).unwrap_or_default();
+        let [original, updated] = issuer_templates(&self.base_url);
         let issuer = match given.issuer() {
             IssuerType::Original => original,
             IssuerType::Updated => updated,
@@ -107,53 +109,58 @@ impl CognitoFront {
     }
 
     /// As if the days that a temporary password is good for were over.
-    pub(super) async fn expire(&self, pool: &str, name: &str) {
-        if let Ok(user) = self.user(pool, name).await {
-            self.pools.set_expired(pool, &user.name, true);
+    pub(super) async fn expire_temporary_password(&self, pool: &str, name: &str) {
+        if let Ok(user) = self.find_user(pool, name).await {
+            self.pools.set_password_expired(pool, &user.name, true);
         }
     }
 
     /// As if the minutes that a challenge may be answered in were over.
     pub(super) fn expire_sessions(&self) {
-        self.sessions.clear();
+        self.sessions.clear_challenges();
     }
 
-    async fn create_client(&self, input: &Value) -> Answer {
-        let answer = self.ask("CreateUserPoolClient", input).await?;
-        self.pools.client_created(&answer["UserPoolClient"]);
-        Ok(ok(&answer))
+    async fn create_client(&self, input: &Value) -> CognitoResult {
+        let answer = self.call_json("CreateUserPoolClient", input).await?;
+        self.pools.add_client(&answer["UserPoolClient"]);
+        Ok(ok_response(&answer))
     }
 
-    async fn change_group(&self, operation: &str, input: Value) -> Answer {
+    async fn change_membership(&self, operation: &str, input: Value) -> CognitoResult {
         let group = json!({"UserPoolId": input["UserPoolId"], "GroupName": input["GroupName"]});
-        if let Err(refusal) = self.ask("GetGroup", &group).await {
-            return Err(if text_of(&refusal).contains("pool") {
+        if let Err(refusal) = self.call_json("GetGroup", &group).await {
+            return Err(if lowercase_body(&refusal).contains("pool") {
                 refusal
             } else {
-                refuse("ResourceNotFoundException", "Group not found.")
+                aws_error("ResourceNotFoundException", "Group not found.")
             });
         }
-        self.named(operation, input).await
+        self.call_for_user(operation, input).await
     }
 
-    async fn update_attributes(&self, input: Value) -> Answer {
-        let pool = text(&input["UserPoolId"]).to_owned();
-        let name = text(&input["Username"]).to_owned();
-        let answer = self.named("AdminUpdateUserAttributes", input).await?;
-        if let Ok(user) = self.user(&pool, &name).await {
-            self.pools.remember(&pool, &user);
+    async fn update_attributes(&self, input: Value) -> CognitoResult {
+        let pool = str_or_empty(&input["UserPoolId"]).to_owned();
+        let name = str_or_empty(&input["Username"]).to_owned();
+        let answer = self
+            .call_for_user("AdminUpdateUserAttributes", input)
+            .await?;
+        if let Ok(user) = self.find_user(&pool, &name).await {
+            self.pools.add_aliases(&pool, &user);
         }
         Ok(answer)
     }
 
     /// A call about a user, who may be given by `sub` or alias as well.
-    async fn named(&self, operation: &str, mut input: Value) -> Answer {
+    async fn call_for_user(&self, operation: &str, mut input: Value) -> CognitoResult {
         let answer = self.call(operation, Bytes::from(input.to_string())).await;
-        if !is(&answer, "UserNotFoundException") {
+        if !is_error(&answer, "UserNotFoundException") {
             return Ok(answer);
         }
-        let pool = text(&input["UserPoolId"]);
-        match self.by_other_name(pool, text(&input["Username"])).await {
+        let pool = str_or_empty(&input["UserPoolId"]);
+        match self
+            .find_user_by_alias(pool, str_or_empty(&input["Username"]))
+            .await
+        {
             Some(user) => {
                 input["Username"] = json!(user.name);
                 Ok(self.call(operation, Bytes::from(input.to_string())).await)
@@ -163,29 +170,29 @@ impl CognitoFront {
     }
 
     /// The user of this name, `sub` or alias.
-    async fn user(&self, pool: &str, name: &str) -> Result<User, Refusal> {
-        match self.user_named(pool, name).await {
-            Err(refusal) if is(&refusal, "UserNotFoundException") => {
-                self.by_other_name(pool, name).await.ok_or(refusal)
+    async fn find_user(&self, pool: &str, name: &str) -> Result<EmbeddedUser, AwsErrorResponse> {
+        match self.get_user(pool, name).await {
+            Err(refusal) if is_error(&refusal, "UserNotFoundException") => {
+                self.find_user_by_alias(pool, name).await.ok_or(refusal)
             }
             result => result,
         }
     }
 
-    async fn by_other_name(&self, pool: &str, name: &str) -> Option<User> {
-        let hint = self.pools.hint(pool, name)?;
-        let user = self.user_named(pool, &hint).await.ok()?;
-        self.pools.answers_to(pool, &user, name).then_some(user)
+    async fn find_user_by_alias(&self, pool: &str, name: &str) -> Option<EmbeddedUser> {
+        let hint = self.pools.username_hint(pool, name)?;
+        let user = self.get_user(pool, &hint).await.ok()?;
+        self.pools.has_alias(pool, &user, name).then_some(user)
     }
 
-    async fn user_named(&self, pool: &str, name: &str) -> Result<User, Refusal> {
+    async fn get_user(&self, pool: &str, name: &str) -> Result<EmbeddedUser, AwsErrorResponse> {
         let whom = json!({"UserPoolId": pool, "Username": name});
-        let answer = self.ask("AdminGetUser", &whom).await?;
-        Ok(User::of(&answer))
+        let answer = self.call_json("AdminGetUser", &whom).await?;
+        Ok(EmbeddedUser::from_response(&answer))
     }
 
     /// One call to the service, read.
-    async fn ask(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+    async fn call_json(&self, operation: &str, input: &Value) -> Result<Value, AwsErrorResponse> {
         let response = self.call(operation, Bytes::from(input.to_string())).await;
         if response.status == 200 {
             Ok(serde_json::from_slice(&response.body).unwrap_or_default())
@@ -198,8 +205,8 @@ impl CognitoFront {
     /// name; here there is one Region, whatever the client signs for.
     async fn call(&self, operation: &str, body: Bytes) -> MockResponse {
         let mut headers = HeaderMap::new();
-        if let Ok(target) = format!("{PREFIX}{operation}").parse() {
-            headers.insert(TARGET, target);
+        if let Ok(target) = format!("{COGNITO_TARGET_PREFIX}{operation}").parse() {
+            headers.insert(TARGET_HEADER, target);
         }
         let request = MockRequest {
             method: "POST".to_owned(),
@@ -212,27 +219,27 @@ impl CognitoFront {
 }
 
 /// Both issuers, with `{pool}`: AWS has a host of its own for each, here it is a path.
-pub(super) fn issuers(base: &str) -> [String; 2] {
+pub(super) fn issuer_templates(base: &str) -> [String; 2] {
     [
         format!("{base}/{{pool}}"),
         format!("{base}/issuer-cognito-idp/{{pool}}"),
     ]
 }
 
-fn refuse(code: &str, message: &str) -> Refusal {
-    error(code, message).into()
+fn aws_error(code: &str, message: &str) -> AwsErrorResponse {
+    error_response(code, message).into()
 }
 
-fn ok(answer: &Value) -> MockResponse {
+fn ok_response(answer: &Value) -> MockResponse {
     MockResponse::json(200, answer.to_string())
 }
 
 /// Whether it is a refusal of this kind.
-fn is(response: &MockResponse, code: &str) -> bool {
+fn is_error(response: &MockResponse, code: &str) -> bool {
     let refusal: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    response.status != 200 && text(&refusal["__type"]) == code
+    response.status != 200 && str_or_empty(&refusal["__type"]) == code
 }
 
-fn text_of(response: &MockResponse) -> String {
+fn lowercase_body(response: &MockResponse) -> String {
     String::from_utf8_lossy(&response.body).to_lowercase()
 }

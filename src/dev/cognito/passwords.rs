@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::pools::AppClient;
-use super::user::text;
-use super::{Refusal, refuse};
-use crate::dev::constraints::Rules;
+use super::user::str_or_empty;
+use super::{AwsErrorResponse, aws_error};
+use crate::dev::constraints::AwsService;
 
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
@@ -20,7 +20,7 @@ const DIGITS: &[u8] = b"0123456789";
 const SYMBOLS: &[u8] = b"^$*.[]{}()?-\"!@#%&/\\,><':;|_~`+=";
 
 /// Characters, what a pool calls them in its settings, and in its refusals.
-const CLASSES: [(&[u8], &str, &str); 4] = [
+const CHARACTER_CLASSES: [(&[u8], &str, &str); 4] = [
     (UPPER, "RequireUppercase", "uppercase"),
     (LOWER, "RequireLowercase", "lowercase"),
     (DIGITS, "RequireNumbers", "numeric"),
@@ -29,46 +29,46 @@ const CLASSES: [(&[u8], &str, &str); 4] = [
 
 /// What a pool asks of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Policy {
-    length: usize,
+pub(super) struct PasswordPolicy {
+    min_length: usize,
     /// Which of the classes, in their order.
-    classes: [bool; CLASSES.len()],
+    required_classes: [bool; CHARACTER_CLASSES.len()],
 }
 
-impl Default for Policy {
+impl Default for PasswordPolicy {
     fn default() -> Self {
         Self {
-            length: 8,
-            classes: [true; CLASSES.len()],
+            min_length: 8,
+            required_classes: [true; CHARACTER_CLASSES.len()],
         }
     }
 }
 
-impl Policy {
+impl PasswordPolicy {
     /// `Policies.PasswordPolicy` of `CreateUserPool`.
-    pub(super) fn of(given: &Value) -> Self {
+    pub(super) fn from_settings(given: &Value) -> Self {
         if !given.is_object() {
             return Self::default();
         }
         let length = given["MinimumLength"].as_u64();
         Self {
-            length: length.map_or(8, |length| usize::try_from(length).unwrap_or(usize::MAX)),
-            classes: CLASSES.map(|(_, setting, _)| given[setting] == true),
+            min_length: length.map_or(8, |length| usize::try_from(length).unwrap_or(usize::MAX)),
+            required_classes: CHARACTER_CLASSES.map(|(_, setting, _)| given[setting] == true),
         }
     }
 
-    pub(super) fn check(self, password: &str) -> Result<(), Refusal> {
+    pub(super) fn check(self, password: &str) -> Result<(), AwsErrorResponse> {
         let refused = |why: &str| {
             let why = format!("Password did not conform with policy: {why}");
-            Err(refuse("InvalidPasswordException", &why))
+            Err(aws_error("InvalidPasswordException", &why))
         };
         // In every pool, and before its policy is looked at. The new password of a challenge
         // is a text in a map: the check of the request does not know it.
-        Rules::Cognito.check_value("@NewPassword", &json!({"password": password}))?;
-        if password.chars().count() < self.length {
+        AwsService::Cognito.check_value("@NewPassword", &json!({"password": password}))?;
+        if password.chars().count() < self.min_length {
             return refused("Password not long enough");
         }
-        for ((class, _, name), asked) in CLASSES.into_iter().zip(self.classes) {
+        for ((class, _, name), asked) in CHARACTER_CLASSES.into_iter().zip(self.required_classes) {
             let is_one = |byte| class.contains(&byte) || class == SYMBOLS && byte == b' ';
             if asked && !password.bytes().any(is_one) {
                 return refused(&format!("Password must have {name} characters"));
@@ -79,9 +79,9 @@ impl Policy {
 
     /// Fits every policy of its length. Its symbols are Cognito's: whoever puts
     /// one into a link or a page has to escape it.
-    pub(super) fn temporary(self) -> String {
-        let all = CLASSES.map(|(class, _, _)| class);
-        let rest = self.length.clamp(8, 99) - all.len();
+    pub(super) fn generate_temporary(self) -> String {
+        let all = CHARACTER_CLASSES.map(|(class, _, _)| class);
+        let rest = self.min_length.clamp(8, 99) - all.len();
         let mut password: Vec<char> = all
             .into_iter()
             .chain(std::iter::repeat_n(&*all.concat(), rest))
@@ -96,22 +96,22 @@ impl Policy {
 /// Refuses a call in the name of a client with a secret but without its hash.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
-pub(super) fn check_secret(
+pub(super) fn check_secret_hash(
     client: &AppClient,
     username: &str,
     hash: &Value,
-) -> Result<(), Refusal> {
+) -> Result<(), AwsErrorResponse> {
     let Some(secret) = &client.secret else {
         return Ok(());
     };
     let id = &client.id;
-    let refused = |why: &str| Err(refuse("NotAuthorizedException", why));
-    if text(hash).is_empty() {
+    let refused = |why: &str| Err(aws_error("NotAuthorizedException", why));
+    if str_or_empty(hash).is_empty() {
         return refused(&format!(
             "Client {id} is configured with secret but SECRET_HASH was not received"
         ));
     }
-    if text(hash) == secret_hash(secret, id, username) {
+    if str_or_empty(hash) == secret_hash(secret, id, username) {
         Ok(())
     } else {
         refused(&format!("Unable to verify secret hash for client {id}"))
@@ -128,7 +128,7 @@ pub(super) fn secret_hash(secret: &str, client: &str, username: &str) -> String 
 mod tests {
     use serde_json::json;
 
-    use super::{Policy, SYMBOLS, secret_hash};
+    use super::{PasswordPolicy, SYMBOLS, secret_hash};
 
     #[test]
     fn the_policy_names_the_first_thing_that_is_missing() {
@@ -139,37 +139,43 @@ mod tests {
             ("Long-enough", "Password must have numeric characters"),
             ("Longenough1", "Password must have symbol characters"),
         ] {
-            let refusal = Policy::default().check(password).expect_err(password);
+            let refusal = PasswordPolicy::default()
+                .check(password)
+                .expect_err(password);
             let refusal: serde_json::Value = serde_json::from_slice(&refusal.body).expect("JSON");
             assert_eq!(refusal["__type"], "InvalidPasswordException");
             let message = format!("Password did not conform with policy: {why}");
             assert_eq!(refusal["message"], message);
         }
-        assert!(Policy::default().check("Long-enough-1").is_ok());
-        let short = Policy::of(&json!({"MinimumLength": 6, "RequireNumbers": true}));
+        assert!(PasswordPolicy::default().check("Long-enough-1").is_ok());
+        let short =
+            PasswordPolicy::from_settings(&json!({"MinimumLength": 6, "RequireNumbers": true}));
         assert!(short.check("abcde1").is_ok());
         assert!(short.check("abcdef").is_err());
     }
 
     #[test]
     fn a_space_at_an_end_is_refused_before_the_policy_is_looked_at() {
-        let any = Policy::of(&json!({"MinimumLength": 6}));
+        let any = PasswordPolicy::from_settings(&json!({"MinimumLength": 6}));
         for password in [" ", " long-enough", "long-enough ", "long-enough\t"] {
             let refusal = any.check(password).expect_err(password);
             let refusal: serde_json::Value = serde_json::from_slice(&refusal.body).expect("JSON");
             assert_eq!(refusal["__type"], "InvalidParameterException");
         }
         assert!(any.check("long enough").is_ok());
-        assert!(Policy::default().check("Long enough 1").is_ok());
+        assert!(PasswordPolicy::default().check("Long enough 1").is_ok());
     }
 
     #[test]
     fn temporary_passwords_fit_the_policy_and_hold_every_symbol_in_time() {
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..2000 {
-            let password = Policy::default().temporary();
+            let password = PasswordPolicy::default().generate_temporary();
             assert_eq!(password.len(), 8);
-            assert!(Policy::default().check(&password).is_ok(), "{password}");
+            assert!(
+                PasswordPolicy::default().check(&password).is_ok(),
+                "{password}"
+            );
             seen.extend(password.bytes());
         }
         assert!(SYMBOLS.iter().all(|symbol| seen.contains(symbol)));

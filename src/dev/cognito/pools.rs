@@ -7,36 +7,36 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::naming::Naming;
-use super::passwords::Policy;
-use super::settings::Given;
-use super::user::{User, text};
+use super::passwords::PasswordPolicy;
+use super::settings::RawPoolSettings;
+use super::user::{EmbeddedUser, str_or_empty};
 
 #[derive(Default)]
-pub(super) struct Pools(Mutex<Known>);
+pub(super) struct PoolStore(Mutex<PoolStoreState>);
 
 #[derive(Default)]
-struct Known {
-    pools: HashMap<String, Settings>,
-    given: HashMap<String, Given>,
+struct PoolStoreState {
+    settings: HashMap<String, EmbeddedPoolSettings>,
+    raw_settings: HashMap<String, RawPoolSettings>,
     clients: HashMap<String, AppClient>,
     /// Pool and `sub`, address or number, in lower case, to user name. A hint alone:
     /// users change and go.
-    names: HashMap<(String, String), String>,
+    aliases: HashMap<(String, String), String>,
     /// Pool and user name, where the temporary password has run out.
-    expired: HashSet<(String, String)>,
+    expired_passwords: HashSet<(String, String)>,
 }
 
 /// What `CreateUserPool` said.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
+pub(super) struct EmbeddedPoolSettings {
     pub(super) naming: Naming,
     /// Users may sign in with a code that is sent to them each time.
     pub(super) passwordless: bool,
     /// Attributes that nobody is confirmed without.
-    pub(super) required: Vec<String>,
-    pub(super) policy: Policy,
+    pub(super) required_attributes: Vec<String>,
+    pub(super) password_policy: PasswordPolicy,
     /// The invitation's subject and text, where the pool has its own.
-    pub(super) invitation: Value,
+    pub(super) invitation_template: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -44,120 +44,128 @@ pub(super) struct AppClient {
     pub(super) id: String,
     pub(super) pool: String,
     pub(super) secret: Option<String>,
-    pub(super) flows: Vec<String>,
+    pub(super) auth_flows: Vec<String>,
 }
 
-impl Settings {
-    fn of(input: &Value) -> Self {
+impl EmbeddedPoolSettings {
+    fn from_input(input: &Value) -> Self {
         let factors = input["Policies"]["SignInPolicy"]["AllowedFirstAuthFactors"].as_array();
         let mut factors = factors.into_iter().flatten();
         Self {
-            naming: Naming::of(input),
+            naming: Naming::from_input(input),
             passwordless: factors.any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP"),
-            required: input["Schema"]
+            required_attributes: input["Schema"]
                 .as_array()
                 .into_iter()
                 .flatten()
                 .filter(|attribute| attribute["Required"] == true && attribute["Name"] != "sub")
-                .map(|attribute| text(&attribute["Name"]).to_owned())
+                .map(|attribute| str_or_empty(&attribute["Name"]).to_owned())
                 .collect(),
-            policy: Policy::of(&input["Policies"]["PasswordPolicy"]),
-            invitation: input["AdminCreateUserConfig"]["InviteMessageTemplate"].clone(),
+            password_policy: PasswordPolicy::from_settings(&input["Policies"]["PasswordPolicy"]),
+            invitation_template: input["AdminCreateUserConfig"]["InviteMessageTemplate"].clone(),
         }
     }
 }
 
-impl Pools {
-    pub(super) fn pool_created(&self, id: &str, input: &Value) {
-        let mut known = self.known();
-        known.pools.insert(id.to_owned(), Settings::of(input));
-        known.given.insert(id.to_owned(), Given::at_first(input));
+impl PoolStore {
+    pub(super) fn add_pool(&self, id: &str, input: &Value) {
+        let mut known = self.lock();
+        known
+            .settings
+            .insert(id.to_owned(), EmbeddedPoolSettings::from_input(input));
+        known
+            .raw_settings
+            .insert(id.to_owned(), RawPoolSettings::from_input(input));
     }
 
-    pub(super) fn pool_updated(&self, id: &str, input: &Value) {
-        let mut known = self.known();
-        if let Some(settings) = known.pools.get_mut(id) {
-            let now = Settings::of(input);
-            settings.policy = now.policy;
+    pub(super) fn update_pool(&self, id: &str, input: &Value) {
+        let mut known = self.lock();
+        if let Some(settings) = known.settings.get_mut(id) {
+            let now = EmbeddedPoolSettings::from_input(input);
+            settings.password_policy = now.password_policy;
             settings.passwordless = now.passwordless;
-            settings.invitation = now.invitation;
+            settings.invitation_template = now.invitation_template;
         }
-        known.given.entry(id.to_owned()).or_default().update(input);
+        known
+            .raw_settings
+            .entry(id.to_owned())
+            .or_default()
+            .update(input);
     }
 
     /// What `UpdateUserPool` has to be given again.
-    pub(super) fn given(&self, id: &str) -> Option<Given> {
-        self.known().given.get(id).cloned()
+    pub(super) fn raw_settings(&self, id: &str) -> Option<RawPoolSettings> {
+        self.lock().raw_settings.get(id).cloned()
     }
 
-    pub(super) fn given_now(&self, id: &str, given: Given) {
-        self.known().given.insert(id.to_owned(), given);
+    pub(super) fn set_raw_settings(&self, id: &str, given: RawPoolSettings) {
+        self.lock().raw_settings.insert(id.to_owned(), given);
     }
 
-    pub(super) fn client_created(&self, client: &Value) {
+    pub(super) fn add_client(&self, client: &Value) {
         let client = AppClient {
-            id: text(&client["ClientId"]).to_owned(),
-            pool: text(&client["UserPoolId"]).to_owned(),
+            id: str_or_empty(&client["ClientId"]).to_owned(),
+            pool: str_or_empty(&client["UserPoolId"]).to_owned(),
             secret: client["ClientSecret"].as_str().map(str::to_owned),
-            flows: client["ExplicitAuthFlows"]
+            auth_flows: client["ExplicitAuthFlows"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|flow| text(flow).to_owned())
+                .map(|flow| str_or_empty(flow).to_owned())
                 .collect(),
         };
-        self.known().clients.insert(client.id.clone(), client);
+        self.lock().clients.insert(client.id.clone(), client);
     }
 
-    pub(super) fn settings(&self, pool: &str) -> Option<Settings> {
-        self.known().pools.get(pool).cloned()
+    pub(super) fn settings(&self, pool: &str) -> Option<EmbeddedPoolSettings> {
+        self.lock().settings.get(pool).cloned()
     }
 
     pub(super) fn client(&self, id: &str) -> Option<AppClient> {
-        self.known().clients.get(id).cloned()
+        self.lock().clients.get(id).cloned()
     }
 
     /// Notes the other names of a user.
-    pub(super) fn remember(&self, pool: &str, user: &User) {
-        let mut known = self.known();
+    pub(super) fn add_aliases(&self, pool: &str, user: &EmbeddedUser) {
+        let mut known = self.lock();
         for name in ["sub", "email", "phone_number", "preferred_username"] {
             let name = user.attribute(name);
             if !name.is_empty() {
                 let key = (pool.to_owned(), name.to_lowercase());
-                known.names.insert(key, user.name.clone());
+                known.aliases.insert(key, user.name.clone());
             }
         }
     }
 
     /// Who may have this for another name.
-    pub(super) fn hint(&self, pool: &str, name: &str) -> Option<String> {
+    pub(super) fn username_hint(&self, pool: &str, name: &str) -> Option<String> {
         let key = (pool.to_owned(), name.to_lowercase());
-        self.known().names.get(&key).cloned()
+        self.lock().aliases.get(&key).cloned()
     }
 
     /// Whether the hint was right.
-    pub(super) fn answers_to(&self, pool: &str, user: &User, name: &str) -> bool {
-        let known = self.known();
-        let settings = known.pools.get(pool);
-        settings.is_some_and(|settings| settings.naming.answers_to(user, name))
+    pub(super) fn has_alias(&self, pool: &str, user: &EmbeddedUser, name: &str) -> bool {
+        let known = self.lock();
+        let settings = known.settings.get(pool);
+        settings.is_some_and(|settings| settings.naming.has_alias(user, name))
     }
 
-    pub(super) fn set_expired(&self, pool: &str, user: &str, expired: bool) {
+    pub(super) fn set_password_expired(&self, pool: &str, user: &str, expired: bool) {
         let key = (pool.to_owned(), user.to_owned());
-        let mut known = self.known();
+        let mut known = self.lock();
         if expired {
-            known.expired.insert(key);
+            known.expired_passwords.insert(key);
         } else {
-            known.expired.remove(&key);
+            known.expired_passwords.remove(&key);
         }
     }
 
-    pub(super) fn is_expired(&self, pool: &str, user: &str) -> bool {
+    pub(super) fn is_password_expired(&self, pool: &str, user: &str) -> bool {
         let key = (pool.to_owned(), user.to_owned());
-        self.known().expired.contains(&key)
+        self.lock().expired_passwords.contains(&key)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, PoolStoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

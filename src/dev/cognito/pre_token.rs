@@ -4,44 +4,50 @@
 
 use serde_json::{Map, Value, json};
 
-use super::event::{About, event};
-use super::user::text;
-use super::{CognitoFront, Refusal};
-use crate::dev::constraints::check_answer;
+use super::event::{TriggerContext, trigger_event};
+use super::user::str_or_empty;
+use super::{AwsErrorResponse, EmbeddedCognito};
+use crate::dev::constraints::check_trigger_response;
 
 /// What the trigger makes of the tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(super) struct TokenOverrides {
     /// `cognito:groups` of both tokens.
     pub(super) groups: Vec<String>,
     /// Version 1 changes claims of the ID token alone.
-    add: Map<String, Value>,
-    suppress: Vec<String>,
+    added_claims: Map<String, Value>,
+    suppressed_claims: Vec<String>,
 }
 
-impl CognitoFront {
+impl EmbeddedCognito {
     /// Fails where Cognito cannot make tokens of the answer.
-    pub(super) async fn before_tokens(
+    pub(super) async fn call_pre_token_generation(
         &self,
-        about: About<'_>,
+        about: TriggerContext<'_>,
         source: &str,
         groups: Vec<String>,
-    ) -> Result<Wishes, Refusal> {
+    ) -> Result<TokenOverrides, AwsErrorResponse> {
         let own = json!({"groupConfiguration": {
             "groupsToOverride": groups, "iamRolesToOverride": [], "preferredRole": null,
         }});
         let empty = json!({"claimsOverrideDetails": null});
-        let response = self.hooks.call(&event(about, source, own, &empty)).await;
-        check_answer("@PreTokenGeneration", &response)?;
-        Ok(Wishes::of(&response["claimsOverrideDetails"], groups))
+        let response = self
+            .hooks
+            .call_trigger(&trigger_event(about, source, own, &empty))
+            .await;
+        check_trigger_response("@PreTokenGeneration", &response)?;
+        Ok(TokenOverrides::from_details(
+            &response["claimsOverrideDetails"],
+            groups,
+        ))
     }
 }
 
-impl Wishes {
-    fn of(details: &Value, groups: Vec<String>) -> Self {
+impl TokenOverrides {
+    fn from_details(details: &Value, groups: Vec<String>) -> Self {
         let texts = |list: &Value| -> Vec<String> {
             let list = list.as_array().into_iter().flatten();
-            list.map(|one| text(one).to_owned()).collect()
+            list.map(|one| str_or_empty(one).to_owned()).collect()
         };
         // An empty or a null object takes the groups away; only where there is
         // none, they stay.
@@ -51,20 +57,20 @@ impl Wishes {
         };
         Self {
             groups,
-            add: details["claimsToAddOrOverride"]
+            added_claims: details["claimsToAddOrOverride"]
                 .as_object()
                 .cloned()
                 .unwrap_or_default(),
-            suppress: texts(&details["claimsToSuppress"]),
+            suppressed_claims: texts(&details["claimsToSuppress"]),
         }
     }
 
-    pub(super) fn change(&self, claims: &mut Value) {
+    pub(super) fn apply(&self, claims: &mut Value) {
         let Some(claims) = claims.as_object_mut() else {
             return;
         };
-        claims.extend(self.add.clone());
-        claims.retain(|name, _| !self.suppress.contains(name));
+        claims.extend(self.added_claims.clone());
+        claims.retain(|name, _| !self.suppressed_claims.contains(name));
     }
 }
 
@@ -72,11 +78,12 @@ impl Wishes {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Wishes;
+    use super::TokenOverrides;
 
     #[test]
     fn groups_are_replaced_only_where_the_trigger_says_something_of_them() {
-        let groups = |details: Value| Wishes::of(&details, vec!["OLD".to_owned()]).groups;
+        let groups =
+            |details: Value| TokenOverrides::from_details(&details, vec!["OLD".to_owned()]).groups;
         assert_eq!(groups(json!(null)), ["OLD"]);
         assert_eq!(groups(json!({"claimsToSuppress": []})), ["OLD"]);
         let none: [&str; 0] = [];
@@ -92,7 +99,7 @@ mod tests {
             "claimsToAddOrOverride": {"plan": "pro"}, "claimsToSuppress": ["email"],
         });
         let mut claims = json!({"sub": "1", "email": "ada@example.com"});
-        Wishes::of(&wishes, Vec::new()).change(&mut claims);
+        TokenOverrides::from_details(&wishes, Vec::new()).apply(&mut claims);
         assert_eq!(claims, json!({"sub": "1", "plan": "pro"}));
     }
 }

@@ -5,19 +5,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::user::text;
-use super::{Answer, CognitoFront, ok, refuse};
+use super::user::str_or_empty;
+use super::{CognitoResult, EmbeddedCognito, aws_error, ok_response};
 use crate::event::IssuerType;
 
 /// What a pool was given, and how it asks for a second factor.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Given {
+pub(super) struct RawPoolSettings {
     settings: Map<String, Value>,
     mfa: Map<String, Value>,
 }
 
 /// What `CreateUserPool` takes and `UpdateUserPool` does not.
-const LASTING: [&str; 5] = [
+const CREATE_ONLY_SETTINGS: [&str; 5] = [
     "AliasAttributes",
     "PoolName",
     "Schema",
@@ -25,11 +25,11 @@ const LASTING: [&str; 5] = [
     "UsernameConfiguration",
 ];
 
-const REGISTRATION: &str = "DcrConfiguration";
+const CLIENT_REGISTRATION_SETTING: &str = "DcrConfiguration";
 
-impl Given {
+impl RawPoolSettings {
     /// Of what a pool is made with.
-    pub(super) fn at_first(input: &Value) -> Self {
+    pub(super) fn from_input(input: &Value) -> Self {
         let mut given = Self::default();
         given.update(input);
         given
@@ -38,22 +38,24 @@ impl Given {
     /// Which issuer new tokens name.
     pub(super) fn issuer(&self) -> IssuerType {
         let configuration = self.settings.get("IssuerConfiguration");
-        let name = configuration.map(|configuration| text(&configuration["Type"]));
-        name.and_then(IssuerType::named)
+        let name = configuration.map(|configuration| str_or_empty(&configuration["Type"]));
+        name.and_then(IssuerType::from_name)
             .unwrap_or(IssuerType::Original)
     }
 
     /// All of it again.
     pub(super) fn update(&mut self, input: &Value) {
         let mut settings = input.as_object().cloned().unwrap_or_default();
-        settings.retain(|name, _| name != "UserPoolId" && !LASTING.contains(&name.as_str()));
+        settings.retain(|name, _| {
+            name != "UserPoolId" && !CREATE_ONLY_SETTINGS.contains(&name.as_str())
+        });
         // Kept when it is not given, and switched on when it does not say otherwise.
-        if let Some(registration) = settings.get_mut(REGISTRATION) {
+        if let Some(registration) = settings.get_mut(CLIENT_REGISTRATION_SETTING) {
             if registration["EnableStatus"].is_null() {
                 registration["EnableStatus"] = json!("Enabled");
             }
-        } else if let Some(registration) = self.settings.remove(REGISTRATION) {
-            settings.insert(REGISTRATION.to_owned(), registration);
+        } else if let Some(registration) = self.settings.remove(CLIENT_REGISTRATION_SETTING) {
+            settings.insert(CLIENT_REGISTRATION_SETTING.to_owned(), registration);
         }
         // Cognito shows one validity under two names.
         let days = &input["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"];
@@ -70,20 +72,21 @@ impl Given {
     }
 }
 
-impl CognitoFront {
-    pub(super) async fn create_pool(&self, input: &Value) -> Answer {
-        let answer = self.ask("CreateUserPool", input).await?;
+impl EmbeddedCognito {
+    pub(super) async fn create_pool(&self, input: &Value) -> CognitoResult {
+        let answer = self.call_json("CreateUserPool", input).await?;
         self.pools
-            .pool_created(text(&answer["UserPool"]["Id"]), input);
-        Ok(ok(&answer))
+            .add_pool(str_or_empty(&answer["UserPool"]["Id"]), input);
+        Ok(ok_response(&answer))
     }
 
-    pub(super) async fn describe_pool(&self, input: &Value) -> Answer {
-        let mut answer = self.ask("DescribeUserPool", input).await?;
-        let pool = text(&input["UserPoolId"]);
-        if let (Some(shown), Some(given)) =
-            (answer["UserPool"].as_object_mut(), self.pools.given(pool))
-        {
+    pub(super) async fn describe_pool(&self, input: &Value) -> CognitoResult {
+        let mut answer = self.call_json("DescribeUserPool", input).await?;
+        let pool = str_or_empty(&input["UserPoolId"]);
+        if let (Some(shown), Some(given)) = (
+            answer["UserPool"].as_object_mut(),
+            self.pools.raw_settings(pool),
+        ) {
             shown.extend(given.settings);
             shown.insert(
                 "MfaConfiguration".to_owned(),
@@ -91,14 +94,14 @@ impl CognitoFront {
             );
         }
         let settings = self.pools.settings(pool).unwrap_or_default();
-        for (member, attributes) in settings.naming.shown() {
+        for (member, attributes) in settings.naming.attribute_lists() {
             answer["UserPool"][member] = json!(attributes);
         }
-        Ok(ok(&answer))
+        Ok(ok_response(&answer))
     }
 
-    pub(super) async fn update_pool(&self, input: &Value) -> Answer {
-        self.ask(
+    pub(super) async fn update_pool(&self, input: &Value) -> CognitoResult {
+        self.call_json(
             "DescribeUserPool",
             &json!({"UserPoolId": input["UserPoolId"]}),
         )
@@ -107,20 +110,21 @@ impl CognitoFront {
         if !input["AdminCreateUserConfig"][days].is_null()
             && !input["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"].is_null()
         {
-            return Err(refuse(
+            return Err(aws_error(
                 "InvalidParameterException",
                 "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of \
                  UnusedAccountValidityDays",
             ));
         }
-        self.pools.pool_updated(text(&input["UserPoolId"]), input);
-        Ok(ok(&json!({})))
+        self.pools
+            .update_pool(str_or_empty(&input["UserPoolId"]), input);
+        Ok(ok_response(&json!({})))
     }
 
-    pub(super) fn mfa(&self, operation: &str, input: &Value) -> Answer {
-        let pool = text(&input["UserPoolId"]);
-        let mut given = self.pools.given(pool).ok_or_else(|| {
-            refuse(
+    pub(super) fn mfa_config(&self, operation: &str, input: &Value) -> CognitoResult {
+        let pool = str_or_empty(&input["UserPoolId"]);
+        let mut given = self.pools.raw_settings(pool).ok_or_else(|| {
+            aws_error(
                 "ResourceNotFoundException",
                 &format!("User pool {pool} does not exist."),
             )
@@ -128,8 +132,8 @@ impl CognitoFront {
         if operation == "SetUserPoolMfaConfig" {
             given.mfa = input.as_object().cloned().unwrap_or_default();
             given.mfa.remove("UserPoolId");
-            self.pools.given_now(pool, given.clone());
+            self.pools.set_raw_settings(pool, given.clone());
         }
-        Ok(ok(&Value::Object(given.mfa)))
+        Ok(ok_response(&Value::Object(given.mfa)))
     }
 }

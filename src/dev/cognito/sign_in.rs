@@ -7,93 +7,97 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::confirm::uuid;
-use super::passwords::check_secret;
+use super::passwords::check_secret_hash;
 use super::pools::AppClient;
 use super::sessions::Login;
-use super::user::{User, listed, text};
-use super::{Answer, CognitoFront, Refusal, is, ok, refuse};
-use crate::dev::constraints::Rules;
+use super::sign_up::uuid;
+use super::user::{EmbeddedUser, attribute_list, str_or_empty};
+use super::{AwsErrorResponse, CognitoResult, EmbeddedCognito, aws_error, is_error, ok_response};
+use crate::dev::constraints::AwsService;
 
-const CHALLENGE: &str = "NEW_PASSWORD_REQUIRED";
-const ATTRIBUTE: &str = "userAttributes.";
+const NEW_PASSWORD_CHALLENGE: &str = "NEW_PASSWORD_REQUIRED";
+const USER_ATTRIBUTE_PREFIX: &str = "userAttributes.";
 
-impl CognitoFront {
+impl EmbeddedCognito {
     /// `InitiateAuth` and `AdminInitiateAuth`.
-    pub(super) async fn initiate(&self, operation: &str, input: &Value) -> Answer {
-        let client = self.client_of(input)?;
+    pub(super) async fn initiate_auth(&self, operation: &str, input: &Value) -> CognitoResult {
+        let client = self.app_client(input)?;
         let given = &input["AuthParameters"];
-        let flow = text(&input["AuthFlow"]);
+        let flow = str_or_empty(&input["AuthFlow"]);
         let by_admin = operation.starts_with("Admin");
         if by_admin && input["UserPoolId"] != json!(client.pool) {
             let why = format!("User pool client {} does not exist.", client.id);
-            return Err(refuse("ResourceNotFoundException", &why));
+            return Err(aws_error("ResourceNotFoundException", &why));
         }
         let needs: &[&str] = match (flow, by_admin) {
             ("USER_PASSWORD_AUTH", false) => &["ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"],
             ("ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH", true) => {
                 &["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"]
             }
-            ("REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN", _) => return self.refresh(input).await,
+            ("REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN", _) => return self.refresh_login(input).await,
             _ => {
                 let why = "Initiate Auth method not supported.";
-                return Err(refuse("InvalidParameterException", why));
+                return Err(aws_error("InvalidParameterException", why));
             }
         };
-        if !client.flows.iter().any(|flow| needs.contains(&&**flow)) {
+        if !client
+            .auth_flows
+            .iter()
+            .any(|flow| needs.contains(&&**flow))
+        {
             let why = format!("{flow} flow not enabled for this client");
-            return Err(refuse("InvalidParameterException", &why));
+            return Err(aws_error("InvalidParameterException", &why));
         }
-        let name = name_in(given)?;
-        let password = needed(given, "PASSWORD")?;
-        check_secret(&client, name, &given["SECRET_HASH"])?;
-        let user = self.with_password(&client, name, password).await?;
+        let name = username_parameter(given)?;
+        let password = required_parameter(given, "PASSWORD")?;
+        check_secret_hash(&client, name, &given["SECRET_HASH"])?;
+        let user = self.check_user_password(&client, name, password).await?;
         let login = Login {
             pool: client.pool,
             client: client.id,
             user: user.name.clone(),
-            at: Timestamp::now().as_second(),
-            origin: uuid(),
+            auth_time: Timestamp::now().as_second(),
+            origin_jti: uuid(),
         };
         match user.status.as_str() {
-            "UNCONFIRMED" => Err(refuse(
+            "UNCONFIRMED" => Err(aws_error(
                 "UserNotConfirmedException",
                 "User is not confirmed.",
             )),
             "RESET_REQUIRED" => {
                 let why = "Password reset required for the user";
-                Err(refuse("PasswordResetRequiredException", why))
+                Err(aws_error("PasswordResetRequiredException", why))
             }
-            "FORCE_CHANGE_PASSWORD" if self.pools.is_expired(&login.pool, &user.name) => {
-                Err(unauthorized(
+            "FORCE_CHANGE_PASSWORD" if self.pools.is_password_expired(&login.pool, &user.name) => {
+                Err(not_authorized(
                     "Temporary password has expired and must be reset by an administrator.",
                 ))
             }
-            "FORCE_CHANGE_PASSWORD" => Ok(ok(&self.challenge(login, user))),
+            "FORCE_CHANGE_PASSWORD" => Ok(ok_response(&self.new_password_challenge(login, user))),
             _ => {
                 let source = "TokenGeneration_Authentication";
                 let metadata = &input["ClientMetadata"];
-                let mut tokens = self.tokens(&login, &user, source, metadata).await?;
-                tokens["RefreshToken"] = json!(self.sessions.keep(login));
-                Ok(ok(&signed_in(&tokens)))
+                let mut tokens = self.issue_tokens(&login, &user, source, metadata).await?;
+                tokens["RefreshToken"] = json!(self.sessions.issue_refresh_token(login));
+                Ok(ok_response(&authentication_result(&tokens)))
             }
         }
     }
 
     /// The user whose password this is.
-    async fn with_password(
+    async fn check_user_password(
         &self,
         client: &AppClient,
         name: &str,
         password: &str,
-    ) -> Result<User, Refusal> {
-        let wrong = || unauthorized("Incorrect username or password.");
-        let user = match self.user(&client.pool, name).await {
-            Err(refusal) if is(&refusal, "UserNotFoundException") => return Err(wrong()),
+    ) -> Result<EmbeddedUser, AwsErrorResponse> {
+        let wrong = || not_authorized("Incorrect username or password.");
+        let user = match self.find_user(&client.pool, name).await {
+            Err(refusal) if is_error(&refusal, "UserNotFoundException") => return Err(wrong()),
             result => result?,
         };
         if !user.enabled {
-            return Err(unauthorized("User is disabled."));
+            return Err(not_authorized("User is disabled."));
         }
         // The service compares; its tokens are dummies.
         let attempt = json!({
@@ -101,20 +105,20 @@ impl CognitoFront {
             "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
             "AuthParameters": {"USERNAME": user.name, "PASSWORD": password},
         });
-        let attempt = self.ask("AdminInitiateAuth", &attempt).await;
+        let attempt = self.call_json("AdminInitiateAuth", &attempt).await;
         attempt.map(|_| user).map_err(|_| wrong())
     }
 
-    fn challenge(&self, login: Login, mut user: User) -> Value {
+    fn new_password_challenge(&self, login: Login, mut user: EmbeddedUser) -> Value {
         let required: Vec<String> = self
-            .missing(&login.pool, &user)
+            .missing_attributes(&login.pool, &user)
             .into_iter()
-            .map(|name| format!("{ATTRIBUTE}{name}"))
+            .map(|name| format!("{USER_ATTRIBUTE_PREFIX}{name}"))
             .collect();
         user.attributes.remove("sub");
         json!({
-            "ChallengeName": CHALLENGE,
-            "Session": self.sessions.challenge(login),
+            "ChallengeName": NEW_PASSWORD_CHALLENGE,
+            "Session": self.sessions.start_challenge(login),
             "ChallengeParameters": {
                 "USER_ID_FOR_SRP": user.name,
                 "requiredAttributes": json!(required).to_string(),
@@ -123,141 +127,155 @@ impl CognitoFront {
         })
     }
 
-    fn missing(&self, pool: &str, user: &User) -> Vec<String> {
-        let mut required = self.pools.settings(pool).unwrap_or_default().required;
+    fn missing_attributes(&self, pool: &str, user: &EmbeddedUser) -> Vec<String> {
+        let mut required = self
+            .pools
+            .settings(pool)
+            .unwrap_or_default()
+            .required_attributes;
         required.retain(|name| user.attribute(name).is_empty());
         required
     }
 
     /// `RespondToAuthChallenge` and `AdminRespondToAuthChallenge`.
-    pub(super) async fn respond(&self, input: &Value) -> Answer {
-        let client = self.client_of(input)?;
-        if input["ChallengeName"] != CHALLENGE {
+    pub(super) async fn respond_to_challenge(&self, input: &Value) -> CognitoResult {
+        let client = self.app_client(input)?;
+        if input["ChallengeName"] != NEW_PASSWORD_CHALLENGE {
             let why = "Unsupported challenge.";
-            return Err(refuse("InvalidParameterException", why));
+            return Err(aws_error("InvalidParameterException", why));
         }
         let given = &input["ChallengeResponses"];
-        let name = name_in(given)?;
-        let password = needed(given, "NEW_PASSWORD")?;
-        check_secret(&client, name, &given["SECRET_HASH"])?;
-        let session = text(&input["Session"]);
-        let invalid = || unauthorized("Invalid session for the user, session is expired.");
-        let login = self.sessions.challenged(session).ok_or_else(invalid)?;
+        let name = username_parameter(given)?;
+        let password = required_parameter(given, "NEW_PASSWORD")?;
+        check_secret_hash(&client, name, &given["SECRET_HASH"])?;
+        let session = str_or_empty(&input["Session"]);
+        let invalid = || not_authorized("Invalid session for the user, session is expired.");
+        let login = self
+            .sessions
+            .login_of_challenge(session)
+            .ok_or_else(invalid)?;
         let user = self
-            .user(&login.pool, name)
+            .find_user(&login.pool, name)
             .await
-            .map_err(|_| unauthorized("Invalid session for the user."))?;
+            .map_err(|_| not_authorized("Invalid session for the user."))?;
         if login.client != client.id || login.user != user.name {
-            return Err(unauthorized("Invalid session for the user."));
+            return Err(not_authorized("Invalid session for the user."));
         }
         let settings = self.pools.settings(&login.pool).unwrap_or_default();
-        settings.policy.check(password)?;
-        let attributes = self.attributes_given(&login.pool, &user, given)?;
+        settings.password_policy.check(password)?;
+        let attributes = self.response_attributes(&login.pool, &user, given)?;
         // Of two answers at once one counts; what was refused so far may be tried again.
-        if !self.sessions.answered(session) {
+        if !self.sessions.remove_challenge(session) {
             return Err(invalid());
         }
-        let user = self.settle(&login, &user, password, &attributes).await?;
+        let user = self
+            .set_new_password(&login, &user, password, &attributes)
+            .await?;
         let source = "TokenGeneration_NewPasswordChallenge";
         let metadata = &input["ClientMetadata"];
-        let mut tokens = self.tokens(&login, &user, source, metadata).await?;
-        tokens["RefreshToken"] = json!(self.sessions.keep(login));
-        Ok(ok(&signed_in(&tokens)))
+        let mut tokens = self.issue_tokens(&login, &user, source, metadata).await?;
+        tokens["RefreshToken"] = json!(self.sessions.issue_refresh_token(login));
+        Ok(ok_response(&authentication_result(&tokens)))
     }
 
     /// The attributes in an answer, which complete what the pool requires.
-    fn attributes_given<'a>(
+    fn response_attributes<'a>(
         &self,
         pool: &str,
-        user: &User,
+        user: &EmbeddedUser,
         given: &'a Value,
-    ) -> Result<BTreeMap<&'a str, &'a str>, Refusal> {
+    ) -> Result<BTreeMap<&'a str, &'a str>, AwsErrorResponse> {
         let attributes: BTreeMap<&str, &str> = given
             .as_object()
             .into_iter()
             .flatten()
-            .filter_map(|(name, value)| Some((name.strip_prefix(ATTRIBUTE)?, text(value))))
+            .filter_map(|(name, value)| {
+                Some((
+                    name.strip_prefix(USER_ATTRIBUTE_PREFIX)?,
+                    str_or_empty(value),
+                ))
+            })
             .collect();
         for name in ["email", "phone_number"] {
             if attributes.contains_key(name) && user.attributes.contains_key(name) {
                 let why = format!("Cannot modify an already provided {name}");
-                return Err(unauthorized(&why));
+                return Err(not_authorized(&why));
             }
         }
-        for name in self.missing(pool, user) {
+        for name in self.missing_attributes(pool, user) {
             if attributes.get(&*name).is_none_or(|value| value.is_empty()) {
                 let why = format!("Invalid attributes given, {name} is missing");
-                return Err(refuse("InvalidParameterException", &why));
+                return Err(aws_error("InvalidParameterException", &why));
             }
         }
         Ok(attributes)
     }
 
     /// The new password and the attributes are the user's, who is confirmed now.
-    async fn settle(
+    async fn set_new_password(
         &self,
         login: &Login,
-        user: &User,
+        user: &EmbeddedUser,
         password: &str,
         attributes: &BTreeMap<&str, &str>,
-    ) -> Result<User, Refusal> {
+    ) -> Result<EmbeddedUser, AwsErrorResponse> {
         if !attributes.is_empty() {
             let attributes = attributes.iter().map(|(name, value)| (*name, *value));
             let update = json!({
                 "UserPoolId": login.pool, "Username": user.name,
-                "UserAttributes": listed(attributes),
+                "UserAttributes": attribute_list(attributes),
             });
-            self.ask("AdminUpdateUserAttributes", &update).await?;
+            self.call_json("AdminUpdateUserAttributes", &update).await?;
         }
         let change = json!({
             "UserPoolId": login.pool, "Username": user.name, "Password": password,
             "Permanent": true,
         });
-        self.ask("AdminSetUserPassword", &change).await?;
-        let user = self.user_named(&login.pool, &user.name).await?;
-        self.pools.remember(&login.pool, &user);
+        self.call_json("AdminSetUserPassword", &change).await?;
+        let user = self.get_user(&login.pool, &user.name).await?;
+        self.pools.add_aliases(&login.pool, &user);
         Ok(user)
     }
 
     /// New tokens for the same sign-in, with the groups of today.
-    async fn refresh(&self, input: &Value) -> Answer {
-        let token = text(&input["AuthParameters"]["REFRESH_TOKEN"]);
-        let login = self.sessions.kept(token);
+    async fn refresh_login(&self, input: &Value) -> CognitoResult {
+        let token = str_or_empty(&input["AuthParameters"]["REFRESH_TOKEN"]);
+        let login = self.sessions.login_of_refresh_token(token);
         let login = login
             .filter(|login| input["ClientId"] == json!(login.client))
-            .ok_or_else(|| unauthorized("Invalid Refresh Token"))?;
-        let user = self.user_named(&login.pool, &login.user).await;
-        let user = user.map_err(|_| unauthorized("Invalid Refresh Token"))?;
+            .ok_or_else(|| not_authorized("Invalid Refresh Token"))?;
+        let user = self.get_user(&login.pool, &login.user).await;
+        let user = user.map_err(|_| not_authorized("Invalid Refresh Token"))?;
         if !user.enabled {
-            return Err(unauthorized("User is disabled."));
+            return Err(not_authorized("User is disabled."));
         }
         let source = "TokenGeneration_RefreshTokens";
         let metadata = &input["ClientMetadata"];
-        let tokens = self.tokens(&login, &user, source, metadata).await?;
-        Ok(ok(&signed_in(&tokens)))
+        let tokens = self.issue_tokens(&login, &user, source, metadata).await?;
+        Ok(ok_response(&authentication_result(&tokens)))
     }
 }
 
-fn signed_in(tokens: &Value) -> Value {
+fn authentication_result(tokens: &Value) -> Value {
     json!({"AuthenticationResult": tokens, "ChallengeParameters": {}})
 }
 
 /// The parameters of a sign-in are a map of texts, and the name among them is a name.
-fn name_in(given: &Value) -> Result<&str, Refusal> {
-    let name = needed(given, "USERNAME")?;
-    Rules::Cognito.check_value("@SignIn", &json!({"username": name}))?;
+fn username_parameter(given: &Value) -> Result<&str, AwsErrorResponse> {
+    let name = required_parameter(given, "USERNAME")?;
+    AwsService::Cognito.check_value("@SignIn", &json!({"username": name}))?;
     Ok(name)
 }
 
-fn needed<'a>(given: &'a Value, name: &str) -> Result<&'a str, Refusal> {
-    let value = text(&given[name]);
+fn required_parameter<'a>(given: &'a Value, name: &str) -> Result<&'a str, AwsErrorResponse> {
+    let value = str_or_empty(&given[name]);
     if value.is_empty() {
         let why = format!("Missing required parameter {name}");
-        return Err(refuse("InvalidParameterException", &why));
+        return Err(aws_error("InvalidParameterException", &why));
     }
     Ok(value)
 }
 
-fn unauthorized(why: &str) -> Refusal {
-    refuse("NotAuthorizedException", why)
+fn not_authorized(why: &str) -> AwsErrorResponse {
+    aws_error("NotAuthorizedException", why)
 }

@@ -5,63 +5,65 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::confirm::uuid;
-use super::event::About;
+use super::event::TriggerContext;
 use super::sessions::Login;
-use super::user::{User, text};
-use super::{CognitoFront, Refusal};
+use super::sign_up::uuid;
+use super::user::{EmbeddedUser, str_or_empty};
+use super::{AwsErrorResponse, EmbeddedCognito};
 
 /// Seconds.
-const LIFETIME: i64 = 3600;
+const TOKEN_LIFETIME_SECONDS: i64 = 3600;
 
-impl CognitoFront {
+impl EmbeddedCognito {
     /// `AuthenticationResult`, without a refresh token.
-    pub(super) async fn tokens(
+    pub(super) async fn issue_tokens(
         &self,
         login: &Login,
-        user: &User,
+        user: &EmbeddedUser,
         source: &str,
         metadata: &Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, AwsErrorResponse> {
         let whom = json!({"UserPoolId": login.pool, "Username": user.name});
-        let groups = self.ask("AdminListGroupsForUser", &whom).await?;
+        let groups = self.call_json("AdminListGroupsForUser", &whom).await?;
         let groups = groups["Groups"].as_array().into_iter().flatten();
         let groups = groups
-            .map(|group| text(&group["GroupName"]).to_owned())
+            .map(|group| str_or_empty(&group["GroupName"]).to_owned())
             .collect();
-        let about = About {
+        let about = TriggerContext {
             pool: &login.pool,
             client: &login.client,
             user,
             metadata,
         };
-        let wishes = self.before_tokens(about, source, groups).await?;
+        let wishes = self
+            .call_pre_token_generation(about, source, groups)
+            .await?;
         let now = Timestamp::now().as_second();
         let mut shared = json!({
             "sub": user.attribute("sub"),
             "iss": self.issuer_of(&login.pool),
-            "origin_jti": login.origin,
+            "origin_jti": login.origin_jti,
             "event_id": uuid(),
-            "auth_time": login.at,
-            "exp": now + LIFETIME,
+            "auth_time": login.auth_time,
+            "exp": now + TOKEN_LIFETIME_SECONDS,
             "iat": now,
         });
         if !wishes.groups.is_empty() {
             shared["cognito:groups"] = json!(wishes.groups);
         }
         let mut id = id_token(login, user, &shared);
-        wishes.change(&mut id);
+        wishes.apply(&mut id);
         let access = access_token(login, user, &shared);
         Ok(json!({
             "AccessToken": self.issuer.sign(&access, None),
             "IdToken": self.issuer.sign(&id, None),
             "TokenType": "Bearer",
-            "ExpiresIn": LIFETIME,
+            "ExpiresIn": TOKEN_LIFETIME_SECONDS,
         }))
     }
 }
 
-fn access_token(login: &Login, user: &User, shared: &Value) -> Value {
+fn access_token(login: &Login, user: &EmbeddedUser, shared: &Value) -> Value {
     let own = json!({
         "client_id": login.client,
         "token_use": "access",
@@ -69,10 +71,10 @@ fn access_token(login: &Login, user: &User, shared: &Value) -> Value {
         "jti": uuid(),
         "username": user.name,
     });
-    merged(own, shared)
+    with_shared_claims(own, shared)
 }
 
-fn id_token(login: &Login, user: &User, shared: &Value) -> Value {
+fn id_token(login: &Login, user: &EmbeddedUser, shared: &Value) -> Value {
     let mut own = json!(user.attributes);
     for verified in ["email_verified", "phone_number_verified"] {
         if let Some(value) = user.attributes.get(verified) {
@@ -86,10 +88,10 @@ fn id_token(login: &Login, user: &User, shared: &Value) -> Value {
     own["token_use"] = json!("id");
     own["cognito:username"] = json!(user.name);
     own["jti"] = json!(uuid());
-    merged(own, shared)
+    with_shared_claims(own, shared)
 }
 
-fn merged(mut own: Value, shared: &Value) -> Value {
+fn with_shared_claims(mut own: Value, shared: &Value) -> Value {
     if let (Some(own), Some(shared)) = (own.as_object_mut(), shared.as_object()) {
         own.extend(shared.clone());
     }

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct User {
+pub(super) struct EmbeddedUser {
     pub(super) name: String,
     pub(super) status: String,
     pub(super) enabled: bool,
     pub(super) attributes: BTreeMap<String, String>,
 }
 
-impl User {
+impl EmbeddedUser {
     /// Out of `AdminGetUser`'s answer or another's `User`, which name the
     /// attributes differently.
-    pub(super) fn of(answer: &Value) -> Self {
+    pub(super) fn from_response(answer: &Value) -> Self {
         let attributes = [&answer["UserAttributes"], &answer["Attributes"]];
         Self {
-            name: text(&answer["Username"]).to_owned(),
-            status: text(&answer["UserStatus"]).to_owned(),
+            name: str_or_empty(&answer["Username"]).to_owned(),
+            status: str_or_empty(&answer["UserStatus"]).to_owned(),
             enabled: answer["Enabled"] != false,
             attributes: attributes
                 .into_iter()
@@ -27,8 +27,8 @@ impl User {
                 .flatten()
                 .map(|one| {
                     (
-                        text(&one["Name"]).to_owned(),
-                        text(&one["Value"]).to_owned(),
+                        str_or_empty(&one["Name"]).to_owned(),
+                        str_or_empty(&one["Value"]).to_owned(),
                     )
                 })
                 .collect(),
@@ -41,13 +41,15 @@ impl User {
 }
 
 /// The list form of attributes in a request.
-pub(super) fn listed<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+pub(super) fn attribute_list<'a>(
+    attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Value {
     attributes
         .into_iter()
         .map(|(name, value)| json!({"Name": name, "Value": value}))
         .collect()
 }
 
-pub(super) fn text(value: &Value) -> &str {
+pub(super) fn str_or_empty(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -2,30 +2,30 @@
 
 use serde_json::Value;
 
-use super::table::{Kind, Model, Pattern, Shape};
+use super::table::{Model, Pattern, Shape, ShapeKind};
 
 /// One thing that is wrong with a value.
-pub(super) struct Breach<'a> {
-    pub(super) at: Vec<Step<'a>>,
-    pub(super) what: What<'a>,
+pub(super) struct ConstraintViolation<'a> {
+    pub(super) path: Vec<PathSegment<'a>>,
+    pub(super) kind: ViolationKind<'a>,
 }
 
 /// A step of the way from the whole to what is wrong.
 #[derive(Clone, Copy)]
-pub(super) enum Step<'a> {
+pub(super) enum PathSegment<'a> {
     Member(&'a str),
     /// The place in a list.
     Item(usize),
     Key(&'a str),
 }
 
-pub(super) enum What<'a> {
+pub(super) enum ViolationKind<'a> {
     /// A member that the structure does not have.
-    Unknown,
+    UnknownMember,
     /// A required member is not there.
-    Missing,
+    MissingMember,
     /// The value, where AWS quotes it, and the constraint in AWS's words.
-    Broken {
+    Unsatisfied {
         value: Option<&'a Value>,
         constraint: String,
     },
@@ -35,115 +35,132 @@ pub(super) enum What<'a> {
 pub(super) struct WrongType(pub(super) String);
 
 /// Every breach of this shape in `value`. As in AWS, a member that is null is not there.
-pub(super) fn breaches<'a>(
+pub(super) fn violations<'a>(
     model: &'a Model,
     shape: &'a str,
     value: &'a Value,
-) -> Result<Vec<Breach<'a>>, WrongType> {
-    let mut walk = Walk {
+) -> Result<Vec<ConstraintViolation<'a>>, WrongType> {
+    let mut walk = ShapeValidator {
         model,
-        at: Vec::new(),
-        found: Vec::new(),
+        path: Vec::new(),
+        violations: Vec::new(),
         wrong_type: None,
     };
-    walk.value(shape, value);
+    walk.check_value(shape, value);
     match walk.wrong_type {
         Some(text) => Err(WrongType(text)),
-        None => Ok(walk.found),
+        None => Ok(walk.violations),
     }
 }
 
-struct Walk<'a> {
+struct ShapeValidator<'a> {
     model: &'a Model,
-    at: Vec<Step<'a>>,
-    found: Vec<Breach<'a>>,
+    path: Vec<PathSegment<'a>>,
+    violations: Vec<ConstraintViolation<'a>>,
     wrong_type: Option<String>,
 }
 
-impl<'a> Walk<'a> {
-    fn value(&mut self, shape: &'a str, value: &'a Value) {
+impl<'a> ShapeValidator<'a> {
+    fn check_value(&mut self, shape: &'a str, value: &'a Value) {
         let shape = &self.model.shapes[shape];
         for constraint in constraints(shape) {
-            if !constraint.holds(value) {
+            if !constraint.accepts(value) {
                 // Lists and maps are not quoted here: AWS does it in the notation of Java.
                 let is_quoted = !shape.sensitive && (value.is_string() || value.is_number());
-                self.note(What::Broken {
+                self.add_violation(ViolationKind::Unsatisfied {
                     value: is_quoted.then_some(value),
-                    constraint: constraint.text(&shape.kind),
+                    constraint: constraint.message(&shape.kind),
                 });
             }
         }
-        self.inside(shape, value);
+        self.check_contents(shape, value);
     }
 
     /// The type, and the parts of a value whose own constraints are checked.
-    fn inside(&mut self, shape: &'a Shape, value: &'a Value) {
+    fn check_contents(&mut self, shape: &'a Shape, value: &'a Value) {
         match (&shape.kind, value) {
-            (Kind::Structure { members, required }, Value::Object(given)) => {
+            (ShapeKind::Structure { members, required }, Value::Object(given)) => {
                 for name in required {
                     if given.get(name).is_none_or(Value::is_null) {
-                        self.step(Step::Member(name), |walk| walk.note(What::Missing));
+                        self.with_segment(PathSegment::Member(name), |walk| {
+                            walk.add_violation(ViolationKind::MissingMember);
+                        });
                     }
                 }
                 for (name, value) in given {
-                    self.step(Step::Member(name), |walk| match members.get(name) {
+                    self.with_segment(PathSegment::Member(name), |walk| match members.get(name) {
                         _ if value.is_null() => {}
-                        Some(shape) => walk.value(shape, value),
-                        None => walk.note(What::Unknown),
+                        Some(shape) => walk.check_value(shape, value),
+                        None => walk.add_violation(ViolationKind::UnknownMember),
                     });
                 }
             }
-            (Kind::List { member }, Value::Array(items)) => {
+            (ShapeKind::List { member }, Value::Array(items)) => {
                 let member = &self.model.shapes[member];
-                self.each("Member", member, |one| {
-                    items.iter().all(|item| one.holds(item))
+                self.check_entries("Member", member, |one| {
+                    items.iter().all(|item| one.accepts(item))
                 });
                 for (n, item) in items.iter().enumerate() {
-                    self.step(Step::Item(n + 1), |walk| walk.inside(member, item));
+                    self.with_segment(PathSegment::Item(n + 1), |walk| {
+                        walk.check_contents(member, item);
+                    });
                 }
             }
-            (Kind::Map { key, value }, Value::Object(given)) => {
+            (ShapeKind::Map { key, value }, Value::Object(given)) => {
                 let key = &self.model.shapes[key];
                 let value = &self.model.shapes[value];
-                self.each("Map keys", key, |one| {
-                    given.keys().all(|key| one.holds_text(key))
+                self.check_entries("Map keys", key, |one| {
+                    given.keys().all(|key| one.accepts_text(key))
                 });
-                self.each("Map value", value, |one| {
-                    given.values().all(|item| one.holds(item))
+                self.check_entries("Map value", value, |one| {
+                    given.values().all(|item| one.accepts(item))
                 });
                 for (key, item) in given {
-                    self.step(Step::Key(key), |walk| walk.inside(value, item));
+                    self.with_segment(PathSegment::Key(key), |walk| {
+                        walk.check_contents(value, item);
+                    });
                 }
             }
             (kind, value) => {
-                self.wrong_type = self.wrong_type.take().or_else(|| mismatch(kind, value));
+                self.wrong_type = self
+                    .wrong_type
+                    .take()
+                    .or_else(|| type_mismatch(kind, value));
             }
         }
     }
 
     /// AWS finds fault with the list or the map, not with its entry, and names every
     /// constraint of entries.
-    fn each(&mut self, what: &str, entry: &'a Shape, holds: impl Fn(Constraint<'a>) -> bool) {
+    fn check_entries(
+        &mut self,
+        what: &str,
+        entry: &'a Shape,
+        holds: impl Fn(Constraint<'a>) -> bool,
+    ) {
         if constraints(entry).all(holds) {
             return;
         }
         let texts: Vec<String> = constraints(entry)
-            .map(|constraint| constraint.text(&entry.kind))
+            .map(|constraint| constraint.message(&entry.kind))
             .collect();
         let constraint = format!("{what} must satisfy constraint: [{}]", texts.join(", "));
         let value = None;
-        self.note(What::Broken { value, constraint });
+        self.add_violation(ViolationKind::Unsatisfied { value, constraint });
     }
 
-    fn step(&mut self, step: Step<'a>, then: impl FnOnce(&mut Self)) {
-        self.at.push(step);
+    fn with_segment(&mut self, step: PathSegment<'a>, then: impl FnOnce(&mut Self)) {
+        self.path.push(step);
         then(self);
-        self.at.pop();
+        self.path.pop();
     }
 
-    fn note(&mut self, what: What<'a>) {
-        let at = self.at.clone();
-        self.found.push(Breach { at, what });
+    fn add_violation(&mut self, what: ViolationKind<'a>) {
+        let at = self.path.clone();
+        self.violations.push(ConstraintViolation {
+            path: at,
+            kind: what,
+        });
     }
 }
 
@@ -158,7 +175,7 @@ enum Constraint<'a> {
 /// In the order in which AWS names them.
 fn constraints(shape: &Shape) -> impl Iterator<Item = Constraint<'_>> {
     let (pattern, values) = match &shape.kind {
-        Kind::String { pattern, values } => (pattern.as_ref(), &values[..]),
+        ShapeKind::String { pattern, values } => (pattern.as_ref(), &values[..]),
         _ => (None, &[][..]),
     };
     [
@@ -173,25 +190,27 @@ fn constraints(shape: &Shape) -> impl Iterator<Item = Constraint<'_>> {
 
 impl Constraint<'_> {
     /// A value of another type breaks no constraint; it is of the wrong type.
-    fn holds(self, value: &Value) -> bool {
+    fn accepts(self, value: &Value) -> bool {
         match value {
-            Value::String(text) => self.holds_text(text),
-            Value::Number(number) => number.as_i64().is_none_or(|number| self.admits(number)),
-            Value::Array(items) => self.admits(length(items.len())),
-            Value::Object(members) => self.admits(length(members.len())),
+            Value::String(text) => self.accepts_text(text),
+            Value::Number(number) => number
+                .as_i64()
+                .is_none_or(|number| self.accepts_size(number)),
+            Value::Array(items) => self.accepts_size(to_i64(items.len())),
+            Value::Object(members) => self.accepts_size(to_i64(members.len())),
             Value::Null | Value::Bool(_) => true,
         }
     }
 
-    fn holds_text(self, text: &str) -> bool {
+    fn accepts_text(self, text: &str) -> bool {
         match self {
             Self::Matches(pattern) => pattern.matches(text),
             Self::OneOf(values) => values.iter().any(|value| value == text),
-            Self::AtMost(_) | Self::AtLeast(_) => self.admits(length(text.chars().count())),
+            Self::AtMost(_) | Self::AtLeast(_) => self.accepts_size(to_i64(text.chars().count())),
         }
     }
 
-    fn admits(self, size: i64) -> bool {
+    fn accepts_size(self, size: i64) -> bool {
         match self {
             Self::AtMost(most) => size <= most,
             Self::AtLeast(least) => size >= least,
@@ -199,7 +218,7 @@ impl Constraint<'_> {
         }
     }
 
-    fn text(self, kind: &Kind) -> String {
+    fn message(self, kind: &ShapeKind) -> String {
         let size = if kind.is_number() { "value" } else { "length" };
         match self {
             Self::AtMost(most) => format!("Member must have {size} less than or equal to {most}"),
@@ -220,21 +239,21 @@ impl Constraint<'_> {
     }
 }
 
-fn length(count: usize) -> i64 {
+fn to_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// What AWS says of a value that is not of this kind.
-fn mismatch(kind: &Kind, value: &Value) -> Option<String> {
+fn type_mismatch(kind: &ShapeKind, value: &Value) -> Option<String> {
     let (fits, name) = match kind {
-        Kind::Structure { .. } | Kind::Map { .. } => (value.is_object(), None),
-        Kind::List { .. } => (value.is_array(), None),
-        Kind::String { .. } => (value.is_string(), Some("String")),
-        Kind::Blob => (value.is_string(), Some("Blob")),
-        Kind::Boolean => (value.is_boolean(), Some("Boolean")),
+        ShapeKind::Structure { .. } | ShapeKind::Map { .. } => (value.is_object(), None),
+        ShapeKind::List { .. } => (value.is_array(), None),
+        ShapeKind::String { .. } => (value.is_string(), Some("String")),
+        ShapeKind::Blob => (value.is_string(), Some("Blob")),
+        ShapeKind::Boolean => (value.is_boolean(), Some("Boolean")),
         // A fraction, or a number outside of 64 bits, is of another type.
-        Kind::Integer => (value.is_i64(), Some("Integer")),
-        Kind::Long => (value.is_i64(), Some("Long")),
+        ShapeKind::Integer => (value.is_i64(), Some("Integer")),
+        ShapeKind::Long => (value.is_i64(), Some("Long")),
     };
     if fits {
         return None;

@@ -7,7 +7,7 @@
 //! Of SQS the model has members and enums only. Its limits are in no model.
 
 mod check;
-mod refusal;
+mod errors;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,15 +15,15 @@ mod tests;
 use serde_json::Value;
 use winterbaume_core::MockResponse;
 
-use self::check::{What, WrongType, breaches};
+use self::check::{ViolationKind, WrongType, violations};
 use self::table::Model;
 
 /// The answer that says no.
-pub(super) type Refusal = Box<MockResponse>;
+pub(super) type AwsErrorResponse = Box<MockResponse>;
 
 /// Whose rules, and whose way to say no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rules {
+pub(super) enum AwsService {
     Cognito,
     DynamoDb,
     Sqs,
@@ -33,18 +33,18 @@ pub(super) enum Rules {
 ///
 /// # Errors
 /// The service's answer to a request that breaks its rules.
-pub(super) fn check(target: &str, body: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check(target: &str, body: &[u8]) -> Result<(), AwsErrorResponse> {
     let (service, operation) = target.rsplit_once('.').unwrap_or_default();
     let rules = match service {
-        "AWSCognitoIdentityProviderService" => Rules::Cognito,
-        "DynamoDB_20120810" => Rules::DynamoDb,
-        "AmazonSQS" => Rules::Sqs,
+        "AWSCognitoIdentityProviderService" => AwsService::Cognito,
+        "DynamoDB_20120810" => AwsService::DynamoDb,
+        "AmazonSQS" => AwsService::Sqs,
         _ => return Ok(()),
     };
     rules.check(operation, body)
 }
 
-impl Rules {
+impl AwsService {
     fn model(self) -> &'static Model {
         match self {
             Self::Cognito => table::cognito(),
@@ -58,21 +58,21 @@ impl Rules {
     ///
     /// # Errors
     /// The answer to a request that breaks them.
-    pub(super) fn check(self, operation: &str, body: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn check(self, operation: &str, body: &[u8]) -> Result<(), AwsErrorResponse> {
         let Some(shape) = self.model().operations.get(operation) else {
             return Ok(());
         };
         let request = serde_json::from_slice(body)
-            .map_err(|_| refusal::unserializable(self, "Unexpected end of stream"))?;
+            .map_err(|_| errors::serialization_error(self, "Unexpected end of stream"))?;
         self.check_value(shape, &request)
     }
 
     /// The same for a value of any shape of the table.
-    pub(super) fn check_value(self, shape: &str, value: &Value) -> Result<(), Refusal> {
-        let found = breaches(self.model(), shape, value)
-            .map_err(|WrongType(text)| refusal::unserializable(self, &text))?;
+    pub(super) fn check_value(self, shape: &str, value: &Value) -> Result<(), AwsErrorResponse> {
+        let found = violations(self.model(), shape, value)
+            .map_err(|WrongType(text)| errors::serialization_error(self, &text))?;
         match found.split_first() {
-            Some((first, more)) => Err(refusal::answer(self, first, more)),
+            Some((first, more)) => Err(errors::validation_error(self, first, more)),
             None => Ok(()),
         }
     }
@@ -83,15 +83,17 @@ impl Rules {
 ///
 /// # Errors
 /// Cognito's answer to its caller when the trigger's answer is not of this shape.
-pub(super) fn check_answer(shape: &str, answer: &Value) -> Result<(), Refusal> {
+pub(super) fn check_trigger_response(shape: &str, answer: &Value) -> Result<(), AwsErrorResponse> {
     if answer.is_null() {
         return Ok(());
     }
-    let mut found = breaches(table::cognito(), shape, answer)
-        .map_err(|WrongType(text)| refusal::of_trigger(&text))?;
-    found.retain(|breach| !matches!(breach.what, What::Unknown));
+    let mut found = violations(table::cognito(), shape, answer)
+        .map_err(|WrongType(text)| errors::invalid_lambda_response(&text))?;
+    found.retain(|breach| !matches!(breach.kind, ViolationKind::UnknownMember));
     match found.split_first() {
-        Some((first, more)) => Err(refusal::of_trigger(&refusal::sentences(first, more))),
+        Some((first, more)) => Err(errors::invalid_lambda_response(
+            &errors::validation_message(first, more),
+        )),
         None => Ok(()),
     }
 }

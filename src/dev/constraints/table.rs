@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 use serde::Deserialize;
 
 /// Made by `tests/model/run --write`, and compared with AWS's models by `.ci/run model`.
-const REQUESTS: &str = include_str!("table.json");
+const REQUEST_MODELS: &str = include_str!("table.json");
 /// What no model of AWS describes and Cognito checks all the same: the answers of triggers,
 /// the name of somebody who signs in, and the password that they choose. It is made of the
 /// shapes of Cognito's model.
@@ -16,22 +16,22 @@ const REQUESTS: &str = include_str!("table.json");
 /// at an end only, and counts one within as a symbol.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
-const UNMODELLED: &str = include_str!("unmodelled.json");
+const UNMODELLED_SHAPES: &str = include_str!("unmodelled.json");
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mut tables: Tables = serde_json::from_str(REQUESTS).expect("a table of requests");
-    let more: HashMap<String, Shape> = serde_json::from_str(UNMODELLED).expect("shapes");
+    let mut tables: Tables = serde_json::from_str(REQUEST_MODELS).expect("a table of requests");
+    let more: HashMap<String, Shape> = serde_json::from_str(UNMODELLED_SHAPES).expect("shapes");
     tables.services.cognito.shapes.extend(more);
     tables
 });
 
 #[derive(Deserialize)]
 struct Tables {
-    services: Services,
+    services: ServiceModels,
 }
 
 #[derive(Deserialize)]
-struct Services {
+struct ServiceModels {
     #[serde(rename = "cognito-idp")]
     cognito: Model,
     dynamodb: Model,
@@ -50,7 +50,7 @@ pub(super) struct Model {
 #[derive(Deserialize)]
 pub(super) struct Shape {
     #[serde(flatten)]
-    pub(super) kind: Kind,
+    pub(super) kind: ShapeKind,
     /// Of a number, a text's characters, or the entries of a list or a map.
     pub(super) min: Option<i64>,
     pub(super) max: Option<i64>,
@@ -61,7 +61,7 @@ pub(super) struct Shape {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(super) enum ShapeKind {
     /// Members by their names, each with its shape.
     Structure {
         members: HashMap<String, String>,
@@ -86,7 +86,7 @@ pub(super) enum Kind {
     Long,
 }
 
-impl Kind {
+impl ShapeKind {
     pub(super) fn is_number(&self) -> bool {
         matches!(self, Self::Integer | Self::Long)
     }
@@ -110,24 +110,24 @@ impl From<String> for Pattern {
 impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         self.compiled
-            .get_or_init(|| Regex::new(&translated(&self.text)).expect("a pattern of AWS"))
+            .get_or_init(|| Regex::new(&to_rust_regex(&self.text)).expect("a pattern of AWS"))
             .is_match(text)
     }
 }
 
 /// A class, an escape, or a `.` outside of both, which stands for any character.
-static DOT: LazyLock<Regex> =
+static DOT_OR_CLASS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\[(?:\\.|[^\\\]])*\]|\\.|\.").expect("a pattern"));
 
 /// Java's classes are of ASCII where this program's are of Unicode, and its `.` stands for
 /// none of five line terminators.
-fn translated(pattern: &str) -> String {
+fn to_rust_regex(pattern: &str) -> String {
     let any = if pattern.starts_with("(?s)") {
         "."
     } else {
         r"[^\n\r\x{85}\x{2028}\x{2029}]"
     };
-    let pattern = DOT
+    let pattern = DOT_OR_CLASS
         .replace_all(pattern, |found: &Captures<'_>| match &found[0] {
             "." => any.to_owned(),
             other => other.to_owned(),
@@ -160,13 +160,13 @@ mod tests {
             let mut named: Vec<&String> = model.operations.values().collect();
             for shape in model.shapes.values() {
                 match &shape.kind {
-                    Kind::Structure { members, required } => {
+                    ShapeKind::Structure { members, required } => {
                         named.extend(members.values());
                         assert!(required.iter().all(|name| members.contains_key(name)));
                     }
-                    Kind::List { member } => named.push(member),
-                    Kind::Map { key, value } => named.extend([key, value]),
-                    Kind::String {
+                    ShapeKind::List { member } => named.push(member),
+                    ShapeKind::Map { key, value } => named.extend([key, value]),
+                    ShapeKind::String {
                         pattern: Some(pattern),
                         ..
                     } => {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Refusal, Rules, check_answer};
+use super::{AwsErrorResponse, AwsService, check_trigger_response};
 
 /// Status, code, the header of SQS, and text.
-fn parts(refusal: &Refusal) -> (u16, String, String, String) {
+fn error_parts(refusal: &AwsErrorResponse) -> (u16, String, String, String) {
     let body: Value = serde_json::from_slice(&refusal.body).expect("JSON");
     let text = |name: &str| body[name].as_str().expect("text").to_owned();
     let header = refusal.headers.get("x-amzn-query-error");
@@ -18,13 +18,17 @@ fn parts(refusal: &Refusal) -> (u16, String, String, String) {
     )
 }
 
-fn refused(rules: Rules, operation: &str, request: &Value) -> (u16, String, String, String) {
+fn check_error(
+    rules: AwsService,
+    operation: &str,
+    request: &Value,
+) -> (u16, String, String, String) {
     let refusal = rules.check(operation, request.to_string().as_bytes());
-    parts(&refusal.expect_err("refused"))
+    error_parts(&refusal.expect_err("refused"))
 }
 
-fn cognito(operation: &str, request: &Value) -> String {
-    let (status, code, header, text) = refused(Rules::Cognito, operation, request);
+fn cognito_error(operation: &str, request: &Value) -> String {
+    let (status, code, header, text) = check_error(AwsService::Cognito, operation, request);
     let code = (status, code.as_str(), header.as_str());
     assert_eq!(code, (400, "InvalidParameterException", ""), "{request}");
     let text = text.strip_prefix("1 validation error detected: Value");
@@ -51,17 +55,21 @@ fn a_request_inside_the_constraints_goes_on() {
     });
     let body = whole.to_string();
     assert!(
-        Rules::Cognito
+        AwsService::Cognito
             .check("AdminCreateUser", body.as_bytes())
             .is_ok()
     );
-    let unlisted = Rules::Cognito.check("NoOperation", b"{}");
+    let unlisted = AwsService::Cognito.check("NoOperation", b"{}");
     assert!(unlisted.is_ok());
     let item = json!({"TableName": "t", "Item": {
         "id": {"S": ""}, "n": {"N": "1"}, "l": {"L": [{"BOOL": true}, {"M": {"x": {"NULL": true}}}]},
     }});
     let item = item.to_string();
-    assert!(Rules::DynamoDb.check("PutItem", item.as_bytes()).is_ok());
+    assert!(
+        AwsService::DynamoDb
+            .check("PutItem", item.as_bytes())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -88,7 +96,7 @@ fn cognito_says_which_constraint_a_member_breaks() {
             r" 'nothing' at 'userPoolId' | Member must satisfy regular expression pattern: [\w-]+_[0-9a-zA-Z]+",
         ),
     ] {
-        assert_eq!(cognito(get, &request), expected);
+        assert_eq!(cognito_error(get, &request), expected);
     }
 }
 
@@ -121,7 +129,10 @@ fn cognito_finds_fault_with_a_list_by_its_entries() {
             ),
         ),
     ] {
-        assert_eq!(cognito(create, &with(user("ada"), name, value)), expected);
+        assert_eq!(
+            cognito_error(create, &with(user("ada"), name, value)),
+            expected
+        );
     }
 }
 
@@ -129,7 +140,7 @@ fn cognito_finds_fault_with_a_list_by_its_entries() {
 fn cognito_counts_numbers_and_entries() {
     let limit = json!({"UserPoolId": "us-east-1_a", "Limit": 61});
     assert_eq!(
-        cognito("ListUsers", &limit),
+        cognito_error("ListUsers", &limit),
         " '61' at 'limit' | Member must have value less than or equal to 60"
     );
     let pool = |name: &str, value: Value| with(json!({"UserPoolId": "us-east-1_a"}), name, value);
@@ -149,7 +160,7 @@ fn cognito_counts_numbers_and_entries() {
             " at 'userPoolTags' | Map value must satisfy constraint: [Member must have length less than or equal to 256, Member must have length greater than or equal to 0]",
         ),
     ] {
-        assert_eq!(cognito("UpdateUserPool", &request), expected);
+        assert_eq!(cognito_error("UpdateUserPool", &request), expected);
     }
 }
 
@@ -157,7 +168,7 @@ fn cognito_counts_numbers_and_entries() {
 fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
     let secret = " a secret ".repeat(40);
     let request = with(user(&secret), "TemporaryPassword", json!(secret));
-    let (_, _, _, text) = refused(Rules::Cognito, "AdminCreateUser", &request);
+    let (_, _, _, text) = check_error(AwsService::Cognito, "AdminCreateUser", &request);
     assert!(text.starts_with("4 validation errors detected: "), "{text}");
     assert_eq!(text.matches("; ").count(), 3);
     assert!(!text.contains("secret"), "{text}");
@@ -167,12 +178,12 @@ fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
 fn a_password_holds_spaces_but_not_at_its_ends() {
     let check = |password: &str| {
         let request = with(user("ada"), "Password", json!(password)).to_string();
-        Rules::Cognito.check("AdminSetUserPassword", request.as_bytes())
+        AwsService::Cognito.check("AdminSetUserPassword", request.as_bytes())
     };
     assert!(check("Long enough 1").is_ok());
     for password in [" Long-enough-1", "Long-enough-1\n", "Long\nenough-1"] {
         let refusal = check(password).expect_err("refused");
-        let (_, code, _, text) = parts(&refusal);
+        let (_, code, _, text) = error_parts(&refusal);
         assert_eq!(code, "InvalidParameterException");
         assert!(text.ends_with(r"pattern: ^[\S]+.*[\S]+$"), "{text}");
     }
@@ -185,7 +196,7 @@ fn what_cannot_be_read_is_no_request() {
         "SerializationException",
     );
     let request = with(user("ada"), "Username", json!(5));
-    let (_, name, _, found) = refused(Rules::Cognito, "AdminGetUser", &request);
+    let (_, name, _, found) = check_error(AwsService::Cognito, "AdminGetUser", &request);
     assert_eq!((name.as_str(), found.as_str()), (code, text));
     for (value, expected) in [
         (json!("5"), "STRING_VALUE cannot be converted to Integer"),
@@ -197,14 +208,15 @@ fn what_cannot_be_read_is_no_request() {
         ),
     ] {
         let request = json!({"TableName": "t", "Limit": value});
-        let (status, name, _, found) = refused(Rules::DynamoDb, "Scan", &request);
+        let (status, name, _, found) = check_error(AwsService::DynamoDb, "Scan", &request);
         assert_eq!(status, 400);
         assert_eq!(name, "com.amazon.coral.service#SerializationException");
         assert_eq!(found, expected);
     }
     for number in [json!(1.5), json!(u64::MAX), json!(1e30)] {
-        let text =
-            |operation: &str, request: &Value| refused(Rules::DynamoDb, operation, request).3;
+        let text = |operation: &str, request: &Value| {
+            check_error(AwsService::DynamoDb, operation, request).3
+        };
         let request = json!({"TableName": "t", "Limit": number});
         let expected = "NUMBER_VALUE cannot be converted to Integer";
         assert_eq!(text("Scan", &request), expected, "{number}");
@@ -214,14 +226,14 @@ fn what_cannot_be_read_is_no_request() {
         assert_eq!(text("CreateTable", &request), expected, "{number}");
     }
     let request = json!({"QueueUrl": "q", "Entries": "none"});
-    let (_, name, header, found) = refused(Rules::Sqs, "SendMessageBatch", &request);
+    let (_, name, header, found) = check_error(AwsService::Sqs, "SendMessageBatch", &request);
     assert_eq!(name, "com.amazonaws.sqs#SerializationException");
     assert_eq!(header, "MalformedInput;Sender");
     assert_eq!(found, "Unexpected field type");
-    for rules in [Rules::Cognito, Rules::DynamoDb, Rules::Sqs] {
+    for rules in [AwsService::Cognito, AwsService::DynamoDb, AwsService::Sqs] {
         let operation = rules.model().operations.keys().next().expect("one");
         let refusal = rules.check(operation, b"{").expect_err("refused");
-        assert!(parts(&refusal).1.ends_with(code));
+        assert!(error_parts(&refusal).1.ends_with(code));
     }
 }
 
@@ -249,7 +261,7 @@ fn dynamodb_refuses_in_its_own_words() {
             "Value at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1",
         ),
     ] {
-        let (status, code, _, text) = refused(Rules::DynamoDb, operation, &request);
+        let (status, code, _, text) = check_error(AwsService::DynamoDb, operation, &request);
         assert_eq!(status, 400);
         assert_eq!(code, "com.amazon.coral.validate#ValidationException");
         assert_eq!(text, format!("1 validation error detected: {expected}"));
@@ -291,7 +303,7 @@ fn sqs_refuses_in_its_own_words_and_with_its_old_codes() {
             "Value for parameter Most is invalid. Reason: There is no such parameter.",
         ),
     ] {
-        let (status, found, header, message) = refused(Rules::Sqs, operation, &request);
+        let (status, found, header, message) = check_error(AwsService::Sqs, operation, &request);
         assert_eq!((status, found), (400, format!("com.amazonaws.sqs#{name}")));
         assert_eq!((header, message.as_str()), (format!("{code};Sender"), text));
     }
@@ -299,7 +311,7 @@ fn sqs_refuses_in_its_own_words_and_with_its_old_codes() {
 
 #[test]
 fn a_trigger_answers_in_the_shape_that_cognito_reads() {
-    assert!(check_answer("@PreTokenGeneration", &Value::Null).is_ok());
+    assert!(check_trigger_response("@PreTokenGeneration", &Value::Null).is_ok());
     let details = |details: Value| json!({ "claimsOverrideDetails": details });
     let groups = |of: Value| details(json!({ "groupOverrideDetails": of }));
     for good in [
@@ -312,7 +324,10 @@ fn a_trigger_answers_in_the_shape_that_cognito_reads() {
         details(json!({"claimsToAdd": {}})),
         groups(json!({"groupsToOverride": ["A"], "scopes": 5})),
     ] {
-        assert!(check_answer("@PreTokenGeneration", &good).is_ok(), "{good}");
+        assert!(
+            check_trigger_response("@PreTokenGeneration", &good).is_ok(),
+            "{good}"
+        );
     }
     for bad in [
         json!("text"),
@@ -324,8 +339,8 @@ fn a_trigger_answers_in_the_shape_that_cognito_reads() {
         details(json!({"claimsToAddOrOverride": {"age": 5}})),
         details(json!({"claimsToSuppress": {"email": true}})),
     ] {
-        let refusal = check_answer("@PreTokenGeneration", &bad).expect_err("refused");
-        let (_, code, _, text) = parts(&refusal);
+        let refusal = check_trigger_response("@PreTokenGeneration", &bad).expect_err("refused");
+        let (_, code, _, text) = error_parts(&refusal);
         assert_eq!(code, "InvalidLambdaResponseException");
         assert!(text.starts_with("Unrecognizable lambda output: "), "{text}");
     }

@@ -3,7 +3,7 @@
 //! The code comes in the fragment of the link, which a browser sends to no server, and goes to
 //! Cognito in the body of a POST; it is in no URL, no log and no error.
 
-mod answer;
+mod response;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,18 +20,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::Problem;
-use super::limits::{Doors, Pace, Paces, Seat, bytes, is_json, limited, object};
-use crate::admin::Office;
+use super::limits::{
+    Admission, KeyedRateLimiter, RateLimiter, RequestPermit, enforce_limits, parse_object,
+    read_body, require_json,
+};
+use crate::admin::UserLookup;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
-use crate::event::{Invisible, Invitation, PoolId, Sub, Username, is_opaque};
+use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_sub};
 
-const PAGE: &str = include_str!("accept.html");
-const STYLE: &str = include_str!("accept.css");
-const SCRIPT: &str = include_str!("accept.js");
+const ACCEPT_HTML: &str = include_str!("accept.html");
+const ACCEPT_CSS: &str = include_str!("accept.css");
+const ACCEPT_JS: &str = include_str!("accept.js");
 
 /// Nothing but this page's own script and style, and calls of this service.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
@@ -40,28 +43,28 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 /// may be somebody else's.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6797#section-8.1>
-const STRICT_TRANSPORT: &str = "max-age=31536000";
+const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Acceptances a minute under one name: people mistype a code, and try passwords.
-const RATE_OF_ONE: u32 = 20;
+const MAX_ACCEPTS_PER_MINUTE: u32 = 20;
 /// The part of the budget of `ListUsers` that askings for a new code may take: strangers
 /// ask, and `usher reconcile` needs the rest.
-const ASKING_SHARE: f64 = 0.5;
+const NEW_CODE_BUDGET_SHARE: f64 = 0.5;
 /// One of the same person is told to the administrators in this time.
-const ASKING: Duration = Duration::from_hours(1);
+const NEW_CODE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Three texts and the 17 attributes that a pool can require, each as long as it may be
 /// in ASCII.
-const MAX_BODY: usize = 40 * 1024;
+const MAX_ACCEPT_BODY_BYTES: usize = 40 * 1024;
 /// A user name, as JSON may escape it.
-const MAX_RENEWAL_BODY: usize = 2 * 1024;
+const MAX_NEW_CODE_BODY_BYTES: usize = 2 * 1024;
 
 /// Characters of a user name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-const MAX_USERNAME: usize = 128;
+const MAX_USERNAME_CHARS: usize = 128;
 /// Characters of a password, and of a code, which is one.
-const MAX_PASSWORD: usize = 256;
+const MAX_PASSWORD_CHARS: usize = 256;
 /// Attributes of a pool: 17 standard ones that people may write, and 50 of its own.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
@@ -69,26 +72,26 @@ const MAX_ATTRIBUTES: usize = 67;
 /// Characters of an attribute's name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
-const MAX_ATTRIBUTE_NAME: usize = 32;
+const MAX_ATTRIBUTE_NAME_CHARS: usize = 32;
 /// Characters of an attribute's value.
-const MAX_ATTRIBUTE_VALUE: usize = 2048;
+const MAX_ATTRIBUTE_VALUE_CHARS: usize = 2048;
 
 /// The page, and what it calls.
 #[derive(Debug)]
-pub struct Accept {
+pub struct AcceptService {
     sign_in: SignIn,
-    office: Office,
+    user_lookup: UserLookup,
     pools: BTreeSet<PoolId>,
     page: String,
-    pace: Pace,
-    paces: Paces,
-    asking: Pace,
-    askings: Paces,
-    doors: Doors,
+    accept_limiter: RateLimiter,
+    accept_name_limiter: KeyedRateLimiter,
+    new_code_limiter: RateLimiter,
+    new_code_name_limiter: KeyedRateLimiter,
+    admission: Admission,
 }
 
 #[derive(Deserialize)]
-struct Given {
+struct AcceptRequest {
     username: String,
     code: String,
     password: String,
@@ -96,62 +99,69 @@ struct Given {
     attributes: BTreeMap<String, String>,
 }
 
-impl Accept {
+impl AcceptService {
     /// `office` looks for people of these pools who ask for a new code.
     pub fn new(
         settings: &AcceptPage,
         sign_in: SignIn,
-        office: Office,
+        user_lookup: UserLookup,
         pools: BTreeSet<PoolId>,
-        doors: Doors,
+        admission: Admission,
     ) -> Self {
         let fill = |page: String, name: &str, value: Option<&String>| {
-            page.replace(name, &escaped(value.map_or("", String::as_str)))
+            page.replace(name, &escape_html(value.map_or("", String::as_str)))
         };
-        let page = fill(PAGE.to_owned(), "{{contact}}", settings.contact.as_ref());
+        let page = fill(
+            ACCEPT_HTML.to_owned(),
+            "{{contact}}",
+            settings.contact.as_ref(),
+        );
         let asked_in = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
-        let asking = office.search_rate() * ASKING_SHARE / f64::from(asked_in);
+        let asking = user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(asked_in);
         Self {
             page: fill(page, "{{done_url}}", settings.done_url.as_ref()),
-            pace: Pace::new(sign_in.rate()),
-            paces: Paces::new(RATE_OF_ONE, Duration::from_mins(1)),
-            asking: Pace::new(asking),
-            askings: Paces::new(1, ASKING),
+            accept_limiter: RateLimiter::new(sign_in.rate()),
+            accept_name_limiter: KeyedRateLimiter::new(
+                MAX_ACCEPTS_PER_MINUTE,
+                Duration::from_mins(1),
+            ),
+            new_code_limiter: RateLimiter::new(asking),
+            new_code_name_limiter: KeyedRateLimiter::new(1, NEW_CODE_INTERVAL),
             sign_in,
-            office,
+            user_lookup,
             pools,
-            doors,
+            admission,
         }
     }
 
     /// The routes under `/accept`.
     pub fn routes(self) -> Router {
-        let doors = self.doors.clone();
+        let doors = self.admission.clone();
         Router::new()
             .route("/accept", routing::get(page).post(accept))
-            .route("/accept/renewal", routing::post(renewal))
+            .route("/accept/renewal", routing::post(request_new_code))
             .route(
                 "/accept/accept.css",
-                routing::get(|| async { asset("text/css; charset=utf-8", STYLE) }),
+                routing::get(|| async { asset("text/css; charset=utf-8", ACCEPT_CSS) }),
             )
             .route(
                 "/accept/accept.js",
-                routing::get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }),
+                routing::get(|| async { asset("text/javascript; charset=utf-8", ACCEPT_JS) }),
             )
             .with_state(Arc::new(self))
-            .layer(from_fn_with_state(doors, limited))
+            .layer(from_fn_with_state(doors, enforce_limits))
             .layer(map_response(with_strict_transport))
     }
 }
 
 async fn with_strict_transport(mut response: Response) -> Response {
-    let value = HeaderValue::from_static(STRICT_TRANSPORT);
+    let value = HeaderValue::from_static(STRICT_TRANSPORT_SECURITY);
     let headers = response.headers_mut();
     headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     response
 }
 
-async fn page(State(accept): State<Arc<Accept>>) -> Response {
+async fn page(State(accept): State<Arc<AcceptService>>) -> Response {
     asset("text/html; charset=utf-8", &accept.page)
 }
 
@@ -159,7 +169,7 @@ fn asset(kind: &'static str, text: &str) -> Response {
     let mut response = Response::new(Body::from(text.to_owned()));
     for (name, value) in [
         (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
@@ -174,20 +184,28 @@ fn asset(kind: &'static str, text: &str) -> Response {
 }
 
 /// `POST /accept`: the code for a password.
-async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
+async fn accept(
+    State(accept): State<Arc<AcceptService>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    is_json(&head.headers)?;
-    let given = given(body).await?;
+    require_json(&head.headers)?;
+    let given = read_accept_request(body).await?;
     // First by name: a flood under one name leaves the others their pace.
-    if !accept.paces.take(given.username.trim()) {
-        return Err(Problem::too_many("too many attempts; wait a minute").again_in(60));
+    if !accept
+        .accept_name_limiter
+        .try_acquire(given.username.trim())
+    {
+        return Err(
+            Problem::too_many_requests("too many attempts; wait a minute").retry_after_secs(60),
+        );
     }
-    accept.pace.take().map_err(|wait| {
-        Problem::too_many("too many people are accepting just now").again_after(wait)
+    accept.accept_limiter.try_acquire().map_err(|wait| {
+        Problem::too_many_requests("too many people are accepting just now").retry_after(wait)
     })?;
-    let seat = accept.doors.seat()?;
+    let seat = accept.admission.try_acquire()?;
     let signing = Arc::clone(&accept);
-    let done = accept.doors.to_its_end(seat, async move {
+    let done = accept.admission.run_detached(seat, async move {
         let acceptance = Acceptance {
             username: given.username.trim(),
             code: given.code.trim(),
@@ -197,32 +215,33 @@ async fn accept(State(accept): State<Arc<Accept>>, request: Request) -> Result<R
         signing.sign_in.accept(&acceptance).await
     });
     let result = done.await?;
-    answer::note(result.as_ref().err());
+    response::record_result(result.as_ref().err());
     match result {
         Ok(()) => Ok(json_response(
             StatusCode::OK,
             &json!({"status": "accepted"}),
         )),
-        Err(refused) => Err(answer::problem(refused)),
+        Err(refused) => Err(response::to_problem(refused)),
     }
 }
 
-async fn given(body: Body) -> Result<Given, Problem> {
-    let body = bytes(body, MAX_BODY).await?;
+async fn read_accept_request(body: Body) -> Result<AcceptRequest, Problem> {
+    let body = read_body(body, MAX_ACCEPT_BODY_BYTES).await?;
     let members = ["username", "code", "password", "attributes"];
     let given =
-        serde_json::from_value::<Given>(Value::Object(object(&body, &members)?)).map_err(|_| {
-            let rule = "username, code and password are texts, attributes an object of texts";
-            Problem::field("body", rule)
-        })?;
+        serde_json::from_value::<AcceptRequest>(Value::Object(parse_object(&body, &members)?))
+            .map_err(|_| {
+                let rule = "username, code and password are texts, attributes an object of texts";
+                Problem::invalid_field("body", rule)
+            })?;
     for (field, value, max) in [
-        ("username", given.username.trim(), MAX_USERNAME),
-        ("code", given.code.trim(), MAX_PASSWORD),
-        ("password", given.password.as_str(), MAX_PASSWORD),
+        ("username", given.username.trim(), MAX_USERNAME_CHARS),
+        ("code", given.code.trim(), MAX_PASSWORD_CHARS),
+        ("password", given.password.as_str(), MAX_PASSWORD_CHARS),
     ] {
         if value.is_empty() || value.chars().count() > max {
             let rule = format!("must have 1 to {max} characters");
-            return Err(Problem::field(field, &rule));
+            return Err(Problem::invalid_field(field, &rule));
         }
     }
     // Copied text brings them along, and Cognito would only say that both do not match.
@@ -230,8 +249,8 @@ async fn given(body: Body) -> Result<Given, Problem> {
         ("username", given.username.trim()),
         ("code", given.code.trim()),
     ] {
-        if let Some(invisible) = Invisible::in_name(value) {
-            return Err(Problem::field(field, invisible));
+        if let Some(invisible) = InvisibleCharacter::find_in_name(value) {
+            return Err(Problem::invalid_field(field, invisible));
         }
     }
     check_attributes(&given.attributes)?;
@@ -244,14 +263,14 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem
         format!("there are at most {MAX_ATTRIBUTES}")
     } else if !attributes
         .keys()
-        .all(|name| (1..=MAX_ATTRIBUTE_NAME).contains(&name.chars().count()))
+        .all(|name| (1..=MAX_ATTRIBUTE_NAME_CHARS).contains(&name.chars().count()))
     {
-        format!("a name has 1 to {MAX_ATTRIBUTE_NAME} characters")
+        format!("a name has 1 to {MAX_ATTRIBUTE_NAME_CHARS} characters")
     } else if attributes
         .values()
-        .any(|value| value.chars().count() > MAX_ATTRIBUTE_VALUE)
+        .any(|value| value.chars().count() > MAX_ATTRIBUTE_VALUE_CHARS)
     {
-        format!("a value has at most {MAX_ATTRIBUTE_VALUE} characters")
+        format!("a value has at most {MAX_ATTRIBUTE_VALUE_CHARS} characters")
     } else {
         let broken = attributes.iter().find_map(|(name, value)| {
             let rule = Invitation::check_value(name, value).err()?;
@@ -262,30 +281,33 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem
             None => return Ok(()),
         }
     };
-    Err(Problem::field("attributes", broken))
+    Err(Problem::invalid_field("attributes", broken))
 }
 
 /// `POST /accept/renewal`: somebody asks the administrators for a new code. The answer
 /// does not tell whether there is such a person.
-async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<Response, Problem> {
+async fn request_new_code(
+    State(accept): State<Arc<AcceptService>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    is_json(&head.headers)?;
-    let body = bytes(body, MAX_RENEWAL_BODY).await?;
-    let object = object(&body, &["username"])?;
+    require_json(&head.headers)?;
+    let body = read_body(body, MAX_NEW_CODE_BODY_BYTES).await?;
+    let object = parse_object(&body, &["username"])?;
     let username = object
         .get("username")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let username =
-        Username::plain(username.trim()).map_err(|rule| Problem::field("username", rule))?;
-    if accept.askings.take(username.reveal()) {
-        let seat = accept.seat_to_ask();
-        let seat = seat.inspect_err(|_| accept.askings.give_back(username.reveal()))?;
+    let username = Username::parse(username.trim())
+        .map_err(|rule| Problem::invalid_field("username", rule))?;
+    if accept.new_code_name_limiter.try_acquire(username.reveal()) {
+        let seat = accept.acquire_new_code_permit();
+        let seat = seat.inspect_err(|_| accept.new_code_name_limiter.refund(username.reveal()))?;
         // After the answer: how long it takes would tell whether there is such a person.
         let asking = Arc::clone(&accept);
-        accept
-            .doors
-            .afterwards(seat, async move { asking.tell(&username).await });
+        accept.admission.spawn_background(seat, async move {
+            asking.notify_administrators(&username).await;
+        });
     }
     Ok(json_response(
         StatusCode::ACCEPTED,
@@ -293,25 +315,25 @@ async fn renewal(State(accept): State<Arc<Accept>>, request: Request) -> Result<
     ))
 }
 
-impl Accept {
-    fn seat_to_ask(&self) -> Result<Seat, Problem> {
-        self.asking.take().map_err(|wait| {
-            Problem::too_many("too many people are asking just now").again_after(wait)
+impl AcceptService {
+    fn acquire_new_code_permit(&self) -> Result<RequestPermit, Problem> {
+        self.new_code_limiter.try_acquire().map_err(|wait| {
+            Problem::too_many_requests("too many people are asking just now").retry_after(wait)
         })?;
-        self.doors.seat()
+        self.admission.try_acquire()
     }
 
     /// Tells the administrators that somebody of our pools asks for a new code.
-    async fn tell(&self, username: &Username) {
+    async fn notify_administrators(&self, username: &Username) {
         let mut has_failed = false;
         for pool in &self.pools {
-            match self.office.invited(pool, username).await {
+            match self.user_lookup.find_invited(pool, username).await {
                 Ok(Some(person)) => {
                     metrics::counter!("usher_invitations_asked_total").increment(1);
                     tracing::info!(
                         target: "usher::audit",
                         action = "AskForInvitation",
-                        user.sub = person.sub.as_ref().map(Sub::as_str).filter(|sub| is_opaque(sub)),
+                        user.sub = person.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_sub(sub)),
                         pool.id = pool.as_str(),
                         "somebody asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
                     );
@@ -328,7 +350,7 @@ impl Accept {
             }
         }
         if has_failed {
-            self.askings.give_back(username.reveal());
+            self.new_code_name_limiter.refund(username.reveal());
         }
     }
 }
@@ -339,7 +361,7 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
 }
 
 /// For an attribute of HTML, in double quotes.
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('"', "&quot;")
         .replace('\'', "&#39;")

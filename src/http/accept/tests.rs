@@ -5,14 +5,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::aws::played::{Answer, played};
+use crate::aws::fake_cognito::{FakeResponse, fake_cognito};
 
-const CODE: &str = "the-code";
+const VALID_CODE: &str = "the-code";
 
 /// Cognito that answers within a tenth of a second.
-fn cognito(operation: &str, input: &Value) -> Answer {
+fn cognito(operation: &str, input: &Value) -> FakeResponse {
     let (status, body) = match operation {
-        "InitiateAuth" if input["AuthParameters"]["PASSWORD"] == CODE => {
+        "InitiateAuth" if input["AuthParameters"]["PASSWORD"] == VALID_CODE => {
             let challenge = json!({
                 "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "s".repeat(20),
                 "ChallengeParameters": {"requiredAttributes": "[]"},
@@ -33,19 +33,19 @@ fn cognito(operation: &str, input: &Value) -> Answer {
 
 async fn page(
     processes: u32,
-    play: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static,
-) -> Arc<Accept> {
-    let services = played(processes, play).await;
+    play: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+) -> Arc<AcceptService> {
+    let services = fake_cognito(processes, play).await;
     let settings = AcceptPage {
         client_id: "client".to_owned(),
         client_secret: None,
         done_url: None,
         contact: None,
     };
-    let office = Office::new(services.people, services.listing, None);
+    let office = UserLookup::new(services.user_manager, services.listing, None);
     let pools = PoolId::new("eu-west-1_x").into_iter().collect();
-    let doors = Doors::new(CancellationToken::new());
-    Arc::new(Accept::new(
+    let doors = Admission::new(CancellationToken::new());
+    Arc::new(AcceptService::new(
         &settings,
         services.sign_in,
         office,
@@ -61,7 +61,7 @@ fn request(body: &Value) -> Request {
         .expect("a request")
 }
 
-async fn accepted_by(page: Arc<Accept>, name: String, code: &str) -> Response {
+async fn accepted_by(page: Arc<AcceptService>, name: String, code: &str) -> Response {
     let attributes = json!({"address": "x".repeat(2048)});
     let body = json!({
         "username": name, "code": code, "password": "p", "attributes": attributes,
@@ -99,7 +99,7 @@ impl Flood {
 }
 
 /// So many requests a second for a minute, each with a number of its own.
-async fn flood<F>(page: &Accept, rate: u32, ask: impl Fn(u32) -> F) -> Flood
+async fn flood<F>(page: &AcceptService, rate: u32, ask: impl Fn(u32) -> F) -> Flood
 where
     F: Future<Output = Response> + Send + 'static,
 {
@@ -113,7 +113,7 @@ where
             (answer.status().as_u16(), begun.elapsed())
         });
         tokio::time::sleep(Duration::from_secs(1) / rate).await;
-        tasks = tasks.max(page.doors.under_way());
+        tasks = tasks.max(page.admission.running_tasks());
     }
     let answers = clients.join_all().await;
     Flood { tasks, answers }
@@ -121,7 +121,7 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_acceptances_leaves_no_queue() {
-    for code in ["wrong", CODE] {
+    for code in ["wrong", VALID_CODE] {
         let page = page(2, cognito).await;
         // Twice the rate that two processes may sign people in at.
         let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), code);
@@ -132,7 +132,7 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
             "{:?}",
             flood.slowest()
         );
-        let (answered, expected) = (if code == CODE { 200 } else { 403 }, 300..=306);
+        let (answered, expected) = (if code == VALID_CODE { 200 } else { 403 }, 300..=306);
         assert!(
             expected.contains(&flood.count(answered)),
             "{}",
@@ -143,7 +143,7 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
         // Somebody comes right after it, and does as the page says.
         let begun = Instant::now();
         let ada = loop {
-            let answer = accepted_by(Arc::clone(&page), "ada".to_owned(), CODE).await;
+            let answer = accepted_by(Arc::clone(&page), "ada".to_owned(), VALID_CODE).await;
             match answer.headers().get(header::RETRY_AFTER) {
                 Some(seconds) => {
                     let seconds = seconds.to_str().expect("text").parse().expect("seconds");
@@ -158,7 +158,13 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
             "{:?}",
             begun.elapsed()
         );
-        assert_eq!((page.doors.taken(), page.doors.under_way()), (0, 0));
+        assert_eq!(
+            (
+                page.admission.permits_in_use(),
+                page.admission.running_tasks()
+            ),
+            (0, 0)
+        );
     }
 }
 
@@ -169,7 +175,7 @@ async fn a_quota_that_others_use_up_leaves_no_queue_either() {
         (Duration::from_millis(100), 400, error)
     };
     let page = page(1, throttled).await;
-    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), CODE);
+    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
     let flood = flood(&page, 20, ask).await;
     assert!(flood.tasks <= 60, "{} at work", flood.tasks);
     assert_eq!(flood.sent_away(), 1200, "each is told to come again");
@@ -185,7 +191,7 @@ async fn a_quota_that_others_use_up_leaves_no_queue_either() {
 async fn calls_that_hang_hold_their_seats_and_no_more() {
     let hung = |_: &str, _: &Value| (Duration::from_mins(5), 200, json!({}));
     let page = page(1, hung).await;
-    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), CODE);
+    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
     let flood = flood(&page, 20, ask).await;
     assert!(flood.tasks <= 70, "{} at work", flood.tasks);
     assert!(
@@ -193,7 +199,7 @@ async fn calls_that_hang_hold_their_seats_and_no_more() {
         "{:?}",
         flood.slowest()
     );
-    assert_eq!(page.doors.taken(), 0);
+    assert_eq!(page.admission.permits_in_use(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +209,7 @@ async fn a_flood_of_askings_for_a_new_code_leaves_no_queue() {
         let page = Arc::clone(&page);
         async move {
             let body = json!({"username": format!("Person-{n}@mail.example")});
-            let answer = renewal(State(page), request(&body)).await;
+            let answer = request_new_code(State(page), request(&body)).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         }
     };

@@ -14,156 +14,161 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::problem::Problem;
-use crate::event::{Caller, Order};
+use crate::event::{AdminCommand, Caller};
 
-const HEADER: &str = "idempotency-key";
-const MOST: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
-const REMEMBERED: Duration = Duration::from_hours(1);
+const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+const MAX_STORED_RESPONSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+const RESPONSE_TTL: Duration = Duration::from_hours(1);
 
 /// A finished answer.
-pub(super) type Answer = (StatusCode, Value);
+pub(super) type JsonResponse = (StatusCode, Value);
 
 /// Answers by caller and key.
 #[derive(Debug)]
-pub(super) struct Memory {
-    entries: Mutex<LruCache<(String, String), Entry>>,
+pub(super) struct IdempotencyStore {
+    entries: Mutex<LruCache<(String, String), StoredResponse>>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    request: [u8; 32],
-    at: Instant,
+struct StoredResponse {
+    request_hash: [u8; 32],
+    started_at: Instant,
     /// `None` while it is under way.
-    answer: Option<Answer>,
+    response: Option<JsonResponse>,
 }
 
 /// What is to be done with a request.
-pub(super) enum Known {
+pub(super) enum IdempotencyLookup {
     /// It is new; its answer is to be remembered, if it is one that holds.
-    New(Place),
+    New(PendingResponse),
     /// It has its answer.
-    Answered(Answer),
+    Replayed(JsonResponse),
 }
 
 /// The right to answer; forgotten when it is dropped without an answer.
-pub(super) struct Place {
+pub(super) struct PendingResponse {
     /// For audit lines and answers; the same in every process for the same key.
     pub(super) request_id: String,
-    held: Option<Held>,
+    reservation: Option<Reservation>,
 }
 
-struct Held {
-    memory: Arc<Memory>,
-    whose: (String, String),
-    since: Instant,
+struct Reservation {
+    store: Arc<IdempotencyStore>,
+    key: (String, String),
+    started_at: Instant,
 }
 
-impl Held {
+impl Reservation {
     /// The entry, unless another has taken its place meanwhile.
-    fn entry(&self, change: impl FnOnce(&mut LruCache<(String, String), Entry>)) {
-        let mut entries = self.memory.entries();
+    fn update_if_current(
+        &self,
+        change: impl FnOnce(&mut LruCache<(String, String), StoredResponse>),
+    ) {
+        let mut entries = self.store.entries();
         if entries
-            .peek(&self.whose)
-            .is_some_and(|entry| entry.at == self.since)
+            .peek(&self.key)
+            .is_some_and(|entry| entry.started_at == self.started_at)
         {
             change(&mut entries);
         }
     }
 }
 
-impl Default for Memory {
+impl Default for IdempotencyStore {
     fn default() -> Self {
         Self {
-            entries: Mutex::new(LruCache::new(MOST)),
+            entries: Mutex::new(LruCache::new(MAX_STORED_RESPONSES)),
         }
     }
 }
 
-impl Memory {
+impl IdempotencyStore {
     /// Looks a request up; `what` is its method, path and body.
-    pub(super) fn look(
+    pub(super) fn look_up(
         self: &Arc<Self>,
         caller: &Caller,
         headers: &HeaderMap,
         what: &[&[u8]],
-    ) -> Result<Known, Problem> {
-        let Some(key) = headers.get(HEADER) else {
-            return Ok(Known::New(Place {
-                request_id: Order::new_request_id(),
-                held: None,
+    ) -> Result<IdempotencyLookup, Problem> {
+        let Some(key) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
+            return Ok(IdempotencyLookup::New(PendingResponse {
+                request_id: AdminCommand::new_request_id(),
+                reservation: None,
             }));
         };
         let key = key
             .to_str()
             .ok()
             .filter(|key| (1..=255).contains(&key.len()))
-            .ok_or_else(|| Problem::bad("an Idempotency-Key has 1 to 255 visible characters"))?;
+            .ok_or_else(|| {
+                Problem::bad_request("an Idempotency-Key has 1 to 255 visible characters")
+            })?;
         let whose = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
         let request = fingerprint(what);
         let mut entries = self.entries();
         match entries.get(&whose) {
-            Some(entry) if entry.at.elapsed() < REMEMBERED => match &entry.answer {
-                _ if entry.request != request => Err(Problem::new(
+            Some(entry) if entry.started_at.elapsed() < RESPONSE_TTL => match &entry.response {
+                _ if entry.request_hash != request => Err(Problem::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "idempotency_key_reused",
                     "this Idempotency-Key came with another request",
                 )),
-                Some(answer) => Ok(Known::Answered(answer.clone())),
+                Some(answer) => Ok(IdempotencyLookup::Replayed(answer.clone())),
                 None => Err(Problem::new(
                     StatusCode::CONFLICT,
                     "under_way",
                     "the request with this Idempotency-Key is under way",
                 )
-                .again_in(1)),
+                .retry_after_secs(1)),
             },
             _ => {
                 let entry_since = Instant::now();
-                let entry = Entry {
-                    request,
-                    at: entry_since,
-                    answer: None,
+                let entry = StoredResponse {
+                    request_hash: request,
+                    started_at: entry_since,
+                    response: None,
                 };
                 entries.put(whose.clone(), entry);
                 drop(entries);
-                Ok(Known::New(Place {
+                Ok(IdempotencyLookup::New(PendingResponse {
                     request_id: request_id(&whose, &request),
-                    held: Some(Held {
-                        memory: Arc::clone(self),
-                        whose,
-                        since: entry_since,
+                    reservation: Some(Reservation {
+                        store: Arc::clone(self),
+                        key: whose,
+                        started_at: entry_since,
                     }),
                 }))
             }
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, LruCache<(String, String), Entry>> {
+    fn entries(&self) -> MutexGuard<'_, LruCache<(String, String), StoredResponse>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl PendingResponse {
     /// Remembers the answer, unless it asks to try again.
-    pub(super) fn answered(mut self, answer: &Answer) {
+    pub(super) fn complete(mut self, answer: &JsonResponse) {
         let holds = !answer.0.is_server_error() && answer.0 != StatusCode::TOO_MANY_REQUESTS;
         if !holds {
             return;
         }
-        if let Some(held) = self.held.take() {
-            held.entry(|entries| {
-                if let Some(entry) = entries.get_mut(&held.whose) {
-                    entry.answer = Some(answer.clone());
+        if let Some(held) = self.reservation.take() {
+            held.update_if_current(|entries| {
+                if let Some(entry) = entries.get_mut(&held.key) {
+                    entry.response = Some(answer.clone());
                 }
             });
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            held.entry(|entries| {
-                entries.pop(&held.whose);
+        if let Some(held) = self.reservation.take() {
+            held.update_if_current(|entries| {
+                entries.pop(&held.key);
             });
         }
     }
@@ -198,49 +203,53 @@ mod tests {
             pool: PoolId::new("eu-west-1_x").expect("not empty"),
             sub: sub.to_owned(),
             username: "ada".to_owned(),
-            client: "c".to_owned(),
+            client_id: "c".to_owned(),
             groups: [].into(),
         }
     }
 
-    fn look(memory: &Arc<Memory>, sub: &str, what: &str) -> Result<Known, Problem> {
+    fn look(
+        memory: &Arc<IdempotencyStore>,
+        sub: &str,
+        what: &str,
+    ) -> Result<IdempotencyLookup, Problem> {
         let headers = HeaderMap::from_iter([(
-            axum::http::HeaderName::from_static(HEADER),
+            axum::http::HeaderName::from_static(IDEMPOTENCY_KEY_HEADER),
             axum::http::HeaderValue::from_static("k"),
         )]);
-        memory.look(&caller(sub), &headers, &[what.as_bytes()])
+        memory.look_up(&caller(sub), &headers, &[what.as_bytes()])
     }
 
-    fn place(known: Result<Known, Problem>) -> Place {
+    fn place(known: Result<IdempotencyLookup, Problem>) -> PendingResponse {
         match known {
-            Ok(Known::New(place)) => place,
+            Ok(IdempotencyLookup::New(place)) => place,
             _ => panic!("known already"),
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_given_again_to_the_same_caller_for_the_same_request() {
-        let memory = Arc::new(Memory::default());
+        let memory = Arc::new(IdempotencyStore::default());
         let first = place(look(&memory, "a", "x"));
         let id = first.request_id.clone();
         assert!(look(&memory, "a", "x").is_err(), "it is under way");
-        first.answered(&(StatusCode::OK, json!({"n": 1})));
+        first.complete(&(StatusCode::OK, json!({"n": 1})));
         assert!(matches!(
             look(&memory, "a", "x"),
-            Ok(Known::Answered((StatusCode::OK, _)))
+            Ok(IdempotencyLookup::Replayed((StatusCode::OK, _)))
         ));
         assert!(look(&memory, "a", "y").is_err(), "another request");
         assert_ne!(place(look(&memory, "b", "x")).request_id, id);
-        tokio::time::advance(REMEMBERED).await;
+        tokio::time::advance(RESPONSE_TTL).await;
         assert_eq!(place(look(&memory, "a", "x")).request_id, id);
     }
 
     #[test]
     fn what_could_not_be_answered_may_be_tried_again() {
-        let memory = Arc::new(Memory::default());
+        let memory = Arc::new(IdempotencyStore::default());
         drop(place(look(&memory, "a", "x")));
         let second = place(look(&memory, "a", "x"));
-        second.answered(&(StatusCode::SERVICE_UNAVAILABLE, json!({})));
+        second.complete(&(StatusCode::SERVICE_UNAVAILABLE, json!({})));
         place(look(&memory, "a", "x"));
     }
 }

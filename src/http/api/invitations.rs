@@ -9,32 +9,33 @@ use serde_json::Value;
 
 use super::members::bad_path;
 use super::{Api, Problem};
-use crate::event::{Action, Draft, Invitation, Username};
-use crate::http::limits::{is_json, object};
+use crate::event::{AdminOperation, Invitation, InvitationDraft, Username};
+use crate::http::limits::{parse_object, require_json};
 
-/// `POST /v1/invitations` with the members of a [`Draft`].
+/// `POST /v1/invitations` with the members of a [`InvitationDraft`].
 pub(super) async fn invite(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let kind = is_json(request.headers());
-    api.order(request, |body| {
+    let kind = require_json(request.headers());
+    api.run_command(request, |body| {
         kind?;
-        let mut object = object(body, &Invitation::FIELDS)?;
+        let mut object = parse_object(body, &Invitation::FIELDS)?;
         // An absent address is told like a wrong one.
         object
             .entry("email")
             .or_insert_with(|| Value::String(String::new()));
-        let draft: Draft = serde_json::from_value(Value::Object(object)).map_err(|_| {
-            Problem::field(
-                "body",
-                "email, username, givenName and familyName are texts, groups a list of texts, \
+        let draft: InvitationDraft =
+            serde_json::from_value(Value::Object(object)).map_err(|_| {
+                Problem::invalid_field(
+                    "body",
+                    "email, username, givenName and familyName are texts, groups a list of texts, \
                  attributes an object, resend true or false",
-            )
-        })?;
+                )
+            })?;
         Invitation::new(draft)
-            .map(Action::Invite)
-            .map_err(|wrong| Problem::field(wrong.field, wrong.rule))
+            .map(AdminOperation::Invite)
+            .map_err(|wrong| Problem::invalid_field(wrong.field, wrong.rule))
     })
     .await
 }
@@ -45,11 +46,11 @@ pub(super) async fn resend(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    api.order(request, |_| {
+    api.run_command(request, |_| {
         let Path(username) = path.map_err(bad_path)?;
-        Username::plain(&username)
-            .map(Action::Resend)
-            .map_err(|rule| Problem::field("username", rule))
+        Username::parse(&username)
+            .map(AdminOperation::ResendInvitation)
+            .map_err(|rule| Problem::invalid_field("username", rule))
     })
     .await
 }

@@ -3,11 +3,11 @@
 //! `openapi.json` says what each route takes and answers; a test holds the two
 //! together.
 
-mod answer;
 mod idempotency;
 mod invitations;
 mod members;
 mod problem;
+mod response;
 mod users;
 
 use std::sync::Arc;
@@ -21,52 +21,58 @@ use axum::response::{IntoResponse, Response};
 use axum::routing;
 use tower_http::cors::CorsLayer;
 
-use super::limits::{Doors, Pace, Seat, bytes, limited};
-use crate::admin::{Denied, Desk, Gate, Office, Refused};
+use super::limits::{Admission, RateLimiter, RequestPermit, enforce_limits, read_body};
+use crate::admin::{AuthError, Authorizer, CommandService, TokenError, UserLookup};
 use crate::aws::Class;
-use crate::event::{Action, Caller, Order, Trace};
-use idempotency::{Answer, Known, Memory};
+use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
+use idempotency::{IdempotencyLookup, IdempotencyStore, JsonResponse};
 pub(super) use problem::Problem;
 
 /// What the routes work with.
 #[derive(Debug)]
 pub struct Api {
-    gate: Gate,
-    desk: Desk,
-    office: Office,
-    memory: Arc<Memory>,
-    pace: Pace,
+    authorizer: Authorizer,
+    command_service: CommandService,
+    user_lookup: UserLookup,
+    idempotency: Arc<IdempotencyStore>,
+    admin_limiter: RateLimiter,
     /// For what everybody may ask for, beside the administrators' own.
-    everybodys_pace: Pace,
-    doors: Doors,
+    user_limiter: RateLimiter,
+    admission: Admission,
 }
 
 /// The description of the API.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 /// No body of ours needs a tenth of it.
-const MAX_BODY: usize = 64 * 1024;
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const MAX_API_BODY_BYTES: usize = 64 * 1024;
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
     /// At most `rate` requests of administrators a second, and as many of others.
-    pub fn new(gate: Gate, desk: Desk, office: Office, rate: u32, doors: Doors) -> Self {
+    pub fn new(
+        authorizer: Authorizer,
+        command_service: CommandService,
+        user_lookup: UserLookup,
+        rate: u32,
+        admission: Admission,
+    ) -> Self {
         Self {
-            gate,
-            desk,
-            office,
-            memory: Arc::default(),
-            pace: Pace::new(rate.into()),
-            everybodys_pace: Pace::new(rate.into()),
-            doors,
+            authorizer,
+            command_service,
+            user_lookup,
+            idempotency: Arc::default(),
+            admin_limiter: RateLimiter::new(rate.into()),
+            user_limiter: RateLimiter::new(rate.into()),
+            admission,
         }
     }
 
     /// The routes under `/v1`; browsers may call from these origins.
     pub fn routes(self, origins: &[String]) -> Router {
-        let doors = self.doors.clone();
+        let doors = self.admission.clone();
         let routes = Router::new()
             .route("/v1/groups/{group}/members", routing::post(members::add))
             .route(
@@ -84,7 +90,7 @@ impl Api {
             .route("/v1/{*rest}", routing::any(no_route))
             .method_not_allowed_fallback(no_method)
             .with_state(Arc::new(self))
-            .layer(from_fn_with_state(doors, limited));
+            .layer(from_fn_with_state(doors, enforce_limits));
         if origins.is_empty() {
             return routes;
         }
@@ -99,94 +105,98 @@ impl Api {
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
                 HeaderName::from_static("idempotency-key"),
-                TRACEPARENT,
+                TRACEPARENT_HEADER,
             ])
-            .expose_headers([header::RETRY_AFTER, REPLAYED]);
+            .expose_headers([header::RETRY_AFTER, REPLAYED_HEADER]);
         routes.layer(cors)
     }
 
     /// Counted between the token and the question to Cognito: neither strangers nor the
     /// refused use up what administrators need.
-    async fn administrator(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = self.caller(headers).await?;
-        self.gate
-            .named(&caller)
-            .map_err(|denied| refusal(&denied))?;
-        within(&self.pace)?;
+    async fn require_admin(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.authenticate(headers).await?;
+        self.authorizer
+            .require_admin(&caller)
+            .map_err(|denied| access_problem(&denied))?;
+        check_rate(&self.admin_limiter)?;
         Ok(caller)
     }
 
     /// A seat for what an administrator asks for, once the body is there. Whether they
     /// still are one is the first part of the work.
-    async fn seat(&self, caller: &Caller) -> Result<Seat, Problem> {
-        let seat = self.doors.seat()?;
-        let still = seat.within(self.gate.still(caller)).await;
-        still.map_err(|denied| refusal(&denied))?;
+    async fn acquire_admin_permit(&self, caller: &Caller) -> Result<RequestPermit, Problem> {
+        let seat = self.admission.try_acquire()?;
+        let still = seat
+            .run(self.authorizer.require_current_admin(caller))
+            .await;
+        still.map_err(|denied| access_problem(&denied))?;
         Ok(seat)
     }
 
-    async fn anybody(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = self.caller(headers).await?;
-        within(&self.everybodys_pace)?;
+    async fn require_user(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.authenticate(headers).await?;
+        check_rate(&self.user_limiter)?;
         Ok(caller)
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let caller = self.gate.anybody(authorization(headers)).await;
-        caller.map_err(|denied| refusal(&denied))
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.authorizer.authenticate(authorization(headers)).await;
+        caller.map_err(|denied| access_problem(&denied))
     }
 
     /// Takes an order of an administrator: checked, once for each key, to its end.
-    async fn order(
+    async fn run_command(
         self: Arc<Self>,
         request: Request,
-        action: impl FnOnce(&[u8]) -> Result<Action, Problem>,
+        action: impl FnOnce(&[u8]) -> Result<AdminOperation, Problem>,
     ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
-        let caller = self.administrator(&head.headers).await?;
-        let body = bytes(body, MAX_BODY).await?;
-        let seat = self.seat(&caller).await?;
+        let caller = self.require_admin(&head.headers).await?;
+        let body = read_body(body, MAX_API_BODY_BYTES).await?;
+        let seat = self.acquire_admin_permit(&caller).await?;
         let what = [
             head.method.as_str().as_bytes(),
             head.uri.path().as_bytes(),
             &body,
         ];
         let action = action(&body)?;
-        let place = match self.memory.look(&caller, &head.headers, &what)? {
-            Known::New(place) => place,
-            Known::Answered(answer) => {
-                let mut response = json(answer);
+        let place = match self.idempotency.look_up(&caller, &head.headers, &what)? {
+            IdempotencyLookup::New(place) => place,
+            IdempotencyLookup::Replayed(answer) => {
+                let mut response = json_response(answer);
                 response
                     .headers_mut()
-                    .insert(REPLAYED, HeaderValue::from_static("true"));
+                    .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
                 return Ok(response);
             }
         };
-        let order = Order {
+        let order = AdminCommand {
             request_id: place.request_id.clone(),
             requested_by: caller.sub,
             requested_at: Some(jiff::Timestamp::now()),
             pool: caller.pool,
-            action,
+            operation: action,
         };
-        let trace = Trace::of_traceparent(traceparent(&head.headers));
+        let trace = Trace::from_traceparent(traceparent(&head.headers));
         let api = Arc::clone(&self);
-        let done = self.doors.to_its_end(seat, async move {
-            let answer = answer::of(&order, api.desk.take(&order, &trace).await);
-            place.answered(&answer);
+        let done = self.admission.run_detached(seat, async move {
+            let answer =
+                response::from_submission(&order, api.command_service.submit(&order, &trace).await);
+            place.complete(&answer);
             answer
         });
-        Ok(json(done.await?))
+        Ok(json_response(done.await?))
     }
 }
 
-fn within(pace: &Pace) -> Result<(), Problem> {
-    pace.take().map_err(|wait| {
-        Problem::too_many("more requests a second than admin.rate allows").again_after(wait)
+fn check_rate(pace: &RateLimiter) -> Result<(), Problem> {
+    pace.try_acquire().map_err(|wait| {
+        Problem::too_many_requests("more requests a second than admin.rate allows")
+            .retry_after(wait)
     })
 }
 
-fn json((status, body): Answer) -> Response {
+fn json_response((status, body): JsonResponse) -> Response {
     let kind = if status.is_success() {
         "application/json"
     } else {
@@ -208,7 +218,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
 
 /// Two of them are none.
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(TRACEPARENT).iter();
+    let mut values = headers.get_all(TRACEPARENT_HEADER).iter();
     values
         .next()
         .filter(|_| values.next().is_none())?
@@ -217,26 +227,26 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whoever has no good token learns nothing of why.
-fn refusal(denied: &Denied) -> Problem {
+fn access_problem(denied: &AuthError) -> Problem {
     match denied {
-        Denied::NoToken => Problem::new(
+        AuthError::NoToken => Problem::new(
             StatusCode::UNAUTHORIZED,
             "no_token",
             "send the user pool's token: Authorization: Bearer …",
         ),
-        Denied::Unverified(failure) if failure.class == Class::Busy => Problem::busy(),
-        Denied::Token(Refused::Unavailable) | Denied::Unverified(_) => {
+        AuthError::Unverified(failure) if failure.class == Class::Busy => Problem::busy(),
+        AuthError::Token(TokenError::Unavailable) | AuthError::Unverified(_) => {
             Problem::unavailable("whether the token is good cannot be found out now")
         }
-        Denied::Token(Refused::Limited) => {
-            Problem::too_many("too many invalid tokens; this one was not checked")
+        AuthError::Token(TokenError::RateLimited) => {
+            Problem::too_many_requests("too many invalid tokens; this one was not checked")
         }
-        Denied::Token(_) => Problem::new(
+        AuthError::Token(_) => Problem::new(
             StatusCode::UNAUTHORIZED,
             "invalid_token",
             "the token is not one of the user pool and of its app clients, or has expired",
         ),
-        Denied::NotAdministrator => Problem::new(
+        AuthError::NotAdministrator => Problem::new(
             StatusCode::FORBIDDEN,
             "not_administrator",
             "only administrators may do this",

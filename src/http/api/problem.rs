@@ -18,8 +18,8 @@ pub(in crate::http) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
-    more: Map<String, Value>,
-    retry_after: Option<u64>,
+    extensions: Map<String, Value>,
+    retry_after_secs: Option<u64>,
 }
 
 impl Problem {
@@ -32,32 +32,33 @@ impl Problem {
             status,
             code,
             detail: detail.into(),
-            more: Map::new(),
-            retry_after: None,
+            extensions: Map::new(),
+            retry_after_secs: None,
         }
     }
 
     /// The request cannot be meant: this field, this rule.
-    pub(in crate::http) fn field(field: &str, rule: impl fmt::Display) -> Self {
+    pub(in crate::http) fn invalid_field(field: &str, rule: impl fmt::Display) -> Self {
         let detail = format!("{field}: {rule}");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with("field", field)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_member("field", field)
     }
 
-    pub(in crate::http) fn bad(detail: &'static str) -> Self {
+    pub(in crate::http) fn bad_request(detail: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
-    pub(in crate::http) fn too_many(detail: &'static str) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).again_in(1)
+    pub(in crate::http) fn too_many_requests(detail: &'static str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after_secs(1)
     }
 
     /// The budgets of calls to Cognito are used up.
     pub(in crate::http) fn busy() -> Self {
-        Self::too_many("the calls to Cognito are used up for the moment").again_in(5)
+        Self::too_many_requests("the calls to Cognito are used up for the moment")
+            .retry_after_secs(5)
     }
 
     pub(in crate::http) fn unavailable(detail: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).again_in(5)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_secs(5)
     }
 
     /// Somebody has to mend this deployment first; the log says what is missing.
@@ -67,24 +68,24 @@ impl Problem {
             "misconfigured",
             "usher lacks a permission or something else that it needs for this; it may be half done",
         )
-        .again_in(60)
+        .retry_after_secs(60)
     }
 
     /// One more member.
     #[must_use]
-    pub(in crate::http) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+    pub(in crate::http) fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
         self
     }
 
     #[must_use]
-    pub(in crate::http) fn again_after(self, wait: Duration) -> Self {
-        self.again_in(wait.as_secs() + 1)
+    pub(in crate::http) fn retry_after(self, wait: Duration) -> Self {
+        self.retry_after_secs(wait.as_secs() + 1)
     }
 
     #[must_use]
-    pub(in crate::http) fn again_in(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+    pub(in crate::http) fn retry_after_secs(mut self, seconds: u64) -> Self {
+        self.retry_after_secs = Some(seconds);
         self
     }
 
@@ -101,7 +102,7 @@ impl Problem {
             "detail": self.detail,
         });
         if let Some(object) = body.as_object_mut() {
-            object.extend(self.more.clone());
+            object.extend(self.extensions.clone());
         }
         body
     }
@@ -118,7 +119,7 @@ impl IntoResponse for Problem {
             let ask = HeaderValue::from_static("Bearer");
             headers.insert(header::WWW_AUTHENTICATE, ask);
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response

@@ -9,8 +9,8 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::members::bad_path;
-use super::{Api, Problem, answer};
-use crate::admin::Missing;
+use super::{Api, Problem, response};
+use crate::admin::LookupError;
 use crate::aws::Class;
 use crate::event::{GroupName, Username};
 
@@ -20,16 +20,18 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = api.administrator(&headers).await?;
+    let caller = api.require_admin(&headers).await?;
     let Path(username) = path.map_err(bad_path)?;
-    let username = Username::plain(&username).map_err(|rule| Problem::field("username", rule))?;
-    let seat = api.seat(&caller).await?;
-    let shown = seat.within(api.office.user(&caller, &username)).await;
-    let shown = shown.map_err(|missing| problem(&missing, "user_not_found", "no such user"))?;
-    let mut body = answer::user(&shown.person);
+    let username =
+        Username::parse(&username).map_err(|rule| Problem::invalid_field("username", rule))?;
+    let seat = api.acquire_admin_permit(&caller).await?;
+    let shown = seat.run(api.user_lookup.get_user(&caller, &username)).await;
+    let shown =
+        shown.map_err(|missing| lookup_problem(&missing, "user_not_found", "no such user"))?;
+    let mut body = response::user_json(&shown.user);
     body["groups"] = shown.groups.iter().map(GroupName::as_str).collect();
     body["profile"] = shown.profile.map_or(json!(null), Into::into);
-    Ok(super::json((StatusCode::OK, body)))
+    Ok(super::json_response((StatusCode::OK, body)))
 }
 
 /// `GET /v1/me/profile`: the caller's own record, and nobody else's.
@@ -37,20 +39,20 @@ pub(super) async fn own_profile(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = api.anybody(&headers).await?;
-    let seat = api.doors.seat()?;
-    let profile = seat.within(api.office.own_profile(&caller)).await;
-    let profile =
-        profile.map_err(|missing| problem(&missing, "profile_not_found", "no profile (yet)"))?;
-    Ok(super::json((StatusCode::OK, profile.into())))
+    let caller = api.require_user(&headers).await?;
+    let seat = api.admission.try_acquire()?;
+    let profile = seat.run(api.user_lookup.own_profile(&caller)).await;
+    let profile = profile
+        .map_err(|missing| lookup_problem(&missing, "profile_not_found", "no profile (yet)"))?;
+    Ok(super::json_response((StatusCode::OK, profile.into())))
 }
 
-fn problem(missing: &Missing, code: &'static str, detail: &'static str) -> Problem {
+fn lookup_problem(missing: &LookupError, code: &'static str, detail: &'static str) -> Problem {
     match missing {
-        Missing::Nothing => Problem::new(StatusCode::NOT_FOUND, code, detail),
-        Missing::Ambiguous => answer::ambiguous(),
-        Missing::Failed(failure) if failure.class == Class::Busy => Problem::busy(),
-        Missing::Failed(failure) => {
+        LookupError::NotFound => Problem::new(StatusCode::NOT_FOUND, code, detail),
+        LookupError::Ambiguous => response::ambiguous_user(),
+        LookupError::Failed(failure) if failure.class == Class::Busy => Problem::busy(),
+        LookupError::Failed(failure) => {
             tracing::warn!(error = %failure, "a look-up for the API failed");
             if matches!(failure.class, Class::Systemic) {
                 Problem::misconfigured()

@@ -1,109 +1,113 @@
 //! Which figures become which plot.
 
-use super::legend::Look;
-use super::number::{decimal, float, rate as a_second, seconds};
-use super::plot::{Line, Plot};
-use super::scale::Axis;
+use super::axis::Axis;
+use super::legend::LineStyle;
+use super::number::{decimal, rate as a_second, seconds, to_f64};
+use super::plot::{Plot, PlotLine};
 use super::series::{gauge, highest, rate, step_seconds};
-use super::{Moment, Report};
+use super::{LoadReport, Sample};
 
 /// Pixels.
-pub(super) const TALL: f64 = 220.0;
-const LOW: f64 = 120.0;
+pub(super) const TALL_PLOT_PX: f64 = 220.0;
+const LOW_PLOT_PX: f64 = 120.0;
 
-impl Report {
+impl LoadReport {
     /// What happened over the run, below each other on the same time axis.
-    pub(super) fn charts_over_time(&self) -> String {
+    pub(super) fn timeline_charts(&self) -> String {
         let times = self.timeline.iter().map(|moment| moment.second);
         let times = times.chain([self.seconds]).filter(|time| time.is_finite());
         let end = times.fold(0.0, f64::max);
         [
-            self.throughput(end),
-            self.queue(end),
-            self.age(end),
-            self.throttles(end),
+            self.throughput_chart(end),
+            self.queue_chart(end),
+            self.age_chart(end),
+            self.throttle_chart(end),
         ]
         .concat()
     }
 
-    fn throughput(&self, end: f64) -> String {
+    fn throughput_chart(&self, end: f64) -> String {
         let step = step_seconds(end, self.finished.sign_ups);
-        let line = |name, look, count: fn(&Moment) -> u64| {
+        let line = |name, look, count: fn(&Sample) -> u64| {
             // Before the first figure nothing had happened.
             let mut points = vec![(0.0, 0.0)];
-            points.extend(self.timeline.iter().map(|at| (at.second, float(count(at)))));
+            points.extend(
+                self.timeline
+                    .iter()
+                    .map(|at| (at.second, to_f64(count(at)))),
+            );
             let runs = rate(&points, step);
-            Line {
+            PlotLine {
                 name,
-                look,
-                most: highest(&runs).map_or_else(String::new, a_second),
-                runs,
+                style: look,
+                peak: highest(&runs).map_or_else(String::new, a_second),
+                segments: runs,
             }
         };
         let lines = [
-            line("planned", Look::Band, |at| at.planned),
-            line("injected", Look::Second, |at| at.injected),
-            line("finished", Look::First, |at| at.finished),
+            line("planned", LineStyle::Band, |at| at.planned),
+            line("injected", LineStyle::Second, |at| at.injected),
+            line("finished", LineStyle::First, |at| at.finished),
         ];
         Plot {
             title: "Throughput",
-            unit: format!("messages and sign-ups a second, {}", mean_of(step)),
-            height: TALL,
+            unit: format!("messages and sign-ups a second, {}", mean_label(step)),
+            height: TALL_PLOT_PX,
             x: Axis::time(end),
-            y: Axis::amounts(most(&lines), 6.0),
+            y: Axis::amounts(highest_of_lines(&lines), 6.0),
         }
         .lines(&lines)
     }
 
-    fn queue(&self, end: f64) -> String {
-        let line = |name, look, depth: fn(&Moment) -> Option<u64>| {
-            let runs = gauge(&self.timeline, |at| depth(at).map(float));
-            Line {
+    fn queue_chart(&self, end: f64) -> String {
+        let line = |name, look, depth: fn(&Sample) -> Option<u64>| {
+            let runs = gauge(&self.timeline, |at| depth(at).map(to_f64));
+            PlotLine {
                 name,
-                look,
-                most: highest(&runs).map_or_else(|| "unknown".to_owned(), |n| decimal(n, 0)),
-                runs,
+                style: look,
+                peak: highest(&runs).map_or_else(|| "unknown".to_owned(), |n| decimal(n, 0)),
+                segments: runs,
             }
         };
         let lines = [
-            line("waiting", Look::First, |at| at.visible),
-            line("in work", Look::Second, |at| at.hidden),
-            line("delayed", Look::Third, |at| at.delayed),
+            line("waiting", LineStyle::First, |at| at.visible),
+            line("in work", LineStyle::Second, |at| at.hidden),
+            line("delayed", LineStyle::Third, |at| at.delayed),
         ];
         Plot {
             title: "Queue",
             unit: "messages, as SQS counts them".to_owned(),
-            height: TALL,
+            height: TALL_PLOT_PX,
             x: Axis::time(end),
-            y: Axis::amounts(most(&lines).max(4.0), 6.0),
+            y: Axis::amounts(highest_of_lines(&lines).max(4.0), 6.0),
         }
         .lines(&lines)
     }
 
-    fn age(&self, end: f64) -> String {
+    fn age_chart(&self, end: f64) -> String {
         let runs = gauge(&self.timeline, |at| Some(at.oldest_seconds));
         let oldest = highest(&runs).unwrap_or(0.0);
         Plot {
             title: "Oldest sign-up",
             unit: "age of the oldest that was due and not finished".to_owned(),
-            height: LOW,
+            height: LOW_PLOT_PX,
             x: Axis::time(end),
             y: Axis::ages(oldest, 3.0),
         }
-        .lines(&[Line {
+        .lines(&[PlotLine {
             name: "age",
-            look: Look::Area,
-            most: seconds(oldest),
-            runs,
+            style: LineStyle::Area,
+            peak: seconds(oldest),
+            segments: runs,
         }])
     }
 
     /// Only where the workers said something of it.
-    fn throttles(&self, end: f64) -> String {
+    fn throttle_chart(&self, end: f64) -> String {
         let points: Vec<(f64, f64)> = self
             .timeline
             .iter()
-            .filter_map(|at| Some((at.second, float(at.throttled?))))
+            .filter_map(|at| Some((at.second, to_f64(at.throttled?))))
             .collect();
         let title = "Throttled calls";
         if points.is_empty() {
@@ -114,24 +118,27 @@ impl Report {
         match highest(&runs) {
             Some(most) if most > 0.0 => Plot {
                 title,
-                unit: format!("calls a second that Cognito throttled, {}", mean_of(step)),
-                height: LOW,
+                unit: format!(
+                    "calls a second that Cognito throttled, {}",
+                    mean_label(step)
+                ),
+                height: LOW_PLOT_PX,
                 x: Axis::time(end),
                 y: Axis::amounts(most, 3.0),
             }
-            .lines(&[Line {
+            .lines(&[PlotLine {
                 name: "throttled",
-                look: Look::Area,
-                most: a_second(most),
-                runs,
+                style: LineStyle::Area,
+                peak: a_second(most),
+                segments: runs,
             }]),
             // A few at the very begin are in the workers' figures and not on the timeline.
-            _ if self.throttled_any() => Plot::sentence(title, "No figures over time."),
-            _ => Plot::sentence(title, "Cognito throttled no call."),
+            _ if self.has_throttles() => Plot::placeholder(title, "No figures over time."),
+            _ => Plot::placeholder(title, "Cognito throttled no call."),
         }
     }
 
-    fn throttled_any(&self) -> bool {
+    fn has_throttles(&self) -> bool {
         let by_workers = self
             .worker
             .iter()
@@ -142,23 +149,23 @@ impl Report {
 }
 
 /// The highest of all lines, for their axis.
-pub(super) fn most(lines: &[Line]) -> f64 {
-    let most = lines.iter().filter_map(|line| highest(&line.runs));
+pub(super) fn highest_of_lines(lines: &[PlotLine]) -> f64 {
+    let most = lines.iter().filter_map(|line| highest(&line.segments));
     most.fold(0.0, f64::max)
 }
 
-fn mean_of(step: f64) -> String {
+fn mean_label(step: f64) -> String {
     format!("mean of {}", seconds(step))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::load::report::sample;
+    use crate::load::report::fixtures;
 
     #[test]
     fn each_series_is_drawn() {
-        let report = sample::full();
-        let page = report.charts_over_time() + &report.charts_of_latency();
+        let report = fixtures::full();
+        let page = report.timeline_charts() + &report.latency_charts();
         for series in [
             "planned <span>at most 106.0/s",
             "injected <span>at most 106.0/s",
@@ -180,19 +187,19 @@ mod tests {
 
     #[test]
     fn workers_that_were_not_asked_have_no_plot_of_throttles() {
-        let mut report = sample::full();
+        let mut report = fixtures::full();
         for moment in &mut report.timeline {
             moment.throttled = None;
         }
-        assert!(!report.charts_over_time().contains("Throttled"));
+        assert!(!report.timeline_charts().contains("Throttled"));
         for moment in &mut report.timeline {
             moment.throttled = Some(0);
         }
-        assert!(report.charts_over_time().contains("No figures over time."));
+        assert!(report.timeline_charts().contains("No figures over time."));
         report.worker = None;
         assert!(
             report
-                .charts_over_time()
+                .timeline_charts()
                 .contains("Cognito throttled no call.")
         );
     }

@@ -1,11 +1,11 @@
 //! A histogram, with some values marked across it.
 
-use super::legend::{Look, key, legend};
+use super::legend::{LineStyle, legend, legend_entry};
 use super::markup::escaped;
-use super::plot::{Plot, number};
+use super::plot::{Plot, coordinate};
 
 /// A bar of a histogram, in the unit of the horizontal axis.
-pub(super) struct Column {
+pub(super) struct HistogramBar {
     pub(super) from: f64,
     pub(super) to: f64,
     pub(super) height: f64,
@@ -13,9 +13,9 @@ pub(super) struct Column {
 }
 
 /// A value that is marked across a histogram.
-pub(super) struct Rule {
+pub(super) struct QuantileMarker {
     pub(super) name: &'static str,
-    pub(super) look: Look,
+    pub(super) style: LineStyle,
     /// In the unit of the horizontal axis.
     pub(super) at: f64,
     /// Written.
@@ -24,70 +24,70 @@ pub(super) struct Rule {
 
 impl Plot {
     /// A histogram on a logarithmic axis, with some values marked.
-    pub(super) fn columns(&self, columns: &[Column], rules: &[Rule]) -> String {
+    pub(super) fn histogram(&self, columns: &[HistogramBar], rules: &[QuantileMarker]) -> String {
         let bars: String = columns.iter().map(|column| self.bar(column)).collect();
         let marks: String = rules
             .iter()
             .filter(|rule| (self.x.start..=self.x.end).contains(&rule.at))
-            .map(|rule| self.rule(rule))
+            .map(|rule| self.marker(rule))
             .collect();
         let words: Vec<String> = rules
             .iter()
             .map(|rule| format!("{} {}", rule.name, rule.value))
             .collect();
         self.figure(
-            &legend(rules.iter().map(Rule::key)),
-            &self.frame(&words.join(", "), &format!("{bars}{marks}")),
+            &legend(rules.iter().map(QuantileMarker::legend_entry)),
+            &self.with_axes(&words.join(", "), &format!("{bars}{marks}")),
         )
     }
 
-    fn bar(&self, column: &Column) -> String {
-        let from = self.share_of_logarithm(column.from);
-        let to = self.share_of_logarithm(column.to);
-        let top = self.down(column.height);
+    fn bar(&self, column: &HistogramBar) -> String {
+        let from = self.log_fraction(column.from);
+        let to = self.log_fraction(column.to);
+        let top = self.y_pixels(column.height);
         format!(
             "<rect class=\"bar\" x=\"{x}%\" y=\"{y}\" width=\"{width}%\" \
              height=\"{height}\"><title>{title}</title></rect>",
-            x = number(from * 100.0),
-            y = number(top),
-            width = number((to - from) * 100.0),
-            height = number(self.height - top),
+            x = coordinate(from * 100.0),
+            y = coordinate(top),
+            width = coordinate((to - from) * 100.0),
+            height = coordinate(self.height - top),
             title = escaped(&column.title),
         )
     }
 
-    fn rule(&self, rule: &Rule) -> String {
+    fn marker(&self, rule: &QuantileMarker) -> String {
         format!(
             "<line class=\"rule {class}\" x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"{bottom}\"/>",
-            class = rule.look.class(),
-            x = number(self.share_of_logarithm(rule.at) * 100.0),
-            bottom = number(self.height),
+            class = rule.style.class(),
+            x = coordinate(self.log_fraction(rule.at) * 100.0),
+            bottom = coordinate(self.height),
         )
     }
 }
 
-impl Rule {
-    fn key(&self) -> String {
-        key("rule", self.look, self.name, &self.value)
+impl QuantileMarker {
+    fn legend_entry(&self) -> String {
+        legend_entry("rule", self.style, self.name, &self.value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::report::scale::Axis;
+    use crate::load::report::axis::Axis;
 
     #[test]
     fn equal_ratios_are_equally_wide() {
-        let column = |from, to| Column {
+        let column = |from, to| HistogramBar {
             from,
             to,
             height: 5.0,
             title: "5 & more".to_owned(),
         };
-        let rules = [1.0, 1_000.0].map(|at| Rule {
+        let rules = [1.0, 1_000.0].map(|at| QuantileMarker {
             name: "p50",
-            look: Look::First,
+            style: LineStyle::First,
             at,
             value: at.to_string(),
         });
@@ -99,7 +99,7 @@ mod tests {
             x: Axis::logarithmic(1.0, 100.0),
             y: Axis::amounts(10.0, 4.0),
         }
-        .columns(&columns, &rules);
+        .histogram(&columns, &rules);
         assert!(
             drawn.contains("x=\"50%\" y=\"50\" width=\"50%\" height=\"50\""),
             "{drawn}"

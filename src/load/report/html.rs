@@ -1,17 +1,17 @@
 //! The page: one file that asks for nothing else, to be kept or passed on.
 
 use super::markup::escaped;
-use super::number::{counted, decimal, float, grouped, milliseconds, rate, seconds};
+use super::number::{decimal, group_digits, milliseconds, pluralize, rate, seconds, to_f64};
 use super::series::peak;
-use super::verdict::Verdict;
-use super::{Quantiles, Report};
+use super::verdict::LoadVerdict;
+use super::{LoadReport, Quantiles};
 
-const STYLE: &str = include_str!("style.css");
+const REPORT_STYLE: &str = include_str!("style.css");
 
 /// Said where a figure is not known.
-const NONE: &str = "\u{2013}";
+const MISSING_VALUE: &str = "\u{2013}";
 
-impl Report {
+impl LoadReport {
     /// The report as one page without script and without anything from outside; the
     /// policy in its head holds it to that.
     pub fn html(&self) -> String {
@@ -21,11 +21,11 @@ impl Report {
             self.tiles(),
             format!(
                 "<section class=\"plots\"><h2>Over the run</h2>\n{}</section>\n",
-                self.charts_over_time()
+                self.timeline_charts()
             ),
             format!(
                 "<section class=\"plots pair\"><h2>For the users</h2>\n{}</section>\n",
-                self.charts_of_latency()
+                self.latency_charts()
             ),
             self.percentiles_table(),
             format!("<div class=\"cards\">{}</div>\n", self.run_tables()),
@@ -39,7 +39,7 @@ impl Report {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <title>Load test {run}: {verdict}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+             <title>Load test {run}: {verdict}</title>\n<style>\n{REPORT_STYLE}</style>\n</head>\n\
              <body>\n<main>\n{body}</main>\n</body>\n</html>\n",
             verdict = self.verdict().title(),
         )
@@ -48,16 +48,16 @@ impl Report {
     fn heading(&self) -> String {
         let verdict = self.verdict();
         let (class, sign) = match verdict {
-            Verdict::Verified => ("good", "\u{2713}"),
-            Verdict::Unverified => ("open", "?"),
-            Verdict::Differs(_) => ("bad", "\u{2715}"),
+            LoadVerdict::Verified => ("good", "\u{2713}"),
+            LoadVerdict::Unverified => ("open", "?"),
+            LoadVerdict::Differs(_) => ("bad", "\u{2715}"),
         };
         let words = match verdict {
-            Verdict::Differs(_) => format!(
+            LoadVerdict::Differs(_) => format!(
                 "{}. <a href=\"#differences\">See all</a>",
-                escaped(&self.kinds())
+                escaped(&self.kind_counts())
             ),
-            _ => format!("{}.", verdict.words()),
+            _ => format!("{}.", verdict.describe()),
         };
         format!(
             "<header><p class=\"eyebrow\">usher load test</p><h1>{run}</h1>\
@@ -74,12 +74,12 @@ impl Report {
     }
 
     fn tiles(&self) -> String {
-        let none = || NONE.to_owned();
+        let none = || MISSING_VALUE.to_owned();
         let latency = |of: fn(&Quantiles) -> f64| {
             let value = self.latency_ms.as_ref().map(of);
             value.map_or_else(none, milliseconds)
         };
-        let deepest = peak(&self.timeline, |at| at.visible.map(float));
+        let deepest = peak(&self.timeline, |at| at.visible.map(to_f64));
         let oldest = peak(&self.timeline, |at| Some(at.oldest_seconds));
         let worker = self.worker.as_ref();
         let each = worker.and_then(|worker| worker.calls_per_message);
@@ -87,8 +87,8 @@ impl Report {
         let tiles = [
             (
                 "Finished",
-                grouped(self.finished.sign_ups),
-                format!("of {}", counted(self.planned.sign_ups, "sign-up")),
+                group_digits(self.finished.sign_ups),
+                format!("of {}", pluralize(self.planned.sign_ups, "sign-up")),
             ),
             (
                 "Finish rate",
@@ -128,14 +128,14 @@ impl Report {
                     || "workers not asked".to_owned(),
                     |worker| {
                         let throttled: u64 = worker.throttled.values().sum();
-                        format!("{} throttled", grouped(throttled))
+                        format!("{} throttled", group_digits(throttled))
                     },
                 ),
             ),
             (
                 "Sent late p99",
                 late.map_or_else(none, |late| milliseconds(late.p99)),
-                format!("{} not sent", grouped(self.injected.not_sent)),
+                format!("{} not sent", group_digits(self.injected.not_sent)),
             ),
         ];
         let tiles = tiles.map(|(name, value, more)| {
@@ -151,7 +151,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use crate::load::report::{Moment, sample};
+    use crate::load::report::{Sample, fixtures};
 
     /// Elements that must be closed are, in order, and no attribute is left open.
     fn assert_well_formed(page: &str) {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_outside() {
-        for report in [sample::full(), sample::unhealthy(), sample::empty()] {
+        for report in [fixtures::full(), fixtures::unhealthy(), fixtures::empty()] {
             let page = report.html();
             for outside in [
                 "http:", "https:", "//", "src=", "url(", "@import", "<script", "<link", "style=",
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_empty_report_is_a_page() {
-        let page = sample::empty().html();
+        let page = fixtures::empty().html();
         for words in [
             "<strong>not verified</strong>",
             "No figures.",
@@ -197,14 +197,14 @@ mod tests {
         ] {
             assert!(page.contains(words), "{words}");
         }
-        let mut one = sample::empty();
-        one.timeline.push(Moment::default());
+        let mut one = fixtures::empty();
+        one.timeline.push(Sample::default());
         assert_well_formed(&one.html());
     }
 
     #[test]
     fn figures_that_are_no_numbers_are_not_drawn() {
-        let mut report = sample::full();
+        let mut report = fixtures::full();
         report.seconds = f64::NAN;
         report.finished.per_second = f64::INFINITY;
         report.histogram[0].from_ms = f64::NAN;
@@ -220,14 +220,14 @@ mod tests {
 
     #[test]
     fn a_long_run_is_a_small_page() {
-        let mut report = sample::full();
+        let mut report = fixtures::full();
         report.timeline = (0..5_000_u32)
-            .map(|second| Moment {
+            .map(|second| Sample {
                 second: f64::from(second),
                 visible: (second % 2 == 0).then_some(u64::from(second % 97) * 31),
                 hidden: Some(u64::from(second % 89)),
                 oldest_seconds: f64::from(second % 83),
-                ..Moment::default()
+                ..Sample::default()
             })
             .collect();
         let page = report.html();
@@ -237,12 +237,12 @@ mod tests {
     #[test]
     fn the_verdict_is_in_the_title() {
         assert!(
-            sample::full()
+            fixtures::full()
                 .html()
                 .contains("<title>Load test lt-7f3a: verified</title>")
         );
         assert!(
-            sample::unhealthy()
+            fixtures::unhealthy()
                 .html()
                 .contains(": 61 differences</title>")
         );

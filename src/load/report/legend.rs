@@ -4,7 +4,7 @@ use super::markup::escaped;
 
 /// The ways in which lines differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum LineStyle {
     /// Broad and pale, below the others: what should have been.
     Band,
     First,
@@ -14,7 +14,7 @@ pub(super) enum Look {
     Area,
 }
 
-impl Look {
+impl LineStyle {
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Band => "band",
@@ -31,7 +31,7 @@ pub(super) fn legend(keys: impl Iterator<Item = String>) -> String {
 }
 
 /// A piece of the line, its name, and a figure of it.
-pub(super) fn key(what: &str, look: Look, name: &str, value: &str) -> String {
+pub(super) fn legend_entry(what: &str, look: LineStyle, name: &str, value: &str) -> String {
     format!(
         "<li><svg class=\"key\" width=\"30\" height=\"10\" aria-hidden=\"true\">\
          <line class=\"{what} {}\" x1=\"0\" x2=\"30\" y1=\"5\" y2=\"5\"/></svg>\

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Quantiles;
-use super::number::{grouped, milliseconds};
+use super::number::{group_digits, milliseconds};
 use crate::dead_letter::printable;
 
 /// Columns before the figures.
@@ -18,7 +18,7 @@ impl Lines {
         self.0.push('\n');
     }
 
-    pub(super) fn blank(&mut self) {
+    pub(super) fn blank_line(&mut self) {
         self.0.push('\n');
     }
 
@@ -46,7 +46,7 @@ impl Lines {
         if counts.is_empty() {
             self.entry(name, "none");
         }
-        let counts: Vec<_> = counts.iter().map(|(of, n)| (of, grouped(n))).collect();
+        let counts: Vec<_> = counts.iter().map(|(of, n)| (of, group_digits(n))).collect();
         let of = counts.iter().map(|(of, _)| of.chars().count()).max();
         let n = counts.iter().map(|(_, n)| n.len()).max();
         let (of, n) = (of.unwrap_or(0), n.unwrap_or(0));

@@ -1,17 +1,17 @@
 //! What a load test found: the figures, and the differences.
 
+mod axis;
 mod charts;
+#[cfg(test)]
+mod fixtures;
 mod histogram;
 mod html;
-mod latencies;
+mod latency_charts;
 mod legend;
 mod lines;
 mod markup;
 mod number;
 mod plot;
-#[cfg(test)]
-mod sample;
-mod scale;
 mod series;
 mod tables;
 mod text;
@@ -25,7 +25,7 @@ use super::Difference;
 
 /// The report. Its JSON form is a contract.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct LoadReport {
     /// The run's id, part of every name that it made.
     pub run: String,
     /// The user pool.
@@ -47,13 +47,13 @@ pub struct Report {
     /// where no records are looked at.
     pub latency_ms: Option<Quantiles>,
     /// What the workers say of themselves; absent when they were not asked.
-    pub worker: Option<WorkerFigures>,
+    pub worker: Option<WorkerTotals>,
     /// One for each second, in order.
-    pub timeline: Vec<Moment>,
+    pub timeline: Vec<Sample>,
     /// Latency by the time at which the sign-ups were scheduled.
     pub latency_over_time: Vec<LatencyWindow>,
     /// How many sign-ups took how long.
-    pub histogram: Vec<Bar>,
+    pub histogram: Vec<LatencyBin>,
     /// Whether all was looked at and nothing differs.
     pub verified: bool,
     /// What is not as it must be.
@@ -125,7 +125,7 @@ pub struct Quantiles {
 
 /// From the workers' `/metrics`, from the begin to the end of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WorkerFigures {
+pub struct WorkerTotals {
     /// Workers that were asked.
     pub workers: usize,
     /// Times that one of them did not answer.
@@ -142,7 +142,7 @@ pub struct WorkerFigures {
 
 /// How things stood.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Moment {
+pub struct Sample {
     /// Seconds since the schedule began.
     pub second: f64,
     /// Messages that were due by then.
@@ -177,7 +177,7 @@ pub struct LatencyWindow {
 
 /// Sign-ups whose latency lies between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bar {
+pub struct LatencyBin {
     /// Above this many milliseconds.
     pub from_ms: f64,
     /// Up to this many.
@@ -192,7 +192,8 @@ pub struct Cleaned {
     /// Messages on the queue.
     pub messages: u64,
     /// Letters in the dead-letter queue.
-    pub letters: u64,
+    #[serde(rename = "letters")]
+    pub dead_letters: u64,
     /// Profile records.
     pub profiles: u64,
     /// Users.

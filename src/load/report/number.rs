@@ -3,19 +3,19 @@
 use std::fmt::Display;
 
 /// What is written for a number that is none.
-const NONE: &str = "unknown";
+const UNKNOWN_VALUE: &str = "unknown";
 
 /// The one place where counts become floats.
 #[expect(
     clippy::cast_precision_loss,
     reason = "exact to 2^53, and drawn or rounded after that"
 )]
-pub(super) fn float(count: u64) -> f64 {
+pub(super) fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
 /// A whole number with thousands separated: `12,345`.
-pub(super) fn grouped(whole: impl Display) -> String {
+pub(super) fn group_digits(whole: impl Display) -> String {
     let digits = whole.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.char_indices() {
@@ -28,27 +28,27 @@ pub(super) fn grouped(whole: impl Display) -> String {
 }
 
 /// `1 user`, `2 users`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(super) fn pluralize(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", grouped(count))
+    format!("{} {noun}{ending}", group_digits(count))
 }
 
 /// With this many decimal places, thousands separated.
 pub(super) fn decimal(value: f64, places: usize) -> String {
     if !value.is_finite() {
-        return NONE.to_owned();
+        return UNKNOWN_VALUE.to_owned();
     }
     let text = format!("{value:.places$}");
     match text.split_once('.') {
-        Some((whole, fraction)) => format!("{}.{fraction}", grouped(whole)),
-        None => grouped(text),
+        Some((whole, fraction)) => format!("{}.{fraction}", group_digits(whole)),
+        None => group_digits(text),
     }
 }
 
 /// A rate: `19.9/s`.
 pub(super) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
-        return NONE.to_owned();
+        return UNKNOWN_VALUE.to_owned();
     }
     let places = match per_second {
         value if value >= 1_000.0 => 0,
@@ -62,7 +62,7 @@ pub(super) fn rate(per_second: f64) -> String {
 /// limits lie half a last digit lower, so that none is reached by rounding.
 pub(super) fn milliseconds(ms: f64) -> String {
     match ms {
-        ms if !ms.is_finite() => NONE.to_owned(),
+        ms if !ms.is_finite() => UNKNOWN_VALUE.to_owned(),
         ms if ms < 9.95 => format!("{} ms", decimal(ms, 1)),
         ms if ms < 9_999.5 => format!("{} ms", decimal(ms, 0)),
         ms if ms < 599_950.0 => format!("{} s", decimal(ms / 1_000.0, 1)),
@@ -73,7 +73,7 @@ pub(super) fn milliseconds(ms: f64) -> String {
 /// A length of time: seconds below ten minutes, then minutes, no needless zero.
 pub(super) fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() {
-        return NONE.to_owned();
+        return UNKNOWN_VALUE.to_owned();
     }
     let (value, unit) = if seconds < 599.95 {
         (seconds, "s")
@@ -90,15 +90,17 @@ mod tests {
 
     #[test]
     fn thousands_are_separated() {
-        let written: Vec<String> = [0, 7, 999, 1_000, 12_345, 1_234_567].map(grouped).to_vec();
+        let written: Vec<String> = [0, 7, 999, 1_000, 12_345, 1_234_567]
+            .map(group_digits)
+            .to_vec();
         assert_eq!(
             written,
             ["0", "7", "999", "1,000", "12,345", "1,234,567"].map(str::to_owned)
         );
-        assert_eq!(grouped(-123), "-123");
+        assert_eq!(group_digits(-123), "-123");
         assert_eq!(decimal(1_234.56, 1), "1,234.6");
-        assert_eq!(counted(1, "user"), "1 user");
-        assert_eq!(counted(0, "user"), "0 users");
+        assert_eq!(pluralize(1, "user"), "1 user");
+        assert_eq!(pluralize(0, "user"), "0 users");
     }
 
     #[test]

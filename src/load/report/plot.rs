@@ -6,16 +6,16 @@
 //! pixels and per cent, and no font has to be measured. No crate that is kept up
 //! draws like this.
 
-use super::legend::{Look, key, legend};
+use super::axis::{Axis, Tick};
+use super::legend::{LineStyle, legend, legend_entry};
 use super::markup::escaped;
-use super::scale::{Axis, Tick};
-use super::series::{Runs, highest};
+use super::series::{LineSegments, highest};
 
 /// Width of the drawing in its own units; it is stretched to what the page gives.
-const WIDTH: f64 = 1_000.0;
+const DRAWING_WIDTH: f64 = 1_000.0;
 
 /// Pixels below the drawing, for the labels of the horizontal axis.
-const FOOT: f64 = 26.0;
+const X_LABELS_HEIGHT_PX: f64 = 26.0;
 
 /// A figure: its heading, and what is drawn on two axes.
 pub(super) struct Plot {
@@ -29,39 +29,39 @@ pub(super) struct Plot {
 }
 
 /// One line of a plot.
-pub(super) struct Line {
+pub(super) struct PlotLine {
     pub(super) name: &'static str,
     /// How it looks; the style sheet gives each a colour and a dash pattern.
-    pub(super) look: Look,
+    pub(super) style: LineStyle,
     /// Its highest value, written.
-    pub(super) most: String,
-    pub(super) runs: Runs,
+    pub(super) peak: String,
+    pub(super) segments: LineSegments,
 }
 
 impl Plot {
     /// With a legend that says each line's highest value.
-    pub(super) fn lines(&self, lines: &[Line]) -> String {
-        if lines.iter().all(|line| highest(&line.runs).is_none()) {
+    pub(super) fn lines(&self, lines: &[PlotLine]) -> String {
+        if lines.iter().all(|line| highest(&line.segments).is_none()) {
             return self.figure("", "<p class=\"nothing\">No figures.</p>");
         }
         let drawn: String = lines.iter().map(|line| self.line(line)).collect();
         let stretched = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" \
+            "<svg viewBox=\"0 0 {DRAWING_WIDTH} {height}\" preserveAspectRatio=\"none\" \
              width=\"100%\" height=\"{height}\" overflow=\"visible\">{drawn}</svg>",
             height = self.height,
         );
         let words: Vec<String> = lines
             .iter()
-            .map(|line| format!("{} at most {}", line.name, line.most))
+            .map(|line| format!("{} at most {}", line.name, line.peak))
             .collect();
         self.figure(
-            &legend(lines.iter().map(Line::key)),
-            &self.frame(&words.join(", "), &stretched),
+            &legend(lines.iter().map(PlotLine::legend_entry)),
+            &self.with_axes(&words.join(", "), &stretched),
         )
     }
 
     /// Only a sentence, where there is nothing to draw.
-    pub(super) fn sentence(title: &'static str, sentence: &str) -> String {
+    pub(super) fn placeholder(title: &'static str, sentence: &str) -> String {
         figure(
             title,
             "",
@@ -74,60 +74,60 @@ impl Plot {
     }
 
     /// The axes with `drawn` between the grid and the labels.
-    pub(super) fn frame(&self, words: &str, drawn: &str) -> String {
+    pub(super) fn with_axes(&self, words: &str, drawn: &str) -> String {
         let label = escaped(&format!("{}, {}: {words}", self.title, self.unit));
-        let rows: String = self.y.ticks.iter().map(|tick| self.row(tick)).collect();
+        let rows: String = self.y.ticks.iter().map(|tick| self.y_tick(tick)).collect();
         let marks: String = (0..)
             .zip(&self.x.ticks)
-            .map(|(n, tick)| self.mark(n, tick))
+            .map(|(n, tick)| self.x_tick(n, tick))
             .collect();
         format!(
             "<svg class=\"chart\" role=\"img\" aria-label=\"{label}\" height=\"{height}\">\
              {rows}{drawn}\
              <line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
              {marks}</svg>",
-            height = number(self.height + FOOT),
-            bottom = number(self.height),
+            height = coordinate(self.height + X_LABELS_HEIGHT_PX),
+            bottom = coordinate(self.height),
         )
     }
 
-    fn row(&self, tick: &Tick) -> String {
-        let y = self.down(tick.at);
+    fn y_tick(&self, tick: &Tick) -> String {
+        let y = self.y_pixels(tick.at);
         format!(
             "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>\
              <text class=\"y\" x=\"-10\" y=\"{text}\">{label}</text>",
-            y = number(y),
-            text = number(y + 4.0),
+            y = coordinate(y),
+            text = coordinate(y + 4.0),
             label = escaped(&tick.label),
         )
     }
 
-    fn mark(&self, n: usize, tick: &Tick) -> String {
+    fn x_tick(&self, n: usize, tick: &Tick) -> String {
         let across = if self.x.start > 0.0 {
-            self.share_of_logarithm(tick.at)
+            self.log_fraction(tick.at)
         } else {
-            share(tick.at / self.x.end)
+            clamp_fraction(tick.at / self.x.end)
         };
         // A narrow page shows every other label.
         let class = if n.is_multiple_of(2) { "x" } else { "x odd" };
         format!(
             "<line class=\"mark\" x1=\"{x}%\" x2=\"{x}%\" y1=\"{top}\" y2=\"{bottom}\"/>\
              <text class=\"{class}\" x=\"{x}%\" y=\"{text}\">{label}</text>",
-            x = number(across * 100.0),
-            top = number(self.height),
-            bottom = number(self.height + 5.0),
-            text = number(self.height + 20.0),
+            x = coordinate(across * 100.0),
+            top = coordinate(self.height),
+            bottom = coordinate(self.height + 5.0),
+            text = coordinate(self.height + 20.0),
             label = escaped(&tick.label),
         )
     }
 
-    fn line(&self, line: &Line) -> String {
+    fn line(&self, line: &PlotLine) -> String {
         let (mut paths, mut dots, mut areas) = (Vec::new(), Vec::new(), Vec::new());
-        for run in &line.runs {
-            let across = |x: f64| number(share(x / self.x.end) * WIDTH);
+        for run in &line.segments {
+            let across = |x: f64| coordinate(clamp_fraction(x / self.x.end) * DRAWING_WIDTH);
             let points: Vec<String> = run
                 .iter()
-                .map(|(x, y)| format!("{} {}", across(*x), number(self.down(*y))))
+                .map(|(x, y)| format!("{} {}", across(*x), coordinate(self.y_pixels(*y))))
                 .collect();
             let (Some((left, _)), Some((right, _))) = (run.first(), run.last()) else {
                 continue;
@@ -137,7 +137,7 @@ impl Plot {
                 // A line of no length shows as its round ends.
                 dots.push(format!("M{points}h0"));
             } else {
-                let bottom = number(self.height);
+                let bottom = coordinate(self.height);
                 areas.push(format!(
                     "M{points}L{} {bottom}L{} {bottom}Z",
                     across(*right),
@@ -146,10 +146,10 @@ impl Plot {
                 paths.push(format!("M{points}"));
             }
         }
-        if line.look != Look::Area {
+        if line.style != LineStyle::Area {
             areas.clear();
         }
-        let class = line.look.class();
+        let class = line.style.class();
         [("fill", areas), ("line", paths), ("dot", dots)]
             .map(|(what, d)| match d.concat() {
                 nothing if nothing.is_empty() => nothing,
@@ -159,19 +159,19 @@ impl Plot {
     }
 
     /// Pixels from the top.
-    pub(super) fn down(&self, value: f64) -> f64 {
-        self.height * (1.0 - share(value / self.y.end))
+    pub(super) fn y_pixels(&self, value: f64) -> f64 {
+        self.height * (1.0 - clamp_fraction(value / self.y.end))
     }
 
-    pub(super) fn share_of_logarithm(&self, value: f64) -> f64 {
-        share((value / self.x.start).ln() / (self.x.end / self.x.start).ln())
+    pub(super) fn log_fraction(&self, value: f64) -> f64 {
+        clamp_fraction((value / self.x.start).ln() / (self.x.end / self.x.start).ln())
     }
 }
 
-impl Line {
-    fn key(&self) -> String {
-        let value = format!("at most {}", self.most);
-        key("line", self.look, self.name, &value)
+impl PlotLine {
+    fn legend_entry(&self) -> String {
+        let value = format!("at most {}", self.peak);
+        legend_entry("line", self.style, self.name, &value)
     }
 }
 
@@ -184,7 +184,7 @@ fn figure(title: &str, unit: &str, body: &str) -> String {
 }
 
 /// Within the drawing, whatever the figures say.
-fn share(share: f64) -> f64 {
+fn clamp_fraction(share: f64) -> f64 {
     if share.is_finite() {
         share.clamp(0.0, 1.0)
     } else {
@@ -193,7 +193,7 @@ fn share(share: f64) -> f64 {
 }
 
 /// A coordinate: a tenth of a pixel is as fine as a screen shows.
-pub(super) fn number(value: f64) -> String {
+pub(super) fn coordinate(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
@@ -212,12 +212,12 @@ mod tests {
         }
     }
 
-    fn line(runs: Runs) -> Line {
-        Line {
+    fn line(runs: LineSegments) -> PlotLine {
+        PlotLine {
             name: "waiting <now>",
-            look: Look::Second,
-            most: "7".to_owned(),
-            runs,
+            style: LineStyle::Second,
+            peak: "7".to_owned(),
+            segments: runs,
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn without_a_point_there_are_no_axes() {
-        let drawn = plot(Axis::time(0.0), 0.0).lines(&[line(Runs::new())]);
+        let drawn = plot(Axis::time(0.0), 0.0).lines(&[line(LineSegments::new())]);
         assert!(drawn.contains("No figures."));
         assert!(!drawn.contains("<svg"));
     }

@@ -1,25 +1,25 @@
 //! From the timeline to what is drawn: rates, gaps, and no more points than a
 //! screen can show.
 
-use super::Moment;
-use super::number::float;
+use super::Sample;
+use super::number::to_f64;
 
 /// Points that belong together; a gap in the figures begins a new run.
-pub(super) type Runs = Vec<Vec<(f64, f64)>>;
+pub(super) type LineSegments = Vec<Vec<(f64, f64)>>;
 
 /// Pieces into which a long timeline is cut; each keeps two points.
-const PIECES: usize = 300;
+const MAX_GAUGE_CHUNKS: usize = 300;
 
 /// Most steps of a rate.
-const STEPS: f64 = 250.0;
+const MAX_RATE_STEPS: f64 = 250.0;
 
 /// So many events should fall into a step, or the line shows chance alone.
-const EVENTS: f64 = 20.0;
+const MIN_EVENTS_PER_STEP: f64 = 20.0;
 
 /// The greatest value and when it was first reached.
 pub(super) fn peak(
-    timeline: &[Moment],
-    value: impl Fn(&Moment) -> Option<f64>,
+    timeline: &[Sample],
+    value: impl Fn(&Sample) -> Option<f64>,
 ) -> Option<(f64, f64)> {
     timeline
         .iter()
@@ -30,7 +30,7 @@ pub(super) fn peak(
 
 /// A gauge as it was, with its gaps. Of a long timeline each piece keeps its least
 /// and its greatest value, and a gap that is shorter than a piece is not seen.
-pub(super) fn gauge(timeline: &[Moment], value: impl Fn(&Moment) -> Option<f64>) -> Runs {
+pub(super) fn gauge(timeline: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> LineSegments {
     let points: Vec<(f64, Option<f64>)> = timeline
         .iter()
         .filter(|moment| moment.second.is_finite())
@@ -39,10 +39,10 @@ pub(super) fn gauge(timeline: &[Moment], value: impl Fn(&Moment) -> Option<f64>)
             (moment.second, value)
         })
         .collect();
-    let piece = points.len().div_ceil(PIECES);
+    let piece = points.len().div_ceil(MAX_GAUGE_CHUNKS);
     // Below three points a piece has nothing to leave out.
     let points = if piece > 2 {
-        thinned(&points, piece)
+        downsample(&points, piece)
     } else {
         points
     };
@@ -58,7 +58,7 @@ pub(super) fn gauge(timeline: &[Moment], value: impl Fn(&Moment) -> Option<f64>)
 }
 
 /// Two points of each piece, the least and the greatest, and both ends.
-fn thinned(points: &[(f64, Option<f64>)], piece: usize) -> Vec<(f64, Option<f64>)> {
+fn downsample(points: &[(f64, Option<f64>)], piece: usize) -> Vec<(f64, Option<f64>)> {
     let mut kept: Vec<_> = points.first().copied().into_iter().collect();
     for piece in points.chunks(piece) {
         let known = || piece.iter().copied().filter(|point| point.1.is_some());
@@ -79,8 +79,8 @@ fn thinned(points: &[(f64, Option<f64>)], piece: usize) -> Vec<(f64, Option<f64>
 /// enough for enough events.
 pub(super) fn step_seconds(seconds: f64, events: u64) -> f64 {
     let seconds = if seconds.is_finite() { seconds } else { 0.0 };
-    let for_events = EVENTS * seconds / float(events.max(1));
-    let wanted = (seconds / STEPS).max(for_events.min(seconds / 20.0));
+    let for_events = MIN_EVENTS_PER_STEP * seconds / to_f64(events.max(1));
+    let wanted = (seconds / MAX_RATE_STEPS).max(for_events.min(seconds / 20.0));
     [
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0,
     ]
@@ -90,17 +90,17 @@ pub(super) fn step_seconds(seconds: f64, events: u64) -> f64 {
 }
 
 /// What a count that only grows rose by in each step, a second.
-pub(super) fn rate(points: &[(f64, f64)], step: f64) -> Runs {
+pub(super) fn rate(points: &[(f64, f64)], step: f64) -> LineSegments {
     let points: Vec<(f64, f64)> = points
         .iter()
         .copied()
         .filter(|(second, count)| second.is_finite() && count.is_finite())
         .collect();
     let (Some((begin, _)), Some((end, _))) = (points.first(), points.last()) else {
-        return Runs::new();
+        return LineSegments::new();
     };
     if end <= begin {
-        return Runs::new();
+        return LineSegments::new();
     }
     let mut run = Vec::new();
     let mut from = *begin;
@@ -141,7 +141,7 @@ fn count_at(points: &[(f64, f64)], second: f64) -> f64 {
 }
 
 /// The highest point.
-pub(super) fn highest(runs: &Runs) -> Option<f64> {
+pub(super) fn highest(runs: &LineSegments) -> Option<f64> {
     runs.iter().flatten().map(|point| point.1).reduce(f64::max)
 }
 
@@ -149,19 +149,19 @@ pub(super) fn highest(runs: &Runs) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn depths(depths: impl IntoIterator<Item = Option<u64>>) -> Vec<Moment> {
+    fn depths(depths: impl IntoIterator<Item = Option<u64>>) -> Vec<Sample> {
         (0_u32..)
             .zip(depths)
-            .map(|(second, visible)| Moment {
+            .map(|(second, visible)| Sample {
                 second: f64::from(second),
                 visible,
-                ..Moment::default()
+                ..Sample::default()
             })
             .collect()
     }
 
-    fn visible(moment: &Moment) -> Option<f64> {
-        moment.visible.map(float)
+    fn visible(moment: &Sample) -> Option<f64> {
+        moment.visible.map(to_f64)
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
         }));
         let runs = gauge(&timeline, visible);
         let kept = &runs[0];
-        assert!(kept.len() <= 2 * PIECES + 2, "{}", kept.len());
+        assert!(kept.len() <= 2 * MAX_GAUGE_CHUNKS + 2, "{}", kept.len());
         assert!(kept.contains(&(1_234.0, 9_999.0)));
         assert!(kept.contains(&(4_321.0, 0.0)));
         assert_eq!(kept.first().map(|point| point.0), Some(0.0));

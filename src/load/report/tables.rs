@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::markup::escaped;
-use super::number::{counted, decimal, grouped, milliseconds, rate, seconds};
-use super::{Quantiles, Report};
+use super::number::{decimal, group_digits, milliseconds, pluralize, rate, seconds};
+use super::{LoadReport, Quantiles};
 use crate::load::Difference;
 
 /// Differences that are listed. A page with more of them is of no more use.
-const DIFFERENCES: usize = 1_000;
+const MAX_TABLE_DIFFERENCES: usize = 1_000;
 
-impl Report {
+impl LoadReport {
     pub(super) fn differences_table(&self) -> String {
         if self.differences.is_empty() {
             return String::new();
         }
-        let shown = self.foremost(DIFFERENCES);
-        let rows: String = shown.iter().copied().map(difference).collect();
+        let shown = self.top_differences(MAX_TABLE_DIFFERENCES);
+        let rows: String = shown.iter().copied().map(difference_row).collect();
         let hidden = self.differences.len() - shown.len();
         let rest = if hidden == 0 {
             String::new()
         } else {
             format!(
                 "<p>And {} more. The JSON form of the report lists all.</p>",
-                grouped(hidden)
+                group_digits(hidden)
             )
         };
         format!(
@@ -33,7 +33,7 @@ impl Report {
              <th scope=\"col\">Who</th><th scope=\"col\">Detail</th>\
              <th scope=\"col\">Sub</th></tr></thead><tbody>\n{rows}</tbody></table></div>\
              {rest}</section>\n",
-            escaped(&self.kinds()),
+            escaped(&self.kind_counts()),
         )
     }
 
@@ -43,7 +43,7 @@ impl Report {
             ("Sent late", self.injected.late_ms, "Nothing was sent."),
             ("SQS answer", self.injected.send_ms, "No answer came."),
         ]
-        .map(|(name, values, absent)| quantiles(name, values, absent))
+        .map(|(name, values, absent)| quantiles_row(name, values, absent))
         .concat();
         format!(
             "<section><h2>Percentiles</h2><div class=\"scroll\"><table class=\"wide figures\">\
@@ -62,20 +62,20 @@ impl Report {
         let mut sections = vec![
             section(
                 "Planned",
-                &rows([
-                    ("Sign-ups", grouped(planned.sign_ups)),
-                    ("Duplicates", grouped(planned.duplicates)),
-                    ("Poison messages", grouped(planned.poison)),
-                    ("Bystanders", grouped(planned.bystanders)),
+                &figures_table([
+                    ("Sign-ups", group_digits(planned.sign_ups)),
+                    ("Duplicates", group_digits(planned.duplicates)),
+                    ("Poison messages", group_digits(planned.poison)),
+                    ("Bystanders", group_digits(planned.bystanders)),
                     ("Length of the schedule", seconds(planned.seconds)),
                     ("Seed", self.seed.to_string()),
                 ]),
             ),
             section(
                 "Injector",
-                &rows([
-                    ("Messages that SQS took", grouped(injected.messages)),
-                    ("Not taken", grouped(injected.not_sent)),
+                &figures_table([
+                    ("Messages that SQS took", group_digits(injected.messages)),
+                    ("Not taken", group_digits(injected.not_sent)),
                     ("First send to last answer", seconds(injected.seconds)),
                     ("Rate", rate(injected.per_second)),
                 ]),
@@ -85,11 +85,11 @@ impl Report {
         let cleaned = self.cleaned.map_or_else(
             || "<p>Nothing was removed.</p>".to_owned(),
             |cleaned| {
-                rows([
-                    ("Users", grouped(cleaned.users)),
-                    ("Profile records", grouped(cleaned.profiles)),
-                    ("Letters", grouped(cleaned.letters)),
-                    ("Messages", grouped(cleaned.messages)),
+                figures_table([
+                    ("Users", group_digits(cleaned.users)),
+                    ("Profile records", group_digits(cleaned.profiles)),
+                    ("Letters", group_digits(cleaned.dead_letters)),
+                    ("Messages", group_digits(cleaned.messages)),
                     (
                         "Everything gone",
                         if cleaned.complete {
@@ -111,32 +111,32 @@ impl Report {
             return section("Workers", "<p>They were not asked.</p>");
         };
         let each = worker.calls_per_message;
-        let mut body = rows([
-            ("Workers", grouped(worker.workers)),
-            ("Messages settled", grouped(worker.messages)),
+        let mut body = figures_table([
+            ("Workers", group_digits(worker.workers)),
+            ("Messages settled", group_digits(worker.messages)),
             (
                 "Calls a message",
                 each.map_or_else(|| "unknown".to_owned(), |calls| decimal(calls, 2)),
             ),
         ]);
         if worker.unanswered > 0 {
-            let times = counted(worker.unanswered, "time");
+            let times = pluralize(worker.unanswered, "time");
             let _ = write!(
                 body,
                 "<p>A worker did not answer {times}: these figures may be too low.</p>"
             );
         }
-        body += &counts("Calls", &worker.calls);
-        body += &counts("Throttled", &worker.throttled);
+        body += &counts_table("Calls", &worker.calls);
+        body += &counts_table("Throttled", &worker.throttled);
         section("Workers", &body)
     }
 }
 
-fn difference(difference: &Difference) -> String {
+fn difference_row(difference: &Difference) -> String {
     format!(
         "<tr><td class=\"kind\">{}</td><td class=\"code\">{}</td>\
          <td class=\"detail\">{}</td><td class=\"code\">{}</td></tr>\n",
-        difference.kind.words(),
+        difference.kind.label(),
         escaped(&difference.who),
         escaped(&difference.detail),
         escaped(difference.sub.as_deref().unwrap_or_default()),
@@ -147,7 +147,7 @@ fn section(title: &str, body: &str) -> String {
     format!("<section><h2>{title}</h2>{body}</section>\n")
 }
 
-fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
+fn figures_table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let row = |(name, value): (&str, String)| {
         let (name, value) = (escaped(name), escaped(&value));
         format!("<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>")
@@ -157,21 +157,21 @@ fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     format!("<div class=\"scroll\"><table class=\"figures\"><tbody>{rows}</tbody></table></div>")
 }
 
-fn counts(title: &str, counts: &BTreeMap<String, u64>) -> String {
+fn counts_table(title: &str, counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return format!("<h3>{title}</h3><p>None.</p>");
     }
-    let values = counts.iter().map(|(of, n)| (of.as_str(), grouped(n)));
-    format!("<h3>{title}</h3>{}", rows(values))
+    let values = counts.iter().map(|(of, n)| (of.as_str(), group_digits(n)));
+    format!("<h3>{title}</h3>{}", figures_table(values))
 }
 
-fn quantiles(name: &str, values: Option<Quantiles>, absent: &str) -> String {
+fn quantiles_row(name: &str, values: Option<Quantiles>, absent: &str) -> String {
     let cells = values.map_or_else(
         || format!("<td colspan=\"6\" class=\"absent\">{absent}</td>"),
         |q| {
             let times = [q.p50, q.p90, q.p99, q.p99_9, q.max].map(milliseconds);
             let times = times.map(|time| format!("<td>{time}</td>")).concat();
-            format!("{times}<td>{}</td>", grouped(q.count))
+            format!("{times}<td>{}</td>", group_digits(q.count))
         },
     );
     format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>")
@@ -179,12 +179,12 @@ fn quantiles(name: &str, values: Option<Quantiles>, absent: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::load::Kind;
-    use crate::load::report::sample;
+    use crate::load::DifferenceKind;
+    use crate::load::report::fixtures;
 
     #[test]
     fn what_is_hostile_stays_text() {
-        let table = sample::unhealthy().differences_table();
+        let table = fixtures::unhealthy().differences_table();
         assert!(table.contains("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;"));
         assert!(table.contains("&#39;bad&#39; &amp; \u{fffd}[31m"));
         assert!(!table.contains("<script"));
@@ -192,12 +192,12 @@ mod tests {
 
     #[test]
     fn more_than_a_thousand_differences_are_counted() {
-        let mut report = sample::empty();
+        let mut report = fixtures::empty();
         for n in 0..1_234 {
             let who = format!("user-{n}");
             report
                 .differences
-                .push(sample::difference(Kind::MissingGroup, &who, ""));
+                .push(fixtures::difference(DifferenceKind::MissingGroup, &who, ""));
         }
         let table = report.differences_table();
         assert_eq!(table.matches("<td class=\"kind\">").count(), 1_000);
@@ -206,11 +206,11 @@ mod tests {
 
     #[test]
     fn calls_are_listed_by_name() {
-        let tables = sample::full().run_tables();
+        let tables = fixtures::full().run_tables();
         assert!(tables.contains("<th scope=\"row\">dynamodb PutItem</th><td>2,000</td>"));
         assert!(tables.contains("<th scope=\"row\">user_update</th><td>31</td>"));
         assert!(
-            sample::empty()
+            fixtures::empty()
                 .run_tables()
                 .contains("They were not asked.")
         );

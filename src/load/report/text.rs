@@ -3,64 +3,64 @@
 use std::fmt::Write as _;
 
 use super::lines::Lines;
-use super::number::{counted, decimal, grouped, rate, seconds};
+use super::number::{decimal, group_digits, pluralize, rate, seconds};
 use super::series::peak;
-use super::verdict::Verdict;
-use super::{Report, number};
+use super::verdict::LoadVerdict;
+use super::{LoadReport, number};
 
 /// Differences that are written out; more would push the figures off the screen.
-const DIFFERENCES: usize = 50;
+const MAX_TEXT_DIFFERENCES: usize = 50;
 
-impl Report {
+impl LoadReport {
     /// The figures and the verdict as plain lines, each ended.
     pub fn text(&self) -> String {
         let mut lines = Lines(String::new());
-        self.about(&mut lines);
-        self.sent_and_finished(&mut lines);
-        self.percentiles(&mut lines);
-        self.extremes(&mut lines);
-        self.workers(&mut lines);
-        self.removed(&mut lines);
-        self.ending(&mut lines);
+        self.write_header(&mut lines);
+        self.write_counts(&mut lines);
+        self.write_percentiles(&mut lines);
+        self.write_peaks(&mut lines);
+        self.write_workers(&mut lines);
+        self.write_cleanup(&mut lines);
+        self.write_verdict(&mut lines);
         lines.0
     }
 
-    fn about(&self, lines: &mut Lines) {
+    fn write_header(&self, lines: &mut Lines) {
         lines.entry("load test", &self.run);
         lines.entry("pool", &self.pool);
         lines.entry("seed", &self.seed.to_string());
         let began = self.began.strftime("%Y-%m-%d %H:%M:%S UTC");
         let took = seconds(self.seconds);
         lines.entry("began", &format!("{began}, took {took}"));
-        lines.blank();
+        lines.blank_line();
     }
 
-    fn sent_and_finished(&self, lines: &mut Lines) {
-        lines.entry("planned", &self.planned.words());
+    fn write_counts(&self, lines: &mut Lines) {
+        lines.entry("planned", &self.planned.describe());
         let injected = &self.injected;
         let mut words = format!(
             "{} in {}: {}",
-            counted(injected.messages, "message"),
+            pluralize(injected.messages, "message"),
             seconds(injected.seconds),
             rate(injected.per_second),
         );
         if injected.not_sent > 0 {
-            let _ = write!(words, "; {} not sent", grouped(injected.not_sent));
+            let _ = write!(words, "; {} not sent", group_digits(injected.not_sent));
         }
         lines.entry("injected", &words);
         let finished = &self.finished;
         let words = format!(
             "{} of {} in {}: {}",
-            grouped(finished.sign_ups),
-            counted(self.planned.sign_ups, "sign-up"),
+            group_digits(finished.sign_ups),
+            pluralize(self.planned.sign_ups, "sign-up"),
             seconds(finished.seconds),
             rate(finished.per_second),
         );
         lines.entry("finished", &words);
-        lines.blank();
+        lines.blank_line();
     }
 
-    fn percentiles(&self, lines: &mut Lines) {
+    fn write_percentiles(&self, lines: &mut Lines) {
         let values = [
             self.injected.late_ms,
             self.injected.send_ms,
@@ -73,18 +73,18 @@ impl Report {
         lines.quantiles("sent late", self.injected.late_ms, "nothing was sent");
         lines.quantiles("SQS answer", self.injected.send_ms, "no answer came");
         lines.quantiles("latency", self.latency_ms, "no profile record was seen");
-        lines.blank();
+        lines.blank_line();
     }
 
-    fn extremes(&self, lines: &mut Lines) {
-        let deepest = peak(&self.timeline, |moment| moment.visible.map(number::float));
+    fn write_peaks(&self, lines: &mut Lines) {
+        let deepest = peak(&self.timeline, |moment| moment.visible.map(number::to_f64));
         let words = deepest.map_or_else(
             || "depth not known".to_owned(),
             |(second, depth)| {
                 format!(
                     "at most {} waiting{}",
                     decimal(depth, 0),
-                    after(depth, second)
+                    peak_time(depth, second)
                 )
             },
         );
@@ -92,20 +92,20 @@ impl Report {
         let oldest = peak(&self.timeline, |moment| Some(moment.oldest_seconds));
         let words = oldest.map_or_else(
             || "age not known".to_owned(),
-            |(second, age)| format!("sign-up waited {}{}", seconds(age), after(age, second)),
+            |(second, age)| format!("sign-up waited {}{}", seconds(age), peak_time(age, second)),
         );
         lines.entry("oldest", &words);
     }
 
-    fn workers(&self, lines: &mut Lines) {
+    fn write_workers(&self, lines: &mut Lines) {
         let Some(worker) = &self.worker else {
             lines.entry("workers", "not asked");
             return;
         };
         let mut words = format!(
             "{} asked, {} settled",
-            grouped(worker.workers),
-            counted(worker.messages, "message"),
+            group_digits(worker.workers),
+            pluralize(worker.messages, "message"),
         );
         if let Some(calls) = worker.calls_per_message {
             let _ = write!(words, ", {} calls each", decimal(calls, 2));
@@ -114,7 +114,7 @@ impl Report {
             let _ = write!(
                 words,
                 "; {} without an answer",
-                counted(worker.unanswered, "time")
+                pluralize(worker.unanswered, "time")
             );
         }
         lines.entry("workers", &words);
@@ -122,32 +122,32 @@ impl Report {
         lines.counts("throttled", &worker.throttled);
     }
 
-    fn removed(&self, lines: &mut Lines) {
+    fn write_cleanup(&self, lines: &mut Lines) {
         let words = self.cleaned.map_or_else(
             || "nothing was removed".to_owned(),
-            |cleaned| cleaned.words(),
+            |cleaned| cleaned.describe(),
         );
         lines.entry("cleaned", &words);
-        lines.blank();
+        lines.blank_line();
     }
 
-    fn ending(&self, lines: &mut Lines) {
+    fn write_verdict(&self, lines: &mut Lines) {
         let verdict = self.verdict();
-        let Verdict::Differs(all) = verdict else {
-            lines.line(&format!("{}: {}", verdict.title(), verdict.words()));
+        let LoadVerdict::Differs(all) = verdict else {
+            lines.line(&format!("{}: {}", verdict.title(), verdict.describe()));
             return;
         };
-        lines.line(&format!("{}: {}", verdict.title(), self.kinds()));
-        lines.blank();
-        let shown = self.foremost(DIFFERENCES);
-        let kind = shown.iter().map(|one| one.kind.words().len()).max();
+        lines.line(&format!("{}: {}", verdict.title(), self.kind_counts()));
+        lines.blank_line();
+        let shown = self.top_differences(MAX_TEXT_DIFFERENCES);
+        let kind = shown.iter().map(|one| one.kind.label().len()).max();
         let who = shown.iter().map(|one| one.who.chars().count()).max();
         // A name that is very long does not push all details off the screen.
         let (kind, who) = (kind.unwrap_or(0), who.unwrap_or(0).min(60));
         for one in &shown {
             lines.line(&format!(
                 "{:kind$}  {:who$}  {}",
-                one.kind.words(),
+                one.kind.label(),
                 one.who,
                 one.detail,
             ));
@@ -156,14 +156,14 @@ impl Report {
         if hidden > 0 {
             lines.line(&format!(
                 "and {} more; --output json lists all",
-                grouped(hidden)
+                group_digits(hidden)
             ));
         }
     }
 }
 
 /// Where a peak stood; nothing is said of a peak that is none.
-fn after(peak: f64, second: f64) -> String {
+fn peak_time(peak: f64, second: f64) -> String {
     if peak > 0.0 {
         format!(", {} after the begin", seconds(second))
     } else {
@@ -173,12 +173,12 @@ fn after(peak: f64, second: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::load::report::sample;
+    use crate::load::report::fixtures;
 
     #[test]
     fn a_full_report_is_written_like_this() {
         assert_eq!(
-            sample::full().text(),
+            fixtures::full().text(),
             "\
 load test    lt-7f3a
 pool         eu-central-1_Example
@@ -210,7 +210,7 @@ verified: every group, profile record and letter is as it must be
     #[test]
     fn an_empty_report_says_what_is_not_known() {
         assert_eq!(
-            sample::empty().text(),
+            fixtures::empty().text(),
             "\
 load test    lt-0
 pool         eu-central-1_Example
@@ -237,7 +237,7 @@ not verified: nothing differs, but not everything was looked at
 
     #[test]
     fn differences_are_aligned_and_the_rest_is_counted() {
-        let text = sample::unhealthy().text();
+        let text = fixtures::unhealthy().text();
         for line in [
             "61 differences: 60 missing group, 1 wrong reason\n",
             "missing group  lt-7f3a-00000                members\n",

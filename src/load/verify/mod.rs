@@ -1,90 +1,90 @@
 //! Whether it was right: each user in exactly their groups with exactly their
 //! profile, each poison message a letter with its reason, nothing else touched.
 
+mod dead_letters;
 mod groups;
-mod letters;
 mod profiles;
 
 use std::collections::HashSet;
 
 use tokio_util::sync::CancellationToken;
 
-use super::crew::{Crew, Person};
-use super::difference::{Difference, Kind};
-use super::plan::What;
-use super::run::{Load, Observed, Services};
+use super::difference::{Difference, DifferenceKind};
+use super::plan::LoadMessage;
+use super::run::{LoadRun, LoadServices, RunObservation};
 use super::run_id::Tag;
-use super::watch::Settled;
+use super::test_users::{TestUser, TestUsers};
+use super::watch::RunEnd;
 use crate::event::SignUp;
-use crate::retry::Persistence;
+use crate::retry::SharedRetry;
 
 /// Looks at everything once the run has settled.
 #[derive(Debug)]
-pub struct Verifier<'a> {
+pub struct LoadVerifier<'a> {
     /// What was to be done.
-    pub load: &'a Load,
+    pub load: &'a LoadRun,
     /// Where to look.
-    pub services: &'a Services,
+    pub services: &'a LoadServices,
     /// The users.
-    pub crew: &'a Crew,
+    pub users: &'a TestUsers,
     /// What was seen on the way.
-    pub observed: &'a Observed,
+    pub observation: &'a RunObservation,
     /// Gives up once nothing works any more.
-    pub persistence: &'a Persistence,
+    pub retry: &'a SharedRetry,
     /// Leaves the rest unseen, and says so.
     pub stop: &'a CancellationToken,
 }
 
-impl Verifier<'_> {
+impl LoadVerifier<'_> {
     /// Every difference, sorted; empty when all is as it must be. `looked` hears how
     /// many users were looked at.
     pub async fn differences(&self, looked: impl Fn(u64)) -> Vec<Difference> {
-        let mut found = self.of_the_sends();
-        found.extend(self.of_the_queue());
-        if self.observed.settled != Settled::Stopped {
-            found.extend(self.of_the_letters().await);
+        let mut found = self.check_sends();
+        found.extend(self.check_queue());
+        if self.observation.end != RunEnd::Stopped {
+            found.extend(self.check_dead_letters().await);
             // Stopped on the way, what was found so far is kept.
             let (mut profiles, mut groups) = (Vec::new(), Vec::new());
             let stop = self.stop.cancelled();
             tokio::select! {
                 biased;
-                () = stop => found.push(self.of_the_run(
-                    Kind::NotVerified,
+                () = stop => found.push(self.run_difference(
+                    DifferenceKind::NotVerified,
                     "stopped while it was verified".to_owned(),
                 )),
                 () = async {
-                    self.of_the_profiles(&mut profiles).await;
-                    self.of_the_groups(&mut groups, looked).await;
+                    self.check_profiles(&mut profiles).await;
+                    self.check_groups(&mut groups, looked).await;
                 } => {}
             }
             found.extend(profiles.into_iter().chain(groups));
         }
         let not_sent: HashSet<String> = found
             .iter()
-            .filter(|one| one.kind == Kind::NotSent)
+            .filter(|one| one.kind == DifferenceKind::NotSent)
             .map(|one| one.who.clone())
             .collect();
         // What was not sent has nothing to show for it, which is no news.
-        found.retain(|one| !(one.kind.is_lack() && not_sent.contains(&one.who)));
+        found.retain(|one| !(one.kind.is_missing() && not_sent.contains(&one.who)));
         found.sort();
         found.dedup();
         found
     }
 
-    fn of_the_sends(&self) -> Vec<Difference> {
-        let refused = self.observed.sends.refused.iter();
-        let untried = self.observed.sends.untried;
+    fn check_sends(&self) -> Vec<Difference> {
+        let refused = self.observation.injection.failed.iter();
+        let untried = self.observation.injection.not_attempted;
         let untried = (untried > 0).then(|| {
-            self.of_the_run(
-                Kind::NotSent,
+            self.run_difference(
+                DifferenceKind::NotSent,
                 format!("{untried} messages were never tried"),
             )
         });
         let differences = refused.map(|(what, why)| Difference {
-            kind: Kind::NotSent,
-            who: self.load.run.name(match what {
-                What::SignUp(n) | What::Again(n) => Tag::SignUp(*n),
-                What::Poison(n) => Tag::Poison(*n),
+            kind: DifferenceKind::NotSent,
+            who: self.load.run_id.name(match what {
+                LoadMessage::SignUp(n) | LoadMessage::Duplicate(n) => Tag::SignUp(*n),
+                LoadMessage::Poison(n) => Tag::Poison(*n),
             }),
             sub: None,
             detail: why.clone(),
@@ -92,37 +92,37 @@ impl Verifier<'_> {
         differences.chain(untried).collect()
     }
 
-    fn of_the_queue(&self) -> Option<Difference> {
-        match self.observed.settled {
-            Settled::Quiet => None,
-            Settled::Unknown => Some(self.of_the_run(
-                Kind::NotVerified,
+    fn check_queue(&self) -> Option<Difference> {
+        match self.observation.end {
+            RunEnd::QueueEmpty => None,
+            RunEnd::DepthUnknown => Some(self.run_difference(
+                DifferenceKind::NotVerified,
                 "the queue did not say how much is left on it".to_owned(),
             )),
-            Settled::Left(messages) => Some(self.of_the_run(
-                Kind::LeftOnQueue,
+            RunEnd::Stalled(messages) => Some(self.run_difference(
+                DifferenceKind::LeftOnQueue,
                 format!("about {messages} messages, and nothing moved for the whole patience"),
             )),
-            Settled::Stopped => Some(self.of_the_run(
-                Kind::NotVerified,
+            RunEnd::Stopped => Some(self.run_difference(
+                DifferenceKind::NotVerified,
                 "stopped before everything was through".to_owned(),
             )),
         }
     }
 
-    fn of_the_run(&self, kind: Kind, detail: String) -> Difference {
+    fn run_difference(&self, kind: DifferenceKind, detail: String) -> Difference {
         Difference {
             kind,
-            who: format!("run {}", self.load.run),
+            who: format!("run {}", self.load.run_id),
             sub: None,
             detail,
         }
     }
 
     /// The sign-up as the worker read it.
-    fn sign_up(&self, person: &Person) -> Option<SignUp> {
-        let Load {
-            run,
+    fn sign_up(&self, person: &TestUser) -> Option<SignUp> {
+        let LoadRun {
+            run_id: run,
             pool,
             sign_ups,
             ..
@@ -131,7 +131,11 @@ impl Verifier<'_> {
     }
 }
 
-fn of(person: &Person, kind: Kind, detail: impl Into<String>) -> Difference {
+fn user_difference(
+    person: &TestUser,
+    kind: DifferenceKind,
+    detail: impl Into<String>,
+) -> Difference {
     Difference {
         kind,
         who: name_of(person).to_owned(),
@@ -141,6 +145,6 @@ fn of(person: &Person, kind: Kind, detail: impl Into<String>) -> Difference {
 }
 
 /// Their address begins with it, whatever the pool calls them.
-fn name_of(person: &Person) -> &str {
+fn name_of(person: &TestUser) -> &str {
     person.email.split('@').next().unwrap_or_default()
 }

@@ -3,42 +3,42 @@ use std::cell::Cell;
 use super::*;
 
 /// With its own random numbers, the same in each run.
-fn seeded(limit: f64) -> Budget {
+fn seeded(limit: f64) -> RateBudget {
     fastrand::seed(1);
-    Budget::new("test", limit)
+    RateBudget::new("test", limit)
 }
 
 /// A throttle of a call that was made just now.
-fn throttle(budget: &Budget) {
-    let lowerings = budget.state().lowerings;
-    budget.throttled(lowerings);
+fn throttle(budget: &RateBudget) {
+    let lowerings = budget.state().cut_count;
+    budget.record_throttle(lowerings);
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_answers_to_calls_from_before_a_lowering_do_not_lower_again() {
     let budget = seeded(25.0);
-    turns_in(&budget, Duration::from_secs(2)).await;
+    permits_in(&budget, Duration::from_secs(2)).await;
     let mut late = Vec::new();
     for _ in 0..25 {
-        late.push(budget.turn().await);
+        late.push(budget.acquire().await);
     }
     for turn in late {
-        turn.throttled();
+        turn.record_throttle();
         // Calls of now, which work.
-        turns_in(&budget, Duration::from_millis(50)).await;
+        permits_in(&budget, Duration::from_millis(50)).await;
     }
     assert!(budget.rate() > 21.0, "{}", budget.rate());
     // Nor do they make of the next touch a quota that is far smaller.
-    turns_in(&budget, Duration::from_secs(1)).await;
+    permits_in(&budget, Duration::from_secs(1)).await;
     let before = budget.rate();
     throttle(&budget);
     assert!(budget.rate() > 0.89 * before, "{}", budget.rate());
 }
 
-async fn turns_in(budget: &Budget, time: Duration) -> u32 {
+async fn permits_in(budget: &RateBudget, time: Duration) -> u32 {
     let end = Instant::now() + time;
     let mut turns = 0;
-    while tokio::time::timeout_at(end, budget.turn()).await.is_ok() {
+    while tokio::time::timeout_at(end, budget.acquire()).await.is_ok() {
         turns += 1;
     }
     turns
@@ -47,7 +47,7 @@ async fn turns_in(budget: &Budget, time: Duration) -> u32 {
 #[tokio::test(start_paused = true)]
 async fn turns_come_at_the_limit_and_not_above_it() {
     let budget = seeded(25.0);
-    let turns = turns_in(&budget, Duration::from_secs(20)).await;
+    let turns = permits_in(&budget, Duration::from_secs(20)).await;
     assert!((500..=503).contains(&turns), "{turns} turns in 20 s");
 }
 
@@ -55,33 +55,33 @@ async fn turns_come_at_the_limit_and_not_above_it() {
 async fn silence_is_not_saved_up() {
     let budget = seeded(25.0);
     tokio::time::advance(Duration::from_mins(1)).await;
-    let turns = turns_in(&budget, Duration::from_secs(1)).await;
+    let turns = permits_in(&budget, Duration::from_secs(1)).await;
     assert!(turns <= 26, "{turns} turns in a second after silence");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_throttle_lowers_the_rate_once_and_quiet_time_raises_it() {
     let budget = seeded(20.0);
-    let turns = turns_in(&budget, Duration::from_secs(2)).await;
+    let turns = permits_in(&budget, Duration::from_secs(2)).await;
     assert!(turns < 100, "a touch among {turns} costs a tenth");
     for _ in 0..10 {
         throttle(&budget);
     }
     assert!((budget.rate() - 18.0).abs() < 0.01, "{}", budget.rate());
-    turns_in(&budget, Duration::from_millis(500)).await;
+    permits_in(&budget, Duration::from_millis(500)).await;
     throttle(&budget);
     assert!(budget.rate() < 13.0, "it goes on: {}", budget.rate());
-    turns_in(&budget, Duration::from_mins(1)).await;
+    permits_in(&budget, Duration::from_mins(1)).await;
     assert!((budget.rate() - 20.0).abs() < 0.01, "{}", budget.rate());
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_throttle_among_many_calls_costs_little() {
     let budget = seeded(25.0);
-    turns_in(&budget, Duration::from_secs(20)).await;
+    permits_in(&budget, Duration::from_secs(20)).await;
     throttle(&budget);
     assert!(budget.rate() > 24.5, "{}", budget.rate());
-    let turns = turns_in(&budget, Duration::from_secs(1)).await;
+    let turns = permits_in(&budget, Duration::from_secs(1)).await;
     assert!(turns >= 23, "{turns} turns in the second after it");
 }
 
@@ -90,7 +90,7 @@ async fn no_second_holds_a_call_more_than_its_part_however_late_the_turns_are_ta
     let budget = seeded(24.5);
     let mut taken = std::collections::VecDeque::new();
     for _ in 0..2000 {
-        budget.turn().await;
+        budget.acquire().await;
         taken.push_back(Instant::now());
         if taken.len() > 26 {
             taken.pop_front();
@@ -107,29 +107,29 @@ async fn no_second_holds_a_call_more_than_its_part_however_late_the_turns_are_ta
 #[tokio::test(start_paused = true)]
 async fn nobody_takes_a_turn_right_after_a_throttle() {
     let budget = seeded(100.0);
-    budget.turn().await;
-    let waits = budget.turn();
+    budget.acquire().await;
+    let waits = budget.acquire();
     throttle(&budget);
     let before = Instant::now();
     waits.await;
-    assert!(before.elapsed() >= ECHO, "{:?}", before.elapsed());
+    assert!(before.elapsed() >= COOLDOWN, "{:?}", before.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_due_needs_no_timer() {
     let budget = seeded(100_000.0);
-    tokio::time::advance(LATE).await;
+    tokio::time::advance(MIN_SLACK).await;
     let before = Instant::now();
     for _ in 0..1000 {
-        budget.turn().await;
+        budget.acquire().await;
     }
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
 /// The rate that is left when each turn is refused for as long as it takes.
-async fn rate_in_an_outage(budget: &Budget) -> f64 {
+async fn rate_in_an_outage(budget: &RateBudget) -> f64 {
     for _ in 0..200 {
-        budget.turn().await.throttled();
+        budget.acquire().await.record_throttle();
     }
     budget.rate()
 }
@@ -146,7 +146,7 @@ async fn an_outage_leaves_a_rate_that_soon_finds_its_end() {
     }
     let budget = seeded(20.0);
     rate_in_an_outage(&budget).await;
-    turns_in(&budget, Duration::from_mins(2)).await;
+    permits_in(&budget, Duration::from_mins(2)).await;
     assert!(budget.rate() > 19.9, "after an outage: {}", budget.rate());
 }
 
@@ -155,8 +155,8 @@ async fn a_quota_that_is_hardly_there_leaves_a_rate() {
     for (limit, expected) in [(25.0, 0.1), (1000.0, 4.0), (100_000.0, 4.0)] {
         let budget = seeded(limit);
         for _ in 0..200 {
-            budget.turn().await;
-            budget.turn().await.throttled();
+            budget.acquire().await;
+            budget.acquire().await.record_throttle();
         }
         let rate = budget.rate();
         assert!(
@@ -169,13 +169,13 @@ async fn a_quota_that_is_hardly_there_leaves_a_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_wait_loses_no_turn() {
     let budget = seeded(1.0);
-    budget.turn().await;
+    budget.acquire().await;
     for _ in 0..3 {
-        let wait = tokio::time::timeout(Duration::from_millis(100), budget.turn());
+        let wait = tokio::time::timeout(Duration::from_millis(100), budget.acquire());
         assert!(wait.await.is_err());
     }
     let before = Instant::now();
-    budget.turn().await;
+    budget.acquire().await;
     assert!(before.elapsed() < Duration::from_secs(1));
 }
 
@@ -183,16 +183,16 @@ async fn a_cancelled_wait_loses_no_turn() {
 async fn a_permit_that_cannot_come_in_time_is_refused_at_once() {
     let budget = seeded(1.0);
     let begun = Instant::now();
-    budget.turn().await;
+    budget.acquire().await;
     let soon = begun + Duration::from_millis(900);
-    assert_eq!(budget.turn_by(soon).await.err(), Some(NoPermit));
+    assert_eq!(budget.acquire_by(soon).await.err(), Some(NoPermit));
     // Two wait: the third turn is three seconds away, whoever asks for it.
-    let (first, second) = (budget.turn(), budget.turn());
+    let (first, second) = (budget.acquire(), budget.acquire());
     let third = async {
-        let too_soon = budget.turn_by(begun + Duration::from_millis(2900)).await;
+        let too_soon = budget.acquire_by(begun + Duration::from_millis(2900)).await;
         assert_eq!(too_soon.err(), Some(NoPermit));
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
-        budget.turn_by(begun + Duration::from_secs(3)).await
+        budget.acquire_by(begun + Duration::from_secs(3)).await
     };
     let (_, _, third) = tokio::join!(biased; first, second, third);
     assert!(third.is_ok());
@@ -203,14 +203,18 @@ async fn a_permit_that_cannot_come_in_time_is_refused_at_once() {
 async fn a_caller_that_gives_up_leaves_its_place_to_the_next() {
     let budget = seeded(1.0);
     let begun = Instant::now();
-    budget.turn().await;
+    budget.acquire().await;
     let order = Mutex::new(Vec::new());
     let caller = |name: &'static str, deadline: Option<u64>| {
         let (budget, order) = (&budget, &order);
         async move {
             let turn = match deadline {
-                Some(millis) => budget.turn_by(begun + Duration::from_millis(millis)).await,
-                None => Ok(budget.turn().await),
+                Some(millis) => {
+                    budget
+                        .acquire_by(begun + Duration::from_millis(millis))
+                        .await
+                }
+                None => Ok(budget.acquire().await),
             };
             let at = begun.elapsed().as_millis();
             let got = turn.is_ok();
@@ -218,7 +222,7 @@ async fn a_caller_that_gives_up_leaves_its_place_to_the_next() {
         }
     };
     // As a throttle does, when all of them wait.
-    let put_off = async { budget.state().next = begun + Duration::from_secs(5) };
+    let put_off = async { budget.state().next_permit = begun + Duration::from_secs(5) };
     tokio::join!(
         biased;
         caller("head", Some(1000)),
@@ -236,7 +240,7 @@ async fn a_caller_that_gives_up_leaves_its_place_to_the_next() {
     assert_eq!(*order.lock().expect("not poisoned"), expected);
     assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
     // Nobody is left in the queue: the next turn is one gap after the last.
-    budget.turn().await;
+    budget.acquire().await;
     assert_eq!(begun.elapsed(), Duration::from_secs(7));
 }
 
@@ -249,7 +253,7 @@ async fn no_queue_grows_behind_a_deadline() {
     for _ in 0..1200 {
         let shared = std::sync::Arc::clone(&budget);
         let deadline = Instant::now() + Duration::from_secs(2);
-        callers.spawn(async move { shared.turn_by(deadline).await.is_ok() });
+        callers.spawn(async move { shared.acquire_by(deadline).await.is_ok() });
         tokio::time::sleep(Duration::from_millis(50)).await;
         most = most.max(budget.waiting.load(Ordering::Relaxed));
     }
@@ -264,13 +268,13 @@ async fn no_queue_grows_behind_a_deadline() {
 }
 
 /// Cognito as far as it can be known: a bucket that refills at the quota.
-struct Bucket {
+struct TokenBucket {
     tokens: f64,
     size: f64,
     at: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     fn take(&mut self, quota: f64) -> bool {
         let now = Instant::now();
         let refill = now.saturating_duration_since(self.at).as_secs_f64() * quota;
@@ -287,7 +291,7 @@ async fn share(workers: u8, size: f64, limit: f64, quota: f64) -> (u32, u32) {
     // The same in each run: a failure can be looked into.
     fastrand::seed(1);
     let bucket = std::sync::Arc::new(Mutex::new((
-        Bucket {
+        TokenBucket {
             tokens: size,
             size,
             at: Instant::now(),
@@ -299,15 +303,15 @@ async fn share(workers: u8, size: f64, limit: f64, quota: f64) -> (u32, u32) {
         .map(|_| {
             let bucket = std::sync::Arc::clone(&bucket);
             tokio::spawn(async move {
-                let budget = Budget::new("test", limit);
+                let budget = RateBudget::new("test", limit);
                 loop {
-                    let turn = budget.turn().await;
+                    let turn = budget.acquire().await;
                     let mut bucket = bucket.lock().expect("not poisoned");
                     if bucket.0.take(quota) {
                         bucket.1 += 1;
                     } else {
                         bucket.2 += 1;
-                        turn.throttled();
+                        turn.record_throttle();
                     }
                 }
             })
@@ -348,15 +352,15 @@ async fn processes_with_the_whole_quota_each_settle_on_sharing_it() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_far_above_the_quota_is_found_out() {
     let budget = seeded(100_000.0);
-    let mut quota = Bucket {
+    let mut quota = TokenBucket {
         tokens: 25.0,
         size: 25.0,
         at: Instant::now(),
     };
     let end = Instant::now() + Duration::from_mins(1);
-    while let Ok(turn) = tokio::time::timeout_at(end, budget.turn()).await {
+    while let Ok(turn) = tokio::time::timeout_at(end, budget.acquire()).await {
         if !quota.take(25.0) {
-            turn.throttled();
+            turn.record_throttle();
         }
     }
     assert!(budget.rate() < 50.0, "{}", budget.rate());
@@ -368,7 +372,7 @@ async fn a_limit_far_above_the_quota_is_found_out() {
 async fn a_limit_far_above_the_quota_is_found_out_by_slow_answers_too() {
     let budget = seeded(1000.0);
     let begun = Instant::now();
-    let quota = Mutex::new(Bucket {
+    let quota = Mutex::new(TokenBucket {
         tokens: 25.0,
         size: 25.0,
         at: begun,
@@ -376,7 +380,7 @@ async fn a_limit_far_above_the_quota_is_found_out_by_slow_answers_too() {
     let (calls, refused) = (Cell::new(0_u32), Cell::new(0_u32));
     let callers = (0..1000).map(|_| async {
         loop {
-            let turn = budget.turn().await;
+            let turn = budget.acquire().await;
             let granted = quota.lock().expect("not poisoned").take(25.0);
             if begun.elapsed() > Duration::from_mins(1) {
                 calls.set(calls.get() + 1);
@@ -384,7 +388,7 @@ async fn a_limit_far_above_the_quota_is_found_out_by_slow_answers_too() {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             if !granted {
-                turn.throttled();
+                turn.record_throttle();
             }
         }
     });

@@ -17,11 +17,11 @@ fn denied(operation: &'static str) -> Failure {
 #[tokio::test(start_paused = true)]
 async fn a_few_messages_are_held_and_the_others_released() {
     let breaker = Breaker::new(Health::default(), true);
-    assert_eq!(breaker.room(), usize::MAX);
+    assert_eq!(breaker.receive_limit(), usize::MAX);
     let failure = denied("AdminAddUserToGroup");
     let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure, true)).collect();
-    assert_eq!(held.len(), PROBES);
-    assert_eq!(breaker.room(), 0);
+    assert_eq!(held.len(), MAX_PROBES);
+    assert_eq!(breaker.receive_limit(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,14 +30,14 @@ async fn readiness_says_why_until_it_is_mended() {
     let breaker = Breaker::new(health.clone(), true);
     let failure = denied("AdminAddUserToGroup");
     let held = breaker.hold(&failure, true).expect("held");
-    let why = health.obstacles().join("");
+    let why = health.unready_reasons().join("");
     assert!(
         why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
         "{why}"
     );
-    held.mended();
-    assert!(health.obstacles().is_empty());
-    assert_eq!(breaker.room(), usize::MAX);
+    held.record_recovery();
+    assert!(health.unready_reasons().is_empty());
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,12 +47,12 @@ async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
     let stop = CancellationToken::new();
     let first = breaker.hold(&failure, true).expect("held");
     let second = breaker.hold(&failure, true).expect("held");
-    let probe = first.next(&stop).await;
-    assert!(matches!(probe, Next::Probe(_)));
-    let waiting = tokio::time::timeout(Duration::from_mins(10), second.next(&stop)).await;
+    let probe = first.wait(&stop).await;
+    assert!(matches!(probe, HoldDecision::Probe(_)));
+    let waiting = tokio::time::timeout(Duration::from_mins(10), second.wait(&stop)).await;
     assert!(waiting.is_err(), "one probe at a time");
-    first.mended();
-    assert!(matches!(second.next(&stop).await, Next::Mended));
+    first.record_recovery();
+    assert!(matches!(second.wait(&stop).await, HoldDecision::Recovered));
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +61,7 @@ async fn a_stop_ends_the_wait() {
     let stop = CancellationToken::new();
     stop.cancel();
     let held = breaker.hold(&denied("PutItem"), true).expect("held");
-    assert!(matches!(held.next(&stop).await, Next::Stop));
+    assert!(matches!(held.wait(&stop).await, HoldDecision::Stop));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,9 +72,13 @@ async fn it_closes_when_nobody_is_held_any_more() {
         .hold(&denied("AdminAddUserToGroup"), true)
         .expect("held");
     drop(one);
-    assert_eq!(breaker.room(), PROBES - 1, "the other is still held");
+    assert_eq!(
+        breaker.receive_limit(),
+        MAX_PROBES - 1,
+        "the other is still held"
+    );
     drop(other);
-    assert_eq!(breaker.room(), usize::MAX);
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,11 +89,11 @@ async fn unknown_pools_leave_room_for_a_good_message_unless_pools_are_named() {
     };
     for (named, room) in [(false, 1), (true, 0)] {
         let breaker = Breaker::new(Health::default(), named);
-        let held: Vec<_> = (0..PROBES)
+        let held: Vec<_> = (0..MAX_PROBES)
             .map_while(|_| breaker.hold(&unknown, true))
             .collect();
-        assert_eq!(held.len(), PROBES);
-        assert_eq!(breaker.room(), room);
+        assert_eq!(held.len(), MAX_PROBES);
+        assert_eq!(breaker.receive_limit(), room);
     }
 }
 
@@ -101,18 +105,18 @@ async fn a_mending_that_was_none_opens_it_again() {
     let failure = denied("AdminAddUserToGroup");
     let first = breaker.hold(&failure, true).expect("held");
     let mut second = breaker.hold(&failure, true).expect("held");
-    first.mended();
-    assert!(matches!(second.next(&stop).await, Next::Mended));
-    second.again(&failure);
-    assert!(!health.obstacles().is_empty(), "it is open again");
-    assert_eq!(breaker.room(), PROBES - 1);
+    first.record_recovery();
+    assert!(matches!(second.wait(&stop).await, HoldDecision::Recovered));
+    second.record_failure(&failure);
+    assert!(!health.unready_reasons().is_empty(), "it is open again");
+    assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
     assert!(
-        matches!(second.next(&stop).await, Next::Probe(_)),
+        matches!(second.wait(&stop).await, HoldDecision::Probe(_)),
         "and waits for its turn"
     );
     drop(second);
-    assert!(health.obstacles().is_empty());
-    assert_eq!(breaker.room(), usize::MAX);
+    assert!(health.unready_reasons().is_empty());
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,21 +125,21 @@ async fn a_message_that_meets_something_else_moves_there() {
     let breaker = Breaker::new(health.clone(), true);
     let mut moved = breaker.hold(&denied("PutItem"), true).expect("held");
     let stays = breaker.hold(&denied("PutItem"), true).expect("held");
-    moved.again(&denied("AdminAddUserToGroup"));
-    assert_eq!(health.obstacles().len(), 2, "both are broken");
+    moved.record_failure(&denied("AdminAddUserToGroup"));
+    assert_eq!(health.unready_reasons().len(), 2, "both are broken");
     drop(stays);
-    assert_eq!(health.obstacles().len(), 1);
+    assert_eq!(health.unready_reasons().len(), 1);
     drop(moved);
-    assert_eq!(breaker.room(), usize::MAX);
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_settling_is_broken_nothing_is_received() {
     let breaker = Breaker::new(Health::default(), true);
-    breaker.report(&denied("DeleteMessageBatch"));
-    assert_eq!(breaker.room(), 0);
-    breaker.mended(&denied("DeleteMessageBatch"));
-    assert_eq!(breaker.room(), usize::MAX);
+    breaker.record_settling_failure(&denied("DeleteMessageBatch"));
+    assert_eq!(breaker.receive_limit(), 0);
+    breaker.record_recovery(&denied("DeleteMessageBatch"));
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 fn refusal(code: &str) -> Failure {
@@ -159,31 +163,34 @@ async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = refusal("New");
-    let mut held: Vec<_> = (0..PROBES)
+    let mut held: Vec<_> = (0..MAX_PROBES)
         .map_while(|_| breaker.hold(&failure, true))
         .collect();
-    assert_eq!(held.len(), PROBES);
-    for _ in PROBES..(OUTAGE as usize - 1) {
+    assert_eq!(held.len(), MAX_PROBES);
+    for _ in MAX_PROBES..(OUTAGE_FAILURES as usize - 1) {
         assert!(breaker.hold(&failure, true).is_none(), "enough are held");
     }
-    assert_eq!(breaker.room(), usize::MAX);
-    assert!(health.obstacles().is_empty() && !breaker.is_stopped_by(&failure));
-    held[0].again(&failure);
-    for _ in 0..OUTAGE {
+    assert_eq!(breaker.receive_limit(), usize::MAX);
+    assert!(health.unready_reasons().is_empty() && !breaker.is_intake_stopped_by(&failure));
+    held[0].record_failure(&failure);
+    for _ in 0..OUTAGE_FAILURES {
         assert!(breaker.hold(&failure, false).is_none());
     }
-    assert!(!breaker.is_stopped_by(&failure), "the same ones again");
+    assert!(
+        !breaker.is_intake_stopped_by(&failure),
+        "the same ones again"
+    );
     assert!(breaker.hold(&failure, true).is_none());
-    assert!(breaker.is_stopped_by(&failure));
-    assert_eq!(breaker.room(), 1, "others are still tried");
-    let why = health.obstacles().join("");
+    assert!(breaker.is_intake_stopped_by(&failure));
+    assert_eq!(breaker.receive_limit(), 1, "others are still tried");
+    let why = health.unready_reasons().join("");
     assert!(
         why.contains("AdminAddUserToGroup") && why.contains("New"),
         "{why}"
     );
     drop(held);
-    assert!(health.obstacles().is_empty());
-    assert_eq!(breaker.room(), usize::MAX);
+    assert!(health.unready_reasons().is_empty());
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,24 +202,24 @@ async fn another_message_that_works_ends_a_row_of_refusals() {
     let before = moment().await;
     let mut held = breaker.hold(&failure, true).expect("held");
     let since = Instant::now();
-    for _ in 1..OUTAGE {
+    for _ in 1..OUTAGE_FAILURES {
         drop(breaker.hold(&failure, true));
     }
     let after = moment().await;
     // Under way when it was refused, another pool, another service: none of them tells.
-    breaker.worked(Service::Cognito, "eu-west-1_x", before);
-    breaker.worked(Service::Cognito, "eu-west-1_other", after);
-    breaker.worked(Service::DynamoDb, "eu-west-1_x", after);
-    assert!(breaker.is_stopped_by(&failure));
-    assert!(!breaker.has_worked(&failure, since));
-    breaker.worked(Service::Cognito, "eu-west-1_x", after);
-    assert!(matches!(held.next(&stop).await, Next::Mended));
-    assert!(breaker.has_worked(&failure, since));
-    assert!(health.obstacles().is_empty());
-    assert_eq!(breaker.room(), usize::MAX);
+    breaker.record_success(Service::Cognito, "eu-west-1_x", before);
+    breaker.record_success(Service::Cognito, "eu-west-1_other", after);
+    breaker.record_success(Service::DynamoDb, "eu-west-1_x", after);
+    assert!(breaker.is_intake_stopped_by(&failure));
+    assert!(!breaker.has_succeeded_since(&failure, since));
+    breaker.record_success(Service::Cognito, "eu-west-1_x", after);
+    assert!(matches!(held.wait(&stop).await, HoldDecision::Recovered));
+    assert!(breaker.has_succeeded_since(&failure, since));
+    assert!(health.unready_reasons().is_empty());
+    assert_eq!(breaker.receive_limit(), usize::MAX);
     // The next row begins from nothing.
-    held.again(&failure);
-    assert!(!breaker.is_stopped_by(&failure));
+    held.record_failure(&failure);
+    assert!(!breaker.is_intake_stopped_by(&failure));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,34 +229,34 @@ async fn a_lone_refusal_is_the_messages_own_after_a_while_but_not_in_an_outage()
     let since = Instant::now();
     // More than there are places for.
     let _held: Vec<_> = (0..5).map(|_| breaker.hold(&failure, true)).collect();
-    tokio::time::advance(LONE_REFUSAL / 2).await;
-    assert!(!breaker.is_its_own(&failure, since));
-    tokio::time::advance(LONE_REFUSAL / 2).await;
-    assert!(breaker.is_its_own(&failure, since));
-    for _ in 5..OUTAGE {
+    tokio::time::advance(LONE_REFUSAL_WAIT / 2).await;
+    assert!(!breaker.is_message_fault(&failure, since));
+    tokio::time::advance(LONE_REFUSAL_WAIT / 2).await;
+    assert!(breaker.is_message_fault(&failure, since));
+    for _ in 5..OUTAGE_FAILURES {
         drop(breaker.hold(&failure, true));
     }
-    assert!(breaker.is_stopped_by(&failure) && !breaker.is_its_own(&failure, since));
-    breaker.worked(Service::Cognito, "eu-west-1_x", Instant::now());
-    assert!(breaker.is_its_own(&failure, since));
+    assert!(breaker.is_intake_stopped_by(&failure) && !breaker.is_message_fault(&failure, since));
+    breaker.record_success(Service::Cognito, "eu-west-1_x", Instant::now());
+    assert!(breaker.is_message_fault(&failure, since));
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_count_although_others_have_all_the_places() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
-    let held: Vec<_> = (0..PROBES)
+    let held: Vec<_> = (0..MAX_PROBES)
         .map_while(|_| breaker.hold(&one, true))
         .collect();
-    assert_eq!(held.len(), PROBES);
-    for _ in 0..OUTAGE {
+    assert_eq!(held.len(), MAX_PROBES);
+    for _ in 0..OUTAGE_FAILURES {
         assert!(breaker.hold(&other, true).is_none());
     }
-    assert!(breaker.is_stopped_by(&other) && !breaker.is_stopped_by(&one));
-    assert_eq!(breaker.room(), 1, "others are still tried");
+    assert!(breaker.is_intake_stopped_by(&other) && !breaker.is_intake_stopped_by(&one));
+    assert_eq!(breaker.receive_limit(), 1, "others are still tried");
     let after = moment().await;
-    breaker.worked(Service::Cognito, "eu-west-1_x", after);
-    assert_eq!(breaker.room(), usize::MAX);
+    breaker.record_success(Service::Cognito, "eu-west-1_x", after);
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,12 +264,12 @@ async fn refusals_by_different_codes_are_no_row() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
     let _held = [&one, &other].map(|failure| breaker.hold(failure, true).expect("held"));
-    for _ in 0..OUTAGE / 2 {
+    for _ in 0..OUTAGE_FAILURES / 2 {
         for failure in [&one, &other] {
             drop(breaker.hold(failure, true));
         }
     }
-    assert_eq!(breaker.room(), usize::MAX);
+    assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,10 +279,10 @@ async fn refused_messages_take_no_place_of_a_broken_deployment() {
     let held: Vec<_> = (0..9)
         .map_while(|_| breaker.hold(&refusal("New"), true))
         .collect();
-    assert_eq!(held.len(), PROBES);
+    assert_eq!(held.len(), MAX_PROBES);
     let denied = breaker.hold(&denied("AdminAddUserToGroup"), true);
     assert!(denied.is_some());
-    assert_eq!(breaker.room(), PROBES - 1);
+    assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
     drop(held);
-    assert_eq!(health.obstacles().len(), 1, "the other is not over");
+    assert_eq!(health.unready_reasons().len(), 1, "the other is not over");
 }

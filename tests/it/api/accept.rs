@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use usher::aws::{Pool, PoolKind, SignedIn};
+use usher::aws::{PoolOptions, SandboxPool, SignInResult};
 
 use super::client::{Answer, Client};
 use crate::faults::{Fault, Spoiled};
@@ -16,7 +16,7 @@ const PASSWORD: &str = "A-new-passw0rd";
 
 struct Page {
     world: World,
-    pool: Pool,
+    pool: SandboxPool,
     process: Process,
     client: Client,
     mails: Arc<Mutex<Vec<String>>>,
@@ -24,9 +24,9 @@ struct Page {
 
 impl Page {
     /// A pool of this kind, and the page for its client.
-    async fn open(kind: PoolKind) -> Self {
+    async fn open(kind: PoolOptions) -> Self {
         let world = World::new().await;
-        let pool = world.sandbox.create_pool_of("staff", &kind).await;
+        let pool = world.sandbox.create_pool_with("staff", &kind).await;
         let pool = pool.expect("a pool");
         let mails: Arc<Mutex<Vec<String>>> = Arc::default();
         let post = Arc::clone(&mails);
@@ -105,7 +105,7 @@ impl Page {
 
 #[tokio::test]
 async fn a_code_is_good_for_one_password() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let with =
         |code: &str, password: &str| json!({"username": "ada", "code": code, "password": password});
@@ -150,7 +150,7 @@ async fn a_code_is_good_for_one_password() {
         .sandbox
         .sign_in(&page.pool.client, "ada", PASSWORD)
         .await;
-    assert!(matches!(signed_in, Ok(SignedIn::Tokens(_))));
+    assert!(matches!(signed_in, Ok(SignInResult::Tokens(_))));
     let again = page.accept(with(&code, PASSWORD)).await;
     assert_eq!((again.status, again.code()), (403, "not_accepted"));
     // A password is no code.
@@ -160,7 +160,7 @@ async fn a_code_is_good_for_one_password() {
 
 #[tokio::test]
 async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let with = |password: &str| json!({"username": "ada", "code": code, "password": password});
     for password in [format!("{PASSWORD} "), format!(" {PASSWORD}")] {
@@ -227,7 +227,7 @@ const FAULTS: [(&str, &str, &str, &str); 8] = [
 
 #[tokio::test]
 async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let body = json!({"username": "ada", "code": code, "password": PASSWORD});
     for (operation, code, text, _) in FAULTS {
@@ -263,7 +263,7 @@ async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
 
 #[tokio::test]
 async fn a_page_of_a_firewall_is_the_deployments_fault() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     page.world.faults.plan(|call| {
         let blocked = Fault::Before(Spoiled::Page(StatusCode::FORBIDDEN));
         (call.operation == "InitiateAuth").then_some(blocked)
@@ -278,7 +278,7 @@ async fn a_page_of_a_firewall_is_the_deployments_fault() {
 
 #[tokio::test]
 async fn the_answer_does_not_tell_which_users_there_are() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
     let unknown = page.accept(body.clone()).await;
     assert_eq!((unknown.status, unknown.code()), (403, "not_accepted"));
@@ -310,7 +310,7 @@ async fn the_answer_does_not_tell_which_users_there_are() {
 
 #[tokio::test]
 async fn a_throttle_of_the_pool_is_not_the_persons_tries() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
     for (code, text, status, answered, again) in [
         (
@@ -344,7 +344,7 @@ async fn a_throttle_of_the_pool_is_not_the_persons_tries() {
 
 #[tokio::test]
 async fn an_address_of_another_user_is_a_conflict() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     page.refused_by(
         "RespondToAuthChallenge",
@@ -358,7 +358,7 @@ async fn an_address_of_another_user_is_a_conflict() {
 
 #[tokio::test]
 async fn attributes_that_no_pool_holds_are_refused_by_name() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let with = |attributes: Value| {
         page.accept(json!({
             "username": "ada", "code": "c", "password": PASSWORD, "attributes": attributes,
@@ -381,7 +381,7 @@ async fn attributes_that_no_pool_holds_are_refused_by_name() {
 
 #[tokio::test]
 async fn late_bodies_do_not_close_the_page() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let mut late = Vec::new();
     for _ in 0..500 {
@@ -398,11 +398,11 @@ async fn late_bodies_do_not_close_the_page() {
 
 #[tokio::test]
 async fn a_secret_client_and_required_attributes_are_served() {
-    let kind = PoolKind {
-        email_names: true,
-        required: vec!["given_name".to_owned()],
-        secret: true,
-        ..PoolKind::default()
+    let kind = PoolOptions {
+        email_usernames: true,
+        required_attributes: vec!["given_name".to_owned()],
+        has_secret: true,
+        ..PoolOptions::default()
     };
     let page = Page::open(kind).await;
     let code = page
@@ -419,7 +419,7 @@ async fn a_secret_client_and_required_attributes_are_served() {
 
 #[tokio::test]
 async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     page.world
         .endpoint
@@ -470,9 +470,9 @@ async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
 
 #[tokio::test]
 async fn somebody_who_asks_for_a_code_is_found_by_each_of_their_names() {
-    let kind = PoolKind {
-        email_names: true,
-        ..PoolKind::default()
+    let kind = PoolOptions {
+        email_usernames: true,
+        ..PoolOptions::default()
     };
     let page = Page::open(kind).await;
     let address = "ada@mail.example";
@@ -497,7 +497,7 @@ async fn somebody_who_asks_for_a_code_is_found_by_each_of_their_names() {
 
 #[tokio::test]
 async fn the_page_comes_with_a_strict_policy_and_its_settings() {
-    let page = Page::open(PoolKind::default()).await;
+    let page = Page::open(PoolOptions::default()).await;
     for (path, kind) in [
         ("/accept", "text/html; charset=utf-8"),
         ("/accept/accept.css", "text/css; charset=utf-8"),

@@ -71,7 +71,13 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     let refused_after = |before: usize| {
         let (api, refusals) = (&api, &refusals);
         eventually("dead-lettered", move || async move {
-            let letters = api.world.dead_letters.facts().await.expect("facts").depth;
+            let letters = api
+                .world
+                .dead_letters
+                .attributes()
+                .await
+                .expect("facts")
+                .depth;
             refusals() > before && letters.visible > 0
         })
     };

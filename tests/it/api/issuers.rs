@@ -10,8 +10,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use usher::admin::{Keyring, Refused, Verifier};
-use usher::aws::{KeySets, SignedIn};
+use usher::admin::{JwksCache, TokenError, TokenVerifier};
+use usher::aws::{JwksClient, SignInResult};
 use usher::config::{Config, Layers};
 use usher::dev::Issuer;
 use usher::event::IssuerType;
@@ -57,9 +57,9 @@ async fn tokens_of_both_issuers_are_good_in_every_partition() {
         "admin.client_ids=c".to_owned(),
     ];
     let config = Config::from_layers(&Layers::defaults().flags(&flags)).expect("valid");
-    let sets = KeySets::over(SharedHttpConnector::new(published.clone()));
-    let verifier = Verifier::new(&config.admin, &config.pools.allowed, |issuers| {
-        Keyring::new(sets, issuers)
+    let sets = JwksClient::with_connector(SharedHttpConnector::new(published.clone()));
+    let verifier = TokenVerifier::new(&config.admin, &config.pools.allowed, |issuers| {
+        JwksCache::new(sets, issuers)
     });
     let token = |issuer: &str| {
         let end = jiff::Timestamp::now().as_second() + 3600;
@@ -90,7 +90,7 @@ async fn tokens_of_both_issuers_are_good_in_every_partition() {
         "http://169.254.169.254/eu-west-1_a",
     ] {
         let refused = verifier.verify(&token(issuer)).await;
-        assert_eq!(refused.err(), Some(Refused::Issuer), "{issuer}");
+        assert_eq!(refused.err(), Some(TokenError::Issuer), "{issuer}");
     }
     let asked = published.asked.lock().expect("no panic").clone();
     assert_eq!(asked.len(), expected.len(), "each once: {asked:?}");
@@ -106,7 +106,7 @@ async fn a_pool_that_is_switched_over_has_good_tokens_of_both_issuers() {
     let sandbox = &world.sandbox;
     let set = sandbox.set_password(&pool.id, "boss", password).await;
     set.expect("a password");
-    let joined = sandbox.join(&pool.id, "boss", "ADMINS").await;
+    let joined = sandbox.add_to_group(&pool.id, "boss", "ADMINS").await;
     joined.expect("a member");
     let mut issuers = Vec::new();
     let mut tokens = Vec::new();
@@ -114,7 +114,7 @@ async fn a_pool_that_is_switched_over_has_good_tokens_of_both_issuers() {
         let set = sandbox.set_issuer(&pool.id, issuer).await;
         set.expect("a setting");
         let signed_in = sandbox.sign_in(&pool.client, "boss", password).await;
-        let Ok(SignedIn::Tokens(signed_in)) = signed_in else {
+        let Ok(SignInResult::Tokens(signed_in)) = signed_in else {
             panic!("{signed_in:?}");
         };
         let claims = signed_in.access.split('.').nth(1).expect("claims");

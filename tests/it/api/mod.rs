@@ -154,7 +154,7 @@ pub(crate) fn settings(world: &World) -> Vec<(&'static str, String)> {
     vec![
         ("pools.allowed", world.pool.id.clone()),
         ("admin.client_ids", world.pool.client.clone()),
-        ("admin.issuer", world.endpoint.issuers().join(",")),
+        ("admin.issuer", world.endpoint.issuer_templates().join(",")),
         ("quota.user_update", "1000".to_owned()),
         ("quota.user_resource_read", "1000".to_owned()),
         ("quota.user_creation", "1000".to_owned()),

@@ -49,7 +49,13 @@ async fn a_user_is_put_into_a_group_and_taken_out() {
         .filter(|line| line["result"] == "done");
     assert!(done.clone().count() == 3 && done.clone().all(|line| line["user.sub"] == ada.sub));
     assert_eq!(
-        api.world.queue.facts().await.expect("facts").depth.visible,
+        api.world
+            .queue
+            .attributes()
+            .await
+            .expect("facts")
+            .depth
+            .visible,
         0
     );
 }

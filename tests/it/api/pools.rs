@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
-use usher::aws::PoolKind;
+use usher::aws::PoolOptions;
 
 use super::Api;
 use super::mails::counted;
@@ -12,22 +12,22 @@ use crate::world::{World, eventually};
 
 const ADDRESS: &str = "ada@mail.example";
 
-async fn api_in(kind: PoolKind) -> Api {
+async fn api_in(kind: PoolOptions) -> Api {
     Api::start_in(World::new_in(&kind).await, &[], None).await
 }
 
-fn with_aliases() -> PoolKind {
-    PoolKind {
+fn with_aliases() -> PoolOptions {
+    PoolOptions {
         aliases: vec!["email".to_owned()],
-        ..PoolKind::default()
+        ..PoolOptions::default()
     }
 }
 
 #[tokio::test]
 async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_address() {
-    let api = api_in(PoolKind {
-        email_names: true,
-        ..PoolKind::default()
+    let api = api_in(PoolOptions {
+        email_usernames: true,
+        ..PoolOptions::default()
     })
     .await;
     let mails = counted(&api);
@@ -126,9 +126,9 @@ async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
 
 #[tokio::test]
 async fn a_pool_that_asks_for_no_password_makes_no_code_and_says_so() {
-    let api = api_in(PoolKind {
+    let api = api_in(PoolOptions {
         first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
-        ..PoolKind::default()
+        ..PoolOptions::default()
     })
     .await;
     let invitation = json!({"email": ADDRESS, "username": "ada"});

@@ -108,7 +108,7 @@ async fn everybody_reads_their_own_record_and_no_other() {
     let owned_by = |owner: &str| {
         let record = [("id", ada.sub.as_str()), ("profileOwner", owner)];
         let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        api.world.sandbox.put_record(TABLE, record.into())
+        api.world.sandbox.put_profile(TABLE, record.into())
     };
     let status = async |token: &str| api.ask_as(token, "GET", "/v1/me/profile").await.status;
     for (owner, expected) in [
@@ -165,7 +165,7 @@ async fn a_planted_record_is_not_shown_whatever_names_its_owner() {
         ] {
             let record = [("id", sub.as_str()), ("profileOwner", owner.as_str())];
             let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let written = api.world.sandbox.put_record(TABLE, record.into()).await;
+            let written = api.world.sandbox.put_profile(TABLE, record.into()).await;
             written.expect("a record");
             let answer = api.ask_as(&ada, "GET", "/v1/me/profile").await;
             assert_eq!(answer.status, expected, "{template}: {owner}");

@@ -34,7 +34,10 @@ impl Api {
     }
 
     async fn join(&self, name: &str, group: &str) {
-        let joined = self.world.sandbox.join(&self.world.pool.id, name, group);
+        let joined = self
+            .world
+            .sandbox
+            .add_to_group(&self.world.pool.id, name, group);
         joined.await.expect("joined");
     }
 }
@@ -78,7 +81,7 @@ async fn a_command_whose_requester_is_no_administrator_is_refused() {
             && api
                 .world
                 .queue
-                .facts()
+                .attributes()
                 .await
                 .expect("facts")
                 .depth

@@ -195,7 +195,7 @@ async fn an_administrator_who_was_taken_out_is_found_out_where_that_is_asked_for
     api.make_group("ADMINS").await;
     world
         .sandbox
-        .join(&world.pool.id, "admin", "ADMINS")
+        .add_to_group(&world.pool.id, "admin", "ADMINS")
         .await
         .expect("joined");
     assert_eq!(api.ask_as(&right, "POST", PATH).await.status, 404, "let in");

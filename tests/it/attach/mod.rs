@@ -3,8 +3,8 @@
 mod trouble;
 
 use serde_json::{Value, json};
-use usher::attach::Settings;
-use usher::aws::{Members, PoolSettings};
+use usher::attach::UserPoolSettings;
+use usher::aws::{JsonObject, PoolSettings};
 use usher::event::PoolId;
 
 use crate::faults::Fault;
@@ -15,7 +15,7 @@ const USHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:usher-trigge
 const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:somebody-elses";
 
 /// Twenty-one settings, and a trigger of somebody else.
-fn settings() -> Members {
+fn settings() -> JsonObject {
     let settings = json!({
         "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
         "AdminCreateUserConfig": {
@@ -76,8 +76,8 @@ impl Scene {
         }
     }
 
-    async fn read(&self) -> Settings {
-        Settings {
+    async fn read(&self) -> UserPoolSettings {
+        UserPoolSettings {
             pool: self.services.read(&self.pool).await.expect("read"),
             mfa: self.services.read_mfa(&self.pool).await.expect("read"),
         }

@@ -89,7 +89,7 @@ impl Crowd {
                     ("id".to_owned(), person.sub.clone()),
                     ("nickname".to_owned(), format!("{n} the kept")),
                 ]);
-                let written = world.sandbox.put_record(TABLE, record.clone()).await;
+                let written = world.sandbox.put_profile(TABLE, record.clone()).await;
                 written.expect("written");
                 self.edited.insert(person.sub.clone(), record);
             }

@@ -11,7 +11,7 @@ use usher::aws::Aws;
 use usher::config::Config;
 use usher::quota::Quota;
 use usher::telemetry::Health;
-use usher::worker::{Unreasoned, Until, Worker};
+use usher::worker::{RedriveCheck, Until, Worker};
 
 use super::PATIENCE;
 
@@ -100,7 +100,7 @@ async fn work(url: String, config: Config, until: Until, stop: CancellationToken
         let aws = Aws::at_endpoint(&url).await;
         let quota = Arc::new(Quota::new(config.quota));
         let worker = tokio::select! {
-            worker = Worker::new(&config, &aws, quota, Health::default(), Unreasoned::Refused) => worker,
+            worker = Worker::new(&config, &aws, quota, Health::default(), RedriveCheck::Enforced) => worker,
             () = stop.cancelled() => return,
         };
         match worker {

@@ -11,7 +11,7 @@ const LONGEST_HIDE: Duration = Duration::from_mins(10);
 
 /// Adds what does not hold.
 pub(crate) async fn hold(world: &World, crowd: &Crowd, broken: &mut Vec<String>) {
-    let depth = world.queue.facts().await.expect("facts").depth;
+    let depth = world.queue.attributes().await.expect("facts").depth;
     if !depth.is_empty() {
         broken.push(format!("left on the queue: {depth:?}"));
     }

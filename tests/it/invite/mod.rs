@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use usher::aws::{Directory, Person};
+use usher::aws::{Directory, PoolUser};
 use usher::config::{Config, GroupName};
 use usher::event::{PoolId, Username};
 use usher::quota::Quota;
@@ -97,11 +97,11 @@ impl World {
         Directory::new(&self.aws, Arc::new(Quota::new(config.quota)))
     }
 
-    async fn look(&self, name: &str) -> Person {
+    async fn look(&self, name: &str) -> PoolUser {
         let pool = PoolId::new(&self.pool.id).expect("a pool");
         let name = Username::new(name).expect("a name");
-        let people = self.directory().people();
-        people.look(&pool, &name).await.expect("there")
+        let people = self.directory().user_manager();
+        people.get(&pool, &name).await.expect("there")
     }
 
     /// `usher` in this world's pool: exit status, objects on standard output, standard

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use serde_json::json;
-use usher::aws::PoolKind;
+use usher::aws::PoolOptions;
 
 use super::{File, count};
 use crate::faults::{Fault, Spoiled};
@@ -13,20 +13,20 @@ use crate::world::World;
 const ADDRESS: &str = "zebulon@quagmire.example";
 const NUMBER: &str = "+15550100";
 
-fn named_by(email_names: bool, phone_names: bool) -> PoolKind {
-    PoolKind {
-        email_names,
-        phone_names,
-        ..PoolKind::default()
+fn named_by(email_names: bool, phone_names: bool) -> PoolOptions {
+    PoolOptions {
+        email_usernames: email_names,
+        phone_usernames: phone_names,
+        ..PoolOptions::default()
     }
 }
 
-fn with_aliases() -> PoolKind {
-    PoolKind {
+fn with_aliases() -> PoolOptions {
+    PoolOptions {
         aliases: ["email", "phone_number", "preferred_username"]
             .map(str::to_owned)
             .into(),
-        ..PoolKind::default()
+        ..PoolOptions::default()
     }
 }
 
@@ -34,7 +34,7 @@ fn with_aliases() -> PoolKind {
 fn posted(world: &World) -> Arc<Mutex<Vec<String>>> {
     let mails = Arc::new(Mutex::new(Vec::new()));
     let post = Arc::clone(&mails);
-    let on_mail = move |mail: usher::dev::Mail| post.lock().expect("no panic").push(mail.to);
+    let on_mail = move |mail: usher::dev::SentMail| post.lock().expect("no panic").push(mail.to);
     world.endpoint.on_mail(Box::new(on_mail));
     mails
 }
@@ -171,7 +171,7 @@ async fn an_address_is_no_name_where_it_is_an_alias() {
 
 #[tokio::test]
 async fn a_pool_that_asks_for_no_password_makes_no_code() {
-    let kind = PoolKind {
+    let kind = PoolOptions {
         first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
         ..named_by(true, false)
     };

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 use usher::config::{self, Layers};
 use usher::event::Trace;
-use usher::trigger::Trigger;
+use usher::trigger::TriggerHandler;
 
 use super::count;
 use crate::faults::Fault;
@@ -21,8 +21,8 @@ async fn a_name_with_format_characters_is_invited() {
     let flags = [url, "invitations.subject=Hi {given_name}"];
     let text = "invitations.text=Hi {given_name}, {link}";
     let flags: Vec<String> = flags.iter().chain([&text]).map(|&s| s.to_owned()).collect();
-    let settings = config::Trigger::from_layers(&Layers::defaults().flags(&flags));
-    let trigger = Arc::new(Trigger::new(Err("no queue".to_owned()), settings));
+    let settings = config::TriggerConfig::from_layers(&Layers::defaults().flags(&flags));
+    let trigger = Arc::new(TriggerHandler::new(Err("no queue".to_owned()), settings));
     world.endpoint.on_trigger(Box::new(move |event| {
         let trigger = Arc::clone(&trigger);
         Box::pin(async move {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use usher::aws::Outgoing;
-use usher::dead_letter::{Ended, Filter, Selection, Unseen};
+use usher::dead_letter::{Filter, Selection, SelectionEnd, Unseen};
 
 use crate::process::finished;
 use crate::world::{Person, World};
@@ -59,7 +59,7 @@ impl World {
     }
 
     async fn visible_letters(&self) -> u64 {
-        let depth = self.dead_letters.facts().await.expect("facts").depth;
+        let depth = self.dead_letters.attributes().await.expect("facts").depth;
         assert_eq!(depth.hidden, 0, "hidden letters");
         depth.visible
     }
@@ -185,13 +185,19 @@ async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
             // As if it had run out.
             let receipts: Vec<(&str, Duration)> = found
                 .iter()
-                .map(|letter| (letter.message.receipt.as_str(), Duration::ZERO))
+                .map(|letter| (letter.message.receipt_handle.as_str(), Duration::ZERO))
                 .collect();
-            queue.hide(&receipts).await.expect("visible again");
+            queue
+                .change_visibility(&receipts)
+                .await
+                .expect("visible again");
         }
         bodies.extend(found.into_iter().map(|letter| letter.message.body));
     }
-    assert_eq!(selection.finish().await, Ended::All(Unseen::default()));
+    assert_eq!(
+        selection.finish().await,
+        SelectionEnd::Exhausted(Unseen::default())
+    );
     bodies.sort_by_key(|body| body.parse::<u32>().expect("a number"));
     let expected: Vec<String> = (0..35).map(|n| n.to_string()).collect();
     assert_eq!(bodies, expected);

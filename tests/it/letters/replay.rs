@@ -70,7 +70,7 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
     .await;
     killed.signal(Signal::KILL);
     killed.exit().await;
-    let left = world.dead_letters.facts().await.expect("facts").depth;
+    let left = world.dead_letters.attributes().await.expect("facts").depth;
     assert!(
         left.visible + left.hidden > 4700,
         "killed half-way: {left:?}"
@@ -125,8 +125,12 @@ async fn a_letter_that_sqs_moved_is_unknown_and_can_be_replayed() {
     world.send_all(&people).await;
     // Nobody works on it until SQS has had enough.
     while let Some(message) = world.queue.receive(1).await.expect("received").pop() {
-        let receipt = [(message.receipt.as_str(), Duration::ZERO)];
-        world.queue.hide(&receipt).await.expect("visible again");
+        let receipt = [(message.receipt_handle.as_str(), Duration::ZERO)];
+        world
+            .queue
+            .change_visibility(&receipt)
+            .await
+            .expect("visible again");
     }
     let (status, listed, _) = world.dead_letters(&["list"]).await;
     assert_eq!(status, Some(0));
@@ -157,10 +161,10 @@ async fn what_fails_again_comes_back_with_its_replays_counted_and_its_first_date
         assert_eq!(attributes["usher.replays"], replays);
         assert_eq!(attributes["usher.first_received_at"], FIRST);
         assert_eq!(attributes["usher.attempts"], "1", "attempts begin anew");
-        let receipt = [(letters[0].receipt.as_str(), Duration::ZERO)];
+        let receipt = [(letters[0].receipt_handle.as_str(), Duration::ZERO)];
         world
             .dead_letters
-            .hide(&receipt)
+            .change_visibility(&receipt)
             .await
             .expect("visible again");
     }
@@ -294,7 +298,11 @@ async fn a_direct_replay_asks_who_is_an_administrator_now() {
     let former = world.person("former").await;
     let pool = &world.pool.id;
     for (name, group) in [("admin", "ADMINS"), ("admin", "STAFF")] {
-        world.sandbox.join(pool, name, group).await.expect("joined");
+        world
+            .sandbox
+            .add_to_group(pool, name, group)
+            .await
+            .expect("joined");
     }
     let order = |person: &Person| {
         let body = json!({

@@ -25,7 +25,7 @@ impl World {
         let person = self.person("somebody-else").await;
         let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
         self.sandbox
-            .put_record(crate::world::TABLE, record)
+            .put_profile(crate::world::TABLE, record)
             .await
             .expect("a record");
         let letter = Outgoing {
@@ -48,9 +48,12 @@ impl World {
         // Looking hides them.
         let shown = letters
             .iter()
-            .map(|letter| (letter.receipt.as_str(), Duration::ZERO));
+            .map(|letter| (letter.receipt_handle.as_str(), Duration::ZERO));
         let shown: Vec<_> = shown.collect();
-        self.dead_letters.hide(&shown).await.expect("shown");
+        self.dead_letters
+            .change_visibility(&shown)
+            .await
+            .expect("shown");
     }
 
     fn start_load(&self, arguments: &[&str]) -> Process {
@@ -65,7 +68,7 @@ impl World {
         let mut process = self.start_load(&["--count", &count.to_string(), "--rate", "50"]);
         let run = run_of(&process).await;
         eventually("all is on the queue", || async {
-            self.queue.facts().await.expect("facts").depth.visible == count
+            self.queue.attributes().await.expect("facts").depth.visible == count
         })
         .await;
         process.signal(Signal::KILL);
@@ -124,7 +127,7 @@ async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
     let mut process = world.start_load(&["--count", "50", "--rate", "50", "--poison", "10%"]);
     let run = run_of(&process).await;
     eventually("all is on the queue", || async {
-        world.queue.facts().await.expect("facts").depth.visible == 56
+        world.queue.attributes().await.expect("facts").depth.visible == 56
     })
     .await;
     process.signal(Signal::KILL);
@@ -174,7 +177,7 @@ async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
     command.stdout(out.reopen().expect("opens"));
     let mut process = Process::with_output(command);
     eventually("some are on the queue", || async {
-        world.queue.facts().await.expect("facts").depth.visible > 5
+        world.queue.attributes().await.expect("facts").depth.visible > 5
     })
     .await;
     process.signal(Signal::TERM);
@@ -234,8 +237,12 @@ async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
     let others = world.others().await;
     let run = world.killed_run(3).await;
     let held = world.queue.receive(1).await.expect("a message");
-    let hidden = [(held[0].receipt.as_str(), Duration::from_secs(15))];
-    world.queue.hide(&hidden).await.expect("hidden");
+    let hidden = [(held[0].receipt_handle.as_str(), Duration::from_secs(15))];
+    world
+        .queue
+        .change_visibility(&hidden)
+        .await
+        .expect("hidden");
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(cleaned["messages"], json!(3));
@@ -250,9 +257,13 @@ async fn users_stay_while_a_message_is_in_a_workers_hands() {
     let others = world.others().await;
     let run = world.killed_run(3).await;
     let held = world.queue.receive(1).await.expect("a message");
-    let receipt = held[0].receipt.as_str();
+    let receipt = held[0].receipt_handle.as_str();
     let hidden = [(receipt, Duration::from_mins(10))];
-    world.queue.hide(&hidden).await.expect("hidden");
+    world
+        .queue
+        .change_visibility(&hidden)
+        .await
+        .expect("hidden");
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(1), "{err}");
     let right = json!({
@@ -261,7 +272,7 @@ async fn users_stay_while_a_message_is_in_a_workers_hands() {
     assert_eq!(cleaned, right);
     world
         .queue
-        .hide(&[(receipt, Duration::ZERO)])
+        .change_visibility(&[(receipt, Duration::ZERO)])
         .await
         .expect("shown");
     let (status, cleaned, err) = world.clean(&run).await;
@@ -288,7 +299,7 @@ async fn a_profile_whose_user_is_gone_is_found_through_its_letter() {
     let table = crate::world::TABLE;
     world
         .sandbox
-        .put_record(table, record)
+        .put_profile(table, record)
         .await
         .expect("a record");
     let (status, cleaned, err) = world.clean(run).await;

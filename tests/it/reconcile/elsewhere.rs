@@ -40,7 +40,7 @@ async fn put_under(world: &World, table: &str, id: &str, owner: &str) {
         ("nickname", "kept"),
     ];
     let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let written = world.sandbox.put_record(table, record.into()).await;
+    let written = world.sandbox.put_profile(table, record.into()).await;
     written.expect("written");
 }
 
@@ -79,7 +79,7 @@ impl World {
 
     /// The ids of all records by their owner.
     async fn by_owner(&self, table: &str) -> BTreeMap<String, BTreeSet<String>> {
-        let records = self.sandbox.records(table, "id").await.expect("records");
+        let records = self.sandbox.profiles(table, "id").await.expect("records");
         let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (id, record) in records {
             ids.entry(record["profileOwner"].clone())

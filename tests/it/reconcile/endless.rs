@@ -122,6 +122,6 @@ async fn reading_back_an_endless_list_ends_with_an_error() {
 
     let page = json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "again"}}});
     faults.plan(again("Scan", page));
-    let records = sandbox.records(TABLE, "id").await;
+    let records = sandbox.profiles(TABLE, "id").await;
     assert_eq!(records.expect_err("endless").reason, "repeated_token");
 }

@@ -37,7 +37,10 @@ impl World {
             if batch.is_empty() {
                 return names;
             }
-            let receipts: Vec<&str> = batch.iter().map(|one| one.receipt.as_str()).collect();
+            let receipts: Vec<&str> = batch
+                .iter()
+                .map(|one| one.receipt_handle.as_str())
+                .collect();
             self.queue.delete(&receipts).await.expect("deleted");
             for message in &batch {
                 assert_eq!(message.attributes["usher.origin"], "reconcile");
@@ -203,7 +206,7 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
         "{said}"
     );
     // What they lack is done by a worker, so look before it takes them.
-    let depth = world.queue.facts().await.expect("facts").depth;
+    let depth = world.queue.attributes().await.expect("facts").depth;
     assert_eq!(depth.visible, lacking.len() as u64);
     world.work(&[]).await;
     assert_whole(&world);
@@ -364,7 +367,11 @@ async fn a_run_lets_live_sign_ups_pass() {
     assert_eq!(world.faults.calls("SendMessageBatch"), 0);
     // One is enough.
     let live = world.queue.receive(1).await.expect("received").remove(0);
-    world.queue.delete(&[&live.receipt]).await.expect("deleted");
+    world
+        .queue
+        .delete(&[&live.receipt_handle])
+        .await
+        .expect("deleted");
     eventually("its turn", || async {
         world.faults.calls("SendMessageBatch") > 0
     })

@@ -98,7 +98,11 @@ impl Setup {
 
     async fn leave(&self, person: &Person, group: &str) {
         let (pool, name) = (&self.world.pool.id, &person.name);
-        let left = self.world.sandbox.leave(pool, name, group).await;
+        let left = self
+            .world
+            .sandbox
+            .remove_from_group(pool, name, group)
+            .await;
         left.expect("left");
     }
 }

@@ -110,10 +110,13 @@ async fn a_letter_keeps_its_trace_through_a_file_and_back_to_the_queue() {
     assert_eq!(line["trace.id"], ID);
     let letters = world.letters().await;
     assert_eq!(forms(&letters[0]), PLAIN);
-    let shown = [(letters[0].receipt.as_str(), std::time::Duration::ZERO)];
+    let shown = [(
+        letters[0].receipt_handle.as_str(),
+        std::time::Duration::ZERO,
+    )];
     world
         .dead_letters
-        .hide(&shown)
+        .change_visibility(&shown)
         .await
         .expect("visible again");
 

@@ -2,16 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Pool, claims, new_password, refusal, silent, wrong};
-use crate::dev::hooks::Mail;
+use super::{
+    TestPool, VALID_PASSWORD, claims, error, new_password_response, suppressed_invitation,
+    wrong_password,
+};
+use crate::dev::hooks::SentMail;
 
 #[tokio::test]
 async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
     let schema = json!({"Schema": [
         {"Name": "given_name", "Required": true}, {"Name": "email", "Required": true},
     ]});
-    let pool = Pool::of(schema, json!({}), |_| None).await;
-    let temporary = pool.invited("ada").await;
+    let pool = TestPool::with_settings(schema, json!({}), |_| None).await;
+    let temporary = pool.invite("ada").await;
     let challenge = pool.sign_in("ada", &temporary).await.expect("a challenge");
     assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");
     let parameters = &challenge["ChallengeParameters"];
@@ -26,30 +29,30 @@ async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
     );
 
     let respond = "RespondToAuthChallenge";
-    let weak = new_password(&challenge, "ada", "weak");
-    let (code, message) = pool.refused(respond, weak).await;
+    let weak = new_password_response(&challenge, "ada", "weak");
+    let (code, message) = pool.call_error(respond, weak).await;
     assert_eq!(code, "InvalidPasswordException");
     assert!(message.ends_with("Password not long enough"));
-    let mut answer = new_password(&challenge, "ada", PASSWORD);
-    let (code, _) = pool.refused(respond, answer.clone()).await;
+    let mut answer = new_password_response(&challenge, "ada", VALID_PASSWORD);
+    let (code, _) = pool.call_error(respond, answer.clone()).await;
     assert_eq!(code, "InvalidParameterException");
     answer["ChallengeResponses"]["userAttributes.given_name"] = json!("Ada");
     let mut twice = answer.clone();
     twice["ChallengeResponses"]["userAttributes.email"] = json!("eve@example.com");
-    let (code, _) = pool.refused(respond, twice).await;
+    let (code, _) = pool.call_error(respond, twice).await;
     assert_eq!(code, "NotAuthorizedException");
-    let tokens = pool.ask(respond, answer.clone()).await;
+    let tokens = pool.call(respond, answer.clone()).await;
     let id = claims(&tokens["AuthenticationResult"]["IdToken"]);
     assert_eq!(id["given_name"], "Ada");
-    let (code, _) = pool.refused(respond, answer).await;
+    let (code, _) = pool.call_error(respond, answer).await;
     assert_eq!(code, "NotAuthorizedException", "a session is used once");
 
-    let user = pool.ask("AdminGetUser", json!({"Username": "ada"})).await;
+    let user = pool.call("AdminGetUser", json!({"Username": "ada"})).await;
     assert_eq!(user["UserStatus"], "CONFIRMED");
-    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong()));
-    assert!(pool.sign_in("ada", PASSWORD).await.is_ok());
+    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong_password()));
+    assert!(pool.sign_in("ada", VALID_PASSWORD).await.is_ok());
     assert_eq!(
-        pool.sources(),
+        pool.trigger_sources(),
         [
             "TokenGeneration_NewPasswordChallenge",
             "TokenGeneration_Authentication"
@@ -59,27 +62,29 @@ async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
 
 #[tokio::test]
 async fn what_has_run_out_is_refused_until_the_invitation_is_sent_again() {
-    let pool = Pool::new().await;
-    let temporary = pool.invited("ada").await;
+    let pool = TestPool::new().await;
+    let temporary = pool.invite("ada").await;
     let challenge = pool.sign_in("ada", &temporary).await.expect("a challenge");
-    pool.front.expire_sessions();
-    let late = new_password(&challenge, "ada", PASSWORD);
-    let (code, _) = pool.refused("RespondToAuthChallenge", late).await;
+    pool.cognito.expire_sessions();
+    let late = new_password_response(&challenge, "ada", VALID_PASSWORD);
+    let (code, _) = pool.call_error("RespondToAuthChallenge", late).await;
     assert_eq!(code, "NotAuthorizedException");
-    pool.front.expire(&pool.id, "ada").await;
+    pool.cognito
+        .expire_temporary_password(&pool.id, "ada")
+        .await;
     let message = "Temporary password has expired and must be reset by an administrator.";
     assert_eq!(
         pool.sign_in("ada", &temporary).await,
-        Err(refusal("NotAuthorizedException", message))
+        Err(error("NotAuthorizedException", message))
     );
 
     let again = json!({
         "Username": "ada", "MessageAction": "RESEND", "DesiredDeliveryMediums": ["EMAIL"],
     });
-    let answer = pool.ask("AdminCreateUser", again.clone()).await;
+    let answer = pool.call("AdminCreateUser", again.clone()).await;
     assert_eq!(answer["User"]["UserStatus"], "FORCE_CHANGE_PASSWORD");
     assert!(answer["User"]["Attributes"].is_array());
-    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong()));
+    assert_eq!(pool.sign_in("ada", &temporary).await, Err(wrong_password()));
     let mail = pool.mails.lock().expect("no panic").remove(0);
     let text = mail
         .body
@@ -88,18 +93,18 @@ async fn what_has_run_out_is_refused_until_the_invitation_is_sent_again() {
         .and_then(|text| text.strip_suffix('.'))
         .expect("a password");
     let challenge = pool.sign_in("ada", temporary).await.expect("a challenge");
-    let answer = new_password(&challenge, "ada", PASSWORD);
-    pool.ask("RespondToAuthChallenge", answer).await;
-    let (code, _) = pool.refused("AdminCreateUser", again).await;
+    let answer = new_password_response(&challenge, "ada", VALID_PASSWORD);
+    pool.call("RespondToAuthChallenge", answer).await;
+    let (code, _) = pool.call_error("AdminCreateUser", again).await;
     assert_eq!(code, "UnsupportedUserStateException");
     let nobody = json!({"Username": "nobody", "MessageAction": "RESEND"});
-    let (code, _) = pool.refused("AdminCreateUser", nobody).await;
+    let (code, _) = pool.call_error("AdminCreateUser", nobody).await;
     assert_eq!(code, "UserNotFoundException");
 }
 
 #[tokio::test]
 async fn an_invitation_says_what_the_trigger_says() {
-    let pool = Pool::of(json!({}), json!({}), |event| {
+    let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         assert_eq!(event["triggerSource"], "CustomMessage_AdminCreateUser");
         let request = &event["request"];
         assert_eq!(request["userAttributes"]["email"], "ada@example.com");
@@ -115,31 +120,31 @@ async fn an_invitation_says_what_the_trigger_says() {
         }))
     })
     .await;
-    let mut input = silent("ada");
+    let mut input = suppressed_invitation("ada");
     input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
     input["TemporaryPassword"] = json!("Aa1&%#/?+\"");
-    pool.ask("AdminCreateUser", input.clone()).await;
+    pool.call("AdminCreateUser", input.clone()).await;
     assert!(
         pool.mails.lock().expect("no panic").is_empty(),
         "suppressed"
     );
     input["Username"] = json!("bob");
     input["MessageAction"] = Value::Null;
-    pool.ask("AdminCreateUser", input.clone()).await;
+    pool.call("AdminCreateUser", input.clone()).await;
     let mails = pool.mails.lock().expect("no panic").clone();
-    let expected = Mail {
+    let expected = SentMail {
         to: "ada@example.com".to_owned(),
         subject: "Come in".to_owned(),
         body: "https://app.example/accept#u=bob&c=Aa1&%#/?+\"".to_owned(),
     };
     assert_eq!(mails, [expected]);
-    let (code, _) = pool.refused("AdminCreateUser", input).await;
+    let (code, _) = pool.call_error("AdminCreateUser", input).await;
     assert_eq!(code, "UsernameExistsException");
 }
 
 #[tokio::test]
 async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made() {
-    let pool = Pool::of(json!({}), json!({}), |event| {
+    let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let wrong = |name: &str| match event["userName"].as_str() {
             Some(user) if user == name => "\u{200d}",
             _ => "é",
@@ -151,17 +156,17 @@ async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made()
     })
     .await;
     for (name, member) in [("subject", "'emailSubject'"), ("body", "'emailBody'")] {
-        let mut input = silent(name);
+        let mut input = suppressed_invitation(name);
         input["MessageAction"] = Value::Null;
         input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
         let resend = json!("RESEND");
         for action in [Value::Null, resend] {
             input["MessageAction"] = action;
-            let (code, message) = pool.refused("AdminCreateUser", input.clone()).await;
+            let (code, message) = pool.call_error("AdminCreateUser", input.clone()).await;
             assert_eq!(code, "InvalidParameterException");
             assert!(message.contains(member), "{message}");
         }
-        let user = pool.ask("AdminGetUser", json!({"Username": name})).await;
+        let user = pool.call("AdminGetUser", json!({"Username": name})).await;
         assert_eq!(user["UserStatus"], "FORCE_CHANGE_PASSWORD");
     }
     assert!(pool.mails.lock().expect("no panic").is_empty());
@@ -169,7 +174,7 @@ async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made()
 
 #[tokio::test]
 async fn a_trigger_is_held_to_the_lengths_and_the_types_of_a_mail() {
-    let pool = Pool::of(json!({}), json!({}), |event| {
+    let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let text = |name: &str, long: usize| {
             let is_long = event["userName"] == name;
             "x".repeat(if is_long { long } else { 9 })
@@ -190,10 +195,10 @@ async fn a_trigger_is_held_to_the_lengths_and_the_types_of_a_mail() {
         ("sms", cognitos, "at 'smsMessage'"),
         ("number", "InvalidLambdaResponseException", "NUMBER_VALUE"),
     ] {
-        let mut input = silent(name);
+        let mut input = suppressed_invitation(name);
         input["MessageAction"] = Value::Null;
         input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
-        let (found, message) = pool.refused("AdminCreateUser", input).await;
+        let (found, message) = pool.call_error("AdminCreateUser", input).await;
         assert_eq!(found, code, "{name}");
         assert!(message.contains(expected), "{message}");
     }

@@ -12,14 +12,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::CognitoFront;
-use crate::dev::constraints::Rules;
-use crate::dev::hooks::Mail;
+use super::EmbeddedCognito;
+use crate::dev::constraints::AwsService;
+use crate::dev::hooks::SentMail;
 
-const PASSWORD: &str = "Long-enough-1";
+const VALID_PASSWORD: &str = "Long-enough-1";
 
 /// The calls that name an app client.
-const OF_CLIENTS: [&str; 7] = [
+const CLIENT_OPERATIONS: [&str; 7] = [
     "ForgotPassword",
     "ConfirmForgotPassword",
     "AdminInitiateAuth",
@@ -30,22 +30,26 @@ const OF_CLIENTS: [&str; 7] = [
 ];
 
 /// A pool, and what its hooks saw.
-struct Pool {
-    front: CognitoFront,
+struct TestPool {
+    cognito: EmbeddedCognito,
     id: String,
     client: Value,
     events: Arc<Mutex<Vec<Value>>>,
-    mails: Arc<Mutex<Vec<Mail>>>,
+    mails: Arc<Mutex<Vec<SentMail>>>,
 }
 
-impl Pool {
+impl TestPool {
     async fn new() -> Self {
-        Self::of(json!({}), json!({}), |_| None).await
+        Self::with_settings(json!({}), json!({}), |_| None).await
     }
 
     /// The trigger answers with what `respond` makes of the event.
-    async fn of(mut pool: Value, mut client: Value, respond: fn(&Value) -> Option<Value>) -> Self {
-        let front = CognitoFront::new("http://127.0.0.1:1");
+    async fn with_settings(
+        mut pool: Value,
+        mut client: Value,
+        respond: fn(&Value) -> Option<Value>,
+    ) -> Self {
+        let front = EmbeddedCognito::new("http://127.0.0.1:1");
         let events = Arc::new(Mutex::new(Vec::new()));
         let mails = Arc::new(Mutex::new(Vec::new()));
         let (seen, post) = (Arc::clone(&events), Arc::clone(&mails));
@@ -59,16 +63,16 @@ impl Pool {
         }));
         assert!(trigger.is_ok());
         let box_of = move |mail| post.lock().expect("no panic").push(mail);
-        assert!(front.hooks.post.set(Box::new(box_of)).is_ok());
+        assert!(front.hooks.mail.set(Box::new(box_of)).is_ok());
         pool["PoolName"] = json!("p");
         let mut this = Self {
-            front,
+            cognito: front,
             id: String::new(),
             client: Value::Null,
             events,
             mails,
         };
-        let created = this.ask("CreateUserPool", pool).await;
+        let created = this.call("CreateUserPool", pool).await;
         created["UserPool"]["Id"]
             .as_str()
             .expect("an id")
@@ -77,22 +81,22 @@ impl Pool {
         client["UserPoolId"] = json!(this.id);
         client["ExplicitAuthFlows"] =
             json!(["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]);
-        let created = this.ask("CreateUserPoolClient", client).await;
+        let created = this.call("CreateUserPoolClient", client).await;
         this.client = created["UserPoolClient"].clone();
         this
     }
 
-    async fn tried(&self, operation: &str, input: Value) -> Result<Value, (String, String)> {
+    async fn try_call(&self, operation: &str, input: Value) -> Result<Value, (String, String)> {
         let mut input = input;
         if operation.starts_with("Admin") || operation.ends_with("Group") {
             input["UserPoolId"] = json!(self.id);
         }
-        if OF_CLIENTS.contains(&operation) {
+        if CLIENT_OPERATIONS.contains(&operation) {
             input["ClientId"] = self.client["ClientId"].clone();
         }
         let body = Bytes::from(input.to_string());
-        let answer = match Rules::Cognito.check(operation, &body) {
-            Ok(()) => self.front.handle(operation, &body).await,
+        let answer = match AwsService::Cognito.check(operation, &body) {
+            Ok(()) => self.cognito.handle(operation, &body).await,
             Err(refusal) => *refusal,
         };
         let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -103,45 +107,48 @@ impl Pool {
         Err((word("__type"), word("message")))
     }
 
-    async fn ask(&self, operation: &str, input: Value) -> Value {
-        let answer = self.tried(operation, input).await;
+    async fn call(&self, operation: &str, input: Value) -> Value {
+        let answer = self.try_call(operation, input).await;
         answer.unwrap_or_else(|refusal| panic!("{operation}: {refusal:?}"))
     }
 
-    async fn refused(&self, operation: &str, input: Value) -> (String, String) {
-        self.tried(operation, input).await.expect_err(operation)
+    async fn call_error(&self, operation: &str, input: Value) -> (String, String) {
+        self.try_call(operation, input).await.expect_err(operation)
     }
 
     async fn sign_in(&self, name: &str, password: &str) -> Result<Value, (String, String)> {
-        self.tried("InitiateAuth", by_password(name, password))
+        self.try_call("InitiateAuth", password_auth(name, password))
             .await
     }
 
     /// Somebody with a password.
-    async fn person(&self, name: &str) -> Value {
-        let user = self.ask("AdminCreateUser", silent(name)).await["User"].clone();
-        let password = json!({"Username": name, "Password": PASSWORD, "Permanent": true});
-        self.ask("AdminSetUserPassword", password).await;
+    async fn create_user(&self, name: &str) -> Value {
+        let user = self
+            .call("AdminCreateUser", suppressed_invitation(name))
+            .await["User"]
+            .clone();
+        let password = json!({"Username": name, "Password": VALID_PASSWORD, "Permanent": true});
+        self.call("AdminSetUserPassword", password).await;
         user
     }
 
     /// Invites, and returns the temporary password.
-    async fn invited(&self, name: &str) -> String {
+    async fn invite(&self, name: &str) -> String {
         let password = "Temporary-1";
-        let mut input = silent(name);
+        let mut input = suppressed_invitation(name);
         input["TemporaryPassword"] = json!(password);
-        self.ask("AdminCreateUser", input).await;
+        self.call("AdminCreateUser", input).await;
         password.to_owned()
     }
 
-    fn sources(&self) -> Vec<String> {
+    fn trigger_sources(&self) -> Vec<String> {
         let events = self.events.lock().expect("no panic");
         let source = |event: &Value| event["triggerSource"].as_str().map(str::to_owned);
         events.iter().filter_map(source).collect()
     }
 }
 
-fn silent(name: &str) -> Value {
+fn suppressed_invitation(name: &str) -> Value {
     json!({
         "Username": name, "MessageAction": "SUPPRESS",
         "UserAttributes": [
@@ -151,21 +158,21 @@ fn silent(name: &str) -> Value {
     })
 }
 
-fn by_password(name: &str, password: &str) -> Value {
+fn password_auth(name: &str, password: &str) -> Value {
     json!({
         "AuthFlow": "USER_PASSWORD_AUTH",
         "AuthParameters": {"USERNAME": name, "PASSWORD": password},
     })
 }
 
-fn new_password(challenge: &Value, name: &str, password: &str) -> Value {
+fn new_password_response(challenge: &Value, name: &str, password: &str) -> Value {
     json!({
         "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": challenge["Session"],
         "ChallengeResponses": {"USERNAME": name, "NEW_PASSWORD": password},
     })
 }
 
-fn refusal(code: &str, message: &str) -> (String, String) {
+fn error(code: &str, message: &str) -> (String, String) {
     (code.to_owned(), message.to_owned())
 }
 
@@ -176,6 +183,6 @@ fn claims(token: &Value) -> Value {
     serde_json::from_slice(&part).expect("JSON")
 }
 
-fn wrong() -> (String, String) {
-    refusal("NotAuthorizedException", "Incorrect username or password.")
+fn wrong_password() -> (String, String) {
+    error("NotAuthorizedException", "Incorrect username or password.")
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Pool, claims, refusal, silent};
+use super::{TestPool, VALID_PASSWORD, claims, error, suppressed_invitation};
 
 #[tokio::test]
 async fn addresses_are_names_where_the_pool_says_so() {
     let kind = json!({"UsernameAttributes": ["email"]});
-    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
     let input = |name: &str| json!({"Username": name, "DesiredDeliveryMediums": ["EMAIL"]});
-    let user = &pool.ask("AdminCreateUser", input("Ada@example.com")).await["User"];
+    let user = &pool.call("AdminCreateUser", input("Ada@example.com")).await["User"];
     let name = user["Username"].as_str().expect("a name");
     assert_eq!(name.len(), 36);
     let attributes = user["Attributes"].as_array().expect("a list");
@@ -18,56 +18,59 @@ async fn addresses_are_names_where_the_pool_says_so() {
     let mail = pool.mails.lock().expect("no panic")[0].body.clone();
     assert!(mail.contains("username is Ada@example.com and"), "{mail}");
     let (code, _) = pool
-        .refused("AdminCreateUser", input("ada@example.com"))
+        .call_error("AdminCreateUser", input("ada@example.com"))
         .await;
     assert_eq!(code, "UsernameExistsException");
-    let (code, _) = pool.refused("AdminCreateUser", input("ada")).await;
+    let (code, _) = pool.call_error("AdminCreateUser", input("ada")).await;
     assert_eq!(code, "InvalidParameterException");
 
     let password = json!({
-        "Username": "ada@example.com", "Password": PASSWORD, "Permanent": true,
+        "Username": "ada@example.com", "Password": VALID_PASSWORD, "Permanent": true,
     });
-    pool.ask("AdminSetUserPassword", password).await;
+    pool.call("AdminSetUserPassword", password).await;
     for known_as in ["ada@example.com", name] {
-        let answer = pool.sign_in(known_as, PASSWORD).await.expect("signed in");
+        let answer = pool
+            .sign_in(known_as, VALID_PASSWORD)
+            .await
+            .expect("signed in");
         let access = claims(&answer["AuthenticationResult"]["AccessToken"]);
         assert_eq!(access["username"], name);
     }
-    let sign_up = json!({"Username": "bob@example.com", "Password": PASSWORD});
-    pool.ask("SignUp", sign_up.clone()).await;
-    let (code, _) = pool.refused("SignUp", sign_up).await;
+    let sign_up = json!({"Username": "bob@example.com", "Password": VALID_PASSWORD});
+    pool.call("SignUp", sign_up.clone()).await;
+    let (code, _) = pool.call_error("SignUp", sign_up).await;
     assert_eq!(code, "UsernameExistsException");
     let code = json!({"Username": "bob@example.com", "ConfirmationCode": "000000"});
-    pool.ask("ConfirmSignUp", code).await;
-    let answer = pool.sign_in("bob@example.com", PASSWORD).await;
+    pool.call("ConfirmSignUp", code).await;
+    let answer = pool.sign_in("bob@example.com", VALID_PASSWORD).await;
     let id = claims(&answer.expect("signed in")["AuthenticationResult"]["IdToken"]);
     assert_eq!(id["email_verified"], true);
 }
 
 #[tokio::test]
 async fn users_are_found_by_their_sub_and_only_while_they_are_there() {
-    let pool = Pool::new().await;
-    let user = pool.person("ada").await;
+    let pool = TestPool::new().await;
+    let user = pool.create_user("ada").await;
     let attributes = user["Attributes"].as_array().expect("a list");
     let sub = attributes.iter().find(|one| one["Name"] == "sub");
     let sub = &sub.expect("a sub")["Value"];
     let whom = json!({"Username": sub});
     assert_eq!(
-        pool.ask("AdminGetUser", whom.clone()).await["Username"],
+        pool.call("AdminGetUser", whom.clone()).await["Username"],
         "ada"
     );
     let by_email = json!({"Username": "ada@example.com"});
-    let (code, _) = pool.refused("AdminGetUser", by_email).await;
+    let (code, _) = pool.call_error("AdminGetUser", by_email).await;
     assert_eq!(code, "UserNotFoundException", "an address is no name here");
-    pool.ask("AdminDeleteUser", whom.clone()).await;
-    let (code, _) = pool.refused("AdminGetUser", whom).await;
+    pool.call("AdminDeleteUser", whom.clone()).await;
+    let (code, _) = pool.call_error("AdminGetUser", whom).await;
     assert_eq!(code, "UserNotFoundException");
 }
 
 #[tokio::test]
 async fn groups_and_users_have_to_be_there_and_membership_has_not() {
-    let pool = Pool::new().await;
-    let user = pool.person("ada").await;
+    let pool = TestPool::new().await;
+    let user = pool.create_user("ada").await;
     let attributes = user["Attributes"].as_array().expect("a list");
     let sub = &attributes
         .iter()
@@ -75,21 +78,24 @@ async fn groups_and_users_have_to_be_there_and_membership_has_not() {
         .expect("a sub")["Value"];
     let member = |name: &Value| json!({"GroupName": "G", "Username": name});
     let remove = "AdminRemoveUserFromGroup";
-    let none = refusal("ResourceNotFoundException", "Group not found.");
-    assert_eq!(pool.refused(remove, member(sub)).await, none);
-    assert_eq!(pool.refused("AdminAddUserToGroup", member(sub)).await, none);
-    pool.ask("CreateGroup", json!({"GroupName": "G"})).await;
-    let (code, _) = pool.refused(remove, member(&json!("nobody"))).await;
+    let none = error("ResourceNotFoundException", "Group not found.");
+    assert_eq!(pool.call_error(remove, member(sub)).await, none);
+    assert_eq!(
+        pool.call_error("AdminAddUserToGroup", member(sub)).await,
+        none
+    );
+    pool.call("CreateGroup", json!({"GroupName": "G"})).await;
+    let (code, _) = pool.call_error(remove, member(&json!("nobody"))).await;
     assert_eq!(code, "UserNotFoundException");
-    pool.ask(remove, member(sub)).await;
-    pool.ask("AdminAddUserToGroup", member(sub)).await;
+    pool.call(remove, member(sub)).await;
+    pool.call("AdminAddUserToGroup", member(sub)).await;
     let list = "AdminListGroupsForUser";
-    let groups = pool.ask(list, json!({"Username": sub})).await;
+    let groups = pool.call(list, json!({"Username": sub})).await;
     assert_eq!(groups["Groups"][0]["GroupName"], "G");
-    pool.ask(remove, member(sub)).await;
-    let groups = pool.ask(list, json!({"Username": "ada"})).await;
+    pool.call(remove, member(sub)).await;
+    let groups = pool.call(list, json!({"Username": "ada"})).await;
     assert_eq!(groups["Groups"], json!([]));
-    let (code, _) = pool.refused(list, json!({"Username": "nobody"})).await;
+    let (code, _) = pool.call_error(list, json!({"Username": "nobody"})).await;
     assert_eq!(code, "UserNotFoundException");
 }
 
@@ -101,7 +107,7 @@ async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
         })
     };
     let create = "AdminCreateUser";
-    let invalid = |message: &str| refusal("InvalidParameterException", message);
+    let invalid = |message: &str| error("InvalidParameterException", message);
     let either = "Username should be either an email or a phone number.";
     for (attributes, name, why) in [
         (
@@ -117,36 +123,36 @@ async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
         (json!(["email", "phone_number"]), "+15550100", either),
     ] {
         let kind = json!({"UsernameAttributes": attributes});
-        let pool = Pool::of(kind, json!({}), |_| None).await;
-        let user = &pool.ask(create, silent(name)).await["User"];
+        let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
+        let user = &pool.call(create, suppressed_invitation(name)).await["User"];
         let made_up = user["Username"].as_str().expect("a name").to_owned();
-        assert_eq!(pool.refused(create, again(&made_up)).await, invalid(why));
-        let answer = pool.ask(create, again(name)).await;
+        assert_eq!(pool.call_error(create, again(&made_up)).await, invalid(why));
+        let answer = pool.call(create, again(name)).await;
         assert_eq!(answer["User"]["Username"], *made_up);
         let shown = pool
-            .front
+            .cognito
             .describe_pool(&json!({"UserPoolId": pool.id}))
             .await;
         let shown: Value = serde_json::from_slice(&shown.expect("shown").body).expect("JSON");
         assert_eq!(shown["UserPool"]["UsernameAttributes"], attributes);
     }
-    let pool = Pool::new().await;
-    let user = pool.ask(create, silent("ada")).await["User"].clone();
+    let pool = TestPool::new().await;
+    let user = pool.call(create, suppressed_invitation("ada")).await["User"].clone();
     let attributes = user["Attributes"].as_array().expect("a list");
     let sub = attributes.iter().find(|one| one["Name"] == "sub");
     let sub = sub.expect("a sub")["Value"]
         .as_str()
         .expect("text")
         .to_owned();
-    let (code, _) = pool.refused(create, again(&sub)).await;
+    let (code, _) = pool.call_error(create, again(&sub)).await;
     assert_eq!(code, "UserNotFoundException");
-    pool.ask(create, again("ada")).await;
+    pool.call(create, again("ada")).await;
 }
 
 #[tokio::test]
 async fn an_alias_is_for_one_user_and_no_name() {
     let kind = json!({"AliasAttributes": ["email", "phone_number"]});
-    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
     let create = "AdminCreateUser";
     let verified = |name: &str, attribute: &str, value: &str| {
         json!({
@@ -161,15 +167,15 @@ async fn an_alias_is_for_one_user_and_no_name() {
         ("phone_number", "+15550100", "phone number"),
     ] {
         let [first, second] = [1, 2].map(|n| format!("{attribute}-{n}"));
-        pool.ask(create, verified(&first, attribute, value)).await;
-        let user = pool.ask("AdminGetUser", json!({"Username": value})).await;
+        pool.call(create, verified(&first, attribute, value)).await;
+        let user = pool.call("AdminGetUser", json!({"Username": value})).await;
         assert_eq!(user["Username"], *first, "an alias");
         let (code, _) = pool
-            .refused(create, verified(&second, attribute, value))
+            .call_error(create, verified(&second, attribute, value))
             .await;
         assert_eq!(code, "UsernameExistsException");
         let (code, message) = pool
-            .refused(create, verified(value, attribute, value))
+            .call_error(create, verified(value, attribute, value))
             .await;
         assert_eq!(code, "InvalidParameterException");
         assert!(
@@ -179,7 +185,7 @@ async fn an_alias_is_for_one_user_and_no_name() {
         // One that is not verified is no alias.
         let mut unverified = verified(&second, attribute, value);
         unverified["UserAttributes"][1]["Value"] = json!("false");
-        pool.ask(create, unverified).await;
+        pool.call(create, unverified).await;
     }
 }
 
@@ -187,21 +193,21 @@ async fn an_alias_is_for_one_user_and_no_name() {
 async fn whoever_needs_no_password_is_confirmed_at_once() {
     let factors = json!({"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]});
     let kind = json!({"Policies": {"SignInPolicy": factors}});
-    let pool = Pool::of(kind, json!({}), |_| None).await;
+    let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
     let create = "AdminCreateUser";
-    let mut input = silent("ada");
+    let mut input = suppressed_invitation("ada");
     input["MessageAction"] = Value::Null;
     input["DesiredDeliveryMediums"] = json!(["EMAIL"]);
-    let answer = pool.ask(create, input.clone()).await;
+    let answer = pool.call(create, input.clone()).await;
     assert_eq!(answer["User"]["UserStatus"], "CONFIRMED");
-    let user = pool.ask("AdminGetUser", json!({"Username": "ada"})).await;
+    let user = pool.call("AdminGetUser", json!({"Username": "ada"})).await;
     assert_eq!(user["UserStatus"], "CONFIRMED");
     assert!(pool.mails.lock().expect("no panic").is_empty());
     input["MessageAction"] = json!("RESEND");
-    let (code, _) = pool.refused(create, input).await;
+    let (code, _) = pool.call_error(create, input).await;
     assert_eq!(code, "UnsupportedUserStateException");
     // Somebody who is given one owes another.
-    let temporary = pool.invited("bob").await;
+    let temporary = pool.invite("bob").await;
     let challenge = pool.sign_in("bob", &temporary).await.expect("a challenge");
     assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");
 }

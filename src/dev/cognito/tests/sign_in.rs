@@ -2,14 +2,19 @@
 
 use serde_json::json;
 
-use super::{PASSWORD, Pool, by_password, claims, refusal, silent, wrong};
+use super::{
+    TestPool, VALID_PASSWORD, claims, error, password_auth, suppressed_invitation, wrong_password,
+};
 use crate::dev::cognito::passwords::secret_hash;
 
 #[tokio::test]
 async fn tokens_have_the_claims_of_cognito() {
-    let pool = Pool::new().await;
-    let user = pool.person("ada").await;
-    let answer = pool.sign_in("ada", PASSWORD).await.expect("signed in");
+    let pool = TestPool::new().await;
+    let user = pool.create_user("ada").await;
+    let answer = pool
+        .sign_in("ada", VALID_PASSWORD)
+        .await
+        .expect("signed in");
     let result = &answer["AuthenticationResult"];
     assert_eq!(result["ExpiresIn"], 3600);
     assert_eq!(result["TokenType"], "Bearer");
@@ -49,10 +54,10 @@ async fn tokens_have_the_claims_of_cognito() {
     assert_eq!(id["email"], "ada@example.com");
     assert_eq!(id["email_verified"], true);
 
-    pool.ask("CreateGroup", json!({"GroupName": "ADMINS"}))
+    pool.call("CreateGroup", json!({"GroupName": "ADMINS"}))
         .await;
     let member = json!({"GroupName": "ADMINS", "Username": "ada"});
-    pool.ask("AdminAddUserToGroup", member).await;
+    pool.call("AdminAddUserToGroup", member).await;
     assert!(
         id["cognito:groups"].is_null(),
         "old tokens stay as they are"
@@ -61,7 +66,7 @@ async fn tokens_have_the_claims_of_cognito() {
         "AuthFlow": "REFRESH_TOKEN_AUTH",
         "AuthParameters": {"REFRESH_TOKEN": result["RefreshToken"]},
     });
-    let answer = pool.ask("InitiateAuth", refresh).await;
+    let answer = pool.call("InitiateAuth", refresh).await;
     for token in ["AccessToken", "IdToken"] {
         let claims = claims(&answer["AuthenticationResult"][token]);
         assert_eq!(claims["cognito:groups"], json!(["ADMINS"]));
@@ -71,37 +76,47 @@ async fn tokens_have_the_claims_of_cognito() {
 
 #[tokio::test]
 async fn only_the_right_password_of_a_confirmed_user_signs_in() {
-    let pool = Pool::new().await;
-    pool.person("ada").await;
-    assert_eq!(pool.sign_in("ada", "Wrong-pass-1").await, Err(wrong()));
-    assert_eq!(pool.sign_in("nobody", PASSWORD).await, Err(wrong()));
-    pool.ask("AdminCreateUser", silent("without")).await;
-    assert_eq!(pool.sign_in("without", PASSWORD).await, Err(wrong()));
-
-    let new = json!({"Username": "bob", "Password": PASSWORD});
-    pool.ask("SignUp", new).await;
+    let pool = TestPool::new().await;
+    pool.create_user("ada").await;
     assert_eq!(
-        pool.sign_in("bob", PASSWORD).await,
-        Err(refusal(
-            "UserNotConfirmedException",
-            "User is not confirmed."
-        ))
+        pool.sign_in("ada", "Wrong-pass-1").await,
+        Err(wrong_password())
+    );
+    assert_eq!(
+        pool.sign_in("nobody", VALID_PASSWORD).await,
+        Err(wrong_password())
+    );
+    pool.call("AdminCreateUser", suppressed_invitation("without"))
+        .await;
+    assert_eq!(
+        pool.sign_in("without", VALID_PASSWORD).await,
+        Err(wrong_password())
+    );
+
+    let new = json!({"Username": "bob", "Password": VALID_PASSWORD});
+    pool.call("SignUp", new).await;
+    assert_eq!(
+        pool.sign_in("bob", VALID_PASSWORD).await,
+        Err(error("UserNotConfirmedException", "User is not confirmed."))
     );
     let code = json!({"Username": "bob", "ConfirmationCode": "000000"});
-    pool.ask("ConfirmSignUp", code).await;
-    assert!(pool.sign_in("bob", PASSWORD).await.is_ok());
+    pool.call("ConfirmSignUp", code).await;
+    assert!(pool.sign_in("bob", VALID_PASSWORD).await.is_ok());
 
     let weak = json!({"Username": "eve", "Password": "weak"});
-    let (code, _) = pool.refused("SignUp", weak).await;
+    let (code, _) = pool.call_error("SignUp", weak).await;
     assert_eq!(code, "InvalidPasswordException");
-    let mut by_admin = by_password("ada", PASSWORD);
+    let mut by_admin = password_auth("ada", VALID_PASSWORD);
     by_admin["AuthFlow"] = json!("ADMIN_USER_PASSWORD_AUTH");
-    pool.ask("AdminInitiateAuth", by_admin.clone()).await;
-    let (code, _) = pool.refused("InitiateAuth", by_admin).await;
+    pool.call("AdminInitiateAuth", by_admin.clone()).await;
+    let (code, _) = pool.call_error("InitiateAuth", by_admin).await;
     assert_eq!(code, "InvalidParameterException");
-    pool.ask("AdminDisableUser", json!({"Username": "ada"}))
+    pool.call("AdminDisableUser", json!({"Username": "ada"}))
         .await;
-    let (code, message) = pool.sign_in("ada", PASSWORD).await.expect_err("disabled");
+    let (code, message) = pool
+        .sign_in("ada", VALID_PASSWORD)
+        .await
+        .expect_err("disabled");
     assert_eq!(
         (&*code, &*message),
         ("NotAuthorizedException", "User is disabled.")
@@ -110,43 +125,49 @@ async fn only_the_right_password_of_a_confirmed_user_signs_in() {
 
 #[tokio::test]
 async fn a_new_password_signs_in_and_calls_the_trigger() {
-    let pool = Pool::new().await;
-    pool.person("ada").await;
-    pool.ask("ForgotPassword", json!({"Username": "ada"})).await;
+    let pool = TestPool::new().await;
+    pool.create_user("ada").await;
+    pool.call("ForgotPassword", json!({"Username": "ada"}))
+        .await;
     let chosen = |password: &str| json!({"Username": "ada", "ConfirmationCode": "000000", "Password": password});
-    let (code, _) = pool.refused("ConfirmForgotPassword", chosen("weak")).await;
+    let (code, _) = pool
+        .call_error("ConfirmForgotPassword", chosen("weak"))
+        .await;
     assert_eq!(code, "InvalidPasswordException");
     let new = "An-0ther-password";
-    pool.ask("ConfirmForgotPassword", chosen(new)).await;
+    pool.call("ConfirmForgotPassword", chosen(new)).await;
     assert!(pool.sign_in("ada", new).await.is_ok());
-    let sources = pool.sources();
+    let sources = pool.trigger_sources();
     let source = "PostConfirmation_ConfirmForgotPassword";
     assert!(sources.iter().any(|it| it == source), "{sources:?}");
 }
 
 #[tokio::test]
 async fn a_client_with_a_secret_proves_that_it_knows_it() {
-    let pool = Pool::of(json!({}), json!({"GenerateSecret": true}), |_| None).await;
-    pool.person("ada").await;
+    let pool = TestPool::with_settings(json!({}), json!({"GenerateSecret": true}), |_| None).await;
+    pool.create_user("ada").await;
     let id = pool.client["ClientId"].as_str().expect("an id");
     let secret = pool.client["ClientSecret"].as_str().expect("a secret");
-    let (code, message) = pool.sign_in("ada", PASSWORD).await.expect_err("no hash");
+    let (code, message) = pool
+        .sign_in("ada", VALID_PASSWORD)
+        .await
+        .expect_err("no hash");
     assert_eq!(code, "NotAuthorizedException");
     assert!(message.ends_with("SECRET_HASH was not received"));
-    let mut input = by_password("ada", PASSWORD);
+    let mut input = password_auth("ada", VALID_PASSWORD);
     input["AuthParameters"]["SECRET_HASH"] = json!("d3Jvbmc=");
     let message = format!("Unable to verify secret hash for client {id}");
     assert_eq!(
-        pool.refused("InitiateAuth", input.clone()).await,
-        refusal("NotAuthorizedException", &message)
+        pool.call_error("InitiateAuth", input.clone()).await,
+        error("NotAuthorizedException", &message)
     );
     input["AuthParameters"]["SECRET_HASH"] = json!(secret_hash(secret, id, "ada"));
-    pool.ask("InitiateAuth", input).await;
+    pool.call("InitiateAuth", input).await;
 }
 
 #[tokio::test]
 async fn the_trigger_may_put_other_groups_into_the_tokens() {
-    let pool = Pool::of(json!({}), json!({}), |event| {
+    let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         assert_eq!(event["triggerSource"], "TokenGeneration_Authentication");
         let groups = &event["request"]["groupConfiguration"];
         assert_eq!(
@@ -158,8 +179,11 @@ async fn the_trigger_may_put_other_groups_into_the_tokens() {
         }}))
     })
     .await;
-    pool.person("ada").await;
-    let answer = pool.sign_in("ada", PASSWORD).await.expect("signed in");
+    pool.create_user("ada").await;
+    let answer = pool
+        .sign_in("ada", VALID_PASSWORD)
+        .await
+        .expect("signed in");
     for token in ["AccessToken", "IdToken"] {
         let claims = claims(&answer["AuthenticationResult"][token]);
         assert_eq!(claims["cognito:groups"], json!(["EVERYONE"]));
@@ -168,7 +192,7 @@ async fn the_trigger_may_put_other_groups_into_the_tokens() {
 
 #[tokio::test]
 async fn no_tokens_hold_what_cognito_cannot_read() {
-    let pool = Pool::of(json!({}), json!({}), |event| {
+    let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let groups = if event["userName"] == "ada" {
             json!(["two words"])
         } else {
@@ -180,8 +204,8 @@ async fn no_tokens_hold_what_cognito_cannot_read() {
     })
     .await;
     for name in ["ada", "bob"] {
-        pool.person(name).await;
-        let refusal = pool.sign_in(name, PASSWORD).await;
+        pool.create_user(name).await;
+        let refusal = pool.sign_in(name, VALID_PASSWORD).await;
         let (code, message) = refusal.expect_err("refused");
         assert_eq!(code, "InvalidLambdaResponseException");
         let begins = "Unrecognizable lambda output: ";
@@ -191,9 +215,9 @@ async fn no_tokens_hold_what_cognito_cannot_read() {
 
 #[tokio::test]
 async fn the_name_of_a_sign_in_is_a_user_name() {
-    let pool = Pool::new().await;
+    let pool = TestPool::new().await;
     for name in ["a\0b".to_owned(), "a".repeat(129)] {
-        let refusal = pool.sign_in(&name, PASSWORD).await;
+        let refusal = pool.sign_in(&name, VALID_PASSWORD).await;
         let (code, message) = refusal.expect_err("refused");
         assert_eq!(code, "InvalidParameterException");
         assert!(message.contains("Value at 'username'"), "{message}");

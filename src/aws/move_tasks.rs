@@ -1,0 +1,122 @@
+//! SQS's message move tasks.
+
+use aws_sdk_sqs::Client;
+
+use super::call::{Target, call};
+use super::client::Aws;
+use super::error::{Failure, Service};
+
+/// Starts, watches and cancels move tasks. Queues are named by their ARN.
+#[derive(Debug, Clone)]
+pub struct MoveTasks {
+    client: Client,
+}
+
+/// A task as SQS tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveTask {
+    /// When it began, in milliseconds; tells tasks apart.
+    pub started_at_ms: i64,
+    /// `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
+    pub status: String,
+    /// Messages that were moved, about.
+    pub moved: i64,
+    /// Messages there were when it began, about.
+    pub total: Option<i64>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+impl MoveTask {
+    /// What is known of a task before SQS tells of it.
+    pub fn just_started() -> Self {
+        Self {
+            started_at_ms: 0,
+            status: "RUNNING".to_owned(),
+            moved: 0,
+            total: None,
+            failure_reason: None,
+        }
+    }
+
+    /// Whether it goes on.
+    pub fn is_running(&self) -> bool {
+        matches!(self.status.as_str(), "RUNNING" | "CANCELLING")
+    }
+}
+
+impl MoveTasks {
+    /// Of the queue with this URL.
+    pub fn new(aws: &Aws, queue: &str) -> Self {
+        Self {
+            client: aws.sqs(queue),
+        }
+    }
+
+    /// `StartMessageMoveTask`, at most `rate` messages a second (1 to 500).
+    /// Answers with the task's handle.
+    ///
+    /// # Errors
+    /// As any call. SQS allows one active task for a queue.
+    pub async fn start(&self, from: &str, to: &str, rate: i32) -> Result<String, Failure> {
+        let request = self
+            .client
+            .start_message_move_task()
+            .source_arn(from)
+            .destination_arn(to)
+            .max_number_of_messages_per_second(rate)
+            .send();
+        let answer = call(target("StartMessageMoveTask", from), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        Ok(answer.task_handle.unwrap_or_default())
+    }
+
+    /// `ListMessageMoveTasks`: the latest task of a queue.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn latest(&self, from: &str) -> Result<Option<MoveTask>, Failure> {
+        let request = self
+            .client
+            .list_message_move_tasks()
+            .source_arn(from)
+            .max_results(1)
+            .send();
+        let answer = call(target("ListMessageMoveTasks", from), request)
+            .await
+            .map_err(|(failure, _)| failure)?;
+        let task = answer.results.unwrap_or_default().into_iter().next();
+        Ok(task.map(|task| MoveTask {
+            started_at_ms: task.started_timestamp,
+            status: task.status.unwrap_or_default(),
+            moved: task.approximate_number_of_messages_moved,
+            total: task.approximate_number_of_messages_to_move,
+            failure_reason: task.failure_reason,
+        }))
+    }
+
+    /// `CancelMessageMoveTask`. What was moved stays moved.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn cancel(&self, handle: &str) -> Result<(), Failure> {
+        let request = self
+            .client
+            .cancel_message_move_task()
+            .task_handle(handle)
+            .send();
+        call(target("CancelMessageMoveTask", ""), request)
+            .await
+            .map(|_| ())
+            .map_err(|(failure, _)| failure)
+    }
+}
+
+fn target<'a>(operation: &'static str, arn: &'a str) -> Target<'a> {
+    Target {
+        service: Service::Sqs,
+        operation,
+        resource: arn.rsplit(':').next().unwrap_or(arn),
+    }
+}

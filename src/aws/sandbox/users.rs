@@ -1,0 +1,327 @@
+//! People of the sandbox: invited, given a password, put into groups, signed in.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_cognitoidentityprovider::types::{
+    AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
+    ExplicitAuthFlowsType, IssuerConfigurationType, MessageActionType, SchemaAttributeType,
+    SignInPolicyType, UserPoolPolicyType, UsernameAttributeType,
+};
+
+use super::{Sandbox, SandboxPool, call_service, user_attributes};
+use crate::aws::error::{Failure, Service};
+use crate::event;
+
+/// What is special about a pool.
+#[derive(Debug, Clone, Default)]
+pub struct PoolOptions {
+    /// Users are named by their e-mail address.
+    pub email_usernames: bool,
+    /// Users are named by their phone number.
+    pub phone_usernames: bool,
+    /// Attributes that are other names of users: `email`, `phone_number`.
+    pub aliases: Vec<String>,
+    /// What a sign-in may begin with, such as `PASSWORD` and `EMAIL_OTP`; a password unless
+    /// given.
+    pub first_factors: Vec<String>,
+    /// Standard attributes that every user must have.
+    pub required_attributes: Vec<String>,
+    /// The app client has a secret; [`Sandbox::sign_in`] cannot use it then.
+    pub has_secret: bool,
+}
+
+/// What signing in gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignInResult {
+    /// The user is in.
+    Tokens(Tokens),
+    /// They owe a new password first.
+    NewPasswordRequired {
+        /// For the answer.
+        session: String,
+        /// `USER_ID_FOR_SRP`, `requiredAttributes`, `userAttributes`.
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+/// A user's tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// For calls in the user's name.
+    pub access: String,
+    /// About the user.
+    pub id: String,
+    /// For new ones; empty when they were refreshed themselves.
+    pub refresh: String,
+}
+
+impl Tokens {
+    fn from_sdk(result: Option<AuthenticationResultType>) -> Self {
+        let Some(result) = result else {
+            return Self::default();
+        };
+        Self {
+            access: result.access_token.unwrap_or_default(),
+            id: result.id_token.unwrap_or_default(),
+            refresh: result.refresh_token.unwrap_or_default(),
+        }
+    }
+}
+
+impl Sandbox {
+    /// A user pool of this kind, with an app client that takes passwords.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_pool_with(
+        &self,
+        name: &str,
+        kind: &PoolOptions,
+    ) -> Result<SandboxPool, Failure> {
+        let mut request = self.cognito.create_user_pool().pool_name(name);
+        if kind.email_usernames {
+            request = request.username_attributes(UsernameAttributeType::Email);
+        }
+        if kind.phone_usernames {
+            request = request.username_attributes(UsernameAttributeType::PhoneNumber);
+        }
+        for alias in &kind.aliases {
+            request = request.alias_attributes(alias.as_str().into());
+        }
+        if !kind.first_factors.is_empty() {
+            let factors = kind.first_factors.iter();
+            let factors = factors.map(|factor| factor.as_str().into()).collect();
+            let sign_in = SignInPolicyType::builder();
+            let sign_in = sign_in.set_allowed_first_auth_factors(Some(factors));
+            let policies = UserPoolPolicyType::builder().sign_in_policy(sign_in.build());
+            request = request.policies(policies.build());
+        }
+        for required in &kind.required_attributes {
+            let attribute = SchemaAttributeType::builder().name(required).required(true);
+            request = request.schema(attribute.build());
+        }
+        let pool = call_service(Service::Cognito, "CreateUserPool", request.send()).await?;
+        let id = pool
+            .user_pool()
+            .and_then(|pool| pool.id())
+            .unwrap_or_default();
+        let request = self
+            .cognito
+            .create_user_pool_client()
+            .user_pool_id(id)
+            .client_name(name)
+            .generate_secret(kind.has_secret)
+            .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
+            .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
+            .send();
+        let client = call_service(Service::Cognito, "CreateUserPoolClient", request).await?;
+        let client = client.user_pool_client.as_ref();
+        Ok(SandboxPool {
+            id: id.to_owned(),
+            client: client
+                .and_then(|client| client.client_id())
+                .unwrap_or_default()
+                .to_owned(),
+            secret: client
+                .and_then(|client| client.client_secret())
+                .map(str::to_owned),
+        })
+    }
+
+    /// `UpdateUserPool`, for the issuer that new tokens name. Every other setting gets
+    /// its default.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_issuer(&self, pool: &str, issuer: event::IssuerType) -> Result<(), Failure> {
+        let issuer = IssuerConfigurationType::builder().r#type(issuer.name().into());
+        let request = self
+            .cognito
+            .update_user_pool()
+            .user_pool_id(pool)
+            .issuer_configuration(issuer.build())
+            .send();
+        call_service(Service::Cognito, "UpdateUserPool", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `AdminCreateUser` with the invitation by e-mail, or, `again`, the invitation
+    /// of a user who is there. Returns the user's name, which some pools make up.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn invite(
+        &self,
+        pool: &str,
+        username: &str,
+        attributes: &BTreeMap<String, String>,
+        again: bool,
+    ) -> Result<String, Failure> {
+        let request = self
+            .cognito
+            .admin_create_user()
+            .user_pool_id(pool)
+            .username(username)
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .set_message_action(again.then_some(MessageActionType::Resend))
+            .set_user_attributes(Some(user_attributes(attributes)))
+            .send();
+        let answer = call_service(Service::Cognito, "AdminCreateUser", request).await?;
+        let user = answer.user.and_then(|user| user.username);
+        Ok(user.unwrap_or_default())
+    }
+
+    /// `AdminSetUserPassword`, for good: the user is confirmed then.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_password(
+        &self,
+        pool: &str,
+        username: &str,
+        password: &str,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .admin_set_user_password()
+            .user_pool_id(pool)
+            .username(username)
+            .password(password)
+            .permanent(true)
+            .send();
+        call_service(Service::Cognito, "AdminSetUserPassword", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// Makes the user a member; the group is created where it is missing.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn add_to_group(
+        &self,
+        pool: &str,
+        username: &str,
+        group: &str,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .create_group()
+            .user_pool_id(pool)
+            .group_name(group)
+            .send();
+        match call_service(Service::Cognito, "CreateGroup", request).await {
+            Err(failure) if failure.code != "GroupExistsException" => return Err(failure),
+            _ => {}
+        }
+        let request = self
+            .cognito
+            .admin_add_user_to_group()
+            .user_pool_id(pool)
+            .username(username)
+            .group_name(group)
+            .send();
+        call_service(Service::Cognito, "AdminAddUserToGroup", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `AdminRemoveUserFromGroup`.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn remove_from_group(
+        &self,
+        pool: &str,
+        username: &str,
+        group: &str,
+    ) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .admin_remove_user_from_group()
+            .user_pool_id(pool)
+            .username(username)
+            .group_name(group)
+            .send();
+        call_service(Service::Cognito, "AdminRemoveUserFromGroup", request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `InitiateAuth` by password.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn sign_in(
+        &self,
+        client: &str,
+        username: &str,
+        password: &str,
+    ) -> Result<SignInResult, Failure> {
+        let request = self
+            .cognito
+            .initiate_auth()
+            .client_id(client)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .auth_parameters("USERNAME", username)
+            .auth_parameters("PASSWORD", password)
+            .send();
+        let answer = call_service(Service::Cognito, "InitiateAuth", request).await?;
+        Ok(match answer.challenge_name {
+            Some(ChallengeNameType::NewPasswordRequired) => SignInResult::NewPasswordRequired {
+                session: answer.session.unwrap_or_default(),
+                parameters: answer
+                    .challenge_parameters
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect(),
+            },
+            _ => SignInResult::Tokens(Tokens::from_sdk(answer.authentication_result)),
+        })
+    }
+
+    /// `RespondToAuthChallenge` with a new password, and attributes that are missing.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn respond_with_password(
+        &self,
+        client: &str,
+        session: &str,
+        username: &str,
+        password: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<Tokens, Failure> {
+        let mut request = self
+            .cognito
+            .respond_to_auth_challenge()
+            .client_id(client)
+            .challenge_name(ChallengeNameType::NewPasswordRequired)
+            .session(session)
+            .challenge_responses("USERNAME", username)
+            .challenge_responses("NEW_PASSWORD", password);
+        for (name, value) in attributes {
+            request = request.challenge_responses(format!("userAttributes.{name}"), value);
+        }
+        let answer =
+            call_service(Service::Cognito, "RespondToAuthChallenge", request.send()).await?;
+        Ok(Tokens::from_sdk(answer.authentication_result))
+    }
+
+    /// New tokens by the refresh token: groups are those of now.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn refresh(&self, client: &str, token: &str) -> Result<Tokens, Failure> {
+        let request = self
+            .cognito
+            .initiate_auth()
+            .client_id(client)
+            .auth_flow(AuthFlowType::RefreshTokenAuth)
+            .auth_parameters("REFRESH_TOKEN", token)
+            .send();
+        let answer = call_service(Service::Cognito, "InitiateAuth", request).await?;
+        Ok(Tokens::from_sdk(answer.authentication_result))
+    }
+}

@@ -1,0 +1,336 @@
+//! Amazon Cognito user pools: what an administrator asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{
+    AttributeType, DeliveryMediumType, UserStatusType, UserType,
+};
+use jiff::Timestamp;
+
+use super::directory::call_with_permit;
+use super::error::Failure;
+use super::listing::Listing;
+use crate::config::GroupName;
+use crate::event::{PoolId, Sub, UserAttributes, Username};
+use crate::quota::Quota;
+use crate::retry::Transient;
+
+/// Looks at, invites and regroups people, inside the budgets.
+#[derive(Debug, Clone)]
+pub struct UserManager {
+    pub(super) client: Client,
+    pub(super) quota: Arc<Quota>,
+}
+
+/// A user as the pool knows them.
+#[derive(Debug, Clone)]
+pub struct PoolUser {
+    /// As the pool names them: a pool whose users sign in with their e-mail
+    /// address makes names of its own.
+    pub username: Username,
+    /// Their immutable id; every user of a real pool has one.
+    pub sub: Option<Sub>,
+    /// All that the pool shows.
+    pub attributes: UserAttributes,
+    /// `UserStatus`, such as `CONFIRMED`.
+    pub status: String,
+    /// Whether they may sign in.
+    pub enabled: bool,
+    /// When they signed up or were created.
+    pub created: Option<Timestamp>,
+}
+
+/// Why a name that somebody wrote leads to no person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FindUserError {
+    /// See [`PoolUser::is_ambiguous`].
+    #[error(
+        "the UUID that was asked for is the user name of one user and may be the sub of \
+         another: ask by e-mail address, by the sub of the first or by the user name of the second"
+    )]
+    Ambiguous,
+    /// The call failed; `user_not_found` is of class [`super::Class::NotYet`].
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Transient for FindUserError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_transient())
+    }
+}
+
+impl PoolUser {
+    /// Whether a name that somebody wrote may mean another user: it looks like a `sub`
+    /// and is not this user's. Cognito looks for a user name first, so whoever chooses
+    /// the `sub` of another as their user name is found in the place of that user.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
+    pub fn is_ambiguous(&self, asked: &Username) -> bool {
+        let sub = self.sub.as_ref().map_or("", Sub::as_str);
+        asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
+    }
+
+    /// Whether the pool made the user name: where users are named by their e-mail address or
+    /// phone number, it is the `sub`.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+    pub fn has_generated_username(&self) -> bool {
+        let sub = self.sub.as_ref().map_or("", Sub::as_str);
+        sub.eq_ignore_ascii_case(self.username.reveal())
+    }
+
+    /// Invited, and has not chosen a password yet.
+    pub fn is_invited(&self) -> bool {
+        self.status == UserStatusType::ForceChangePassword.as_str()
+    }
+
+    /// May sign in. Somebody new is that in a pool that asks them for no password.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
+    pub fn is_confirmed(&self) -> bool {
+        self.status == UserStatusType::Confirmed.as_str()
+    }
+}
+
+impl UserManager {
+    pub(super) fn new(client: Client, quota: Arc<Quota>) -> Self {
+        Self { client, quota }
+    }
+
+    /// A person by what somebody wrote: user name, alias or `sub`. Every command and
+    /// request that names a user comes through here. One call, as [`UserManager::get`]; for the
+    /// `sub` of a federated user `ListUsers` and a second one, as for a `sub` of no user.
+    ///
+    /// # Errors
+    /// [`FindUserError`].
+    pub async fn find(&self, pool: &PoolId, asked: &Username) -> Result<PoolUser, FindUserError> {
+        let person = match self.get(pool, asked).await {
+            Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
+                let listing = Listing::from_client(self.client.clone(), Arc::clone(&self.quota));
+                // Cognito writes a `sub` in lower case.
+                let named = match Sub::new(&asked.reveal().to_ascii_lowercase()) {
+                    Some(sub) => listing.username_of(pool, &sub).await?,
+                    None => None,
+                };
+                self.get(pool, &named.ok_or(failure)?).await?
+            }
+            person => person?,
+        };
+        // Of a name that was listed, too: another user may have it by now.
+        if person.is_ambiguous(asked) {
+            return Err(FindUserError::Ambiguous);
+        }
+        Ok(person)
+    }
+
+    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It knows a federated user
+    /// by name only. For a name that is the pool's own, or
+    /// where something else shows whose it is; otherwise [`UserManager::find`]. Makes the user
+    /// count as active this month.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
+    ///
+    /// # Errors
+    /// `user_not_found` is of class [`super::Class::NotYet`].
+    pub async fn get(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
+        let request = self
+            .client
+            .admin_get_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .send();
+        let user = call_with_permit(&self.quota.user_read, "AdminGetUser", pool, request).await?;
+        let mut found = pool_user(
+            Some(user.username()),
+            user.user_attributes(),
+            user.user_status(),
+            user.enabled(),
+            username,
+        );
+        found.created = user
+            .user_create_date()
+            .and_then(|date| {
+                i32::try_from(date.subsec_nanos())
+                    .ok()
+                    .zip(Some(date.secs()))
+            })
+            .and_then(|(nanos, seconds)| Timestamp::new(seconds, nanos).ok());
+        Ok(found)
+    }
+
+    /// `AdminCreateUser` with a verified e-mail address; Cognito makes the code and
+    /// sends it there.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    ///
+    /// # Errors
+    /// `username_exists`; `code_delivery_failure`, `unexpected_lambda`,
+    /// `invalid_parameter` (the mail's text) and `limit_exceeded` (the mails of a day) may
+    /// come although the user was made.
+    pub async fn invite(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+        email: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<PoolUser, Failure> {
+        let given = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .desired_delivery_mediums(DeliveryMediumType::Email)
+            .set_user_attributes(
+                given
+                    .chain([("email", email), ("email_verified", "true")])
+                    .map(|(name, value)| AttributeType::builder().name(name).value(value).build())
+                    .collect::<Result<Vec<_>, _>>()
+                    .ok(),
+            )
+            .send();
+        let budget = &self.quota.user_creation;
+        let answer = call_with_permit(budget, "AdminCreateUser", pool, request).await?;
+        let user = answer.user();
+        Ok(pool_user(
+            user.and_then(UserType::username),
+            user.map(UserType::attributes).unwrap_or_default(),
+            user.and_then(UserType::user_status),
+            user.is_none_or(UserType::enabled),
+            name,
+        ))
+    }
+
+    /// `AdminRemoveUserFromGroup`. A user who is no member is no error.
+    ///
+    /// # Errors
+    /// `group_not_found` and `user_not_found` are of class [`super::Class::NotYet`].
+    pub async fn remove_from_group(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+        group: &GroupName,
+    ) -> Result<(), Failure> {
+        let request = self
+            .client
+            .admin_remove_user_from_group()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .group_name(group.as_str())
+            .send();
+        let budget = &self.quota.user_update;
+        call_with_permit(budget, "AdminRemoveUserFromGroup", pool, request).await?;
+        Ok(())
+    }
+}
+
+/// A name that the answer leaves out is the one that was asked for.
+fn pool_user(
+    username: Option<&str>,
+    attributes: &[AttributeType],
+    status: Option<&UserStatusType>,
+    enabled: bool,
+    asked: &Username,
+) -> PoolUser {
+    let attributes: UserAttributes = attributes
+        .iter()
+        .map(|attribute| (attribute.name(), attribute.value().unwrap_or_default()))
+        .collect();
+    PoolUser {
+        username: username
+            .and_then(Username::new)
+            .unwrap_or_else(|| asked.clone()),
+        sub: attributes.get("sub").and_then(Sub::new),
+        attributes,
+        status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
+        enabled,
+        created: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::aws::fake_cognito::fake_cognito;
+
+    const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+    const OTHER_SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
+
+    /// A pool with one federated user, whom `AdminGetUser` knows by name only, and with this
+    /// `sub`. `ListUsers`, which lags, has [`SUB`].
+    async fn pool_with_federated(sub: &'static str) -> UserManager {
+        let user = |attributes: &str, sub: &str| {
+            json!({
+                "Username": "Google_1042", "UserStatus": "EXTERNAL_PROVIDER", "Enabled": true,
+                attributes: [{"Name": "sub", "Value": sub}],
+            })
+        };
+        let play = move |operation: &str, input: &Value| {
+            let (status, body) = match operation {
+                "ListUsers" => (200, json!({"Users": [user("Attributes", SUB)]})),
+                _ if input["Username"] == "Google_1042" => (200, user("UserAttributes", sub)),
+                _ => (400, json!({"__type": "UserNotFoundException"})),
+            };
+            (Duration::ZERO, status, body)
+        };
+        fake_cognito(1, play).await.user_manager
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_federated_user_is_found_by_their_sub() {
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let find = async |has: &'static str, asked: &str| {
+            let people = pool_with_federated(has).await;
+            let asked = Username::new(asked).expect("a name");
+            let found = people.find(&pool, &asked).await;
+            found.map(|person| person.username.reveal().to_owned())
+        };
+        let missing = |found: &Result<String, FindUserError>| matches!(found, Err(FindUserError::Failed(failure)) if failure.reason == "user_not_found");
+        for asked in [SUB, &SUB.to_uppercase(), "Google_1042"] {
+            assert_eq!(
+                find(SUB, asked).await.as_deref(),
+                Ok("Google_1042"),
+                "{asked}"
+            );
+        }
+        assert!(missing(&find(SUB, OTHER_SUB).await));
+        assert!(missing(&find(SUB, "Google_1043").await));
+        // Somebody else has that name by now.
+        assert_eq!(find(OTHER_SUB, SUB).await, Err(FindUserError::Ambiguous));
+    }
+
+    #[test]
+    fn a_uuid_that_is_not_the_sub_is_ambiguous() {
+        let person = |sub: &str| {
+            let attributes = AttributeType::builder().name("sub").value(sub).build();
+            let attributes: Vec<AttributeType> = attributes.into_iter().collect();
+            let asked = Username::new("ada").expect("a name");
+            pool_user(Some("ada"), &attributes, None, true, &asked)
+        };
+        for (asked, sub, expected) in [
+            (SUB, SUB, false),
+            ("B662D2E4-D0A1-7098-4973-20A5D6FF5A12", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a13", SUB, true),
+            ("B662D2E4-D0A1-7098-4973-20A5D6FF5A13", SUB, true),
+            (SUB, "", true),
+            ("ada", SUB, false),
+            ("ada@example.com", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a1", SUB, false),
+            ("b662d2e4-d0a1-7098-4973-20a5d6ff5a1g", SUB, false),
+            ("b662d2e4d0a17098497320a5d6ff5a13", SUB, false),
+            ("Google_b662d2e4-d0a1-7098-4973-20a5d6ff5a13", SUB, false),
+        ] {
+            let name = Username::new(asked).expect("a name");
+            assert_eq!(person(sub).is_ambiguous(&name), expected, "{asked}");
+        }
+    }
+}

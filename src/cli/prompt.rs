@@ -1,0 +1,22 @@
+//! A question to whoever sits at the terminal.
+
+use std::io::Write;
+
+use tokio_util::sync::CancellationToken;
+
+/// Asks, and takes nothing but a clear yes for one.
+pub(super) async fn confirm(question: &str, stop: &CancellationToken) -> bool {
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read of the terminal cannot be called off.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = std::io::stdin().read_line(&mut line);
+        let _ = answer.send(line);
+    });
+    let line = tokio::select! {
+        line = answered => line.unwrap_or_default(),
+        () = stop.cancelled() => String::new(),
+    };
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}

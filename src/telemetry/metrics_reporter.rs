@@ -1,0 +1,208 @@
+//! What a process does with its metrics, whether or not anybody fetches them: it keeps
+//! their memory small, and once a minute writes them down where that is wanted.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::exposition::{Samples, family, increase, label, parse_samples};
+use super::{Health, emf, status_line};
+
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+/// A histogram keeps every value until it is looked at, and a drain makes 10,000 a second.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
+/// wanted.
+pub struct MetricsReporter {
+    metrics: PrometheusHandle,
+    health: Health,
+    cloudwatch: Option<CloudWatch>,
+}
+
+/// A line a minute in `CloudWatch`'s embedded metric format.
+#[derive(Debug)]
+pub struct CloudWatch {
+    namespace: String,
+    queue_name: String,
+    previous: Samples,
+}
+
+impl MetricsReporter {
+    /// Looks at the metrics behind `metrics`.
+    pub fn new(metrics: PrometheusHandle, health: Health, cloudwatch: Option<CloudWatch>) -> Self {
+        Self {
+            metrics,
+            health,
+            cloudwatch,
+        }
+    }
+
+    /// Until `stop`, and then once more, so that what was counted last is told as well.
+    /// How things stand is told on the full minute alone: an alarm takes those lines for
+    /// a worker that is up, and one that ends at once has none.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut minutes =
+            tokio::time::interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut upkeep =
+            tokio::time::interval_at(Instant::now() + UPKEEP_INTERVAL, UPKEEP_INTERVAL);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stopped = tokio::select! {
+                biased;
+                () = stop.cancelled() => true,
+                _ = minutes.tick() => false,
+                _ = upkeep.tick() => {
+                    self.metrics.run_upkeep();
+                    continue;
+                }
+            };
+            if let Some(cloudwatch) = &mut self.cloudwatch {
+                let not_ready = !self.health.unready_reasons().is_empty();
+                let standing = (!stopped).then_some(WorkerStatus { not_ready });
+                status_line(&cloudwatch.line(parse_samples(&self.metrics.render()), standing));
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+}
+
+/// How a worker stands.
+#[derive(Clone, Copy)]
+struct WorkerStatus {
+    not_ready: bool,
+}
+
+impl CloudWatch {
+    /// Metrics of `namespace`, with the name of the queue behind `queue_url` as their
+    /// dimension.
+    pub fn new(namespace: &str, queue_url: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            queue_name: queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
+            previous: Samples::new(),
+        }
+    }
+
+    fn line(&mut self, now: Samples, standing: Option<WorkerStatus>) -> String {
+        let sum = |of: &str, which: &dyn Fn(&str) -> bool| {
+            let wanted = now
+                .iter()
+                .filter(|(sample, _)| family(sample) == of && which(sample));
+            wanted
+                .map(|(sample, count)| {
+                    increase(self.previous.get(sample).copied().unwrap_or(0), *count)
+                })
+                .sum::<u64>()
+        };
+        let outcome = |name: &str| {
+            sum("usher_messages_total", &|sample| {
+                label(sample, "outcome") == name
+            })
+        };
+        let gauge = |name: &str| now.get(name).copied().unwrap_or(0);
+        let mut told = vec![
+            ("Done", outcome("done")),
+            ("AlreadyDone", outcome("already_done")),
+            ("Ignored", outcome("ignored")),
+            ("Retried", outcome("retry")),
+            ("Blocked", outcome("blocked")),
+            ("Rejected", outcome("rejected")),
+            ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
+            ("Panics", sum("usher_panics_total", &|_| true)),
+        ];
+        if let Some(WorkerStatus { not_ready }) = standing {
+            told.extend([
+                ("BreakerOpen", gauge("usher_breaker_open")),
+                ("NotReady", u64::from(not_ready)),
+                ("InFlight", gauge("usher_messages_in_flight")),
+            ]);
+        }
+        let dimension = ("Queue", self.queue_name.as_str());
+        let line = emf::line(&self.namespace, dimension, false, &told);
+        self.previous = now;
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_ends_at_once_tells_no_minute() {
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+            .build_recorder()
+            .handle();
+        let minutely = MetricsReporter::new(metrics, Health::default(), None);
+        let stop = CancellationToken::new();
+        let begun = Instant::now();
+        let running = tokio::spawn(minutely.run(stop.clone()));
+        tokio::time::sleep(REPORT_INTERVAL / 2).await;
+        stop.cancel();
+        running.await.expect("ends");
+        assert_eq!(
+            begun.elapsed(),
+            REPORT_INTERVAL / 2,
+            "nothing is waited for"
+        );
+    }
+
+    #[test]
+    fn counters_are_told_by_what_they_gained_and_gauges_as_they_are() {
+        let mut cloudwatch = CloudWatch::new("usher", "https://sqs.example/1/sign-ups");
+        let mut told = |text: &str, not_ready: Option<bool>| -> Value {
+            let standing = not_ready.map(|not_ready| WorkerStatus { not_ready });
+            serde_json::from_str(&cloudwatch.line(parse_samples(text), standing)).expect("JSON")
+        };
+        let first = told(
+            r#"usher_messages_total{outcome="done",reason=""} 5
+usher_messages_total{outcome="retry",reason="throttled"} 2
+usher_messages_total{outcome="retry",reason="timeout"} 1
+usher_quota_throttled_total{category="user_update"} 2
+usher_quota_throttled_total{category="user_read"} 1
+usher_breaker_open 1
+usher_messages_in_flight 7
+"#,
+            Some(true),
+        );
+        assert_eq!(first["NotReady"], 1);
+        assert_eq!(first["Queue"], "sign-ups");
+        assert_eq!((&first["Done"], &first["Retried"]), (&5.into(), &3.into()));
+        assert_eq!(first["Throttled"], 3);
+        assert_eq!(
+            (&first["BreakerOpen"], &first["InFlight"]),
+            (&1.into(), &7.into())
+        );
+        let second = told(
+            r#"usher_messages_total{outcome="done",reason=""} 12
+usher_quota_throttled_total{category="user_update"} 2
+usher_breaker_open 0
+"#,
+            Some(false),
+        );
+        assert_eq!(
+            (&second["Done"], &second["Retried"]),
+            (&7.into(), &0.into())
+        );
+        assert_eq!(
+            (&second["Throttled"], &second["NotReady"]),
+            (&0.into(), &0.into())
+        );
+        let last = told("usher_breaker_open 1", None);
+        for name in ["BreakerOpen", "NotReady", "InFlight"] {
+            assert!(last.get(name).is_none(), "{name} of a worker that is gone");
+        }
+        assert_eq!(
+            (&second["BreakerOpen"], &second["InFlight"]),
+            (&0.into(), &0.into())
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! The groups of a token, before they are in the pool.
+//!
+//! The worker adds a new user to their groups a moment after the confirmation, and a
+//! token that was issued before that lacks them. So the groups that the rules give are
+//! put into it here, by the event alone: nothing is looked up. Groups with power come
+//! from the pool only.
+//!
+//! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html>
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+
+use super::TriggerHandler;
+use super::raw_object::RawObject;
+use crate::config::{Condition, GroupsConfig};
+use crate::event::{PoolId, Scope, SignUp, Username};
+use crate::provision::groups_for;
+
+impl TriggerHandler {
+    /// The event with the groups in its response; `None` where none is missing.
+    pub(super) fn add_token_groups(&self, members: &RawObject<'_>) -> Option<Box<RawValue>> {
+        let access = self.access_or_log("a token goes without the groups of the rules")?;
+        let groups = access.groups();
+        let request = members.object("request");
+        let user = SignUp {
+            pool: PoolId::new(&members.text("userPoolId")?)?,
+            username: Username::new(&members.text("userName")?)?,
+            sub: None,
+            // The client that they sign in through, not the one they signed up through.
+            client_id: None,
+            attributes: request.object("userAttributes").texts().collect(),
+            scope: Scope::Full,
+        };
+        if !access.pools().is_allowed(&user.pool) {
+            return None;
+        }
+        let configured = request.object("groupConfiguration");
+        // Anything but a list of names is not ours to replace.
+        let mut all: Vec<String> = string_list(&configured, "groupsToOverride")?;
+        let roles = string_list(&configured, "iamRolesToOverride")?;
+        let before = all.len();
+        for group in groups_for(&without_client_rules(groups), &user) {
+            let is_new = !all.iter().any(|name| name == group.as_str());
+            if is_new && !groups.privileged.contains(&group) {
+                all.push(group.as_str().to_owned());
+            }
+        }
+        if all.len() == before {
+            return None;
+        }
+        let mut response: Map<String, Value> = members
+            .get("response")
+            .and_then(|response| serde_json::from_str(response.get()).ok())
+            .unwrap_or_default();
+        let name = details_name(members, &request);
+        let details = response.entry(name).or_insert(Value::Null);
+        if !details.is_object() {
+            *details = json!({});
+        }
+        details["groupOverrideDetails"] = json!({
+            "groupsToOverride": all,
+            "iamRolesToOverride": roles,
+            "preferredRole": configured.text("preferredRole"),
+        });
+        members.with("response", &to_raw_value(&response).ok()?)
+    }
+}
+
+/// Rules on the app client are about the sign-up, of which this event knows nothing:
+/// whoever signs in through another client must not get its groups.
+fn without_client_rules(groups: &GroupsConfig) -> GroupsConfig {
+    let mut groups = groups.clone();
+    groups.rules.retain(|rule| {
+        !rule
+            .conditions
+            .iter()
+            .any(|condition| matches!(condition, Condition::ClientId(_)))
+    });
+    groups
+}
+
+/// V1 events have a response of another name than V2 and V3 ones, which carry the
+/// scopes of the token.
+fn details_name(members: &RawObject<'_>, request: &RawObject<'_>) -> &'static str {
+    let version = members
+        .get("version")
+        .map(|version| version.get().trim_matches('"'));
+    if matches!(version, Some("2" | "3")) || request.get("scopes").is_some() {
+        "claimsAndScopeOverrideDetails"
+    } else {
+        "claimsOverrideDetails"
+    }
+}
+
+/// Absent and null are an empty list.
+fn string_list(object: &RawObject<'_>, name: &str) -> Option<Vec<String>> {
+    let Some(list) = object.get(name) else {
+        return Some(Vec::new());
+    };
+    let list: Option<Vec<String>> = serde_json::from_str(list.get()).ok()?;
+    Some(list.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Layers};
+
+    const RULES: &str = r#"
+        [groups]
+        default = ["EVERYONE"]
+        [[groups.rules]]
+        groups = ["PRO"]
+        attribute = "custom:plan"
+        equals = "pro"
+        [[groups.rules]]
+        groups = ["ADMINS"]
+        attribute = "custom:plan"
+        equals = "pro"
+        trusted = true
+        [[groups.rules]]
+        groups = ["PARTNERS"]
+        client_id = "partner-app"
+    "#;
+
+    fn trigger(text: &str) -> TriggerHandler {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("usher.toml");
+        std::fs::write(&file, text).expect("written");
+        let layers = Layers::defaults().file(&file);
+        TriggerHandler::new(
+            Err("none".to_owned()),
+            config::TriggerConfig::from_layers(&layers),
+        )
+    }
+
+    fn event() -> Value {
+        json!({
+            "version": "1", "triggerSource": "TokenGeneration_Authentication",
+            "userPoolId": "eu-west-1_x", "userName": "ada",
+            "callerContext": {"clientId": "partner-app"},
+            "request": {
+                "userAttributes": {"custom:plan": "pro"},
+                "groupConfiguration": {
+                    "groupsToOverride": ["OLD"],
+                    "iamRolesToOverride": ["arn:aws:iam::1:role/r"],
+                    "preferredRole": "arn:aws:iam::1:role/r",
+                },
+            },
+            "response": {"claimsOverrideDetails": null},
+        })
+    }
+
+    async fn response(trigger: &TriggerHandler, event: &Value) -> Option<Value> {
+        let raw = to_raw_value(event).expect("JSON");
+        let answer = trigger
+            .handle(&raw, &crate::event::Trace::default())
+            .await
+            .response
+            .expect("never refused")?;
+        let mut answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+        let response = answer["response"].take();
+        answer["response"] = event["response"].clone();
+        assert_eq!(answer, *event, "nothing else has changed");
+        Some(response)
+    }
+
+    #[tokio::test]
+    async fn groups_of_the_rules_come_beside_those_that_are_there() {
+        let groups = json!({
+            "groupsToOverride": ["OLD", "EVERYONE", "PRO"],
+            "iamRolesToOverride": ["arn:aws:iam::1:role/r"],
+            "preferredRole": "arn:aws:iam::1:role/r",
+        });
+        let v1 = response(&trigger(RULES), &event()).await.expect("groups");
+        assert_eq!(v1["claimsOverrideDetails"]["groupOverrideDetails"], groups);
+
+        let mut v2 = event();
+        v2["version"] = json!("2");
+        v2["response"] = json!({"claimsAndScopeOverrideDetails": {"x": 1}});
+        let answer = response(&trigger(RULES), &v2).await.expect("groups");
+        let details = &answer["claimsAndScopeOverrideDetails"];
+        assert_eq!(details["groupOverrideDetails"], groups);
+        assert_eq!(details["x"], 1);
+
+        let mut by_scopes = event();
+        by_scopes["request"]["scopes"] = json!(["openid"]);
+        let answer = response(&trigger(RULES), &by_scopes).await.expect("groups");
+        assert!(answer.get("claimsAndScopeOverrideDetails").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_lacks_nothing_stays_as_it_is() {
+        let mut event = event();
+        event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["PRO", "EVERYONE"]);
+        assert_eq!(response(&trigger(RULES), &event).await, None);
+        for odd in [json!("OLD"), json!([7])] {
+            event = self::event();
+            event["request"]["groupConfiguration"]["groupsToOverride"] = odd;
+            assert_eq!(response(&trigger(RULES), &event).await, None);
+        }
+        event = self::event();
+        event["triggerSource"] = json!("TokenGeneration_ClientCredentials");
+        assert_eq!(response(&trigger(RULES), &event).await, None);
+        let foreign = format!("{RULES}\n[pools]\nallowed = [\"eu-west-1_other\"]");
+        assert_eq!(response(&trigger(&foreign), &self::event()).await, None);
+        assert_eq!(
+            response(&trigger("[groups]\ndefault = 5"), &self::event()).await,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_without_groups_gets_them_all_the_same() {
+        for bare in [
+            json!({}),
+            json!({"groupConfiguration": null}),
+            json!({"groupConfiguration": {}}),
+        ] {
+            let mut event = event();
+            event["request"] = bare;
+            event["response"] = json!({});
+            let answer = response(&trigger(RULES), &event).await.expect("groups");
+            let details = &answer["claimsOverrideDetails"]["groupOverrideDetails"];
+            assert_eq!(details["groupsToOverride"], json!(["EVERYONE"]));
+        }
+    }
+}
