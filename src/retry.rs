@@ -49,7 +49,7 @@ where
 ///
 /// # Errors
 /// The first error that is not transient.
-pub async fn retry_until_permanent<T, E, F, Fut>(mut call: F) -> Result<T, E>
+pub(crate) async fn retry_until_permanent<T, E, F, Fut>(mut call: F) -> Result<T, E>
 where
     E: Transient + std::fmt::Display,
     F: FnMut() -> Fut,
@@ -70,7 +70,7 @@ where
 /// Tries again while it makes sense: many calls share it, and all give up once none has
 /// worked for the time of its limit, or when it is told to stop.
 #[derive(Debug)]
-pub struct SharedRetry {
+pub(crate) struct SharedRetry {
     limit: Duration,
     stop: CancellationToken,
     /// Since when every call has failed.
@@ -79,7 +79,7 @@ pub struct SharedRetry {
 
 impl SharedRetry {
     /// Nothing has failed yet.
-    pub fn new(limit: Duration, stop: &CancellationToken) -> Self {
+    pub(crate) fn new(limit: Duration, stop: &CancellationToken) -> Self {
         Self {
             limit,
             stop: stop.clone(),
@@ -92,7 +92,7 @@ impl SharedRetry {
     ///
     /// # Errors
     /// The last error.
-    pub async fn call<T, E, F, Fut>(&self, mut call: F) -> Result<T, E>
+    pub(crate) async fn call<T, E, F, Fut>(&self, mut call: F) -> Result<T, E>
     where
         E: Transient,
         F: FnMut() -> Fut,
@@ -112,12 +112,12 @@ impl SharedRetry {
     }
 
     /// A call worked.
-    pub fn record_success(&self) {
+    pub(crate) fn record_success(&self) {
         *self.failing_since() = None;
     }
 
     /// A call failed: whether to try again, after a pause.
-    pub async fn wait_to_retry(&self, pace: &mut Backoff) -> bool {
+    pub(crate) async fn wait_to_retry(&self, pace: &mut Backoff) -> bool {
         let failing = *self.failing_since().get_or_insert_with(Instant::now);
         if failing.elapsed() >= self.limit {
             return false;
@@ -140,7 +140,7 @@ impl SharedRetry {
 /// Pauses for a loop that never gives up, such as the poll of a queue that is
 /// out of reach: from 250 ms up to 30 s, ± 50 %.
 #[derive(Debug)]
-pub struct Backoff(ExponentialBackoff);
+pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -158,12 +158,12 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next, longer pause.
-    pub fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
     }
 
     /// It worked: begin from the shortest pause again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0.reset();
     }
 }

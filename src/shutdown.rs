@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the process may not install signal handlers.
-pub fn on_signal(at_once: &CancellationToken) -> std::io::Result<CancellationToken> {
+pub(crate) fn on_signal(at_once: &CancellationToken) -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use super::token::{TokenError, TokenVerifier};
 
 /// Lets administrators in, and people to what is theirs.
 #[derive(Debug)]
-pub struct Authorizer {
+pub(crate) struct Authorizer {
     verifier: TokenVerifier,
     admin: AdminConfig,
     listing: Listing,
@@ -17,7 +17,7 @@ pub struct Authorizer {
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthError {
+pub(crate) enum AuthError {
     /// No token at all.
     NoToken,
     /// The token is not taken.
@@ -30,7 +30,7 @@ pub enum AuthError {
 
 impl AuthError {
     /// The name in metrics.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NoToken => "no_token",
             Self::Token(refused) => refused.name(),
@@ -42,7 +42,7 @@ impl AuthError {
 
 impl Authorizer {
     /// With the settings of `[admin]`.
-    pub fn new(verifier: TokenVerifier, admin: AdminConfig, listing: Listing) -> Self {
+    pub(crate) fn new(verifier: TokenVerifier, admin: AdminConfig, listing: Listing) -> Self {
         Self {
             verifier,
             admin,
@@ -54,7 +54,10 @@ impl Authorizer {
     ///
     /// # Errors
     /// [`AuthError`].
-    pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Caller, AuthError> {
+    pub(crate) async fn authenticate(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<Caller, AuthError> {
         let admitted = match authorization.and_then(bearer_token) {
             Some(token) => self.verifier.verify(token).await.map_err(AuthError::Token),
             None => Err(AuthError::NoToken),
@@ -66,7 +69,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// [`AuthError`].
-    pub fn require_admin(&self, caller: &Caller) -> Result<(), AuthError> {
+    pub(crate) fn require_admin(&self, caller: &Caller) -> Result<(), AuthError> {
         count_denied(if self.admin.is_admin(&caller.groups) {
             Ok(())
         } else {
@@ -79,7 +82,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// [`AuthError`].
-    pub async fn require_current_admin(&self, caller: &Caller) -> Result<(), AuthError> {
+    pub(crate) async fn require_current_admin(&self, caller: &Caller) -> Result<(), AuthError> {
         if !self.admin.verify_membership {
             return Ok(());
         }

@@ -16,14 +16,14 @@ use crate::retry::retry_inline;
 
 /// Takes orders, inside the process's budgets.
 #[derive(Debug)]
-pub struct CommandService {
+pub(crate) struct CommandService {
     provisioner: Provisioner,
     queue: Queue,
 }
 
 /// What became of an order.
 #[derive(Debug)]
-pub enum Submission {
+pub(crate) enum Submission {
     /// It came to an end: done, or rejected for good.
     Completed(Box<CommandResult>),
     /// A worker does it.
@@ -34,7 +34,7 @@ pub enum Submission {
 
 /// Why an order is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnavailableReason {
+pub(crate) enum UnavailableReason {
     /// A permission or something else that usher needs is missing: a worker could do
     /// no more, and would only be held up.
     Misconfigured,
@@ -54,12 +54,12 @@ const COMMAND_SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl CommandService {
     /// Over the worker's own services.
-    pub fn new(provisioner: Provisioner, queue: Queue) -> Self {
+    pub(crate) fn new(provisioner: Provisioner, queue: Queue) -> Self {
         Self { provisioner, queue }
     }
 
     /// Takes one order; a message that asks a worker for it belongs to `trace`.
-    pub async fn submit(&self, order: &AdminCommand, trace: &Trace) -> Submission {
+    pub(crate) async fn submit(&self, order: &AdminCommand, trace: &Trace) -> Submission {
         let patience = match order.operation {
             AdminOperation::AddToGroup(_) | AdminOperation::RemoveFromGroup(_) => COMMAND_TIMEOUT,
             AdminOperation::Invite(_) | AdminOperation::ResendInvitation(_) => {
@@ -122,7 +122,7 @@ impl CommandService {
 }
 
 /// The message that asks a worker for it.
-pub fn command_message(order: &AdminCommand) -> Outgoing {
+pub(crate) fn command_message(order: &AdminCommand) -> Outgoing {
     Outgoing {
         body: escape_for_sqs(&order.to_body()),
         attributes: BTreeMap::from([("usher.kind".to_owned(), order.operation.name().to_owned())]),

@@ -11,8 +11,8 @@ mod refusal_limiter;
 mod token;
 mod user_lookup;
 
-pub use authorizer::{AuthError, Authorizer};
-pub use command_service::{CommandService, Submission, UnavailableReason, command_message};
+pub(crate) use authorizer::{AuthError, Authorizer};
+pub(crate) use command_service::{CommandService, Submission, UnavailableReason, command_message};
 pub use jwks_cache::JwksCache;
 pub use token::{TokenError, TokenVerifier};
-pub use user_lookup::{LookupError, UserLookup, UserView};
+pub(crate) use user_lookup::{LookupError, UserLookup};

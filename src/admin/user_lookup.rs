@@ -14,7 +14,7 @@ use crate::retry::retry_inline;
 
 /// Looks things up, inside the process's budgets.
 #[derive(Debug)]
-pub struct UserLookup {
+pub(crate) struct UserLookup {
     users: UserManager,
     listing: Listing,
     profiles: Option<ProfileLookup>,
@@ -29,7 +29,7 @@ struct ProfileLookup {
 
 /// A user, with all that usher gives.
 #[derive(Debug)]
-pub struct UserView {
+pub(crate) struct UserView {
     /// As the pool knows them.
     pub user: PoolUser,
     /// The groups that they are in.
@@ -40,7 +40,7 @@ pub struct UserView {
 
 /// Why there is nothing to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LookupError {
+pub(crate) enum LookupError {
     /// There is none.
     NotFound,
     /// It may be one user or another: [`PoolUser::is_ambiguous`].
@@ -70,7 +70,7 @@ impl From<FindUserError> for LookupError {
 
 impl UserLookup {
     /// Over the worker's own services; `profiles` is `None` when they are switched off.
-    pub fn new(
+    pub(crate) fn new(
         users: UserManager,
         listing: Listing,
         profiles: Option<(ProfileTable, &config::ProfilesConfig)>,
@@ -90,7 +90,7 @@ impl UserLookup {
     ///
     /// # Errors
     /// [`LookupError`].
-    pub async fn get_user(
+    pub(crate) async fn get_user(
         &self,
         admin: &Caller,
         username: &Username,
@@ -119,7 +119,10 @@ impl UserLookup {
     ///
     /// # Errors
     /// [`LookupError`].
-    pub async fn own_profile(&self, caller: &Caller) -> Result<Map<String, Value>, LookupError> {
+    pub(crate) async fn own_profile(
+        &self,
+        caller: &Caller,
+    ) -> Result<Map<String, Value>, LookupError> {
         let records = self.profiles.as_ref().ok_or(LookupError::NotFound)?;
         let record = retry_inline(|| records.table.read(&caller.sub)).await?;
         let record = record.ok_or(LookupError::NotFound)?;
@@ -135,7 +138,7 @@ impl UserLookup {
     ///
     /// # Errors
     /// As any call.
-    pub async fn find_invited(
+    pub(crate) async fn find_invited(
         &self,
         pool: &PoolId,
         username: &Username,
@@ -145,7 +148,7 @@ impl UserLookup {
     }
 
     /// How often a second [`Self::find_invited`] can be asked for in one pool.
-    pub fn search_rate(&self) -> f64 {
+    pub(crate) fn search_rate(&self) -> f64 {
         self.listing.rate() / f64::from(Listing::MAX_SEARCH_CALLS)
     }
 }

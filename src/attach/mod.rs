@@ -9,7 +9,8 @@ mod record;
 mod settings;
 mod trigger_kind;
 
-pub use plan::{AttachRequest, PlanError, TriggerChange, TriggerPlan};
-pub use record::{AttachRecord, RecordError};
-pub use settings::{SettingDifference, UserPoolSettings};
-pub use trigger_kind::{FunctionArn, InvalidFunctionArn, TriggerKind};
+pub(crate) use plan::{AttachRequest, TriggerChange, TriggerPlan};
+pub(crate) use record::AttachRecord;
+pub(crate) use settings::SettingDifference;
+pub use settings::UserPoolSettings;
+pub(crate) use trigger_kind::{FunctionArn, TriggerKind};

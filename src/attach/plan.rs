@@ -8,7 +8,7 @@ use crate::aws::JsonObject;
 
 /// What somebody wants.
 #[derive(Debug, Clone)]
-pub enum AttachRequest {
+pub(crate) enum AttachRequest {
     /// The function in these slots.
     Attach {
         /// usher's.
@@ -36,7 +36,7 @@ pub enum AttachRequest {
 
 /// One trigger's change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TriggerChange {
+pub(crate) struct TriggerChange {
     /// As Cognito names it.
     pub trigger: String,
     /// What is in it.
@@ -47,7 +47,7 @@ pub struct TriggerChange {
 
 /// The triggers as they are to be, and what that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TriggerPlan {
+pub(crate) struct TriggerPlan {
     /// All of the pool's triggers, those of others among them.
     pub triggers: JsonObject,
     /// By slot; empty: nothing is to be done.
@@ -56,7 +56,7 @@ pub struct TriggerPlan {
 
 /// Why a wish is not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
+pub(crate) enum PlanError {
     /// A function that is at work would be put out of its place.
     #[error(
         "{trigger} is taken by {function}: a trigger calls one function alone. Let that one call usher's, \
@@ -88,7 +88,7 @@ pub enum PlanError {
 
 impl TriggerPlan {
     /// Whether a function gets to a place where it was not.
-    pub fn has_new_functions(&self) -> bool {
+    pub(crate) fn has_new_functions(&self) -> bool {
         self.changes.iter().any(|change| change.after.is_some())
     }
 
@@ -96,7 +96,7 @@ impl TriggerPlan {
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn new(wish: &AttachRequest, now: &JsonObject) -> Result<Self, PlanError> {
+    pub(crate) fn new(wish: &AttachRequest, now: &JsonObject) -> Result<Self, PlanError> {
         let mut triggers = now.clone();
         match wish {
             AttachRequest::Attach {

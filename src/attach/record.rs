@@ -14,20 +14,20 @@ use crate::aws::JsonObject;
 /// Written before a change, and read to take it back.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(expecting = "struct Record")]
-pub struct AttachRecord {
+pub(crate) struct AttachRecord {
     /// Id of the user pool.
-    pub user_pool: String,
+    pub(crate) user_pool: String,
     /// When it was about to be changed.
     pub at: jiff::Timestamp,
     /// All settings of before.
     pub before: UserPoolSettings,
     /// The triggers of after.
-    pub triggers_after: JsonObject,
+    pub(crate) triggers_after: JsonObject,
 }
 
 /// It cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Not there, or not to be read.
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
@@ -44,7 +44,7 @@ impl AttachRecord {
     ///
     /// # Errors
     /// [`RecordError`].
-    pub fn read(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, RecordError> {
         let name = || path.display().to_string();
         let file = File::open(path).map_err(|error| RecordError::Io(name(), error))?;
         let record: Self = serde_json::from_reader(io::BufReader::new(file))
@@ -64,7 +64,7 @@ impl AttachRecord {
     ///
     /// # Errors
     /// When there is such a file already, which may be the way back to another state.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)

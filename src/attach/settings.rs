@@ -93,7 +93,7 @@ impl UserPoolSettings {
 
     /// Settings that this release does not know. Whether `UpdateUserPool` would have to be
     /// given them, nobody can tell.
-    pub fn unknown_settings(&self) -> Vec<&str> {
+    pub(crate) fn unknown_settings(&self) -> Vec<&str> {
         let names = self.pool.iter().filter(|(_, value)| !is_unset(value));
         names
             .map(|(name, _)| name.as_str())
@@ -107,7 +107,7 @@ impl UserPoolSettings {
 
     /// What `UpdateUserPool` is to be given so that the pool has these triggers and is
     /// as it is in all else.
-    pub fn update_input(&self, triggers: &JsonObject) -> JsonObject {
+    pub(crate) fn update_input(&self, triggers: &JsonObject) -> JsonObject {
         let mut sent: JsonObject = self
             .pool
             .iter()
@@ -139,7 +139,7 @@ impl UserPoolSettings {
     /// What of `wanted` could be written here: what was made with the pool, or is set
     /// elsewhere, stays as it is.
     #[must_use]
-    pub fn with_writable_from(&self, wanted: &Self) -> Self {
+    pub(crate) fn with_writable_from(&self, wanted: &Self) -> Self {
         let is_ours = |name: &String| WRITABLE_SETTINGS.contains(&name.as_str());
         let mut pool = self.pool.clone();
         pool.retain(|name, _| !is_ours(name));
@@ -166,14 +166,14 @@ impl UserPoolSettings {
     }
 
     /// Whether people are asked for a second factor.
-    pub fn has_mfa(&self) -> bool {
+    pub(crate) fn has_mfa(&self) -> bool {
         let asked = self.mfa.get("MfaConfiguration").and_then(Value::as_str);
         asked.is_some_and(|asked| asked != "OFF")
     }
 
     /// Whether a second factor goes without text messages, which some versions of
     /// `UpdateUserPool` are reported not to take.
-    pub fn has_mfa_without_sms(&self) -> bool {
+    pub(crate) fn has_mfa_without_sms(&self) -> bool {
         let messages = self.pool.get("SmsConfiguration");
         self.has_mfa() && messages.is_none_or(is_unset)
     }
@@ -198,7 +198,7 @@ impl UserPoolSettings {
     }
 
     /// Whether the second factor is asked for in the same way.
-    pub fn has_same_mfa(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_mfa(&self, other: &Self) -> bool {
         diff_settings(&self.mfa, &other.mfa, "").is_empty()
     }
 

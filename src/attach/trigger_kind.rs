@@ -11,7 +11,7 @@ use crate::aws::JsonObject;
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_LambdaConfigType.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TriggerKind {
+pub(crate) enum TriggerKind {
     /// Forwards confirmed sign-ups.
     PostConfirmation,
     /// Writes the mail of an invitation.
@@ -22,25 +22,25 @@ pub enum TriggerKind {
 
 /// ARN of a Lambda function, its version or alias included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionArn(String);
+pub(crate) struct FunctionArn(String);
 
 /// It is none.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "must be a function's ARN, such as arn:aws:lambda:eu-west-1:123456789012:function:usher-trigger"
 )]
-pub struct InvalidFunctionArn;
+pub(crate) struct InvalidFunctionArn;
 
 impl TriggerKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [
+    pub(crate) const ALL: [Self; 3] = [
         Self::PostConfirmation,
         Self::CustomMessage,
         Self::PreTokenGeneration,
     ];
 
     /// As Cognito names it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PostConfirmation => "PostConfirmation",
             Self::CustomMessage => "CustomMessage",
@@ -49,7 +49,7 @@ impl TriggerKind {
     }
 
     /// The function in it.
-    pub fn function(self, triggers: &JsonObject) -> Option<&str> {
+    pub(crate) fn function(self, triggers: &JsonObject) -> Option<&str> {
         let versioned = || triggers.get(PRE_TOKEN_GENERATION_CONFIG)?.get("LambdaArn");
         let named = triggers.get(self.name());
         let arn = match self {
@@ -60,7 +60,7 @@ impl TriggerKind {
     }
 
     /// Puts a function into it.
-    pub fn set(self, triggers: &mut JsonObject, function: &FunctionArn) {
+    pub(crate) fn set(self, triggers: &mut JsonObject, function: &FunctionArn) {
         triggers.insert(self.name().to_owned(), json!(function.0));
         if self == Self::PreTokenGeneration {
             // usher answers both versions; the first is there in every plan of Cognito.
@@ -75,7 +75,7 @@ impl TriggerKind {
     }
 
     /// Leaves it empty.
-    pub fn clear(self, triggers: &mut JsonObject) {
+    pub(crate) fn clear(self, triggers: &mut JsonObject) {
         triggers.remove(self.name());
         if self == Self::PreTokenGeneration {
             triggers.remove(PRE_TOKEN_GENERATION_CONFIG);
@@ -89,18 +89,18 @@ const PRE_TOKEN_GENERATION_CONFIG: &str = "PreTokenGenerationConfig";
 
 impl FunctionArn {
     /// The Region in it.
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()
     }
 
     /// Whether `other` is the same function by another version or alias.
-    pub fn is_another_version_of(&self, other: &str) -> bool {
+    pub(crate) fn is_another_version_of(&self, other: &str) -> bool {
         let name = |arn: &str| arn.split(':').take(7).collect::<Vec<_>>().join(":");
         self.0 != other && name(&self.0) == name(other)
     }
 
     /// As it was given.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

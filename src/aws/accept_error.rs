@@ -11,7 +11,7 @@ use super::error::{Class, Failure};
 
 /// Why an invitation was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AcceptError {
+pub(crate) enum AcceptError {
     /// User name or code is wrong, or the code was used already.
     WrongCode,
     /// The code has expired.
@@ -42,7 +42,7 @@ pub enum AcceptError {
 
 /// What of the deployment keeps people out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeploymentFault {
+pub(crate) enum DeploymentFault {
     /// Threat protection blocks the sign-in. It judges the address of this process, which all
     /// people share.
     ///
@@ -179,7 +179,7 @@ impl AcceptError {
 
 impl DeploymentFault {
     /// The name in metrics and logs.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ThreatProtection => "threat_protection",
             Self::Firewall => "firewall",

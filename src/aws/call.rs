@@ -43,7 +43,10 @@ tokio::task_local! {
 /// Gives the Cognito calls of `work` a deadline: one that gets no permit of its budget by
 /// then is not made and fails with [`Class::Busy`]. The earlier one counts when it is
 /// nested. What `work` spawns has none.
-pub async fn with_deadline<T>(deadline: tokio::time::Instant, work: impl Future<Output = T>) -> T {
+pub(crate) async fn with_deadline<T>(
+    deadline: tokio::time::Instant,
+    work: impl Future<Output = T>,
+) -> T {
     let outer = CALL_DEADLINE.try_with(|outer| *outer).unwrap_or(deadline);
     CALL_DEADLINE.scope(outer.min(deadline), work).await
 }

@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 /// The longest that one attempt of one call takes. Cognito's 99.9th percentile is far
 /// below; a hung connection must not eat the message's visibility timeout.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Credentials are fetched within an attempt. They have to be late before it is: its own
 /// time-out would not say what it waited for.
@@ -39,7 +39,7 @@ impl Aws {
     ///
     /// # Errors
     /// [`NoRegion::Anywhere`]
-    pub async fn from_environment() -> Result<Self, NoRegion> {
+    pub(crate) async fn from_environment() -> Result<Self, NoRegion> {
         let sdk = Self::configure(aws_config::defaults(BehaviorVersion::latest()))
             .load()
             .await;
@@ -100,7 +100,7 @@ impl Aws {
 
     /// For the Lambda: two attempts of 1.5 s each, all inside 4 s.
     #[must_use]
-    pub fn for_trigger(self) -> Self {
+    pub(crate) fn for_trigger(self) -> Self {
         let sdk = self
             .0
             .into_builder()

@@ -38,7 +38,7 @@ impl Directory {
     }
 
     /// Users and the groups that they are in, inside the same budgets.
-    pub fn listing(&self) -> Listing {
+    pub(crate) fn listing(&self) -> Listing {
         Listing::from_client(self.client.clone(), Arc::clone(&self.quota))
     }
 
@@ -46,7 +46,7 @@ impl Directory {
     ///
     /// # Errors
     /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`](super::Class::NotYet).
-    pub async fn add_to_group(
+    pub(crate) async fn add_to_group(
         &self,
         pool: &PoolId,
         username: &Username,
@@ -92,7 +92,11 @@ impl Directory {
     ///
     /// # Errors
     /// `user_not_found` is of class [`Class::NotYet`](super::Class::NotYet).
-    pub async fn sub_of(&self, pool: &PoolId, username: &Username) -> Result<Option<Sub>, Failure> {
+    pub(crate) async fn sub_of(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> Result<Option<Sub>, Failure> {
         let request = self
             .client
             .admin_get_user()
@@ -112,7 +116,11 @@ impl Directory {
     ///
     /// # Errors
     /// Any but the group's absence.
-    pub async fn has_group(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
+    pub(crate) async fn has_group(
+        &self,
+        pool: &PoolId,
+        group: &GroupName,
+    ) -> Result<bool, Failure> {
         let request = self
             .client
             .get_group()

@@ -41,7 +41,7 @@ impl Service {
 
 /// What an error means for the message, and for the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Too many calls: slow down and try again.
     Throttled,
     /// No permit of the budget came by the caller's deadline; the call was not made.
@@ -60,7 +60,7 @@ pub enum Class {
 
 impl Class {
     /// The name that a dead letter carries as `usher.class`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
             Self::Busy => "busy",
@@ -88,7 +88,7 @@ pub struct Failure {
     /// The short code for dead letters and metrics, such as `user_not_found`.
     pub reason: String,
     /// What follows from it.
-    pub class: Class,
+    pub(crate) class: Class,
 }
 
 impl Transient for Failure {

@@ -11,7 +11,7 @@ impl Aws {
     ///
     /// # Errors
     /// As any call; also where an endpoint that stands in for AWS has no STS.
-    pub async fn caller(&self) -> Result<String, Failure> {
+    pub(crate) async fn caller(&self) -> Result<String, Failure> {
         let client = self.sts();
         let target = Target {
             service: Service::Sts,

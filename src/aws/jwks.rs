@@ -26,7 +26,7 @@ pub struct JwksClient {
 
 /// Why a key set could not be fetched. Says nothing of anybody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JwksError {
+pub(crate) enum JwksError {
     /// The issuer makes no URL.
     #[error("the issuer is not a URL")]
     InvalidUrl,
@@ -63,7 +63,7 @@ impl JwksClient {
     ///
     /// # Errors
     /// [`JwksError`].
-    pub async fn fetch(&self, issuer: &str) -> Result<Vec<u8>, JwksError> {
+    pub(crate) async fn fetch(&self, issuer: &str) -> Result<Vec<u8>, JwksError> {
         let url = format!("{issuer}/.well-known/jwks.json");
         let request = HttpRequest::get(url).map_err(|_| JwksError::InvalidUrl)?;
         let fetched = async {

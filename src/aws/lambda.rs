@@ -21,7 +21,7 @@ impl Aws {
     /// function that sends to SQS: endpoints, and the name for the user agent.
     ///
     /// # Errors
-    /// [`NoRegion::InLambda`]
+    /// `NoRegion::InLambda`
     pub fn in_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoRegion> {
         let credentials = CredentialsProviderChain::first_try(
             "Environment",

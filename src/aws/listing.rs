@@ -22,14 +22,14 @@ use crate::retry::retry_inline;
 
 /// Reads users and members, sixty at a time, inside the budget of `UserList`.
 #[derive(Debug, Clone)]
-pub struct Listing {
+pub(crate) struct Listing {
     client: Client,
     quota: Arc<Quota>,
 }
 
 /// A user as a list shows them.
 #[derive(Debug)]
-pub struct ListedUser {
+pub(crate) struct ListedUser {
     /// What the Admin calls take.
     pub username: Username,
     /// From the attributes.
@@ -64,7 +64,7 @@ pub enum UserStatus {
 #[derive(Debug)]
 pub struct Page<T> {
     /// At most sixty of Cognito's; a page may be empty although others follow.
-    pub items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// `None` at the end.
     pub next: Option<String>,
 }
@@ -76,7 +76,7 @@ const MAX_FILTER_CHARS: usize = 256;
 
 impl Listing {
     /// All calls of one process share one `quota`.
-    pub fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
+    pub(crate) fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
         Self {
             client: aws.cognito(),
             quota,
@@ -95,7 +95,11 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub async fn username_of(&self, pool: &PoolId, sub: &Sub) -> Result<Option<Username>, Failure> {
+    pub(crate) async fn username_of(
+        &self,
+        pool: &PoolId,
+        sub: &Sub,
+    ) -> Result<Option<Username>, Failure> {
         // It stands in a filter.
         if !is_loggable_sub(sub.as_str()) {
             return Ok(None);
@@ -128,7 +132,7 @@ impl Listing {
     /// # Errors
     /// `invalid_parameter` for a token that has expired; `repeated_token` where the next page
     /// is the same.
-    pub async fn users(
+    pub(crate) async fn users(
         &self,
         pool: &PoolId,
         token: Option<&str>,
@@ -154,7 +158,11 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub async fn search(&self, pool: &PoolId, name: &Username) -> Result<Vec<ListedUser>, Failure> {
+    pub(crate) async fn search(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+    ) -> Result<Vec<ListedUser>, Failure> {
         for (attribute, value) in search_terms(name) {
             let Some(filter) = filter_of(attribute, &value) else {
                 continue;
@@ -186,10 +194,10 @@ impl Listing {
     }
 
     /// Calls of one [`Self::search`] at most.
-    pub const MAX_SEARCH_CALLS: u32 = 3;
+    pub(crate) const MAX_SEARCH_CALLS: u32 = 3;
 
     /// Calls a second in the category `UserList`: this process's share.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.quota.user_list.limit()
     }
 
@@ -198,7 +206,7 @@ impl Listing {
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
-    pub async fn members(
+    pub(crate) async fn members(
         &self,
         pool: &PoolId,
         group: &GroupName,
@@ -235,7 +243,7 @@ impl Listing {
     ///
     /// # Errors
     /// `user_not_found` is of class [`super::Class::NotYet`].
-    pub async fn groups_of(
+    pub(crate) async fn groups_of(
         &self,
         pool: &PoolId,
         username: &Username,
@@ -271,7 +279,7 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
+    pub(crate) async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
         let request = self
             .client
             .describe_user_pool()

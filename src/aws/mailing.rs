@@ -16,7 +16,7 @@ impl Aws {
     ///
     /// # Errors
     /// As any call.
-    pub async fn has_default_email(&self, pool: &PoolId) -> Result<bool, Failure> {
+    pub(crate) async fn has_default_email(&self, pool: &PoolId) -> Result<bool, Failure> {
         let client = self.cognito();
         let request = client.describe_user_pool().user_pool_id(pool.as_str());
         let answer = call(target("DescribeUserPool", pool), request.send())

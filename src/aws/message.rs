@@ -19,9 +19,9 @@ pub struct Received {
     /// As it was sent, byte for byte.
     pub body: String,
     /// `ApproximateReceiveCount`, this receive included; at least 1.
-    pub receive_count: u32,
+    pub(crate) receive_count: u32,
     /// When the producer sent it.
-    pub sent_at: Option<jiff::Timestamp>,
+    pub(crate) sent_at: Option<jiff::Timestamp>,
     /// When it was first received from this queue.
     pub first_received_at: Option<jiff::Timestamp>,
     /// Message attributes of type String or Number.
@@ -31,7 +31,7 @@ pub struct Received {
     /// `AWSTraceHeader`: the trace that it was sent in, as X-Ray has it.
     pub trace_header: Option<String>,
     /// When this receive came home.
-    pub received_at: Instant,
+    pub(crate) receive_time: Instant,
 }
 
 impl fmt::Debug for Received {
@@ -69,12 +69,12 @@ pub struct FailedEntry {
     /// SQS's code.
     pub code: String,
     /// Whether trying again is useless: the receipt is stale, the message gone.
-    pub is_terminal: bool,
+    pub(crate) is_terminal: bool,
 }
 
 impl FailedEntry {
     /// Whether a code is about the receipt: the message is gone, or was received again.
-    pub fn is_terminal_code(code: &str) -> bool {
+    pub(crate) fn is_terminal_code(code: &str) -> bool {
         matches!(
             code.rsplit('.').next(),
             Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
@@ -109,9 +109,9 @@ impl Depth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedrivePolicy {
     /// ARN of the dead-letter queue.
-    pub target_arn: String,
+    pub(crate) target_arn: String,
     /// Receives before SQS moves the message.
-    pub max_receive_count: u32,
+    pub(crate) max_receive_count: u32,
 }
 
 /// What the queue says of itself.
@@ -122,20 +122,20 @@ pub struct QueueAttributes {
     /// How full it is.
     pub depth: Depth,
     /// Its redrive policy.
-    pub redrive_policy: Option<RedrivePolicy>,
+    pub(crate) redrive_policy: Option<RedrivePolicy>,
     /// Seconds that messages are kept.
-    pub retention_seconds: Option<u64>,
+    pub(crate) retention_seconds: Option<u64>,
 }
 
 impl Outgoing {
     /// The largest message, and the largest batch.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-    pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+    pub(crate) const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
     /// The same as a part of this trace, for X-Ray and for everybody else.
     #[must_use]
-    pub fn with_trace(mut self, trace: &Trace) -> Self {
+    pub(crate) fn with_trace(mut self, trace: &Trace) -> Self {
         if let Some(parent) = trace.parent() {
             let name = Received::TRACEPARENT.to_owned();
             self.attributes.insert(name, parent.to_string());
@@ -155,11 +155,11 @@ impl Outgoing {
 
 impl Received {
     /// The message attribute that holds W3C Trace Context.
-    pub const TRACEPARENT: &str = "traceparent";
+    pub(crate) const TRACEPARENT: &str = "traceparent";
 
     /// What it was sent in: any producer may say so in W3C's words, and X-Ray's count
     /// where there are none.
-    pub fn trace_parent(&self) -> Option<TraceParent> {
+    pub(crate) fn trace_parent(&self) -> Option<TraceParent> {
         let own = self.attributes.get(Self::TRACEPARENT);
         own.and_then(|text| TraceParent::parse(text))
             .or_else(|| TraceParent::parse_xray(self.trace_header.as_deref()?))
@@ -194,7 +194,7 @@ impl Received {
             trace_header: system
                 .get(&MessageSystemAttributeName::AwsTraceHeader)
                 .cloned(),
-            received_at: received,
+            receive_time: received,
         })
     }
 }

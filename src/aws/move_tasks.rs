@@ -14,9 +14,9 @@ pub struct MoveTasks {
 
 /// A task as SQS tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MoveTask {
+pub(crate) struct MoveTask {
     /// When it began, in milliseconds; tells tasks apart.
-    pub started_at_ms: i64,
+    pub(crate) started_at_ms: i64,
     /// `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
     pub status: String,
     /// Messages that were moved, about.
@@ -24,12 +24,12 @@ pub struct MoveTask {
     /// Messages there were when it began, about.
     pub total: Option<i64>,
     /// Why it failed.
-    pub failure_reason: Option<String>,
+    pub(crate) failure_reason: Option<String>,
 }
 
 impl MoveTask {
     /// What is known of a task before SQS tells of it.
-    pub fn just_started() -> Self {
+    pub(crate) fn just_started() -> Self {
         Self {
             started_at_ms: 0,
             status: "RUNNING".to_owned(),
@@ -40,7 +40,7 @@ impl MoveTask {
     }
 
     /// Whether it goes on.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "RUNNING" | "CANCELLING")
     }
 }
@@ -58,7 +58,7 @@ impl MoveTasks {
     ///
     /// # Errors
     /// As any call. SQS allows one active task for a queue.
-    pub async fn start(&self, from: &str, to: &str, rate: i32) -> Result<String, Failure> {
+    pub(crate) async fn start(&self, from: &str, to: &str, rate: i32) -> Result<String, Failure> {
         let request = self
             .client
             .start_message_move_task()
@@ -76,7 +76,7 @@ impl MoveTasks {
     ///
     /// # Errors
     /// As any call.
-    pub async fn latest(&self, from: &str) -> Result<Option<MoveTask>, Failure> {
+    pub(crate) async fn latest(&self, from: &str) -> Result<Option<MoveTask>, Failure> {
         let request = self
             .client
             .list_message_move_tasks()
@@ -100,7 +100,7 @@ impl MoveTasks {
     ///
     /// # Errors
     /// As any call.
-    pub async fn cancel(&self, handle: &str) -> Result<(), Failure> {
+    pub(crate) async fn cancel(&self, handle: &str) -> Result<(), Failure> {
         let request = self
             .client
             .cancel_message_move_task()

@@ -21,7 +21,7 @@ impl ProfileTable {
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same, `table_mismatch` where it
     /// begins after another key.
-    pub async fn scan_owners(
+    pub(crate) async fn scan_owners(
         &self,
         attribute: &str,
         after: Option<&str>,
@@ -70,7 +70,7 @@ impl ProfileTable {
     ///
     /// # Errors
     /// As any call; `table_mismatch` when there is no such index, or it has another key.
-    pub async fn has_owner(
+    pub(crate) async fn has_owner(
         &self,
         index: &str,
         attribute: &str,

@@ -36,7 +36,7 @@ pub enum PutResult {
 
 /// The key schema of the table.
 #[derive(Debug, PartialEq, Eq)]
-pub struct KeySchema {
+pub(crate) struct KeySchema {
     /// Name and whether it is a String.
     pub partition: (String, bool),
     /// Name of the sort key, which a profile table must not have.
@@ -103,7 +103,7 @@ impl ProfileTable {
     ///
     /// # Errors
     /// As any call.
-    pub async fn existing(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
+    pub(crate) async fn existing(&self, ids: &[&str]) -> Result<BTreeSet<String>, Failure> {
         let found = batch_get(&self.client, &self.table(), ids, ReadOptions::KEYS_ONLY).await?;
         Ok(found.into_keys().collect())
     }
@@ -112,7 +112,7 @@ impl ProfileTable {
     ///
     /// # Errors
     /// As any call.
-    pub async fn read(&self, id: &str) -> Result<Option<Map<String, Value>>, Failure> {
+    pub(crate) async fn read(&self, id: &str) -> Result<Option<Map<String, Value>>, Failure> {
         let reading = ReadOptions {
             keys_only: false,
             consistent: true,
@@ -126,7 +126,7 @@ impl ProfileTable {
     ///
     /// # Errors
     /// Any but the condition's failure.
-    pub async fn probe_put(&self) -> Result<(), Failure> {
+    pub(crate) async fn probe_put(&self) -> Result<(), Failure> {
         let request = self
             .client
             .put_item()
@@ -145,7 +145,7 @@ impl ProfileTable {
     ///
     /// # Errors
     /// As any call.
-    pub async fn key_schema(&self) -> Result<KeySchema, Failure> {
+    pub(crate) async fn key_schema(&self) -> Result<KeySchema, Failure> {
         let request = self.client.describe_table().table_name(&self.table).send();
         let answer = call(self.target("DescribeTable"), request)
             .await

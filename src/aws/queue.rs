@@ -17,7 +17,7 @@ use super::error::{Class, Failure, Service};
 use super::message::{Depth, FailedEntry, QueueAttributes, Received, RedrivePolicy};
 
 /// The most entries that SQS takes or gives in one call.
-pub const MAX_BATCH_ENTRIES: usize = 10;
+pub(crate) const MAX_BATCH_ENTRIES: usize = 10;
 
 /// A queue by its URL.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Queue {
 
     /// A queue that is only sent to. Each client parses the certificates of all
     /// authorities again, so it has one.
-    pub fn send_only(aws: &Aws, url: &str) -> Self {
+    pub(crate) fn send_only(aws: &Aws, url: &str) -> Self {
         let client = aws.sqs(url);
         Self {
             aws: aws.clone(),
@@ -63,7 +63,7 @@ impl Queue {
 
     /// Another queue by a URL that somebody wrote, whose host counts like that of this one.
     #[must_use]
-    pub fn with_url_and_endpoint(&self, url: &str) -> Self {
+    pub(crate) fn with_url_and_endpoint(&self, url: &str) -> Self {
         if self.aws.queue_endpoint(url) == self.aws.queue_endpoint(&self.url) {
             self.with_url(url)
         } else {
@@ -83,7 +83,7 @@ impl Queue {
 
     /// The same queue, polled with another wait that is not longer.
     #[must_use]
-    pub fn with_wait(&self, wait: Duration) -> Self {
+    pub(crate) fn with_wait(&self, wait: Duration) -> Self {
         Self {
             wait: wait.min(self.wait),
             ..self.clone()
@@ -235,7 +235,7 @@ impl Queue {
     ///
     /// # Errors
     /// As any call.
-    pub async fn url_of(&self, arn: &str) -> Result<String, Failure> {
+    pub(crate) async fn url_of(&self, arn: &str) -> Result<String, Failure> {
         let mut parts = arn.rsplit(':');
         let name = parts.next().unwrap_or_default();
         let owner = parts
@@ -259,12 +259,12 @@ impl Queue {
     }
 
     /// What an entry is that a batch left undone.
-    pub fn entry_failure(&self, operation: &'static str, undone: &FailedEntry) -> Failure {
+    pub(crate) fn entry_failure(&self, operation: &'static str, undone: &FailedEntry) -> Failure {
         Failure::from_entry(self.target(operation), &undone.code)
     }
 
     /// What a call is that never came back, although its time-out should have.
-    pub fn timeout_failure(&self, operation: &'static str) -> Failure {
+    pub(crate) fn timeout_failure(&self, operation: &'static str) -> Failure {
         let Target {
             service,
             operation,

@@ -9,14 +9,14 @@ impl Aws {
     /// the URL names none, or an endpoint is set for SQS: an emulator, a proxy.
     ///
     /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
-    pub fn other_region_of_queue<'a>(&self, url: &'a str) -> Option<&'a str> {
+    pub(crate) fn other_region_of_queue<'a>(&self, url: &'a str) -> Option<&'a str> {
         self.if_other_region(queue_region(url))
             .filter(|_| !self.has_sqs_endpoint())
     }
 
     /// The same of a user pool. A replica has the id of its pool, so another Region in it
     /// need not be wrong.
-    pub fn other_region_of_pool<'a>(&self, pool: &'a PoolId) -> Option<&'a str> {
+    pub(crate) fn other_region_of_pool<'a>(&self, pool: &'a PoolId) -> Option<&'a str> {
         self.if_other_region(pool_region(pool.as_str()))
     }
 

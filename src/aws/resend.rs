@@ -9,7 +9,7 @@ use crate::event::{PoolId, Username};
 
 /// The names that are tried for one user. A name that a pool does not take has no effect.
 #[derive(Debug, Clone)]
-pub struct UsernameCandidates {
+pub(crate) struct UsernameCandidates {
     first: Username,
     others: Vec<Username>,
 }
@@ -17,7 +17,7 @@ pub struct UsernameCandidates {
 impl UsernameCandidates {
     /// Of somebody whom the pool knows. `AdminCreateUser` is reported not to take the user
     /// name that a pool made, but the address or the number that they are named by.
-    pub fn for_user(person: &PoolUser) -> Self {
+    pub(crate) fn for_user(person: &PoolUser) -> Self {
         let mut names = Vec::new();
         if person.has_generated_username() {
             let known_by = ["email", "phone_number"].into_iter();
@@ -32,7 +32,7 @@ impl UsernameCandidates {
 
     /// Of no user of any pool, for a question about the permission: a pool takes a name, an
     /// e-mail address or a phone number, and refuses the others. No country has the code 999.
-    pub fn for_no_user(address: &Username) -> Self {
+    pub(crate) fn for_no_user(address: &Username) -> Self {
         let others = ["usher-check-no-such-user", "+99900000000"];
         Self {
             first: address.clone(),
@@ -50,7 +50,11 @@ impl UserManager {
     /// # Errors
     /// `unsupported_user_state` for somebody who has a password. Where the pool takes none
     /// of the names, what it says of the first.
-    pub async fn resend(&self, pool: &PoolId, names: &UsernameCandidates) -> Result<(), Failure> {
+    pub(crate) async fn resend(
+        &self,
+        pool: &PoolId,
+        names: &UsernameCandidates,
+    ) -> Result<(), Failure> {
         let refused = match self.resend_once(pool, &names.first).await {
             Err(failure) if may_be_name_error(&failure) => failure,
             result => return result,

@@ -155,7 +155,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As any call.
-    pub async fn sign_up(
+    pub(crate) async fn sign_up(
         &self,
         client: &str,
         username: &str,

@@ -114,7 +114,10 @@ impl Queue {
     ///
     /// # Errors
     /// For each message by itself.
-    pub async fn send_all_with_retry(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
+    pub(crate) async fn send_all_with_retry(
+        &self,
+        messages: &[Outgoing],
+    ) -> Vec<Result<String, Failure>> {
         let mut answers = self.send_all(messages).await;
         for (answer, message) in answers.iter_mut().zip(messages) {
             if !matches!(answer, Err(failure) if failure.class != Class::Systemic) {

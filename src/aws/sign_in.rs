@@ -21,7 +21,7 @@ use crate::quota::Quota;
 
 /// Signs people in with their code, and gives them a password.
 #[derive(Debug, Clone)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     client: Client,
     quota: Arc<Quota>,
     app_client: ClientCredentials,
@@ -29,7 +29,7 @@ pub struct SignIn {
 
 /// The app client that people sign in through.
 #[derive(Clone)]
-pub struct ClientCredentials {
+pub(crate) struct ClientCredentials {
     /// Its id.
     pub id: String,
     /// Its secret, where it has one.
@@ -44,7 +44,7 @@ impl std::fmt::Debug for ClientCredentials {
 }
 
 /// Who accepts, with what. Not printable: it holds passwords.
-pub struct Acceptance<'a> {
+pub(crate) struct Acceptance<'a> {
     /// Name or alias.
     pub username: &'a str,
     /// The temporary password of the invitation.
@@ -60,7 +60,7 @@ const ATTRIBUTE_PREFIX: &str = "userAttributes.";
 
 impl SignIn {
     /// All calls of one process share one `quota`.
-    pub fn new(aws: &Aws, quota: Arc<Quota>, app_client: ClientCredentials) -> Self {
+    pub(crate) fn new(aws: &Aws, quota: Arc<Quota>, app_client: ClientCredentials) -> Self {
         Self {
             client: aws.cognito(),
             quota,
@@ -69,7 +69,7 @@ impl SignIn {
     }
 
     /// Acceptances a second that both budgets of this process let through.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         let quota = &self.quota;
         quota
             .user_authentication
@@ -84,7 +84,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`AcceptError`]. A password that no pool takes is refused before the calls.
-    pub async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), AcceptError> {
+    pub(crate) async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), AcceptError> {
         if has_outer_space(acceptance.password) {
             return Err(AcceptError::InvalidPassword(vec!["no_space_at_ends"]));
         }

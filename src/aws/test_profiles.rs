@@ -12,21 +12,21 @@ use super::error::{Failure, Service};
 
 /// The table of profile records, for looking at it.
 #[derive(Debug, Clone)]
-pub struct TestProfiles {
+pub(crate) struct TestProfiles {
     client: Client,
     table: String,
     key: String,
 }
 
 /// The attributes of type String, of which profile records are made.
-pub type ProfileAttributes = BTreeMap<String, String>;
+pub(crate) type ProfileAttributes = BTreeMap<String, String>;
 
 impl TestProfiles {
     /// The most that [`Self::read`] takes.
-    pub const MAX_READ_KEYS: usize = 100;
+    pub(crate) const MAX_READ_KEYS: usize = 100;
 
     /// The table with its partition key.
-    pub fn new(aws: &Aws, table: &str, key: &str) -> Self {
+    pub(crate) fn new(aws: &Aws, table: &str, key: &str) -> Self {
         Self {
             client: aws.dynamodb(),
             table: table.to_owned(),
@@ -39,7 +39,7 @@ impl TestProfiles {
     ///
     /// # Errors
     /// As any call.
-    pub async fn read(
+    pub(crate) async fn read(
         &self,
         ids: &[&str],
         consistent: bool,
@@ -63,7 +63,7 @@ impl TestProfiles {
     ///
     /// # Errors
     /// As any call.
-    pub async fn delete(&self, id: &str) -> Result<bool, Failure> {
+    pub(crate) async fn delete(&self, id: &str) -> Result<bool, Failure> {
         let request = self
             .client
             .delete_item()

@@ -44,7 +44,7 @@ pub struct PoolUser {
 
 /// Why a name that somebody wrote leads to no person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FindUserError {
+pub(crate) enum FindUserError {
     /// See [`PoolUser::is_ambiguous`].
     #[error(
         "the UUID that was asked for is the user name of one user and may be the sub of \
@@ -68,7 +68,7 @@ impl PoolUser {
     /// the `sub` of another as their user name is found in the place of that user.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
-    pub fn is_ambiguous(&self, asked: &Username) -> bool {
+    pub(crate) fn is_ambiguous(&self, asked: &Username) -> bool {
         let sub = self.sub.as_ref().map_or("", Sub::as_str);
         asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
     }
@@ -77,20 +77,20 @@ impl PoolUser {
     /// phone number, it is the `sub`.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
-    pub fn has_generated_username(&self) -> bool {
+    pub(crate) fn has_generated_username(&self) -> bool {
         let sub = self.sub.as_ref().map_or("", Sub::as_str);
         sub.eq_ignore_ascii_case(self.username.reveal())
     }
 
     /// Invited, and has not chosen a password yet.
-    pub fn is_invited(&self) -> bool {
+    pub(crate) fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
     }
 
     /// May sign in. Somebody new is that in a pool that asks them for no password.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
-    pub fn is_confirmed(&self) -> bool {
+    pub(crate) fn is_confirmed(&self) -> bool {
         self.status == UserStatusType::Confirmed.as_str()
     }
 }
@@ -106,7 +106,11 @@ impl UserManager {
     ///
     /// # Errors
     /// [`FindUserError`].
-    pub async fn find(&self, pool: &PoolId, asked: &Username) -> Result<PoolUser, FindUserError> {
+    pub(crate) async fn find(
+        &self,
+        pool: &PoolId,
+        asked: &Username,
+    ) -> Result<PoolUser, FindUserError> {
         let person = match self.get(pool, asked).await {
             Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
                 let listing = Listing::from_client(self.client.clone(), Arc::clone(&self.quota));
@@ -170,7 +174,7 @@ impl UserManager {
     /// `username_exists`; `code_delivery_failure`, `unexpected_lambda`,
     /// `invalid_parameter` (the mail's text) and `limit_exceeded` (the mails of a day) may
     /// come although the user was made.
-    pub async fn invite(
+    pub(crate) async fn invite(
         &self,
         pool: &PoolId,
         name: &Username,
@@ -210,7 +214,7 @@ impl UserManager {
     ///
     /// # Errors
     /// `group_not_found` and `user_not_found` are of class [`super::Class::NotYet`].
-    pub async fn remove_from_group(
+    pub(crate) async fn remove_from_group(
         &self,
         pool: &PoolId,
         username: &Username,

@@ -24,7 +24,7 @@ pub struct Users {
 
 /// A user who exists now.
 #[derive(Debug, Clone)]
-pub struct CreatedUser {
+pub(crate) struct CreatedUser {
     /// As the pool names them: a pool whose users sign in with their e-mail
     /// address makes names of its own.
     pub username: Username,
@@ -34,7 +34,7 @@ pub struct CreatedUser {
 
 /// What a pool takes for the name of a new user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignInName {
+pub(crate) enum SignInName {
     /// Any name.
     Any,
     /// An e-mail address.
@@ -60,7 +60,7 @@ impl Users {
     ///
     /// # Errors
     /// As any call; transient when the answer lacks the user's `sub`.
-    pub async fn create(
+    pub(crate) async fn create(
         &self,
         pool: &PoolId,
         name: &Username,
@@ -134,7 +134,7 @@ impl Users {
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
-    pub async fn with_email_prefix(
+    pub(crate) async fn with_email_prefix(
         &self,
         pool: &PoolId,
         prefix: &str,
@@ -158,7 +158,7 @@ impl Users {
     ///
     /// # Errors
     /// As any call.
-    pub async fn sign_in_name(&self, pool: &PoolId) -> Result<SignInName, Failure> {
+    pub(crate) async fn sign_in_name(&self, pool: &PoolId) -> Result<SignInName, Failure> {
         let request = self
             .client
             .describe_user_pool()

@@ -11,11 +11,11 @@ pub struct AdminConfig {
     /// Members of one of these are administrators.
     pub groups: BTreeSet<GroupName>,
     /// The groups that an administrator may give and take.
-    pub grantable: GrantableGroups,
+    pub(crate) grantable: GrantableGroups,
     /// App clients whose tokens are taken; empty means any, and no HTTP API.
     pub client_ids: BTreeSet<String>,
     /// Which token the HTTP API takes.
-    pub token_use: TokenUse,
+    pub(crate) token_use: TokenUse,
     /// Issuers of an emulator's tokens, with `{region}` and `{pool}`; empty for AWS.
     pub issuers: Vec<String>,
     /// Whether Cognito is asked if an administrator still is one.
@@ -28,7 +28,7 @@ pub struct AdminConfig {
 
 /// A kind of token, and the claim that names its app client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenUse {
+pub(crate) enum TokenUse {
     /// For calling an API; `client_id`.
     Access,
     /// For knowing who somebody is; `aud`.
@@ -38,14 +38,14 @@ pub enum TokenUse {
 /// The groups that may be given: those that a pattern matches, but a group with
 /// power only when a pattern is its very name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantableGroups {
+pub(crate) struct GrantableGroups {
     patterns: Vec<String>,
     privileged: BTreeSet<GroupName>,
 }
 
 impl GrantableGroups {
     /// Just these groups, whatever power they have.
-    pub fn only(groups: &[GroupName]) -> Self {
+    pub(crate) fn only(groups: &[GroupName]) -> Self {
         Self {
             patterns: groups
                 .iter()
@@ -56,7 +56,7 @@ impl GrantableGroups {
     }
 
     /// Whether an administrator may give or take this group.
-    pub fn allows(&self, group: &GroupName) -> bool {
+    pub(crate) fn allows(&self, group: &GroupName) -> bool {
         self.patterns.iter().any(|pattern| {
             pattern == group.as_str()
                 || !self.privileged.contains(group) && matches(pattern, group.as_str())
@@ -66,7 +66,7 @@ impl GrantableGroups {
 
 impl AdminConfig {
     /// Whether one of these groups makes an administrator.
-    pub fn is_admin(&self, groups: &BTreeSet<String>) -> bool {
+    pub(crate) fn is_admin(&self, groups: &BTreeSet<String>) -> bool {
         self.groups
             .iter()
             .any(|group| groups.contains(group.as_str()))

@@ -10,7 +10,7 @@ use crate::event::GroupName;
 
 /// Groups for the users that fulfil every condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupRule {
+pub(crate) struct GroupRule {
     /// At least one.
     pub groups: Vec<GroupName>,
     /// At least one; all must hold.

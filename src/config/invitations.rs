@@ -7,16 +7,14 @@ use crate::event::{has_html_reference, is_cognito_character};
 
 /// `[invitations]`
 #[derive(Debug, Clone)]
-pub struct InvitationsConfig {
-    /// The mail; `None` leaves it to the user pool.
-    pub mail: Option<InvitationMail>,
+pub(crate) struct InvitationsConfig {
     /// The page of this service; `None` when people accept elsewhere.
     pub page: Option<AcceptPage>,
 }
 
 /// The mail that carries an invitation.
 #[derive(Debug, Clone)]
-pub struct InvitationMail {
+pub(crate) struct InvitationMail {
     /// Where the link leads, without a fragment.
     pub accept_url: String,
     /// In plain text.
@@ -27,7 +25,7 @@ pub struct InvitationMail {
 
 /// A body and the way that values are put into it.
 #[derive(Debug, Clone)]
-pub enum MailBody {
+pub(crate) enum MailBody {
     /// Plain text, which becomes simple HTML.
     Text(Template),
     /// HTML, in which values are escaped.
@@ -36,7 +34,7 @@ pub enum MailBody {
 
 /// The page that takes the new password.
 #[derive(Clone)]
-pub struct AcceptPage {
+pub(crate) struct AcceptPage {
     /// The app client that people sign in through.
     pub client_id: String,
     /// Its secret, where it has one.
@@ -59,8 +57,9 @@ impl std::fmt::Debug for AcceptPage {
 }
 
 pub(super) fn read(read: &mut Reader<'_>) -> InvitationsConfig {
+    // The trigger sends the mail. The worker reads the same file, so it reports what is wrong.
+    let _ = read_mail(read);
     InvitationsConfig {
-        mail: read_mail(read),
         page: read_page(read),
     }
 }

@@ -11,7 +11,7 @@ use super::{DEFAULTS, Violation};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigSource {
+pub(crate) enum ConfigSource {
     /// The embedded `config/usher.toml`.
     Default,
     /// The file of `--config` or `USHER_CONFIG`.
@@ -35,7 +35,7 @@ impl fmt::Display for ConfigSource {
 
 /// One effective value.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// As TOML; values of the environment and of flags are strings.
     pub value: Value,
     /// The layer that won.
@@ -187,7 +187,7 @@ impl Layers {
     }
 
     /// Each key with its winning value, in the order of the keys.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.settings
             .iter()
             .map(|(key, setting)| (key.as_str(), setting))

@@ -21,54 +21,58 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use admin::{AdminConfig, GrantableGroups, TokenUse};
-pub use groups::{Condition, GroupRule};
-pub use invitations::{AcceptPage, InvitationMail, InvitationsConfig, MailBody};
-pub use layers::{ConfigSource, Layers, Setting};
-pub use owner::OwnerAttribute;
-pub use template::{Segment, Template};
-pub use traces::has_trace_collector;
-pub use trigger::{AccessConfig, TriggerConfig};
+pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
+pub use groups::Condition;
+pub(crate) use groups::GroupRule;
+pub(crate) use invitations::{AcceptPage, InvitationMail, InvitationsConfig, MailBody};
+pub(crate) use layers::ConfigSource;
+pub use layers::Layers;
+pub(crate) use owner::OwnerAttribute;
+pub(crate) use template::{Segment, Template};
+pub(crate) use traces::has_trace_collector;
+pub(crate) use trigger::AccessConfig;
+pub use trigger::TriggerConfig;
 
+pub use crate::event::GroupName;
 use crate::event::PoolId;
-pub use crate::event::{GroupName, has_html_reference, is_cognito_character};
+pub(crate) use crate::event::{has_html_reference, is_cognito_character};
 use crate::quota::Limits;
 use reader::Reader;
-pub use reader::redact;
+pub(crate) use reader::redact;
 
 /// The embedded manual and default, `config/usher.toml`.
-pub const DEFAULTS: &str = include_str!("../../config/usher.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../config/usher.toml");
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The queue and how it is polled.
-    pub queue: QueueConfig,
+    pub(crate) queue: QueueConfig,
     /// Which user pools are ours.
     pub pools: PoolsConfig,
     /// Which groups a user gets.
-    pub groups: GroupsConfig,
+    pub(crate) groups: GroupsConfig,
     /// The profile record; `None` when `profiles.enabled` is false.
-    pub profiles: Option<ProfilesConfig>,
+    pub(crate) profiles: Option<ProfilesConfig>,
     /// The worker's limits.
-    pub worker: WorkerConfig,
+    pub(crate) worker: WorkerConfig,
     /// Request budgets.
     pub quota: Limits,
     /// Administrators and what they may do.
     pub admin: AdminConfig,
     /// How people are invited.
-    pub invitations: InvitationsConfig,
+    pub(crate) invitations: InvitationsConfig,
     /// The load test.
-    pub load: LoadConfig,
+    pub(crate) load: LoadConfig,
     /// Where HTTP is served.
-    pub http: HttpConfig,
+    pub(crate) http: HttpConfig,
     /// Metrics that are not fetched.
-    pub metrics: MetricsConfig,
+    pub(crate) metrics: MetricsConfig,
 }
 
 /// `[queue]`
 #[derive(Debug, Clone)]
-pub struct QueueConfig {
+pub(crate) struct QueueConfig {
     /// URL of the source queue.
     pub url: String,
     /// URL of the dead-letter queue, unless the `RedrivePolicy` tells it.
@@ -88,14 +92,14 @@ pub struct PoolsConfig {
 
 impl PoolsConfig {
     /// Whether events of this pool are acted on.
-    pub fn is_allowed(&self, pool: &PoolId) -> bool {
+    pub(crate) fn is_allowed(&self, pool: &PoolId) -> bool {
         self.allowed.is_empty() || self.allowed.contains(pool)
     }
 }
 
 /// `[groups]`
 #[derive(Debug, Clone)]
-pub struct GroupsConfig {
+pub(crate) struct GroupsConfig {
     /// For everybody.
     pub default: Vec<GroupName>,
     /// By what the event says.
@@ -108,7 +112,7 @@ pub struct GroupsConfig {
 
 /// `[profiles]`
 #[derive(Debug, Clone)]
-pub struct ProfilesConfig {
+pub(crate) struct ProfilesConfig {
     /// The `DynamoDB` table.
     pub table: String,
     /// Its partition key.
@@ -125,7 +129,7 @@ pub struct ProfilesConfig {
 
 /// `[worker]`
 #[derive(Debug, Clone)]
-pub struct WorkerConfig {
+pub(crate) struct WorkerConfig {
     /// Messages in work at once.
     pub concurrency: NonZeroUsize,
     /// Receives before the dead-letter queue.
@@ -136,14 +140,14 @@ pub struct WorkerConfig {
 
 /// `[load]`
 #[derive(Debug, Clone)]
-pub struct LoadConfig {
+pub(crate) struct LoadConfig {
     /// Pools that `usher load` may make users in; empty means none.
     pub allowed_pools: BTreeSet<PoolId>,
 }
 
 /// `[http]`
 #[derive(Debug, Clone)]
-pub struct HttpConfig {
+pub(crate) struct HttpConfig {
     /// Address of health, readiness and metrics; `None` switches them off.
     pub listen: Option<SocketAddr>,
     /// Address of the administrators' API and `/accept`; `None` switches both off.
@@ -152,7 +156,7 @@ pub struct HttpConfig {
 
 /// `[metrics]`
 #[derive(Debug, Clone)]
-pub struct MetricsConfig {
+pub(crate) struct MetricsConfig {
     /// Namespace of the metrics that `CloudWatch` reads out of the worker's log; `None`
     /// switches them off.
     pub cloudwatch: Option<String>,
@@ -168,7 +172,7 @@ pub struct Violation {
     /// What would be right.
     pub rule: String,
     /// Where the value came from.
-    pub source: ConfigSource,
+    pub(crate) source: ConfigSource,
 }
 
 /// All that is wrong with a configuration.
@@ -206,7 +210,7 @@ impl std::error::Error for InvalidConfig {}
 impl Config {
     /// Sign-ups a second that this process's part of the quota allows, each costing a call for each
     /// default group. Groups that rules give are not counted.
-    pub fn sign_up_rate(&self) -> f64 {
+    pub(crate) fn sign_up_rate(&self) -> f64 {
         let groups = u32::try_from(self.groups.default.len()).unwrap_or(1).max(1);
         self.quota.part_of(self.quota.user_update) / f64::from(groups)
     }
@@ -287,7 +291,7 @@ impl Config {
     }
 
     /// Whether the administrators' API or `/accept` is switched on.
-    pub fn has_public_server(&self) -> bool {
+    pub(crate) fn has_public_server(&self) -> bool {
         !self.admin.client_ids.is_empty() || self.invitations.page.is_some()
     }
 }
@@ -363,7 +367,7 @@ fn read_owner_index(read: &mut Reader<'_>, owner: Option<&OwnerAttribute>) -> Op
 /// What an index of a table may be called.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
-pub fn is_index_name(name: &str) -> bool {
+pub(crate) fn is_index_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     (3..=255).contains(&name.len()) && name.chars().all(plain)
 }

@@ -284,7 +284,7 @@ fn has_suffix(url: &str, suffix: &str) -> bool {
 }
 
 /// A value without the credentials that a URL may hold; of a secret, nothing.
-pub fn redact(key: &str, value: &Value) -> Value {
+pub(crate) fn redact(key: &str, value: &Value) -> Value {
     if key.ends_with("_secret") && value.as_str() != Some("") {
         return Value::String("***".to_owned());
     }

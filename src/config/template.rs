@@ -8,14 +8,14 @@ use super::reader::Reader;
 
 /// Text with fields, such as `{sub}::{username}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub(crate) struct Template {
     /// In order.
-    pub segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Segment {
+pub(crate) enum Segment {
     /// As it stands.
     Text(String),
     /// The name between braces.
@@ -27,7 +27,7 @@ impl Template {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn parse(source: &str) -> Result<Self, String> {
+    pub(crate) fn parse(source: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut text = String::new();
         let misspelt = || format!("{source:?}: a field is written {{name}}");

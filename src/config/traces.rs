@@ -5,7 +5,7 @@
 /// read by the OpenTelemetry crates, as the SDK reads `AWS_`.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
-pub fn has_trace_collector() -> bool {
+pub(crate) fn has_trace_collector() -> bool {
     let text = |name| std::env::var(name).unwrap_or_default();
     let is_named = [
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

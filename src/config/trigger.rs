@@ -11,17 +11,17 @@ use super::{AdminConfig, GroupsConfig, InvalidConfig, Layers, PoolsConfig, read_
 pub struct TriggerConfig {
     /// Where sign-ups and commands go. Read by itself: a mistake anywhere else must not
     /// keep sign-ups from being forwarded.
-    pub queue_url: Result<String, InvalidConfig>,
+    pub(crate) queue_url: Result<String, InvalidConfig>,
     /// What mutations, tokens and mails are answered by; the error says why they are
     /// switched off.
-    pub access: Result<AccessConfig, InvalidConfig>,
+    pub(crate) access: Result<AccessConfig, InvalidConfig>,
 }
 
 /// What the Lambda decides on access by. There is none unless the whole configuration was
 /// read without an error: a part that stands in for one that cannot be read would let in
 /// whomever the defaults let in.
 #[derive(Debug, Clone)]
-pub struct AccessConfig {
+pub(crate) struct AccessConfig {
     pools: PoolsConfig,
     groups: GroupsConfig,
     admin: AdminConfig,
@@ -62,22 +62,22 @@ impl AccessConfig {
     }
 
     /// The pools that are ours.
-    pub fn pools(&self) -> &PoolsConfig {
+    pub(crate) fn pools(&self) -> &PoolsConfig {
         &self.pools
     }
 
     /// The rules of groups, for tokens.
-    pub fn groups(&self) -> &GroupsConfig {
+    pub(crate) fn groups(&self) -> &GroupsConfig {
         &self.groups
     }
 
     /// Who may call a mutation.
-    pub fn admin(&self) -> &AdminConfig {
+    pub(crate) fn admin(&self) -> &AdminConfig {
         &self.admin
     }
 
     /// The mail of an invitation; `None` leaves it to the user pool.
-    pub fn mail(&self) -> Option<&InvitationMail> {
+    pub(crate) fn mail(&self) -> Option<&InvitationMail> {
         self.mail.as_ref()
     }
 }

@@ -16,7 +16,7 @@ use crate::aws::Outgoing;
 /// binary ones, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ArchiveLine {
+pub(crate) struct ArchiveLine {
     /// Message id on the dead-letter queue.
     #[serde(default)]
     pub id: String,
@@ -33,7 +33,7 @@ pub struct ArchiveLine {
     pub trace_header: Option<String>,
     /// When it was sent to the queue.
     #[serde(default)]
-    pub sent_at: Option<String>,
+    pub(crate) sent_at: Option<String>,
     /// When it was first received.
     #[serde(default)]
     pub first_received_at: Option<String>,
@@ -44,7 +44,7 @@ pub struct ArchiveLine {
 
 impl ArchiveLine {
     /// A letter's line.
-    pub fn new(letter: &HeldDeadLetter) -> Self {
+    pub(crate) fn new(letter: &HeldDeadLetter) -> Self {
         let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
         Self {
             id: letter.summary.id.clone(),
@@ -62,7 +62,7 @@ impl ArchiveLine {
     ///
     /// # Errors
     /// What is wrong with it, without quoting the line: it holds a body.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let line: Self = serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof => "is cut off".to_owned(),
             serde_json::error::Category::Syntax => {
@@ -88,7 +88,7 @@ impl ArchiveLine {
 
     /// The letter for the dead-letter queue. One that SQS had moved keeps its first
     /// date as an attribute: the queue's own begins anew.
-    pub fn to_outgoing(&self) -> Outgoing {
+    pub(crate) fn to_outgoing(&self) -> Outgoing {
         let letter = Outgoing {
             body: sendable_body(&self.body),
             attributes: self.attributes.clone(),

@@ -3,28 +3,28 @@
 use crate::aws::Received;
 
 /// Short code.
-pub const REASON: &str = "usher.reason";
+pub(crate) const REASON: &str = "usher.reason";
 /// Kind of error.
-pub const CLASS: &str = "usher.class";
+pub(crate) const CLASS: &str = "usher.class";
 /// Text without personal data.
 pub const ERROR: &str = "usher.error";
 /// Attempts that were made.
 pub const ATTEMPTS: &str = "usher.attempts";
 /// How often the letter was sent back to the source queue.
-pub const REPLAYS: &str = "usher.replays";
+pub(crate) const REPLAYS: &str = "usher.replays";
 /// ISO 8601, UTC.
-pub const FIRST_RECEIVED_AT: &str = "usher.first_received_at";
+pub(crate) const FIRST_RECEIVED_AT: &str = "usher.first_received_at";
 /// ISO 8601, UTC. Every letter that usher wrote has it, and nothing else.
-pub const DEAD_LETTERED_AT: &str = "usher.dead_lettered_at";
+pub(crate) const DEAD_LETTERED_AT: &str = "usher.dead_lettered_at";
 /// Message id on the source queue.
-pub const SOURCE_MESSAGE_ID: &str = "usher.source_message_id";
+pub(crate) const SOURCE_MESSAGE_ID: &str = "usher.source_message_id";
 /// The version of usher that wrote the letter.
-pub const VERSION: &str = "usher.version";
+pub(crate) const VERSION: &str = "usher.version";
 /// W3C trace context, carried over from the message.
-pub const TRACEPARENT: &str = Received::TRACEPARENT;
+pub(crate) const TRACEPARENT: &str = Received::TRACEPARENT;
 
 /// What a letter says of itself, and a message does not.
-pub const DEAD_LETTER_ONLY: [&str; 7] = [
+pub(crate) const DEAD_LETTER_ONLY: [&str; 7] = [
     REASON,
     CLASS,
     ERROR,

@@ -5,19 +5,19 @@ use super::held_dead_letter::DeadLetterSummary;
 /// Writes one log line for each letter that is acted on. The lines have a
 /// target of their own, `usher::audit`, which no log filter leaves out.
 #[derive(Debug, Clone)]
-pub struct AuditLog {
+pub(crate) struct AuditLog {
     caller: String,
     action: &'static str,
 }
 
 impl AuditLog {
     /// `who` is the caller's ARN.
-    pub fn new(caller: String, action: &'static str) -> Self {
+    pub(crate) fn new(caller: String, action: &'static str) -> Self {
         Self { caller, action }
     }
 
     /// One letter and what became of it.
-    pub fn log(&self, letter: &DeadLetterSummary, outcome: &str) {
+    pub(crate) fn log(&self, letter: &DeadLetterSummary, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {
@@ -35,7 +35,7 @@ impl AuditLog {
     }
 
     /// A whole queue, where nobody says which letters it were.
-    pub fn log_queue(&self, queue: &str, letters: i64, outcome: &str) {
+    pub(crate) fn log_queue(&self, queue: &str, letters: i64, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {

@@ -12,7 +12,7 @@ use crate::retry::retry_inline;
 
 /// What would become of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DryRunResult {
+pub(crate) struct DryRunResult {
     /// An outcome's name.
     pub outcome: &'static str,
     /// Why, as a short code; empty when there is nothing to add.
@@ -23,7 +23,7 @@ pub struct DryRunResult {
 
 /// Judges letters; remembers which groups there are.
 #[derive(Debug)]
-pub struct DryRun {
+pub(crate) struct DryRun {
     config: Config,
     directory: Directory,
     listing: Listing,
@@ -36,7 +36,7 @@ const PROFILE: &str = "profile";
 
 impl DryRun {
     /// Over the real services.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         directory: Directory,
         listing: Listing,
@@ -52,7 +52,7 @@ impl DryRun {
     }
 
     /// What a replay of this body would do now.
-    pub async fn predict(&mut self, body: &str) -> DryRunResult {
+    pub(crate) async fn predict(&mut self, body: &str) -> DryRunResult {
         match parse(body) {
             Err(malformed) => DryRunResult::rejected(malformed.code()),
             Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Rejection::FOREIGN_POOL),

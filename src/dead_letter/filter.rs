@@ -32,7 +32,7 @@ impl Filter {
 
     /// Whether the letter is meant, the limit left aside. A letter without a
     /// date is neither before nor after anything.
-    pub fn matches(&self, letter: &DeadLetterSummary) -> bool {
+    pub(crate) fn matches(&self, letter: &DeadLetterSummary) -> bool {
         let at = letter.dead_lettered_at;
         (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
             && self

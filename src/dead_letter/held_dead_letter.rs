@@ -12,12 +12,12 @@ pub struct HeldDeadLetter {
     /// The message itself.
     pub message: Received,
     /// What may be shown of it.
-    pub summary: DeadLetterSummary,
+    pub(crate) summary: DeadLetterSummary,
 }
 
 /// What is known of a letter, without personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeadLetterSummary {
+pub(crate) struct DeadLetterSummary {
     /// Message id on the dead-letter queue.
     pub id: String,
     /// Why it is here; `unknown` for what SQS itself moved.
@@ -49,11 +49,11 @@ pub struct DeadLetterSummary {
 }
 
 /// For a letter without a reason: SQS moved it, or somebody else sent it.
-pub const UNKNOWN_REASON: &str = "unknown";
+pub(crate) const UNKNOWN_REASON: &str = "unknown";
 
 impl HeldDeadLetter {
     /// Reads the attributes, and the body for pool and `sub` alone.
-    pub fn new(message: Received) -> Self {
+    pub(crate) fn new(message: Received) -> Self {
         let text = |name| {
             message
                 .attributes
@@ -109,7 +109,7 @@ fn printable_prefix(text: &str) -> String {
 }
 
 /// Without control characters and those that turn the direction of text.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let odd = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')

@@ -11,7 +11,7 @@ use crate::aws::{Outgoing, Received};
 
 /// A message's past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct History {
+pub(crate) struct History {
     /// Attempts under all its ids since it was last replayed, the present
     /// receive included; at least 1.
     pub attempts: u32,
@@ -24,7 +24,7 @@ pub struct History {
 impl History {
     /// Reads the attributes. A letter that was moved back as it is, by SQS's own
     /// redrive, counts as replayed, and its attempts begin anew.
-    pub fn from_message(message: &Received) -> Self {
+    pub(crate) fn from_message(message: &Received) -> Self {
         let number = |name| {
             let text = message.attributes.get(name)?;
             text.parse::<u32>().ok()
@@ -50,7 +50,7 @@ impl History {
     /// The message anew, for the source queue: SQS's count begins from nothing,
     /// and the attributes say what was before. `self.attempts` is what counts as
     /// tried.
-    pub fn renew(self, message: &Received, delay: Duration) -> Outgoing {
+    pub(crate) fn renew(self, message: &Received, delay: Duration) -> Outgoing {
         let mut attributes = BTreeMap::new();
         for (name, count) in [
             (attribute::ATTEMPTS, self.attempts),
@@ -115,7 +115,7 @@ mod tests {
                 .collect(),
             message_group: Some("pool".to_owned()),
             trace_header: Some("Root=…".to_owned()),
-            received_at: tokio::time::Instant::now(),
+            receive_time: tokio::time::Instant::now(),
         }
     }
 

@@ -68,7 +68,7 @@ impl HoldSet {
     pub(super) fn insert(&self, message: &Received) {
         let held = HeldReceipt {
             receipt: message.receipt_handle.clone(),
-            until: message.received_at + self.messages.queue.visibility(),
+            until: message.receive_time + self.messages.queue.visibility(),
         };
         self.messages.lock().insert(message.id.clone(), held);
     }

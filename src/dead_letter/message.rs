@@ -15,13 +15,13 @@ use crate::retry::retry_inline;
 /// SQS allows ten attributes; the letter's own nine leave room for
 /// `traceparent`, so the producer's others are not carried over.
 #[derive(Debug)]
-pub struct DeadLetter<'a> {
+pub(crate) struct DeadLetter<'a> {
     /// What was received, for the last time.
     pub message: &'a Received,
     /// What is behind it.
-    pub history: History,
+    pub(crate) history: History,
     /// Why it is given up.
-    pub rejection: &'a Rejection,
+    pub(crate) rejection: &'a Rejection,
     /// When.
     pub now: jiff::Timestamp,
 }
@@ -83,7 +83,7 @@ impl DeadLetter<'_> {
                 .trace_header
                 .as_deref()
                 .and_then(TraceParent::parse_xray)
-                .map(|trace| trace.to_xray()),
+                .map(crate::event::TraceParent::to_xray),
             delay: Duration::ZERO,
         }
     }
@@ -95,7 +95,10 @@ impl DeadLetter<'_> {
 ///
 /// # Errors
 /// The last failure.
-pub async fn send_dead_letter(queue: &Queue, letter: &DeadLetter<'_>) -> Result<String, Failure> {
+pub(crate) async fn send_dead_letter(
+    queue: &Queue,
+    letter: &DeadLetter<'_>,
+) -> Result<String, Failure> {
     let mut sent = retry_inline(|| queue.send(letter.to_outgoing())).await;
     for smaller in [DeadLetter::to_reason_only, DeadLetter::to_body_only] {
         if !matches!(&sent, Err(failure) if failure.class == Class::Permanent) {
@@ -128,7 +131,7 @@ mod tests {
             ]),
             message_group: None,
             trace_header: Some(XRAY_TRACE.to_owned()),
-            received_at: tokio::time::Instant::now(),
+            receive_time: tokio::time::Instant::now(),
         }
     }
 

@@ -52,7 +52,7 @@ impl Transient for DeadLetterQueueError {
 ///
 /// # Errors
 /// [`DeadLetterQueueError`].
-pub async fn resolve_dead_letter_queue(
+pub(crate) async fn resolve_dead_letter_queue(
     queue: &Queue,
     configured: Option<&str>,
 ) -> Result<DeadLetterQueue, DeadLetterQueueError> {

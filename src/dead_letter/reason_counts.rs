@@ -6,26 +6,26 @@ use super::held_dead_letter::DeadLetterSummary;
 
 /// What is known of all letters with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasonSummary {
+pub(crate) struct ReasonSummary {
     /// How many.
     pub count: u64,
     /// The oldest date.
-    pub oldest: Option<jiff::Timestamp>,
+    pub(crate) oldest: Option<jiff::Timestamp>,
     /// The newest date.
-    pub newest: Option<jiff::Timestamp>,
+    pub(crate) newest: Option<jiff::Timestamp>,
     /// The id of one of them.
-    pub example_id: String,
+    pub(crate) example_id: String,
 }
 
 /// Every reason with its letters. Memory is that of the reasons alone.
 #[derive(Debug, Default)]
-pub struct ReasonCounts {
+pub(crate) struct ReasonCounts {
     reasons: BTreeMap<String, ReasonSummary>,
 }
 
 impl ReasonCounts {
     /// Counts one letter.
-    pub fn add(&mut self, letter: &DeadLetterSummary) {
+    pub(crate) fn add(&mut self, letter: &DeadLetterSummary) {
         let at = letter.dead_lettered_at;
         let group = self
             .reasons
@@ -42,7 +42,7 @@ impl ReasonCounts {
     }
 
     /// The most frequent reason first.
-    pub fn by_frequency(&self) -> Vec<(&str, &ReasonSummary)> {
+    pub(crate) fn by_frequency(&self) -> Vec<(&str, &ReasonSummary)> {
         let mut groups: Vec<_> = self
             .reasons
             .iter()
@@ -53,7 +53,7 @@ impl ReasonCounts {
     }
 
     /// All letters.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.reasons.values().map(|group| group.count).sum()
     }
 }

@@ -11,22 +11,22 @@ use crate::retry::{Transient, retry_inline};
 
 /// From one queue to another.
 #[derive(Debug)]
-pub struct NativeRedrive {
+pub(crate) struct NativeRedrive {
     /// The calls.
     pub moves: MoveTasks,
     /// ARN of the dead-letter queue.
-    pub from_arn: String,
+    pub(crate) from_arn: String,
     /// ARN of the source queue. Without it SQS would not know where to put the
     /// letters that usher sent: it remembers the origin of those alone that it
     /// moved itself.
-    pub to_arn: String,
+    pub(crate) to_arn: String,
     /// Messages a second, 1 to 500.
     pub rate: i32,
 }
 
 /// How a move ended.
 #[derive(Debug)]
-pub enum NativeRedriveResult {
+pub(crate) enum NativeRedriveResult {
     /// This one ran already, and nothing was started.
     AlreadyRunning(MoveTask),
     /// The last that was seen of it.
@@ -41,7 +41,7 @@ impl NativeRedrive {
     ///
     /// # Errors
     /// When a call fails. The move itself may go on.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         stop: &CancellationToken,
         mut progress: impl FnMut(&MoveTask),

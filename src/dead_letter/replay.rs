@@ -15,7 +15,7 @@ use crate::quota::RateBudget;
 
 /// A replay, ready to run.
 #[derive(Debug)]
-pub struct Replay {
+pub(crate) struct Replay {
     target: ReplayTarget,
     /// Letters a second.
     budget: RateBudget,
@@ -31,22 +31,22 @@ pub struct Replay {
 }
 
 /// Letters by what became of them.
-pub type ReplayTally = BTreeMap<ReplayResult, u64>;
+pub(crate) type ReplayTally = BTreeMap<ReplayResult, u64>;
 
 /// How far a replay is.
 #[derive(Debug)]
-pub struct ReplayProgress<'a> {
+pub(crate) struct ReplayProgress<'a> {
     /// By outcome.
     pub tally: &'a ReplayTally,
     /// Letters looked at, meant or not.
     pub seen: u64,
     /// Letters that somebody else hides and that are waited for, about.
-    pub hidden_elsewhere: u64,
+    pub(crate) hidden_elsewhere: u64,
 }
 
 /// How a replay ended.
 #[derive(Debug)]
-pub struct ReplayReport {
+pub(crate) struct ReplayReport {
     /// By outcome.
     pub tally: ReplayTally,
     /// Why there were no more letters.
@@ -59,7 +59,7 @@ pub struct ReplayReport {
 
 impl Replay {
     /// `rate` is letters a second.
-    pub fn new(target: ReplayTarget, rate: f64, audit: AuditLog) -> Self {
+    pub(crate) fn new(target: ReplayTarget, rate: f64, audit: AuditLog) -> Self {
         Self {
             target,
             budget: RateBudget::new("replay", rate),
@@ -73,7 +73,7 @@ impl Replay {
     }
 
     /// Replays what the selection hands out.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut selection: Selection,
         mut progress: impl FnMut(ReplayProgress<'_>),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What became of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReplayResult {
+pub(crate) enum ReplayResult {
     /// It is on the source queue.
     Queued,
     /// Groups and profile are there now.
@@ -24,7 +24,7 @@ pub enum ReplayResult {
 
 impl ReplayResult {
     /// Whether the letter is gone and its work done or under way.
-    pub fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         matches!(
             self,
             Self::Queued | Self::Done | Self::AlreadyDone | Self::Ignored

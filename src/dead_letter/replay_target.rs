@@ -16,7 +16,7 @@ use crate::retry::retry_inline;
 
 /// How letters are replayed.
 #[derive(Debug)]
-pub enum ReplayTarget {
+pub(crate) enum ReplayTarget {
     /// Sent to the source queue, where a worker receives them.
     Queue(Queue),
     /// Provisioned here and now; what fails again becomes a new letter on this

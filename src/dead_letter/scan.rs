@@ -24,7 +24,7 @@ const SCAN_POLL_WAIT: Duration = Duration::from_secs(1);
 /// SQS counts approximately, and its counts may be a minute old.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
-pub const SQS_COUNTS_LAG: Duration = Duration::from_secs(65);
+pub(crate) const SQS_COUNTS_LAG: Duration = Duration::from_secs(65);
 /// Letters that another process hides are waited for a little longer than they
 /// stay hidden should it have been killed.
 const HIDDEN_WAIT_MARGIN: Duration = Duration::from_secs(5);
@@ -56,9 +56,9 @@ pub(super) enum ScanStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unseen {
     /// Hidden by another process.
-    pub hidden_elsewhere: u64,
+    pub(crate) hidden_elsewhere: u64,
     /// Visible or not yet due, and not handed out.
-    pub not_received: u64,
+    pub(crate) not_received: u64,
 }
 
 impl Scan {

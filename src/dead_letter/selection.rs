@@ -89,7 +89,7 @@ impl Selection {
     }
 
     /// Whether it was told to stop.
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
@@ -99,7 +99,7 @@ impl Selection {
     }
 
     /// Deletes letters that were handed out. Answers with those that could not be.
-    pub async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
+    pub(crate) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         self.scan.delete(ids).await
     }
 

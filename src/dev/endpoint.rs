@@ -99,11 +99,6 @@ impl EmbeddedEndpoint {
             .await;
     }
 
-    /// As if the minutes in which a challenge may be answered were over, for all.
-    pub fn expire_sessions(&self) {
-        self.0.cognito.expire_sessions();
-    }
-
     /// The endpoint's routes, open to further layers.
     pub fn router(&self) -> Router {
         Router::new()

@@ -13,7 +13,7 @@ use crate::trigger::ForwardResult;
 
 /// One file.
 #[derive(Debug, Clone)]
-pub struct EventFile {
+pub(crate) struct EventFile {
     /// As given, or found in a folder that was given.
     pub path: PathBuf,
     /// As it is.
@@ -42,7 +42,7 @@ pub(super) const USER_NOT_CREATED: &str = "user_not_created";
 ///
 /// # Errors
 /// The first path that cannot be read, with what it was.
-pub fn read_event_files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
+pub(crate) fn read_event_files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
     let mut files = Vec::new();
     for path in paths {
         collect_event_files(path, &mut files).map_err(|error| {

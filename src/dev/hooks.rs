@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 /// Called for `PostConfirmation`, `CustomMessage_AdminCreateUser` and
 /// `TokenGeneration` alike; answers with the event that the Lambda returned, or
 /// with `None` for one that is unchanged, or for an error.
-pub type TriggerFn = dyn Fn(Box<RawValue>) -> Pin<Box<dyn Future<Output = Option<Box<RawValue>>> + Send>>
+pub(crate) type TriggerFn = dyn Fn(Box<RawValue>) -> Pin<Box<dyn Future<Output = Option<Box<RawValue>>> + Send>>
     + Send
     + Sync;
 
 /// Where mail goes.
-pub type MailFn = dyn Fn(SentMail) + Send + Sync;
+pub(crate) type MailFn = dyn Fn(SentMail) + Send + Sync;
 
 /// A mail that Cognito would have sent. An invitation's holds a password.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,10 +23,11 @@ mod sts;
 mod summary;
 mod trace_header;
 
-pub use accounts::{Account, Accounts};
+pub(crate) use accounts::Accounts;
 pub use endpoint::{EmbeddedEndpoint, check_constraints};
-pub use events::{EventFile, read_event_files};
-pub use hooks::{MailFn, SentMail, TriggerFn};
+pub(crate) use events::read_event_files;
+pub use hooks::SentMail;
 pub use issuer::Issuer;
-pub use stack::{Stack, StartError};
-pub use summary::{DevSummary, EventLine, EventOutcome};
+pub use stack::Stack;
+pub(crate) use stack::StartError;
+pub(crate) use summary::DevSummary;

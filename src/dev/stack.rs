@@ -59,7 +59,7 @@ impl Stack {
     /// Sets it all up. Without a `port` the usual one is taken if it is free.
     ///
     /// # Errors
-    /// [`StartError`].
+    /// `StartError`.
     pub async fn start(port: Option<u16>, layers: Layers) -> Result<Self, StartError> {
         let listener = match port {
             Some(port) => EmbeddedEndpoint::listen(port)
@@ -147,7 +147,7 @@ impl Stack {
     ///
     /// # Errors
     /// As any call.
-    pub async fn wait_until_empty(&self, limit: Duration) -> Result<bool, Failure> {
+    pub(crate) async fn wait_until_empty(&self, limit: Duration) -> Result<bool, Failure> {
         let end = tokio::time::Instant::now() + limit;
         let mut empty = 0;
         while empty < 2 {

@@ -16,7 +16,7 @@ use crate::provision::{Ignored, groups_for};
 
 /// The report. Its JSON form is a contract.
 #[derive(Debug, Default, Serialize)]
-pub struct DevSummary {
+pub(crate) struct DevSummary {
     /// Sign-ups that were made and confirmed.
     pub signed_up: usize,
     /// Users who are in all their groups and have their profile.
@@ -45,7 +45,7 @@ pub struct DevSummary {
 
 /// One user, for people to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserLine {
+pub(crate) struct UserLine {
     /// Groups that the user is in.
     pub groups: Vec<String>,
     /// Whether there is a profile.
@@ -54,7 +54,7 @@ pub struct UserLine {
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EventLine {
+pub(crate) struct EventLine {
     /// The file's path.
     pub file: String,
     /// One of four.
@@ -66,7 +66,7 @@ pub struct EventLine {
 /// The answers that an event can get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EventOutcome {
+pub(crate) enum EventOutcome {
     /// Groups and profile are there.
     Provisioned,
     /// The trigger did not forward it.
@@ -79,7 +79,7 @@ pub enum EventOutcome {
 
 impl EventOutcome {
     /// As in the JSON form.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Provisioned => "provisioned",
             Self::PassedThrough => "passed_through",
@@ -99,7 +99,7 @@ impl Stack {
     ///
     /// # Errors
     /// When something cannot be read back.
-    pub async fn summary_of_sign_ups(&self, count: usize) -> Result<DevSummary, Failure> {
+    pub(crate) async fn summary_of_sign_ups(&self, count: usize) -> Result<DevSummary, Failure> {
         let facts = self.read_back().await?;
         let names: Vec<String> = sign_ups::user_names(count).collect();
         let provisioned = names.iter().filter(|name| {

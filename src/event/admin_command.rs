@@ -13,12 +13,12 @@ use super::{GroupName, PoolId, Username, is_loggable_sub};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminCommand {
     /// Names it in every answer and every audit line.
-    pub request_id: String,
+    pub(crate) request_id: String,
     /// Who asked: the `sub` of an administrator, the ARN of an operator. From the queue
     /// comes a `sub` alone: what operators ask for is done in their own process.
     pub requested_by: String,
     /// When they asked. What was there before is not of this order's making.
-    pub requested_at: Option<Timestamp>,
+    pub(crate) requested_at: Option<Timestamp>,
     /// Where it is done: the pool that the administrator is in.
     pub pool: PoolId,
     /// What is done.
@@ -52,7 +52,7 @@ impl Membership {
     ///
     /// # Errors
     /// The first that cannot be meant.
-    pub fn new(
+    pub(crate) fn new(
         user: (&'static str, &str),
         group: (&'static str, &str),
     ) -> Result<Self, FieldError> {
@@ -66,7 +66,7 @@ impl Membership {
 
 impl AdminOperation {
     /// The command's name on the queue.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::AddToGroup(_) => "AddUserToGroup",
             Self::RemoveFromGroup(_) => "RemoveUserFromGroup",
@@ -76,7 +76,7 @@ impl AdminOperation {
     }
 
     /// The groups that it gives or takes.
-    pub fn groups(&self) -> &[GroupName] {
+    pub(crate) fn groups(&self) -> &[GroupName] {
         match self {
             Self::AddToGroup(membership) | Self::RemoveFromGroup(membership) => {
                 std::slice::from_ref(&membership.group)
@@ -110,13 +110,13 @@ struct RawRequester {
 
 impl AdminCommand {
     /// A new id for a request.
-    pub fn new_request_id() -> String {
+    pub(crate) fn new_request_id() -> String {
         format!("{:032x}", fastrand::u128(..))
     }
 
     /// The order as a replayed letter asks for it: whoever is there now was there before.
     #[must_use]
-    pub fn replayed(&self) -> Self {
+    pub(crate) fn replayed(&self) -> Self {
         Self {
             requested_at: None,
             ..self.clone()
@@ -167,7 +167,7 @@ impl AdminCommand {
     }
 
     /// The body of the message that asks a worker for it.
-    pub fn to_body(&self) -> String {
+    pub(crate) fn to_body(&self) -> String {
         let mut body = match &self.operation {
             AdminOperation::AddToGroup(membership)
             | AdminOperation::RemoveFromGroup(membership) => json!({

@@ -16,7 +16,7 @@ use super::issuer::pool_of;
 
 /// One call of a resolver.
 #[derive(Debug)]
-pub struct ResolverCall {
+pub(crate) struct ResolverCall {
     /// The field of the schema, such as `addUserToGroup`.
     pub field: String,
     /// Its arguments.
@@ -28,7 +28,7 @@ pub struct ResolverCall {
 impl ResolverCall {
     /// `None` when the event is not a resolver's. One that is in a batch is
     /// not: mutations are never batched.
-    pub fn parse(event: &Value) -> Option<Self> {
+    pub(crate) fn parse(event: &Value) -> Option<Self> {
         let object = event.as_object()?;
         let info = object.get("info").and_then(Value::as_object);
         let named = |map: &Map<String, Value>, name: &str| {

@@ -11,7 +11,7 @@
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_MessageTemplateType.html>,
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-pub fn is_cognito_character(c: char) -> bool {
+pub(crate) fn is_cognito_character(c: char) -> bool {
     match c {
         ' ' | '\t'..='\r' => true,
         // Spaces, separators and format characters; private use; planes without a character.
@@ -46,7 +46,7 @@ pub fn is_cognito_character(c: char) -> bool {
 /// Whether HTML has a numeric reference for it, which is ASCII and so accepted.
 ///
 /// <https://html.spec.whatwg.org/multipage/syntax.html#character-references>
-pub fn has_html_reference(c: char) -> bool {
+pub(crate) fn has_html_reference(c: char) -> bool {
     !c.is_control() && !is_noncharacter(c)
 }
 

@@ -27,7 +27,7 @@ pub struct SignUp {
     /// The user's attributes.
     pub attributes: UserAttributes,
     /// How much of a sign-up it is.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// A user name. It may be an e-mail address or a phone number, so it prints as
@@ -37,7 +37,7 @@ pub struct Username(String);
 
 impl Username {
     /// What a name that somebody gives obeys, in words.
-    pub const RULE: &str = "a user name has 1 to 128 visible characters and no white space";
+    pub(crate) const RULE: &str = "a user name has 1 to 128 visible characters and no white space";
 
     /// A name that somebody gives, by Cognito's own rule for new ones.
     ///
@@ -45,7 +45,7 @@ impl Username {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn parse(name: &str) -> Result<Self, TextRule> {
+    pub(crate) fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }
@@ -56,7 +56,7 @@ impl Username {
     }
 
     /// Whether it has the form of a `sub`, 8-4-4-4-12 hexadecimal digits.
-    pub fn is_uuid(&self) -> bool {
+    pub(crate) fn is_uuid(&self) -> bool {
         let parts: Vec<&str> = self.0.split('-').collect();
         let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
         parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
@@ -65,7 +65,7 @@ impl Username {
     /// Whether both are one name to a pool that does not tell upper case from lower case.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
-    pub fn eq_ignore_case(&self, other: &Self) -> bool {
+    pub(crate) fn eq_ignore_case(&self, other: &Self) -> bool {
         self.0.to_lowercase() == other.0.to_lowercase()
     }
 
@@ -151,7 +151,7 @@ impl fmt::Debug for UserAttributes {
 
 /// What fired, as far as usher tells it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TriggerSource {
+pub(crate) enum TriggerSource {
     /// `PostConfirmation_ConfirmSignUp`, and the `PostConfirmation_AdminConfirmSignUp`
     /// of emulators.
     ConfirmSignUp,
@@ -163,12 +163,12 @@ pub enum TriggerSource {
 
 impl TriggerSource {
     /// Whether its user may have to be provisioned.
-    pub fn is_forwarded(self) -> bool {
+    pub(crate) fn is_forwarded(self) -> bool {
         matches!(self, Self::ConfirmSignUp | Self::ConfirmForgotPassword)
     }
 
     /// By its name in `triggerSource`.
-    pub fn from_name(name: &str) -> Self {
+    pub(crate) fn from_name(name: &str) -> Self {
         match name {
             "PostConfirmation_ConfirmSignUp" | "PostConfirmation_AdminConfirmSignUp" => {
                 Self::ConfirmSignUp
@@ -181,7 +181,7 @@ impl TriggerSource {
 
 /// Whether a `sub` looks like the opaque id that Cognito makes, and so may stand
 /// in a log: a forged one could be an address.
-pub fn is_loggable_sub(sub: &str) -> bool {
+pub(crate) fn is_loggable_sub(sub: &str) -> bool {
     sub.len() <= 64 && sub.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 

@@ -12,7 +12,7 @@ pub struct GroupName(String);
 
 impl GroupName {
     /// What a name obeys, in words.
-    pub const RULE: &str = "a group name has 1 to 128 visible characters and no white space";
+    pub(crate) const RULE: &str = "a group name has 1 to 128 visible characters and no white space";
 
     /// `None` when Cognito would refuse the name.
     pub fn new(name: &str) -> Option<Self> {
@@ -23,7 +23,7 @@ impl GroupName {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn parse(name: &str) -> Result<Self, TextRule> {
+    pub(crate) fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }

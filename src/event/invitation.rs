@@ -27,7 +27,7 @@ pub struct Invitation {
 /// An invitation as somebody wrote it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InvitationDraft {
+pub(crate) struct InvitationDraft {
     /// Required.
     pub email: String,
     /// For pools whose users have names of their own, or are named by phone number.
@@ -54,7 +54,7 @@ pub struct InvitationDraft {
 /// never the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// As the request names it.
     pub field: &'static str,
     /// What would be right.
@@ -86,7 +86,7 @@ const STANDARD_ATTRIBUTES: [&str; 17] = [
 
 impl Invitation {
     /// The members that a [`InvitationDraft`] may have.
-    pub const FIELDS: [&str; 7] = [
+    pub(crate) const FIELDS: [&str; 7] = [
         "email",
         "username",
         "givenName",
@@ -100,7 +100,7 @@ impl Invitation {
     ///
     /// # Errors
     /// The first field that cannot be meant.
-    pub fn new(draft: InvitationDraft) -> Result<Self, FieldError> {
+    pub(crate) fn new(draft: InvitationDraft) -> Result<Self, FieldError> {
         let by = |field| move |rule| FieldError { field, rule };
         let wrong = |field, words| by(field)(TextRule::Message(words));
         let email = draft.email.trim().to_owned();
@@ -157,7 +157,7 @@ impl Invitation {
 
     /// Whether an attribute of this name may be given: standard ones and `custom:…`, but
     /// not `sub`, `email` or `email_verified`.
-    pub fn may_set_attribute(name: &str) -> bool {
+    pub(crate) fn may_set_attribute(name: &str) -> bool {
         let custom = name
             .strip_prefix("dev:custom:")
             .or_else(|| name.strip_prefix("custom:"));
@@ -174,7 +174,7 @@ impl Invitation {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn check_value(name: &str, value: &str) -> Result<(), TextRule> {
+    pub(crate) fn check_value(name: &str, value: &str) -> Result<(), TextRule> {
         if value.chars().count() > 2048 {
             return Err(TextRule::Message("a value has at most 2048 characters"));
         }
@@ -196,7 +196,7 @@ impl Invitation {
     }
 
     /// What `AdminCreateUser` takes for the user's name.
-    pub fn sign_in_name(&self) -> Option<Username> {
+    pub(crate) fn sign_in_name(&self) -> Option<Username> {
         self.username.clone().or_else(|| Username::new(&self.email))
     }
 

@@ -47,7 +47,7 @@ impl IssuerType {
     }
 
     /// `None` for a name that AWS has added since.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
@@ -79,7 +79,7 @@ impl IssuerType {
 }
 
 /// Whether an issuer, whose Region and pool may be placeholders, is one of AWS.
-pub fn is_aws_issuer(issuer: &str) -> bool {
+pub(crate) fn is_aws_issuer(issuer: &str) -> bool {
     let (_, rest) = issuer.split_once("://").unwrap_or_default();
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     let (label, domain) = host.split_once('.').unwrap_or_default();

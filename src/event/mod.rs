@@ -5,7 +5,7 @@
 //! deliberate answer, the raw body is never changed, and nothing panics.
 
 mod admin_command;
-pub mod appsync;
+pub(crate) mod appsync;
 mod caller;
 mod characters;
 pub mod cognito;
@@ -19,19 +19,22 @@ mod scope;
 mod text_rule;
 mod trace;
 
-pub use admin_command::{AdminCommand, AdminOperation, Membership};
-pub use appsync::ResolverCall;
-pub use caller::Caller;
-pub use characters::{has_html_reference, is_cognito_character};
-pub use cognito::{SignUp, Sub, TriggerSource, UserAttributes, Username, is_loggable_sub};
+pub(crate) use admin_command::{AdminCommand, AdminOperation, Membership};
+pub(crate) use appsync::ResolverCall;
+pub(crate) use caller::Caller;
+pub(crate) use characters::{has_html_reference, is_cognito_character};
+pub use cognito::{SignUp, Sub, UserAttributes, Username};
+pub(crate) use cognito::{TriggerSource, is_loggable_sub};
 pub use group::GroupName;
-pub use invitation::{FieldError, Invitation, InvitationDraft};
-pub use issuer::{IssuerType, is_aws_issuer};
+pub(crate) use invitation::{FieldError, Invitation, InvitationDraft};
+pub use issuer::IssuerType;
+pub(crate) use issuer::is_aws_issuer;
 pub use pool_id::PoolId;
-pub use reconcile::{Cursor, ReconcileCommand};
-pub use scope::Scope;
-pub use text_rule::{InvisibleCharacter, TextRule};
-pub use trace::{Trace, TraceParent, is_xray_header};
+pub(crate) use reconcile::{Cursor, ReconcileCommand};
+pub(crate) use scope::Scope;
+pub(crate) use text_rule::InvisibleCharacter;
+pub use trace::Trace;
+pub(crate) use trace::{TraceParent, is_xray_header};
 
 use serde_json::{Map, Value};
 
@@ -101,7 +104,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// The short code that a dead letter carries as `usher.reason`.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::EmptyBody => "empty_body",
             Self::NotJson => "not_json",
@@ -144,7 +147,7 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
 }
 
 /// The text without the byte order mark that some editors put in front.
-pub fn strip_bom(text: &str) -> &str {
+pub(crate) fn strip_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 

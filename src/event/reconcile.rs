@@ -10,7 +10,7 @@ use super::PoolId;
 pub struct ReconcileCommand {
     /// Names the run in logs; a schedule may leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
     /// Absent: every pool of `pools.allowed`.
     #[serde(
         rename = "userPoolId",
@@ -23,7 +23,7 @@ pub struct ReconcileCommand {
     pub groups: bool,
     /// Whether users of an external provider are checked, too.
     #[serde(default)]
-    pub include_federated: bool,
+    pub(crate) include_federated: bool,
     /// Only users created then or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<jiff::Timestamp>,
@@ -32,13 +32,13 @@ pub struct ReconcileCommand {
     pub force: bool,
     /// How far the run came; written by usher alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
 }
 
 /// Where a run goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// A name for the run, made when it begins.
     #[serde(default)]
     pub run: String,
@@ -56,7 +56,7 @@ pub struct Cursor {
 
 impl ReconcileCommand {
     /// The body of a message that asks for it.
-    pub fn to_body(&self) -> String {
+    pub(crate) fn to_body(&self) -> String {
         let mut body = serde_json::to_value(self).unwrap_or_default();
         body["usher"] = 1.into();
         body["command"] = "Reconcile".into();

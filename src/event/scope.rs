@@ -7,7 +7,7 @@ use super::GroupName;
 /// How much is done for the user. Reconcile sends the same event as a trigger, but no one
 /// signed up just now: what an administrator took away must not come back with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Every group that applies, and the record.
     #[default]
     Full,
@@ -23,15 +23,15 @@ pub enum Scope {
 
 impl Scope {
     /// The member of the event's body that holds it. Cognito sends none of this name.
-    pub const BODY_FIELD: &str = "usher";
+    pub(crate) const BODY_FIELD: &str = "usher";
 
     /// Whether a record is written once the user is in the groups.
-    pub fn includes_profile(&self) -> bool {
+    pub(crate) fn includes_profile(&self) -> bool {
         !matches!(self, Self::Groups(_))
     }
 
     /// The member's value; `None` for a trigger's event, which has no such member.
-    pub fn to_json(&self) -> Option<Value> {
+    pub(crate) fn to_json(&self) -> Option<Value> {
         match self {
             Self::Full | Self::NewPassword => None,
             Self::NoProfile => Some(json!({"reconcile": {"record": true}})),

@@ -5,7 +5,7 @@ use super::characters::is_cognito_character;
 /// A rule that a text breaks. It says nothing of the text, except where an invisible
 /// character stands, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TextRule {
+pub(crate) enum TextRule {
     /// Any rule, in words.
     #[error("{0}")]
     Message(&'static str),
@@ -29,7 +29,7 @@ pub enum TextRule {
     "character {place} is invisible (U+{:04X}): take it out, or type the text by hand",
     u32::from(*character)
 )]
-pub struct InvisibleCharacter {
+pub(crate) struct InvisibleCharacter {
     /// Counted in characters, from 1.
     place: usize,
     character: char,
@@ -58,13 +58,13 @@ impl TextRule {
 
 impl InvisibleCharacter {
     /// The first one in a name or an address. Cognito refuses those that hold one.
-    pub fn find_in_name(text: &str) -> Option<Self> {
+    pub(crate) fn find_in_name(text: &str) -> Option<Self> {
         Self::find(text, is_cognito_character)
     }
 
     /// The first one in a value that people read. The two joiners are letters' own in
     /// Persian and in the scripts of India, and join emoji.
-    pub fn find_in_value(text: &str) -> Option<Self> {
+    pub(crate) fn find_in_value(text: &str) -> Option<Self> {
         let is_joiner = |c| matches!(c, '\u{200c}' | '\u{200d}');
         Self::find(text, |c| {
             is_cognito_character(c) || c.is_whitespace() || is_joiner(c)

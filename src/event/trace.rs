@@ -12,7 +12,7 @@ use std::num::{NonZeroU64, NonZeroU128};
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>. Displays as that header's
 /// value, in version 00.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TraceParent {
+pub(crate) struct TraceParent {
     trace_id: NonZeroU128,
     parent_id: NonZeroU64,
     sampled: bool,
@@ -28,7 +28,7 @@ pub struct Trace {
 impl TraceParent {
     /// Reads a `traceparent`. As the standard has it, a version that is not known yet
     /// is read for what version 00 has, whatever follows; version 00 has nothing more.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (version, rest) = text.split_once('-')?;
         let (ids, flags_and_more) = (rest.get(..50)?, rest.get(50..)?);
         let (flags, more) = flags_and_more.split_at_checked(2)?;
@@ -46,7 +46,7 @@ impl TraceParent {
     /// Without a parent nothing can be continued; what is not said to be sampled is not.
     ///
     /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
-    pub fn parse_xray(header: &str) -> Option<Self> {
+    pub(crate) fn parse_xray(header: &str) -> Option<Self> {
         let member = |name: &str| {
             let mut members = header.split(';').map(str::trim);
             members.find_map(|member| member.strip_prefix(name)?.strip_prefix('='))
@@ -69,7 +69,7 @@ impl TraceParent {
     }
 
     /// As X-Ray writes it.
-    pub fn to_xray(&self) -> String {
+    pub(crate) fn to_xray(self) -> String {
         let id = format!("{:032x}", self.trace_id);
         let (time, unique) = id.split_at(8);
         let sampled = u8::from(self.sampled);
@@ -80,17 +80,17 @@ impl TraceParent {
     }
 
     /// The trace's id.
-    pub fn trace_id(&self) -> u128 {
+    pub(crate) fn trace_id(&self) -> u128 {
         self.trace_id.get()
     }
 
     /// The id of what it began in.
-    pub fn parent_id(&self) -> u64 {
+    pub(crate) fn parent_id(&self) -> u64 {
         self.parent_id.get()
     }
 
     /// Whether whoever began it records it.
-    pub fn is_sampled(&self) -> bool {
+    pub(crate) fn is_sampled(&self) -> bool {
         self.sampled
     }
 }
@@ -120,7 +120,7 @@ impl Trace {
     }
 
     /// Of an HTTP request.
-    pub fn from_traceparent(text: Option<&str>) -> Self {
+    pub(crate) fn from_traceparent(text: Option<&str>) -> Self {
         Self {
             parent: text.and_then(TraceParent::parse),
             xray_header: None,
@@ -128,12 +128,12 @@ impl Trace {
     }
 
     /// For the message attribute `traceparent`.
-    pub fn parent(&self) -> Option<TraceParent> {
+    pub(crate) fn parent(&self) -> Option<TraceParent> {
         self.parent
     }
 
     /// For the message system attribute `AWSTraceHeader`.
-    pub fn xray_header(&self) -> Option<&str> {
+    pub(crate) fn xray_header(&self) -> Option<&str> {
         self.xray_header.as_deref()
     }
 
@@ -148,7 +148,7 @@ impl Trace {
 /// otherwise. A Lambda's header may have members of its own (`Lineage=…`).
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html>
-pub fn is_xray_header(text: &str) -> bool {
+pub(crate) fn is_xray_header(text: &str) -> bool {
     const MAX_XRAY_HEADER_BYTES: usize = 256;
     text.len() <= MAX_XRAY_HEADER_BYTES
         && text.bytes().all(|byte| byte.is_ascii_graphic())

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// `http://HOST:PORT/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
+pub(crate) struct Url {
     host: String,
     path: String,
 }
@@ -17,11 +17,11 @@ pub struct Url {
 /// What is wrong with a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be http://HOST:PORT/PATH, such as http://127.0.0.1:8080/metrics")]
-pub struct InvalidUrl;
+pub(crate) struct InvalidUrl;
 
 /// What came back.
 #[derive(Debug)]
-pub struct GetResponse {
+pub(crate) struct GetResponse {
     /// Such as 200.
     pub status: u16,
     /// The body.
@@ -30,7 +30,7 @@ pub struct GetResponse {
 
 /// Why nothing came back.
 #[derive(Debug, thiserror::Error)]
-pub enum GetError {
+pub(crate) enum GetError {
     /// Nobody listens, or the connection broke.
     #[error("no answer from {0}: {1}")]
     Unreachable(String, std::io::Error),
@@ -44,7 +44,7 @@ pub enum GetError {
 
 impl Url {
     /// `host` with its port, `path` with its slash.
-    pub fn new(host: impl fmt::Display, path: &str) -> Self {
+    pub(crate) fn new(host: impl fmt::Display, path: &str) -> Self {
         Self {
             host: host.to_string(),
             path: path.to_owned(),
@@ -81,7 +81,7 @@ impl fmt::Display for Url {
 ///
 /// # Errors
 /// [`GetError`] when there is no answer to judge by.
-pub async fn get(url: &Url, limit: Duration, most: u64) -> Result<GetResponse, GetError> {
+pub(crate) async fn get(url: &Url, limit: Duration, most: u64) -> Result<GetResponse, GetError> {
     let host = || url.host.clone();
     let text = tokio::time::timeout(limit, send_request(url, most))
         .await

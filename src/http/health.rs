@@ -22,7 +22,7 @@ const MAX_HEALTH_CONNECTIONS: usize = 32;
 
 /// What the server shows.
 #[derive(Clone)]
-pub struct HealthServerState {
+pub(crate) struct HealthServerState {
     /// Shared with the worker.
     pub health: Health,
     /// The process's metrics.
@@ -30,20 +30,20 @@ pub struct HealthServerState {
 }
 
 /// A server of health, readiness and metrics that has its port.
-pub struct HealthServer {
+pub(crate) struct HealthServer {
     listener: TcpListener,
     state: HealthServerState,
 }
 
 /// A server that runs on a thread of its own.
-pub struct HealthThread(oneshot::Receiver<()>);
+pub(crate) struct HealthThread(oneshot::Receiver<()>);
 
 impl HealthServer {
     /// Takes the port, so that a taken one is an error at the start.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn bind(address: SocketAddr, shown: HealthServerState) -> std::io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, shown: HealthServerState) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Self {
@@ -56,7 +56,7 @@ impl HealthServer {
     ///
     /// # Errors
     /// When the socket has no address.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
@@ -65,7 +65,7 @@ impl HealthServer {
     ///
     /// # Errors
     /// When the system has no more threads or descriptors.
-    pub fn start(self, stop: CancellationToken) -> std::io::Result<HealthThread> {
+    pub(crate) fn start(self, stop: CancellationToken) -> std::io::Result<HealthThread> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
@@ -86,7 +86,7 @@ impl HealthServer {
 
 impl HealthThread {
     /// Waits until the server has ended.
-    pub async fn join(self) {
+    pub(crate) async fn join(self) {
         // An error means that the thread has panicked, which is logged.
         let _ = self.0.await;
     }

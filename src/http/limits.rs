@@ -34,7 +34,7 @@ const MAX_CONCURRENT_REQUESTS: usize = 480;
 /// The way in, which is shut while the process drains. A clone has the same seats,
 /// [`Self::separate_pool`] others.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub(crate) struct Admission {
     stop: CancellationToken,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -42,7 +42,7 @@ pub struct Admission {
 
 impl Admission {
     /// Shut once `stop` is cancelled.
-    pub fn new(stop: CancellationToken) -> Self {
+    pub(crate) fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS)),
@@ -53,7 +53,7 @@ impl Admission {
     /// Another way in to the same process: strangers at the one take no seat of the
     /// other.
     #[must_use]
-    pub fn separate_pool(&self) -> Self {
+    pub(crate) fn separate_pool(&self) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS)),
             ..self.clone()
@@ -99,7 +99,7 @@ impl Admission {
     }
 
     /// Waits for what is under way, at most as long as a request may take.
-    pub async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         self.tasks.close();
         if tokio::time::timeout(REQUEST_TIMEOUT, self.tasks.wait())
             .await

@@ -14,12 +14,13 @@ mod limits;
 mod probe;
 mod serve;
 
-pub use accept::AcceptService;
+pub(crate) use accept::AcceptService;
 pub use api::{Api, OPENAPI};
-pub use get::{GetError, GetResponse, InvalidUrl, Url, get};
-pub use health::{HealthServer, HealthServerState, HealthThread};
-pub use limits::Admission;
-pub use probe::Probe;
+pub(crate) use get::Url;
+pub(crate) use get::get;
+pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
+pub(crate) use limits::Admission;
+pub(crate) use probe::Probe;
 
 use std::net::SocketAddr;
 
@@ -34,14 +35,14 @@ use serve::serve;
 const MAX_PUBLIC_CONNECTIONS: usize = 640;
 
 /// A server of the public routes that has its port.
-pub struct PublicServer(TcpListener);
+pub(crate) struct PublicServer(TcpListener);
 
 impl PublicServer {
     /// Takes the port, so that a taken one is an error at the start.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
         Ok(Self(TcpListener::bind(address).await?))
     }
 
@@ -49,12 +50,12 @@ impl PublicServer {
     ///
     /// # Errors
     /// When the socket has no address.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.0.local_addr()
     }
 
     /// Serves these routes until told to stop.
-    pub async fn run(self, routes: Router, stop: CancellationToken) {
+    pub(crate) async fn run(self, routes: Router, stop: CancellationToken) {
         serve(self.0, routes, MAX_PUBLIC_CONNECTIONS, stop).await;
     }
 }

@@ -11,9 +11,9 @@ const MAX_PROBE_BYTES: u64 = 64 * 1024;
 
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// Whether the answer was 200.
-    pub healthy: bool,
+    pub(crate) healthy: bool,
     /// The answer's text.
     pub text: String,
 }
@@ -23,7 +23,7 @@ impl Probe {
     ///
     /// # Errors
     /// [`GetError`] when there is no answer to judge by.
-    pub async fn run(listen: SocketAddr) -> Result<Self, GetError> {
+    pub(crate) async fn run(listen: SocketAddr) -> Result<Self, GetError> {
         let answer = get(
             &Url::new(loopback_if_unspecified(listen), "/healthz"),
             PROBE_TIMEOUT,

@@ -15,7 +15,7 @@ const MAX_LATENCY_WINDOWS: u32 = 60;
 
 impl LoadReport {
     /// Puts everything together.
-    pub fn new(
+    pub(crate) fn new(
         load: &LoadRun,
         seed: u64,
         observed: &RunObservation,

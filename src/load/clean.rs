@@ -32,15 +32,15 @@ const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
 
 /// A clean-up.
 #[derive(Debug)]
-pub struct Cleaner<'a> {
+pub(crate) struct Cleaner<'a> {
     /// Where the run left what it left.
     pub services: &'a LoadServices,
     /// Whose.
-    pub run_id: &'a RunId,
+    pub(crate) run_id: &'a RunId,
     /// The pool.
     pub pool: &'a PoolId,
     /// How long SQS has to count nothing of the run's: its counts may be a minute old.
-    pub quiet_period: Duration,
+    pub(crate) quiet_period: Duration,
     /// Gives up once nothing works any more.
     pub retry: &'a SharedRetry,
     /// Leaves the rest, which is then not complete.
@@ -49,7 +49,7 @@ pub struct Cleaner<'a> {
 
 /// Whether messages of the run may still be on the source queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceQueueState {
+pub(crate) enum SourceQueueState {
     /// None was ever sent.
     Unused,
     /// They may: it has to be looked through.
@@ -74,7 +74,7 @@ impl Cleaner<'_> {
     ///
     /// Answers also with the first call that could not be made: running it again goes
     /// on.
-    pub async fn clean(
+    pub(crate) async fn clean(
         &self,
         crew: &TestUsers,
         source: SourceQueueState,

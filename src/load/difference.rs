@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// One thing that differs, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// What differs.
     pub kind: DifferenceKind,
     /// The user's made-up name, or the message's tag; both carry the run's id.
@@ -19,7 +19,7 @@ pub struct Difference {
 /// The ways in which something can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DifferenceKind {
+pub(crate) enum DifferenceKind {
     /// A message that the queue did not take.
     NotSent,
     /// A user is not in a group that the rules give.
@@ -58,7 +58,7 @@ impl DifferenceKind {
     }
 
     /// As in the JSON form, with blanks.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NotSent => "not sent",
             Self::MissingGroup => "missing group",

@@ -44,7 +44,7 @@ pub struct InjectionResult {
     /// Those that it did not take, with the reason.
     pub failed: Vec<(LoadMessage, String)>,
     /// Those that were never tried, because it was stopped.
-    pub not_attempted: u64,
+    pub(crate) not_attempted: u64,
     /// From the first send to the last answer.
     pub duration: Duration,
     /// How long after its time a message's send began.
@@ -62,12 +62,12 @@ struct InjectionLog {
 
 impl InjectionProgress {
     /// Messages that SQS took so far.
-    pub fn accepted(&self) -> u64 {
+    pub(crate) fn accepted(&self) -> u64 {
         self.0.accepted.load(Ordering::Relaxed)
     }
 
     /// Messages that are done with, taken or not.
-    pub fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.0.done.load(Ordering::Relaxed)
     }
 }

@@ -21,7 +21,7 @@ impl Default for LatencyHistogram {
 
 impl LatencyHistogram {
     /// Notes one. What is longer than two days counts as that.
-    pub fn record(&mut self, time: Duration) {
+    pub(crate) fn record(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_LATENCY_MICROS);
         self.0.saturating_record(micros);
     }
@@ -41,7 +41,7 @@ impl LatencyHistogram {
 
     /// How many lie where, in steps that grow by the same factor: some ten for each
     /// tenfold.
-    pub fn bins(&self) -> Vec<LatencyBin> {
+    pub(crate) fn bins(&self) -> Vec<LatencyBin> {
         const FACTOR: f64 = 1.258_925_411_794_167_3;
         if self.0.is_empty() {
             return Vec::new();

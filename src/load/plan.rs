@@ -36,7 +36,7 @@ pub struct LoadPlan {
     /// Messages that are not to be provisioned.
     pub poison: u32,
     /// Users for whom nothing is sent.
-    pub bystanders: u32,
+    pub(crate) bystanders: u32,
     /// Length of the stages.
     pub duration: Duration,
 }
@@ -95,7 +95,7 @@ impl LoadPlan {
     }
 
     /// When the sign-up of each user is due.
-    pub fn due_times(&self) -> Vec<Duration> {
+    pub(crate) fn due_times(&self) -> Vec<Duration> {
         let due = self.messages.iter().filter_map(|shot| match shot.message {
             LoadMessage::SignUp(_) => Some(shot.at),
             LoadMessage::Duplicate(_) | LoadMessage::Poison(_) => None,

@@ -84,7 +84,7 @@ impl Poison {
 
     /// Attempts that the message says to have behind it. A worker waits for minutes for the
     /// user of a sign-up; at its last attempt it does not.
-    pub fn prior_attempts(self, config: &Config) -> u32 {
+    pub(crate) fn prior_attempts(self, config: &Config) -> u32 {
         match self {
             Self::UnknownUser => config.worker.max_attempts - 1,
             _ => 0,

@@ -24,11 +24,11 @@ const PROFILE_READS_IN_PARALLEL: usize = 5;
 
 /// A record that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObservedProfile {
+pub(crate) struct ObservedProfile {
     /// From the sign-up's scheduled time.
     pub latency: Duration,
     /// What the templates wrote into the record, as it was then.
-    pub fingerprint: u64,
+    pub(crate) fingerprint: u64,
 }
 
 /// What the looks have brought so far.

@@ -24,7 +24,7 @@ use crate::trigger;
 
 /// What a load test works with.
 #[derive(Debug, Clone)]
-pub struct LoadServices {
+pub(crate) struct LoadServices {
     /// Where sign-ups go.
     pub queue: Queue,
     /// Where what cannot be provisioned goes.
@@ -39,9 +39,9 @@ pub struct LoadServices {
 
 /// Everything about a run that is fixed before it begins.
 #[derive(Debug)]
-pub struct LoadRun {
+pub(crate) struct LoadRun {
     /// Its id.
-    pub run_id: RunId,
+    pub(crate) run_id: RunId,
     /// The user pool.
     pub pool: PoolId,
     /// What goes when.
@@ -52,20 +52,20 @@ pub struct LoadRun {
     pub config: Config,
     /// How long SQS has to count nothing before the queue is taken for empty, and
     /// how long what differs is looked at again: its counts may be a minute old.
-    pub quiet_period: Duration,
+    pub(crate) quiet_period: Duration,
     /// How long nothing may move before it is given up.
-    pub give_up_after: Duration,
+    pub(crate) give_up_after: Duration,
 }
 
 /// What a run was seen to do.
 #[derive(Debug)]
-pub struct RunObservation {
+pub(crate) struct RunObservation {
     /// When the schedule began.
-    pub started_at: jiff::Timestamp,
+    pub(crate) started_at: jiff::Timestamp,
     /// From there to the end of the watch.
     pub duration: Duration,
     /// What came of the injection.
-    pub injection: InjectionResult,
+    pub(crate) injection: InjectionResult,
     /// Records by the number of their sign-up.
     pub profiles: Vec<Option<ObservedProfile>>,
     /// How things stood.
@@ -76,7 +76,7 @@ pub struct RunObservation {
 
 impl LoadRun {
     /// Sends everything and watches until it is settled, or until it is told to stop.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         services: &LoadServices,
         crew: &TestUsers,

@@ -43,7 +43,7 @@ impl RunId {
     }
 
     /// Whether a text holds a name of any run.
-    pub fn contains_run_name(text: &str) -> bool {
+    pub(crate) fn contains_run_name(text: &str) -> bool {
         text.contains(RUN_NAME_PREFIX)
     }
 

@@ -11,7 +11,7 @@ use crate::telemetry::exposition::{Samples, family, increase, label, parse_sampl
 
 /// Workers that are asked.
 #[derive(Debug)]
-pub struct MetricsScraper(Vec<ScrapedWorker>);
+pub(crate) struct MetricsScraper(Vec<ScrapedWorker>);
 
 #[derive(Debug)]
 struct ScrapedWorker {
@@ -28,7 +28,7 @@ const MAX_METRICS_BYTES: u64 = 4 * 1024 * 1024;
 
 impl MetricsScraper {
     /// Nobody is asked yet.
-    pub fn new(urls: Vec<Url>) -> Self {
+    pub(crate) fn new(urls: Vec<Url>) -> Self {
         Self(
             urls.into_iter()
                 .map(|url| ScrapedWorker {
@@ -42,7 +42,7 @@ impl MetricsScraper {
     }
 
     /// Asks each for its counters.
-    pub async fn scrape(&mut self) {
+    pub(crate) async fn scrape(&mut self) {
         let answers = join_all(
             self.0
                 .iter()
@@ -59,12 +59,12 @@ impl MetricsScraper {
     }
 
     /// Calls that were throttled so far; `None` when nobody is asked.
-    pub fn throttled(&self) -> Option<u64> {
+    pub(crate) fn throttled(&self) -> Option<u64> {
         (!self.0.is_empty()).then(|| self.sum("usher_quota_throttled_total", |_| true))
     }
 
     /// From the first answers to the last.
-    pub fn totals(&self) -> Option<WorkerTotals> {
+    pub(crate) fn totals(&self) -> Option<WorkerTotals> {
         if self.0.is_empty() {
             return None;
         }

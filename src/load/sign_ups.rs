@@ -22,7 +22,7 @@ pub enum SignUpTemplate {
 
 /// Why a text cannot stand for a sign-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotASignUp {
+pub(crate) enum NotASignUp {
     /// The worker could not read it.
     #[error("{0}")]
     Malformed(#[from] event::Malformed),
@@ -35,7 +35,7 @@ pub enum NotASignUp {
 ///
 /// # Errors
 /// [`NotASignUp`].
-pub fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignUp> {
+pub(crate) fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignUp> {
     match event::parse(text)? {
         Event::SignUp(sign_up) if sign_up.scope != Scope::NewPassword => {}
         Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_) => {

@@ -20,10 +20,11 @@ enum LoadStage {
 pub struct Stages(Vec<LoadStage>);
 
 /// How stages are written.
-pub const GRAMMAR: &str = "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
+pub(crate) const GRAMMAR: &str =
+    "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
 
 /// The most sign-ups of one run.
-pub const MAX_SIGN_UPS: u32 = 1_000_000;
+pub(crate) const MAX_SIGN_UPS: u32 = 1_000_000;
 const MAX_RATE: f64 = 10_000.0;
 /// Slower is a pause.
 const MIN_RATE: f64 = 0.001;
@@ -44,7 +45,7 @@ impl Stages {
         Self(vec![LoadStage::Steady { count, rate }]).checked()
     }
 
-    /// As [`GRAMMAR`] has it, with commas between.
+    /// As `GRAMMAR` has it, with commas between.
     ///
     /// # Errors
     /// Which stage is wrong, and how.
@@ -85,7 +86,7 @@ impl Stages {
     }
 
     /// When each sign-up is due, from the begin on, in order.
-    pub fn offsets(&self) -> Vec<Duration> {
+    pub(crate) fn offsets(&self) -> Vec<Duration> {
         let mut offsets = Vec::new();
         let mut begin = Duration::ZERO;
         // The share of the next arrival that has come; the first is due at once.

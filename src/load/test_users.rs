@@ -25,24 +25,24 @@ pub struct TestUser {
 
 /// All users of a run.
 #[derive(Debug, Default)]
-pub struct TestUsers {
+pub(crate) struct TestUsers {
     /// Who will sign up, by number.
     pub users: Vec<TestUser>,
     /// For whom nothing is sent.
-    pub bystanders: Vec<TestUser>,
+    pub(crate) bystanders: Vec<TestUser>,
 }
 
 /// Makes users in one pool.
 #[derive(Debug)]
-pub struct UserFactory<'a> {
+pub(crate) struct UserFactory<'a> {
     /// Where they are made.
     pub users: &'a Users,
     /// The pool.
     pub pool: &'a PoolId,
     /// Whose names they carry.
-    pub run_id: &'a RunId,
+    pub(crate) run_id: &'a RunId,
     /// What the pool takes for a name.
-    pub sign_in_name: SignInName,
+    pub(crate) sign_in_name: SignInName,
     /// The part behind the @ of their addresses.
     pub email_domain: &'a str,
     /// Gives up once nothing works any more.
@@ -59,7 +59,7 @@ impl UserFactory<'_> {
     ///
     /// # Errors
     /// The first user that could not be made, with the others.
-    pub async fn create_all(
+    pub(crate) async fn create_all(
         &self,
         sign_ups: u32,
         bystanders: u32,

@@ -28,7 +28,7 @@ pub(super) struct SharedProgress {
 
 /// Why the watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunEnd {
+pub(crate) enum RunEnd {
     /// Everything has its record, or will never have one, and the queue is empty.
     QueueEmpty,
     /// Nothing has moved for as long as the patience lasts, and about so many

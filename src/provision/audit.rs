@@ -7,7 +7,7 @@ use crate::event::{AdminCommand, AdminOperation, GroupName, Sub, is_loggable_sub
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandStage {
+pub(crate) enum CommandStage {
     /// It came to an end.
     Completed,
     /// It waits on the queue; another line follows when it ends.
@@ -21,7 +21,7 @@ pub enum CommandStage {
 impl CommandResult {
     /// Writes the line of an order that ended, was queued or was not taken. An attempt
     /// that will be followed by another has none.
-    pub fn audit(&self, order: &AdminCommand, stage: CommandStage) {
+    pub(crate) fn audit(&self, order: &AdminCommand, stage: CommandStage) {
         let mail = self.invitation.as_ref().map(|invited| invited.mail.name());
         let reason = self.outcome.reason();
         let result = match (stage, &self.outcome) {
@@ -37,7 +37,7 @@ impl CommandResult {
 }
 
 /// The line of an order of which no more is known than what was asked for.
-pub fn audit(order: &AdminCommand, stage: CommandStage) {
+pub(crate) fn audit(order: &AdminCommand, stage: CommandStage) {
     let (result, reason) = match stage {
         CommandStage::Completed => ("done", ""),
         CommandStage::Queued => ("queued", ""),

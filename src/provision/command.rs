@@ -8,7 +8,7 @@ use crate::retry::retry_inline;
 
 /// The end of one attempt at an order, and what is known of whom.
 #[derive(Debug, Clone)]
-pub struct CommandResult {
+pub(crate) struct CommandResult {
     /// How it ended.
     pub outcome: Outcome,
     /// The user concerned, once they were found or made.
@@ -27,7 +27,7 @@ impl CommandResult {
     }
 
     /// Not come to an end in the time that somebody waits.
-    pub fn busy() -> Self {
+    pub(crate) fn busy() -> Self {
         Self::new(Outcome::Retry(Retry::new(Rejection {
             reason: "busy".to_owned(),
             class: "throttled",
@@ -46,13 +46,13 @@ impl CommandResult {
     }
 
     /// Done a moment ago, to the letter.
-    pub fn duplicate() -> Self {
+    pub(crate) fn duplicate() -> Self {
         Self::new(Outcome::AlreadyDone(AlreadyDone::Duplicate))
     }
 
     /// The same with another end.
     #[must_use]
-    pub fn with_outcome(self, outcome: &Outcome) -> Self {
+    pub(crate) fn with_outcome(self, outcome: &Outcome) -> Self {
         Self {
             outcome: outcome.clone(),
             ..self
@@ -61,7 +61,7 @@ impl CommandResult {
 
     /// The outcome for the queue. A mail that Cognito could not send is a failure that
     /// somebody has to see: there is nobody to answer.
-    pub fn queue_outcome(&self) -> Outcome {
+    pub(crate) fn queue_outcome(&self) -> Outcome {
         match (&self.outcome, &self.invitation) {
             (Outcome::Done | Outcome::AlreadyDone(_), Some(invited))
                 if invited.mail.has_failed() =>
@@ -91,7 +91,7 @@ impl Provisioner {
     /// One attempt at an order. Whoever let it in has checked who asked; whether the
     /// pool is ours and the groups may be given is checked here. For orders from a queue
     /// there is [`Self::perform_queued`].
-    pub async fn perform(&self, order: &AdminCommand) -> CommandResult {
+    pub(crate) async fn perform(&self, order: &AdminCommand) -> CommandResult {
         match self.reject_if_forbidden(order) {
             Some(refused) => refused,
             None => self.execute(order).await,

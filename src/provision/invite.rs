@@ -16,7 +16,7 @@ use crate::retry::{Transient, retry_inline};
 
 /// What became of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvitationResult {
+pub(crate) struct InvitationResult {
     /// Whether the person is new.
     pub created: bool,
     /// What became of the mail.
@@ -27,7 +27,7 @@ pub struct InvitationResult {
 
 /// What became of the mail with the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailStatus {
+pub(crate) enum MailStatus {
     /// Handed over by Cognito.
     Sent,
     /// The person exists, and nobody asked for another one.
@@ -45,7 +45,7 @@ pub enum MailStatus {
 
 impl MailStatus {
     /// The name in answers and logs.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sent => "sent",
             Self::NotSent => "not_sent",
@@ -65,7 +65,7 @@ impl MailStatus {
     }
 
     /// Whether the person waits for it in vain.
-    pub fn has_failed(self) -> bool {
+    pub(crate) fn has_failed(self) -> bool {
         matches!(self, Self::Failed | Self::OverLimit)
     }
 

@@ -10,14 +10,17 @@ mod requester;
 mod reset;
 mod rules;
 
-pub use audit::{CommandStage, audit};
-pub use command::CommandResult;
-pub use invite::{InvitationResult, MailStatus};
-pub use outcome::{AlreadyDone, Ignored, Outcome, Pause, Rejection, Retry};
-pub use profile::render_profile;
-pub use requester::is_administrator;
-pub use reset::is_unprovisioned;
-pub use rules::groups_for;
+pub(crate) use audit::audit;
+
+pub(crate) use audit::CommandStage;
+pub(crate) use command::CommandResult;
+pub(crate) use invite::{InvitationResult, MailStatus};
+pub use outcome::{AlreadyDone, Ignored};
+pub(crate) use outcome::{Outcome, Rejection, Retry};
+pub(crate) use profile::render_profile;
+pub(crate) use requester::is_administrator;
+pub(crate) use reset::is_unprovisioned;
+pub(crate) use rules::groups_for;
 
 use crate::aws::{Class, Directory, Failure, Listing, ProfileTable, UserManager};
 use crate::config::{Config, GroupName};
@@ -55,12 +58,12 @@ impl Provisioner {
     }
 
     /// The groups that this user gets, each once.
-    pub fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
+    pub(crate) fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
         groups_for(&self.config.groups, sign_up)
     }
 
     /// One attempt for one confirmed user.
-    pub async fn provision(&self, sign_up: &SignUp) -> Outcome {
+    pub(crate) async fn provision(&self, sign_up: &SignUp) -> Outcome {
         if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
@@ -79,7 +82,7 @@ impl Provisioner {
 
     /// The same for a sign-up of some time ago, as in a dead letter that is replayed: the
     /// user may be gone, and their user name may be another's by now.
-    pub async fn provision_replayed(&self, sign_up: &SignUp) -> Outcome {
+    pub(crate) async fn provision_replayed(&self, sign_up: &SignUp) -> Outcome {
         if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }

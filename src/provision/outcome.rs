@@ -8,7 +8,7 @@ use crate::event::Malformed;
 
 /// The end of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Groups and profile are there now.
     Done,
     /// The user had all of it, or was seen to a moment ago.
@@ -50,7 +50,7 @@ pub enum AlreadyDone {
 
 /// Why and how to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// What was in the way; becomes the dead letter's reason if it stays so.
     pub cause: Rejection,
     /// Fewer attempts than `worker.max_attempts`, for what seldom changes.
@@ -58,12 +58,12 @@ pub struct Retry {
     /// The time between two attempts.
     pub pause: Pause,
     /// The call that failed, when it may be the service that is down.
-    pub possible_outage: Option<Failure>,
+    pub(crate) possible_outage: Option<Failure>,
 }
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub(crate) enum Pause {
     /// The usual back-off, with jitter.
     Backoff,
     /// The same time after each attempt.
@@ -75,7 +75,7 @@ pub enum Pause {
 
 /// Why a message goes to the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// The short code, `usher.reason`.
     pub reason: String,
     /// The kind of error, `usher.class`.
@@ -84,7 +84,7 @@ pub struct Rejection {
     pub error: String,
     /// The call that a service refuses for good: the message's own fault, unless the
     /// service refuses it to everybody.
-    pub refused_call: Option<Box<Failure>>,
+    pub(crate) refused_call: Option<Box<Failure>>,
 }
 
 /// The class of what is there already and says otherwise.
@@ -100,7 +100,7 @@ const USER_NOT_FOUND: &str = "user_not_found";
 
 impl Outcome {
     /// The name in logs and metrics.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::AlreadyDone(_) => "already_done",
@@ -112,7 +112,7 @@ impl Outcome {
     }
 
     /// Why, as a short code; empty when there is nothing to add.
-    pub fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => "",
             Self::AlreadyDone(AlreadyDone::Duplicate) => "duplicate",
@@ -140,7 +140,7 @@ impl Outcome {
     /// The outcome of two steps, of which each was tried. A step that can still succeed
     /// is given the chance before the message is given up.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         let rank = |outcome: &Self| match outcome {
             Self::Done | Self::AlreadyDone(_) | Self::Ignored(_) => 0,
             Self::Rejected(_) => 1,
@@ -157,7 +157,7 @@ impl Outcome {
 
 impl Retry {
     /// With the usual back-off and number of attempts.
-    pub fn new(cause: Rejection) -> Self {
+    pub(crate) fn new(cause: Rejection) -> Self {
         Self {
             cause,
             max_attempts: None,
@@ -169,7 +169,7 @@ impl Retry {
 
 impl Pause {
     /// The pause after so many attempts; `back_off` is the usual one.
-    pub fn after(self, attempts: u32, back_off: impl FnOnce(u32) -> Duration) -> Duration {
+    pub(crate) fn after(self, attempts: u32, back_off: impl FnOnce(u32) -> Duration) -> Duration {
         match self {
             Self::Backoff => back_off(attempts),
             Self::Fixed(pause) => pause,
@@ -195,7 +195,7 @@ impl Rejection {
 
     /// The message's pool is not among `pools.allowed`. Either somebody else's messages
     /// come here, or the list is wrong: the message is kept until somebody has looked.
-    pub fn foreign_pool() -> Self {
+    pub(crate) fn foreign_pool() -> Self {
         Self {
             reason: Self::FOREIGN_POOL.to_owned(),
             class: Self::FORBIDDEN,
@@ -205,7 +205,7 @@ impl Rejection {
     }
 
     /// The reason of [`Self::foreign_pool`].
-    pub const FOREIGN_POOL: &str = "foreign_pool";
+    pub(crate) const FOREIGN_POOL: &str = "foreign_pool";
 
     /// The class of what nobody may do.
     pub(super) const FORBIDDEN: &str = "forbidden";

@@ -59,7 +59,7 @@ impl ProfileStep {
 
 /// The record of a sign-up, but for the table's key: each template with its values,
 /// and without those of which a value is missing.
-pub fn render_profile(
+pub(crate) fn render_profile(
     templates: &BTreeMap<String, Template>,
     sign_up: &SignUp,
     sub: &Sub,

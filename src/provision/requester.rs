@@ -13,7 +13,7 @@ use crate::retry::retry_inline;
 ///
 /// # Errors
 /// As any call.
-pub async fn is_administrator(
+pub(crate) async fn is_administrator(
     listing: &Listing,
     admin: &AdminConfig,
     pool: &PoolId,
@@ -34,7 +34,7 @@ impl Provisioner {
     /// requester has to be an administrator of the pool now: they may have been taken out of
     /// the group while it waited. It does not prove who sent it: whoever may send to the
     /// queue may name any administrator.
-    pub async fn perform_queued(&self, order: &AdminCommand) -> CommandResult {
+    pub(crate) async fn perform_queued(&self, order: &AdminCommand) -> CommandResult {
         if let Some(refused) = self.reject_if_forbidden(order) {
             return refused;
         }

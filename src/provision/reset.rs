@@ -18,7 +18,7 @@ use crate::retry::retry_inline;
 ///
 /// # Errors
 /// As any call.
-pub async fn is_unprovisioned(
+pub(crate) async fn is_unprovisioned(
     config: &Config,
     directory: &Directory,
     table: Option<&ProfileTable>,

@@ -6,7 +6,7 @@ use crate::event::{Scope, SignUp};
 /// The groups that the sign-up's scope leaves, each once: the default groups and those of
 /// every rule that holds, in the order of the configuration, or those default groups
 /// that reconcile names. An old message does not bring back a group that was retired.
-pub fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
+pub(crate) fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
         Scope::Full => matching_groups(groups, sign_up),

@@ -60,7 +60,7 @@ impl Permit<'_> {
 /// No permit by the caller's deadline. The caller has left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the budget of calls has no permit by the deadline")]
-pub struct NoPermit;
+pub(crate) struct NoPermit;
 
 /// A caller in the queue, counted until it is dropped.
 struct Waiter<'a> {
@@ -158,7 +158,7 @@ impl RateBudget {
     ///
     /// # Errors
     /// [`NoPermit`].
-    pub async fn acquire_by(&self, deadline: Instant) -> Result<Permit<'_>, NoPermit> {
+    pub(crate) async fn acquire_by(&self, deadline: Instant) -> Result<Permit<'_>, NoPermit> {
         let waiting = self.enqueue();
         if self.due_after(waiting.ahead) > deadline {
             return Err(NoPermit);

@@ -13,7 +13,7 @@ mod budget;
 
 use std::num::NonZeroU32;
 
-pub use budget::{NoPermit, Permit, RateBudget};
+pub use budget::RateBudget;
 
 /// The budgets of one process. Every Cognito call that provisions takes its turn
 /// here, whatever it is made for.
@@ -25,9 +25,9 @@ pub struct Quota {
     /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
     pub user_read: RateBudget,
     /// `CreateGroup`: 5 a second for one pool.
-    pub group_create: RateBudget,
+    pub(crate) group_create: RateBudget,
     /// `GetGroup`: 5 a second for one pool.
-    pub group_read: RateBudget,
+    pub(crate) group_read: RateBudget,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
     pub user_list: RateBudget,
     /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
@@ -37,10 +37,10 @@ pub struct Quota {
     pub user_creation: RateBudget,
     /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised, and everybody
     /// who signs in needs it.
-    pub user_authentication: RateBudget,
+    pub(crate) user_authentication: RateBudget,
     /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
     /// second, not adjustable, and everybody who forgot theirs needs it.
-    pub account_recovery: RateBudget,
+    pub(crate) account_recovery: RateBudget,
 }
 
 /// Calls per second that may be made, where that is configured.
@@ -61,7 +61,7 @@ pub struct Limits {
 
 impl Limits {
     /// This process's part of a rate that all of them share.
-    pub fn part_of(&self, rate: f64) -> f64 {
+    pub(crate) fn part_of(&self, rate: f64) -> f64 {
         rate / f64::from(self.processes.get())
     }
 }

@@ -13,7 +13,7 @@ use crate::event::{Cursor, PoolId};
 
 /// Runs that were not finished, by pool.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     path: PathBuf,
     runs: BTreeMap<String, SavedRun>,
 }
@@ -33,7 +33,7 @@ struct SavedRun {
 
 /// A file that is none of ours.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub(crate) enum CheckpointError {
     /// The file system says no.
     #[error("the checkpoint {} cannot be read or written: {error}", path.display())]
     Io {
@@ -49,7 +49,7 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// Holds nothing, whatever the file does.
-    pub fn empty(path: &Path) -> Self {
+    pub(crate) fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             runs: BTreeMap::new(),
@@ -60,7 +60,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`].
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let runs = match std::fs::read(path) {
             Ok(text) => serde_json::from_slice(&text)
                 .map_err(|_| CheckpointError::NotACheckpoint(path.to_owned()))?,
@@ -74,7 +74,7 @@ impl Checkpoint {
     }
 
     /// Where a run with this plan goes on.
-    pub fn cursor(&self, plan: &ReconcilePlan) -> Option<&Cursor> {
+    pub(crate) fn cursor(&self, plan: &ReconcilePlan) -> Option<&Cursor> {
         let saved = self.runs.get(plan.pool.as_str())?;
         let same = SavedRun::new(plan, &saved.cursor) == *saved;
         same.then_some(&saved.cursor)
@@ -85,7 +85,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`].
-    pub fn save(&mut self, plan: &ReconcilePlan, cursor: &Cursor) -> Result<(), CheckpointError> {
+    pub(crate) fn save(
+        &mut self,
+        plan: &ReconcilePlan,
+        cursor: &Cursor,
+    ) -> Result<(), CheckpointError> {
         let key = plan.pool.as_str().to_owned();
         self.runs.insert(key, SavedRun::new(plan, cursor));
         self.write()
@@ -95,7 +99,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`].
-    pub fn remove(&mut self, pool: &PoolId) -> Result<(), CheckpointError> {
+    pub(crate) fn remove(&mut self, pool: &PoolId) -> Result<(), CheckpointError> {
         if self.runs.remove(pool.as_str()).is_none() {
             return Ok(());
         }

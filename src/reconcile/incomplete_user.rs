@@ -11,7 +11,7 @@ use crate::event::{PoolId, Scope, Sub, escape_for_sqs, is_loggable_sub};
 
 /// A confirmed user without a record under their `sub`, or outside a group that was compared.
 #[derive(Debug)]
-pub struct IncompleteUser {
+pub(crate) struct IncompleteUser {
     pub(super) user: ListedUser,
     pub(super) groups: Vec<GroupName>,
     pub(super) profile: ProfileState,
@@ -30,7 +30,7 @@ pub(super) enum ProfileState {
 
 /// A line about a user, without personal data.
 #[derive(Debug, Serialize)]
-pub struct IncompleteUserLine<'a> {
+pub(crate) struct IncompleteUserLine<'a> {
     /// The user pool.
     pub pool: &'a str,
     /// The user, where the pool shows a `sub`.
@@ -45,7 +45,7 @@ pub struct IncompleteUserLine<'a> {
 
 impl IncompleteUser {
     /// What may be shown.
-    pub fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
+    pub(crate) fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
         let sub = self.user.sub.as_ref().map(Sub::as_str);
         IncompleteUserLine {
             pool: pool.as_str(),

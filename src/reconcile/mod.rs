@@ -16,8 +16,8 @@ mod plan;
 mod restarts;
 mod run;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
-pub use incomplete_user::{IncompleteUser, IncompleteUserLine};
-pub use other_ids::OtherIdSearch;
-pub use plan::{ReconcilePlan, ReconcileServices};
-pub use run::{ReconcileCache, ReconcileRun, ReconcileStep};
+pub(crate) use checkpoint::Checkpoint;
+pub(crate) use incomplete_user::IncompleteUserLine;
+pub(crate) use other_ids::OtherIdSearch;
+pub(crate) use plan::{ReconcilePlan, ReconcileServices};
+pub(crate) use run::{ReconcileCache, ReconcileRun, ReconcileStep};

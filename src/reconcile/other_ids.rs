@@ -10,7 +10,7 @@ use crate::retry::retry_inline;
 
 /// How records under other ids are looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OtherIdSearch {
+pub(crate) enum OtherIdSearch {
     /// Not at all: a second record is written beside them.
     None,
     /// By a scan of this attribute, once a user without a record comes.

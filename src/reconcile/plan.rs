@@ -7,7 +7,7 @@ use crate::event::PoolId;
 
 /// The services that a run reads, and the queue it feeds.
 #[derive(Debug, Clone)]
-pub struct ReconcileServices {
+pub(crate) struct ReconcileServices {
     /// Users and members.
     pub listing: Listing,
     /// The profile table; `None` when profiles are switched off.
@@ -18,7 +18,7 @@ pub struct ReconcileServices {
 
 /// What is looked for.
 #[derive(Debug, Clone)]
-pub struct ReconcilePlan {
+pub(crate) struct ReconcilePlan {
     /// The user pool.
     pub pool: PoolId,
     /// The groups that each user must be in; empty where memberships are not compared.
@@ -26,18 +26,18 @@ pub struct ReconcilePlan {
     /// The table of the records; `None` when profiles are switched off.
     pub table: Option<String>,
     /// How users are found who have a record under another id: they get no second one.
-    pub search: OtherIdSearch,
+    pub(crate) search: OtherIdSearch,
     /// Whether federated users are looked at.
-    pub include_federated: bool,
+    pub(crate) include_federated: bool,
     /// Only users created then or later.
     pub since: Option<jiff::Timestamp>,
     /// No more users than this are queued.
     pub limit: Option<u64>,
     /// Nothing is queued while more messages than this wait on the queue, so
     /// that live sign-ups find it short. `None` sends without looking.
-    pub max_backlog: Option<u64>,
+    pub(crate) max_backlog: Option<u64>,
     /// Nothing is queued at all.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Users queued in a second, as the worker may work on them.
     pub rate: f64,
 }
@@ -45,7 +45,7 @@ pub struct ReconcilePlan {
 impl ReconcilePlan {
     /// The default groups as far as a run compares memberships with them: when it is asked
     /// to, and where no record tells who is finished.
-    pub fn groups_to_compare(config: &Config, asked: bool) -> Vec<GroupName> {
+    pub(crate) fn groups_to_compare(config: &Config, asked: bool) -> Vec<GroupName> {
         if asked || config.profiles.is_none() {
             config.groups.default.clone()
         } else {
@@ -56,7 +56,11 @@ impl ReconcilePlan {
     /// How a run looks for records under other ids: with this index, with that of the
     /// configuration, or by a scan. Not at all when it is forced, and where no attribute names
     /// the owner of a record.
-    pub fn choose_search(config: &Config, index: Option<&str>, forced: bool) -> OtherIdSearch {
+    pub(crate) fn choose_search(
+        config: &Config,
+        index: Option<&str>,
+        forced: bool,
+    ) -> OtherIdSearch {
         let profiles = config.profiles.as_ref().filter(|_| !forced);
         let owner = profiles.and_then(|profiles| profiles.owner.clone());
         let index = index.or(profiles.and_then(|profiles| profiles.owner_index.as_deref()));

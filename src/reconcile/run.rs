@@ -20,7 +20,7 @@ const BACKLOG_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A run under way. Memory grows with the number of users only where memberships are
 /// compared, and with the number of records only where their owners are read.
 #[derive(Debug)]
-pub struct ReconcileRun {
+pub(crate) struct ReconcileRun {
     services: ReconcileServices,
     plan: ReconcilePlan,
     cursor: Cursor,
@@ -38,7 +38,7 @@ pub struct ReconcileRun {
 
 /// What a run has read beside the list of users: for its next part.
 #[derive(Debug, Default)]
-pub struct ReconcileCache {
+pub(crate) struct ReconcileCache {
     memberships: MembershipSet,
     owners: OwnerSet,
 }
@@ -71,7 +71,7 @@ struct ReadyPage {
 
 /// What a step did.
 #[derive(Debug)]
-pub enum ReconcileStep {
+pub(crate) enum ReconcileStep {
     /// Read a page of members.
     Members,
     /// Read a page of the owners of records.
@@ -88,7 +88,7 @@ pub enum ReconcileStep {
 
 impl ReconcileRun {
     /// Begins, or goes on at `cursor`.
-    pub fn new(services: ReconcileServices, plan: ReconcilePlan, cursor: Cursor) -> Self {
+    pub(crate) fn new(services: ReconcileServices, plan: ReconcilePlan, cursor: Cursor) -> Self {
         Self {
             services,
             plan,
@@ -105,7 +105,7 @@ impl ReconcileRun {
 
     /// The same with what an earlier part of this run has read.
     #[must_use]
-    pub fn with_cache(self, known: ReconcileCache) -> Self {
+    pub(crate) fn with_cache(self, known: ReconcileCache) -> Self {
         Self {
             cache: known,
             ..self
@@ -113,12 +113,12 @@ impl ReconcileRun {
     }
 
     /// Where a new run would go on: after the last page whose users are queued.
-    pub fn cursor(&self) -> &Cursor {
+    pub(crate) fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
     /// The same with the counts of this part of the run only.
-    pub fn counts(&self) -> Cursor {
+    pub(crate) fn counts(&self) -> Cursor {
         Cursor {
             users: self.cursor.users - self.start.users,
             queued: self.cursor.queued - self.start.queued,
@@ -128,12 +128,12 @@ impl ReconcileRun {
     }
 
     /// For the next part of this run.
-    pub fn into_cache(self) -> ReconcileCache {
+    pub(crate) fn into_cache(self) -> ReconcileCache {
         self.cache
     }
 
     /// Whether something is being read that another process would have to read again.
-    pub fn is_reading(&self) -> bool {
+    pub(crate) fn is_reading(&self) -> bool {
         !self.has_memberships() || self.cache.owners.is_reading()
     }
 
@@ -141,7 +141,7 @@ impl ReconcileRun {
     ///
     /// # Errors
     /// As any call.
-    pub async fn step(&mut self) -> Result<ReconcileStep, Failure> {
+    pub(crate) async fn step(&mut self) -> Result<ReconcileStep, Failure> {
         if self.remaining() == 0 || self.is_finished() {
             return Ok(ReconcileStep::Done);
         }
@@ -186,12 +186,12 @@ impl ReconcileRun {
     }
 
     /// Users who lack something and whose event the queue did not take.
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
     /// Whether every user was checked.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.finished
     }
 

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 /// Counters and gauges by their name and labels. Histograms are left out.
-pub type Samples = BTreeMap<String, u64>;
+pub(crate) type Samples = BTreeMap<String, u64>;
 
 /// All that is usher's and a whole number.
-pub fn parse_samples(text: &str) -> Samples {
+pub(crate) fn parse_samples(text: &str) -> Samples {
     text.lines()
         .filter(|line| line.starts_with("usher_"))
         .filter_map(|line| {
@@ -19,12 +19,12 @@ pub fn parse_samples(text: &str) -> Samples {
 }
 
 /// The name of a sample without its labels.
-pub fn family(sample: &str) -> &str {
+pub(crate) fn family(sample: &str) -> &str {
     sample.split('{').next().unwrap_or(sample)
 }
 
 /// The value of a label; empty without it.
-pub fn label<'a>(sample: &'a str, label: &str) -> &'a str {
+pub(crate) fn label<'a>(sample: &'a str, label: &str) -> &'a str {
     let Some((_, labels)) = sample.split_once('{') else {
         return "";
     };
@@ -36,7 +36,7 @@ pub fn label<'a>(sample: &'a str, label: &str) -> &'a str {
 }
 
 /// What a counter gained. One that fell belongs to a process that began anew.
-pub fn increase(before: u64, now: u64) -> u64 {
+pub(crate) fn increase(before: u64, now: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }
 

@@ -24,7 +24,7 @@ struct Heartbeat {
 
 impl Health {
     /// A loop begins or made progress, and means to do so again within `limit`.
-    pub fn heartbeat(&self, name: &'static str, limit: Duration) {
+    pub(crate) fn heartbeat(&self, name: &'static str, limit: Duration) {
         self.state().loops.insert(
             name,
             Heartbeat {
@@ -35,23 +35,23 @@ impl Health {
     }
 
     /// A loop ended, as it should.
-    pub fn end_heartbeat(&self, name: &'static str) {
+    pub(crate) fn end_heartbeat(&self, name: &'static str) {
         self.state().loops.remove(name);
     }
 
     /// Something keeps the worker from its work; readiness drops until
     /// [`clear_unready`](Self::clear_unready) is called with the same name.
-    pub fn set_unready(&self, name: impl Into<String>, why: impl Into<String>) {
+    pub(crate) fn set_unready(&self, name: impl Into<String>, why: impl Into<String>) {
         self.state().unready.insert(name.into(), why.into());
     }
 
     /// It is out of the way.
-    pub fn clear_unready(&self, name: &str) {
+    pub(crate) fn clear_unready(&self, name: &str) {
         self.state().unready.remove(name);
     }
 
     /// The loops that have not made progress in time; empty means alive.
-    pub fn stuck(&self) -> Vec<&'static str> {
+    pub(crate) fn stuck(&self) -> Vec<&'static str> {
         let now = Instant::now();
         self.state()
             .loops

@@ -16,7 +16,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
 /// wanted.
-pub struct MetricsReporter {
+pub(crate) struct MetricsReporter {
     metrics: PrometheusHandle,
     health: Health,
     cloudwatch: Option<CloudWatch>,
@@ -32,7 +32,11 @@ pub struct CloudWatch {
 
 impl MetricsReporter {
     /// Looks at the metrics behind `metrics`.
-    pub fn new(metrics: PrometheusHandle, health: Health, cloudwatch: Option<CloudWatch>) -> Self {
+    pub(crate) fn new(
+        metrics: PrometheusHandle,
+        health: Health,
+        cloudwatch: Option<CloudWatch>,
+    ) -> Self {
         Self {
             metrics,
             health,
@@ -43,7 +47,7 @@ impl MetricsReporter {
     /// Until `stop`, and then once more, so that what was counted last is told as well.
     /// How things stand is told on the full minute alone: an alarm takes those lines for
     /// a worker that is up, and one that ends at once has none.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut minutes =
             tokio::time::interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,7 +6,7 @@
 //! `RUST_LOG` says.
 
 pub mod emf;
-pub mod exposition;
+pub(crate) mod exposition;
 pub mod health;
 pub mod metrics;
 mod metrics_reporter;
@@ -15,8 +15,9 @@ mod progress;
 pub mod spans;
 
 pub use health::Health;
-pub use metrics_reporter::{CloudWatch, MetricsReporter};
-pub use progress::{progress_bar, status_line};
+pub use metrics_reporter::CloudWatch;
+pub(crate) use metrics_reporter::MetricsReporter;
+pub(crate) use progress::{progress_bar, status_line};
 
 use std::io::IsTerminal;
 
@@ -40,13 +41,13 @@ const DEFAULT_FILTER: &str = "warn,usher=info";
 
 /// Exports spans until it is flushed. The default exports nothing.
 #[derive(Debug, Default)]
-pub struct TraceExporter {
+pub(crate) struct TraceExporter {
     provider: Option<SdkTracerProvider>,
 }
 
 impl TraceExporter {
     /// Sends the spans that are left; takes a second at the most.
-    pub async fn flush(self) {
+    pub(crate) async fn flush(self) {
         if let Some(provider) = self.provider {
             otlp::flush(provider).await;
         }
@@ -60,7 +61,7 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
 /// Tokio runtime. An unusable collector costs one warning.
-pub fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> TraceExporter {
+pub(crate) fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> TraceExporter {
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
         Err(error) => (None, Some(error)),

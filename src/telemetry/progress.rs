@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A bar with its rate and the time that is left, as far as `total` is known.
-pub fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBar {
+pub(crate) fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBar {
     let total = total.filter(|total| *total > 0);
     let bar = match total {
         Some(total) => ProgressBar::new(total),
@@ -37,7 +37,7 @@ pub fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBar {
 }
 
 /// A line for people, on standard error.
-pub fn status_line(text: &str) {
+pub(crate) fn status_line(text: &str) {
     BARS.suspend(|| {
         // A closed standard error costs the line and nothing else.
         let _ = writeln!(io::stderr(), "{text}");

@@ -13,19 +13,19 @@ pub(super) const SPAN_TARGET: &str = "usher::span";
 
 /// Where, in another process, that began which a span goes on with.
 #[derive(Debug, Clone, Copy)]
-pub struct RemoteParent {
+pub(crate) struct RemoteParent {
     /// The trace's id; not 0.
-    pub trace_id: u128,
+    pub(crate) trace_id: u128,
     /// The span's id; not 0.
-    pub span_id: u64,
+    pub(crate) span_id: u64,
     /// Whether it is recorded there.
-    pub sampled: bool,
+    pub(crate) sampled: bool,
 }
 
 /// An attempt at a message. Its trace goes on with `remote` or begins here.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>
-pub fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParent>) -> Span {
+pub(crate) fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParent>) -> Span {
     let span = tracing::info_span!(
         target: SPAN_TARGET,
         parent: None,
@@ -70,30 +70,30 @@ pub fn call(service: &str, operation: &str) -> Span {
 }
 
 /// How a call failed.
-pub fn record_error(call: &Span, code: &str) {
+pub(crate) fn record_error(call: &Span, code: &str) {
     call.record("error.type", code);
     call.record("otel.status_code", "ERROR");
 }
 
 /// What became of the attempt that is under way here.
 #[derive(Debug, Clone, Copy)]
-pub struct AttemptOutcome<'a> {
+pub(crate) struct AttemptOutcome<'a> {
     /// The outcome's name.
     pub outcome: &'a str,
     /// Its short code, or nothing.
     pub reason: &'a str,
     /// Whether it did not work.
-    pub is_error: bool,
+    pub(crate) is_error: bool,
     /// The user pool.
     pub pool: Option<&'a str>,
     /// The user, where the `sub` says nothing of the person.
     pub sub: Option<&'a str>,
     /// An order's id.
-    pub request_id: Option<&'a str>,
+    pub(crate) request_id: Option<&'a str>,
 }
 
 /// Written into the current attempt's span.
-pub fn record_outcome(settled: AttemptOutcome<'_>) {
+pub(crate) fn record_outcome(settled: AttemptOutcome<'_>) {
     let span = Span::current();
     span.record("outcome", settled.outcome);
     span.record(
@@ -110,6 +110,6 @@ pub fn record_outcome(settled: AttemptOutcome<'_>) {
 
 /// The current trace's id as log lines have it: 32 hexadecimal digits. `None` while
 /// nothing is exported.
-pub fn trace_id() -> Option<impl fmt::Display> {
+pub(crate) fn trace_id() -> Option<impl fmt::Display> {
     super::otlp::trace_id(&Span::current())
 }

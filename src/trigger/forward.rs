@@ -17,11 +17,11 @@ const FORWARD_TIMEOUT: Duration = Duration::from_millis(3800);
 /// Forwards confirmed users to the queue: sign-ups, and those who have chosen a new
 /// password, who may have been imported. The worker decides which of them it provisions.
 #[derive(Debug)]
-pub struct Forwarder(Result<Queue, String>);
+pub(crate) struct Forwarder(Result<Queue, String>);
 
 /// What was done with an event; it is returned to Cognito in every case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForwardResult {
+pub(crate) enum ForwardResult {
     /// Sent, under this message id.
     Sent(String),
     /// Another trigger's event, or none at all.
@@ -36,12 +36,12 @@ pub enum ForwardResult {
 
 impl Forwarder {
     /// Sends to the queue of this URL.
-    pub fn new(aws: &Aws, queue_url: &str) -> Self {
+    pub(crate) fn new(aws: &Aws, queue_url: &str) -> Self {
         Self(Ok(Queue::send_only(aws, queue_url)))
     }
 
     /// Cannot send, for the reason given: still answers every event.
-    pub fn unavailable(why: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(why: impl Into<String>) -> Self {
         Self(Err(why.into()))
     }
 
@@ -62,7 +62,7 @@ impl Forwarder {
 
     /// Forwards the event when it is of a confirmed user. The caller returns
     /// the event as it came, whatever this says.
-    pub async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
+    pub(crate) async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
         let members = RawObject::parse(event);
         let source = members
             .text("triggerSource")

@@ -7,7 +7,7 @@
 //! both leave the event as it is where they have nothing to say. A mutation is
 //! answered by `resolver`, which alone may refuse.
 //!
-//! All but `forward` decide on access, by what is in [`AccessConfig`] alone. Where a part of the
+//! All but `forward` decide on access, by what is in `AccessConfig` alone. Where a part of the
 //! configuration cannot be read there is none, and they are off.
 
 mod forward;
@@ -16,8 +16,8 @@ mod raw_object;
 mod resolver;
 mod token_groups;
 
-pub use forward::{ForwardResult, Forwarder};
-pub use resolver::ResolverError;
+pub(crate) use forward::{ForwardResult, Forwarder};
+pub(crate) use resolver::ResolverError;
 
 use serde_json::value::RawValue;
 
@@ -29,9 +29,9 @@ use raw_object::RawObject;
 /// Message attributes that the trigger sets. Names are a contract.
 pub mod attribute {
     /// What the body is.
-    pub const KIND: &str = "usher.kind";
+    pub(crate) const KIND: &str = "usher.kind";
     /// When it was forwarded: ISO 8601, UTC.
-    pub const FORWARDED_AT: &str = "usher.forwarded_at";
+    pub(crate) const FORWARDED_AT: &str = "usher.forwarded_at";
 }
 
 /// Answers every event that reaches the Lambda.
@@ -74,7 +74,7 @@ impl TriggerHandler {
     }
 
     /// What forwards sign-ups.
-    pub fn forwarder(&self) -> &Forwarder {
+    pub(crate) fn forwarder(&self) -> &Forwarder {
         &self.forwarder
     }
 

@@ -346,7 +346,7 @@ impl Processor {
             (outcome, CommandResult::busy())
         };
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
-        let deadline = deadline(message.received_at, Instant::now());
+        let deadline = deadline(message.receive_time, Instant::now());
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_)) => (panic_outcome(), CommandResult::busy()),

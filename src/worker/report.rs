@@ -12,7 +12,7 @@ use crate::telemetry::spans;
 /// `info` for what is well, `warn` while attempts are left, `error` for what
 /// was given up. No field holds personal data: the `sub` is an opaque id.
 pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
-    let work = message.received_at.elapsed();
+    let work = message.receive_time.elapsed();
     let queued = message.sent_at.map_or(Duration::ZERO, |sent| {
         let since_sent = jiff::Timestamp::now().duration_since(sent).unsigned_abs();
         since_sent.saturating_sub(work)

@@ -97,8 +97,8 @@ impl VisibilityExtender {
         messages.next_id += 1;
         let entry = HiddenMessage {
             receipt: message.receipt_handle.clone(),
-            received: message.received_at,
-            extended: message.received_at,
+            received: message.receive_time,
+            extended: message.receive_time,
             sending: false,
         };
         messages.by_id.insert(id, entry);

@@ -17,7 +17,7 @@ use super::{CommandStatus, Global, Output, Usage, print, print_json};
 use crate::aws::{
     Aws, Directory, Failure, Listing, PoolSettings, ProfileTable, Queue, QueueAttributes,
 };
-use crate::config::{self, Config, GroupName};
+use crate::config::{self, Config, GroupName, OwnerAttribute};
 use crate::event::{PoolId, Username};
 use crate::quota::Quota;
 
@@ -272,7 +272,7 @@ impl Findings {
                     .await;
                 let is_elsewhere = page.as_ref().is_ok_and(|page| {
                     let mut records = page.items.iter();
-                    records.any(|(id, value)| owner.has_other_id(id, value))
+                    records.any(|(id, value)| OwnerAttribute::has_other_id(id, value))
                 });
                 self.check_allowed("dynamodb:Scan", page.map(|_| ()), &[]);
                 if is_elsewhere && profiles.after_password_reset {

@@ -1,5 +1,6 @@
 mod admin;
 
+use super::layers::Setting;
 use super::*;
 
 fn layers(flags: &[&str]) -> Layers {

@@ -45,6 +45,7 @@ impl Sessions {
         lock(&self.challenges).remove(session).is_some()
     }
 
+    #[cfg(test)]
     pub(super) fn clear_challenges(&self) {
         lock(&self.challenges).clear();
     }

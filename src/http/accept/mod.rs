@@ -78,7 +78,7 @@ const MAX_ATTRIBUTE_VALUE_CHARS: usize = 2048;
 
 /// The page, and what it calls.
 #[derive(Debug)]
-pub struct AcceptService {
+pub(crate) struct AcceptService {
     sign_in: SignIn,
     user_lookup: UserLookup,
     pools: BTreeSet<PoolId>,
@@ -101,7 +101,7 @@ struct AcceptRequest {
 
 impl AcceptService {
     /// `office` looks for people of these pools who ask for a new code.
-    pub fn new(
+    pub(crate) fn new(
         settings: &AcceptPage,
         sign_in: SignIn,
         user_lookup: UserLookup,
@@ -135,7 +135,7 @@ impl AcceptService {
     }
 
     /// The routes under `/accept`.
-    pub fn routes(self) -> Router {
+    pub(crate) fn routes(self) -> Router {
         let doors = self.admission.clone();
         Router::new()
             .route("/accept", routing::get(page).post(accept))

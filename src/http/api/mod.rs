@@ -52,7 +52,7 @@ const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replaye
 
 impl Api {
     /// At most `rate` requests of administrators a second, and as many of others.
-    pub fn new(
+    pub(crate) fn new(
         authorizer: Authorizer,
         command_service: CommandService,
         user_lookup: UserLookup,

@@ -14,7 +14,7 @@ const MISSING_VALUE: &str = "\u{2013}";
 impl LoadReport {
     /// The report as one page without script and without anything from outside; the
     /// policy in its head holds it to that.
-    pub fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let run = escaped(&self.run);
         let body = [
             self.heading(),

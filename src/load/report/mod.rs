@@ -25,7 +25,7 @@ use super::Difference;
 
 /// The report. Its JSON form is a contract.
 #[derive(Debug, Clone, Serialize)]
-pub struct LoadReport {
+pub(crate) struct LoadReport {
     /// The run's id, part of every name that it made.
     pub run: String,
     /// The user pool.
@@ -51,7 +51,7 @@ pub struct LoadReport {
     /// One for each second, in order.
     pub timeline: Vec<Sample>,
     /// Latency by the time at which the sign-ups were scheduled.
-    pub latency_over_time: Vec<LatencyWindow>,
+    pub(crate) latency_over_time: Vec<LatencyWindow>,
     /// How many sign-ups took how long.
     pub histogram: Vec<LatencyBin>,
     /// Whether all was looked at and nothing differs.
@@ -64,7 +64,7 @@ pub struct LoadReport {
 
 /// Messages by kind, and how long sending them should take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// Sign-ups, each of a user of its own.
     pub sign_ups: u64,
     /// Sign-ups that are sent once more.
@@ -72,14 +72,14 @@ pub struct Planned {
     /// Messages that must end as letters.
     pub poison: u64,
     /// Users for whom nothing is sent and nothing must happen.
-    pub bystanders: u64,
+    pub(crate) bystanders: u64,
     /// Length of the schedule.
     pub seconds: f64,
 }
 
 /// The injector's own figures: its limit is not the system's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Injected {
+pub(crate) struct Injected {
     /// Messages that SQS took.
     pub messages: u64,
     /// Messages that it did not take.
@@ -87,22 +87,22 @@ pub struct Injected {
     /// From the first send to the last answer.
     pub seconds: f64,
     /// Messages a second in that time.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// How long after its scheduled time a message's send began.
     pub late_ms: Option<Quantiles>,
     /// How long SQS took to answer.
-    pub send_ms: Option<Quantiles>,
+    pub(crate) send_ms: Option<Quantiles>,
 }
 
 /// Sign-ups whose profile record was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// How many.
     pub sign_ups: u64,
     /// From the begin of the schedule to the last of them.
     pub seconds: f64,
     /// Sign-ups a second in that time.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
 }
 
 /// A distribution, in the unit that the field's name ends with.
@@ -118,31 +118,31 @@ pub struct Quantiles {
     pub p99: f64,
     /// 999 of 1,000.
     #[serde(rename = "p99.9")]
-    pub p99_9: f64,
+    pub(crate) p99_9: f64,
     /// The greatest.
     pub max: f64,
 }
 
 /// From the workers' `/metrics`, from the begin to the end of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WorkerTotals {
+pub(crate) struct WorkerTotals {
     /// Workers that were asked.
     pub workers: usize,
     /// Times that one of them did not answer.
-    pub unanswered: u64,
+    pub(crate) unanswered: u64,
     /// Messages settled.
     pub messages: u64,
     /// Calls by service and operation, such as `cognito AdminAddUserToGroup`.
     pub calls: BTreeMap<String, u64>,
     /// All of them, for each message.
-    pub calls_per_message: Option<f64>,
+    pub(crate) calls_per_message: Option<f64>,
     /// Calls that Cognito throttled, by category; categories without any left out.
     pub throttled: BTreeMap<String, u64>,
 }
 
 /// How things stood.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Seconds since the schedule began.
     pub second: f64,
     /// Messages that were due by then.
@@ -158,18 +158,18 @@ pub struct Sample {
     /// Not yet due.
     pub delayed: Option<u64>,
     /// Age of the oldest sign-up that was due and not finished; 0 without one.
-    pub oldest_seconds: f64,
+    pub(crate) oldest_seconds: f64,
     /// Calls that Cognito had throttled, as the workers say.
     pub throttled: Option<u64>,
 }
 
 /// Latency of the sign-ups that were scheduled within a part of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct LatencyWindow {
+pub(crate) struct LatencyWindow {
     /// Begin, in seconds since the schedule began.
-    pub from_second: f64,
+    pub(crate) from_second: f64,
     /// End.
-    pub to_second: f64,
+    pub(crate) to_second: f64,
     /// The distribution in milliseconds.
     #[serde(flatten)]
     pub latency_ms: Quantiles,
@@ -177,18 +177,18 @@ pub struct LatencyWindow {
 
 /// Sign-ups whose latency lies between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct LatencyBin {
+pub(crate) struct LatencyBin {
     /// Above this many milliseconds.
-    pub from_ms: f64,
+    pub(crate) from_ms: f64,
     /// Up to this many.
-    pub to_ms: f64,
+    pub(crate) to_ms: f64,
     /// How many.
     pub count: u64,
 }
 
 /// What a run left, and is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Cleaned {
+pub(crate) struct Cleaned {
     /// Messages on the queue.
     pub messages: u64,
     /// Letters in the dead-letter queue.

@@ -13,7 +13,7 @@ const MAX_TEXT_DIFFERENCES: usize = 50;
 
 impl LoadReport {
     /// The figures and the verdict as plain lines, each ended.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut lines = Lines(String::new());
         self.write_header(&mut lines);
         self.write_counts(&mut lines);

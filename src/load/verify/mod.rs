@@ -20,7 +20,7 @@ use crate::retry::SharedRetry;
 
 /// Looks at everything once the run has settled.
 #[derive(Debug)]
-pub struct LoadVerifier<'a> {
+pub(crate) struct LoadVerifier<'a> {
     /// What was to be done.
     pub load: &'a LoadRun,
     /// Where to look.
@@ -28,7 +28,7 @@ pub struct LoadVerifier<'a> {
     /// The users.
     pub users: &'a TestUsers,
     /// What was seen on the way.
-    pub observation: &'a RunObservation,
+    pub(crate) observation: &'a RunObservation,
     /// Gives up once nothing works any more.
     pub retry: &'a SharedRetry,
     /// Leaves the rest unseen, and says so.
@@ -38,7 +38,7 @@ pub struct LoadVerifier<'a> {
 impl LoadVerifier<'_> {
     /// Every difference, sorted; empty when all is as it must be. `looked` hears how
     /// many users were looked at.
-    pub async fn differences(&self, looked: impl Fn(u64)) -> Vec<Difference> {
+    pub(crate) async fn differences(&self, looked: impl Fn(u64)) -> Vec<Difference> {
         let mut found = self.check_sends();
         found.extend(self.check_queue());
         if self.observation.end != RunEnd::Stopped {
