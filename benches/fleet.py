@@ -1,4 +1,4 @@
-"""Draws benches/fleet.svg and benches/fleet-changes.svg from target/fleet.json.
+"""Draws fleet.svg and rate.svg in docs/internals from target/fleet.json.
 
 pip install matplotlib; python3 benches/fleet.py
 """
@@ -11,8 +11,9 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-HERE = pathlib.Path(__file__).parent
-FIGURES = json.loads((HERE.parent / "target" / "fleet.json").read_text())
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = PROJECT / "docs" / "internals"
+FIGURES = json.loads((PROJECT / "target" / "fleet.json").read_text())
 QUOTA, HALF = FIGURES["quota"], FIGURES["half"]
 TOLD, UNTOLD, RED = "#0b6e99", "#c2571a", "#b3261e"
 COUNTINGS = {
@@ -31,12 +32,13 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.hashsalt": "usher",
+        "svg.fonttype": "none",
     }
 )
 
 
 def save(figure, name):
-    figure.savefig(HERE / name, metadata={"Date": None})
+    figure.savefig(PAGES / name, metadata={"Date": None})
     plt.close(figure)
 
 
@@ -63,7 +65,7 @@ def sizes():
                     color=colour,
                     marker=marker,
                     markersize=4,
-                    label="told how many they are" if told else "untold",
+                    label="quota.processes set" if told else "unset",
                 )
             axis.set_xscale("log", base=2)
             ticks = [1, 2, 4, 8, 16, 32, 64, 200]
@@ -81,45 +83,38 @@ def sizes():
 
 
 def changes():
-    figure, axes = plt.subplots(
-        2, 1, figsize=(11, 6.4), sharex=True, sharey=True, layout="constrained"
+    figure, axis = plt.subplots(figsize=(11, 4), layout="constrained")
+    (row,) = [
+        row
+        for row in FIGURES["changes"]
+        if (row["workers"], row["told"], row["counting"]) == (6, False, "Bucket")
+    ]
+    width = 5
+    starts = range(0, len(row["granted"]) - width + 1, width)
+    mean = lambda key: [sum(row[key][at : at + width]) / width for at in starts]
+    times = [at + width / 2 for at in starts]
+    axis.plot(
+        [0, 200, 200, 400, 400, 1000],
+        [QUOTA, QUOTA, HALF, HALF, QUOTA, QUOTA],
+        color="#777777",
+        linestyle="--",
+        label="quota",
     )
-    for axis, told in zip(axes, [True, False]):
-        (row,) = [
-            row
-            for row in FIGURES["changes"]
-            if (row["workers"], row["told"], row["counting"]) == (6, told, "Bucket")
-        ]
-        width = 5
-        starts = range(0, len(row["granted"]) - width + 1, width)
-        mean = lambda key: [sum(row[key][at : at + width]) / width for at in starts]
-        times = [at + width / 2 for at in starts]
-        axis.plot(
-            [0, 200, 200, 400, 400, 1000],
-            [QUOTA, QUOTA, HALF, HALF, QUOTA, QUOTA],
-            color="#777777",
-            linestyle="--",
-            label="quota",
-        )
-        axis.plot(times, mean("granted"), color=TOLD if told else UNTOLD, label="successful")
-        axis.plot(times, mean("refused"), color=RED, linewidth=1, label="throttled")
-        for at, what in [
-            (200, "quota halves"),
-            (400, "quota is back"),
-            (700, "2 of 6 workers vanish"),
-        ]:
-            axis.axvline(at, color="#555555", linewidth=0.8, linestyle=":")
-            axis.text(at + 6, 31, what, fontsize=9, va="top")
-        axis.set_ylim(0, 32)
-        axis.set_xlim(0, 1000)
-        axis.set_ylabel("calls a second,\nmean of 5 s")
-        axis.set_title(
-            "told how many they are" if told else "untold", loc="left", fontsize=10
-        )
-        axis.legend(loc="lower right", bbox_to_anchor=(1, 0.06), fontsize=9)
-    axes[1].set_xlabel("seconds")
-    figure.suptitle("Six workers when things change (token bucket of one second)")
-    save(figure, "fleet-changes.svg")
+    axis.plot(times, mean("granted"), color=TOLD, label="successful")
+    axis.plot(times, mean("refused"), color=RED, linewidth=1, label="throttled")
+    for at, what in [
+        (200, f"quota drops to {HALF:.0f}"),
+        (400, f"quota is {QUOTA:.0f} again"),
+        (700, "2 of 6 workers end"),
+    ]:
+        axis.axvline(at, color="#555555", linewidth=0.8, linestyle=":")
+        axis.text(at + 6, 31, what, fontsize=9, va="top")
+    axis.set_ylim(0, 32)
+    axis.set_xlim(0, 1000)
+    axis.set_ylabel("calls a second,\nmean of 5 s")
+    axis.set_xlabel("seconds")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 0.06), fontsize=9)
+    save(figure, "rate.svg")
 
 
 sizes()

@@ -6,7 +6,7 @@ use clap::Parser;
 use usher::cli::Cli;
 
 /// The SDK allocates some nine hundred times for a message. Another allocator than the
-/// system's saves a sixth of all processor time (`benches/README.md`).
+/// system's saves a sixth of all processor time (`docs/internals/benchmarks.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -9,7 +9,7 @@
 //!
 //!     cargo bench --bench fleet
 //!     cargo bench --bench fleet -- --smoke    # some seconds, writes nothing
-//!     python3 benches/fleet.py                # draws benches/fleet*.svg
+//!     python3 benches/fleet.py                # draws docs/internals/{fleet,rate}.svg
 
 #![allow(
     clippy::cast_precision_loss,

@@ -273,7 +273,7 @@ impl fmt::Display for DeploymentFault {
             }
             Self::Unknown => {
                 "Cognito refuses the sign-in for a reason that usher does not know: compare the \
-                 settings of user pool and app client with docs/ADMIN.md"
+                 settings of user pool and app client with docs/guide/administrators.md"
             }
         })
     }

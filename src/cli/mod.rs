@@ -15,6 +15,8 @@ mod operator;
 mod prompt;
 mod reasons;
 mod reconcile;
+#[cfg(test)]
+mod reference;
 mod time;
 mod worker;
 
@@ -120,7 +122,7 @@ const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 impl Cli {
     /// What the command runs on: one thread. It waits for AWS, and to hand a message from
-    /// thread to thread costs more than a second processor gains (`benches/README.md`).
+    /// thread to thread costs more than a second processor gains (`docs/internals/benchmarks.md`).
     /// `usher dev` has all of AWS beside it in the process.
     ///
     /// # Errors

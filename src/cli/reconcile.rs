@@ -406,7 +406,7 @@ fn report(
         if *left_out > 0 {
             status_line(&format!(
                 "{left_out} users have a profile under another id than their sub and get no \
-                 second one: docs/AMPLIFY-MIGRATION.md says how to move it, --force writes one \
+                 second one: docs/guide/amplify-migration.md says how to move it, --force writes one \
                  beside it"
             ));
         }

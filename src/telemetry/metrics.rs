@@ -38,7 +38,8 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-fn describe() {
+/// Adds the description of every metric to the recorder that is installed.
+pub(crate) fn describe() {
     describe_counter!(
         "usher_messages_total",
         "Messages settled, by outcome and reason."
@@ -53,7 +54,7 @@ fn describe() {
         Unit::Seconds,
         "Time from the receive to the outcome."
     );
-    describe_gauge!("usher_messages_in_flight", "Messages in hand.");
+    describe_gauge!("usher_messages_in_flight", "Messages in progress.");
     describe_histogram!(
         "usher_receive_messages",
         "Messages that one receive brought."
@@ -79,5 +80,25 @@ fn describe() {
     describe_counter!(
         "usher_panics_total",
         "Panics caught while working on a message."
+    );
+    describe_counter!(
+        "usher_admin_actions_total",
+        "Actions of administrators, by action and result."
+    );
+    describe_counter!(
+        "usher_admin_denied_total",
+        "Requests to the HTTP API that were refused before any work, by reason."
+    );
+    describe_counter!(
+        "usher_http_requests_total",
+        "Answered requests to the HTTP API and /accept, by status."
+    );
+    describe_counter!(
+        "usher_invitations_accepted_total",
+        "Acceptances of invitations, by result and reason."
+    );
+    describe_counter!(
+        "usher_invitations_asked_total",
+        "Requests for a new invitation."
     );
 }

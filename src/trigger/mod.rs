@@ -74,6 +74,7 @@ impl TriggerHandler {
     }
 
     /// What forwards sign-ups.
+    #[cfg(feature = "dev")]
     pub(crate) fn forwarder(&self) -> &Forwarder {
         &self.forwarder
     }

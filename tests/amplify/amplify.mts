@@ -222,7 +222,7 @@ for (const field of mutations) {
     assert.equal(steps.length, 2);
     const [authorize, invoke] = steps;
     assert.match(authorize.request, /"claim":"cognito:groups","entity":"ADMINS"/);
-    // What README.md warns of: an IAM principal is let through without a group.
+    // docs/guide/amplify.md warns of this: an IAM principal is let through without a group.
     assert.match(
       authorize.request,
       /"IAM Authorization" && \$util.isNull\(\$ctx.identity.cognitoIdentityPoolId\)[^]*?\$isAuthorized = true/,
@@ -344,7 +344,7 @@ await check('the index by the owner of a record has the name of the documents', 
   const [{ indexName, keySchema }, ...others] = table.globalSecondaryIndexes;
   assert.deepEqual(keySchema, [{ attributeName: 'profileOwner', keyType: 'HASH' }]);
   assert.deepEqual(others, []);
-  for (const document of ['AMPLIFY-MIGRATION', 'OPERATIONS']) {
+  for (const document of ['guide/amplify-migration', 'OPERATIONS']) {
     assert.ok(readFileSync(`${project}/docs/${document}.md`, 'utf8').includes(indexName));
   }
 });

@@ -1,6 +1,6 @@
 // Records under other ids than the user's sub, as Amplify's Data client writes them: counted
 // by reconcile, left as they are, and the user's own once they are moved. tests/runbook moves
-// them with the commands of docs/AMPLIFY-MIGRATION.md.
+// them with the commands of docs/guide/amplify-migration.md.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

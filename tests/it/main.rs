@@ -5,7 +5,6 @@
 mod answers;
 mod api;
 mod attach;
-mod changes;
 mod chaos;
 mod check;
 mod commands;

@@ -1,5 +1,5 @@
-"""What is the case before a section of docs/AMPLIFY-MIGRATION.md, what happens in it, and what
-has to be true after it (`after_…`). A docstring is the check's name."""
+"""What is the case before a section of docs/guide/amplify-migration.md, what happens in it,
+and what has to be true after it (`after_…`). A docstring is the check's name."""
 
 import json
 import uuid
@@ -73,7 +73,7 @@ def _owned(record, person):
 # --- The records of before ---------------------------------------------------------------
 
 
-def look_at_what_there_is():
+def look_at_your_profiles():
     """52 users; 50 have records under random ids, one of them two"""
     dynamodb.create_table(
         TableName=TABLE,
@@ -123,8 +123,8 @@ def the_worker_works():
 # --- The move ----------------------------------------------------------------------------
 
 
-def two_people_edit_their_records():
-    """two people edit their records; one has no time of the last edit"""
+def two_users_edit_their_profiles():
+    """two users edit their profiles; one has no time of the last edit"""
     mine = {number: next(r for r in records if _owned(r, people[number])) for number in (5, 11)}
     _edit(mine[5], nick={"S": "five"}, updatedAt={"S": "2026-08-01T10:00:00.000Z"})
     _edit(mine[11], email={"S": "eleven@example.com"})
@@ -139,7 +139,7 @@ def one_place_is_taken():
     records.remove(left)
 
 
-def after_move_the_records():
+def after_move_the_profiles():
     """everybody has one record, under the sub, as they left it; an error stops a move"""
     found = _table()
     for person in people[:50]:

@@ -45,6 +45,21 @@ def after_an_alarm_is_on():
     is_over("throttled")
 
 
+# --- A user is in no group ---------------------------------------------------------------
+
+
+def a_user_is_in_no_group():
+    """a user signed up while the pool had no trigger, and a worker runs"""
+    people[:] = [sign_up("mary")]
+    NAMES[SUB] = people[0]["sub"]
+    Worker()
+
+
+def after_a_user_is_in_no_group():
+    """the user has group and profile"""
+    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
 # --- Dead letters ------------------------------------------------------------------------
 
 
@@ -232,6 +247,42 @@ def sign_ups_not_forwarded():
 def after_sign_ups_not_forwarded():
     """both have groups and profile"""
     assert all(map(is_provisioned, people)) and waiting(letters) == 0
+
+
+# --- Administrators and invitations ------------------------------------------------------
+
+
+def _invite(name, email):
+    """A user who was created, and has not accepted."""
+    verified = {"email": email, "email_verified": "true"}
+    cognito.admin_create_user(
+        UserPoolId=account.pool, Username=name,
+        UserAttributes=[{"Name": key, "Value": value} for key, value in verified.items()],
+    )
+
+
+def an_invitation_does_not_arrive():
+    """an invited user has not accepted"""
+    _invite("eve@example.com", "eve@example.com")
+
+
+def after_an_invitation_does_not_arrive():
+    """the user can still accept"""
+    # moto creates the user again, so the groups are not looked up.
+    found = cognito.admin_get_user(UserPoolId=account.pool, Username="eve@example.com")
+    assert found["UserStatus"] == "FORCE_CHANGE_PASSWORD", found
+
+
+def an_administrator_is_refused():
+    """a user is not in the administrators' group"""
+    cognito.create_group(UserPoolId=account.pool, GroupName="ADMINS")
+    _invite("bob", "bob@example.com")
+
+
+def after_an_administrator_is_refused():
+    """the user is an administrator"""
+    user = {"name": "bob", "pool": account.pool}
+    assert groups_of(user) == ["ADMINS"], groups_of(user)
 
 
 # --- Too few workers ---------------------------------------------------------------------

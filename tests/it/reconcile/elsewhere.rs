@@ -102,7 +102,7 @@ async fn no_user_gets_a_second_record_unless_it_is_forced() {
     assert_eq!(status, Some(0), "{errors}");
     let lack = "53 users checked, 3 lack a profile, 50 have a profile under another id; 0 queued\n";
     assert!(said.ends_with(lack), "{said}");
-    for part in ["50 users", "--force", "docs/AMPLIFY-MIGRATION.md"] {
+    for part in ["50 users", "--force", "docs/guide/amplify-migration.md"] {
         assert!(errors.contains(part), "{part} in {errors}");
     }
     let lines = |ending: &str| said.lines().filter(|line| line.ends_with(ending)).count();

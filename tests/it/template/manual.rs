@@ -1,4 +1,4 @@
-//! `deploy/cloudformation.md` knows every parameter.
+//! `docs/guide/cloudformation.md` knows every parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ fn every_parameter_is_in_a_group_and_in_the_manual() {
     assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), all);
 
     // | `Name` | `default` | what |
-    let manual = text("deploy/cloudformation.md");
+    let manual = text("docs/guide/cloudformation.md");
     let rows: BTreeMap<String, String> = manual
         .lines()
         .filter_map(|line| {

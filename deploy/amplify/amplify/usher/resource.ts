@@ -62,7 +62,7 @@ export function addUsher(backend: Backend, { trigger, userPool, profiles }: Part
     ...network(backend),
     // 25 calls a second are for all branches and sandboxes of the account together.
     ...(type === "sandbox" ? { DesiredCount: "1", UserUpdateRate: "2" } : {}),
-    // For records that another function wrote: docs/AMPLIFY-MIGRATION.md.
+    // For records that another function wrote: docs/guide/amplify-migration.md.
     // AfterPasswordReset: "false",
     // ProfileOwnerIndex: "userProfilesByProfileOwner",
     // AlarmEmail: "ops@example.com",
