@@ -1,8 +1,8 @@
 //! Peak memory of `usher reconcile` by the number of users, without and with `--groups`.
 //!
-//! The real program as a process of its own, against a user pool of 10,000, of
-//! 100,000 and of 300,000 users, of whom one in a hundred has no profile. Prints
-//! figures and asserts none.
+//! The real program runs as its own process, against user pools of 10,000, 100,000
+//! and 300,000 users. One user in a hundred has no profile. Prints figures and
+//! asserts none.
 //!
 //!     cargo bench --bench reconcile
 
@@ -23,7 +23,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use crowd::{People, sub};
+use crowd::{PoolContents, sub};
 use world::World;
 
 #[tokio::main]
@@ -31,11 +31,11 @@ async fn main() {
     println!("   users              peak memory   seconds");
     for users in [10_000, 100_000, 300_000] {
         let world = World::new().await;
-        let mut people = People::whole(users);
+        let mut population = PoolContents::whole(users);
         for n in (0..users).step_by(100) {
-            people.profiles.remove(&sub(n));
+            population.profiles.remove(&sub(n));
         }
-        world.crowd.fill(people);
+        world.crowd.fill(population);
         for groups in [&[][..], &["--groups"]] {
             let (kib, took) = peak(&world, groups).await;
             let (with, took) = (groups.concat(), took.as_secs_f64());
@@ -44,13 +44,13 @@ async fn main() {
     }
 }
 
-/// The most memory that a run ever had, as the kernel counts it.
-async fn peak(world: &World, more: &[&str]) -> (u64, Duration) {
-    let begun = Instant::now();
+/// Peak memory of a run in KiB, as the kernel counts it, and the run's duration.
+async fn peak(world: &World, options: &[&str]) -> (u64, Duration) {
+    let started = Instant::now();
     let mut run = world
         .usher(&["reconcile", "--dry-run", "--output", "json"])
         .args(["--pool", &world.pool.id, "--set", "quota.user_list=1000"])
-        .args(more)
+        .args(options)
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("starts");
@@ -60,7 +60,7 @@ async fn peak(world: &World, more: &[&str]) -> (u64, Duration) {
         tokio::select! {
             ended = run.wait() => {
                 assert!(ended.expect("waited").success());
-                return (peak, begun.elapsed());
+                return (peak, started.elapsed());
             }
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }

@@ -1,25 +1,25 @@
-//! usher puts every user who signs up in an Amazon Cognito user pool into the
-//! right groups and gives them one profile record.
+//! usher adds every user who signs up in an Amazon Cognito user pool to the right
+//! groups, and writes one profile for them.
 //!
-//! A thin Lambda, [`trigger`], forwards the `PostConfirmation` event to an SQS
-//! queue; a long-running [`worker`] does the rest. An event meets the modules in
-//! this order:
+//! A Lambda function, [`trigger`], forwards the `PostConfirmation` event to an SQS
+//! queue. A long-running [`worker`] receives the message and provisions the user.
 //!
-//! - [`trigger`]: the Lambda: one `SendMessage`, the event back as it came
-//! - [`event`]: what a message says: lenient, pure parsing
-//! - [`worker`]: from the queue and back to it: receive, keep, settle, drain
-//! - [`provision`]: what is done for a user: groups, profile, outcome
-//! - [`aws`]: the real services, one file each
-//! - [`admin`]: administrators, and what they ask for
-//! - [`dead_letter`]: the letter that a failed message becomes, and the way back
-//! - [`reconcile`]: users whose event never came
-//! - [`load`]: what a deployment does with many sign-ups, and whether it is right
-//! - [`attach`]: the Lambda's way into a user pool's triggers
-//! - [`http`]: health, readiness, metrics, the administrators' API, `/accept`
+//! The modules, in the sequence in which an event passes them:
 //!
-//! Around them: [`cli`], the commands; `dev`, the whole system on one machine.
-//! Below them, the leaves: [`config`], [`quota`], [`retry`], [`shutdown`],
-//! [`telemetry`].
+//! - [`trigger`]: the Lambda function: forwards sign-ups, and returns the event unchanged
+//! - [`event`]: parses a message into a sign-up, an admin command or a reconcile
+//! - [`worker`]: receives messages, keeps them hidden, settles them, drains at the end
+//! - [`provision`]: adds a user to groups, writes the profile, gives the outcome
+//! - [`aws`]: the clients of the AWS services
+//! - [`admin`]: authorizes administrators, and performs or queues their commands
+//! - [`dead_letter`]: builds dead letters; lists, exports and replays them
+//! - [`reconcile`]: finds users who were missed, and queues a sign-up for each
+//! - [`load`]: sends many sign-ups to a deployment, and verifies the results
+//! - [`attach`]: sets and removes the function in the triggers of a user pool
+//! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
+//!
+//! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
+//! All of them use [`config`], [`quota`], [`retry`], [`shutdown`] and [`telemetry`].
 
 pub mod admin;
 pub mod attach;

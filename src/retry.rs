@@ -1,4 +1,4 @@
-//! Trying again: at once and in this process, or later through the queue.
+//! Retries: after a pause in this process, or later through the queue.
 //!
 //! The only user of the `backoff` crate.
 
@@ -10,18 +10,17 @@ use backoff::backoff::Backoff as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// An error that knows whether a second call may do better in a moment.
+/// An error that knows whether a retry may succeed.
 pub trait Transient {
-    /// True for throttles, time-outs, lost connections, faults of the service.
+    /// True for throttles, time-outs, lost connections and faults of the service.
     fn is_transient(&self) -> bool;
 }
 
-/// Calls in a row before the message goes back to the queue.
+/// Calls in a row before the message returns to the queue.
 const MAX_INLINE_TRIES: u32 = 4;
 
-/// Calls until it works, the error is not transient, or the tries are used up.
-/// The pauses between (100 ms, 200 ms, 400 ms, each ± 50 %) let a blip pass
-/// without a redelivery, and are short enough for the visibility timeout.
+/// Retries a transient error up to three times, after 100 ms, 200 ms and 400 ms, each ± 50 %.
+/// The pauses cover a short fault without a redelivery, and fit into the visibility timeout.
 ///
 /// # Errors
 /// The last error.
@@ -45,7 +44,7 @@ where
     call().await
 }
 
-/// Calls until it works or the error is not transient, however long it takes.
+/// Retries a transient error without limit, with the pauses of [`Backoff`].
 ///
 /// # Errors
 /// The first error that is not transient.
@@ -55,30 +54,29 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut patience = Backoff::default();
+    let mut backoff = Backoff::default();
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
-                tracing::warn!(error = %error, "tried again in a moment");
-                tokio::time::sleep(patience.next_pause()).await;
+                tracing::warn!(error = %error, "call failed with a transient error, retrying");
+                tokio::time::sleep(backoff.next_pause()).await;
             }
             result => return result,
         }
     }
 }
 
-/// Tries again while it makes sense: many calls share it, and all give up once none has
-/// worked for the time of its limit, or when it is told to stop.
+/// Retries transient errors for many calls. All of them give up once no call has worked for
+/// `limit`, or when `stop` is cancelled.
 #[derive(Debug)]
 pub(crate) struct SharedRetry {
     limit: Duration,
     stop: CancellationToken,
-    /// Since when every call has failed.
+    /// The first failure since a call worked; `None` after a success.
     failing_since: Mutex<Option<Instant>>,
 }
 
 impl SharedRetry {
-    /// Nothing has failed yet.
     pub(crate) fn new(limit: Duration, stop: &CancellationToken) -> Self {
         Self {
             limit,
@@ -87,8 +85,8 @@ impl SharedRetry {
         }
     }
 
-    /// Calls until it works, the error is not transient, or it makes no sense any
-    /// more. A call that is under way comes to its end.
+    /// Retries a transient error until all calls give up. A call in progress is not
+    /// cancelled.
     ///
     /// # Errors
     /// The last error.
@@ -98,10 +96,10 @@ impl SharedRetry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut pace = Backoff::default();
+        let mut backoff = Backoff::default();
         loop {
             match call().await {
-                Err(error) if error.is_transient() && self.wait_to_retry(&mut pace).await => {}
+                Err(error) if error.is_transient() && self.wait_to_retry(&mut backoff).await => {}
                 Err(error) => return Err(error),
                 Ok(value) => {
                     self.record_success();
@@ -111,18 +109,17 @@ impl SharedRetry {
         }
     }
 
-    /// A call worked.
     pub(crate) fn record_success(&self) {
         *self.failing_since() = None;
     }
 
-    /// A call failed: whether to try again, after a pause.
-    pub(crate) async fn wait_to_retry(&self, pace: &mut Backoff) -> bool {
-        let failing = *self.failing_since().get_or_insert_with(Instant::now);
-        if failing.elapsed() >= self.limit {
+    /// Pauses after a failed call; false if the caller is to give up.
+    pub(crate) async fn wait_to_retry(&self, backoff: &mut Backoff) -> bool {
+        let failing_since = *self.failing_since().get_or_insert_with(Instant::now);
+        if failing_since.elapsed() >= self.limit {
             return false;
         }
-        let pause = pace.next_pause().min(self.limit);
+        let pause = backoff.next_pause().min(self.limit);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
@@ -137,8 +134,8 @@ impl SharedRetry {
     }
 }
 
-/// Pauses for a loop that never gives up, such as the poll of a queue that is
-/// out of reach: from 250 ms up to 30 s, ± 50 %.
+/// Pauses for a loop that never gives up, such as the poll of an unreachable queue. They
+/// double from 250 ms up to 30 s, ± 50 %.
 #[derive(Debug)]
 pub(crate) struct Backoff(ExponentialBackoff);
 
@@ -157,12 +154,11 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next, longer pause.
     pub(crate) fn next_pause(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
     }
 
-    /// It worked: begin from the shortest pause again.
+    /// Called after a success: the next pause is the shortest again.
     pub(crate) fn reset(&mut self) {
         self.0.reset();
     }
@@ -183,8 +179,8 @@ fn inline_backoff() -> ExponentialBackoff {
 const REDELIVERY_BASE: Duration = Duration::from_secs(2);
 const REDELIVERY_CAP: Duration = Duration::from_mins(10);
 
-/// How long a message stays hidden before its next attempt: full jitter over
-/// 4 s, 8 s, 16 s, … 10 min by the number of receives so far, at least 1 s.
+/// How long a message stays hidden before its next attempt. Full jitter, at least 1 s, over
+/// 4 s, 8 s, 16 s, … 10 min by the number of attempts so far.
 ///
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 pub fn redelivery_delay(attempts: u32) -> Duration {
@@ -222,46 +218,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_success_ends_it() {
+    async fn first_success_ends_the_retries() {
         let mut calls = 0;
         let result = retry_inline(|| {
             calls += 1;
-            let answer = if calls < 3 {
+            let result = if calls < 3 {
                 Err(Fails(true))
             } else {
                 Ok(calls)
             };
-            async move { answer }
+            async move { result }
         })
         .await;
         assert_eq!(result, Ok(3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn persistence_ends_once_nothing_works_for_its_limit() {
+    async fn shared_retry_ends_after_its_limit_without_a_success() {
         let stop = CancellationToken::new();
-        let persistence = SharedRetry::new(Duration::from_mins(1), &stop);
-        let failing = || persistence.call(|| async { Err::<(), _>(Fails(true)) });
+        let retry = SharedRetry::new(Duration::from_mins(1), &stop);
+        let failing = || retry.call(|| async { Err::<(), _>(Fails(true)) });
         tokio::time::advance(Duration::from_mins(5)).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(failing().await, Err(Fails(true)));
-        let first = begun.elapsed();
+        let first = started.elapsed();
         assert!((60..=120).contains(&first.as_secs()), "{first:?}");
-        // What comes after it does not begin anew, and one that works sets it right.
+        // A later failure does not restart the limit, and a success does.
         assert_eq!(failing().await, Err(Fails(true)));
-        assert_eq!(begun.elapsed(), first);
+        assert_eq!(started.elapsed(), first);
         let works = || async { Ok::<_, Fails>(1) };
-        assert_eq!(persistence.call(works).await, Ok(1));
+        assert_eq!(retry.call(works).await, Ok(1));
         assert_eq!(failing().await, Err(Fails(true)));
-        assert!(begun.elapsed() > first + Duration::from_secs(59));
+        assert!(started.elapsed() > first + Duration::from_secs(59));
         let once = || async { Err::<(), _>(Fails(false)) };
-        assert_eq!(persistence.call(once).await, Err(Fails(false)));
+        assert_eq!(retry.call(once).await, Err(Fails(false)));
 
-        assert_eq!(persistence.call(works).await, Ok(1));
+        assert_eq!(retry.call(works).await, Ok(1));
         stop.cancel();
         let now = Instant::now();
         assert_eq!(failing().await, Err(Fails(true)));
-        assert_eq!(now.elapsed(), Duration::ZERO, "told to stop");
+        assert_eq!(now.elapsed(), Duration::ZERO, "stopped");
     }
 
     #[test]

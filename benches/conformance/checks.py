@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class Check:
     name: str
     run: object
-    # Of `fresh`.
+    # Options of `fresh`.
     options: dict = field(default_factory=dict)
 
 

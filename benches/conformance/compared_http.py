@@ -1,4 +1,4 @@
-"""What an SDK hides: content types, how an error names itself, whether a connection stays."""
+"""Parts that an SDK hides: content types, names of errors, whether a connection stays open."""
 
 import json
 
@@ -42,7 +42,7 @@ def _(side):
         parsed = json.loads(body) if body else None
         members = (parsed or {}).keys()
         if call[1] == "AdminGetUser":
-            # moto's user has more of them.
+            # moto's user has more attributes.
             members &= {"Username", "UserAttributes", "Enabled", "UserStatus"}
         yield label, {
             "status": status, "content-type": headers["Content-Type"], "body": bool(body),

@@ -11,14 +11,14 @@ CHECKS, check = checks()
 
 
 def took(answer, least, most, since=None):
-    """Whether it was answered between so many seconds, of its own or since something began
-    that it waits for."""
+    """Whether the response took between `least` and `most` seconds, from the call or from
+    `since`."""
     seconds = answer.seconds if since is None else time.monotonic() - since
     return {"in time": least <= seconds < most or round(seconds, 3)}
 
 
 def later(seconds, what):
-    """Does it meanwhile, on a thread that has to be joined."""
+    """Runs `what` after `seconds`, on a thread that the caller must join."""
     def run():
         time.sleep(seconds)
         what()

@@ -1,4 +1,4 @@
-"""SQS: sending, and asking for queues. Each check yields what is compared."""
+"""SQS: sending messages and finding queues. Each check yields the values to compare."""
 
 from checks import checks
 
@@ -53,7 +53,7 @@ def _(side):
         yield name, side.ask(side.sqs, "get_queue_url", QueueName=name)
 
 
-# Those that the endpoint has.
+# The attributes that the endpoint has.
 KNOWN = [
     "QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed", "VisibilityTimeout", "MessageRetentionPeriod",

@@ -24,7 +24,7 @@ def batch(side, operation, receipts, **more):
 
 
 def wrong_batches(side, operation, receipts, **more):
-    """Their errors alone: moto lets some through."""
+    """Only their errors: moto accepts some entries."""
     same = {"Id": "same", **more}
     twice = [{**same, "ReceiptHandle": receipt} for receipt in receipts[5:7]]
     for label, answer in {
@@ -39,7 +39,7 @@ def wrong_batches(side, operation, receipts, **more):
 
 
 def fill(side, count):
-    """Receipts of so many messages, each of its own."""
+    """Sends `count` messages; returns the receipt of each."""
     for number in range(count):
         side.send(f"body {number:02}")
     return [receipt for _ in range(count) for receipt in side.received(most=1)]

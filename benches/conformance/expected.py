@@ -1,7 +1,7 @@
 """Where moto differs from the endpoint, and why the endpoint is right.
 
-By check and path: what the endpoint has, what moto has, and the reason. A difference that
-is not here fails; so does an entry without a difference.
+By check and path: the endpoint's value, moto's value, and the reason. A difference without
+an entry fails; so does an entry without a difference.
 """
 
 ABSENT = "(absent)"
@@ -14,7 +14,7 @@ def expect(check, why, differences):
 
 
 def refused(label, code):
-    """What the endpoint refuses and moto does."""
+    """A call that the endpoint refuses and moto accepts."""
     return {
         f"{label}/status": (400, 200),
         f"{label}/Error.Code": (code, ABSENT),

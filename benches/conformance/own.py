@@ -1,6 +1,6 @@
-"""What the endpoint has and moto has not: quotas, latencies, counts. Held against what
-clients see. No assertion here depends on how fast the machine is: where a time has an
-upper bound, it is either wide or another try is made."""
+"""Features of the endpoint that moto lacks: quotas, latencies, counts. They are compared with
+the results that clients see. No assertion depends on the speed of the machine: an upper
+bound of a time is wide, or the check is repeated."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ def put(raw, side, user, key="local"):
 
 
 def again(tries, what):
-    """Until the machine was fast enough for it once."""
+    """Repeats `what` until the machine was fast enough once."""
     for _ in range(tries):
         if what():
             return
@@ -41,7 +41,7 @@ def again(tries, what):
 
 
 def burst(side, count):
-    """So many calls, one after the other: how many were let through and how many throttled."""
+    """Makes `count` calls in sequence; returns how many succeeded and how many were throttled."""
     raw = Raw(side)
     answers = [add(raw, side, side.users[0]) for _ in range(count)]
     raw.close()
@@ -92,11 +92,11 @@ def _(side):
         ended = time.monotonic()
         if pause < 1:
             let_through += ok
-            # Full at the start, filled up for as long as it lasts.
+            # The bucket is full at the start, and refills meanwhile.
             least, most = QUOTA * (1 + began - made), QUOTA * (1 + ended - before)
             assert int(least) <= let_through <= most, (least, let_through, most)
         else:
-            # However long the pause was, one second's worth.
+            # The calls of one second, however long the pause was.
             assert QUOTA <= ok <= QUOTA * (1 + ended - began) + 1, ok
 
 
@@ -119,14 +119,14 @@ def _(side):
                 "cognito-idp", "AdminGetUser", {"UserPoolId": side.pool, "Username": user})
             assert status == 200
             assert put(raw, side, user) == (200, None)
-        # Both effects: those three, and nobody else.
+        # Only these three users have both effects.
         assert side.process.report()["complete"] == 3
         return True
     again(10, once)
 
 
 def seconds_of(side, connections, calls, call):
-    """How long each call took, on so many connections at once."""
+    """Seconds that each call took, on several connections at once."""
     def many(_):
         raw = Raw(side)
         call(raw)
@@ -177,7 +177,7 @@ def _(side):
         side.process.reset(cognito={"p50_ms": 10, "p99_ms": 60})
         taken = seconds_of(side, 4, 200, lambda raw: add(raw, side, side.users[0]))
         median, worst = statistics.median(taken), taken[round(0.99 * len(taken))]
-        # What is drawn is the same in each run; what the machine adds is not.
+        # The drawn latencies are the same in each run. The time that the machine adds is not.
         assert median > 0.009, median
         assert worst > 0.045, worst
         return median < 0.030 and taken[0] < 0.01
@@ -236,7 +236,7 @@ def _(side):
     assert len(set(users)) == 40
     time.sleep(0.2)
     for number, user in enumerate(users):
-        # In this order and in the other.
+        # In both orders of the effects.
         for effect in ((add, put), (put, add))[number % 2]:
             assert effect(raw, side, user) == (200, None)
     added = time.monotonic()
@@ -260,7 +260,7 @@ def _(side):
     seconds = report["seconds"]
     assert 0.2 <= seconds["first_add"] <= seconds["last_add"] <= done - before, seconds
     assert seconds["last_add"] < seconds["last_delete"] <= seconds["now"], seconds
-    # From the send to both effects: nobody had both before the pause was over.
+    # From the send to both effects: no user had both before the pause was over.
     latency = report["latency_ms"]
     assert 200 <= latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"], latency
     assert latency["max"] <= 1000 * (added - before) * 1.001, (latency, added - before)
@@ -301,7 +301,7 @@ def _(side):
     while side.process.report()["messages"]["sent"] < 30:
         assert time.monotonic() - began < 20
         time.sleep(0.01)
-    # The first at once, and the thirtieth after 29 fiftieths of a second.
+    # The first is sent at once, and the thirtieth after 29/50 of a second.
     assert time.monotonic() - began >= 0.58
 
 

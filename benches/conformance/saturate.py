@@ -1,10 +1,10 @@
-"""How much the endpoint can serve, and what a call costs it.
+"""How many calls the endpoint can serve, and its cost for each call.
 
-saturate.py PROGRAM: calls without end on connections that stay, from processes of their
-own; each call has the headers that an SDK sends. The endpoint works on one thread. Where
-there is more than one core, it has one for itself, apart from what else runs there: the
-load of the machine is printed with every round. Processor time is that of the endpoint's
-process by the kernel's clock, and is the figure that does not depend on the callers.
+saturate.py PROGRAM: continuous calls on persistent connections, from separate processes.
+Each call has the headers that an SDK sends. The endpoint runs on one thread. With more
+than one core, it has a core that no caller uses, but other programs may: the load of the
+machine is printed with every round. Processor time is that of the endpoint's process by
+the kernel's clock. Only this figure does not depend on the callers.
 """
 
 import argparse
@@ -38,8 +38,8 @@ HEADERS = {
 
 
 class Caller:
-    """One connection. A call is asked on all connections before an answer is read, so
-    that the endpoint always has something to do."""
+    """One connection. Each sends a request before any response is read, so that the
+    endpoint always has work."""
 
     def __init__(self, url):
         self.host = urlsplit(url).netloc
@@ -56,7 +56,7 @@ class Caller:
         return f"POST / HTTP/1.1\r\n{lines}\r\n{body}".encode()
 
     def answer(self):
-        """Body of a whole answer with status 200."""
+        """The body of a complete response with status 200."""
         data = self.socket.recv(65536)
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self.socket.recv(65536)
@@ -76,7 +76,7 @@ def puts(caller, number, _people):
         "updatedAt": "2026-01-01T00:00:00.000Z",
     }.items()}
     body = {"TableName": TABLE, "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
-    # `%012d` is longer by 7 when it is filled in, and there are three.
+    # A formatted `%012d` is longer by 7, and there are three.
     pattern = caller.request("DynamoDB_20120810.PutItem", "1.0", json.dumps(body) + " " * 21)
     pattern = pattern.rstrip(b" ")
     while True:
@@ -105,7 +105,7 @@ def adds(caller, number, people):
 
 def receives(caller, _number, _people):
     """DeleteMessageBatch"""
-    # Of the ten messages that were received with one call.
+    # Deletes the ten messages that one call received.
     queue = f"http://{caller.host}/000000000000/usher"
     receive = caller.request("AmazonSQS.ReceiveMessage", "1.0", json.dumps({
         "QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0,
@@ -130,7 +130,7 @@ def receives(caller, _number, _people):
 
 
 def call(kind, url, process, people, seconds, cores, counts):
-    """One process of callers."""
+    """Runs in one process, with several callers."""
     os.sched_setaffinity(0, cores)
     calls = [
         kind(Caller(url), 10**9 * (process * CONNECTIONS + connection), people)
@@ -156,7 +156,7 @@ def round_of(kind, program, seconds, processes, backlog=0):
     os.sched_setaffinity(endpoint.pid, cores[:1])
     try:
         endpoint.reset()
-        people = somebody(endpoint)
+        people = sign_up_users(endpoint)
         if backlog:
             endpoint.fill(backlog)
         counts = multiprocessing.Queue()
@@ -169,12 +169,12 @@ def round_of(kind, program, seconds, processes, backlog=0):
         for worker in workers:
             worker.start()
         done = sum(counts.get() for _ in workers)
-        # Before the last are reaped: their connections are still there.
+        # Before the last processes end: their connections are still open.
         cpu, passed = endpoint.cpu() - cpu, time.monotonic() - began
         for worker in workers:
             worker.join()
         counted = endpoint.report()["calls"]["bench"][kind.__doc__]["ok"]
-        # What was on its way at the end is counted there alone.
+        # Only the endpoint counts calls that were in progress at the end.
         assert 0 <= counted - done <= processes * CONNECTIONS, (counted, done)
         return {"a_second": done / passed, "micros": 1e6 * cpu / done, "busy": cpu / passed,
                 "load": os.getloadavg()[0]}
@@ -182,8 +182,8 @@ def round_of(kind, program, seconds, processes, backlog=0):
         endpoint.close()
 
 
-def somebody(endpoint):
-    """The names of people, whose messages are gone."""
+def sign_up_users(endpoint):
+    """The names of users whose messages are deleted."""
     endpoint.fill(PEOPLE)
     caller, people = Caller(endpoint.url), []
     queue = f"http://{caller.host}/000000000000/usher"
@@ -197,7 +197,7 @@ def somebody(endpoint):
 
 
 def size(program, count):
-    """What a backlog costs, and long polls that wait while messages come one by one."""
+    """The cost of a backlog, and of long polls while messages arrive one by one."""
     endpoint = Endpoint(program)
 
     def resident():
@@ -261,7 +261,7 @@ def main():
     for name, kind, seconds, backlog in (
         ("PutItem", puts, options.seconds, 0),
         ("AdminAddUserToGroup", adds, options.seconds, 0),
-        # Until the messages are used up, at the latest.
+        # Ends early when no messages are left.
         ("ReceiveMessage and DeleteMessageBatch of 10", receives, 1, 100_000),
     ):
         rounds = [

@@ -1,4 +1,4 @@
-"""The endpoint and moto behind one face, and what is seen of an answer."""
+"""The endpoint and moto behind one interface, and the comparable part of a response."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ DEAD = f"{QUEUE}-dead"
 USERS = 3
 CONFIG = Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50)
 
-# What differs from one run to the next is seen as what it is.
+# Values that differ between runs are replaced by their kind.
 KINDS = {
     "MessageId": (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "an id"),
     "ReceiptHandle": (r".+", "a receipt"),
@@ -25,15 +25,15 @@ KINDS = {
     "ApproximateFirstReceiveTimestamp": (r"\d{13}", "milliseconds"),
     "UserCreateDate": (r"\d{4}-.*", "a time"),
     "UserLastModifiedDate": (r"\d{4}-.*", "a time"),
-    # For people, and no two implementations word it alike.
+    # For human readers; each implementation has its own wording.
     "Message": (r".+", "a text"),
 }
 ORDER = {"Messages": "Body", "Successful": "Id", "Failed": "Id"}
 
 
 class Side:
-    """Where calls go. `fresh` makes it as at the start; then `queue`, `dead`, `pool`,
-    `group`, `table` and `users` are there."""
+    """The target of calls. `fresh` resets it; then `queue`, `dead`, `pool`, `group`, `table`
+    and `users` exist."""
 
     table, group = TABLE, GROUP
 
@@ -48,10 +48,10 @@ class Side:
             aws_access_key_id=key, aws_secret_access_key="local")
 
     def seen(self, name, value):
-        """An answer without what is particular to this side and this moment."""
+        """A response without the values that depend on this side and this run."""
         if isinstance(value, dict):
             return {key: self.seen(key, part) for key, part in value.items()
-                    # SDKs read an empty map and none alike.
+                    # SDKs treat an empty map like a missing one.
                     if key != "ResponseMetadata" and part != {}}
         if isinstance(value, list):
             key = ORDER.get(name)
@@ -61,7 +61,7 @@ class Side:
             pattern, kind = KINDS[name]
             return kind if re.fullmatch(pattern, str(value)) else f"not {kind}: {value!r}"
         if name == "RedrivePolicy":
-            # JSON in a string, with or without blanks.
+            # JSON in a string; blanks may differ.
             return self.seen("", json.loads(value))
         if isinstance(value, str):
             value = value.replace(self.url, "URL").replace(self.pool, "POOL")
@@ -82,7 +82,7 @@ class Side:
                         MaxNumberOfMessages=most, WaitTimeSeconds=wait, **parameters)
 
     def received(self, most=10, wait=5, **parameters):
-        """Receipts, when something should be there."""
+        """Receipts of messages that should be visible soon."""
         messages = self.receive(most, wait, **parameters).answer.get("Messages", [])
         return [message["ReceiptHandle"] for message in messages]
 
@@ -94,7 +94,7 @@ class Side:
 
 
 class Answer:
-    """To one call: what came, what is compared of it, and how long it took."""
+    """The response to one call, its comparable part, and its duration."""
 
     def __init__(self, side, client, operation, parameters):
         began = time.monotonic()
@@ -109,15 +109,15 @@ class Answer:
         self.compared = {"status": self.status}
         self.compared |= side.seen("", {k: v for k, v in self.answer.items() if k != "Error"})
         if error:
-            # The older name has a header of its own, and its fault with it.
+            # A separate header holds the older code and the fault.
             query_error = meta["HTTPHeaders"].get("x-amzn-query-error")
             self.compared |= {"Error.Code": error["Code"], "x-amzn-query-error": query_error}
-            # SDKs give a message in either spelling as `Message`.
+            # SDKs return a message in either spelling as `Message`.
             self.compared.pop("message", None)
             self.compared.pop("Message", None)
 
     def only(self, *names):
-        """Compares those members alone."""
+        """Compares only these members."""
         self.compared = {name: value for name, value in self.compared.items()
                          if name in ("status", *names)}
         return self
@@ -134,7 +134,7 @@ class EndpointSide(Side):
         self.process.reset(max_receives=receives)
         self.queue, self.dead = self.process.queue_url(), self.process.queue_url(DEAD)
         self.pool, self.users = POOL, []
-        # It knows those who signed up, and nobody else.
+        # It knows only users who signed up.
         self.process.fill(USERS)
         for message in self.sqs.receive_message(
                 QueueUrl=self.queue, MaxNumberOfMessages=10)["Messages"]:
@@ -187,7 +187,7 @@ class Raw:
         self.connection = http.client.HTTPConnection(urlsplit(side.url).netloc, timeout=60)
 
     def begin(self, service, operation, body, key="local"):
-        """`key`: the access key id of a signature that is wrong; none, no signature."""
+        """`key` is the access key id of a wrong signature. Without it, there is no signature."""
         target, version = TARGETS[service]
         scope = f"Credential={key}/20260101/eu-west-1/{service}/aws4_request"
         headers = {

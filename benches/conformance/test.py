@@ -1,4 +1,4 @@
-"""Holds the endpoint against moto. `run` calls this."""
+"""Compares the endpoint with moto. `run` calls this."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ ABSENT = "(absent)"
 
 
 def flat(value, path=""):
-    """Each leaf with its path. What is empty is a leaf."""
+    """Each leaf with its path. An empty container is a leaf."""
     if isinstance(value, (dict, list)) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, part in items:
@@ -37,7 +37,7 @@ def flat(value, path=""):
 
 
 def observed(side, check):
-    """Runs a check on one side: every leaf of what it yields, by its path."""
+    """Runs a check on one side; returns every leaf of the yielded values, by path."""
     side.fresh(**check.options)
     seen = {}
     for label, what in check.run(side):
@@ -47,7 +47,7 @@ def observed(side, check):
 
 
 def differences(check, endpoint, moto):
-    """What is wrong: differences that nobody expects, and expected ones that are not there."""
+    """The errors: unexpected differences, and expected ones that are missing."""
     found = {
         path: (endpoint.get(path, ABSENT), moto.get(path, ABSENT))
         for path in endpoint | moto

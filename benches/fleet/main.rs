@@ -1,11 +1,11 @@
-//! A fleet on paper: workers that share one quota, and how they come to share it.
+//! A simulated fleet: workers that share one quota, and how they adapt to it.
 //!
-//! The real [`Budget`] on a paused clock, for 1 to 200 workers and up to ten million
-//! sign-ups. "Told" workers know how many they are (`quota.processes`), "untold" ones
-//! each believe that the whole quota is theirs. The rest is modelled: AWS does not say
-//! how it counts, so there are three ways of counting, and a throttled sign-up goes
-//! the way of `retry::quickly` and then back to the queue. Prints tables, writes
-//! `target/fleet.json`, and asserts nothing.
+//! The real `RateBudget` on a paused clock, for 1 to 200 workers and up to ten million
+//! sign-ups. Informed workers know how many they are (`quota.processes`); each of the
+//! others assumes that the whole quota is its own. The rest is modelled. AWS does not
+//! document how it counts, so there are three methods of counting. A throttled sign-up
+//! is retried as by `retry::retry_inline`, and then returns to the queue. Prints tables,
+//! writes `target/fleet.json`, and asserts nothing.
 //!
 //!     cargo bench --bench fleet
 //!     cargo bench --bench fleet -- --smoke    # some seconds, writes nothing
@@ -33,18 +33,18 @@ const SEEDS: u64 = 10;
 
 #[derive(Debug, Clone, Copy)]
 enum Change {
-    /// Nothing but a look at the counts.
-    Look,
-    /// Others take of the quota, or leave it.
+    /// Only records the counts.
+    Snapshot,
+    /// The quota that other programs leave to the fleet.
     Quota(f64),
-    /// So many workers are gone at once.
+    /// This many workers stop at the same time.
     Vanish(usize),
 }
 
 #[derive(Clone)]
 struct Fleet {
     workers: usize,
-    /// What each takes for the quota.
+    /// Calls a second that each worker assumes as the quota.
     limit: f64,
     counting: Counting,
     sign_ups: u64,
@@ -52,19 +52,23 @@ struct Fleet {
     changes: Vec<(u64, Change)>,
 }
 
-/// What came of it: to the end, and as it stood at each change.
-struct Ran {
+/// The result of a run, and the counts by worker before each change.
+struct RunResult {
     seconds: f64,
     tally: Tally,
     before: Vec<Vec<u64>>,
 }
 
 impl Fleet {
-    /// With so much to do that it never ends.
-    fn busy(workers: usize, told: bool, counting: Counting, seconds: u64) -> Self {
+    /// A fleet with more sign-ups than it can process.
+    fn busy(workers: usize, informed: bool, counting: Counting, seconds: u64) -> Self {
         Self {
             workers,
-            limit: if told { QUOTA / workers as f64 } else { QUOTA },
+            limit: if informed {
+                QUOTA / workers as f64
+            } else {
+                QUOTA
+            },
             counting,
             sign_ups: u64::MAX,
             seconds,
@@ -72,7 +76,7 @@ impl Fleet {
         }
     }
 
-    fn run(&self, seed: u64) -> Ran {
+    fn run(&self, seed: u64) -> RunResult {
         fastrand::seed(seed);
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -82,10 +86,10 @@ impl Fleet {
             .block_on(self.work())
     }
 
-    async fn work(&self) -> Ran {
-        let begun = Instant::now();
+    async fn work(&self) -> RunResult {
+        let started = Instant::now();
         let world = Arc::new(World {
-            begun,
+            started,
             sign_ups: self.sign_ups,
             done: Notify::new(),
             state: Mutex::new(State {
@@ -93,7 +97,7 @@ impl Fleet {
                     counting: self.counting,
                     quota: QUOTA,
                     left: QUOTA,
-                    at: begun,
+                    at: started,
                 },
                 tally: Tally {
                     by_worker: vec![0; self.workers],
@@ -107,13 +111,13 @@ impl Fleet {
             .map(|worker| start(&world, worker, self.limit))
             .collect();
         let mut before = Vec::new();
-        let course = async {
+        let apply_changes = async {
             for (at, change) in &self.changes {
-                sleep_until(begun + Duration::from_secs(*at)).await;
+                sleep_until(started + Duration::from_secs(*at)).await;
                 let mut state = world.state();
                 before.push(state.tally.by_worker.clone());
                 match *change {
-                    Change::Look => {}
+                    Change::Snapshot => {}
                     Change::Quota(quota) => {
                         state.cognito.quota = quota;
                         state.cognito.left = state.cognito.left.min(quota);
@@ -124,16 +128,16 @@ impl Fleet {
                     }
                 }
             }
-            sleep_until(begun + Duration::from_secs(self.seconds)).await;
+            sleep_until(started + Duration::from_secs(self.seconds)).await;
         };
         tokio::select! {
             biased;
             () = world.done.notified() => {}
-            () = course => {}
+            () = apply_changes => {}
         }
         let tally = world.state().tally.clone();
-        Ran {
-            seconds: begun.elapsed().as_secs_f64(),
+        RunResult {
+            seconds: started.elapsed().as_secs_f64(),
             tally,
             before,
         }
@@ -145,11 +149,11 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-fn word(told: bool) -> &'static str {
-    if told { "told" } else { "untold" }
+fn label(informed: bool) -> &'static str {
+    if informed { "told" } else { "untold" }
 }
 
-/// Two thousand sign-ups at once, to the last one.
+/// Two thousand sign-ups at once, until the last one is done.
 fn bursts(seeds: u64) -> Vec<Value> {
     println!("2,000 sign-ups, mean of {seeds} runs (the smallest share is of all runs)");
     println!("workers  each a second  counting   goodput  throttled  smallest share");
@@ -161,15 +165,15 @@ fn bursts(seeds: u64) -> Vec<Value> {
                 sign_ups: 2000,
                 ..Fleet::busy(workers, true, counting, 100_000)
             };
-            let runs: Vec<Ran> = (0..seeds).map(|seed| fleet.run(seed)).collect();
-            let goodput = mean(runs.iter().map(|ran| 2000.0 / (QUOTA * ran.seconds)));
+            let runs: Vec<RunResult> = (0..seeds).map(|seed| fleet.run(seed)).collect();
+            let goodput = mean(runs.iter().map(|result| 2000.0 / (QUOTA * result.seconds)));
             let throttled = mean(
                 runs.iter()
-                    .map(|ran| ran.tally.shares(0, usize::MAX, QUOTA).1),
+                    .map(|result| result.tally.shares(0, usize::MAX, QUOTA).1),
             );
             let least = runs
                 .iter()
-                .map(|ran| fairness(&ran.tally.by_worker).1)
+                .map(|result| fairness(&result.tally.by_worker).1)
                 .fold(f64::INFINITY, f64::min);
             println!(
                 "{workers:>7}  {limit:>13}  {:<8} {:>7.1} % {:>8.2} % {:>15.2}",
@@ -194,33 +198,33 @@ fn sizes(workers: &[usize], settle: u64, measure: u64) -> Vec<Value> {
         "workers          counting   goodput  throttled   Jain  smallest share  first minute throttled"
     );
     let mut rows = Vec::new();
-    for told in [true, false] {
+    for informed in [true, false] {
         for counting in [Counting::Bucket, Counting::Window, Counting::Strict] {
             for workers in workers.iter().copied() {
                 let fleet = Fleet {
-                    changes: vec![(settle, Change::Look)],
-                    ..Fleet::busy(workers, told, counting, settle + measure)
+                    changes: vec![(settle, Change::Snapshot)],
+                    ..Fleet::busy(workers, informed, counting, settle + measure)
                 };
-                let ran = fleet.run(1);
+                let result = fleet.run(1);
                 let end = (settle + measure) as usize;
-                let (goodput, throttled) = ran.tally.shares(settle as usize, end, QUOTA);
-                let (_, start) = ran.tally.shares(0, 60, QUOTA);
-                let counts: Vec<u64> = std::iter::zip(&ran.tally.by_worker, &ran.before[0])
+                let (goodput, throttled) = result.tally.shares(settle as usize, end, QUOTA);
+                let (_, start) = result.tally.shares(0, 60, QUOTA);
+                let counts: Vec<u64> = std::iter::zip(&result.tally.by_worker, &result.before[0])
                     .map(|(after, before)| after - before)
                     .collect();
                 let (jain, least) = fairness(&counts);
                 println!(
                     "{workers:>7}  {:<6}  {:<8} {:>7.1} % {:>8.2} % {jain:>7.3} {least:>14.2} {:>22.1} %",
-                    word(told),
+                    label(informed),
                     format!("{counting:?}"),
                     100.0 * goodput,
                     100.0 * throttled,
                     100.0 * start
                 );
                 rows.push(json!({
-                    "workers": workers, "told": told, "counting": format!("{counting:?}"),
+                    "workers": workers, "told": informed, "counting": format!("{counting:?}"),
                     "goodput": goodput, "throttled": throttled, "jain": jain, "least": least,
-                    "start": start, "dead": ran.tally.dead,
+                    "start": start, "dead": result.tally.dead,
                 }));
             }
         }
@@ -232,18 +236,18 @@ const BACK: usize = 400;
 const GONE: usize = 700;
 const END: usize = 1000;
 
-/// The middle one of the runs, where it recovered.
+/// The median of the runs; `None` if that run did not recover.
 fn median(mut times: Vec<Option<usize>>) -> Option<usize> {
     times.sort_by_key(|time| time.unwrap_or(usize::MAX));
     times[times.len() / 2]
 }
 
-/// The quota halves, comes back, and then a third of the workers is gone.
+/// The quota halves and is restored, and then a third of the workers stops.
 fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
     println!("\nseconds until recovered, median of {seeds} runs");
     println!("workers          counting   halved   throttled 30 s on   back   a third gone");
     let mut rows = Vec::new();
-    for told in [true, false] {
+    for informed in [true, false] {
         for counting in [Counting::Bucket, Counting::Window] {
             for workers in workers.iter().copied() {
                 let fleet = Fleet {
@@ -252,7 +256,7 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                         (BACK as u64, Change::Quota(QUOTA)),
                         (GONE as u64, Change::Vanish(workers / 3)),
                     ],
-                    ..Fleet::busy(workers, told, counting, END as u64)
+                    ..Fleet::busy(workers, informed, counting, END as u64)
                 };
                 let runs: Vec<Tally> = (0..seeds).map(|seed| fleet.run(seed).tally).collect();
                 let after = |at, until, quota| {
@@ -265,7 +269,7 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                 let halved = after(HALVED, BACK, HALF);
                 let back = after(BACK, GONE, QUOTA);
                 let gone = (workers > 2).then(|| after(GONE, END, QUOTA)).flatten();
-                // What a quota costs that stays below what they think.
+                // The cost of a quota that stays below the assumed one.
                 let throttled = mean(
                     runs.iter()
                         .map(|tally| tally.shares(HALVED + 30, BACK, HALF).1),
@@ -273,7 +277,7 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                 let text = |time: Option<usize>| time.map_or("-".to_owned(), |s| s.to_string());
                 println!(
                     "{workers:>7}  {:<6}  {:<8} {:>8} {:>17.1} % {:>6} {:>14}",
-                    word(told),
+                    label(informed),
                     format!("{counting:?}"),
                     text(halved),
                     100.0 * throttled,
@@ -281,7 +285,7 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                     text(gone)
                 );
                 rows.push(json!({
-                    "workers": workers, "told": told, "counting": format!("{counting:?}"),
+                    "workers": workers, "told": informed, "counting": format!("{counting:?}"),
                     "halved": halved, "throttled": throttled, "back": back, "gone": gone,
                     "granted": runs[0].granted, "refused": runs[0].refused,
                 }));
@@ -291,34 +295,34 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
     rows
 }
 
-/// A backlog of days, to the last sign-up.
+/// A backlog of several days, until the last sign-up is done.
 fn backlog(workers: &[usize], sign_ups: u64) -> Vec<Value> {
     println!("\n{sign_ups} sign-ups, bucket, to the last one");
     println!("workers          simulated   goodput  throttled  smallest share  took");
     let mut rows = Vec::new();
     for workers in workers.iter().copied() {
-        for told in [true, false] {
+        for informed in [true, false] {
             let fleet = Fleet {
                 sign_ups,
-                ..Fleet::busy(workers, told, Counting::Bucket, u64::from(u32::MAX))
+                ..Fleet::busy(workers, informed, Counting::Bucket, u64::from(u32::MAX))
             };
             let began = std::time::Instant::now();
-            let ran = fleet.run(1);
-            let goodput = sign_ups as f64 / (QUOTA * ran.seconds);
-            let (_, throttled) = ran.tally.shares(0, usize::MAX, QUOTA);
-            let (_, least) = fairness(&ran.tally.by_worker);
+            let result = fleet.run(1);
+            let goodput = sign_ups as f64 / (QUOTA * result.seconds);
+            let (_, throttled) = result.tally.shares(0, usize::MAX, QUOTA);
+            let (_, least) = fairness(&result.tally.by_worker);
             println!(
                 "{workers:>7}  {:<6} {:>10.0} s {:>7.1} % {:>8.2} % {least:>14.2} {:>6.1} s",
-                word(told),
-                ran.seconds,
+                label(informed),
+                result.seconds,
                 100.0 * goodput,
                 100.0 * throttled,
                 began.elapsed().as_secs_f64()
             );
             rows.push(json!({
-                "workers": workers, "told": told, "sign_ups": sign_ups,
-                "seconds": ran.seconds, "goodput": goodput, "throttled": throttled,
-                "least": least, "dead": ran.tally.dead,
+                "workers": workers, "told": informed, "sign_ups": sign_ups,
+                "seconds": result.seconds, "goodput": goodput, "throttled": throttled,
+                "least": least, "dead": result.tally.dead,
             }));
         }
     }

@@ -1,4 +1,4 @@
-//! The quota as Cognito may count it, the queue, and the workers before them.
+//! The model: the quota as Cognito may count it, the queue, and the workers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,33 +12,33 @@ use tokio::time::{Instant, sleep};
 use usher::quota::RateBudget;
 use usher::retry::redelivery_delay;
 
-/// `AdminAddUserToGroup` calls a second, of the whole account.
+/// `AdminAddUserToGroup` calls a second, for the whole account.
 pub(super) const QUOTA: f64 = 25.0;
-/// What is left of it when others take half: whole calls, since a window grants no other.
+/// The quota when others take half. A whole number, since a window grants whole calls.
 pub(super) const HALF: f64 = 12.0;
-/// `worker.concurrency`: sign-ups in work at once in each worker.
+/// `worker.concurrency`: sign-ups that each worker provisions at once.
 pub(super) const CONCURRENCY: usize = 64;
 /// `worker.max_attempts`.
 pub(super) const ATTEMPTS: u32 = 8;
-/// Calls of one attempt, and the first pause between them: as `retry::quickly` does,
-/// whose jitter takes no seed.
-pub(super) const TRIES: u32 = 4;
-pub(super) const PAUSE: f64 = 0.1;
-/// Median of a call's time in seconds, and the spread of its logarithm.
+/// Calls of one attempt, and the first pause between them in seconds, as in
+/// `retry::retry_inline`. That function is not used, since its jitter takes no seed.
+pub(super) const CALLS_PER_ATTEMPT: u32 = 4;
+pub(super) const FIRST_PAUSE: f64 = 0.1;
+/// Median of a call's latency in seconds, and the spread of its logarithm.
 pub(super) const LATENCY: f64 = 0.020;
 pub(super) const SPREAD: f64 = 0.5;
 
 /// The second in which the quota halves, where it does.
 pub(super) const HALVED: usize = 200;
-/// Seconds to look at when asking whether a fleet has recovered.
-pub(super) const LOOK: usize = 10;
+/// Seconds over which a fleet must perform well to count as recovered.
+pub(super) const RECOVERY_WINDOW: usize = 10;
 
-/// How AWS may count.
+/// How AWS may count calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Counting {
     /// A token bucket that holds a second's calls.
     Bucket,
-    /// So many calls in each second of the clock.
+    /// A fixed number of calls in each second of the clock.
     Window,
     /// A token bucket that holds two calls.
     Strict,
@@ -76,7 +76,7 @@ impl Cognito {
     }
 }
 
-/// What happened, second by second and worker by worker.
+/// Counts of calls, by second and by worker.
 #[derive(Default, Clone)]
 pub(super) struct Tally {
     pub(super) granted: Vec<u32>,
@@ -88,7 +88,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn note(&mut self, second: usize, worker: usize, granted: bool) {
+    pub(super) fn record(&mut self, second: usize, worker: usize, granted: bool) {
         if self.granted.len() <= second {
             self.granted.resize(second + 1, 0);
             self.refused.resize(second + 1, 0);
@@ -102,7 +102,7 @@ impl Tally {
         }
     }
 
-    /// Successful calls as a share of the quota, and throttled ones of all calls.
+    /// Successful calls as a share of the quota, and throttled ones as a share of all calls.
     pub(super) fn shares(&self, from: usize, to: usize, quota: f64) -> (f64, f64) {
         let sum = |counts: &[u32]| {
             let to = to.min(counts.len());
@@ -113,20 +113,20 @@ impl Tally {
         (share, refused / (granted + refused).max(1.0))
     }
 
-    /// Seconds until ten seconds begin in which at least 95 % of the quota was used and at
-    /// most 2 % throttled, or what is usual in a fleet that is throttled more anyway.
+    /// Seconds until ten seconds begin in which the fleet used at least 95 % of the quota and
+    /// at most 2 % of the calls were throttled, or 1.5 times the usual share.
     pub(super) fn recovery(&self, at: usize, until: usize, quota: f64) -> Option<usize> {
         let (_, usual) = self.shares(HALVED / 2, HALVED, QUOTA);
-        (at..until - LOOK)
+        (at..until - RECOVERY_WINDOW)
             .find(|from| {
-                let (used, throttled) = self.shares(*from, from + LOOK, quota);
+                let (used, throttled) = self.shares(*from, from + RECOVERY_WINDOW, quota);
                 used >= 0.95 && throttled <= (1.5 * usual).max(0.02)
             })
             .map(|from| from - at)
     }
 }
 
-/// Jain's index, and what the worst-off got of its fair share.
+/// Jain's index, and the fraction of a fair share that the least served worker got.
 pub(super) fn fairness(counts: &[u64]) -> (f64, f64) {
     let sum: f64 = counts.iter().map(|count| *count as f64).sum();
     let squares: f64 = counts.iter().map(|count| (*count as f64).powi(2)).sum();
@@ -138,15 +138,15 @@ pub(super) fn fairness(counts: &[u64]) -> (f64, f64) {
 pub(super) struct State {
     pub(super) cognito: Cognito,
     pub(super) tally: Tally,
-    /// Sign-ups in the queue that nobody has received yet.
+    /// Sign-ups in the queue that no worker has received yet.
     pub(super) fresh: u64,
-    /// When those that came back are visible again, and their attempts so far.
+    /// When returned sign-ups are visible again, and their attempts so far.
     pub(super) hidden: BinaryHeap<Reverse<(Instant, u32)>>,
 }
 
 /// The queue and Cognito.
 pub(super) struct World {
-    pub(super) begun: Instant,
+    pub(super) started: Instant,
     pub(super) sign_ups: u64,
     pub(super) done: Notify,
     pub(super) state: Mutex<State>,
@@ -157,7 +157,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The attempts so far of the next sign-up.
+    /// Receives the next sign-up; returns its attempts so far.
     pub(super) fn receive(&self) -> Option<u32> {
         let mut state = self.state();
         match state.hidden.peek() {
@@ -174,13 +174,13 @@ impl World {
     pub(super) fn add_to_group(&self, worker: usize) -> bool {
         let mut state = self.state();
         let granted = state.cognito.grants();
-        let second = self.begun.elapsed().as_secs() as usize;
-        state.tally.note(second, worker, granted);
-        self.look_whether_done(&state);
+        let second = self.started.elapsed().as_secs() as usize;
+        state.tally.record(second, worker, granted);
+        self.notify_if_done(&state);
         granted
     }
 
-    pub(super) fn give_back(&self, attempts: u32) {
+    pub(super) fn return_to_queue(&self, attempts: u32) {
         let mut state = self.state();
         if attempts < ATTEMPTS {
             let visible = Instant::now() + redelivery_delay(attempts);
@@ -188,37 +188,37 @@ impl World {
         } else {
             state.tally.dead += 1;
             state.tally.settled += 1;
-            self.look_whether_done(&state);
+            self.notify_if_done(&state);
         }
     }
 
-    pub(super) fn look_whether_done(&self, state: &State) {
+    pub(super) fn notify_if_done(&self, state: &State) {
         if state.tally.settled >= self.sign_ups {
             self.done.notify_one();
         }
     }
 }
 
-/// Log-normal, by Box and Muller.
+/// A log-normal latency, by the Box-Muller method.
 pub(super) fn latency() -> Duration {
     let (one, two) = (1.0 - fastrand::f64(), fastrand::f64());
     let normal = (-2.0 * one.ln()).sqrt() * (TAU * two).cos();
     Duration::from_secs_f64(LATENCY * (SPREAD * normal).exp())
 }
 
-/// One attempt at a sign-up: whether it worked.
+/// One attempt at a sign-up. Returns whether it succeeded.
 pub(super) async fn attempt(world: &World, budget: &RateBudget, worker: usize) -> bool {
-    let mut pause = PAUSE;
-    for tried in 1..=TRIES {
-        let turn = budget.acquire().await;
-        let way = latency() / 2;
-        sleep(way).await;
+    let mut pause = FIRST_PAUSE;
+    for call in 1..=CALLS_PER_ATTEMPT {
+        let permit = budget.acquire().await;
+        let half_latency = latency() / 2;
+        sleep(half_latency).await;
         if world.add_to_group(worker) {
             return true;
         }
-        sleep(way).await;
-        turn.record_throttle();
-        if tried < TRIES {
+        sleep(half_latency).await;
+        permit.record_throttle();
+        if call < CALLS_PER_ATTEMPT {
             sleep(Duration::from_secs_f64(pause * (0.5 + fastrand::f64()))).await;
             pause *= 2.0;
         }
@@ -226,11 +226,11 @@ pub(super) async fn attempt(world: &World, budget: &RateBudget, worker: usize) -
     false
 }
 
-pub(super) async fn permit(world: Arc<World>, budget: Arc<RateBudget>, worker: usize) {
+pub(super) async fn process_sign_ups(world: Arc<World>, budget: Arc<RateBudget>, worker: usize) {
     loop {
         match world.receive() {
             Some(attempts) if !attempt(&world, &budget, worker).await => {
-                world.give_back(attempts + 1);
+                world.return_to_queue(attempts + 1);
             }
             Some(_) => {}
             None => sleep(Duration::from_secs(1)).await,
@@ -238,17 +238,21 @@ pub(super) async fn permit(world: Arc<World>, budget: Arc<RateBudget>, worker: u
     }
 }
 
-/// Starts within a second of the others.
+/// Starts a worker after a random delay of up to one second.
 pub(super) fn start(world: &Arc<World>, worker: usize, limit: f64) -> JoinHandle<()> {
     let world = Arc::clone(world);
-    let late = Duration::from_secs_f64(fastrand::f64());
+    let delay = Duration::from_secs_f64(fastrand::f64());
     tokio::spawn(async move {
-        sleep(late).await;
+        sleep(delay).await;
         let budget = Arc::new(RateBudget::new("fleet", limit));
-        let mut permits = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for _ in 0..CONCURRENCY {
-            permits.spawn(permit(Arc::clone(&world), Arc::clone(&budget), worker));
+            tasks.spawn(process_sign_ups(
+                Arc::clone(&world),
+                Arc::clone(&budget),
+                worker,
+            ));
         }
-        permits.join_all().await;
+        tasks.join_all().await;
     })
 }

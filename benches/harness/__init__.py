@@ -1,1 +1,1 @@
-"""Runs usher and its peers as whole processes against one endpoint, and says what it cost."""
+"""Runs usher and its peers as whole processes against one endpoint, and measures the cost."""

@@ -19,7 +19,7 @@ from .candidates import BENCHES, NODE, candidates
 from .process import kill_all
 from .scenarios import SMOKE, Bench, Size, fixed
 
-# In which the machine has little to do, so that candidates run side by side.
+# In these, the machine has little load, so candidates run at the same time.
 QUIET = ("quota", "idle", "fleet")
 SCENARIOS = ("drain", "latency", "steady", "quota", "idle", "fleet", "flat", "trigger")
 
@@ -28,7 +28,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="benches/run", allow_abbrev=False, description="Runs usher and what it is compared "
         "with as whole processes against one endpoint, and says what it cost.")
-    # Of benches/run itself.
+    # Options of benches/run itself.
     for built in ("--usher", "--trigger", "--rust", "--venv"):
         parser.add_argument(built, type=Path, default=Path(), help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -61,7 +61,7 @@ def main():
         results = {}
         report = {"machine": machine(), "runs": runs, "smoke": options.smoke, "results": results}
         for run in range(runs):
-            # Another one goes first in each run.
+            # Each run starts with another candidate.
             turn = run % len(wanted)
             order = wanted[turn:] + wanted[:turn]
             for scenarios in rounds(options.only):
@@ -83,19 +83,19 @@ def main():
 
 
 def write(report, path):
-    """What was measured is kept, whatever comes of the rest."""
+    """Saves the results so far, even if a later scenario fails."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(report, indent=1) + "\n")
     part.replace(path)
 
 
 def leave_on_a_signal(logs):
-    """At once: an exception would wait for the threads, and they for their scenarios."""
+    """Exits at once: an exception would wait for the threads, and they for their scenarios."""
     def leave(number):
         kill_all()
         shutil.rmtree(logs, ignore_errors=True)
         os._exit(128 + number)
-    # In a thread of its own: the one that is interrupted may be just starting a program.
+    # On its own thread: the interrupted thread may be starting a program.
     def handle(number, _):
         threading.Thread(target=leave, args=(number,)).start()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,7 +121,7 @@ def selected(options):
 
 
 def check_versions():
-    """The floor and the others must stand on the very SDK that usher does."""
+    """The floor and the peers in Rust must use the same SDK version as usher."""
     def sdk(lock):
         packages = tomllib.loads((BENCHES / lock).read_text())["package"]
         return {
@@ -137,7 +137,7 @@ def check_versions():
 
 
 def check_out(path):
-    """What cannot be written is said before anything is built."""
+    """Fails before the build when the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -147,14 +147,14 @@ def check_out(path):
 
 
 def rounds(wanted):
-    """Which scenarios run at the same time."""
+    """Groups the scenarios that run at the same time."""
     together = [scenario for scenario in QUIET if scenario in wanted]
     alone = [[scenario] for scenario in SCENARIOS if scenario in wanted and scenario not in QUIET]
     return [*alone, together] if together else alone
 
 
 def measured(bench, scenarios, wanted, options, run):
-    """One run: scenario, name and figures of each candidate."""
+    """One run: yields scenario, name and figures of each candidate."""
     [first, *_] = scenarios
     wanted = [each for each in wanted if any(map(each.takes_part, scenarios))]
     if first in QUIET:
@@ -180,7 +180,7 @@ def measured(bench, scenarios, wanted, options, run):
 
 
 def quiet(bench, scenarios, wanted):
-    """What is measured at the same time."""
+    """Scenarios that are measured at the same time."""
     jobs = []
     for scenario in scenarios:
         for each in wanted:

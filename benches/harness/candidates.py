@@ -1,4 +1,4 @@
-"""What is compared, and how each is started."""
+"""The candidates of the comparison, and how each is started."""
 
 import os
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ NODE = os.environ.get("NODE", "node")
 class Candidate:
     name: str
     argv: tuple
-    # Takes the settings of usher; the peers take `BENCH_…`.
+    # Takes usher's settings; the peers take `BENCH_…`.
     is_usher: bool = False
     # Slows down by itself when it is throttled. The others call as fast as they can, and are
-    # kept apart from those under a quota.
+    # measured separately from those under a quota.
     paces: bool = False
     environment: dict = field(default_factory=dict)
-    # Of a backlog, where all of it would take minutes and say nothing more.
+    # The share of a backlog, where all of it would take minutes without further insight.
     part: float = 1
-    # Those alone, where a variant says something of them.
+    # The only scenarios to run, for a variant that matters only there.
     scenarios: tuple = ()
 
     def takes_part(self, scenario):
@@ -39,7 +39,7 @@ class Candidate:
         environment = {
             "AWS_ENDPOINT_URL": endpoint.url,
             "AWS_REGION": "eu-west-1",
-            # Of the environment alone, and the endpoint counts calls by it.
+            # Taken only from the environment. The endpoint counts calls by it.
             "AWS_ACCESS_KEY_ID": caller,
             "AWS_SECRET_ACCESS_KEY": "bench",
             "AWS_CONFIG_FILE": os.devnull,
@@ -75,7 +75,7 @@ def candidates(usher, rust, venv):
                   environment={"BENCH_THREADS": "1"}, scenarios=("drain", "latency")),
         Candidate("ruststream-sqs-sns", (rust / "bench-ruststream", "run")),
         Candidate("sqs-consumer", (NODE, PEERS / "node" / "sqs-consumer.mjs")),
-        # The SDK's own way to keep within a quota.
+        # The SDK's own method to stay within a quota.
         Candidate("sqs-consumer, adaptive", (NODE, PEERS / "node" / "sqs-consumer.mjs"),
                   environment={"AWS_RETRY_MODE": "adaptive"}, scenarios=("quota", "fleet"), paces=True),
         Candidate("squiss-ts", (NODE, PEERS / "node" / "squiss-ts.mjs")),

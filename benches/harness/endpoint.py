@@ -1,4 +1,4 @@
-"""The endpoint's own interface."""
+"""The interface of the endpoint under `/_bench`."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ QUEUE, TABLE, GROUP, POOL = "usher", "UserProfile", "EVERYONE", "eu-west-1_bench
 
 
 class Endpoint:
-    """A process of its own; ends with `close`, or with us."""
+    """The endpoint as its own process. It ends with `close` or with this process."""
 
     def __init__(self, program):
         self.process = start(

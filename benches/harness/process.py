@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-# What a program must not inherit: it would leave the endpoint, or this machine.
+# Variables that a program must not inherit: its calls would leave the endpoint or the machine.
 FOREIGN = (
     "AWS_", "USHER_", "BENCH_", "OTEL_", "RUST_LOG", "TOKIO_", "NODE_OPTIONS", "UV_", "PYTHON",
     "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD",
@@ -15,7 +15,7 @@ FOREIGN = (
 )
 
 
-# Programs that were started, and whose turn it is to start one.
+# The started programs, and the lock for starting one.
 STARTED = []
 STARTING = threading.Lock()
 
@@ -32,7 +32,7 @@ def start(argv, **settings):
 
 
 def kill_all():
-    """Ends what is still running of all that was started. Nobody starts anything after it."""
+    """Ends all started programs that still run. No program starts afterwards."""
     STARTING.acquire()
     for program in STARTED:
         program.kill()
@@ -77,7 +77,7 @@ class Process:
             )
 
     def stop(self, seconds=10):
-        """Asks it to end, and makes it end."""
+        """Sends SIGTERM, and kills the process after `seconds`."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

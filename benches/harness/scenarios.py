@@ -1,8 +1,8 @@
-"""The scenarios: each sets the endpoint up, runs a candidate, and answers with figures.
+"""The scenarios: each sets up the endpoint, runs a candidate, and returns figures.
 
-Every candidate is treated alike: it is started on an empty queue and waits there for its
-first messages, so that what starting costs is not in the figures; then the messages come.
-Everything about messages is counted and timed by the endpoint.
+Every candidate is treated alike: it starts on an empty queue and waits there for its first
+messages, so the figures exclude the cost of the start. Then the messages arrive. The endpoint
+counts and times all messages.
 """
 
 import threading
@@ -15,8 +15,8 @@ from .endpoint import Endpoint
 
 CONCURRENCY = 64
 QUOTA = 25
-# Of its quota that usher is told to use. Paced at the very quota, the least shift of a call
-# falls into the next second.
+# The share of the quota that usher is configured to use. At the full quota, the least delay
+# moves a call into the next second.
 TOLD = 24.5
 READY_SECONDS = 120
 STEADY_RATE = 20
@@ -24,7 +24,7 @@ STEADY_RATE = 20
 
 @dataclass(frozen=True)
 class Size:
-    """How much of each scenario is run."""
+    """The size of each scenario."""
 
     backlog: int = 20_000
     steady_messages: int = 300
@@ -48,7 +48,7 @@ class Bench:
         self.gate = None
 
     def endpoint(self, stack):
-        """An endpoint of its own, closed by the stack."""
+        """A separate endpoint, closed by the stack."""
         return stack.enter_context(closing(Endpoint(self.endpoint_program)))
 
     def start(self, stack, endpoint, candidate, callers=("bench",), **settings):
@@ -57,17 +57,17 @@ class Bench:
         for caller in callers:
             log = self.logs / f"{candidate.name}-{endpoint.pid}-{caller}.log"
             process = candidate.start(endpoint, log, caller=caller, **settings)
-            # Its figures are taken by then; a long poll would hold some up for 20 s.
+            # The figures are complete by then. A long poll would delay some exits by 20 s.
             stack.callback(process.stop, seconds=1)
             processes.append(process)
         self.wait_until_ready(endpoint, candidate, callers, processes)
         if self.gate is not None:
-            # Not all in the same moment, or each would wait for the others' messages.
+            # Not all at the same moment, or each would wait for the others' messages.
             time.sleep(self.gate.wait() / self.gate.parties / STEADY_RATE)
         return processes
 
     def wait_until_ready(self, endpoint, candidate, callers, processes):
-        """Each process has begun to receive, and has had a moment to settle."""
+        """Waits until each process has begun to receive, and for a moment to settle."""
         until = time.monotonic() + READY_SECONDS
         while set(callers) - set(endpoint.report()["receivers"]):
             for process in processes:
@@ -79,7 +79,7 @@ class Bench:
         time.sleep(self.size.settle_seconds)
 
     def drain(self, candidate, count, **latency):
-        """A backlog of `count`, as fast as it goes."""
+        """A backlog of `count`, as fast as possible."""
         with ExitStack() as stack:
             endpoint = self.endpoint(stack)
             endpoint.reset(**latency)
@@ -151,12 +151,12 @@ class Bench:
                 for caller, kinds in report["calls"].items()
             }
             ok = sum(add["ok"] for add in adds.values())
-            # Whoever adds somebody twice has used the quota for nothing.
+            # A repeated add uses the quota without effect.
             good = ok - report["groups_again"]
             throttled = sum(add["throttled"] for add in adds.values())
             seconds = report["seconds"]
-            # From the first to the last call that was let through; while some are still
-            # waiting, until now.
+            # From the first to the last successful call; until now while some messages
+            # still wait.
             finished = report["complete"] >= count
             until = seconds["last_add"] if finished else seconds["now"]
             allowed = QUOTA * (until - (seconds["first_add"] or 0))
@@ -176,11 +176,11 @@ class Bench:
             }
 
     def fleet(self, candidate):
-        """Four workers under it. usher is told that they are four."""
+        """Four workers under the quota. usher knows that they are four."""
         return self.quota(candidate, workers=4)
 
     def fleet_untold(self, candidate):
-        """The same, and each believes that the whole quota is its own."""
+        """The same, but each worker assumes that the whole quota is its own."""
         return self.quota(candidate, workers=4, processes=1)
 
     def idle(self, candidate):
@@ -203,8 +203,8 @@ class Bench:
             }
 
     def side_by_side(self, jobs):
-        """All at once, each with an endpoint of its own: for scenarios in which the machine is
-        nearly idle. Nothing is measured before everybody has started."""
+        """Runs all jobs at once, each with its own endpoint: for scenarios in which the machine
+        is nearly idle. Measuring begins when all have started."""
         self.gate = threading.Barrier(len(jobs))
         with ThreadPoolExecutor(len(jobs)) as pool:
             running = [(*job[:2], pool.submit(self._behind_gate, *job[2:])) for job in jobs]
@@ -215,7 +215,7 @@ class Bench:
                 errors.append(error)
             else:
                 yield scenario, name, figures.result()
-        # The others only report that they were not waited for.
+        # The other errors only say that the barrier broke.
         errors.sort(key=lambda error: isinstance(error, threading.BrokenBarrierError))
         for error in errors:
             raise error
@@ -224,7 +224,7 @@ class Bench:
         try:
             return measure(candidate)
         except BaseException:
-            # Nobody waits for one who does not come.
+            # The others must not wait for a failed job.
             self.gate.abort()
             raise
 
@@ -234,7 +234,7 @@ def fixed(milliseconds):
 
 
 def calls(report):
-    """Calls of whatever kind, the receives that are still waiting left out."""
+    """Calls of all kinds, without receives that still wait."""
     return sum(sum(count.values()) for kinds in report["calls"].values() for count in kinds.values())
 
 
@@ -247,19 +247,19 @@ def by_kind(report):
 
 
 def difference(kinds, before, messages):
-    """What has come since, for one message."""
+    """The additional calls since `before`, for each message."""
     return {kind: (count - before.get(kind, 0)) / messages for kind, count in sorted(kinds.items())}
 
 
 def require_all(candidate, report, count):
-    """A rate of those that came through would say nothing of those that did not."""
+    """Fails unless all sign-ups are complete: a rate of the complete ones would hide the rest."""
     if report["complete"] < count or report["messages"]["deleted"] < count:
         raise SystemExit(f"{candidate.name} did {report['complete']:,} of {count:,} messages, and "
                          f"deleted {report['messages']['deleted']:,}: no figure of it would hold")
 
 
 def sqs_calls(report):
-    """Calls to SQS so far; a receive counts from its beginning."""
+    """Calls to SQS so far. A receive counts from its beginning."""
     of_sqs = ("Delete", "ChangeMessage", "SendMessage", "GetQueue")
     kinds = by_kind(report)
     return report["receives_begun"] + sum(

@@ -1,4 +1,4 @@
-"""The figures as tables: medians, and how far the runs were apart."""
+"""The figures as tables: medians, and the range of the runs."""
 
 from statistics import median
 
@@ -13,7 +13,7 @@ TITLES = {
     "trigger": "The Lambda, and a Node handler with the same call",
 }
 
-# Heading, key, how it is written.
+# Heading, key, format.
 COLUMNS = {
     "drain": [
         ("messages/s", "messages_a_second", "{:,.0f}"),
@@ -109,7 +109,7 @@ def markdown(rows):
 
 
 def check_smoke(results, names, scenarios):
-    """That the work was done, not how fast."""
+    """Checks that the work was done, not how fast."""
     for scenario in scenarios:
         by_name = results[scenario]
         expected = {"trigger": ["usher-trigger", "node"]}.get(scenario, names(scenario))
@@ -117,7 +117,7 @@ def check_smoke(results, names, scenarios):
             missing = set(expected) - set(by_name)
             assert not missing, f"{scenario}: nothing of {missing}"
         for name, [figures] in by_name.items():
-            # Where all of it has to be done, whoever did not do it has no figures.
+            # Where all messages must be done, a candidate that failed has no figures.
             if scenario in ("quota", "fleet"):
                 assert figures["complete"] > 0, (scenario, name, figures)
                 if name.startswith("usher"):

@@ -1,4 +1,4 @@
-"""What usher has set itself, as ratios within one run, and what came of it."""
+"""The targets of usher, as ratios within one run, and whether they are met."""
 
 from statistics import median
 
@@ -6,12 +6,12 @@ from .scenarios import CONCURRENCY
 from .table import markdown
 
 NODE = ("sqs-consumer", "squiss-ts")
-# Of the slower of the two calls that are made at once, in seconds.
+# Latency of the slower of the two concurrent calls, in seconds.
 SLOWEST_CALL = 0.020
 
 
 def of(report):
-    """A table; a line for each target whose scenarios were run."""
+    """A table with a line for each target whose scenarios ran."""
     results = report["results"]
 
     def figure(scenario, name, key):
@@ -22,7 +22,7 @@ def of(report):
         return figure(scenario, name, key) / figure(scenario, other, key)
 
     def of_flat(key):
-        # The most and the fewest messages.
+        # The largest and the smallest number of messages.
         names = [name for name in results["flat"] if name.startswith("usher,")]
         if len(names) < 2:
             raise KeyError("flat")
@@ -46,7 +46,7 @@ def of(report):
          "≥ 0.98", lambda: figure("latency", "usher", "messages_a_second") / ideal),
         ("4. goodput, of the quota", "≥ 0.97", lambda: figure("quota", "usher", "goodput")),
         ("4. throttled, of the calls", "≤ 0.01", lambda: figure("quota", "usher", "throttled")),
-        # In no run.
+        # The largest count of all runs.
         ("4. letters", "0", lambda: max(run["letters"] for run in results["quota"]["usher"])),
         ("5. SQS calls a minute", "≤ 4", lambda: figure("idle", "usher", "sqs_calls_a_minute")),
         ("5. MiB", "< 20", lambda: figure("idle", "usher", "mib")),
@@ -67,7 +67,7 @@ def of(report):
         try:
             measured = measure()
         except (KeyError, ZeroDivisionError):
-            # Not run this time, or without those candidates, or too short to be measured.
+            # Not run, or without these candidates, or too short to measure.
             continue
         table.append([what, target, f"{measured:.4f}", verdict(target, measured)])
     return markdown(table) if len(table) > 1 else ""

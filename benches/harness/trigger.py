@@ -1,7 +1,7 @@
-"""The Lambda: from the start of its process to its first answer, and each answer after it.
+"""The Lambda: from the start of its process to its first response, and each later response.
 
-We are the Lambda service here: the runtime API on loopback hands out one event after the
-other, and the SQS of the endpoint takes the message.
+This module acts as the Lambda service: the runtime API on loopback returns one event after
+the other, and the SQS of the endpoint takes the message.
 
 <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 """
@@ -99,7 +99,7 @@ class RuntimeApi:
 
 
 def invoke(api, stream):
-    """Hands out the event; the seconds until its answer."""
+    """Sends the event; returns the seconds until its response."""
     began = time.perf_counter()
     api.answer(stream, "200 OK", json.dumps(EVENT).encode(), (
         f"Lambda-Runtime-Aws-Request-Id: {uuid.uuid4()}",
@@ -109,7 +109,7 @@ def invoke(api, stream):
     ))
     while True:
         stream, path, body = api.request()
-        # `/runtime/init/error` and `/error` are answers as well, and wrong ones.
+        # `/runtime/init/error` and `/error` are responses as well, but failures.
         if not path.endswith("/response"):
             raise SystemExit(f"the handler answered with {path}: {body[:300]!r}")
         took = time.perf_counter() - began

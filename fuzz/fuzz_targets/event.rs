@@ -1,4 +1,4 @@
-//! Any bytes as a message body: `cargo +nightly fuzz run event`.
+//! Parses any bytes as a message body: `cargo +nightly fuzz run event`.
 
 #![no_main]
 

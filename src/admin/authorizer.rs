@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Authorizes callers of the API.
 
 use crate::aws::{Failure, Listing};
 use crate::config::AdminConfig;
@@ -7,7 +7,7 @@ use crate::provision::is_administrator;
 
 use super::token::{TokenError, TokenVerifier};
 
-/// Lets administrators in, and people to what is theirs.
+/// Authenticates users by their token, and authorizes administrators.
 #[derive(Debug)]
 pub(crate) struct Authorizer {
     verifier: TokenVerifier,
@@ -15,21 +15,20 @@ pub(crate) struct Authorizer {
     listing: Listing,
 }
 
-/// Why somebody is not let in.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthError {
-    /// No token at all.
+    /// The request has no bearer token.
     NoToken,
-    /// The token is not taken.
     Token(TokenError),
-    /// A good token of somebody who is no administrator.
+    /// The token is good, but its user is not an administrator.
     NotAdministrator,
-    /// Whether they still are one could not be found out.
+    /// Cognito could not say whether the user is still an administrator.
     Unverified(Failure),
 }
 
 impl AuthError {
-    /// The name in metrics.
+    /// The label `reason` in metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NoToken => "no_token",
@@ -41,7 +40,6 @@ impl AuthError {
 }
 
 impl Authorizer {
-    /// With the settings of `[admin]`.
     pub(crate) fn new(verifier: TokenVerifier, admin: AdminConfig, listing: Listing) -> Self {
         Self {
             verifier,
@@ -50,25 +48,19 @@ impl Authorizer {
         }
     }
 
-    /// Anybody with a good token. `authorization` is the header's value.
-    ///
-    /// # Errors
-    /// [`AuthError`].
+    /// Accepts every user with a good token. `authorization` is the value of the header.
     pub(crate) async fn authenticate(
         &self,
         authorization: Option<&str>,
     ) -> Result<Caller, AuthError> {
-        let admitted = match authorization.and_then(bearer_token) {
+        let result = match authorization.and_then(bearer_token) {
             Some(token) => self.verifier.verify(token).await.map_err(AuthError::Token),
             None => Err(AuthError::NoToken),
         };
-        count_denied(admitted)
+        count_denied(result)
     }
 
-    /// Whether the token names an administrator.
-    ///
-    /// # Errors
-    /// [`AuthError`].
+    /// Checks the groups of the token, without a call.
     pub(crate) fn require_admin(&self, caller: &Caller) -> Result<(), AuthError> {
         count_denied(if self.admin.is_admin(&caller.groups) {
             Ok(())
@@ -77,11 +69,8 @@ impl Authorizer {
         })
     }
 
-    /// Whether they still are one, where `admin.verify_membership` asks for it: a token
-    /// tells it as it was when it was issued.
-    ///
-    /// # Errors
-    /// [`AuthError`].
+    /// Asks Cognito for the current groups, if `admin.verify_membership` is on: those of the
+    /// token are as old as the token.
     pub(crate) async fn require_current_admin(&self, caller: &Caller) -> Result<(), AuthError> {
         if !self.admin.verify_membership {
             return Ok(());
@@ -93,18 +82,18 @@ impl Authorizer {
         let username = Username::new(&caller.username).ok_or(AuthError::NotAdministrator)?;
         match is_administrator(&self.listing, &self.admin, &caller.pool, &username).await {
             Ok(Some(true)) => Ok(()),
-            // Or deleted meanwhile.
+            // `None`: the user was deleted meanwhile.
             Ok(Some(false) | None) => Err(AuthError::NotAdministrator),
             Err(failure) => Err(AuthError::Unverified(failure)),
         }
     }
 }
 
-fn count_denied<T>(admitted: Result<T, AuthError>) -> Result<T, AuthError> {
-    if let Err(denied) = &admitted {
-        metrics::counter!("usher_admin_denied_total", "reason" => denied.name()).increment(1);
+fn count_denied<T>(result: Result<T, AuthError>) -> Result<T, AuthError> {
+    if let Err(error) = &result {
+        metrics::counter!("usher_admin_denied_total", "reason" => error.name()).increment(1);
     }
-    admitted
+    result
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>

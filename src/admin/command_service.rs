@@ -1,5 +1,5 @@
-//! Where orders are taken: done at once when Cognito answers, queued when it is
-//! throttled or down, so that nothing that was accepted is lost.
+//! Performs admin commands at once if Cognito answers. If it throttles or is down, they are
+//! queued, so that no accepted command is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,88 +14,87 @@ use crate::provision::{
 };
 use crate::retry::retry_inline;
 
-/// Takes orders, inside the process's budgets.
+/// Performs or queues admin commands, within the process's budgets.
 #[derive(Debug)]
 pub(crate) struct CommandService {
     provisioner: Provisioner,
     queue: Queue,
 }
 
-/// What became of an order.
+/// The result of submitting a command.
 #[derive(Debug)]
 pub(crate) enum Submission {
-    /// It came to an end: done, or rejected for good.
+    /// Done, or rejected for good.
     Completed(Box<CommandResult>),
-    /// A worker does it.
+    /// A worker will perform the command.
     Queued,
-    /// Nobody does it.
+    /// Neither performed nor queued.
     Unavailable(UnavailableReason, Box<CommandResult>),
 }
 
-/// Why an order is not taken.
+/// Why a command was neither performed nor queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnavailableReason {
-    /// A permission or something else that usher needs is missing: a worker could do
-    /// no more, and would only be held up.
+    /// A permission or a resource that usher needs is missing. A worker would fail as well,
+    /// so the command is not queued.
     Misconfigured,
     /// Neither Cognito nor the queue can be reached.
     Unreachable,
 }
 
-/// How long somebody waits for Cognito before the queue takes it.
+/// How long a caller waits for Cognito before the command is queued.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-/// The same where a mail may be on its way, which would go twice: longer than the
-/// Lambdas beside the call take.
+/// The same for a command that may send a mail, which a worker could send again. Longer than
+/// the Lambda triggers of the call take.
 const COMMAND_TIMEOUT_WITH_MAIL: Duration = Duration::from_secs(6);
 
-/// For the queue to take it. All in all an order has its end before a request may take
-/// no longer.
+/// For the send to the queue. Together with the longer timeout above it ends before the ten
+/// seconds of an HTTP request.
 const COMMAND_SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl CommandService {
-    /// Over the worker's own services.
     pub(crate) fn new(provisioner: Provisioner, queue: Queue) -> Self {
         Self { provisioner, queue }
     }
 
-    /// Takes one order; a message that asks a worker for it belongs to `trace`.
-    pub(crate) async fn submit(&self, order: &AdminCommand, trace: &Trace) -> Submission {
-        let patience = match order.operation {
+    /// Performs or queues one command. A message that is sent for it carries `trace`.
+    pub(crate) async fn submit(&self, command: &AdminCommand, trace: &Trace) -> Submission {
+        let timeout = match command.operation {
             AdminOperation::AddToGroup(_) | AdminOperation::RemoveFromGroup(_) => COMMAND_TIMEOUT,
             AdminOperation::Invite(_) | AdminOperation::ResendInvitation(_) => {
                 COMMAND_TIMEOUT_WITH_MAIL
             }
         };
-        // Where a budget cannot be had in time the queue takes it at once.
-        let deadline = Instant::now() + patience;
-        let attempt = with_deadline(deadline, self.provisioner.perform(order));
+        // A call that gets no permit before the deadline fails at once, and is queued.
+        let deadline = Instant::now() + timeout;
+        let attempt = with_deadline(deadline, self.provisioner.perform(command));
         let attempt = tokio::time::timeout_at(deadline, attempt);
-        let performed = reject_if_missing(order, attempt.await.ok());
-        match &performed.outcome {
+        let result = reject_if_missing(command, attempt.await.ok());
+        match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) | Outcome::Rejected(_) => {
-                performed.audit(order, CommandStage::Completed);
-                Submission::Completed(Box::new(performed))
+                result.audit(command, CommandStage::Completed);
+                Submission::Completed(Box::new(result))
             }
             Outcome::Blocked(failure) => {
                 tracing::error!(
-                    request.id = order.request_id,
+                    request.id = command.request_id,
                     error = %failure,
-                    "an order cannot be done in this deployment",
+                    "admin command cannot be performed in this deployment",
                 );
-                performed.audit(order, CommandStage::Unavailable);
-                Submission::Unavailable(UnavailableReason::Misconfigured, Box::new(performed))
+                result.audit(command, CommandStage::Unavailable);
+                Submission::Unavailable(UnavailableReason::Misconfigured, Box::new(result))
             }
-            Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(order, &performed, trace).await,
+            Outcome::Retry(_) | Outcome::Ignored(_) => self.queue(command, &result, trace).await,
         }
     }
 
     async fn queue(
         &self,
-        order: &AdminCommand,
-        performed: &CommandResult,
+        command: &AdminCommand,
+        result: &CommandResult,
         trace: &Trace,
     ) -> Submission {
-        let message = command_message(&remaining_command(order, performed)).with_trace(trace);
+        let message = command_message(&remaining_command(command, result)).with_trace(trace);
         let sending = retry_inline(|| self.queue.send(message.clone()));
         let sent = tokio::time::timeout(COMMAND_SEND_TIMEOUT, sending).await;
         let error = match sent {
@@ -105,62 +104,65 @@ impl CommandService {
         };
         match error {
             None => {
-                performed.audit(order, CommandStage::Queued);
+                result.audit(command, CommandStage::Queued);
                 Submission::Queued
             }
             Some(error) => {
                 tracing::error!(
-                    request.id = order.request_id,
+                    request.id = command.request_id,
                     error,
-                    "an order could neither be done nor queued",
+                    "admin command could neither be performed nor queued",
                 );
-                performed.audit(order, CommandStage::Unavailable);
-                Submission::Unavailable(UnavailableReason::Unreachable, Box::new(performed.clone()))
+                result.audit(command, CommandStage::Unavailable);
+                Submission::Unavailable(UnavailableReason::Unreachable, Box::new(result.clone()))
             }
         }
     }
 }
 
-/// The message that asks a worker for it.
-pub(crate) fn command_message(order: &AdminCommand) -> Outgoing {
+/// The message that asks a worker to perform the command.
+pub(crate) fn command_message(command: &AdminCommand) -> Outgoing {
     Outgoing {
-        body: escape_for_sqs(&order.to_body()),
-        attributes: BTreeMap::from([("usher.kind".to_owned(), order.operation.name().to_owned())]),
-        // Another tenant of SQS fair queues than the pool's sign-ups: a burst of orders
-        // does not hold them up.
-        message_group: Some(format!("orders/{}", order.pool)),
+        body: escape_for_sqs(&command.to_body()),
+        attributes: BTreeMap::from([(
+            "usher.kind".to_owned(),
+            command.operation.name().to_owned(),
+        )]),
+        // For SQS fair queues, another tenant than the pool's sign-ups: a burst of commands
+        // does not delay them.
+        message_group: Some(format!("orders/{}", command.pool)),
         ..Outgoing::default()
     }
 }
 
-/// Somebody who waits for an answer is told at once that a user or a group is not
-/// there: only a worker gives it time to appear.
-fn reject_if_missing(order: &AdminCommand, attempt: Option<CommandResult>) -> CommandResult {
-    let Some(performed) = attempt else {
+/// Rejects a missing user or group at once, since a caller waits for the response. Only a
+/// worker retries until it appears.
+fn reject_if_missing(command: &AdminCommand, attempt: Option<CommandResult>) -> CommandResult {
+    let Some(result) = attempt else {
         return CommandResult::busy();
     };
-    match performed.outcome {
-        Outcome::Retry(Retry { cause: because, .. })
-            if !matches!(order.operation, AdminOperation::Invite(_)) && is_not_found(&because) =>
+    match result.outcome {
+        Outcome::Retry(Retry { cause, .. })
+            if !matches!(command.operation, AdminOperation::Invite(_)) && is_not_found(&cause) =>
         {
             CommandResult {
-                outcome: Outcome::Rejected(because),
-                ..performed
+                outcome: Outcome::Rejected(cause),
+                ..result
             }
         }
-        _ => performed,
+        _ => result,
     }
 }
 
-fn is_not_found(because: &Rejection) -> bool {
-    ["user_not_found", "group_not_found"].contains(&because.reason.as_str())
+fn is_not_found(rejection: &Rejection) -> bool {
+    ["user_not_found", "group_not_found"].contains(&rejection.reason.as_str())
 }
 
-/// What is left to do: a mail that was sent is not sent again, one that failed is.
-fn remaining_command(order: &AdminCommand, performed: &CommandResult) -> AdminCommand {
-    let mut order = order.clone();
+/// The command for the worker: a mail that was sent is not sent again, a failed one is.
+fn remaining_command(command: &AdminCommand, result: &CommandResult) -> AdminCommand {
+    let mut command = command.clone();
     if let (Some(InvitationResult { mail, .. }), AdminOperation::Invite(invitation)) =
-        (&performed.invitation, &mut order.operation)
+        (&result.invitation, &mut command.operation)
     {
         match mail {
             MailStatus::Sent | MailStatus::Unknown | MailStatus::NoCode => {
@@ -169,10 +171,10 @@ fn remaining_command(order: &AdminCommand, performed: &CommandResult) -> AdminCo
             MailStatus::NotSent => {}
             MailStatus::Failed | MailStatus::OverLimit => {
                 invitation.resend = true;
-                // The person is there now, and not of the rest's making.
-                order.requested_at = None;
+                // The user exists now, so the worker must not count them as created by the command.
+                command.requested_at = None;
             }
         }
     }
-    order
+    command
 }

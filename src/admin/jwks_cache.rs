@@ -1,4 +1,7 @@
-//! The keys that tokens are verified with, fetched when they are needed.
+//! The public keys that tokens are verified with, fetched when they are needed.
+//!
+//! Keys are fetched only from the issuers of allowed pools. A token selects one of these
+//! issuers; it never supplies an address.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -19,11 +22,10 @@ pub struct JwksCache {
     issuers: BTreeMap<String, IssuerKeys>,
 }
 
-/// The keys of one issuer.
 #[derive(Debug, Default)]
 struct IssuerKeys {
     keys: RwLock<CachedKeys>,
-    /// Held while they are fetched: many who wait for a key make one call.
+    /// Held during a fetch, so that concurrent requests for a key make one call.
     fetch_lock: tokio::sync::Mutex<()>,
     fetch_limit: Mutex<FetchLimit>,
 }
@@ -34,7 +36,7 @@ struct CachedKeys {
     fetched_at: Option<Instant>,
 }
 
-/// Not printed: there is nothing in it to read.
+/// A key without its parameters in `Debug` output.
 #[derive(Clone)]
 struct VerificationKey(Arc<DecodingKey>);
 
@@ -44,23 +46,22 @@ impl std::fmt::Debug for VerificationKey {
     }
 }
 
-/// Why there is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyLookupError {
-    /// The issuer does not have it.
+    /// The issuer has no such key.
     Unknown,
-    /// The issuer could not be asked.
+    /// The keys of the issuer could not be fetched.
     Unavailable,
 }
 
-/// A key that was withdrawn is believed no longer than this.
+/// Keys are fetched again after this time, so a withdrawn one is accepted no longer.
 const MAX_KEY_AGE: Duration = Duration::from_hours(1);
-/// While the issuer is out of reach, keys are believed on for this long.
+/// While keys cannot be fetched, cached ones are accepted this long.
 const MAX_STALE_KEY_AGE: Duration = Duration::from_hours(24);
 
-/// Anybody can send a token with a made-up `kid`: fetches are limited to three at
-/// once and one more every ten seconds, so that a rotated key is found at the first
-/// try and a flood is not passed on.
+/// Limits the fetches from one issuer, since anyone can send tokens with an invented `kid`.
+/// A burst of three is allowed, and one more every ten seconds. So a rotated key is found at
+/// the first attempt, and a flood does not reach the issuer.
 #[derive(Debug)]
 struct FetchLimit {
     left: u32,
@@ -89,14 +90,14 @@ impl FetchLimit {
         if self.left == MAX_KEY_FETCHES {
             self.refilled_at = Instant::now();
         }
-        let taken = self.left > 0;
+        let acquired = self.left > 0;
         self.left = self.left.saturating_sub(1);
-        taken
+        acquired
     }
 }
 
 impl JwksCache {
-    /// For these issuers and no others.
+    /// Accepts only keys of these issuers; fetches none yet.
     pub fn new(key_sets: JwksClient, issuers: impl IntoIterator<Item = String>) -> Self {
         Self {
             key_sets,
@@ -107,42 +108,42 @@ impl JwksCache {
         }
     }
 
-    /// With these keys for each issuer, as if they had just been fetched.
+    /// Each issuer has these keys, as if just fetched.
     #[cfg(test)]
     pub(super) fn with_keys(issuers: Vec<String>, jwks: &[u8]) -> Self {
-        let keyring = Self::new(JwksClient::new().expect("an HTTP client"), issuers);
-        for ring in keyring.issuers.values() {
-            *ring.keys.write().expect("no panic") = CachedKeys {
+        let cache = Self::new(JwksClient::new().expect("an HTTP client"), issuers);
+        for issuer_keys in cache.issuers.values() {
+            *issuer_keys.keys.write().expect("no panic") = CachedKeys {
                 by_kid: read(jwks).expect("a key set"),
                 fetched_at: Some(Instant::now()),
             };
         }
-        keyring
+        cache
     }
 
-    /// The key of this issuer under this `kid`.
+    /// Fetches the keys of the issuer if the cached ones lack `kid` or are too old.
     pub(super) async fn key(
         &self,
         issuer: &str,
         kid: &str,
     ) -> Result<Arc<DecodingKey>, KeyLookupError> {
-        let ring = self.issuers.get(issuer).ok_or(KeyLookupError::Unknown)?;
-        if let Some(key) = ring.cached(kid, MAX_KEY_AGE) {
+        let issuer_keys = self.issuers.get(issuer).ok_or(KeyLookupError::Unknown)?;
+        if let Some(key) = issuer_keys.cached(kid, MAX_KEY_AGE) {
             return Ok(key);
         }
-        let fetching = match ring.fetch_lock.try_lock() {
-            Ok(fetching) => fetching,
-            // Somebody fetches: no need to wait for that with a key that was good.
-            Err(_) => match ring.cached(kid, MAX_STALE_KEY_AGE) {
+        let guard = match issuer_keys.fetch_lock.try_lock() {
+            Ok(guard) => guard,
+            // Another task fetches. A stale key is good enough meanwhile.
+            Err(_) => match issuer_keys.cached(kid, MAX_STALE_KEY_AGE) {
                 Some(key) => return Ok(key),
-                None => ring.fetch_lock.lock().await,
+                None => issuer_keys.fetch_lock.lock().await,
             },
         };
-        if let Some(key) = ring.cached(kid, MAX_KEY_AGE) {
+        if let Some(key) = issuer_keys.cached(kid, MAX_KEY_AGE) {
             return Ok(key);
         }
-        if !ring.may_fetch() {
-            return ring.cached_or_error(kid);
+        if !issuer_keys.may_fetch() {
+            return issuer_keys.cached_or_error(kid);
         }
         let fetched = self.key_sets.fetch(issuer).await;
         let keys = fetched
@@ -150,19 +151,29 @@ impl JwksCache {
             .and_then(|text| read(&text));
         let result = match keys {
             Ok(by_kid) => {
-                *ring.keys.write().unwrap_or_else(PoisonError::into_inner) = CachedKeys {
+                *issuer_keys
+                    .keys
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner) = CachedKeys {
                     by_kid,
                     fetched_at: Some(Instant::now()),
                 };
-                ring.cached(kid, MAX_KEY_AGE).ok_or(KeyLookupError::Unknown)
+                issuer_keys
+                    .cached(kid, MAX_KEY_AGE)
+                    .ok_or(KeyLookupError::Unknown)
             }
             Err(error) => {
-                tracing::warn!(issuer, error, "the keys of a user pool cannot be fetched");
-                ring.cached(kid, MAX_STALE_KEY_AGE)
+                tracing::warn!(
+                    issuer,
+                    error,
+                    "cannot fetch the signing keys of a user pool"
+                );
+                issuer_keys
+                    .cached(kid, MAX_STALE_KEY_AGE)
                     .ok_or(KeyLookupError::Unavailable)
             }
         };
-        drop(fetching);
+        drop(guard);
         result
     }
 }
@@ -196,13 +207,13 @@ impl IssuerKeys {
     }
 }
 
-/// Read key by key: one of a kind that is not known here must not hide the others.
+/// Keys are parsed separately: one of an unknown kind must not hide the others.
 #[derive(Deserialize)]
 struct KeySet {
     keys: Vec<Value>,
 }
 
-/// RSA keys for signatures; others are passed over.
+/// RSA keys for RS256 signatures, by `kid`. Others are skipped.
 fn read(text: &[u8]) -> Result<HashMap<String, VerificationKey>, String> {
     let set: KeySet =
         serde_json::from_slice(text).map_err(|_| "the answer is no key set".to_owned())?;
@@ -231,15 +242,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_unknown_keys_is_not_passed_on() {
-        let mut allowance = FetchLimit::default();
-        let taken = (0..100).filter(|_| allowance.try_acquire()).count();
-        assert_eq!(taken, 3);
+    async fn flood_of_unknown_keys_causes_few_fetches() {
+        let mut fetch_limit = FetchLimit::default();
+        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
+        assert_eq!(acquired, 3);
         tokio::time::advance(Duration::from_secs(25)).await;
-        let taken = (0..100).filter(|_| allowance.try_acquire()).count();
-        assert_eq!(taken, 2);
+        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
+        assert_eq!(acquired, 2);
         tokio::time::advance(Duration::from_hours(1)).await;
-        let taken = (0..100).filter(|_| allowance.try_acquire()).count();
-        assert_eq!(taken, 3);
+        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
+        assert_eq!(acquired, 3);
     }
 }

@@ -1,8 +1,9 @@
-//! Administrators: who is one, and what they ask for.
+//! Authorizes administrators, and performs their commands.
 //!
-//! `token` verifies a bearer token with the keys of the `keyring`, as far as the
-//! `refusal_limiter` lets bad ones take time; `gate` says whether its owner is an administrator, `desk` does what they ask for at once or puts it on
-//! the queue, `office` looks things up for them.
+//! `token` verifies a bearer token with the keys of `jwks_cache`; `refusal_limiter` limits
+//! the time that refused tokens cost. `authorizer` checks that the caller is an
+//! administrator. `command_service` performs a command at once, or queues it. `user_lookup`
+//! reads users and profiles.
 
 mod authorizer;
 mod command_service;

@@ -1,11 +1,10 @@
 //! A limit on refused tokens, so that signature checks cannot use up the processor.
 //!
-//! Only refused tokens count, so good ones are never too many. The limit is kept by what
-//! the token claims to be its `sub`: behind a load balancer every request comes from the
-//! balancer's address, and `X-Forwarded-For` is whatever its sender writes. Whoever had a
-//! good token lately has an allowance of their own; all others share one, since anybody
-//! can make up as many a `sub` as they like. So a flood keeps out, at worst, those whose
-//! first token comes in the middle of it, and they get in by trying again.
+//! Only refused tokens count, so good ones are never limited. The limit is by the `sub` that
+//! the token claims. Behind a load balancer every request comes from the balancer's address,
+//! and the sender chooses `X-Forwarded-For`. A user with a recent good token has an allowance
+//! of their own. All others share one, since anyone can invent any number of `sub`s. So a
+//! flood can only refuse users whose first token arrives during it, and a retry admits them.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
@@ -16,11 +15,11 @@ use tokio::time::Instant;
 
 use crate::event::Caller;
 
-/// Refused tokens a second of all who are not known. A check takes 20 to 40 µs.
+/// Refused tokens a second of all unknown callers together. A check takes 20 to 40 µs.
 const UNKNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 100;
-/// Refused tokens a second of one person who is known; more count as strangers'.
+/// Refused tokens a second of one known caller; more count as those of unknown callers.
 const KNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 10;
-/// People who had a good token and are remembered.
+/// Users with a good token who are remembered, the most recent ones.
 const MAX_KNOWN_CALLERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 #[derive(Debug)]
@@ -35,15 +34,14 @@ struct RefusalState {
     unknown: RefusalBucket,
 }
 
-/// Somebody who had a good token.
 #[derive(Debug)]
 struct KnownCaller {
-    /// The hash of the last good one: it is checked whatever others send in this name.
+    /// The hash of the last good token, which is checked whatever others send under this `sub`.
     good_token_hash: Option<u64>,
     allowance: RefusalBucket,
 }
 
-/// So many a second, and no more than a second's worth at once.
+/// A token bucket that holds `rate`, the refill of one second.
 #[derive(Debug)]
 struct RefusalBucket {
     rate: f64,
@@ -62,24 +60,24 @@ impl RefusalLimiter {
         }
     }
 
-    /// Whether the signature of this token is checked. `claimed` is not believed yet.
+    /// Whether the signature of this token is checked. `claimed` is not verified yet.
     pub(super) fn may_check(&self, claimed: &Caller, token: &str) -> bool {
-        let (person, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
+        let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
         let mut state = self.state();
-        // Only a good token makes somebody recent.
-        let known = state.known.peek_mut(&person);
+        // `peek_mut`: only a good token makes a caller recent.
+        let known = state.known.peek_mut(&key);
         known
             .is_some_and(|known| known.good_token_hash == Some(token) || known.allowance.has_room())
             || state.unknown.has_room()
     }
 
-    /// The signature was checked, and the token is refused.
+    /// To be called after a failed check of the signature.
     pub(super) fn record_refused(&self, claimed: &Caller, token: &str) {
-        let (person, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
+        let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
         let mut state = self.state();
-        if let Some(known) = state.known.peek_mut(&person) {
+        if let Some(known) = state.known.peek_mut(&key) {
             if known.good_token_hash == Some(token) {
-                // It was good under a key that is gone.
+                // It was good under a key that is withdrawn now.
                 known.good_token_hash = None;
             }
             if known.allowance.has_room() {
@@ -90,11 +88,11 @@ impl RefusalLimiter {
         state.unknown.take();
     }
 
-    /// The token is good.
+    /// To be called after a successful check of the signature.
     pub(super) fn record_accepted(&self, caller: &Caller, token: &str) {
-        let (person, token) = (self.caller_key(caller), self.hasher.hash_one(token));
+        let (key, token) = (self.caller_key(caller), self.hasher.hash_one(token));
         let mut state = self.state();
-        let known = state.known.get_or_insert_mut(person, || KnownCaller {
+        let known = state.known.get_or_insert_mut(key, || KnownCaller {
             good_token_hash: None,
             allowance: RefusalBucket::new(KNOWN_CALLER_REFUSALS_PER_SECOND),
         });
@@ -152,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Forged tokens in these names; how many of them were checked.
+    /// Sends forged tokens with these `sub`s, and counts those that were checked.
     fn checked(limiter: &RefusalLimiter, subs: impl Iterator<Item = String>) -> u32 {
         let mut checked = 0;
         for (n, sub) in subs.enumerate() {
@@ -165,25 +163,25 @@ mod tests {
         checked
     }
 
-    fn strangers() -> impl Iterator<Item = String> {
+    fn unknown_callers() -> impl Iterator<Item = String> {
         (0..1_000).map(|n| format!("stranger-{n}"))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn strangers_share_one_allowance() {
+    async fn unknown_callers_share_one_allowance() {
         let limiter = RefusalLimiter::new();
         assert_eq!(
-            checked(&limiter, strangers()),
+            checked(&limiter, unknown_callers()),
             UNKNOWN_CALLER_REFUSALS_PER_SECOND
         );
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_eq!(
-            checked(&limiter, strangers()),
+            checked(&limiter, unknown_callers()),
             UNKNOWN_CALLER_REFUSALS_PER_SECOND / 10
         );
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(
-            checked(&limiter, strangers()),
+            checked(&limiter, unknown_callers()),
             UNKNOWN_CALLER_REFUSALS_PER_SECOND
         );
     }
@@ -197,17 +195,17 @@ mod tests {
             limiter.record_accepted(&admin, &token);
         }
         assert_eq!(
-            checked(&limiter, strangers()),
+            checked(&limiter, unknown_callers()),
             UNKNOWN_CALLER_REFUSALS_PER_SECOND
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_known_person_gets_through_a_flood_of_strangers() {
+    async fn known_caller_passes_a_flood_of_unknown_callers() {
         let limiter = RefusalLimiter::new();
         limiter.record_accepted(&caller("admin"), "first");
         assert_eq!(
-            checked(&limiter, strangers()),
+            checked(&limiter, unknown_callers()),
             UNKNOWN_CALLER_REFUSALS_PER_SECOND
         );
         assert!(limiter.may_check(&caller("admin"), "first"));
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_in_one_name_spares_the_last_good_token() {
+    async fn flood_under_one_sub_spares_its_last_good_token() {
         let limiter = RefusalLimiter::new();
         let admin = caller("admin");
         limiter.record_accepted(&admin, "good");
@@ -229,24 +227,24 @@ mod tests {
         );
         assert!(limiter.may_check(&admin, "good"));
         assert!(!limiter.may_check(&admin, "renewed"));
-        // Good no longer, it is like any other.
+        // No longer good, it is limited like any other.
         limiter.record_refused(&admin, "good");
         assert!(!limiter.may_check(&admin, "good"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forged_tokens_of_others_do_not_make_a_person_forgotten() {
+    async fn forged_tokens_do_not_evict_known_callers() {
         let limiter = RefusalLimiter::new();
         limiter.record_accepted(&caller("admin"), "first");
-        let most = MAX_KNOWN_CALLERS.get();
-        for n in 1..most {
+        let count = MAX_KNOWN_CALLERS.get();
+        for n in 1..count {
             limiter.record_accepted(&caller(&format!("user-{n}")), "good");
         }
-        // Forged tokens in another name do not make that one the more recent.
+        // Forged tokens do not make the caller whom they name more recent.
         checked(&limiter, std::iter::repeat_n("user-1".to_owned(), 5));
         limiter.record_accepted(&caller("admin"), "second");
         limiter.record_accepted(&caller("one more"), "good");
-        checked(&limiter, strangers());
+        checked(&limiter, unknown_callers());
         assert!(limiter.may_check(&caller("admin"), "renewed"));
         assert!(
             !limiter.may_check(&caller("user-1"), "renewed"),

@@ -1,4 +1,4 @@
-//! A bearer token, verified.
+//! Verifies bearer tokens of allowed pools.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
@@ -13,7 +13,7 @@ use super::refusal_limiter::RefusalLimiter;
 use crate::config::{AdminConfig, TokenUse};
 use crate::event::{Caller, PoolId};
 
-/// Verifies tokens of the pools that are ours.
+/// Verifies tokens of the pools of `pools.allowed`.
 #[derive(Debug)]
 pub struct TokenVerifier {
     jwks: JwksCache,
@@ -24,36 +24,36 @@ pub struct TokenVerifier {
     refusal_limiter: RefusalLimiter,
 }
 
-/// Why a token is not taken. The name is for metrics and logs; whoever sent it is
-/// told no more than that it is not good.
+/// Why a token is refused. The name is only for metrics and logs: the response does not say
+/// why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// Not three parts of base64 with JSON in them.
+    /// Not three parts of base64 with JSON in them, or too long.
     Malformed,
-    /// Signed with anything but RS256: the public key must not become a secret.
+    /// Not RS256: a public key must never be used as the secret of another algorithm.
     Algorithm,
-    /// Issued by somebody else.
+    /// Issued by another issuer than the allowed pools.
     Issuer,
     /// Signed with a key that the pool does not have.
     Key,
-    /// Not signed by the pool.
+    /// The signature does not match the key.
     Signature,
-    /// No longer, or not yet.
+    /// No longer valid, or not yet.
     Expired,
-    /// An id token where an access token is taken, or the other way round.
+    /// An id token instead of an access token, or vice versa.
     Use,
-    /// Issued to another app client.
+    /// Issued to an app client that is not in `admin.client_ids`.
     Client,
-    /// It lacks who it is for.
+    /// A claim is missing that names the user.
     Claims,
-    /// The pool's keys could not be fetched: not the token's fault.
+    /// The pool's keys could not be fetched; the token may be good.
     Unavailable,
-    /// Not checked, since too many were refused: it may be good.
+    /// Not checked, since too many were refused; the token may be good.
     RateLimited,
 }
 
 impl TokenError {
-    /// The name in metrics.
+    /// The label `reason` in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -71,16 +71,16 @@ impl TokenError {
     }
 }
 
-/// A token with 300 groups of 40 characters has some 20 kB. Decoding a larger one would cost
-/// more than its signature, before any limit of failed checks.
+/// A token with 300 groups of 40 characters has some 20 kB. Decoding a much larger one would
+/// cost more than its signature check, before the limit of refused tokens applies.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
-/// Differences between this clock and Cognito's.
+/// Allowed difference between this clock and Cognito's.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    /// Seconds since 1970; a number of JSON need not be whole.
+    /// Seconds since 1970; a JSON number may have a fraction.
     exp: f64,
     sub: String,
     token_use: String,
@@ -94,11 +94,11 @@ struct Claims {
 }
 
 impl TokenVerifier {
-    /// For the pools that are ours.
+    /// Accepts the issuers of `pools`. `new_cache` builds the cache for these issuers.
     pub fn new(
         admin: &AdminConfig,
         pools: &BTreeSet<PoolId>,
-        keyring: impl FnOnce(Vec<String>) -> JwksCache,
+        new_cache: impl FnOnce(Vec<String>) -> JwksCache,
     ) -> Self {
         let pools: BTreeMap<String, PoolId> = pools
             .iter()
@@ -108,7 +108,7 @@ impl TokenVerifier {
             })
             .collect();
         Self {
-            jwks: keyring(pools.keys().cloned().collect()),
+            jwks: new_cache(pools.keys().cloned().collect()),
             pools,
             client_ids: admin.client_ids.clone(),
             token_use: admin.token_use,
@@ -116,7 +116,7 @@ impl TokenVerifier {
         }
     }
 
-    /// Whose token it is. What can be refused without its signature is refused before.
+    /// Returns the token's user. Cheap checks come before the signature.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -129,7 +129,7 @@ impl TokenVerifier {
             return Err(TokenError::Algorithm);
         }
         let kid = header.kid.ok_or(TokenError::Key)?;
-        // Not believed yet.
+        // Not verified yet.
         let claims: Claims =
             dangerous::insecure_decode_claims(token).map_err(|e| token_error(&e))?;
         let issuer = claims.iss.clone();
@@ -137,10 +137,14 @@ impl TokenVerifier {
             return Err(TokenError::Expired);
         }
         let claimed = self.caller_from_claims(claims)?;
-        let key = self.jwks.key(&issuer, &kid).await.map_err(|no| match no {
-            KeyLookupError::Unknown => TokenError::Key,
-            KeyLookupError::Unavailable => TokenError::Unavailable,
-        })?;
+        let key = self
+            .jwks
+            .key(&issuer, &kid)
+            .await
+            .map_err(|error| match error {
+                KeyLookupError::Unknown => TokenError::Key,
+                KeyLookupError::Unavailable => TokenError::Unavailable,
+            })?;
         if !self.refusal_limiter.may_check(&claimed, token) {
             return Err(TokenError::RateLimited);
         }
@@ -163,7 +167,7 @@ impl TokenVerifier {
         validation.validate_nbf = true;
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // The client is in `aud` or in `client_id`, and is looked at below.
+        // The client is in `aud` or in `client_id`, and is checked below.
         validation.validate_aud = false;
         let claims = decode::<Claims>(token, key, &validation)
             .map_err(|error| token_error(&error))?
@@ -173,11 +177,11 @@ impl TokenVerifier {
 
     fn caller_from_claims(&self, claims: Claims) -> Result<Caller, TokenError> {
         let pool = self.pools.get(&claims.iss).ok_or(TokenError::Issuer)?;
-        let (wanted, client, username) = match self.token_use {
+        let (expected, client, username) = match self.token_use {
             TokenUse::Access => ("access", claims.client_id, claims.username),
             TokenUse::Id => ("id", claims.aud, claims.cognito_username),
         };
-        if claims.token_use != wanted {
+        if claims.token_use != expected {
             return Err(TokenError::Use);
         }
         let client = client
@@ -255,8 +259,8 @@ mod tests {
             })
         }
 
-        /// What becomes of so many tokens of strangers, each with a signature that is
-        /// another token's.
+        /// Sends `count` tokens of unknown users, each with the signature of another token, and
+        /// counts the errors by name.
         async fn forged(&self, count: usize) -> BTreeMap<&'static str, usize> {
             let good = self.issuer.sign(&Self::claims("somebody"), None);
             let (_, signature) = good.rsplit_once('.').expect("three parts");
@@ -274,7 +278,7 @@ mod tests {
         }
     }
 
-    /// The token's header with these claims.
+    /// The token's header and these claims, without a signature.
     fn unsigned(token: &str, claims: &Value) -> String {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -283,33 +287,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_forged_tokens_costs_few_signature_checks() {
-        let pool = VerifierFixture::new();
-        let first = pool.issuer.sign(&VerifierFixture::claims("admin"), None);
-        assert!(pool.verifier.verify(&first).await.is_ok());
-        let flood = pool.forged(1_000).await;
+    async fn flood_of_forged_tokens_costs_few_signature_checks() {
+        let fixture = VerifierFixture::new();
+        let first = fixture.issuer.sign(&VerifierFixture::claims("admin"), None);
+        assert!(fixture.verifier.verify(&first).await.is_ok());
+        let flood = fixture.forged(1_000).await;
         assert_eq!(
             flood,
             BTreeMap::from([("signature", 100), ("limited", 900)])
         );
-        // A token that was not seen before, of somebody who was.
+        // A new token of a known user.
         let mut renewed = VerifierFixture::claims("admin");
         renewed["jti"] = json!("renewed");
-        let renewed = pool.issuer.sign(&renewed, None);
-        let caller = pool.verifier.verify(&renewed).await.expect("let in");
+        let renewed = fixture.issuer.sign(&renewed, None);
+        let caller = fixture.verifier.verify(&renewed).await.expect("let in");
         assert_eq!(caller.sub, "admin");
-        let newcomer = pool.issuer.sign(&VerifierFixture::claims("newcomer"), None);
+        let newcomer = fixture
+            .issuer
+            .sign(&VerifierFixture::claims("newcomer"), None);
         assert_eq!(
-            pool.verifier.verify(&newcomer).await,
+            fixture.verifier.verify(&newcomer).await,
             Err(TokenError::RateLimited)
         );
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(pool.verifier.verify(&newcomer).await.is_ok());
+        assert!(fixture.verifier.verify(&newcomer).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tokens_refused_at_sight_leave_the_signature_checks() {
-        let pool = VerifierFixture::new();
+    async fn tokens_refused_before_the_signature_do_not_count() {
+        let fixture = VerifierFixture::new();
         for (member, value, refused) in [
             ("exp", json!(now() - 120.0), TokenError::Expired),
             ("iss", json!("https://issuer.example"), TokenError::Issuer),
@@ -318,12 +324,16 @@ mod tests {
         ] {
             let mut claims = VerifierFixture::claims("somebody");
             claims[member] = value;
-            let token = pool.issuer.sign(&claims, None);
+            let token = fixture.issuer.sign(&claims, None);
             for _ in 0..200 {
-                assert_eq!(pool.verifier.verify(&token).await, Err(refused), "{member}");
+                assert_eq!(
+                    fixture.verifier.verify(&token).await,
+                    Err(refused),
+                    "{member}"
+                );
             }
         }
-        let flood = pool.forged(100).await;
+        let flood = fixture.forged(100).await;
         assert_eq!(flood, BTreeMap::from([("signature", 100)]));
     }
 }

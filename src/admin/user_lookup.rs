@@ -1,5 +1,4 @@
-//! What is looked up for people: a user for an administrator, their own record for
-//! everybody.
+//! Reads a user for an administrator, and the own profile of any user.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +11,7 @@ use crate::config::{self, GroupName};
 use crate::event::{Caller, PoolId, Sub, Username, is_loggable_sub};
 use crate::retry::retry_inline;
 
-/// Looks things up, inside the process's budgets.
+/// Reads users and profiles, within the process's budgets.
 #[derive(Debug)]
 pub(crate) struct UserLookup {
     users: UserManager,
@@ -20,32 +19,29 @@ pub(crate) struct UserLookup {
     profiles: Option<ProfileLookup>,
 }
 
-/// The table of profile records, and what names a record's owner.
 #[derive(Debug)]
 struct ProfileLookup {
     table: ProfileTable,
     owner: Option<config::OwnerAttribute>,
 }
 
-/// A user, with all that usher gives.
+/// A user with groups and profile.
 #[derive(Debug)]
 pub(crate) struct UserView {
-    /// As the pool knows them.
     pub user: PoolUser,
-    /// The groups that they are in.
     pub groups: BTreeSet<GroupName>,
-    /// Their record, where there is one.
+    /// `None` if the user has none, or if profiles are off.
     pub profile: Option<Map<String, Value>>,
 }
 
-/// Why there is nothing to show.
+/// Why a lookup has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LookupError {
-    /// There is none.
+    /// No such user or profile.
     NotFound,
-    /// It may be one user or another: [`PoolUser::is_ambiguous`].
+    /// The name may mean two users: [`PoolUser::is_ambiguous`].
     Ambiguous,
-    /// It could not be found out.
+    /// A call failed.
     Failed(Failure),
 }
 
@@ -60,8 +56,8 @@ impl From<Failure> for LookupError {
 }
 
 impl From<FindUserError> for LookupError {
-    fn from(none: FindUserError) -> Self {
-        match none {
+    fn from(error: FindUserError) -> Self {
+        match error {
             FindUserError::Ambiguous => Self::Ambiguous,
             FindUserError::Failed(failure) => failure.into(),
         }
@@ -69,7 +65,7 @@ impl From<FindUserError> for LookupError {
 }
 
 impl UserLookup {
-    /// Over the worker's own services; `profiles` is `None` when they are switched off.
+    /// `profiles` is `None` if they are off.
     pub(crate) fn new(
         users: UserManager,
         listing: Listing,
@@ -85,11 +81,8 @@ impl UserLookup {
         }
     }
 
-    /// A user of the administrator's pool, by name, alias or `sub`. An audit line says who
-    /// looked at whom.
-    ///
-    /// # Errors
-    /// [`LookupError`].
+    /// Reads a user of the administrator's pool, by name, alias or `sub`. Writes an audit line
+    /// with both.
     pub(crate) async fn get_user(
         &self,
         admin: &Caller,
@@ -101,43 +94,39 @@ impl UserLookup {
     }
 
     async fn look_up(&self, pool: &PoolId, username: &Username) -> Result<UserView, LookupError> {
-        let person = retry_inline(|| self.users.find(pool, username)).await?;
-        let groups = retry_inline(|| self.listing.groups_of(pool, &person.username)).await?;
-        let profile = match (&self.profiles, &person.sub) {
-            (Some(records), Some(sub)) => retry_inline(|| records.table.read(sub.as_str())).await?,
+        let user = retry_inline(|| self.users.find(pool, username)).await?;
+        let groups = retry_inline(|| self.listing.groups_of(pool, &user.username)).await?;
+        let profile = match (&self.profiles, &user.sub) {
+            (Some(profiles), Some(sub)) => {
+                retry_inline(|| profiles.table.read(sub.as_str())).await?
+            }
             _ => None,
         };
         Ok(UserView {
-            user: person,
+            user,
             groups,
             profile,
         })
     }
 
-    /// The caller's own record: the one under their `sub`. Where an attribute names the owner,
-    /// it has to be the caller: an `AppSync` client may have written the record under this id.
-    ///
-    /// # Errors
-    /// [`LookupError`].
+    /// The profile under the caller's `sub`. If an attribute names the owner, it must name the
+    /// caller: an `AppSync` client may have written an item under this id.
     pub(crate) async fn own_profile(
         &self,
         caller: &Caller,
     ) -> Result<Map<String, Value>, LookupError> {
-        let records = self.profiles.as_ref().ok_or(LookupError::NotFound)?;
-        let record = retry_inline(|| records.table.read(&caller.sub)).await?;
-        let record = record.ok_or(LookupError::NotFound)?;
-        let owner = records.owner.as_ref();
-        if owner.is_some_and(|owner| !is_owned_by(&record, owner, caller)) {
+        let profiles = self.profiles.as_ref().ok_or(LookupError::NotFound)?;
+        let profile = retry_inline(|| profiles.table.read(&caller.sub)).await?;
+        let profile = profile.ok_or(LookupError::NotFound)?;
+        let owner = profiles.owner.as_ref();
+        if owner.is_some_and(|owner| !is_owned_by(&profile, owner, caller)) {
             return Err(LookupError::NotFound);
         }
-        Ok(record)
+        Ok(profile)
     }
 
-    /// Somebody of this pool who has an invitation open. Strangers can ask for it, so
-    /// it is a search: `AdminGetUser` would make the user count as active this month.
-    ///
-    /// # Errors
-    /// As any call.
+    /// A user of this pool with an open invitation. Anyone can cause this call, so it is a
+    /// search: `AdminGetUser` would make the user count as active this month.
     pub(crate) async fn find_invited(
         &self,
         pool: &PoolId,
@@ -147,7 +136,7 @@ impl UserLookup {
         Ok(found.find(|user| user.status == UserStatus::Invited))
     }
 
-    /// How often a second [`Self::find_invited`] can be asked for in one pool.
+    /// How many times a second [`Self::find_invited`] can be called for one pool.
     pub(crate) fn search_rate(&self) -> f64 {
         self.listing.rate() / f64::from(Listing::MAX_SEARCH_CALLS)
     }
@@ -160,10 +149,7 @@ fn audit(admin: &Caller, found: &Result<UserView, LookupError>) {
         Err(LookupError::Ambiguous) => ("rejected", "ambiguous_user"),
         Err(LookupError::Failed(failure)) => ("failed", failure.reason.as_str()),
     };
-    let sub = found
-        .as_ref()
-        .ok()
-        .and_then(|shown| shown.user.sub.as_ref());
+    let sub = found.as_ref().ok().and_then(|view| view.user.sub.as_ref());
     tracing::info!(
         target: "usher::audit",
         action = "GetUser",
@@ -172,16 +158,16 @@ fn audit(admin: &Caller, found: &Result<UserView, LookupError>) {
         pool.id = admin.pool.as_str(),
         result,
         reason,
-        "admin looked at a user",
+        "user lookup by an administrator",
     );
 }
 
 fn is_owned_by(
-    record: &Map<String, Value>,
+    profile: &Map<String, Value>,
     owner: &config::OwnerAttribute,
     caller: &Caller,
 ) -> bool {
-    let named = record.get(owner.name()).and_then(Value::as_str);
+    let named = profile.get(owner.name()).and_then(Value::as_str);
     let (sub, username) = (Sub::new(&caller.sub), Username::new(&caller.username));
     let (Some(named), Some(sub), Some(username)) = (named, sub, username) else {
         return false;

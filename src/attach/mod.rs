@@ -1,8 +1,8 @@
-//! The way of a function into a user pool's triggers, and out again, with every other
-//! setting left as it is.
+//! Attaches a function to a user pool's triggers and detaches it, with every other setting
+//! unchanged.
 //!
-//! `slot` is what may be set, `settings` what a pool has and what may be sent back to
-//! it, `plan` what is to be changed, `record` what it was before.
+//! `trigger_kind` has the triggers that may be set, `settings` a pool's settings and those that
+//! may be sent back to it, `plan` the changes, `record` the settings before a change.
 
 mod plan;
 mod record;

@@ -1,4 +1,4 @@
-//! What is to be changed in a pool's triggers.
+//! Plans the changes of a pool's triggers.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,79 +6,78 @@ use serde_json::Value;
 use super::trigger_kind::{FunctionArn, TriggerKind};
 use crate::aws::JsonObject;
 
-/// What somebody wants.
+/// A change that an operator requests.
 #[derive(Debug, Clone)]
 pub(crate) enum AttachRequest {
-    /// The function in these slots.
+    /// Sets the function in these triggers.
     Attach {
-        /// usher's.
+        /// usher's trigger function.
         function: FunctionArn,
-        /// Where it is wanted.
         triggers: Vec<TriggerKind>,
-        /// Another function may be put out of its place.
+        /// Whether it may replace another function.
         replace: bool,
     },
-    /// The function in none.
+    /// Removes the function from all triggers.
     Detach {
-        /// usher's.
+        /// usher's trigger function.
         function: FunctionArn,
     },
-    /// What an earlier change found.
+    /// Restores the triggers of a record.
     Restore {
-        /// The triggers of before it.
+        /// The triggers before the recorded change.
         before: JsonObject,
-        /// Those that it left.
+        /// The triggers after the recorded change.
         after: JsonObject,
-        /// Changes that somebody made since may get lost.
+        /// Whether changes since then may be lost.
         replace: bool,
     },
 }
 
-/// One trigger's change.
+/// A member of `LambdaConfig` that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TriggerChange {
-    /// As Cognito names it.
+    /// The name of the member.
     pub trigger: String,
-    /// What is in it.
+    /// The ARN now, or another value as JSON.
     pub before: Option<String>,
-    /// What is to be.
+    /// The planned value, as in `before`.
     pub after: Option<String>,
 }
 
-/// The triggers as they are to be, and what that changes.
+/// The planned triggers, and their differences from the present ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TriggerPlan {
-    /// All of the pool's triggers, those of others among them.
+    /// All of the pool's triggers, including those of other functions.
     pub triggers: JsonObject,
-    /// By slot; empty: nothing is to be done.
+    /// Sorted by name; empty when nothing changes.
     pub changes: Vec<TriggerChange>,
 }
 
-/// Why a wish is not granted.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlanError {
-    /// A function that is at work would be put out of its place.
+    /// Another function would be replaced.
     #[error(
         "{trigger} is taken by {function}: a trigger calls one function alone. Let that one call usher's, \
          or put usher's in its place with --replace"
     )]
     Taken {
-        /// As Cognito names it.
+        /// The name in `LambdaConfig`.
         trigger: &'static str,
-        /// Whose it is.
+        /// The ARN of the other function.
         function: String,
     },
-    /// The same function under another name.
+    /// The trigger calls the same function by another ARN.
     #[error(
         "{trigger} calls {function}, which is the same function by another version or alias: give that ARN"
     )]
     AnotherVersion {
-        /// As Cognito names it.
+        /// The name in `LambdaConfig`.
         trigger: &'static str,
-        /// The ARN that is there.
+        /// The ARN that the trigger calls.
         function: String,
     },
-    /// The record is not about what is there.
+    /// The triggers have changed since the record.
     #[error(
         "the triggers are not as the change of the record left them: somebody has changed them since. \
          Look at --dry-run with --replace, which puts back those of the record"
@@ -87,43 +86,43 @@ pub(crate) enum PlanError {
 }
 
 impl TriggerPlan {
-    /// Whether a function gets to a place where it was not.
+    /// Whether a member gets a new value, rather than being removed.
     pub(crate) fn has_new_functions(&self) -> bool {
         self.changes.iter().any(|change| change.after.is_some())
     }
 
-    /// What is to be done where the triggers are `now`.
+    /// Plans the changes that the request makes to the triggers `now`.
     ///
     /// # Errors
     /// [`PlanError`].
-    pub(crate) fn new(wish: &AttachRequest, now: &JsonObject) -> Result<Self, PlanError> {
+    pub(crate) fn new(request: &AttachRequest, now: &JsonObject) -> Result<Self, PlanError> {
         let mut triggers = now.clone();
-        match wish {
+        match request {
             AttachRequest::Attach {
                 function,
-                triggers: slots,
+                triggers: kinds,
                 replace,
             } => {
-                for slot in slots {
-                    match slot.function(now) {
+                for kind in kinds {
+                    match kind.function(now) {
                         Some(other) if other != function.as_str() && !replace => {
                             return Err(PlanError::Taken {
-                                trigger: slot.name(),
+                                trigger: kind.name(),
                                 function: other.to_owned(),
                             });
                         }
                         Some(same) if same == function.as_str() => {}
-                        _ => slot.set(&mut triggers, function),
+                        _ => kind.set(&mut triggers, function),
                     }
                 }
             }
             AttachRequest::Detach { function } => {
-                for slot in TriggerKind::ALL {
-                    match slot.function(now) {
-                        Some(same) if same == function.as_str() => slot.clear(&mut triggers),
+                for kind in TriggerKind::ALL {
+                    match kind.function(now) {
+                        Some(same) if same == function.as_str() => kind.clear(&mut triggers),
                         Some(other) if function.is_another_version_of(other) => {
                             return Err(PlanError::AnotherVersion {
-                                trigger: slot.name(),
+                                trigger: kind.name(),
                                 function: other.to_owned(),
                             });
                         }
@@ -147,7 +146,7 @@ impl TriggerPlan {
     }
 }
 
-/// Each member of the pool's triggers that differs, whoever's it is.
+/// All members that differ, including those of other functions.
 fn diff_triggers(now: &JsonObject, then: &JsonObject) -> Vec<TriggerChange> {
     let mut names: Vec<&String> = now.keys().chain(then.keys()).collect();
     names.sort_unstable();
@@ -163,7 +162,7 @@ fn diff_triggers(now: &JsonObject, then: &JsonObject) -> Vec<TriggerChange> {
         .collect()
 }
 
-/// A function's ARN as it is, and anything else as JSON.
+/// A function's ARN as it is, and any other value as JSON.
 fn arn_or_json(value: &Value) -> String {
     value
         .as_str()
@@ -195,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn another_function_keeps_its_place_unless_told() {
+    fn another_function_is_replaced_only_on_request() {
         let now = triggers(&json!({"PostConfirmation": "arn:other", "PreSignUp": "arn:third"}));
         let refusal = PlanError::Taken {
             trigger: "PostConfirmation",
             function: "arn:other".to_owned(),
         };
         assert_eq!(TriggerPlan::new(&attach(false), &now), Err(refusal));
-        let plan = TriggerPlan::new(&attach(true), &now).expect("told");
+        let plan = TriggerPlan::new(&attach(true), &now).expect("replaced");
         let wanted = json!({"PostConfirmation": USHER, "PreSignUp": "arn:third"});
         assert_eq!(plan.triggers, triggers(&wanted));
         assert_eq!(plan.changes.len(), 1);
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_put_back_over_what_it_left_and_over_nothing_else() {
+    fn a_record_is_restored_only_over_the_triggers_that_it_left() {
         let before = triggers(&json!({"PostConfirmation": "arn:other"}));
         let after = triggers(&json!({"PostConfirmation": USHER}));
         let restore = |replace| AttachRequest::Restore {
@@ -249,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             TriggerPlan::new(&restore(true), &now)
-                .expect("told")
+                .expect("replaced")
                 .triggers,
             before
         );

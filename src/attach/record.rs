@@ -1,4 +1,4 @@
-//! What a pool was before a change: the way back.
+//! Records a pool's settings before a change, so that they can be restored.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,36 +11,36 @@ use serde_json::Value;
 use super::settings::UserPoolSettings;
 use crate::aws::JsonObject;
 
-/// Written before a change, and read to take it back.
+/// Written before a change, and read to undo it.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(expecting = "struct Record")]
 pub(crate) struct AttachRecord {
     /// Id of the user pool.
     pub(crate) user_pool: String,
-    /// When it was about to be changed.
+    /// Shortly before the change.
     pub at: jiff::Timestamp,
-    /// All settings of before.
+    /// All settings before the change.
     pub before: UserPoolSettings,
-    /// The triggers of after.
+    /// The triggers after the change.
     pub(crate) triggers_after: JsonObject,
 }
 
-/// It cannot be read.
+/// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
-    /// Not there, or not to be read.
+    /// The file is missing or unreadable.
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
-    /// Something else.
+    /// The file holds something else.
     #[error("{0} is not a record of usher attach: {1}")]
     Parse(String, serde_json::Error),
-    /// Settings that are not that pool's.
+    /// The settings are not those of the recorded pool.
     #[error("{0} is not a record of usher attach: its settings are not those of a user pool")]
     InvalidSettings(String),
 }
 
 impl AttachRecord {
-    /// Reads one.
+    /// Reads a record and checks that it belongs to its pool.
     ///
     /// # Errors
     /// [`RecordError`].
@@ -50,20 +50,20 @@ impl AttachRecord {
         let record: Self = serde_json::from_reader(io::BufReader::new(file))
             .map_err(|error| RecordError::Parse(name(), error))?;
         let pool = &record.before.pool;
-        let is_its_own = pool.get("Id").and_then(Value::as_str) == Some(&record.user_pool);
+        let is_same_pool = pool.get("Id").and_then(Value::as_str) == Some(&record.user_pool);
         let has_triggers = pool.get("LambdaConfig").is_none_or(Value::is_object);
-        if is_its_own && has_triggers {
+        if is_same_pool && has_triggers {
             Ok(record)
         } else {
             Err(RecordError::InvalidSettings(name()))
         }
     }
 
-    /// Writes it to the disk, for its owner alone: settings are no secrets, and nobody
-    /// else's business.
+    /// Writes the record to the disk, readable only for its owner: settings are not secret, but
+    /// concern no other user.
     ///
     /// # Errors
-    /// When there is such a file already, which may be the way back to another state.
+    /// When the file exists already: it may be the record of another state.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)

@@ -1,4 +1,4 @@
-//! What a user pool has, and what may be sent back to it.
+//! The settings of a user pool, and those that may be sent back to it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,24 +9,24 @@ use crate::aws::JsonObject;
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(expecting = "struct Settings")]
 pub struct UserPoolSettings {
-    /// Of `DescribeUserPool`.
+    /// The pool that `DescribeUserPool` shows.
     pub pool: JsonObject,
-    /// Of `GetUserPoolMfaConfig`.
+    /// The answer of `GetUserPoolMfaConfig`.
     pub mfa: JsonObject,
 }
 
-/// A setting that is not what it was.
+/// A setting whose value has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SettingDifference {
-    /// Its name.
+    /// The name, with a prefix for MFA settings.
     pub setting: String,
-    /// `None` where it was not there.
+    /// `None` where it was not set.
     pub before: Option<Value>,
-    /// `None` where it is not there.
+    /// `None` where it is not set.
     pub after: Option<Value>,
 }
 
-/// What `UpdateUserPool` takes and `DescribeUserPool` shows under the same name.
+/// Settings that `UpdateUserPool` takes and `DescribeUserPool` shows under the same name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
 const WRITABLE_SETTINGS: [&str; 23] = [
@@ -54,8 +54,8 @@ const WRITABLE_SETTINGS: [&str; 23] = [
     "UserPoolTier",
     "VerificationMessageTemplate",
 ];
-/// What is set when the pool is made, elsewhere, or by Cognito itself. `Name` can be written,
-/// as `PoolName`; Cognito keeps the name of a pool that is not given one.
+/// Settings that are set when the pool is created, elsewhere, or by Cognito itself. `Name` can be
+/// written, as `PoolName`; without it, Cognito does not change the name.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html>
 const READ_ONLY_SETTINGS: [&str; 13] = [
@@ -73,26 +73,26 @@ const READ_ONLY_SETTINGS: [&str; 13] = [
     "UsernameAttributes",
     "UsernameConfiguration",
 ];
-/// What changes by itself.
+/// Settings that change by themselves.
 const VOLATILE_SETTINGS: [&str; 2] = ["EstimatedNumberOfUsers", "LastModifiedDate"];
 const LAMBDA_CONFIG: &str = "LambdaConfig";
 /// Dynamic client registration: whether applications may register app clients of their own.
 const DCR_CONFIGURATION: &str = "DcrConfiguration";
 
 impl UserPoolSettings {
-    /// The pool's triggers.
+    /// The pool's triggers; empty where it has none.
     pub fn triggers(&self) -> JsonObject {
         let triggers = self.pool.get(LAMBDA_CONFIG).and_then(Value::as_object);
         triggers.cloned().unwrap_or_default()
     }
 
-    /// Its ARN.
+    /// The pool's ARN, if it is shown.
     pub fn arn(&self) -> Option<&str> {
         self.pool.get("Arn")?.as_str()
     }
 
-    /// Settings that this release does not know. Whether `UpdateUserPool` would have to be
-    /// given them, nobody can tell.
+    /// Settings that this release does not know, so `UpdateUserPool` may reset them if they are
+    /// not sent.
     pub(crate) fn unknown_settings(&self) -> Vec<&str> {
         let names = self.pool.iter().filter(|(_, value)| !is_unset(value));
         names
@@ -105,8 +105,7 @@ impl UserPoolSettings {
             .collect()
     }
 
-    /// What `UpdateUserPool` is to be given so that the pool has these triggers and is
-    /// as it is in all else.
+    /// The input of `UpdateUserPool` that sets these triggers and changes nothing else.
     pub(crate) fn update_input(&self, triggers: &JsonObject) -> JsonObject {
         let mut sent: JsonObject = self
             .pool
@@ -115,19 +114,19 @@ impl UserPoolSettings {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         sent.insert(LAMBDA_CONFIG.to_owned(), Value::Object(triggers.clone()));
-        // Tags of AWS's own are not for others to write.
+        // Only AWS can write its own tags.
         // https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
         if let Some(Value::Object(tags)) = sent.get_mut("UserPoolTags") {
             tags.retain(|name, _| !name.starts_with("aws:"));
         }
         // Cognito shows the validity of temporary passwords under both names and takes
-        // it under the newer alone.
+        // only the newer one.
         // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
         if self.has_validity_by_policy() {
             drop_older_validity(&mut sent);
         }
-        // Without EnableStatus, Cognito would switch the registration on. It keeps what it
-        // is not given at all.
+        // Without EnableStatus, Cognito would switch the registration on. It does not change
+        // a configuration that is not sent.
         // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
         let registration = sent.get(DCR_CONFIGURATION);
         if registration.is_some_and(|registration| is_unset(&registration["EnableStatus"])) {
@@ -136,8 +135,8 @@ impl UserPoolSettings {
         sent
     }
 
-    /// What of `wanted` could be written here: what was made with the pool, or is set
-    /// elsewhere, stays as it is.
+    /// These settings, with the writable ones of `wanted`. Those that were set at creation, or
+    /// elsewhere, stay as they are.
     #[must_use]
     pub(crate) fn with_writable_from(&self, wanted: &Self) -> Self {
         let is_ours = |name: &String| WRITABLE_SETTINGS.contains(&name.as_str());
@@ -145,7 +144,7 @@ impl UserPoolSettings {
         pool.retain(|name, _| !is_ours(name));
         let ours = wanted.pool.iter().filter(|(name, _)| is_ours(name));
         pool.extend(ours.map(|(name, value)| (name.clone(), value.clone())));
-        // Tags of AWS's own are not written either.
+        // AWS's own tags stay as they are.
         let of_aws = |name: &str| name.starts_with("aws:");
         if let Some(Value::Object(tags)) = pool.get_mut("UserPoolTags") {
             tags.retain(|name, _| !of_aws(name));
@@ -165,20 +164,20 @@ impl UserPoolSettings {
         }
     }
 
-    /// Whether people are asked for a second factor.
+    /// Whether users are asked for a second factor.
     pub(crate) fn has_mfa(&self) -> bool {
         let asked = self.mfa.get("MfaConfiguration").and_then(Value::as_str);
         asked.is_some_and(|asked| asked != "OFF")
     }
 
-    /// Whether a second factor goes without text messages, which some versions of
-    /// `UpdateUserPool` are reported not to take.
+    /// Whether there is a second factor without text messages, which some versions of
+    /// `UpdateUserPool` are reported to refuse.
     pub(crate) fn has_mfa_without_sms(&self) -> bool {
         let messages = self.pool.get("SmsConfiguration");
         self.has_mfa() && messages.is_none_or(is_unset)
     }
 
-    /// Where `after` differs, but for the triggers and what changes by itself.
+    /// Where `after` differs, except for triggers and settings that change by themselves.
     pub fn differences(&self, after: &Self) -> Vec<SettingDifference> {
         let (mut old, mut new) = (self.pool.clone(), after.pool.clone());
         if self.has_validity_by_policy() || after.has_validity_by_policy() {
@@ -197,12 +196,12 @@ impl UserPoolSettings {
         found
     }
 
-    /// Whether the second factor is asked for in the same way.
+    /// Whether the settings of the second factor are equal.
     pub(crate) fn has_same_mfa(&self, other: &Self) -> bool {
         diff_settings(&self.mfa, &other.mfa, "").is_empty()
     }
 
-    /// Whether the validity of temporary passwords is where it belongs today.
+    /// Whether the password policy has the validity of temporary passwords, its newer place.
     fn has_validity_by_policy(&self) -> bool {
         let policies = self.pool.get("Policies");
         let days = policies
@@ -221,14 +220,14 @@ fn diff_settings(before: &JsonObject, after: &JsonObject, prefix: &str) -> Vec<S
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let there =
+    let value_of =
         |of: &JsonObject, name: &str| of.get(name).filter(|value| !is_unset(value)).cloned();
     names
         .into_iter()
         .map(|name| SettingDifference {
             setting: format!("{prefix}{name}"),
-            before: there(before, name),
-            after: there(after, name),
+            before: value_of(before, name),
+            after: value_of(after, name),
         })
         .filter(|one| {
             one.before.as_ref().map(with_sorted_lists) != one.after.as_ref().map(with_sorted_lists)
@@ -236,7 +235,7 @@ fn diff_settings(before: &JsonObject, after: &JsonObject, prefix: &str) -> Vec<S
         .collect()
 }
 
-/// Not set, however Cognito says so.
+/// Cognito shows an unset value as null, an empty list, or an object of unset members.
 fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -246,7 +245,7 @@ fn is_unset(value: &Value) -> bool {
     }
 }
 
-/// Lists of a pool's settings are sets.
+/// The lists of a pool's settings are sets, so their order means nothing.
 fn with_sorted_lists(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_can_be_written_is_sent_and_nothing_else() {
+    fn all_writable_settings_are_sent_and_nothing_else() {
         let before = settings(
             &json!({
                 "Id": "eu-west-1_x", "Name": "people", "EstimatedNumberOfUsers": 3,
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_is_what_can_be_written() {
+    fn only_writable_settings_are_restored() {
         let now = settings(
             &json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "2"}, "DeletionProtection": "ACTIVE"}),
             &json!({"MfaConfiguration": "OFF"}),
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_nobody_knows_is_noticed() {
+    fn an_unknown_setting_is_reported() {
         let pool =
             json!({"Id": "x", "PasskeyPolicy": {"Required": true}, "Empty": {}, "None": null});
         assert_eq!(
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_what_somebody_would_miss() {
+    fn differences_ignore_order_and_volatile_settings() {
         let before = settings(
             &json!({
                 "AutoVerifiedAttributes": ["email", "phone_number"], "LastModifiedDate": 1,

@@ -1,4 +1,4 @@
-//! Triggers of a user pool, and the function in them.
+//! Triggers of a user pool, and the functions that they call.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,11 +20,10 @@ pub(crate) enum TriggerKind {
     PreTokenGeneration,
 }
 
-/// ARN of a Lambda function, its version or alias included.
+/// ARN of a Lambda function, including its version or alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FunctionArn(String);
 
-/// It is none.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "must be a function's ARN, such as arn:aws:lambda:eu-west-1:123456789012:function:usher-trigger"
@@ -32,14 +31,13 @@ pub(crate) struct FunctionArn(String);
 pub(crate) struct InvalidFunctionArn;
 
 impl TriggerKind {
-    /// All of them.
     pub(crate) const ALL: [Self; 3] = [
         Self::PostConfirmation,
         Self::CustomMessage,
         Self::PreTokenGeneration,
     ];
 
-    /// As Cognito names it.
+    /// The name of the trigger in Cognito's `LambdaConfig`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PostConfirmation => "PostConfirmation",
@@ -48,7 +46,7 @@ impl TriggerKind {
         }
     }
 
-    /// The function in it.
+    /// The ARN of the function that the trigger calls, if any.
     pub(crate) fn function(self, triggers: &JsonObject) -> Option<&str> {
         let versioned = || triggers.get(PRE_TOKEN_GENERATION_CONFIG)?.get("LambdaArn");
         let named = triggers.get(self.name());
@@ -59,14 +57,13 @@ impl TriggerKind {
         arn.and_then(Value::as_str).filter(|arn| !arn.is_empty())
     }
 
-    /// Puts a function into it.
     pub(crate) fn set(self, triggers: &mut JsonObject, function: &FunctionArn) {
         triggers.insert(self.name().to_owned(), json!(function.0));
         if self == Self::PreTokenGeneration {
-            // usher answers both versions; the first is there in every plan of Cognito.
+            // usher answers both versions; the first is available in every plan of Cognito.
             let version = triggers
                 .get(PRE_TOKEN_GENERATION_CONFIG)
-                .and_then(|there| there.get("LambdaVersion"))
+                .and_then(|config| config.get("LambdaVersion"))
                 .cloned()
                 .unwrap_or_else(|| json!("V1_0"));
             let versioned = json!({"LambdaArn": function.0, "LambdaVersion": version});
@@ -74,7 +71,6 @@ impl TriggerKind {
         }
     }
 
-    /// Leaves it empty.
     pub(crate) fn clear(self, triggers: &mut JsonObject) {
         triggers.remove(self.name());
         if self == Self::PreTokenGeneration {
@@ -83,12 +79,11 @@ impl TriggerKind {
     }
 }
 
-/// The newer member for the trigger that has versions; where both are there, they must
+/// The newer member for the trigger that has versions. Where both members are set, they must
 /// name the same function.
 const PRE_TOKEN_GENERATION_CONFIG: &str = "PreTokenGenerationConfig";
 
 impl FunctionArn {
-    /// The Region in it.
     pub(crate) fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()
     }
@@ -99,7 +94,6 @@ impl FunctionArn {
         self.0 != other && name(&self.0) == name(other)
     }
 
-    /// As it was given.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -111,10 +105,10 @@ impl FromStr for FunctionArn {
     fn from_str(text: &str) -> Result<Self, InvalidFunctionArn> {
         let parts: Vec<&str> = text.split(':').collect();
         let plain = |part: &&str| {
-            let good = |c: char| c.is_ascii_alphanumeric() || "-_$".contains(c);
-            !part.is_empty() && part.chars().all(good)
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_$".contains(c);
+            !part.is_empty() && part.chars().all(is_allowed)
         };
-        let right = matches!(parts.len(), 7 | 8)
+        let is_valid = matches!(parts.len(), 7 | 8)
             && parts[0] == "arn"
             && parts[1].starts_with("aws")
             && parts[2] == "lambda"
@@ -122,7 +116,7 @@ impl FromStr for FunctionArn {
             && parts.iter().all(plain)
             && parts[4].len() == 12
             && parts[4].chars().all(|c| c.is_ascii_digit());
-        if right {
+        if is_valid {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidFunctionArn)
@@ -143,7 +137,7 @@ mod tests {
     const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:usher-trigger";
 
     #[test]
-    fn an_arn_is_a_functions_arn() {
+    fn only_arns_of_functions_are_accepted() {
         for good in [
             ARN.to_owned(),
             format!("{ARN}:live"),
@@ -170,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn the_trigger_that_has_versions_keeps_its_version() {
+    fn a_versioned_trigger_keeps_its_version() {
         let function: FunctionArn = ARN.parse().expect("an ARN");
-        let slot = TriggerKind::PreTokenGeneration;
+        let trigger = TriggerKind::PreTokenGeneration;
         let mut triggers = JsonObject::new();
-        slot.set(&mut triggers, &function);
+        trigger.set(&mut triggers, &function);
         assert_eq!(
             triggers[PRE_TOKEN_GENERATION_CONFIG]["LambdaVersion"],
             "V1_0"
@@ -182,13 +176,13 @@ mod tests {
         assert_eq!(triggers["PreTokenGeneration"], ARN);
         triggers[PRE_TOKEN_GENERATION_CONFIG] =
             json!({"LambdaArn": "another", "LambdaVersion": "V2_0"});
-        assert_eq!(slot.function(&triggers), Some("another"));
-        slot.set(&mut triggers, &function);
+        assert_eq!(trigger.function(&triggers), Some("another"));
+        trigger.set(&mut triggers, &function);
         assert_eq!(
             triggers[PRE_TOKEN_GENERATION_CONFIG],
             json!({"LambdaArn": ARN, "LambdaVersion": "V2_0"})
         );
-        slot.clear(&mut triggers);
+        trigger.clear(&mut triggers);
         assert!(triggers.is_empty());
     }
 }

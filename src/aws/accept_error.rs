@@ -1,9 +1,9 @@
-//! Why Cognito did not sign in somebody who was invited. What the person can mend is known by
-//! its code and text; everything else is the fault of the deployment.
+//! Why Cognito refused the first sign-in of an invited user. Codes and texts identify the errors
+//! that the user can correct; all others are faults of the deployment.
 //!
 //! The codes: <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html#API_InitiateAuth_Errors>,
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html#API_RespondToAuthChallenge_Errors>.
-//! The texts are Cognito's own.
+//! The texts are the ones that Cognito sends.
 
 use std::fmt;
 
@@ -12,44 +12,42 @@ use super::error::{Class, Failure};
 /// Why an invitation was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AcceptError {
-    /// User name or code is wrong, or the code was used already.
+    /// The user name or the code is wrong, or the code was used already.
     WrongCode,
-    /// The code has expired.
     CodeExpired,
-    /// Too many wrong codes.
+    /// Too many wrong codes were tried.
     TooManyAttempts,
-    /// The budget had no permit in time, or Cognito throttles. The code is as good as before.
+    /// The budget had no permit in time, or Cognito throttles. The code stays valid.
     Busy,
-    /// The pool asks for these attributes, too.
+    /// The pool also requires these attributes.
     MissingAttributes(Vec<String>),
-    /// The password breaks these rules, as far as Cognito says which.
+    /// The password breaks these rules, as far as Cognito names them.
     InvalidPassword(Vec<&'static str>),
-    /// An attribute has a value that the pool does not take.
+    /// The pool refuses the value of an attribute.
     InvalidAttribute,
     /// Another user has the e-mail address or the phone number.
     AliasExists,
-    /// The session ran out between the calls.
+    /// The session ended between the calls, or an attribute was set in between.
     TryAgain,
     /// An administrator has disabled the user.
     Disabled,
-    /// The user has a password, which they have to reset.
+    /// The user has a password and must reset it.
     PasswordResetRequired,
-    /// Cognito is out of reach, or fails.
+    /// Cognito cannot be reached, or fails.
     Unavailable(Failure),
-    /// The deployment keeps people out until someone mends it.
+    /// The deployment prevents the sign-in until it is fixed.
     Misconfigured(DeploymentFault, Failure),
 }
 
-/// What of the deployment keeps people out.
+/// The part of the deployment that prevents the sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeploymentFault {
     /// Threat protection blocks the sign-in. It judges the address of this process, which all
-    /// people share.
+    /// users share.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pool-settings-adaptive-authentication.html>
     ThreatProtection,
-    /// The web ACL of the user pool, or something else on the way, does not let the call
-    /// through.
+    /// The web ACL of the user pool, a firewall or a proxy blocks the call.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html>
     Firewall,
@@ -59,21 +57,21 @@ pub(crate) enum DeploymentFault {
     PrivateLink,
     /// There is no such app client, or its id is malformed.
     Client,
-    /// The app client's secret is another, or only one side has one.
+    /// The app client has another secret, or only one side has one.
     ClientSecret,
     /// The app client does not allow `USER_PASSWORD_AUTH`.
     ClientFlow,
-    /// The pool requires an attribute that no one can give here.
+    /// The pool requires an attribute that the user cannot give here.
     RequiredAttribute,
-    /// A Lambda trigger of the user pool refuses, or fails.
+    /// A Lambda trigger of the user pool refuses the sign-in, or fails.
     Trigger,
-    /// Another setting of the user pool.
+    /// Another setting of the user pool is at fault.
     UserPool,
     /// A code or a text that usher does not know.
     Unknown,
 }
 
-/// The call that was refused.
+/// One of the two calls of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignInStep {
     /// `InitiateAuth`, with user name and code.
@@ -91,7 +89,7 @@ impl SignInStep {
     }
 }
 
-/// What Cognito says of an attribute's value.
+/// Cognito's texts, in lower case, for an attribute value that it refuses.
 const INVALID_VALUE_TEXTS: [&str; 4] = [
     "invalid email address format",
     "invalid phone number format",
@@ -116,25 +114,27 @@ impl AcceptError {
         }
     }
 
-    /// `None` for what the person cannot mend, or is not known to be theirs.
+    /// `None` for an error that the user cannot correct, or that may have another cause.
     fn user_error(step: SignInStep, code: &str, message: &str) -> Option<Self> {
-        let says = |words: &str| message.contains(words);
-        let theirs = match (code, step) {
-            ("NotAuthorizedException", _) if says("security reasons") => return None,
-            ("NotAuthorizedException", SignInStep::Initiate) if says("username or password") => {
+        let contains = |text: &str| message.contains(text);
+        let error = match (code, step) {
+            ("NotAuthorizedException", _) if contains("security reasons") => return None,
+            ("NotAuthorizedException", SignInStep::Initiate)
+                if contains("username or password") =>
+            {
                 Self::WrongCode
             }
-            // The second: an attribute that was set since the first call.
+            // "already provided": an attribute was set since the first call.
             ("NotAuthorizedException", SignInStep::Respond { .. })
-                if says("session") || says("already provided") =>
+                if contains("session") || contains("already provided") =>
             {
                 Self::TryAgain
             }
-            ("NotAuthorizedException", _) if says("expired") => Self::CodeExpired,
-            ("NotAuthorizedException", _) if says("attempts exceeded") => Self::TooManyAttempts,
-            ("NotAuthorizedException", _) if says("user is disabled") => Self::Disabled,
-            // Somebody who signed up and has not confirmed it has no invitation. The third is
-            // what an emulator says of a wrong code.
+            ("NotAuthorizedException", _) if contains("expired") => Self::CodeExpired,
+            ("NotAuthorizedException", _) if contains("attempts exceeded") => Self::TooManyAttempts,
+            ("NotAuthorizedException", _) if contains("user is disabled") => Self::Disabled,
+            // A user who signed up and has not confirmed has no invitation. An emulator answers
+            // a wrong code with `InvalidPasswordException`.
             ("UserNotFoundException" | "UserNotConfirmedException", _)
             | ("InvalidPasswordException", SignInStep::Initiate) => Self::WrongCode,
             ("PasswordResetRequiredException", _) => Self::PasswordResetRequired,
@@ -146,9 +146,9 @@ impl AcceptError {
             {
                 return None;
             }
-            // Both have one.
+            // Cognito checks both parameters against a pattern.
             ("InvalidParameterException", SignInStep::Initiate)
-                if says("constraint") && (says("'username'") || says("'password'")) =>
+                if contains("constraint") && (contains("'username'") || contains("'password'")) =>
             {
                 Self::WrongCode
             }
@@ -161,7 +161,7 @@ impl AcceptError {
             ("CodeMismatchException" | "ExpiredCodeException", SignInStep::Respond { .. }) => {
                 Self::TryAgain
             }
-            ("InvalidParameterException", SignInStep::Respond { .. }) if says("password") => {
+            ("InvalidParameterException", SignInStep::Respond { .. }) if contains("password") => {
                 Self::InvalidPassword(violated_rules(message))
             }
             (
@@ -169,11 +169,11 @@ impl AcceptError {
                 SignInStep::Respond {
                     with_attributes: true,
                 },
-            ) if INVALID_VALUE_TEXTS.into_iter().any(says) => Self::InvalidAttribute,
+            ) if INVALID_VALUE_TEXTS.into_iter().any(contains) => Self::InvalidAttribute,
             ("AliasExistsException", SignInStep::Respond { .. }) => Self::AliasExists,
             _ => return None,
         };
-        Some(theirs)
+        Some(error)
     }
 }
 
@@ -195,9 +195,9 @@ impl DeploymentFault {
     }
 
     fn from_error(code: &str, message: &str) -> Self {
-        let says = |words: &str| message.contains(words);
+        let contains = |text: &str| message.contains(text);
         match code {
-            // The others are answers without a code: the last one is a page.
+            // `Http403` and `access_denied` mean an answer without an error code.
             "ForbiddenException" | "Http403" | "access_denied" => Self::Firewall,
             "ResourceNotFoundException" => Self::Client,
             "UserLambdaValidationException"
@@ -211,7 +211,7 @@ impl DeploymentFault {
             | "MFAMethodNotFoundException"
             | "SoftwareTokenMFANotFoundException"
             | "OperationNotEnabledException" => Self::UserPool,
-            "NotAuthorizedException" if says("security reasons") => Self::ThreatProtection,
+            "NotAuthorizedException" if contains("security reasons") => Self::ThreatProtection,
             _ => Self::from_message(message).unwrap_or(Self::Unknown),
         }
     }
@@ -226,16 +226,16 @@ impl DeploymentFault {
             ("unauthorized attribute", Self::RequiredAttribute),
             ("cannot be updated", Self::RequiredAttribute),
             ("non-mutable", Self::RequiredAttribute),
-            // One that the challenge did not ask for: all that it asked for are given.
+            // The challenge did not ask for this attribute: all that it asked for are given.
             ("invalid attributes given", Self::RequiredAttribute),
             ("attribute is required", Self::RequiredAttribute),
         ]
         .into_iter()
-        .find_map(|(words, fault)| message.contains(words).then_some(fault))
+        .find_map(|(text, fault)| message.contains(text).then_some(fault))
     }
 }
 
-/// What it is, and what helps.
+/// The fault and its remedy.
 impl fmt::Display for DeploymentFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -279,7 +279,8 @@ impl fmt::Display for DeploymentFault {
     }
 }
 
-/// "Password did not conform with policy: Password must have numeric characters"
+/// Reads the rules from a text such as
+/// "Password did not conform with policy: Password must have numeric characters".
 fn violated_rules(message: &str) -> Vec<&'static str> {
     [
         ("long enough", "length"),
@@ -292,7 +293,7 @@ fn violated_rules(message: &str) -> Vec<&'static str> {
         ("security reasons", "not_compromised"),
     ]
     .into_iter()
-    .filter(|(words, _)| message.contains(words))
+    .filter(|(text, _)| message.contains(text))
     .map(|(_, rule)| rule)
     .collect()
 }

@@ -1,4 +1,4 @@
-//! `DynamoDB`: many records by their keys.
+//! Amazon `DynamoDB`: many items by their keys.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 
@@ -11,7 +11,7 @@ use super::call::{Target, call};
 use super::error::{Failure, Service};
 use crate::retry::Backoff;
 
-/// Rounds of one read before what is still unprocessed counts as throttled.
+/// Rounds of one read. Keys that are unprocessed after them count as throttled.
 const MAX_READ_ROUNDS: u32 = 6;
 const THROUGHPUT_EXCEEDED: &str = "ProvisionedThroughputExceededException";
 
@@ -22,17 +22,16 @@ pub(super) struct Table<'a> {
     pub(super) key: &'a str,
 }
 
-/// How the records are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadOptions {
-    /// Keys alone, or whole items.
+    /// Reads only the keys, not whole items.
     pub(super) keys_only: bool,
-    /// What was written just now is seen; costs twice as much.
+    /// Sees all earlier writes, and costs twice as much.
     pub(super) consistent: bool,
 }
 
 impl ReadOptions {
-    /// Whether records exist, now.
+    /// For a check whether items exist.
     pub(super) const KEYS_ONLY: Self = Self {
         keys_only: true,
         consistent: true,
@@ -41,15 +40,15 @@ impl ReadOptions {
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// `BatchGetItem` of at most 100 keys; answers with the items that exist.
+/// `BatchGetItem` of at most 100 keys; returns the items that exist.
 ///
 /// # Errors
-/// As any call; throttled when the table does not come to an end with it.
+/// As any call; throttled when keys stay unprocessed after the last round.
 pub(super) async fn batch_get(
     client: &Client,
     table: &Table<'_>,
     ids: &[&str],
-    reading: ReadOptions,
+    options: ReadOptions,
 ) -> Result<BTreeMap<String, Item>, Failure> {
     let Table { name, key } = *table;
     let target = Target {
@@ -59,9 +58,9 @@ pub(super) async fn batch_get(
     };
     let id_of = |item: &Item| item.get(key)?.as_s().ok().cloned();
     let mut items = BTreeMap::new();
-    // The same key twice is an error.
+    // `DynamoDB` refuses a request that has the same key twice.
     let mut wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    let mut pace = Backoff::default();
+    let mut backoff = Backoff::default();
     for round in 0.. {
         if wanted.is_empty() {
             break;
@@ -69,33 +68,33 @@ pub(super) async fn batch_get(
         match round {
             0 => {}
             MAX_READ_ROUNDS => return Err(Failure::from_entry(target, THROUGHPUT_EXCEEDED)),
-            _ => tokio::time::sleep(pace.next_pause()).await,
+            _ => tokio::time::sleep(backoff.next_pause()).await,
         }
         let keys = wanted
             .iter()
             .map(|id| HashMap::from([(key.to_owned(), AttributeValue::S(id.clone()))]));
-        let mut wish = KeysAndAttributes::builder()
+        let mut table_request = KeysAndAttributes::builder()
             .set_keys(Some(keys.collect()))
-            .consistent_read(reading.consistent);
-        if reading.keys_only {
-            wish = wish
+            .consistent_read(options.consistent);
+        if options.keys_only {
+            table_request = table_request
                 .projection_expression("#key")
                 .expression_attribute_names("#key", key);
         }
-        let wish = wish.build().ok();
+        let table_request = table_request.build().ok();
         let request = client
             .batch_get_item()
-            .set_request_items(wish.map(|wish| HashMap::from([(name.to_owned(), wish)])))
+            .set_request_items(table_request.map(|it| HashMap::from([(name.to_owned(), it)])))
             .send();
         let answer = call(target, request)
             .await
             .map_err(|(failure, _)| failure)?;
         let found = answer.responses.unwrap_or_default().into_values().flatten();
         items.extend(found.filter_map(|item| Some((id_of(&item)?, item))));
-        // What was too much for one answer or for the table's throughput.
-        let left = answer.unprocessed_keys.unwrap_or_default().into_values();
-        wanted = left
-            .flat_map(|of| of.keys)
+        // Keys beyond the size of one answer or the table's throughput.
+        let unprocessed = answer.unprocessed_keys.unwrap_or_default().into_values();
+        wanted = unprocessed
+            .flat_map(|table_keys| table_keys.keys)
             .filter_map(|key| id_of(&key))
             .collect();
     }

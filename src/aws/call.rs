@@ -1,4 +1,4 @@
-//! One call: counted, timed, its error classified.
+//! Makes one SDK call: counts it, times it and classifies its error.
 
 use std::error::Error;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::error::{Class, Failure, Service};
 use crate::quota::RateBudget;
 use crate::telemetry::spans;
 
-/// Where a call goes.
+/// Names a call in its metrics and errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) service: Service,
@@ -20,11 +20,11 @@ pub(super) struct Target<'a> {
     pub(super) resource: &'a str,
 }
 
-/// A call that failed: what follows from it, and the SDK's error.
+/// The classified failure, and the SDK's own error.
 pub(super) type CallError<E> = (Failure, SdkError<E, HttpResponse>);
 
-/// Makes one SDK call and notes how it went. The SDK's future is some 17 KiB
-/// and lives on the heap, or every future above it would be as large.
+/// Makes one SDK call and records its duration and error. The SDK's future of some
+/// 17 KiB is boxed: otherwise every future above it would be as large.
 pub(super) fn call<'a, T, E>(
     target: Target<'a>,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
@@ -40,9 +40,9 @@ tokio::task_local! {
     static CALL_DEADLINE: tokio::time::Instant;
 }
 
-/// Gives the Cognito calls of `work` a deadline: one that gets no permit of its budget by
-/// then is not made and fails with [`Class::Busy`]. The earlier one counts when it is
-/// nested. What `work` spawns has none.
+/// Gives the Cognito calls of `work` a deadline. A call that gets no permit of its budget by
+/// then is not made and fails with [`Class::Busy`]. Of nested deadlines, the earlier one
+/// counts. Tasks that `work` spawns have no deadline.
 pub(crate) async fn with_deadline<T>(
     deadline: tokio::time::Instant,
     work: impl Future<Output = T>,
@@ -51,23 +51,23 @@ pub(crate) async fn with_deadline<T>(
     CALL_DEADLINE.scope(outer.min(deadline), work).await
 }
 
-/// Makes a call when its turn comes, and tells the budget when it was throttled. The call
-/// was built before: nothing is sent until it is polled.
+/// Makes a call once the budget gives a permit, and reports a throttle to the budget. The
+/// caller builds `call` before: nothing is sent until it is polled.
 pub(super) async fn with_permit<T, E>(
     budget: &RateBudget,
     target: Target<'_>,
     call: impl Future<Output = Result<T, CallError<E>>>,
 ) -> Result<T, CallError<E>> {
-    let turn = match CALL_DEADLINE.try_with(|deadline| *deadline) {
-        Ok(deadline) => budget.acquire_by(deadline).await.map_err(|none| {
+    let permit = match CALL_DEADLINE.try_with(|deadline| *deadline) {
+        Ok(deadline) => budget.acquire_by(deadline).await.map_err(|error| {
             let failure = Failure::without_permit(target);
-            (failure, SdkError::construction_failure(none))
+            (failure, SdkError::construction_failure(error))
         })?,
         Err(_) => budget.acquire().await,
     };
     call.await.inspect_err(|(failure, _)| {
         if failure.class == Class::Throttled {
-            turn.record_throttle();
+            permit.record_throttle();
         }
     })
 }
@@ -84,7 +84,7 @@ where
         operation,
         resource,
     } = target;
-    let begun = Instant::now();
+    let started = Instant::now();
     let span = spans::call(service.name(), operation);
     let result = request
         .instrument(span.clone())
@@ -93,7 +93,7 @@ where
     metrics::histogram!(
         "usher_aws_call_seconds", "service" => service.name(), "operation" => operation,
     )
-    .record(begun.elapsed());
+    .record(started.elapsed());
     let error = result
         .as_ref()
         .err()

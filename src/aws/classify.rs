@@ -1,4 +1,4 @@
-//! Every error of the three services, classified.
+//! Classifies the errors of all services.
 //!
 //! Sources: the services' API models and error pages,
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>,
@@ -7,7 +7,7 @@
 
 use super::error::{Class, Service};
 
-/// The table. Returns the short reason and the class.
+/// Returns the short reason and the class of an error.
 pub(super) fn classify(
     service: Service,
     operation: &str,
@@ -15,7 +15,7 @@ pub(super) fn classify(
     status: u16,
     message: &str,
 ) -> (String, Class) {
-    // "AWS.SimpleQueueService.NonExistentQueue" and "QueueDoesNotExist" are one.
+    // "AWS.SimpleQueueService.NonExistentQueue" and "QueueDoesNotExist" are one error.
     let name = code.rsplit('.').next().unwrap_or(code);
     let fixed = |reason: &str, class| (reason.to_owned(), class);
     // "KmsDisabled" in the model, "KMS.DisabledException" on the wire.
@@ -46,8 +46,8 @@ pub(super) fn classify(
         }
         "AccessDeniedException" | "AccessDenied" => fixed("access_denied", Class::Systemic),
         "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
-        // Not available in this Region, or for this pool's configuration: a replica takes no
-        // such writes, and a pool that is being restored takes none for up to a day.
+        // Not available in this Region or for this pool. A replica refuses such writes, and a
+        // pool that is being restored refuses them for up to a day.
         // <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>
         "OperationNotEnabledException" => fixed("operation_not_enabled", Class::Systemic),
         // A pool with a domain is reported to refuse each call that comes through a VPC
@@ -95,8 +95,8 @@ pub(super) fn classify(
         },
         "UserNotFoundException" => fixed("user_not_found", Class::NotYet),
 
-        // The item is the same for every user, so a key that does not fit the
-        // table is the deployment's fault and not the message's.
+        // Every user's item has the same key attribute, so a key that does not fit the
+        // table is the deployment's fault, not the message's.
         "ValidationException" | "ValidationError"
             if service == Service::DynamoDb && is_table_mismatch(message) =>
         {
@@ -122,7 +122,7 @@ pub(super) fn classify(
     }
 }
 
-/// "Missing the key id in the item", "Type mismatch for key id", "Type mismatch
+/// Texts such as "Missing the key id in the item", "Type mismatch for key id", "Type mismatch
 /// for Index Key …", "Value … at 'tableName' failed to satisfy constraint", "The table does
 /// not have the specified index: …", "Query condition missed key schema element: …".
 fn is_table_mismatch(message: &str) -> bool {
@@ -136,7 +136,7 @@ fn is_table_mismatch(message: &str) -> bool {
         "missed key schema element",
     ]
     .iter()
-    .any(|sign| message.contains(sign))
+    .any(|text| message.contains(text))
 }
 
 /// `InvalidParameterException` becomes `invalid_parameter`.
@@ -159,8 +159,8 @@ fn snake_case(code: &str) -> String {
     snake
 }
 
-/// An answer without an error code does not come from the service itself but
-/// from something before it: a proxy, a firewall, a VPC endpoint.
+/// An answer without an error code does not come from the service itself. It comes from a
+/// proxy, a firewall or a VPC endpoint.
 pub(super) fn classify_status(status: u16) -> (&'static str, Class) {
     match status {
         429 => ("throttled", Class::Throttled),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_pool_and_a_missing_group_are_told_apart_by_their_text() {
+    fn missing_pool_and_missing_group_differ_by_their_text() {
         let reason = |operation, message| {
             classify(
                 Service::Cognito,
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_another_key_stops_the_worker_and_not_the_message() {
+    fn table_with_another_key_is_systemic() {
         for (operation, message) in [
             (
                 "PutItem",
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_refuses_the_vpc_endpoint_stops_the_worker() {
+    fn pool_that_refuses_the_vpc_endpoint_is_systemic() {
         let text = "PrivateLink access is disabled for the user pool that has ManagedLogin \
                     configured";
         let (service, code) = (Service::Cognito, "InvalidParameterException");

@@ -1,4 +1,4 @@
-//! The composition root of the SDK: every client is built here.
+//! Builds all SDK clients, with their time-outs and retries.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
-/// The longest that one attempt of one call takes. Cognito's 99.9th percentile is far
-/// below; a hung connection must not eat the message's visibility timeout.
+/// Time-out of one attempt of a call. Cognito's 99.9th percentile is far below. A hung
+/// connection must not use up the message's visibility timeout.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Credentials are fetched within an attempt. They have to be late before it is: its own
-/// time-out would not say what it waited for.
+/// Time-out for credentials, which are fetched within an attempt. It must end before the
+/// attempt's time-out, whose error would not mention credentials.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_millis(4500);
-/// A receive may take as long as its long poll and the way there and back.
+/// A receive may take this much longer than its long poll.
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(10);
 
 /// AWS settings from the SDK's own sources: `AWS_REGION`, `AWS_PROFILE`,
@@ -23,19 +23,19 @@ const LONG_POLL_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Aws(SdkConfig);
 
-/// There is no Region, without which every call would fail.
+/// No Region is set, and every call needs one.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRegion {
-    /// Neither in the environment nor in a profile.
+    /// Neither the environment nor a profile has one.
     #[error("no AWS Region: set AWS_REGION, or AWS_PROFILE to a profile that has one")]
     Anywhere,
-    /// Not in the environment of a Lambda, which has no profiles.
+    /// The environment of a Lambda has none; a Lambda has no profiles.
     #[error("no AWS Region: set AWS_REGION")]
     InLambda,
 }
 
 impl Aws {
-    /// Loads what the SDK finds in the environment and its files.
+    /// Loads the SDK's settings from the environment and its files.
     ///
     /// # Errors
     /// [`NoRegion::Anywhere`]
@@ -49,8 +49,7 @@ impl Aws {
         Ok(Self(sdk))
     }
 
-    /// An endpoint on this machine that stands in for AWS, with credentials
-    /// that mean nothing.
+    /// All services at one emulator on this machine, with made-up credentials.
     #[cfg(feature = "dev")]
     pub async fn at_endpoint(url: &str) -> Self {
         let credentials =
@@ -66,8 +65,7 @@ impl Aws {
         Self(sdk)
     }
 
-    /// AWS as `client` plays it in this process: without sockets a test's clock can be
-    /// paused.
+    /// AWS faked by `client` in this process: without sockets, a test can pause its clock.
     #[cfg(test)]
     pub(crate) async fn with_http_client(
         client: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
@@ -83,22 +81,21 @@ impl Aws {
         Self(sdk)
     }
 
-    /// The Region, for messages to people.
+    /// The configured Region, such as `eu-west-1`.
     pub fn region(&self) -> &str {
         self.0.region().map_or("", AsRef::as_ref)
     }
 
-    /// All settings.
     pub(super) fn sdk(&self) -> &SdkConfig {
         &self.0
     }
 
-    /// Whether calls of all services go to an address of the deployment's own.
+    /// Whether one endpoint is configured for all services.
     pub(super) fn has_endpoint(&self) -> bool {
         self.0.endpoint_url().is_some()
     }
 
-    /// For the Lambda: two attempts of 1.5 s each, all inside 4 s.
+    /// For the Lambda: two attempts of at most 1.5 s each, together at most 3.5 s.
     #[must_use]
     pub(crate) fn for_trigger(self) -> Self {
         let sdk = self
@@ -122,7 +119,7 @@ impl Aws {
         Self(sdk)
     }
 
-    /// As [`Self::configure`], for settings that were not loaded by the SDK and are for SQS.
+    /// As [`Self::configure`], for SQS settings that the SDK did not load.
     pub(super) fn without_retries(sdk: SdkConfig) -> Self {
         let sdk = sdk
             .into_builder()
@@ -133,8 +130,8 @@ impl Aws {
         Self(sdk.build())
     }
 
-    /// The loader is told, and not what it has loaded: `DynamoDB`'s client puts retries of its
-    /// own in the place of any that do not come from there.
+    /// Configures the loader and not the loaded settings: `DynamoDB`'s client replaces retries
+    /// that do not come from the loader with its own.
     fn configure(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         loader
             .retry_config(RetryConfig::disabled())
@@ -168,7 +165,7 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config)
     }
 
-    /// A client for no queue in particular.
+    /// A client at the SDK's endpoint, for any queue.
     #[cfg(feature = "dev")]
     pub(super) fn any_sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.0)
@@ -177,8 +174,8 @@ impl Aws {
     fn sqs_settings(&self, queue: &str) -> aws_sdk_sqs::config::Builder {
         let settings = aws_sdk_sqs::config::Builder::from(&self.0);
         match self.queue_endpoint(queue) {
-            // The switches choose among AWS's own hosts, and the SDK takes no endpoint beside
-            // them.
+            // Both switches select among AWS's own hosts. The SDK refuses them together with an
+            // endpoint.
             Some(endpoint) => settings
                 .endpoint_url(endpoint.url())
                 .use_fips(false)

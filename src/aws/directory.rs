@@ -1,5 +1,5 @@
-//! Amazon Cognito user pools. Each call that provisions takes its turn in the
-//! process's budget first, and tells the budget when it was throttled.
+//! Amazon Cognito user pools: the calls that provision. Each call first acquires a permit of
+//! the process's budget, and reports a throttle to it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::config::GroupName;
 use crate::event::{PoolId, Sub, Username};
 use crate::quota::{Quota, RateBudget};
 
-/// Users and groups.
+/// Reads and changes users and groups, inside the rate budgets.
 #[derive(Debug, Clone)]
 pub struct Directory {
     client: Client,
@@ -32,17 +32,17 @@ impl Directory {
         }
     }
 
-    /// What administrators ask for, inside the same budgets.
+    /// The calls for admin commands, inside the same budgets.
     pub fn user_manager(&self) -> UserManager {
         UserManager::new(self.client.clone(), Arc::clone(&self.quota))
     }
 
-    /// Users and the groups that they are in, inside the same budgets.
+    /// Lists of users and groups, inside the same budgets.
     pub(crate) fn listing(&self) -> Listing {
         Listing::from_client(self.client.clone(), Arc::clone(&self.quota))
     }
 
-    /// `AdminAddUserToGroup`. A user who is a member already is no error.
+    /// `AdminAddUserToGroup`. A user who is a member already is not an error.
     ///
     /// # Errors
     /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`](super::Class::NotYet).
@@ -69,7 +69,7 @@ impl Directory {
         Ok(())
     }
 
-    /// `CreateGroup`. A group that exists is success.
+    /// `CreateGroup`. An existing group is not an error.
     ///
     /// # Errors
     /// `limit_exceeded` when the pool has its 10,000 groups.
@@ -87,8 +87,8 @@ impl Directory {
         }
     }
 
-    /// `AdminGetUser`, for the `sub` alone; `None` when the pool shows none.
-    /// Makes the user count as active this month.
+    /// `AdminGetUser`, only for the `sub`; `None` when the answer has none. Makes the user
+    /// count as active this month.
     ///
     /// # Errors
     /// `user_not_found` is of class [`Class::NotYet`](super::Class::NotYet).
@@ -112,10 +112,10 @@ impl Directory {
             .and_then(Sub::new))
     }
 
-    /// `GetGroup`: whether the group is there.
+    /// `GetGroup`: whether the group exists.
     ///
     /// # Errors
-    /// Any but the group's absence.
+    /// Any except the group's absence.
     pub(crate) async fn has_group(
         &self,
         pool: &PoolId,
@@ -145,7 +145,7 @@ impl Directory {
     }
 }
 
-/// One call in its turn.
+/// Makes one call once the budget gives a permit.
 pub(super) fn call_with_permit<'a, T, E>(
     budget: &'a RateBudget,
     operation: &'static str,

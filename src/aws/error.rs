@@ -1,7 +1,7 @@
-//! A failed call: who was called, and what follows from it.
+//! A failed call: its service, and the class that decides what happens next.
 //!
-//! An error's message may quote the user name or an attribute, so it is looked
-//! at here and then dropped: a [`Failure`] holds only words of ours and codes.
+//! An error's message may quote the user name or an attribute. It is classified here and then
+//! dropped: a [`Failure`] holds only codes and usher's own texts.
 
 use std::error::Error;
 use std::fmt;
@@ -14,16 +14,16 @@ use super::call::Target;
 use super::classify::{classify, classify_status};
 use crate::retry::Transient;
 
-/// Which service a call goes to.
+/// The AWS service that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {
-    /// Amazon SQS.
+    /// Amazon SQS: source and dead-letter queues.
     Sqs,
-    /// Amazon Cognito user pools.
+    /// Amazon Cognito user pools: users and groups.
     Cognito,
-    /// Amazon `DynamoDB`.
+    /// Amazon `DynamoDB`: the table of profiles.
     DynamoDb,
-    /// AWS Security Token Service.
+    /// AWS Security Token Service: the caller's identity.
     Sts,
 }
 
@@ -46,15 +46,15 @@ pub(crate) enum Class {
     Throttled,
     /// No permit of the budget came by the caller's deadline; the call was not made.
     Busy,
-    /// A fault that passes: try again.
+    /// A temporary fault: try again.
     Transient,
-    /// Missing, perhaps because it is not visible everywhere yet: a few tries.
+    /// Missing, perhaps because it is not visible everywhere yet: try a few times.
     NotYet,
-    /// This message will never work.
+    /// This message can never succeed.
     Permanent,
-    /// Nothing will work until somebody mends the deployment.
+    /// Every message fails until the deployment is fixed.
     Systemic,
-    /// Credentials ran out or cannot be fetched: passes, or is systemic.
+    /// Credentials expired or cannot be fetched: temporary, or systemic.
     Credentials,
 }
 
@@ -77,17 +77,16 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {operation} on {resource}: {code}", service.name())]
 pub struct Failure {
-    /// Who was called.
+    /// The service that was called.
     pub service: Service,
-    /// The API operation.
+    /// The API operation, such as `AdminGetUser`.
     pub operation: &'static str,
-    /// The pool, table or queue concerned; never a user.
+    /// The pool, app client, table or queue; never a user.
     pub resource: String,
-    /// The service's error code, or ours for what never reached it.
+    /// The service's error code, or usher's own where the service sent none.
     pub code: String,
     /// The short code for dead letters and metrics, such as `user_not_found`.
     pub reason: String,
-    /// What follows from it.
     pub(crate) class: Class,
 }
 
@@ -139,23 +138,23 @@ impl Failure {
 }
 
 impl Failure {
-    /// An entry of a batch that SQS did not carry out.
+    /// An entry of a batch that the service did not carry out.
     pub(super) fn from_entry(target: Target<'_>, code: &str) -> Self {
         let (reason, class) = classify(target.service, target.operation, code, 400, "");
         Self::for_call(target, code, &reason, class)
     }
 
-    /// An entry of a batch that the answer leaves out.
+    /// The answer lacks an entry of the batch, or another required part.
     pub(super) fn unanswered(target: Target<'_>) -> Self {
         Self::for_call(target, "Unanswered", "garbled_response", Class::Transient)
     }
 
-    /// A list that leads back to the page that it was asked for.
+    /// The next page of a list is the same page again.
     pub(super) fn repeated_token(target: Target<'_>) -> Self {
         Self::for_call(target, "RepeatedToken", "repeated_token", Class::Permanent)
     }
 
-    /// A call that was not made; see [`super::with_deadline`].
+    /// A call that got no permit by its deadline; see [`super::with_deadline`].
     pub(super) fn without_permit(target: Target<'_>) -> Self {
         Self::for_call(target, "NoPermit", "busy", Class::Busy)
     }
@@ -178,7 +177,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// Errors of the road to the service and back.
+/// Classifies an error that is not an answer of the service.
 fn classify_transport_error<E: Error + 'static>(
     error: &SdkError<E, HttpResponse>,
 ) -> (&'static str, Class) {
@@ -195,8 +194,8 @@ fn classify_transport_error<E: Error + 'static>(
     }
 }
 
-/// The provider's own error, or the SDK's when the provider does not answer, whose type is
-/// not public.
+/// Finds the provider's own error, or the SDK's error when the provider does not answer. The
+/// type of the second is not public.
 fn is_credentials_error(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,5 +1,4 @@
-//! Amazon Cognito as a test plays it, in this process: without sockets the test's clock
-//! can be paused.
+//! A fake Amazon Cognito in this process: without sockets, a test can pause its clock.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use super::{Aws, ClientCredentials, Directory, Listing, SignIn, UserManager, Users};
 use crate::quota::{Limits, Quota};
 
-/// What comes after how long: a status and a body.
+/// Delay, HTTP status and body.
 pub(crate) type FakeResponse = (Duration, u16, Value);
 
 type FakeHandler = dyn Fn(&str, &Value) -> FakeResponse + Send + Sync;
@@ -26,7 +25,7 @@ type FakeHandler = dyn Fn(&str, &Value) -> FakeResponse + Send + Sync;
 #[derive(Clone)]
 struct FakeHttpClient(Arc<FakeHandler>);
 
-/// The services of one process, over one quota.
+/// Clients of the fake that share one quota.
 pub(crate) struct FakeCognito {
     pub(crate) sign_in: SignIn,
     pub(crate) user_manager: UserManager,
@@ -34,13 +33,13 @@ pub(crate) struct FakeCognito {
     pub(crate) users: Users,
 }
 
-/// `play` is given the operation and its input. The rates are the default ones, shared by
-/// so many processes.
+/// `respond` gets the operation and its input. The rates are the default rates, shared by
+/// `processes`.
 pub(crate) async fn fake_cognito(
     processes: u32,
-    play: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
 ) -> FakeCognito {
-    let aws = Aws::with_http_client(FakeHttpClient(Arc::new(play))).await;
+    let aws = Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await;
     let quota = Arc::new(Quota::new(Limits {
         processes: NonZeroU32::new(processes).expect("not zero"),
         user_update: 20.0,
@@ -48,12 +47,12 @@ pub(crate) async fn fake_cognito(
         user_resource_read: 25.0,
         user_creation: 25.0,
     }));
-    let app = ClientCredentials {
+    let app_client = ClientCredentials {
         id: "client".to_owned(),
         secret: None,
     };
     FakeCognito {
-        sign_in: SignIn::new(&aws, Arc::clone(&quota), app),
+        sign_in: SignIn::new(&aws, Arc::clone(&quota), app_client),
         user_manager: Directory::new(&aws, Arc::clone(&quota)).user_manager(),
         listing: Listing::new(&aws, Arc::clone(&quota)),
         users: Users::new(&aws, quota),
@@ -82,9 +81,9 @@ impl HttpConnector for FakeHttpClient {
         let operation = target.rsplit('.').next().unwrap_or_default();
         let input = request.body().bytes().unwrap_or_default();
         let input = serde_json::from_slice(input).unwrap_or_default();
-        let (after, status, body) = (self.0)(operation, &input);
+        let (delay, status, body) = (self.0)(operation, &input);
         HttpConnectorFuture::new(async move {
-            tokio::time::sleep(after).await;
+            tokio::time::sleep(delay).await;
             let status = status
                 .try_into()
                 .map_err(|error| ConnectorError::other(Box::new(error), None))?;

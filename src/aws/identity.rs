@@ -1,4 +1,4 @@
-//! AWS Security Token Service: whom this process acts as.
+//! AWS Security Token Service: the identity of this process.
 
 use super::call::{Target, call};
 use super::client::Aws;
@@ -10,7 +10,7 @@ impl Aws {
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
     ///
     /// # Errors
-    /// As any call; also where an endpoint that stands in for AWS has no STS.
+    /// As any call; also where an emulator has no STS.
     pub(crate) async fn caller(&self) -> Result<String, Failure> {
         let client = self.sts();
         let target = Target {

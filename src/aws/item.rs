@@ -1,4 +1,4 @@
-//! A `DynamoDB` item as JSON, for somebody who reads it.
+//! A `DynamoDB` item as JSON, for display.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::base64;
@@ -12,7 +12,7 @@ pub(super) fn to_json(item: Item) -> Map<String, Value> {
         .collect()
 }
 
-/// Numbers that JSON readers would round stay texts; sets become lists, and bytes
+/// Numbers that JSON readers would round stay strings. Sets become lists, and bytes become
 /// base64.
 fn value_of(value: AttributeValue) -> Value {
     let list = |texts: Vec<String>, read: fn(String) -> Value| {

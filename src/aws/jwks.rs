@@ -1,4 +1,4 @@
-//! Amazon Cognito user pools: the public keys that tokens are signed with.
+//! Amazon Cognito user pools: the public keys that verify tokens.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
@@ -16,33 +16,33 @@ const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pool has two keys of some 400 bytes.
 const MAX_JWKS_BYTES: usize = 64 * 1024;
 
-/// Fetches key sets, over the same HTTP client as all other calls.
+/// Fetches key sets with the SDK's own HTTP client.
 #[derive(Debug, Clone)]
 pub struct JwksClient {
     https: SharedHttpConnector,
-    /// For an emulator on this machine, without the proxy that leads to AWS.
+    /// For an emulator on this machine, without `HTTP_PROXY`.
     http: SharedHttpConnector,
 }
 
-/// Why a key set could not be fetched. Says nothing of anybody.
+/// Why a key set could not be fetched. Holds no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JwksError {
-    /// The issuer makes no URL.
+    /// The issuer and the path are not a valid URL.
     #[error("the issuer is not a URL")]
     InvalidUrl,
-    /// Not answered in time, or not at all.
+    /// No complete answer came in time.
     #[error("the issuer cannot be reached")]
     Unreachable,
-    /// Answered with an error: the pool may not exist.
+    /// The HTTP status is not 200: the pool may not exist.
     #[error("the issuer answers {0}")]
     Status(u16),
-    /// Far more than keys.
+    /// The answer is far larger than a key set.
     #[error("the issuer's answer is too large")]
     TooLarge,
 }
 
 impl JwksClient {
-    /// `None` never in a build with the SDK's own HTTP client.
+    /// `None` only in a build without the SDK's own HTTP client.
     pub fn new() -> Option<Self> {
         let settings = HttpConnectorSettings::builder().build();
         Some(Self {
@@ -51,7 +51,7 @@ impl JwksClient {
         })
     }
 
-    /// Over another way to the issuers, for tests.
+    /// Fetches through `connector`, for tests.
     pub fn with_connector(connector: SharedHttpConnector) -> Self {
         Self {
             https: connector.clone(),
@@ -59,7 +59,7 @@ impl JwksClient {
         }
     }
 
-    /// The text of `ISSUER/.well-known/jwks.json`.
+    /// Fetches the text of `ISSUER/.well-known/jwks.json`.
     ///
     /// # Errors
     /// [`JwksError`].
@@ -102,7 +102,7 @@ mod tests {
 
     use crate::event::{IssuerType, PoolId};
 
-    /// The original issuer is at the endpoint of the API.
+    /// The original issuer has the host of the API's endpoint.
     #[tokio::test]
     async fn issuers_are_in_the_partitions_that_the_sdk_knows() {
         let resolver = DefaultResolver::new();

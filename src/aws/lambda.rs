@@ -1,7 +1,8 @@
-//! The SDK's settings in a Lambda: from the environment, and from nothing else.
+//! The SDK's settings in a Lambda, only from the environment.
 //!
-//! The SDK's own loader goes on to profile files, SSO, STS and the metadata of EC2. No
-//! function has any of them, and they are a fifth of the program.
+//! The SDK's own loader also tries profile files, SSO, STS and the metadata of EC2. No function
+//! has any of them, and they are a fifth of the program. Credentials are variables, or with
+//! `SnapStart` an address (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 
@@ -14,11 +15,10 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use super::client::{Aws, NoRegion};
 
 impl Aws {
-    /// What Lambda gives a function in its environment: a Region and credentials. With
-    /// `SnapStart` those are not variables but an address to ask.
+    /// Reads the Region and the credentials that Lambda sets in the environment.
     ///
-    /// Of what else the SDK would take from the environment there is what matters to a
-    /// function that sends to SQS: endpoints, and the name for the user agent.
+    /// Of the SDK's other variables, it reads those that matter for sending to SQS: endpoints,
+    /// and the name for the user agent.
     ///
     /// # Errors
     /// `NoRegion::InLambda`
@@ -59,16 +59,16 @@ fn settings(variable: impl Fn(&str) -> Option<String>) -> Option<SdkConfig> {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)]) -> Option<SdkConfig> {
+    fn settings_from(variables: &[(&str, &str)]) -> Option<SdkConfig> {
         let variables = |name: &str| {
-            let (_, value) = variables.iter().find(|(it, _)| *it == name)?;
+            let (_, value) = variables.iter().find(|(key, _)| *key == name)?;
             Some((*value).to_owned())
         };
         settings(variables)
     }
 
     fn region(variables: &[(&str, &str)]) -> Option<String> {
-        Some(of(variables)?.region()?.to_string())
+        Some(settings_from(variables)?.region()?.to_string())
     }
 
     #[test]
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_of_sqs_goes_before_the_one_of_all() {
+    fn sqs_endpoint_overrides_the_general_one() {
         let endpoint = |variables: &[(&str, &str)]| {
             let variables = [&[("AWS_REGION", "eu-west-1")], variables].concat();
-            of(&variables)
+            settings_from(&variables)
                 .expect("a Region")
                 .endpoint_url()
                 .map(str::to_owned)
@@ -110,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_endpoints_are_chosen_by_a_word() {
-        let on = of(&[
+    fn fips_and_dual_stack_are_enabled_by_true() {
+        let enabled = settings_from(&[
             ("AWS_REGION", "us-gov-west-1"),
             ("AWS_USE_FIPS_ENDPOINT", "true"),
             ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE"),
@@ -119,14 +119,14 @@ mod tests {
         ])
         .expect("a Region");
         assert_eq!(
-            (on.use_fips(), on.use_dual_stack()),
+            (enabled.use_fips(), enabled.use_dual_stack()),
             (Some(true), Some(true))
         );
         assert_eq!(
-            on.app_name().map(ToString::to_string).as_deref(),
+            enabled.app_name().map(ToString::to_string).as_deref(),
             Some("sign-ups")
         );
-        let unset = of(&[("AWS_REGION", "eu-west-1")]).expect("a Region");
+        let unset = settings_from(&[("AWS_REGION", "eu-west-1")]).expect("a Region");
         assert_eq!((unset.use_fips(), unset.use_dual_stack()), (None, None));
     }
 }

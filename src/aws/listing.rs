@@ -1,5 +1,5 @@
-//! Amazon Cognito user pools, page by page. Listing makes no user count as
-//! active this month.
+//! Amazon Cognito user pools, page by page. Listing does not make a user count as active
+//! this month.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
@@ -20,58 +20,55 @@ use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_sub};
 use crate::quota::Quota;
 use crate::retry::retry_inline;
 
-/// Reads users and members, sixty at a time, inside the budget of `UserList`.
+/// Lists users, members and groups, 60 to a page, inside the rate budgets.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
     client: Client,
     quota: Arc<Quota>,
 }
 
-/// A user as a list shows them.
+/// A user as `ListUsers` returns them.
 #[derive(Debug)]
 pub(crate) struct ListedUser {
-    /// What the Admin calls take.
+    /// The name that the Admin calls accept.
     pub username: Username,
-    /// From the attributes.
     pub sub: Option<Sub>,
-    /// All that the pool shows.
     pub attributes: UserAttributes,
-    /// How far they came.
     pub status: UserStatus,
-    /// When they signed up or were created.
+    /// When the user signed up or was created.
     pub created: Option<jiff::Timestamp>,
 }
 
-/// What matters of a user's status.
+/// A user's status, reduced to the differences that matter to usher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserStatus {
-    /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, and has to choose a new password before
-    /// the next sign-in, as after a CSV import.
+    /// `CONFIRMED`, or `RESET_REQUIRED`: confirmed, but must choose a new password before the
+    /// next sign-in, as after a CSV import.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html>
     Confirmed,
-    /// `EXTERNAL_PROVIDER`: a federated user.
+    /// `EXTERNAL_PROVIDER`: signs in with a federated identity.
     Federated,
     /// `FORCE_CHANGE_PASSWORD`: has a code, and no password of their own yet.
     Invited,
     /// An administrator has disabled the user, whatever the status is.
     Disabled,
-    /// Any other, such as `UNCONFIRMED`.
+    /// Any other status, such as `UNCONFIRMED`.
     Other,
 }
 
-/// A part of a list, and where the next begins.
+/// One page of a list, with the token of the next page.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// At most sixty of Cognito's; a page may be empty although others follow.
+    /// At most 60 from Cognito. A page may be empty although others follow.
     pub(crate) items: Vec<T>,
-    /// `None` at the end.
+    /// Token of the next page; `None` after the last page.
     pub next: Option<String>,
 }
 
-/// The most that Cognito gives in one page.
+/// Cognito's limit for one page.
 pub(super) const MAX_PAGE_ITEMS: i32 = 60;
-/// Characters of a filter at most.
+/// Cognito's limit for a filter, in characters.
 const MAX_FILTER_CHARS: usize = 256;
 
 impl Listing {
@@ -87,9 +84,9 @@ impl Listing {
         Self { client, quota }
     }
 
-    /// `ListUsers` of this `sub`: the user's name. Finds users of an external provider as
-    /// well, whom the Admin calls know by name alone. Eventually consistent; not every
-    /// emulator filters, so each user is looked at.
+    /// `ListUsers` of this `sub`: the user's name. Also finds federated users, whom the Admin
+    /// calls know only by name. Eventually consistent. Not every emulator filters, so each
+    /// user is compared.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
     ///
@@ -100,7 +97,7 @@ impl Listing {
         pool: &PoolId,
         sub: &Sub,
     ) -> Result<Option<Username>, Failure> {
-        // It stands in a filter.
+        // The filter contains it unescaped.
         if !is_loggable_sub(sub.as_str()) {
             return Ok(None);
         }
@@ -127,7 +124,7 @@ impl Listing {
         }
     }
 
-    /// `ListUsers`. Eventually consistent.
+    /// `ListUsers`, one page. Eventually consistent.
     ///
     /// # Errors
     /// `invalid_parameter` for a token that has expired; `repeated_token` where the next page
@@ -148,11 +145,10 @@ impl Listing {
         Page::from_users(pool, token, page.users, page.pagination_token)
     }
 
-    /// `ListUsers` with a filter: the users whom this name names, as a user name, an
-    /// e-mail address, a phone number or a `sub`. An address is searched for in lower case as
-    /// well: a filter is exact, and people write their address with a capital letter. A value
-    /// too long for a filter is the value of no user. Takes at most [`Self::MAX_SEARCH_CALLS`]
-    /// calls. Eventually consistent.
+    /// `ListUsers` with a filter: the users with this user name, e-mail address, phone number
+    /// or `sub`. An address is also searched for in lower case: a filter is exact, and users
+    /// type capitals. No user has a value that is too long for a filter. Makes at most
+    /// [`Self::MAX_SEARCH_CALLS`] calls, without retries. Eventually consistent.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
     ///
@@ -182,8 +178,8 @@ impl Listing {
             users.retain(|user| match attribute {
                 "username" => user.username.reveal() == value,
                 attribute => {
-                    let held = user.attributes.get(attribute);
-                    held.is_some_and(|held| held.eq_ignore_ascii_case(&value))
+                    let actual = user.attributes.get(attribute);
+                    actual.is_some_and(|actual| actual.eq_ignore_ascii_case(&value))
                 }
             });
             if !users.is_empty() {
@@ -193,7 +189,7 @@ impl Listing {
         Ok(Vec::new())
     }
 
-    /// Calls of one [`Self::search`] at most.
+    /// Limit of calls for one [`Self::search`], without retries.
     pub(crate) const MAX_SEARCH_CALLS: u32 = 3;
 
     /// Calls a second in the category `UserList`: this process's share.
@@ -201,8 +197,7 @@ impl Listing {
         self.quota.user_list.limit()
     }
 
-    /// `ListUsersInGroup`: the members' names. A group that does not exist has
-    /// none.
+    /// `ListUsersInGroup`: the members' names. A group that does not exist has none.
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
@@ -275,7 +270,7 @@ impl Listing {
         }
     }
 
-    /// `DescribeUserPool`: about how many users there are.
+    /// `DescribeUserPool`: Cognito's estimate of the number of users.
     ///
     /// # Errors
     /// As any call.
@@ -294,7 +289,7 @@ impl Listing {
 }
 
 impl Page<ListedUser> {
-    /// A page of `ListUsers` that was asked for with this token.
+    /// A page of `ListUsers` that was requested with the token `asked`.
     ///
     /// # Errors
     /// `repeated_token`.
@@ -319,7 +314,7 @@ impl ListedUser {
             .filter_map(Self::from_sdk)
     }
 
-    /// `None` without a name: nothing could be done for such a user.
+    /// `None` for a user without a name: no call can address them.
     fn from_sdk(user: UserType) -> Option<Self> {
         let attributes: UserAttributes = user
             .attributes
@@ -347,7 +342,7 @@ impl ListedUser {
     }
 }
 
-/// The attributes that such a name may be a value of, the likely one first, and the value.
+/// The attributes to search, the likely one first, each with the value.
 fn search_terms(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
     let name = username.reveal();
     let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
@@ -367,7 +362,7 @@ fn search_terms(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
     searched
 }
 
-/// `None` where it would be longer than Cognito takes it.
+/// `None` for a filter that is longer than Cognito accepts.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html>
 fn filter_of(attribute: &str, value: &str) -> Option<String> {
@@ -375,7 +370,7 @@ fn filter_of(attribute: &str, value: &str) -> Option<String> {
     (filter.chars().count() <= MAX_FILTER_CHARS).then_some(filter)
 }
 
-/// For a value between quotation marks in a filter.
+/// Escapes a value between quotation marks in a filter.
 fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -391,7 +386,7 @@ mod tests {
     use crate::aws::fake_cognito::fake_cognito;
 
     #[test]
-    fn a_name_is_searched_for_as_what_it_looks_like() {
+    fn name_is_searched_for_by_its_form() {
         let uuid = "0f8e3a52-7b1d-4c60-9a2e-5d4c3b2a1f00";
         for (name, expected) in [
             ("Ada", &[("username", "Ada")][..]),
@@ -428,12 +423,12 @@ mod tests {
     async fn a_filter_that_is_too_long_is_not_sent() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
-        let play = move |_: &str, input: &Value| {
+        let respond = move |_: &str, input: &Value| {
             let filter = input["Filter"].as_str().expect("a filter");
             seen.lock().expect("no panic").push(filter.chars().count());
             (Duration::ZERO, 200, json!({"Users": []}))
         };
-        let services = fake_cognito(1, play).await;
+        let services = fake_cognito(1, respond).await;
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         // A quotation mark takes two characters of a filter.
         let longest = "\"".repeat(121) + "é";
@@ -446,15 +441,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_is_found_whatever_its_case_is_in_the_pool() {
-        let play = |_: &str, _: &Value| {
+    async fn email_search_ignores_case_in_the_pool() {
+        let respond = |_: &str, _: &Value| {
             let user = json!({
                 "Username": "ada", "UserStatus": "CONFIRMED", "Enabled": true,
                 "Attributes": [{"Name": "email", "Value": "Ada@Example.com"}],
             });
             (Duration::ZERO, 200, json!({"Users": [user]}))
         };
-        let services = fake_cognito(1, play).await;
+        let services = fake_cognito(1, respond).await;
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         for (asked, expected) in [("ada@example.com", 1), ("eve@example.com", 0)] {
             let name = Username::parse(asked).expect("a name");
@@ -464,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_leave_the_quotation_marks_of_a_filter() {
+    fn filter_value_cannot_end_its_quotation_marks() {
         assert_eq!(escape(r#"a" or "b"#), r#"a\" or \"b"#);
         assert_eq!(escape(r"a\"), r"a\\");
     }

@@ -9,8 +9,8 @@ use super::error::Failure;
 use crate::event::PoolId;
 
 impl Aws {
-    /// `DescribeUserPool`: whether the pool sends its mails from Cognito's own address,
-    /// and so no more than 50 a day: not through SES, and not through a Lambda.
+    /// `DescribeUserPool`: whether the pool sends its mails from Cognito's own address, at most
+    /// 50 a day, and neither through SES nor through a Lambda.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-email.html>
     ///

@@ -1,4 +1,4 @@
-//! What SQS gives and takes: messages, batch results, what a queue is like.
+//! Data of SQS: messages, batch results and queue attributes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::event::{Trace, TraceParent};
 
-/// A message as it was received. Its body may hold personal data or a password,
-/// so formatting shows only the id.
+/// A received message. Its body may hold personal data or a password, so `Debug` shows
+/// only the id.
 pub struct Received {
     /// Changes when a message is redriven; never a business key.
     pub id: String,
-    /// Of this receive.
+    /// Identifies this receive, to delete or hide the message.
     pub receipt_handle: String,
-    /// As it was sent, byte for byte.
+    /// The body as it was sent, byte for byte.
     pub body: String,
     /// `ApproximateReceiveCount`, this receive included; at least 1.
     pub(crate) receive_count: u32,
@@ -28,9 +28,9 @@ pub struct Received {
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
     pub message_group: Option<String>,
-    /// `AWSTraceHeader`: the trace that it was sent in, as X-Ray has it.
+    /// `AWSTraceHeader`: the sender's trace in X-Ray's format.
     pub trace_header: Option<String>,
-    /// When this receive came home.
+    /// When the answer of this receive arrived.
     pub(crate) receive_time: Instant,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Received {
     }
 }
 
-/// A message to send.
+/// A message to send, with its attributes.
 #[derive(Clone, Default)]
 pub struct Outgoing {
     /// 1 byte to 1 MiB of text.
@@ -52,23 +52,22 @@ pub struct Outgoing {
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`: on a standard queue the tenant for fair queues.
     pub message_group: Option<String>,
-    /// `AWSTraceHeader`, a message system attribute; what SQS would refuse is left out.
-    /// Counts neither as one of the ten nor into the size.
+    /// `AWSTraceHeader`; a value that SQS would refuse is left out.
     ///
     /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html>
     pub trace_header: Option<String>,
-    /// How long nobody receives it: whole seconds up to 15 minutes.
+    /// How long SQS delays the message: whole seconds up to 15 minutes.
     pub delay: Duration,
 }
 
 /// An entry of a batch that SQS did not carry out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FailedEntry {
-    /// Its place in the batch.
+    /// Index of the entry in the batch.
     pub position: usize,
-    /// SQS's code.
+    /// SQS's error code, such as `ReceiptHandleIsInvalid`.
     pub code: String,
-    /// Whether trying again is useless: the receipt is stale, the message gone.
+    /// Whether a retry is useless: the receipt is stale, or the message is gone.
     pub(crate) is_terminal: bool,
 }
 
@@ -82,30 +81,30 @@ impl FailedEntry {
     }
 }
 
-/// About how many messages there are.
+/// Approximate numbers of messages on a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Waiting to be received.
+    /// Messages that wait to be received.
     pub visible: u64,
-    /// Received and not deleted, or backing off.
+    /// Messages received and not deleted, or hidden until a retry.
     pub hidden: u64,
-    /// Not yet due.
+    /// Messages whose delay has not ended.
     pub delayed: u64,
 }
 
 impl Depth {
-    /// Nothing waits, nothing is in flight.
+    /// Whether no message waits, is hidden or is delayed.
     pub fn is_empty(self) -> bool {
         self.total() == 0
     }
 
-    /// All of them.
+    /// The sum of the three numbers.
     pub fn total(self) -> u64 {
         self.visible + self.hidden + self.delayed
     }
 }
 
-/// Where SQS itself moves messages.
+/// When and where SQS itself moves messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedrivePolicy {
     /// ARN of the dead-letter queue.
@@ -114,26 +113,25 @@ pub struct RedrivePolicy {
     pub(crate) max_receive_count: u32,
 }
 
-/// What the queue says of itself.
+/// The parsed answer of `GetQueueAttributes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueAttributes {
-    /// Its ARN.
+    /// The queue's ARN; empty where the answer has none.
     pub arn: String,
-    /// How full it is.
+    /// Approximate numbers of messages on the queue.
     pub depth: Depth,
-    /// Its redrive policy.
     pub(crate) redrive_policy: Option<RedrivePolicy>,
-    /// Seconds that messages are kept.
+    /// `MessageRetentionPeriod` of the queue.
     pub(crate) retention_seconds: Option<u64>,
 }
 
 impl Outgoing {
-    /// The largest message, and the largest batch.
+    /// Limit for one message, and for one batch.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
     pub(crate) const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-    /// The same as a part of this trace, for X-Ray and for everybody else.
+    /// Adds the trace, in X-Ray's format and as W3C Trace Context.
     #[must_use]
     pub(crate) fn with_trace(mut self, trace: &Trace) -> Self {
         if let Some(parent) = trace.parent() {
@@ -144,7 +142,7 @@ impl Outgoing {
         self
     }
 
-    /// As SQS counts it: the body, and each attribute's name, type and value.
+    /// Bytes as SQS counts them: the body, and each attribute's name, type and value.
     pub fn size(&self) -> usize {
         const TYPE_BYTES: usize = "String".len();
         let attributes = self.attributes.iter();
@@ -157,15 +155,15 @@ impl Received {
     /// The message attribute that holds W3C Trace Context.
     pub(crate) const TRACEPARENT: &str = "traceparent";
 
-    /// What it was sent in: any producer may say so in W3C's words, and X-Ray's count
-    /// where there are none.
+    /// The sender's trace context: W3C's `traceparent`, or X-Ray's header where that is
+    /// missing or invalid.
     pub(crate) fn trace_parent(&self) -> Option<TraceParent> {
         let own = self.attributes.get(Self::TRACEPARENT);
         own.and_then(|text| TraceParent::parse(text))
             .or_else(|| TraceParent::parse_xray(self.trace_header.as_deref()?))
     }
 
-    /// `None` without a receipt: nothing could be done with such a message.
+    /// `None` for a message without a receipt handle: it could not be deleted.
     pub(super) fn from_sdk(message: Message, received: Instant) -> Option<Self> {
         let system = message.attributes.unwrap_or_default();
         let time = |name: MessageSystemAttributeName| {
@@ -200,7 +198,7 @@ impl Received {
 }
 
 impl RedrivePolicy {
-    /// SQS takes `maxReceiveCount` as a number and as a string.
+    /// SQS accepts `maxReceiveCount` as a number and as a string.
     pub(super) fn parse(policy: &str) -> Option<Self> {
         let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
         let count = policy.get("maxReceiveCount")?;
@@ -219,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redrive_policy_counts_in_numbers_or_in_strings() {
+    fn max_receive_count_is_a_number_or_a_string() {
         for count in ["5", "\"5\""] {
             let policy = format!(r#"{{"deadLetterTargetArn":"arn:q","maxReceiveCount":{count}}}"#);
             assert_eq!(

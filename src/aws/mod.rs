@@ -1,8 +1,8 @@
-//! The real services, one file each. `aws_sdk_*` appears nowhere else.
+//! Clients for SQS, Cognito, `DynamoDB` and STS. `aws_sdk_*` appears nowhere else.
 //!
-//! The SDK's own retries are off but in the trigger: attempts must not multiply, the worker's rate
-//! budget has to see every throttle, and the SDK would also retry Cognito's
-//! permanent `LimitExceededException`.
+//! The SDK's own retries are off, except in the trigger: attempts must not multiply, and the
+//! worker's rate budget has to see every throttle. The SDK would also retry Cognito's permanent
+//! `LimitExceededException`.
 
 mod accept_error;
 mod batch_get;

@@ -12,23 +12,22 @@ pub struct MoveTasks {
     client: Client,
 }
 
-/// A task as SQS tells of it.
+/// A task as `ListMessageMoveTasks` reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MoveTask {
-    /// When it began, in milliseconds; tells tasks apart.
+    /// Start time in milliseconds; distinguishes tasks.
     pub(crate) started_at_ms: i64,
     /// `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
     pub status: String,
-    /// Messages that were moved, about.
+    /// Approximate number of messages that were moved.
     pub moved: i64,
-    /// Messages there were when it began, about.
+    /// Approximate number of messages at the start.
     pub total: Option<i64>,
-    /// Why it failed.
     pub(crate) failure_reason: Option<String>,
 }
 
 impl MoveTask {
-    /// What is known of a task before SQS tells of it.
+    /// A started task that SQS does not report yet.
     pub(crate) fn just_started() -> Self {
         Self {
             started_at_ms: 0,
@@ -39,14 +38,14 @@ impl MoveTask {
         }
     }
 
-    /// Whether it goes on.
+    /// Also while SQS cancels the task.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "RUNNING" | "CANCELLING")
     }
 }
 
 impl MoveTasks {
-    /// Of the queue with this URL.
+    /// Calls the endpoint of the queue with this URL.
     pub fn new(aws: &Aws, queue: &str) -> Self {
         Self {
             client: aws.sqs(queue),
@@ -54,7 +53,7 @@ impl MoveTasks {
     }
 
     /// `StartMessageMoveTask`, at most `rate` messages a second (1 to 500).
-    /// Answers with the task's handle.
+    /// Returns the task's handle.
     ///
     /// # Errors
     /// As any call. SQS allows one active task for a queue.
@@ -96,7 +95,7 @@ impl MoveTasks {
         }))
     }
 
-    /// `CancelMessageMoveTask`. What was moved stays moved.
+    /// `CancelMessageMoveTask`. Messages that were moved stay moved.
     ///
     /// # Errors
     /// As any call.

@@ -1,10 +1,10 @@
-//! Where the next page of a list begins.
+//! The token of the next page of a list.
 
 use super::call::Target;
 use super::error::Failure;
 
-/// The token of the page after the one that `asked` led to; `None` at the end. A list that
-/// answers with the token that it was asked with gives the same page for ever.
+/// Returns the token of the page after the page of `asked`; `None` at the end. A list that
+/// returns the token of the request would repeat its page forever.
 ///
 /// # Errors
 /// `repeated_token`, which is permanent.
@@ -37,57 +37,57 @@ mod tests {
     use crate::event::{GroupName, PoolId, Sub, Username};
     use crate::retry::retry_inline;
 
-    /// Cognito whose lists have no end; how often it was called.
+    /// A Cognito whose lists never end, and the number of its calls.
     async fn endless() -> (FakeCognito, Arc<AtomicU32>) {
         let calls = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&calls);
-        let play = move |_: &str, _: &Value| {
+        let respond = move |_: &str, _: &Value| {
             counted.fetch_add(1, Ordering::Relaxed);
             let page = json!({
                 "Users": [], "Groups": [], "PaginationToken": "again", "NextToken": "again",
             });
             (Duration::ZERO, 200, page)
         };
-        (fake_cognito(1, play).await, calls)
+        (fake_cognito(1, respond).await, calls)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_repeats_its_token_ends_with_an_error_after_the_second_page() {
+    async fn repeated_token_ends_a_list_after_the_second_page() {
         let (services, calls) = endless().await;
         let (listing, users) = (&services.listing, &services.users);
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let sub = Sub::new("b662d2e4-d0a1-7098-4973-20a5d6ff5a12").expect("an id");
         let ada = Username::new("ada").expect("a name");
         let group = GroupName::new("STAFF").expect("a name");
-        let told = |failure: crate::aws::Failure| {
+        let assert_repeated = |failure: crate::aws::Failure| {
             assert_eq!(failure.reason, "repeated_token");
             assert_eq!(calls.swap(0, Ordering::Relaxed), 2, "{failure}");
         };
-        told(
+        assert_repeated(
             retry_inline(|| listing.username_of(&pool, &sub))
                 .await
                 .expect_err("endless"),
         );
-        told(
+        assert_repeated(
             retry_inline(|| listing.groups_of(&pool, &ada))
                 .await
                 .expect_err("endless"),
         );
 
         let first = listing.users(&pool, None).await.expect("a page");
-        told(
+        assert_repeated(
             retry_inline(|| listing.users(&pool, first.next.as_deref()))
                 .await
                 .expect_err("endless"),
         );
         let first = listing.members(&pool, &group, None).await.expect("a page");
         let second = || listing.members(&pool, &group, first.next.as_deref());
-        told(retry_inline(second).await.expect_err("endless"));
+        assert_repeated(retry_inline(second).await.expect_err("endless"));
         let first = users
             .with_email_prefix(&pool, "load", None)
             .await
             .expect("a page");
         let second = || users.with_email_prefix(&pool, "load", first.next.as_deref());
-        told(retry_inline(second).await.expect_err("endless"));
+        assert_repeated(retry_inline(second).await.expect_err("endless"));
     }
 }

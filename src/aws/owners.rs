@@ -1,4 +1,4 @@
-//! Amazon `DynamoDB`: whose records a table holds, whatever their keys are.
+//! Amazon `DynamoDB`: the owners of profiles, for any partition key.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,9 @@ use super::profiles::ProfileTable;
 use crate::retry::retry_inline;
 
 impl ProfileTable {
-    /// `Scan` of the key and of this attribute, one page: of all records that have both as a
-    /// String. Begins after the record with the key `after`. Costs as much as reading the
-    /// records whole.
+    /// `Scan` of the key and this attribute, one page, of all profiles that have both as a
+    /// String. Begins after the profile with the key `after`. Costs as much as reading whole
+    /// profiles.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html>
     ///
@@ -45,7 +45,7 @@ impl ProfileTable {
             .await
             .map_err(|(failure, _)| failure)?;
         let items = answer.items.unwrap_or_default().into_iter();
-        // Empty is the end as well.
+        // An empty key also means the end.
         let last = answer.last_evaluated_key.filter(|key| !key.is_empty());
         let next = last.map(|mut key| {
             let key = string_value(key.remove(self.key()));
@@ -62,8 +62,8 @@ impl ProfileTable {
         })
     }
 
-    /// `Query` of an index whose partition key is this attribute: whether a record has one of
-    /// these values. One call for each value, until one is found. An index is eventually
+    /// `Query` of an index whose partition key is this attribute: whether a profile has one of
+    /// these values. Makes one call for each value, until one is found. An index is eventually
     /// consistent.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
@@ -102,7 +102,7 @@ impl ProfileTable {
         Ok(answer.count() > 0)
     }
 
-    /// The next page begins after a key that is not this table's.
+    /// The next page begins after an item with another partition key.
     fn key_mismatch(&self) -> Failure {
         Failure {
             service: Service::DynamoDb,

@@ -1,8 +1,8 @@
 //! The settings of a user pool, as JSON.
 //!
-//! `UpdateUserPool` sets what it is not given to its default. So nothing may get lost on
-//! the way, a setting that the SDK's types do not know least of all: what is read are the
-//! bytes of the answer, and what is written are the bytes of the request.
+//! `UpdateUserPool` resets every setting that the request leaves out. The SDK's types would
+//! lose settings that they do not know. So this module reads the bytes of the answer and
+//! writes the bytes of the request.
 //!
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
 
@@ -23,35 +23,35 @@ use super::directory::target;
 use super::error::Failure;
 use crate::event::PoolId;
 
-/// Members of a JSON object.
+/// The members of a JSON object.
 pub type JsonObject = Map<String, Value>;
 
-/// Reads and writes the settings of user pools. A person's tool: these calls have
-/// quotas of their own and take no turn in a budget.
+/// Reads and writes the settings of user pools, for operators. These calls have quotas of
+/// their own and need no permit of a budget.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
     client: Client,
 }
 
-/// A call that failed, with what Cognito says of it: it is about settings, and so about
-/// nobody.
+/// A failed call with Cognito's message. The message is about settings and holds no personal
+/// data.
 #[derive(Debug, thiserror::Error)]
-#[error("{failure}{}", .message.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+#[error("{failure}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
 pub struct SettingsError {
-    /// What follows from it.
+    /// The classified failure of the call.
     pub failure: Failure,
     message: Option<String>,
 }
 
 impl PoolSettings {
-    /// Where `aws` leads.
+    /// Uses the SDK settings of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
             client: aws.cognito(),
         }
     }
 
-    /// `DescribeUserPool`: all that Cognito says of the pool.
+    /// `DescribeUserPool`: all settings that Cognito returns.
     ///
     /// # Errors
     /// As any call.
@@ -61,8 +61,8 @@ impl PoolSettings {
         let request = request.customize().interceptor(answer.clone()).send();
         let result = call(target("DescribeUserPool", pool), request).await;
         let mut answer = answer.into_result(target("DescribeUserPool", pool), result)?;
-        // An answer without settings must not pass for a pool without settings: what is
-        // not sent back is reset.
+        // An answer without settings must not count as a pool without settings: a later
+        // `UpdateUserPool` would reset them.
         match answer.remove("UserPool") {
             Some(Value::Object(settings))
                 if settings.get("Id").and_then(Value::as_str) == Some(pool.as_str()) =>
@@ -73,7 +73,7 @@ impl PoolSettings {
         }
     }
 
-    /// `GetUserPoolMfaConfig`: how the pool asks for a second factor.
+    /// `GetUserPoolMfaConfig`: the settings for a second factor.
     ///
     /// # Errors
     /// As any call.
@@ -91,10 +91,10 @@ impl PoolSettings {
         }
     }
 
-    /// `UpdateUserPool`. What `settings` leaves out is set to its default.
+    /// `UpdateUserPool`. A setting that `settings` leaves out gets its default.
     ///
     /// # Errors
-    /// As any call; the pool is as it was then.
+    /// As any call; a refused call leaves the pool unchanged.
     pub async fn write(&self, pool: &PoolId, settings: &JsonObject) -> Result<(), SettingsError> {
         let answer = ResponseBody::default();
         let request = self.client.update_user_pool().user_pool_id(pool.as_str());
@@ -132,7 +132,7 @@ fn unreadable(target: Target<'_>) -> SettingsError {
     }
 }
 
-/// The body of an answer; `None` while there is none that can be read.
+/// The body of an answer; `None` until one was parsed.
 #[derive(Debug, Clone, Default)]
 struct ResponseBody(Arc<Mutex<Option<JsonObject>>>);
 
@@ -142,18 +142,15 @@ impl ResponseBody {
         target: Target<'_>,
         result: Result<T, (Failure, E)>,
     ) -> Result<JsonObject, SettingsError> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (result, heard) {
-            (Ok(_), Some(heard)) => Ok(heard),
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (result, body) {
+            (Ok(_), Some(body)) => Ok(body),
             (Ok(_), None) => Err(unreadable(target)),
-            (Err((failure, _)), heard) => {
-                let heard = heard.unwrap_or_default();
-                let said = heard.get("message").or_else(|| heard.get("Message"));
-                let said = said.and_then(Value::as_str).map(str::to_owned);
-                Err(SettingsError {
-                    failure,
-                    message: said,
-                })
+            (Err((failure, _)), body) => {
+                let body = body.unwrap_or_default();
+                let message = body.get("message").or_else(|| body.get("Message"));
+                let message = message.and_then(Value::as_str).map(str::to_owned);
+                Err(SettingsError { failure, message })
             }
         }
     }
@@ -177,7 +174,7 @@ impl Intercept for ResponseBody {
     }
 }
 
-/// The body of a request.
+/// Replaces the body of a request.
 #[derive(Debug)]
 struct RequestBody(String);
 

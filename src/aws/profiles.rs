@@ -1,4 +1,4 @@
-//! Amazon `DynamoDB`: the table of profile records.
+//! Amazon `DynamoDB`: the table of profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::client::Aws;
 use super::error::{Failure, Service};
 use super::item::to_json;
 
-/// Writes profile records, and never changes one.
+/// Creates and reads profiles, and never changes one.
 #[derive(Debug, Clone)]
 pub struct ProfileTable {
     pub(super) client: Client,
@@ -24,27 +24,26 @@ pub struct ProfileTable {
     key: String,
 }
 
-/// What a put found.
+/// The result of [`ProfileTable::put_if_absent`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum PutResult {
-    /// The record is new.
+    /// The profile did not exist before.
     Created,
-    /// There was one already, and it is as it was. Holds the names of its
-    /// attributes as far as `DynamoDB` returned the old item.
+    /// A profile existed and is unchanged. Holds the names of its attributes, if `DynamoDB`
+    /// returned the old item.
     Existed(Option<BTreeSet<String>>),
 }
 
-/// The key schema of the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct KeySchema {
-    /// Name and whether it is a String.
+    /// Name of the partition key, and whether it is a String.
     pub partition: (String, bool),
     /// Name of the sort key, which a profile table must not have.
     pub sort: Option<String>,
 }
 
 impl ProfileTable {
-    /// The table with its partition key.
+    /// `key` is the name of the table's partition key.
     pub fn new(aws: &Aws, table: &str, key: &str) -> Self {
         Self {
             client: aws.dynamodb(),
@@ -53,13 +52,13 @@ impl ProfileTable {
         }
     }
 
-    /// `PutItem` on condition that there is no record under `id`. The old item
-    /// comes back with the refusal, at no read cost.
+    /// `PutItem` on condition that no profile has the key `id`. A refusal returns the old
+    /// item, at no read cost.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
     ///
     /// # Errors
-    /// Any but the record's existence.
+    /// Any except the profile's existence.
     pub async fn put_if_absent(
         &self,
         id: &str,
@@ -96,8 +95,8 @@ impl ProfileTable {
         }
     }
 
-    /// `BatchGetItem` of the keys alone: which of these records exist. At most 100
-    /// keys; consistent, so that what a worker has just written is seen.
+    /// `BatchGetItem` of only the keys, at most 100: which of these profiles exist. Reads
+    /// consistently, to see the latest write of a worker.
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
     ///
@@ -108,16 +107,16 @@ impl ProfileTable {
         Ok(found.into_keys().collect())
     }
 
-    /// `BatchGetItem` of one record, whole: `None` when there is none.
+    /// `BatchGetItem` of one whole profile; `None` when there is none.
     ///
     /// # Errors
     /// As any call.
     pub(crate) async fn read(&self, id: &str) -> Result<Option<Map<String, Value>>, Failure> {
-        let reading = ReadOptions {
+        let options = ReadOptions {
             keys_only: false,
             consistent: true,
         };
-        let mut found = batch_get(&self.client, &self.table(), &[id], reading).await?;
+        let mut found = batch_get(&self.client, &self.table(), &[id], options).await?;
         Ok(found.remove(id).map(to_json))
     }
 
@@ -125,7 +124,7 @@ impl ProfileTable {
     /// allowed and the key fits, and writes nothing.
     ///
     /// # Errors
-    /// Any but the condition's failure.
+    /// Any except the condition's failure.
     pub(crate) async fn probe_put(&self) -> Result<(), Failure> {
         let request = self
             .client
@@ -175,7 +174,7 @@ impl ProfileTable {
         })
     }
 
-    /// The partition key that records are written under.
+    /// The name of the table's partition key.
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -16,10 +16,10 @@ use super::client::Aws;
 use super::error::{Class, Failure, Service};
 use super::message::{Depth, FailedEntry, QueueAttributes, Received, RedrivePolicy};
 
-/// The most entries that SQS takes or gives in one call.
+/// SQS's limit of entries in one call.
 pub(crate) const MAX_BATCH_ENTRIES: usize = 10;
 
-/// A queue by its URL.
+/// A client for one queue, by its URL.
 #[derive(Debug, Clone)]
 pub struct Queue {
     aws: Aws,
@@ -28,12 +28,12 @@ pub struct Queue {
     pub(super) url: String,
     wait: Duration,
     visibility: Duration,
-    /// Whether it has refused a `MessageGroupId`. Shared by all that are made of this one.
+    /// Whether it has refused a `MessageGroupId`. Shared by every copy of this client.
     pub(super) message_groups_unsupported: Arc<AtomicBool>,
 }
 
 impl Queue {
-    /// A queue with its long poll and visibility timeout.
+    /// `wait` is the long poll; `visibility` is the visibility timeout of a receive.
     pub fn new(aws: &Aws, url: &str, wait: Duration, visibility: Duration) -> Self {
         Self {
             aws: aws.clone(),
@@ -46,8 +46,8 @@ impl Queue {
         }
     }
 
-    /// A queue that is only sent to. Each client parses the certificates of all
-    /// authorities again, so it has one.
+    /// A queue that is only sent to. It has one client, since each client parses all CA
+    /// certificates again.
     pub(crate) fn send_only(aws: &Aws, url: &str) -> Self {
         let client = aws.sqs(url);
         Self {
@@ -61,7 +61,7 @@ impl Queue {
         }
     }
 
-    /// Another queue by a URL that somebody wrote, whose host counts like that of this one.
+    /// Another queue, by a URL that an operator gave: the host in the URL counts.
     #[must_use]
     pub(crate) fn with_url_and_endpoint(&self, url: &str) -> Self {
         if self.aws.queue_endpoint(url) == self.aws.queue_endpoint(&self.url) {
@@ -71,8 +71,8 @@ impl Queue {
         }
     }
 
-    /// Another queue over the same clients, by a URL that SQS has answered with. It names AWS's
-    /// own host, also when the endpoint of a VPC is asked.
+    /// Another queue over the same clients and endpoint, by a URL that SQS returned. The host in
+    /// the URL does not count.
     #[must_use]
     pub fn with_url(&self, url: &str) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Queue {
         }
     }
 
-    /// The same queue, polled with another wait that is not longer.
+    /// The same queue with a shorter long poll. A longer `wait` has no effect.
     #[must_use]
     pub(crate) fn with_wait(&self, wait: Duration) -> Self {
         Self {
@@ -90,12 +90,12 @@ impl Queue {
         }
     }
 
-    /// The queue's URL.
+    /// The URL that names the queue.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The long poll.
+    /// How long a receive waits for messages.
     pub fn wait(&self) -> Duration {
         self.wait
     }
@@ -105,8 +105,8 @@ impl Queue {
         self.visibility
     }
 
-    /// `ReceiveMessage`, up to `max` (1 to 10) messages. An empty answer is no
-    /// error; over the queue's in-flight limit a long poll just stays empty.
+    /// `ReceiveMessage`, up to `max` (1 to 10) messages. An empty answer is not an error: a
+    /// long poll also stays empty over the queue's in-flight limit.
     ///
     /// # Errors
     /// As any call. A time-out may have hidden messages until their visibility
@@ -140,8 +140,8 @@ impl Queue {
             .collect())
     }
 
-    /// `DeleteMessageBatch` of at most 10 receipts. SQS answers 200 although
-    /// entries failed: those come back.
+    /// `DeleteMessageBatch` of at most 10 receipts. SQS answers 200 although entries failed;
+    /// returns those entries.
     ///
     /// # Errors
     /// When the whole call failed.
@@ -195,7 +195,7 @@ impl Queue {
         Ok(failed_entries(&answer.failed))
     }
 
-    /// `GetQueueAttributes`.
+    /// `GetQueueAttributes`, of all attributes.
     ///
     /// # Errors
     /// As any call.
@@ -258,12 +258,12 @@ impl Queue {
         Ok(answer.queue_url.unwrap_or_default())
     }
 
-    /// What an entry is that a batch left undone.
-    pub(crate) fn entry_failure(&self, operation: &'static str, undone: &FailedEntry) -> Failure {
-        Failure::from_entry(self.target(operation), &undone.code)
+    /// The failure for an entry of a batch that SQS did not carry out.
+    pub(crate) fn entry_failure(&self, operation: &'static str, entry: &FailedEntry) -> Failure {
+        Failure::from_entry(self.target(operation), &entry.code)
     }
 
-    /// What a call is that never came back, although its time-out should have.
+    /// The failure for a call that its own time-out did not end.
     pub(crate) fn timeout_failure(&self, operation: &'static str) -> Failure {
         let Target {
             service,
@@ -303,7 +303,7 @@ fn failed_entries(failed: &[BatchResultErrorEntry]) -> Vec<FailedEntry> {
         .collect()
 }
 
-/// Whole seconds, rounded up, as SQS takes them.
+/// Whole seconds, rounded up, as SQS expects them.
 pub(super) fn ceil_seconds(time: Duration) -> i32 {
     let up = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     i32::try_from(up).unwrap_or(i32::MAX)

@@ -1,8 +1,10 @@
-//! Where the calls of a queue go.
+//! The endpoint for the calls of a queue.
 //!
-//! The SDK sends them to its Region's endpoint, whatever host the queue's URL names. That is
-//! wrong for an interface endpoint without private DNS, and for an emulator: their hosts are
-//! in the URL and nowhere else.
+//! The SDK calls its Region's endpoint and ignores the host in the queue's URL. That is wrong for
+//! an interface endpoint without private DNS and for an emulator: only the URL names their hosts.
+//!
+//! SQS answers with a URL on AWS's own host, also through the endpoint of a VPC. A queue that was
+//! found by such a URL is called at the same endpoint (`with_url`).
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html>
 
@@ -12,13 +14,13 @@ use super::client::Aws;
 
 impl Aws {
     /// The endpoint that a queue's URL names. `None` for AWS's own hosts, among which the SDK
-    /// chooses by Region and settings, and where an endpoint is set for SQS: that one counts,
-    /// and the host in the URL does not.
+    /// selects by Region and settings. Also `None` where an endpoint is set for SQS, which
+    /// overrides the URL.
     pub(super) fn queue_endpoint<'a>(&self, queue: &'a str) -> Option<QueueEndpoint<'a>> {
         QueueEndpoint::parse(queue).filter(|_| !self.has_sqs_endpoint())
     }
 
-    /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets one.
+    /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets an endpoint.
     ///
     /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
     pub(super) fn has_sqs_endpoint(&self) -> bool {
@@ -33,7 +35,7 @@ impl Aws {
     }
 }
 
-/// Scheme and host of a URL that leads to another place than AWS's own hosts.
+/// Scheme and host of a URL outside AWS's own hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QueueEndpoint<'a> {
     scheme: &'a str,
@@ -45,8 +47,8 @@ impl<'a> QueueEndpoint<'a> {
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split('/').next()?;
         let host = authority.rsplit('@').next()?;
-        let is_private = is_custom_host(host.split(':').next()?);
-        (is_private && !host.is_empty()).then_some(Self { scheme, host })
+        let is_custom = is_custom_host(host.split(':').next()?);
+        (is_custom && !host.is_empty()).then_some(Self { scheme, host })
     }
 
     pub(super) fn url(&self) -> String {
@@ -54,7 +56,7 @@ impl<'a> QueueEndpoint<'a> {
     }
 }
 
-/// Hosts of a VPC's endpoints end like AWS's own, and are reached by their names only.
+/// Hosts of VPC endpoints end like AWS's own hosts, but are reached only by their names.
 fn is_custom_host(host: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| host.ends_with(end));
     ends(&[".vpce.amazonaws.com", ".vpce.amazonaws.com.cn"])
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_that_is_not_one_of_awss_own_is_an_endpoint() {
+    fn custom_host_in_a_queue_url_is_an_endpoint() {
         for (url, endpoint) in [
             ("https://sqs.eu-west-1.amazonaws.com/1/usher", None),
             ("https://sqs-fips.us-gov-east-1.amazonaws.com/1/q", None),

@@ -5,8 +5,8 @@ use super::queue_host::AWS_DOMAINS;
 use crate::event::PoolId;
 
 impl Aws {
-    /// The Region of the queue, when it is another than the one that is called. `None` where
-    /// the URL names none, or an endpoint is set for SQS: an emulator, a proxy.
+    /// The Region in the queue's URL, if it is not the configured one. `None` where the URL
+    /// names none, or where an endpoint is set for SQS, such as an emulator or a proxy.
     ///
     /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
     pub(crate) fn other_region_of_queue<'a>(&self, url: &'a str) -> Option<&'a str> {
@@ -14,8 +14,8 @@ impl Aws {
             .filter(|_| !self.has_sqs_endpoint())
     }
 
-    /// The same of a user pool. A replica has the id of its pool, so another Region in it
-    /// need not be wrong.
+    /// The Region in the pool's id, if it is not the configured one. A replica has the id of
+    /// its pool, so another Region need not be wrong.
     pub(crate) fn other_region_of_pool<'a>(&self, pool: &'a PoolId) -> Option<&'a str> {
         self.if_other_region(pool_region(pool.as_str()))
     }
@@ -25,7 +25,7 @@ impl Aws {
     }
 }
 
-/// Only of an address at AWS: what another one names is not known.
+/// Only for AWS's own hosts: labels of other hosts need not be Regions.
 fn queue_region(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;
@@ -35,7 +35,7 @@ fn queue_region(url: &str) -> Option<&str> {
     labels.find(|label| is_of_aws && is_region(label))
 }
 
-/// What comes before the `_`.
+/// The part before the `_`, if it is a Region.
 fn pool_region(id: &str) -> Option<&str> {
     let (region, _) = id.split_once('_')?;
     Some(region).filter(|region| is_region(region))
@@ -116,7 +116,7 @@ mod tests {
 
     #[cfg(feature = "dev")]
     #[tokio::test]
-    async fn with_an_endpoint_no_region_is_another() {
+    async fn configured_endpoint_has_no_other_region() {
         let aws = Aws::at_endpoint("http://127.0.0.1:1").await;
         let url = "https://sqs.eu-west-1.amazonaws.com/1/usher";
         assert_eq!(aws.other_region_of_queue(url), None);

@@ -1,4 +1,7 @@
-//! Amazon Cognito user pools: an invitation sent again, by the name that the pool takes.
+//! Amazon Cognito user pools: sends an invitation again, by the name that the pool accepts.
+//!
+//! The settings of the pool would show which name it accepts, but a worker has no permission to
+//! read them. A refused name has no effect, so the names are tried one after the other.
 
 use aws_sdk_cognitoidentityprovider::types::{DeliveryMediumType, MessageActionType};
 
@@ -7,7 +10,7 @@ use super::error::Failure;
 use super::user_manager::{PoolUser, UserManager};
 use crate::event::{PoolId, Username};
 
-/// The names that are tried for one user. A name that a pool does not take has no effect.
+/// The names that are tried for one user, in this sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct UsernameCandidates {
     first: Username,
@@ -15,23 +18,23 @@ pub(crate) struct UsernameCandidates {
 }
 
 impl UsernameCandidates {
-    /// Of somebody whom the pool knows. `AdminCreateUser` is reported not to take the user
-    /// name that a pool made, but the address or the number that they are named by.
-    pub(crate) fn for_user(person: &PoolUser) -> Self {
+    /// For a user of the pool. `AdminCreateUser` is reported to refuse a user name that the
+    /// pool generated, and to accept the user's e-mail address or phone number.
+    pub(crate) fn for_user(user: &PoolUser) -> Self {
         let mut names = Vec::new();
-        if person.has_generated_username() {
+        if user.has_generated_username() {
             let known_by = ["email", "phone_number"].into_iter();
-            names.extend(known_by.filter_map(|name| Username::new(person.attributes.get(name)?)));
+            names.extend(known_by.filter_map(|name| Username::new(user.attributes.get(name)?)));
         }
-        names.push(person.username.clone());
+        names.push(user.username.clone());
         Self {
             first: names.remove(0),
             others: names,
         }
     }
 
-    /// Of no user of any pool, for a question about the permission: a pool takes a name, an
-    /// e-mail address or a phone number, and refuses the others. No country has the code 999.
+    /// Of no user of any pool, to check the permission. A pool accepts a name, an e-mail
+    /// address or a phone number, and refuses the others. No country has the code 999.
     pub(crate) fn for_no_user(address: &Username) -> Self {
         let others = ["usher-check-no-such-user", "+99900000000"];
         Self {
@@ -42,14 +45,13 @@ impl UsernameCandidates {
 }
 
 impl UserManager {
-    /// `AdminCreateUser` with `RESEND`: a new code for somebody who has not used
-    /// theirs.
+    /// `AdminCreateUser` with `RESEND`: a new code for a user who has not used theirs.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
     ///
     /// # Errors
-    /// `unsupported_user_state` for somebody who has a password. Where the pool takes none
-    /// of the names, what it says of the first.
+    /// `unsupported_user_state` for a user who has a password. Where the pool accepts none of
+    /// the names, the failure of the first.
     pub(crate) async fn resend(
         &self,
         pool: &PoolId,
@@ -105,7 +107,7 @@ mod tests {
     const EMAIL: &str = "ada@example.com";
     const PHONE: &str = "+4420";
 
-    /// A pool's answer, or its refusal.
+    /// `Err` holds the error code.
     type PoolAnswer = Result<(), &'static str>;
 
     fn pool_user(username: &str) -> PoolUser {
@@ -121,18 +123,18 @@ mod tests {
         }
     }
 
-    /// What a pool says that takes these names only, and the names that it was asked by.
-    async fn resent(
+    /// Resends to a pool that answers with `accepts`. Returns the result and the tried names.
+    async fn resend_to(
         names: &UsernameCandidates,
-        takes: fn(&str) -> PoolAnswer,
+        accepts: fn(&str) -> PoolAnswer,
     ) -> (Result<(), String>, Vec<String>) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
-        let played = fake_cognito(1, move |operation, input| {
+        let services = fake_cognito(1, move |operation, input| {
             assert_eq!(operation, "AdminCreateUser");
             assert_eq!(input["MessageAction"], "RESEND");
             let name = input["Username"].as_str().expect("a name").to_owned();
-            let (status, body) = match takes(&name) {
+            let (status, body) = match accepts(&name) {
                 Ok(()) => (200, json!({})),
                 Err(code) => (400, json!({"__type": code})),
             };
@@ -141,39 +143,43 @@ mod tests {
         })
         .await;
         let pool = PoolId::new("eu-west-1_x").expect("not empty");
-        let result = played.user_manager.resend(&pool, names).await;
+        let result = services.user_manager.resend(&pool, names).await;
         let asked = asked.lock().expect("no panic").clone();
         (result.map_err(|failure| failure.code), asked)
     }
 
-    fn only(taken: bool) -> PoolAnswer {
-        taken.then_some(()).ok_or("InvalidParameterException")
+    fn accept_if(accepted: bool) -> PoolAnswer {
+        accepted.then_some(()).ok_or("InvalidParameterException")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_name_is_the_one_that_the_pool_takes_whatever_that_is() {
-        type Takes = fn(&str) -> PoolAnswer;
-        let pools: [(&str, Takes, &[&str]); 4] = [
-            (SUB, |name| only(name.contains('@')), &[EMAIL]),
-            (SUB, |name| only(name.starts_with('+')), &[EMAIL, PHONE]),
-            (SUB, |name| only(name == SUB), &[EMAIL, PHONE, SUB]),
-            ("ada", |name| only(name == "ada"), &["ada"]),
+    async fn resend_finds_the_name_that_the_pool_accepts() {
+        type Accepts = fn(&str) -> PoolAnswer;
+        let pools: [(&str, Accepts, &[&str]); 4] = [
+            (SUB, |name| accept_if(name.contains('@')), &[EMAIL]),
+            (
+                SUB,
+                |name| accept_if(name.starts_with('+')),
+                &[EMAIL, PHONE],
+            ),
+            (SUB, |name| accept_if(name == SUB), &[EMAIL, PHONE, SUB]),
+            ("ada", |name| accept_if(name == "ada"), &["ada"]),
         ];
-        for (username, takes, expected) in pools {
+        for (username, accepts, expected) in pools {
             let (result, asked) =
-                resent(&UsernameCandidates::for_user(&pool_user(username)), takes).await;
+                resend_to(&UsernameCandidates::for_user(&pool_user(username)), accepts).await;
             assert_eq!(result, Ok(()));
             assert_eq!(asked, expected);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_about_the_name_is_told_at_once_and_otherwise_the_first_refusal() {
-        let made_up = UsernameCandidates::for_user(&pool_user(SUB));
-        let (result, asked) = resent(&made_up, |_| Err("UnsupportedUserStateException")).await;
+    async fn resend_returns_other_errors_at_once_or_the_first_refusal() {
+        let generated = UsernameCandidates::for_user(&pool_user(SUB));
+        let (result, asked) = resend_to(&generated, |_| Err("UnsupportedUserStateException")).await;
         assert_eq!(result, Err("UnsupportedUserStateException".to_owned()));
         assert_eq!(asked, [EMAIL]);
-        let (result, asked) = resent(&made_up, |name| match name {
+        let (result, asked) = resend_to(&generated, |name| match name {
             EMAIL => Err("InvalidParameterException"),
             _ => Err("UserNotFoundException"),
         })
@@ -183,16 +189,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_pool_could_hold_one_of_the_names_of_nobody() {
+    async fn names_of_no_user_fit_every_kind_of_pool() {
         let address = Username::new("nobody@example.invalid").expect("a name");
-        let nobody = UsernameCandidates::for_no_user(&address);
+        let no_user = UsernameCandidates::for_no_user(&address);
         let pools: [fn(&str) -> bool; 4] = [
             |name| name.contains('@'),
             |name| name.starts_with('+'),
             |name| !name.contains('@') && !name.starts_with('+'),
             |_| true,
         ];
-        let (result, asked) = resent(&nobody, |_| Err("UserNotFoundException")).await;
+        let (result, asked) = resend_to(&no_user, |_| Err("UserNotFoundException")).await;
         assert_eq!(result, Err("UserNotFoundException".to_owned()));
         for could_hold in pools {
             assert!(asked.iter().any(|name| could_hold(name)), "{asked:?}");

@@ -1,6 +1,5 @@
-//! What `usher dev` and the tests need beside the worker's own calls: making
-//! queues, pool and table, signing users up, reading back what came of them.
-//! Only compiled with the `dev` feature.
+//! Calls that only `usher dev` and the tests need: they create queues, pool and table, sign
+//! users up and read the results. Compiled only with the `dev` feature.
 
 mod users;
 
@@ -22,7 +21,7 @@ use super::next_page::next_page;
 
 pub use self::users::{PoolOptions, SignInResult, Tokens};
 
-/// An AWS account that may be filled and read at will.
+/// Fills and reads an AWS account or an emulator.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     sqs: aws_sdk_sqs::Client,
@@ -33,16 +32,16 @@ pub struct Sandbox {
 /// A user pool with one app client.
 #[derive(Debug, Clone)]
 pub struct SandboxPool {
-    /// The pool's id.
+    /// The id of the user pool.
     pub id: String,
-    /// The app client's id.
+    /// The id of the app client.
     pub client: String,
     /// The app client's secret, where it has one.
     pub secret: Option<String>,
 }
 
 impl Sandbox {
-    /// Over the SDK configuration of `aws`.
+    /// Uses the SDK configuration of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
             sqs: aws.any_sqs(),
@@ -51,7 +50,7 @@ impl Sandbox {
         }
     }
 
-    /// A queue whose messages go to its dead-letter queue after
+    /// Creates a queue whose messages move to its dead-letter queue after
     /// `max_receive_count` receives. Returns both URLs.
     ///
     /// # Errors
@@ -61,16 +60,16 @@ impl Sandbox {
         name: &str,
         max_receive_count: u32,
     ) -> Result<(String, String), Failure> {
-        let dead_letters = format!("{name}-dead-letters");
-        let request = self.sqs.create_queue().queue_name(&dead_letters).send();
-        let dead = call_service(Service::Sqs, "CreateQueue", request)
+        let dead_letter_name = format!("{name}-dead-letters");
+        let request = self.sqs.create_queue().queue_name(&dead_letter_name).send();
+        let dead_letter_url = call_service(Service::Sqs, "CreateQueue", request)
             .await?
             .queue_url
             .unwrap_or_default();
         let request = self
             .sqs
             .get_queue_attributes()
-            .queue_url(&dead)
+            .queue_url(&dead_letter_url)
             .attribute_names(QueueAttributeName::QueueArn)
             .send();
         let answer = call_service(Service::Sqs, "GetQueueAttributes", request).await?;
@@ -91,10 +90,10 @@ impl Sandbox {
         let queue = call_service(Service::Sqs, "CreateQueue", request)
             .await?
             .queue_url;
-        Ok((queue.unwrap_or_default(), dead))
+        Ok((queue.unwrap_or_default(), dead_letter_url))
     }
 
-    /// A user pool with an app client.
+    /// Creates a user pool with an app client.
     ///
     /// # Errors
     /// As any call.
@@ -102,7 +101,7 @@ impl Sandbox {
         self.create_pool_with(name, &PoolOptions::default()).await
     }
 
-    /// A table with one String partition key.
+    /// Creates a table with one String partition key.
     ///
     /// # Errors
     /// As any call.
@@ -110,7 +109,7 @@ impl Sandbox {
         self.create_table_with(name, key, None).await
     }
 
-    /// The same with an index, by its name and its partition key.
+    /// Creates a table with an index, given by its name and its partition key.
     ///
     /// # Errors
     /// As any call.
@@ -151,7 +150,7 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// `SignUp` and `ConfirmSignUp`, as a client does it.
+    /// `SignUp` and `ConfirmSignUp`, as an app calls them.
     ///
     /// # Errors
     /// As any call.
@@ -182,10 +181,10 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// A user without a sign-up; one who exists is left as they are.
+    /// Creates a user without a sign-up; an existing user stays unchanged.
     ///
     /// # Errors
-    /// Any but the user's existence.
+    /// Any except the user's existence.
     pub async fn create_user(
         &self,
         pool: &str,
@@ -206,7 +205,7 @@ impl Sandbox {
         }
     }
 
-    /// Every user's name and `sub`.
+    /// The `sub` of every user, by user name.
     ///
     /// # Errors
     /// As any call.
@@ -283,7 +282,7 @@ impl Sandbox {
         }
     }
 
-    /// Every record of the table by its key, string attributes alone.
+    /// Every profile of the table by its key, only with String attributes.
     ///
     /// # Errors
     /// As any call.
@@ -292,7 +291,7 @@ impl Sandbox {
         table: &str,
         key: &str,
     ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
-        let mut records = BTreeMap::new();
+        let mut profiles = BTreeMap::new();
         let mut start = None;
         loop {
             let request = self
@@ -304,30 +303,30 @@ impl Sandbox {
                 .send();
             let page = call_service(Service::DynamoDb, "Scan", request).await?;
             for item in page.items() {
-                let record: BTreeMap<String, String> = item
+                let profile: BTreeMap<String, String> = item
                     .iter()
                     .filter_map(|(name, value)| Some((name.clone(), value.as_s().ok()?.clone())))
                     .collect();
-                records.insert(record.get(key).cloned().unwrap_or_default(), record);
+                profiles.insert(profile.get(key).cloned().unwrap_or_default(), profile);
             }
             let target = target(Service::DynamoDb, "Scan");
             start = next_page(target, start.as_ref(), page.last_evaluated_key)?;
             if start.is_none() {
-                return Ok(records);
+                return Ok(profiles);
             }
         }
     }
 
-    /// Writes a record, over one that exists.
+    /// Writes a profile, and replaces an existing one.
     ///
     /// # Errors
     /// As any call.
     pub async fn put_profile(
         &self,
         table: &str,
-        record: BTreeMap<String, String>,
+        profile: BTreeMap<String, String>,
     ) -> Result<(), Failure> {
-        let item = record
+        let item = profile
             .into_iter()
             .map(|(name, value)| (name, AttributeValue::S(value)));
         let request = self

@@ -1,4 +1,9 @@
-//! Amazon SQS: sending.
+//! Amazon SQS: sends messages.
+//!
+//! A header that SQS might refuse is left out, since SQS would refuse the whole message.
+//! `AWSTraceHeader` is a message system attribute: it counts neither as one of the ten attributes
+//! nor into the size. In some partitions and emulators a standard queue refuses `MessageGroupId`.
+//! The message then goes without it, and the process remembers it.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -18,16 +23,16 @@ use crate::event::is_xray_header;
 use crate::retry::retry_inline;
 
 impl Queue {
-    /// `SendMessage`; answers with the message id. A queue that takes no group gets the
-    /// message once more without.
+    /// `SendMessage`; returns the message id. A queue that refuses the message group gets the
+    /// message again without it.
     ///
     /// # Errors
     /// As any call.
     pub async fn send(&self, message: Outgoing) -> Result<String, Failure> {
         let group = self.message_group(&message);
-        let again = group.is_some().then(|| message.clone());
+        let copy = group.is_some().then(|| message.clone());
         let sent = self.send_in_group(group, message).await;
-        let sent = match (sent, again) {
+        let sent = match (sent, copy) {
             (Err((_, error)), Some(message))
                 if self.detect_group_refusal(error.code(), error.message()) =>
             {
@@ -56,7 +61,7 @@ impl Queue {
         call(self.target("SendMessage"), request.send()).await
     }
 
-    /// The group is the tenant for fair queues and no more: one that SQS would refuse
+    /// The message group is only the tenant for fair queues, so a group that SQS would refuse
     /// is left out.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
@@ -70,10 +75,10 @@ impl Queue {
             .filter(|group| is_valid_message_group(group))
     }
 
-    /// Standard queues have taken a `MessageGroupId` since 2025. Where they do not yet, or
-    /// in an emulator, the answer is `InvalidParameterValue`: "Value … for parameter
-    /// `MessageGroupId` is invalid. Reason: The request include parameter that is not valid
-    /// for this queue type." From then on none is sent to it.
+    /// Standard queues accept a `MessageGroupId` since 2025. Others and emulators answer with
+    /// `InvalidParameterValue`: "Value … for parameter `MessageGroupId` is invalid. Reason: The
+    /// request include parameter that is not valid for this queue type." From then on, the
+    /// queue gets none.
     ///
     /// <https://github.com/getmoto/moto/issues/4594>
     fn detect_group_refusal(&self, code: Option<&str>, text: Option<&str>) -> bool {
@@ -86,15 +91,15 @@ impl Queue {
         {
             tracing::warn!(
                 queue.url = self.url(),
-                "the queue takes no MessageGroupId: messages go without, and SQS does not keep \
-                 one busy pool from delaying others",
+                "queue refused MessageGroupId: messages are sent without it, so one busy pool \
+                 may delay the others",
             );
         }
         refuses
     }
 
-    /// `SendMessageBatch`, in as many calls as SQS's limits of ten messages and
-    /// 1 MiB ask for. Answers for each message with its id.
+    /// `SendMessageBatch`, in as many calls as SQS's limits of ten messages and 1 MiB require.
+    /// Returns the id of each message.
     ///
     /// # Errors
     /// For each message by itself: SQS answers 200 although entries failed.
@@ -109,8 +114,8 @@ impl Queue {
         answers
     }
 
-    /// As [`Self::send_all`], and what failed goes once more by itself: one bad
-    /// message may have kept the others from going.
+    /// As [`Self::send_all`], and sends each failed message again by itself: one bad message
+    /// may have failed the whole batch. Does not retry systemic failures.
     ///
     /// # Errors
     /// For each message by itself.
@@ -125,19 +130,19 @@ impl Queue {
             }
             *answer = retry_inline(|| self.send(message.clone())).await;
             if matches!(answer, Err(failure) if failure.class != Class::Permanent) {
-                // It is the queue, and not the message.
+                // The queue is at fault, not the message.
                 break;
             }
         }
         answers
     }
 
-    /// One batch, and what was refused for its group once more without.
+    /// Sends one batch, and again without their group the messages that SQS refused for it.
     async fn send_batch(&self, messages: &[Outgoing]) -> Vec<Result<String, Failure>> {
         let (mut results, refused) = self.send_entries(messages).await;
         if !refused.is_empty() {
-            let again: Vec<Outgoing> = refused.iter().map(|at| messages[*at].clone()).collect();
-            let (sent, _) = self.send_entries(&again).await;
+            let retried: Vec<Outgoing> = refused.iter().map(|at| messages[*at].clone()).collect();
+            let (sent, _) = self.send_entries(&retried).await;
             for (at, sent) in refused.into_iter().zip(sent) {
                 results[at] = sent;
             }
@@ -145,7 +150,7 @@ impl Queue {
         results
     }
 
-    /// `SendMessageBatch`; also the places of those that were refused for their group.
+    /// `SendMessageBatch`; also returns the positions that SQS refused for their group.
     async fn send_entries(
         &self,
         messages: &[Outgoing],
@@ -211,8 +216,8 @@ impl Queue {
     }
 }
 
-/// How many of the messages go into one batch: ten, and 1 MiB of bodies and
-/// attributes together; one at least.
+/// The number of messages that fit into one batch: at most ten, with 1 MiB of bodies and
+/// attributes together, and at least one.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 fn batch_len(messages: &[Outgoing]) -> usize {
@@ -235,8 +240,8 @@ fn delay_of(message: &Outgoing) -> Option<i32> {
     (!message.delay.is_zero()).then(|| ceil_seconds(message.delay))
 }
 
-/// SQS takes it from the call's `X-Amzn-Trace-Id` as well, which the SDK adds in a
-/// Lambda; this one goes before that.
+/// The trace header. SQS also reads the call's `X-Amzn-Trace-Id`, which the SDK adds in a
+/// Lambda; this attribute overrides it.
 ///
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html>
 fn system_attributes_of(
@@ -279,16 +284,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_one_that_sqs_takes_or_none() {
+    fn only_message_groups_that_sqs_accepts_are_valid() {
         let long = "x".repeat(129);
-        for (group, taken) in [
+        for (group, accepted) in [
             ("eu-west-1_x", true),
             ("", false),
             ("a b", false),
             ("pööl", false),
             (long.as_str(), false),
         ] {
-            assert_eq!(is_valid_message_group(group), taken, "{group}");
+            assert_eq!(is_valid_message_group(group), accepted, "{group}");
         }
     }
 

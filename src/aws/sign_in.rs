@@ -1,6 +1,6 @@
-//! Amazon Cognito user pools: the first sign-in of somebody who was invited.
+//! Amazon Cognito user pools: the first sign-in of an invited user.
 //!
-//! Both calls are open to everybody and need no permission.
+//! Both calls are public and need no IAM permission.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::client::Aws;
 use super::error::Service;
 use crate::quota::Quota;
 
-/// Signs people in with their code, and gives them a password.
+/// Signs invited users in with their code, and sets their password.
 #[derive(Debug, Clone)]
 pub(crate) struct SignIn {
     client: Client,
@@ -27,31 +27,30 @@ pub(crate) struct SignIn {
     app_client: ClientCredentials,
 }
 
-/// The app client that people sign in through.
+/// The app client that users sign in through.
 #[derive(Clone)]
 pub(crate) struct ClientCredentials {
-    /// Its id.
     pub id: String,
-    /// Its secret, where it has one.
+    /// `None` for a client without a secret.
     pub secret: Option<String>,
 }
 
-/// Without the secret.
+/// Does not show the secret.
 impl std::fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("App").field(&self.id).finish()
     }
 }
 
-/// Who accepts, with what. Not printable: it holds passwords.
+/// The input of [`SignIn::accept`]. Has no `Debug`, since it holds passwords.
 pub(crate) struct Acceptance<'a> {
-    /// Name or alias.
+    /// User name or alias.
     pub username: &'a str,
     /// The temporary password of the invitation.
     pub code: &'a str,
-    /// The password that they choose.
+    /// The password that the user chooses.
     pub password: &'a str,
-    /// Attributes that the pool asks for.
+    /// Values for attributes that the pool requires.
     pub attributes: &'a BTreeMap<String, String>,
 }
 
@@ -68,7 +67,7 @@ impl SignIn {
         }
     }
 
-    /// Acceptances a second that both budgets of this process let through.
+    /// Acceptances a second that both budgets of this process allow.
     pub(crate) fn rate(&self) -> f64 {
         let quota = &self.quota;
         quota
@@ -83,12 +82,12 @@ impl SignIn {
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RespondToAuthChallenge.html>
     ///
     /// # Errors
-    /// [`AcceptError`]. A password that no pool takes is refused before the calls.
+    /// [`AcceptError`]. A password that no pool accepts is refused before the calls.
     pub(crate) async fn accept(&self, acceptance: &Acceptance<'_>) -> Result<(), AcceptError> {
         if has_outer_space(acceptance.password) {
             return Err(AcceptError::InvalidPassword(vec!["no_space_at_ends"]));
         }
-        // Cognito would take it. A password that was sent by mail does not stay secret.
+        // Cognito would accept it, but a password that was sent by mail is not secret.
         if acceptance.password == acceptance.code {
             return Err(AcceptError::InvalidPassword(vec!["not_the_code"]));
         }
@@ -108,16 +107,16 @@ impl SignIn {
                 ]),
             )))
             .send();
-        let begun = self.call_step(SignInStep::Initiate, request).await?;
-        if begun.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
-            // It was a password and no code: there is nothing to accept.
+        let initiated = self.call_step(SignInStep::Initiate, request).await?;
+        if initiated.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
+            // The code was the user's password: there is no invitation to accept.
             return Err(AcceptError::WrongCode);
         }
-        let parameters = begun.challenge_parameters.unwrap_or_default();
+        let parameters = initiated.challenge_parameters.unwrap_or_default();
         let required = required_attributes(&parameters);
-        let lacking = missing_attributes(&required, acceptance.attributes);
-        if !lacking.is_empty() {
-            return Err(AcceptError::MissingAttributes(lacking));
+        let missing = missing_attributes(&required, acceptance.attributes);
+        if !missing.is_empty() {
+            return Err(AcceptError::MissingAttributes(missing));
         }
         // The hash is over the name that the pool knows, not over an alias.
         let username = parameters
@@ -127,8 +126,8 @@ impl SignIn {
             (USERNAME_PARAMETER.to_owned(), username.to_owned()),
             ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
         ]);
-        // Only those that are asked for: usher signs for the client with its secret, and the
-        // client may write others that group rules look at. All of them are given.
+        // Only the required ones: usher signs with the client's secret, and the client may
+        // write other attributes, which group rules may read.
         responses.extend(
             acceptance
                 .attributes
@@ -144,10 +143,10 @@ impl SignIn {
             .respond_to_auth_challenge()
             .client_id(&self.app_client.id)
             .challenge_name(ChallengeNameType::NewPasswordRequired)
-            .set_session(begun.session)
+            .set_session(initiated.session)
             .set_challenge_responses(Some(self.with_secret_hash(username, responses)))
             .send();
-        // Whatever challenge may follow, the password is set.
+        // The password is set, even if another challenge follows.
         self.call_step(step, request).await?;
         Ok(())
     }
@@ -195,7 +194,7 @@ impl SignIn {
     }
 }
 
-/// What Cognito refuses in a password, in every pool. Spaces within it are symbols.
+/// Cognito refuses such a password in every pool. Spaces inside a password are symbols.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
 fn has_outer_space(password: &str) -> bool {
@@ -211,7 +210,7 @@ fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
     base64::encode(mac.finalize().into_bytes())
 }
 
-/// The attributes that the challenge asks for.
+/// The attributes that the challenge requires, without their prefix.
 fn required_attributes(parameters: &HashMap<String, String>) -> Vec<String> {
     let names: Vec<String> = parameters
         .get("requiredAttributes")
@@ -227,7 +226,7 @@ fn required_attributes(parameters: &HashMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-/// Those of them that nobody gave.
+/// The required attributes without a value.
 fn missing_attributes(required: &[String], given: &BTreeMap<String, String>) -> Vec<String> {
     required
         .iter()
@@ -241,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_the_one_of_the_documentation() {
+    fn secret_hash_matches_openssl() {
         // As `printf '%s' adaclient | openssl dgst -sha256 -hmac secret -binary | base64`.
         assert_eq!(
             secret_hash("secret", "ada", "client"),
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_space_is_refused_at_the_ends_of_a_password_and_nowhere_else() {
+    fn white_space_is_refused_only_at_the_ends_of_a_password() {
         for (password, refused) in [
             (" Long-enough-1", true),
             ("Long-enough-1 ", true),
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_are_asked_for_and_not_given_are_named() {
+    fn missing_required_attributes_are_named() {
         let parameters = HashMap::from([(
             "requiredAttributes".to_owned(),
             r#"["userAttributes.given_name","userAttributes.custom:plan"]"#.to_owned(),

@@ -1,4 +1,4 @@
-//! Amazon `DynamoDB`: profile records, read back and removed by a load test.
+//! Amazon `DynamoDB`: profiles that a load test reads and deletes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::call::{Target, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
 
-/// The table of profile records, for looking at it.
+/// Reads and deletes profiles of test users.
 #[derive(Debug, Clone)]
 pub(crate) struct TestProfiles {
     client: Client,
@@ -18,14 +18,14 @@ pub(crate) struct TestProfiles {
     key: String,
 }
 
-/// The attributes of type String, of which profile records are made.
+/// The attributes of type String; usher writes no others.
 pub(crate) type ProfileAttributes = BTreeMap<String, String>;
 
 impl TestProfiles {
-    /// The most that [`Self::read`] takes.
+    /// Limit of keys for one [`Self::read`].
     pub(crate) const MAX_READ_KEYS: usize = 100;
 
-    /// The table with its partition key.
+    /// `key` is the name of the table's partition key.
     pub(crate) fn new(aws: &Aws, table: &str, key: &str) -> Self {
         Self {
             client: aws.dynamodb(),
@@ -34,8 +34,8 @@ impl TestProfiles {
         }
     }
 
-    /// `BatchGetItem` of at most 100 keys; those that do not exist are left out.
-    /// A `consistent` read sees what was written just now, and costs twice as much.
+    /// `BatchGetItem` of at most 100 keys; keys that do not exist are left out. A `consistent`
+    /// read sees all earlier writes, and costs twice as much.
     ///
     /// # Errors
     /// As any call.
@@ -48,18 +48,18 @@ impl TestProfiles {
             name: &self.table,
             key: &self.key,
         };
-        let reading = ReadOptions {
+        let options = ReadOptions {
             keys_only: false,
             consistent,
         };
-        let items = batch_get(&self.client, &table, ids, reading).await?;
+        let items = batch_get(&self.client, &table, ids, options).await?;
         Ok(items
             .into_iter()
             .map(|(id, item)| (id, string_attributes(item)))
             .collect())
     }
 
-    /// `DeleteItem`: whether there was one.
+    /// `DeleteItem`: whether the profile existed.
     ///
     /// # Errors
     /// As any call.

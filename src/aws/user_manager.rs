@@ -1,4 +1,7 @@
-//! Amazon Cognito user pools: what an administrator asks for.
+//! Amazon Cognito user pools: the calls for admin commands.
+//!
+//! Lists lag behind, and a listed name may belong to another user by now. So `find` compares the
+//! `sub` of the final answer with the `sub` that was asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,32 +20,32 @@ use crate::event::{PoolId, Sub, UserAttributes, Username};
 use crate::quota::Quota;
 use crate::retry::Transient;
 
-/// Looks at, invites and regroups people, inside the budgets.
+/// Finds and invites users and changes their groups, inside the budgets.
 #[derive(Debug, Clone)]
 pub struct UserManager {
     pub(super) client: Client,
     pub(super) quota: Arc<Quota>,
 }
 
-/// A user as the pool knows them.
+/// A user as the pool returns them.
 #[derive(Debug, Clone)]
 pub struct PoolUser {
-    /// As the pool names them: a pool whose users sign in with their e-mail
-    /// address makes names of its own.
+    /// The pool's own name: a pool whose users sign in with their e-mail address generates
+    /// user names.
     pub username: Username,
-    /// Their immutable id; every user of a real pool has one.
+    /// The immutable id; every user of a real pool has one.
     pub sub: Option<Sub>,
-    /// All that the pool shows.
+    /// All attributes in the pool's answer.
     pub attributes: UserAttributes,
-    /// `UserStatus`, such as `CONFIRMED`.
+    /// Cognito's `UserStatus`, such as `CONFIRMED`.
     pub status: String,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     pub enabled: bool,
-    /// When they signed up or were created.
+    /// When the user signed up or was created.
     pub created: Option<Timestamp>,
 }
 
-/// Why a name that somebody wrote leads to no person.
+/// Why a requested name leads to no user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FindUserError {
     /// See [`PoolUser::is_ambiguous`].
@@ -63,9 +66,9 @@ impl Transient for FindUserError {
 }
 
 impl PoolUser {
-    /// Whether a name that somebody wrote may mean another user: it looks like a `sub`
-    /// and is not this user's. Cognito looks for a user name first, so whoever chooses
-    /// the `sub` of another as their user name is found in the place of that user.
+    /// Whether `asked` may mean another user: it has the form of a `sub` and is not this
+    /// user's. Cognito looks up a user name first, so a user who chooses the `sub` of another
+    /// as their user name is found instead.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     pub(crate) fn is_ambiguous(&self, asked: &Username) -> bool {
@@ -73,8 +76,8 @@ impl PoolUser {
         asked.is_uuid() && !sub.eq_ignore_ascii_case(asked.reveal())
     }
 
-    /// Whether the pool made the user name: where users are named by their e-mail address or
-    /// phone number, it is the `sub`.
+    /// Whether the pool generated the user name: where users are named by their e-mail address
+    /// or phone number, it is the `sub`.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
     pub(crate) fn has_generated_username(&self) -> bool {
@@ -82,12 +85,12 @@ impl PoolUser {
         sub.eq_ignore_ascii_case(self.username.reveal())
     }
 
-    /// Invited, and has not chosen a password yet.
+    /// Whether the user was invited and has not chosen a password yet.
     pub(crate) fn is_invited(&self) -> bool {
         self.status == UserStatusType::ForceChangePassword.as_str()
     }
 
-    /// May sign in. Somebody new is that in a pool that asks them for no password.
+    /// Whether the user is confirmed. A new user is, in a pool that requires no password.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
     pub(crate) fn is_confirmed(&self) -> bool {
@@ -100,9 +103,9 @@ impl UserManager {
         Self { client, quota }
     }
 
-    /// A person by what somebody wrote: user name, alias or `sub`. Every command and
-    /// request that names a user comes through here. One call, as [`UserManager::get`]; for the
-    /// `sub` of a federated user `ListUsers` and a second one, as for a `sub` of no user.
+    /// Finds a user by user name, alias or `sub`. Every command and request that names a user
+    /// calls this. Makes one call, as [`UserManager::get`]. For the `sub` of a federated user
+    /// it adds `ListUsers` and a second `AdminGetUser`; for a `sub` of no user, `ListUsers`.
     ///
     /// # Errors
     /// [`FindUserError`].
@@ -111,7 +114,7 @@ impl UserManager {
         pool: &PoolId,
         asked: &Username,
     ) -> Result<PoolUser, FindUserError> {
-        let person = match self.get(pool, asked).await {
+        let user = match self.get(pool, asked).await {
             Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
                 let listing = Listing::from_client(self.client.clone(), Arc::clone(&self.quota));
                 // Cognito writes a `sub` in lower case.
@@ -121,19 +124,18 @@ impl UserManager {
                 };
                 self.get(pool, &named.ok_or(failure)?).await?
             }
-            person => person?,
+            user => user?,
         };
-        // Of a name that was listed, too: another user may have it by now.
-        if person.is_ambiguous(asked) {
+        // Also for a listed name: another user may have it by now.
+        if user.is_ambiguous(asked) {
             return Err(FindUserError::Ambiguous);
         }
-        Ok(person)
+        Ok(user)
     }
 
-    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It knows a federated user
-    /// by name only. For a name that is the pool's own, or
-    /// where something else shows whose it is; otherwise [`UserManager::find`]. Makes the user
-    /// count as active this month.
+    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It finds a federated user
+    /// only by name. For names that the pool returned, or whose user is checked otherwise; for
+    /// others use [`UserManager::find`]. Makes the user count as active this month.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     ///
@@ -165,15 +167,15 @@ impl UserManager {
         Ok(found)
     }
 
-    /// `AdminCreateUser` with a verified e-mail address; Cognito makes the code and
-    /// sends it there.
+    /// `AdminCreateUser` with a verified e-mail address. Cognito generates the code and sends
+    /// it there.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
     ///
     /// # Errors
     /// `username_exists`; `code_delivery_failure`, `unexpected_lambda`,
     /// `invalid_parameter` (the mail's text) and `limit_exceeded` (the mails of a day) may
-    /// come although the user was made.
+    /// come although the user was created.
     pub(crate) async fn invite(
         &self,
         pool: &PoolId,
@@ -210,7 +212,7 @@ impl UserManager {
         ))
     }
 
-    /// `AdminRemoveUserFromGroup`. A user who is no member is no error.
+    /// `AdminRemoveUserFromGroup`. A user who is not a member is not an error.
     ///
     /// # Errors
     /// `group_not_found` and `user_not_found` are of class [`super::Class::NotYet`].
@@ -233,7 +235,7 @@ impl UserManager {
     }
 }
 
-/// A name that the answer leaves out is the one that was asked for.
+/// `asked` is the name where the answer leaves it out.
 fn pool_user(
     username: Option<&str>,
     attributes: &[AttributeType],
@@ -269,8 +271,8 @@ mod tests {
     const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
     const OTHER_SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
 
-    /// A pool with one federated user, whom `AdminGetUser` knows by name only, and with this
-    /// `sub`. `ListUsers`, which lags, has [`SUB`].
+    /// A pool with one federated user, whom `AdminGetUser` finds only by name. It returns this
+    /// `sub`; `ListUsers`, which lags, returns [`SUB`].
     async fn pool_with_federated(sub: &'static str) -> UserManager {
         let user = |attributes: &str, sub: &str| {
             json!({
@@ -278,7 +280,7 @@ mod tests {
                 attributes: [{"Name": "sub", "Value": sub}],
             })
         };
-        let play = move |operation: &str, input: &Value| {
+        let respond = move |operation: &str, input: &Value| {
             let (status, body) = match operation {
                 "ListUsers" => (200, json!({"Users": [user("Attributes", SUB)]})),
                 _ if input["Username"] == "Google_1042" => (200, user("UserAttributes", sub)),
@@ -286,17 +288,17 @@ mod tests {
             };
             (Duration::ZERO, status, body)
         };
-        fake_cognito(1, play).await.user_manager
+        fake_cognito(1, respond).await.user_manager
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_federated_user_is_found_by_their_sub() {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let find = async |has: &'static str, asked: &str| {
-            let people = pool_with_federated(has).await;
+            let user_manager = pool_with_federated(has).await;
             let asked = Username::new(asked).expect("a name");
-            let found = people.find(&pool, &asked).await;
-            found.map(|person| person.username.reveal().to_owned())
+            let found = user_manager.find(&pool, &asked).await;
+            found.map(|user| user.username.reveal().to_owned())
         };
         let missing = |found: &Result<String, FindUserError>| matches!(found, Err(FindUserError::Failed(failure)) if failure.reason == "user_not_found");
         for asked in [SUB, &SUB.to_uppercase(), "Google_1042"] {
@@ -308,13 +310,13 @@ mod tests {
         }
         assert!(missing(&find(SUB, OTHER_SUB).await));
         assert!(missing(&find(SUB, "Google_1043").await));
-        // Somebody else has that name by now.
+        // Another user has that name by now.
         assert_eq!(find(OTHER_SUB, SUB).await, Err(FindUserError::Ambiguous));
     }
 
     #[test]
     fn a_uuid_that_is_not_the_sub_is_ambiguous() {
-        let person = |sub: &str| {
+        let user_with = |sub: &str| {
             let attributes = AttributeType::builder().name("sub").value(sub).build();
             let attributes: Vec<AttributeType> = attributes.into_iter().collect();
             let asked = Username::new("ada").expect("a name");
@@ -334,7 +336,7 @@ mod tests {
             ("Google_b662d2e4-d0a1-7098-4973-20a5d6ff5a13", SUB, false),
         ] {
             let name = Username::new(asked).expect("a name");
-            assert_eq!(person(sub).is_ambiguous(&name), expected, "{asked}");
+            assert_eq!(user_with(sub).is_ambiguous(&name), expected, "{asked}");
         }
     }
 }

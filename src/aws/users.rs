@@ -1,4 +1,4 @@
-//! Amazon Cognito user pools: users that a load test makes, finds and removes.
+//! Amazon Cognito user pools: users that a load test creates, finds and deletes.
 
 use std::sync::Arc;
 
@@ -15,31 +15,28 @@ use super::listing::{ListedUser, MAX_PAGE_ITEMS, Page};
 use crate::event::{PoolId, Sub, Username};
 use crate::quota::Quota;
 
-/// Makes, finds and removes users, inside the budgets.
+/// Creates, finds and deletes test users, inside the budgets.
 #[derive(Debug, Clone)]
 pub struct Users {
     client: Client,
     quota: Arc<Quota>,
 }
 
-/// A user who exists now.
+/// A user whom [`Users::create`] created or found.
 #[derive(Debug, Clone)]
 pub(crate) struct CreatedUser {
-    /// As the pool names them: a pool whose users sign in with their e-mail
-    /// address makes names of its own.
+    /// The pool's own name: a pool whose users sign in with their e-mail address generates
+    /// user names.
     pub username: Username,
-    /// Their immutable id.
     pub sub: Sub,
 }
 
-/// What a pool takes for the name of a new user.
+/// The form of user name that a pool requires of new users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignInName {
-    /// Any name.
     Any,
-    /// An e-mail address.
     Email,
-    /// A phone number and nothing else.
+    /// A phone number; an e-mail address is refused.
     Phone,
 }
 
@@ -52,9 +49,8 @@ impl Users {
         }
     }
 
-    /// `AdminCreateUser` with a verified e-mail address and without a message to
-    /// anybody. A user who exists is answered with as if they had been made now:
-    /// an earlier answer may have been lost.
+    /// `AdminCreateUser` with a verified e-mail address and without a mail. Returns an existing
+    /// user as if created now, since an earlier answer may have been lost.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
     ///
@@ -112,10 +108,10 @@ impl Users {
             .ok_or_else(|| Failure::unanswered(target("AdminGetUser", pool)))
     }
 
-    /// `AdminDeleteUser`, which takes them out of every group: whether they were there.
+    /// `AdminDeleteUser`, which also removes all memberships: whether the user existed.
     ///
     /// # Errors
-    /// Any but the user's absence.
+    /// Any except the user's absence.
     pub async fn delete(&self, pool: &PoolId, username: &Username) -> Result<bool, Failure> {
         let request = self
             .client
@@ -129,8 +125,8 @@ impl Users {
         }
     }
 
-    /// `ListUsers` of those whose e-mail address begins like this. Eventually
-    /// consistent, and not every emulator filters: the caller looks again.
+    /// `ListUsers` of users whose e-mail address begins with `prefix`. Eventually consistent.
+    /// Not every emulator filters, so the caller checks again.
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
@@ -152,7 +148,7 @@ impl Users {
         Page::from_users(pool, token, page.users, page.pagination_token)
     }
 
-    /// `DescribeUserPool`: what new users are named by.
+    /// `DescribeUserPool`: the form of name that new users need.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
     ///
@@ -181,7 +177,7 @@ impl Users {
     }
 }
 
-/// A name that the answer leaves out is the one that was asked for.
+/// `asked` is the name where the answer leaves it out.
 fn created_user(
     username: Option<&str>,
     attributes: &[AttributeType],

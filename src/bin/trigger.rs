@@ -1,4 +1,4 @@
-//! `usher-trigger`: the Lambda behind a user pool's triggers, and behind `AppSync`.
+//! `usher-trigger`: the Lambda function for a user pool's triggers and for `AppSync`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);
         async move {
-            // The SDK gives it to each call as `X-Amzn-Trace-Id`; to the message it is given here.
+            // The SDK sends it with each call as `X-Amzn-Trace-Id`; the message gets it here.
             let trace = Trace::from_xray(event.context.xray_trace_id.as_deref());
             let TriggerOutput { response, metric } = trigger.handle(&event.payload, &trace).await;
             if let Some(metric) = metric {
@@ -35,8 +35,8 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// A trigger that cannot start would fail every sign-up, so it starts with whatever
-/// configuration there is: what cannot be read switches off all but the forwarding.
+/// A trigger that cannot start fails every sign-up, so it starts with any configuration.
+/// One that cannot be read switches off everything except forwarding.
 fn build_trigger_handler() -> TriggerHandler {
     let mut layers = Layers::defaults();
     if let Some(file) = file_from_environment() {

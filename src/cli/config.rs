@@ -28,12 +28,12 @@ pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
         Output::Json => print_json(&lines)?,
         Output::Text => print(&table(&lines)?)?,
     }
-    // Shown first, judged after: what is wrong is easier to find beside it.
+    // The values are printed before they are checked, so that an error is easier to locate.
     Config::from_layers(&layers)?;
     Ok(CommandStatus::Success)
 }
 
-/// Long values stand over the edge of their column rather than widen it.
+/// Long values overflow their column and do not widen it.
 fn table(lines: &[SettingLine<'_>]) -> Result<String, std::fmt::Error> {
     const MAX_VALUE_WIDTH: usize = 40;
     let values: Vec<String> = lines.iter().map(|line| line.value.to_string()).collect();

@@ -54,7 +54,7 @@ impl From<IssuerArg> for IssuerType {
     }
 }
 
-/// Longer than a message that is retried until its last attempt.
+/// Longer than all attempts at one message take.
 const QUIET_TIMEOUT: Duration = Duration::from_mins(15);
 
 pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<CommandStatus> {
@@ -65,18 +65,18 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     let stop = shutdown::on_signal(&global.force_exit)?;
     let metrics = metrics::install()?;
     let health = Health::default();
-    let shown = HealthServerState {
+    let health_state = HealthServerState {
         health: health.clone(),
         metrics,
     };
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let health_server =
-        HealthServer::bind(any_port, shown).context("cannot serve health and metrics")?;
+        HealthServer::bind(any_port, health_state).context("cannot serve health and metrics")?;
     let health_address = health_server.address()?;
     let public_server = PublicServer::bind(any_port)
         .await
         .context("cannot serve the API and /accept")?;
-    // Its port is in the link of an invitation.
+    // The link of an invitation holds this port.
     let public_address = public_server.address()?;
     let layers = with_accept_url(global.layers(), public_address);
     let stack = Stack::start(options.port, layers)
@@ -85,10 +85,10 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     stack.set_issuer(options.issuer.into()).await?;
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
     let quota = Arc::new(Quota::new(stack.config.quota));
-    let front = HttpApp::new(&stack.config, &stack.aws, &quota, stop.clone())?;
+    let http_app = HttpApp::new(&stack.config, &stack.aws, &quota, stop.clone())?;
     let http_stop = CancellationToken::new();
     let health_thread = health_server.start(http_stop.clone())?;
-    let serving = tokio::spawn(public_server.run(front.routes, http_stop.clone()));
+    let server_task = tokio::spawn(public_server.run(http_app.routes, http_stop.clone()));
 
     let worker = Worker::new(
         &stack.config,
@@ -99,20 +99,20 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     )
     .await?;
     let worker_stop = CancellationToken::new();
-    let working = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
+    let worker_task = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
 
     let summary = async {
         if files.is_empty() {
             stack.sign_up(options.signups).await?;
-            let quiet = stack.wait_until_empty(QUIET_TIMEOUT).await?;
+            let is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
             let mut summary = stack.summary_of_sign_ups(options.signups).await?;
-            summary.complete &= quiet;
+            summary.complete &= is_empty;
             anyhow::Ok(summary)
         } else {
             let delivered = stack.deliver_all(&files).await;
-            let quiet = stack.wait_until_empty(QUIET_TIMEOUT).await?;
+            let is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
             let mut summary = stack.summary_of_events(&files, &delivered).await?;
-            summary.complete &= quiet;
+            summary.complete &= is_empty;
             anyhow::Ok(summary)
         }
     };
@@ -120,7 +120,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
         summary = summary => Some(summary?),
         () = stop.cancelled() => None,
     };
-    let ended = match &summary {
+    let status = match &summary {
         Some(summary) => {
             match global.output {
                 Output::Json => print_json(summary)?,
@@ -142,16 +142,16 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
         stop.cancelled().await;
     }
     worker_stop.cancel();
-    working.await?;
-    front.admission.drain().await;
+    worker_task.await?;
+    http_app.admission.drain().await;
     http_stop.cancel();
-    serving.await?;
+    server_task.await?;
     health_thread.join().await;
     stack.stop().await;
-    Ok(ended)
+    Ok(status)
 }
 
-/// Where no other page is configured, the link leads to the one that is served here.
+/// Sets `invitations.accept_url` to the page of this process, unless it is configured.
 fn with_accept_url(layers: Layers, http: SocketAddr) -> Layers {
     const ACCEPT_URL_KEY: &str = "invitations.accept_url";
     let is_set = layers
@@ -164,7 +164,7 @@ fn with_accept_url(layers: Layers, http: SocketAddr) -> Layers {
     }
 }
 
-/// A mail that Cognito would have sent, on the terminal.
+/// Prints the link of a mail that Cognito would have sent, or the body without one.
 fn print_mail(mail: &SentMail) {
     let link = mail
         .body
@@ -177,7 +177,7 @@ fn print_mail(mail: &SentMail) {
     eprintln!("  {}", link.as_deref().unwrap_or(&mail.body));
 }
 
-/// Administrators and invitations, to be tried with curl.
+/// Prints tokens and `curl` commands for the administrators' API.
 fn print_accounts(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
     let Accounts { admin, user } = accounts;
     eprintln!("An administrator and an ordinary user, with tokens of this endpoint's own issuer");
@@ -308,7 +308,7 @@ fn text(summary: &DevSummary) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-/// Invalid configuration has its own exit status.
+/// Exposes `InvalidConfig`, which has its own exit status.
 fn unwrap_config_error(error: StartError) -> anyhow::Error {
     match error {
         StartError::Invalid(invalid) => invalid.into(),

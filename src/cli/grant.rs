@@ -36,7 +36,7 @@ pub(super) struct Options {
     patience: Duration,
 }
 
-/// What became of one group.
+/// The result for one group, one line of output.
 #[derive(Debug, Serialize)]
 struct GrantLine<'a> {
     group: &'a str,
@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let stop = shutdown::on_signal(&global.force_exit)?;
     let aws = Aws::from_environment().await?;
     let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
-    let mut ended = CommandStatus::Success;
+    let mut status = CommandStatus::Success;
     for group in &groups {
         if stop.is_cancelled() {
             status_line("stopped; it may be run again as it is");
@@ -64,23 +64,23 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
         let names = (("user", options.user.as_str()), ("group", group.as_str()));
         let membership = Membership::new(names.0, names.1)
-            .map_err(|wrong| Usage::error(format!("--{wrong}")))?;
-        let action = if options.remove {
+            .map_err(|error| Usage::error(format!("--{error}")))?;
+        let operation = if options.remove {
             AdminOperation::RemoveFromGroup(membership)
         } else {
             AdminOperation::AddToGroup(membership)
         };
-        let performed = operator.execute(action).await;
-        let line = options.line(group, &performed);
+        let result = operator.execute(operation).await;
+        let line = options.line(group, &result);
         if line.reason.is_some() {
-            ended = CommandStatus::Failure;
+            status = CommandStatus::Failure;
         }
         print(&match global.output {
             Output::Json => serde_json::to_string(&line)? + "\n",
             Output::Text => text(&line),
         })?;
     }
-    Ok(ended)
+    Ok(status)
 }
 
 impl Options {
@@ -96,17 +96,17 @@ impl Options {
         Ok(groups)
     }
 
-    fn line<'a>(&self, group: &'a GroupName, performed: &CommandResult) -> GrantLine<'a> {
+    fn line<'a>(&self, group: &'a GroupName, result: &CommandResult) -> GrantLine<'a> {
         let done = if self.remove { "removed" } else { "added" };
-        let reason = performed.outcome.reason();
-        let status = match &performed.outcome {
+        let reason = result.outcome.reason();
+        let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
             Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",
-            // Nobody waits for it any more: it is not there.
+            // No more attempts follow: the user or the group does not exist.
             Outcome::Retry(_) if reason.ends_with("_not_found") => "refused",
             Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
         };
-        let sub = performed.user.as_ref().and_then(|whom| whom.sub.as_ref());
+        let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
         GrantLine {
             group: group.as_str(),
             status,

@@ -1,4 +1,4 @@
-//! What the service serves for the public, wired.
+//! Builds the public routes: the administrators' API and `/accept`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,27 +17,26 @@ use crate::http::{AcceptService, Admission, Api, PublicServer};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 
-/// The administrators' API and `/accept`, as far as the configuration asks for them.
+/// The administrators' API and `/accept`, each where it is configured.
 pub(super) struct HttpApp {
-    /// Their routes.
     pub(super) routes: Router,
-    /// Their way in, to be waited for at the end.
+    /// Admits requests; drained before the process ends.
     pub(super) admission: Admission,
 }
 
 impl HttpApp {
-    /// Over the budgets of the worker. Shut once `stop` is cancelled.
+    /// Uses the rate budgets of the worker. Admits no request once `stop` is cancelled.
     pub(super) fn new(
         config: &Config,
         aws: &Aws,
         quota: &Arc<Quota>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let doors = Admission::new(stop);
+        let admission = Admission::new(stop);
         let mut routes = Router::new();
-        let wiring = HttpAppBuilder { config, aws, quota };
+        let builder = HttpAppBuilder { config, aws, quota };
         if !config.admin.client_ids.is_empty() {
-            let api = wiring.api(doors.clone())?;
+            let api = builder.api(admission.clone())?;
             routes = routes.merge(api.routes(&config.admin.cors_origins));
             tracing::info!("serving the administrators' API");
         }
@@ -51,17 +50,14 @@ impl HttpApp {
             let accept = AcceptService::new(
                 page,
                 sign_in,
-                wiring.user_lookup(),
+                builder.user_lookup(),
                 pools,
-                doors.separate_pool(),
+                admission.separate_pool(),
             );
             routes = routes.merge(accept.routes());
             tracing::info!("serving /accept");
         }
-        Ok(Self {
-            routes,
-            admission: doors,
-        })
+        Ok(Self { routes, admission })
     }
 
     /// Serves the routes until `stop` is cancelled; the task ends with the server.
@@ -85,24 +81,24 @@ struct HttpAppBuilder<'a> {
 }
 
 impl HttpAppBuilder<'_> {
-    fn api(&self, doors: Admission) -> anyhow::Result<Api> {
+    fn api(&self, admission: Admission) -> anyhow::Result<Api> {
         let Self { config, aws, quota } = self;
-        let sets = JwksClient::new().context("this build has no HTTP client")?;
+        let jwks_client = JwksClient::new().context("this build has no HTTP client")?;
         let verifier = TokenVerifier::new(&config.admin, &config.pools.allowed, |issuers| {
-            JwksCache::new(sets, issuers)
+            JwksCache::new(jwks_client, issuers)
         });
         let listing = Listing::new(aws, Arc::clone(quota));
-        let gate = Authorizer::new(verifier, config.admin.clone(), listing);
+        let authorizer = Authorizer::new(verifier, config.admin.clone(), listing);
         let provisioner = Provisioner::new(config, self.directory(), self.profiles());
         let settings = &config.queue;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
-        let desk = CommandService::new(provisioner, queue);
+        let command_service = CommandService::new(provisioner, queue);
         Ok(Api::new(
-            gate,
-            desk,
+            authorizer,
+            command_service,
             self.user_lookup(),
             config.admin.rate,
-            doors,
+            admission,
         ))
     }
 

@@ -95,35 +95,34 @@ enum Command {
     Config,
 }
 
-/// How a command ended that ran.
+/// How a command ended that returned no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CommandStatus {
-    /// All is well.
     Success,
     /// The work failed, or a verification found a difference.
     Failure,
 }
 
-/// The command was given wrongly, in a way that the parser cannot tell.
+/// A usage error that clap cannot detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
 
 impl Usage {
-    fn error(what: impl Into<String>) -> anyhow::Error {
-        Self(what.into()).into()
+    fn error(message: impl Into<String>) -> anyhow::Error {
+        Self(message.into()).into()
     }
 }
 
-/// As the parser's own.
+/// The same status that clap uses.
 const EXIT_USAGE: u8 = 2;
 /// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
 const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 impl Cli {
-    /// What the command runs on: one thread. It waits for AWS, and to hand a message from
-    /// thread to thread costs more than a second processor gains (`docs/internals/benchmarks.md`).
-    /// `usher dev` has all of AWS beside it in the process.
+    /// Builds a runtime of one thread. It waits for AWS, and moving messages between threads costs
+    /// more than a second processor gains (`docs/internals/benchmarks.md`). `usher dev` uses
+    /// several threads: its AWS services run in the same process.
     ///
     /// # Errors
     /// When the system has no more descriptors.
@@ -136,26 +135,26 @@ impl Cli {
         builder.enable_all().build()
     }
 
-    /// Runs the command and turns its end into an exit status: 0 done, 1 the
-    /// work failed, 2 usage, 78 invalid configuration.
+    /// Runs the command and returns its exit status: 0 done, 1 failed, 2 usage, 78 invalid
+    /// configuration.
     pub async fn run(self) -> ExitCode {
         let global = self.global;
-        let exporting = if self.command.has_spans() && has_trace_collector() {
+        let exporter = if self.command.has_spans() && has_trace_collector() {
             telemetry::init_with_traces(global.log_format, log_filter())
         } else {
             telemetry::init(global.log_format, log_filter());
             TraceExporter::default()
         };
-        let ended = tokio::select! {
-            ended = run(&global, self.command) => {
-                exporting.flush().await;
-                ended
+        let result = tokio::select! {
+            result = run(&global, self.command) => {
+                exporter.flush().await;
+                result
             }
             () = global.force_exit.cancelled() => {
                 Err(anyhow::anyhow!("told to stop twice: ended at once"))
             }
         };
-        match ended {
+        match result {
             Ok(CommandStatus::Success) => ExitCode::SUCCESS,
             Ok(CommandStatus::Failure) => ExitCode::FAILURE,
             Err(error) => {
@@ -173,7 +172,7 @@ impl Cli {
 }
 
 impl Command {
-    /// Whether it works on messages: an attempt at a message is a span.
+    /// Whether the command processes messages: each attempt is a span.
     fn has_spans(&self) -> bool {
         match self {
             #[cfg(feature = "dev")]
@@ -219,7 +218,7 @@ fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Writes a result. A reader that has seen enough (`| head`) is no failure.
+/// Writes a result. A closed pipe (`| head`) is not an error.
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

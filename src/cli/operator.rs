@@ -1,5 +1,4 @@
-//! Whoever has the credentials of this shell and does at once what administrators ask
-//! a worker for.
+//! Executes admin commands at once, with the credentials of this shell.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +15,11 @@ use crate::provision::{
 use crate::quota::Quota;
 use crate::retry::{Backoff, SharedRetry, retry_inline};
 
-/// Attempts where a user or a group is not there, perhaps not yet.
+/// Attempts when a user or group is not found, and may appear later.
 const MAX_NOT_FOUND_TRIES: u32 = 5;
 const NOT_FOUND_PAUSE: Duration = Duration::from_secs(3);
 
-/// Acts in one pool, for somebody with a name.
+/// Executes admin commands in one pool. `actor` is the requester in audit lines.
 #[derive(Debug)]
 pub(super) struct Operator {
     pool: PoolId,
@@ -31,12 +30,12 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// `patience` is how long nothing may work before it gives up.
+    /// `give_up_after` limits the time in which no attempt succeeds.
     pub(super) async fn new(
         config: &Config,
         aws: &Aws,
         pool: &PoolId,
-        patience: Duration,
+        give_up_after: Duration,
         stop: &CancellationToken,
     ) -> Self {
         let quota = Arc::new(Quota::new(config.quota));
@@ -47,68 +46,69 @@ impl Operator {
             pool: pool.clone(),
             actor: actor(aws).await,
             provisioner: Provisioner::new(config, Directory::new(aws, quota), profiles),
-            shared_retry: SharedRetry::new(patience, stop),
+            shared_retry: SharedRetry::new(give_up_after, stop),
             stop: stop.clone(),
         }
     }
 
-    /// Tries until it is done or refused, or makes no sense any more: then the outcome
-    /// is the last attempt's `Retry`. Writes the audit line.
-    pub(super) async fn execute(&self, action: AdminOperation) -> CommandResult {
-        let mut order = AdminCommand {
+    /// Retries until the operation is done or rejected. If it gives up, the outcome is the
+    /// last attempt's `Retry`. Writes the audit line.
+    pub(super) async fn execute(&self, operation: AdminOperation) -> CommandResult {
+        let mut command = AdminCommand {
             request_id: AdminCommand::new_request_id(),
             requested_by: self.actor.clone(),
             requested_at: Some(jiff::Timestamp::now()),
             pool: self.pool.clone(),
-            operation: action,
+            operation,
         };
-        let mut before = EarlierAttempts::default();
-        let mut pace = Backoff::default();
+        let mut earlier = EarlierAttempts::default();
+        let mut backoff = Backoff::default();
         let mut tries = 0;
-        let performed = loop {
-            let performed = before.complete(self.provisioner.perform(&order).await);
-            let Outcome::Retry(retry) = &performed.outcome else {
+        let result = loop {
+            let result = earlier.complete(self.provisioner.perform(&command).await);
+            let Outcome::Retry(retry) = &result.outcome else {
                 self.shared_retry.record_success();
-                break performed;
+                break result;
             };
-            let again = if is_temporary(retry) {
-                self.shared_retry.wait_to_retry(&mut pace).await
+            let may_retry = if is_temporary(retry) {
+                self.shared_retry.wait_to_retry(&mut backoff).await
             } else {
                 self.shared_retry.record_success();
                 tries += 1;
-                self.wait_to_retry(&order.operation, retry, tries).await
+                self.wait_to_retry(&command.operation, retry, tries).await
             };
-            if !again {
-                break performed;
+            if !may_retry {
+                break result;
             }
             tracing::warn!(
-                request.id = order.request_id,
+                request.id = command.request_id,
                 error = retry.cause.error,
-                "tried again",
+                "admin command failed; trying again",
             );
-            before.record(&performed, retry);
-            if let AdminOperation::Invite(invitation) = &mut order.operation {
-                invitation.resend &= before.mail_is_due();
+            earlier.record(&result, retry);
+            if let AdminOperation::Invite(invitation) = &mut command.operation {
+                invitation.resend &= earlier.mail_is_due();
             }
         };
-        match final_outcome(&performed.outcome) {
+        match final_outcome(&result.outcome) {
             Some(outcome) => CommandResult {
                 outcome,
-                ..performed.clone()
+                ..result.clone()
             }
-            .audit(&order, CommandStage::Completed),
-            None => performed.audit(&order, CommandStage::Completed),
+            .audit(&command, CommandStage::Completed),
+            None => result.audit(&command, CommandStage::Completed),
         }
-        performed
+        result
     }
 
-    /// Only somebody who was just created is given the time to appear.
-    async fn wait_to_retry(&self, action: &AdminOperation, retry: &Retry, tries: u32) -> bool {
-        let most = retry
+    /// Waits before another attempt. False where none makes sense: only an invitation has a new
+    /// user, who may appear late.
+    async fn wait_to_retry(&self, operation: &AdminOperation, retry: &Retry, tries: u32) -> bool {
+        let max_tries = retry
             .max_attempts
             .unwrap_or(MAX_NOT_FOUND_TRIES)
             .min(MAX_NOT_FOUND_TRIES);
-        if tries >= most || !matches!(action, AdminOperation::Invite(_)) {
+        if tries >= max_tries || !matches!(operation, AdminOperation::Invite(_)) {
             return false;
         }
         tokio::select! {
@@ -118,32 +118,36 @@ impl Operator {
         }
     }
 
-    /// One invitation. With `owed` the last one never went: it is sent again, unless
-    /// the person has accepted another.
-    pub(super) async fn invite(&self, invitation: &Invitation, owed: bool) -> CommandResult {
-        let resend = invitation.resend || owed;
-        let with = |resend| {
+    /// Sends one invitation. With `has_pending_mail` the last mail was never sent: it is sent
+    /// again, unless the user has accepted another.
+    pub(super) async fn invite(
+        &self,
+        invitation: &Invitation,
+        has_pending_mail: bool,
+    ) -> CommandResult {
+        let resend = invitation.resend || has_pending_mail;
+        let with_resend = |resend| {
             AdminOperation::Invite(Invitation {
                 resend,
                 ..invitation.clone()
             })
         };
-        let performed = self.execute(with(resend)).await;
-        let accepted = performed.outcome.reason() == "already_accepted";
+        let result = self.execute(with_resend(resend)).await;
+        let accepted = result.outcome.reason() == "already_accepted";
         if accepted && !invitation.resend {
-            return self.execute(with(false)).await;
+            return self.execute(with_resend(false)).await;
         }
-        performed
+        result
     }
 }
 
-/// Whether it is the time alone that is in the way.
+/// Whether the error is transient or a throttle, so that only time is needed.
 pub(super) fn is_temporary(retry: &Retry) -> bool {
     let class = retry.cause.class;
     class == Class::Throttled.name() || class == Class::Transient.name()
 }
 
-/// Nobody tries it again: whatever was in the way has refused it.
+/// The rejection for the audit line of a command that is not tried again; otherwise `None`.
 fn final_outcome(outcome: &Outcome) -> Option<Outcome> {
     match outcome {
         Outcome::Retry(retry) => Some(Outcome::Rejected(retry.cause.clone())),
@@ -152,20 +156,20 @@ fn final_outcome(outcome: &Outcome) -> Option<Outcome> {
     }
 }
 
-/// What earlier attempts at the same order have done: the last one finds a person
-/// there whom the first has made.
+/// The results of earlier attempts at the same command. The last attempt finds a user whom the
+/// first one created.
 #[derive(Default)]
 struct EarlierAttempts {
     user: Option<PoolUser>,
     invited: Option<InvitationResult>,
-    /// An answer was lost that may have been a yes.
+    /// The response to an `AdminCreateUser` that may have succeeded was lost.
     response_lost: bool,
 }
 
 impl EarlierAttempts {
-    fn record(&mut self, performed: &CommandResult, retry: &Retry) {
-        self.user.clone_from(&performed.user);
-        self.invited.clone_from(&performed.invitation);
+    fn record(&mut self, result: &CommandResult, retry: &Retry) {
+        self.user.clone_from(&result.user);
+        self.invited.clone_from(&result.invitation);
         let lost = retry.possible_outage.as_ref();
         self.response_lost |= self.invited.is_none()
             && lost.is_some_and(|failure| failure.operation == "AdminCreateUser");
@@ -177,27 +181,27 @@ impl EarlierAttempts {
             .is_none_or(|invited| !matches!(invited.mail, MailStatus::Sent | MailStatus::NoCode))
     }
 
-    fn complete(&self, mut performed: CommandResult) -> CommandResult {
-        match (&mut performed.invitation, &self.invited) {
-            (Some(invited), Some(before)) => {
-                invited.created |= before.created;
+    fn complete(&self, mut result: CommandResult) -> CommandResult {
+        match (&mut result.invitation, &self.invited) {
+            (Some(invited), Some(earlier)) => {
+                invited.created |= earlier.created;
                 if matches!(invited.mail, MailStatus::NotSent | MailStatus::Unknown) {
-                    invited.mail = before.mail;
+                    invited.mail = earlier.mail;
                 }
             }
             (Some(invited), None) if self.response_lost && invited.mail == MailStatus::NotSent => {
                 invited.created = true;
                 invited.mail = MailStatus::Unknown;
             }
-            (none @ None, before) => none.clone_from(before),
+            (none @ None, earlier) => none.clone_from(earlier),
             _ => {}
         }
-        performed.user = performed.user.or_else(|| self.user.clone());
-        performed
+        result.user = result.user.or_else(|| self.user.clone());
+        result
     }
 }
 
-/// The pool that is meant: the one that is given, or the only one there is.
+/// The given pool, or the only one of `pools.allowed`.
 pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolId> {
     let Some(id) = given else {
         let mut allowed = config.pools.allowed.iter();
@@ -220,18 +224,21 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
     Ok(pool)
 }
 
-/// The ARN of whoever acts, for audit lines.
+/// The caller's ARN for audit lines; `unknown` when STS fails.
 pub(super) async fn actor(aws: &Aws) -> String {
     match retry_inline(|| aws.caller()).await {
         Ok(arn) => arn,
         Err(failure) => {
-            tracing::warn!(error = %failure, "nobody says who the caller is");
+            tracing::warn!(
+                error = %failure,
+                "sts:GetCallerIdentity failed; audit lines name no caller",
+            );
             "unknown".to_owned()
         }
     }
 }
 
-/// A time that may be waited.
+/// Parses a time of at least a second.
 pub(super) fn parse_wait_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()

@@ -1,14 +1,14 @@
-//! A question to whoever sits at the terminal.
+//! A yes-or-no question on the terminal.
 
 use std::io::Write;
 
 use tokio_util::sync::CancellationToken;
 
-/// Asks, and takes nothing but a clear yes for one.
+/// Asks on standard error; true only for `y` or `yes`. A stop counts as no.
 pub(super) async fn confirm(question: &str, stop: &CancellationToken) -> bool {
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let (answer, answered) = tokio::sync::oneshot::channel();
-    // A thread of its own: a read of the terminal cannot be called off.
+    // A read of the terminal cannot be cancelled, so it has a thread of its own.
     std::thread::spawn(move || {
         let mut line = String::new();
         let _ = std::io::stdin().read_line(&mut line);

@@ -63,7 +63,6 @@ pub(super) struct Options {
     restart: bool,
 }
 
-/// What a run found in one pool.
 #[derive(Debug, Default, Serialize)]
 struct PoolSummary {
     pool: String,
@@ -74,9 +73,9 @@ struct PoolSummary {
     incomplete: u64,
     lack_profile: u64,
     lack_group: u64,
-    /// Users who have a record under another id than their `sub`, and get no second one.
+    /// Users who have a profile under another id than their `sub`, and get no second one.
     elsewhere: u64,
-    /// The same with those from before the run was stopped.
+    /// The same, with the users from before the run was stopped.
     #[serde(skip)]
     left_out: u64,
     complete: bool,
@@ -84,7 +83,6 @@ struct PoolSummary {
     compared: Compared,
 }
 
-/// What a run looked for.
 #[derive(Debug, Clone, Copy, Default)]
 struct Compared {
     profiles: bool,
@@ -116,9 +114,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         queue: Queue::new(&aws, &settings.url, RECEIVE_WAIT, settings.visibility),
     };
     let mut summaries = Vec::new();
-    let mut left = options.limit;
+    let mut remaining = options.limit;
     for pool in pools {
-        if left == Some(0) {
+        if remaining == Some(0) {
             break;
         }
         let plan = ReconcilePlan {
@@ -132,20 +130,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             ),
             include_federated: options.include_federated,
             since: options.since,
-            limit: left,
+            limit: remaining,
             max_backlog: (options.backlog > 0).then_some(options.backlog),
             dry_run: options.dry_run,
             rate: config.sign_up_rate(),
         };
-        let walk = PoolReconcile {
+        let pool_reconcile = PoolReconcile {
             global,
             plan,
             services: services.clone(),
             stop: &stop,
         };
-        let summary = walk.run(options, &mut checkpoint).await?;
+        let summary = pool_reconcile.run(options, &mut checkpoint).await?;
         let complete = summary.complete;
-        left = left.map(|left| left - summary.incomplete.min(left));
+        remaining = remaining.map(|remaining| remaining - summary.incomplete.min(remaining));
         summaries.push(summary);
         if !complete {
             break;
@@ -165,7 +163,7 @@ fn parse_index(name: &str) -> Result<String, &'static str> {
 const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a record, in a \
                      template of {sub}, {username} or both";
 
-/// Without an attribute that names the owner, records under other ids cannot be known.
+/// Only an attribute that names the owner finds profiles under other ids.
 fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
     let Some(profiles) = &config.profiles else {
         return Ok(());
@@ -218,27 +216,27 @@ impl PoolReconcile<'_> {
         checkpoint: &mut Checkpoint,
     ) -> anyhow::Result<PoolSummary> {
         let pool = self.plan.pool.clone();
-        let saved = checkpoint
+        let saved_cursor = checkpoint
             .cursor(&self.plan)
             .filter(|_| !options.restart && !options.dry_run)
             .cloned();
-        if let Some(cursor) = &saved {
+        if let Some(cursor) = &saved_cursor {
             status_line(&format!(
                 "goes on after {} users, as {} says; --restart begins anew",
                 cursor.users,
                 options.checkpoint.display()
             ));
         }
-        // Only for the bar: a role that may not ask has one without an end.
+        // Only for the progress bar, which has no total where the role may not ask.
         let estimate = self.services.listing.estimate_user_count(&pool).await.ok();
         let progress = progress_bar(estimate.filter(|users| *users > 0), "users");
         let mut run = ReconcileRun::new(
             self.services.clone(),
             self.plan.clone(),
-            saved.unwrap_or_default(),
+            saved_cursor.unwrap_or_default(),
         );
         if !options.dry_run {
-            // Before anybody is queued: a file that cannot be written stops it here.
+            // A checkpoint that cannot be written stops the run before the first user is queued.
             checkpoint.save(&self.plan, run.cursor())?;
         }
         let mut summary = PoolSummary {
@@ -249,13 +247,13 @@ impl PoolReconcile<'_> {
             },
             ..PoolSummary::default()
         };
-        let mut pace = Backoff::default();
+        let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let step = match run.step().await {
                 Err(failure) if is_temporary(&failure) => {
-                    tracing::warn!(error = %failure, "tried again in a moment");
+                    tracing::warn!(error = %failure, "reconcile step failed; trying again");
                     tokio::select! {
-                        () = tokio::time::sleep(pace.next_pause()) => {}
+                        () = tokio::time::sleep(backoff.next_pause()) => {}
                         () = self.stop.cancelled() => {}
                     }
                     continue;
@@ -263,7 +261,7 @@ impl PoolReconcile<'_> {
                 Err(failure) => return Err(self.stopped(run.cursor(), failure)),
                 Ok(step) => step,
             };
-            pace.reset();
+            backoff.reset();
             match step {
                 ReconcileStep::Members => progress.set_message("reading the members of the groups"),
                 ReconcileStep::Owners => progress.set_message("reading the owners of the records"),
@@ -276,8 +274,8 @@ impl PoolReconcile<'_> {
                         () = self.stop.cancelled() => {}
                     }
                 }
-                ReconcileStep::Users(lacking) => {
-                    for user in &lacking {
+                ReconcileStep::Users(incomplete) => {
+                    for user in &incomplete {
                         let line = user.line(&pool);
                         summary.lack_profile += u64::from(line.lacks_profile);
                         summary.lack_group += u64::from(!line.lacks_groups.is_empty());
@@ -302,10 +300,10 @@ impl PoolReconcile<'_> {
         }
         progress.finish_and_clear();
         summary.complete |= run.is_finished();
-        let counted = run.counts();
-        summary.users = counted.users;
-        summary.incomplete = counted.queued;
-        summary.elsewhere = counted.elsewhere;
+        let counts = run.counts();
+        summary.users = counts.users;
+        summary.incomplete = counts.queued;
+        summary.elsewhere = counts.elsewhere;
         summary.left_out = run.cursor().elsewhere;
         summary.refused = run.refused();
         summary.queued = if options.dry_run {
@@ -334,7 +332,7 @@ impl PoolReconcile<'_> {
 }
 
 impl PoolSummary {
-    /// Only what was looked for.
+    /// Names only the kinds that were compared.
     fn describe_missing(&self) -> String {
         let profile = match self.elsewhere {
             0 => format!("{} lack a profile", self.lack_profile),
@@ -355,7 +353,7 @@ impl PoolSummary {
     }
 }
 
-/// Credentials that ran out do not come back by waiting.
+/// Waiting does not renew expired credentials.
 fn is_temporary(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
 }
@@ -414,7 +412,7 @@ fn report(
             status_line("stopped before the end; run it again to go on");
         }
     }
-    // A dry run was asked only to look.
+    // A dry run only reports: users who are left out do not make it a failure.
     let is_whole = |summary: &PoolSummary| {
         let leaves_out = !options.dry_run && summary.left_out > 0;
         summary.complete && summary.refused == 0 && !leaves_out

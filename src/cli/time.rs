@@ -1,4 +1,4 @@
-//! Points in time as people write them.
+//! Points in time, as the arguments of commands.
 
 use std::time::SystemTime;
 
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_a_day_or_how_long_ago() {
+    fn parses_a_time_a_day_and_how_long_ago() {
         let time = |text| parse(text).map(|time| time.to_string());
         assert_eq!(
             time("2026-08-07T14:00:00+02:00"),
@@ -39,8 +39,8 @@ mod tests {
         let then = parse("2h").expect("a time").as_second();
         let ago = jiff::Timestamp::now().as_second() - then;
         assert!((7200..7210).contains(&ago));
-        for wrong in ["", "yesterday", "2026-13-01", "5"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
+        for invalid in ["", "yesterday", "2026-13-01", "5"] {
+            assert!(parse(invalid).is_err(), "{invalid}");
         }
     }
 }

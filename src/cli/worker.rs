@@ -32,37 +32,37 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let stop = shutdown::on_signal(&global.force_exit)?;
     let health = Health::default();
     health.set_unready(STARTING, "starting");
-    // Before the first metric is touched.
+    // The recorder must be there before the first metric.
     let metrics = metrics::install()?;
     let http_stop = CancellationToken::new();
     let aws = Aws::from_environment().await?;
     let quota = Arc::new(Quota::new(config.quota));
-    let shown = HealthServerState {
+    let health_state = HealthServerState {
         health: health.clone(),
         metrics: metrics.clone(),
     };
-    let health_thread = serve_health(&config, shown, http_stop.clone())?;
+    let health_thread = serve_health(&config, health_state, http_stop.clone())?;
     let public = match config.http.public_listen {
         Some(address) if config.has_public_server() => {
-            let front = HttpApp::new(&config, &aws, &quota, stop.clone())?;
-            let serving = front.serve(address, http_stop.clone()).await?;
-            Some((front.admission, serving))
+            let http_app = HttpApp::new(&config, &aws, &quota, stop.clone())?;
+            let server_task = http_app.serve(address, http_stop.clone()).await?;
+            Some((http_app.admission, server_task))
         }
         _ => None,
     };
     let cloudwatch = config.metrics.cloudwatch.as_deref();
     let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
-    let minutely = MetricsReporter::new(metrics.clone(), health.clone(), cloudwatch);
-    let told = CancellationToken::new();
-    let telling = tokio::spawn(minutely.run(told.clone()));
+    let reporter = MetricsReporter::new(metrics.clone(), health.clone(), cloudwatch);
+    let reporter_stop = CancellationToken::new();
+    let reporter_task = tokio::spawn(reporter.run(reporter_stop.clone()));
     let health_at_start = health.clone();
-    let unreasoned = if options.allow_unreasoned {
+    let redrive_check = if options.allow_unreasoned {
         RedriveCheck::WarnOnly
     } else {
         RedriveCheck::Enforced
     };
     let worker = tokio::select! {
-        worker = Worker::new(&config, &aws, quota, health, unreasoned) => Some(worker),
+        worker = Worker::new(&config, &aws, quota, health, redrive_check) => Some(worker),
         () = stop.cancelled() => None,
     };
     let until = if options.until_empty {
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     } else {
         Until::Stopped
     };
-    let ended = match worker {
+    let result = match worker {
         Some(Ok(worker)) => {
             health_at_start.clear_unready(STARTING);
             worker.run(until, stop.clone()).await;
@@ -79,32 +79,32 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         Some(Err(error)) => Err(error.into()),
         None => Ok(CommandStatus::Success),
     };
-    // Orders that were taken are finished and answered, whatever ended the worker.
+    // Accepted admin commands are finished and answered, however the worker ended.
     stop.cancel();
-    if let Some((doors, _)) = &public {
-        doors.drain().await;
+    if let Some((admission, _)) = &public {
+        admission.drain().await;
     }
-    told.cancel();
-    telling.await?;
+    reporter_stop.cancel();
+    reporter_task.await?;
     http_stop.cancel();
-    if let Some((_, serving)) = public {
-        serving.await?;
+    if let Some((_, server_task)) = public {
+        server_task.await?;
     }
     if let Some(thread) = health_thread {
         thread.join().await;
     }
-    ended
+    result
 }
 
 fn serve_health(
     config: &Config,
-    shown: HealthServerState,
+    health_state: HealthServerState,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<HealthThread>> {
     let Some(address) = config.http.listen else {
         return Ok(None);
     };
-    let server = HealthServer::bind(address, shown)
+    let server = HealthServer::bind(address, health_state)
         .with_context(|| format!("cannot listen on {address} (http.listen)"))?;
     tracing::info!(http.address = %server.address()?, "serving health and metrics");
     Ok(Some(server.start(stop)?))

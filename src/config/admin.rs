@@ -1,42 +1,40 @@
-//! Who may ask for what.
+//! Administrators, the groups that they may grant, and the tokens that the HTTP API accepts.
 
 use std::collections::BTreeSet;
 
 use super::reader::Reader;
 use crate::event::{GroupName, IssuerType, PoolId, is_aws_issuer};
 
-/// `[admin]`
+/// The section `[admin]` of the configuration.
 #[derive(Debug, Clone)]
 pub struct AdminConfig {
-    /// Members of one of these are administrators.
+    /// Members of one of these groups are administrators.
     pub groups: BTreeSet<GroupName>,
-    /// The groups that an administrator may give and take.
+    /// The groups that an administrator may add users to and remove them from.
     pub(crate) grantable: GrantableGroups,
-    /// App clients whose tokens are taken; empty means any, and no HTTP API.
+    /// App clients whose tokens are accepted; empty means any, and no HTTP API.
     pub client_ids: BTreeSet<String>,
-    /// Which token the HTTP API takes.
     pub(crate) token_use: TokenUse,
     /// Issuers of an emulator's tokens, with `{region}` and `{pool}`; empty for AWS.
     pub issuers: Vec<String>,
-    /// Whether Cognito is asked if an administrator still is one.
+    /// Whether to ask Cognito if a requester is still an administrator.
     pub verify_membership: bool,
-    /// Requests a second that the HTTP API takes.
+    /// Requests a second that the HTTP API accepts.
     pub rate: u32,
     /// Origins that a browser may call the HTTP API from.
     pub cors_origins: Vec<String>,
 }
 
-/// A kind of token, and the claim that names its app client.
+/// The kind of token that the HTTP API accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenUse {
-    /// For calling an API; `client_id`.
+    /// The claim `client_id` names the app client.
     Access,
-    /// For knowing who somebody is; `aud`.
+    /// The claim `aud` names the app client.
     Id,
 }
 
-/// The groups that may be given: those that a pattern matches, but a group with
-/// power only when a pattern is its very name.
+/// The groups that match a pattern. A privileged group matches only its full name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GrantableGroups {
     patterns: Vec<String>,
@@ -44,7 +42,7 @@ pub(crate) struct GrantableGroups {
 }
 
 impl GrantableGroups {
-    /// Just these groups, whatever power they have.
+    /// Exactly these groups, also privileged ones.
     pub(crate) fn only(groups: &[GroupName]) -> Self {
         Self {
             patterns: groups
@@ -55,7 +53,7 @@ impl GrantableGroups {
         }
     }
 
-    /// Whether an administrator may give or take this group.
+    /// Whether an administrator may add users to this group or remove them.
     pub(crate) fn allows(&self, group: &GroupName) -> bool {
         self.patterns.iter().any(|pattern| {
             pattern == group.as_str()
@@ -65,15 +63,15 @@ impl GrantableGroups {
 }
 
 impl AdminConfig {
-    /// Whether one of these groups makes an administrator.
+    /// Whether a member of these groups is an administrator.
     pub(crate) fn is_admin(&self, groups: &BTreeSet<String>) -> bool {
         self.groups
             .iter()
             .any(|group| groups.contains(group.as_str()))
     }
 
-    /// The issuers whose tokens of a pool are accepted. None for a pool that is not of
-    /// AWS while no emulator is named.
+    /// The accepted issuers of a pool's tokens. Empty if the pool is not one of AWS and no
+    /// emulator is named.
     pub fn issuers_of(&self, pool: &PoolId) -> Vec<String> {
         if self.issuers.is_empty() {
             return IssuerType::ALL
@@ -93,7 +91,7 @@ impl AdminConfig {
     }
 }
 
-/// `*` stands for any text, also for none.
+/// `*` matches any text, also an empty one.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -112,8 +110,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The groups that make an administrator. They are groups with power whether
-/// or not `groups.privileged` names them.
+/// The groups of administrators. They are privileged even if `groups.privileged` does not
+/// name them.
 pub(super) fn read_groups(read: &mut Reader<'_>) -> BTreeSet<GroupName> {
     const ADMIN_GROUPS_KEY: &str = "admin.groups";
     let groups: BTreeSet<GroupName> = super::groups::read_names(read, ADMIN_GROUPS_KEY)
@@ -166,8 +164,8 @@ pub(super) fn read(
 fn read_client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
     const CLIENT_IDS_KEY: &str = "admin.client_ids";
     let ids = read.list(CLIENT_IDS_KEY);
-    let plain = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
-    if !ids.iter().all(plain) {
+    let is_allowed = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
+    if !ids.iter().all(is_allowed) {
         read.reject(CLIENT_IDS_KEY, "must be ids of app clients");
     }
     if !ids.is_empty() && read.list("pools.allowed").is_empty() {
@@ -184,13 +182,13 @@ fn read_issuers(read: &mut Reader<'_>) -> Vec<String> {
     let issuers = read.list(ISSUER_KEY);
     for issuer in &issuers {
         let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
-        let filled = issuer.replace("{region}", "r").replace("{pool}", "p");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
-        if !is_url || !filled.chars().all(plain) || !issuer.contains("{pool}") {
+        let example = issuer.replace("{region}", "r").replace("{pool}", "p");
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
+        if !is_url || !example.chars().all(is_allowed) || !issuer.contains("{pool}") {
             let rule = format!("{issuer:?} is no URL with {{pool}} in it, and perhaps {{region}}");
             read.reject(ISSUER_KEY, rule);
         } else if is_aws_issuer(issuer) {
-            // One of the two would be refused, without a word.
+            // A pool of AWS has two issuers; the one not named would be refused silently.
             read.reject(
                 ISSUER_KEY,
                 "is for emulators: leave it empty, both issuers of a user pool of AWS are known",
@@ -207,10 +205,10 @@ fn read_cors_origins(read: &mut Reader<'_>) -> Vec<String> {
         let host = origin
             .strip_prefix("https://")
             .or_else(|| origin.strip_prefix("http://"));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
         let is_host = |host: &str| {
             let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
-            !name.is_empty() && name.chars().all(plain) && port.parse::<u16>().is_ok()
+            !name.is_empty() && name.chars().all(is_allowed) && port.parse::<u16>().is_ok()
         };
         if !host.is_some_and(is_host) {
             let rule = format!("{origin:?} is no origin, such as \"https://app.example.com\"");
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_with_power_is_given_only_when_it_is_named() {
+    fn a_privileged_group_is_allowed_only_by_its_full_name() {
         let all = grantable(&["*"]);
         assert!(all.allows(&group("STAFF")));
         assert!(!all.allows(&group("ADMINS")));
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, name, expected) in [
             ("team-*", "team-a", true),
             ("team-*", "team-", true),

@@ -1,4 +1,4 @@
-//! Group names, the rules that give them, and the rule that keeps power safe.
+//! The groups of users, the rules that give them, and the check of privileged groups.
 
 use std::collections::BTreeSet;
 
@@ -8,26 +8,26 @@ use super::GroupsConfig;
 use super::reader::Reader;
 use crate::event::GroupName;
 
-/// Groups for the users that fulfil every condition.
+/// Groups for users who fulfil every condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupRule {
-    /// At least one.
+    /// Never empty.
     pub groups: Vec<GroupName>,
-    /// At least one; all must hold.
+    /// Never empty; all must hold.
     pub conditions: Vec<Condition>,
 }
 
-/// What a rule asks of the event.
+/// One condition of a group rule on the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// The verified e-mail address is of this domain, in lower case.
+    /// The verified e-mail address has this domain, in lower case.
     EmailDomain(String),
     /// A user attribute has exactly this value; `email` and `phone_number` only when they
     /// are verified.
     Attribute {
-        /// Such as `custom:plan`.
+        /// Name of the attribute, such as `custom:plan`.
         name: String,
-        /// Compared byte for byte.
+        /// The value, compared byte for byte.
         equals: String,
     },
     /// The user signed up through this app client.
@@ -47,7 +47,7 @@ struct RawRule {
     trusted: bool,
 }
 
-/// `admins` are groups with power like those of `groups.privileged`.
+/// `admins` are privileged like the groups of `groups.privileged`.
 pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> GroupsConfig {
     let mut privileged: BTreeSet<GroupName> =
         read_names(read, "groups.privileged").into_iter().collect();
@@ -103,9 +103,9 @@ fn read_rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<Gr
             .and_then(|raw| check_rule(raw, privileged));
         match checked {
             Ok(rule) => rules.push(rule),
-            Err(wrong) => {
-                for wrong in wrong {
-                    read.reject(RULES_KEY, format!("rule {}: {wrong}", index + 1));
+            Err(errors) => {
+                for error in errors {
+                    read.reject(RULES_KEY, format!("rule {}: {error}", index + 1));
                 }
             }
         }
@@ -114,32 +114,33 @@ fn read_rules(read: &mut Reader<'_>, privileged: &BTreeSet<GroupName>) -> Vec<Gr
 }
 
 fn check_rule(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRule, Vec<String>> {
-    let mut wrong = Vec::new();
+    let mut errors = Vec::new();
     let mut groups = Vec::new();
     for name in raw.groups {
         match GroupName::new(&name) {
             Some(group) => {
-                // A client chooses its app client and writes its attributes, so
-                // whoever writes the rule has to vouch for the condition.
+                // Clients choose their app client and write their attributes, so the author
+                // of the rule must confirm that the condition is safe.
                 if privileged.contains(&group) && !raw.trusted {
-                    wrong.push(format!(
+                    errors.push(format!(
                         "{group} is privileged; a rule that gives it must say trusted = true"
                     ));
                 }
                 groups.push(group);
             }
-            None => wrong.push(format!("{name:?}: {}", GroupName::RULE)),
+            None => errors.push(format!("{name:?}: {}", GroupName::RULE)),
         }
     }
-    if groups.is_empty() && wrong.is_empty() {
-        wrong.push("groups must name at least one group".to_owned());
+    if groups.is_empty() && errors.is_empty() {
+        errors.push("groups must name at least one group".to_owned());
     }
 
     let mut conditions = Vec::new();
     if let Some(domain) = raw.email_domain {
         let domain = domain.trim().to_lowercase();
         if domain.is_empty() || domain.contains('@') {
-            wrong.push("email_domain is the part behind the @, such as \"example.com\"".to_owned());
+            errors
+                .push("email_domain is the part behind the @, such as \"example.com\"".to_owned());
         }
         conditions.push(Condition::EmailDomain(domain));
     }
@@ -148,22 +149,22 @@ fn check_rule(raw: RawRule, privileged: &BTreeSet<GroupName>) -> Result<GroupRul
             conditions.push(Condition::Attribute { name, equals });
         }
         (None, None) => {}
-        _ => wrong.push("attribute and equals go together and are not empty".to_owned()),
+        _ => errors.push("attribute and equals go together and are not empty".to_owned()),
     }
     if let Some(id) = raw.client_id {
         if id.is_empty() {
-            wrong.push("client_id is empty".to_owned());
+            errors.push("client_id is empty".to_owned());
         }
         conditions.push(Condition::ClientId(id));
     }
-    if conditions.is_empty() && wrong.is_empty() {
-        wrong.push(
+    if conditions.is_empty() && errors.is_empty() {
+        errors.push(
             "needs a condition: email_domain, attribute with equals, or client_id".to_owned(),
         );
     }
-    if wrong.is_empty() {
+    if errors.is_empty() {
         Ok(GroupRule { groups, conditions })
     } else {
-        Err(wrong)
+        Err(errors)
     }
 }

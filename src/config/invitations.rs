@@ -1,51 +1,48 @@
-//! How people are invited: the mail, and the page that it leads to.
+//! The mail of an invitation, and the page behind its link.
 
 use super::Template;
 use super::reader::Reader;
 use super::template::Segment;
 use crate::event::{has_html_reference, is_cognito_character};
 
-/// `[invitations]`
 #[derive(Debug, Clone)]
 pub(crate) struct InvitationsConfig {
-    /// The page of this service; `None` when people accept elsewhere.
+    /// `None` if another service accepts invitations.
     pub page: Option<AcceptPage>,
 }
 
-/// The mail that carries an invitation.
 #[derive(Debug, Clone)]
 pub(crate) struct InvitationMail {
-    /// Where the link leads, without a fragment.
+    /// URL of the page behind the link, without a fragment.
     pub accept_url: String,
-    /// In plain text.
+    /// Plain text; it never holds the code or the link.
     pub subject: Template,
-    /// What stands in it.
     pub body: MailBody,
 }
 
-/// A body and the way that values are put into it.
+/// The template of a body, which decides how values are inserted.
 #[derive(Debug, Clone)]
 pub(crate) enum MailBody {
-    /// Plain text, which becomes simple HTML.
+    /// Plain text, which is converted to simple HTML.
     Text(Template),
-    /// HTML, in which values are escaped.
+    /// HTML; inserted values are escaped.
     Html(Template),
 }
 
-/// The page that takes the new password.
+/// The page `/accept`, where a user chooses a password.
 #[derive(Clone)]
 pub(crate) struct AcceptPage {
-    /// The app client that people sign in through.
+    /// The app client through which the page signs users in.
     pub client_id: String,
-    /// Its secret, where it has one.
+    /// `None` for an app client without a secret.
     pub client_secret: Option<String>,
-    /// Where people are led afterwards.
+    /// URL of the link that is shown after success.
     pub done_url: Option<String>,
-    /// Where the administrators can be reached.
+    /// URL or `mailto:` address of the administrators.
     pub contact: Option<String>,
 }
 
-/// Without the secret.
+/// Omits the secret.
 impl std::fmt::Debug for AcceptPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AcceptPage")
@@ -57,15 +54,15 @@ impl std::fmt::Debug for AcceptPage {
 }
 
 pub(super) fn read(read: &mut Reader<'_>) -> InvitationsConfig {
-    // The trigger sends the mail. The worker reads the same file, so it reports what is wrong.
+    // Only the trigger writes the mail; the worker reads the same file and reports its errors.
     let _ = read_mail(read);
     InvitationsConfig {
         page: read_page(read),
     }
 }
 
-/// Cognito sends its own message instead of one that lacks a placeholder, so
-/// the mail is checked here.
+/// Cognito sends its own message if a mail lacks a placeholder, so the placeholders are
+/// checked here.
 pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
     let accept_url = read_web_url(read, "invitations.accept_url", &["https://"]);
     if accept_url.as_ref().is_some_and(|url| url.contains('#')) {
@@ -77,7 +74,7 @@ pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
         let rule = "must not hold {code} or {link}: a subject is shown to everybody";
         read.reject("invitations.subject", rule);
     }
-    // HTML has a reference for every other character that Cognito does not accept.
+    // In HTML, a reference replaces any other character that Cognito does not accept.
     reject_characters(read, "invitations.subject", is_cognito_character);
     for key in ["invitations.html", "invitations.text"] {
         reject_characters(read, key, |c| {
@@ -91,9 +88,10 @@ pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
     } else {
         ("invitations.html", MailBody::Html(html))
     };
-    let (MailBody::Text(whole) | MailBody::Html(whole)) = &body;
+    let (MailBody::Text(template) | MailBody::Html(template)) = &body;
     if read.is_valid(key)
-        && !(has_field(whole, "link") || has_field(whole, "username") && has_field(whole, "code"))
+        && !(has_field(template, "link")
+            || has_field(template, "username") && has_field(template, "code"))
     {
         let rule = "must hold {link}, or both {username} and {code}: Cognito would send its own \
                     message instead";
@@ -132,19 +130,19 @@ fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
     Some(page)
 }
 
-/// `[\w+]+`, as Cognito has it.
+/// The pattern of Cognito is `[\w+]+`.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html>
 fn is_client_id(id: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
-    (1..=128).contains(&id.len()) && id.chars().all(fits)
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
+    (1..=128).contains(&id.len()) && id.chars().all(is_allowed)
 }
 
 fn read_template(read: &mut Reader<'_>, key: &str) -> Template {
     let text = read.text(key);
-    Template::parse(&text).unwrap_or_else(|wrong| {
-        // The text may be long: what is wrong with it is enough.
-        let reason = wrong.rsplit(": ").next().unwrap_or_default().to_owned();
+    Template::parse(&text).unwrap_or_else(|error| {
+        // Without the template text, which may be long.
+        let reason = error.rsplit(": ").next().unwrap_or_default().to_owned();
         read.reject(key, reason);
         Template {
             segments: Vec::new(),
@@ -152,11 +150,11 @@ fn read_template(read: &mut Reader<'_>, key: &str) -> Template {
     })
 }
 
-/// The first character that cannot be sent: `AdminCreateUser` would fail for every person.
+/// Rejects the first character that cannot be sent: `AdminCreateUser` would always fail.
 fn reject_characters(read: &mut Reader<'_>, key: &str, can_be_sent: fn(char) -> bool) {
     let text = read.value(key).and_then(|text| text.as_str());
-    let wrong = text.and_then(|text| text.chars().find(|&c| !can_be_sent(c)));
-    if let Some(c) = wrong {
+    let invalid = text.and_then(|text| text.chars().find(|&c| !can_be_sent(c)));
+    if let Some(c) = invalid {
         let rule = format!(
             "must not hold U+{:04X}, which Cognito does not accept there: leave it out, or write \
              a plain space",
@@ -173,28 +171,28 @@ fn has_field(template: &Template, name: &str) -> bool {
         .any(|segment| matches!(segment, Segment::Field(field) if field == name))
 }
 
-/// A URL for people. Plain HTTP is for this machine alone.
+/// A URL for a browser. Plain HTTP is accepted for this machine only.
 fn read_web_url(read: &mut Reader<'_>, key: &str, schemes: &[&str]) -> Option<String> {
     let url = read.text(key);
     if url.is_empty() {
         return None;
     }
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-    let fits = |begin: &&str| {
-        url.strip_prefix(*begin)
+    let has_scheme = |scheme: &&str| {
+        url.strip_prefix(*scheme)
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
     };
     let is_local = local.iter().any(|host| {
         url.strip_prefix(host)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     });
-    // An @ would lead to another host than the one that is read first.
-    let plain = |c: char| {
+    // The host of a URL with an @ is not the one at its start.
+    let is_allowed = |c: char| {
         c.is_ascii_graphic()
             && !"\"'<>\\`{}|^".contains(c)
             && (c != '@' || url.starts_with("mailto:"))
     };
-    if !(schemes.iter().any(fits) || is_local) || !url.chars().all(plain) {
+    if !(schemes.iter().any(has_scheme) || is_local) || !url.chars().all(is_allowed) {
         read.reject(
             key,
             format!("must be a URL that begins with {}", schemes.join(" or ")),

@@ -1,4 +1,4 @@
-//! The layers that a configuration is made of, and where each value came from.
+//! The layers of a configuration: defaults, file, environment, flags. Each value has a source.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,13 +12,13 @@ use super::{DEFAULTS, Violation};
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConfigSource {
-    /// The embedded `config/usher.toml`.
+    /// The embedded file `config/usher.toml`.
     Default,
     /// The file of `--config` or `USHER_CONFIG`.
     File(PathBuf),
-    /// An environment variable.
+    /// The environment variable with this name.
     Environment(String),
-    /// `--set` on the command line.
+    /// The option `--set` of the command line.
     Flag,
 }
 
@@ -33,30 +33,29 @@ impl fmt::Display for ConfigSource {
     }
 }
 
-/// One effective value.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
-    /// As TOML; values of the environment and of flags are strings.
+    /// A string if it comes from the environment or a flag.
     pub value: Value,
-    /// The layer that won.
+    /// The highest layer that sets the key.
     pub source: ConfigSource,
 }
 
-/// All keys with their winning values. Later layers win.
+/// All keys with their effective values. A later layer overrides an earlier one.
 #[derive(Debug)]
 pub struct Layers {
     settings: BTreeMap<String, Setting>,
     violations: Vec<Violation>,
 }
 
-/// Tables and lists of tables that are one value, not a level of keys.
+/// A table or a list of tables under one of these keys is one value.
 const WHOLE_VALUE_KEYS: [&str; 2] = ["groups.rules", "profiles.attributes"];
 const ENV_PREFIX: &str = "USHER_";
-/// Names the file and is no key. There is no other such variable.
+/// The only variable with the prefix that names no key: it names the file.
 const CONFIG_FILE_VARIABLE: &str = "USHER_CONFIG";
 
 impl Layers {
-    /// The embedded defaults alone.
+    /// The embedded defaults only, without other layers.
     ///
     /// # Panics
     /// Never in a build whose tests pass: the embedded file is valid TOML.
@@ -82,20 +81,19 @@ impl Layers {
         layers
     }
 
-    /// Lays a file over what is there. A file that cannot be read or parsed is
-    /// a violation like any other.
+    /// Adds a file as a layer. A file that cannot be read or parsed is a violation.
     #[must_use]
     pub fn file(mut self, path: &Path) -> Self {
         let source = ConfigSource::File(path.to_owned());
         let table = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|text| {
-                // As a deployment that failed half-way leaves it.
+                // A deployment that fails half-way leaves an empty file.
                 if text.trim().is_empty() {
                     return Err("is empty".to_owned());
                 }
                 text.parse::<Table>().map_err(|error| {
-                    // The message alone: the snippet that toml prints may hold a value.
+                    // Without the snippet of the toml crate, which may hold a value.
                     let line = error.span().map_or(1, |span| {
                         1 + text[..span.start.min(text.len())].matches('\n').count()
                     });
@@ -118,8 +116,8 @@ impl Layers {
         self
     }
 
-    /// Lays environment variables over what is there; those without the prefix
-    /// are passed over. One with it that names no key is a violation.
+    /// Adds environment variables as a layer. Those without the prefix `USHER_` are ignored;
+    /// one with it that names no key is a violation.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         for (name, value) in variables {
@@ -130,8 +128,8 @@ impl Layers {
         self
     }
 
-    /// The environment of this process. One of usher's variables that is not Unicode is a
-    /// violation like any other: passed over, it would leave the default in its place.
+    /// Adds the environment of this process. A variable of usher that is not Unicode is a
+    /// violation: if it were ignored, the default would apply.
     #[must_use]
     pub fn process_environment(self) -> Self {
         self.os_environment(std::env::vars_os())
@@ -163,7 +161,7 @@ impl Layers {
         }
     }
 
-    /// Lays `KEY=VALUE` flags over what is there.
+    /// Adds flags of the form `KEY=VALUE` as a layer.
     #[must_use]
     pub fn flags(mut self, flags: &[String]) -> Self {
         for flag in flags {
@@ -186,7 +184,7 @@ impl Layers {
         self
     }
 
-    /// Each key with its winning value, in the order of the keys.
+    /// Each key with its effective value, sorted by key.
     pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.settings
             .iter()
@@ -205,14 +203,14 @@ impl Layers {
         if self.is_section(key) && value.as_table().is_some_and(Table::is_empty) {
             return;
         }
-        let wrong = if !self.settings.contains_key(key) {
+        let rule = if !self.settings.contains_key(key) {
             Some(self.describe_unknown_key(key))
         } else if WHOLE_VALUE_KEYS.contains(&key) && !matches!(source, ConfigSource::File(_)) {
             Some("can be set in a file alone".to_owned())
         } else {
             None
         };
-        match wrong {
+        match rule {
             None => {
                 self.settings.insert(
                     key.to_owned(),
@@ -231,14 +229,14 @@ impl Layers {
         }
     }
 
-    /// Whether keys are below this one.
+    /// Whether there are keys below this one.
     fn is_section(&self, key: &str) -> bool {
-        let below = |known: &str| {
+        let is_below = |known: &str| {
             known
                 .strip_prefix(key)
-                .is_some_and(|it| it.starts_with('.'))
+                .is_some_and(|rest| rest.starts_with('.'))
         };
-        self.settings.keys().any(|known| below(known))
+        self.settings.keys().any(|known| is_below(known))
     }
 
     fn describe_unknown_key(&self, key: &str) -> String {
@@ -263,7 +261,7 @@ impl Layers {
     }
 }
 
-/// The key that a variable sets; `None` for one that is not usher's, or no key.
+/// The key that a variable sets; `None` without the prefix, or for `USHER_CONFIG`.
 fn key_of(variable: &str) -> Option<String> {
     let path = variable
         .strip_prefix(ENV_PREFIX)
@@ -271,10 +269,10 @@ fn key_of(variable: &str) -> Option<String> {
     Some(path.to_lowercase().replace("__", "."))
 }
 
-/// Each value under its dotted key. A table with nothing in it is a value as well, so that
-/// its name is looked at.
+/// Each value under its dotted key. An empty table is a value as well, so that its name is
+/// checked.
 fn flatten(table: Table) -> Vec<(String, Value)> {
-    fn walk(prefix: &str, table: Table, flat: &mut Vec<(String, Value)>) {
+    fn add_values(prefix: &str, table: Table, flat: &mut Vec<(String, Value)>) {
         for (name, value) in table {
             let key = if prefix.is_empty() {
                 name
@@ -285,13 +283,13 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
                 Value::Table(inner)
                     if !inner.is_empty() && !WHOLE_VALUE_KEYS.contains(&key.as_str()) =>
                 {
-                    walk(&key, inner, flat);
+                    add_values(&key, inner, flat);
                 }
                 value => flat.push((key, value)),
             }
         }
     }
     let mut flat = Vec::new();
-    walk("", table, &mut flat);
+    add_values("", table, &mut flat);
     flat
 }

@@ -1,9 +1,8 @@
-//! Configuration: every key, where its value came from, and the rule it obeys.
+//! Configuration: the value of every key, its source and its rule.
 //!
-//! `config/usher.toml` is embedded and is both the manual and the lowest layer.
-//! A [`Config`] can only be made of valid values; everything that is wrong is
-//! reported in one go ([`InvalidConfig`]). Nothing else in the crate reads the
-//! environment.
+//! `config/usher.toml` is embedded: it is the manual and the lowest layer. A [`Config`]
+//! holds only valid values; [`InvalidConfig`] reports all violations at once. No other
+//! module reads the environment.
 
 mod admin;
 mod groups;
@@ -40,42 +39,34 @@ use crate::quota::Limits;
 use reader::Reader;
 pub(crate) use reader::redact;
 
-/// The embedded manual and default, `config/usher.toml`.
+/// The text of `config/usher.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../config/usher.toml");
 
-/// A valid configuration.
+/// The checked configuration; its values obey all rules.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The queue and how it is polled.
     pub(crate) queue: QueueConfig,
-    /// Which user pools are ours.
+    /// The user pools that usher serves.
     pub pools: PoolsConfig,
-    /// Which groups a user gets.
     pub(crate) groups: GroupsConfig,
-    /// The profile record; `None` when `profiles.enabled` is false.
+    /// `None` when `profiles.enabled` is false.
     pub(crate) profiles: Option<ProfilesConfig>,
-    /// The worker's limits.
     pub(crate) worker: WorkerConfig,
-    /// Request budgets.
+    /// Calls a second to Cognito, by category of operations.
     pub quota: Limits,
-    /// Administrators and what they may do.
+    /// The administrators, and the groups that they may grant.
     pub admin: AdminConfig,
-    /// How people are invited.
     pub(crate) invitations: InvitationsConfig,
-    /// The load test.
     pub(crate) load: LoadConfig,
-    /// Where HTTP is served.
     pub(crate) http: HttpConfig,
-    /// Metrics that are not fetched.
+    /// Metrics in the log; the others are fetched over HTTP.
     pub(crate) metrics: MetricsConfig,
 }
 
-/// `[queue]`
 #[derive(Debug, Clone)]
 pub(crate) struct QueueConfig {
-    /// URL of the source queue.
     pub url: String,
-    /// URL of the dead-letter queue, unless the `RedrivePolicy` tells it.
+    /// `None`: the queue that the `RedrivePolicy` names.
     pub dead_letter_url: Option<String>,
     /// Visibility timeout of a receive.
     pub visibility: Duration,
@@ -83,69 +74,64 @@ pub(crate) struct QueueConfig {
     pub wait: Duration,
 }
 
-/// `[pools]`
+/// The section `[pools]` of the configuration.
 #[derive(Debug, Clone)]
 pub struct PoolsConfig {
-    /// Empty means any pool.
+    /// Ids of the served pools; empty means any pool.
     pub allowed: BTreeSet<PoolId>,
 }
 
 impl PoolsConfig {
-    /// Whether events of this pool are acted on.
+    /// Whether usher handles events of this pool.
     pub(crate) fn is_allowed(&self, pool: &PoolId) -> bool {
         self.allowed.is_empty() || self.allowed.contains(pool)
     }
 }
 
-/// `[groups]`
 #[derive(Debug, Clone)]
 pub(crate) struct GroupsConfig {
-    /// For everybody.
+    /// The groups of every user.
     pub default: Vec<GroupName>,
-    /// By what the event says.
+    /// Further groups, by conditions on the event.
     pub rules: Vec<GroupRule>,
-    /// Groups with power, those of `admin.groups` among them.
+    /// Groups that give power, including those of `admin.groups`.
     pub privileged: BTreeSet<GroupName>,
-    /// Whether a missing group is created.
+    /// Whether to create a group that does not exist.
     pub create_missing: bool,
 }
 
-/// `[profiles]`
 #[derive(Debug, Clone)]
 pub(crate) struct ProfilesConfig {
-    /// The `DynamoDB` table.
+    /// Name or ARN of the `DynamoDB` table.
     pub table: String,
-    /// Its partition key.
+    /// Name of the partition key of the table.
     pub key: String,
-    /// The other attributes of the record.
+    /// The other attributes of a profile.
     pub attributes: BTreeMap<String, Template>,
-    /// Which of them names the record's owner.
+    /// The attribute that names the owner of a profile.
     pub owner: Option<OwnerAttribute>,
-    /// An index of the table by that attribute.
+    /// Name of an index of the table by the owner attribute.
     pub owner_index: Option<String>,
-    /// Whether someone without a record is provisioned when they choose a new password.
+    /// Whether a new password provisions a user without a profile.
     pub after_password_reset: bool,
 }
 
-/// `[worker]`
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerConfig {
-    /// Messages in work at once.
+    /// Messages that are provisioned at once.
     pub concurrency: NonZeroUsize,
-    /// Receives before the dead-letter queue.
+    /// Attempts before a message becomes a dead letter.
     pub max_attempts: u32,
-    /// Time to finish after a stop signal.
+    /// Time to finish messages in progress after a stop signal.
     pub drain: Duration,
 }
 
-/// `[load]`
 #[derive(Debug, Clone)]
 pub(crate) struct LoadConfig {
-    /// Pools that `usher load` may make users in; empty means none.
+    /// Pools in which `usher load` may create users; empty means none.
     pub allowed_pools: BTreeSet<PoolId>,
 }
 
-/// `[http]`
 #[derive(Debug, Clone)]
 pub(crate) struct HttpConfig {
     /// Address of health, readiness and metrics; `None` switches them off.
@@ -154,28 +140,26 @@ pub(crate) struct HttpConfig {
     pub public_listen: Option<SocketAddr>,
 }
 
-/// `[metrics]`
 #[derive(Debug, Clone)]
 pub(crate) struct MetricsConfig {
-    /// Namespace of the metrics that `CloudWatch` reads out of the worker's log; `None`
+    /// Namespace of the metrics that `CloudWatch` reads from the worker's log; `None`
     /// switches them off.
     pub cloudwatch: Option<String>,
 }
 
-/// One value that breaks its rule.
+/// One value that breaks the rule of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The key, dotted.
+    /// The key with dots, such as `queue.url`.
     pub key: String,
-    /// The value given, redacted; `None` when the key was given in vain.
+    /// The value without secrets; `None` if there is no value to show.
     pub value: Option<String>,
-    /// What would be right.
+    /// The rule that the value breaks.
     pub rule: String,
-    /// Where the value came from.
     pub(crate) source: ConfigSource,
 }
 
-/// All that is wrong with a configuration.
+/// All violations of a configuration, reported at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidConfig(pub Vec<Violation>);
 
@@ -208,8 +192,8 @@ impl std::fmt::Display for Violation {
 impl std::error::Error for InvalidConfig {}
 
 impl Config {
-    /// Sign-ups a second that this process's part of the quota allows, each costing a call for each
-    /// default group. Groups that rules give are not counted.
+    /// Sign-ups a second that this process's part of the quota allows. Each costs one call
+    /// for each default group; groups of rules are not counted.
     pub(crate) fn sign_up_rate(&self) -> f64 {
         let groups = u32::try_from(self.groups.default.len()).unwrap_or(1).max(1);
         self.quota.part_of(self.quota.user_update) / f64::from(groups)
@@ -218,7 +202,7 @@ impl Config {
     /// Checks every key of the layers.
     ///
     /// # Errors
-    /// Every violation at once.
+    /// [`InvalidConfig`] with every violation.
     pub fn from_layers(layers: &Layers) -> Result<Self, InvalidConfig> {
         let mut read = Reader::new(layers);
         let admins = admin::read_groups(&mut read);
@@ -261,8 +245,8 @@ impl Config {
                 cloudwatch: read_namespace(&mut read),
             },
         };
-        // A long poll that is under way when the worker is told to stop must be
-        // able to come home, or its messages stay hidden until their timeout.
+        // A long poll in progress must end within the drain, or its messages stay hidden
+        // until their visibility timeout ends.
         if read.is_valid("worker.drain")
             && read.is_valid("queue.wait")
             && config.worker.drain < config.queue.wait + secs(5)
@@ -279,7 +263,7 @@ impl Config {
             listen,
             public_listen,
         } = config.http;
-        // The system chooses another port for each 0.
+        // The system chooses a different port for each 0.
         let is_same = listen == public_listen && listen.is_some_and(|address| address.port() != 0);
         if config.has_public_server() && is_same {
             read.reject(
@@ -296,8 +280,8 @@ impl Config {
     }
 }
 
-/// An empty or odd entry must not pass for "any pool" or for a foreign one:
-/// events of a foreign pool become dead letters.
+/// Rejects empty and invalid entries. Otherwise a typing error would allow any pool, or
+/// dead-letter the events of a served pool as foreign.
 fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     let mut pools = BTreeSet::new();
     for id in read.list(key) {
@@ -364,26 +348,28 @@ fn read_owner_index(read: &mut Reader<'_>, owner: Option<&OwnerAttribute>) -> Op
     Some(name)
 }
 
-/// What an index of a table may be called.
+/// Whether `DynamoDB` accepts the name of an index.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 pub(crate) fn is_index_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    (3..=255).contains(&name.len()) && name.chars().all(plain)
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (3..=255).contains(&name.len()) && name.chars().all(is_allowed)
 }
 
-/// A name, by the rule of those of indexes, or an ARN.
+/// Whether it is a table name, by the rule of index names, or an ARN.
 fn is_table_name(name: &str) -> bool {
     is_index_name(name) || name.starts_with("arn:") && !name.contains(char::is_whitespace)
 }
 
+/// Checks the rule of `CloudWatch` for a namespace.
+///
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Namespace>
 fn read_namespace(read: &mut Reader<'_>) -> Option<String> {
     const CLOUDWATCH_KEY: &str = "metrics.cloudwatch";
     let name = read.text(CLOUDWATCH_KEY);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/#:".contains(c);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#:".contains(c);
     if name.len() > 255
-        || !name.chars().all(plain)
+        || !name.chars().all(is_allowed)
         || name.starts_with([':', '/'])
         || name.starts_with("AWS/")
     {
@@ -399,19 +385,19 @@ fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Where the configuration file is, from `USHER_CONFIG`.
+/// Path of the configuration file from `USHER_CONFIG`, if it is set.
 pub fn file_from_environment() -> Option<PathBuf> {
     std::env::var_os("USHER_CONFIG")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
 }
 
-/// A variable of AWS's, for what is not loaded by the SDK.
+/// Reads a variable of AWS for the Lambda, which does not load the SDK's configuration.
 pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The log filter of `RUST_LOG`, as the tracing ecosystem spells it.
+/// The log filter in `RUST_LOG`, in the syntax of the tracing crates.
 pub fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG")
         .ok()

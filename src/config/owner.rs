@@ -1,11 +1,11 @@
-//! Whose a record is, whatever its key is.
+//! The attribute that names the owner of a profile, for profiles under any key.
 
 use std::collections::BTreeMap;
 
 use super::{Segment, Template};
 use crate::event::{PoolId, Sub, Username};
 
-/// The attribute of a record that names its owner, such as `profileOwner`.
+/// The attribute of a profile that names its owner, such as `profileOwner`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnerAttribute {
     name: String,
@@ -13,13 +13,13 @@ pub(crate) struct OwnerAttribute {
 }
 
 impl OwnerAttribute {
-    /// The attribute whose template holds the `{sub}`: one with `{username}` as well comes
-    /// first. It has no other field except `{pool}`. `None` when there is no such template: a
-    /// user name stands in attributes that people may edit, too.
+    /// Finds the attribute whose template has `{sub}`, and prefers one with `{username}` as
+    /// well. Another field is allowed only if it is `{pool}`. A user name without `{sub}` is
+    /// not enough: users may edit such attributes.
     pub(super) fn find_in(attributes: &BTreeMap<String, Template>) -> Option<Self> {
         let has = |template: &Template, name: &str| fields(template).any(|field| field == name);
         let is_known = |template: &Template| {
-            fields(template).all(|it| ["sub", "username", "pool"].contains(&it))
+            fields(template).all(|field| ["sub", "username", "pool"].contains(&field))
         };
         let owners = attributes
             .iter()
@@ -32,14 +32,13 @@ impl OwnerAttribute {
         })
     }
 
-    /// The attribute's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The values that name this user, the likely one first: what the template gives, and what
-    /// `AppSync` accepts for the same owner. Users may choose their names. So a name that may
-    /// be another user's `sub`, or the owner of another's record, does not count.
+    /// The values that name this user: first that of the template, then those that `AppSync`
+    /// accepts for the same owner. Users may choose their names. So a name that may be
+    /// another user's `sub`, or the owner of another profile, is left out.
     ///
     /// <https://docs.amplify.aws/react/build-a-backend/data/customize-authz/per-user-per-owner-data-access/>
     pub(crate) fn values(&self, pool: &PoolId, sub: &Sub, username: &Username) -> Vec<String> {
@@ -50,7 +49,7 @@ impl OwnerAttribute {
                 Segment::Text(text) => text.as_str(),
                 Segment::Field(field) if field == "sub" => sub,
                 Segment::Field(field) if field == "username" => name,
-                // No other field is in such a template.
+                // The only other field is `{pool}`.
                 Segment::Field(_) => pool.as_str(),
             })
             .collect();
@@ -63,16 +62,16 @@ impl OwnerAttribute {
         ];
         let mut values = Vec::new();
         for value in accepted {
-            let counts = value != name || !is_doubtful;
-            if counts && !values.contains(&value) {
+            let is_accepted = value != name || !is_doubtful;
+            if is_accepted && !values.contains(&value) {
                 values.push(value);
             }
         }
         values
     }
 
-    /// Whether a record has another id than the `sub` of its owner, as far as the owner's value
-    /// shows that `sub`.
+    /// Whether a profile has another id than the `sub` of its owner; false if the owner's
+    /// value shows no `sub`.
     pub(crate) fn has_other_id(id: &str, value: &str) -> bool {
         let sub = value.split_once("::").map_or(value, |(sub, _)| sub);
         let sub = Username::new(sub).filter(Username::is_uuid);
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_that_names_the_user_best_is_the_owner() {
+    fn the_owner_is_the_template_with_sub_and_user_name() {
         for (templates, expected) in [
             (
                 &[("a", "{sub}"), ("b", "{sub}::{username}"), ("c", "{now}")][..],
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_the_template_comes_first_and_each_once() {
+    fn owner_values_are_unique_and_start_with_the_template() {
         let pair = format!("{SUB}::ada");
         let pair = pair.as_str();
         assert_eq!(values("{sub}::{username}", "ada"), [pair, SUB, "ada"]);
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_may_stand_for_another_user_does_not_count() {
+    fn a_name_that_may_belong_to_another_user_is_left_out() {
         let pair = |sub: &str, name: &str| format!("{sub}::{name}");
         for (username, owner, expected) in [
             ("ada", pair(SUB, "ada"), true),
@@ -153,9 +152,9 @@ mod tests {
             ("ada", pair(OTHER_SUB, "ada"), false),
             ("ada", OTHER_SUB.to_owned(), false),
             ("ada", String::new(), false),
-            // Where the pool makes the names, they are the `sub`.
+            // If the pool chooses the user names, they are the `sub`.
             (SUB, SUB.to_owned(), true),
-            // The user chose a name that reads as the owner of another's record.
+            // The user chose a name that looks like the owner of another profile.
             (OTHER_SUB, pair(SUB, OTHER_SUB), true),
             (OTHER_SUB, OTHER_SUB.to_owned(), false),
             (&OTHER_SUB.to_uppercase(), OTHER_SUB.to_uppercase(), false),
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_elsewhere_when_its_owner_shows_another_sub() {
+    fn an_id_differs_if_the_owner_shows_another_sub() {
         let pair = format!("{SUB}::ada");
         for (template, id, value, expected) in [
             ("{sub}::{username}", SUB, pair.as_str(), false),

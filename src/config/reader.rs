@@ -1,5 +1,5 @@
-//! Typed reading of the layers: every getter notes what is wrong and goes on
-//! with a stand-in, so that one start reports every error.
+//! Reads typed values from the layers. For an invalid value a getter records the violation
+//! and returns a placeholder, so that one start reports every error.
 
 use std::fmt::{Debug, Display};
 use std::net::SocketAddr;
@@ -25,8 +25,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over what is wrong with keys that are not read. For what decides on nothing:
-    /// a key that is misspelt leaves its default in place.
+    /// Ignores violations of the layers: a misspelt key leaves its default. Only for values
+    /// that decide on no access.
     pub(super) fn lenient(layers: &'a Layers) -> Self {
         Self {
             layers,
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The result, unless something was wrong; the stand-ins never get out.
+    /// Returns `value` if there is no violation, so no placeholder is ever used.
     pub(super) fn finish<T>(self, value: T) -> Result<T, InvalidConfig> {
         if self.violations.is_empty() {
             Ok(value)
@@ -100,9 +100,9 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) => text.trim().parse().ok(),
             _ => None,
         };
-        let stand_in = *range.start();
+        let placeholder = *range.start();
         self.in_range(key, number, &range, "a whole number")
-            .unwrap_or(stand_in)
+            .unwrap_or(placeholder)
     }
 
     pub(super) fn nonzero_usize(&mut self, key: &str, range: RangeInclusive<u32>) -> NonZeroUsize {
@@ -127,9 +127,9 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) => text.trim().parse().ok(),
             _ => None,
         };
-        let stand_in = *range.start();
+        let placeholder = *range.start();
         self.in_range(key, number, &range, "a number")
-            .unwrap_or(stand_in)
+            .unwrap_or(placeholder)
     }
 
     pub(super) fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Duration {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         duration
     }
 
-    /// A list of strings, or one comma-separated string.
+    /// Accepts a list of strings, or one comma-separated string.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         match self.value(key) {
             Some(Value::String(text)) => {
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
                     .filter(|item| !item.is_empty())
                     .map(str::to_owned)
                     .collect();
-                // As a list is written in a file: the names would hold the brackets.
+                // Written as in a file: the names would contain the brackets.
                 if let Some(item) = items
                     .iter()
                     .find(|item| item.contains(['[', ']', '"', ';']))
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
                         format!("{item:?} is no name: outside of a file, write A,B,C"),
                     );
                 }
-                // For many keys an empty list means "any".
+                // An empty list means "any" for many keys.
                 if items.is_empty() && !text.is_empty() {
                     self.reject(
                         key,
@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
                 "must be a queue URL, such as \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
             );
         } else if has_suffix(url, ".fifo") {
-            // A FIFO queue would hold back a pool's users behind the first that waits.
+            // A FIFO queue delays all users of a pool while the first one is retried.
             self.reject(key, "must be a standard queue, not FIFO");
         }
     }
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Tables would bury the message; the rule names the entry instead.
+/// A message does not print tables, which are long; its rule names the entry.
 fn contains_table(value: &Value) -> bool {
     match value {
         Value::Table(_) => true,
@@ -283,7 +283,7 @@ fn has_suffix(url: &str, suffix: &str) -> bool {
         && url[url.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
 }
 
-/// A value without the credentials that a URL may hold; of a secret, nothing.
+/// Hides the credentials of a URL, and a whole value if its key ends with `_secret`.
 pub(crate) fn redact(key: &str, value: &Value) -> Value {
     if key.ends_with("_secret") && value.as_str() != Some("") {
         return Value::String("***".to_owned());
@@ -291,11 +291,12 @@ pub(crate) fn redact(key: &str, value: &Value) -> Value {
     let Value::String(text) = value else {
         return value.clone();
     };
-    let hidden = split_at_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));
-    Value::String(hidden.unwrap_or_else(|| text.clone()))
+    let redacted =
+        split_at_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));
+    Value::String(redacted.unwrap_or_else(|| text.clone()))
 }
 
-/// SQS takes none in a URL, and logs show the URL.
+/// SQS uses no credentials in a URL, and logs show the URL.
 fn strip_credentials(url: String) -> String {
     match split_at_credentials(&url) {
         Some((scheme, host)) => format!("{scheme}://{host}"),
@@ -303,10 +304,10 @@ fn strip_credentials(url: String) -> String {
     }
 }
 
-/// The scheme, and what stands behind the credentials that a URL holds.
+/// The scheme, and the part after the credentials; `None` without credentials.
 fn split_at_credentials(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
-    // A password may hold anything; a queue's URL holds no other @.
+    // A password may contain @; the rest of a queue's URL does not.
     let (_, host) = rest.rsplit_once('@')?;
     Some((scheme, host))
 }

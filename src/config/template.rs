@@ -1,4 +1,4 @@
-//! Templates of the profile record.
+//! Templates for the attributes of a profile and for mails.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,13 @@ use super::reader::Reader;
 /// Text with fields, such as `{sub}::{username}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
-    /// In order.
     pub(crate) segments: Vec<Segment>,
 }
 
-/// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// As it stands.
     Text(String),
-    /// The name between braces.
+    /// Its name, without the braces.
     Field(String),
 }
 
@@ -26,11 +23,11 @@ impl Template {
     /// Reads a template; `{{` and `}}` stand for plain braces.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The rule that the text breaks, for a [`Violation`](super::Violation).
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut text = String::new();
-        let misspelt = || format!("{source:?}: a field is written {{name}}");
+        let misspelt_error = || format!("{source:?}: a field is written {{name}}");
         let mut rest = source.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -44,11 +41,11 @@ impl Template {
                         match rest.next() {
                             Some('}') => break,
                             Some(c) if c != '{' => name.push(c),
-                            _ => return Err(misspelt()),
+                            _ => return Err(misspelt_error()),
                         }
                     }
                     if name.is_empty() {
-                        return Err(misspelt());
+                        return Err(misspelt_error());
                     }
                     if !text.is_empty() {
                         segments.push(Segment::Text(std::mem::take(&mut text)));
@@ -95,7 +92,7 @@ pub(super) fn read_attributes(
             Some(Ok(template)) => {
                 attributes.insert(name.clone(), template);
             }
-            Some(Err(wrong)) => read.reject(ATTRIBUTES_KEY, format!("{name}: {wrong}")),
+            Some(Err(error)) => read.reject(ATTRIBUTES_KEY, format!("{name}: {error}")),
             None => read.reject(ATTRIBUTES_KEY, format!("{name} must be a string")),
         }
     }

@@ -1,8 +1,8 @@
-//! Whether there is a collector for traces.
+//! Checks whether the environment names a collector for traces.
 
-/// Traces are exported where the environment names a collector: its default address
-/// is not taken, since most workers have none. What else the `OTEL_` variables say is
-/// read by the OpenTelemetry crates, as the SDK reads `AWS_`.
+/// Traces are exported only to a named collector. The default address of the standard is
+/// not used, since most workers have no collector. The OpenTelemetry crates read the other
+/// `OTEL_` variables.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 pub(crate) fn has_trace_collector() -> bool {

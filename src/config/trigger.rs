@@ -1,4 +1,4 @@
-//! What the Lambda needs of the configuration.
+//! The part of the configuration that the Lambda uses.
 
 use super::admin;
 use super::groups;
@@ -6,20 +6,18 @@ use super::invitations::{self, InvitationMail};
 use super::reader::Reader;
 use super::{AdminConfig, GroupsConfig, InvalidConfig, Layers, PoolsConfig, read_pools};
 
-/// The Lambda's settings: what it forwards with, and what it decides on access by.
+/// The settings of the Lambda for forwarding and for access decisions.
 #[derive(Debug, Clone)]
 pub struct TriggerConfig {
-    /// Where sign-ups and commands go. Read by itself: a mistake anywhere else must not
-    /// keep sign-ups from being forwarded.
+    /// URL of the queue for sign-ups and admin commands. It is read separately: any other
+    /// mistake must not stop sign-ups.
     pub(crate) queue_url: Result<String, InvalidConfig>,
-    /// What mutations, tokens and mails are answered by; the error says why they are
-    /// switched off.
+    /// Settings for mutations, tokens and mails; an error switches all of them off.
     pub(crate) access: Result<AccessConfig, InvalidConfig>,
 }
 
-/// What the Lambda decides on access by. There is none unless the whole configuration was
-/// read without an error: a part that stands in for one that cannot be read would let in
-/// whomever the defaults let in.
+/// The settings for access decisions. They exist only if the configuration has no error:
+/// otherwise a default could give access where the unreadable part does not.
 #[derive(Debug, Clone)]
 pub(crate) struct AccessConfig {
     pools: PoolsConfig,
@@ -29,7 +27,7 @@ pub(crate) struct AccessConfig {
 }
 
 impl TriggerConfig {
-    /// From the layers.
+    /// Reads the layers; errors are stored in the fields.
     pub fn from_layers(layers: &Layers) -> Self {
         let mut read = Reader::lenient(layers);
         let queue_url = read.queue_url("queue.url");
@@ -41,11 +39,11 @@ impl TriggerConfig {
 }
 
 impl AccessConfig {
-    /// Every layer and every key must be known, and the values that the Lambda reads be
-    /// right. Values that only the service reads are not looked at.
+    /// Every layer must be readable, every key known, and every value that the Lambda reads
+    /// valid. Values that only the worker reads are not checked.
     fn from_layers(layers: &Layers) -> Result<Self, InvalidConfig> {
         let mut read = Reader::new(layers);
-        // Without a queue nothing is sent, and who is let in is still known.
+        // An empty URL is accepted: access decisions need no queue.
         read.optional_url("queue.url");
         let admins = admin::read_groups(&mut read);
         let groups = groups::read(&mut read, &admins);
@@ -61,22 +59,19 @@ impl AccessConfig {
         read.finish(access)
     }
 
-    /// The pools that are ours.
     pub(crate) fn pools(&self) -> &PoolsConfig {
         &self.pools
     }
 
-    /// The rules of groups, for tokens.
     pub(crate) fn groups(&self) -> &GroupsConfig {
         &self.groups
     }
 
-    /// Who may call a mutation.
     pub(crate) fn admin(&self) -> &AdminConfig {
         &self.admin
     }
 
-    /// The mail of an invitation; `None` leaves it to the user pool.
+    /// `None`: the user pool sends its own invitation mail.
     pub(crate) fn mail(&self) -> Option<&InvitationMail> {
         self.mail.as_ref()
     }

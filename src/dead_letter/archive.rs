@@ -1,5 +1,5 @@
-//! Letters in a file: one JSON object a line, made to be edited and brought
-//! back.
+//! Dead letters in a file, one JSON object a line, to be edited and imported
+//! again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,17 @@ use super::held_dead_letter::HeldDeadLetter;
 use super::history::sendable_body;
 use crate::aws::Outgoing;
 
-/// One line. What is read back is `body`, `attributes`, `group`, `trace_header` and
-/// `first_received_at`; the rest says what the letter was. Attributes are text:
-/// binary ones, which usher never writes, are left out.
+/// One line of the file. The import reads `body`, `attributes`, `group`,
+/// `trace_header` and `first_received_at`; the other members only describe the
+/// dead letter. Binary attributes, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ArchiveLine {
     /// Message id on the dead-letter queue.
     #[serde(default)]
     pub id: String,
-    /// As it came.
+    /// Unchanged, as the dead-letter queue holds it.
     pub body: String,
-    /// The letter's attributes.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
     /// `MessageGroupId`.
@@ -31,37 +30,36 @@ pub(crate) struct ArchiveLine {
     /// `AWSTraceHeader`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_header: Option<String>,
-    /// When it was sent to the queue.
+    /// When it was sent to the dead-letter queue, by SQS's clock.
     #[serde(default)]
     pub(crate) sent_at: Option<String>,
-    /// When it was first received.
+    /// When the source queue delivered it for the first time.
     #[serde(default)]
     pub first_received_at: Option<String>,
-    /// When it became a letter.
+    /// Its attribute, or `sent_at` without one.
     #[serde(default)]
     pub dead_lettered_at: Option<String>,
 }
 
 impl ArchiveLine {
-    /// A letter's line.
-    pub(crate) fn new(letter: &HeldDeadLetter) -> Self {
+    pub(crate) fn new(dead_letter: &HeldDeadLetter) -> Self {
         let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
         Self {
-            id: letter.summary.id.clone(),
-            body: letter.message.body.clone(),
-            attributes: letter.message.attributes.clone(),
-            group: letter.message.message_group.clone(),
-            trace_header: letter.message.trace_header.clone(),
-            sent_at: iso(letter.message.sent_at),
-            first_received_at: iso(letter.summary.first_received_at),
-            dead_lettered_at: iso(letter.summary.dead_lettered_at),
+            id: dead_letter.summary.id.clone(),
+            body: dead_letter.message.body.clone(),
+            attributes: dead_letter.message.attributes.clone(),
+            group: dead_letter.message.message_group.clone(),
+            trace_header: dead_letter.message.trace_header.clone(),
+            sent_at: iso(dead_letter.message.sent_at),
+            first_received_at: iso(dead_letter.summary.first_received_at),
+            dead_lettered_at: iso(dead_letter.summary.dead_lettered_at),
         }
     }
 
     /// Reads one line of a file.
     ///
     /// # Errors
-    /// What is wrong with it, without quoting the line: it holds a body.
+    /// Says which rule the line breaks. It never quotes the line, which holds a body.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let line: Self = serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof => "is cut off".to_owned(),
@@ -77,7 +75,7 @@ impl ArchiveLine {
                 line.attributes.len()
             ));
         }
-        // Not quoted either: whoever edits a file may mistake a line.
+        // The name is not quoted either: a mistake in editing may put a body there.
         if !line.attributes.keys().all(|name| is_attribute_name(name)) {
             return Err(
                 "has an attribute whose name is not 1 to 256 of a-z A-Z 0-9 _ - .".to_owned(),
@@ -86,10 +84,10 @@ impl ArchiveLine {
         Ok(line)
     }
 
-    /// The letter for the dead-letter queue. One that SQS had moved keeps its first
-    /// date as an attribute: the queue's own begins anew.
+    /// The message for the dead-letter queue. The date of the first receive becomes an
+    /// attribute, if it fits: SQS does not know it for the new message.
     pub(crate) fn to_outgoing(&self) -> Outgoing {
-        let letter = Outgoing {
+        let outgoing = Outgoing {
             body: sendable_body(&self.body),
             attributes: self.attributes.clone(),
             message_group: self.group.clone(),
@@ -97,30 +95,32 @@ impl ArchiveLine {
             delay: Duration::ZERO,
         };
         let Some(first) = &self.first_received_at else {
-            return letter;
+            return outgoing;
         };
-        let mut dated = letter.clone();
+        let mut dated = outgoing.clone();
         dated
             .attributes
             .entry(attribute::FIRST_RECEIVED_AT.to_owned())
             .or_insert_with(|| first.clone());
         let fits = dated.attributes.len() <= attribute::MAX_MESSAGE_ATTRIBUTES
             && dated.size() <= Outgoing::MAX_MESSAGE_BYTES;
-        if fits { dated } else { letter }
+        if fits { dated } else { outgoing }
     }
 }
 
+/// Whether SQS accepts the name of a message attribute.
+///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
 fn is_attribute_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     (1..=256).contains(&name.len())
-        && name.chars().all(plain)
+        && name.chars().all(is_allowed)
         && !name.starts_with('.')
         && !name.ends_with('.')
         && !name.contains("..")
         && !["aws.", "amazon."]
             .iter()
-            .any(|taken| name.to_ascii_lowercase().starts_with(taken))
+            .any(|reserved| name.to_ascii_lowercase().starts_with(reserved))
 }
 
 #[cfg(test)]
@@ -128,12 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_needs_a_body_and_says_what_is_wrong_without_quoting_it() {
+    fn errors_of_a_line_do_not_quote_it() {
         assert_eq!(
             ArchiveLine::parse(r#"{"body":"{}"}"#).map(|line| line.body),
             Ok("{}".to_owned())
         );
-        for (text, says) in [
+        for (text, message) in [
             (r#"{"body":"secret"#, "is cut off"),
             (r"{'body':'secret'}", "is not JSON (column 2)"),
             (r#"{"bode":"secret"}"#, "must be an object with"),
@@ -151,9 +151,9 @@ mod tests {
                 "has an attribute whose name",
             ),
         ] {
-            let wrong = ArchiveLine::parse(text).expect_err("refused");
-            assert!(wrong.starts_with(says), "{wrong}");
-            assert!(!wrong.contains("secret"), "{wrong}");
+            let error = ArchiveLine::parse(text).expect_err("refused");
+            assert!(error.starts_with(message), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -1,29 +1,31 @@
-//! Names of message attributes. They are a contract.
+//! Names of message attributes. Other programs read them, so they never change.
 
 use crate::aws::Received;
 
-/// Short code.
+/// Reason code, such as `user_not_found`.
 pub(crate) const REASON: &str = "usher.reason";
-/// Kind of error.
+/// Class of the failure, such as `throttled`.
 pub(crate) const CLASS: &str = "usher.class";
-/// Text without personal data.
+/// Error text without personal data.
 pub const ERROR: &str = "usher.error";
-/// Attempts that were made.
+/// Attempts under all ids since the last replay.
 pub const ATTEMPTS: &str = "usher.attempts";
-/// How often the letter was sent back to the source queue.
+/// How often the dead letter was replayed.
 pub(crate) const REPLAYS: &str = "usher.replays";
-/// ISO 8601, UTC.
+/// First receive under the first id; ISO 8601, UTC.
 pub(crate) const FIRST_RECEIVED_AT: &str = "usher.first_received_at";
-/// ISO 8601, UTC. Every letter that usher wrote has it, and nothing else.
+/// ISO 8601, UTC. Only dead letters have it, so on a source queue it marks a message that
+/// SQS's redrive moved.
 pub(crate) const DEAD_LETTERED_AT: &str = "usher.dead_lettered_at";
 /// Message id on the source queue.
 pub(crate) const SOURCE_MESSAGE_ID: &str = "usher.source_message_id";
-/// The version of usher that wrote the letter.
+/// The version of usher that sent the dead letter.
 pub(crate) const VERSION: &str = "usher.version";
-/// W3C trace context, carried over from the message.
+/// W3C trace context, copied from the source message.
 pub(crate) const TRACEPARENT: &str = Received::TRACEPARENT;
 
-/// What a letter says of itself, and a message does not.
+/// Attributes that are not copied when a message is sent to the source queue again.
+/// `History::renew` sets the attempts from its own count.
 pub(crate) const DEAD_LETTER_ONLY: [&str; 7] = [
     REASON,
     CLASS,
@@ -34,5 +36,5 @@ pub(crate) const DEAD_LETTER_ONLY: [&str; 7] = [
     VERSION,
 ];
 
-/// SQS allows no more on one message.
+/// The limit of SQS for one message.
 pub(super) const MAX_MESSAGE_ATTRIBUTES: usize = 10;

@@ -1,9 +1,9 @@
-//! Who did what to which letter.
+//! Log lines with the caller, the action, the dead letter and the outcome.
 
 use super::held_dead_letter::DeadLetterSummary;
 
-/// Writes one log line for each letter that is acted on. The lines have a
-/// target of their own, `usher::audit`, which no log filter leaves out.
+/// Writes one log line for each changed dead letter. The lines have the target
+/// `usher::audit`, which no log filter removes.
 #[derive(Debug, Clone)]
 pub(crate) struct AuditLog {
     caller: String,
@@ -11,38 +11,38 @@ pub(crate) struct AuditLog {
 }
 
 impl AuditLog {
-    /// `who` is the caller's ARN.
+    /// `caller` is an ARN; `action` is the command, such as `replay`.
     pub(crate) fn new(caller: String, action: &'static str) -> Self {
         Self { caller, action }
     }
 
-    /// One letter and what became of it.
-    pub(crate) fn log(&self, letter: &DeadLetterSummary, outcome: &str) {
+    /// Logs the outcome of the action on one dead letter.
+    pub(crate) fn log(&self, dead_letter: &DeadLetterSummary, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {
                 audit.who = self.caller,
                 audit.action = self.action,
-                letter.id = letter.id,
-                letter.reason = letter.reason,
-                letter.source_message_id = letter.source_message_id,
-                pool.id = letter.pool,
-                user.sub = letter.sub,
+                letter.id = dead_letter.id,
+                letter.reason = dead_letter.reason,
+                letter.source_message_id = dead_letter.source_message_id,
+                pool.id = dead_letter.pool,
+                user.sub = dead_letter.sub,
                 outcome,
             },
             "dead letter acted on",
         );
     }
 
-    /// A whole queue, where nobody says which letters it were.
-    pub(crate) fn log_queue(&self, queue: &str, letters: i64, outcome: &str) {
+    /// Logs an action on a whole queue, when SQS does not report the single messages.
+    pub(crate) fn log_queue(&self, queue: &str, dead_letters: i64, outcome: &str) {
         tracing::info!(
             target: "usher::audit",
             {
                 audit.who = self.caller,
                 audit.action = self.action,
                 queue.url = queue,
-                letters,
+                letters = dead_letters,
                 outcome,
             },
             "dead letters acted on",

@@ -1,4 +1,4 @@
-//! What a replay would do to a letter, found out by reading alone.
+//! Predicts the outcome of a replay with read calls only.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,18 +10,19 @@ use crate::event::{Event, PoolId, Scope, SignUp, Sub, parse};
 use crate::provision::{Ignored, Rejection, groups_for, is_unprovisioned};
 use crate::retry::retry_inline;
 
-/// What would become of a letter.
+/// The predicted outcome for one dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DryRunResult {
-    /// An outcome's name.
+    /// `done`, `already_done`, `ignored`, `rejected`, `retry`, `blocked` or
+    /// `not_judged`.
     pub outcome: &'static str,
-    /// Why, as a short code; empty when there is nothing to add.
+    /// Reason code; empty for some outcomes.
     pub reason: String,
-    /// What the user lacks: groups, and `profile`.
+    /// Names of the groups that the user is not in, and `profile` if there is none.
     pub lacks: Vec<String>,
 }
 
-/// Judges letters; remembers which groups there are.
+/// Predicts outcomes. It asks Cognito once for each group of a pool.
 #[derive(Debug)]
 pub(crate) struct DryRun {
     config: Config,
@@ -31,11 +32,10 @@ pub(crate) struct DryRun {
     known_groups: HashMap<(PoolId, GroupName), bool>,
 }
 
-/// In [`DryRunResult::lacks`].
+/// Stands for the profile in [`DryRunResult::lacks`].
 const PROFILE: &str = "profile";
 
 impl DryRun {
-    /// Over the real services.
     pub(crate) fn new(
         config: &Config,
         directory: Directory,
@@ -51,22 +51,22 @@ impl DryRun {
         }
     }
 
-    /// What a replay of this body would do now.
+    /// A failed call becomes the outcome that it would have in a replay.
     pub(crate) async fn predict(&mut self, body: &str) -> DryRunResult {
         match parse(body) {
             Err(malformed) => DryRunResult::rejected(malformed.code()),
             Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Rejection::FOREIGN_POOL),
             Ok(Event::Reconcile(_)) => DryRunResult::new("done", "reconcile"),
-            // Whether it may be done, and finds whom it names, only an attempt tells.
-            Ok(Event::AdminCommand(order)) => {
-                DryRunResult::new("not_judged", order.operation.name())
+            // Only an attempt shows whether it is allowed and whether the user exists.
+            Ok(Event::AdminCommand(command)) => {
+                DryRunResult::new("not_judged", command.operation.name())
             }
             Ok(Event::SignUp(sign_up)) => {
-                let verdict = match sign_up.scope {
+                let result = match sign_up.scope {
                     Scope::NewPassword => self.predict_reset(&sign_up).await,
                     _ => self.predict_sign_up(&sign_up).await,
                 };
-                verdict.unwrap_or_else(|failure| DryRunResult::from_failure(&failure))
+                result.unwrap_or_else(|failure| DryRunResult::from_failure(&failure))
             }
         }
     }
@@ -78,12 +78,12 @@ impl DryRun {
     }
 
     async fn predict_reset(&mut self, user: &SignUp) -> Result<DryRunResult, Failure> {
-        // As a replay does it: first whether the name is still the user's.
-        let verdict = self.predict_sign_up(user).await?;
+        // As in a replay, first check that the user name still belongs to the user.
+        let result = self.predict_sign_up(user).await?;
         let table = self.profiles.as_ref();
-        let is_gone = verdict == DryRunResult::rejected("user_not_found");
+        let is_gone = result == DryRunResult::rejected("user_not_found");
         if is_gone || is_unprovisioned(&self.config, &self.directory, table, user).await? {
-            Ok(verdict)
+            Ok(result)
         } else {
             Ok(DryRunResult::new("ignored", Ignored::ForgotPassword.code()))
         }
@@ -98,7 +98,7 @@ impl DryRun {
 
     async fn predict_sign_up(&mut self, sign_up: &SignUp) -> Result<DryRunResult, Failure> {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
-        // With ListUsers: AdminGetUser would make the user count as active this month.
+        // By ListUsers, since AdminGetUser makes the user count as active this month.
         if let Some(sub) = &sign_up.sub {
             let named = retry_inline(|| self.listing.username_of(pool, sub)).await?;
             if named.as_ref() != Some(username) {
@@ -133,12 +133,12 @@ impl DryRun {
                 }
             }
         }
-        let verdict = match refused {
+        let result = match refused {
             Some(reason) => DryRunResult::rejected(reason),
             None if lacks.is_empty() => DryRunResult::new("already_done", ""),
             None => DryRunResult::new("done", ""),
         };
-        Ok(DryRunResult { lacks, ..verdict })
+        Ok(DryRunResult { lacks, ..result })
     }
 
     async fn has_group(&mut self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {

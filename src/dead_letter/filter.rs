@@ -1,27 +1,27 @@
-//! Which letters are meant.
+//! Selects dead letters by reason, date, user pool and user.
 
 use super::held_dead_letter::DeadLetterSummary;
 
-/// All of what is given must hold; an empty filter means every letter.
+/// A dead letter must match every given field. An empty filter matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// One of these reasons.
+    /// Matches any of these reason codes; empty matches every reason.
     pub reasons: Vec<String>,
-    /// Dead-lettered then or later.
+    /// Dead-lettered at this time or later.
     pub since: Option<jiff::Timestamp>,
-    /// Dead-lettered earlier.
+    /// Dead-lettered earlier than this time.
     pub before: Option<jiff::Timestamp>,
-    /// The event's user pool.
+    /// Id of the user pool that the event names.
     pub pool: Option<String>,
-    /// The user.
+    /// The `sub` of the user in the event.
     pub sub: Option<String>,
-    /// No more letters than this.
+    /// The largest number of dead letters to return.
     pub limit: Option<u64>,
 }
 
 impl Filter {
-    /// Whether it says nothing of the letters themselves: a limit alone leaves open
-    /// which are meant.
+    /// Whether every dead letter matches. A limit does not count here: it does not
+    /// say which dead letters are selected.
     pub fn is_empty(&self) -> bool {
         self.reasons.is_empty()
             && self.since.is_none()
@@ -30,19 +30,19 @@ impl Filter {
             && self.sub.is_none()
     }
 
-    /// Whether the letter is meant, the limit left aside. A letter without a
-    /// date is neither before nor after anything.
-    pub(crate) fn matches(&self, letter: &DeadLetterSummary) -> bool {
-        let at = letter.dead_lettered_at;
-        (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
+    /// Whether the dead letter matches, without regard to the limit. One without a
+    /// date matches neither `since` nor `before`.
+    pub(crate) fn matches(&self, dead_letter: &DeadLetterSummary) -> bool {
+        let at = dead_letter.dead_lettered_at;
+        (self.reasons.is_empty() || self.reasons.contains(&dead_letter.reason))
             && self
                 .since
                 .is_none_or(|since| at.is_some_and(|at| at >= since))
             && self
                 .before
                 .is_none_or(|before| at.is_some_and(|at| at < before))
-            && (self.pool.is_none() || self.pool == letter.pool)
-            && (self.sub.is_none() || self.sub == letter.sub)
+            && (self.pool.is_none() || self.pool == dead_letter.pool)
+            && (self.sub.is_none() || self.sub == dead_letter.sub)
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_given_must_hold() {
+    fn a_dead_letter_must_match_every_given_field() {
         let all = Filter::default();
         assert!(all.is_empty() && all.matches(&summary()));
         let time = |text: &str| text.parse().ok();

@@ -1,4 +1,4 @@
-//! A letter as it lies in the dead-letter queue.
+//! A dead letter that was received from the dead-letter queue.
 
 use serde::Serialize;
 
@@ -6,33 +6,33 @@ use super::attribute;
 use crate::aws::Received;
 use crate::event::{Event, PoolId, Sub, is_loggable_sub, parse};
 
-/// A letter, hidden by this process since it was received.
+/// A received dead letter, hidden from other processes while the scan holds it.
 #[derive(Debug)]
 pub struct HeldDeadLetter {
-    /// The message itself.
+    /// The message as received; body and attributes may hold personal data.
     pub message: Received,
-    /// What may be shown of it.
+    /// Its fields that may be shown.
     pub(crate) summary: DeadLetterSummary,
 }
 
-/// What is known of a letter, without personal data.
+/// A dead letter without personal data, for lists and log lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DeadLetterSummary {
     /// Message id on the dead-letter queue.
     pub id: String,
-    /// Why it is here; `unknown` for what SQS itself moved.
+    /// Reason code; `unknown` if SQS moved the message itself.
     pub reason: String,
-    /// The kind of error.
+    /// The class of the failure.
     pub class: Option<String>,
-    /// usher's words on it.
+    /// Error text, cut to 256 characters.
     pub error: Option<String>,
-    /// Attempts that were made.
+    /// Attempts before it was dead-lettered, since its last replay.
     pub attempts: Option<u32>,
-    /// How often it was sent back to the source queue.
+    /// Number of replays.
     pub replays: u32,
-    /// When the source queue handed it out for the first time.
+    /// When the source queue delivered it for the first time.
     pub first_received_at: Option<jiff::Timestamp>,
-    /// When it became a letter; without usher's word, when it was sent.
+    /// From its attribute; without one, when SQS received the message.
     pub dead_lettered_at: Option<jiff::Timestamp>,
     /// Message id on the source queue.
     pub source_message_id: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct DeadLetterSummary {
     pub version: Option<String>,
     /// The user pool that its event names.
     pub pool: Option<String>,
-    /// The user's `sub`, where the event has one that says nothing of the person.
+    /// The user's `sub`, where the event has one that holds no personal data.
     pub sub: Option<String>,
     /// Receives from the dead-letter queue, as SQS counts them.
     pub receives: u32,
@@ -48,11 +48,12 @@ pub(crate) struct DeadLetterSummary {
     pub bytes: usize,
 }
 
-/// For a letter without a reason: SQS moved it, or somebody else sent it.
+/// The reason of a dead letter without the attribute: SQS moved it, or another
+/// program sent it.
 pub(crate) const UNKNOWN_REASON: &str = "unknown";
 
 impl HeldDeadLetter {
-    /// Reads the attributes, and the body for pool and `sub` alone.
+    /// Reads the attributes, and from the body only the pool and the `sub`.
     pub(crate) fn new(message: Received) -> Self {
         let text = |name| {
             message
@@ -90,31 +91,32 @@ fn pool_and_sub(body: &str) -> (Option<String>, Option<String>) {
             let sub = sub.filter(|sub| is_loggable_sub(sub)).map(str::to_owned);
             (Some(printable(sign_up.pool.as_str())), sub)
         }
-        Ok(Event::Reconcile(task)) => {
-            let pool = task.pool.as_ref().map(PoolId::as_str);
+        Ok(Event::Reconcile(reconcile)) => {
+            let pool = reconcile.pool.as_ref().map(PoolId::as_str);
             (pool.map(printable), None)
         }
-        Ok(Event::AdminCommand(order)) => (Some(printable(order.pool.as_str())), None),
+        Ok(Event::AdminCommand(command)) => (Some(printable(command.pool.as_str())), None),
         Err(_) => (None, None),
     }
 }
 
-/// Characters of an attribute that are shown.
+/// Longer attributes are cut for lists and log lines.
 const MAX_PRINTED_CHARS: usize = 256;
 
-/// Anyone who may send to the queue writes its attributes: no control character, none that
-/// turns the direction of text, and no endless line gets to a terminal.
+/// Makes an attribute safe for a terminal: anyone who may send to the queue can write
+/// control characters or a very long line into it.
 fn printable_prefix(text: &str) -> String {
     printable(text).chars().take(MAX_PRINTED_CHARS).collect()
 }
 
-/// Without control characters and those that turn the direction of text.
+/// Replaces control characters, invisible ones and those that change the direction of
+/// text.
 pub(crate) fn printable(text: &str) -> String {
-    let odd = |c: char| {
+    let is_unprintable = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
     };
     text.chars()
-        .map(|c| if odd(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_unprintable(c) { '\u{fffd}' } else { c })
         .collect()
 }

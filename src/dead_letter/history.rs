@@ -1,7 +1,7 @@
-//! What a message has behind it under earlier ids.
+//! Attempts and replays of a message under all its ids.
 //!
-//! SQS counts receives and begins anew with each message id. What has to
-//! outlive an id travels as message attributes.
+//! SQS counts the receives of each message id separately. A message that usher sends
+//! again has a new id, so it carries the earlier counts as message attributes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,21 +9,20 @@ use std::time::Duration;
 use super::attribute;
 use crate::aws::{Outgoing, Received};
 
-/// A message's past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct History {
-    /// Attempts under all its ids since it was last replayed, the present
-    /// receive included; at least 1.
+    /// Attempts under all ids since the last replay. When parsed, it includes the
+    /// present receive.
     pub attempts: u32,
-    /// How often it came back from the dead-letter queue.
+    /// How often it returned from the dead-letter queue.
     pub replays: u32,
-    /// When it was received for the very first time.
+    /// The first receive under its first id.
     pub first_received_at: Option<jiff::Timestamp>,
 }
 
 impl History {
-    /// Reads the attributes. A letter that was moved back as it is, by SQS's own
-    /// redrive, counts as replayed, and its attempts begin anew.
+    /// Reads the attributes. A dead letter that SQS's own redrive moved back counts as
+    /// replayed, and its attempts start at zero.
     pub(crate) fn from_message(message: &Received) -> Self {
         let number = |name| {
             let text = message.attributes.get(name)?;
@@ -47,9 +46,9 @@ impl History {
         }
     }
 
-    /// The message anew, for the source queue: SQS's count begins from nothing,
-    /// and the attributes say what was before. `self.attempts` is what counts as
-    /// tried.
+    /// Builds the message for another send to the source queue. SQS counts its
+    /// receives from zero; the attributes carry `self`. Attributes of a dead letter are
+    /// removed.
     pub(crate) fn renew(self, message: &Received, delay: Duration) -> Outgoing {
         let mut attributes = BTreeMap::new();
         for (name, count) in [
@@ -64,14 +63,14 @@ impl History {
             let first = format!("{first:.3}");
             attributes.insert(attribute::FIRST_RECEIVED_AT.to_owned(), first);
         }
-        // Before the producer's others, should there be no room for all.
+        // Added first, since the producer's other attributes may not all fit.
         if let Some(trace) = message.attributes.get(attribute::TRACEPARENT) {
             attributes.insert(attribute::TRACEPARENT.to_owned(), trace.clone());
         }
         for (name, value) in &message.attributes {
-            let own = attribute::DEAD_LETTER_ONLY.contains(&name.as_str());
+            let is_dead_letter_only = attribute::DEAD_LETTER_ONLY.contains(&name.as_str());
             if attributes.len() < attribute::MAX_MESSAGE_ATTRIBUTES
-                && !own
+                && !is_dead_letter_only
                 && !attributes.contains_key(name)
             {
                 attributes.insert(name.clone(), value.clone());
@@ -87,8 +86,7 @@ impl History {
     }
 }
 
-/// SQS refuses an empty body; white space stands in for it and is read as an
-/// empty body again.
+/// SQS refuses an empty body, so a space replaces it. The parser reads both as empty.
 pub(super) fn sendable_body(body: &str) -> String {
     if body.is_empty() {
         " ".to_owned()
@@ -119,7 +117,7 @@ mod tests {
         }
     }
 
-    /// What SQS would hand out of it.
+    /// The sent message as SQS would deliver it.
     fn redelivered(sent: Outgoing, receives: u32) -> Received {
         let mut message = received(receives, &[]);
         message.attributes = sent.attributes;
@@ -127,29 +125,29 @@ mod tests {
     }
 
     #[test]
-    fn receives_are_attempts_unless_the_message_says_more() {
+    fn attempts_are_receives_plus_those_in_the_attribute() {
         assert_eq!(History::from_message(&received(3, &[])).attempts, 3);
         let renewed = received(2, &[("usher.attempts", "5")]);
         assert_eq!(History::from_message(&renewed).attempts, 7);
-        let odd = received(2, &[("usher.attempts", "many"), ("usher.replays", "-1")]);
+        let invalid = received(2, &[("usher.attempts", "many"), ("usher.replays", "-1")]);
         assert_eq!(
             (
-                History::from_message(&odd).attempts,
-                History::from_message(&odd).replays
+                History::from_message(&invalid).attempts,
+                History::from_message(&invalid).replays
             ),
             (2, 0)
         );
     }
 
     #[test]
-    fn a_renewed_message_keeps_its_past_and_its_first_date() {
+    fn a_renewed_message_keeps_its_counts_and_first_date() {
         let message = received(4, &[("traceparent", "00-…"), ("usher.replays", "1")]);
         let before = History::from_message(&message);
-        let given_back = History {
+        let released = History {
             attempts: before.attempts - 1,
             ..before
         };
-        let sent = given_back.renew(&message, Duration::ZERO);
+        let sent = released.renew(&message, Duration::ZERO);
         assert_eq!(sent.message_group.as_deref(), Some("pool"));
         assert_eq!(sent.attributes["traceparent"], "00-…");
         assert_eq!(sent.trace_header.as_deref(), Some("Root=…"));
@@ -161,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_sqs_moved_back_counts_as_replayed() {
-        let letter = received(
+    fn a_dead_letter_that_sqs_moved_back_counts_as_replayed() {
+        let dead_letter = received(
             1,
             &[
                 ("usher.reason", "throttled"),
@@ -171,16 +169,16 @@ mod tests {
                 ("usher.first_received_at", "2026-08-01T00:00:00.000Z"),
             ],
         );
-        let history = History::from_message(&letter);
+        let history = History::from_message(&dead_letter);
         assert_eq!((history.attempts, history.replays), (1, 1));
         let first = history.first_received_at.expect("a date").to_string();
         assert_eq!(first, "2026-08-01T00:00:00Z");
-        let renewed = history.renew(&letter, Duration::ZERO).attributes;
+        let renewed = history.renew(&dead_letter, Duration::ZERO).attributes;
         assert!(!renewed.contains_key("usher.reason"));
     }
 
     #[test]
-    fn no_more_attributes_than_sqs_allows() {
+    fn a_renewed_message_has_at_most_ten_attributes() {
         let many: Vec<String> = (0..10).map(|n| format!("a{n}")).collect();
         let mut many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
         many[9].0 = "traceparent";

@@ -1,5 +1,5 @@
-//! Letters that were received and are kept hidden, so that a scan sees each
-//! once however long it takes, and everything is visible again afterwards.
+//! Hides received dead letters until a scan ends, so that the scan sees each only
+//! once. At the end all of them become visible again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,23 +14,25 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::aws::{FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue, Received};
 use crate::retry::retry_inline;
 
-/// Tries of a batch of which entries fail.
+/// Calls for one batch while SQS refuses some of its entries.
 const MAX_HOLD_BATCH_TRIES: u32 = 3;
-/// Calls that are out at once.
 const HOLD_CALLS_IN_PARALLEL: usize = 8;
-/// With very many letters in hand an extension lasts longer, so that extending
-/// takes no more than some twenty calls a second.
+/// The more dead letters are held, the longer an extension lasts. So extending takes
+/// at most about twenty calls a second.
 const EXTENSIONS_PER_SECOND: usize = 100;
 
-/// How long so many letters stay hidden when their process is killed.
-pub(super) fn hold_duration(visibility: Duration, letters: u64) -> Duration {
-    visibility.max(Duration::from_secs(letters / EXTENSIONS_PER_SECOND as u64))
+/// How long an extension lasts when `dead_letters` are held. After a kill they stay
+/// hidden for at most this time.
+pub(super) fn hold_duration(visibility: Duration, dead_letters: u64) -> Duration {
+    visibility.max(Duration::from_secs(
+        dead_letters / EXTENSIONS_PER_SECOND as u64,
+    ))
 }
 
 #[derive(Debug)]
 pub(super) struct HoldSet {
     messages: HeldMessages,
-    /// Stops the keeper, also when this is dropped on the way.
+    /// Stops the extender task, also when the scan is dropped before its end.
     stop: DropGuard,
     extender: JoinHandle<()>,
 }
@@ -48,7 +50,7 @@ struct HeldReceipt {
 }
 
 impl HoldSet {
-    /// Holds nothing yet. `queue.visibility()` is what its receives hide for.
+    /// Starts empty. Receives on `queue` hide for `queue.visibility()`.
     pub(super) fn new(queue: Queue) -> Self {
         let messages = HeldMessages {
             queue,
@@ -63,8 +65,8 @@ impl HoldSet {
         }
     }
 
-    /// Holds what was just received. A letter that is held already goes on with
-    /// its new receipt, the old one being void.
+    /// Holds a message that was just received. For one that is held already, the new
+    /// receipt replaces the old, which is void.
     pub(super) fn insert(&self, message: &Received) {
         let held = HeldReceipt {
             receipt: message.receipt_handle.clone(),
@@ -81,8 +83,8 @@ impl HoldSet {
         self.messages.lock().len()
     }
 
-    /// Deletes letters for good, each by its latest receipt. Answers with those
-    /// that could not be deleted; they are held as before.
+    /// Deletes dead letters, each by its latest receipt. Returns those that SQS did
+    /// not delete; they stay held.
     pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         let entries: Vec<(String, HeldReceipt)> = {
             let mut held = self.messages.lock();
@@ -99,13 +101,13 @@ impl HoldSet {
         failed
     }
 
-    /// Makes every letter that is still held visible again. Answers with how
-    /// many could not be: they stay hidden for a while.
+    /// Makes every held dead letter visible again. Returns the number of those for which
+    /// this failed: they stay hidden until their visibility timeout ends.
     pub(super) async fn release(self) -> u64 {
-        // An extension that is on its way must not come after the release.
+        // An extension in progress must not reach SQS after the release.
         drop(self.stop);
         if let Err(error) = self.extender.await {
-            tracing::error!(error = %error, "the keeper of the letters failed");
+            tracing::error!(error = %error, "task that extends the visibility of held dead letters failed");
         }
         let receipts: Vec<String> = self
             .messages
@@ -113,13 +115,13 @@ impl HoldSet {
             .drain()
             .map(|(_, held)| held.receipt)
             .collect();
-        let letters = &self.messages;
-        // Out of reach for one is out of reach for all.
-        let broken = &AtomicBool::new(false);
+        let messages = &self.messages;
+        // When one call fails, the others would fail too.
+        let is_unreachable = &AtomicBool::new(false);
         stream::iter(receipts.chunks(MAX_BATCH_ENTRIES))
-            .map(|batch| letters.make_batch_visible(batch, broken))
+            .map(|batch| messages.make_batch_visible(batch, is_unreachable))
             .buffer_unordered(HOLD_CALLS_IN_PARALLEL)
-            .fold(0, |sum, left| async move { sum + left })
+            .fold(0, |sum, remaining| async move { sum + remaining })
             .await
     }
 }
@@ -133,40 +135,41 @@ impl HeldMessages {
                 () = stop.cancelled() => return,
             }
             let due = self.due(visibility);
-            let lasting = hold_duration(visibility, self.lock().len() as u64);
+            let extension = hold_duration(visibility, self.lock().len() as u64);
             stream::iter(due.chunks(MAX_BATCH_ENTRIES))
                 .take_while(|_| std::future::ready(!stop.is_cancelled()))
                 .for_each_concurrent(HOLD_CALLS_IN_PARALLEL, |batch| {
-                    self.extend_batch(batch, lasting)
+                    self.extend_batch(batch, extension)
                 })
                 .await;
         }
     }
 
     fn due(&self, visibility: Duration) -> Vec<(String, String)> {
-        let soon = Instant::now() + visibility / 2;
+        let threshold = Instant::now() + visibility / 2;
         self.lock()
             .iter()
-            .filter(|(_, held)| held.until < soon)
+            .filter(|(_, held)| held.until < threshold)
             .map(|(id, held)| (id.clone(), held.receipt.clone()))
             .collect()
     }
 
-    /// What cannot be extended becomes visible, is received again and then known.
-    async fn extend_batch(&self, batch: &[(String, String)], lasting: Duration) {
-        let until = Instant::now() + lasting;
+    /// A dead letter that cannot be extended becomes visible. The scan receives it again
+    /// and knows its id.
+    async fn extend_batch(&self, batch: &[(String, String)], extension: Duration) {
+        let until = Instant::now() + extension;
         let receipts: Vec<_> = batch
             .iter()
-            .map(|(_, receipt)| (receipt.as_str(), lasting))
+            .map(|(_, receipt)| (receipt.as_str(), extension))
             .collect();
         match self.queue.change_visibility(&receipts).await {
-            Ok(undone) => {
+            Ok(failed) => {
                 let mut held = self.lock();
                 for (position, (id, receipt)) in batch.iter().enumerate() {
-                    // Tried again at the next look; a void receipt is not worth it.
-                    let again =
-                        |undone: &FailedEntry| undone.position == position && !undone.is_terminal;
-                    if undone.iter().any(again) {
+                    // Retried at the next extension, unless its receipt is void.
+                    let is_retried =
+                        |failed: &FailedEntry| failed.position == position && !failed.is_terminal;
+                    if failed.iter().any(is_retried) {
                         continue;
                     }
                     if let Some(held) = held.get_mut(id).filter(|held| held.receipt == *receipt) {
@@ -175,7 +178,7 @@ impl HeldMessages {
                 }
             }
             Err(failure) => {
-                tracing::warn!(letters = batch.len(), error = %failure, "letters not kept hidden; tried again");
+                tracing::warn!(letters = batch.len(), error = %failure, "visibility of held dead letters could not be extended; retrying");
             }
         }
     }
@@ -184,50 +187,54 @@ impl HeldMessages {
         &self,
         batch: &'a [(String, HeldReceipt)],
     ) -> Vec<(&'a (String, HeldReceipt), Failure)> {
-        let mut left: Vec<&(String, HeldReceipt)> = batch.iter().collect();
-        let mut why = Vec::new();
+        let mut remaining: Vec<&(String, HeldReceipt)> = batch.iter().collect();
+        let mut failures = Vec::new();
         // SQS answers 200 although entries failed.
         for _ in 0..MAX_HOLD_BATCH_TRIES {
-            let receipts: Vec<&str> = left.iter().map(|(_, held)| held.receipt.as_str()).collect();
+            let receipts: Vec<&str> = remaining
+                .iter()
+                .map(|(_, held)| held.receipt.as_str())
+                .collect();
             match retry_inline(|| self.queue.delete(&receipts)).await {
-                Ok(undone) => {
-                    let failure = |undone| self.queue.entry_failure("DeleteMessageBatch", undone);
-                    why = undone.iter().map(failure).collect();
-                    left = select_failed(&left, &undone);
+                Ok(failed) => {
+                    let failure = |failed| self.queue.entry_failure("DeleteMessageBatch", failed);
+                    failures = failed.iter().map(failure).collect();
+                    remaining = select_failed(&remaining, &failed);
                 }
                 Err(failure) => {
-                    why = vec![failure; left.len()];
+                    failures = vec![failure; remaining.len()];
                     break;
                 }
             }
-            if left.is_empty() {
+            if remaining.is_empty() {
                 break;
             }
         }
-        left.into_iter().zip(why).collect()
+        remaining.into_iter().zip(failures).collect()
     }
 
-    async fn make_batch_visible(&self, receipts: &[String], broken: &AtomicBool) -> u64 {
-        let mut left: Vec<(&str, Duration)> = receipts
+    async fn make_batch_visible(&self, receipts: &[String], is_unreachable: &AtomicBool) -> u64 {
+        let mut remaining: Vec<(&str, Duration)> = receipts
             .iter()
             .map(|receipt| (receipt.as_str(), Duration::ZERO))
             .collect();
         for _ in 0..MAX_HOLD_BATCH_TRIES {
-            if broken.load(Ordering::Relaxed) {
+            if is_unreachable.load(Ordering::Relaxed) {
                 break;
             }
-            let Ok(mut undone) = retry_inline(|| self.queue.change_visibility(&left)).await else {
-                broken.store(true, Ordering::Relaxed);
+            let Ok(mut failed) = retry_inline(|| self.queue.change_visibility(&remaining)).await
+            else {
+                is_unreachable.store(true, Ordering::Relaxed);
                 break;
             };
-            // A void receipt: the letter is visible, or somebody else's now.
-            undone.retain(|undone| !undone.is_terminal);
-            left = select_failed(&left, &undone);
-            if left.is_empty() {
+            // Void receipt: the dead letter is visible, or another process received it.
+            failed.retain(|failed| !failed.is_terminal);
+            remaining = select_failed(&remaining, &failed);
+            if remaining.is_empty() {
                 break;
             }
         }
-        left.len() as u64
+        remaining.len() as u64
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, HeldReceipt>> {
@@ -235,10 +242,10 @@ impl HeldMessages {
     }
 }
 
-/// The entries that were not carried out, in the order of `undone`.
-fn select_failed<T: Copy>(batch: &[T], undone: &[FailedEntry]) -> Vec<T> {
-    undone
+/// The entries of `batch` that failed, in the sequence of `failed`.
+fn select_failed<T: Copy>(batch: &[T], failed: &[FailedEntry]) -> Vec<T> {
+    failed
         .iter()
-        .filter_map(|undone| batch.get(undone.position).copied())
+        .filter_map(|failed| batch.get(failed.position).copied())
         .collect()
 }

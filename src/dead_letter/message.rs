@@ -1,4 +1,4 @@
-//! One letter: the body as it came, and why it is here.
+//! The message that becomes a dead letter: its body, unchanged, and the reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,24 +10,23 @@ use crate::event::TraceParent;
 use crate::provision::Rejection;
 use crate::retry::retry_inline;
 
-/// A message on its way to the dead-letter queue.
+/// A message to be sent to the dead-letter queue.
 ///
-/// SQS allows ten attributes; the letter's own nine leave room for
-/// `traceparent`, so the producer's others are not carried over.
+/// SQS allows ten attributes. The dead letter's own nine leave room for
+/// `traceparent`, so the producer's other attributes are dropped.
 #[derive(Debug)]
 pub(crate) struct DeadLetter<'a> {
-    /// What was received, for the last time.
+    /// The message as it was last received.
     pub message: &'a Received,
-    /// What is behind it.
+    /// Attempts and replays before this dead letter was sent.
     pub(crate) history: History,
     /// Why it is given up.
     pub(crate) rejection: &'a Rejection,
-    /// When.
+    /// The time of dead-lettering.
     pub now: jiff::Timestamp,
 }
 
 impl DeadLetter<'_> {
-    /// The message to send.
     fn to_outgoing(&self) -> Outgoing {
         let Self {
             message,
@@ -35,13 +34,16 @@ impl DeadLetter<'_> {
             rejection,
             now,
         } = *self;
-        let first = history.first_received_at.unwrap_or(now);
+        let first_received_at = history.first_received_at.unwrap_or(now);
         let mut attributes = BTreeMap::from([
             (attribute::REASON, rejection.reason.clone()),
             (attribute::CLASS, rejection.class.to_owned()),
             (attribute::ERROR, rejection.error.clone()),
             (attribute::ATTEMPTS, history.attempts.to_string()),
-            (attribute::FIRST_RECEIVED_AT, format!("{first:.3}")),
+            (
+                attribute::FIRST_RECEIVED_AT,
+                format!("{first_received_at:.3}"),
+            ),
             (attribute::DEAD_LETTERED_AT, format!("{now:.3}")),
             (attribute::SOURCE_MESSAGE_ID, message.id.clone()),
             (attribute::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
@@ -49,7 +51,7 @@ impl DeadLetter<'_> {
         if history.replays > 0 {
             attributes.insert(attribute::REPLAYS, history.replays.to_string());
         }
-        // Written anew: a later version may have any text behind what is read of it.
+        // Formatted again: a later version of the standard may append any text.
         let trace = message.attributes.get(attribute::TRACEPARENT);
         if let Some(trace) = trace.and_then(|trace| TraceParent::parse(trace)) {
             attributes.insert(attribute::TRACEPARENT, trace.to_string());
@@ -57,14 +59,14 @@ impl DeadLetter<'_> {
         self.with_attributes(attributes)
     }
 
-    /// The body with its reason and nothing else: SQS counts attributes into the
-    /// message's size of at most 1 MiB.
+    /// The body with its reason only: SQS counts attributes into the message's size
+    /// of at most 1 MiB.
     fn to_reason_only(&self) -> Outgoing {
         let reason = self.rejection.reason.clone();
         self.with_attributes(BTreeMap::from([(attribute::REASON, reason)]))
     }
 
-    /// The body and nothing else, for one of exactly 1 MiB.
+    /// The body only, for one of exactly 1 MiB.
     fn to_body_only(&self) -> Outgoing {
         self.with_attributes(BTreeMap::new())
     }
@@ -77,7 +79,7 @@ impl DeadLetter<'_> {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             message_group: None,
-            // The same: a header may have members of anybody's.
+            // Formatted again, too: a producer may add fields to the header.
             trace_header: self
                 .message
                 .trace_header
@@ -89,22 +91,21 @@ impl DeadLetter<'_> {
     }
 }
 
-/// Sends a letter; answers with its message id. SQS counts attributes into the
-/// size: a body that is too large with them goes with its reason alone, or in the
-/// end without.
+/// Sends a dead letter and returns its message id. If SQS refuses it for good, it is
+/// sent with its reason only, and then without attributes: they count into the size.
 ///
 /// # Errors
-/// The last failure.
+/// Returns the failure of the last send.
 pub(crate) async fn send_dead_letter(
     queue: &Queue,
-    letter: &DeadLetter<'_>,
+    dead_letter: &DeadLetter<'_>,
 ) -> Result<String, Failure> {
-    let mut sent = retry_inline(|| queue.send(letter.to_outgoing())).await;
+    let mut sent = retry_inline(|| queue.send(dead_letter.to_outgoing())).await;
     for smaller in [DeadLetter::to_reason_only, DeadLetter::to_body_only] {
         if !matches!(&sent, Err(failure) if failure.class == Class::Permanent) {
             break;
         }
-        sent = retry_inline(|| queue.send(smaller(letter))).await;
+        sent = retry_inline(|| queue.send(smaller(dead_letter))).await;
     }
     sent
 }
@@ -154,30 +155,30 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_unchanged_and_the_attributes_say_why() {
-        let letter = dead_letter("{ \"a\" : 1 } \u{feff}");
-        assert_eq!(letter.body, "{ \"a\" : 1 } \u{feff}");
-        assert_eq!(letter.attributes[attribute::REASON], "not_json");
-        assert_eq!(letter.attributes[attribute::ATTEMPTS], "3");
+    fn the_body_is_unchanged_and_attributes_give_the_reason() {
+        let sent = dead_letter("{ \"a\" : 1 } \u{feff}");
+        assert_eq!(sent.body, "{ \"a\" : 1 } \u{feff}");
+        assert_eq!(sent.attributes[attribute::REASON], "not_json");
+        assert_eq!(sent.attributes[attribute::ATTEMPTS], "3");
         assert_eq!(
-            letter.attributes[attribute::FIRST_RECEIVED_AT],
+            sent.attributes[attribute::FIRST_RECEIVED_AT],
             "2026-08-07T12:00:00.000Z"
         );
         assert_eq!(
-            letter.attributes[attribute::DEAD_LETTERED_AT],
+            sent.attributes[attribute::DEAD_LETTERED_AT],
             "2026-08-07T12:00:01.500Z"
         );
-        assert_eq!(letter.attributes[attribute::TRACEPARENT], W3C_TRACE);
-        assert_eq!(letter.attributes[attribute::REPLAYS], "2");
-        assert_eq!(letter.attributes.len(), 10, "SQS allows ten");
-        assert_eq!(letter.trace_header.as_deref(), Some(XRAY_TRACE));
+        assert_eq!(sent.attributes[attribute::TRACEPARENT], W3C_TRACE);
+        assert_eq!(sent.attributes[attribute::REPLAYS], "2");
+        assert_eq!(sent.attributes.len(), 10, "SQS allows ten");
+        assert_eq!(sent.trace_header.as_deref(), Some(XRAY_TRACE));
     }
 
     #[test]
-    fn an_empty_body_becomes_one_that_sqs_takes_and_that_reads_as_empty() {
-        let letter = dead_letter("");
-        assert_eq!(letter.body, " ");
-        let read = crate::event::parse(&letter.body).expect_err("empty");
-        assert_eq!(read.code(), "empty_body");
+    fn an_empty_body_is_sent_as_a_space_and_parsed_as_empty() {
+        let sent = dead_letter("");
+        assert_eq!(sent.body, " ");
+        let error = crate::event::parse(&sent.body).expect_err("empty");
+        assert_eq!(error.code(), "empty_body");
     }
 }

@@ -1,9 +1,10 @@
-//! Dead letters: what a message becomes that could not be provisioned, and the
-//! way back.
+//! Dead letters: messages on the dead-letter queue, mostly those that a worker gave up.
+//! `usher dead-letters` lists, exports, replays and deletes them.
 //!
-//! `letter` is written by the worker and `found` by whoever looks; `scan` looks
-//! at all of them and changes nothing, `selection` hands out those that are
-//! meant; `replay` (by one `way` or the other), `dry_run`, `archive` and `native` are what can be done then.
+//! `message` builds and sends a dead letter, `held_dead_letter` is a received one. `scan`
+//! receives all of them, `hold` hides them meanwhile, `selection` filters them. `replay`
+//! sends them to a `replay_target`; `dry_run` only predicts the outcome. `archive` is the
+//! export file, `redrive` is SQS's own move.
 
 mod archive;
 pub mod attribute;

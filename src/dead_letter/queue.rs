@@ -1,37 +1,37 @@
-//! Where the letters of a queue go.
+//! Finds the dead-letter queue of a source queue.
 
 use crate::aws::{Failure, Queue, RedrivePolicy};
 use crate::retry::{Transient, retry_inline};
 
-/// The dead-letter queue, and when SQS itself moves messages there.
+/// The dead-letter queue, and when SQS itself moves a message to it.
 #[derive(Debug)]
 pub struct DeadLetterQueue {
-    /// The dead-letter queue.
+    /// The client of the dead-letter queue.
     pub queue: Queue,
-    /// The source queue's policy, as far as it is known.
+    /// The source queue's policy; `None` if it has none or it cannot be read.
     pub redrive: Option<RedrivePolicy>,
 }
 
-/// Why a dead-letter queue is not found.
+/// Why no dead-letter queue can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterQueueError {
-    /// The queue cannot be asked.
+    /// A call to SQS failed.
     #[error(
         "the dead-letter queue of {queue} cannot be found: {failure}; set queue.dead_letter_url to go on without asking"
     )]
     LookupFailed {
         /// The source queue's URL.
         queue: String,
-        /// What came instead of an answer.
+        /// The failure of the call.
         failure: Failure,
     },
-    /// Letters would be received as messages, for ever.
+    /// Dead letters would be received as messages again and again.
     #[error("{queue} is its own dead-letter queue: set queue.dead_letter_url to another queue")]
     SameQueue {
         /// The source queue's URL.
         queue: String,
     },
-    /// There is none.
+    /// The source queue names no dead-letter queue, and neither does the configuration.
     #[error(
         "{queue} has no RedrivePolicy: give it a dead-letter queue, or name one in queue.dead_letter_url"
     )]
@@ -51,44 +51,47 @@ impl Transient for DeadLetterQueueError {
 /// its `RedrivePolicy` names.
 ///
 /// # Errors
-/// [`DeadLetterQueueError`].
+/// [`DeadLetterQueueError`] if none is found, or if it is the source queue itself.
 pub(crate) async fn resolve_dead_letter_queue(
     queue: &Queue,
     configured: Option<&str>,
 ) -> Result<DeadLetterQueue, DeadLetterQueueError> {
-    let located = match configured {
+    let resolved = match configured {
         Some(url) => DeadLetterQueue {
             queue: queue.with_url_and_endpoint(url),
-            // A role that may not ask is no reason to stop.
+            // The role may lack the permission to read it.
             redrive: retry_inline(|| queue.attributes())
                 .await
                 .ok()
-                .and_then(|facts| facts.redrive_policy),
+                .and_then(|attributes| attributes.redrive_policy),
         },
         None => resolve_by_redrive_policy(queue).await?,
     };
-    if located.queue.url() == queue.url() {
+    if resolved.queue.url() == queue.url() {
         return Err(DeadLetterQueueError::SameQueue {
             queue: queue.url().to_owned(),
         });
     }
-    Ok(located)
+    Ok(resolved)
 }
 
 async fn resolve_by_redrive_policy(queue: &Queue) -> Result<DeadLetterQueue, DeadLetterQueueError> {
-    let unknown = |failure| DeadLetterQueueError::LookupFailed {
+    let lookup_failed = |failure| DeadLetterQueueError::LookupFailed {
         queue: queue.url().to_owned(),
         failure,
     };
-    let facts = retry_inline(|| queue.attributes()).await.map_err(unknown)?;
-    let redrive = facts
-        .redrive_policy
-        .ok_or_else(|| DeadLetterQueueError::NoRedrivePolicy {
-            queue: queue.url().to_owned(),
-        })?;
+    let attributes = retry_inline(|| queue.attributes())
+        .await
+        .map_err(lookup_failed)?;
+    let redrive =
+        attributes
+            .redrive_policy
+            .ok_or_else(|| DeadLetterQueueError::NoRedrivePolicy {
+                queue: queue.url().to_owned(),
+            })?;
     let url = retry_inline(|| queue.url_of(&redrive.target_arn))
         .await
-        .map_err(unknown)?;
+        .map_err(lookup_failed)?;
     Ok(DeadLetterQueue {
         queue: queue.with_url(&url),
         redrive: Some(redrive),

@@ -1,59 +1,53 @@
-//! Letters by reason.
+//! Counts dead letters by reason.
 
 use std::collections::BTreeMap;
 
 use super::held_dead_letter::DeadLetterSummary;
 
-/// What is known of all letters with one reason.
+/// Number and dates of the dead letters with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReasonSummary {
-    /// How many.
     pub count: u64,
-    /// The oldest date.
     pub(crate) oldest: Option<jiff::Timestamp>,
-    /// The newest date.
     pub(crate) newest: Option<jiff::Timestamp>,
-    /// The id of one of them.
+    /// The message id of the first that was counted.
     pub(crate) example_id: String,
 }
 
-/// Every reason with its letters. Memory is that of the reasons alone.
+/// Memory grows with the number of reasons, not of dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct ReasonCounts {
     reasons: BTreeMap<String, ReasonSummary>,
 }
 
 impl ReasonCounts {
-    /// Counts one letter.
-    pub(crate) fn add(&mut self, letter: &DeadLetterSummary) {
-        let at = letter.dead_lettered_at;
-        let group = self
+    pub(crate) fn add(&mut self, dead_letter: &DeadLetterSummary) {
+        let at = dead_letter.dead_lettered_at;
+        let summary = self
             .reasons
-            .entry(letter.reason.clone())
+            .entry(dead_letter.reason.clone())
             .or_insert(ReasonSummary {
                 count: 0,
                 oldest: at,
                 newest: at,
-                example_id: letter.id.clone(),
+                example_id: dead_letter.id.clone(),
             });
-        group.count += 1;
-        group.oldest = [group.oldest, at].into_iter().flatten().min();
-        group.newest = group.newest.max(at);
+        summary.count += 1;
+        summary.oldest = [summary.oldest, at].into_iter().flatten().min();
+        summary.newest = summary.newest.max(at);
     }
 
-    /// The most frequent reason first.
     pub(crate) fn by_frequency(&self) -> Vec<(&str, &ReasonSummary)> {
-        let mut groups: Vec<_> = self
+        let mut summaries: Vec<_> = self
             .reasons
             .iter()
-            .map(|(reason, group)| (reason.as_str(), group))
+            .map(|(reason, summary)| (reason.as_str(), summary))
             .collect();
-        groups.sort_by_key(|(reason, group)| (std::cmp::Reverse(group.count), *reason));
-        groups
+        summaries.sort_by_key(|(reason, summary)| (std::cmp::Reverse(summary.count), *reason));
+        summaries
     }
 
-    /// All letters.
     pub(crate) fn total(&self) -> u64 {
-        self.reasons.values().map(|group| group.count).sum()
+        self.reasons.values().map(|summary| summary.count).sum()
     }
 }

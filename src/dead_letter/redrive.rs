@@ -1,4 +1,8 @@
-//! SQS's own redrive: everything or nothing, without a filter, without an edit.
+//! SQS's own redrive: it moves a whole queue, without a filter.
+//!
+//! SQS knows the origin only of messages that it moved itself, so the source queue is
+//! named as the target. A moved message keeps the attributes of its dead letter. If SQS
+//! moves it again before a worker reads it, it is listed with its old reason.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html>
 
@@ -9,38 +13,35 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{Failure, MoveTask, MoveTasks};
 use crate::retry::{Transient, retry_inline};
 
-/// From one queue to another.
+/// One move from the dead-letter queue to the source queue.
 #[derive(Debug)]
 pub(crate) struct NativeRedrive {
-    /// The calls.
     pub moves: MoveTasks,
     /// ARN of the dead-letter queue.
     pub(crate) from_arn: String,
-    /// ARN of the source queue. Without it SQS would not know where to put the
-    /// letters that usher sent: it remembers the origin of those alone that it
-    /// moved itself.
+    /// ARN of the source queue.
     pub(crate) to_arn: String,
     /// Messages a second, 1 to 500.
     pub rate: i32,
 }
 
-/// How a move ended.
+/// The result of [`NativeRedrive::run`].
 #[derive(Debug)]
 pub(crate) enum NativeRedriveResult {
-    /// This one ran already, and nothing was started.
+    /// Another move of this queue is running, so none was started.
     AlreadyRunning(MoveTask),
-    /// The last that was seen of it.
+    /// The last status of the move.
     Ended(MoveTask),
 }
 
 const MOVE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl NativeRedrive {
-    /// Starts a move and watches it until it ends; a stop cancels it. What was
-    /// moved by then stays moved.
+    /// Starts a move and polls its status until it ends. `stop` cancels it; messages
+    /// that were moved before stay moved.
     ///
     /// # Errors
-    /// When a call fails. The move itself may go on.
+    /// When a call fails. The move itself may continue.
     pub(crate) async fn run(
         &self,
         stop: &CancellationToken,
@@ -65,9 +66,9 @@ impl NativeRedrive {
                     };
                     last = task.filter(is_ours).unwrap_or(last);
                 }
-                // Trouble ends the move as little as it ends the watching.
+                // The move continues in SQS while its status cannot be read.
                 Err(failure) if failure.is_transient() && !cancelled => {
-                    tracing::warn!(error = %failure, "the move cannot be watched; tried again");
+                    tracing::warn!(error = %failure, "status of the redrive could not be read; retrying");
                 }
                 Err(failure) => return Err(failure),
             }
@@ -78,8 +79,8 @@ impl NativeRedrive {
             if stop.is_cancelled() && !cancelled {
                 cancelled = true;
                 if let Err(failure) = retry_inline(|| self.moves.cancel(&handle)).await {
-                    // It may have ended meanwhile: the next look tells.
-                    tracing::warn!(error = %failure, "the move could not be cancelled");
+                    // The move may have ended: the next poll shows it.
+                    tracing::warn!(error = %failure, "redrive could not be cancelled");
                 }
             }
             tokio::select! {

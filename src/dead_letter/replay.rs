@@ -1,6 +1,6 @@
-//! Letters, once more: back through the source queue, or through the
-//! provisioner in this process. Sent or done first, deleted after: stopped at any
-//! point it loses nothing, and what it repeats changes nothing.
+//! Replays dead letters through the source queue, or provisions them in this process.
+//! Each is sent or provisioned first and deleted afterwards. So a stop at any point
+//! loses nothing, and a second replay has no effect.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,52 +13,50 @@ use super::selection::{Selection, SelectionEnd};
 use crate::aws::Failure;
 use crate::quota::RateBudget;
 
-/// A replay, ready to run.
+/// One run over the dead letters of a [`Selection`].
 #[derive(Debug)]
 pub(crate) struct Replay {
     target: ReplayTarget,
-    /// Letters a second.
+    /// Dead letters a second.
     budget: RateBudget,
-    /// Letters that go together.
+    /// Dead letters that are replayed together.
     batch_size: usize,
     audit: AuditLog,
-    /// Ids of what this run sent: it may come back as a letter while the run
-    /// lasts and must not go round for ever.
+    /// Ids of the messages that this run sent. One that is dead-lettered again during
+    /// the run must not be replayed again.
     sent_ids: HashSet<String>,
     started_at: jiff::Timestamp,
     newer: AtomicU64,
     tally: ReplayTally,
 }
 
-/// Letters by what became of them.
+/// The number of dead letters with each result.
 pub(crate) type ReplayTally = BTreeMap<ReplayResult, u64>;
 
-/// How far a replay is.
+/// Counts for the progress bar.
 #[derive(Debug)]
 pub(crate) struct ReplayProgress<'a> {
-    /// By outcome.
     pub tally: &'a ReplayTally,
-    /// Letters looked at, meant or not.
+    /// Dead letters received, also those that do not match the filter.
     pub seen: u64,
-    /// Letters that somebody else hides and that are waited for, about.
+    /// About how many dead letters other processes hide; the replay waits for them.
     pub(crate) hidden_elsewhere: u64,
 }
 
-/// How a replay ended.
+/// The result of [`Replay::run`].
 #[derive(Debug)]
 pub(crate) struct ReplayReport {
-    /// By outcome.
     pub tally: ReplayTally,
-    /// Why there were no more letters.
+    /// Why the selection returned no more.
     pub end: SelectionEnd,
-    /// What stopped it before its end.
+    /// The failure that stopped the replay.
     pub failure: Option<Failure>,
-    /// Letters that were left alone because they are newer than the run.
+    /// Dead letters that were skipped because they are newer than the run.
     pub newer: u64,
 }
 
 impl Replay {
-    /// `rate` is letters a second.
+    /// `rate` is in dead letters a second.
     pub(crate) fn new(target: ReplayTarget, rate: f64, audit: AuditLog) -> Self {
         Self {
             target,
@@ -72,7 +70,7 @@ impl Replay {
         }
     }
 
-    /// Replays what the selection hands out.
+    /// Stops at the first failure that concerns every dead letter, or a failed delete.
     pub(crate) async fn run(
         mut self,
         mut selection: Selection,
@@ -83,20 +81,20 @@ impl Replay {
             let (tally, seen) = (&self.tally, selection.seen());
             let next = selection
                 .next(
-                    |letter| !self.is_newer(letter),
-                    |elsewhere| {
+                    |dead_letter| !self.is_newer(dead_letter),
+                    |hidden_elsewhere| {
                         progress(ReplayProgress {
                             tally,
                             seen,
-                            hidden_elsewhere: elsewhere,
+                            hidden_elsewhere,
                         });
                     },
                 )
                 .await;
-            let letters = match next {
-                Ok(Some(letters)) => {
-                    self.adjust_start(&letters);
-                    letters
+            let dead_letters = match next {
+                Ok(Some(dead_letters)) => {
+                    self.adjust_start(&dead_letters);
+                    dead_letters
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -104,12 +102,15 @@ impl Replay {
                     break;
                 }
             };
-            for letters in letters.chunks(self.batch_size) {
-                if !self.acquire_permits(letters.len(), &selection).await {
+            for dead_letters in dead_letters.chunks(self.batch_size) {
+                if !self.acquire_permits(dead_letters.len(), &selection).await {
                     break;
                 }
-                let ends = self.target.replay(letters).await;
-                failure = self.settle(&selection, letters, ends).await.or(failure);
+                let results = self.target.replay(dead_letters).await;
+                failure = self
+                    .settle(&selection, dead_letters, results)
+                    .await
+                    .or(failure);
                 progress(ReplayProgress {
                     tally: &self.tally,
                     seen: selection.seen(),
@@ -131,10 +132,10 @@ impl Replay {
         }
     }
 
-    /// Waits until so many letters may go; `false` when it was told to stop. What
-    /// has not gone is shown again.
-    async fn acquire_permits(&self, letters: usize, selection: &Selection) -> bool {
-        for _ in 0..letters {
+    /// Waits for a permit for each of `count` dead letters. Returns `false` after a stop
+    /// signal; the rest is not replayed.
+    async fn acquire_permits(&self, count: usize, selection: &Selection) -> bool {
+        for _ in 0..count {
             tokio::select! {
                 biased;
                 () = selection.stopped() => return false,
@@ -144,73 +145,75 @@ impl Replay {
         true
     }
 
-    /// Deletes what is done with, and notes each letter's end.
+    /// Deletes the replayed dead letters, and logs and counts each result.
     async fn settle(
         &mut self,
         selection: &Selection,
-        letters: &[HeldDeadLetter],
-        ends: Vec<Replayed>,
+        dead_letters: &[HeldDeadLetter],
+        results: Vec<Replayed>,
     ) -> Option<Failure> {
-        let done: Vec<&str> = letters
+        let done: Vec<&str> = dead_letters
             .iter()
-            .zip(&ends)
-            .filter(|(_, end)| !matches!(end.result, ReplayResult::Unchanged(_)))
-            .map(|(letter, _)| letter.summary.id.as_str())
+            .zip(&results)
+            .filter(|(_, replayed)| !matches!(replayed.result, ReplayResult::Unchanged(_)))
+            .map(|(dead_letter, _)| dead_letter.summary.id.as_str())
             .collect();
         let undeleted = selection.delete(&done).await;
         let mut failure = None;
-        for (letter, end) in letters.iter().zip(ends) {
-            let kept = undeleted.iter().find(|(id, _)| *id == letter.summary.id);
-            let became = kept.map_or(end.result, |_| ReplayResult::NotDeleted);
-            self.audit.log(&letter.summary, &became.to_string());
-            *self.tally.entry(became).or_default() += 1;
-            self.sent_ids.extend(end.sent_id);
-            // Sending what cannot be deleted would fill the source queue.
-            let of_delete = kept.map(|(_, failure)| failure.clone());
-            failure = failure.or(end.failure).or(of_delete);
+        for (dead_letter, replayed) in dead_letters.iter().zip(results) {
+            let undeleted_entry = undeleted
+                .iter()
+                .find(|(id, _)| *id == dead_letter.summary.id);
+            let result = undeleted_entry.map_or(replayed.result, |_| ReplayResult::NotDeleted);
+            self.audit.log(&dead_letter.summary, &result.to_string());
+            *self.tally.entry(result).or_default() += 1;
+            self.sent_ids.extend(replayed.sent_id);
+            // Stop: without deletes, a replay fills the source queue with copies.
+            let delete_failure = undeleted_entry.map(|(_, failure)| failure.clone());
+            failure = failure.or(replayed.failure).or(delete_failure);
         }
         failure
     }
 
-    /// By SQS's clock, when it is ahead of this machine's: nothing was sent yet, so
-    /// what it handed out now was there when the run began.
-    fn adjust_start(&mut self, letters: &[HeldDeadLetter]) {
+    /// Moves the start forward if SQS's clock is ahead of this machine's. Before the first
+    /// send, every received dead letter is older than the run.
+    fn adjust_start(&mut self, dead_letters: &[HeldDeadLetter]) {
         if self.sent_ids.is_empty() {
-            let now = letters
+            let now = dead_letters
                 .iter()
-                .filter_map(|letter| letter.message.first_received_at);
+                .filter_map(|dead_letter| dead_letter.message.first_received_at);
             self.started_at = now.fold(self.started_at, jiff::Timestamp::max);
         }
     }
 
-    /// Whether the letter was made of what this run sent, or after it began. A
-    /// worker may have given the message a new id, and clocks differ: either sign
-    /// is enough. Before anything was sent, nothing can have come back.
-    fn is_newer(&self, letter: &HeldDeadLetter) -> bool {
+    /// Whether the dead letter comes from a message of this run, or is younger than the
+    /// run. A worker may have renewed the message under a new id, and clocks differ, so
+    /// an id or a date is enough.
+    fn is_newer(&self, dead_letter: &HeldDeadLetter) -> bool {
         if self.sent_ids.is_empty() {
             return false;
         }
         let ids = [
-            Some(&letter.summary.id),
-            letter.summary.source_message_id.as_ref(),
+            Some(&dead_letter.summary.id),
+            dead_letter.summary.source_message_id.as_ref(),
         ];
         let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at > self.started_at);
         let came_back = ids
             .into_iter()
             .flatten()
             .any(|id| self.sent_ids.contains(id))
-            || after(letter.message.sent_at)
-            || after(letter.summary.dead_lettered_at);
+            || after(dead_letter.message.sent_at)
+            || after(dead_letter.summary.dead_lettered_at);
         self.newer
             .fetch_add(u64::from(came_back), Ordering::Relaxed);
         came_back
     }
 }
 
-/// As many as go in a quarter of a second, so that a stop does not wait long.
+/// The dead letters of a quarter of a second, 1 to 10, so that a stop does not wait long.
 fn batch_size(rate: f64) -> usize {
-    let most = crate::aws::MAX_BATCH_ENTRIES;
+    let max = crate::aws::MAX_BATCH_ENTRIES;
     #[expect(clippy::cast_precision_loss, reason = "ten at most")]
-    let fits = |batch: &usize| *batch as f64 <= rate / 4.0;
-    (1..=most).rev().find(fits).unwrap_or(1)
+    let is_within_rate = |batch: &usize| *batch as f64 <= rate / 4.0;
+    (1..=max).rev().find(is_within_rate).unwrap_or(1)
 }

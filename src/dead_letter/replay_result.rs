@@ -1,29 +1,27 @@
-//! What became of a letter that was replayed.
+//! The result of a replay for one dead letter.
 
 use std::fmt;
 
-/// What became of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReplayResult {
-    /// It is on the source queue.
+    /// Sent to the source queue; a worker will provision it.
     Queued,
-    /// Groups and profile are there now.
+    /// This process did everything that the message asks for.
     Done,
-    /// They were there.
+    /// Nothing was missing before the replay.
     AlreadyDone,
-    /// Nothing was to be done.
+    /// The message needs no work.
     Ignored,
-    /// It is a new letter, with this reason.
+    /// A new dead letter with this reason replaces it.
     FailedAgain(String),
-    /// It is as it was, for this reason.
+    /// It stays on the dead-letter queue, for this reason.
     Unchanged(String),
-    /// Done with, but it could not be deleted: it will be replayed again, without
-    /// effect.
+    /// Replayed, but SQS did not delete it. A second replay has no effect.
     NotDeleted,
 }
 
 impl ReplayResult {
-    /// Whether the letter is gone and its work done or under way.
+    /// Whether the dead letter is deleted and its message is provisioned or queued.
     pub(crate) fn is_success(&self) -> bool {
         matches!(
             self,

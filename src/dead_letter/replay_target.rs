@@ -1,4 +1,4 @@
-//! The two ways that a letter may go once more.
+//! The two targets of a replay: the source queue, or the provisioner of this process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,37 +14,39 @@ use crate::event::{Event, parse};
 use crate::provision::{CommandStage, Outcome, Provisioner, Rejection, Retry};
 use crate::retry::retry_inline;
 
-/// How letters are replayed.
+/// Where dead letters are replayed.
 #[derive(Debug)]
 pub(crate) enum ReplayTarget {
     /// Sent to the source queue, where a worker receives them.
     Queue(Queue),
-    /// Provisioned here and now; what fails again becomes a new letter on this
-    /// dead-letter queue.
+    /// Provisioned in this process. One that fails again is replaced by a new dead
+    /// letter on this dead-letter queue.
     Direct(Box<Provisioner>, Queue),
 }
 
 impl ReplayTarget {
-    /// Each letter's end, in their order.
-    pub(super) async fn replay(&self, letters: &[HeldDeadLetter]) -> Vec<Replayed> {
+    /// Returns one entry for each dead letter, in the same sequence.
+    pub(super) async fn replay(&self, dead_letters: &[HeldDeadLetter]) -> Vec<Replayed> {
         match self {
-            Self::Queue(source) => replay_to_queue(source, letters).await,
-            Self::Direct(provisioner, queue) => replay_directly(provisioner, queue, letters).await,
+            Self::Queue(source) => replay_to_queue(source, dead_letters).await,
+            Self::Direct(provisioner, queue) => {
+                replay_directly(provisioner, queue, dead_letters).await
+            }
         }
     }
 }
 
-/// What became of one letter.
+/// The replay of one dead letter; it is not deleted yet.
 pub(super) struct Replayed {
     pub(super) result: ReplayResult,
-    /// The id of the message that took its place.
+    /// Message id of the message or dead letter that replaces it.
     pub(super) sent_id: Option<String>,
-    /// What will fail for the next letters, too.
+    /// A failure that would stop the next dead letters too.
     pub(super) failure: Option<Failure>,
 }
 
 impl HeldDeadLetter {
-    /// What is behind the letter once it is replayed.
+    /// Its history with one more replay and no attempts.
     fn replayed_history(&self) -> History {
         History {
             attempts: 0,
@@ -54,17 +56,20 @@ impl HeldDeadLetter {
     }
 
     fn to_outgoing(&self) -> Outgoing {
-        let again = self.replayed_history().renew(&self.message, Duration::ZERO);
+        let outgoing = self.replayed_history().renew(&self.message, Duration::ZERO);
         Outgoing {
-            message_group: again.message_group.or_else(|| self.summary.pool.clone()),
-            ..again
+            message_group: outgoing.message_group.or_else(|| self.summary.pool.clone()),
+            ..outgoing
         }
     }
 }
 
-async fn replay_to_queue(source: &Queue, letters: &[HeldDeadLetter]) -> Vec<Replayed> {
-    let messages: Vec<Outgoing> = letters.iter().map(HeldDeadLetter::to_outgoing).collect();
-    let mut ends = Vec::with_capacity(letters.len());
+async fn replay_to_queue(source: &Queue, dead_letters: &[HeldDeadLetter]) -> Vec<Replayed> {
+    let messages: Vec<Outgoing> = dead_letters
+        .iter()
+        .map(HeldDeadLetter::to_outgoing)
+        .collect();
+    let mut results = Vec::with_capacity(dead_letters.len());
     for (sent, message) in source
         .send_all_with_retry(&messages)
         .await
@@ -73,23 +78,23 @@ async fn replay_to_queue(source: &Queue, letters: &[HeldDeadLetter]) -> Vec<Repl
     {
         let sent = match sent {
             Err(failure) if failure.class == Class::Permanent && is_too_large(&message) => {
-                let bare = Outgoing {
+                let without_attributes = Outgoing {
                     attributes: BTreeMap::new(),
                     ..message
                 };
-                retry_inline(|| source.send(bare.clone())).await
+                retry_inline(|| source.send(without_attributes.clone())).await
             }
             sent => sent,
         };
-        ends.push(match sent {
+        results.push(match sent {
             Ok(id) => Replayed::sent(ReplayResult::Queued, id),
             Err(failure) => Replayed::unchanged(failure),
         });
     }
-    ends
+    results
 }
 
-/// Attributes count into the size: such a body goes without.
+/// Attributes count into the size: such a message is sent without them.
 fn is_too_large(message: &Outgoing) -> bool {
     message.size() > Outgoing::MAX_MESSAGE_BYTES
         && message.body.len() <= Outgoing::MAX_MESSAGE_BYTES
@@ -98,26 +103,30 @@ fn is_too_large(message: &Outgoing) -> bool {
 async fn replay_directly(
     provisioner: &Provisioner,
     queue: &Queue,
-    letters: &[HeldDeadLetter],
+    dead_letters: &[HeldDeadLetter],
 ) -> Vec<Replayed> {
-    let ends = letters
+    let results = dead_letters
         .iter()
-        .map(|letter| provision(provisioner, queue, letter));
-    join_all(ends).await
+        .map(|dead_letter| provision(provisioner, queue, dead_letter));
+    join_all(results).await
 }
 
-async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &HeldDeadLetter) -> Replayed {
-    let outcome = match parse(&letter.message.body) {
+async fn provision(
+    provisioner: &Provisioner,
+    queue: &Queue,
+    dead_letter: &HeldDeadLetter,
+) -> Replayed {
+    let outcome = match parse(&dead_letter.message.body) {
         Ok(Event::SignUp(sign_up)) => provisioner.provision_replayed(&sign_up).await,
-        Ok(Event::AdminCommand(order)) => {
-            let performed = provisioner.perform_queued(&order.replayed()).await;
+        Ok(Event::AdminCommand(command)) => {
+            let performed = provisioner.perform_queued(&command.replayed()).await;
             let outcome = performed.queue_outcome();
             performed
                 .with_outcome(&outcome)
-                .audit(&order, CommandStage::Completed);
+                .audit(&command, CommandStage::Completed);
             outcome
         }
-        // It is a worker's to run, and its letter stays until it is sent there.
+        // Only a worker can run a reconcile.
         Ok(Event::Reconcile(_)) => {
             return Replayed::new(ReplayResult::Unchanged("needs the queue".to_owned()));
         }
@@ -127,12 +136,12 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &HeldDeadLe
         Outcome::Done => Replayed::new(ReplayResult::Done),
         Outcome::AlreadyDone(_) => Replayed::new(ReplayResult::AlreadyDone),
         Outcome::Ignored(_) => Replayed::new(ReplayResult::Ignored),
-        // Perhaps the worker's own, if not this configuration's.
+        // The worker's configuration may allow this pool.
         Outcome::Rejected(rejection) if rejection.reason == Rejection::FOREIGN_POOL => {
             Replayed::new(ReplayResult::Unchanged(rejection.reason))
         }
-        Outcome::Rejected(rejection) => dead_letter_again(queue, letter, &rejection).await,
-        // The service is down, or has enough: that says nothing of the letter.
+        Outcome::Rejected(rejection) => dead_letter_again(queue, dead_letter, &rejection).await,
+        // An outage or throttling does not concern this dead letter.
         Outcome::Retry(Retry {
             possible_outage: Some(failure),
             ..
@@ -140,8 +149,8 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &HeldDeadLe
         Outcome::Retry(retry) if retry.cause.class == Class::Throttled.name() => {
             Replayed::new(ReplayResult::Unchanged(retry.cause.reason))
         }
-        Outcome::Retry(retry) => dead_letter_again(queue, letter, &retry.cause).await,
-        // The letter may name a pool of nowhere; the others do not.
+        Outcome::Retry(retry) => dead_letter_again(queue, dead_letter, &retry.cause).await,
+        // The pool does not exist, which concerns only this dead letter.
         Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
             Replayed::new(ReplayResult::Unchanged(failure.reason))
         }
@@ -149,22 +158,22 @@ async fn provision(provisioner: &Provisioner, queue: &Queue, letter: &HeldDeadLe
     }
 }
 
-/// It failed again: a new letter takes the place of the old.
+/// Sends a new dead letter with the new reason. The caller deletes the old one.
 async fn dead_letter_again(
     queue: &Queue,
-    letter: &HeldDeadLetter,
+    dead_letter: &HeldDeadLetter,
     rejection: &Rejection,
 ) -> Replayed {
-    let anew = DeadLetter {
-        message: &letter.message,
+    let renewed = DeadLetter {
+        message: &dead_letter.message,
         history: History {
             attempts: 1,
-            ..letter.replayed_history()
+            ..dead_letter.replayed_history()
         },
         rejection,
         now: jiff::Timestamp::now(),
     };
-    match send_dead_letter(queue, &anew).await {
+    match send_dead_letter(queue, &renewed).await {
         Ok(id) => Replayed::sent(ReplayResult::FailedAgain(rejection.reason.clone()), id),
         Err(failure) => Replayed::unchanged(failure),
     }
@@ -179,19 +188,19 @@ impl Replayed {
         }
     }
 
-    fn sent(became: ReplayResult, id: String) -> Self {
+    fn sent(result: ReplayResult, id: String) -> Self {
         Self {
             sent_id: Some(id),
-            ..Self::new(became)
+            ..Self::new(result)
         }
     }
 
-    /// The letter stays as it is. Only what will fail for every other letter
-    /// ends the run.
+    /// The dead letter stays. A permanent failure concerns only this one; any other
+    /// stops the run.
     fn unchanged(failure: Failure) -> Self {
-        let of_this_letter = failure.class == Class::Permanent;
+        let is_permanent = failure.class == Class::Permanent;
         Self {
-            failure: (!of_this_letter).then(|| failure.clone()),
+            failure: (!is_permanent).then(|| failure.clone()),
             ..Self::new(ReplayResult::Unchanged(failure.reason))
         }
     }

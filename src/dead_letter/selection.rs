@@ -1,4 +1,4 @@
-//! The letters that a filter means, as a scan finds them.
+//! The dead letters of a scan that match a filter.
 
 use tokio_util::sync::CancellationToken;
 
@@ -7,7 +7,8 @@ use super::held_dead_letter::HeldDeadLetter;
 use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
-/// A scan that hands out what the filter means and holds the rest until its end.
+/// Returns the dead letters that match the filter. Every received one stays hidden until
+/// it is deleted or [`Self::finish`] makes it visible.
 #[derive(Debug)]
 pub struct Selection {
     scan: Scan,
@@ -18,23 +19,28 @@ pub struct Selection {
     end: Option<SelectionEnd>,
 }
 
-/// Why there are no more letters.
+/// Why a selection returns no more dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelectionEnd {
-    /// All were seen but these.
+    /// The scan ended; only these were not received.
     Exhausted(Unseen),
-    /// The filter's limit is reached.
+    /// The limit of the filter is reached.
     Limit,
-    /// It was told to stop.
+    /// The stop signal came, or a call failed.
     Stopped,
 }
 
 impl Selection {
-    /// Nothing is received before the first [`Self::next`]; then `width` receives
-    /// are out at once, 1 to 8.
-    pub fn new(queue: &Queue, width: usize, filter: Filter, stop: CancellationToken) -> Self {
+    /// Receives nothing before the first [`Self::next`], then with
+    /// `parallel_receives` calls at once, 1 to 8.
+    pub fn new(
+        queue: &Queue,
+        parallel_receives: usize,
+        filter: Filter,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
-            scan: Scan::new(queue, width),
+            scan: Scan::new(queue, parallel_receives),
             filter,
             stop,
             selected: 0,
@@ -43,38 +49,42 @@ impl Selection {
         }
     }
 
-    /// The next letters that are meant, at least one; `None` at the end.
-    /// `notice` hears how many letters somebody else hides, while that is waited for.
+    /// The next dead letters that match, at least one; `None` at the end. While other
+    /// processes hide dead letters, it waits and passes their number to `on_wait`.
     ///
     /// # Errors
-    /// When the queue cannot be read. [`Self::finish`] is to be called all the same.
+    /// When the queue cannot be read. Call [`Self::finish`] also then.
     pub async fn next(
         &mut self,
         accept: impl Fn(&HeldDeadLetter) -> bool,
-        mut notice: impl FnMut(u64),
+        mut on_wait: impl FnMut(u64),
     ) -> Result<Option<Vec<HeldDeadLetter>>, Failure> {
         let limit = self.filter.limit.unwrap_or(u64::MAX);
         while self.end.is_none() {
-            // Between the looks: a receive that is dropped would strand letters.
+            // Checked between receives: a dropped receive would leave messages hidden.
             if self.stop.is_cancelled() {
                 self.end = Some(SelectionEnd::Stopped);
             } else if self.selected >= limit {
                 self.end = Some(SelectionEnd::Limit);
             } else {
                 match self.scan.step().await? {
-                    ScanStep::Waiting(elsewhere) => notice(elsewhere),
+                    ScanStep::Waiting(hidden_elsewhere) => on_wait(hidden_elsewhere),
                     ScanStep::End(unseen) => self.end = Some(SelectionEnd::Exhausted(unseen)),
-                    ScanStep::DeadLetters(letters) => {
-                        self.seen += letters.len() as u64;
-                        let left = usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
-                        let meant = |letter: &HeldDeadLetter| {
-                            self.filter.matches(&letter.summary) && accept(letter)
+                    ScanStep::DeadLetters(dead_letters) => {
+                        self.seen += dead_letters.len() as u64;
+                        let remaining =
+                            usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
+                        let is_selected = |dead_letter: &HeldDeadLetter| {
+                            self.filter.matches(&dead_letter.summary) && accept(dead_letter)
                         };
-                        let letters: Vec<HeldDeadLetter> =
-                            letters.into_iter().filter(meant).take(left).collect();
-                        self.selected += letters.len() as u64;
-                        if !letters.is_empty() {
-                            return Ok(Some(letters));
+                        let dead_letters: Vec<HeldDeadLetter> = dead_letters
+                            .into_iter()
+                            .filter(is_selected)
+                            .take(remaining)
+                            .collect();
+                        self.selected += dead_letters.len() as u64;
+                        if !dead_letters.is_empty() {
+                            return Ok(Some(dead_letters));
                         }
                     }
                 }
@@ -83,33 +93,32 @@ impl Selection {
         Ok(None)
     }
 
-    /// Letters looked at so far, meant or not.
+    /// Dead letters received so far, also those that do not match.
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Whether it was told to stop.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Resolves when it is told to stop.
+    /// Resolves when the stop signal comes.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
     }
 
-    /// Deletes letters that were handed out. Answers with those that could not be.
+    /// Deletes dead letters that were returned. Returns those that SQS did not delete.
     pub(crate) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         self.scan.delete(ids).await
     }
 
-    /// Shows every letter again that was not deleted, and says how it ended.
+    /// Makes every dead letter visible again that was not deleted.
     pub async fn finish(self) -> SelectionEnd {
         let hidden = self.scan.finish().await;
         if hidden > 0 {
             tracing::warn!(
                 letters = hidden,
-                "letters could not be shown again; they stay hidden for a while"
+                "dead letters could not be made visible again; they stay hidden until their timeout ends"
             );
         }
         self.end.unwrap_or(SelectionEnd::Stopped)

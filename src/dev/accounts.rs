@@ -1,27 +1,27 @@
-//! Two people of the embedded pool whose passwords are known: one who may do
-//! administrators' work, and one who may not.
+//! Two users of the embedded pool whose passwords are known: an administrator
+//! and a user in no group.
 
 use std::collections::BTreeMap;
 
 use super::stack::Stack;
 use crate::aws::{Failure, SignInResult, Tokens};
 
-/// Known to everybody: for an account that lives in this process's memory.
+/// Not a secret: the accounts exist only in this process's memory.
 const ACCOUNT_PASSWORD: &str = "A-passw0rd-for-this-machine";
 const ADMIN_GROUP: &str = "ADMINS";
 
-/// Somebody to sign in as.
+/// A signed-in user whose password is known.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// The user name.
+    /// The user name, for signing in.
     pub name: String,
-    /// The password.
+    /// The password, the same for both accounts.
     pub password: String,
-    /// Good for an hour from now.
+    /// Valid for one hour after they were issued.
     pub tokens: Tokens,
 }
 
-/// Both of them.
+/// Both accounts of the embedded pool.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     /// `admin`, a member of `ADMINS`.
@@ -31,9 +31,9 @@ pub struct Accounts {
 }
 
 impl Stack {
-    /// Makes both, unless they are there, and signs them in. They never signed
-    /// up, so that they have neither default groups nor a profile; whoever counts
-    /// users counts before.
+    /// Creates both, unless they exist, and signs them in. They never signed up,
+    /// so they have neither default groups nor a profile. Count users before this
+    /// call.
     ///
     /// # Errors
     /// The first call that fails.
@@ -66,7 +66,7 @@ impl Stack {
             .await?;
         let tokens = match signed_in {
             SignInResult::Tokens(tokens) => tokens,
-            // A password that was set for good leaves nothing to be asked.
+            // Not reached: a permanent password leads to no challenge.
             SignInResult::NewPasswordRequired { .. } => Tokens::default(),
         };
         Ok(Account {

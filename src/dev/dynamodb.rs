@@ -1,6 +1,6 @@
-//! The embedded table, with what the underlying service leaves out: a condition
-//! and its write are one step, and the old item comes back with a failed
-//! condition when it was asked for.
+//! The embedded table, with features that the underlying service lacks. A condition
+//! and its write are one step. A failed condition returns the old item when the
+//! request asks for it.
 
 use axum::body::Bytes;
 use serde_json::{Map, Value, json};
@@ -11,8 +11,8 @@ use winterbaume_dynamodb::DynamoDbService as Service;
 #[derive(Default)]
 pub(super) struct EmbeddedDynamoDb {
     service: Service,
-    /// Held by each call, as any may write: the service looks at the condition
-    /// first and writes after, and two puts could both find nothing.
+    /// Held during each call, as any may write. The service checks the condition
+    /// before it writes, so two puts could both find no item.
     write_lock: Mutex<()>,
 }
 
@@ -24,7 +24,7 @@ impl EmbeddedDynamoDb {
             return refusal;
         }
         let response = {
-            let _alone = self.write_lock.lock().await;
+            let _guard = self.write_lock.lock().await;
             self.service.handle(request.clone()).await
         };
         if operation != "PutItem" || response.status == 200 {
@@ -52,18 +52,18 @@ impl EmbeddedDynamoDb {
         }
     }
 
-    /// The service answers with status 500 where the table has no such index.
+    /// The error for an unknown index, for which the service answers with status 500.
     async fn missing_index_error(&self, request: &MockRequest) -> Option<MockResponse> {
         let input: Value = serde_json::from_slice(&request.body).ok()?;
         let index = input["IndexName"].as_str()?;
         let table = json!({"TableName": input["TableName"]});
         let table = self.call_json(request, "DescribeTable", &table).await?;
-        let is_there = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
+        let exists = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
             .iter()
             .filter_map(|kind| table["Table"][kind].as_array())
             .flatten()
             .any(|it| it["IndexName"] == index);
-        if is_there {
+        if exists {
             return None;
         }
         let refusal = json!({

@@ -1,5 +1,5 @@
-//! The embedded AWS endpoint: SQS, Cognito and `DynamoDB` on one loopback port,
-//! told apart by the `X-Amz-Target` header of the AWS JSON protocols.
+//! The embedded AWS endpoint: SQS, Cognito and `DynamoDB` on one loopback port.
+//! The `X-Amz-Target` header of the AWS JSON protocols selects the service.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::issuer::Issuer;
 use super::sqs::EmbeddedQueues;
 use super::{sts, trace_header};
 
-/// The embedded services. State lives as long as this does.
+/// The embedded services. Their state is dropped with the last clone.
 #[derive(Clone)]
 pub struct EmbeddedEndpoint(Arc<EmbeddedServices>);
 
@@ -41,7 +41,7 @@ const DYNAMODB_TARGET_PREFIX: &str = "DynamoDB_20120810.";
 const SQS_HOST: &str = "https://sqs.us-east-1.amazonaws.com";
 
 impl EmbeddedEndpoint {
-    /// Empty services that name their queues under `address`.
+    /// Creates empty services whose queue URLs and issuers start with `address`.
     pub fn new(address: SocketAddr) -> Self {
         let base = format!("http://{address}");
         Self(Arc::new(EmbeddedServices {
@@ -52,46 +52,46 @@ impl EmbeddedEndpoint {
         }))
     }
 
-    /// Takes the port on loopback; 0 lets the system choose.
+    /// Binds the port on loopback; 0 lets the system choose one.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When the port cannot be bound.
     pub async fn listen(port: u16) -> std::io::Result<TcpListener> {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
     }
 
-    /// The URL for `AWS_ENDPOINT_URL`.
+    /// The base URL, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.0.base_url
     }
 
-    /// Sets the trigger of all pools; the first call counts.
+    /// Sets the trigger of all pools. Later calls have no effect.
     pub fn on_trigger(&self, trigger: Box<TriggerFn>) {
         let _ = self.0.cognito.hooks.trigger.set(trigger);
     }
 
-    /// Sets where mail goes; the first call counts. Until then nobody gets any.
-    pub fn on_mail(&self, post: Box<MailFn>) {
-        let _ = self.0.cognito.hooks.mail.set(post);
+    /// Sets where mail goes. Later calls have no effect. Until then, mail is dropped.
+    pub fn on_mail(&self, deliver: Box<MailFn>) {
+        let _ = self.0.cognito.hooks.mail.set(deliver);
     }
 
-    /// Who signs the tokens.
+    /// The issuer that signs the tokens of all pools.
     pub fn issuer(&self) -> &Issuer {
         &self.0.cognito.issuer
     }
 
-    /// What new tokens of this pool name as their issuer: the pool's
-    /// `IssuerConfiguration` decides.
+    /// The `iss` claim of new tokens of this pool. The pool's
+    /// `IssuerConfiguration` selects it.
     pub fn issuer_of(&self, pool: &str) -> String {
         self.0.cognito.issuer_of(pool)
     }
 
-    /// Both issuers of every pool, for `admin.issuer`.
+    /// Both issuers of a pool, with `{pool}` for its id, for `admin.issuer`.
     pub fn issuer_templates(&self) -> [String; 2] {
         cognito::issuer_templates(&self.0.base_url)
     }
 
-    /// As if the days that a user's temporary password is good for were over.
+    /// Marks a user's temporary password as expired.
     pub async fn expire_temporary_password(&self, pool: &str, username: &str) {
         self.0
             .cognito
@@ -99,7 +99,7 @@ impl EmbeddedEndpoint {
             .await;
     }
 
-    /// The endpoint's routes, open to further layers.
+    /// The endpoint's routes. Further layers can be added.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/{pool}/.well-known/jwks.json", get(jwks))
@@ -112,10 +112,10 @@ impl EmbeddedEndpoint {
             .with_state(self.clone())
     }
 
-    /// Serves until told to stop.
+    /// Serves requests until `stop` is cancelled.
     ///
     /// # Errors
-    /// When the listener fails for good.
+    /// When the listener fails permanently.
     pub async fn serve(
         listener: TcpListener,
         routes: Router,
@@ -128,8 +128,8 @@ impl EmbeddedEndpoint {
 }
 
 /// Refuses a request that breaks the constraints of its service's model, as the service does,
-/// and hands on every other. [`EmbeddedEndpoint::router`] has this layer. A layer over the router
-/// that answers by itself needs it once more above it.
+/// and passes every other request on. [`EmbeddedEndpoint::router`] has this layer. A layer over
+/// the router that answers requests itself needs this layer again above it.
 pub async fn check_constraints(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
@@ -149,12 +149,12 @@ async fn dispatch(
     let services = &endpoint.0;
     let target = target_of(&headers);
     let response = if target.starts_with(SQS_TARGET_PREFIX) {
-        let kept = service_request(
+        let request = service_request(
             SQS_HOST,
             &headers,
             trace_header::rewrite_request(body.clone()),
         );
-        let response = trace_header::rewrite_response(&body, services.sqs.handle(kept).await);
+        let response = trace_header::rewrite_response(&body, services.sqs.handle(request).await);
         with_queue_urls(response, &services.base_url)
     } else if let Some(operation) = target.strip_prefix(cognito::COGNITO_TARGET_PREFIX) {
         services.cognito.handle(operation, &body).await
@@ -172,7 +172,7 @@ async fn dispatch(
     into_response(response)
 }
 
-/// Service and operation, in the AWS JSON protocols.
+/// Names service and operation, in the AWS JSON protocols.
 fn target_of(headers: &HeaderMap) -> &str {
     let target = headers
         .get(TARGET_HEADER)
@@ -191,8 +191,8 @@ async fn jwks(State(endpoint): State<EmbeddedEndpoint>, Path(pool): Path<String>
     })
 }
 
-/// The services keep one state for each Region in the host name; here there is
-/// one Region, whatever the client signs for.
+/// The services keep one state for each Region in the host name. This endpoint
+/// uses one Region, whichever the client signs for.
 fn service_request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest {
     MockRequest {
         method: "POST".to_owned(),
@@ -209,7 +209,7 @@ pub(super) fn error_response(code: &str, message: &str) -> MockResponse {
     )
 }
 
-/// Queue URLs lead to this endpoint, for clients that take them at their word.
+/// Queue URLs name this endpoint, since some clients send requests to them.
 fn with_queue_urls(response: MockResponse, base: &str) -> MockResponse {
     match std::str::from_utf8(&response.body) {
         Ok(text) if text.contains(SQS_HOST) => {

@@ -1,4 +1,4 @@
-//! Events from files, sent the way of a sign-up: user, trigger, queue.
+//! Events from files, sent like a sign-up: user, trigger, queue.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,37 +11,35 @@ use crate::aws::{Failure, Outgoing};
 use crate::event::{self, Event, Malformed, Trace};
 use crate::trigger::ForwardResult;
 
-/// One file.
 #[derive(Debug, Clone)]
 pub(crate) struct EventFile {
-    /// As given, or found in a folder that was given.
+    /// As given, or found in a given folder.
     pub path: PathBuf,
-    /// As it is.
     pub bytes: Vec<u8>,
 }
 
-/// What became of a file on its way to the queue.
+/// The result of sending a file to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// On the queue, under this message id.
+    /// On the queue, with this message id.
     Queued(String),
     /// The trigger did not forward it, for this reason.
     PassedThrough(&'static str),
-    /// It cannot be put on a queue.
+    /// It could not be sent to the queue, for this reason.
     NotSent(&'static str),
 }
 
-/// A confirmed sign-up that the trigger left lying.
+/// A valid event that the trigger did not forward.
 pub(super) const NOT_FORWARDED: &str = "not_forwarded";
 /// The trigger could not reach the queue.
 pub(super) const FORWARD_FAILED: &str = "forward_failed";
-/// The pool did not take the user whom the event names.
+/// The pool did not create the user whom the event names.
 pub(super) const USER_NOT_CREATED: &str = "user_not_created";
 
 /// Reads files, and the files of folders in the order of their names.
 ///
 /// # Errors
-/// The first path that cannot be read, with what it was.
+/// The first path that cannot be read, with the cause.
 pub(crate) fn read_event_files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
     let mut files = Vec::new();
     for path in paths {
@@ -70,7 +68,7 @@ fn collect_event_files(path: &Path, files: &mut Vec<EventFile>) -> std::io::Resu
     Ok(())
 }
 
-/// An event as the queue will hold it, when it is one.
+/// The event with `pool` as its pool, if the file is JSON.
 pub(super) fn event_for_pool(file: &EventFile, pool: &str) -> Option<Value> {
     let text = event::strip_bom(std::str::from_utf8(&file.bytes).ok()?);
     let mut event: Value = serde_json::from_str(text).ok()?;
@@ -85,15 +83,15 @@ pub(super) fn event_for_pool(file: &EventFile, pool: &str) -> Option<Value> {
 }
 
 impl Stack {
-    /// Creates the user whom the event names, and hands the event to the
-    /// trigger. What is not JSON could not pass a Lambda, so it goes to the
-    /// queue as it is.
+    /// Creates the user whom the event names, and passes the event to the
+    /// trigger. A file that is not JSON goes to the queue as it is, since a
+    /// Lambda takes only JSON.
     pub(super) async fn deliver(&self, file: &EventFile) -> Delivery {
         let Some(event) = event_for_pool(file, &self.pool.id) else {
             let Ok(text) = std::str::from_utf8(&file.bytes) else {
                 return Delivery::NotSent("not_utf8");
             };
-            // SQS takes no empty body; white space is read as one.
+            // SQS takes no empty body. usher reads white space as an empty body.
             let body = if text.is_empty() { " " } else { text };
             let message = Outgoing {
                 body: body.to_owned(),
@@ -108,7 +106,7 @@ impl Stack {
             return Delivery::NotSent(USER_NOT_CREATED);
         }
         let text = event.to_string();
-        let why = match event::parse(&text) {
+        let reason = match event::parse(&text) {
             Ok(Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_)) => NOT_FORWARDED,
             Err(malformed) => malformed.code(),
         };
@@ -122,7 +120,7 @@ impl Stack {
             .await
         {
             ForwardResult::Sent(id) => Delivery::Queued(id),
-            ForwardResult::PassedThrough => Delivery::PassedThrough(why),
+            ForwardResult::PassedThrough => Delivery::PassedThrough(reason),
             ForwardResult::Failed { .. } => Delivery::NotSent(FORWARD_FAILED),
         }
     }

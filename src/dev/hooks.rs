@@ -1,4 +1,4 @@
-//! What the embedded user pools call: the Lambda triggers, and the post.
+//! The hooks of the embedded user pools: Lambda triggers and mail.
 
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -6,25 +6,25 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What Cognito does with a trigger's event: hands it to the Lambda and waits.
-/// Called for `PostConfirmation`, `CustomMessage_AdminCreateUser` and
-/// `TokenGeneration` alike; answers with the event that the Lambda returned, or
-/// with `None` for one that is unchanged, or for an error.
+/// Passes a trigger's event to the Lambda and waits for its response. Called for
+/// `PostConfirmation`, `CustomMessage_AdminCreateUser` and `TokenGeneration`.
+/// Returns the event that the Lambda returned, or `None` for an unchanged event
+/// or an error.
 pub(crate) type TriggerFn = dyn Fn(Box<RawValue>) -> Pin<Box<dyn Future<Output = Option<Box<RawValue>>> + Send>>
     + Send
     + Sync;
 
-/// Where mail goes.
+/// Receives each mail that a pool sends.
 pub(crate) type MailFn = dyn Fn(SentMail) + Send + Sync;
 
-/// A mail that Cognito would have sent. An invitation's holds a password.
+/// A mail that Cognito would have sent. An invitation holds a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentMail {
-    /// The address.
+    /// The e-mail address of the recipient.
     pub to: String,
-    /// The subject line.
+    /// The subject line, of the trigger or the pool.
     pub subject: String,
-    /// The text, HTML or not.
+    /// The text or HTML, with user name and password.
     pub body: String,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    /// The `response` of the event that came back.
+    /// The `response` member of the returned event; null without one.
     pub(super) async fn call_trigger(&self, event: &Value) -> Value {
         let Some(trigger) = self.trigger.get() else {
             return Value::Null;
@@ -43,16 +43,16 @@ impl Hooks {
         let Ok(event) = serde_json::value::to_raw_value(event) else {
             return Value::Null;
         };
-        let answer = trigger(event).await;
-        let mut answer: Value = answer
-            .and_then(|answer| serde_json::from_str(answer.get()).ok())
+        let returned = trigger(event).await;
+        let mut returned: Value = returned
+            .and_then(|returned| serde_json::from_str(returned.get()).ok())
             .unwrap_or_default();
-        answer["response"].take()
+        returned["response"].take()
     }
 
     pub(super) fn send_mail(&self, mail: SentMail) {
-        if let Some(post) = self.mail.get() {
-            post(mail);
+        if let Some(deliver) = self.mail.get() {
+            deliver(mail);
         }
     }
 }

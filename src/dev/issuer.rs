@@ -1,6 +1,6 @@
 //! The development issuer: signs the tokens of the embedded user pools, and
-//! shows the public key as Cognito does. Only compiled with the `dev` feature;
-//! its keys are made in this process and never leave it.
+//! serves the public key as Cognito does. Only compiled with the `dev` feature.
+//! Its keys are generated in this process, and the private ones never leave it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// One RSA key for all pools of an endpoint; Cognito has two for each.
 #[derive(Default)]
 pub struct Issuer {
-    /// Made when it is first needed: most tests sign nobody in.
+    /// Generated at first use, since most tests sign no user in.
     key: Mutex<Option<Arc<SigningKey>>>,
 }
 
@@ -25,11 +25,11 @@ struct SigningKey {
 }
 
 impl Issuer {
-    /// A JWT of these claims, RS256, under the current key. A `kid` stands in the
-    /// header instead of the key's own.
+    /// A JWT of these claims, signed with RS256 and the current key. `kid` replaces
+    /// the key's own id in the header.
     ///
     /// # Panics
-    /// When the key that was made here cannot sign.
+    /// When the generated key cannot sign.
     pub fn sign(&self, claims: &Value, kid: Option<&str>) -> String {
         let key = self.key();
         let header = json!({"kid": kid.unwrap_or(&key.id), "alg": "RS256"});
@@ -46,18 +46,18 @@ impl Issuer {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// A new key takes over. The old one is gone from the JWKS at once, so that
-    /// what it signed is nobody's any more.
+    /// Replaces the key. The JWKS drops the old key at once, so tokens that it
+    /// signed no longer verify.
     pub fn rotate(&self) {
         *self.key.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What `/.well-known/jwks.json` answers.
+    /// The key set that `/.well-known/jwks.json` serves.
     pub fn jwks(&self) -> Value {
         json!({"keys": [self.jwk()]})
     }
 
-    /// The current public key.
+    /// The current public key as a JWK.
     pub fn jwk(&self) -> Value {
         let key = self.key();
         let public = PublicKeyComponents::<Vec<u8>>::from(key.key_pair.public_key());
@@ -73,7 +73,7 @@ impl Issuer {
         der.map(|der| der.as_ref().to_vec()).unwrap_or_default()
     }
 
-    /// The same in PEM.
+    /// The current public key in PEM format.
     pub fn public_pem(&self) -> String {
         let text = STANDARD.encode(self.public_der());
         let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_can_be_verified_by_the_jwks_until_the_key_changes() {
+    fn tokens_verify_until_the_key_is_rotated() {
         let issuer = Issuer::default();
         let claims = json!({"sub": "1", "exp": 4_102_444_800_u64});
         let token = issuer.sign(&claims, None);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_public_key_is_shown() {
+    fn jwk_holds_only_the_public_key() {
         let issuer = Issuer::default();
         let jwk = issuer.jwk();
         let members: Vec<&str> = jwk

@@ -1,10 +1,16 @@
 //! The whole system on one machine, without an AWS account.
 //!
 //! An embedded endpoint on loopback stands in for SQS, Cognito and `DynamoDB`.
-//! Everything else is the real thing: users sign up through `SignUp` and
-//! `ConfirmSignUp`, the endpoint calls the trigger's handler as Cognito calls
-//! the Lambda, the worker talks to the endpoint over HTTP. What is reported is
-//! read back from Cognito and `DynamoDB` and never counted in the worker.
+//! Everything else is real: users sign up through `SignUp` and `ConfirmSignUp`,
+//! the endpoint calls the trigger's handler as Cognito calls the Lambda, and the
+//! worker talks to the endpoint over HTTP. Reports are read back from Cognito and
+//! `DynamoDB`, and never counted in the worker.
+//!
+//! Every Cognito write copies the pool's state, so the endpoint slows down from a
+//! few thousand users on: it is no target for benchmarks. Members that a service
+//! does not know are refused in a request, and ignored in the response of a
+//! trigger. `tests/model/constraints.py` takes the constraints from botocore's
+//! models; `.ci/run model` reports when AWS has changed them.
 
 mod accounts;
 mod cognito;

@@ -1,14 +1,14 @@
-//! Move tasks of the embedded queues. The underlying state machine notes them
-//! and moves nothing; here they move as many messages as their rate allows,
-//! whenever somebody looks.
+//! Move tasks of the embedded queues. The underlying state machine stores them
+//! and moves no message. Here, each listing of the tasks moves as many messages as
+//! their rate allows.
 
 use winterbaume_sqs::SqsState;
 use winterbaume_sqs::types::{Message, MessageMoveTask};
 
-/// What SQS calls its own choice of a rate.
+/// The rate of a task that sets none; SQS chooses one itself.
 const DEFAULT_MOVES_PER_SECOND: i32 = 500;
 
-/// The tasks of a queue, the latest first, after they did what was due.
+/// Moves the messages that are due, and lists a queue's tasks, the latest first.
 pub(super) fn advance_and_list(
     state: &mut SqsState,
     source: &str,
@@ -33,9 +33,9 @@ fn advance(state: &mut SqsState, task: &mut MessageMoveTask, now_ms: i64) {
         task.max_number_of_messages_per_second
             .unwrap_or(DEFAULT_MOVES_PER_SECOND),
     );
-    // The first second's share at once.
+    // The share of the first second is due at once.
     let due = rate * (1 + (now_ms - task.started_timestamp) / 1000);
-    let most = usize::try_from(due - task.approximate_number_of_messages_moved).unwrap_or(0);
+    let limit = usize::try_from(due - task.approximate_number_of_messages_moved).unwrap_or(0);
     let Some(source) = queue_name(state, &task.source_arn) else {
         return;
     };
@@ -55,7 +55,7 @@ fn advance(state: &mut SqsState, task: &mut MessageMoveTask, now_ms: i64) {
     let mut left = 0;
     if let Some(messages) = messages {
         messages.retain(|message| {
-            let take = message.is_visible() && moved.len() < most;
+            let take = message.is_visible() && moved.len() < limit;
             if take {
                 moved.push(message.clone());
             }

@@ -1,5 +1,5 @@
-//! What Cognito, `DynamoDB` and the dead-letter queue hold: the facts that a
-//! report is made of.
+//! Reads the state of Cognito, `DynamoDB` and the dead-letter queue, for a
+//! report.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,19 @@ use super::stack::Stack;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES};
 use crate::dead_letter::attribute;
 
-/// The state of the embedded account.
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
     /// User name to `sub`.
     pub(super) users: BTreeMap<String, String>,
     /// Group to the names of its members.
     pub(super) groups: BTreeMap<String, Vec<String>>,
-    /// Key to record; the table has one record for a key.
+    /// Key to profile; the table has one profile for a key.
     pub(super) profiles: BTreeMap<String, BTreeMap<String, String>>,
-    /// The reasons of dead letters by the message id they had on the queue.
+    /// Reasons of dead letters, by the message id that they had on the source queue.
     pub(super) dead_letters: BTreeMap<String, String>,
 }
 
 impl AccountState {
-    /// The groups that a user is in.
     pub(super) fn groups_of(&self, username: &str) -> Vec<&str> {
         self.groups
             .iter()
@@ -34,10 +32,10 @@ impl AccountState {
 
 impl Stack {
     pub(super) async fn read_back(&self) -> Result<AccountState, Failure> {
-        let records = match &self.config.profiles {
-            Some(profiles) => {
+        let profiles = match &self.config.profiles {
+            Some(settings) => {
                 self.sandbox
-                    .profiles(&profiles.table, &profiles.key)
+                    .profiles(&settings.table, &settings.key)
                     .await?
             }
             None => BTreeMap::new(),
@@ -45,37 +43,38 @@ impl Stack {
         Ok(AccountState {
             users: self.sandbox.users(&self.pool.id).await?,
             groups: self.sandbox.groups(&self.pool.id).await?,
-            profiles: records,
+            profiles,
             dead_letters: self.read_dead_letters().await?,
         })
     }
 
-    /// Receives every letter once, and shows them all again at the end.
+    /// Receives every dead letter once, and makes all visible again at the end.
     async fn read_dead_letters(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let mut letters = BTreeMap::new();
+        let mut dead_letters = BTreeMap::new();
         let mut receipts = Vec::new();
         loop {
             let batch = self.dead_letters.receive(MAX_BATCH_ENTRIES).await?;
             if batch.is_empty() {
                 break;
             }
-            for letter in batch {
-                let value = |name| letter.attributes.get(name).cloned();
-                let id = value(attribute::SOURCE_MESSAGE_ID).unwrap_or_else(|| letter.id.clone());
-                letters.insert(
+            for dead_letter in batch {
+                let value = |name| dead_letter.attributes.get(name).cloned();
+                let id =
+                    value(attribute::SOURCE_MESSAGE_ID).unwrap_or_else(|| dead_letter.id.clone());
+                dead_letters.insert(
                     id,
                     value(attribute::REASON).unwrap_or_else(|| "unknown".to_owned()),
                 );
-                receipts.push(letter.receipt_handle);
+                receipts.push(dead_letter.receipt_handle);
             }
         }
         for batch in receipts.chunks(MAX_BATCH_ENTRIES) {
-            let shown: Vec<(&str, Duration)> = batch
+            let entries: Vec<(&str, Duration)> = batch
                 .iter()
                 .map(|receipt| (receipt.as_str(), Duration::ZERO))
                 .collect();
-            self.dead_letters.change_visibility(&shown).await?;
+            self.dead_letters.change_visibility(&entries).await?;
         }
-        Ok(letters)
+        Ok(dead_letters)
     }
 }

@@ -1,4 +1,4 @@
-//! Made-up people who sign up.
+//! Generated users who sign up.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::stack::Stack;
 use crate::aws::Failure;
 use crate::event::{PoolId, Scope, SignUp, Username};
 
-/// The names of `count` people, in an order that sorting keeps.
+/// Names of `count` users; sorting keeps their order.
 pub(super) fn user_names(count: usize) -> impl Iterator<Item = String> {
     let width = count.to_string().len();
     (1..=count).map(move |n| format!("user-{n:0width$}"))
@@ -20,7 +20,7 @@ fn attributes(name: &str) -> BTreeMap<String, String> {
 }
 
 impl Stack {
-    /// The sign-up as its event tells it, for the groups that must follow.
+    /// The sign-up as in its event, to find the groups that the user must get.
     pub(super) fn expected_sign_up(&self, name: &str) -> Option<SignUp> {
         let verified = ("email_verified".to_owned(), "true".to_owned());
         Some(SignUp {

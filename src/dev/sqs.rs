@@ -1,8 +1,7 @@
-//! The embedded queues: the underlying state machine under one lock, with what
-//! its own store gets wrong put right. There, a message that has become visible
-//! again is counted neither as visible nor as in flight, so that a queue looks
-//! empty that is not; one stale receipt fails a whole batch; and a move task never
-//! moves anything.
+//! The embedded queues: the underlying state machine under one lock, with three
+//! faults of its own store corrected. There, a message that becomes visible again
+//! is counted neither as visible nor as in flight, so a full queue seems empty.
+//! One stale receipt fails a whole batch. A move task never moves a message.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -26,7 +25,7 @@ impl EmbeddedQueues {
     }
 }
 
-/// Each operation is a step of the state machine, done at once.
+/// Each operation is one step of the state machine and completes at once.
 macro_rules! operations {
     ($(fn $name:ident($state:ident $(, $argument:ident: $type:ty)*) -> $result:ty $body:block)*) => {
         $(fn $name(&self, _: String, _: String $(, $argument: $type)*) -> BoxFuture<$result> {
@@ -79,10 +78,10 @@ impl SqsBackend for EmbeddedQueues {
             s.send_message(&queue, &body, delay, attributes, group.as_deref(), deduplication.as_deref())
                 .map(|sent| SendMessageOutput { message_id: sent.message_id, body_md5: sent.body_md5 })
         }
-        fn receive_messages(s, queue: String, most: usize, visibility: Option<u32>)
+        fn receive_messages(s, queue: String, max_messages: usize, visibility: Option<u32>)
             -> Result<Vec<Message>, SqsError>
         {
-            s.receive_message(&queue, most, visibility)
+            s.receive_message(&queue, max_messages, visibility)
         }
         fn delete_message(s, queue: String, receipt: String) -> Result<(), SqsError> {
             s.delete_message(&queue, &receipt)

@@ -1,5 +1,5 @@
-//! The embedded account, filled and wired: queue, dead-letter queue, pool,
-//! client, table, trigger, and the configuration that leads a worker to them.
+//! The embedded account with its resources: queue, dead-letter queue, pool,
+//! client, table, trigger, and the configuration that points a worker to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,26 +16,26 @@ use crate::trigger::TriggerHandler;
 /// The port that local AWS endpoints usually take.
 const DEFAULT_PORT: u16 = 4566;
 const PROFILE_TABLE: &str = "UserProfile";
-/// Above `worker.max_attempts`, so that letters carry usher's reason.
+/// Above `worker.max_attempts`, so that dead letters carry usher's reason.
 const MAX_RECEIVE_COUNT: u32 = 1000;
 
-/// Everything but the worker.
+/// The embedded account: a whole deployment except the worker.
 pub struct Stack {
-    /// The services.
+    /// The embedded services behind the port.
     pub endpoint: EmbeddedEndpoint,
-    /// Clients of the endpoint.
+    /// AWS clients that call the endpoint.
     pub aws: Aws,
-    /// For filling and reading back.
+    /// Creates users and resources, and reads them back.
     pub sandbox: Sandbox,
-    /// The user's configuration, led to the embedded resources.
+    /// The user's configuration, changed to use the embedded resources.
     pub config: Config,
     /// The user pool and its client.
     pub pool: SandboxPool,
-    /// The source queue.
+    /// The queue that the worker reads.
     pub queue: Queue,
-    /// The dead-letter queue.
+    /// The dead-letter queue of `queue`.
     pub dead_letters: Queue,
-    /// The Lambda's handler.
+    /// The handler that the Lambda runs.
     pub trigger: Arc<TriggerHandler>,
     server: JoinHandle<std::io::Result<()>>,
     stop: CancellationToken,
@@ -44,10 +44,10 @@ pub struct Stack {
 /// Why the embedded account could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port is taken.
+    /// The endpoint cannot listen on this port.
     #[error("cannot listen on 127.0.0.1:{0}: {1}; choose another port with --port, or 0 for any")]
     Port(u16, std::io::Error),
-    /// The configuration.
+    /// The configuration has invalid settings.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
     /// The endpoint answered with an error.
@@ -56,10 +56,11 @@ pub enum StartError {
 }
 
 impl Stack {
-    /// Sets it all up. Without a `port` the usual one is taken if it is free.
+    /// Sets up the endpoint and all resources. Without a `port`, it uses 4566 if that is
+    /// free, or else any free port.
     ///
     /// # Errors
-    /// `StartError`.
+    /// When the port, the configuration or the endpoint fails.
     pub async fn start(port: Option<u16>, layers: Layers) -> Result<Self, StartError> {
         let listener = match port {
             Some(port) => EmbeddedEndpoint::listen(port)
@@ -75,7 +76,7 @@ impl Stack {
         let address = listener.local_addr().map_err(|e| StartError::Port(0, e))?;
         let endpoint = EmbeddedEndpoint::new(address);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(EmbeddedEndpoint::serve(
+        let server = tokio::spawn(EmbeddedEndpoint::serve(
             listener,
             endpoint.router(),
             stop.clone(),
@@ -129,24 +130,24 @@ impl Stack {
             queue,
             dead_letters,
             trigger,
-            server: serving,
+            server,
             stop,
         })
     }
 
-    /// Lets new tokens name this issuer. Older ones stay good.
+    /// Lets new tokens name this issuer. Older tokens stay valid.
     ///
     /// # Errors
-    /// As any call.
+    /// When the call fails.
     pub async fn set_issuer(&self, issuer: IssuerType) -> Result<(), Failure> {
         self.sandbox.set_issuer(&self.pool.id, issuer).await
     }
 
-    /// Waits until nothing is left on the queue, at most `limit`; false when
-    /// something still is.
+    /// Waits until the queue is empty, at most `limit`. Returns false when
+    /// messages are left.
     ///
     /// # Errors
-    /// As any call.
+    /// When a call fails.
     pub(crate) async fn wait_until_empty(&self, limit: Duration) -> Result<bool, Failure> {
         let end = tokio::time::Instant::now() + limit;
         let mut empty = 0;
@@ -164,10 +165,10 @@ impl Stack {
         Ok(true)
     }
 
-    /// Ends the endpoint; its state is gone.
+    /// Stops the endpoint and drops its state.
     pub async fn stop(self) {
         self.stop.cancel();
-        // Idle keep-alive connections of our own clients would hold it up.
+        // Idle keep-alive connections of our own clients would delay the shutdown.
         self.server.abort();
         let _ = self.server.await;
     }

@@ -1,4 +1,4 @@
-//! What `usher dev` reports, made of what was read back.
+//! The report of `usher dev`, made from the state that is read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,56 +14,51 @@ use crate::aws::Failure;
 use crate::event::{Event, Scope, SignUp, parse};
 use crate::provision::{Ignored, groups_for};
 
-/// The report. Its JSON form is a contract.
+/// The report. Its JSON form is a public contract.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DevSummary {
-    /// Sign-ups that were made and confirmed.
+    /// Users who signed up and were confirmed.
     pub signed_up: usize,
     /// Users who are in all their groups and have their profile.
     pub provisioned: usize,
     /// Events for a user whom an earlier event had provisioned.
     pub already_done: usize,
-    /// Events that needed nothing.
+    /// Events that had no effect.
     pub ignored: usize,
     /// Events that are in the dead-letter queue.
     pub rejected: usize,
-    /// Members of each group.
+    /// Number of members, by group.
     pub groups: BTreeMap<String, usize>,
-    /// Profile records.
+    /// Profiles in the table.
     pub profiles: usize,
-    /// Letters in the dead-letter queue.
+    /// Messages in the dead-letter queue.
     pub dead_letters: usize,
-    /// One for each file, in their order.
+    /// One for each file, in the order of the files.
     pub events: Vec<EventLine>,
     /// Each user by name, with groups and the key of the profile.
     #[serde(skip)]
     pub users: BTreeMap<String, UserLine>,
-    /// Whether everything is as it must be.
+    /// Whether no event was lost and all expected profiles exist.
     #[serde(skip)]
     pub complete: bool,
 }
 
-/// One user, for people to read.
+/// One user, for the text report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UserLine {
-    /// Groups that the user is in.
     pub groups: Vec<String>,
-    /// Whether there is a profile.
     pub profile: bool,
 }
 
-/// What became of one event.
+/// The result of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct EventLine {
-    /// The file's path.
     pub file: String,
-    /// One of four.
     pub outcome: EventOutcome,
     /// A short code; empty when there is nothing to add.
     pub reason: String,
 }
 
-/// The answers that an event can get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EventOutcome {
@@ -78,7 +73,7 @@ pub(crate) enum EventOutcome {
 }
 
 impl EventOutcome {
-    /// As in the JSON form.
+    /// The name that the JSON form uses.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Provisioned => "provisioned",
@@ -89,21 +84,21 @@ impl EventOutcome {
     }
 }
 
-/// An event that is gone without a trace: the one thing that must not happen.
+/// The event had no effect and is not a dead letter. This must not happen.
 const NO_EFFECT: &str = "no_effect";
-/// Reasons that stand for an event without its answer.
+/// Reasons that mean a lost event: they make the report incomplete.
 const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, USER_NOT_CREATED];
 
 impl Stack {
     /// The report on `count` sign-ups.
     ///
     /// # Errors
-    /// When something cannot be read back.
+    /// When the state cannot be read back.
     pub(crate) async fn summary_of_sign_ups(&self, count: usize) -> Result<DevSummary, Failure> {
-        let facts = self.read_back().await?;
+        let state = self.read_back().await?;
         let names: Vec<String> = sign_ups::user_names(count).collect();
         let provisioned = names.iter().filter(|name| {
-            let sub = facts
+            let sub = state
                 .users
                 .get(*name)
                 .map(String::as_str)
@@ -114,12 +109,12 @@ impl Stack {
                 .flat_map(|sign_up| groups_for(&self.config.groups, sign_up))
                 .map(|group| group.to_string())
                 .collect();
-            is_in_all_groups(&facts, name, &expected) && self.has_profile(&facts, sub)
+            is_in_all_groups(&state, name, &expected) && self.has_profile(&state, sub)
         });
         let mut summary = DevSummary {
             signed_up: count,
             provisioned: provisioned.count(),
-            ..summarize(&facts)
+            ..summarize(&state)
         };
         let profiles = if self.config.profiles.is_some() {
             count
@@ -132,7 +127,7 @@ impl Stack {
         Ok(summary)
     }
 
-    /// Delivers each file; the report follows once the queue is quiet.
+    /// Delivers each file. Report on them once the queue is empty.
     pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<Delivery> {
         let mut delivered = Vec::with_capacity(files.len());
         for file in files {
@@ -146,11 +141,11 @@ impl Stack {
         files: &[EventFile],
         delivered: &[Delivery],
     ) -> Result<DevSummary, Failure> {
-        let facts = self.read_back().await?;
-        let mut summary = summarize(&facts);
+        let state = self.read_back().await?;
+        let mut summary = summarize(&state);
         let mut seen = BTreeSet::new();
         for (file, delivered) in files.iter().zip(delivered) {
-            let (outcome, reason) = self.event_outcome(&facts, file, delivered, &mut seen);
+            let (outcome, reason) = self.event_outcome(&state, file, delivered, &mut seen);
             match outcome {
                 EventOutcome::Provisioned if reason == "already_done" => summary.already_done += 1,
                 EventOutcome::Provisioned => summary.provisioned += 1,
@@ -180,37 +175,37 @@ impl Stack {
 
     fn event_outcome(
         &self,
-        facts: &AccountState,
+        state: &AccountState,
         file: &EventFile,
         delivered: &Delivery,
         seen: &mut BTreeSet<String>,
     ) -> (EventOutcome, String) {
         let id = match delivered {
             Delivery::Queued(id) => id,
-            Delivery::PassedThrough(why) => {
-                return (EventOutcome::PassedThrough, (*why).to_owned());
+            Delivery::PassedThrough(reason) => {
+                return (EventOutcome::PassedThrough, (*reason).to_owned());
             }
-            Delivery::NotSent(why) => return (EventOutcome::Rejected, (*why).to_owned()),
+            Delivery::NotSent(reason) => return (EventOutcome::Rejected, (*reason).to_owned()),
         };
-        if let Some(reason) = facts.dead_letters.get(id) {
+        if let Some(reason) = state.dead_letters.get(id) {
             return (EventOutcome::Rejected, reason.clone());
         }
         let event = event_for_pool(file, &self.pool.id).map(|event| parse(&event.to_string()));
         match event {
             Some(Ok(Event::SignUp(sign_up))) => {
-                let sub = sub_of(facts, &sign_up);
+                let sub = sub_of(state, &sign_up);
                 let groups: Vec<String> = groups_for(&self.config.groups, &sign_up)
                     .iter()
                     .map(ToString::to_string)
                     .collect();
-                let there = is_in_all_groups(facts, sign_up.username.reveal(), &groups)
-                    && self.has_profile(facts, &sub);
+                let is_provisioned = is_in_all_groups(state, sign_up.username.reveal(), &groups)
+                    && self.has_profile(state, &sub);
                 let is_reset = sign_up.scope == Scope::NewPassword;
-                match there {
+                match is_provisioned {
                     true if seen.insert(sub) => (EventOutcome::Provisioned, String::new()),
-                    _ if is_reset && (there || !self.provisions_resets()) => {
-                        let why = Ignored::ForgotPassword.code();
-                        (EventOutcome::Ignored, why.to_owned())
+                    _ if is_reset && (is_provisioned || !self.provisions_resets()) => {
+                        let reason = Ignored::ForgotPassword.code();
+                        (EventOutcome::Ignored, reason.to_owned())
                     }
                     true => (EventOutcome::Provisioned, "already_done".to_owned()),
                     false => (EventOutcome::Ignored, NO_EFFECT.to_owned()),
@@ -225,25 +220,25 @@ impl Stack {
         profiles.is_some_and(|profiles| profiles.after_password_reset)
     }
 
-    fn has_profile(&self, facts: &AccountState, sub: &str) -> bool {
-        self.config.profiles.is_none() || facts.profiles.contains_key(sub)
+    fn has_profile(&self, state: &AccountState, sub: &str) -> bool {
+        self.config.profiles.is_none() || state.profiles.contains_key(sub)
     }
 }
 
-fn summarize(facts: &AccountState) -> DevSummary {
+fn summarize(state: &AccountState) -> DevSummary {
     DevSummary {
-        groups: facts
+        groups: state
             .groups
             .iter()
             .map(|(name, members)| (name.clone(), members.len()))
             .collect(),
-        profiles: facts.profiles.len(),
-        dead_letters: facts.dead_letters.len(),
-        users: facts
+        profiles: state.profiles.len(),
+        dead_letters: state.dead_letters.len(),
+        users: state
             .users
             .iter()
             .map(|(name, sub)| {
-                let groups = facts
+                let groups = state
                     .groups_of(name)
                     .into_iter()
                     .map(str::to_owned)
@@ -252,7 +247,7 @@ fn summarize(facts: &AccountState) -> DevSummary {
                     name.clone(),
                     UserLine {
                         groups,
-                        profile: facts.profiles.contains_key(sub),
+                        profile: state.profiles.contains_key(sub),
                     },
                 )
             })
@@ -261,15 +256,17 @@ fn summarize(facts: &AccountState) -> DevSummary {
     }
 }
 
-fn is_in_all_groups(facts: &AccountState, username: &str, groups: &[String]) -> bool {
-    let there = facts.groups_of(username);
-    groups.iter().all(|group| there.contains(&group.as_str()))
+fn is_in_all_groups(state: &AccountState, username: &str, groups: &[String]) -> bool {
+    let user_groups = state.groups_of(username);
+    groups
+        .iter()
+        .all(|group| user_groups.contains(&group.as_str()))
 }
 
-fn sub_of(facts: &AccountState, sign_up: &SignUp) -> String {
+fn sub_of(state: &AccountState, sign_up: &SignUp) -> String {
     match &sign_up.sub {
         Some(sub) => sub.as_str().to_owned(),
-        None => facts
+        None => state
             .users
             .get(sign_up.username.reveal())
             .cloned()

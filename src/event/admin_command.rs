@@ -1,4 +1,4 @@
-//! What an administrator asks for, and its form on the queue:
+//! An admin command, and its form on the queue:
 //! `{"usher": 1, "command": "AddUserToGroup", "requestId": …, "requestedBy": {"sub": …},
 //! "userPoolId": …, "username": …, "groupName": …}`.
 
@@ -9,63 +9,61 @@ use serde_json::{Value, json};
 use super::invitation::{FieldError, Invitation, InvitationDraft};
 use super::{GroupName, PoolId, Username, is_loggable_sub};
 
-/// One action that an administrator asked for.
+/// One request of an administrator or an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminCommand {
-    /// Names it in every answer and every audit line.
+    /// Names the command in every response and every audit line.
     pub(crate) request_id: String,
-    /// Who asked: the `sub` of an administrator, the ARN of an operator. From the queue
-    /// comes a `sub` alone: what operators ask for is done in their own process.
+    /// The `sub` of an administrator, or the ARN of an operator. On the queue it is always a
+    /// `sub`, since the commands of operators run in their own process.
     pub requested_by: String,
-    /// When they asked. What was there before is not of this order's making.
+    /// A user who was created before this time was not created by this command.
     pub(crate) requested_at: Option<Timestamp>,
-    /// Where it is done: the pool that the administrator is in.
+    /// The pool of the user; an administrator's own pool.
     pub pool: PoolId,
-    /// What is done.
+    /// The change that is asked for, with its parameters.
     pub operation: AdminOperation,
 }
 
-/// What is done.
+/// The operation of an admin command, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminOperation {
-    /// The user becomes a member.
+    /// The user becomes a member of the group.
     AddToGroup(Membership),
-    /// The user is no longer a member.
+    /// The user is no longer a member of the group.
     RemoveFromGroup(Membership),
-    /// A person who may not exist yet is created, with groups and profile.
+    /// Creates a user with groups and profile, unless the user exists.
     Invite(Invitation),
-    /// A person who was invited gets a new code.
+    /// Sends a new code to a user who was invited.
     ResendInvitation(Username),
 }
 
-/// A user and a group.
+/// The user and the group of a membership change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// The user: name, alias or `sub`.
+    /// A user name, an alias or a `sub`.
     pub username: Username,
-    /// The group, which exists already.
+    /// A group that exists in the pool.
     pub group: GroupName,
 }
 
 impl Membership {
-    /// Of the two texts that a request holds.
-    ///
-    /// # Errors
-    /// The first that cannot be meant.
+    /// Each argument is the name of the field and its text. The error is the first field that
+    /// breaks a rule.
     pub(crate) fn new(
         user: (&'static str, &str),
         group: (&'static str, &str),
     ) -> Result<Self, FieldError> {
-        let wrong = |field| move |rule| FieldError { field, rule };
+        let error_in = |field| move |rule| FieldError { field, rule };
         Ok(Self {
-            username: Username::parse(user.1).map_err(wrong(user.0))?,
-            group: GroupName::parse(group.1).map_err(wrong(group.0))?,
+            username: Username::parse(user.1).map_err(error_in(user.0))?,
+            group: GroupName::parse(group.1).map_err(error_in(group.0))?,
         })
     }
 }
 
 impl AdminOperation {
-    /// The command's name on the queue.
+    /// The value of `command` on the queue.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::AddToGroup(_) => "AddUserToGroup",
@@ -75,7 +73,7 @@ impl AdminOperation {
         }
     }
 
-    /// The groups that it gives or takes.
+    /// The groups that the operation adds or removes.
     pub(crate) fn groups(&self) -> &[GroupName] {
         match self {
             Self::AddToGroup(membership) | Self::RemoveFromGroup(membership) => {
@@ -109,12 +107,12 @@ struct RawRequester {
 }
 
 impl AdminCommand {
-    /// A new id for a request.
+    /// 32 random hexadecimal digits.
     pub(crate) fn new_request_id() -> String {
         format!("{:032x}", fastrand::u128(..))
     }
 
-    /// The order as a replayed letter asks for it: whoever is there now was there before.
+    /// The command of a replayed dead letter. It has no time, so no user counts as created by it.
     #[must_use]
     pub(crate) fn replayed(&self) -> Self {
         Self {
@@ -130,10 +128,10 @@ impl AdminCommand {
         )
     }
 
-    /// `None` when a field is missing or cannot be meant.
+    /// `None` if a field is missing or invalid.
     pub(super) fn from_json(body: &Value) -> Option<Self> {
         let raw = RawCommand::deserialize(body).ok()?;
-        let action = match raw.command.as_str() {
+        let operation = match raw.command.as_str() {
             "InviteUser" => {
                 let draft = InvitationDraft::deserialize(body).ok()?;
                 AdminOperation::Invite(Invitation::new(draft).ok()?)
@@ -152,21 +150,22 @@ impl AdminCommand {
                 }
             }
         };
-        let sound = |text: &str| {
+        let is_valid = |text: &str| {
             (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
-        // It gets into the audit line, where no address belongs.
-        let named = is_loggable_sub(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
-        (sound(&raw.request_id) && named).then_some(Self {
+        // The audit line holds it, and must not hold an e-mail address.
+        let has_valid_sub =
+            is_loggable_sub(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
+        (is_valid(&raw.request_id) && has_valid_sub).then_some(Self {
             request_id: raw.request_id,
             requested_by: raw.requested_by.sub,
             requested_at: raw.requested_at,
             pool: raw.pool,
-            operation: action,
+            operation,
         })
     }
 
-    /// The body of the message that asks a worker for it.
+    /// The body of the command's message, as JSON.
     pub(crate) fn to_body(&self) -> String {
         let mut body = match &self.operation {
             AdminOperation::AddToGroup(membership)
@@ -194,23 +193,23 @@ mod tests {
 
     fn read(body: &str) -> Result<AdminCommand, Malformed> {
         match crate::event::parse(body)? {
-            Event::AdminCommand(order) => Ok(*order),
-            other => panic!("not an order: {other:?}"),
+            Event::AdminCommand(command) => Ok(*command),
+            other => panic!("not an admin command: {other:?}"),
         }
     }
 
-    fn order(action: AdminOperation) -> AdminCommand {
+    fn command(operation: AdminOperation) -> AdminCommand {
         AdminCommand {
             request_id: AdminCommand::new_request_id(),
             requested_by: "b662d2e4-d0a1-7098-4973-20a5d6ff5a12".to_owned(),
             requested_at: "2026-08-07T12:00:00.123Z".parse().ok(),
             pool: PoolId::new("eu-west-1_x").expect("not empty"),
-            operation: action,
+            operation,
         }
     }
 
     #[test]
-    fn an_order_reads_back_as_it_was_written() {
+    fn admin_command_round_trips_through_its_body() {
         let member = Membership::new(("u", "ada@example.com"), ("g", "STAFF")).expect("valid");
         let invitation = Invitation::new(InvitationDraft {
             email: "ada@example.com".to_owned(),
@@ -222,23 +221,23 @@ mod tests {
             ..InvitationDraft::default()
         })
         .expect("valid");
-        for action in [
+        for operation in [
             AdminOperation::AddToGroup(member.clone()),
             AdminOperation::RemoveFromGroup(member),
             AdminOperation::Invite(invitation),
             AdminOperation::ResendInvitation(Username::new("ada").expect("not empty")),
         ] {
-            let order = order(action);
-            assert_eq!(read(&order.to_body()), Ok(order));
+            let command = command(operation);
+            assert_eq!(read(&command.to_body()), Ok(command));
         }
     }
 
     #[test]
-    fn an_order_that_lacks_something_is_a_bad_command() {
+    fn incomplete_admin_command_is_a_bad_command() {
         let body = |field: &str, value: Value| {
             let member = Membership::new(("u", "ada"), ("g", "STAFF")).expect("valid");
             let mut body: Value =
-                serde_json::from_str(&order(AdminOperation::AddToGroup(member)).to_body())
+                serde_json::from_str(&command(AdminOperation::AddToGroup(member)).to_body())
                     .expect("JSON");
             body[field] = value;
             body.to_string()
@@ -249,7 +248,7 @@ mod tests {
             ("requestedBy", json!("x")),
             ("requestedBy", json!({"sub": ""})),
             ("requestedBy", json!({"sub": "ada@example.com"})),
-            // An operator does at once what they ask for, and never through a queue.
+            // The commands of operators never pass through a queue.
             ("requestedBy", json!({"sub": "arn:aws:iam::1:user/ops"})),
             ("userPoolId", json!("")),
             ("username", json!("")),
@@ -265,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn formatting_reveals_nobody() {
-        // The order's random id is hexadecimal and cannot contain this name.
+    fn debug_output_hides_personal_data() {
+        // The random request id is hexadecimal and cannot contain this name.
         let member = Membership::new(("u", "zoltan@example.com"), ("g", "STAFF")).expect("valid");
-        assert!(!format!("{:?}", order(AdminOperation::AddToGroup(member))).contains("zoltan"));
+        assert!(!format!("{:?}", command(AdminOperation::AddToGroup(member))).contains("zoltan"));
     }
 }

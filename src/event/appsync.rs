@@ -1,9 +1,9 @@
-//! The event of an `AppSync` resolver: who calls, and what for.
+//! The event of an `AppSync` resolver: the call and its caller.
 //!
 //! Amplify Gen 2 sends `{typeName, fieldName, arguments, identity, …}`, a direct
 //! Lambda resolver `{info: {parentTypeName, fieldName}, arguments, identity, …}`.
-//! The token behind a Cognito identity was verified by `AppSync`; whether the
-//! identity is a Cognito one at all, and whose, is found out here.
+//! `AppSync` has verified the token of a Cognito identity. This module checks whether the
+//! identity is a Cognito one, and which user it is.
 //!
 //! <https://docs.aws.amazon.com/appsync/latest/devguide/resolver-context-reference.html>
 
@@ -19,15 +19,14 @@ use super::issuer::pool_of;
 pub(crate) struct ResolverCall {
     /// The field of the schema, such as `addUserToGroup`.
     pub field: String,
-    /// Its arguments.
     pub arguments: Map<String, Value>,
-    /// Who calls; `None` for everybody but a user of a user pool.
+    /// `None` unless the caller is a user of a user pool.
     pub caller: Option<Caller>,
 }
 
 impl ResolverCall {
-    /// `None` when the event is not a resolver's. One that is in a batch is
-    /// not: mutations are never batched.
+    /// `None` if the event is not a resolver's. A batch is refused, since mutations are never
+    /// batched.
     pub(crate) fn parse(event: &Value) -> Option<Self> {
         let object = event.as_object()?;
         let info = object.get("info").and_then(Value::as_object);
@@ -47,12 +46,11 @@ impl ResolverCall {
     }
 }
 
-/// A user of a user pool, when everything in the identity says so and nothing
-/// contradicts. Identities of IAM, OIDC and Lambda authorizers look alike here
-/// and there, so each member is asked for.
+/// The user of a user pool, if every member of the identity agrees. Identities of IAM, OIDC
+/// and Lambda authorizers share some members, so each member is checked.
 fn parse_caller(identity: &Value) -> Option<Caller> {
     let identity = identity.as_object()?;
-    // An IAM identity, even that of a user of an identity pool.
+    // An IAM identity, which a user of an identity pool also has.
     if ["accountId", "userArn", "cognitoIdentityId"]
         .iter()
         .any(|name| identity.get(*name).is_some_and(|value| !value.is_null()))
@@ -80,8 +78,7 @@ fn parse_caller(identity: &Value) -> Option<Caller> {
     if text(claims, "iss")? != issuer || text(claims, "sub")? != sub {
         return None;
     }
-    // AppSync puts the groups of the token beside it; where the two differ,
-    // somebody has been at work.
+    // AppSync copies the groups of the token into the identity. A difference means forgery.
     let groups = parse_groups(identity.get("groups"))?;
     if groups != self::parse_groups(claims.get("cognito:groups"))? {
         return None;
@@ -95,7 +92,7 @@ fn parse_caller(identity: &Value) -> Option<Caller> {
     })
 }
 
-/// Absent and null are no groups; anything but a list of texts is a forgery.
+/// Empty if absent or null; `None` if it is not a list of strings.
 fn parse_groups(value: Option<&Value>) -> Option<BTreeSet<String>> {
     match value {
         None | Some(Value::Null) => Some(BTreeSet::new()),
@@ -131,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes_are_understood() {
+    fn gen2_and_direct_resolver_events_are_parsed() {
         let gen2 = ResolverCall::parse(&event()).expect("a resolver");
         let mut direct = event();
         direct
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_token_names_its_client_and_user_otherwise() {
+    fn id_token_names_client_and_user_in_other_claims() {
         let mut event = event();
         let claims = &mut event["identity"]["claims"];
         claims["token_use"] = json!("id");
@@ -167,7 +164,7 @@ mod tests {
         assert_eq!(caller.map(|caller| caller.client_id), Some("c2".to_owned()));
     }
 
-    /// The caller's pool, where the token and `AppSync` name these issuers.
+    /// The caller's pool if the identity names `issuer`, and the token `claimed`.
     fn pool(issuer: &str, claimed: &str) -> Option<String> {
         let mut event = event();
         event["identity"]["issuer"] = json!(issuer);
@@ -196,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_wholly_a_user_of_a_pool_is_nobody() {
+    fn incomplete_or_foreign_identity_is_no_caller() {
         let oidc = json!("https://example.com/eu-west-2_abc");
         let alike = json!("https://cognito-idp.evil.example/x.amazonaws.com/eu-west-2_a");
         let changes: [(&str, &[(&str, Value)]); 18] = [
@@ -246,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn other_events_are_no_resolvers() {
+    fn other_events_are_no_resolver_calls() {
         for event in [
             json!({"triggerSource": "PostConfirmation_ConfirmSignUp", "userName": "a"}),
             json!([event()]),

@@ -1,22 +1,22 @@
-//! Who asks for something: a user of a user pool.
+//! The caller of the API or of a mutation.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::PoolId;
 
-/// A signed-in user of a user pool, as a verified token tells.
+/// A signed-in user of a user pool, from the claims of a token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The pool that issued the token.
     pub pool: PoolId,
-    /// The user's immutable id.
+    /// The user's immutable id, never empty.
     pub sub: String,
-    /// The user's name.
+    /// The user name in the pool; personal data.
     pub username: String,
     /// The app client that they signed in through.
     pub client_id: String,
-    /// The groups of the token.
+    /// Memberships when the token was issued.
     pub groups: BTreeSet<String>,
 }
 

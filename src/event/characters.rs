@@ -1,20 +1,20 @@
 //! The characters that Cognito accepts.
 
-/// Whether Cognito accepts it in the subject and the body of a mail. It holds both to
-/// `[\p{L}\p{M}\p{S}\p{N}\p{P}\s]`, with ASCII white space for `\s`, and refuses the whole
-/// call for one character that is something else: one of Unicode's categories C and Z.
+/// Whether Cognito accepts it in the subject and the body of a mail. Both must match
+/// `[\p{L}\p{M}\p{S}\p{N}\p{P}\s]`, with ASCII white space for `\s`. Cognito refuses the whole
+/// call for one other character, of Unicode's categories C and Z.
 ///
-/// In the names of users and groups and in e-mail addresses it accepts the same without the
+/// In the names of users and groups and in e-mail addresses it accepts the same set without
 /// white space.
 ///
-/// Which code points beyond these are assigned depends on Cognito's version of Unicode.
+/// Whether an unassigned code point is accepted depends on Cognito's version of Unicode.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_MessageTemplateType.html>,
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
 pub(crate) fn is_cognito_character(c: char) -> bool {
     match c {
         ' ' | '\t'..='\r' => true,
-        // Spaces, separators and format characters; private use; planes without a character.
+        // Spaces, separators, format characters, private use, and planes without characters.
         '\u{a0}'
         | '\u{ad}'
         | '\u{600}'..='\u{605}'
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_accepted_as_cognitos_pattern_has_it() {
+    fn accepted_characters_match_cognitos_pattern() {
         let cognitos = matcher(r"\p{L}\p{M}\p{S}\p{N}\p{P} \t\n\x0b\f\r");
         let unassigned = matcher(r"\p{Cn}");
         let planes = [
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_html_cannot_hold_has_no_reference() {
+    fn characters_that_html_forbids_have_no_reference() {
         for c in [
             '\u{0}',
             '\u{7}',

@@ -1,8 +1,8 @@
-//! The `PostConfirmation` event, as leniently as it arrives.
+//! A lenient parser of the `PostConfirmation` event.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
-//! AWS warns there that fields may be added or moved, and that strict
-//! validation makes functions fail.
+//! AWS warns there that fields may be added or moved, and that strict validation makes
+//! functions fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,45 +12,41 @@ use serde_json::{Map, Value};
 use super::text_rule::{TextRule, check_name};
 use super::{Event, Malformed, PoolId, Scope};
 
-/// A confirmed user, with the values as they came: they are data, and lie
-/// (a verified flag may be `"false"`, a birthdate may have a 35th day).
+/// A confirmed user. The values are unchecked: a verified flag may be `"false"`, and a
+/// birthdate may have a 35th day.
 #[derive(Debug)]
 pub struct SignUp {
     /// The user pool that the user signed up in.
     pub pool: PoolId,
-    /// What the `Username` parameter of the Admin calls takes.
+    /// The `Username` parameter of the Admin calls.
     pub username: Username,
-    /// The user's immutable id; left out by some producers, then asked for.
+    /// The user's immutable id. Some producers omit it; then Cognito is asked for it.
     pub sub: Option<Sub>,
-    /// The app client that the user signed up through, when the event names one.
+    /// The app client of the sign-up, if the event names one.
     pub client_id: Option<String>,
-    /// The user's attributes.
+    /// Attributes that have a value, by name.
     pub attributes: UserAttributes,
-    /// How much of a sign-up it is.
     pub(crate) scope: Scope,
 }
 
-/// A user name. It may be an e-mail address or a phone number, so it prints as
-/// an underscore wherever it is formatted.
+/// A user name. It may be an e-mail address or a phone number, so `Debug` prints an
+/// underscore.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
 impl Username {
-    /// What a name that somebody gives obeys, in words.
+    /// The error text for a name that breaks the rule.
     pub(crate) const RULE: &str = "a user name has 1 to 128 visible characters and no white space";
 
-    /// A name that somebody gives, by Cognito's own rule for new ones.
+    /// Checks a name by Cognito's rule for new ones. The error is the rule that it breaks.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
-    ///
-    /// # Errors
-    /// The rule that it breaks.
     pub(crate) fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }
 
-    /// `None` when the name is empty.
+    /// `None` if the name is empty.
     pub fn new(name: &str) -> Option<Self> {
         (!name.is_empty()).then(|| Self(name.to_owned()))
     }
@@ -62,14 +58,14 @@ impl Username {
         parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
     }
 
-    /// Whether both are one name to a pool that does not tell upper case from lower case.
+    /// Whether both are the same name in a case-insensitive pool.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html>
     pub(crate) fn eq_ignore_case(&self, other: &Self) -> bool {
         self.0.to_lowercase() == other.0.to_lowercase()
     }
 
-    /// The name for a request to Cognito, and for nothing else.
+    /// The name, only for requests to Cognito; never for logs.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -81,36 +77,35 @@ impl fmt::Debug for Username {
     }
 }
 
-/// The `sub` attribute: an opaque id that says nothing of the person.
+/// The `sub` attribute: an opaque id without personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sub(String);
 
 impl Sub {
-    /// `None` when the value is empty.
+    /// `None` if the value is empty.
     pub fn new(sub: &str) -> Option<Self> {
         (!sub.is_empty()).then(|| Self(sub.to_owned()))
     }
 
-    /// The value as it came.
+    /// The value, unchanged and not empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// User attributes as text: strings as they are, booleans and numbers as JSON
-/// prints them, arrays and objects as JSON text. `null` and `""` both say that
-/// there is no value: Cognito stores neither, and `DynamoDB` refuses an empty
-/// string in the key of an index.
+/// User attributes as text: strings unchanged, other values as JSON text. `null` and `""`
+/// are left out: Cognito stores neither, and `DynamoDB` refuses an empty string in the key of
+/// an index.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct UserAttributes(BTreeMap<String, String>);
 
 impl UserAttributes {
-    /// The value of one attribute.
+    /// `None` if the attribute has no value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Every attribute that has a value.
+    /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -142,14 +137,14 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for UserAttributes {
     }
 }
 
-/// Names alone: values are personal data.
+/// Prints only names: values are personal data.
 impl fmt::Debug for UserAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// What fired, as far as usher tells it apart.
+/// The trigger that sent an event, as far as usher distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TriggerSource {
     /// `PostConfirmation_ConfirmSignUp`, and the `PostConfirmation_AdminConfirmSignUp`
@@ -157,17 +152,16 @@ pub(crate) enum TriggerSource {
     ConfirmSignUp,
     /// `PostConfirmation_ConfirmForgotPassword`.
     ConfirmForgotPassword,
-    /// Any other trigger.
     Other,
 }
 
 impl TriggerSource {
-    /// Whether its user may have to be provisioned.
+    /// Whether the user of the event may have to be provisioned.
     pub(crate) fn is_forwarded(self) -> bool {
         matches!(self, Self::ConfirmSignUp | Self::ConfirmForgotPassword)
     }
 
-    /// By its name in `triggerSource`.
+    /// Reads the value of `triggerSource`.
     pub(crate) fn from_name(name: &str) -> Self {
         match name {
             "PostConfirmation_ConfirmSignUp" | "PostConfirmation_AdminConfirmSignUp" => {
@@ -179,8 +173,8 @@ impl TriggerSource {
     }
 }
 
-/// Whether a `sub` looks like the opaque id that Cognito makes, and so may stand
-/// in a log: a forged one could be an address.
+/// Whether a `sub` has the form of Cognito's ids, so that logs may hold it: a forged one
+/// could be an e-mail address.
 pub(crate) fn is_loggable_sub(sub: &str) -> bool {
     sub.len() <= 64 && sub.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
@@ -197,7 +191,7 @@ pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {
     }
 }
 
-/// The app client of a new password says nothing of the sign-up: any client will do.
+/// The app client is dropped: a new password may be chosen through any client.
 fn parse_new_password(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
     Ok(SignUp {
         client_id: None,
@@ -232,7 +226,7 @@ fn parse_sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
     })
 }
 
-/// A member that is text and not empty.
+/// A member that is a string and not blank.
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     object
         .get(name)?
@@ -270,23 +264,23 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_up_needs_pool_and_user_name_and_nothing_else() {
+    fn sign_up_needs_only_pool_and_user_name() {
         let sign_up = parsed(&minimal());
         assert_eq!(sign_up.pool.as_str(), "eu-west-1_Example1");
         assert_eq!(sign_up.username.reveal(), "someone");
         assert_eq!(sign_up.sub, None);
         assert_eq!(sign_up.client_id, None);
 
-        for (gone, reason) in [("userPoolId", "no_user_pool"), ("userName", "no_user_name")] {
+        for (missing, reason) in [("userPoolId", "no_user_pool"), ("userName", "no_user_name")] {
             let mut event = minimal();
-            event[gone] = json!("");
+            event[missing] = json!("");
             let refused = super::super::parse(&event.to_string()).expect_err("refused");
             assert_eq!(refused.code(), reason);
         }
     }
 
     #[test]
-    fn attribute_values_of_every_json_type_are_kept_as_text() {
+    fn attribute_values_of_every_json_type_become_text() {
         let mut event = minimal();
         event["request"] = json!({"userAttributes": {
             "sub": "11111111-2222-3333-4444-555555555555",
@@ -311,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_that_vary_in_practice_are_all_accepted() {
+    fn event_fields_that_vary_in_practice_are_accepted() {
         for (part, values) in [
             (
                 "version",
@@ -338,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn user_names_of_every_form_survive() {
+    fn user_names_of_every_form_are_unchanged() {
         for name in [
             "Google_123",
             "LoginWithAmazon_amzn1.account.X",
@@ -355,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_id_that_says_nothing_is_none() {
+    fn unusable_client_id_is_none() {
         for id in [
             json!("CLIENT_ID_NOT_APPLICABLE"),
             json!(""),
@@ -369,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn formatting_reveals_no_personal_data() {
+    fn debug_output_hides_personal_data() {
         let mut event = minimal();
         event["userName"] = json!("zoltan@example.com");
         event["request"] = json!({"userAttributes": {"email": "zoltan@example.com"}});
@@ -377,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_password_is_told_from_a_sign_up_and_its_client_is_dropped() {
+    fn new_password_is_recognized_and_its_client_is_dropped() {
         let mut event = minimal();
         event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
         event["callerContext"] = json!({"clientId": "web"});

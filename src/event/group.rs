@@ -1,4 +1,4 @@
-//! The name of a group.
+//! The checked name of a Cognito group.
 
 use std::fmt;
 
@@ -11,24 +11,21 @@ use super::text_rule::{TextRule, check_name};
 pub struct GroupName(String);
 
 impl GroupName {
-    /// What a name obeys, in words.
+    /// The error text for a name that breaks the rule.
     pub(crate) const RULE: &str = "a group name has 1 to 128 visible characters and no white space";
 
-    /// `None` when Cognito would refuse the name.
+    /// `None` if Cognito would refuse the name.
     pub fn new(name: &str) -> Option<Self> {
         Self::parse(name).ok()
     }
 
-    /// A name that somebody gives.
-    ///
-    /// # Errors
-    /// The rule that it breaks.
+    /// As [`Self::new`], but the error is the rule that the name breaks.
     pub(crate) fn parse(name: &str) -> Result<Self, TextRule> {
         check_name(name, Self::RULE)?;
         Ok(Self(name.to_owned()))
     }
 
-    /// The name as Cognito takes it.
+    /// The name, as requests to Cognito hold it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

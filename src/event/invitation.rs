@@ -1,4 +1,4 @@
-//! A person whom an administrator invites.
+//! The fields of an invitation, and their checks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,59 +9,52 @@ use serde_json::{Value, json};
 use super::text_rule::{InvisibleCharacter, TextRule};
 use super::{GroupName, Username};
 
-/// A person to be created in the pool, with all that makes them one.
+/// A user to create in the pool, with attributes and groups, all checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// The name to create them under; the e-mail address where there is none.
+    /// The user name; without one, the e-mail address is used.
     pub username: Option<Username>,
-    /// Where the invitation goes.
+    /// The recipient of the invitation, without surrounding white space.
     pub email: String,
-    /// The other attributes, as Cognito names them.
+    /// The other attributes, by Cognito's names.
     pub attributes: BTreeMap<String, String>,
-    /// Groups beside those that the rules give.
+    /// Groups in addition to those of the rules.
     pub groups: Vec<GroupName>,
-    /// Send the invitation again to somebody who has one.
+    /// Whether a user who was already invited gets the mail again.
     pub resend: bool,
 }
 
-/// An invitation as somebody wrote it.
+/// The unchecked fields of an invitation.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationDraft {
-    /// Required.
     pub email: String,
-    /// For pools whose users have names of their own, or are named by phone number.
+    /// For pools whose users sign in with a user name or a phone number.
     #[serde(default)]
     pub username: Option<String>,
-    /// The attribute `given_name`.
     #[serde(default)]
     pub given_name: Option<String>,
-    /// The attribute `family_name`.
     #[serde(default)]
     pub family_name: Option<String>,
-    /// An object, or the text of one, as `AWSJSON` may arrive.
+    /// An object, or its JSON text: `AWSJSON` may arrive as either.
     #[serde(default)]
     pub attributes: Option<Value>,
-    /// Names of groups that exist.
     #[serde(default)]
     pub groups: Option<Vec<String>>,
-    /// See [`Invitation::resend`].
     #[serde(default)]
     pub resend: Option<bool>,
 }
 
-/// A field of a request that cannot be meant. Names the field and the rule, and
-/// never the value.
+/// An invalid field of a request: its name and the rule that it breaks, never the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub(crate) struct FieldError {
-    /// As the request names it.
+    /// The name of the field in the request.
     pub field: &'static str,
-    /// What would be right.
     pub rule: TextRule,
 }
 
-/// Standard attributes that an administrator may give.
+/// Standard attributes that an administrator may set.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
 const STANDARD_ATTRIBUTES: [&str; 17] = [
@@ -85,7 +78,7 @@ const STANDARD_ATTRIBUTES: [&str; 17] = [
 ];
 
 impl Invitation {
-    /// The members that a [`InvitationDraft`] may have.
+    /// The JSON members of an [`InvitationDraft`].
     pub(crate) const FIELDS: [&str; 7] = [
         "email",
         "username",
@@ -96,22 +89,19 @@ impl Invitation {
         "resend",
     ];
 
-    /// Checks what somebody wrote.
-    ///
-    /// # Errors
-    /// The first field that cannot be meant.
+    /// Checks every field. The error is the first invalid one.
     pub(crate) fn new(draft: InvitationDraft) -> Result<Self, FieldError> {
-        let by = |field| move |rule| FieldError { field, rule };
-        let wrong = |field, words| by(field)(TextRule::Message(words));
+        let error_in = |field| move |rule| FieldError { field, rule };
+        let invalid = |field, text| error_in(field)(TextRule::Message(text));
         let email = draft.email.trim().to_owned();
         if let Some(invisible) = InvisibleCharacter::find_in_name(&email) {
-            return Err(by("email")(TextRule::InvisibleCharacter(invisible)));
+            return Err(error_in("email")(TextRule::InvisibleCharacter(invisible)));
         }
         if !is_email(&email) {
-            return Err(wrong("email", "must be an e-mail address"));
+            return Err(invalid("email", "must be an e-mail address"));
         }
         let username = non_blank(draft.username)
-            .map(|name| Username::parse(&name).map_err(by("username")))
+            .map(|name| Username::parse(&name).map_err(error_in("username")))
             .transpose()?;
         let mut attributes = parse_attributes(draft.attributes)?;
         for (name, field, value) in [
@@ -121,15 +111,15 @@ impl Invitation {
             let Some(value) = non_blank(value) else {
                 continue;
             };
-            Self::check_value(name, &value).map_err(by(field))?;
+            Self::check_value(name, &value).map_err(error_in(field))?;
             if attributes.insert(name.to_owned(), value).is_some() {
-                return Err(wrong(field, "is given twice, here and in attributes"));
+                return Err(invalid(field, "is given twice, here and in attributes"));
             }
         }
         let mut groups: Vec<GroupName> = Vec::new();
         for (place, name) in (1..).zip(draft.groups.unwrap_or_default()) {
             let group = GroupName::parse(&name);
-            let group = group.map_err(|rule| by("groups")(rule.for_group(place)))?;
+            let group = group.map_err(|rule| error_in("groups")(rule.for_group(place)))?;
             if !groups.contains(&group) {
                 groups.push(group);
             }
@@ -138,13 +128,13 @@ impl Invitation {
         if let (Some(preferred), Some(name)) = (preferred, &username)
             && preferred == name.reveal()
         {
-            return Err(wrong(
+            return Err(invalid(
                 "attributes",
                 "preferred_username must differ from the user name",
             ));
         }
         if groups.len() > 100 {
-            return Err(wrong("groups", "a user is in at most 100 groups"));
+            return Err(invalid("groups", "a user is in at most 100 groups"));
         }
         Ok(Self {
             username,
@@ -155,8 +145,8 @@ impl Invitation {
         })
     }
 
-    /// Whether an attribute of this name may be given: standard ones and `custom:…`, but
-    /// not `sub`, `email` or `email_verified`.
+    /// Whether an administrator may set this attribute: standard ones and `custom:…`, but not
+    /// `sub`, `email` or `email_verified`.
     pub(crate) fn may_set_attribute(name: &str) -> bool {
         let custom = name
             .strip_prefix("dev:custom:")
@@ -166,14 +156,11 @@ impl Invitation {
             || custom.is_some_and(|name| !name.is_empty() && name.chars().all(fine))
     }
 
-    /// Checks the value of an attribute, where Cognito has a rule for it. What a `custom:…` one
-    /// may hold is the app's business.
+    /// Checks the value of an attribute by Cognito's rules. The error is the rule that it
+    /// breaks. Of `custom:…` attributes only the length is checked.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>,
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
-    ///
-    /// # Errors
-    /// The rule that it breaks.
     pub(crate) fn check_value(name: &str, value: &str) -> Result<(), TextRule> {
         if value.chars().count() > 2048 {
             return Err(TextRule::Message("a value has at most 2048 characters"));
@@ -195,7 +182,7 @@ impl Invitation {
         }
     }
 
-    /// What `AdminCreateUser` takes for the user's name.
+    /// The `Username` for `AdminCreateUser`.
     pub(crate) fn sign_in_name(&self) -> Option<Username> {
         self.username.clone().or_else(|| Username::new(&self.email))
     }
@@ -211,7 +198,7 @@ impl Invitation {
     }
 }
 
-/// Groups alone: everything else is personal data.
+/// Prints groups and the number of attributes: the rest is personal data.
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Invitation")
@@ -226,19 +213,19 @@ fn non_blank(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
 }
 
-/// E.164: a plus sign and at most 15 digits.
+/// E.164: a plus sign and 1 to 15 digits.
 fn is_phone_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or_default();
     (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// Ten characters, as in ISO 8601. People's birthdates are not always days of the calendar.
+/// Checks only the form `YYYY-MM-DD`: a birthdate is not always a day of the calendar.
 fn is_date(text: &str) -> bool {
     let is_like = |(is, like): (u8, u8)| is == like || (like == b'0' && is.is_ascii_digit());
     text.len() == 10 && text.bytes().zip(*b"0000-00-00").all(is_like)
 }
 
-/// Cognito judges the rest.
+/// Checks only the coarse form; Cognito checks the rest.
 fn is_email(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\"\\".contains(c);
     let parts = text.split_once('@');
@@ -250,11 +237,11 @@ fn is_email(text: &str) -> bool {
 
 fn parse_attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, FieldError> {
     const FIELD: &str = "attributes";
-    let wrong = |words| FieldError {
+    let invalid = |text| FieldError {
         field: FIELD,
-        rule: TextRule::Message(words),
+        rule: TextRule::Message(text),
     };
-    let not_an_object = wrong("must be an object of attribute names and values");
+    let not_an_object = invalid("must be an object of attribute names and values");
     let object = match given {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(object)) => object,
@@ -265,7 +252,7 @@ fn parse_attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Fi
     let mut attributes = BTreeMap::new();
     for (name, value) in object {
         if !Invitation::may_set_attribute(&name) {
-            return Err(wrong(
+            return Err(invalid(
                 "takes standard attributes such as given_name and custom:… ones, but not sub, \
                  email or email_verified",
             ));
@@ -276,7 +263,7 @@ fn parse_attributes(given: Option<Value>) -> Result<BTreeMap<String, String>, Fi
             Value::String(text) => text,
             Value::Bool(_) | Value::Number(_) => value.to_string(),
             Value::Array(_) | Value::Object(_) => {
-                return Err(wrong("values are texts, numbers, true or false"));
+                return Err(invalid("values are texts, numbers, true or false"));
             }
         };
         Invitation::check_value(&name, &value).map_err(|rule| FieldError {
@@ -300,11 +287,11 @@ mod tests {
     }
 
     fn field(draft: InvitationDraft) -> Option<&'static str> {
-        Invitation::new(draft).err().map(|wrong| wrong.field)
+        Invitation::new(draft).err().map(|error| error.field)
     }
 
     #[test]
-    fn an_address_is_all_that_it_takes() {
+    fn invitation_needs_only_an_email_address() {
         let invitation = Invitation::new(draft(" ada@example.com ")).expect("valid");
         assert_eq!(invitation.email, "ada@example.com");
         let name = invitation.sign_in_name().expect("a name");
@@ -325,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_come_as_an_object_or_as_its_text() {
+    fn attributes_are_an_object_or_its_json_text() {
         let object = json!({"custom:plan": "pro", "custom:n": 7, "locale": null, "gender": ""});
         for given in [object.clone(), Value::String(object.to_string())] {
             let draft = InvitationDraft {
@@ -349,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_administrator_does_not_decide_is_refused() {
+    fn reserved_attributes_and_invalid_values_are_refused() {
         for wrong in [
             json!({"sub": "x"}),
             json!({"email": "b@example.com"}),
@@ -388,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_dates_have_the_form_that_cognito_takes() {
+    fn phone_numbers_and_dates_have_the_form_that_cognito_takes() {
         for (name, fine) in [
             ("phone_number", "+15551234567"),
             ("phone_number", "+442079460958"),
@@ -411,15 +398,15 @@ mod tests {
                 attributes: Some(json!({name: wrong})),
                 ..draft("ada@example.com")
             };
-            let told = Invitation::new(draft).expect_err(wrong).to_string();
+            let message = Invitation::new(draft).expect_err(wrong).to_string();
             let place = format!("attributes: {name}: must be");
-            assert!(told.starts_with(&place), "{told}");
+            assert!(message.starts_with(&place), "{message}");
         }
     }
 
     #[test]
-    fn an_invisible_character_is_told_with_field_and_place() {
-        let told = |draft| Invitation::new(draft).expect_err("wrong").to_string();
+    fn error_names_field_and_place_of_an_invisible_character() {
+        let message = |draft| Invitation::new(draft).expect_err("wrong").to_string();
         let ada = || draft("ada@example.com");
         let named = |name: &str| InvitationDraft {
             username: Some(name.to_owned()),
@@ -449,9 +436,9 @@ mod tests {
             ),
             (group("ST\u{ad}AFF"), "groups: group 2: character 3 is"),
         ] {
-            let told = told(draft);
-            assert!(told.starts_with(place), "{told}");
-            assert!(told.contains("invisible (U+"), "{told}");
+            let message = message(draft);
+            assert!(message.starts_with(place), "{message}");
+            assert!(message.contains("invisible (U+"), "{message}");
         }
         let mut fine = given("می\u{200c}خواهم");
         fine.attributes = Some(json!({"custom:note": "a\u{200b}b"}));
@@ -459,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn formatting_reveals_nobody() {
+    fn debug_output_hides_personal_data() {
         let invitation = Invitation::new(draft("zoltan@example.com")).expect("valid");
         assert!(!format!("{invitation:?}").contains("zoltan"));
     }

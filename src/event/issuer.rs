@@ -1,9 +1,8 @@
 //! The issuers of a user pool's tokens.
 //!
 //! A user pool has two, and its `IssuerConfiguration` says which one new tokens name.
-//! After a change of it there are tokens of both until the older ones expire, so both
-//! are accepted at any time. Each publishes the keys of the pool, at
-//! `ISSUER/.well-known/jwks.json`.
+//! After a change, older tokens name the other one until they expire. So both are accepted
+//! at any time. Each publishes the keys of the pool at `ISSUER/.well-known/jwks.json`.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html#user-pool-oidc-issuer>
 
@@ -21,8 +20,8 @@ pub enum IssuerType {
 
 /// DNS suffix of the partitions `aws` and `aws-us-gov`.
 const DEFAULT_DNS_SUFFIX: &str = "amazonaws.com";
-/// DNS suffixes of the partitions other than `aws` and `aws-us-gov`, by how the names of
-/// their Regions begin. A test of `aws/keys.rs` compares them with the SDK's.
+/// DNS suffixes of the other partitions, by the prefix of their Regions' names. A test of
+/// `aws/jwks.rs` compares them with the SDK's.
 const OTHER_DNS_SUFFIXES: [(&str, &str); 6] = [
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
@@ -33,10 +32,10 @@ const OTHER_DNS_SUFFIXES: [(&str, &str); 6] = [
 ];
 
 impl IssuerType {
-    /// Both of them.
+    /// Both issuers, the default one first.
     pub const ALL: [Self; 2] = [Self::Original, Self::Updated];
 
-    /// As `DescribeUserPool` spells it.
+    /// The value of `Type` in `IssuerConfiguration`.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html>
     pub fn name(self) -> &'static str {
@@ -46,7 +45,7 @@ impl IssuerType {
         }
     }
 
-    /// `None` for a name that AWS has added since.
+    /// `None` for a name that AWS has added later.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -59,8 +58,8 @@ impl IssuerType {
         }
     }
 
-    /// The issuer of this pool, in the partition of its Region. `None` for an id that is
-    /// not of the form `REGION_ID`, as emulators have them.
+    /// The issuer of this pool, in the partition of its Region. `None` for an id that does not
+    /// have the form `REGION_ID`, such as those of emulators.
     pub fn issuer_of(self, pool: &PoolId) -> Option<String> {
         let (region, id) = pool.as_str().split_once('_')?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -78,7 +77,7 @@ impl IssuerType {
     }
 }
 
-/// Whether an issuer, whose Region and pool may be placeholders, is one of AWS.
+/// Whether an issuer belongs to AWS. Its Region and pool may be placeholders.
 pub(crate) fn is_aws_issuer(issuer: &str) -> bool {
     let (_, rest) = issuer.split_once("://").unwrap_or_default();
     let host = rest.split(['/', ':']).next().unwrap_or_default();
@@ -100,7 +99,7 @@ pub(super) fn pool_of(issuer: &str) -> Option<PoolId> {
         .then_some(pool)
 }
 
-/// Such as `eu-west-1` and `us-gov-west-1`: what the SDK's partitions have in common.
+/// Such as `eu-west-1` and `us-gov-west-1`: the common form of all of the SDK's partitions.
 fn is_region(name: &str) -> bool {
     let parts: Vec<&str> = name.split('-').collect();
     let plain = |part: &&str| {
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_names_its_pool_and_a_likeness_names_none() {
+    fn only_an_exact_aws_issuer_names_its_pool() {
         for (issuer, pool) in [
             (
                 "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aB3",
@@ -132,7 +131,7 @@ mod tests {
                 "https://issuer-cognito-idp.eusc-de-east-1.amazonaws.eu/eusc-de-east-1_a",
                 Some("eusc-de-east-1_a"),
             ),
-            // Another partition's domain, another Region, another scheme, more of a path.
+            // Another partition's domain, another Region, another scheme, a longer path, …
             (
                 "https://cognito-idp.eu-west-1.amazonaws.com.cn/eu-west-1_a",
                 None,
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_of_aws_is_known_with_placeholders_in_it() {
+    fn aws_issuer_with_placeholders_is_recognized() {
         for (issuer, expected) in [
             ("https://cognito-idp.{region}.amazonaws.com/{pool}", true),
             ("https://cognito-idp.{region}.amazonaws.com.cn/{pool}", true),
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_an_emulator_has_no_issuer_of_aws() {
+    fn emulator_pool_id_has_no_aws_issuer() {
         assert_eq!(PoolId::new("eu-west-1_a/../b"), None);
         for id in ["local_abc", "eu-west-1", "x", "EU-west-1_a", "-_a"] {
             let pool = PoolId::new(id).expect("not empty");

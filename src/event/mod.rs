@@ -1,8 +1,8 @@
-//! What a message says.
+//! Parses a message body into an [`Event`].
 //!
-//! Parsing is pure and lenient: a parser that is stricter than what user pools,
-//! emulators and test consoles really send loses real users. Every shape gets a
-//! deliberate answer, the raw body is never changed, and nothing panics.
+//! Parsing is pure and lenient: a parser that refuses bodies which user pools, emulators
+//! and test consoles really send loses users. Every shape gives an event or a reason, the
+//! raw body is never changed, and nothing panics.
 
 mod admin_command;
 pub(crate) mod appsync;
@@ -38,39 +38,39 @@ pub(crate) use trace::{TraceParent, is_xray_header};
 
 use serde_json::{Map, Value};
 
-/// What one message asks for.
+/// The request of one message, parsed.
 #[derive(Debug)]
 pub enum Event {
-    /// A confirmed user: put them into groups, give them a profile. Its scope says how much.
+    /// A confirmed user to provision, as far as the scope says.
     SignUp(SignUp),
-    /// A command: find users whose sign-up was not finished.
+    /// Find users whose sign-up was not finished, and queue them.
     Reconcile(ReconcileCommand),
-    /// A command: what an administrator asked for.
+    /// A group change or an invitation by an administrator.
     AdminCommand(Box<AdminCommand>),
 }
 
 impl Event {
-    /// The user pool that it is for, where it names one.
+    /// `None` only for a reconcile of all allowed pools.
     pub fn pool(&self) -> Option<&PoolId> {
         match self {
             Self::SignUp(sign_up) => Some(&sign_up.pool),
-            Self::AdminCommand(order) => Some(&order.pool),
-            Self::Reconcile(task) => task.pool.as_ref(),
+            Self::AdminCommand(command) => Some(&command.pool),
+            Self::Reconcile(command) => command.pool.as_ref(),
         }
     }
 }
 
-/// Why a body is not an event that usher can act on. None of these says
-/// anything of the body's content, which may hold personal data or a password.
+/// Why a body is not an event that usher can process. None of these quotes the body, which
+/// may hold personal data or a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Nothing, or white space alone.
+    /// Empty, or only white space.
     #[error("the body is empty")]
     EmptyBody,
-    /// Not JSON at all, or cut off.
+    /// Not JSON, or truncated JSON.
     #[error("the body is not JSON")]
     NotJson,
-    /// JSON, but a string, a number, an array.
+    /// A JSON string, number or array, …
     #[error("the body is JSON but not an object")]
     NotAnObject,
     /// An SNS subscription without raw message delivery.
@@ -78,23 +78,23 @@ pub enum Malformed {
         "the body is an SNS envelope; switch raw message delivery on for the queue's subscription"
     )]
     SnsEnvelope,
-    /// A command that this version does not know, or a sign-up that reconcile of another
+    /// A command that this version does not know, or a sign-up that a reconcile of another
     /// version queued.
     #[error("the body asks usher for something that this version does not know")]
     UnsupportedCommand,
-    /// A command with a field that is missing or makes no sense.
+    /// A command with a missing or invalid field.
     #[error("the body is an usher command with a wrong field")]
     BadCommand,
-    /// An object that has nothing of a Cognito event.
+    /// An object without the members of a Cognito event.
     #[error("the body is not a Cognito trigger event")]
     NotAnEvent,
-    /// A Cognito event that does not say what it is.
+    /// A Cognito event without `triggerSource`.
     #[error("the event has no triggerSource")]
     NoTriggerSource,
     /// An event of another trigger, such as `UserMigration`.
     #[error("the event comes from a trigger that usher does not serve")]
     OtherTrigger,
-    /// A sign-up whose user pool id is missing or malformed.
+    /// A sign-up with a missing or malformed user pool id.
     #[error("the event names no user pool")]
     NoUserPool,
     /// A sign-up without a user name.
@@ -121,11 +121,10 @@ impl Malformed {
     }
 }
 
-/// Reads one message body.
+/// Parses one message body, also one with a byte order mark or lone surrogates.
 ///
 /// # Errors
-/// [`Malformed`] when no version of this body could be provisioned; trying
-/// again would not help.
+/// [`Malformed`], which is permanent: a retry gives the same error.
 pub fn parse(body: &str) -> Result<Event, Malformed> {
     let text = strip_bom(body).trim();
     if text.is_empty() {
@@ -146,14 +145,13 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
     cognito::parse(&object)
 }
 
-/// The text without the byte order mark that some editors put in front.
+/// The text without the byte order mark that some editors add.
 pub(crate) fn strip_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// SQS takes the characters of XML 1.0. Of what JSON may hold unescaped, it
-/// refuses these two, which can stand in a JSON string alone: escaped there
-/// they mean the same.
+/// Escapes the two characters that JSON may hold but SQS refuses: it accepts only those of
+/// XML 1.0. They can occur only in a JSON string, where the escape means the same.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 pub fn escape_for_sqs(json: &str) -> String {
@@ -161,32 +159,31 @@ pub fn escape_for_sqs(json: &str) -> String {
         .replace('\u{ffff}', "\\uffff")
 }
 
-/// JSON allows the escape of half a character, as a name that was cut in the
-/// middle of an emoji leaves it; no Rust string can hold one. The standard
-/// replacement character takes its place.
+/// Replaces each lone surrogate by U+FFFD. JSON allows its escape, and a name that was cut
+/// within an emoji has one, but no Rust string can hold it.
 fn replace_lone_surrogates(json: &str) -> String {
-    let mut mended = String::with_capacity(json.len());
+    let mut repaired = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
-        mended.push_str(&rest[..at]);
+        repaired.push_str(&rest[..at]);
         rest = &rest[at..];
-        let (kept, length) = match leading_surrogate(rest) {
+        let (is_valid, length) = match leading_surrogate(rest) {
             Some(0xd800..0xdc00) => match rest.get(6..).and_then(leading_surrogate) {
                 Some(0xdc00..0xe000) => (true, 12),
                 _ => (false, 6),
             },
             Some(_) => (false, 6),
-            // Any other escape, with the character that it escapes.
+            // Any other escape: the backslash and the next character.
             None => (true, 1 + rest[1..].chars().next().map_or(0, char::len_utf8)),
         };
-        mended.push_str(if kept { &rest[..length] } else { "\\ufffd" });
+        repaired.push_str(if is_valid { &rest[..length] } else { "\\ufffd" });
         rest = &rest[length..];
     }
-    mended.push_str(rest);
-    mended
+    repaired.push_str(rest);
+    repaired
 }
 
-/// The surrogate that the text begins with, written as an escape.
+/// The surrogate whose escape begins the text.
 fn leading_surrogate(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let code = u32::from_str_radix(digits, 16).ok()?;
@@ -209,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn each_foreign_body_has_its_own_reason() {
+    fn each_malformed_body_has_its_own_reason() {
         assert_eq!(reason(""), "empty_body");
         assert_eq!(reason(" \r\n\t"), "empty_body");
         assert_eq!(reason("\u{feff}"), "empty_body");
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_does_not_cost_the_user_anything() {
+    fn lone_surrogates_are_replaced() {
         let body = |name: &str| {
             format!(
                 r#"{{"triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"p_1",
@@ -271,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_and_not_followed() {
+    fn deep_nesting_is_refused() {
         let body = "[".repeat(100_000);
         assert_eq!(reason(&body), "not_json");
     }

@@ -1,11 +1,11 @@
-//! The id of a user pool.
+//! The checked id of a user pool.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A user pool id, such as `eu-west-1_AbCdEf123`: 1 to 55 of `A-Za-z0-9_-`. Emulators have
-/// their own forms of these characters; Cognito judges the rest.
+/// A user pool id, such as `eu-west-1_AbCdEf123`: 1 to 55 of `A-Za-z0-9_-`. Emulators use
+/// other forms of these characters; Cognito checks the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PoolId(String);
@@ -25,7 +25,7 @@ impl From<PoolId> for String {
 }
 
 impl PoolId {
-    /// `None` for what no user pool has as its id: it stands in logs and requests.
+    /// `None` for an invalid id, since logs and requests hold it.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html>
     pub fn new(id: &str) -> Option<Self> {
@@ -36,7 +36,7 @@ impl PoolId {
 
     const MAX_CHARACTERS: usize = 55;
 
-    /// The id as Cognito takes it.
+    /// The id, as requests to Cognito hold it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_user_pool_has_as_its_id_is_none() {
+    fn invalid_pool_id_is_none() {
         for id in ["eu-west-1_AbC123", "local_x", "x"] {
             assert!(PoolId::new(id).is_some(), "{id}");
         }

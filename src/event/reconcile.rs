@@ -1,14 +1,14 @@
-//! The command `Reconcile`: find users whose sign-up was not finished, and queue them.
+//! The command `Reconcile`, and how far a run of it has come.
 
 use serde::{Deserialize, Serialize};
 
 use super::PoolId;
 
-/// Find users whose sign-up was not finished, and queue them.
+/// A request to find users whose sign-up was not finished, and to queue them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconcileCommand {
-    /// Names the run in logs; a schedule may leave it out.
+    /// Names the run in logs. A schedule may omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<String>,
     /// Absent: every pool of `pools.allowed`.
@@ -18,44 +18,44 @@ pub struct ReconcileCommand {
         skip_serializing_if = "Option::is_none"
     )]
     pub pool: Option<PoolId>,
-    /// Whether memberships in the default groups are compared as well as records.
+    /// Whether memberships in the default groups are compared as well as profiles.
     #[serde(default)]
     pub groups: bool,
-    /// Whether users of an external provider are checked, too.
+    /// Whether users of an external provider are checked too.
     #[serde(default)]
     pub(crate) include_federated: bool,
     /// Only users created then or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<jiff::Timestamp>,
-    /// Whether a user who has a record under another id than their `sub` gets a second one.
+    /// Whether a user whose profile is under another id than their `sub` gets a second one.
     #[serde(default)]
     pub force: bool,
-    /// How far the run came; written by usher alone.
+    /// How far the run has come. Only usher writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<Cursor>,
 }
 
-/// Where a run goes on.
+/// The position at which a run continues, and its counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cursor {
-    /// A name for the run, made when it begins.
+    /// The name of the run, chosen at its start.
     #[serde(default)]
     pub run: String,
-    /// Cognito's token of the next page; `None` at the beginning.
+    /// Cognito's token of the next page; `None` at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Users checked so far.
     pub users: u64,
     /// Users queued so far.
     pub queued: u64,
-    /// Users so far who have a record under another id, and get none.
+    /// Users so far who have a profile under another id, and get no second one.
     #[serde(default)]
     pub elsewhere: u64,
 }
 
 impl ReconcileCommand {
-    /// The body of a message that asks for it.
+    /// The body of the command's message, as JSON.
     pub(crate) fn to_body(&self) -> String {
         let mut body = serde_json::to_value(self).unwrap_or_default();
         body["usher"] = 1.into();
@@ -71,21 +71,24 @@ mod tests {
 
     fn reconcile(body: &str) -> Result<ReconcileCommand, Malformed> {
         match crate::event::parse(body)? {
-            Event::Reconcile(task) => Ok(task),
+            Event::Reconcile(command) => Ok(command),
             other => panic!("not a command: {other:?}"),
         }
     }
 
     #[test]
-    fn a_schedule_needs_to_name_the_command_and_nothing_else() {
-        let task = reconcile(r#"{"usher":1,"command":"Reconcile"}"#).expect("a command");
-        assert_eq!((task.pool, task.since, task.cursor), (None, None, None));
-        assert!(!task.include_federated && !task.groups && !task.force);
+    fn reconcile_needs_only_the_command_name() {
+        let command = reconcile(r#"{"usher":1,"command":"Reconcile"}"#).expect("a command");
+        assert_eq!(
+            (command.pool, command.since, command.cursor),
+            (None, None, None)
+        );
+        assert!(!command.include_federated && !command.groups && !command.force);
     }
 
     #[test]
-    fn a_command_reads_back_as_it_was_written() {
-        let task = ReconcileCommand {
+    fn reconcile_command_round_trips_through_its_body() {
+        let command = ReconcileCommand {
             request_id: Some("daily".to_owned()),
             pool: PoolId::new("eu-west-1_x"),
             groups: true,
@@ -100,11 +103,11 @@ mod tests {
                 elsewhere: 50,
             }),
         };
-        assert_eq!(reconcile(&task.to_body()), Ok(task));
+        assert_eq!(reconcile(&command.to_body()), Ok(command));
     }
 
     #[test]
-    fn what_is_wrong_with_a_command_has_a_reason() {
+    fn invalid_reconcile_field_is_a_bad_command() {
         for (body, reason) in [
             (
                 r#"{"usher":1,"command":"Reconcile","userPoolId":""}"#,

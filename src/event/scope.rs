@@ -1,36 +1,36 @@
-//! How much is done for a user.
+//! The part of a sign-up that is provisioned.
 
 use serde_json::{Value, json};
 
 use super::GroupName;
 
-/// How much is done for the user. Reconcile sends the same event as a trigger, but no one
-/// signed up just now: what an administrator took away must not come back with it.
+/// The part of a sign-up that is provisioned. Reconcile sends the same event as the trigger,
+/// but for an older user: groups that an administrator removed must not come back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Scope {
-    /// Every group that applies, and the record.
+    /// Every group that applies, and the profile.
     #[default]
     Full,
-    /// The user has no record: every group that applies except privileged ones, and the
-    /// record.
+    /// The user has no profile: every group that applies except privileged ones, and the
+    /// profile.
     NoProfile,
-    /// The user is not in these groups: these except privileged ones, and no record.
+    /// The user is not in these groups: these except privileged ones, and no profile.
     Groups(Vec<GroupName>),
     /// The user has chosen a new password (`ConfirmForgotPassword`). As [`Self::NoProfile`] if
-    /// they have no record, and nothing otherwise: imported users come in this way only.
+    /// they have no profile, else nothing: for imported users this is the only event.
     NewPassword,
 }
 
 impl Scope {
-    /// The member of the event's body that holds it. Cognito sends none of this name.
+    /// The member of the event's body that holds it. Cognito has no member of this name.
     pub(crate) const BODY_FIELD: &str = "usher";
 
-    /// Whether a record is written once the user is in the groups.
+    /// Whether a profile is written after the groups.
     pub(crate) fn includes_profile(&self) -> bool {
         !matches!(self, Self::Groups(_))
     }
 
-    /// The member's value; `None` for a trigger's event, which has no such member.
+    /// The value of [`Self::BODY_FIELD`]; `None` for an event of the trigger, which has none.
     pub(crate) fn to_json(&self) -> Option<Value> {
         match self {
             Self::Full | Self::NewPassword => None,
@@ -42,13 +42,13 @@ impl Scope {
         }
     }
 
-    /// `None` for a member that no version of usher wrote: nothing is given then.
+    /// `None` for an unknown value; the message is then refused.
     pub(super) fn from_json(member: Option<&Value>) -> Option<Self> {
         let Some(member) = member else {
             return Some(Self::Full);
         };
-        let found = member.get("reconcile")?;
-        match (found.get("record"), found.get("groups")) {
+        let scope = member.get("reconcile")?;
+        match (scope.get("record"), scope.get("groups")) {
             (Some(Value::Bool(true)), None) => Some(Self::NoProfile),
             (None, Some(Value::Array(groups))) => {
                 let groups = groups.iter().map(|name| GroupName::new(name.as_str()?));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_reads_back_as_it_was_written_and_no_other_is_taken() {
+    fn scope_round_trips_and_unknown_values_are_unsupported() {
         let groups = [GroupName::new("STAFF"), GroupName::new("EVERYONE")];
         let groups: Vec<GroupName> = groups.into_iter().flatten().collect();
         for scope in [Scope::Full, Scope::NoProfile, Scope::Groups(groups)] {

@@ -1,29 +1,29 @@
-//! Rules for what people write, and where a text breaks one.
+//! Rules for texts that users enter, and the errors of texts that break one.
 
 use super::characters::is_cognito_character;
 
-/// A rule that a text breaks. It says nothing of the text, except where an invisible
-/// character stands, and which.
+/// A rule that a text breaks. It reveals nothing of the text, except an invisible character
+/// and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TextRule {
-    /// Any rule, in words.
+    /// Any other rule, as an error text.
     #[error("{0}")]
     Message(&'static str),
-    /// The text holds no invisible character.
+    /// The text must not hold this invisible character.
     #[error("{0}")]
     InvisibleCharacter(InvisibleCharacter),
-    /// The same as [`Self::Message`] of the value of this attribute.
+    /// [`Self::Message`] for the value of this attribute.
     #[error("{0}: {1}")]
     AttributeMessage(&'static str, &'static str),
-    /// The value of this attribute holds no invisible character.
+    /// [`Self::InvisibleCharacter`] for the value of this attribute.
     #[error("{0}: {1}")]
     InvisibleInAttribute(&'static str, InvisibleCharacter),
-    /// The group at this place of a list, counted from 1, holds none.
+    /// [`Self::InvisibleCharacter`] for the group at this place of a list, from 1.
     #[error("group {0}: {1}")]
     InvisibleInGroup(usize, InvisibleCharacter),
 }
 
-/// A character that copied text brings along and nobody sees, such as U+200B.
+/// An invisible character, such as U+200B, which often comes with copied text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "character {place} is invisible (U+{:04X}): take it out, or type the text by hand",
@@ -36,10 +36,10 @@ pub(crate) struct InvisibleCharacter {
 }
 
 impl TextRule {
-    /// The same of an attribute's value, where the attribute is a known one.
+    /// The same rule for the value of an attribute. An unknown name is not quoted.
     pub(super) fn for_attribute(self, name: Option<&'static str>) -> Self {
         match (self, name) {
-            (Self::Message(words), Some(name)) => Self::AttributeMessage(name, words),
+            (Self::Message(message), Some(name)) => Self::AttributeMessage(name, message),
             (Self::InvisibleCharacter(found), Some(name)) => {
                 Self::InvisibleInAttribute(name, found)
             }
@@ -47,7 +47,7 @@ impl TextRule {
         }
     }
 
-    /// The same of the group at this place of a list.
+    /// The same rule for the group at this place of a list, from 1.
     pub(super) fn for_group(self, place: usize) -> Self {
         match self {
             Self::InvisibleCharacter(found) => Self::InvisibleInGroup(place, found),
@@ -57,13 +57,13 @@ impl TextRule {
 }
 
 impl InvisibleCharacter {
-    /// The first one in a name or an address. Cognito refuses those that hold one.
+    /// The first one in a name or an e-mail address. Cognito refuses a text with one.
     pub(crate) fn find_in_name(text: &str) -> Option<Self> {
         Self::find(text, is_cognito_character)
     }
 
-    /// The first one in a value that people read. The two joiners are letters' own in
-    /// Persian and in the scripts of India, and join emoji.
+    /// The first one in an attribute's value. The two joiners are allowed: Persian and the
+    /// scripts of India need them, and emoji too.
     pub(crate) fn find_in_value(text: &str) -> Option<Self> {
         let is_joiner = |c| matches!(c, '\u{200c}' | '\u{200d}');
         Self::find(text, |c| {
@@ -78,8 +78,8 @@ impl InvisibleCharacter {
     }
 }
 
-/// Cognito's rule for the names of users and groups; `words` says it.
-pub(super) fn check_name(name: &str, words: &'static str) -> Result<(), TextRule> {
+/// Checks the name of a user or group by Cognito's rule; `message` is its error text.
+pub(super) fn check_name(name: &str, message: &'static str) -> Result<(), TextRule> {
     if let Some(invisible) = InvisibleCharacter::find_in_name(name) {
         return Err(TextRule::InvisibleCharacter(invisible));
     }
@@ -87,7 +87,7 @@ pub(super) fn check_name(name: &str, words: &'static str) -> Result<(), TextRule
     if fits {
         Ok(())
     } else {
-        Err(TextRule::Message(words))
+        Err(TextRule::Message(message))
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invisible_character_is_named_with_its_place() {
+    fn error_names_an_invisible_character_and_its_place() {
         let found = InvisibleCharacter::find_in_name("é@\u{200b}x").expect("one");
         assert_eq!(
             found.to_string(),

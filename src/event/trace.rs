@@ -1,16 +1,16 @@
-//! The trace that a message belongs to, in the two forms that it travels in: W3C Trace
-//! Context and the header of X-Ray.
+//! The trace of a message, as W3C Trace Context and as the header of X-Ray.
 //!
-//! Whoever may send to the queue writes both, so only what is well-formed gets any
-//! further; the rest is as if it were not there, and never an error.
+//! A trace travels twice: as `AWSTraceHeader`, which Lambda and X-Ray read, and as
+//! `traceparent`, for all other tools. Every sender of the queue can write both. So malformed
+//! values are ignored, and never an error.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
-/// Where in a trace something began.
+/// A span of a trace, as the parent of further ones. Displays as the value of `traceparent`
+/// in version 00.
 ///
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>. Displays as that header's
-/// value, in version 00.
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceParent {
     trace_id: NonZeroU128,
@@ -18,7 +18,7 @@ pub(crate) struct TraceParent {
     sampled: bool,
 }
 
-/// The trace of a message that is about to be sent. Empty when there is none.
+/// The trace of a message before it is sent. Empty if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     parent: Option<TraceParent>,
@@ -26,24 +26,24 @@ pub struct Trace {
 }
 
 impl TraceParent {
-    /// Reads a `traceparent`. As the standard has it, a version that is not known yet
-    /// is read for what version 00 has, whatever follows; version 00 has nothing more.
+    /// Parses a `traceparent`. By the standard, a later version is read like version 00, and
+    /// more fields may follow; in version 00 none may follow.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (version, rest) = text.split_once('-')?;
         let (ids, flags_and_more) = (rest.get(..50)?, rest.get(50..)?);
         let (flags, more) = flags_and_more.split_at_checked(2)?;
         let (trace_id, parent_id) = ids.strip_suffix('-')?.split_once('-')?;
         let is_known = version == "00";
-        let ends_well = more.is_empty() || (!is_known && more.starts_with('-'));
+        let is_end_valid = more.is_empty() || (!is_known && more.starts_with('-'));
         let version = u8::try_from(parse_hex(version, 2)?).ok()?;
-        if version == 0xff || !ends_well {
+        if version == 0xff || !is_end_valid {
             return None;
         }
         Self::new(trace_id, parent_id, parse_hex(flags, 2)? & 1 == 1)
     }
 
-    /// Reads a header of X-Ray, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…`.
-    /// Without a parent nothing can be continued; what is not said to be sampled is not.
+    /// Parses a header of X-Ray, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…`.
+    /// `None` without a parent. Without `Sampled=1` the trace is not sampled.
     ///
     /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
     pub(crate) fn parse_xray(header: &str) -> Option<Self> {
@@ -68,7 +68,7 @@ impl TraceParent {
         })
     }
 
-    /// As X-Ray writes it.
+    /// The header of X-Ray with the same ids.
     pub(crate) fn to_xray(self) -> String {
         let id = format!("{:032x}", self.trace_id);
         let (time, unique) = id.split_at(8);
@@ -79,17 +79,15 @@ impl TraceParent {
         )
     }
 
-    /// The trace's id.
     pub(crate) fn trace_id(&self) -> u128 {
         self.trace_id.get()
     }
 
-    /// The id of what it began in.
     pub(crate) fn parent_id(&self) -> u64 {
         self.parent_id.get()
     }
 
-    /// Whether whoever began it records it.
+    /// Whether the caller records this trace.
     pub(crate) fn is_sampled(&self) -> bool {
         self.sampled
     }
@@ -107,7 +105,7 @@ impl fmt::Display for TraceParent {
 }
 
 impl Trace {
-    /// Of a Lambda's invocation.
+    /// The trace of a Lambda invocation, from its `X-Amzn-Trace-Id`.
     pub fn from_xray(header: Option<&str>) -> Self {
         let parent = header.and_then(TraceParent::parse_xray);
         Self {
@@ -119,7 +117,7 @@ impl Trace {
         }
     }
 
-    /// Of an HTTP request.
+    /// The trace of an HTTP request, from its `traceparent`.
     pub(crate) fn from_traceparent(text: Option<&str>) -> Self {
         Self {
             parent: text.and_then(TraceParent::parse),
@@ -144,8 +142,8 @@ impl Trace {
     }
 }
 
-/// Whether SQS would take it for its system attribute: it refuses the whole message
-/// otherwise. A Lambda's header may have members of its own (`Lineage=…`).
+/// Whether SQS accepts it as `AWSTraceHeader`; otherwise SQS refuses the whole message. The
+/// header of a Lambda may have more members (`Lineage=…`).
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html>
 pub(crate) fn is_xray_header(text: &str) -> bool {
@@ -155,10 +153,10 @@ pub(crate) fn is_xray_header(text: &str) -> bool {
         && TraceParent::parse_xray(text).is_some()
 }
 
-/// Just so many digits, none of them a capital letter.
+/// Exactly `digits` digits, none of them upper case.
 fn parse_hex(text: &str, digits: usize) -> Option<u128> {
-    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != digits || !text.bytes().all(lower) {
+    let is_lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != digits || !text.bytes().all(is_lower_hex) {
         return None;
     }
     u128::from_str_radix(text, 16).ok()
@@ -175,7 +173,7 @@ mod tests {
     const W3C: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
 
     #[test]
-    fn a_header_of_x_ray_becomes_a_traceparent_with_the_same_ids() {
+    fn xray_header_becomes_a_traceparent_with_the_same_ids() {
         let parent = TraceParent::parse_xray(XRAY_HEADER).expect("well-formed");
         assert_eq!(parent.to_string(), W3C);
         assert_eq!(TraceParent::parse(W3C), Some(parent));
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_header_come_in_any_order_and_only_a_one_means_sampled() {
+    fn xray_members_have_any_order_and_only_1_means_sampled() {
         let root = "Root=1-5759e988-bd862e3fe1be46a994272793";
         let parent = "Parent=53995c3f42cd8ad8";
         for (header, sampled) in [
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_as_if_it_were_not_there() {
+    fn malformed_trace_headers_are_ignored() {
         for header in [
             "",
             "Root",
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_read_for_what_this_one_has() {
+    fn later_traceparent_version_is_read_like_version_00() {
         for later in [
             "01-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
             "fe-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-03-more",
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_sqs_might_refuse_is_not_sent() {
+    fn xray_header_that_sqs_might_refuse_is_not_sent() {
         let spaced = XRAY_HEADER.replace(';', "; ");
         let trace = Trace::from_xray(Some(&spaced));
         assert_eq!(
@@ -271,13 +269,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gets_an_answer(text in ".*", near in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-.*") {
+        fn any_text_is_parsed_without_panic(text in ".*", near in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-.*") {
             let _ = (TraceParent::parse(&text), TraceParent::parse_xray(&text));
             let _ = TraceParent::parse(&near);
         }
 
         #[test]
-        fn what_is_written_is_read_again(trace in 1_u128.., parent in 1_u64.., sampled: bool) {
+        fn trace_parent_round_trips_in_both_forms(trace in 1_u128.., parent in 1_u64.., sampled: bool) {
             let text = format!("00-{trace:032x}-{parent:016x}-{:02x}", u8::from(sampled));
             let read = TraceParent::parse(&text).expect("well-formed");
             prop_assert_eq!(read.to_string(), text);

@@ -1,4 +1,4 @@
-//! One `GET` over plain HTTP, as health checks and metrics need it and no more.
+//! One `GET` over plain HTTP, for health checks and metrics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,36 +14,32 @@ pub(crate) struct Url {
     path: String,
 }
 
-/// What is wrong with a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be http://HOST:PORT/PATH, such as http://127.0.0.1:8080/metrics")]
 pub(crate) struct InvalidUrl;
 
-/// What came back.
 #[derive(Debug)]
 pub(crate) struct GetResponse {
-    /// Such as 200.
+    /// The HTTP status code, such as 200.
     pub status: u16,
-    /// The body.
     pub body: String,
 }
 
-/// Why nothing came back.
+/// Why a request got no HTTP response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GetError {
-    /// Nobody listens, or the connection broke.
+    /// No server listens there, or the connection broke.
     #[error("no answer from {0}: {1}")]
     Unreachable(String, std::io::Error),
-    /// Nothing in time.
     #[error("no answer from {0} within {1:?}")]
     TimedOut(String, Duration),
-    /// Something else listens there.
+    /// The server there speaks another protocol.
     #[error("{0} did not answer in HTTP")]
     NotHttp(String),
 }
 
 impl Url {
-    /// `host` with its port, `path` with its slash.
+    /// `host` includes the port, `path` the leading slash.
     pub(crate) fn new(host: impl fmt::Display, path: &str) -> Self {
         Self {
             host: host.to_string(),
@@ -62,7 +58,7 @@ impl FromStr for Url {
         let has_port = host
             .rsplit_once(':')
             .is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
-        // What stands in a request's first line must not end it.
+        // White space or a control character could end the request line.
         let odd = |c: char| c.is_whitespace() || c.is_control();
         if !has_port || text.contains(odd) {
             return Err(InvalidUrl);
@@ -77,17 +73,21 @@ impl fmt::Display for Url {
     }
 }
 
-/// Asks, for `limit` at most; what is longer than `most` bytes is cut off.
+/// Takes at most `limit`; the response is cut off after `max_bytes`.
 ///
 /// # Errors
-/// [`GetError`] when there is no answer to judge by.
-pub(crate) async fn get(url: &Url, limit: Duration, most: u64) -> Result<GetResponse, GetError> {
+/// [`GetError`] when there is no HTTP response.
+pub(crate) async fn get(
+    url: &Url,
+    limit: Duration,
+    max_bytes: u64,
+) -> Result<GetResponse, GetError> {
     let host = || url.host.clone();
-    let text = tokio::time::timeout(limit, send_request(url, most))
+    let text = tokio::time::timeout(limit, send_request(url, max_bytes))
         .await
         .map_err(|_| GetError::TimedOut(host(), limit))?
         .map_err(|error| GetError::Unreachable(host(), error))?;
-    let answer = || {
+    let response = || {
         let (head, text) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some(GetResponse {
@@ -95,16 +95,16 @@ pub(crate) async fn get(url: &Url, limit: Duration, most: u64) -> Result<GetResp
             body: text.to_owned(),
         })
     };
-    answer().ok_or_else(|| GetError::NotHttp(host()))
+    response().ok_or_else(|| GetError::NotHttp(host()))
 }
 
-async fn send_request(Url { host, path }: &Url, most: u64) -> std::io::Result<String> {
+async fn send_request(Url { host, path }: &Url, max_bytes: u64) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(most).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut response = Vec::new();
+    stream.take(max_bytes).read_to_end(&mut response).await?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Health, readiness and metrics, which the public cannot crowd out: they have an address,
-//! connections and a thread of their own.
+//! Health, readiness and metrics. They have their own address, connections and thread, so that
+//! public requests cannot delay them.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -17,42 +17,38 @@ use tokio_util::sync::CancellationToken;
 use super::serve::serve;
 use crate::telemetry::Health;
 
-/// Connections at once: a health check, a load balancer's nodes and what fetches metrics.
+/// Connections at once: a health check, the nodes of a load balancer and metrics scrapers.
 const MAX_HEALTH_CONNECTIONS: usize = 32;
 
-/// What the server shows.
+/// The state that the routes report.
 #[derive(Clone)]
 pub(crate) struct HealthServerState {
-    /// Shared with the worker.
+    /// The worker updates this state.
     pub health: Health,
-    /// The process's metrics.
     pub metrics: PrometheusHandle,
 }
 
-/// A server of health, readiness and metrics that has its port.
+/// A server of health, readiness and metrics whose port is bound.
 pub(crate) struct HealthServer {
     listener: TcpListener,
     state: HealthServerState,
 }
 
-/// A server that runs on a thread of its own.
+/// The thread of a [`HealthServer`] that was started.
 pub(crate) struct HealthThread(oneshot::Receiver<()>);
 
 impl HealthServer {
-    /// Takes the port, so that a taken one is an error at the start.
+    /// Binds the port, so that a port in use is an error at the start.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub(crate) fn bind(address: SocketAddr, shown: HealthServerState) -> std::io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, state: HealthServerState) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self {
-            listener,
-            state: shown,
-        })
+        Ok(Self { listener, state })
     }
 
-    /// Where it listens; tells the port that the system chose for port 0.
+    /// The bound address, with the port that the system chose for port 0.
     ///
     /// # Errors
     /// When the socket has no address.
@@ -60,48 +56,47 @@ impl HealthServer {
         self.listener.local_addr()
     }
 
-    /// Serves until told to stop. The worker has one thread: on that, requests of the
-    /// public that keep the processor busy would also keep the health check waiting.
+    /// Serves on a new thread until `stop` is cancelled. The worker has only one thread, where
+    /// public requests that use the processor would also delay the health check.
     ///
     /// # Errors
     /// When the system has no more threads or descriptors.
     pub(crate) fn start(self, stop: CancellationToken) -> std::io::Result<HealthThread> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let listener = {
-            let _inside = runtime.enter();
+            let _guard = runtime.enter();
             tokio::net::TcpListener::from_std(self.listener)?
         };
         let routes = routes(self.state);
-        let (ends, ended) = oneshot::channel();
+        let (end_sender, end_receiver) = oneshot::channel();
         thread::Builder::new()
             .name("health".to_owned())
             .spawn(move || {
                 runtime.block_on(serve(listener, routes, MAX_HEALTH_CONNECTIONS, stop));
-                // Nobody may wait for it.
-                let _ = ends.send(());
+                // The receiver may be dropped.
+                let _ = end_sender.send(());
             })?;
-        Ok(HealthThread(ended))
+        Ok(HealthThread(end_receiver))
     }
 }
 
 impl HealthThread {
-    /// Waits until the server has ended.
     pub(crate) async fn join(self) {
         // An error means that the thread has panicked, which is logged.
         let _ = self.0.await;
     }
 }
 
-fn routes(shown: HealthServerState) -> Router {
+fn routes(state: HealthServerState) -> Router {
     Router::new()
         .route("/healthz", routing::get(healthz))
         .route("/readyz", routing::get(readyz))
         .route("/metrics", routing::get(exposition))
-        .with_state(shown)
+        .with_state(state)
 }
 
-async fn healthz(State(shown): State<HealthServerState>) -> Response {
-    let stuck = shown.health.stuck();
+async fn healthz(State(state): State<HealthServerState>) -> Response {
+    let stuck = state.health.stuck();
     if stuck.is_empty() {
         (StatusCode::OK, "alive\n").into_response()
     } else {
@@ -110,23 +105,23 @@ async fn healthz(State(shown): State<HealthServerState>) -> Response {
     }
 }
 
-async fn readyz(State(shown): State<HealthServerState>) -> Response {
-    let obstacles = shown.health.unready_reasons();
-    if obstacles.is_empty() {
+async fn readyz(State(state): State<HealthServerState>) -> Response {
+    let reasons = state.health.unready_reasons();
+    if reasons.is_empty() {
         (StatusCode::OK, "ready\n").into_response()
     } else {
-        let text = format!("{}\n", obstacles.join("\n"));
+        let text = format!("{}\n", reasons.join("\n"));
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
 }
 
-async fn exposition(State(shown): State<HealthServerState>) -> Response {
-    shown.metrics.run_upkeep();
+async fn exposition(State(state): State<HealthServerState>) -> Response {
+    state.metrics.run_upkeep();
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (kind, shown.metrics.render()).into_response()
+    (kind, state.metrics.render()).into_response()
 }
 
 #[cfg(test)]
@@ -139,28 +134,28 @@ mod tests {
 
     use super::*;
 
-    /// Blocks the thread that it is called on.
+    /// Blocks the calling thread.
     fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).expect("connects");
         let limit = Some(Duration::from_secs(30));
         stream.set_read_timeout(limit).expect("a time-out");
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("an answer");
+        response
     }
 
-    /// The runtime of this test has one thread, as a worker's has.
+    /// The runtime of this test has one thread, as the worker's has.
     #[tokio::test]
     async fn health_answers_while_the_worker_thread_is_busy() {
-        let shown = HealthServerState {
+        let state = HealthServerState {
             health: Health::default(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         };
-        let health = shown.health.clone();
+        let health = state.health.clone();
         let address = (Ipv4Addr::LOCALHOST, 0).into();
-        let server = HealthServer::bind(address, shown).expect("a port");
+        let server = HealthServer::bind(address, state).expect("a port");
         let address = server.address().expect("an address");
         let stop = CancellationToken::new();
         let thread = server.start(stop.clone()).expect("starts");

@@ -1,4 +1,9 @@
-//! What a request may take: its size, its time, its place among others.
+//! Limits of requests: size, time, rate, and how many are in progress.
+//!
+//! A request takes its permit once its body is there, and the work gives it back when the work
+//! ends, which may be after the response. So 480 permits bound the work, not the connections.
+//! Every Cognito call must get its rate permit within five seconds of that, and a call takes at
+//! most five, so a request is over within ten.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
@@ -20,19 +25,19 @@ use tokio_util::task::TaskTracker;
 use super::api::Problem;
 use crate::aws::{ATTEMPT_TIMEOUT, with_deadline};
 
-/// For the body of a request to arrive. It takes no seat meanwhile.
+/// For the body of a request to arrive. The request holds no permit meanwhile.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the seat of a request to its answer.
+/// From the permit of a request to its response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the seat to the last permit for a call: the call is over when `TIME` is.
+/// From the permit to the last rate permit for a call, which then ends within `REQUEST_TIMEOUT`.
 const PERMIT_TIMEOUT: Duration = REQUEST_TIMEOUT
     .checked_sub(ATTEMPT_TIMEOUT)
     .expect("more than one call takes");
-/// Requests at work at once, on each side.
+/// Requests in progress at once in one pool of permits.
 const MAX_CONCURRENT_REQUESTS: usize = 480;
 
-/// The way in, which is shut while the process drains. A clone has the same seats,
-/// [`Self::separate_pool`] others.
+/// Admits requests until the process drains. A clone shares the permits, and
+/// [`Self::separate_pool`] has others.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     stop: CancellationToken,
@@ -41,7 +46,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Shut once `stop` is cancelled.
+    /// Admits no more requests once `stop` is cancelled.
     pub(crate) fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
@@ -50,8 +55,8 @@ impl Admission {
         }
     }
 
-    /// Another way in to the same process: strangers at the one take no seat of the
-    /// other.
+    /// Another pool of permits in the same process: strangers who use the one take no permits
+    /// of the other.
     #[must_use]
     pub(crate) fn separate_pool(&self) -> Self {
         Self {
@@ -60,7 +65,7 @@ impl Admission {
         }
     }
 
-    /// A seat for a request whose body is there.
+    /// A permit for a request whose body has arrived.
     pub(super) fn try_acquire(&self) -> Result<RequestPermit, Problem> {
         if self.stop.is_cancelled() {
             return Err(shutting_down());
@@ -75,64 +80,63 @@ impl Admission {
         })
     }
 
-    /// Goes on after the answer, and is waited for at the end.
+    /// Runs `work` after the response; [`Self::drain`] waits for it.
     pub(super) fn spawn_background(
         &self,
-        seat: RequestPermit,
+        permit: RequestPermit,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.tasks.spawn(seat.run_and_release(work));
+        self.tasks.spawn(permit.run_and_release(work));
     }
 
-    /// Runs to its end, whether or not the client waits for it: an invitation must
-    /// not be left half done by a lost connection.
+    /// Runs `work` to its end, whether or not the client waits for it: a lost connection must
+    /// not leave an invitation half done.
     pub(super) async fn run_detached<T: Send + 'static>(
         &self,
-        seat: RequestPermit,
+        permit: RequestPermit,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let task = self.tasks.spawn(seat.run_and_release(work));
+        let task = self.tasks.spawn(permit.run_and_release(work));
         task.await.map_err(|_| {
             metrics::counter!("usher_panics_total").increment(1);
             Problem::unavailable("the request could not be finished")
         })
     }
 
-    /// Waits for what is under way, at most as long as a request may take.
+    /// Waits for requests in progress, at most as long as one may take.
     pub(crate) async fn drain(&self) {
         self.tasks.close();
         if tokio::time::timeout(REQUEST_TIMEOUT, self.tasks.wait())
             .await
             .is_err()
         {
-            tracing::warn!("requests were cut off in the middle");
+            tracing::warn!("drain timed out; HTTP requests in progress were cut off");
         }
     }
 
-    /// Seats that are taken.
     #[cfg(test)]
     pub(super) fn permits_in_use(&self) -> usize {
         MAX_CONCURRENT_REQUESTS - self.permits.available_permits()
     }
 
-    /// Work that goes on whether or not somebody waits for its answer.
+    /// Includes work whose client no longer waits.
     #[cfg(test)]
     pub(super) fn running_tasks(&self) -> usize {
         self.tasks.len()
     }
 }
 
-/// A place among the requests at work. Whoever does the work holds it to the work's end,
-/// which may be after the answer.
+/// The right to work on one request. The work holds it until it ends, which may be after the
+/// response.
 #[derive(Debug)]
 pub(super) struct RequestPermit {
     _permit: OwnedSemaphorePermit,
-    /// For permits of the rate budgets.
+    /// The deadline for rate permits of its calls.
     deadline: Instant,
 }
 
 impl RequestPermit {
-    /// Does a part of the work.
+    /// Runs a part of the work under the request's deadline.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         with_deadline(self.deadline, work).await
     }
@@ -146,14 +150,14 @@ fn shutting_down() -> Problem {
     Problem::unavailable("this process is shutting down")
 }
 
-/// Around every route but health and metrics.
+/// The middleware of every route except health and metrics.
 pub(super) async fn enforce_limits(
-    State(doors): State<Admission>,
+    State(admission): State<Admission>,
     request: Request,
     next: Next,
 ) -> Response {
     let answer = async {
-        if doors.stop.is_cancelled() {
+        if admission.stop.is_cancelled() {
             return shutting_down().into_response();
         }
         match tokio::time::timeout(BODY_TIMEOUT + REQUEST_TIMEOUT, next.run(request)).await {
@@ -180,7 +184,7 @@ pub(super) async fn enforce_limits(
     response
 }
 
-/// The body of a request: at most `max` bytes, which arrive in time.
+/// Reads the body of a request: at most `max` bytes, within `BODY_TIMEOUT`.
 pub(super) async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> {
     let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max)).await;
     let body = body.map_err(|_| {
@@ -196,7 +200,7 @@ pub(super) async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> 
     })
 }
 
-/// The JSON object that a body must be, with none but these members.
+/// Parses a body as a JSON object that has only these members.
 pub(super) fn parse_object(body: &[u8], members: &[&str]) -> Result<Map<String, Value>, Problem> {
     let object: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| Problem::bad_request("the body must be a JSON object"))?;
@@ -209,7 +213,7 @@ pub(super) fn parse_object(body: &[u8], members: &[&str]) -> Result<Map<String, 
     }
 }
 
-/// Whether the body says that it is JSON, which a form of another site cannot.
+/// Requires a JSON content type, which a form of another site cannot send.
 pub(super) fn require_json(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -227,8 +231,8 @@ pub(super) fn require_json(headers: &axum::http::HeaderMap) -> Result<(), Proble
     }
 }
 
-/// A [`RateLimiter`] for each name, as far as it is remembered: strangers with one name do not
-/// use up what others need.
+/// Limits the requests of each name, so that strangers with one name take nothing from others.
+/// Remembers the 10,000 names that were used last.
 #[derive(Debug)]
 pub(super) struct KeyedRateLimiter {
     window: Duration,
@@ -238,7 +242,7 @@ pub(super) struct KeyedRateLimiter {
 }
 
 impl KeyedRateLimiter {
-    /// At most `most` in the time `each`.
+    /// At most `max_per_window` requests of a name in each `window`.
     pub(super) fn new(max_per_window: u32, window: Duration) -> Self {
         const MAX_TRACKED_NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
         Self {
@@ -249,12 +253,12 @@ impl KeyedRateLimiter {
         }
     }
 
-    /// Whether there is room for one more of this name.
+    /// Counts one more request of this name, unless its window is full.
     pub(super) fn try_acquire(&self, name: &str) -> bool {
         let key = self.hasher.hash_one(name.to_lowercase());
-        let mut taken = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let (count, since) = taken.get_or_insert_mut(key, || (0, now));
+        let (count, since) = counts.get_or_insert_mut(key, || (0, now));
         if now.saturating_duration_since(*since) >= self.window {
             (*count, *since) = (0, now);
         }
@@ -263,17 +267,17 @@ impl KeyedRateLimiter {
         has_room
     }
 
-    /// One that was taken was of no use.
+    /// Takes back the count of a request that had no effect.
     pub(super) fn refund(&self, name: &str) {
         let key = self.hasher.hash_one(name.to_lowercase());
-        let mut taken = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((count, _)) = taken.get_mut(&key) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = counts.get_mut(&key) {
             *count = count.saturating_sub(1);
         }
     }
 }
 
-/// So many a second, and no more than a second's worth at once, or one.
+/// A token bucket: `rate` tokens a second, and at most a second's worth at once, but at least one.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     rate: f64,
@@ -288,7 +292,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes room for one more, or says how long it takes until there is some.
+    /// Takes one token, or returns the time until there is one.
     pub(super) fn try_acquire(&self) -> Result<(), Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -308,40 +312,43 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn each_name_has_a_pace_of_its_own() {
-        let paces = KeyedRateLimiter::new(2, Duration::from_mins(1));
-        let taken = |name| (0..5).filter(|_| paces.try_acquire(name)).count();
-        assert_eq!((taken("ada"), taken("Ada"), taken("grace")), (2, 0, 2));
+    async fn each_name_has_its_own_limit() {
+        let limiter = KeyedRateLimiter::new(2, Duration::from_mins(1));
+        let admitted = |name| (0..5).filter(|_| limiter.try_acquire(name)).count();
+        assert_eq!(
+            (admitted("ada"), admitted("Ada"), admitted("grace")),
+            (2, 0, 2)
+        );
         let one = KeyedRateLimiter::new(1, Duration::from_mins(1));
         assert!(one.try_acquire("ada"));
         one.refund("ada");
         assert!(one.try_acquire("ada") && !one.try_acquire("ada"));
-        // A refused one does not count.
+        // A refused request was not counted.
         one.refund("ada");
         assert!(one.try_acquire("ada"));
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(taken("ada"), 2);
+        assert_eq!(admitted("ada"), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pace_below_one_a_second_lets_one_through_at_once() {
-        let pace = RateLimiter::new(0.1);
-        assert_eq!(pace.try_acquire(), Ok(()));
+    async fn a_rate_below_one_a_second_admits_one_request_at_once() {
+        let limiter = RateLimiter::new(0.1);
+        assert_eq!(limiter.try_acquire(), Ok(()));
         tokio::time::advance(Duration::from_secs(4)).await;
-        let wait = pace.try_acquire().expect_err("ten seconds for each");
+        let wait = limiter.try_acquire().expect_err("ten seconds for each");
         assert!((5.9..6.1).contains(&wait.as_secs_f64()), "{wait:?}");
         tokio::time::advance(wait + Duration::from_millis(1)).await;
-        assert_eq!(pace.try_acquire(), Ok(()));
+        assert_eq!(limiter.try_acquire(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_waited_for_and_read_no_longer_than_it_may_be() {
+    async fn a_late_or_large_body_is_refused() {
         let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        let begun = Instant::now();
+        let started = Instant::now();
         let late = read_body(Body::from_stream(never), 10).await;
         let late = late.expect_err("it does not come");
         assert_eq!(
-            (late.status().as_u16(), begun.elapsed()),
+            (late.status().as_u16(), started.elapsed()),
             (408, BODY_TIMEOUT)
         );
         let large = read_body(Body::from("x".repeat(11)), 10).await;
@@ -351,36 +358,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_seat_is_taken_until_the_work_has_ended() {
-        let doors = Admission::new(CancellationToken::new());
+    async fn a_permit_is_held_until_the_work_has_ended() {
+        let admission = Admission::new(CancellationToken::new());
         let end = CancellationToken::new();
-        let seat = doors.try_acquire().expect("a seat");
-        let work = doors.run_detached(seat, end.clone().cancelled_owned());
+        let permit = admission.try_acquire().expect("a permit");
+        let work = admission.run_detached(permit, end.clone().cancelled_owned());
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, work).await;
-        assert!(answer.is_err(), "nobody waits for it any more");
-        doors.spawn_background(
-            doors.try_acquire().expect("a seat"),
+        assert!(answer.is_err(), "the client has stopped waiting");
+        admission.spawn_background(
+            admission.try_acquire().expect("a permit"),
             end.clone().cancelled_owned(),
         );
-        assert_eq!((doors.permits_in_use(), doors.running_tasks()), (2, 2));
-        let others: Vec<RequestPermit> = std::iter::from_fn(|| doors.try_acquire().ok()).collect();
+        assert_eq!(
+            (admission.permits_in_use(), admission.running_tasks()),
+            (2, 2)
+        );
+        let others: Vec<RequestPermit> =
+            std::iter::from_fn(|| admission.try_acquire().ok()).collect();
         assert_eq!(others.len(), MAX_CONCURRENT_REQUESTS - 2);
-        assert!(doors.separate_pool().try_acquire().is_ok());
+        assert!(admission.separate_pool().try_acquire().is_ok());
         end.cancel();
-        while doors.running_tasks() > 0 {
+        while admission.running_tasks() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(doors.permits_in_use(), others.len());
+        assert_eq!(admission.permits_in_use(), others.len());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pace_is_kept_after_the_first_second() {
-        let pace = RateLimiter::new(10.0);
-        let taken = || (0..100).filter(|_| pace.try_acquire().is_ok()).count();
-        assert_eq!(taken(), 10);
+    async fn a_rate_is_enforced_after_the_first_second() {
+        let limiter = RateLimiter::new(10.0);
+        let admitted = || (0..100).filter(|_| limiter.try_acquire().is_ok()).count();
+        assert_eq!(admitted(), 10);
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(taken(), 5);
+        assert_eq!(admitted(), 5);
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(taken(), 10);
+        assert_eq!(admitted(), 10);
     }
 }

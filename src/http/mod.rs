@@ -1,10 +1,9 @@
-//! What the service serves over HTTP, at two addresses.
+//! The HTTP servers, at two addresses.
 //!
-//! `health` is for the container's health check, the load balancer's and what fetches
-//! metrics: `/healthz` says whether the loops make progress, `/readyz` whether the worker
-//! can do its work and what is in the way, `/metrics` is in Prometheus format. The public
-//! address has `api`, for administrators, and `accept`, for people who were invited, both
-//! inside `limits`.
+//! `health` is for the health checks of container and load balancer and for metrics:
+//! `/healthz` says whether the loops make progress, `/readyz` whether the worker can do its
+//! work, or the reasons why not, `/metrics` is in Prometheus format. The public address has
+//! `api`, for administrators and users, and `accept`, for invited users, both inside `limits`.
 
 mod accept;
 mod api;
@@ -30,15 +29,15 @@ use tokio_util::sync::CancellationToken;
 
 use serve::serve;
 
-/// Connections of the public at once: a good half of the file descriptors that a process
-/// usually has. It polls SQS with the others.
+/// Public connections at once: over half of the file descriptors that a process usually has.
+/// It calls AWS with the others.
 const MAX_PUBLIC_CONNECTIONS: usize = 640;
 
-/// A server of the public routes that has its port.
+/// A server of the public routes whose port is bound.
 pub(crate) struct PublicServer(TcpListener);
 
 impl PublicServer {
-    /// Takes the port, so that a taken one is an error at the start.
+    /// Binds the port, so that a port in use is an error at the start.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -46,7 +45,7 @@ impl PublicServer {
         Ok(Self(TcpListener::bind(address).await?))
     }
 
-    /// Where it listens; tells the port that the system chose for port 0.
+    /// The bound address, with the port that the system chose for port 0.
     ///
     /// # Errors
     /// When the socket has no address.
@@ -54,7 +53,7 @@ impl PublicServer {
         self.0.local_addr()
     }
 
-    /// Serves these routes until told to stop.
+    /// Serves these routes until `stop` is cancelled.
     pub(crate) async fn run(self, routes: Router, stop: CancellationToken) {
         serve(self.0, routes, MAX_PUBLIC_CONNECTIONS, stop).await;
     }

@@ -5,39 +5,38 @@ use std::time::Duration;
 
 use super::get::{GetError, Url, get};
 
-/// ECS gives a health check five seconds by default.
+/// Less than the five seconds that ECS gives a health check by default.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_PROBE_BYTES: u64 = 64 * 1024;
 
-/// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Probe {
-    /// Whether the answer was 200.
+    /// Whether the status was 200.
     pub(crate) healthy: bool,
-    /// The answer's text.
+    /// The trimmed body of the response.
     pub text: String,
 }
 
 impl Probe {
-    /// Asks a server of this machine, given the address it listens on.
+    /// Requests `/healthz` of a server on this machine that listens on this address.
     ///
     /// # Errors
-    /// [`GetError`] when there is no answer to judge by.
+    /// [`GetError`] when there is no HTTP response.
     pub(crate) async fn run(listen: SocketAddr) -> Result<Self, GetError> {
-        let answer = get(
+        let response = get(
             &Url::new(loopback_if_unspecified(listen), "/healthz"),
             PROBE_TIMEOUT,
             MAX_PROBE_BYTES,
         )
         .await?;
         Ok(Self {
-            healthy: answer.status == 200,
-            text: answer.body.trim().to_owned(),
+            healthy: response.status == 200,
+            text: response.body.trim().to_owned(),
         })
     }
 }
 
-/// A server that listens on every address is asked on loopback.
+/// A server that listens on every address is called on loopback.
 fn loopback_if_unspecified(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

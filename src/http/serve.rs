@@ -1,4 +1,4 @@
-//! Connections: so many, each with a head that comes in time and a client that reads.
+//! Serves connections: limits their number, the time of a request's head and that of writing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// For the head of a request; an idle connection is closed after it, too. Longer than a
-/// load balancer keeps one that it may use again (60 s unless set otherwise).
+/// For the head of a request. It also closes idle connections, so it is longer than the idle
+/// time-out of a load balancer that reuses them (60 s unless set otherwise).
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(75);
-/// For the head of a request, which may hold a large token.
+/// The limit for the head of a request, which may hold a large token.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The time in which a client has to read. One that does not read would keep its connection
-/// for good.
+/// The time in which a client has to read. Without it, a client that does not read would hold
+/// its connection forever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For answers that are under way at the end.
+/// For responses in progress when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-/// After a connection that could not be accepted: file descriptors may be short.
+/// After a failed accept: the process may lack file descriptors.
 const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves at most `connections` at once until told to stop; then answers that are under way
-/// are given their time.
+/// Serves at most `connections` at once until `stop` is cancelled. Responses in progress then
+/// get `SHUTDOWN_GRACE` to finish.
 pub(super) async fn serve(
     listener: TcpListener,
     routes: Router,
     connections: usize,
     stop: CancellationToken,
 ) {
-    // HTTP/1 alone: to find out which version it is has no time limit.
+    // HTTP/1 only: hyper's detection of the version has no time limit.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
@@ -42,12 +42,12 @@ pub(super) async fn serve(
         .header_read_timeout(HEAD_READ_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
     let builder = Arc::new(builder);
-    let places = Arc::new(Semaphore::new(connections));
+    let permits = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();
     loop {
-        let place = tokio::select! {
+        let permit = tokio::select! {
             () = stop.cancelled() => break,
-            place = Arc::clone(&places).acquire_owned() => place,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
         };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -56,7 +56,7 @@ pub(super) async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(error = %error, "a connection cannot be accepted");
+                tracing::warn!(error = %error, "HTTP connection not accepted");
                 tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
                 continue;
             }
@@ -67,9 +67,9 @@ pub(super) async fn serve(
         let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
-            // A client that goes away is its own affair.
+            // A client that disconnects is not an error.
             let _ = connection.await;
-            drop(place);
+            drop(permit);
         });
     }
     let _ = tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await;
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_gives_its_connection_up() {
+    async fn a_client_that_does_not_read_loses_its_connection() {
         const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
@@ -98,7 +98,7 @@ mod tests {
         other.write_all(GET).await.expect("sent");
         let mut begin = [0; 12];
         let read = tokio::time::timeout(Duration::from_mins(10), other.read_exact(&mut begin));
-        read.await.expect("its turn came").expect("an answer");
+        read.await.expect("a free connection").expect("an answer");
         assert_eq!(&begin, b"HTTP/1.1 200");
         drop((silent, other));
         stop.cancel();

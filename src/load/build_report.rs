@@ -1,4 +1,7 @@
-//! From what was observed to the report.
+//! Builds the report from the observations.
+//!
+//! A user who never finished counts in the percentiles, with the time that the run
+//! waited for them. Otherwise a system would seem the better the more it loses.
 
 use std::time::Duration;
 
@@ -9,12 +12,10 @@ use super::report::{
 };
 use super::run::{LoadRun, RunObservation};
 
-/// The latency over time is parted into so many windows at most, of a second at
-/// least.
+/// The report's latency over time has at most this many windows, of at least a second.
 const MAX_LATENCY_WINDOWS: u32 = 60;
 
 impl LoadReport {
-    /// Puts everything together.
     pub(crate) fn new(
         load: &LoadRun,
         seed: u64,
@@ -39,13 +40,13 @@ impl LoadReport {
             let last = done().map(|(due, seen)| *due + seen.latency).max();
             (done().count() as u64, last.unwrap_or_default())
         } else {
-            let count = observed.timeline.last().map_or(0, |moment| moment.finished);
-            let mut moments = observed.timeline.iter();
-            let first = moments.find(|moment| moment.finished == count);
-            let second = first.map_or(0.0, |moment| moment.second);
+            let count = observed.timeline.last().map_or(0, |sample| sample.finished);
+            let mut samples = observed.timeline.iter();
+            let first = samples.find(|sample| sample.finished == count);
+            let second = first.map_or(0.0, |sample| sample.second);
             (count, Duration::from_secs_f64(second))
         };
-        let sends = &observed.injection;
+        let injection = &observed.injection;
         Self {
             run: load.run_id.to_string(),
             pool: load.pool.as_str().to_owned(),
@@ -60,12 +61,12 @@ impl LoadReport {
                 seconds: plan.duration.as_secs_f64(),
             },
             injected: Injected {
-                messages: sends.accepted,
-                not_sent: sends.failed.len() as u64 + sends.not_attempted,
-                seconds: sends.duration.as_secs_f64(),
-                per_second: rate(sends.accepted, sends.duration),
-                late_ms: sends.lateness.quantiles(),
-                send_ms: sends.send_latency.quantiles(),
+                messages: injection.accepted,
+                not_sent: injection.failed.len() as u64 + injection.not_attempted,
+                seconds: injection.duration.as_secs_f64(),
+                per_second: rate(injection.accepted, injection.duration),
+                late_ms: injection.lateness.quantiles(),
+                send_ms: injection.send_latency.quantiles(),
             },
             finished: Finished {
                 sign_ups: finished.0,
@@ -84,7 +85,7 @@ impl LoadReport {
     }
 }
 
-/// A second; zero without time.
+/// Events a second; zero when no time has passed.
 fn rate(count: u64, time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let count = count as f64;
@@ -95,8 +96,8 @@ fn rate(count: u64, time: Duration) -> f64 {
     }
 }
 
-/// The timeline with what is known by now of each moment: a record was seen some time
-/// after it was written.
+/// The timeline with finish times instead of poll times: a poll sees a profile some
+/// time after it was written.
 fn corrected_timeline(observed: &RunObservation, due: &[Duration]) -> Vec<Sample> {
     let mut timeline = observed.timeline.clone();
     if observed.profiles.is_empty() {
@@ -109,22 +110,21 @@ fn corrected_timeline(observed: &RunObservation, due: &[Duration]) -> Vec<Sample
     let mut sorted: Vec<Duration> = ends.iter().copied().flatten().collect();
     sorted.sort_unstable();
     let mut oldest = 0;
-    for moment in &mut timeline {
-        let now = Duration::from_secs_f64(moment.second);
-        moment.finished = sorted.partition_point(|end| *end <= now) as u64;
+    for sample in &mut timeline {
+        let now = Duration::from_secs_f64(sample.second);
+        sample.finished = sorted.partition_point(|end| *end <= now) as u64;
         let is_done = |n: usize| ends[n].is_some_and(|end| end <= now);
         while oldest < ends.len() && is_done(oldest) {
             oldest += 1;
         }
         let age = due.get(oldest).and_then(|due| now.checked_sub(*due));
-        moment.oldest_seconds = age.unwrap_or_default().as_secs_f64();
+        sample.oldest_seconds = age.unwrap_or_default().as_secs_f64();
     }
     timeline
 }
 
-/// Of each sign-up that was due: its time and how long it took. One that never
-/// finished took as long as it was waited for, at least: without it, the figures
-/// would be the better the more were lost.
+/// The due time and the latency of each sign-up that was due. One that never
+/// finished counts with the time that the run waited for it.
 fn latencies(due: &[Duration], observed: &RunObservation) -> Vec<(Duration, Duration)> {
     let waited = |due: &Duration| observed.duration.checked_sub(*due);
     due.iter()
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_part_the_run_and_leave_out_those_without_anybody() {
+    fn windows_split_the_run_and_skip_those_without_sign_ups() {
         let seconds = |n: u64| Duration::from_secs(n);
         let ms = Duration::from_millis;
         let latencies = [(0, 10), (1, 20), (119, 30)];

@@ -1,6 +1,6 @@
-//! Takes away what a run left: messages, letters, profiles, users, in this order,
-//! so that nothing makes anew what is gone already, and a clean-up that was cut off
-//! still finds what is left by the users' names.
+//! Removes everything that a run left: messages, dead letters, profiles, users, in
+//! this order. So the worker cannot create a removed item again, and a clean-up after an
+//! interrupted one still finds the rest by the users' names.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,138 +20,137 @@ use crate::dead_letter::{Filter, HeldDeadLetter, SQS_COUNTS_LAG, Selection, Sele
 use crate::event::{PoolId, Sub, Username};
 use crate::retry::{Backoff, SharedRetry, Transient};
 
-/// Users that are removed at once; the budget sets the pace.
+/// The budget limits the rate of these calls.
 const USER_REMOVALS_IN_PARALLEL: usize = 16;
-/// `ListUsers` is eventually consistent: it is asked until it shows nobody who is
-/// there, twice, and so many times at most.
+/// `ListUsers` is eventually consistent: it is called until two listings in a row lead
+/// to no removal, or until the maximum.
 const REQUIRED_EMPTY_LISTINGS: u32 = 2;
 const MAX_USER_LISTINGS: u32 = 12;
-/// The source queue is looked through so many times at most, while more keeps coming.
+/// Limits the scans of the source queue while further messages arrive.
 const MAX_SOURCE_SCANS: u32 = 5;
 const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
 
-/// A clean-up.
 #[derive(Debug)]
 pub(crate) struct Cleaner<'a> {
-    /// Where the run left what it left.
+    /// Clients for the resources to remove.
     pub services: &'a LoadServices,
-    /// Whose.
     pub(crate) run_id: &'a RunId,
-    /// The pool.
     pub pool: &'a PoolId,
-    /// How long SQS has to count nothing of the run's: its counts may be a minute old.
+    /// How long SQS must count no message of the run: its counts may be a minute old.
     pub(crate) quiet_period: Duration,
-    /// Gives up once nothing works any more.
     pub retry: &'a SharedRetry,
-    /// Leaves the rest, which is then not complete.
+    /// Ends the clean-up early and incomplete.
     pub stop: &'a CancellationToken,
 }
 
 /// Whether messages of the run may still be on the source queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceQueueState {
-    /// None was ever sent.
+    /// The run sent no message.
     Unused,
-    /// They may: it has to be looked through.
+    /// Messages may be there: the queue must be scanned.
     Unknown,
-    /// It was seen empty, and nothing was sent since.
+    /// The queue was seen empty, and nothing was sent since.
     Empty,
 }
 
-/// What a look through one queue found.
+/// The result of the scan of one queue.
 #[derive(Debug, Default)]
 struct QueueCleanup {
-    /// Messages that are not of the run.
+    /// Number of messages that do not belong to the run.
     other_messages: u64,
-    /// Whether all was seen, and all of the run's deleted.
+    /// Whether all messages were seen, and all of the run deleted.
     is_complete: bool,
 }
 
 impl Cleaner<'_> {
-    /// Removes everything. `removed` hears how many users are gone. Where messages of
-    /// the run may come back to a worker, profiles and users stay, and it is not
-    /// complete: the worker would make a profile anew that nobody could find.
+    /// Removes everything; `removed` gets the number of users so far. If the worker may
+    /// receive messages of the run again, profiles and users stay, and the result is
+    /// incomplete. Otherwise the worker could write a profile that no clean-up would find.
     ///
-    /// Answers also with the first call that could not be made: running it again goes
-    /// on.
+    /// After a failed call it returns the failure too; another clean-up continues.
     pub(crate) async fn clean(
         &self,
-        crew: &TestUsers,
+        test_users: &TestUsers,
         source: SourceQueueState,
         removed: impl Fn(u64),
     ) -> (Cleaned, Option<Failure>) {
         let mut cleaned = Cleaned::default();
-        let result = self.run(crew, source, removed, &mut cleaned).await;
+        let result = self.run(test_users, source, removed, &mut cleaned).await;
         (cleaned, result.err())
     }
 
     async fn run(
         &self,
-        crew: &TestUsers,
+        test_users: &TestUsers,
         source: SourceQueueState,
         removed: impl Fn(u64),
         cleaned: &mut Cleaned,
     ) -> Result<(), Failure> {
-        let mut is_whole = true;
+        let mut are_queues_clean = true;
         if source != SourceQueueState::Unused {
-            // SQS's counts were a little old then, and are not now.
-            let facts = || self.services.queue.attributes();
-            let is_empty =
-                source == SourceQueueState::Empty && self.retry.call(facts).await?.depth.is_empty();
+            // SQS's counts may have been old then; these are newer.
+            let attributes = || self.services.queue.attributes();
+            let is_empty = source == SourceQueueState::Empty
+                && self.retry.call(attributes).await?.depth.is_empty();
             if !is_empty && !self.empty_source(cleaned).await? {
                 return Ok(());
             }
-            let letters = &self.services.dead_letters;
-            let taken =
-                self.delete_messages(letters, &mut cleaned.dead_letters, &mut cleaned.profiles);
-            is_whole = taken.await?.is_complete;
+            let dead_letters = &self.services.dead_letters;
+            let cleanup = self.delete_messages(
+                dead_letters,
+                &mut cleaned.dead_letters,
+                &mut cleaned.profiles,
+            );
+            are_queues_clean = cleanup.await?.is_complete;
         }
-        let known = crew.users.iter().chain(&crew.bystanders);
+        let known = test_users.users.iter().chain(&test_users.bystanders);
         let known: Vec<(Username, Option<Sub>)> = known
-            .map(|person| (person.username.clone(), Some(person.sub.clone())))
+            .map(|user| (user.username.clone(), Some(user.sub.clone())))
             .collect();
         self.remove_users(known, cleaned, &removed).await?;
-        let (mut looks, mut empty) = (0, 0);
-        while empty < REQUIRED_EMPTY_LISTINGS
-            && looks < MAX_USER_LISTINGS
+        let (mut listings, mut empty_listings) = (0, 0);
+        while empty_listings < REQUIRED_EMPTY_LISTINGS
+            && listings < MAX_USER_LISTINGS
             && !self.stop.is_cancelled()
         {
-            if looks > 0 {
+            if listings > 0 {
                 tokio::time::sleep(CLEANUP_PAUSE).await;
             }
-            looks += 1;
+            listings += 1;
             let before = cleaned.users;
             self.remove_users(self.list_users().await?, cleaned, &removed)
                 .await?;
-            empty = if cleaned.users == before {
-                empty + 1
+            empty_listings = if cleaned.users == before {
+                empty_listings + 1
             } else {
                 0
             };
         }
-        cleaned.complete =
-            empty == REQUIRED_EMPTY_LISTINGS && is_whole && !self.stop.is_cancelled();
+        cleaned.complete = empty_listings == REQUIRED_EMPTY_LISTINGS
+            && are_queues_clean
+            && !self.stop.is_cancelled();
         Ok(())
     }
 
-    /// Takes the run's messages off the source queue until SQS has counted no others
-    /// than those of others for the time of `settle`. False when some may come back.
+    /// Deletes the run's messages until SQS counts only messages of others for the time
+    /// of `quiet_period`. Returns false if messages of the run may remain.
     async fn empty_source(&self, cleaned: &mut Cleaned) -> Result<bool, Failure> {
         let queue = &self.services.queue;
         for _ in 0..MAX_SOURCE_SCANS {
-            let taken = self
+            let cleanup = self
                 .delete_messages(queue, &mut cleaned.messages, &mut cleaned.profiles)
                 .await?;
-            if !taken.is_complete {
+            if !cleanup.is_complete {
                 return Ok(false);
             }
-            let settled = Instant::now() + self.quiet_period;
+            let until = Instant::now() + self.quiet_period;
             loop {
                 let depth = self.retry.call(|| queue.attributes()).await?.depth;
-                if depth.total() > taken.other_messages {
+                if depth.total() > cleanup.other_messages {
                     break;
                 }
-                if Instant::now() >= settled {
+                if Instant::now() >= until {
                     return Ok(true);
                 }
                 tokio::select! {
@@ -163,9 +162,9 @@ impl Cleaner<'_> {
         Ok(false)
     }
 
-    /// Deletes the run's messages of one queue, each after the profile of the user whom
-    /// it is about, who may be gone; shows the others again. Ends when there are no
-    /// more, or when only others have come for a while.
+    /// Deletes the run's messages from one queue, each after its user's profile, since
+    /// the user may be deleted already. Makes the others visible again. Ends when the
+    /// queue is exhausted, or has given only messages of others for a while.
     async fn delete_messages(
         &self,
         queue: &Queue,
@@ -178,21 +177,21 @@ impl Cleaner<'_> {
             Filter::default(),
             self.stop.clone(),
         );
-        let mut taken = QueueCleanup {
+        let mut cleanup = QueueCleanup {
             is_complete: true,
             ..QueueCleanup::default()
         };
-        let (mut ours_at, mut pace) = (Instant::now(), Backoff::default());
+        let (mut last_own_at, mut backoff) = (Instant::now(), Backoff::default());
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
                     self.retry.record_success();
-                    let (ours, others): (Vec<&HeldDeadLetter>, Vec<&HeldDeadLetter>) = found
+                    let (own, others): (Vec<&HeldDeadLetter>, Vec<&HeldDeadLetter>) = found
                         .iter()
-                        .partition(|found| self.run_id.find(&found.message.body).is_some());
-                    taken.other_messages += others.len() as u64;
-                    for batch in ours.chunks(MAX_BATCH_ENTRIES) {
-                        ours_at = Instant::now();
+                        .partition(|held| self.run_id.find(&held.message.body).is_some());
+                    cleanup.other_messages += others.len() as u64;
+                    for batch in own.chunks(MAX_BATCH_ENTRIES) {
+                        last_own_at = Instant::now();
                         match self.remove_profiles_of(batch).await {
                             Ok(removed) => *profiles += removed,
                             Err(failure) => {
@@ -200,32 +199,34 @@ impl Cleaner<'_> {
                                 return Err(failure);
                             }
                         }
-                        let ids: Vec<&str> =
-                            batch.iter().map(|one| one.summary.id.as_str()).collect();
+                        let ids: Vec<&str> = batch
+                            .iter()
+                            .map(|message| message.summary.id.as_str())
+                            .collect();
                         let left = selection.delete(&ids).await;
-                        if let Some((_, failure)) = left.first().filter(|_| taken.is_complete) {
-                            tracing::warn!(error = %failure, "messages of the run could not be deleted");
+                        if let Some((_, failure)) = left.first().filter(|_| cleanup.is_complete) {
+                            tracing::warn!(error = %failure, "messages of the load run could not be deleted");
                         }
-                        taken.is_complete &= left.is_empty();
+                        cleanup.is_complete &= left.is_empty();
                         *count += (ids.len() - left.len()) as u64;
                     }
-                    if ours_at.elapsed() > SQS_COUNTS_LAG {
+                    if last_own_at.elapsed() > SQS_COUNTS_LAG {
                         break Ok(());
                     }
                 }
                 Ok(None) => break Ok(()),
                 Err(failure)
-                    if failure.is_transient() && self.retry.wait_to_retry(&mut pace).await => {}
+                    if failure.is_transient() && self.retry.wait_to_retry(&mut backoff).await => {}
                 Err(failure) => break Err(failure),
             }
         };
         match selection.finish().await {
             SelectionEnd::Exhausted(unseen) => {
-                taken.is_complete &= unseen.hidden_elsewhere + unseen.not_received == 0;
+                cleanup.is_complete &= unseen.hidden_elsewhere + unseen.not_received == 0;
             }
-            SelectionEnd::Limit | SelectionEnd::Stopped => taken.is_complete = false,
+            SelectionEnd::Limit | SelectionEnd::Stopped => cleanup.is_complete = false,
         }
-        result.map(|()| taken)
+        result.map(|()| cleanup)
     }
 
     async fn remove_profiles_of(&self, messages: &[&HeldDeadLetter]) -> Result<u64, Failure> {
@@ -241,12 +242,12 @@ impl Cleaner<'_> {
 
     async fn remove_profile(&self, sub: &str) -> Result<bool, Failure> {
         match &self.services.profiles {
-            Some(records) => self.retry.call(|| records.delete(sub)).await,
+            Some(profiles) => self.retry.call(|| profiles.delete(sub)).await,
             None => Ok(false),
         }
     }
 
-    /// Each profile before its user: the user is how it is found.
+    /// Removes each profile before its user, since a profile is found by its user.
     async fn remove_users(
         &self,
         users: Vec<(Username, Option<Sub>)>,
@@ -264,14 +265,14 @@ impl Cleaner<'_> {
             })
             .buffer_unordered(USER_REMOVALS_IN_PARALLEL);
         loop {
-            let gone = tokio::select! {
-                gone = removing.next() => gone,
+            let removal = tokio::select! {
+                removal = removing.next() => removal,
                 () = self.stop.cancelled() => None,
             };
-            let Some(gone) = gone else {
+            let Some(removal) = removal else {
                 return Ok(());
             };
-            let (profile, user) = gone?;
+            let (profile, user) = removal?;
             cleaned.profiles += u64::from(profile);
             cleaned.users += u64::from(user);
             removed(cleaned.users);
@@ -280,7 +281,7 @@ impl Cleaner<'_> {
 
     async fn list_users(&self) -> Result<Vec<(Username, Option<Sub>)>, Failure> {
         let prefix = self.run_id.prefix();
-        let ours = |user: &ListedUser| {
+        let is_own = |user: &ListedUser| {
             let email = user.attributes.get("email").unwrap_or_default();
             email.starts_with(&prefix) || user.username.reveal().starts_with(&prefix)
         };
@@ -292,8 +293,8 @@ impl Cleaner<'_> {
                     .with_email_prefix(self.pool, &prefix, token.as_deref())
             };
             let page = self.retry.call(list).await?;
-            let of_page = page.items.into_iter().filter(ours);
-            found.extend(of_page.map(|user| (user.username, user.sub)));
+            let own = page.items.into_iter().filter(is_own);
+            found.extend(own.map(|user| (user.username, user.sub)));
             token = page.next;
             if token.is_none() {
                 return Ok(found);

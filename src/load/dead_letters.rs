@@ -1,4 +1,4 @@
-//! The letters of a run, among all that lie in the dead-letter queue.
+//! Finds the dead letters of a run in the dead-letter queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,42 +11,43 @@ use crate::aws::{Failure, Queue};
 use crate::dead_letter::{Filter, Selection, SelectionEnd};
 use crate::retry::{Backoff, SharedRetry, Transient};
 
-/// What lies there.
+/// The dead letters that a scan found.
 #[derive(Debug, Default)]
 pub(super) struct RunDeadLetters {
-    /// Reasons of the run's letters; a message may have become several.
+    /// Reasons of the run's dead letters; one message may have become several.
     reasons: BTreeMap<Tag, Vec<String>>,
-    /// Ids and reasons of letters that came since the run began and are not of it.
+    /// Ids and reasons of dead letters from elsewhere that came since the run began.
     pub(super) others: Vec<(String, String)>,
-    /// Letters that could not be looked at, about.
+    /// Approximate number of dead letters that could not be read.
     pub(super) unread: u64,
-    /// Whether it was stopped on the way: what is missing may be there.
+    /// Whether the scan was stopped: dead letters that it did not find may exist.
     pub(super) is_incomplete: bool,
 }
 
-/// Receives that are out at once.
 pub(super) const SCAN_RECEIVES_IN_PARALLEL: usize = 8;
 const DEAD_LETTER_SCAN_PAUSE: Duration = Duration::from_secs(2);
 
 impl RunDeadLetters {
-    /// Looks at all letters and leaves them there; looks again for the
-    /// time of `settle` while one of `must_be` is missing.
+    /// Reads all dead letters and leaves them in the queue. While one of `expected` is
+    /// missing, it scans again for the time of `quiet_period`.
     pub(super) async fn read(
         queue: &Queue,
         run: &RunId,
         since: jiff::Timestamp,
-        must_be: &BTreeSet<Tag>,
-        settle: Duration,
-        persistence: &SharedRetry,
+        expected: &BTreeSet<Tag>,
+        quiet_period: Duration,
+        retry: &SharedRetry,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let mut until = None;
         loop {
-            let letters = Self::scan(queue, run, since, persistence, stop).await?;
-            let is_complete = must_be.iter().all(|tag| letters.reasons.contains_key(tag));
-            let until = *until.get_or_insert_with(|| Instant::now() + settle);
+            let dead_letters = Self::scan(queue, run, since, retry, stop).await?;
+            let is_complete = expected
+                .iter()
+                .all(|tag| dead_letters.reasons.contains_key(tag));
+            let until = *until.get_or_insert_with(|| Instant::now() + quiet_period);
             if is_complete || Instant::now() > until || stop.is_cancelled() {
-                return Ok(letters);
+                return Ok(dead_letters);
             }
             tokio::select! {
                 () = tokio::time::sleep(DEAD_LETTER_SCAN_PAUSE) => {}
@@ -55,34 +56,38 @@ impl RunDeadLetters {
         }
     }
 
-    /// Never dropped on the way: letters in its hand would stay hidden.
+    /// Must not be cancelled: the dead letters that it holds would stay hidden.
     async fn scan(
         queue: &Queue,
         run: &RunId,
         since: jiff::Timestamp,
-        persistence: &SharedRetry,
+        retry: &SharedRetry,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let mut pace = Backoff::default();
+        let mut backoff = Backoff::default();
         let mut selection = Selection::new(
             queue,
             SCAN_RECEIVES_IN_PARALLEL,
             Filter::default(),
             stop.clone(),
         );
-        let mut letters = Self::default();
+        let mut dead_letters = Self::default();
         let result = loop {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
-                    persistence.record_success();
-                    for letter in found {
-                        let about = letter.summary;
-                        match run.find(&letter.message.body) {
-                            Some(tag) => letters.reasons.entry(tag).or_default().push(about.reason),
-                            // Another run's are its own affair.
-                            None if RunId::contains_run_name(&letter.message.body) => {}
-                            None if about.dead_lettered_at.is_some_and(|at| at >= since) => {
-                                letters.others.push((about.id, about.reason));
+                    retry.record_success();
+                    for dead_letter in found {
+                        let summary = dead_letter.summary;
+                        match run.find(&dead_letter.message.body) {
+                            Some(tag) => dead_letters
+                                .reasons
+                                .entry(tag)
+                                .or_default()
+                                .push(summary.reason),
+                            // Dead letters of another run are not checked.
+                            None if RunId::contains_run_name(&dead_letter.message.body) => {}
+                            None if summary.dead_lettered_at.is_some_and(|at| at >= since) => {
+                                dead_letters.others.push((summary.id, summary.reason));
                             }
                             None => {}
                         }
@@ -90,30 +95,29 @@ impl RunDeadLetters {
                 }
                 Ok(None) => break Ok(()),
                 Err(failure)
-                    if failure.is_transient() && persistence.wait_to_retry(&mut pace).await => {}
+                    if failure.is_transient() && retry.wait_to_retry(&mut backoff).await => {}
                 Err(failure) => break Err(failure),
             }
         };
         match selection.finish().await {
             SelectionEnd::Exhausted(unseen) => {
-                letters.unread = unseen.hidden_elsewhere + unseen.not_received;
+                dead_letters.unread = unseen.hidden_elsewhere + unseen.not_received;
             }
-            SelectionEnd::Limit | SelectionEnd::Stopped => letters.is_incomplete = true,
+            SelectionEnd::Limit | SelectionEnd::Stopped => dead_letters.is_incomplete = true,
         }
-        result.map(|()| letters)
+        result.map(|()| dead_letters)
     }
 
-    /// Reasons of one message's letters.
     pub(super) fn reasons_of(&self, tag: Tag) -> &[String] {
         self.reasons.get(&tag).map_or(&[], Vec::as_slice)
     }
 
-    /// Letters of users, none of whom should have any.
+    /// Dead letters of sign-ups and bystanders; none are expected.
     pub(super) fn reasons_of_users(&self) -> impl Iterator<Item = (Tag, &String)> {
-        let of_users = self
+        let users_only = self
             .reasons
             .iter()
             .filter(|(tag, _)| !matches!(tag, Tag::Poison(_)));
-        of_users.flat_map(|(tag, reasons)| reasons.iter().map(|reason| (*tag, reason)))
+        users_only.flat_map(|(tag, reasons)| reasons.iter().map(|reason| (*tag, reason)))
     }
 }

@@ -1,55 +1,50 @@
-//! What is not as it must be.
+//! Differences between the expected and the actual results of a run.
 
 use serde::Serialize;
 
-/// One thing that differs, and whose it is.
+/// One difference, with the user or message that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Difference {
-    /// What differs.
     pub kind: DifferenceKind,
-    /// The user's made-up name, or the message's tag; both carry the run's id.
+    /// The run's name for the user or message, `run ID`, or `letter ID`.
     pub who: String,
-    /// The user's `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// What exactly: a group, an attribute, a reason.
+    /// The group, attribute, reason or error.
     pub detail: String,
 }
 
-/// The ways in which something can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DifferenceKind {
-    /// A message that the queue did not take.
+    /// SQS did not accept the message.
     NotSent,
     /// A user is not in a group that the rules give.
     MissingGroup,
-    /// A user is in a group that nothing gave.
+    /// A user is in a group that no rule gives.
     ExtraGroup,
-    /// A user without a profile record.
     MissingProfile,
-    /// A record that does not say what the event says.
+    /// An attribute of the profile does not match the event.
     WrongProfile,
-    /// A record that was changed after it was first seen.
+    /// The profile was written again after it was first seen.
     ChangedProfile,
-    /// A record of somebody for whom there must be none.
+    /// A profile of a user or `sub` that must have none.
     UnexpectedProfile,
-    /// A message that had to become a letter and is none.
+    /// A poison message that did not become a dead letter.
     #[serde(rename = "missing_letter")]
     MissingDeadLetter,
-    /// A letter with another reason than the right one.
+    /// A dead letter has another reason than the expected one.
     WrongReason,
-    /// A letter that must not be.
+    /// A dead letter of a user, or one that came during the run from elsewhere.
     #[serde(rename = "unexpected_letter")]
     UnexpectedDeadLetter,
-    /// Messages that were left on the queue.
     LeftOnQueue,
-    /// Something that could not be looked at.
+    /// A check could not be made.
     NotVerified,
 }
 
 impl DifferenceKind {
-    /// Something that a message should have brought, and is not there.
+    /// Whether a result of a message is missing.
     pub(super) fn is_missing(self) -> bool {
         matches!(
             self,
@@ -57,7 +52,7 @@ impl DifferenceKind {
         )
     }
 
-    /// As in the JSON form, with blanks.
+    /// The JSON form, with spaces instead of underscores.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NotSent => "not sent",

@@ -1,7 +1,7 @@
-//! Sends the schedule, whatever becomes of it: an open loop.
+//! Sends the schedule without waiting for the system: an open loop.
 //!
 //! A message's latency counts from its scheduled time, so an injector that cannot
-//! keep up would look like a slow system. Its own delays are measured beside.
+//! keep up would seem to be a slow system. Its own delays are measured separately.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,16 +17,16 @@ use super::plan::{LoadMessage, ScheduledMessage};
 use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Outgoing, Queue};
 use crate::retry::{Backoff, Transient};
 
-/// What is due within this time goes in one batch: at 1,000 a second ten messages,
-/// as many as SQS takes in one call.
+/// Messages that are due within this time go in one batch: at 1,000 a second ten,
+/// the most that SQS accepts in one call.
 const SEND_LINGER: Duration = Duration::from_millis(10);
-/// Batches that are out at once. Beyond that SQS is too slow for the schedule, and
-/// the injector is late, which shows.
+/// With so many batches unanswered SQS is too slow for the schedule. The injector
+/// falls behind, and the report shows it.
 const MAX_BATCHES_IN_FLIGHT: usize = 128;
-/// What SQS does not take is tried again for so long; the time counts as its answer's.
+/// Transient failures are retried for this long; the retries count as send latency.
 const MAX_SEND_RETRY_TIME: Duration = Duration::from_secs(15);
 
-/// How far an injection is. Shared while it runs.
+/// Counts of an injection, shared with its observers while it runs.
 #[derive(Debug, Clone, Default)]
 pub struct InjectionProgress(Arc<Counts>);
 
@@ -36,20 +36,20 @@ struct Counts {
     done: AtomicU64,
 }
 
-/// What came of an injection.
+/// The counts and latencies of an injection.
 #[derive(Debug)]
 pub struct InjectionResult {
-    /// Messages that SQS took.
+    /// Messages that SQS accepted.
     pub accepted: u64,
-    /// Those that it did not take, with the reason.
+    /// Messages that SQS did not accept, with the reason.
     pub failed: Vec<(LoadMessage, String)>,
-    /// Those that were never tried, because it was stopped.
+    /// Messages that were never tried, because the injection ended early.
     pub(crate) not_attempted: u64,
-    /// From the first send to the last answer.
+    /// From the start of the schedule to the last answer.
     pub duration: Duration,
-    /// How long after its time a message's send began.
+    /// How long after its scheduled time the send of a message began.
     pub lateness: LatencyHistogram,
-    /// How long SQS took to answer.
+    /// How long SQS took to accept a message, with retries.
     pub send_latency: LatencyHistogram,
 }
 
@@ -61,68 +61,72 @@ struct InjectionLog {
 }
 
 impl InjectionProgress {
-    /// Messages that SQS took so far.
+    /// Messages that SQS has accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.0.accepted.load(Ordering::Relaxed)
     }
 
-    /// Messages that are done with, taken or not.
+    /// Messages that were accepted or have failed.
     pub(crate) fn done(&self) -> u64 {
         self.0.done.load(Ordering::Relaxed)
     }
 }
 
-/// Sends each shot at `begun` and its own time, or as soon after it as it can.
+/// Sends each message at its time after `start`, or as soon as possible after it.
+/// After a systemic failure it ends early.
 pub async fn inject(
     queue: &Queue,
-    shots: &[ScheduledMessage],
+    schedule: &[ScheduledMessage],
     message: impl Fn(LoadMessage) -> Outgoing,
-    begun: Instant,
-    sent: &InjectionProgress,
+    start: Instant,
+    progress: &InjectionProgress,
     stop: &CancellationToken,
 ) -> InjectionResult {
-    let ledger = Arc::new(Mutex::new(InjectionLog::default()));
+    let log = Arc::new(Mutex::new(InjectionLog::default()));
     let permits = Arc::new(Semaphore::new(MAX_BATCHES_IN_FLIGHT));
     let mut sending = JoinSet::new();
-    // Nothing will be taken until somebody mends the deployment.
-    let broken = CancellationToken::new();
-    let mut rest = shots;
-    let mut next = begun;
+    // SQS will accept nothing until the deployment is fixed.
+    let outage = CancellationToken::new();
+    let mut rest = schedule;
+    let mut next = start;
     while let Some(first) = rest.first() {
-        next = next.max(begun + first.at);
+        next = next.max(start + first.at);
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = stop.cancelled() => break,
-            () = broken.cancelled() => break,
+            () = outage.cancelled() => break,
         }
-        let now = begun.elapsed();
+        let now = start.elapsed();
         let due = rest
-            .partition_point(|shot| shot.at <= now)
+            .partition_point(|scheduled| scheduled.at <= now)
             .min(MAX_BATCH_ENTRIES);
         let (batch, others) = rest.split_at(due);
         rest = others;
         let permit = tokio::select! {
             permit = Arc::clone(&permits).acquire_owned() => permit,
             () = stop.cancelled() => break,
-            () = broken.cancelled() => break,
+            () = outage.cancelled() => break,
         };
         let task = Batch {
             queue: queue.clone(),
             scheduled: batch.to_vec(),
-            messages: batch.iter().map(|shot| message(shot.message)).collect(),
-            start: begun,
-            progress: sent.clone(),
-            log: Arc::clone(&ledger),
-            outage: broken.clone(),
+            messages: batch
+                .iter()
+                .map(|scheduled| message(scheduled.message))
+                .collect(),
+            start,
+            progress: progress.clone(),
+            log: Arc::clone(&log),
+            outage: outage.clone(),
         };
         sending.spawn(async move {
             task.send().await;
             drop(permit);
         });
-        // What ended gives its memory back.
+        // Finished tasks free their memory here.
         while sending.try_join_next().is_some() {}
         // More may be due than one batch holds; otherwise wait for the next ones.
-        let behind = rest.first().is_some_and(|shot| shot.at <= now);
+        let behind = rest.first().is_some_and(|scheduled| scheduled.at <= now);
         next = if behind {
             Instant::now()
         } else {
@@ -130,14 +134,14 @@ pub async fn inject(
         };
     }
     while sending.join_next().await.is_some() {}
-    let ledger = std::mem::take(&mut *ledger.lock().unwrap_or_else(PoisonError::into_inner));
+    let log = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
     InjectionResult {
-        accepted: sent.accepted(),
-        not_attempted: (shots.len() as u64).saturating_sub(sent.done()),
-        failed: ledger.failed,
-        duration: begun.elapsed(),
-        lateness: ledger.lateness,
-        send_latency: ledger.send_latency,
+        accepted: progress.accepted(),
+        not_attempted: (schedule.len() as u64).saturating_sub(progress.done()),
+        failed: log.failed,
+        duration: start.elapsed(),
+        lateness: log.lateness,
+        send_latency: log.send_latency,
     }
 }
 
@@ -153,52 +157,52 @@ struct Batch {
 
 impl Batch {
     async fn send(self) {
-        let began = self.start.elapsed();
+        let send_start = self.start.elapsed();
         let mut left: Vec<(ScheduledMessage, Outgoing)> =
             self.scheduled.into_iter().zip(self.messages).collect();
-        let mut pace = Backoff::default();
+        let mut backoff = Backoff::default();
         loop {
             let messages: Vec<Outgoing> = left.iter().map(|(_, message)| message.clone()).collect();
             let answers = self.queue.send_all_with_retry(&messages).await;
-            let took = self.start.elapsed().saturating_sub(began);
+            let took = self.start.elapsed().saturating_sub(send_start);
             let is_broken = |answer: &Result<_, Failure>| matches!(answer, Err(failure) if failure.class == Class::Systemic);
             if answers.iter().any(is_broken) {
                 self.outage.cancel();
             }
             let all = left.into_iter().zip(answers);
-            left = record_answers(all, began, took, &self.progress, &self.log);
+            left = record_answers(all, send_start, took, &self.progress, &self.log);
             if left.is_empty() {
                 return;
             }
-            tokio::time::sleep(pace.next_pause()).await;
+            tokio::time::sleep(backoff.next_pause()).await;
         }
     }
 }
 
-/// Notes what is done with, and answers with what is to be tried again.
+/// Records the final answers, and returns the messages to retry.
 fn record_answers(
     all: impl Iterator<Item = ((ScheduledMessage, Outgoing), Result<String, Failure>)>,
-    began: Duration,
+    send_start: Duration,
     took: Duration,
-    sent: &InjectionProgress,
-    ledger: &Mutex<InjectionLog>,
+    progress: &InjectionProgress,
+    log: &Mutex<InjectionLog>,
 ) -> Vec<(ScheduledMessage, Outgoing)> {
-    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut again = Vec::new();
-    for ((shot, message), answer) in all {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut retries = Vec::new();
+    for ((scheduled, message), answer) in all {
         match answer {
             Ok(_) => {
-                sent.0.accepted.fetch_add(1, Ordering::Relaxed);
-                ledger.lateness.record(began.saturating_sub(shot.at));
-                ledger.send_latency.record(took);
+                progress.0.accepted.fetch_add(1, Ordering::Relaxed);
+                log.lateness.record(send_start.saturating_sub(scheduled.at));
+                log.send_latency.record(took);
             }
             Err(failure) if failure.is_transient() && took < MAX_SEND_RETRY_TIME => {
-                again.push((shot, message));
+                retries.push((scheduled, message));
                 continue;
             }
-            Err(failure) => ledger.failed.push((shot.message, failure.to_string())),
+            Err(failure) => log.failed.push((scheduled.message, failure.to_string())),
         }
-        sent.0.done.fetch_add(1, Ordering::Relaxed);
+        progress.0.done.fetch_add(1, Ordering::Relaxed);
     }
-    again
+    retries
 }

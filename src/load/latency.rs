@@ -1,4 +1,4 @@
-//! Distributions of times.
+//! Histograms of latencies.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::report::{LatencyBin, Quantiles};
 
-/// Times with three significant digits, from a microsecond to two days.
+/// Histogram with three significant digits, from a microsecond to two days.
 #[derive(Debug, Clone)]
 pub struct LatencyHistogram(Histogram<u64>);
 
@@ -20,13 +20,13 @@ impl Default for LatencyHistogram {
 }
 
 impl LatencyHistogram {
-    /// Notes one. What is longer than two days counts as that.
+    /// Adds a value; one above two days counts as two days.
     pub(crate) fn record(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_LATENCY_MICROS);
         self.0.saturating_record(micros);
     }
 
-    /// `None` when nothing was noted.
+    /// Quantiles in milliseconds; `None` without values.
     pub fn quantiles(&self) -> Option<Quantiles> {
         let at = |quantile| millis(self.0.value_at_quantile(quantile));
         (!self.0.is_empty()).then(|| Quantiles {
@@ -39,14 +39,13 @@ impl LatencyHistogram {
         })
     }
 
-    /// How many lie where, in steps that grow by the same factor: some ten for each
-    /// tenfold.
+    /// Counts in bins that grow by a constant factor, ten for each power of ten.
     pub(crate) fn bins(&self) -> Vec<LatencyBin> {
         const FACTOR: f64 = 1.258_925_411_794_167_3;
         if self.0.is_empty() {
             return Vec::new();
         }
-        let mut bars = Vec::new();
+        let mut bins = Vec::new();
         let mut from = FACTOR.powf((millis(self.0.min()).max(0.001)).log(FACTOR).floor());
         let mut below = 0;
         let micros = |ms: f64| {
@@ -61,14 +60,14 @@ impl LatencyHistogram {
         while below < self.0.len() {
             let to = from * FACTOR;
             let upto = self.0.count_between(0, micros(to));
-            bars.push(LatencyBin {
+            bins.push(LatencyBin {
                 from_ms: from,
                 to_ms: to,
                 count: upto - below,
             });
             (from, below) = (to, upto);
         }
-        bars
+        bins
     }
 }
 
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_what_was_noted() {
+    fn quantiles_match_the_recorded_values() {
         let mut latency = LatencyHistogram::default();
         assert_eq!(latency.quantiles(), None);
         for ms in 1..=1000 {
@@ -101,18 +100,18 @@ mod tests {
     }
 
     #[test]
-    fn every_value_is_in_one_bar() {
+    fn every_value_is_in_exactly_one_bin() {
         let mut latency = LatencyHistogram::default();
         for micros in [1, 900, 12_000, 12_500, 4_000_000, u64::MAX] {
             latency.record(Duration::from_micros(micros));
         }
-        let bars = latency.bins();
-        assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 6);
+        let bins = latency.bins();
+        assert_eq!(bins.iter().map(|bin| bin.count).sum::<u64>(), 6);
         assert!(
-            bars.windows(2)
+            bins.windows(2)
                 .all(|pair| (pair[0].to_ms - pair[1].from_ms).abs() < 1e-9)
         );
-        assert!(bars.len() < 150, "{}", bars.len());
+        assert!(bins.len() < 150, "{}", bins.len());
         assert!(LatencyHistogram::default().bins().is_empty());
     }
 }

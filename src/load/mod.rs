@@ -1,9 +1,10 @@
-//! Load testing by queue injection: what a deployment does with many sign-ups, how
-//! fast, and whether it was right.
+//! Load testing by queue injection: measures throughput and latency, and verifies
+//! the results.
 //!
-//! `stages` says when people sign up, `plan` what is sent when, `crew` makes the
-//! users. `inject` sends and waits for nobody, `looks` and `watch` see what becomes
-//! of it; `verify` looks at everything once more, and `clean` takes it away.
+//! `stages` says when users sign up, `plan` which message is sent when, and
+//! `test_users` creates the users. `inject` sends without waiting for the worker;
+//! `profile_poller` and `watch` observe. `verify` checks everything at the end, and
+//! `clean` removes it.
 
 mod build_report;
 mod clean;

@@ -1,4 +1,4 @@
-//! Messages that must not be provisioned, and the letter that each must become.
+//! Messages that must not be provisioned, and the dead letter that each must become.
 
 use serde_json::json;
 
@@ -6,28 +6,28 @@ use super::run_id::{RunId, Tag};
 use crate::config::Config;
 use crate::event::PoolId;
 
-/// A kind of message that nobody can be provisioned by.
+/// A kind of message that provisions no user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
-    /// Text.
+    /// A body that is not JSON.
     NotJson,
-    /// A list.
+    /// A JSON array instead of an object.
     NotAnObject,
-    /// Some object.
+    /// A JSON object that is not an event.
     NotAnEvent,
-    /// An event that does not say what it is.
+    /// An event without a `triggerSource`.
     NoTriggerSource,
-    /// An event of another trigger.
+    /// An event of the pre-sign-up trigger.
     OtherTrigger,
-    /// A sign-up in no pool.
+    /// A sign-up with an empty pool id.
     NoUserPool,
-    /// A sign-up of nobody.
+    /// A sign-up with an empty user name.
     NoUserName,
-    /// A subscription without raw message delivery.
+    /// A body from an SNS subscription without raw message delivery.
     SnsEnvelope,
     /// A sign-up of a user who does not exist.
     UnknownUser,
-    /// A sign-up in a pool that is not ours.
+    /// A sign-up in a pool that `pools.allowed` does not list.
     ForeignPool,
 }
 
@@ -43,25 +43,25 @@ const MALFORMED: [Poison; 8] = [
 ];
 
 impl Poison {
-    /// Of the message of this number: malformed, unknown and foreign take turns,
-    /// as far as this configuration tells them from sign-ups.
+    /// The kind of message number `n`: malformed, unknown user and foreign pool in
+    /// rotation. Kinds that this configuration does not reject are left out.
     pub fn of(n: u32, config: &Config) -> Self {
-        let mut turns = vec![None];
-        // A worker that does nothing for anybody does not miss a user either.
+        let mut kinds = vec![None];
+        // Without groups and profiles a worker does not notice an unknown user.
         let has_work = config.profiles.is_some() || !config.groups.default.is_empty();
         if has_work {
-            turns.push(Some(Self::UnknownUser));
+            kinds.push(Some(Self::UnknownUser));
         }
-        // With any pool allowed a strange one may look like an outage.
+        // If any pool is allowed, an unknown pool may seem to be an outage.
         if !config.pools.allowed.is_empty() {
-            turns.push(Some(Self::ForeignPool));
+            kinds.push(Some(Self::ForeignPool));
         }
         let n = n as usize;
-        let malformed = || MALFORMED[n / turns.len() % MALFORMED.len()];
-        turns[n % turns.len()].unwrap_or_else(malformed)
+        let malformed = || MALFORMED[n / kinds.len() % MALFORMED.len()];
+        kinds[n % kinds.len()].unwrap_or_else(malformed)
     }
 
-    /// The reason of the letter that it must become.
+    /// The reason of the dead letter that it must become.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotJson => "not_json",
@@ -82,8 +82,8 @@ impl Poison {
         matches!(self, Self::UnknownUser | Self::ForeignPool)
     }
 
-    /// Attempts that the message says to have behind it. A worker waits for minutes for the
-    /// user of a sign-up; at its last attempt it does not.
+    /// Attempts that the message claims. A worker retries for minutes while the user of a
+    /// sign-up is missing; after the last attempt it does not.
     pub(crate) fn prior_attempts(self, config: &Config) -> u32 {
         match self {
             Self::UnknownUser => config.worker.max_attempts - 1,
@@ -91,7 +91,7 @@ impl Poison {
         }
     }
 
-    /// The body, with the message's name in it.
+    /// The body, which holds the run's name of the message.
     pub fn body(self, run: &RunId, n: u32, pool: &PoolId) -> String {
         let name = run.name(Tag::Poison(n));
         let event = |source: &str, pool: &str, user: &str, attributes: serde_json::Value| {
@@ -102,7 +102,7 @@ impl Poison {
             })
         };
         let sign_up = "PostConfirmation_ConfirmSignUp";
-        let nobody = json!({"cognito:user_status": "CONFIRMED"});
+        let confirmed = json!({"cognito:user_status": "CONFIRMED"});
         let body = match self {
             Self::NotJson => return format!("{{ this is {name} and no JSON"),
             Self::NotAnObject => json!([name]),
@@ -110,14 +110,14 @@ impl Poison {
             Self::NoTriggerSource => {
                 json!({"userName": name, "userPoolId": pool.as_str(), "request": {}})
             }
-            Self::OtherTrigger => event("PreSignUp_SignUp", pool.as_str(), &name, nobody),
-            Self::NoUserPool => event(sign_up, "", &name, nobody),
-            Self::NoUserName => event(sign_up, pool.as_str(), "", nobody),
+            Self::OtherTrigger => event("PreSignUp_SignUp", pool.as_str(), &name, confirmed),
+            Self::NoUserPool => event(sign_up, "", &name, confirmed),
+            Self::NoUserName => event(sign_up, pool.as_str(), "", confirmed),
             Self::SnsEnvelope => json!({
                 "Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:000000000000:sign-ups",
                 "Message": format!("{{\"userName\": \"{name}\"}}"),
             }),
-            // With a sub: the groups come first, so no profile may be written for it.
+            // With a `sub`: the groups come first, so no profile may be written for it.
             Self::UnknownUser => event(
                 sign_up,
                 pool.as_str(),
@@ -135,7 +135,7 @@ impl Poison {
     }
 }
 
-/// A pool of the same Region that is not there.
+/// A pool id in the same Region that does not exist.
 fn foreign_pool(pool: &PoolId) -> String {
     let region = pool.as_str().split('_').next().unwrap_or_default();
     format!("{region}_usherload0")
@@ -146,7 +146,7 @@ fn unknown_user_attributes(run: &RunId, n: u32) -> serde_json::Value {
 }
 
 /// The `sub` in the sign-up of a foreign pool or of an unknown user: no user has it, and no
-/// record may.
+/// profile may have it.
 pub(super) fn unknown_sub(run: &RunId, n: u32) -> String {
     format!("{}stranger-{n}", run.prefix())
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_takes_its_turn_and_is_refused_for_the_reason_expected() {
+    fn every_kind_occurs_and_is_rejected_for_its_reason() {
         let run: RunId = "20261121-142249-k3f9".parse().expect("an id");
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let config = config("eu-west-1_x");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn where_any_pool_is_allowed_none_is_foreign() {
+    fn no_foreign_pool_if_any_pool_is_allowed() {
         let config = config("");
         assert!((0..100).all(|n| Poison::of(n, &config) != Poison::ForeignPool));
     }

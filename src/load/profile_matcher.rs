@@ -1,4 +1,7 @@
-//! Whether a profile record is the one that a sign-up asks for.
+//! Checks that a profile is the one that its sign-up asks for.
+//!
+//! A profile that is written twice is found by its fingerprint: taken when it was
+//! first seen, compared at the end. A second write before that is not noticed.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,13 +11,13 @@ use crate::config::{Segment, Template};
 use crate::event::{SignUp, Sub};
 use crate::provision::render_profile;
 
-/// The templates of the configuration. What a record holds beyond them is somebody
-/// else's.
+/// The templates of the configuration. Other attributes of a profile are ignored:
+/// they belong to other writers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProfileMatcher<'a>(&'a BTreeMap<String, Template>);
 
 /// Stands for the time of writing, which only the worker knows. No event holds it:
-/// JSON has this character in escapes alone, and a user pool takes it in no value.
+/// JSON has this character only as an escape, and a user pool accepts it in no value.
 const NOW_PLACEHOLDER: &str = "\u{0}";
 
 impl<'a> ProfileMatcher<'a> {
@@ -22,49 +25,48 @@ impl<'a> ProfileMatcher<'a> {
         Self(templates)
     }
 
-    /// The first attribute that is not as it must be.
+    /// The first attribute that differs from the rendered template.
     pub(super) fn first_mismatch(
         self,
-        record: &ProfileAttributes,
+        profile: &ProfileAttributes,
         sign_up: &SignUp,
         sub: &Sub,
     ) -> Option<String> {
-        let must = render_profile(self.0, sign_up, sub, NOW_PLACEHOLDER);
-        let fits = |name: &String| match (record.get(name), must.get(name)) {
-            (Some(is), Some(must)) => matches_rendered(is, must),
+        let expected = render_profile(self.0, sign_up, sub, NOW_PLACEHOLDER);
+        let matches = |name: &String| match (profile.get(name), expected.get(name)) {
+            (Some(actual), Some(expected)) => matches_rendered(actual, expected),
             // A value that the event lacks leaves the attribute out.
-            (is, must) => is.is_none() && must.is_none(),
+            (actual, expected) => actual.is_none() && expected.is_none(),
         };
-        self.0.keys().find(|name| !fits(name)).cloned()
+        self.0.keys().find(|name| !matches(name)).cloned()
     }
 
-    /// When the record says that it was written, where an attribute holds nothing
-    /// else.
-    pub(super) fn written_at(self, record: &ProfileAttributes) -> Option<jiff::Timestamp> {
+    /// The time of writing, where the template of an attribute is only `{now}`.
+    pub(super) fn written_at(self, profile: &ProfileAttributes) -> Option<jiff::Timestamp> {
         let is_now = |template: &Template| matches!(&template.segments[..], [Segment::Field(field)] if field == "now");
         let mut attributes = self.0.iter();
         let (name, _) = attributes.find(|(_, template)| is_now(template))?;
-        record.get(name)?.parse().ok()
+        profile.get(name)?.parse().ok()
     }
 
-    /// Of what the templates wrote, within this process.
-    pub(super) fn fingerprint(self, record: &ProfileAttributes) -> u64 {
+    /// Hashes the attributes that the templates write; comparable within one process.
+    pub(super) fn fingerprint(self, profile: &ProfileAttributes) -> u64 {
         let mut hasher = DefaultHasher::new();
         for name in self.0.keys() {
-            record.get(name).hash(&mut hasher);
+            profile.get(name).hash(&mut hasher);
         }
         hasher.finish()
     }
 }
 
-/// Whether a value is the one rendered, with any time where [`NOW_PLACEHOLDER`] stands.
-fn matches_rendered(is: &str, must: &str) -> bool {
-    let mut parts = must.split(NOW_PLACEHOLDER);
-    let Some(mut rest) = parts.next().and_then(|first| is.strip_prefix(first)) else {
+/// Compares a value with a rendered one; [`NOW_PLACEHOLDER`] matches any time.
+fn matches_rendered(actual: &str, expected: &str) -> bool {
+    let mut parts = expected.split(NOW_PLACEHOLDER);
+    let Some(mut rest) = parts.next().and_then(|first| actual.strip_prefix(first)) else {
         return false;
     };
     for part in parts {
-        // As long as every time that is written.
+        // The worker writes every time in this length.
         let Some((time, after)) = rest.split_at_checked(TIMESTAMP_LENGTH) else {
             return false;
         };
@@ -87,9 +89,9 @@ mod tests {
     use crate::event::{PoolId, Scope, UserAttributes, Username};
 
     #[test]
-    fn a_time_fits_where_now_stands_and_nothing_else_does() {
+    fn only_a_time_matches_the_now_placeholder() {
         let time = "2026-08-07T12:00:00.000Z";
-        for (is, must, right) in [
+        for (actual, expected, right) in [
             ("a", "a", true),
             ("a", "b", false),
             ("ab", "a", false),
@@ -113,11 +115,15 @@ mod tests {
             ),
             ("ä2026-08-07T12:00:00.000Z", NOW_PLACEHOLDER, false),
         ] {
-            assert_eq!(matches_rendered(is, must), right, "{is:?} for {must:?}");
+            assert_eq!(
+                matches_rendered(actual, expected),
+                right,
+                "{actual:?} for {expected:?}"
+            );
         }
     }
 
-    fn record(texts: &[(&str, &str)]) -> ProfileAttributes {
+    fn profile(texts: &[(&str, &str)]) -> ProfileAttributes {
         let texts = texts.iter();
         texts
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -125,23 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_of_what_the_templates_wrote() {
+    fn a_fingerprint_covers_only_templated_attributes() {
         let template = |text: &str| Template::parse(text).expect("valid");
         let templates = BTreeMap::from([
             ("a".to_owned(), template("{email}")),
             ("at".to_owned(), template("{now}")),
         ]);
-        let likeness = ProfileMatcher::new(&templates);
-        let of = |texts: &[(&str, &str)]| likeness.fingerprint(&record(texts));
+        let matcher = ProfileMatcher::new(&templates);
+        let of = |texts: &[(&str, &str)]| matcher.fingerprint(&profile(texts));
         assert_eq!(of(&[("a", "1")]), of(&[("a", "1"), ("plan", "pro")]));
         assert_ne!(of(&[("a", "1")]), of(&[("a", "2")]));
         assert_ne!(of(&[("a", "1")]), of(&[("a", "1"), ("at", "2")]));
         let at = "2026-08-07T12:00:00Z";
-        assert_eq!(likeness.written_at(&record(&[("at", at)])), at.parse().ok());
+        assert_eq!(matcher.written_at(&profile(&[("at", at)])), at.parse().ok());
     }
 
     #[test]
-    fn the_first_wrong_attribute_is_named_and_others_attributes_are_let_be() {
+    fn first_mismatch_names_it_and_ignores_other_attributes() {
         let template = |text: &str| Template::parse(text).expect("valid");
         let templates = BTreeMap::from([
             ("createdAt".to_owned(), template("{now}")),
@@ -160,7 +166,7 @@ mod tests {
         };
         let sub = Sub::new("1").expect("not empty");
         let wrong = |texts: &[(&str, &str)]| {
-            ProfileMatcher::new(&templates).first_mismatch(&record(texts), &sign_up, &sub)
+            ProfileMatcher::new(&templates).first_mismatch(&profile(texts), &sign_up, &sub)
         };
         let (at, email) = (
             ("createdAt", "2026-08-07T12:00:00.000Z"),

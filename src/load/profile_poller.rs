@@ -1,4 +1,8 @@
-//! Looks for the profile records, again and again, until each was seen.
+//! Polls the profiles of the due sign-ups, twice a second.
+//!
+//! Where a template is only `{now}`, the profile says when it was written. That time
+//! counts if it lies between the last poll without the profile and the first with it.
+//! So a worker's clock that is behind makes the latency too small by at most one poll.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,46 +16,43 @@ use super::test_users::TestUser;
 use super::watch::SharedProgress;
 use crate::aws::{Failure, ProfileAttributes, TestProfiles};
 
-/// From one look to the next.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// After a look that failed.
 const POLL_RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// The oldest that are not finished are looked at each time, and so many of the
-/// others in turns: a few that never finish must not hide the rest.
+/// Each poll reads the oldest pending users, and some of the others in rotation. So a few
+/// users who never finish do not hide the rest.
 const OLDEST_PER_POLL: usize = 300;
 const OTHERS_PER_POLL: usize = 200;
 const PROFILE_READS_IN_PARALLEL: usize = 5;
 
-/// A record that was seen.
+/// A profile that a poll has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ObservedProfile {
-    /// From the sign-up's scheduled time.
+    /// Counts from the sign-up's scheduled time.
     pub latency: Duration,
-    /// What the templates wrote into the record, as it was then.
+    /// Hash of the templated attributes at that poll.
     pub(crate) fingerprint: u64,
 }
 
-/// What the looks have brought so far.
+/// The results of the polls so far.
 #[derive(Debug)]
 pub(super) struct ProfilePoller<'a> {
     profiles: &'a TestProfiles,
     users: &'a [TestUser],
-    /// When each sign-up is due, in order.
+    /// When each sign-up is due, since the start of the schedule; ascending.
     due: Vec<Duration>,
     matcher: ProfileMatcher<'a>,
-    /// When the schedule began, by the clock.
+    /// When the schedule began, by this machine's clock.
     started_at: jiff::Timestamp,
     found: Vec<Option<ObservedProfile>>,
-    /// When the last look began that found none.
+    /// Start of the last poll that did not find the profile.
     last_absent_at: Vec<Option<Duration>>,
-    /// Due and not seen, the oldest first.
+    /// Sign-ups that are due and not seen, the oldest first.
     pending: Vec<usize>,
     next_due: usize,
     next_other: usize,
 }
 
 impl<'a> ProfilePoller<'a> {
-    /// Nothing is looked at yet.
     pub(super) fn new(
         profiles: &'a TestProfiles,
         users: &'a [TestUser],
@@ -73,71 +74,72 @@ impl<'a> ProfilePoller<'a> {
         }
     }
 
-    /// By number; `None` for those that were not seen.
+    /// The profiles by user number; `None` where none was seen.
     pub(super) fn into_profiles(self) -> Vec<Option<ObservedProfile>> {
         self.found
     }
 
-    /// Looks until it is told that all is through.
+    /// Polls until `watch_ended` is cancelled.
     pub(super) async fn run(
         &mut self,
-        begun: Instant,
-        board: &SharedProgress,
-        through: &CancellationToken,
+        start: Instant,
+        progress: &SharedProgress,
+        watch_ended: &CancellationToken,
     ) {
-        let mut next = begun + POLL_INTERVAL;
+        let mut next = start + POLL_INTERVAL;
         let mut has_failed = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
-                () = through.cancelled() => return,
+                () = watch_ended.cancelled() => return,
             }
             next = Instant::now() + POLL_INTERVAL;
-            if let Err(failure) = self.poll(begun).await {
+            if let Err(failure) = self.poll(start).await {
                 next = Instant::now() + POLL_RETRY_PAUSE;
                 if !has_failed {
-                    tracing::warn!(error = %failure, "profile records could not be looked at; tried again");
+                    tracing::warn!(error = %failure, "profiles could not be read, trying again");
                 }
                 has_failed = true;
             } else {
                 has_failed = false;
             }
-            let open = self.pending.len() as u64;
-            let finished = (self.next_due as u64).saturating_sub(open);
-            board.finished.store(finished, Ordering::Relaxed);
+            let pending = self.pending.len() as u64;
+            let finished = (self.next_due as u64).saturating_sub(pending);
+            progress.finished.store(finished, Ordering::Relaxed);
             let oldest = self.pending.first().map(|n| self.due[*n].as_micros());
             let oldest = oldest.and_then(|micros| u64::try_from(micros).ok());
-            board
+            progress
                 .oldest_due_micros
                 .store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
 
-    async fn poll(&mut self, begun: Instant) -> Result<(), Failure> {
-        let now = begun.elapsed();
-        let came = self.due[self.next_due..].partition_point(|due| *due <= now);
-        self.pending.extend(self.next_due..self.next_due + came);
-        self.next_due += came;
+    async fn poll(&mut self, start: Instant) -> Result<(), Failure> {
+        let now = start.elapsed();
+        let newly_due = self.due[self.next_due..].partition_point(|due| *due <= now);
+        self.pending
+            .extend(self.next_due..self.next_due + newly_due);
+        self.next_due += newly_due;
 
-        let (records, people) = (self.profiles, self.users);
+        let (profiles, users) = (self.profiles, self.users);
         let picked = self.pick();
-        let looks = stream::iter(picked.chunks(TestProfiles::MAX_READ_KEYS))
+        let reads = stream::iter(picked.chunks(TestProfiles::MAX_READ_KEYS))
             .map(|numbers| async move {
-                let from = begun.elapsed();
-                let subs: Vec<&str> = numbers.iter().map(|n| people[*n].sub.as_str()).collect();
-                let found = records.read(&subs, false).await;
-                (numbers, from, begun.elapsed(), found)
+                let from = start.elapsed();
+                let subs: Vec<&str> = numbers.iter().map(|n| users[*n].sub.as_str()).collect();
+                let found = profiles.read(&subs, false).await;
+                (numbers, from, start.elapsed(), found)
             })
             .buffer_unordered(PROFILE_READS_IN_PARALLEL)
             .collect::<Vec<_>>()
             .await;
         let mut failed = None;
-        for (numbers, from, to, found) in looks {
+        for (numbers, from, to, found) in reads {
             match found {
                 Ok(found) => {
                     for n in numbers {
-                        match found.get(people[*n].sub.as_str()) {
-                            Some(record) => self.record_found(*n, record, to),
+                        match found.get(users[*n].sub.as_str()) {
+                            Some(profile) => self.record_found(*n, profile, to),
                             None => self.last_absent_at[*n] = Some(from),
                         }
                     }
@@ -163,22 +165,21 @@ impl<'a> ProfilePoller<'a> {
         picked
     }
 
-    fn record_found(&mut self, n: usize, record: &ProfileAttributes, to: Duration) {
+    fn record_found(&mut self, n: usize, profile: &ProfileAttributes, to: Duration) {
         let due = self.due[n];
         let since = self.last_absent_at[n].map_or(due, |at| at.max(due));
-        let written = self.matcher.written_at(record);
+        let written = self.matcher.written_at(profile);
         let written =
             written.and_then(|at| Duration::try_from(at.duration_since(self.started_at)).ok());
         self.found[n] = Some(ObservedProfile {
             latency: finished_at(written, since, to).saturating_sub(due),
-            fingerprint: self.matcher.fingerprint(record),
+            fingerprint: self.matcher.fingerprint(profile),
         });
     }
 }
 
-/// When a record came that was not there at `since` and is at `to`: its own word,
-/// when it lies between, and the end otherwise. So a worker's clock that is behind
-/// makes the system look faster by no more than the time between two looks.
+/// When a profile was written that was absent at `since` and present at `to`: its own
+/// time when that lies between, otherwise `to`.
 fn finished_at(written: Option<Duration>, since: Duration, to: Duration) -> Duration {
     written.filter(|at| (since..=to).contains(at)).unwrap_or(to)
 }
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_records_word_counts_only_between_two_looks() {
+    fn write_time_counts_only_between_two_polls() {
         let ms = Duration::from_millis;
         assert_eq!(finished_at(Some(ms(120)), ms(100), ms(600)), ms(120));
         assert_eq!(

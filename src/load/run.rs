@@ -1,4 +1,4 @@
-//! A run: sends and watches at once.
+//! Runs a load test: sends messages and watches the results at the same time.
 
 use std::time::Duration;
 
@@ -22,131 +22,117 @@ use crate::dead_letter::attribute;
 use crate::event::{PoolId, escape_for_sqs};
 use crate::trigger;
 
-/// What a load test works with.
+/// Clients for the resources of a load test.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadServices {
-    /// Where sign-ups go.
+    /// The queue that the workers receive from.
     pub queue: Queue,
-    /// Where what cannot be provisioned goes.
     pub dead_letters: Queue,
-    /// Makes and removes users.
+    /// Creates and removes users.
     pub users: Users,
-    /// Reads groups.
+    /// Reads the groups of users.
     pub listing: Listing,
-    /// Reads and removes profiles; `None` when they are switched off.
+    /// Reads and removes profiles; `None` if the configuration writes none.
     pub profiles: Option<TestProfiles>,
 }
 
-/// Everything about a run that is fixed before it begins.
+/// The settings of a run, fixed before it begins.
 #[derive(Debug)]
 pub(crate) struct LoadRun {
-    /// Its id.
     pub(crate) run_id: RunId,
-    /// The user pool.
     pub pool: PoolId,
-    /// What goes when.
     pub plan: LoadPlan,
-    /// What sign-ups look like.
     pub sign_ups: SignUpTemplate,
-    /// What the worker is configured to do, as far as we know.
+    /// This process's configuration; the workers must have the same.
     pub config: Config,
-    /// How long SQS has to count nothing before the queue is taken for empty, and
-    /// how long what differs is looked at again: its counts may be a minute old.
+    /// How long SQS must count nothing before the queue counts as empty, since its
+    /// counts may be a minute old. Differences are checked again for the same time.
     pub(crate) quiet_period: Duration,
-    /// How long nothing may move before it is given up.
+    /// The run ends when nothing has changed for this long.
     pub(crate) give_up_after: Duration,
 }
 
-/// What a run was seen to do.
+/// The observations of a run.
 #[derive(Debug)]
 pub(crate) struct RunObservation {
-    /// When the schedule began.
     pub(crate) started_at: jiff::Timestamp,
-    /// From there to the end of the watch.
+    /// From `started_at` to the end of the watch.
     pub duration: Duration,
-    /// What came of the injection.
     pub(crate) injection: InjectionResult,
-    /// Records by the number of their sign-up.
+    /// Profiles by the number of their sign-up.
     pub profiles: Vec<Option<ObservedProfile>>,
-    /// How things stood.
     pub timeline: Vec<Sample>,
-    /// How it ended.
     pub end: RunEnd,
 }
 
 impl LoadRun {
-    /// Sends everything and watches until it is settled, or until it is told to stop.
+    /// Sends all messages and watches until they are settled, or until `stop`.
+    /// `report_sample` gets each sample of the timeline.
     pub(crate) async fn run(
         &self,
         services: &LoadServices,
-        crew: &TestUsers,
+        users: &TestUsers,
         workers: &mut MetricsScraper,
         stop: &CancellationToken,
-        notice: impl Fn(&Sample),
+        report_sample: impl Fn(&Sample),
     ) -> RunObservation {
         tokio::select! {
             () = workers.scrape() => {}
             () = stop.cancelled() => {}
         }
-        let (started_at, begun) = (jiff::Timestamp::now(), Instant::now());
-        let sent = InjectionProgress::default();
+        let (started_at, start) = (jiff::Timestamp::now(), Instant::now());
+        let progress = InjectionProgress::default();
         let all_sent = CancellationToken::new();
         let templates = self.config.profiles.as_ref();
-        let mut looks = services
+        let mut poller = services
             .profiles
             .as_ref()
             .zip(templates)
-            .map(|(records, settings)| {
-                let likeness = ProfileMatcher::new(&settings.attributes);
+            .map(|(profiles, settings)| {
+                let matcher = ProfileMatcher::new(&settings.attributes);
                 ProfilePoller::new(
-                    records,
-                    &crew.users,
+                    profiles,
+                    &users.users,
                     self.plan.due_times(),
-                    likeness,
+                    matcher,
                     started_at,
                 )
             });
         let injecting = async {
-            let message = |what| self.message(what, crew);
-            let shots = &self.plan.messages;
-            let sends = inject(&services.queue, shots, message, begun, &sent, stop).await;
+            let message = |message| self.message(message, users);
+            let schedule = &self.plan.messages;
+            let result = inject(&services.queue, schedule, message, start, &progress, stop).await;
             all_sent.cancel();
-            sends
+            result
         };
         let watch = RunWatcher {
             queue: &services.queue,
             plan: &self.plan,
-            start: begun,
-            injection: &sent,
+            start,
+            injection: &progress,
             all_sent: &all_sent,
             quiet_period: self.quiet_period,
             give_up_after: self.give_up_after,
             stop,
         };
-        let watching = watch.run(looks.as_mut(), workers, notice);
-        let (
-            sends,
-            WatchResult {
-                timeline,
-                end: settled,
-            },
-        ) = tokio::join!(injecting, watching);
+        let watching = watch.run(poller.as_mut(), workers, report_sample);
+        let (injection, WatchResult { timeline, end }) = tokio::join!(injecting, watching);
         RunObservation {
             started_at,
-            duration: begun.elapsed(),
-            injection: sends,
-            profiles: looks.map(ProfilePoller::into_profiles).unwrap_or_default(),
+            duration: start.elapsed(),
+            injection,
+            profiles: poller.map(ProfilePoller::into_profiles).unwrap_or_default(),
             timeline,
-            end: settled,
+            end,
         }
     }
 
-    /// The message, as the trigger would send it.
-    fn message(&self, what: LoadMessage, crew: &TestUsers) -> Outgoing {
-        let (body, attempts) = match what {
+    /// Builds a message in the form that the trigger sends.
+    fn message(&self, message: LoadMessage, users: &TestUsers) -> Outgoing {
+        let (body, attempts) = match message {
             LoadMessage::SignUp(n) | LoadMessage::Duplicate(n) => {
-                let person = &crew.users[n as usize];
-                let body = self.sign_ups.body(&self.run_id, &self.pool, person);
+                let user = &users.users[n as usize];
+                let body = self.sign_ups.body(&self.run_id, &self.pool, user);
                 (escape_for_sqs(&body), 0)
             }
             LoadMessage::Poison(n) => {
@@ -156,12 +142,12 @@ impl LoadRun {
             }
         };
         let now = format!("{:.3}", jiff::Timestamp::now());
-        let before = (attempts > 0).then(|| (attribute::ATTEMPTS, attempts.to_string()));
+        let prior_attempts = (attempts > 0).then(|| (attribute::ATTEMPTS, attempts.to_string()));
         let attributes = [
             (trigger::attribute::KIND, "PostConfirmation".to_owned()),
             (trigger::attribute::FORWARDED_AT, now),
         ];
-        let attributes = attributes.into_iter().chain(before);
+        let attributes = attributes.into_iter().chain(prior_attempts);
         Outgoing {
             body,
             attributes: attributes

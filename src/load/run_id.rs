@@ -1,53 +1,56 @@
-//! The run's id, which every name carries that the run makes: so that whatever is
-//! left of it can be found, and nothing else is taken for it.
+//! The run's id, part of every name that the run creates, so that the clean-up finds
+//! everything of the run and nothing else.
+//!
+//! Every body that the run sends holds such a name; a sign-up holds it in
+//! `callerContext.awsSdkVersion`. So every dead letter of the run is recognised.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Such as `20261121-142249-k3f9`: UTC, and four characters by chance.
+/// Such as `20261121-142249-k3f9`: the UTC time and four random characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunId(String);
 
-/// What the names of every run begin with.
+/// Begins the names of every run.
 const RUN_NAME_PREFIX: &str = "usher-load-";
 
-/// What a name of the run stands for.
+/// The user or message that a name of the run stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tag {
-    /// The user of this number, and their sign-up.
+    /// The user with this number, and their sign-up.
     SignUp(u32),
-    /// A user for whom nothing is sent.
+    /// A user for whom no message is sent.
     Bystander(u32),
-    /// A message that is not to be provisioned.
+    /// A message that must not be provisioned.
     Poison(u32),
 }
 
-/// A text that is no run's id.
+/// The text does not have the form of a run's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a run: one looks like 20261121-142249-k3f9, and a run prints its own")]
 pub struct InvalidRunId;
 
 impl RunId {
-    /// Of a run that begins now.
+    /// The id of a run that begins at `now`.
     pub fn new(now: jiff::Timestamp) -> Self {
-        let chance: String = std::iter::repeat_with(fastrand::alphanumeric)
+        let suffix: String = std::iter::repeat_with(fastrand::alphanumeric)
             .map(|c| c.to_ascii_lowercase())
             .take(4)
             .collect();
-        Self(format!("{}-{chance}", now.strftime("%Y%m%d-%H%M%S")))
+        Self(format!("{}-{suffix}", now.strftime("%Y%m%d-%H%M%S")))
     }
 
-    /// What all names of the run begin with, and no other run's.
+    /// Begins all names of this run, and of no other run.
     pub fn prefix(&self) -> String {
         format!("{RUN_NAME_PREFIX}{}-", self.0)
     }
 
-    /// Whether a text holds a name of any run.
+    /// Whether the text holds a name of any run.
     pub(crate) fn contains_run_name(text: &str) -> bool {
         text.contains(RUN_NAME_PREFIX)
     }
 
-    /// The name for this.
+    /// The run's name for this user or message.
     pub fn name(&self, tag: Tag) -> String {
         let prefix = self.prefix();
         match tag {
@@ -57,7 +60,7 @@ impl RunId {
         }
     }
 
-    /// The first name of the run that a text holds.
+    /// Finds the first name of this run in the text.
     pub fn find(&self, text: &str) -> Option<Tag> {
         let prefix = self.prefix();
         text.match_indices(&prefix)
@@ -80,18 +83,18 @@ fn parse_tag(rest: &str) -> Option<Tag> {
 impl FromStr for RunId {
     type Err = InvalidRunId;
 
-    /// Strict: a clean-up goes by it.
+    /// Strict, since a clean-up deletes by this id.
     fn from_str(text: &str) -> Result<Self, InvalidRunId> {
         let parts: Vec<&str> = text.split('-').collect();
         let digits =
             |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
         let lower = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
         match parts[..] {
-            [day, time, chance]
+            [day, time, suffix]
                 if digits(day, 8)
                     && digits(time, 6)
-                    && chance.len() == 4
-                    && chance.bytes().all(lower) =>
+                    && suffix.len() == 4
+                    && suffix.bytes().all(lower) =>
             {
                 Ok(Self(text.to_owned()))
             }
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_id_is_read_back_and_anything_shorter_is_refused() {
+    fn a_new_id_parses_and_malformed_ids_are_refused() {
         let id = RunId::new("2026-11-21T14:22:49Z".parse().expect("a time"));
         assert!(id.to_string().starts_with("20261121-142249-"), "{id}");
         assert_eq!(id.to_string().parse(), Ok(id));
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_in_a_text_and_is_of_its_run_alone() {
+    fn find_matches_only_names_of_the_same_run() {
         let run: RunId = "20261121-142249-k3f9".parse().expect("an id");
         for tag in [Tag::SignUp(17), Tag::Bystander(2), Tag::Poison(0)] {
             let text = format!("{{\"a\": \"{}@example.com\"}}", run.name(tag));

@@ -1,4 +1,4 @@
-//! What the workers say of themselves, at their `/metrics`.
+//! Reads the workers' counters from their `/metrics` endpoints.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::report::WorkerTotals;
 use crate::http::{Url, get};
 use crate::telemetry::exposition::{Samples, family, increase, label, parse_samples};
 
-/// Workers that are asked.
+/// Sums the counters of several workers since the first scrape.
 #[derive(Debug)]
 pub(crate) struct MetricsScraper(Vec<ScrapedWorker>);
 
@@ -17,17 +17,16 @@ pub(crate) struct MetricsScraper(Vec<ScrapedWorker>);
 struct ScrapedWorker {
     url: Url,
     last: Option<Samples>,
-    /// Since the first answer.
+    /// Increase of each counter since the first answer.
     increases: Samples,
     unanswered: u64,
 }
 
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Far beyond what usher's own metrics are.
+/// Far above the size of usher's own metrics.
 const MAX_METRICS_BYTES: u64 = 4 * 1024 * 1024;
 
 impl MetricsScraper {
-    /// Nobody is asked yet.
     pub(crate) fn new(urls: Vec<Url>) -> Self {
         Self(
             urls.into_iter()
@@ -41,7 +40,7 @@ impl MetricsScraper {
         )
     }
 
-    /// Asks each for its counters.
+    /// Reads the counters of all workers in parallel.
     pub(crate) async fn scrape(&mut self) {
         let answers = join_all(
             self.0
@@ -58,12 +57,12 @@ impl MetricsScraper {
         }
     }
 
-    /// Calls that were throttled so far; `None` when nobody is asked.
+    /// Calls that Cognito throttled since the first answer; `None` without workers.
     pub(crate) fn throttled(&self) -> Option<u64> {
         (!self.0.is_empty()).then(|| self.sum("usher_quota_throttled_total", |_| true))
     }
 
-    /// From the first answers to the last.
+    /// Increases from the first answers to the last; `None` without workers.
     pub(crate) fn totals(&self) -> Option<WorkerTotals> {
         if self.0.is_empty() {
             return None;
@@ -96,15 +95,15 @@ impl MetricsScraper {
         })
     }
 
-    fn sum(&self, metric: &str, which: impl Fn(&str) -> bool) -> u64 {
-        let gained = self.0.iter().flat_map(|worker| &worker.increases);
-        gained
-            .filter(|(name, _)| family(name) == metric && which(name))
+    fn sum(&self, metric: &str, includes: impl Fn(&str) -> bool) -> u64 {
+        let increases = self.0.iter().flat_map(|worker| &worker.increases);
+        increases
+            .filter(|(name, _)| family(name) == metric && includes(name))
             .map(|(_, count)| count)
             .sum()
     }
 
-    /// Messages that came to an end: not those that go back to the queue.
+    /// Settled messages, without those that go back to the queue.
     fn settled(&self) -> u64 {
         self.sum("usher_messages_total", |name| {
             !["retry", "blocked"].contains(&label(name, "outcome"))
@@ -113,7 +112,7 @@ impl MetricsScraper {
 }
 
 impl ScrapedWorker {
-    /// A counter that fell belongs to a process that began anew.
+    /// Adds the increases. A counter that fell belongs to a restarted process.
     fn record(&mut self, now: Samples) {
         if let Some(last) = &self.last {
             for (name, count) in &now {
@@ -132,7 +131,7 @@ impl ScrapedWorker {
     }
 }
 
-/// Samples alone; a gauge may fall.
+/// Only the counters: a gauge may fall.
 fn counters(text: &str) -> Samples {
     let mut samples = parse_samples(text);
     samples.retain(|sample, _| family(sample).ends_with("_total"));
@@ -160,18 +159,21 @@ usher_quota_throttled_total{category="user_update"} 1
 "#;
 
     #[test]
-    fn figures_are_what_was_gained_between_the_answers() {
+    fn totals_are_the_increases_between_the_answers() {
         let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
         let mut workers = MetricsScraper::new(vec![url]);
         let worker = &mut workers.0[0];
         worker.record(counters(FIRST));
         worker.record(counters(SECOND));
-        let figures = workers.totals().expect("asked");
-        assert_eq!(figures.messages, 20);
-        assert_eq!(figures.calls["cognito AdminAddUserToGroup"], 21);
-        assert_eq!(figures.calls["sqs ReceiveMessage"], 4, "it began anew");
-        assert_eq!(figures.calls_per_message, Some(1.25));
-        assert_eq!(figures.throttled["user_update"], 1);
+        let totals = workers.totals().expect("asked");
+        assert_eq!(totals.messages, 20);
+        assert_eq!(totals.calls["cognito AdminAddUserToGroup"], 21);
+        assert_eq!(
+            totals.calls["sqs ReceiveMessage"], 4,
+            "the counter restarted"
+        );
+        assert_eq!(totals.calls_per_message, Some(1.25));
+        assert_eq!(totals.throttled["user_update"], 1);
         assert_eq!(workers.throttled(), Some(1));
         assert_eq!(MetricsScraper::new(Vec::new()).totals(), None);
     }

@@ -1,4 +1,4 @@
-//! The bodies of the sign-ups: made up, or real events with names made unique.
+//! The bodies of the sign-ups: generated, or recorded events with replaced names.
 
 use serde_json::{Map, Value, json};
 
@@ -6,35 +6,32 @@ use super::run_id::{RunId, Tag};
 use super::test_users::TestUser;
 use crate::event::{self, Event, PoolId, Scope, SignUp};
 
-/// What a sign-up looks like.
+/// Makes the bodies of sign-ups.
 #[derive(Debug, Clone)]
 pub enum SignUpTemplate {
-    /// As a user pool sends it.
+    /// An event in the form that a user pool sends.
     Generated {
-        /// The app client that people sign up through.
+        /// The app client in the events.
         client_id: Option<String>,
-        /// Further user attributes.
+        /// User attributes in addition to the generated ones.
         attributes: Vec<(String, String)>,
     },
-    /// Real events, each in its turn; at least one.
+    /// Recorded events, used in rotation; at least one.
     Recorded(Vec<Map<String, Value>>),
 }
 
-/// Why a text cannot stand for a sign-up.
+/// Why a text cannot be used as a recorded sign-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotASignUp {
-    /// The worker could not read it.
+    /// The worker could not parse it.
     #[error("{0}")]
     Malformed(#[from] event::Malformed),
-    /// The worker would have nothing to do.
+    /// Another kind of event, or a new password.
     #[error("it is no confirmed sign-up")]
     OtherEvent,
 }
 
-/// Reads one real event.
-///
-/// # Errors
-/// [`NotASignUp`].
+/// Parses one recorded event, which must be a sign-up and not a new password.
 pub(crate) fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignUp> {
     match event::parse(text)? {
         Event::SignUp(sign_up) if sign_up.scope != Scope::NewPassword => {}
@@ -44,29 +41,29 @@ pub(crate) fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignU
     }
     match serde_json::from_str(event::strip_bom(text).trim()) {
         Ok(Value::Object(event)) => Ok(event),
-        // Half a character, which the worker mends and which cannot be kept.
+        // Half a surrogate pair: the worker replaces it, but `serde_json` rejects it.
         _ => Err(NotASignUp::Malformed(event::Malformed::NotJson)),
     }
 }
 
 impl SignUpTemplate {
-    /// The body of one user's sign-up.
-    pub fn body(&self, run: &RunId, pool: &PoolId, person: &TestUser) -> String {
+    /// The body of the user's sign-up.
+    pub fn body(&self, run: &RunId, pool: &PoolId, user: &TestUser) -> String {
         match self {
             Self::Generated {
                 client_id,
                 attributes,
-            } => generated_event(run, pool, person, client_id.as_deref(), attributes).to_string(),
+            } => generated_event(run, pool, user, client_id.as_deref(), attributes).to_string(),
             Self::Recorded(events) => {
-                let event = events[person.number as usize % events.len()].clone();
-                with_names_of(event, run, pool, person).to_string()
+                let event = events[user.number as usize % events.len()].clone();
+                with_names_of(event, run, pool, user).to_string()
             }
         }
     }
 
-    /// What the worker reads in it.
-    pub fn read(&self, run: &RunId, pool: &PoolId, person: &TestUser) -> Option<SignUp> {
-        match event::parse(&self.body(run, pool, person)) {
+    /// The user's sign-up as the worker parses it.
+    pub fn read(&self, run: &RunId, pool: &PoolId, user: &TestUser) -> Option<SignUp> {
+        match event::parse(&self.body(run, pool, user)) {
             Ok(Event::SignUp(sign_up)) => Some(sign_up),
             _ => None,
         }
@@ -76,7 +73,7 @@ impl SignUpTemplate {
 fn generated_event(
     run: &RunId,
     pool: &PoolId,
-    person: &TestUser,
+    user: &TestUser,
     client_id: Option<&str>,
     attributes: &[(String, String)],
 ) -> Value {
@@ -86,7 +83,7 @@ fn generated_event(
         ("email_verified".to_owned(), json!("true")),
         (
             "given_name".to_owned(),
-            json!(format!("Load {}", person.number)),
+            json!(format!("Load {}", user.number)),
         ),
     ]);
     all.extend(
@@ -94,22 +91,22 @@ fn generated_event(
             .iter()
             .map(|(name, value)| (name.clone(), json!(value))),
     );
-    all.insert("sub".to_owned(), json!(person.sub.as_str()));
-    all.insert("email".to_owned(), json!(person.email));
+    all.insert("sub".to_owned(), json!(user.sub.as_str()));
+    all.insert("email".to_owned(), json!(user.email));
     json!({
         "version": "1",
         "triggerSource": "PostConfirmation_ConfirmSignUp",
         "region": region.unwrap_or_default(),
         "userPoolId": pool.as_str(),
-        "userName": person.username.reveal(),
-        "callerContext": {"awsSdkVersion": tag_name(run, person), "clientId": client_id},
+        "userName": user.username.reveal(),
+        "callerContext": {"awsSdkVersion": tag_name(run, user), "clientId": client_id},
         "request": {"userAttributes": all},
         "response": {},
     })
 }
 
-/// Standard attributes that say who somebody is; `custom:` attributes stay, since
-/// rules go by them.
+/// Standard attributes that may identify a person. `custom:` attributes stay, since
+/// group rules may depend on them.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
 const PERSONAL_ATTRIBUTES: [&str; 14] = [
@@ -129,33 +126,33 @@ const PERSONAL_ATTRIBUTES: [&str; 14] = [
     "website",
 ];
 
-/// The event in its shape, with another pool and our person's names. An attribute
-/// that it lacks, or that is no text, stays as it is.
+/// The event with the test pool and the user's names. Attributes that are missing or
+/// not text stay as they are, except `sub`, which is always set.
 fn with_names_of(
     mut event: Map<String, Value>,
     run: &RunId,
     pool: &PoolId,
-    person: &TestUser,
+    user: &TestUser,
 ) -> Value {
     event.insert("userPoolId".to_owned(), json!(pool.as_str()));
-    event.insert("userName".to_owned(), json!(person.username.reveal()));
+    event.insert("userName".to_owned(), json!(user.username.reveal()));
     object_mut(&mut event, "callerContext")
-        .insert("awsSdkVersion".to_owned(), json!(tag_name(run, person)));
+        .insert("awsSdkVersion".to_owned(), json!(tag_name(run, user)));
     let attributes = object_mut(object_mut(&mut event, "request"), "userAttributes");
-    attributes.insert("sub".to_owned(), json!(person.sub.as_str()));
+    attributes.insert("sub".to_owned(), json!(user.sub.as_str()));
     let mut replace = |name: &str, value: String| {
         let text = attributes.get_mut(name);
         if let Some(text) = text.filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
             *text = json!(value);
         }
     };
-    replace("email", person.email.clone());
-    replace("cognito:email_alias", person.email.clone());
+    replace("email", user.email.clone());
+    replace("cognito:email_alias", user.email.clone());
     replace("identities", "[]".to_owned());
     for name in PERSONAL_ATTRIBUTES {
-        replace(name, format!("load {}", person.number));
+        replace(name, format!("load {}", user.number));
     }
-    // The client writes it, and may write anything.
+    // The client writes the metadata, which may hold personal data.
     let request = object_mut(&mut event, "request");
     if let Some(Value::Object(metadata)) = request.get_mut("clientMetadata") {
         metadata.clear();
@@ -163,7 +160,7 @@ fn with_names_of(
     Value::Object(event)
 }
 
-/// The member, which becomes an object when it is none.
+/// The member; one that is missing or not an object becomes an empty object.
 fn object_mut<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
     let member = of.entry(name).or_insert_with(|| json!({}));
     if !member.is_object() {
@@ -175,9 +172,10 @@ fn object_mut<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<Str
     }
 }
 
-/// In every body, whatever the pool names its users: the clean-up goes by it.
-fn tag_name(run: &RunId, person: &TestUser) -> String {
-    run.name(Tag::SignUp(person.number))
+/// The run's name that every body holds, also where the pool chooses the user names:
+/// the clean-up finds messages by it.
+fn tag_name(run: &RunId, user: &TestUser) -> String {
+    run.name(Tag::SignUp(user.number))
 }
 
 #[cfg(test)]
@@ -189,7 +187,7 @@ mod tests {
         "20261121-142249-k3f9".parse().expect("an id")
     }
 
-    fn person(n: u32) -> TestUser {
+    fn test_user(n: u32) -> TestUser {
         TestUser {
             number: n,
             username: Username::new("a-name-of-the-pools-own").expect("not empty"),
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_sign_up_is_one_and_holds_what_was_asked_for() {
+    fn a_generated_sign_up_parses_and_holds_its_attributes() {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let sign_ups = SignUpTemplate::Generated {
             client_id: Some("web".to_owned()),
@@ -208,16 +206,18 @@ mod tests {
                 ("sub".to_owned(), "forged".to_owned()),
             ],
         };
-        let read = sign_ups.read(&run(), &pool, &person(3)).expect("a sign-up");
+        let read = sign_ups
+            .read(&run(), &pool, &test_user(3))
+            .expect("a sign-up");
         assert_eq!(read.sub, Sub::new("sub-1"));
         assert_eq!(read.client_id.as_deref(), Some("web"));
         assert_eq!(read.attributes.get("custom:plan"), Some("pro"));
-        let body = sign_ups.body(&run(), &pool, &person(3));
+        let body = sign_ups.body(&run(), &pool, &test_user(3));
         assert_eq!(run().find(&body), Some(Tag::SignUp(3)));
     }
 
     #[test]
-    fn a_real_event_keeps_its_shape_and_loses_its_names() {
+    fn a_recorded_event_keeps_its_form_and_loses_its_names() {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let events = [
             r#"{"triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": "other_1",
@@ -229,28 +229,30 @@ mod tests {
         ];
         let events = events.map(|text| parse_recorded(text).expect("a sign-up"));
         let sign_ups = SignUpTemplate::Recorded(events.to_vec());
-        let body = sign_ups.body(&run(), &pool, &person(2));
+        let body = sign_ups.body(&run(), &pool, &test_user(2));
         for gone in ["ada", "other_1"] {
             assert!(!body.contains(gone), "{body}");
         }
         assert!(body.contains("\"extra\":[1]") && body.contains("\"custom:x\":true"));
-        let body = sign_ups.body(&run(), &pool, &person(1));
+        let body = sign_ups.body(&run(), &pool, &test_user(1));
         assert!(!body.contains("1555"), "{body}");
         assert!(body.contains("\"name\":null"), "{body}");
-        let second = sign_ups.read(&run(), &pool, &person(1)).expect("a sign-up");
+        let second = sign_ups
+            .read(&run(), &pool, &test_user(1))
+            .expect("a sign-up");
         assert_eq!(
             second.attributes.get("email"),
             None,
             "none before, none now"
         );
-        assert_eq!(second.username, person(1).username);
+        assert_eq!(second.username, test_user(1).username);
     }
 
     #[test]
-    fn what_is_no_sign_up_is_told_apart() {
-        let forgotten = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword",
+    fn events_of_another_kind_are_refused() {
+        let new_password = r#"{"triggerSource": "PostConfirmation_ConfirmForgotPassword",
             "userPoolId": "eu-west-1_x", "userName": "ada"}"#;
-        assert_eq!(parse_recorded(forgotten), Err(NotASignUp::OtherEvent));
+        assert_eq!(parse_recorded(new_password), Err(NotASignUp::OtherEvent));
         assert!(matches!(
             parse_recorded("{}"),
             Err(NotASignUp::Malformed(_))

@@ -1,42 +1,40 @@
-//! When sign-ups come: stages, one after the other. The schedule is fixed before
-//! anything is sent and does not wait for the system (an open loop), as people who
-//! sign up do not wait for each other.
+//! When sign-ups come: a sequence of stages. The schedule is fixed before anything is
+//! sent and does not wait for the system (an open loop): real users do not wait either.
 
 use std::time::Duration;
 
-/// A part of the schedule.
+/// A part of the schedule, with its own rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum LoadStage {
-    /// From one rate to another, evenly; rates are sign-ups a second.
+    /// A rate that changes linearly; rates are sign-ups a second.
     Ramp { from: f64, to: f64, time: Duration },
-    /// So many, evenly, at a rate above 0.
+    /// `count` sign-ups at a constant rate above 0.
     Steady { count: u32, rate: f64 },
-    /// All at once.
+    /// This many sign-ups at the same time.
     Burst(u32),
 }
 
-/// The schedule of a run.
+/// The schedule of a run, checked against the limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stages(Vec<LoadStage>);
 
-/// How stages are written.
+/// The syntax of stages, for error texts.
 pub(crate) const GRAMMAR: &str =
     "ramp A..B over TIME, hold TIME, hold RATE for TIME, burst N, pause TIME";
 
-/// The most sign-ups of one run.
 pub(crate) const MAX_SIGN_UPS: u32 = 1_000_000;
 const MAX_RATE: f64 = 10_000.0;
-/// Slower is a pause.
+/// Lowest rate a second, except 0, which is a pause.
 const MIN_RATE: f64 = 0.001;
 const MAX_SCHEDULE_DURATION: Duration = Duration::from_hours(48);
-/// What rounding may take away from a whole number of arrivals.
+/// Tolerance, in arrivals, for rounding errors.
 const ROUNDING: f64 = 1e-6;
 
 impl Stages {
-    /// So many, evenly.
+    /// One stage of `count` sign-ups at `rate` a second.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The limit that the stage violates.
     pub fn steady(count: u32, rate: f64) -> Result<Self, String> {
         let rate = check_rate(rate)?;
         if rate <= 0.0 {
@@ -45,16 +43,16 @@ impl Stages {
         Self(vec![LoadStage::Steady { count, rate }]).checked()
     }
 
-    /// As `GRAMMAR` has it, with commas between.
+    /// Parses stages that follow `GRAMMAR`, separated by commas.
     ///
     /// # Errors
-    /// Which stage is wrong, and how.
+    /// The first invalid stage and the reason.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut stages = Vec::new();
         let mut rate = None;
         for part in text.split(',') {
-            let wrong = |why: String| format!("{:?}: {why}", part.trim());
-            let stage = parse_stage(part, rate).map_err(wrong)?;
+            let with_stage = |why: String| format!("{:?}: {why}", part.trim());
+            let stage = parse_stage(part, rate).map_err(with_stage)?;
             if let LoadStage::Ramp { to, .. } = stage
                 && !is_pause(part)
             {
@@ -79,25 +77,25 @@ impl Stages {
         Ok(self)
     }
 
-    /// From the first to the end of the last stage.
+    /// Total length of the stages.
     pub fn duration(&self) -> Duration {
         let times = self.0.iter().map(LoadStage::duration);
         times.fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// When each sign-up is due, from the begin on, in order.
+    /// When each sign-up is due, since the start; ascending.
     pub(crate) fn offsets(&self) -> Vec<Duration> {
         let mut offsets = Vec::new();
-        let mut begin = Duration::ZERO;
-        // The share of the next arrival that has come; the first is due at once.
+        let mut start = Duration::ZERO;
+        // Fraction of the next arrival that is accrued; the first is due immediately.
         let mut carry = 1.0;
         for stage in &self.0 {
             match *stage {
                 LoadStage::Burst(count) => {
-                    offsets.extend(std::iter::repeat_n(begin, count as usize));
+                    offsets.extend(std::iter::repeat_n(start, count as usize));
                 }
                 LoadStage::Steady { count, rate } => {
-                    let at = |n| begin + Duration::from_secs_f64(f64::from(n) / rate);
+                    let at = |n| start + Duration::from_secs_f64(f64::from(n) / rate);
                     offsets.extend((0..count).map(at));
                 }
                 LoadStage::Ramp { from, to, time } => {
@@ -105,13 +103,13 @@ impl Stages {
                     let mut next = 1.0 - carry;
                     while next < all - ROUNDING {
                         let at = arrival_time(next, from, to, time.as_secs_f64());
-                        offsets.push(begin + Duration::from_secs_f64(at).min(time));
+                        offsets.push(start + Duration::from_secs_f64(at).min(time));
                         next += 1.0;
                     }
                     carry = (1.0 - (next - all)).clamp(0.0, 1.0);
                 }
             }
-            begin += stage.duration();
+            start += stage.duration();
         }
         offsets
     }
@@ -128,7 +126,7 @@ impl LoadStage {
     fn duration(&self) -> Duration {
         match self {
             Self::Ramp { time, .. } => *time,
-            // Far too long when it is longer than a Duration can be.
+            // Longer than a Duration can hold: far above the limit.
             Self::Steady { count, rate } => {
                 let time = Duration::try_from_secs_f64(f64::from(*count) / rate);
                 time.unwrap_or(Duration::MAX)
@@ -138,14 +136,14 @@ impl LoadStage {
     }
 }
 
-/// The second at which so many have arrived: where the integral of the rate,
-/// from t + (to - from) t² / 2 T, reaches it.
+/// The second at which `arrivals` is reached by the integral of the rate,
+/// from t + (to - from) t² / 2 T.
 fn arrival_time(arrivals: f64, from: f64, to: f64, time: f64) -> f64 {
     let slope = (to - from) / time;
     if slope.abs() < f64::EPSILON {
         return arrivals / from;
     }
-    // The form that does not subtract what is nearly equal.
+    // This form of the solution avoids subtracting nearly equal numbers.
     let root = (from * from + 2.0 * slope * arrivals).max(0.0).sqrt();
     let divisor = from + root;
     if divisor > 0.0 {
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_gives_just_the_count_evenly() {
+    fn a_steady_rate_gives_exactly_the_count_evenly() {
         for (count, rate) in [
             (2000, 100.0),
             (7, 3.0),
@@ -258,7 +256,7 @@ mod tests {
         let ramp = offsets("ramp 0..200 over 60s");
         assert_eq!(ramp.len(), 6000);
         let before = |second| ramp.iter().filter(|at| **at < second).count();
-        // A quarter of them in the first half.
+        // A quarter of them come in the first half.
         assert!((1499..=1501).contains(&before(30.0)), "{}", before(30.0));
         let last = before(60.0) - before(59.0);
         assert!((198..=200).contains(&last), "{last} in the last second");
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_part() {
         for (text, part) in [
             ("", "a stage is one of"),
             ("hold 5m", "no rate before it"),
@@ -298,8 +296,8 @@ mod tests {
             ("hold 10000 for 1h", "more than 1000000"),
             ("hold 1 for 49h", "longer than 48 hours"),
         ] {
-            let wrong = Stages::parse(text).expect_err(text);
-            assert!(wrong.contains(part), "{text}: {wrong}");
+            let error = Stages::parse(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
         }
         assert!(Stages::steady(10, 0.0).is_err());
         assert!(Stages::steady(10, f64::NAN).is_err());

@@ -1,4 +1,7 @@
-//! The users of a run: made before it begins.
+//! The users of a run, created before it begins.
+//!
+//! A user's e-mail address begins with their made-up name: pools whose users sign in
+//! with their address make user names of their own.
 
 use std::pin::pin;
 
@@ -10,100 +13,96 @@ use crate::aws::{Class, CreatedUser, Failure, SignInName, Users};
 use crate::event::{PoolId, Sub, Username};
 use crate::retry::{Backoff, SharedRetry};
 
-/// A user of this run.
+/// A user of the pool who was created for this run.
 #[derive(Debug, Clone)]
 pub struct TestUser {
-    /// Their number.
+    /// Number in the plan, from 0; bystanders are numbered separately.
     pub number: u32,
-    /// As the pool names them.
+    /// User name as the pool returned it.
     pub username: Username,
-    /// Their immutable id.
+    /// Immutable id that the pool returned.
     pub sub: Sub,
-    /// Made up like their name.
+    /// E-mail address that begins with the made-up name.
     pub email: String,
 }
 
-/// All users of a run.
 #[derive(Debug, Default)]
 pub(crate) struct TestUsers {
-    /// Who will sign up, by number.
+    /// Users with a sign-up, by number.
     pub users: Vec<TestUser>,
-    /// For whom nothing is sent.
+    /// Users for whom no message is sent.
     pub(crate) bystanders: Vec<TestUser>,
 }
 
-/// Makes users in one pool.
+/// Creates users in one pool.
 #[derive(Debug)]
 pub(crate) struct UserFactory<'a> {
-    /// Where they are made.
     pub users: &'a Users,
-    /// The pool.
     pub pool: &'a PoolId,
-    /// Whose names they carry.
     pub(crate) run_id: &'a RunId,
-    /// What the pool takes for a name.
+    /// Form of user name that the pool accepts.
     pub(crate) sign_in_name: SignInName,
-    /// The part behind the @ of their addresses.
+    /// The part after the @ of their addresses.
     pub email_domain: &'a str,
-    /// Gives up once nothing works any more.
     pub retry: &'a SharedRetry,
 }
 
-/// Calls that are out at once; the budget sets the pace.
+/// The budget limits the rate of these calls.
 const USER_CREATIONS_IN_PARALLEL: usize = 32;
 const MAX_USER_CREATE_TRIES: u32 = 5;
 
 impl UserFactory<'_> {
-    /// Makes them all, or those that were made before it was told to stop or one
-    /// could not be made. Calls under way come to their end.
+    /// Creates all users. After `stop` or a failure it starts no further calls, lets
+    /// the calls in progress finish, and returns the users so far. `created` gets the
+    /// number of finished calls.
     ///
     /// # Errors
-    /// The first user that could not be made, with the others.
+    /// The first failure, with the users who were created.
     pub(crate) async fn create_all(
         &self,
         sign_ups: u32,
         bystanders: u32,
         stop: &CancellationToken,
-        made: impl Fn(u64),
+        created: impl Fn(u64),
     ) -> Result<TestUsers, (TestUsers, Failure)> {
-        let enough = stop.child_token();
-        let people = (0..sign_ups).map(Tag::SignUp);
-        let all = people.chain((0..bystanders).map(Tag::Bystander));
-        let making = stream::iter(all)
-            .take_until(enough.cancelled())
+        let ended = stop.child_token();
+        let sign_ups = (0..sign_ups).map(Tag::SignUp);
+        let all = sign_ups.chain((0..bystanders).map(Tag::Bystander));
+        let creations = stream::iter(all)
+            .take_until(ended.cancelled())
             .map(|tag| async move { (tag, self.create_user(tag).await) })
-            // In their order, so that people stand by their numbers.
+            // Ordered, so that a user's index is their number.
             .buffered(USER_CREATIONS_IN_PARALLEL);
-        let mut making = pin!(making);
-        let (mut crew, mut failed) = (TestUsers::default(), None);
+        let mut creations = pin!(creations);
+        let (mut users, mut failed) = (TestUsers::default(), None);
         let mut count = 0;
-        while let Some((tag, person)) = making.next().await {
-            match (tag, person) {
+        while let Some((tag, user)) = creations.next().await {
+            match (tag, user) {
                 (_, Err(failure)) => {
-                    enough.cancel();
+                    ended.cancel();
                     failed = failed.or(Some(failure));
                 }
-                (Tag::Bystander(_), Ok(person)) => crew.bystanders.push(person),
-                (Tag::SignUp(_) | Tag::Poison(_), Ok(person)) => crew.users.push(person),
+                (Tag::Bystander(_), Ok(user)) => users.bystanders.push(user),
+                (Tag::SignUp(_) | Tag::Poison(_), Ok(user)) => users.users.push(user),
             }
             count += 1;
-            made(count);
+            created(count);
         }
         match failed {
-            None => Ok(crew),
-            Some(failure) => Err((crew, failure)),
+            None => Ok(users),
+            Some(failure) => Err((users, failure)),
         }
     }
 
     async fn create_user(&self, tag: Tag) -> Result<TestUser, Failure> {
         let name = self.run_id.name(tag);
         let email = format!("{name}@{}", self.email_domain);
-        let asked = match self.sign_in_name {
+        let requested = match self.sign_in_name {
             SignInName::Email => Username::new(&email),
             SignInName::Any | SignInName::Phone => Username::new(&name),
         };
-        let asked = asked.expect("a run's names are not empty");
-        let created = self.create_with_retry(&asked, &email).await?;
+        let requested = requested.expect("a run's names are not empty");
+        let created = self.create_with_retry(&requested, &email).await?;
         let (Tag::SignUp(n) | Tag::Bystander(n) | Tag::Poison(n)) = tag;
         Ok(TestUser {
             number: n,
@@ -113,21 +112,21 @@ impl UserFactory<'_> {
         })
     }
 
-    /// A trigger of the pool that does not answer in time may have let the user be
-    /// made, and a user who exists may not be seen yet: worth a few tries.
+    /// Retries failures that may pass. A trigger of the pool may have timed out after the
+    /// user was created, and a user who exists may not be visible yet.
     async fn create_with_retry(
         &self,
         name: &Username,
         email: &str,
     ) -> Result<CreatedUser, Failure> {
         let mut tries = 1;
-        let mut pace = Backoff::default();
+        let mut backoff = Backoff::default();
         loop {
             let create = || self.users.create(self.pool, name, email);
             match self.retry.call(create).await {
                 Err(failure) if tries < MAX_USER_CREATE_TRIES && is_retryable(&failure) => {
                     tries += 1;
-                    tokio::time::sleep(pace.next_pause()).await;
+                    tokio::time::sleep(backoff.next_pause()).await;
                 }
                 result => return result,
             }

@@ -1,5 +1,4 @@
-//! Watches what becomes of the sign-ups: when each profile record is there, how deep
-//! the queue is, and when there is nothing left to wait for.
+//! Watches a run: the profiles, the depth of the queue, and when to stop waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,46 +14,42 @@ use super::scrape::MetricsScraper;
 use crate::aws::{Depth, Queue};
 use crate::retry::retry_inline;
 
-/// How things stood is noted this often.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// What the two watchers share.
+/// Written by the profile poller, read when a sample is taken.
 #[derive(Debug, Default)]
 pub(super) struct SharedProgress {
     pub(super) finished: AtomicU64,
-    /// When the oldest unfinished sign-up was due, in microseconds; `u64::MAX`
-    /// without one.
+    /// When the oldest unfinished sign-up was due, in microseconds since the start;
+    /// `u64::MAX` without one.
     pub(super) oldest_due_micros: AtomicU64,
 }
 
-/// Why the watch ended.
+/// The reason why the watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunEnd {
-    /// Everything has its record, or will never have one, and the queue is empty.
+    /// The queue is empty, so no further profile will appear.
     QueueEmpty,
-    /// Nothing has moved for as long as the patience lasts, and about so many
-    /// messages are on the queue.
+    /// Nothing has changed for `give_up_after`; holds the approximate number of
+    /// messages on the queue.
     Stalled(u64),
-    /// Nothing has moved for as long, and the queue does not say how much is on it.
+    /// Nothing has changed for `give_up_after`, and the queue's depth is unknown.
     DepthUnknown,
-    /// It was told to stop.
     Stopped,
 }
 
-/// Watches a run.
 #[derive(Debug)]
 pub(super) struct RunWatcher<'a> {
     pub(super) queue: &'a Queue,
     pub(super) plan: &'a LoadPlan,
     pub(super) start: Instant,
     pub(super) injection: &'a InjectionProgress,
-    /// Cancelled once everything is sent.
+    /// Cancelled when the injection has ended.
     pub(super) all_sent: &'a CancellationToken,
     pub(super) quiet_period: Duration,
     pub(super) give_up_after: Duration,
     pub(super) stop: &'a CancellationToken,
 }
 
-/// What was seen on the way.
 #[derive(Debug)]
 pub(super) struct WatchResult {
     pub(super) timeline: Vec<Sample>,
@@ -62,68 +57,70 @@ pub(super) struct WatchResult {
 }
 
 impl RunWatcher<'_> {
-    /// Watches until all is settled. `looks` is absent where no records are
-    /// written; the queue alone tells then what is finished.
+    /// Watches until the run has ended. Without profiles there is no `poller`; then
+    /// finished sign-ups are derived from the depth of the queue.
     pub(super) async fn run(
         &self,
-        looks: Option<&mut ProfilePoller<'_>>,
+        poller: Option<&mut ProfilePoller<'_>>,
         workers: &mut MetricsScraper,
-        notice: impl Fn(&Sample),
+        report_sample: impl Fn(&Sample),
     ) -> WatchResult {
-        let board = SharedProgress::default();
-        board.oldest_due_micros.store(u64::MAX, Ordering::Relaxed);
-        let through = CancellationToken::new();
-        let has_records = looks.is_some();
-        let looking = async {
-            if let Some(looks) = looks {
-                looks.run(self.start, &board, &through).await;
+        let progress = SharedProgress::default();
+        progress
+            .oldest_due_micros
+            .store(u64::MAX, Ordering::Relaxed);
+        let watch_ended = CancellationToken::new();
+        let has_profiles = poller.is_some();
+        let polling = async {
+            if let Some(poller) = poller {
+                poller.run(self.start, &progress, &watch_ended).await;
             }
         };
         let sampling = async {
             let watched = self
-                .run_sampling(&board, has_records, workers, notice)
+                .run_sampling(&progress, has_profiles, workers, report_sample)
                 .await;
-            through.cancel();
+            watch_ended.cancel();
             watched
         };
-        let (watched, ()) = tokio::join!(sampling, looking);
+        let (watched, ()) = tokio::join!(sampling, polling);
         watched
     }
 
     async fn run_sampling(
         &self,
-        board: &SharedProgress,
-        has_records: bool,
+        progress: &SharedProgress,
+        has_profiles: bool,
         workers: &mut MetricsScraper,
-        notice: impl Fn(&Sample),
+        report_sample: impl Fn(&Sample),
     ) -> WatchResult {
         let mut timeline: Vec<Sample> = Vec::new();
-        let mut progress = ActivityTracker::new();
+        let mut activity = ActivityTracker::new();
         let mut ticks = tokio::time::interval_at(self.start, SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let settled = loop {
-            let looked = async {
+        let end = loop {
+            let observation = async {
                 ticks.tick().await;
                 tokio::join!(retry_inline(|| self.queue.attributes()), workers.scrape())
             };
-            let (facts, ()) = tokio::select! {
-                looked = looked => looked,
+            let (attributes, ()) = tokio::select! {
+                observed = observation => observed,
                 () = self.stop.cancelled() => break RunEnd::Stopped,
             };
-            let depth = facts.ok().map(|facts| facts.depth);
-            let before = timeline.last().map_or(0, |moment| moment.finished);
-            let moment = self.take_sample(board, depth, has_records, before, workers);
-            notice(&moment);
-            timeline.push(moment);
-            progress.update(&moment, depth);
+            let depth = attributes.ok().map(|attributes| attributes.depth);
+            let before = timeline.last().map_or(0, |sample| sample.finished);
+            let sample = self.take_sample(progress, depth, has_profiles, before, workers);
+            report_sample(&sample);
+            timeline.push(sample);
+            activity.update(&sample, depth);
             if !self.all_sent.is_cancelled() {
                 continue;
             }
-            // Whether or not every record was seen: nothing comes any more.
-            if progress.empty_for() >= self.quiet_period {
+            // An empty queue ends the run, even if profiles are missing.
+            if activity.empty_for() >= self.quiet_period {
                 break RunEnd::QueueEmpty;
             }
-            if progress.changed_at.elapsed() >= self.give_up_after {
+            if activity.changed_at.elapsed() >= self.give_up_after {
                 break match depth.map(Depth::total) {
                     Some(0) => RunEnd::QueueEmpty,
                     Some(messages) => RunEnd::Stalled(messages),
@@ -131,36 +128,36 @@ impl RunWatcher<'_> {
                 };
             }
         };
-        WatchResult {
-            timeline,
-            end: settled,
-        }
+        WatchResult { timeline, end }
     }
 
-    /// Without records, messages that are not on the queue any more count as
-    /// finished sign-ups, as far as there are so many.
+    /// Without profiles, messages that have left the queue count as finished sign-ups,
+    /// up to the number of sign-ups.
     fn take_sample(
         &self,
-        board: &SharedProgress,
+        progress: &SharedProgress,
         depth: Option<Depth>,
-        has_records: bool,
+        has_profiles: bool,
         before: u64,
         workers: &MetricsScraper,
     ) -> Sample {
         let now = self.start.elapsed();
         let injected = self.injection.accepted();
         let finished = match depth {
-            _ if has_records => board.finished.load(Ordering::Relaxed),
+            _ if has_profiles => progress.finished.load(Ordering::Relaxed),
             Some(depth) => {
-                let gone = injected.saturating_sub(depth.total());
-                gone.min(u64::from(self.plan.sign_ups))
+                let settled = injected.saturating_sub(depth.total());
+                settled.min(u64::from(self.plan.sign_ups))
             }
             None => before,
         };
-        let oldest = Duration::from_micros(board.oldest_due_micros.load(Ordering::Relaxed));
+        let oldest = Duration::from_micros(progress.oldest_due_micros.load(Ordering::Relaxed));
         Sample {
             second: now.as_secs_f64(),
-            planned: self.plan.messages.partition_point(|shot| shot.at <= now) as u64,
+            planned: self
+                .plan
+                .messages
+                .partition_point(|scheduled| scheduled.at <= now) as u64,
             injected,
             finished,
             visible: depth.map(|depth| depth.visible),
@@ -172,13 +169,13 @@ impl RunWatcher<'_> {
     }
 }
 
-/// Whether anything still moves.
+/// Detects when the counts stop changing.
 struct ActivityTracker {
     changed_at: Instant,
     counts: (u64, u64),
-    /// The least that was on the queue since then: messages of others come and go.
+    /// Lowest depth since `changed_at`. Only a new minimum counts as activity, since
+    /// messages of others come and go.
     min_depth: u64,
-    /// Since when the queue is empty.
     empty_since: Option<Instant>,
 }
 
@@ -192,11 +189,11 @@ impl ActivityTracker {
         }
     }
 
-    fn update(&mut self, moment: &Sample, depth: Option<Depth>) {
-        let sent = (moment.injected, moment.finished);
+    fn update(&mut self, sample: &Sample, depth: Option<Depth>) {
+        let counts = (sample.injected, sample.finished);
         let waiting = depth.map_or(u64::MAX, Depth::total);
-        if self.counts != sent {
-            (self.counts, self.min_depth, self.changed_at) = (sent, waiting, Instant::now());
+        if self.counts != counts {
+            (self.counts, self.min_depth, self.changed_at) = (counts, waiting, Instant::now());
         } else if waiting < self.min_depth {
             (self.min_depth, self.changed_at) = (waiting, Instant::now());
         }

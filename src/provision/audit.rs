@@ -1,27 +1,25 @@
-//! One line for each order: who asked for what, for whom, and what became of it.
-//! Under the target `usher::audit`, which no log filter leaves out.
+//! Writes the audit lines of admin commands, with requester, operation, user and result.
+//! No log filter removes their target, `usher::audit`.
 
 use super::{CommandResult, Outcome};
 use crate::aws::PoolUser;
 use crate::event::{AdminCommand, AdminOperation, GroupName, Sub, is_loggable_sub};
 
-/// Where an order stands.
+/// How far a command has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommandStage {
-    /// It came to an end.
     Completed,
-    /// It waits on the queue; another line follows when it ends.
+    /// It waits on the queue; another line follows when it is completed.
     Queued,
-    /// It was not let in.
+    /// It was not executed, for this reason.
     Refused(&'static str),
-    /// Nobody does it: neither Cognito nor the queue took it.
+    /// It was neither executed nor queued.
     Unavailable,
 }
 
 impl CommandResult {
-    /// Writes the line of an order that ended, was queued or was not taken. An attempt
-    /// that will be followed by another has none.
-    pub(crate) fn audit(&self, order: &AdminCommand, stage: CommandStage) {
+    /// Writes the audit line of this command. An attempt that another will follow gets none.
+    pub(crate) fn audit(&self, command: &AdminCommand, stage: CommandStage) {
         let mail = self.invitation.as_ref().map(|invited| invited.mail.name());
         let reason = self.outcome.reason();
         let result = match (stage, &self.outcome) {
@@ -32,43 +30,43 @@ impl CommandResult {
             (CommandStage::Refused(_), _) => "refused",
             (CommandStage::Unavailable, _) => "not_taken",
         };
-        write(order, result, reason, self.user.as_ref(), mail);
+        write(command, result, reason, self.user.as_ref(), mail);
     }
 }
 
-/// The line of an order of which no more is known than what was asked for.
-pub(crate) fn audit(order: &AdminCommand, stage: CommandStage) {
+/// Writes the audit line of a command that has no [`CommandResult`].
+pub(crate) fn audit(command: &AdminCommand, stage: CommandStage) {
     let (result, reason) = match stage {
         CommandStage::Completed => ("done", ""),
         CommandStage::Queued => ("queued", ""),
         CommandStage::Refused(why) => ("refused", why),
         CommandStage::Unavailable => ("not_taken", ""),
     };
-    write(order, result, reason, None, None);
+    write(command, result, reason, None, None);
 }
 
 fn write(
-    order: &AdminCommand,
+    command: &AdminCommand,
     result: &'static str,
     reason: &str,
-    whom: Option<&PoolUser>,
+    user: Option<&PoolUser>,
     mail: Option<&str>,
 ) {
-    let command = order.operation.name();
-    metrics::counter!("usher_admin_actions_total", "action" => command, "result" => result)
+    let operation = command.operation.name();
+    metrics::counter!("usher_admin_actions_total", "action" => operation, "result" => result)
         .increment(1);
-    let whom = whom
-        .and_then(|person| person.sub.as_ref())
+    let sub = user
+        .and_then(|user| user.sub.as_ref())
         .map(Sub::as_str)
         .filter(|sub| is_loggable_sub(sub));
     tracing::info!(
         target: "usher::audit",
-        action = command,
-        actor = order.requested_by,
-        user.sub = whom,
-        group.names = group_names(&order.operation),
-        pool.id = order.pool.as_str(),
-        request.id = order.request_id,
+        action = operation,
+        actor = command.requested_by,
+        user.sub = sub,
+        group.names = group_names(&command.operation),
+        pool.id = command.pool.as_str(),
+        request.id = command.request_id,
         result,
         reason,
         mail,
@@ -76,7 +74,7 @@ fn write(
     );
 }
 
-fn group_names(action: &AdminOperation) -> String {
-    let names: Vec<&str> = action.groups().iter().map(GroupName::as_str).collect();
+fn group_names(operation: &AdminOperation) -> String {
+    let names: Vec<&str> = operation.groups().iter().map(GroupName::as_str).collect();
     names.join(",")
 }

@@ -1,4 +1,4 @@
-//! What an administrator asked for, done.
+//! Executes admin commands.
 
 use super::invite::InvitationResult;
 use super::{AlreadyDone, Outcome, Provisioner, Rejection, Retry};
@@ -6,14 +6,13 @@ use crate::aws::{Class, PoolUser};
 use crate::event::{AdminCommand, AdminOperation, Membership, PoolId};
 use crate::retry::retry_inline;
 
-/// The end of one attempt at an order, and what is known of whom.
+/// The outcome of one attempt at an admin command, and the user whom it concerns.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandResult {
-    /// How it ended.
     pub outcome: Outcome,
-    /// The user concerned, once they were found or made.
+    /// Set once the user was found or created.
     pub user: Option<PoolUser>,
-    /// What became of an invitation, once the person exists.
+    /// Set once the invited user exists.
     pub invitation: Option<InvitationResult>,
 }
 
@@ -26,7 +25,7 @@ impl CommandResult {
         }
     }
 
-    /// Not come to an end in the time that somebody waits.
+    /// For an attempt that did not finish in the time that the caller waits.
     pub(crate) fn busy() -> Self {
         Self::new(Outcome::Retry(Retry::new(Rejection {
             reason: "busy".to_owned(),
@@ -45,12 +44,11 @@ impl CommandResult {
         }))
     }
 
-    /// Done a moment ago, to the letter.
+    /// For a command that equals one executed a moment ago.
     pub(crate) fn duplicate() -> Self {
         Self::new(Outcome::AlreadyDone(AlreadyDone::Duplicate))
     }
 
-    /// The same with another end.
     #[must_use]
     pub(crate) fn with_outcome(self, outcome: &Outcome) -> Self {
         Self {
@@ -59,8 +57,8 @@ impl CommandResult {
         }
     }
 
-    /// The outcome for the queue. A mail that Cognito could not send is a failure that
-    /// somebody has to see: there is nobody to answer.
+    /// The outcome for the queue. No caller waits for a response, so a mail that Cognito could
+    /// not send becomes a dead letter.
     pub(crate) fn queue_outcome(&self) -> Outcome {
         match (&self.outcome, &self.invitation) {
             (Outcome::Done | Outcome::AlreadyDone(_), Some(invited))
@@ -79,34 +77,34 @@ impl CommandResult {
         }
     }
 
-    pub(super) fn with_user(self, whom: PoolUser) -> Self {
+    pub(super) fn with_user(self, user: PoolUser) -> Self {
         Self {
-            user: Some(whom),
+            user: Some(user),
             ..self
         }
     }
 }
 
 impl Provisioner {
-    /// One attempt at an order. Whoever let it in has checked who asked; whether the
-    /// pool is ours and the groups may be given is checked here. For orders from a queue
-    /// there is [`Self::perform_queued`].
-    pub(crate) async fn perform(&self, order: &AdminCommand) -> CommandResult {
-        match self.reject_if_forbidden(order) {
+    /// Makes one attempt at a command. The caller has authorized the requester; this checks
+    /// that the pool is allowed and the groups are grantable. For commands from a queue there
+    /// is [`Self::perform_queued`].
+    pub(crate) async fn perform(&self, command: &AdminCommand) -> CommandResult {
+        match self.reject_if_forbidden(command) {
             Some(refused) => refused,
-            None => self.execute(order).await,
+            None => self.execute(command).await,
         }
     }
 
-    /// What nobody may ask for.
-    pub(super) fn reject_if_forbidden(&self, order: &AdminCommand) -> Option<CommandResult> {
-        if !self.config.pools.is_allowed(&order.pool) {
+    /// Rejects a command for a pool that is not allowed, or a group that is not grantable.
+    pub(super) fn reject_if_forbidden(&self, command: &AdminCommand) -> Option<CommandResult> {
+        if !self.config.pools.is_allowed(&command.pool) {
             return Some(CommandResult::new(Outcome::Rejected(
                 Rejection::foreign_pool(),
             )));
         }
         let grantable = &self.config.admin.grantable;
-        let groups = order.operation.groups();
+        let groups = command.operation.groups();
         if !groups.iter().all(|group| grantable.allows(group)) {
             return Some(CommandResult::rejected(
                 "group_not_grantable",
@@ -117,25 +115,25 @@ impl Provisioner {
         None
     }
 
-    pub(super) async fn execute(&self, order: &AdminCommand) -> CommandResult {
-        match &order.operation {
+    pub(super) async fn execute(&self, command: &AdminCommand) -> CommandResult {
+        match &command.operation {
             AdminOperation::AddToGroup(membership) => {
-                self.change_membership(&order.pool, membership, MembershipChange::Add)
+                self.change_membership(&command.pool, membership, MembershipChange::Add)
                     .await
             }
             AdminOperation::RemoveFromGroup(membership) => {
-                self.change_membership(&order.pool, membership, MembershipChange::Remove)
+                self.change_membership(&command.pool, membership, MembershipChange::Remove)
                     .await
             }
-            AdminOperation::Invite(invitation) => self.invite(order, invitation).await,
+            AdminOperation::Invite(invitation) => self.invite(command, invitation).await,
             AdminOperation::ResendInvitation(username) => {
-                self.resend_invitation(&order.pool, username).await
+                self.resend_invitation(&command.pool, username).await
             }
         }
     }
 
-    /// The user is looked up first: an unknown one costs none of the scarce calls,
-    /// and the audit line names them by their `sub`.
+    /// Looks the user up first: an unknown one costs none of the scarce calls, and the audit
+    /// line names the user by `sub`.
     async fn change_membership(
         &self,
         pool: &PoolId,
@@ -143,20 +141,20 @@ impl Provisioner {
         change: MembershipChange,
     ) -> CommandResult {
         let Membership { username, group } = membership;
-        let whom = match retry_inline(|| self.users.find(pool, username)).await {
-            Ok(whom) => whom,
-            Err(none) => return CommandResult::new(none),
+        let user = match retry_inline(|| self.users.find(pool, username)).await {
+            Ok(user) => user,
+            Err(error) => return CommandResult::new(error),
         };
         let changed = match change {
             MembershipChange::Add => {
-                retry_inline(|| self.directory.add_to_group(pool, &whom.username, group)).await
+                retry_inline(|| self.directory.add_to_group(pool, &user.username, group)).await
             }
             MembershipChange::Remove => {
-                retry_inline(|| self.users.remove_from_group(pool, &whom.username, group)).await
+                retry_inline(|| self.users.remove_from_group(pool, &user.username, group)).await
             }
         };
         let outcome = changed.map_or_else(Outcome::from, |()| Outcome::Done);
-        CommandResult::new(outcome).with_user(whom)
+        CommandResult::new(outcome).with_user(user)
     }
 }
 

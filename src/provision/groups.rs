@@ -1,4 +1,4 @@
-//! Group membership: ensured, never taken away.
+//! Adds users to groups, and never removes them.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -15,31 +15,31 @@ use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::{Transient, retry_inline};
 
-/// Filled once the group is created; whoever comes meanwhile waits.
+/// Filled once the group is created; other tasks wait meanwhile.
 type Creation = Arc<OnceCell<Instant>>;
 
-/// When somebody looked for a group, and whether it was there.
+/// When a group was last looked up, and whether it existed.
 type CachedExistence = Arc<Mutex<Option<(Instant, bool)>>>;
 
-/// A group that is reported missing this long after it was created does not
-/// lag: somebody deleted it.
+/// A group that is reported missing later than this after its creation was deleted:
+/// consistency lag is shorter.
 const GROUP_CREATION_LAG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct GroupStep {
     directory: Directory,
     create_missing: bool,
-    /// Groups this process has created or found created: the first sign-ups of
-    /// a new group come in a burst, and one `CreateGroup` is enough for them.
+    /// Groups that this process has created, or found created. The first sign-ups of a new
+    /// group come in a burst, and one `CreateGroup` is enough for them.
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
-    /// Whether groups were there when somebody looked: invitations come by hundreds,
-    /// and `GetGroup` is limited to 5 a second for one pool.
+    /// Answers of `GetGroup`: invitations come by hundreds, and it is limited to 5 calls a
+    /// second for one pool.
     existence: Mutex<LruCache<(PoolId, GroupName), CachedExistence>>,
 }
 
-/// How long a group that was seen is taken to be there.
+/// How long a group that was found is taken to exist.
 const EXISTING_GROUP_TTL: Duration = Duration::from_mins(1);
-/// How long one that was missing is taken to be missing: somebody may be making it.
+/// How long a missing group is taken to be missing: someone may be creating it.
 const MISSING_GROUP_TTL: Duration = Duration::from_secs(5);
 const MAX_CACHED_GROUPS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
@@ -53,18 +53,18 @@ impl GroupStep {
         }
     }
 
-    /// Whether there is such a group.
+    /// Whether the group exists; the answer may be a minute old.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        let seen = Arc::clone(
+        let cached = Arc::clone(
             self.existence
                 .lock()
                 .await
                 .get_or_insert_mut(key, Arc::default),
         );
-        // Of many who ask for the same group one looks, and nobody waits for another's.
-        let mut seen = seen.lock().await;
-        if let Some((at, exists)) = *seen
+        // One task looks the group up, and others wait only if they ask for the same group.
+        let mut cached = cached.lock().await;
+        if let Some((at, exists)) = *cached
             && at.elapsed()
                 < if exists {
                     EXISTING_GROUP_TTL
@@ -75,12 +75,12 @@ impl GroupStep {
             return Ok(exists);
         }
         let exists = self.directory.has_group(pool, group).await?;
-        *seen = Some((Instant::now(), exists));
+        *cached = Some((Instant::now(), exists));
         Ok(exists)
     }
 
-    /// Adds the user to every group. One after the other: Cognito allows ten
-    /// writes a second for one user.
+    /// Adds the user to the groups one after the other: Cognito allows ten writes a second for
+    /// one user.
     pub(super) async fn ensure(
         &self,
         pool: &PoolId,
@@ -94,7 +94,7 @@ impl GroupStep {
                     failure.reason == "group_not_found" || failure.class == Class::Permanent;
                 outcome = outcome.and(self.outcome_of(failure));
                 if !of_this_group {
-                    // It would go the same way with the other groups.
+                    // The other groups would fail alike.
                     break;
                 }
             }
@@ -104,7 +104,7 @@ impl GroupStep {
 
     fn outcome_of(&self, failure: Failure) -> Outcome {
         if failure.reason == "group_not_found" && !self.create_missing {
-            // Somebody has to create it, which takes longer than a lag.
+            // Someone has to create the group, which takes longer than consistency lag.
             Outcome::Retry(Retry::new(failure.into()))
         } else {
             failure.into()
@@ -153,8 +153,7 @@ impl GroupStep {
     }
 }
 
-/// A failure right after `CreateGroup`, where a missing group is a matter of a
-/// moment.
+/// A failure right after `CreateGroup`, when a missing group is only not visible yet.
 struct RetryIfGroupMissing(Failure);
 
 impl Transient for RetryIfGroupMissing {

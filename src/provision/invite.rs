@@ -1,8 +1,8 @@
-//! An invitation: the person, their groups, their profile.
+//! Executes an invitation: creates the user, adds the groups and writes the profile.
 //!
 //! `AdminCreateUser` takes no groups and fires no `PostConfirmation`, so all of it is
-//! done here. It may fail and have made the user all the same: what is there is looked
-//! at before anything is said to have failed.
+//! done here. A failed call may have created the user, so the pool is read before a failure
+//! is reported.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,31 +14,29 @@ use crate::config::GroupName;
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
 use crate::retry::{Transient, retry_inline};
 
-/// What became of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InvitationResult {
-    /// Whether the person is new.
+    /// False when the user existed before the command.
     pub created: bool,
-    /// What became of the mail.
     pub mail: MailStatus,
-    /// The groups that they must be in: by request and by the rules.
+    /// The groups of the command and those of the rules.
     pub groups: Vec<GroupName>,
 }
 
-/// What became of the mail with the link.
+/// Whether Cognito sent the mail of the invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MailStatus {
-    /// Handed over by Cognito.
+    /// Cognito has reported no error.
     Sent,
-    /// The person exists, and nobody asked for another one.
+    /// The user exists, and the command does not ask for another mail.
     NotSent,
-    /// Cognito could not send it. Ask for it again.
+    /// Cognito could not send it. Resend it.
     Failed,
-    /// Not sent, since the mails of a day are used up. Ask for it tomorrow.
+    /// Not sent, since the mails of a day are used up. Resend it tomorrow.
     OverLimit,
-    /// The answer was lost.
+    /// Cognito's answer was lost.
     Unknown,
-    /// The user pool lets them in without a password: there is no code to accept, and none
+    /// The user pool lets the user sign in without a password, so there is no code to accept or
     /// to send again.
     NoCode,
 }
@@ -55,16 +53,16 @@ impl MailStatus {
         }
     }
 
-    /// The same to a person whom this order has made.
-    fn for_new_user(self, person: &PoolUser) -> Self {
-        if person.is_confirmed() {
+    /// `NoCode` if the user, whom this command created, is confirmed already.
+    fn for_new_user(self, user: &PoolUser) -> Self {
+        if user.is_confirmed() {
             Self::NoCode
         } else {
             self
         }
     }
 
-    /// Whether the person waits for it in vain.
+    /// Whether the mail has to be sent again.
     pub(crate) fn has_failed(self) -> bool {
         matches!(self, Self::Failed | Self::OverLimit)
     }
@@ -88,11 +86,11 @@ impl MailStatus {
 impl Provisioner {
     pub(super) async fn invite(
         &self,
-        order: &AdminCommand,
+        command: &AdminCommand,
         invitation: &Invitation,
     ) -> CommandResult {
-        let pool = &order.pool;
-        // Before anybody is made and gets a mail.
+        let pool = &command.pool;
+        // Before a user is created and gets a mail.
         for group in &invitation.groups {
             match retry_inline(|| self.groups.exists(pool, group)).await {
                 Ok(true) => {}
@@ -107,17 +105,17 @@ impl Provisioner {
             }
         }
         let InvitedUser {
-            user: person,
+            user,
             mut mail,
             looked_up,
-        } = match self.create_user(order, invitation).await {
-            Ok(made) => made,
+        } = match self.create_user(command, invitation).await {
+            Ok(invited) => invited,
             Err(outcome) => return CommandResult::new(outcome),
         };
-        // Whoever was looked up by name may be somebody else.
-        if looked_up && !is_invitee(&person, invitation) {
+        // A user who was looked up by name may be another one.
+        if looked_up && !is_invitee(&user, invitation) {
             let asked = invitation.username.as_ref();
-            if asked.is_some_and(|asked| person.is_ambiguous(asked)) {
+            if asked.is_some_and(|asked| user.is_ambiguous(asked)) {
                 return CommandResult::new(FindUserError::Ambiguous);
             }
             return CommandResult::rejected(
@@ -129,25 +127,25 @@ impl Provisioner {
         let existed = mail == MailStatus::NotSent;
         let sign_up = SignUp {
             pool: pool.clone(),
-            username: person.username.clone(),
-            sub: person.sub.clone(),
+            username: user.username.clone(),
+            sub: user.sub.clone(),
             client_id: None,
-            attributes: person.attributes.clone(),
+            attributes: user.attributes.clone(),
             scope: Scope::Full,
         };
         let groups = self.invited_user_groups(&sign_up, invitation);
         let mut outcome = self.ensure_groups_and_profile(&sign_up, &groups).await;
-        // Last, since a mail cannot be taken back and what comes before may be repeated.
+        // Last: a mail cannot be taken back, and the steps before may be repeated.
         let done = matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_));
-        if done && existed && invitation.resend && person.is_invited() {
-            match self.resend_mail(pool, &person).await {
+        if done && existed && invitation.resend && user.is_invited() {
+            match self.resend_mail(pool, &user).await {
                 Ok(sent) => mail = sent,
-                Err(performed) => outcome = performed.outcome,
+                Err(result) => outcome = result.outcome,
             }
         }
         CommandResult {
             outcome,
-            user: Some(person),
+            user: Some(user),
             invitation: Some(InvitationResult {
                 created: !existed,
                 mail,
@@ -156,9 +154,9 @@ impl Provisioner {
         }
     }
 
-    /// Those of the rules and those that were asked for. An administrator writes the
-    /// attributes that the rules look at, so a rule gives no group with power here that
-    /// they could not give by name.
+    /// The groups of the rules and those of the command. An administrator writes the attributes
+    /// that the rules read. So a rule gives no privileged group here that the administrator
+    /// could not give by name.
     fn invited_user_groups(&self, user: &SignUp, invitation: &Invitation) -> Vec<GroupName> {
         let admin = &self.config.admin;
         let mut groups = self.groups_for(user);
@@ -173,80 +171,80 @@ impl Provisioner {
         groups
     }
 
-    /// A new code for somebody who has not used theirs.
+    /// Sends a new code to a user who has not used theirs.
     pub(super) async fn resend_invitation(
         &self,
         pool: &PoolId,
         username: &Username,
     ) -> CommandResult {
-        let person = match retry_inline(|| self.users.find(pool, username)).await {
-            Ok(person) => person,
-            Err(none) => return CommandResult::new(none),
+        let user = match retry_inline(|| self.users.find(pool, username)).await {
+            Ok(user) => user,
+            Err(error) => return CommandResult::new(error),
         };
-        match self.resend_mail(pool, &person).await {
+        match self.resend_mail(pool, &user).await {
             Ok(mail) => CommandResult {
                 outcome: Outcome::Done,
-                user: Some(person),
+                user: Some(user),
                 invitation: Some(InvitationResult {
                     created: false,
                     mail,
                     groups: Vec::new(),
                 }),
             },
-            Err(performed) => performed.with_user(person),
+            Err(result) => result.with_user(user),
         }
     }
 
     async fn create_user(
         &self,
-        order: &AdminCommand,
+        command: &AdminCommand,
         invitation: &Invitation,
     ) -> Result<InvitedUser, Outcome> {
-        let pool = &order.pool;
+        let pool = &command.pool;
         let name = invitation
             .sign_in_name()
             .ok_or_else(|| internal_error("an invitation without a name"))?;
-        // An answer that was lost may have been a yes.
+        // A call whose answer was lost may have created the user.
         let lost = AtomicBool::new(false);
-        let made = retry_inline(|| async {
-            let made = self
+        let created = retry_inline(|| async {
+            let created = self
                 .users
                 .invite(pool, &name, &invitation.email, &invitation.attributes)
                 .await;
-            if matches!(&made, Err(failure) if failure.class == Class::Transient) {
+            if matches!(&created, Err(failure) if failure.class == Class::Transient) {
                 lost.store(true, Ordering::Relaxed);
             }
-            made
+            created
         })
         .await;
-        let failure = match made {
-            Ok(person) => {
+        let failure = match created {
+            Ok(user) => {
                 return Ok(InvitedUser {
-                    mail: MailStatus::Sent.for_new_user(&person),
-                    user: person,
+                    mail: MailStatus::Sent.for_new_user(&user),
+                    user,
                     looked_up: false,
                 });
             }
             Err(failure) => failure,
         };
-        let found = |person, mail| InvitedUser {
-            user: person,
+        let found = |user, mail| InvitedUser {
+            user,
             mail,
             looked_up: true,
         };
-        let is_new = |person: &PoolUser| lost.load(Ordering::Relaxed) || order.has_created(person);
+        let is_new = |user: &PoolUser| lost.load(Ordering::Relaxed) || command.has_created(user);
         if failure.code == "UsernameExistsException" || is_alias_conflict(&failure) {
-            let person = self
-                .find_existing_user(&name, order, invitation, &failure)
+            let user = self
+                .find_existing_user(&name, command, invitation, &failure)
                 .await?;
-            let mail = if is_new(&person) {
-                MailStatus::Unknown.for_new_user(&person)
+            let mail = if is_new(&user) {
+                MailStatus::Unknown.for_new_user(&user)
             } else {
                 MailStatus::NotSent
             };
-            return Ok(found(person, mail));
+            return Ok(found(user, mail));
         }
-        // A new user cannot be missing: Cognito is reported to answer so to a value.
+        // A new user cannot be missing: Cognito is reported to answer this to an invalid value.
         if failure.reason == "user_not_found" {
             return Err(Outcome::Rejected(super::Rejection {
                 reason: "invalid_parameter".to_owned(),
@@ -258,30 +256,26 @@ impl Provisioner {
             return Err(failure.into());
         }
         match retry_inline(|| self.users.get(pool, &name)).await {
-            // A value of the invitation was refused: nobody is like it, and this is somebody
-            // who was there before.
-            Ok(person)
-                if is_invalid_parameter(&failure)
-                    && !has_invitation_values(&person, invitation) =>
+            // Cognito refused a value, so no user has these values. This one existed before.
+            Ok(user)
+                if is_invalid_parameter(&failure) && !has_invitation_values(&user, invitation) =>
             {
                 Err(failure.into())
             }
-            // Somebody whose alias the name is.
-            Ok(person)
-                if !person.has_generated_username() && !person.username.eq_ignore_case(&name) =>
-            {
+            // The name is an alias of this user.
+            Ok(user) if !user.has_generated_username() && !user.username.eq_ignore_case(&name) => {
                 Err(failure.into())
             }
-            Ok(person) => {
+            Ok(user) => {
                 let mail = MailStatus::from_failure(&failure);
-                let mail = if is_new(&person) {
-                    mail.for_new_user(&person)
+                let mail = if is_new(&user) {
+                    mail.for_new_user(&user)
                 } else {
                     mail
                 };
-                Ok(found(person, mail))
+                Ok(found(user, mail))
             }
-            // It did not make the user.
+            // The call did not create the user.
             Err(missing) if missing.reason == "user_not_found" => {
                 Err(Outcome::from(failure).retry_if_lambda_failed())
             }
@@ -289,19 +283,19 @@ impl Provisioner {
         }
     }
 
-    /// The user who has the name, which Cognito refused. It is reported to say that a free
-    /// name exists when somebody else has the address or the phone number for an alias.
+    /// The user who has the name that Cognito refused. Cognito is reported to refuse a free name
+    /// when another user has the address or the phone number as an alias.
     ///
-    /// By the name that is wanted, which may be a UUID of the app's own. The address shows
-    /// whose it is.
+    /// Takes the name as it is, which may be a UUID that the app chose. The caller compares the
+    /// address.
     async fn find_existing_user(
         &self,
         name: &Username,
-        order: &AdminCommand,
+        command: &AdminCommand,
         invitation: &Invitation,
         refused: &Failure,
     ) -> Result<PoolUser, Outcome> {
-        let pool = &order.pool;
+        let pool = &command.pool;
         let missing = match retry_inline(|| self.users.get(pool, name)).await {
             Err(missing) if missing.reason == "user_not_found" => missing,
             found => return found.map_err(Outcome::from),
@@ -318,45 +312,45 @@ impl Provisioner {
                 continue;
             };
             match retry_inline(|| self.users.get(pool, &alias)).await {
-                Ok(person) if person.username.eq_ignore_case(name) => return Ok(person),
-                // Their own name: this pool has no aliases.
-                Ok(person) if person.username.eq_ignore_case(&alias) => {}
+                Ok(user) if user.username.eq_ignore_case(name) => return Ok(user),
+                // The alias is their user name: this pool has no aliases.
+                Ok(user) if user.username.eq_ignore_case(&alias) => {}
                 Ok(_) => return Err(alias_exists()),
-                Err(none) if none.reason == "user_not_found" => {}
+                Err(error) if error.reason == "user_not_found" => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
         if is_alias_conflict(refused) {
             return Err(alias_exists());
         }
-        // They are not visible everywhere yet.
+        // The user is not visible everywhere yet.
         Err(missing.into())
     }
 
     async fn resend_mail(
         &self,
         pool: &PoolId,
-        person: &PoolUser,
+        user: &PoolUser,
     ) -> Result<MailStatus, CommandResult> {
-        let accepted = || {
+        let already_accepted = || {
             CommandResult::rejected(
                 "already_accepted",
                 CONFLICT,
                 "the person has accepted an invitation, signed up, or needs no password",
             )
         };
-        if !person.is_invited() {
-            return Err(accepted());
+        if !user.is_invited() {
+            return Err(already_accepted());
         }
         // Cognito would send a code that it then refuses.
-        if !person.enabled {
+        if !user.enabled {
             return Err(CommandResult::rejected(
                 "user_disabled",
                 CONFLICT,
                 "the user is disabled",
             ));
         }
-        let names = UsernameCandidates::for_user(person);
+        let names = UsernameCandidates::for_user(user);
         let resent = retry_inline(|| async {
             let resent = self.users.resend(pool, &names).await;
             resent.map_err(RetryIfThrottled)
@@ -364,7 +358,9 @@ impl Provisioner {
         match resent.await.map_err(|RetryIfThrottled(failure)| failure) {
             Ok(()) => Ok(MailStatus::Sent),
             Err(failure) if failure.reason == "timeout" => Ok(MailStatus::Unknown),
-            Err(failure) if failure.code == "UnsupportedUserStateException" => Err(accepted()),
+            Err(failure) if failure.code == "UnsupportedUserStateException" => {
+                Err(already_accepted())
+            }
             Err(failure) if may_have_created_user(&failure) => {
                 Ok(MailStatus::from_failure(&failure))
             }
@@ -373,16 +369,15 @@ impl Provisioner {
     }
 }
 
-/// A person, and what became of their mail.
+/// A new or existing user, and the status of their mail.
 struct InvitedUser {
     user: PoolUser,
     mail: MailStatus,
-    /// The answer of another call says that they are there.
+    /// The user comes from a second call, not from `AdminCreateUser`.
     looked_up: bool,
 }
 
-/// A call that makes a new code each time: only one that was not let through is
-/// repeated.
+/// A failure of a call that makes a new code each time. It is repeated only after throttling.
 struct RetryIfThrottled(Failure);
 
 impl Transient for RetryIfThrottled {
@@ -391,47 +386,47 @@ impl Transient for RetryIfThrottled {
     }
 }
 
-/// Whether Cognito did not accept something. That may be the text of the mail, which is
-/// looked at once the user is made.
+/// Whether Cognito refused a value. That may be the text of the mail, which it checks after it
+/// has created the user.
 fn is_invalid_parameter(failure: &Failure) -> bool {
     failure.code == "InvalidParameterException"
 }
 
-/// What the documentation has for an address or a number of somebody else.
+/// Whether this is the documented error for an address or a number of another user.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
 fn is_alias_conflict(failure: &Failure) -> bool {
     failure.code == "AliasExistsException"
 }
 
-/// Whether they were made as the invitation has them, and have not accepted yet.
-fn has_invitation_values(person: &PoolUser, invitation: &Invitation) -> bool {
+/// Whether the user has the invitation's values and has not accepted yet.
+fn has_invitation_values(user: &PoolUser, invitation: &Invitation) -> bool {
     let mut given = invitation.attributes.iter();
-    person.is_invited()
-        && is_invitee(person, invitation)
-        && given.all(|(name, value)| person.attributes.get(name).unwrap_or_default() == value)
+    user.is_invited()
+        && is_invitee(user, invitation)
+        && given.all(|(name, value)| user.attributes.get(name).unwrap_or_default() == value)
 }
 
-/// Somebody who is there already is the one who is invited when the address is the same
-/// and verified: anybody can sign up with an address that is not theirs.
-fn is_invitee(person: &PoolUser, invitation: &Invitation) -> bool {
-    let get = |name| person.attributes.get(name).unwrap_or_default();
+/// Whether an existing user is the invited one: the address is the same and verified. Everyone
+/// can sign up with an address that is not theirs.
+fn is_invitee(user: &PoolUser, invitation: &Invitation) -> bool {
+    let get = |name| user.attributes.get(name).unwrap_or_default();
     get("email").eq_ignore_ascii_case(&invitation.email)
         && get("email_verified").eq_ignore_ascii_case("true")
-        && person.status != "UNCONFIRMED"
+        && user.status != "UNCONFIRMED"
 }
 
 impl AdminCommand {
-    /// Whether the person was made since this was asked for, and so by it.
-    fn has_created(&self, person: &PoolUser) -> bool {
+    /// Whether the user was created after this command was requested, and so by it.
+    fn has_created(&self, user: &PoolUser) -> bool {
         self.requested_at
-            .zip(person.created)
+            .zip(user.created)
             .is_some_and(|(asked, created)| created >= asked)
     }
 }
 
-/// Errors of sending the message, and of the Lambdas beside the creation.
-/// `LimitExceeded` is the mails of a day, `InvalidParameter` may be the mail's text.
+/// Whether the mail or a Lambda failed, after which the user may exist. `LimitExceeded` concerns
+/// the mails of a day, `InvalidParameter` may concern the mail's text.
 fn may_have_created_user(failure: &Failure) -> bool {
     is_invalid_parameter(failure)
         || matches!(
@@ -445,7 +440,7 @@ fn may_have_created_user(failure: &Failure) -> bool {
 }
 
 impl Outcome {
-    /// A Lambda that could not be run may run the next time.
+    /// Retries where a Lambda could not be run: it may run the next time.
     fn retry_if_lambda_failed(self) -> Self {
         match self {
             Self::Rejected(rejection) if rejection.reason == "unexpected_lambda" => {

@@ -1,4 +1,4 @@
-//! What is done for a user. Knows the directory and the table, and no queue.
+//! Provisions sign-ups and executes admin commands. Calls Cognito and `DynamoDB`, never a queue.
 
 mod audit;
 mod command;
@@ -29,7 +29,7 @@ use crate::retry::retry_inline;
 use groups::GroupStep;
 use profile::ProfileStep;
 
-/// Puts users into their groups and gives them their profile. Every step may be
+/// Adds users to their groups and writes their profiles. Every step may be
 /// repeated at any time, in any order, by any number of processes.
 #[derive(Debug)]
 pub struct Provisioner {
@@ -42,7 +42,7 @@ pub struct Provisioner {
 }
 
 impl Provisioner {
-    /// Over the real services; `profiles` is `None` when they are switched off.
+    /// `profiles` is `None` when profiles are switched off.
     pub fn new(config: &Config, directory: Directory, profiles: Option<ProfileTable>) -> Self {
         let profile = profiles
             .zip(config.profiles.as_ref())
@@ -57,19 +57,19 @@ impl Provisioner {
         }
     }
 
-    /// The groups that this user gets, each once.
+    /// The groups within the sign-up's scope, without duplicates.
     pub(crate) fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
         groups_for(&self.config.groups, sign_up)
     }
 
-    /// One attempt for one confirmed user.
+    /// Makes one attempt for one confirmed user.
     pub(crate) async fn provision(&self, sign_up: &SignUp) -> Outcome {
         if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
         }
         let sub = sign_up.sub.as_ref().map(Sub::as_str);
-        // Someone may have taken another user's `sub` as their user name. Once they are gone,
-        // Cognito finds the other by it.
+        // A user may have chosen another user's `sub` as their user name. Once they are deleted,
+        // Cognito finds the other user by it.
         let is_doubtful =
             sign_up.username.is_uuid() && sub.is_some_and(|sub| sub != sign_up.username.reveal());
         let outcome = if is_doubtful {
@@ -80,8 +80,8 @@ impl Provisioner {
         outcome.for_confirmed_user()
     }
 
-    /// The same for a sign-up of some time ago, as in a dead letter that is replayed: the
-    /// user may be gone, and their user name may be another's by now.
+    /// Like [`Self::provision`], for an old sign-up, such as that of a replayed dead letter. The
+    /// user may be deleted, and their user name may belong to another user by now.
     pub(crate) async fn provision_replayed(&self, sign_up: &SignUp) -> Outcome {
         if !self.config.pools.is_allowed(&sign_up.pool) {
             return Outcome::Rejected(Rejection::foreign_pool());
@@ -100,7 +100,7 @@ impl Provisioner {
         }
     }
 
-    /// Only if the user who has the name is the one who signed up.
+    /// Provisions only if the user who has the name is the one who signed up.
     async fn provision_if_same_user(&self, sign_up: &SignUp) -> Outcome {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         match retry_inline(|| self.directory.sub_of(pool, username)).await {
@@ -112,8 +112,8 @@ impl Provisioner {
         }
     }
 
-    /// Groups first, then the record: it is the receipt of a finished sign-up, so there is
-    /// none for a user who is not in their groups or whom Cognito does not know.
+    /// Adds the groups first. The profile is the receipt of a finished sign-up: a user who
+    /// lacks a group, or whom Cognito does not know, gets none.
     async fn ensure_groups_and_profile(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
         match self.groups.ensure(&user.pool, &user.username, groups).await {
             Outcome::Done if user.scope.includes_profile() => {
@@ -139,12 +139,12 @@ impl Provisioner {
         }
     }
 
-    /// The `sub` of a user who still is in the list that reconcile has read. `AdminGetUser`
-    /// would make a dormant user count as active this month.
+    /// The `sub`, if the pool still lists the user under this name. `AdminGetUser` would make a
+    /// dormant user count as active this month.
     async fn sub_from_listing(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
         match retry_inline(|| self.listing.username_of(&user.pool, sub)).await {
             Ok(Some(name)) if name == user.username => Ok(sub.clone()),
-            // The list lags behind as well.
+            // Listings lag behind, so another attempt may find the user.
             Ok(_) => Err(Outcome::Retry(Retry::new(Rejection::user_not_found(
                 "the user pool does not list the user",
             )))),
@@ -152,8 +152,8 @@ impl Provisioner {
         }
     }
 
-    /// As the pool knows it: some producers leave the `sub` out of the event, and without a
-    /// group no call has shown that there is such a user.
+    /// Reads the `sub` from the pool. Some producers leave it out of the event, and without a
+    /// group no call has shown that the user exists.
     async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
         retry_inline(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
             .await
@@ -169,7 +169,8 @@ impl Provisioner {
     }
 }
 
-/// The outcome of a failed call that sign-ups do not need: it does not stop them.
+/// The outcome of a failed call that sign-ups do not need. A systemic or permanent failure is
+/// retried, so that it does not block them.
 fn outcome_of_optional_read(failure: Failure) -> Outcome {
     match failure.class {
         Class::Systemic | Class::Permanent => Outcome::Retry(Retry::new(failure.into())),
@@ -177,7 +178,7 @@ fn outcome_of_optional_read(failure: Failure) -> Outcome {
     }
 }
 
-/// Whether the user who has the name is not the one who signed up.
+/// False as well where either `sub` is unknown.
 fn is_another_user(sub: Option<&Sub>, sign_up: &SignUp) -> bool {
     let both = sub.zip(sign_up.sub.as_ref());
     both.is_some_and(|(found, signed_up)| found != signed_up)

@@ -1,32 +1,31 @@
-//! What became of one message. A handler only ever returns an [`Outcome`];
-//! what that means for the queue is decided in one place of the worker.
+//! The outcome of one message. A handler only returns an [`Outcome`]; the worker's `settle`
+//! turns it into calls of SQS.
 
 use std::time::Duration;
 
 use crate::aws::{Class, Failure, FindUserError};
 use crate::event::Malformed;
 
-/// The end of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Groups and profile are there now.
+    /// All that the message asks for was done.
     Done,
-    /// The user had all of it, or was seen to a moment ago.
+    /// The profile existed, or the same was done a moment ago.
     AlreadyDone(AlreadyDone),
-    /// Nothing was to be done.
     Ignored(Ignored),
-    /// Another attempt may do better.
+    /// Another attempt may succeed.
     Retry(Retry),
-    /// No attempt will do better.
+    /// No attempt will succeed.
     Rejected(Rejection),
-    /// No message will do better until the deployment is mended.
+    /// No message will succeed until the deployment is fixed.
     Blocked(Failure),
 }
 
 /// Why nothing is done for a well-formed event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// Someone with a record has chosen a new password, or such events are switched off.
+    /// The user chose a new password and has a profile, or such events are switched off.
     ForgotPassword,
 }
 
@@ -39,25 +38,24 @@ impl Ignored {
     }
 }
 
-/// How it is known that nothing was left to do.
+/// How it is known that nothing more was to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlreadyDone {
-    /// The profile existed; the groups were ensured all the same.
+    /// The profile existed; the groups were ensured nevertheless.
     ProfileExists,
-    /// The same user with the same groups was done a moment ago.
+    /// The same sign-up or command was done a moment ago.
     Duplicate,
 }
 
 /// Why and how to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Retry {
-    /// What was in the way; becomes the dead letter's reason if it stays so.
+    /// Becomes the dead letter's reason if no attempt succeeds.
     pub cause: Rejection,
-    /// Fewer attempts than `worker.max_attempts`, for what seldom changes.
+    /// Fewer attempts than `worker.max_attempts`, where more would seldom help.
     pub max_attempts: Option<u32>,
-    /// The time between two attempts.
     pub pause: Pause,
-    /// The call that failed, when it may be the service that is down.
+    /// The call that failed, when the service may be down.
     pub(crate) possible_outage: Option<Failure>,
 }
 
@@ -68,8 +66,7 @@ pub(crate) enum Pause {
     Backoff,
     /// The same time after each attempt.
     Fixed(Duration),
-    /// This time after the first attempt, twice as long after each further one, and a minute
-    /// at most.
+    /// This time after the first attempt, doubled after each further one, at most a minute.
     Doubled(Duration),
 }
 
@@ -80,22 +77,21 @@ pub(crate) struct Rejection {
     pub reason: String,
     /// The kind of error, `usher.class`.
     pub class: &'static str,
-    /// Words without personal data, `usher.error`.
+    /// A text without personal data, `usher.error`.
     pub error: String,
-    /// The call that a service refuses for good: the message's own fault, unless the
-    /// service refuses it to everybody.
+    /// The call that a service refuses permanently. The message is at fault, unless the
+    /// service refuses the call for every message.
     pub(crate) refused_call: Option<Box<Failure>>,
 }
 
-/// The class of what is there already and says otherwise.
+/// The class of a command that conflicts with the state of the user pool.
 pub(super) const CONFLICT: &str = "conflict";
 
-/// Tries for a user or a group that is not there, perhaps not yet.
+/// Attempts for a user or a group that is missing, perhaps not visible yet.
 const NOT_YET_MAX_ATTEMPTS: u32 = 5;
-/// Consistency lag is a matter of seconds; no need for the long back-off.
+/// Consistency lag lasts seconds, so the long back-off is not needed.
 const NOT_YET_PAUSE: Duration = Duration::from_secs(3);
 const MAX_PAUSE: Duration = Duration::from_mins(1);
-/// The reason of a failure that says that there is no such user.
 const USER_NOT_FOUND: &str = "user_not_found";
 
 impl Outcome {
@@ -111,7 +107,7 @@ impl Outcome {
         }
     }
 
-    /// Why, as a short code; empty when there is nothing to add.
+    /// The short code of the reason; empty when there is none.
     pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => "",
@@ -123,8 +119,8 @@ impl Outcome {
         }
     }
 
-    /// The same for a sign-up: Cognito has confirmed its user, so one that is not found is not
-    /// visible yet. That may take minutes. Eight attempts take three and a half.
+    /// For a sign-up: Cognito has confirmed the user, so a missing one is not visible yet. That
+    /// may take minutes. Eight attempts take three and a half.
     #[must_use]
     pub(super) fn for_confirmed_user(self) -> Self {
         match self {
@@ -137,8 +133,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of two steps, of which each was tried. A step that can still succeed
-    /// is given the chance before the message is given up.
+    /// Combines the outcomes of two steps that were both tried. A step that can still succeed
+    /// decides, so that the message is not rejected too early.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
         let rank = |outcome: &Self| match outcome {
@@ -168,7 +164,7 @@ impl Retry {
 }
 
 impl Pause {
-    /// The pause after so many attempts; `back_off` is the usual one.
+    /// The pause after this many attempts; `back_off` is the usual one.
     pub(crate) fn after(self, attempts: u32, back_off: impl FnOnce(u32) -> Duration) -> Duration {
         match self {
             Self::Backoff => back_off(attempts),
@@ -183,7 +179,6 @@ impl Pause {
 }
 
 impl Rejection {
-    /// The user pool does not know the user.
     pub(super) fn user_not_found(error: &str) -> Self {
         Self {
             reason: USER_NOT_FOUND.to_owned(),
@@ -193,8 +188,8 @@ impl Rejection {
         }
     }
 
-    /// The message's pool is not among `pools.allowed`. Either somebody else's messages
-    /// come here, or the list is wrong: the message is kept until somebody has looked.
+    /// The message's pool is not among `pools.allowed`. Either foreign messages arrive here, or
+    /// the list is wrong: the dead letter waits until an operator decides.
     pub(crate) fn foreign_pool() -> Self {
         Self {
             reason: Self::FOREIGN_POOL.to_owned(),
@@ -207,7 +202,7 @@ impl Rejection {
     /// The reason of [`Self::foreign_pool`].
     pub(crate) const FOREIGN_POOL: &str = "foreign_pool";
 
-    /// The class of what nobody may do.
+    /// The class of messages that ask for something not allowed.
     pub(super) const FORBIDDEN: &str = "forbidden";
 }
 
@@ -257,13 +252,13 @@ impl From<Failure> for Outcome {
 }
 
 impl From<FindUserError> for Outcome {
-    fn from(none: FindUserError) -> Self {
-        match none {
+    fn from(error: FindUserError) -> Self {
+        match error {
             FindUserError::Failed(failure) => failure.into(),
             FindUserError::Ambiguous => Self::Rejected(Rejection {
                 reason: "ambiguous_user".to_owned(),
                 class: CONFLICT,
-                error: none.to_string(),
+                error: error.to_string(),
                 refused_call: None,
             }),
         }
@@ -330,7 +325,7 @@ mod tests {
         assert_eq!(waits(command), [3, 3, 3, 3]);
         let sign_up = Outcome::from(missing).for_confirmed_user();
         assert_eq!(waits(sign_up), [3, 6, 12, 24, 48, 60, 60]);
-        // A group has no such promise.
+        // A missing group may not exist at all.
         let group = Outcome::from(failure(Class::NotYet)).for_confirmed_user();
         assert_eq!(waits(group), [3, 3, 3, 3]);
         let long = Pause::Doubled(NOT_YET_PAUSE).after(900, |_| Duration::ZERO);
@@ -338,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_call_and_code_and_nobody() {
+    fn a_failure_text_names_call_and_code_but_no_user() {
         let text = failure(Class::Permanent).to_string();
         assert_eq!(
             text,

@@ -1,4 +1,4 @@
-//! The profile record: written once, never changed.
+//! The profile: written once, never changed.
 
 use std::collections::BTreeMap;
 
@@ -19,35 +19,34 @@ impl ProfileStep {
         Self { table, templates }
     }
 
-    /// Where the records are.
     pub(super) fn table(&self) -> &ProfileTable {
         &self.table
     }
 
-    /// Writes the record unless there is one.
+    /// Writes the profile unless the table has an item under this `sub`.
     pub(super) async fn ensure(&self, sign_up: &SignUp, sub: &Sub) -> Outcome {
         let now = format!("{:.3}", jiff::Timestamp::now());
-        let record = render_profile(&self.templates, sign_up, sub, &now);
-        let put = retry_inline(|| self.table.put_if_absent(sub.as_str(), record.clone())).await;
+        let profile = render_profile(&self.templates, sign_up, sub, &now);
+        let put = retry_inline(|| self.table.put_if_absent(sub.as_str(), profile.clone())).await;
         match put {
             Ok(PutResult::Created) => Outcome::Done,
             Ok(PutResult::Existed(old)) => {
-                let lacks: Vec<&str> = old
+                let missing: Vec<&str> = old
                     .iter()
                     .flat_map(|old| {
-                        record
+                        profile
                             .keys()
                             .filter(|name| !old.contains(*name))
                             .map(String::as_str)
                     })
                     .collect();
-                if !lacks.is_empty() {
-                    // AppSync cannot read a record without its required fields,
-                    // and usher does not change one: somebody has to know.
+                if !missing.is_empty() {
+                    // AppSync cannot read an item without its required fields, and usher
+                    // changes no profile: an operator has to do it.
                     tracing::warn!(
                         user.sub = Some(sub.as_str()).filter(|sub| is_loggable_sub(sub)),
-                        profile.lacks = lacks.join(","),
-                        "an existing profile lacks attributes and is left as it is",
+                        profile.lacks = missing.join(","),
+                        "existing profile lacks attributes; left unchanged",
                     );
                 }
                 Outcome::AlreadyDone(AlreadyDone::ProfileExists)
@@ -57,8 +56,8 @@ impl ProfileStep {
     }
 }
 
-/// The record of a sign-up, but for the table's key: each template with its values,
-/// and without those of which a value is missing.
+/// The profile of a sign-up without the table's key. An attribute is left out where one of
+/// its values is missing, or its text is empty.
 pub(crate) fn render_profile(
     templates: &BTreeMap<String, Template>,
     sign_up: &SignUp,
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn fields_are_filled_from_the_user() {
-        let record = rendered(
+        let profile = rendered(
             &[
                 ("owner", "{sub}::{username}"),
                 ("at", "{now}"),
@@ -125,20 +124,20 @@ mod tests {
             ],
             &[("custom:plan", "pro")],
         );
-        assert_eq!(record["owner"], "1234::ada");
-        assert_eq!(record["at"], "2026-08-07T12:00:00.000Z");
-        assert_eq!(record["pool"], "eu-west-1_x");
-        assert_eq!(record["plan"], "plan: pro");
-        assert_eq!(record["braces"], "{1234}");
+        assert_eq!(profile["owner"], "1234::ada");
+        assert_eq!(profile["at"], "2026-08-07T12:00:00.000Z");
+        assert_eq!(profile["pool"], "eu-west-1_x");
+        assert_eq!(profile["plan"], "plan: pro");
+        assert_eq!(profile["braces"], "{1234}");
     }
 
     #[test]
     fn a_missing_value_leaves_its_attribute_out() {
-        let record = rendered(
+        let profile = rendered(
             &[("name", "{given_name} {family_name}"), ("type", "X")],
             &[("given_name", "Ada")],
         );
-        assert_eq!(record.keys().collect::<Vec<_>>(), ["type"]);
+        assert_eq!(profile.keys().collect::<Vec<_>>(), ["type"]);
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Whether whoever asks for something is an administrator at this moment.
+//! Checks whether the requester of a command is an administrator now.
+//!
+//! A queued command names its requester only by `sub`. The check costs two calls for each
+//! command, so `admin.verify_membership` is off by default. It does not concern operators: their
+//! commands run in their own process, and an ARN on the queue is a `bad_command`.
 
 use super::command::CommandResult;
 use super::outcome::Rejection;
@@ -8,11 +12,11 @@ use crate::config::AdminConfig;
 use crate::event::{AdminCommand, PoolId, Sub, Username};
 use crate::retry::retry_inline;
 
-/// Whether the pool has this user in one of the administrators' groups; `None` when it has
-/// no such user.
+/// Whether the user is in one of the groups of `admin.groups`; `None` when the pool has no
+/// such user.
 ///
 /// # Errors
-/// As any call.
+/// When a call fails.
 pub(crate) async fn is_administrator(
     listing: &Listing,
     admin: &AdminConfig,
@@ -30,16 +34,16 @@ pub(crate) async fn is_administrator(
 }
 
 impl Provisioner {
-    /// One attempt at an order from a queue. Where `admin.verify_membership` is on, its
-    /// requester has to be an administrator of the pool now: they may have been taken out of
-    /// the group while it waited. It does not prove who sent it: whoever may send to the
-    /// queue may name any administrator.
-    pub(crate) async fn perform_queued(&self, order: &AdminCommand) -> CommandResult {
-        if let Some(refused) = self.reject_if_forbidden(order) {
+    /// Makes one attempt at a command from a queue. With `admin.verify_membership`, its
+    /// requester must still be an administrator of the pool: they may have been removed from
+    /// the group while it waited. This does not authenticate the sender: every sender to the
+    /// queue can name any administrator.
+    pub(crate) async fn perform_queued(&self, command: &AdminCommand) -> CommandResult {
+        if let Some(refused) = self.reject_if_forbidden(command) {
             return refused;
         }
         if self.config.admin.verify_membership {
-            match self.is_from_administrator(order).await {
+            match self.is_from_administrator(command).await {
                 Ok(true) => {}
                 Ok(false) => {
                     return CommandResult::rejected(
@@ -51,21 +55,20 @@ impl Provisioner {
                 Err(failure) => return CommandResult::new(Outcome::from(failure)),
             }
         }
-        self.execute(order).await
+        self.execute(command).await
     }
 
-    /// By the user name that belongs to the `sub`. Cognito takes a `sub` for a user name
-    /// first, which another user may have chosen, and does not find users of an external
-    /// provider by it.
-    async fn is_from_administrator(&self, order: &AdminCommand) -> Result<bool, Failure> {
-        let Some(sub) = Sub::new(&order.requested_by) else {
+    /// Looks up the user name of the `sub` first. Cognito takes a `sub` for a user name, which
+    /// another user may have chosen. It also finds no users of an external provider by it.
+    async fn is_from_administrator(&self, command: &AdminCommand) -> Result<bool, Failure> {
+        let Some(sub) = Sub::new(&command.requested_by) else {
             return Ok(false);
         };
-        let (pool, admin) = (&order.pool, &self.config.admin);
+        let (pool, admin) = (&command.pool, &self.config.admin);
         let Some(name) = retry_inline(|| self.listing.username_of(pool, &sub)).await? else {
             return Ok(false);
         };
-        let is_one = is_administrator(&self.listing, admin, pool, &name).await?;
-        Ok(is_one.unwrap_or(false))
+        let is_admin = is_administrator(&self.listing, admin, pool, &name).await?;
+        Ok(is_admin.unwrap_or(false))
     }
 }

@@ -1,7 +1,7 @@
-//! A user who has chosen a new password: a sign-up, if they have no record.
+//! Treats a new password as a sign-up if the user has no profile.
 //!
-//! Users of an import, and those whose password an administrator has reset, come in this way
-//! only: Cognito sends no event of a sign-up for them.
+//! A new password is the only event of users of an import, and of those whose password an
+//! administrator has reset: Cognito sends no sign-up event for them.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool.html>
 
@@ -12,12 +12,12 @@ use crate::config::Config;
 use crate::event::SignUp;
 use crate::retry::retry_inline;
 
-/// Whether this user is to be provisioned after a new password: that is switched on, and they
-/// have no record. Without profiles, nothing shows who is finished: then false. One read of
-/// the table; where the configuration has an index, its queries as well.
+/// Whether the user needs provisioning after a new password: `profiles.after_password_reset`
+/// is on, and they have no profile. False without profiles, since nothing shows which
+/// users are finished. Costs one read of the table and, with an owner index, its queries.
 ///
 /// # Errors
-/// As any call.
+/// When a call fails.
 pub(crate) async fn is_unprovisioned(
     config: &Config,
     directory: &Directory,
@@ -34,7 +34,7 @@ pub(crate) async fn is_unprovisioned(
         None => retry_inline(|| directory.sub_of(&user.pool, &user.username)).await?,
     };
     let Some(sub) = sub else {
-        // The sign-up says why it cannot be done.
+        // Provisioning rejects it with the reason.
         return Ok(true);
     };
     let ids = [sub.as_str()];
@@ -50,8 +50,8 @@ pub(crate) async fn is_unprovisioned(
 }
 
 impl Provisioner {
-    /// What is to be done for the user, or that nothing is. These reads do not stop sign-ups
-    /// when they fail.
+    /// Provisions the user if [`is_unprovisioned`]. These reads do not block sign-ups when they
+    /// fail.
     pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
         let table = self.profile.as_ref().map(ProfileStep::table);
         match is_unprovisioned(&self.config, &self.directory, table, user).await {

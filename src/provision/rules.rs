@@ -1,11 +1,11 @@
-//! Which groups the event gives its user. Pure.
+//! Selects the groups of a sign-up. Makes no calls.
 
 use crate::config::{Condition, GroupName, GroupRule, GroupsConfig};
 use crate::event::{Scope, SignUp};
 
-/// The groups that the sign-up's scope leaves, each once: the default groups and those of
-/// every rule that holds, in the order of the configuration, or those default groups
-/// that reconcile names. An old message does not bring back a group that was retired.
+/// The groups within the sign-up's scope, without duplicates: the default groups and those of
+/// every rule that holds, in the order of the configuration. A reconcile may name some of the
+/// default groups instead. An old message does not bring back a group that is no longer one.
 pub(crate) fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
@@ -56,8 +56,8 @@ fn has_verified_domain(sign_up: &SignUp, domain: &str) -> bool {
     is_of_domain && is_verified(sign_up, "email")
 }
 
-/// An address or a number that nobody verified says nothing of its owner, and a user can
-/// be confirmed without it. Other attributes have no such flag.
+/// An address or a number proves nothing until it is verified, and a user can be confirmed
+/// without that. Other attributes have no such flag.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
 fn is_verified(sign_up: &SignUp, attribute: &str) -> bool {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_of_reconcile_gives_default_groups_and_no_privileged_one() {
+    fn reconcile_scopes_give_no_privileged_or_retired_group() {
         let plan = |plan: &str| Condition::Attribute {
             name: "custom:plan".into(),
             equals: plan.into(),

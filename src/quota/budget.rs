@@ -1,6 +1,10 @@
-//! One rate that is shared with whoever else there is, found by being throttled.
+//! An adaptive rate that shares a quota with other processes and learns it from throttles.
 //!
-//! Why each number is what it is: `benches/fleet/`, which simulates fleets of workers.
+//! The formula, the cuts and the rejected alternatives are in `docs/internals/rate.md`. A
+//! share of the rate, and not a fixed sum, is added and cut: fixed sums grow with the
+//! number of processes. Permits are counted, not seconds, since a process with a hundredth
+//! of the quota makes four calls in 16 seconds. `benches/fleet/` simulates fleets of workers
+//! and justifies each number.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +12,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One rate: an adaptive pacer.
+/// An adaptive rate limiter for one category of calls.
 #[derive(Debug)]
 pub struct RateBudget {
     category: &'static str,
     limit: f64,
-    /// First come, first served; whoever holds it waits for the next turn, so a
-    /// lowered rate takes effect for everybody behind at once.
+    /// First come, first served. Only its holder waits for the next permit, so a cut
+    /// applies at once to every caller behind.
     queue: tokio::sync::Mutex<()>,
-    /// How many callers wait, the one that holds `queue` among them.
+    /// Waiting callers, including the holder of `queue`.
     waiting: AtomicU32,
     state: Mutex<BudgetState>,
 }
@@ -27,31 +31,30 @@ struct BudgetState {
     next_permit: Instant,
     raised_at: Instant,
     lowered_at: Option<Instant>,
-    /// How often it was lowered.
     cut_count: u64,
-    /// Calls since it was lowered.
+    /// Calls since the last cut.
     calls: CallCounts,
-    /// Those before that, whose answers may still come, where it was lowered by a touch.
+    /// Calls before the last cut, if it was a small one: their throttles may come late.
     calls_before_small_cut: Option<CallCounts>,
 }
 
-/// Turns at one rate, and how many of them are known to have been throttled.
+/// Permits between two cuts, and how many of their calls are known to be throttled.
 #[derive(Debug, Default, Clone, Copy)]
 struct CallCounts {
     permits: u32,
     throttled: u32,
 }
 
-/// The right to one call.
+/// The right to make one call now.
 #[derive(Debug)]
 pub struct Permit<'a> {
     budget: &'a RateBudget,
-    /// Of the rate at which it was taken.
+    /// The budget's count of cuts when the permit was taken.
     cut_count: u64,
 }
 
 impl Permit<'_> {
-    /// The call was throttled: slow down.
+    /// Reports that the call was throttled, which may cut the rate.
     pub fn record_throttle(self) {
         self.budget.record_throttle(self.cut_count);
     }
@@ -65,7 +68,7 @@ pub(crate) struct NoPermit;
 /// A caller in the queue, counted until it is dropped.
 struct Waiter<'a> {
     count: &'a AtomicU32,
-    /// Callers that came before and still wait.
+    /// Callers that already waited.
     ahead: u32,
 }
 
@@ -75,46 +78,44 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Turns that were not taken are not saved up beyond this share of the time between two,
-/// so that no second holds a call more than its part of the rate.
+/// Unused permits are saved up to this share of the gap between two permits. So no second
+/// has more calls than the rate, rounded up, except for [`MIN_SLACK`].
 const SLACK_SHARE: f64 = 0.3;
-/// Nor is less saved up than this, or what a timer is late would be lost at high rates.
+/// Least time that is saved up: late timers would otherwise lower a high rate.
 const MIN_SLACK: Duration = Duration::from_millis(10);
-/// Nobody takes a turn for this long after a throttle that few calls went before: what
-/// is under way comes back meanwhile. Nor is the rate lowered again within it, but for
-/// [`LATE_THROTTLE_RATIO`].
+/// No permit for this long after a deep cut: calls in progress return meanwhile. Nor is the
+/// rate cut again within this time after any cut, except for [`LATE_THROTTLE_RATIO`].
 const COOLDOWN: Duration = Duration::from_millis(250);
-/// After many calls a throttle lowers the rate by so many times its share of them: we
-/// touched the edge. One in 300 costs a thirtieth, so that whoever touches it now and then
-/// hardly notices.
+/// Small cut: one throttle in n permits cuts the rate by this divided by n, since the rate
+/// is near the quota. One in 300 costs a thirtieth, so rare throttles cost little.
 const SMALL_CUT_GAIN: f64 = 10.0;
-/// But by no more than this. A slow process is throttled sooner than a fast one where both
-/// meet, and would be cut to nothing.
+/// Largest small cut. When a slow and a fast process exceed the quota together, the slow
+/// one is throttled after fewer permits, and would be cut to nothing.
 const MAX_SMALL_CUT: f64 = 0.1;
-/// Lowering after a throttle that few went before: the quota is smaller than we think.
+/// Deep cut: a throttle after few permits shows that the quota is far below the rate.
 const DEEP_CUT: f64 = 0.3;
-/// So many turns are few. Counted and not timed: a process with a small part of
-/// the quota makes few calls in any time.
+/// Up to this many permits since the last cut are few. Counted, not timed: a process with a
+/// small part of the quota makes few calls in any time.
 const SMALL_CUT_MIN_CALLS: u32 = 10;
-/// Where one turn of so many is refused, a fast process is far above the quota, however
-/// many turns it takes.
+/// If more than one permit in this many is throttled, the cut is deep after any number of
+/// permits. A fast process is then far above the quota.
 const DEEP_THROTTLE_RATIO: u32 = 4;
-/// Where one turn of so many before a touch turns out refused, it was none: the answers
-/// take longer than the turns, and the quota is smaller than we think.
+/// If more than one permit in this many before a small cut was throttled, a deep cut
+/// follows. The answers are slow, and the quota is far below the rate.
 const LATE_THROTTLE_RATIO: u32 = 2;
-/// Share of itself by which the rate rises in a second.
+/// Share of the rate that is added in a second.
 const RISE_PER_SECOND: f64 = 0.008;
-/// After this time without a throttle it rises twice as fast, after twice the
-/// time five times as fast: the quota is larger than we think.
+/// After this time without a cut the rate rises twice as fast, after twice the time five
+/// times as fast. The quota is then larger than the rate.
 const QUIET_PERIOD: Duration = Duration::from_secs(20);
-/// Below this share of the limit time counts for less: many processes share the
+/// Below this share of the limit the rate rises more slowly: many processes share the
 /// quota, each sees few throttles, and their rises add up.
 const CROWDED_SHARE: f64 = 0.04;
-/// Share of the limit that the rate never falls below; one call for each [`COOLDOWN`] at most,
-/// so that a limit that is above any quota is found out.
+/// Lowest rate, as a share of the limit. It never exceeds one call for each [`COOLDOWN`], so
+/// that the rate adapts even if the limit is far above the quota.
 const MIN_RATE_SHARE: f64 = 0.004;
-/// The same while nothing goes through at all. That is no share of a quota but
-/// an outage, and a slower rate would only learn later that it is over.
+/// The same while every call is throttled. That is an outage and not a shared quota, and a
+/// lower rate would only detect its end later.
 const OUTAGE_MIN_RATE_SHARE: f64 = 0.02;
 
 impl RateBudget {
@@ -139,35 +140,34 @@ impl RateBudget {
         }
     }
 
-    /// Waits for the next turn. Cancel-safe: a turn that is not taken is not
-    /// lost.
+    /// Waits for the next permit. Cancel-safe: a cancelled wait uses no permit.
     pub async fn acquire(&self) -> Permit<'_> {
-        let _waiting = self.enqueue();
-        let _place = self.queue.lock().await;
+        let _waiter = self.enqueue();
+        let _queue = self.queue.lock().await;
         loop {
             match self.try_acquire() {
-                Ok(turn) => return turn,
-                // A throttle may put it off meanwhile.
+                Ok(permit) => return permit,
+                // A throttle may delay it meanwhile.
                 Err(due) => tokio::time::sleep_until(due).await,
             }
         }
     }
 
-    /// As [`Self::acquire`], for a caller that needs it by `deadline`. Gives up at once when
-    /// those who wait already take all turns until then, at the present rate.
+    /// Like [`Self::acquire`], with a deadline. Fails at once if the callers that already
+    /// wait take all permits until then, at the present rate.
     ///
     /// # Errors
     /// [`NoPermit`].
     pub(crate) async fn acquire_by(&self, deadline: Instant) -> Result<Permit<'_>, NoPermit> {
-        let waiting = self.enqueue();
-        if self.due_after(waiting.ahead) > deadline {
+        let waiter = self.enqueue();
+        if self.due_after(waiter.ahead) > deadline {
             return Err(NoPermit);
         }
-        let place = tokio::time::timeout_at(deadline, self.queue.lock()).await;
-        let _place = place.map_err(|_| NoPermit)?;
+        let queue = tokio::time::timeout_at(deadline, self.queue.lock()).await;
+        let _queue = queue.map_err(|_| NoPermit)?;
         loop {
             match self.try_acquire() {
-                Ok(turn) => return Ok(turn),
+                Ok(permit) => return Ok(permit),
                 Err(due) if due > deadline => return Err(NoPermit),
                 Err(due) => tokio::time::sleep_until(due).await,
             }
@@ -181,14 +181,14 @@ impl RateBudget {
         }
     }
 
-    /// When the turn is due that comes after `ahead` others.
+    /// When the permit after `ahead` others is due.
     fn due_after(&self, ahead: u32) -> Instant {
         let state = self.state();
         state.next_permit.max(Instant::now())
             + Duration::from_secs_f64(f64::from(ahead) / state.rate)
     }
 
-    /// Takes the turn if it is due, without a timer, or says when it is.
+    /// Takes the permit if it is due, without a timer, or returns when it is.
     fn try_acquire(&self) -> Result<Permit<'_>, Instant> {
         let now = Instant::now();
         let mut state = self.state();
@@ -207,22 +207,22 @@ impl RateBudget {
         })
     }
 
-    fn record_throttle(&self, lowerings: u64) {
+    fn record_throttle(&self, cut_count: u64) {
         metrics::counter!("usher_quota_throttled_total", "category" => self.category).increment(1);
         let now = Instant::now();
         let mut state = self.state();
-        if lowerings == state.cut_count {
+        if cut_count == state.cut_count {
             state.calls.throttled = state.calls.throttled.saturating_add(1);
             let since = state.lowered_at.map(|at| now.saturating_duration_since(at));
             if since.is_none_or(|since| since >= COOLDOWN) {
                 let calls = state.calls;
                 self.lower(&mut state, now, calls, calls.is_small_cut());
             }
-        } else if lowerings + 1 == state.cut_count
+        } else if cut_count + 1 == state.cut_count
             && let Some(mut calls) = state.calls_before_small_cut
         {
-            // A late answer to a call from before the lowering is known already, but for how
-            // many there are of them.
+            // A late throttle of a call from before the cut is already accounted for. Only
+            // the number of them matters.
             calls.throttled = calls.throttled.saturating_add(1);
             state.calls_before_small_cut = Some(calls);
             if calls.is_throttled_above(LATE_THROTTLE_RATIO) {
@@ -231,15 +231,15 @@ impl RateBudget {
         }
     }
 
-    /// For what became of `calls`: a touch of the edge, or a quota that is far below.
-    fn lower(&self, state: &mut BudgetState, now: Instant, calls: CallCounts, touch: bool) {
+    /// Cuts the rate after `calls`, by a small or a deep cut.
+    fn lower(&self, state: &mut BudgetState, now: Instant, calls: CallCounts, is_small: bool) {
         self.raise(state, now);
-        let cut = if touch {
+        let cut = if is_small {
             (SMALL_CUT_GAIN / f64::from(calls.permits)).min(MAX_SMALL_CUT)
         } else {
             DEEP_CUT
         };
-        // The one that was throttled is a turn, too.
+        // The throttled call has a permit, too.
         let floor = if calls.permits > 1 {
             MIN_RATE_SHARE
         } else {
@@ -247,12 +247,12 @@ impl RateBudget {
         };
         let floor = (self.limit * floor).min(1.0 / COOLDOWN.as_secs_f64());
         state.rate = (state.rate * (1.0 - cut)).max(floor.min(state.rate));
-        // Processes that met shall not meet again.
+        // A random gap keeps processes from colliding again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
-        state.next_permit = now + if touch { gap } else { gap.max(COOLDOWN) };
+        state.next_permit = now + if is_small { gap } else { gap.max(COOLDOWN) };
         state.lowered_at = Some(now);
         state.cut_count += 1;
-        state.calls_before_small_cut = touch.then_some(calls);
+        state.calls_before_small_cut = is_small.then_some(calls);
         state.calls = CallCounts::default();
         self.publish(state);
     }
@@ -270,14 +270,14 @@ impl RateBudget {
     fn raise(&self, state: &mut BudgetState, now: Instant) {
         let time = now.saturating_duration_since(state.raised_at).as_secs_f64();
         state.raised_at = now;
-        let Some(lowered) = state.lowered_at.filter(|_| state.rate < self.limit) else {
+        let Some(lowered_at) = state.lowered_at.filter(|_| state.rate < self.limit) else {
             return;
         };
         let pace = (state.rate / (self.limit * CROWDED_SHARE)).sqrt().min(1.0);
-        let quiet = now.saturating_duration_since(lowered).as_secs_f64();
+        let quiet = now.saturating_duration_since(lowered_at).as_secs_f64();
         let quiet = pace * quiet / QUIET_PERIOD.as_secs_f64();
         let rise = RISE_PER_SECOND * pace * time * (1.0 + quiet * quiet);
-        // No further in one step than to the double, however long nobody called.
+        // One step doubles the rate at most, however long no call was made.
         state.rate = (state.rate * (1.0 + rise.min(1.0))).min(self.limit);
         self.publish(state);
     }
@@ -296,9 +296,9 @@ impl CallCounts {
         self.permits > SMALL_CUT_MIN_CALLS && !self.is_throttled_above(DEEP_THROTTLE_RATIO)
     }
 
-    /// More than one turn of so many.
-    fn is_throttled_above(self, of: u32) -> bool {
-        self.throttled.saturating_mul(of) > self.permits
+    /// Whether more than one permit in `ratio` was throttled.
+    fn is_throttled_above(self, ratio: u32) -> bool {
+        self.throttled.saturating_mul(ratio) > self.permits
     }
 }
 

@@ -1,11 +1,11 @@
 //! Cognito's request rates as budgets.
 //!
-//! Cognito limits calls per second by category, for the whole account and
-//! Region. A [`RateBudget`] hands out evenly spaced turns at its present rate. A
-//! throttled call lowers the rate by a share of itself, and quiet time raises it
-//! by a share of itself, the longer it lasts the faster, up to the configured
-//! limit. A fast process meets more throttles than a slow one, so that several
-//! come to share one quota without talking to each other (`benches/fleet/`).
+//! Cognito limits calls per second by category, for the whole account and Region. A
+//! [`RateBudget`] grants evenly spaced permits at its present rate. A throttled call cuts
+//! the rate by a share of it. Time without a cut raises the rate by a share of it, faster
+//! the longer it lasts, up to the configured limit. A fast process is throttled more often
+//! than a slow one. So several processes come to share one quota without communication
+//! (`benches/fleet/`).
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
@@ -15,14 +15,13 @@ use std::num::NonZeroU32;
 
 pub use budget::RateBudget;
 
-/// The budgets of one process. Every Cognito call that provisions takes its turn
-/// here, whatever it is made for.
+/// The budgets of one process. Every Cognito call for a user or a group takes a permit here.
 #[derive(Debug)]
 pub struct Quota {
     /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
     /// not adjustable.
     pub user_update: RateBudget,
-    /// `UserRead`: `AdminGetUser`. 120 a second; half of it is ours at most.
+    /// `UserRead`: `AdminGetUser`. 120 a second; usher uses half at most.
     pub user_read: RateBudget,
     /// `CreateGroup`: 5 a second for one pool.
     pub(crate) group_create: RateBudget,
@@ -32,42 +31,42 @@ pub struct Quota {
     pub user_list: RateBudget,
     /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
     pub user_resource_read: RateBudget,
-    /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised, and people who
-    /// sign up need it, too.
+    /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised; sign-ups of
+    /// users need it, too.
     pub user_creation: RateBudget,
-    /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised, and everybody
-    /// who signs in needs it.
+    /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised; every sign-in
+    /// needs it, too.
     pub(crate) user_authentication: RateBudget,
     /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
-    /// second, not adjustable, and everybody who forgot theirs needs it.
+    /// second, not adjustable; users who forgot theirs need it, too.
     pub(crate) account_recovery: RateBudget,
 }
 
-/// Calls per second that may be made, where that is configured.
+/// The configurable rates, in calls a second for all processes together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many processes share these rates, this one among them: each takes its part
+    /// How many processes share these rates, including this one. Each takes an equal part
     /// of every budget.
     pub processes: NonZeroU32,
-    /// In `UserUpdate`.
+    /// The rate of the category `UserUpdate`.
     pub user_update: f64,
-    /// In `UserList`.
+    /// The rate of the category `UserList`.
     pub user_list: f64,
-    /// In `UserResourceRead`.
+    /// The rate of the category `UserResourceRead`.
     pub user_resource_read: f64,
-    /// In `UserCreation`.
+    /// The rate of the category `UserCreation`.
     pub user_creation: f64,
 }
 
 impl Limits {
-    /// This process's part of a rate that all of them share.
+    /// This process's part of a rate that all processes share.
     pub(crate) fn part_of(&self, rate: f64) -> f64 {
         rate / f64::from(self.processes.get())
     }
 }
 
 impl Quota {
-    /// Budgets with this process's part of the configured rates.
+    /// Budgets with this process's part of each rate; the rates not in `limits` are fixed.
     pub fn new(limits: Limits) -> Self {
         let budget = |category, rate| RateBudget::new(category, limits.part_of(rate));
         Self {

@@ -1,4 +1,4 @@
-//! How far a run came, in a file.
+//! A file that stores how far unfinished runs came.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -11,44 +11,42 @@ use super::other_ids::OtherIdSearch;
 use super::plan::ReconcilePlan;
 use crate::event::{Cursor, PoolId};
 
-/// Runs that were not finished, by pool.
+/// At most one unfinished run for each pool.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     path: PathBuf,
     runs: BTreeMap<String, SavedRun>,
 }
 
+/// The options of a run and its cursor. A run with other options starts from the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedRun {
-    /// What was looked for: a run that looks for something else begins anew.
     groups: Vec<String>,
     table: Option<String>,
     include_federated: bool,
     since: Option<jiff::Timestamp>,
-    /// Whether records are written beside those under other ids.
+    /// Whether users with a profile under another id get a second one.
     #[serde(default, rename = "beside_others")]
     ignores_other_ids: bool,
     cursor: Cursor,
 }
 
-/// A file that is none of ours.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    /// The file system says no.
+    /// A file operation failed.
     #[error("the checkpoint {} cannot be read or written: {error}", path.display())]
     Io {
-        /// The file.
         path: PathBuf,
-        /// Why.
         error: std::io::Error,
     },
-    /// It holds something else.
+    /// The file holds other content, which must not be overwritten.
     #[error("{} is no checkpoint of usher reconcile: remove it, or name another with --checkpoint", .0.display())]
     NotACheckpoint(PathBuf),
 }
 
 impl Checkpoint {
-    /// Holds nothing, whatever the file does.
+    /// Does not read the file; the first [`Self::save`] replaces it.
     pub(crate) fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -56,10 +54,7 @@ impl Checkpoint {
         }
     }
 
-    /// Reads the file; one that does not exist holds nothing.
-    ///
-    /// # Errors
-    /// [`CheckpointError`].
+    /// Reads the file. A missing file is an empty checkpoint.
     pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let runs = match std::fs::read(path) {
             Ok(text) => serde_json::from_slice(&text)
@@ -73,18 +68,14 @@ impl Checkpoint {
         })
     }
 
-    /// Where a run with this plan goes on.
+    /// Where a run with this plan continues; `None` if its options differ.
     pub(crate) fn cursor(&self, plan: &ReconcilePlan) -> Option<&Cursor> {
         let saved = self.runs.get(plan.pool.as_str())?;
         let same = SavedRun::new(plan, &saved.cursor) == *saved;
         same.then_some(&saved.cursor)
     }
 
-    /// Notes how far a run came. The file is replaced as a whole: after a kill
-    /// it holds the old or the new.
-    ///
-    /// # Errors
-    /// [`CheckpointError`].
+    /// Replaces the whole file: after a kill it holds either the old or the new state.
     pub(crate) fn save(
         &mut self,
         plan: &ReconcilePlan,
@@ -95,17 +86,14 @@ impl Checkpoint {
         self.write()
     }
 
-    /// A run is through. A file without runs is removed.
-    ///
-    /// # Errors
-    /// [`CheckpointError`].
+    /// Removes a finished run. A file without runs is deleted.
     pub(crate) fn remove(&mut self, pool: &PoolId) -> Result<(), CheckpointError> {
         if self.runs.remove(pool.as_str()).is_none() {
             return Ok(());
         }
         if self.runs.is_empty() {
             return match std::fs::remove_file(&self.path) {
-                // Another run over the same pool was faster.
+                // Another run over the same pool has removed it.
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
                 removed => removed.map_err(|error| io_error(&self.path, error)),
             };
@@ -114,20 +102,20 @@ impl Checkpoint {
     }
 
     fn write(&self) -> Result<(), CheckpointError> {
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(format!(".{}.part", std::process::id()));
-        let beside = PathBuf::from(beside);
+        let mut part_file = self.path.clone().into_os_string();
+        part_file.push(format!(".{}.part", std::process::id()));
+        let part_file = PathBuf::from(part_file);
         let write = || {
-            // A page token is Cognito's, and nobody else's to read.
+            // Only the owner may read it: it holds page tokens of Cognito.
             let mut file = std::fs::OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(true)
                 .mode(0o600)
-                .open(&beside)?;
+                .open(&part_file)?;
             file.write_all(&serde_json::to_vec_pretty(&self.runs)?)?;
             file.sync_all()?;
-            std::fs::rename(&beside, &self.path)
+            std::fs::rename(&part_file, &self.path)
         };
         write().map_err(|error| io_error(&self.path, error))
     }
@@ -178,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_only_as_the_same_run() {
+    fn a_run_continues_only_with_the_same_options() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint.json");
         let cursor = Cursor {
@@ -189,33 +177,33 @@ mod tests {
         checkpoint.save(&plan("a_1", "X"), &cursor).expect("saved");
         checkpoint.save(&plan("b_1", "X"), &cursor).expect("saved");
 
-        let mut again = Checkpoint::open(&path).expect("ours");
-        assert_eq!(again.cursor(&plan("a_1", "X")), Some(&cursor));
-        assert_eq!(again.cursor(&plan("a_1", "Y")), None, "other groups");
-        assert_eq!(again.cursor(&plan("c_1", "X")), None, "another pool");
+        let mut reopened = Checkpoint::open(&path).expect("ours");
+        assert_eq!(reopened.cursor(&plan("a_1", "X")), Some(&cursor));
+        assert_eq!(reopened.cursor(&plan("a_1", "Y")), None, "other groups");
+        assert_eq!(reopened.cursor(&plan("c_1", "X")), None, "another pool");
         let table = Some("Profiles".to_owned());
         let other = ReconcilePlan {
             table,
             ..plan("a_1", "X")
         };
-        assert_eq!(again.cursor(&other), None, "another table");
+        assert_eq!(reopened.cursor(&other), None, "another table");
         let flags = [
             "queue.url=http://localhost/1/usher",
             "profiles.table=UserProfile",
         ];
         let flags = flags.map(str::to_owned);
         let config = Config::from_layers(&Layers::defaults().flags(&flags)).expect("valid");
-        let mut careful = plan("a_1", "X");
-        careful.search = ReconcilePlan::choose_search(&config, None, false);
-        assert_eq!(again.cursor(&careful), None, "no longer forced");
-        again.remove(&plan("a_1", "X").pool).expect("forgotten");
+        let mut unforced = plan("a_1", "X");
+        unforced.search = ReconcilePlan::choose_search(&config, None, false);
+        assert_eq!(reopened.cursor(&unforced), None, "no longer forced");
+        reopened.remove(&plan("a_1", "X").pool).expect("forgotten");
         assert!(path.exists());
-        again.remove(&plan("b_1", "X").pool).expect("forgotten");
+        reopened.remove(&plan("b_1", "X").pool).expect("forgotten");
         assert!(!path.exists(), "nothing is left to go on with");
     }
 
     #[test]
-    fn another_file_is_not_written_over() {
+    fn a_file_that_is_no_checkpoint_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "notes").expect("written");

@@ -1,10 +1,10 @@
-//! A set of things that are too many to keep.
+//! A set of hashes, for millions of names that would need too much memory.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// Each thing by 64 bits under random keys: one in some 10^12 is taken for another. Five
-/// million take 72 MiB, and 108 MiB while the set grows.
+/// Stores 64 bits of each value under random keys. About one in 10^12 values is mistaken
+/// for another. Five million take 72 MiB, and 108 MiB while the set grows.
 #[derive(Debug, Default)]
 pub(super) struct Fingerprints {
     keys: RandomState,
@@ -12,12 +12,12 @@ pub(super) struct Fingerprints {
 }
 
 impl Fingerprints {
-    pub(super) fn add(&mut self, thing: &(impl Hash + ?Sized)) {
-        self.set.insert(self.keys.hash_one(thing));
+    pub(super) fn add(&mut self, value: &(impl Hash + ?Sized)) {
+        self.set.insert(self.keys.hash_one(value));
     }
 
-    pub(super) fn has(&self, thing: &(impl Hash + ?Sized)) -> bool {
-        self.set.contains(&self.keys.hash_one(thing))
+    pub(super) fn has(&self, value: &(impl Hash + ?Sized)) -> bool {
+        self.set.contains(&self.keys.hash_one(value))
     }
 }
 
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_known_and_nothing_else() {
+    fn only_added_values_are_found() {
         let mut fingerprints = Fingerprints::default();
         for n in 0..10_000 {
             fingerprints.add(&(n % 2, format!("user-{n}")));

@@ -1,4 +1,4 @@
-//! A user who lacks something, and the message that asks a worker for it.
+//! A user who lacks a group or the profile, and the sign-up that repairs it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::aws::{ListedUser, Outgoing};
 use crate::config::GroupName;
 use crate::event::{PoolId, Scope, Sub, escape_for_sqs, is_loggable_sub};
 
-/// A confirmed user without a record under their `sub`, or outside a group that was compared.
+/// A user without a profile under their `sub`, or outside a compared group.
 #[derive(Debug)]
 pub(crate) struct IncompleteUser {
     pub(super) user: ListedUser,
@@ -17,34 +17,32 @@ pub(crate) struct IncompleteUser {
     pub(super) profile: ProfileState,
 }
 
-/// A user's record, as far as a run knows.
+/// Whether a run has found the user's profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProfileState {
-    /// It is there, or nothing is asked for.
+    /// Under their `sub`; also when profiles are switched off.
     Present,
-    /// There is one under another id: a second one would be written beside it.
+    /// Under another id: a sign-up would write a second one.
     OtherId,
-    /// There is none.
+    /// No profile was found.
     Missing,
 }
 
-/// A line about a user, without personal data.
+/// The output line for one user, without personal data.
 #[derive(Debug, Serialize)]
 pub(crate) struct IncompleteUserLine<'a> {
-    /// The user pool.
     pub pool: &'a str,
-    /// The user, where the pool shows a `sub`.
+    /// The user's `sub`; `None` if the pool shows none or it may hold personal data.
     pub sub: Option<&'a str>,
     /// Default groups that the user is not in.
     pub lacks_groups: Vec<&'a str>,
-    /// Whether there is no profile.
+    /// Whether no profile was found, under any id.
     pub lacks_profile: bool,
-    /// Whether there is one under another id than the `sub`.
+    /// Whether the profile is under another id than the `sub`.
     pub record_elsewhere: bool,
 }
 
 impl IncompleteUser {
-    /// What may be shown.
     pub(crate) fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
         let sub = self.user.sub.as_ref().map(Sub::as_str);
         IncompleteUserLine {
@@ -56,13 +54,13 @@ impl IncompleteUser {
         }
     }
 
-    /// Whether a worker can give what is lacking. It cannot move a record.
+    /// Whether a sign-up would add something. A worker cannot move a profile.
     pub(super) fn is_queueable(&self) -> bool {
         self.profile == ProfileState::Missing || !self.groups.is_empty()
     }
 
-    /// What a worker does. A record is the receipt of a finished sign-up, so a user without
-    /// one may lack any group; others lack only the groups that were compared.
+    /// A profile is the receipt of a finished sign-up, so a user without one may lack any
+    /// group. Other users lack only groups that were compared.
     fn scope(&self) -> Scope {
         match self.profile {
             ProfileState::Missing => Scope::NoProfile,
@@ -70,8 +68,8 @@ impl IncompleteUser {
         }
     }
 
-    /// The event that the user's trigger should have sent, with its scope. The app client is
-    /// not known any more, so no rule on it applies.
+    /// The event that the trigger should have sent, with its scope. The app client is
+    /// unknown, so no group rule for an app client applies.
     pub(super) fn to_outgoing(&self, pool: &PoolId) -> Outgoing {
         let attributes: BTreeMap<&str, &str> = self.user.attributes.iter().collect();
         let region = pool
@@ -104,7 +102,7 @@ impl IncompleteUser {
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
-            // A tenant of its own: fair queues let live sign-ups pass.
+            // A message group of its own: fair queues deliver live sign-ups first.
             message_group: Some(format!("{pool}.reconcile")),
             ..Outgoing::default()
         }

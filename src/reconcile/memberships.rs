@@ -1,4 +1,4 @@
-//! Who is in which group.
+//! The members of the groups that a run compares.
 
 use super::fingerprints::Fingerprints;
 use super::restarts::Restarts;
@@ -7,28 +7,27 @@ use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::retry_inline;
 
-/// The members of the groups that are compared: being read, or complete.
+/// Members by group, read page by page until it is complete.
 #[derive(Debug, Default)]
 pub(super) struct MembershipSet {
     seen: Fingerprints,
-    /// The place of the group whose members are read.
+    /// Index of the group that is read now; all groups before it are complete.
     group_index: usize,
     token: Option<String>,
     restarts: Restarts,
 }
 
 impl MembershipSet {
-    /// Whether the members of all these groups are known.
     pub(super) fn is_complete(&self, groups: &[GroupName]) -> bool {
         self.group_index == groups.len()
     }
 
-    /// Whether the user is a member of the group at this place of the list.
+    /// `group` is an index into the list that [`Self::read_page`] gets.
     pub(super) fn has(&self, group: usize, user: &Username) -> bool {
         self.seen.has(&(group, user.reveal()))
     }
 
-    /// Reads one page of the group whose turn it is.
+    /// Reads one page, from the start of the list again if its token has expired.
     pub(super) async fn read_page(
         &mut self,
         listing: &Listing,
@@ -40,7 +39,7 @@ impl MembershipSet {
         let page = match retry_inline(|| listing.members(pool, group, token)).await {
             Err(failure) if self.restarts.restart_if_expired(&failure, &mut self.token) => {
                 tracing::info!(
-                    "the token of the next page has expired: the list of members begins again"
+                    "page token of the member list has expired; the list is read again from its start"
                 );
                 retry_inline(|| listing.members(pool, group, None)).await?
             }

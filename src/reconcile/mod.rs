@@ -1,11 +1,11 @@
-//! Finds confirmed users without a record, and queues the sign-up that their trigger should
-//! have sent. The record is the receipt of a finished sign-up, so it tells who was missed;
-//! where there are no records, and when it is asked for, memberships are compared.
+//! Finds confirmed users without a profile, and queues the sign-up that the trigger should
+//! have sent. A profile is the receipt of a finished sign-up, so a missing one shows a missed
+//! user. Without profiles, or on request, a run compares group memberships.
 //!
-//! `run` goes through the pool page by page, `members` holds who is in the groups that are
-//! compared, `elsewhere` finds records under other ids, `lacking` is a user who lacks
-//! something, `checkpoint` keeps how far a run came.
-//! Only lists are read: none of these calls makes a user count as active this month.
+//! `run` reads the pool page by page, as `plan` says. `memberships` holds the members of the
+//! compared groups, `other_ids` finds profiles under other ids. `incomplete_user` builds the
+//! sign-up, and `checkpoint` stores how far a run came.
+//! A run only lists users and members, so no user counts as active this month.
 
 mod checkpoint;
 mod fingerprints;

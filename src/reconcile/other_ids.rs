@@ -1,4 +1,4 @@
-//! Users who have a record under another id than their `sub`, as Amplify's Data client
+//! Finds users with a profile under another id than their `sub`, as Amplify's Data client
 //! writes it.
 
 use super::fingerprints::Fingerprints;
@@ -8,34 +8,34 @@ use crate::config::OwnerAttribute;
 use crate::event::{PoolId, Sub};
 use crate::retry::retry_inline;
 
-/// How records under other ids are looked for.
+/// How a run finds profiles under other ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OtherIdSearch {
-    /// Not at all: a second record is written beside them.
+    /// No search: such a user gets a second profile.
     None,
-    /// By a scan of this attribute, once a user without a record comes.
+    /// One scan of the table for this attribute, at the first user without a profile.
     Scan(OwnerAttribute),
-    /// By a query for each user without a record, of the index with this name.
+    /// A query of the named index for each user without a profile.
     Index(OwnerAttribute, String),
 }
 
-/// The owners of all records: being read, or complete.
+/// The owners of all profiles, read page by page until it is complete.
 #[derive(Debug, Default)]
 pub(super) struct OwnerSet {
     seen: Fingerprints,
-    /// The key of the last record of the page before.
+    /// Key of the last profile of the page before.
     last_key: Option<String>,
     complete: bool,
 }
 
 impl OwnerSet {
-    /// Whether the scan has begun and goes on.
+    /// Whether the scan has started and is not complete.
     pub(super) fn is_reading(&self) -> bool {
         self.last_key.is_some()
     }
 
-    /// Finds the record of each user who has none under their `sub`. False while the owners
-    /// are being read: a page of them now. A call that failed may be made again.
+    /// Searches for the profile of each user without one under their `sub`. Returns false if
+    /// it read a page of owners instead: call it again, also after a failure.
     pub(super) async fn find_profiles(
         &mut self,
         search: &OtherIdSearch,
@@ -51,16 +51,11 @@ impl OwnerSet {
             self.read_page(table, owner).await?;
             return Ok(false);
         }
-        for IncompleteUser {
-            user,
-            profile: record,
-            ..
-        } in users.iter_mut()
-        {
+        for IncompleteUser { user, profile, .. } in users.iter_mut() {
             let Some(sub) = user
                 .sub
                 .as_ref()
-                .filter(|_| *record == ProfileState::Missing)
+                .filter(|_| *profile == ProfileState::Missing)
             else {
                 continue;
             };
@@ -76,7 +71,7 @@ impl OwnerSet {
                 }
             };
             if found {
-                *record = ProfileState::OtherId;
+                *profile = ProfileState::OtherId;
             }
         }
         exclude_new_profiles(table, users).await?;
@@ -99,28 +94,23 @@ impl OwnerSet {
     }
 }
 
-/// A worker may have written a record under the `sub` after the users were read. Its owner was
-/// found then, and it is not elsewhere.
+/// A worker may write a profile under the `sub` after the users were read. Its owner is
+/// found then, although the profile is not under another id.
 async fn exclude_new_profiles(
     table: &ProfileTable,
     users: &mut Vec<IncompleteUser>,
 ) -> Result<(), Failure> {
-    let elsewhere = users
+    let under_other_id = users
         .iter()
-        .filter(|it| it.profile == ProfileState::OtherId);
-    let subs: Vec<&str> = elsewhere
-        .filter_map(|it| it.user.sub.as_ref().map(Sub::as_str))
+        .filter(|user| user.profile == ProfileState::OtherId);
+    let subs: Vec<&str> = under_other_id
+        .filter_map(|incomplete| incomplete.user.sub.as_ref().map(Sub::as_str))
         .collect();
     let present = retry_inline(|| table.existing(&subs)).await?;
-    for IncompleteUser {
-        user,
-        profile: record,
-        ..
-    } in users.iter_mut()
-    {
+    for IncompleteUser { user, profile, .. } in users.iter_mut() {
         let sub = user.sub.as_ref();
         if sub.is_some_and(|sub| present.contains(sub.as_str())) {
-            *record = ProfileState::Present;
+            *profile = ProfileState::Present;
         }
     }
     users.retain(|user| user.profile == ProfileState::OtherId || user.is_queueable());

@@ -1,50 +1,49 @@
-//! What a run looks for, and where.
+//! The options of a run, and the services that it uses.
 
 use super::other_ids::OtherIdSearch;
 use crate::aws::{Listing, ProfileTable, Queue};
 use crate::config::{Config, GroupName};
 use crate::event::PoolId;
 
-/// The services that a run reads, and the queue it feeds.
+/// The services that a run reads, and the queue that it sends to.
 #[derive(Debug, Clone)]
 pub(crate) struct ReconcileServices {
-    /// Users and members.
+    /// Lists users and group members.
     pub listing: Listing,
     /// The profile table; `None` when profiles are switched off.
     pub profiles: Option<ProfileTable>,
-    /// The source queue.
+    /// The source queue, which gets the sign-ups.
     pub queue: Queue,
 }
 
-/// What is looked for.
+/// The users that a run checks, and the limits of what it queues.
 #[derive(Debug, Clone)]
 pub(crate) struct ReconcilePlan {
-    /// The user pool.
     pub pool: PoolId,
-    /// The groups that each user must be in; empty where memberships are not compared.
+    /// The groups that each user must be in; empty if memberships are not compared.
     pub groups: Vec<GroupName>,
-    /// The table of the records; `None` when profiles are switched off.
+    /// Name of the profile table; `None` when profiles are switched off.
     pub table: Option<String>,
-    /// How users are found who have a record under another id: they get no second one.
+    /// How to find users with a profile under another id: they get no second one.
     pub(crate) search: OtherIdSearch,
-    /// Whether federated users are looked at.
+    /// Whether federated users are checked.
     pub(crate) include_federated: bool,
-    /// Only users created then or later.
+    /// Only users created at this time or later.
     pub since: Option<jiff::Timestamp>,
-    /// No more users than this are queued.
+    /// Most users that the run queues.
     pub limit: Option<u64>,
-    /// Nothing is queued while more messages than this wait on the queue, so
-    /// that live sign-ups find it short. `None` sends without looking.
+    /// Nothing is queued while more messages than this are visible on the queue, so that
+    /// live sign-ups do not wait. `None` sends without a check.
     pub(crate) max_backlog: Option<u64>,
-    /// Nothing is queued at all.
+    /// Nothing is queued; users are only reported.
     pub(crate) dry_run: bool,
-    /// Users queued in a second, as the worker may work on them.
+    /// Users queued in a second, at most.
     pub rate: f64,
 }
 
 impl ReconcilePlan {
-    /// The default groups as far as a run compares memberships with them: when it is asked
-    /// to, and where no record tells who is finished.
+    /// The default groups if a run compares memberships, otherwise none. It compares them
+    /// on request, and if no profile shows who is finished.
     pub(crate) fn groups_to_compare(config: &Config, asked: bool) -> Vec<GroupName> {
         if asked || config.profiles.is_none() {
             config.groups.default.clone()
@@ -53,9 +52,8 @@ impl ReconcilePlan {
         }
     }
 
-    /// How a run looks for records under other ids: with this index, with that of the
-    /// configuration, or by a scan. Not at all when it is forced, and where no attribute names
-    /// the owner of a record.
+    /// Searches with `index`, with the configured index, or by a scan. It does not search if
+    /// `forced`, or if no attribute names the owner of a profile.
     pub(crate) fn choose_search(
         config: &Config,
         index: Option<&str>,

@@ -1,23 +1,23 @@
-//! Tokens of the pages of Cognito's lists. They last for a while.
+//! Restarts a list of Cognito whose page token has expired.
 
 use crate::aws::Failure;
 
-/// Restarts of a list before its failure is final.
+/// The next expired token after this many restarts is an error.
 const MAX_LIST_RESTARTS: u32 = 3;
 
-/// How often a list has begun again because its token had expired.
+/// Counts the restarts of the user list, or of all member lists together.
 #[derive(Debug, Default)]
 pub(super) struct Restarts(u32);
 
 impl Restarts {
-    /// Whether the list is to be read again from its beginning after this failure: then the
-    /// token is gone.
+    /// Whether to read the list again from its start after this failure. If so, it clears
+    /// the token.
     pub(super) fn restart_if_expired(
         &mut self,
         failure: &Failure,
         token: &mut Option<String>,
     ) -> bool {
-        // Cognito has no code of its own for a token that has expired.
+        // Cognito has no separate code for an expired token.
         let has_expired = failure.reason == "invalid_parameter" && token.is_some();
         if !has_expired || self.0 == MAX_LIST_RESTARTS {
             return false;

@@ -1,4 +1,4 @@
-//! One run over one pool, a page at a time.
+//! One run over one pool, a page of users at a time.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::config::GroupName;
 use crate::event::{Cursor, Sub};
 use crate::retry::retry_inline;
 
-/// Until a queue that is too long is looked at again.
+/// Pause before the next check of a queue that is too long.
 const BACKLOG_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A run under way. Memory grows with the number of users only where memberships are
-/// compared, and with the number of records only where their owners are read.
+/// Memory grows with the number of users only if memberships are compared, and with the
+/// number of profiles only if their owners are read.
 #[derive(Debug)]
 pub(crate) struct ReconcileRun {
     services: ReconcileServices,
     plan: ReconcilePlan,
     cursor: Cursor,
-    /// Where this run went on. Its counts are of what came before.
+    /// Where this run started. Its counts are those of earlier parts.
     start: Cursor,
-    /// Whether the last page of users is queued.
+    /// Whether the last page of users is done.
     finished: bool,
     cache: ReconcileCache,
     pending: Option<PendingPage>,
-    /// When the next users may be queued.
+    /// Earliest time to queue more users, so that `plan.rate` holds.
     next_queue_at: Instant,
     refused: u64,
     restarts: Restarts,
 }
 
-/// What a run has read beside the list of users: for its next part.
+/// The lists that a run has read, except the users. The next part of the run reuses them.
 #[derive(Debug, Default)]
 pub(crate) struct ReconcileCache {
     memberships: MembershipSet,
@@ -46,13 +46,13 @@ pub(crate) struct ReconcileCache {
 /// A page of users that is not queued yet.
 #[derive(Debug)]
 enum PendingPage {
-    /// Whose records under other ids are still to be found.
+    /// Profiles under other ids are still to be found.
     Scanned(ScannedPage),
-    /// What each user lacks is known.
+    /// Complete, and cut at the limit.
     Ready(ReadyPage),
 }
 
-/// A page of users as the lists show them.
+/// A page of users with the result of the first checks.
 #[derive(Debug)]
 struct ScannedPage {
     users: u64,
@@ -62,32 +62,32 @@ struct ScannedPage {
 
 #[derive(Debug)]
 struct ReadyPage {
-    /// The limit leaves some of it out.
+    /// Whether the limit excludes some users of the page.
     is_truncated: bool,
     users: u64,
     incomplete: Vec<IncompleteUser>,
     next: Option<String>,
 }
 
-/// What a step did.
+/// The result of one [`ReconcileRun::step`].
 #[derive(Debug)]
 pub(crate) enum ReconcileStep {
-    /// Read a page of members.
+    /// Read a page of the members of a group.
     Members,
-    /// Read a page of the owners of records.
+    /// Read a page of the owners of profiles.
     Owners,
-    /// Looked at a page of users; these lack something, or have their record under another id.
-    /// Those who lack something are queued now.
+    /// Checked a page of users. These lack something, and are queued now, or have their
+    /// profile under another id.
     Users(Vec<IncompleteUser>),
-    /// Nothing yet: more may be queued at this time. So many messages wait on the
-    /// queue.
+    /// Queued nothing: call again at this time. The number is of the visible messages, or 0
+    /// for the pause that the rate demands.
     Wait(Instant, u64),
     /// All users were checked, or the limit is reached.
     Done,
 }
 
 impl ReconcileRun {
-    /// Begins, or goes on at `cursor`.
+    /// Starts at `cursor`, which is the default for a new run.
     pub(crate) fn new(services: ReconcileServices, plan: ReconcilePlan, cursor: Cursor) -> Self {
         Self {
             services,
@@ -103,21 +103,18 @@ impl ReconcileRun {
         }
     }
 
-    /// The same with what an earlier part of this run has read.
+    /// Reuses the lists that an earlier part of this run has read.
     #[must_use]
-    pub(crate) fn with_cache(self, known: ReconcileCache) -> Self {
-        Self {
-            cache: known,
-            ..self
-        }
+    pub(crate) fn with_cache(self, cache: ReconcileCache) -> Self {
+        Self { cache, ..self }
     }
 
-    /// Where a new run would go on: after the last page whose users are queued.
+    /// Where the next part continues: after the last page whose users are queued.
     pub(crate) fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// The same with the counts of this part of the run only.
+    /// The cursor with the counts of this part of the run only.
     pub(crate) fn counts(&self) -> Cursor {
         Cursor {
             users: self.cursor.users - self.start.users,
@@ -132,15 +129,12 @@ impl ReconcileRun {
         self.cache
     }
 
-    /// Whether something is being read that another process would have to read again.
+    /// Whether a list is read in part: another process would read it again.
     pub(crate) fn is_reading(&self) -> bool {
         !self.has_memberships() || self.cache.owners.is_reading()
     }
 
-    /// Does one page. A step that fails may be taken again.
-    ///
-    /// # Errors
-    /// As any call.
+    /// Reads or queues one page. A step that failed may be repeated.
     pub(crate) async fn step(&mut self) -> Result<ReconcileStep, Failure> {
         if self.remaining() == 0 || self.is_finished() {
             return Ok(ReconcileStep::Done);
@@ -156,10 +150,10 @@ impl ReconcileRun {
         }
         let page = match self.pending.take() {
             Some(PendingPage::Ready(page)) => Some(page),
-            Some(PendingPage::Scanned(looked)) => self.prepare_page(looked).await?,
+            Some(PendingPage::Scanned(page)) => self.prepare_page(page).await?,
             None => {
-                let looked = self.read_users().await?;
-                self.prepare_page(looked).await?
+                let page = self.read_users().await?;
+                self.prepare_page(page).await?
             }
         };
         let Some(page) = page else {
@@ -167,7 +161,7 @@ impl ReconcileRun {
         };
         let wait = match self.check_backlog(&page).await {
             Ok(None) => self.queue_users(&page.incomplete).await.map(|()| None),
-            waits => waits,
+            waiting => waiting,
         };
         match wait {
             Ok(None) => {
@@ -185,7 +179,7 @@ impl ReconcileRun {
         }
     }
 
-    /// Users who lack something and whose event the queue did not take.
+    /// Users whose sign-up SQS refused for good.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
@@ -204,7 +198,7 @@ impl ReconcileRun {
         limit.saturating_sub(self.cursor.queued - self.start.queued)
     }
 
-    /// The next page of users.
+    /// Starts the list again if its page token has expired.
     async fn read_users(&mut self) -> Result<ScannedPage, Failure> {
         match self.read_users_at_cursor().await {
             Err(failure)
@@ -213,7 +207,7 @@ impl ReconcileRun {
                     .restart_if_expired(&failure, &mut self.cursor.token) =>
             {
                 tracing::info!(
-                    "the token of the next page has expired: the list of users begins again"
+                    "page token of the user list has expired; the list is read again from its start"
                 );
                 for counts in [&mut self.cursor, &mut self.start] {
                     counts.users = 0;
@@ -221,7 +215,7 @@ impl ReconcileRun {
                 }
                 self.read_users_at_cursor().await
             }
-            looked => looked,
+            page => page,
         }
     }
 
@@ -241,75 +235,72 @@ impl ReconcileRun {
             Some(profiles) => Some(retry_inline(|| profiles.existing(&subs)).await?),
             None => None,
         };
-        let looked_at = users.len() as u64;
-        let mut lacking = Vec::new();
+        let checked = users.len() as u64;
+        let mut incomplete = Vec::new();
         for user in users {
             let compared = self.plan.groups.iter().enumerate();
             let groups: Vec<GroupName> = compared
-                .filter(|(place, _)| !self.cache.memberships.has(*place, &user.username))
+                .filter(|(index, _)| !self.cache.memberships.has(*index, &user.username))
                 .map(|(_, group)| group.clone())
                 .collect();
             let is_missing = present.as_ref().is_some_and(|present| {
                 let sub = user.sub.as_ref();
                 !sub.is_some_and(|sub| present.contains(sub.as_str()))
             });
-            let record = if is_missing {
+            let profile = if is_missing {
                 ProfileState::Missing
             } else {
                 ProfileState::Present
             };
             if is_missing || !groups.is_empty() {
-                lacking.push(IncompleteUser {
+                incomplete.push(IncompleteUser {
                     user,
                     groups,
-                    profile: record,
+                    profile,
                 });
             }
         }
         Ok(ScannedPage {
-            users: looked_at,
-            incomplete: lacking,
+            users: checked,
+            incomplete,
             next: page.next,
         })
     }
 
-    /// Finds records under other ids, and cuts the page at the limit. `None` while
-    /// the owners of records are being read; the page is pending then, and after a failure.
-    async fn prepare_page(
-        &mut self,
-        mut looked: ScannedPage,
-    ) -> Result<Option<ReadyPage>, Failure> {
+    /// Finds profiles under other ids, and cuts the page at the limit. `None` while the
+    /// owners of profiles are read. The page stays pending then, and after a failure.
+    async fn prepare_page(&mut self, mut page: ScannedPage) -> Result<Option<ReadyPage>, Failure> {
         let ReconcilePlan { search, pool, .. } = &self.plan;
         let owners = &mut self.cache.owners;
         let found = match &self.services.profiles {
             Some(table) => {
                 owners
-                    .find_profiles(search, table, pool, &mut looked.incomplete)
+                    .find_profiles(search, table, pool, &mut page.incomplete)
                     .await
             }
             None => Ok(true),
         };
         if !matches!(found, Ok(true)) {
-            self.pending = Some(PendingPage::Scanned(looked));
+            self.pending = Some(PendingPage::Scanned(page));
             return found.map(|_| None);
         }
         let ScannedPage {
             users,
-            incomplete: mut lacking,
+            mut incomplete,
             next,
-        } = looked;
-        let all = lacking.len();
-        let mut left = self.remaining();
-        let first_left_out = lacking.iter().position(|user| {
-            let is_left_out = user.is_queueable() && left == 0;
-            left = left.saturating_sub(u64::from(user.is_queueable()));
-            is_left_out
+        } = page;
+        let all = incomplete.len();
+        let mut remaining = self.remaining();
+        let first_excluded = incomplete.iter().position(|user| {
+            let is_excluded = user.is_queueable() && remaining == 0;
+            remaining = remaining.saturating_sub(u64::from(user.is_queueable()));
+            is_excluded
         });
-        lacking.truncate(first_left_out.unwrap_or(all));
+        incomplete.truncate(first_excluded.unwrap_or(all));
         Ok(Some(ReadyPage {
-            is_truncated: lacking.len() < all,
+            is_truncated: incomplete.len() < all,
             users,
-            incomplete: lacking,
+            incomplete,
             next,
         }))
     }
@@ -320,15 +311,14 @@ impl ReconcileRun {
             UserStatus::Federated => self.plan.include_federated,
             UserStatus::Invited | UserStatus::Disabled | UserStatus::Other => false,
         };
-        let young = |since| user.created.is_none_or(|created| created >= since);
-        status && self.plan.since.is_none_or(young)
+        let is_recent = |since| user.created.is_none_or(|created| created >= since);
+        status && self.plan.since.is_none_or(is_recent)
     }
 
-    /// When these users may be queued, if not now, and how many messages wait.
-    /// Both the queue's length and a pace are looked at: SQS's counts may be a
-    /// minute old, and much could be queued in that time.
+    /// The time to try again and the visible messages; `None` to queue now. The rate is
+    /// checked as well, since SQS's counts may be a minute old.
     async fn check_backlog(&self, page: &ReadyPage) -> Result<Option<(Instant, u64)>, Failure> {
-        let Some(most) = self.plan.max_backlog else {
+        let Some(max_backlog) = self.plan.max_backlog else {
             return Ok(None);
         };
         let is_queued = page.incomplete.iter().any(IncompleteUser::is_queueable);
@@ -341,32 +331,34 @@ impl ReconcileRun {
         let depth = retry_inline(|| self.services.queue.attributes())
             .await?
             .depth;
-        let full = depth.visible > most;
-        Ok(full.then(|| (Instant::now() + BACKLOG_POLL_INTERVAL, depth.visible)))
+        let is_full = depth.visible > max_backlog;
+        Ok(is_full.then(|| (Instant::now() + BACKLOG_POLL_INTERVAL, depth.visible)))
     }
 
-    /// A page that is queued in part is queued again as a whole: a second event
-    /// finds everything done.
-    async fn queue_users(&mut self, lacking: &[IncompleteUser]) -> Result<(), Failure> {
+    /// After a failure the whole page is queued again: a second sign-up finds everything
+    /// done.
+    async fn queue_users(&mut self, incomplete: &[IncompleteUser]) -> Result<(), Failure> {
         if self.plan.dry_run {
             return Ok(());
         }
-        let lacking: Vec<&IncompleteUser> =
-            lacking.iter().filter(|user| user.is_queueable()).collect();
-        let events: Vec<Outgoing> = lacking
+        let incomplete: Vec<&IncompleteUser> = incomplete
+            .iter()
+            .filter(|user| user.is_queueable())
+            .collect();
+        let events: Vec<Outgoing> = incomplete
             .iter()
             .map(|user| user.to_outgoing(&self.plan.pool))
             .collect();
         let sent = self.services.queue.send_all_with_retry(&events).await;
         let mut refused = 0;
-        for (sent, user) in sent.into_iter().zip(lacking) {
+        for (sent, user) in sent.into_iter().zip(incomplete) {
             match sent {
-                // One user must not keep the others from theirs.
+                // One refused sign-up must not stop the others.
                 Err(failure) if failure.class == Class::Permanent => {
                     let line = user.line(&self.plan.pool);
                     tracing::error!(
                         pool.id = line.pool, user.sub = line.sub, error = %failure,
-                        "a user could not be queued",
+                        "sign-up of a user could not be queued",
                     );
                     refused += 1;
                 }
@@ -380,19 +372,19 @@ impl ReconcileRun {
     }
 
     fn advance(&mut self, page: &ReadyPage) {
-        let of = |is_one: fn(&IncompleteUser) -> bool| {
-            page.incomplete.iter().filter(|it| is_one(it)).count()
+        let count = |is_one: fn(&IncompleteUser) -> bool| {
+            page.incomplete.iter().filter(|user| is_one(user)).count()
         };
-        let queued = of(IncompleteUser::is_queueable);
+        let queued = count(IncompleteUser::is_queueable);
         self.cursor.queued = self.cursor.queued.saturating_add(queued as u64);
         #[expect(clippy::cast_precision_loss, reason = "sixty at most")]
         let pause = queued as f64 / self.plan.rate;
         self.next_queue_at = Instant::now() + Duration::from_secs_f64(pause);
         if page.is_truncated {
-            // The next run looks at this page again.
+            // The next run checks this page again.
             return;
         }
-        let elsewhere = of(|user| user.profile == ProfileState::OtherId) as u64;
+        let elsewhere = count(|user| user.profile == ProfileState::OtherId) as u64;
         self.cursor.elsewhere = self.cursor.elsewhere.saturating_add(elsewhere);
         self.cursor.users = self.cursor.users.saturating_add(page.users);
         self.cursor.token.clone_from(&page.next);

@@ -1,4 +1,4 @@
-//! Metrics without a call: `CloudWatch` reads them out of a log line.
+//! Metrics without an API call: `CloudWatch` extracts them from a log line.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 /// One line in the embedded metric format.
 ///
-/// `dimension` has a name and a value; with `alone` every metric is there without it as
-/// well. Each metric is a count, under its name.
+/// `dimension` is a name and a value. With `add_total`, every metric is also published
+/// without the dimension. Each metric is a name and a count.
 pub fn line(
     namespace: &str,
     dimension: (&str, &str),
-    alone: bool,
+    add_total: bool,
     metrics: &[(&str, u64)],
 ) -> String {
     let (name, value) = dimension;
     // A dimension may not be empty.
     let value = if value.is_empty() { "unknown" } else { value };
     let mut sets = vec![json!([name])];
-    if alone {
+    if add_total {
         sets.push(json!([]));
     }
     let named: Vec<Value> = metrics
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_what_the_format_asks_for() {
+    fn line_follows_the_embedded_metric_format() {
         let line = line("usher", ("Queue", ""), true, &[("Done", 3), ("Panics", 0)]);
         assert!(!line.contains('\n'), "one event of the log");
         let line: Value = serde_json::from_str(&line).expect("JSON");

@@ -1,13 +1,13 @@
-//! usher's metrics in the text format of Prometheus, read back.
+//! Parses usher's metrics from the text format of Prometheus.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::collections::BTreeMap;
 
-/// Counters and gauges by their name and labels. Histograms are left out.
+/// Whole-number samples by name and labels, as in `usher_messages_total{outcome="done"}`.
 pub(crate) type Samples = BTreeMap<String, u64>;
 
-/// All that is usher's and a whole number.
+/// Reads the samples of usher's metrics; skips values that are not whole numbers.
 pub(crate) fn parse_samples(text: &str) -> Samples {
     text.lines()
         .filter(|line| line.starts_with("usher_"))
@@ -23,7 +23,7 @@ pub(crate) fn family(sample: &str) -> &str {
     sample.split('{').next().unwrap_or(sample)
 }
 
-/// The value of a label; empty without it.
+/// The value of a label; empty if the sample does not have it.
 pub(crate) fn label<'a>(sample: &'a str, label: &str) -> &'a str {
     let Some((_, labels)) = sample.split_once('{') else {
         return "";
@@ -35,7 +35,7 @@ pub(crate) fn label<'a>(sample: &'a str, label: &str) -> &'a str {
         .map_or("", |(_, value)| value.trim_matches('"'))
 }
 
-/// What a counter gained. One that fell belongs to a process that began anew.
+/// The increase of a counter. A lower value means that the process restarted from zero.
 pub(crate) fn increase(before: u64, now: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }

@@ -1,4 +1,4 @@
-//! Whether the process is alive, and whether it does its work.
+//! The liveness and the readiness of the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Shared view of the loops that must make progress and of what is in the way.
+/// Heartbeats of the loops that must make progress, and the reasons for being unready.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<HealthState>>);
 
@@ -23,7 +23,7 @@ struct Heartbeat {
 }
 
 impl Health {
-    /// A loop begins or made progress, and means to do so again within `limit`.
+    /// Notes progress of a loop. Without the next heartbeat within `limit` it is stuck.
     pub(crate) fn heartbeat(&self, name: &'static str, limit: Duration) {
         self.state().loops.insert(
             name,
@@ -34,18 +34,18 @@ impl Health {
         );
     }
 
-    /// A loop ended, as it should.
+    /// Forgets a loop that ended normally.
     pub(crate) fn end_heartbeat(&self, name: &'static str) {
         self.state().loops.remove(name);
     }
 
-    /// Something keeps the worker from its work; readiness drops until
-    /// [`clear_unready`](Self::clear_unready) is called with the same name.
-    pub(crate) fn set_unready(&self, name: impl Into<String>, why: impl Into<String>) {
-        self.state().unready.insert(name.into(), why.into());
+    /// Drops readiness until [`clear_unready`](Self::clear_unready) is called with the same
+    /// name.
+    pub(crate) fn set_unready(&self, name: impl Into<String>, reason: impl Into<String>) {
+        self.state().unready.insert(name.into(), reason.into());
     }
 
-    /// It is out of the way.
+    /// Removes the reason with this name.
     pub(crate) fn clear_unready(&self, name: &str) {
         self.state().unready.remove(name);
     }
@@ -56,12 +56,14 @@ impl Health {
         self.state()
             .loops
             .iter()
-            .filter(|(_, pulse)| now.saturating_duration_since(pulse.last) > pulse.limit)
+            .filter(|(_, heartbeat)| {
+                now.saturating_duration_since(heartbeat.last) > heartbeat.limit
+            })
             .map(|(name, _)| *name)
             .collect()
     }
 
-    /// What is in the way; empty means ready.
+    /// Why the process is not ready; empty means ready.
     pub fn unready_reasons(&self) -> Vec<String> {
         self.state().unready.values().cloned().collect()
     }
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_without_a_beat_is_stuck_after_its_limit() {
+    async fn loop_without_heartbeat_is_stuck_after_its_limit() {
         let health = Health::default();
         health.heartbeat("intake", Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(30)).await;
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_obstacle_stays_until_it_is_cleared_by_name() {
+    fn unready_reason_stays_until_cleared_by_name() {
         let health = Health::default();
         health.set_unready("queue", "ReceiveMessage: QueueDoesNotExist");
         health.set_unready("start", "starting");

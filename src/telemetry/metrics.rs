@@ -1,4 +1,4 @@
-//! The metrics and their meaning, in one place.
+//! Describes all metrics, and installs their recorder.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -21,7 +21,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         )?
         .install_recorder()?;
     describe();
-    // An alarm on what has not happened yet must find a zero.
+    // An alarm needs a zero before the first event.
     metrics::gauge!("usher_breaker_open").set(0.0);
     metrics::gauge!("usher_messages_in_flight").set(0.0);
     metrics::counter!("usher_panics_total").absolute(0);

@@ -1,5 +1,5 @@
-//! What a process does with its metrics, whether or not anybody fetches them: it keeps
-//! their memory small, and once a minute writes them down where that is wanted.
+//! Bounds the memory of the metrics, whether or not they are scraped, and writes them for
+//! `CloudWatch` once a minute if configured.
 
 use std::time::Duration;
 
@@ -11,11 +11,10 @@ use super::exposition::{Samples, family, increase, label, parse_samples};
 use super::{Health, emf, status_line};
 
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
-/// A histogram keeps every value until it is looked at, and a drain makes 10,000 a second.
+/// A histogram stores every value until its upkeep, and a full queue yields 10,000 a second.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Keeps the metrics' memory bounded, and writes them for `CloudWatch` where that is
-/// wanted.
+/// The task that runs the upkeep of the metrics and writes the lines for `CloudWatch`.
 pub(crate) struct MetricsReporter {
     metrics: PrometheusHandle,
     health: Health,
@@ -31,7 +30,6 @@ pub struct CloudWatch {
 }
 
 impl MetricsReporter {
-    /// Looks at the metrics behind `metrics`.
     pub(crate) fn new(
         metrics: PrometheusHandle,
         health: Health,
@@ -44,9 +42,9 @@ impl MetricsReporter {
         }
     }
 
-    /// Until `stop`, and then once more, so that what was counted last is told as well.
-    /// How things stand is told on the full minute alone: an alarm takes those lines for
-    /// a worker that is up, and one that ends at once has none.
+    /// Runs until `stop`, and then writes a last line, so that no count is lost. Only the
+    /// lines of full minutes have the status: an alarm reads it as a sign of a running
+    /// worker. A worker that ends at once must not report it.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut minutes =
             tokio::time::interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
@@ -66,8 +64,8 @@ impl MetricsReporter {
             };
             if let Some(cloudwatch) = &mut self.cloudwatch {
                 let not_ready = !self.health.unready_reasons().is_empty();
-                let standing = (!stopped).then_some(WorkerStatus { not_ready });
-                status_line(&cloudwatch.line(parse_samples(&self.metrics.render()), standing));
+                let status = (!stopped).then_some(WorkerStatus { not_ready });
+                status_line(&cloudwatch.line(parse_samples(&self.metrics.render()), status));
             }
             if stopped {
                 return;
@@ -76,7 +74,6 @@ impl MetricsReporter {
     }
 }
 
-/// How a worker stands.
 #[derive(Clone, Copy)]
 struct WorkerStatus {
     not_ready: bool,
@@ -93,7 +90,7 @@ impl CloudWatch {
         }
     }
 
-    fn line(&mut self, now: Samples, standing: Option<WorkerStatus>) -> String {
+    fn line(&mut self, now: Samples, status: Option<WorkerStatus>) -> String {
         let sum = |of: &str, which: &dyn Fn(&str) -> bool| {
             let wanted = now
                 .iter()
@@ -110,7 +107,7 @@ impl CloudWatch {
             })
         };
         let gauge = |name: &str| now.get(name).copied().unwrap_or(0);
-        let mut told = vec![
+        let mut values = vec![
             ("Done", outcome("done")),
             ("AlreadyDone", outcome("already_done")),
             ("Ignored", outcome("ignored")),
@@ -120,15 +117,15 @@ impl CloudWatch {
             ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
             ("Panics", sum("usher_panics_total", &|_| true)),
         ];
-        if let Some(WorkerStatus { not_ready }) = standing {
-            told.extend([
+        if let Some(WorkerStatus { not_ready }) = status {
+            values.extend([
                 ("BreakerOpen", gauge("usher_breaker_open")),
                 ("NotReady", u64::from(not_ready)),
                 ("InFlight", gauge("usher_messages_in_flight")),
             ]);
         }
         let dimension = ("Queue", self.queue_name.as_str());
-        let line = emf::line(&self.namespace, dimension, false, &told);
+        let line = emf::line(&self.namespace, dimension, false, &values);
         self.previous = now;
         line
     }
@@ -141,32 +138,32 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_ends_at_once_tells_no_minute() {
+    async fn stop_before_the_first_minute_ends_the_reporter_at_once() {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .build_recorder()
             .handle();
-        let minutely = MetricsReporter::new(metrics, Health::default(), None);
+        let reporter = MetricsReporter::new(metrics, Health::default(), None);
         let stop = CancellationToken::new();
-        let begun = Instant::now();
-        let running = tokio::spawn(minutely.run(stop.clone()));
+        let started = Instant::now();
+        let running = tokio::spawn(reporter.run(stop.clone()));
         tokio::time::sleep(REPORT_INTERVAL / 2).await;
         stop.cancel();
         running.await.expect("ends");
         assert_eq!(
-            begun.elapsed(),
+            started.elapsed(),
             REPORT_INTERVAL / 2,
             "nothing is waited for"
         );
     }
 
     #[test]
-    fn counters_are_told_by_what_they_gained_and_gauges_as_they_are() {
+    fn counters_are_reported_as_increases_and_gauges_as_values() {
         let mut cloudwatch = CloudWatch::new("usher", "https://sqs.example/1/sign-ups");
-        let mut told = |text: &str, not_ready: Option<bool>| -> Value {
-            let standing = not_ready.map(|not_ready| WorkerStatus { not_ready });
-            serde_json::from_str(&cloudwatch.line(parse_samples(text), standing)).expect("JSON")
+        let mut report = |text: &str, not_ready: Option<bool>| -> Value {
+            let status = not_ready.map(|not_ready| WorkerStatus { not_ready });
+            serde_json::from_str(&cloudwatch.line(parse_samples(text), status)).expect("JSON")
         };
-        let first = told(
+        let first = report(
             r#"usher_messages_total{outcome="done",reason=""} 5
 usher_messages_total{outcome="retry",reason="throttled"} 2
 usher_messages_total{outcome="retry",reason="timeout"} 1
@@ -185,7 +182,7 @@ usher_messages_in_flight 7
             (&first["BreakerOpen"], &first["InFlight"]),
             (&1.into(), &7.into())
         );
-        let second = told(
+        let second = report(
             r#"usher_messages_total{outcome="done",reason=""} 12
 usher_quota_throttled_total{category="user_update"} 2
 usher_breaker_open 0
@@ -200,7 +197,7 @@ usher_breaker_open 0
             (&second["Throttled"], &second["NotReady"]),
             (&0.into(), &0.into())
         );
-        let last = told("usher_breaker_open 1", None);
+        let last = report("usher_breaker_open 1", None);
         for name in ["BreakerOpen", "NotReady", "InFlight"] {
             assert!(last.get(name).is_none(), "{name} of a worker that is gone");
         }

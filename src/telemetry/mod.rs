@@ -1,9 +1,9 @@
-//! What the outside sees: logs, metrics, health.
+//! Logs, metrics, traces and health.
 //!
-//! No e-mail address, user name, phone number, token, code or message body ever
-//! goes in here. Below `info`, the AWS SDK and the HTTP crates print requests
-//! with all that is in them; so only usher's own lines may go that deep, whatever
-//! `RUST_LOG` says.
+//! They never hold an e-mail address, user name, phone number, token, code or message body.
+//! Below `info`, the AWS SDK and the HTTP crates print whole requests. So only usher's own
+//! lines may be below `info`, whatever `RUST_LOG` says. A panic is logged by its place and
+//! never by its message, which may hold personal data.
 
 pub mod emf;
 pub(crate) mod exposition;
@@ -46,7 +46,7 @@ pub(crate) struct TraceExporter {
 }
 
 impl TraceExporter {
-    /// Sends the spans that are left; takes a second at the most.
+    /// Exports the remaining spans; takes a second at most.
     pub(crate) async fn flush(self) {
         if let Some(provider) = self.provider {
             otlp::flush(provider).await;
@@ -60,7 +60,7 @@ pub fn init(format: Option<LogFormat>, filter: Option<String>) {
 }
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
-/// Tokio runtime. An unusable collector costs one warning.
+/// Tokio runtime. Without a usable collector, one warning is logged.
 pub(crate) fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> TraceExporter {
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
@@ -89,8 +89,8 @@ where
     let target = spans::SPAN_TARGET;
     let filter = format!("{filter},usher::audit=info,{target}={spans}");
     let filter = EnvFilter::builder().parse_lossy(filter);
-    // A closed standard error must cost log lines and nothing else: what the layer
-    // says about a failed write would panic.
+    // If standard error is closed, only log lines may be lost: the layer's message about a
+    // failed write would panic.
     let lines = fmt::layer()
         .with_writer(progress::StderrWriter)
         .log_internal_errors(false);
@@ -108,15 +108,15 @@ where
         .with(filter)
         .init();
     std::panic::set_hook(Box::new(|panic| {
-        // The message may quote the value that was in the way.
+        // The message may quote personal data.
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked");
     }));
 }
 
 fn is_safe(line: &Metadata<'_>) -> bool {
-    // The runtime calls every refused mutation an error; the audit line tells it, and a
-    // panic has its line from the hook.
+    // The Lambda runtime logs every refused admin command as an error. The audit line has
+    // it already, and a panic has its line from the hook.
     let is_refusal = line.target().starts_with("lambda_runtime::layers::panic");
     if line.target() == spans::SPAN_TARGET {
         return false;

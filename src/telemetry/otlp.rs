@@ -1,7 +1,10 @@
 //! Spans to an OpenTelemetry collector: OTLP over HTTP, as protobuf.
 //!
-//! Plain HTTP alone: the collector is a side-car or an agent on the same machine, and
-//! sends on with TLS and credentials. The crates read the standard variables themselves
+//! Plain HTTP only: the collector is a side-car or an agent on the same machine, and
+//! forwards with TLS and credentials. Nothing is exported unless an endpoint is named,
+//! although the standard has a default: a worker without a collector must not warn about it.
+//! Every build can export, since a feature would double the builds of the AWS SDK in CI; the
+//! Lambda does not link the exporter. The crates read the standard variables themselves
 //! (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
 //! `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`).
 //!
@@ -32,13 +35,12 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::spans::{RemoteParent, SPAN_TARGET};
 
-/// One request. A collector that hangs must not hold up the next batch for long.
+/// For one request: a collector that hangs must not delay the next batch for long.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For what is left at the end: the process has to be gone three seconds after
-/// `worker.drain`.
+/// For the last export: the process must end within three seconds after `worker.drain`.
 const EXPORT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts what exports, on a thread of its own.
+/// Starts the exporter on a thread of its own.
 pub(super) fn start() -> Result<SdkTracerProvider, impl Error> {
     let exporter = SpanExporter::builder()
         .with_http()
@@ -62,7 +64,7 @@ fn resource() -> Resource {
     found
 }
 
-/// Takes usher's spans, and no log line.
+/// A layer that exports usher's spans, and no log line.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -77,10 +79,10 @@ where
         .with_filter(filter_fn(|it| it.is_span() && it.target() == SPAN_TARGET))
 }
 
-/// Sends what is left, as far as there is time.
+/// Exports the remaining spans within [`EXPORT_FLUSH_TIMEOUT`].
 pub(super) async fn flush(provider: SdkTracerProvider) {
     let (done, ended) = tokio::sync::oneshot::channel();
-    // It blocks, and a blocking task of the runtime would be waited for.
+    // It blocks, and the runtime would wait for a blocking task of its own.
     std::thread::spawn(move || done.send(provider.shutdown_with_timeout(EXPORT_FLUSH_TIMEOUT)));
     let ended = tokio::time::timeout(EXPORT_FLUSH_TIMEOUT, ended).await;
     if !matches!(ended, Ok(Ok(Ok(())))) {
@@ -97,7 +99,7 @@ pub(super) fn set_remote_parent(span: &Span, remote: RemoteParent) {
         true,
         TraceState::default(),
     );
-    // It fails where nothing is exported.
+    // It fails if nothing is exported.
     let _ = span.set_parent(Context::new().with_remote_span_context(context));
 }
 
@@ -107,13 +109,13 @@ pub(super) fn trace_id(span: &Span) -> Option<impl fmt::Display + use<>> {
     context.is_valid().then(|| context.trace_id())
 }
 
-/// The way to the collector. Exports are made on a thread that knows no runtime, and
-/// the requests on ours.
+/// The HTTP client for the collector. The thread of the exporter has no Tokio runtime, so
+/// the requests run on the worker's.
 #[derive(Debug)]
 struct CollectorClient {
     client: HyperClient,
     runtime: Handle,
-    /// Whether it was said that nothing gets through.
+    /// Whether the present failure is logged.
     failure_logged: AtomicBool,
 }
 
@@ -137,13 +139,13 @@ impl CollectorClient {
         sending.await?
     }
 
-    /// Once for each time that it fails after it worked: traces are no reason to be
-    /// woken up.
+    /// Logs the first failure after a success, and the recovery: failing traces must not
+    /// raise an alarm.
     fn log_state_change(&self, error: Option<&str>) {
-        let told = self.failure_logged.swap(error.is_some(), Ordering::Relaxed);
+        let was_logged = self.failure_logged.swap(error.is_some(), Ordering::Relaxed);
         match error {
-            Some(error) if !told => tracing::warn!(error, "traces cannot be exported"),
-            None if told => tracing::info!("traces are exported again"),
+            Some(error) if !was_logged => tracing::warn!(error, "traces cannot be exported"),
+            None if was_logged => tracing::info!("traces are exported again"),
             _ => {}
         }
     }
@@ -153,27 +155,27 @@ type ResponseFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
 
 impl HttpClient for CollectorClient {
-    // As `async_trait` would write it.
+    // As `async_trait` expands it.
     fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> ResponseFuture<'b>
     where
         'a: 'b,
         Self: 'b,
     {
         Box::pin(async move {
-            let answer = self.send(request).await;
-            match &answer {
-                Ok(answer) if answer.status().is_success() => self.log_state_change(None),
-                Ok(answer) => self.log_state_change(Some(answer.status().as_str())),
-                // The process is ending; that it was not in time is said already.
+            let result = self.send(request).await;
+            match &result {
+                Ok(response) if response.status().is_success() => self.log_state_change(None),
+                Ok(response) => self.log_state_change(Some(response.status().as_str())),
+                // The process is ending, and `flush` has logged the time-out.
                 Err(error) if error.is::<JoinError>() => {}
                 Err(error) => self.log_state_change(Some(&with_causes(error.as_ref()))),
             }
-            answer
+            result
         })
     }
 }
 
-/// `client error (Connect): tcp connect error: Connection refused`.
+/// An error with its causes, as `client error (Connect): tcp connect error: …`.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

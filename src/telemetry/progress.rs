@@ -1,4 +1,4 @@
-//! Progress bars on a terminal, and log lines that do not run into them.
+//! Progress bars on a terminal, and log lines above them.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,8 +11,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Drawn on standard error, and only when it is a terminal.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// A bar with its rate and the time that is left, as far as `total` is known.
-pub(crate) fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBar {
+/// A bar with its rate and, if `total` is known and not 0, the time left.
+pub(crate) fn progress_bar(total: Option<u64>, label: &'static str) -> ProgressBar {
     let total = total.filter(|total| *total > 0);
     let bar = match total {
         Some(total) => ProgressBar::new(total),
@@ -30,21 +30,21 @@ pub(crate) fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBa
     });
     let bar = bar
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(what);
+        .with_prefix(label);
     let bar = BARS.add(bar);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
-/// A line for people, on standard error.
+/// Prints a line to standard error, above the bars.
 pub(crate) fn status_line(text: &str) {
     BARS.suspend(|| {
-        // A closed standard error costs the line and nothing else.
+        // If standard error is closed, only the line is lost.
         let _ = writeln!(io::stderr(), "{text}");
     });
 }
 
-/// Standard error, above the bars.
+/// Writes to standard error, above the bars.
 pub(super) struct StderrWriter;
 
 impl Write for StderrWriter {

@@ -1,28 +1,30 @@
 //! Spans: one for each attempt at a message, and one for each AWS call within it.
 //!
-//! They hold what log lines hold, and like those no personal data. While nothing is
-//! exported, no span is made.
+//! They have the same fields as log lines, and no personal data. While nothing is exported,
+//! no span is created. Calls outside an attempt (polls, batches of deletes, extensions) have
+//! no span, so a message's trace does not show its delete. No log line becomes an event of a
+//! span, and no span gets into a log line.
 
 use std::fmt;
 
 use tracing::Span;
 use tracing::field::Empty;
 
-/// Of spans alone: no log line shows them, and nothing else is exported.
+/// The target of spans only: they are not logged, and nothing else is exported.
 pub(super) const SPAN_TARGET: &str = "usher::span";
 
-/// Where, in another process, that began which a span goes on with.
+/// The span of another process that a span continues.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteParent {
     /// The trace's id; not 0.
     pub(crate) trace_id: u128,
     /// The span's id; not 0.
     pub(crate) span_id: u64,
-    /// Whether it is recorded there.
+    /// Whether the other process records the trace.
     pub(crate) sampled: bool,
 }
 
-/// An attempt at a message. Its trace goes on with `remote` or begins here.
+/// The span of an attempt. It continues the trace of `remote` or begins a new one.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>
 pub(crate) fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParent>) -> Span {
@@ -48,8 +50,8 @@ pub(crate) fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParen
     span
 }
 
-/// A call within an attempt; none elsewhere, since each poll of the queue would be a
-/// trace of its own.
+/// The span of an AWS call within an attempt. Elsewhere it is none, since each poll of the
+/// queue would be a trace of its own.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/cloud-providers/aws-sdk/>
 pub fn call(service: &str, operation: &str) -> Span {
@@ -69,30 +71,28 @@ pub fn call(service: &str, operation: &str) -> Span {
     )
 }
 
-/// How a call failed.
+/// Marks the span of a call as failed, with the error code.
 pub(crate) fn record_error(call: &Span, code: &str) {
     call.record("error.type", code);
     call.record("otel.status_code", "ERROR");
 }
 
-/// What became of the attempt that is under way here.
+/// The outcome of an attempt, for its span.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttemptOutcome<'a> {
-    /// The outcome's name.
     pub outcome: &'a str,
-    /// Its short code, or nothing.
+    /// The reason code; empty for a success.
     pub reason: &'a str,
-    /// Whether it did not work.
+    /// Set for a retry, a rejection and a blocked message.
     pub(crate) is_error: bool,
-    /// The user pool.
     pub pool: Option<&'a str>,
-    /// The user, where the `sub` says nothing of the person.
+    /// The user's `sub`, if it is an opaque id.
     pub sub: Option<&'a str>,
-    /// An order's id.
+    /// The id of an admin command.
     pub(crate) request_id: Option<&'a str>,
 }
 
-/// Written into the current attempt's span.
+/// Records the outcome in the current span.
 pub(crate) fn record_outcome(settled: AttemptOutcome<'_>) {
     let span = Span::current();
     span.record("outcome", settled.outcome);

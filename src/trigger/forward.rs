@@ -1,4 +1,4 @@
-//! Confirmed users, forwarded to the queue: one `SendMessage`.
+//! Forwards confirmed users to the queue, with one `SendMessage` each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,41 +11,39 @@ use crate::aws::{Aws, Outgoing, Queue};
 use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_sub};
 use crate::telemetry::emf;
 
-/// All attempts together. Cognito gives a trigger five seconds.
+/// For all attempts together. Cognito waits five seconds for a trigger.
 const FORWARD_TIMEOUT: Duration = Duration::from_millis(3800);
 
-/// Forwards confirmed users to the queue: sign-ups, and those who have chosen a new
-/// password, who may have been imported. The worker decides which of them it provisions.
+/// Forwards sign-ups, and users who have chosen a new password: they may have been
+/// imported. The worker decides which of them it provisions.
 #[derive(Debug)]
 pub(crate) struct Forwarder(Result<Queue, String>);
 
-/// What was done with an event; it is returned to Cognito in every case.
+/// The result of forwarding. The event is returned to Cognito in every case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ForwardResult {
-    /// Sent, under this message id.
+    /// The id of the SQS message.
     Sent(String),
-    /// Another trigger's event, or none at all.
+    /// Not the event of a confirmed user, so not sent.
     PassedThrough,
-    /// It should have been sent. The log has what reconcile needs.
+    /// The send failed. The log line names the pool and the `sub`, which reconcile needs.
     Failed {
-        /// A line for the Lambda's output, which `CloudWatch` reads as the metric
-        /// `ForwardFailed`.
+        /// A line for the Lambda's output; `CloudWatch` reads it as the metric `ForwardFailed`.
         metric: String,
     },
 }
 
 impl Forwarder {
-    /// Sends to the queue of this URL.
     pub(crate) fn new(aws: &Aws, queue_url: &str) -> Self {
         Self(Ok(Queue::send_only(aws, queue_url)))
     }
 
-    /// Cannot send, for the reason given: still answers every event.
-    pub(crate) fn unavailable(why: impl Into<String>) -> Self {
-        Self(Err(why.into()))
+    /// Answers every event, but each send fails with this reason.
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
+        Self(Err(reason.into()))
     }
 
-    /// Sends in time; answers with the message id, or with what was in the way.
+    /// Sends within [`FORWARD_TIMEOUT`]. Returns the message id, or the error as text.
     pub(super) async fn send(&self, message: Outgoing) -> Result<String, String> {
         match &self.0 {
             Ok(queue) => match tokio::time::timeout(FORWARD_TIMEOUT, queue.send(message)).await {
@@ -56,12 +54,12 @@ impl Forwarder {
                     FORWARD_TIMEOUT.as_millis()
                 )),
             },
-            Err(why) => Err(why.clone()),
+            Err(reason) => Err(reason.clone()),
         }
     }
 
-    /// Forwards the event when it is of a confirmed user. The caller returns
-    /// the event as it came, whatever this says.
+    /// Forwards the event of a confirmed user. The caller returns the event unchanged,
+    /// whatever the result.
     pub(crate) async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
         let members = RawObject::parse(event);
         let source = members
@@ -94,15 +92,15 @@ impl Forwarder {
     }
 }
 
-/// The line that counts one sign-up which could not be forwarded.
+/// One sign-up that could not be forwarded, in the embedded metric format.
 fn forward_failed_metric(pool: &str) -> String {
     let pool = ("UserPoolId", pool);
     emf::line("usher", pool, true, &[("ForwardFailed", 1)])
 }
 
-/// The event with all that usher reads, as it came. `clientMetadata` is left out: usher
-/// never reads it, a client writes what it likes into it (a captcha's token, or more than a
-/// message may hold), and the queues would keep it for days.
+/// The event without `clientMetadata`, and otherwise unchanged. usher never reads that
+/// member, and the queues would store it for days. A client may write anything into it: a
+/// captcha token, or more than a message may hold.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
 fn body(event: &RawValue, members: &RawObject<'_>) -> String {
@@ -160,9 +158,9 @@ mod tests {
             ("[]", false),
             ("null", false),
         ] {
-            let answer = forwarder.forward(&raw(event), &Trace::default()).await;
-            let tried = matches!(answer, ForwardResult::Failed { .. });
-            assert_eq!(tried, expected, "{event}");
+            let result = forwarder.forward(&raw(event), &Trace::default()).await;
+            let was_tried = matches!(result, ForwardResult::Failed { .. });
+            assert_eq!(was_tried, expected, "{event}");
         }
     }
 
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_client_metadata_goes_byte_for_byte() {
+    fn event_without_client_metadata_is_sent_byte_for_byte() {
         for event in [
             r#"{ "b" : 1.0, "a":"é\u00e9",  "big":123456789012345678901234567890 }"#,
             r#"{ "request":{ "userAttributes":{"clientMetadata":"theirs"} }, "clientMetadata":1 }"#,
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn client_metadata_stays_behind_and_all_else_goes_as_it_came() {
+    fn client_metadata_is_removed_and_nothing_else_changes() {
         for metadata in [
             r#"{"captcha":"\ud83d","n":1e999}"#,
             "null",
@@ -208,7 +206,7 @@ mod tests {
                 assert!(body.contains(part), "{part} in {body}");
             }
         }
-        // The name may be written otherwise, and twice.
+        // The name may contain escapes, and occur twice.
         let hidden = r#"{"request":{"client\u004detadata":{"a":"captcha"},"clientMetadata":1}}"#;
         assert_eq!(forwarded(hidden), r#"{"request":{}}"#);
     }

@@ -1,8 +1,8 @@
 //! The mail of an invitation.
 //!
-//! Cognito puts user name and code in place of its placeholders after the Lambda has
-//! answered, raw: neither encoded for a URL nor escaped for HTML. So the code stands
-//! last in the link's fragment, and once more by itself for people to copy.
+//! After the Lambda has answered, Cognito replaces its placeholders by user name and code.
+//! It neither encodes them for a URL nor escapes them for HTML. So the code is last in the
+//! link's fragment, and the default text repeats it for users to copy.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-custom-message.html>
 
@@ -24,10 +24,10 @@ const MAX_MAIL_SUBJECT_CHARACTERS: usize = 140;
 const MAX_MAIL_BODY_CHARACTERS: usize = 20_000;
 
 impl TriggerHandler {
-    /// The event with the mail in its response; `None` where Cognito's own message is
-    /// right, or better than none.
+    /// The event with the mail in its response; `None` where Cognito sends its default
+    /// message.
     pub(super) fn add_mail(&self, members: &RawObject<'_>) -> Option<Box<RawValue>> {
-        let access = self.access_or_log("an invitation goes with Cognito's own message")?;
+        let access = self.access_or_log("invitation sent with Cognito's default message")?;
         let mail = access.mail()?;
         let pool = members.text("userPoolId");
         let pool = pool.as_deref().and_then(PoolId::new);
@@ -39,7 +39,9 @@ impl TriggerHandler {
             request.text("usernameParameter"),
             request.text("codeParameter"),
         ) else {
-            tracing::warn!("the event of an invitation has no placeholders");
+            tracing::warn!(
+                "CustomMessage event has no placeholders; Cognito sends its default message"
+            );
             return None;
         };
         let attributes = request.object("userAttributes");
@@ -54,7 +56,7 @@ impl TriggerHandler {
         let (subject, body) = render(mail, &fields);
         if body.chars().count() > MAX_MAIL_BODY_CHARACTERS {
             tracing::error!(
-                "an invitation is longer than Cognito allows and goes with its own message"
+                "invitation mail is longer than Cognito allows; Cognito sends its default message"
             );
             return None;
         }
@@ -62,7 +64,7 @@ impl TriggerHandler {
             .get("response")
             .and_then(|response| serde_json::from_str(response.get()).ok())
             .unwrap_or_default();
-        // Cognito has a subject of its own where this one comes to nothing.
+        // Without a subject here, Cognito uses its default one.
         if !subject.trim().is_empty() {
             response.insert("emailSubject".to_owned(), subject.into());
         }
@@ -79,7 +81,7 @@ struct MailFields<'a> {
     attributes: &'a BTreeMap<&'a str, String>,
 }
 
-/// What a field becomes where it stands.
+/// Writes the field of this name as its place in the mail needs it.
 type FieldEncoder = fn(&str, &MailFields<'_>) -> String;
 
 fn render(mail: &InvitationMail, fields: &MailFields<'_>) -> (String, String) {
@@ -93,8 +95,8 @@ fn render(mail: &InvitationMail, fields: &MailFields<'_>) -> (String, String) {
     (sanitize_subject(&subject), encode_html(&body))
 }
 
-/// Plain text that Cognito accepts as a subject: other spaces become plain ones, and what
-/// has no width is left out.
+/// Plain text that Cognito accepts as a subject: white space and control characters become
+/// spaces, and other refused characters are removed.
 fn sanitize_subject(text: &str) -> String {
     let accepted = text.chars().filter_map(|c| match c {
         _ if c.is_whitespace() || c.is_control() => Some(' '),
@@ -103,9 +105,9 @@ fn sanitize_subject(text: &str) -> String {
     accepted.take(MAX_MAIL_SUBJECT_CHARACTERS).collect()
 }
 
-/// HTML that Cognito accepts as a body and that looks the same: numeric references are
-/// ASCII. So are those of characters beyond U+FFFF, such as emoji, since Cognito may have
-/// an older version of Unicode.
+/// HTML that Cognito accepts as a body: refused characters become numeric references, which
+/// are ASCII, or are removed. Characters beyond U+FFFF, such as emoji, become references too,
+/// since Cognito may have an older version of Unicode.
 fn encode_html(html: &str) -> String {
     let mut accepted = String::with_capacity(html.len());
     for c in html.chars() {
@@ -118,20 +120,20 @@ fn encode_html(html: &str) -> String {
     accepted
 }
 
-fn fill(template: &Template, fields: &MailFields<'_>, written: FieldEncoder) -> String {
+fn fill(template: &Template, fields: &MailFields<'_>, encode: FieldEncoder) -> String {
     template
         .segments
         .iter()
         .map(|segment| match segment {
             Segment::Text(text) => text.clone(),
-            Segment::Field(name) => written(name, fields),
+            Segment::Field(name) => encode(name, fields),
         })
         .collect()
 }
 
-/// Cognito sends HTML: the lines are kept and the link can be followed. Where SES tracks
-/// clicks, it would lead through a server of SES's, code and all. `ses:no-track` leaves it as
-/// it is; SES takes the attribute out.
+/// Cognito sends HTML, so lines end in `<br>`, and the link is an `<a>`. If SES tracks clicks,
+/// it sends links, and the code in them, through its own server. `ses:no-track` excludes this
+/// link; SES removes the attribute.
 ///
 /// <https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html>
 fn fill_as_html(template: &Template, fields: &MailFields<'_>) -> String {
@@ -164,24 +166,24 @@ impl MailFields<'_> {
         }
     }
 
-    /// For a subject, where a code must not stand, in whatever way it gets there.
+    /// For a subject, which must never hold the code: braces are removed from values.
     fn for_subject(&self, name: &str) -> String {
         match name {
             "username" => self.plain(name),
-            // Emoji go as well: Cognito may have an older version of Unicode, and a subject has
-            // no references.
+            // Emoji are removed as well: Cognito may have an older version of Unicode, and a
+            // subject has no references.
             _ => self
                 .plain(name)
                 .replace(|c| matches!(c, '{' | '}' | '\u{1f000}'..='\u{1ffff}'), ""),
         }
     }
 
-    /// Values are people's; the placeholders are Cognito's and must stay as they are.
+    /// Escapes the values of users. Cognito's placeholders must stay unchanged.
     fn escaped(&self, name: &str) -> String {
         match name {
             "username" | "code" => self.plain(name),
             "link" | "accept_url" => escape(&self.plain(name)),
-            // Nobody's name becomes a placeholder.
+            // A value must not become a placeholder.
             _ => escape(&self.plain(name))
                 .replace('{', "&#123;")
                 .replace('}', "&#125;"),
@@ -229,7 +231,7 @@ mod tests {
         })
     }
 
-    async fn answered(trigger: &TriggerHandler, event: &Value) -> Option<Value> {
+    async fn handle(trigger: &TriggerHandler, event: &Value) -> Option<Value> {
         let event = to_raw_value(event).expect("JSON");
         let answer = trigger
             .handle(&event, &crate::event::Trace::default())
@@ -240,8 +242,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_link_holds_user_name_and_code_in_its_fragment() {
-        let answer = answered(&trigger(&[]), &event()).await.expect("a mail");
+    async fn link_fragment_holds_user_name_and_code() {
+        let answer = handle(&trigger(&[]), &event()).await.expect("a mail");
         let body = answer["response"]["emailMessage"].as_str().expect("text");
         assert!(
             body.contains(
@@ -257,13 +259,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn values_of_people_are_escaped_and_never_placeholders() {
+    async fn attribute_values_are_escaped_and_never_become_placeholders() {
         for body in [
             "invitations.text=Hi {given_name} {link}",
             "invitations.html=<p>Hi {given_name} <a href=\"{link}\">go</a></p>",
         ] {
             let flags = ["invitations.subject=For {given_name}\n{none}!", body];
-            let answer = answered(&trigger(&flags), &event()).await.expect("a mail");
+            let answer = handle(&trigger(&flags), &event()).await.expect("a mail");
             let body = answer["response"]["emailMessage"].as_str().expect("text");
             assert!(
                 body.contains("&lt;b&gt;Zoë&lt;/b&gt; &#123;####&#125;"),
@@ -276,9 +278,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn characters_that_cognito_refuses_are_referred_to_or_left_out() {
-        // Persian with a non-joiner, French with two spaces of its own, a family, a soft
-        // hyphen, and two characters that no mail can hold.
+    async fn refused_characters_become_html_references_or_are_removed() {
+        // Persian with a non-joiner, French with no-break spaces, an emoji with a joiner, a
+        // soft hyphen, and two characters that no mail can hold.
         let name = "می\u{200c}خواهم l\u{a0}«\u{202f}é 👩\u{200d}👧 so\u{ad}ft \u{7}\u{fffe}";
         let mut event = event();
         event["request"]["userAttributes"]["given_name"] = json!(name);
@@ -287,7 +289,7 @@ mod tests {
             "invitations.html=<p>\u{200f}{given_name} <a href=\"{link}\">go</a></p>",
         ] {
             let flags = ["invitations.subject=For {given_name}", body];
-            let answer = answered(&trigger(&flags), &event).await.expect("a mail");
+            let answer = handle(&trigger(&flags), &event).await.expect("a mail");
             let body = answer["response"]["emailMessage"].as_str().expect("text");
             let expected =
                 "&#8207;می&#8204;خواهم l&#160;«&#8239;é &#128105;&#8205;&#128103; so&#173;ft  <a";
@@ -303,42 +305,39 @@ mod tests {
         }
         event["request"]["userAttributes"]["given_name"] = json!("\u{200d}");
         let flags = ["invitations.subject={given_name}"];
-        let answer = answered(&trigger(&flags), &event).await.expect("a mail");
+        let answer = handle(&trigger(&flags), &event).await.expect("a mail");
         assert_eq!(answer["response"].get("emailSubject"), None);
     }
 
     #[tokio::test]
-    async fn cognitos_own_message_goes_where_ours_cannot() {
+    async fn cognitos_default_message_is_used_where_ours_cannot_be() {
         let without = |name: &str| {
             let mut event = event();
             event["request"][name] = Value::Null;
             event
         };
+        assert_eq!(handle(&trigger(&[]), &without("codeParameter")).await, None);
         assert_eq!(
-            answered(&trigger(&[]), &without("codeParameter")).await,
-            None
-        );
-        assert_eq!(
-            answered(&trigger(&[]), &without("usernameParameter")).await,
+            handle(&trigger(&[]), &without("usernameParameter")).await,
             None
         );
         let long = format!("invitations.text={{link}}{}", "x".repeat(20_000));
-        assert_eq!(answered(&trigger(&[&long]), &event()).await, None);
+        assert_eq!(handle(&trigger(&[&long]), &event()).await, None);
         assert_eq!(
-            answered(&trigger(&["invitations.text=no link"]), &event()).await,
+            handle(&trigger(&["invitations.text=no link"]), &event()).await,
             None
         );
         assert_eq!(
-            answered(&trigger(&["invitations.accept_url="]), &event()).await,
+            handle(&trigger(&["invitations.accept_url="]), &event()).await,
             None
         );
-        for (pools, ours) in [("eu-west-1_x", true), ("eu-west-1_y", false)] {
+        for (pools, has_mail) in [("eu-west-1_x", true), ("eu-west-1_y", false)] {
             let allowed = format!("pools.allowed={pools}");
-            let mail = answered(&trigger(&[&allowed]), &event()).await;
-            assert_eq!(mail.is_some(), ours, "{pools}");
+            let mail = handle(&trigger(&[&allowed]), &event()).await;
+            assert_eq!(mail.is_some(), has_mail, "{pools}");
         }
         let mut other = event();
         other["triggerSource"] = json!("CustomMessage_ForgotPassword");
-        assert_eq!(answered(&trigger(&[]), &other).await, None);
+        assert_eq!(handle(&trigger(&[]), &other).await, None);
     }
 }

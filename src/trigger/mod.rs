@@ -1,14 +1,13 @@
-//! The Lambda: behind a user pool's triggers, and behind `AppSync`.
+//! The Lambda function for a user pool's triggers and for `AppSync`.
 //!
-//! What an event is, its shape tells. A confirmed sign-up is forwarded to the queue by
-//! `forward`, and comes back as it came: it never fails, since a failing trigger would
-//! neither undo the confirmation nor fire again, and the user would see an error. The
-//! mail of an invitation is written by `mail`; `token` puts groups into a first token;
-//! both leave the event as it is where they have nothing to say. A mutation is
-//! answered by `resolver`, which alone may refuse.
+//! The shape of an event says what it is. `forward` sends a sign-up to the queue and returns
+//! the event unchanged. It never fails: a failing trigger neither undoes the confirmation nor
+//! fires again, and the user sees an error. `mail` writes the mail of an invitation, and
+//! `token_groups` adds groups to tokens. Both return the event unchanged where they have
+//! nothing to add. `resolver` answers an `AppSync` mutation; only it may refuse.
 //!
-//! All but `forward` decide on access, by what is in `AccessConfig` alone. Where a part of the
-//! configuration cannot be read there is none, and they are off.
+//! All except `forward` decide on access, and read only `AccessConfig`. If a part of the
+//! configuration cannot be read, there is no `AccessConfig`, and they are off.
 
 mod forward;
 mod mail;
@@ -28,9 +27,9 @@ use raw_object::RawObject;
 
 /// Message attributes that the trigger sets. Names are a contract.
 pub mod attribute {
-    /// What the body is.
+    /// The kind of event in the body.
     pub(crate) const KIND: &str = "usher.kind";
-    /// When it was forwarded: ISO 8601, UTC.
+    /// The time of forwarding: ISO 8601, UTC.
     pub(crate) const FORWARDED_AT: &str = "usher.forwarded_at";
 }
 
@@ -41,18 +40,18 @@ pub struct TriggerHandler {
     access: Result<AccessConfig, InvalidConfig>,
 }
 
-/// What the Lambda returns, and a line for its output.
+/// The Lambda's response, and a line for its standard output.
 #[derive(Debug)]
 pub struct TriggerOutput {
-    /// `None`: the event as it came.
+    /// `None`: the event is returned unchanged.
     pub response: Result<Option<Box<RawValue>>, ResolverError>,
-    /// `CloudWatch` reads it as a metric.
+    /// A line that `CloudWatch` reads as a metric.
     pub metric: Option<String>,
 }
 
 impl TriggerHandler {
-    /// Forwards as far as `aws` and the queue's URL are there; writes an error line when
-    /// the rest is switched off.
+    /// Without `aws` or the queue's URL, forwarding fails but events are still answered.
+    /// Without a valid configuration, logs an error and switches the other functions off.
     pub fn new(aws: Result<Aws, String>, settings: config::TriggerConfig) -> Self {
         let config::TriggerConfig { queue_url, access } = settings;
         let queue = aws.and_then(|aws| match queue_url {
@@ -61,25 +60,24 @@ impl TriggerHandler {
         });
         let forwarder = match queue {
             Ok((aws, url)) => Forwarder::new(&aws, &url),
-            Err(why) => Forwarder::unavailable(why),
+            Err(reason) => Forwarder::unavailable(reason),
         };
         if let Err(invalid) = &access {
             tracing::error!(
                 error = %invalid,
-                "mutations, groups in tokens and mails of invitations are switched off until the \
-                 configuration is right; sign-ups need queue.url alone",
+                "AppSync mutations, groups in tokens and invitation mails are switched off until \
+                 the configuration is valid; forwarding sign-ups needs only queue.url",
             );
         }
         Self { forwarder, access }
     }
 
-    /// What forwards sign-ups.
     #[cfg(feature = "dev")]
     pub(crate) fn forwarder(&self) -> &Forwarder {
         &self.forwarder
     }
 
-    /// Answers one event. What is sent to the queue for it belongs to `trace`.
+    /// Answers one event. A message that is sent for it carries `trace`.
     pub async fn handle(&self, event: &RawValue, trace: &Trace) -> TriggerOutput {
         let unchanged = TriggerOutput {
             response: Ok(None),
@@ -95,8 +93,7 @@ impl TriggerHandler {
                     ..unchanged
                 },
                 None => match call {
-                    // Nothing that Cognito sends: somebody's misrouted call is not
-                    // answered with success.
+                    // Cognito does not send this. A misrouted resolver call must not succeed.
                     Some(event) if resolver::may_be_resolver_event(&event) => TriggerOutput {
                         response: Err(resolver::refuse_unauthorized(None, "")),
                         ..unchanged
@@ -111,7 +108,7 @@ impl TriggerHandler {
                 ..unchanged
             };
         }
-        // A token of a machine is nobody's.
+        // A token of client credentials belongs to no user.
         if source.starts_with("TokenGeneration_") && source != "TokenGeneration_ClientCredentials" {
             return TriggerOutput {
                 response: Ok(self.add_token_groups(&members)),
@@ -127,13 +124,13 @@ impl TriggerHandler {
         }
     }
 
-    /// What access is decided by; `None` with an error line that says what comes of it.
-    fn access_or_log(&self, without: &'static str) -> Option<&AccessConfig> {
+    /// `None`, and an error line that begins with `consequence`, if the configuration is invalid.
+    fn access_or_log(&self, consequence: &'static str) -> Option<&AccessConfig> {
         let invalid = match &self.access {
             Ok(access) => return Some(access),
             Err(invalid) => invalid,
         };
-        tracing::error!(error = %invalid, "{without}: the configuration cannot be read");
+        tracing::error!(error = %invalid, "{consequence}: the configuration cannot be read");
         None
     }
 }

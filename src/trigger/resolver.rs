@@ -1,8 +1,8 @@
-//! A mutation of an administrator, checked and queued.
+//! Checks the mutation of an administrator, and queues it as an admin command.
 //!
-//! `AppSync` lets principals through that no group rule was applied to: with IAM
-//! authorization on, whoever may call `appsync:GraphQL`. So the identity is looked at
-//! here, whatever the schema says.
+//! With IAM authorization on, `AppSync` admits every principal that may call
+//! `appsync:GraphQL`, without any group rule. So the identity is checked here, whatever the
+//! schema says.
 
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -17,7 +17,7 @@ use crate::event::{
 };
 use crate::provision::{CommandStage, audit};
 
-/// What `AppSync` tells the caller: a type, and words without internals.
+/// The error that `AppSync` returns to the caller: a type, and a message without internals.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html>: `errorType` and
 /// `errorMessage`, which the resolver's template passes on.
@@ -26,7 +26,7 @@ use crate::provision::{CommandStage, audit};
 pub struct ResolverError {
     /// `Unauthorized`, `BadRequest` or `Unavailable`.
     pub kind: &'static str,
-    /// For the caller.
+    /// The text that the caller reads.
     pub message: String,
 }
 
@@ -54,12 +54,12 @@ impl ResolverError {
 }
 
 impl From<FieldError> for ResolverError {
-    fn from(wrong: FieldError) -> Self {
-        Self::bad_request(wrong.to_string())
+    fn from(error: FieldError) -> Self {
+        Self::bad_request(error.to_string())
     }
 }
 
-/// A resolver's event of another shape, such as a batch, is refused like a stranger.
+/// Whether it is a resolver's event of another shape, such as a batch. Those are refused.
 pub(super) fn may_be_resolver_event(event: &Value) -> bool {
     match event {
         Value::Array(events) => events.iter().any(may_be_resolver_event),
@@ -74,50 +74,50 @@ impl TriggerHandler {
         call: &ResolverCall,
         trace: &Trace,
     ) -> Result<Box<RawValue>, ResolverError> {
-        let access = self.access_or_log("a mutation is refused");
+        let access = self.access_or_log("AppSync mutation refused");
         let access = access.ok_or_else(ResolverError::unavailable)?;
         let caller = authorize(call, access)?;
-        let order = AdminCommand {
+        let command = AdminCommand {
             request_id: AdminCommand::new_request_id(),
             requested_by: caller.sub.clone(),
             requested_at: Some(jiff::Timestamp::now()),
             pool: caller.pool.clone(),
             operation: parse_operation(&call.field, &call.arguments)?,
         };
-        let mut groups = order.operation.groups().iter();
+        let mut groups = command.operation.groups().iter();
         if !groups.all(|group| access.admin().grantable.allows(group)) {
-            audit(&order, CommandStage::Refused("group_not_grantable"));
+            audit(&command, CommandStage::Refused("group_not_grantable"));
             return Err(ResolverError {
                 kind: "Unauthorized",
                 message: "administrators may not give or take this group".to_owned(),
             });
         }
-        self.queue(&order, trace).await
+        self.queue(&command, trace).await
     }
 
     async fn queue(
         &self,
-        order: &AdminCommand,
+        command: &AdminCommand,
         trace: &Trace,
     ) -> Result<Box<RawValue>, ResolverError> {
         match self
             .forwarder
-            .send(command_message(order).with_trace(trace))
+            .send(command_message(command).with_trace(trace))
             .await
         {
             Ok(_) => {
-                audit(order, CommandStage::Queued);
-                let answer = json!({"status": "QUEUED", "requestId": order.request_id});
+                audit(command, CommandStage::Queued);
+                let answer = json!({"status": "QUEUED", "requestId": command.request_id});
                 to_raw_value(&answer).map_err(|_| ResolverError::unavailable())
             }
             Err(error) => {
                 tracing::error!(
-                    request.id = order.request_id,
+                    request.id = command.request_id,
                     trace.id = trace.id(),
                     error,
-                    "an order could not be queued",
+                    "admin command could not be queued",
                 );
-                audit(order, CommandStage::Unavailable);
+                audit(command, CommandStage::Unavailable);
                 Err(ResolverError::unavailable())
             }
         }
@@ -139,7 +139,7 @@ fn authorize<'a>(
         .ok_or_else(|| refuse_unauthorized(call.caller.as_ref(), &call.field))
 }
 
-/// Refuses whoever is no administrator, with a line for the audit.
+/// Refuses a caller who is not an administrator, and writes an audit line.
 pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> ResolverError {
     let action = MUTATION_COMMANDS.iter().find(|(name, _)| *name == field);
     tracing::info!(
@@ -154,7 +154,7 @@ pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> Resol
     ResolverError::unauthorized()
 }
 
-/// The mutations, and the commands that they become.
+/// The `AppSync` mutation, and the name of its admin command.
 const MUTATION_COMMANDS: [(&str, &str); 3] = [
     ("addUserToGroup", "AddUserToGroup"),
     ("removeUserFromGroup", "RemoveUserFromGroup"),
@@ -202,10 +202,10 @@ fn reject_unknown_arguments(
     arguments: &Map<String, Value>,
     known: &[&str],
 ) -> Result<(), ResolverError> {
-    let strange = arguments
+    let has_unknown = arguments
         .iter()
         .any(|(name, value)| !value.is_null() && !known.contains(&name.as_str()));
-    if strange {
+    if has_unknown {
         return Err(ResolverError::bad_request(format!(
             "an argument is not known here; there are {}",
             known.join(", ")
@@ -248,11 +248,11 @@ mod tests {
         answer.expect_err("there is no queue").kind
     }
 
-    /// What got as far as the queue, which these tests do not have.
+    /// The call reached the queue, which these tests do not have.
     const REACHED_QUEUE: &str = "Unavailable";
 
     #[tokio::test]
-    async fn an_administrator_is_let_in_and_nobody_else() {
+    async fn only_administrators_of_allowed_pools_are_let_in() {
         let good = event(
             "addUserToGroup",
             &json!({"userId": "x", "groupName": "STAFF"}),
@@ -269,14 +269,14 @@ mod tests {
         assert_eq!(kind(&trigger(&clients), &good).await, "Unauthorized");
         let clients = ["admin.client_ids=c1", "pools.allowed=eu-west-2_abc"];
         assert_eq!(kind(&trigger(&clients), &good).await, REACHED_QUEUE);
-        let mut nobody = good.clone();
-        nobody["identity"] = Value::Null;
-        assert_eq!(kind(&trigger(&[]), &nobody).await, "Unauthorized");
+        let mut anonymous = good.clone();
+        anonymous["identity"] = Value::Null;
+        assert_eq!(kind(&trigger(&[]), &anonymous).await, "Unauthorized");
         assert_eq!(kind(&trigger(&[]), &json!([good])).await, "Unauthorized");
     }
 
     #[tokio::test]
-    async fn a_pool_with_the_updated_issuer_is_served_like_before() {
+    async fn pool_with_the_updated_issuer_is_served() {
         let issuer = "https://issuer-cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc";
         let arguments = json!({"userId": "x", "groupName": "STAFF"});
         let mut event = event("addUserToGroup", &arguments);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_group_with_power_is_given_only_when_it_is_named() {
+    async fn privileged_group_is_given_only_if_named_as_grantable() {
         let power = event(
             "addUserToGroup",
             &json!({"userId": "x", "groupName": "ADMINS"}),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_arguments_are_named() {
+    async fn refusal_names_the_wrong_argument() {
         for (field, arguments, named) in [
             ("addUserToGroup", json!({"groupName": "A"}), "userId"),
             ("addUserToGroup", json!({"userId": "x"}), "groupName"),

@@ -1,9 +1,8 @@
-//! The groups of a token, before they are in the pool.
+//! Adds the groups of the rules to a token.
 //!
-//! The worker adds a new user to their groups a moment after the confirmation, and a
-//! token that was issued before that lacks them. So the groups that the rules give are
-//! put into it here, by the event alone: nothing is looked up. Groups with power come
-//! from the pool only.
+//! The worker adds a new user to their groups shortly after the confirmation. A token that
+//! is issued before that lacks them, so they are added here. Only the event is read, without
+//! any call. Privileged groups come only from the pool.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html>
 
@@ -17,16 +16,16 @@ use crate::event::{PoolId, Scope, SignUp, Username};
 use crate::provision::groups_for;
 
 impl TriggerHandler {
-    /// The event with the groups in its response; `None` where none is missing.
+    /// The event with the groups in its response; `None` if none is missing.
     pub(super) fn add_token_groups(&self, members: &RawObject<'_>) -> Option<Box<RawValue>> {
-        let access = self.access_or_log("a token goes without the groups of the rules")?;
+        let access = self.access_or_log("token issued without the groups of the rules")?;
         let groups = access.groups();
         let request = members.object("request");
         let user = SignUp {
             pool: PoolId::new(&members.text("userPoolId")?)?,
             username: Username::new(&members.text("userName")?)?,
             sub: None,
-            // The client that they sign in through, not the one they signed up through.
+            // The event names the client of the sign-in, not that of the sign-up.
             client_id: None,
             attributes: request.object("userAttributes").texts().collect(),
             scope: Scope::Full,
@@ -35,7 +34,7 @@ impl TriggerHandler {
             return None;
         }
         let configured = request.object("groupConfiguration");
-        // Anything but a list of names is not ours to replace.
+        // A value that is not a list of names is left unchanged.
         let mut all: Vec<String> = string_list(&configured, "groupsToOverride")?;
         let roles = string_list(&configured, "iamRolesToOverride")?;
         let before = all.len();
@@ -66,8 +65,8 @@ impl TriggerHandler {
     }
 }
 
-/// Rules on the app client are about the sign-up, of which this event knows nothing:
-/// whoever signs in through another client must not get its groups.
+/// Rules on the app client concern the client of the sign-up, which this event does not name.
+/// A user who signs in through another client must not get its groups.
 fn without_client_rules(groups: &GroupsConfig) -> GroupsConfig {
     let mut groups = groups.clone();
     groups.rules.retain(|rule| {
@@ -79,8 +78,8 @@ fn without_client_rules(groups: &GroupsConfig) -> GroupsConfig {
     groups
 }
 
-/// V1 events have a response of another name than V2 and V3 ones, which carry the
-/// scopes of the token.
+/// The member of the response differs between V1 events, and V2 and V3 ones. The latter also
+/// hold the scopes of the token.
 fn details_name(members: &RawObject<'_>, request: &RawObject<'_>) -> &'static str {
     let version = members
         .get("version")
@@ -92,7 +91,7 @@ fn details_name(members: &RawObject<'_>, request: &RawObject<'_>) -> &'static st
     }
 }
 
-/// Absent and null are an empty list.
+/// Empty if absent or null; `None` if it is not a list of strings.
 fn string_list(object: &RawObject<'_>, name: &str) -> Option<Vec<String>> {
     let Some(list) = object.get(name) else {
         return Some(Vec::new());
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn groups_of_the_rules_come_beside_those_that_are_there() {
+    async fn groups_of_rules_are_added_to_existing_groups() {
         let groups = json!({
             "groupsToOverride": ["OLD", "EVERYONE", "PRO"],
             "iamRolesToOverride": ["arn:aws:iam::1:role/r"],
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_lacks_nothing_stays_as_it_is() {
+    async fn token_without_missing_groups_is_unchanged() {
         let mut event = event();
         event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["PRO", "EVERYONE"]);
         assert_eq!(response(&trigger(RULES), &event).await, None);
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_without_groups_gets_them_all_the_same() {
+    async fn event_without_group_configuration_gets_the_groups() {
         for bare in [
             json!({}),
             json!({"groupConfiguration": null}),

@@ -1,6 +1,6 @@
-//! Deletes and visibility changes in batches: up to ten, or what came together
-//! within 50 ms. SQS answers 200 although entries failed, so those are tried
-//! again, then singly.
+//! Batches deletes and visibility changes: up to ten entries, or those of 50 ms.
+//! SQS answers 200 although entries failed. Those are sent again, and from the third
+//! try on one by one.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::retry::Backoff;
 
 const BATCH_LINGER: Duration = Duration::from_millis(50);
 const MAX_BATCHES_IN_PARALLEL: usize = 8;
-/// Tries of one batch, some 20 s in all. Then the message is left to its
-/// visibility timeout: a failed delete is not a failed message.
+/// Tries of one batch, with pauses of about 16 s in all. After them a message returns
+/// when its visibility timeout ends: a failed delete does not fail the message.
 const MAX_BATCH_TRIES: u32 = 7;
 const MAX_WAITING_ENTRIES: usize = 1024;
-/// Pause between tries on the way out.
+/// Longest pause between tries during a drain.
 const DRAIN_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub(super) enum BatchOperation {
 #[derive(Debug)]
 pub(super) struct BatchEntry {
     pub(super) receipt: String,
-    /// For [`BatchOperation::Hide`].
+    /// Used for [`BatchOperation::Hide`] only.
     pub(super) visibility_timeout: Duration,
 }
 
-/// Where entries are handed in.
+/// Queues entries for the task that sends them.
 #[derive(Debug, Clone)]
 pub(super) struct Batcher {
     entries: mpsc::Sender<BatchEntry>,
@@ -52,39 +52,39 @@ struct BatchSender {
 }
 
 impl Batcher {
-    /// Starts the batcher; the task ends when it was told to flush and is done.
+    /// Starts the task. It ends after a flush, once each entry is sent or abandoned.
     pub(super) fn start(
         queue: Queue,
-        verb: BatchOperation,
+        operation: BatchOperation,
         breaker: Arc<Breaker>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (entries, waiting) = mpsc::channel(MAX_WAITING_ENTRIES);
         let flush = CancellationToken::new();
-        let caller = BatchSender {
+        let sender = BatchSender {
             queue,
-            operation: verb,
+            operation,
             breaker,
             flush: flush.clone(),
         };
-        let task = tokio::spawn(run(caller, waiting, flush.clone()));
+        let task = tokio::spawn(run(sender, waiting, flush.clone()));
         (Self { entries, flush }, task)
     }
 
-    /// Hands in one entry; waits while too many are waiting.
+    /// Adds one entry; waits while `MAX_WAITING_ENTRIES` are queued.
     pub(super) async fn push(&self, entry: BatchEntry) {
         if self.entries.send(entry).await.is_err() {
-            tracing::warn!("an entry came after the flush; its message will be delivered again");
+            tracing::warn!("batcher is closed, entry discarded; its message will be redelivered");
         }
     }
 
-    /// Takes nothing more and sends what there is.
+    /// Closes the batcher: queued entries are still sent, later ones are discarded.
     pub(super) fn flush(&self) {
         self.flush.cancel();
     }
 }
 
 async fn run(
-    caller: BatchSender,
+    sender: BatchSender,
     mut waiting: mpsc::Receiver<BatchEntry>,
     flush: CancellationToken,
 ) {
@@ -110,42 +110,42 @@ async fn run(
         while calls.len() >= MAX_BATCHES_IN_PARALLEL {
             calls.join_next().await;
         }
-        let caller = caller.clone();
-        calls.spawn(async move { caller.send_with_retries(batch).await });
+        let sender = sender.clone();
+        calls.spawn(async move { sender.send_with_retries(batch).await });
     }
     while calls.join_next().await.is_some() {}
 }
 
 impl BatchSender {
     async fn send_with_retries(&self, mut batch: Vec<BatchEntry>) {
-        let mut pace = Backoff::default();
-        let mut broken: Option<Failure> = None;
+        let mut backoff = Backoff::default();
+        let mut queue_fault: Option<Failure> = None;
         let mut tries = 0;
         while !batch.is_empty() {
             if tries > 0 {
-                self.pause(pace.next_pause()).await;
+                self.pause(backoff.next_pause()).await;
             }
             tries += 1;
-            // Singly from the third try on: one bad entry must not hold up nine.
+            // One by one from the third try on: a bad entry must not delay nine others.
             let size = if tries > 2 { 1 } else { MAX_BATCH_ENTRIES };
-            let mut left = Vec::new();
+            let mut remaining = Vec::new();
             let mut failed = None;
             while !batch.is_empty() {
                 let rest = batch.split_off(size.min(batch.len()));
                 match self.send(&batch).await {
-                    Ok(undone) => left.extend(retain_failed(batch, &undone)),
+                    Ok(failed_entries) => remaining.extend(retain_failed(batch, &failed_entries)),
                     Err(failure) => {
-                        left.extend(batch);
+                        remaining.extend(batch);
                         failed = Some(failure);
                     }
                 }
                 batch = rest;
             }
-            batch = left;
+            batch = remaining;
             match failed {
                 Some(failure) if is_queue_fault(&failure, tries) => {
                     self.breaker.record_settling_failure(&failure);
-                    broken = Some(failure);
+                    queue_fault = Some(failure);
                     tries = 1;
                 }
                 Some(failure) if tries >= MAX_BATCH_TRIES => {
@@ -156,21 +156,22 @@ impl BatchSender {
                     self.log_abandoned(batch.len(), "entries failed");
                     break;
                 }
-                // A time-out after a refusal proves nothing.
+                // A time-out after a refusal does not prove a recovery.
                 Some(_) => {}
                 None => {
-                    if let Some(failure) = broken.take() {
+                    if let Some(failure) = queue_fault.take() {
                         self.breaker.record_recovery(&failure);
                     }
                 }
             }
         }
-        if let Some(failure) = broken {
+        if let Some(failure) = queue_fault {
             self.breaker.record_recovery(&failure);
         }
     }
 
-    /// Shorter when something was mended, and on the way out.
+    /// Ends early when a failure may have ended, and when a flush begins. A flush also
+    /// limits it to [`DRAIN_RETRY_PAUSE`].
     async fn pause(&self, time: Duration) {
         let flushing = self.flush.is_cancelled();
         let time = if flushing {
@@ -205,14 +206,14 @@ impl BatchSender {
     fn log_abandoned(&self, messages: usize, error: &str) {
         tracing::warn!(
             verb = ?self.operation, messages, error,
-            "not carried out; the messages come back after their visibility timeout",
+            "delete or visibility change abandoned; messages return after their timeout",
         );
     }
 }
 
-/// Whether no entry is to blame. SQS refuses those one by one, so a whole call that is
-/// refused again and again, even with one entry, is refused to everybody: messages that are
-/// done would come again until SQS moves them.
+/// Whether the queue is at fault, and no entry. SQS refuses a bad entry within a
+/// successful response. A call that is refused as a whole at every try fails for every
+/// message: settled messages would return until SQS moves them.
 fn is_queue_fault(failure: &Failure, tries: u32) -> bool {
     match failure.class {
         Class::Systemic => true,
@@ -224,19 +225,19 @@ fn is_queue_fault(failure: &Failure, tries: u32) -> bool {
     }
 }
 
-/// The entries worth another try. A stale receipt is not: the message is gone
-/// or has been received again.
+/// The failed entries, except those with a stale receipt: their message is deleted or
+/// was received again.
 fn retain_failed(
     batch: Vec<BatchEntry>,
-    undone: &[FailedEntry],
+    failed_entries: &[FailedEntry],
 ) -> impl Iterator<Item = BatchEntry> {
     batch
         .into_iter()
         .enumerate()
         .filter(|(position, _)| {
-            undone
+            failed_entries
                 .iter()
-                .any(|undone| undone.position == *position && !undone.is_terminal)
+                .any(|failed| failed.position == *position && !failed.is_terminal)
         })
         .map(|(_, entry)| entry)
 }

@@ -1,19 +1,19 @@
-//! Stops intake while the deployment is broken, and finds out when it is mended.
+//! Stops intake while the deployment is broken, and detects when it works again.
 //!
-//! A message that meets a systemic failure (missing permission, pool, table,
-//! dead-letter queue, a service that is down) is not released and received again: each receive would
-//! count against SQS's `maxReceiveCount`, and SQS would move it in the end. A
-//! few such messages are held, hidden by the visibility keeper, and take turns
-//! in trying again. While any of them is held the breaker is open; when what
-//! failed works again, or nobody is held by it any more, it closes.
+//! A message that meets a systemic failure (missing permission, pool, table, dead-letter
+//! queue, or a service that is down) is held in this process, hidden by the visibility
+//! extender, up to [`MAX_PROBES`] messages; further ones are released. A release sends a copy,
+//! so that no receive counts towards SQS's `maxReceiveCount`. Held messages retry one at a
+//! time, as probes. While any of them is held, the breaker is open. It closes when the failed
+//! call works again, or when no message is held for it any more.
 //!
-//! A call that a service refuses for good may be the message's own fault, or
-//! everybody's: a pool that takes no writes answers with such a code, too. Only
-//! another message can tell. So a refused message is held, and nothing stops for it.
-//! It becomes a dead letter when it is refused again after the same service has worked
-//! for another message, or after [`LONE_REFUSAL_WAIT`] without others. [`OUTAGE_FAILURES`] different
-//! messages refused in a row open the breaker. The others are then received one at a
-//! time, and the first that works closes it.
+//! A call that a service refuses permanently may fail for one message or for all. A pool
+//! that takes no writes answers with such a code, too. Only another message can show
+//! which. So a refused message is held, and intake goes on. It becomes a dead letter when
+//! it is refused again, either after the same resource has worked for another message, or
+//! after [`LONE_REFUSAL_WAIT`] unless such refusals stop intake. [`OUTAGE_FAILURES`] different messages refused in a row
+//! open the breaker. Messages are then received one at a time, and the first that works
+//! closes it. See `docs/decisions/003-judge-a-refusal-by-other-messages.md`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,75 +27,75 @@ use crate::aws::{Class, Failure, Service};
 use crate::retry::Backoff;
 use crate::telemetry::Health;
 
-/// Messages that are held for probing. More than one, so that a message that is
-/// itself the trouble does not decide alone.
+/// Maximum number of messages held as probes, for refusals and for other failures each. More than one, so
+/// that a message with a fault of its own does not decide for all.
 pub(super) const MAX_PROBES: usize = 4;
-/// Failures in a row, with nothing that works between, that make an outage.
+/// Failures in a row, with no success between them, that count as an outage.
 pub(super) const OUTAGE_FAILURES: u32 = 16;
-/// How long a refused message waits for others to tell whether they are refused, too.
+/// Time that a refused message waits for others to show whether they are refused, too.
 const LONE_REFUSAL_WAIT: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: Mutex<BreakerState>,
     changed: Notify,
-    /// A message was worked on and all went well.
+    /// Notified when a service worked for a sign-up.
     success: Notify,
-    /// One probe at a time; whoever waits longest is next.
+    /// Allows one probe at a time; the message that waits longest is next.
     probe_lock: AsyncMutex<()>,
     health: Health,
-    /// Whether `pools.allowed` says which pools are ours.
+    /// Whether `pools.allowed` lists the pools.
     has_allowed_pools: bool,
 }
 
 #[derive(Debug, Default)]
 struct BreakerState {
     open_failures: HashMap<FailureKey, FailureKind>,
-    /// The held messages, each by what holds it.
+    /// The failure that each held message waits for, by `HeldMessage::id`.
     held: HashMap<u64, FailureKey>,
-    /// When the latest attempt began in which a service worked, for each resource.
+    /// Start of the latest attempt in which a service worked on a resource.
     last_success: HashMap<(Service, String), Instant>,
     next_id: u64,
     backoff: Backoff,
 }
 
-/// What is broken: an operation on a resource, or one code that it is refused with.
+/// Identifies a failure: an operation on a resource and, for a refusal, its code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FailureKey {
     service: Service,
     operation: &'static str,
     resource: String,
-    /// The code of a refusal: another one is another fault.
+    /// `None` unless it is a refusal: another code is another failure.
     refusal_code: Option<String>,
 }
 
-/// What waits for the mending.
+/// Which messages wait for the end of a failure, and whose fault it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailureKind {
-    /// Messages that are held.
+    /// Held messages retry the call; the deployment is at fault.
     HeldMessages,
-    /// The same, for a pool that does not exist. Unless our pools are named, it
-    /// may be the messages that are wrong.
+    /// The same, for a pool that does not exist. With `pools.allowed` empty, the messages
+    /// may be at fault.
     UnknownPool,
-    /// Something else: a delete that is not allowed.
+    /// No message is held: the batcher retries, for example, a delete that is not allowed.
     Settling,
-    /// Messages that are held because a call is refused for good: how often in a row,
-    /// and since when. Few of them stop nothing.
+    /// Held messages whose call is refused permanently: how many in a row, and since
+    /// when. Fewer than [`OUTAGE_FAILURES`] do not stop intake.
     Refusals(u32, Instant),
 }
 
-/// What a held message may do next.
+/// The next action of a held message.
 #[derive(Debug)]
 pub(crate) enum HoldDecision<'a> {
-    /// Try again, alone, while this is kept.
+    /// Retry the call; no other message probes until the guard is dropped.
     Probe(AsyncMutexGuard<'a, ()>),
-    /// It works again: try again.
+    /// The failed call works again: retry.
     Recovered,
     /// The worker stops: release the message.
     Stop,
 }
 
-/// A message that waits for the deployment to be mended.
+/// A message that is held until its failure ends, or until this is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldMessage<'a> {
     breaker: &'a Breaker,
@@ -115,201 +115,200 @@ impl Breaker {
         }
     }
 
-    /// Opens the breaker and holds the message; `None` when enough are held and
-    /// this one is to be released. Only a message that is refused for the first time
-    /// counts towards an outage.
+    /// Counts the failure and holds the message; `None` if enough are held and this one is
+    /// to be released. Later refusals of the same message do not count towards an outage.
     pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<HeldMessage<'_>> {
         let mut state = self.state();
-        let what = FailureKey::from(failure);
-        let has_place = state.held_count(what.is_refusal()) < MAX_PROBES;
-        let counts = is_first || !state.open_failures.contains_key(&what);
-        if counts && (has_place || what.is_refusal()) {
-            self.open(&mut state, &what, failure);
+        let key = FailureKey::from(failure);
+        let has_capacity = state.held_count(key.is_refusal()) < MAX_PROBES;
+        let is_counted = is_first || !state.open_failures.contains_key(&key);
+        if is_counted && (has_capacity || key.is_refusal()) {
+            self.open(&mut state, &key, failure);
         }
-        if !has_place {
+        if !has_capacity {
             return None;
         }
         let id = state.next_id;
         state.next_id += 1;
-        state.held.insert(id, what.clone());
+        state.held.insert(id, key.clone());
         Some(HeldMessage {
             breaker: self,
             id,
-            key: what,
+            key,
         })
     }
 
-    /// Opens the breaker for something that is tried again elsewhere.
+    /// Opens the breaker for a failed call that the batcher retries.
     pub(super) fn record_settling_failure(&self, failure: &Failure) {
-        let what = FailureKey::from(failure);
-        self.set(&mut self.state(), &what, FailureKind::Settling, failure);
+        let key = FailureKey::from(failure);
+        self.set(&mut self.state(), &key, FailureKind::Settling, failure);
     }
 
-    /// A service worked on a resource in an attempt that began then. What was refused in
-    /// a row before is no outage.
-    pub(super) fn record_success(&self, service: Service, resource: &str, begun: Instant) {
+    /// Records that a service worked on a resource in an attempt that started then. This
+    /// ends every row of refusals on the resource that began before.
+    pub(super) fn record_success(&self, service: Service, resource: &str, started: Instant) {
         let mut state = self.state();
-        let place = (service, resource.to_owned());
-        let latest = state.last_success.entry(place).or_insert(begun);
-        *latest = begun.max(*latest);
-        let over: Vec<FailureKey> = state
+        let target = (service, resource.to_owned());
+        let latest = state.last_success.entry(target).or_insert(started);
+        *latest = started.max(*latest);
+        let ended: Vec<FailureKey> = state
             .open_failures
             .iter()
-            .filter(|(what, cause)| {
-                (what.service, what.resource.as_str()) == (service, resource)
-                    && matches!(cause, FailureKind::Refusals(_, since) if begun > *since)
+            .filter(|(key, kind)| {
+                (key.service, key.resource.as_str()) == (service, resource)
+                    && matches!(kind, FailureKind::Refusals(_, since) if started > *since)
             })
-            .map(|(what, _)| what.clone())
+            .map(|(key, _)| key.clone())
             .collect();
         drop(state);
-        for what in over {
-            self.close(&what);
+        for key in ended {
+            self.close(&key);
         }
         self.success.notify_waiters();
     }
 
-    /// Whether a refusal that came at this time, and now again, is the message's own fault.
+    /// Whether a refusal is the message's own fault. It was refused at `since`, and now again.
     pub(super) fn is_message_fault(&self, failure: &Failure, since: Instant) -> bool {
-        let is_alone = since.elapsed() >= LONE_REFUSAL_WAIT && !self.is_intake_stopped_by(failure);
-        is_alone || self.has_succeeded_since(failure, since)
+        let has_waited =
+            since.elapsed() >= LONE_REFUSAL_WAIT && !self.is_intake_stopped_by(failure);
+        has_waited || self.has_succeeded_since(failure, since)
     }
 
-    /// Whether the service that refuses has worked in an attempt that began after this
-    /// time.
+    /// Whether the refusing service has worked on the resource in an attempt that started
+    /// after `since`.
     fn has_succeeded_since(&self, failure: &Failure, since: Instant) -> bool {
-        let place = (failure.service, failure.resource.clone());
-        let latest = self.state().last_success.get(&place).copied();
-        latest.is_some_and(|begun| begun > since)
+        let target = (failure.service, failure.resource.clone());
+        let latest = self.state().last_success.get(&target).copied();
+        latest.is_some_and(|started| started > since)
     }
 
-    /// Whether this failure stops intake.
     pub(super) fn is_intake_stopped_by(&self, failure: &Failure) -> bool {
-        let cause = self
+        let kind = self
             .state()
             .open_failures
             .get(&FailureKey::from(failure))
             .copied();
-        cause.is_some_and(FailureKind::is_stopping_intake)
+        kind.is_some_and(FailureKind::is_stopping_intake)
     }
 
-    /// What was reported works again.
+    /// Ends a failure: the call works again.
     pub(super) fn record_recovery(&self, failure: &Failure) {
         self.close(&FailureKey::from(failure));
     }
 
-    /// How many messages may be asked for: any number while closed; while open,
-    /// as many as there are free places for probes.
+    /// How many messages may be requested: any number while closed. While open, as many as
+    /// may still be held as probes, and none while a settling call fails.
     pub(super) fn receive_limit(&self) -> usize {
         let state = self.state();
-        let free = |are_refused| MAX_PROBES.saturating_sub(state.held_count(are_refused));
+        let free = |for_refusals| MAX_PROBES.saturating_sub(state.held_count(for_refusals));
         if !state.is_intake_stopped() {
             usize::MAX
         } else if state.is_settling_broken() {
             0
         } else if state
             .stopping_kinds()
-            .any(|cause| self.is_deployment_fault(cause))
+            .any(|kind| self.is_deployment_fault(kind))
         {
             free(false)
         } else {
-            // Four messages that are wrong themselves must not stop the others.
+            // Held messages with a fault of their own must not stop the others.
             free(false).min(free(true)).max(1)
         }
     }
 
-    /// Whether it is the deployment's trouble, and no message's own.
-    fn is_deployment_fault(&self, cause: FailureKind) -> bool {
-        match cause {
+    /// Whether the deployment is surely at fault, and not a message.
+    fn is_deployment_fault(&self, kind: FailureKind) -> bool {
+        match kind {
             FailureKind::HeldMessages | FailureKind::Settling => true,
             FailureKind::UnknownPool => self.has_allowed_pools,
             FailureKind::Refusals(..) => false,
         }
     }
 
-    /// Whether something is broken that no held message waits for, such as the
-    /// right to delete.
+    /// Whether a call fails that settles messages, such as the delete. No held message
+    /// waits for it.
     pub(super) fn is_settling_broken(&self) -> bool {
         self.state().is_settling_broken()
     }
 
-    /// Resolves when the breaker may have changed.
+    /// Resolves when a failure may have ended.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Resolves when a message was worked on and all went well.
+    /// Resolves when a service has worked for a sign-up.
     pub(super) async fn succeeded(&self) {
         self.success.notified().await;
     }
 
-    fn open(&self, state: &mut BreakerState, what: &FailureKey, failure: &Failure) {
-        let cause = match state.open_failures.get(what) {
+    fn open(&self, state: &mut BreakerState, key: &FailureKey, failure: &Failure) {
+        let kind = match state.open_failures.get(key) {
             Some(FailureKind::Refusals(count, since)) => {
                 FailureKind::Refusals(count.saturating_add(1), *since)
             }
             Some(_) => return,
-            None if what.is_refusal() => FailureKind::Refusals(1, Instant::now()),
+            None if key.is_refusal() => FailureKind::Refusals(1, Instant::now()),
             None if failure.reason == "pool_not_found" => FailureKind::UnknownPool,
             None => FailureKind::HeldMessages,
         };
-        self.set(state, what, cause, failure);
+        self.set(state, key, kind, failure);
     }
 
     fn set(
         &self,
         state: &mut BreakerState,
-        what: &FailureKey,
-        cause: FailureKind,
+        key: &FailureKey,
+        kind: FailureKind,
         failure: &Failure,
     ) {
-        let before = state.open_failures.insert(what.clone(), cause);
-        if !cause.is_stopping_intake() || before.is_some_and(FailureKind::is_stopping_intake) {
+        let before = state.open_failures.insert(key.clone(), kind);
+        if !kind.is_stopping_intake() || before.is_some_and(FailureKind::is_stopping_intake) {
             return;
         }
         tracing::error!(
             reason = failure.reason, error = %failure,
-            "breaker open: receiving stops until this is mended",
+            "breaker open: receiving is paused until the deployment is fixed",
         );
         self.health
-            .set_unready(what.name(), format!("blocked: {failure}"));
+            .set_unready(key.name(), format!("blocked: {failure}"));
         metrics::gauge!("usher_breaker_open").set(1.0);
     }
 
-    /// Whoever is held by it is free.
-    fn close(&self, what: &FailureKey) {
+    /// Ends the failure; every message that it holds may retry.
+    fn close(&self, key: &FailureKey) {
         let mut state = self.state();
-        if let Some(cause) = state.open_failures.remove(what) {
-            state.held.retain(|_, held_by| held_by != what);
+        if let Some(kind) = state.open_failures.remove(key) {
+            state.held.retain(|_, held_by| held_by != key);
             if state.open_failures.is_empty() {
                 state.backoff.reset();
             }
-            if cause.is_stopping_intake() {
-                self.health.clear_unready(&what.name());
+            if kind.is_stopping_intake() {
+                self.health.clear_unready(&key.name());
             }
-            if cause.is_stopping_intake() && !state.is_intake_stopped() {
+            if kind.is_stopping_intake() && !state.is_intake_stopped() {
                 metrics::gauge!("usher_breaker_open").set(0.0);
-                tracing::info!(mended = what.name(), "breaker closed: receiving goes on");
+                tracing::info!(mended = key.name(), "breaker closed: receiving resumes");
             }
         }
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Closes what holds nobody any more.
-    fn close_unless_held(&self, what: &FailureKey) {
+    /// Ends the failure if it holds no message, except a settling failure.
+    fn close_unless_held(&self, key: &FailureKey) {
         let state = self.state();
-        let standing = state.open_failures.get(what) == Some(&FailureKind::Settling);
-        let held = state.held.values().any(|held_by| held_by == what);
+        let is_settling = state.open_failures.get(key) == Some(&FailureKind::Settling);
+        let is_held = state.held.values().any(|held_by| held_by == key);
         drop(state);
-        if standing || held {
+        if is_settling || is_held {
             self.changed.notify_waiters();
         } else {
-            self.close(what);
+            self.close(key);
         }
     }
 
-    fn is_open(&self, what: &FailureKey) -> bool {
-        self.state().open_failures.contains_key(what)
+    fn is_open(&self, key: &FailureKey) -> bool {
+        self.state().open_failures.contains_key(key)
     }
 
     fn state(&self) -> MutexGuard<'_, BreakerState> {
@@ -318,20 +317,20 @@ impl Breaker {
 }
 
 impl<'a> HeldMessage<'a> {
-    /// Waits for a turn to probe, for the mending, or for the stop.
+    /// Waits until the message may probe, the failure ends, or the worker stops.
     pub(crate) async fn wait(&self, stop: &CancellationToken) -> HoldDecision<'a> {
         let breaker = self.breaker;
-        let turn = async {
-            let turn = breaker.probe_lock.lock().await;
+        let probe_guard = async {
+            let probe_guard = breaker.probe_lock.lock().await;
             let pause = breaker.state().backoff.next_pause();
             tokio::time::sleep(pause).await;
-            turn
+            probe_guard
         };
-        tokio::pin!(turn);
+        tokio::pin!(probe_guard);
         loop {
             let changed = breaker.changed.notified();
             tokio::pin!(changed);
-            // Listens before it looks, so that no change falls between.
+            // Registers before the checks, so that no change is missed.
             changed.as_mut().enable();
             if stop.is_cancelled() {
                 return HoldDecision::Stop;
@@ -342,31 +341,31 @@ impl<'a> HeldMessage<'a> {
             tokio::select! {
                 () = stop.cancelled() => return HoldDecision::Stop,
                 () = changed => {}
-                turn = &mut turn => return HoldDecision::Probe(turn),
+                probe_guard = &mut probe_guard => return HoldDecision::Probe(probe_guard),
             }
         }
     }
 
-    /// The attempt failed again, by the same thing or by another: the message
-    /// stays held. What was thought mended may be open again by this.
+    /// The attempt failed again, with the same failure or another: the message stays held.
+    /// This may open the breaker again after a recovery.
     pub(crate) fn record_failure(&mut self, failure: &Failure) {
-        let what = FailureKey::from(failure);
-        let before = std::mem::replace(&mut self.key, what.clone());
+        let key = FailureKey::from(failure);
+        let before = std::mem::replace(&mut self.key, key.clone());
         let mut state = self.breaker.state();
-        // A message that is refused once more says nothing of the others.
-        let is_counted =
-            before == what && what.is_refusal() && state.open_failures.contains_key(&what);
-        if !is_counted {
-            self.breaker.open(&mut state, &what, failure);
+        // Another refusal of this message is no evidence about the others.
+        let was_counted =
+            before == key && key.is_refusal() && state.open_failures.contains_key(&key);
+        if !was_counted {
+            self.breaker.open(&mut state, &key, failure);
         }
-        state.held.insert(self.id, what);
+        state.held.insert(self.id, key);
         drop(state);
         if before != self.key {
             self.breaker.close_unless_held(&before);
         }
     }
 
-    /// What failed works again.
+    /// Ends the failure: the call works again.
     pub(crate) fn record_recovery(self) {
         self.breaker.close(&self.key);
     }
@@ -374,7 +373,7 @@ impl<'a> HeldMessage<'a> {
 
 impl Drop for HeldMessage<'_> {
     fn drop(&mut self) {
-        // Not held any more since what held it was closed.
+        // `None` if the failure ended before.
         if self.breaker.state().held.remove(&self.id).is_some() {
             self.breaker.close_unless_held(&self.key);
         }
@@ -385,25 +384,24 @@ impl BreakerState {
     fn is_settling_broken(&self) -> bool {
         self.open_failures
             .values()
-            .any(|cause| *cause == FailureKind::Settling)
+            .any(|kind| *kind == FailureKind::Settling)
     }
 
-    /// What stops intake.
     fn stopping_kinds(&self) -> impl Iterator<Item = FailureKind> {
         self.open_failures
             .values()
             .copied()
-            .filter(|cause| cause.is_stopping_intake())
+            .filter(|kind| kind.is_stopping_intake())
     }
 
     fn is_intake_stopped(&self) -> bool {
         self.stopping_kinds().next().is_some()
     }
 
-    /// Messages that are held because they are refused, or by anything else.
-    fn held_count(&self, are_refused: bool) -> usize {
+    /// Messages held for refusals, or for all other failures.
+    fn held_count(&self, for_refusals: bool) -> usize {
         let held = self.held.values();
-        held.filter(|what| what.is_refusal() == are_refused).count()
+        held.filter(|key| key.is_refusal() == for_refusals).count()
     }
 }
 
@@ -419,9 +417,9 @@ impl FailureKey {
             service,
             operation,
             resource,
-            refusal_code: refusal,
+            refusal_code,
         } = self;
-        match refusal {
+        match refusal_code {
             None => format!("{service} {operation} on {resource}"),
             Some(code) => format!("{service} {operation} on {resource}: {code}"),
         }

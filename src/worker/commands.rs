@@ -1,4 +1,4 @@
-//! Orders of administrators among the sign-ups: in few places, and in nobody's way.
+//! Limits how many admin commands run at once, so that they do not delay sign-ups.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,33 +12,32 @@ use super::processor::Processor;
 use crate::event::AdminCommand;
 use crate::provision::{CommandResult, Outcome, Retry};
 
-/// Orders at work at once, and no more than half of the messages at work: each takes its
-/// turns in the same budget as the sign-ups, which must not wait behind a thousand of them.
+/// Admin commands that run at once; at most half of `worker.concurrency`. They share the
+/// rate budgets with the sign-ups, which must not wait behind a thousand of them.
 const MAX_RUNNING_COMMANDS: usize = 16;
-/// Orders that wait here for that. More are given back to the queue.
+/// Admin commands that wait in the worker to run. Further ones are released.
 const MAX_WAITING_COMMANDS: usize = 256;
-/// An order that is given back comes again no sooner than that.
+/// Shortest time after which a released command becomes visible again.
 const MIN_RELEASE_DELAY: Duration = Duration::from_secs(10);
-/// The time between one that is given back and the next, as they come again: at the
-/// default rate the budget lets one order through in that time.
+/// Time between two released commands as they become visible again: the budget permits
+/// one command in that time at the default rate.
 const RELEASE_SPACING: Duration = Duration::from_millis(50);
-/// The longest delay of a message.
+/// The longest `DelaySeconds` that SQS accepts.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 const MAX_MESSAGE_DELAY: Duration = Duration::from_mins(15);
 
-/// The places of orders.
+/// Bounds the running and the waiting admin commands.
 #[derive(Debug)]
 pub(super) struct CommandLimiter {
     running: Semaphore,
     waiting: Semaphore,
-    /// When the last one that was given back comes again.
+    /// When the last released command becomes visible again.
     last_return: Mutex<Option<Instant>>,
     pending_mails: PendingMails,
 }
 
 impl CommandLimiter {
-    /// For a worker that works on so many messages at once.
     pub(super) fn new(concurrency: usize) -> Self {
         Self {
             running: Semaphore::new(MAX_RUNNING_COMMANDS.min(concurrency.div_ceil(2))),
@@ -48,8 +47,8 @@ impl CommandLimiter {
         }
     }
 
-    /// How long an order is given back for. They come again one after the other, about when
-    /// there is room: all at once would only be given back again.
+    /// How long a released command stays hidden. Released commands return one after the
+    /// other: if all returned at once, most would be released again.
     fn release_delay(&self) -> Duration {
         let now = Instant::now();
         let mut last = self
@@ -64,51 +63,51 @@ impl CommandLimiter {
 }
 
 impl Processor {
-    /// A place among the orders at work; while it is waited for, the permits are there for
-    /// sign-ups.
+    /// A permit to run an admin command. While it waits, sign-ups can use the message's
+    /// permits.
     ///
     /// # Errors
-    /// For how long the order is to be given back: there is no room to wait, or no new work
-    /// is begun.
+    /// The delay with which to release the command: too many commands wait, or the worker
+    /// stops.
     pub(super) async fn acquire_command_permit(
         &self,
         permits: &mut MessagePermits,
     ) -> Result<SemaphorePermit<'_>, Duration> {
-        if let Ok(place) = self.commands.running.try_acquire() {
-            return Ok(place);
+        if let Ok(permit) = self.commands.running.try_acquire() {
+            return Ok(permit);
         }
         let Ok(_waiting) = self.commands.waiting.try_acquire() else {
             return Err(self.commands.release_delay());
         };
         permits.give_back();
         tokio::select! {
-            place = self.commands.running.acquire() => place.map_err(|_| Duration::ZERO),
+            permit = self.commands.running.acquire() => permit.map_err(|_| Duration::ZERO),
             () = self.stop.cancelled() => Err(Duration::ZERO),
         }
     }
 
-    /// The same order twice is done once: an invitation would be sent twice.
-    pub(super) async fn perform_command(&self, order: &AdminCommand) -> CommandResult {
-        let memory = self.recent_users.command(order);
-        let turn = memory.acquire().await;
-        if turn.is_done() {
+    /// A command that arrives twice is performed once: an invitation would be mailed twice.
+    pub(super) async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
+        let recent_command = self.recent_users.command(command);
+        let permit = recent_command.acquire().await;
+        if permit.is_done() {
             return CommandResult::duplicate();
         }
-        let performed = self
+        let result = self
             .commands
             .pending_mails
-            .merge_mail(order, self.provisioner.perform_queued(order).await);
-        match performed.queue_outcome() {
+            .merge_mail(command, self.provisioner.perform_queued(command).await);
+        match result.queue_outcome() {
             Outcome::Done | Outcome::AlreadyDone(_) => {
-                turn.mark_done();
-                self.pools.mark_working(&order.pool);
-                performed
+                permit.mark_done();
+                self.pools.mark_working(&command.pool);
+                result
             }
-            Outcome::Retry(retry) => performed.with_outcome(&Outcome::Retry(Retry {
+            Outcome::Retry(retry) => result.with_outcome(&Outcome::Retry(Retry {
                 possible_outage: None,
                 ..retry
             })),
-            _ => performed,
+            _ => result,
         }
     }
 }
@@ -118,17 +117,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn orders_that_are_given_back_come_again_one_by_one() {
-        let orders = CommandLimiter::new(64);
-        let delays: Vec<Duration> = (0..30_000).map(|_| orders.release_delay()).collect();
+    async fn released_commands_return_one_by_one() {
+        let limiter = CommandLimiter::new(64);
+        let delays: Vec<Duration> = (0..30_000).map(|_| limiter.release_delay()).collect();
         assert_eq!(delays[0], MIN_RELEASE_DELAY);
         assert_eq!(delays[1_000], MIN_RELEASE_DELAY + RELEASE_SPACING * 1_000);
         assert_eq!(delays[29_999], MAX_MESSAGE_DELAY);
         tokio::time::advance(MAX_MESSAGE_DELAY).await;
         assert_eq!(
-            orders.release_delay(),
+            limiter.release_delay(),
             MIN_RELEASE_DELAY,
-            "they have all come again"
+            "all of them are visible again"
         );
     }
 }

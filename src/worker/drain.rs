@@ -1,15 +1,15 @@
-//! The way out, in this order and within `worker.drain`:
+//! Shuts the worker down within `worker.drain`, in these steps:
 //!
-//! 1. ask for nothing more (the stop token has seen to it);
-//! 2. let the polls that are out come home, and release what they bring;
-//! 3. finish what is in work; what was received and has not started, and what
-//!    the breaker holds, is released;
-//! 4. short before the end, release what is still in work: every effect may be
-//!    repeated, so nothing is lost by that;
-//! 5. send the deletes and releases that are waiting;
+//! 1. stop receiving (the stop token is already cancelled);
+//! 2. wait for the polls in progress, and release their messages;
+//! 3. finish the messages in progress; release those that are prefetched or held by
+//!    the breaker;
+//! 4. shortly before the deadline, release the messages still in progress: every effect
+//!    may be repeated, so nothing is lost;
+//! 5. send the deletes and releases that are queued;
 //! 6. report.
 //!
-//! SIGKILL at any point loses nothing either: what was not deleted becomes
+//! SIGKILL at any point loses nothing either: a message that was not deleted becomes
 //! visible again after its visibility timeout.
 
 use std::sync::atomic::Ordering;
@@ -23,9 +23,9 @@ use super::processor::{MessageCounts, Processor};
 use super::settle::SettlerTasks;
 use super::{WorkerReport, visibility};
 
-/// Kept for step 5 even when work does not end.
+/// Reserved for step 5 even if the work does not end.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-/// Kept for steps 4 and 5 at most: a call and its retries each.
+/// Reserved for steps 4 and 5 at most: a call and its retries each.
 const MAX_RELEASE_TIME: Duration = Duration::from_secs(4);
 
 pub(super) struct Drain<'a> {
@@ -39,9 +39,9 @@ pub(super) struct Drain<'a> {
 
 impl Drain<'_> {
     pub(super) async fn run(self) -> WorkerReport {
-        let begun = Instant::now();
-        let end = begun + self.time_limit;
-        let hurry = end - time_to_release(self.time_limit);
+        let started = Instant::now();
+        let deadline = started + self.time_limit;
+        let abort_at = deadline - time_to_release(self.time_limit);
 
         let mut intake = self.intake;
         let tracker = self.tracker;
@@ -51,41 +51,45 @@ impl Drain<'_> {
             tracker.wait().await;
         };
         tokio::pin!(work);
-        if tokio::time::timeout_at(hurry, &mut work).await.is_err() {
+        if tokio::time::timeout_at(abort_at, &mut work).await.is_err() {
             self.processor.abort.cancel();
-            if tokio::time::timeout_at(end - FLUSH_TIME, &mut work)
+            if tokio::time::timeout_at(deadline - FLUSH_TIME, &mut work)
                 .await
                 .is_err()
             {
-                tracing::warn!("work did not end in time; its messages come back by themselves");
+                tracing::warn!(
+                    "drain: messages in progress not released in time; they return later"
+                );
             }
         }
-        if tokio::time::timeout_at(end, self.settler_tasks.finish())
+        if tokio::time::timeout_at(deadline, self.settler_tasks.finish())
             .await
             .is_err()
         {
-            tracing::warn!("deletes did not go out in time; their messages come back");
+            tracing::warn!(
+                "drain: deletes and releases not sent in time; their messages will be redelivered"
+            );
         }
-        if tokio::time::timeout_at(end, self.extender.stop())
+        if tokio::time::timeout_at(deadline, self.extender.stop())
             .await
             .is_err()
         {
-            tracing::warn!("an extension did not end in time");
+            tracing::warn!("drain: visibility extension did not end in time");
         }
-        report(&self.processor.counts, begun.elapsed())
+        report(&self.processor.counts, started.elapsed())
     }
 }
 
-/// How long before its end a drain stops working and releases. The shortest drain that may be
-/// configured has 6 s; with less than two of them, a busy machine would leave messages hidden.
+/// How long before its deadline a drain aborts the work and releases messages. The shortest
+/// configurable drain is 6 s. With less than 2 s of it, a busy machine would leave messages hidden.
 fn time_to_release(drain: Duration) -> Duration {
     (drain / 3).min(MAX_RELEASE_TIME)
 }
 
-fn report(tally: &MessageCounts, drained_in: Duration) -> WorkerReport {
+fn report(counts: &MessageCounts, drained_in: Duration) -> WorkerReport {
     let report = WorkerReport {
-        settled: tally.settled.load(Ordering::Relaxed),
-        released: tally.released.load(Ordering::Relaxed),
+        settled: counts.settled.load(Ordering::Relaxed),
+        released: counts.released.load(Ordering::Relaxed),
         drained_in,
     };
     tracing::info!(
@@ -102,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_the_shortest_drain_has_a_second_to_release_and_one_to_flush() {
+    fn shortest_drain_leaves_time_to_release_and_flush() {
         for (drain, release) in [(6, 2), (12, 4), (25, 4), (110, 4)] {
             let time = time_to_release(Duration::from_secs(drain));
             assert_eq!(time, Duration::from_secs(release), "{drain}");

@@ -1,8 +1,8 @@
-//! Intake: asks the queue for no more than there are free permits.
+//! Receives messages: requests no more than there are free permits.
 //!
-//! There are a few more of them than messages that may be in work at once, so that the
-//! next ones are in hand when a place is free: a receive takes as long as the work on a
-//! message does, and the place would be empty for it.
+//! There are more permits than `worker.concurrency`, so that the next messages are
+//! prefetched when a message is settled. A receive takes as long as the work on a
+//! message, and its place would be empty meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,25 +22,25 @@ use crate::retry::Backoff;
 use crate::telemetry::Health;
 
 const INTAKE_LOOP: &str = "intake";
-/// Messages that may wait in hand for a free place.
+/// Most messages that are prefetched: those of two full receives.
 const PREFETCH: usize = 2 * MAX_BATCH_ENTRIES;
 const QUEUE_UNREADY_NAME: &str = "queue";
-/// Failed receives in a row, of whatever kind, before readiness drops.
+/// Failed receives in a row, of any kind, before readiness drops.
 const UNREADY_AFTER_FAILURES: u32 = 3;
-/// Beyond the long poll and the SDK's own time-out a receive counts as hung and
-/// another takes its place.
+/// Time beyond the long poll after which a receive counts as hung and is given up. It
+/// covers the SDK's own time-out.
 const RECEIVE_GRACE: Duration = Duration::from_secs(15);
-/// The loop looks around at least this often.
+/// Longest wait for permits in one step of the loop.
 const LOOP_TICK: Duration = Duration::from_secs(5);
-/// Pause after a long poll that did not wait.
+/// Pause after a long poll that returned empty too early.
 const EMPTY_POLL_PAUSE: Duration = Duration::from_secs(1);
-/// One message at a time, and not often, while the breaker is open.
+/// Pause between receives while the breaker is open.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Intake {
     queue: Queue,
     concurrency: usize,
-    /// For messages in hand, at work or next.
+    /// One for each message that is prefetched or in progress.
     permits: Arc<Semaphore>,
     processor: Arc<Processor>,
     breaker: Arc<Breaker>,
@@ -48,10 +48,9 @@ pub(super) struct Intake {
     health: Health,
     stop: CancellationToken,
     polls: JoinSet<CompletedPoll>,
-    /// Receives that may be under way at once: one when idle, more under load.
+    /// Receives in progress at once: one when idle, up to eight under load.
     max_polls: usize,
     backoff: Backoff,
-    /// Receives that failed in a row.
     failures_in_a_row: u32,
 }
 
@@ -62,7 +61,6 @@ struct CompletedPoll {
     elapsed: Duration,
 }
 
-/// What an answered poll says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PollOutcome {
     Empty,
@@ -70,9 +68,8 @@ enum PollOutcome {
     Failed,
 }
 
-/// Messages that may be in hand beyond those in work. None where the breaker's probes may
-/// take every place: no place would come free, at which one in hand sees that it has to go
-/// back.
+/// Most messages that are prefetched. None where held messages may take every place: a
+/// prefetched message is released when it gets a place, and would get none.
 fn prefetch(concurrency: usize) -> usize {
     if concurrency > MAX_PROBES {
         PREFETCH.min(concurrency)
@@ -106,27 +103,26 @@ impl Intake {
         }
     }
 
-    /// Receives until told to stop.
     pub(super) async fn run_until_stopped(&mut self) {
         while !self.stop.is_cancelled() {
             self.step().await;
         }
     }
 
-    /// Receives until the queue is empty and everything is settled, or until
-    /// told to stop. What backs off or is held elsewhere is waited for.
+    /// Receives until the queue is empty and every message is settled, or until the stop.
+    /// It waits for messages that are hidden for a retry or by another process.
     pub(super) async fn run_until_empty(&mut self) {
-        // SQS counts approximately: empty is what is empty twice.
-        let mut empty = 0;
-        while !self.stop.is_cancelled() && empty < 2 {
-            let came = self.step().await;
+        // SQS's counts are approximate: the queue must be empty twice.
+        let mut empty_checks = 0;
+        while !self.stop.is_cancelled() && empty_checks < 2 {
+            let poll_outcome = self.step().await;
             let idle = self.polls.is_empty() && self.tracker.is_empty();
-            empty = match came {
+            empty_checks = match poll_outcome {
                 Some(PollOutcome::Empty) if idle => match self.queue.attributes().await {
-                    Ok(facts) if facts.depth.is_empty() => empty + 1,
+                    Ok(attributes) if attributes.depth.is_empty() => empty_checks + 1,
                     Ok(_) => 0,
                     Err(failure) => {
-                        tracing::warn!(error = %failure, "cannot tell whether the queue is empty");
+                        tracing::warn!(error = %failure, "check for an empty queue failed");
                         0
                     }
                 },
@@ -135,9 +131,8 @@ impl Intake {
         }
     }
 
-    /// Waits for the polls that are still out and releases what they bring: a
-    /// cancelled long poll would leave its messages hidden until their
-    /// visibility timeout ends.
+    /// Waits for the polls in progress and releases their messages. A cancelled long
+    /// poll would leave its messages hidden until their visibility timeout ends.
     pub(super) async fn drain_polls(&mut self) {
         while let Some(poll) = self.polls.join_next().await {
             let Ok(CompletedPoll {
@@ -151,33 +146,33 @@ impl Intake {
             let releases = messages
                 .into_iter()
                 .map(|message| settler.release(message, Duration::ZERO));
-            let given_back = join_all(releases).await.len() as u64;
+            let count = join_all(releases).await.len() as u64;
             self.processor
                 .counts
                 .released
-                .fetch_add(given_back, Ordering::Relaxed);
+                .fetch_add(count, Ordering::Relaxed);
         }
         self.health.end_heartbeat(INTAKE_LOOP);
     }
 
-    /// Starts polls as far as permits allow and handles one that comes home.
+    /// Starts polls as far as permits allow and handles the next that finishes.
     async fn step(&mut self) -> Option<PollOutcome> {
         self.heartbeat();
-        let room = self.breaker.receive_limit();
-        let wanted = if room == usize::MAX {
+        let message_limit = self.breaker.receive_limit();
+        let poll_limit = if message_limit == usize::MAX {
             self.max_polls
         } else {
             1
         };
-        while self.polls.len() < wanted {
-            match self.acquire_permits(room).await {
+        while self.polls.len() < poll_limit {
+            match self.acquire_permits(message_limit).await {
                 Some(permits) => self.start_poll(permits),
                 None => break,
             }
         }
         if self.polls.is_empty() {
-            if room == 0 {
-                // The breaker is open and enough messages are held.
+            if message_limit == 0 {
+                // The breaker is open and holds enough messages, or a settling call fails.
                 self.pause(PROBE_INTERVAL).await;
             }
             return None;
@@ -187,31 +182,31 @@ impl Intake {
             () = self.stop.cancelled() => None,
         };
         let poll = poll?.ok()?;
-        let hasty = poll.elapsed < self.queue.wait() / 2;
-        let came = self.handle_poll(poll);
-        if came == PollOutcome::Failed {
+        let is_early = poll.elapsed < self.queue.wait() / 2;
+        let poll_outcome = self.handle_poll(poll);
+        if poll_outcome == PollOutcome::Failed {
             let pause = self.backoff.next_pause();
             self.pause(pause).await;
         } else if self.breaker.receive_limit() != usize::MAX {
-            // One that works is followed by the next at once.
+            // A success allows the next receive at once.
             tokio::select! {
                 () = self.pause(PROBE_INTERVAL) => {}
                 () = self.breaker.succeeded() => {}
             }
-        } else if came == PollOutcome::Empty && hasty {
-            // Over its in-flight limit SQS may answer a long poll empty at once.
+        } else if poll_outcome == PollOutcome::Empty && is_early {
+            // Over its in-flight limit, SQS may answer a long poll at once without messages.
             self.pause(EMPTY_POLL_PAUSE).await;
         }
-        Some(came)
+        Some(poll_outcome)
     }
 
-    /// Permits for one receive. Under load it waits for enough of them to be
-    /// worth a call, so that receives come back full.
-    async fn acquire_permits(&self, room: usize) -> Option<OwnedSemaphorePermit> {
-        let worth = MAX_BATCH_ENTRIES
+    /// Permits for one receive. Under load it waits for several, so that receives
+    /// return full batches.
+    async fn acquire_permits(&self, message_limit: usize) -> Option<OwnedSemaphorePermit> {
+        let wanted = MAX_BATCH_ENTRIES
             .min(self.concurrency.div_ceil(2))
-            .min(room);
-        let count = u32::try_from(worth).ok().filter(|count| *count > 0)?;
+            .min(message_limit);
+        let count = u32::try_from(wanted).ok().filter(|count| *count > 0)?;
         let permits = Arc::clone(&self.permits);
         if !self.polls.is_empty() {
             return permits.try_acquire_many_owned(count).ok();
@@ -225,29 +220,29 @@ impl Intake {
 
     fn start_poll(&mut self, permits: OwnedSemaphorePermit) {
         let queue = self.queue.clone();
-        let asked = permits.num_permits();
+        let requested = permits.num_permits();
         self.polls.spawn(async move {
-            let limit = queue.wait() + RECEIVE_GRACE;
-            let begun = Instant::now();
-            let answer = tokio::time::timeout(limit, queue.receive(asked)).await;
-            let answer = answer.unwrap_or_else(|_| Err(queue.timeout_failure("ReceiveMessage")));
+            let time_limit = queue.wait() + RECEIVE_GRACE;
+            let started = Instant::now();
+            let result = tokio::time::timeout(time_limit, queue.receive(requested)).await;
+            let result = result.unwrap_or_else(|_| Err(queue.timeout_failure("ReceiveMessage")));
             CompletedPoll {
-                result: answer,
+                result,
                 permits,
-                requested: asked,
-                elapsed: begun.elapsed(),
+                requested,
+                elapsed: started.elapsed(),
             }
         });
     }
 
     fn handle_poll(&mut self, poll: CompletedPoll) -> PollOutcome {
         let CompletedPoll {
-            result: answer,
+            result,
             mut permits,
-            requested: asked,
+            requested,
             ..
         } = poll;
-        let messages = match answer {
+        let messages = match result {
             Ok(messages) => messages,
             Err(failure) => {
                 self.handle_failure(&failure);
@@ -259,24 +254,24 @@ impl Intake {
         self.health.clear_unready(QUEUE_UNREADY_NAME);
         #[expect(clippy::cast_precision_loss, reason = "ten at most")]
         metrics::histogram!("usher_receive_messages").record(messages.len() as f64);
-        let came = messages.len();
+        let count = messages.len();
         for message in messages {
-            // No more come than were asked for; if they did, they would wait
-            // for their visibility timeout rather than exceed the limit.
+            // SQS returns no more than requested. Excess messages would stay hidden
+            // until their visibility timeout ends, and not exceed the limit.
             let Some(permit) = permits.split(1) else {
                 break;
             };
             self.tracker
                 .spawn(Arc::clone(&self.processor).run(message, permit));
         }
-        self.max_polls = match came {
+        self.max_polls = match count {
             0 => 1,
-            came if came >= asked => {
+            count if count >= requested => {
                 (self.max_polls + 1).min((self.concurrency / MAX_BATCH_ENTRIES).clamp(1, 8))
             }
             _ => self.max_polls,
         };
-        if came == 0 {
+        if count == 0 {
             PollOutcome::Empty
         } else {
             PollOutcome::Messages
@@ -286,15 +281,15 @@ impl Intake {
     fn handle_failure(&mut self, failure: &Failure) {
         self.max_polls = 1;
         self.failures_in_a_row += 1;
-        let broken = matches!(failure.class, Class::Systemic | Class::Credentials);
-        if broken || self.failures_in_a_row >= UNREADY_AFTER_FAILURES {
+        let is_broken = matches!(failure.class, Class::Systemic | Class::Credentials);
+        if is_broken || self.failures_in_a_row >= UNREADY_AFTER_FAILURES {
             self.health
                 .set_unready(QUEUE_UNREADY_NAME, format!("blocked: {failure}"));
         }
         tracing::warn!(reason = failure.reason, error = %failure, "receive failed");
     }
 
-    /// A receive, or a pause after one, is the longest that a step takes.
+    /// The limit covers the longest part of a step: a receive, or the pause after it.
     fn heartbeat(&self) {
         self.health.heartbeat(
             INTAKE_LOOP,

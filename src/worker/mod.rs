@@ -1,9 +1,13 @@
-//! The worker: from the queue and back to it.
+//! The worker: receives messages, provisions users and settles the messages.
 //!
-//! `intake` receives, `inflight` works, `visibility` keeps the message hidden
-//! meanwhile, `settle` tells the queue what became of it through `batch`,
-//! `breaker` stops it all while the deployment is broken, `drain` is the way
-//! out.
+//! `intake` receives, `processor` runs attempts, and `visibility` hides the message
+//! meanwhile. `settle` sends the outcome to SQS through `batch`. `breaker` stops intake
+//! while the deployment is broken, and `drain` ends the worker.
+//!
+//! To *settle* a message is to tell SQS its outcome: delete it, change its visibility, or send
+//! a dead letter and delete it. To *release* it is to make it visible again without an outcome.
+//! A *held* message stays in this process until the breaker closes. A service *refuses* a call
+//! with a permanent error; usher *rejects* a message, which becomes a dead letter.
 
 mod batch;
 mod breaker;
@@ -48,7 +52,7 @@ use reconciler::Reconciler;
 use settle::Settler;
 use visibility::ExtenderTask;
 
-/// A worker, ready to run.
+/// A worker that has found its dead-letter queue, ready to run.
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
@@ -59,42 +63,42 @@ pub struct Worker {
     health: Health,
 }
 
-/// When a worker ends by itself.
+/// When [`Worker::run`] stops receiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// When it is told to stop.
+    /// When its stop token is cancelled.
     Stopped,
-    /// When the queue is empty and all is settled.
+    /// When the queue is empty and every message is settled.
     Empty,
 }
 
-/// What a worker did.
+/// The counts of a worker that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerReport {
-    /// Attempts that came to an outcome.
+    /// Messages settled with an outcome, including retries.
     pub settled: u64,
-    /// Messages given back without one.
+    /// Messages released to the queue without one, or blocked by the deployment.
     pub released: u64,
-    /// From the stop to the end.
+    /// Time from the stop to the end of the drain.
     pub drained_in: Duration,
 }
 
-/// Whether SQS may move messages before usher has written why.
+/// Reaction to a `maxReceiveCount` that lets SQS move a message before usher gives a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedriveCheck {
-    /// A worker does not start.
+    /// The worker does not start.
     Enforced,
-    /// It starts and warns.
+    /// The worker starts and logs a warning.
     WarnOnly,
 }
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerStartError {
-    /// A message that cannot be provisioned would have nowhere to go.
+    /// A rejected message would be lost: there is no queue for its dead letter.
     #[error(transparent)]
     NoDeadLetterQueue(#[from] DeadLetterQueueError),
-    /// No call would find the queue.
+    /// Calls in the configured Region would not find the queue.
     #[error(
         "{queue} is in {region}, and this worker calls {configured}: set AWS_REGION={region}, or \
          correct queue.url"
@@ -107,7 +111,7 @@ pub enum WorkerStartError {
         /// The Region that is called.
         configured: String,
     },
-    /// SQS would be faster than usher.
+    /// SQS could move a message before usher writes the reason.
     #[error(
         "maxReceiveCount of {queue} is {max_receive_count} and worker.max_attempts {max_attempts}: SQS \
          would move messages to the dead-letter queue before usher has written the reason; raise the \
@@ -118,14 +122,14 @@ pub enum WorkerStartError {
         queue: String,
         /// Receives before SQS moves a message.
         max_receive_count: u32,
-        /// Attempts before usher does.
+        /// Attempts before usher rejects a message.
         max_attempts: u32,
     },
 }
 
 impl Worker {
-    /// Wires a worker; finds the dead-letter queue, without which a message
-    /// that cannot be provisioned would have nowhere to go.
+    /// Creates a worker and finds its dead-letter queue. Transient errors of SQS are
+    /// retried without limit.
     ///
     /// # Errors
     /// [`WorkerStartError`].
@@ -134,19 +138,22 @@ impl Worker {
         aws: &Aws,
         quota: Arc<Quota>,
         health: Health,
-        unreasoned: RedriveCheck,
+        redrive_check: RedriveCheck,
     ) -> Result<Self, WorkerStartError> {
         let settings = &config.queue;
         check_regions(config, aws)?;
         let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
         let dead_letter_url = settings.dead_letter_url.as_deref();
-        let located =
+        let dead_letters =
             retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
-        if let Err(refusal) = check_redrive(&queue, &located, config.worker.max_attempts) {
-            if unreasoned == RedriveCheck::Enforced {
-                return Err(refusal);
+        if let Err(error) = check_redrive(&queue, &dead_letters, config.worker.max_attempts) {
+            if redrive_check == RedriveCheck::Enforced {
+                return Err(error);
             }
-            tracing::warn!(error = %refusal, "started all the same");
+            tracing::warn!(
+                error = %error,
+                "starting although maxReceiveCount does not exceed worker.max_attempts",
+            );
         }
         let directory = Directory::new(aws, Arc::clone(&quota));
         let profiles = config
@@ -163,42 +170,45 @@ impl Worker {
             provisioner: Provisioner::new(config, directory, profiles),
             config: config.clone(),
             queue,
-            dead_letter_queue: located.queue,
+            dead_letter_queue: dead_letters.queue,
             health,
         })
     }
 
-    /// Works until `until` says so or `stop` is cancelled, then drains.
+    /// Receives until `until` applies or `stop` is cancelled, then drains.
     pub async fn run(self, until: Until, stop: CancellationToken) -> WorkerReport {
         let Self {
             config,
             queue,
-            dead_letter_queue: dead_letters,
+            dead_letter_queue,
             provisioner,
-            reconciler: reconciling,
+            reconciler,
             health,
         } = self;
         let stop = stop.child_token();
-        let pools_named = !config.pools.allowed.is_empty();
-        let breaker = Arc::new(Breaker::new(health.clone(), pools_named));
-        let (settler, flushing) = Settler::start(
+        let has_allowed_pools = !config.pools.allowed.is_empty();
+        let breaker = Arc::new(Breaker::new(health.clone(), has_allowed_pools));
+        let (settler, settler_tasks) = Settler::start(
             &queue,
-            dead_letters,
+            dead_letter_queue,
             config.worker.max_attempts,
-            pools_named,
+            has_allowed_pools,
             &breaker,
         );
-        let keeping = ExtenderTask::start(queue.clone(), health.clone());
-        let flight = Arc::new(Processor {
+        let extender_task = ExtenderTask::start(queue.clone(), health.clone());
+        let processor = Arc::new(Processor {
             provisioner,
-            reconciler: reconciling,
+            reconciler,
             recent_users: RecentUsers::default(),
             commands: CommandLimiter::new(config.worker.concurrency.get()),
             concurrency: Arc::new(Semaphore::new(config.worker.concurrency.get())),
-            pools: KnownPools::new(pools_named),
-            table: config.profiles.as_ref().map(|it| it.table.clone()),
+            pools: KnownPools::new(has_allowed_pools),
+            table: config
+                .profiles
+                .as_ref()
+                .map(|profiles| profiles.table.clone()),
             settler,
-            extender: keeping.extender(),
+            extender: extender_task.extender(),
             breaker,
             failures_in_a_row: AtomicU32::new(0),
             stop: stop.clone(),
@@ -206,14 +216,14 @@ impl Worker {
             counts: MessageCounts::default(),
         });
         let tracker = TaskTracker::new();
-        let poll = match until {
+        let poll_queue = match until {
             Until::Stopped => queue.clone(),
             Until::Empty => queue.with_wait(Duration::from_secs(1)),
         };
         let mut intake = Intake::new(
-            poll,
+            poll_queue,
             config.worker.concurrency.get(),
-            Arc::clone(&flight),
+            Arc::clone(&processor),
             tracker.clone(),
             health.clone(),
         );
@@ -224,21 +234,21 @@ impl Worker {
         }
         stop.cancel();
         health.set_unready("drain", "draining");
-        let time = config.worker.drain;
+        let time_limit = config.worker.drain;
         Drain {
             intake,
-            processor: &flight,
+            processor: &processor,
             tracker,
-            settler_tasks: flushing,
-            extender: keeping,
-            time_limit: time,
+            settler_tasks,
+            extender: extender_task,
+            time_limit,
         }
         .run()
         .await
     }
 }
 
-/// The SDK calls one Region, whatever the queue's URL says.
+/// Checks the Region in the queue's URL: the SDK calls only the configured one.
 fn check_regions(config: &Config, aws: &Aws) -> Result<(), WorkerStartError> {
     let url = &config.queue.url;
     if let Some(region) = aws.other_region_of_queue(url) {
@@ -262,15 +272,14 @@ fn check_regions(config: &Config, aws: &Aws) -> Result<(), WorkerStartError> {
     Ok(())
 }
 
-/// SQS moves a message instead of handing it out once more than
-/// `maxReceiveCount` times. A letter may take a second try, so the numbers must
-/// not be equal either.
+/// SQS moves a message instead of delivering it more than `maxReceiveCount` times. A dead
+/// letter may take a second try, so the two numbers must not be equal.
 fn check_redrive(
     queue: &Queue,
-    located: &DeadLetterQueue,
+    dead_letters: &DeadLetterQueue,
     max_attempts: u32,
 ) -> Result<(), WorkerStartError> {
-    match &located.redrive {
+    match &dead_letters.redrive {
         Some(redrive) if redrive.max_receive_count <= max_attempts => {
             Err(WorkerStartError::MaxReceiveCountTooLow {
                 queue: queue.url().to_owned(),

@@ -1,5 +1,5 @@
-//! Invitations whose mail failed while something else was in the way: the next attempt
-//! finds the person there and could not know.
+//! Remembers invitation mails that failed. When a command is retried for another reason,
+//! its next attempt finds the user and cannot know that the mail failed.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::provision::{CommandResult, MailStatus};
 
 const MAX_PENDING_MAILS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
-/// The failed mails of orders that are tried again, by request id.
+/// Mail failures of admin commands that are retried, by request id.
 #[derive(Debug)]
 pub(super) struct PendingMails(Mutex<LruCache<String, MailStatus>>);
 
@@ -22,29 +22,29 @@ impl Default for PendingMails {
 }
 
 impl PendingMails {
-    /// What was performed, with what is known of an earlier attempt's mail.
+    /// Stores a failed mail, or adds the mail failure of an earlier attempt to the result.
     pub(super) fn merge_mail(
         &self,
-        order: &AdminCommand,
-        mut performed: CommandResult,
+        command: &AdminCommand,
+        mut result: CommandResult,
     ) -> CommandResult {
-        let Some(invited) = &mut performed.invitation else {
-            return performed;
+        let Some(invitation) = &mut result.invitation else {
+            return result;
         };
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match invited.mail {
+        match invitation.mail {
             MailStatus::Failed | MailStatus::OverLimit => {
-                failed.put(order.request_id.clone(), invited.mail);
+                failed.put(command.request_id.clone(), invitation.mail);
             }
             MailStatus::Sent | MailStatus::NoCode => {
-                failed.pop(&order.request_id);
+                failed.pop(&command.request_id);
             }
             MailStatus::NotSent | MailStatus::Unknown => {
-                if let Some(mail) = failed.get(&order.request_id) {
-                    invited.mail = *mail;
+                if let Some(mail) = failed.get(&command.request_id) {
+                    invitation.mail = *mail;
                 }
             }
         }
-        performed
+        result
     }
 }

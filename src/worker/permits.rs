@@ -1,17 +1,17 @@
-//! What bounds the messages that a worker has.
+//! The permits that bound the messages in a worker.
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What a message holds while it is in hand or in work.
+/// The permits of a message that is prefetched or in progress.
 pub(super) struct MessagePermits {
-    /// For being in hand at all.
+    /// Bounds received messages to `worker.concurrency` plus the prefetch.
     pub(super) prefetch: Option<OwnedSemaphorePermit>,
-    /// For a place among those in work.
+    /// Bounds messages in progress to `worker.concurrency`; `None` while prefetched.
     pub(super) concurrency: Option<OwnedSemaphorePermit>,
 }
 
 impl MessagePermits {
-    /// For other messages to take.
+    /// Frees both permits for other messages.
     pub(super) fn give_back(&mut self) {
         drop((self.prefetch.take(), self.concurrency.take()));
     }

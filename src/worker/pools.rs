@@ -1,4 +1,4 @@
-//! Which pools are ours.
+//! Tracks which user pools are configured or known to work.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,10 @@ use lru::LruCache;
 use crate::aws::Failure;
 use crate::event::PoolId;
 
-/// Pools that are known to be ours: configured, or seen to work.
+/// Pools that are configured, or that have worked for a message.
 ///
-/// With `pools.allowed` empty, anybody who can send to the queue can name a pool
-/// that does not exist. Such a message is not a broken deployment: other pools
-/// work.
+/// With `pools.allowed` empty, any sender to the queue can name a pool that does not
+/// exist. While other pools work, such a message does not mean a broken deployment.
 #[derive(Debug)]
 pub(super) struct KnownPools {
     has_allowed_pools: bool,
@@ -42,8 +41,7 @@ impl KnownPools {
         !working.is_empty() && !working.contains(pool)
     }
 
-    /// Whether a failure may come from a message that names a wrong pool, which then must
-    /// not keep others from being tried.
+    /// Whether the message may name a wrong pool. It then must not block other messages.
     pub(super) fn may_be_wrong_pool(&self, failure: &Failure) -> bool {
         !self.has_allowed_pools && failure.reason == "pool_not_found"
     }
@@ -58,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_strange_only_when_others_work_and_none_is_configured() {
+    fn pool_is_unknown_only_if_others_work_and_none_is_configured() {
         let pool = |id| PoolId::new(id).expect("not empty");
         let pools = KnownPools::new(false);
         assert!(

@@ -1,4 +1,4 @@
-//! One message in work: parsed, provisioned, settled.
+//! Processes one message: parses it, runs attempts and settles it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,64 +28,64 @@ use crate::provision::{
     AlreadyDone, CommandResult, CommandStage, Outcome, Provisioner, Rejection, Retry,
 };
 
-/// From a message's receive to the end of an attempt, with its waits for the rate budget: at
-/// the lowest rate that the default budget falls to, 64 messages with four tries each wait
-/// 53 minutes, and those of eight processes that share it seven hours. Each call has a limit
-/// of its own; this only ends what would otherwise never end, before SQS shows the message to
+/// From a message's receive to the end of an attempt, with its waits for the rate budget. At
+/// the lowest rate of the default budget, 64 messages with four tries each wait 53 minutes.
+/// With eight processes that share the budget, they wait seven hours. Each call has its own
+/// time limit. This one ends an attempt that hangs, before SQS makes the message visible to
 /// others after 12 hours.
 const ATTEMPT_DEADLINE: Duration = Duration::from_hours(11);
-/// The least time of an attempt, however late it begins.
+/// Shortest time limit of an attempt, however late it begins.
 const MIN_ATTEMPT_TIME: Duration = Duration::from_mins(1);
 
-/// All that a message needs on its way.
+/// The state that all messages of a worker share.
 #[derive(Debug)]
 pub(super) struct Processor {
     pub(super) provisioner: Provisioner,
     pub(super) reconciler: Reconciler,
     pub(super) recent_users: RecentUsers,
     pub(super) commands: CommandLimiter,
-    /// A permit for each message that may be worked on at once.
+    /// One permit for each message in progress: `worker.concurrency` in all.
     pub(super) concurrency: Arc<Semaphore>,
     pub(super) pools: KnownPools,
-    /// The table of the profiles, unless they are switched off.
+    /// The table of the profiles; `None` if profiles are switched off.
     pub(super) table: Option<String>,
     pub(super) settler: Arc<Settler>,
     pub(super) extender: VisibilityExtender,
     pub(super) breaker: Arc<Breaker>,
-    /// Attempts in a row, of four calls each, that failed because a service was down.
+    /// Attempts in a row that failed because a service was down; each tried four calls.
     pub(super) failures_in_a_row: AtomicU32,
-    /// No new work.
+    /// Cancelled when no new work may begin.
     pub(super) stop: CancellationToken,
-    /// No work at all any more: what is not finished is released.
+    /// Cancelled when all work ends: unfinished messages are released.
     pub(super) abort: CancellationToken,
     pub(super) counts: MessageCounts,
 }
 
-/// How many attempts came to an outcome, and how many messages were given back
-/// without one.
+/// Messages settled with an outcome, and messages released without one or blocked.
 #[derive(Debug, Default)]
 pub(super) struct MessageCounts {
     pub(super) settled: AtomicU64,
     pub(super) released: AtomicU64,
 }
 
-/// How a message leaves.
+/// How the processing of a message ends.
 enum Disposition {
-    /// An attempt came to an end.
+    /// An attempt has an outcome.
     Settle(Outcome),
-    /// Given back untried, to be seen again after this time.
+    /// No attempt counts, if a copy can be sent; the message is visible again after this delay.
     Release(Duration),
 }
 
-/// How long an order is given back for while what it needs is down.
+/// Release delay of an admin command while its failure stops intake.
 const COMMAND_OUTAGE_DELAY: Duration = Duration::from_mins(5);
-/// While another run is under way here.
+/// Release delay of a reconcile command while another slice runs in this process, or while
+/// its dead letter cannot be sent.
 const RECONCILE_BUSY_DELAY: Duration = Duration::from_mins(1);
 
 impl Processor {
-    /// From the receive to the settlement. The permits are held all the way, except by a
-    /// reconcile command, by an order that waits for a place, and by a sign-up that is held
-    /// because it was refused.
+    /// Processes a message until it is settled or released. Its permits are held until then.
+    /// Three kinds give them back: a reconcile command, an admin command that waits, and a
+    /// held message that may be at fault itself.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -101,27 +101,27 @@ impl Processor {
             concurrency: None,
         };
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
-        let kept = self.extender.keep_hidden(&message);
+        let guard = self.extender.keep_hidden(&message);
         let event = AssertUnwindSafe(async { parse(&message.body) })
             .catch_unwind()
             .await;
-        let ending = match &event {
+        let disposition = match &event {
             _ if self.stop.is_cancelled() => Disposition::Release(Duration::ZERO),
-            Ok(Ok(Event::Reconcile(task))) => {
-                self.reconcile(&message, task, permits.prefetch.take())
+            Ok(Ok(Event::Reconcile(command))) => {
+                self.reconcile(&message, command, permits.prefetch.take())
                     .await
             }
             Ok(event) => {
                 let work = async {
                     permits.concurrency = self.acquire_work_permit().await;
-                    // Received before the breaker opened: it would only fail as well.
+                    // Received before the breaker opened: an attempt would fail, too.
                     if permits.concurrency.is_none() || self.breaker.receive_limit() == 0 {
                         return Disposition::Release(Duration::ZERO);
                     }
-                    let _place = match event {
+                    let _command_permit = match event {
                         Ok(Event::AdminCommand(_)) => {
                             match self.acquire_command_permit(&mut permits).await {
-                                Ok(place) => Some(place),
+                                Ok(permit) => Some(permit),
                                 Err(delay) => return Disposition::Release(delay),
                             }
                         }
@@ -131,18 +131,18 @@ impl Processor {
                         .await
                 };
                 tokio::select! {
-                    // Owns nothing: the message stays here when it is dropped.
-                    ending = work => ending,
+                    // The future borrows the message, so it may be dropped.
+                    disposition = work => disposition,
                     () = self.abort.cancelled() => Disposition::Release(Duration::ZERO),
                 }
             }
             Err(_) => Disposition::Settle(self.settler.finalize(&message, panic_outcome()).await),
         };
-        match ending {
+        match disposition {
             Disposition::Settle(outcome) => {
                 let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
                 report::record_settled(&message, event, &outcome);
-                self.settler.settle(message, kept, &outcome).await;
+                self.settler.settle(message, guard, &outcome).await;
                 let count = match outcome {
                     Outcome::Blocked(_) => &self.counts.released,
                     _ => &self.counts.settled,
@@ -151,7 +151,7 @@ impl Processor {
             }
             Disposition::Release(delay) => {
                 report::record_released();
-                kept.stop_extending().await;
+                guard.stop_extending().await;
                 self.settler.release(message, delay).await;
                 self.counts.released.fetch_add(1, Ordering::Relaxed);
             }
@@ -160,29 +160,31 @@ impl Processor {
         drop(permits);
     }
 
-    /// A place among the messages in work; `None` once no new work is begun.
+    /// A permit of `concurrency`; `None` once the worker stops.
     async fn acquire_work_permit(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            place = Arc::clone(&self.concurrency).acquire_owned() => place.ok(),
+            permit = Arc::clone(&self.concurrency).acquire_owned() => permit.ok(),
         }
     }
 
-    /// A slice of a run. It goes on beside live traffic and takes no permit from
-    /// it, but there is one at a time.
+    /// Runs one slice of a reconcile run. It takes no permit from live traffic, but only one
+    /// slice runs at a time.
     async fn reconcile(
         &self,
         message: &Received,
-        task: &ReconcileCommand,
+        command: &ReconcileCommand,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Disposition {
-        let outcome = if let Some(pool) = &task.pool {
-            let Some(turn) = self.reconciler.try_acquire() else {
+        let outcome = if let Some(pool) = &command.pool {
+            let Some(run_permit) = self.reconciler.try_acquire() else {
                 return Disposition::Release(RECONCILE_BUSY_DELAY);
             };
             drop(permit);
-            let slice = self.reconciler.run_slice(task, pool, turn, &self.stop);
+            let slice = self
+                .reconciler
+                .run_slice(command, pool, run_permit, &self.stop);
             tokio::select! {
                 outcome = AssertUnwindSafe(slice).catch_unwind() => {
                     outcome.unwrap_or_else(|_| Some(panic_outcome()))
@@ -190,20 +192,20 @@ impl Processor {
                 () = self.abort.cancelled() => None,
             }
         } else {
-            Some(self.reconciler.send_for_each_pool(task).await)
+            Some(self.reconciler.send_for_each_pool(command).await)
         };
         match outcome {
             None => Disposition::Release(Duration::ZERO),
             Some(outcome) => match self.settler.finalize(message, outcome).await {
-                // Its letter could not be sent.
+                // Its dead letter could not be sent.
                 Outcome::Blocked(_) => Disposition::Release(RECONCILE_BUSY_DELAY),
                 outcome => Disposition::Settle(outcome),
             },
         }
     }
 
-    /// Attempts until there is an outcome that the queue can be told. While the
-    /// deployment is broken the message is held here and tried again.
+    /// Runs attempts until an outcome can be settled. While the deployment is broken, the
+    /// message is held here and retried.
     async fn attempt_until_settled(
         &self,
         message: &Received,
@@ -217,23 +219,23 @@ impl Processor {
             }
             _ => None,
         };
-        let is_order = matches!(event, Ok(Event::AdminCommand(_)));
+        let is_command = matches!(event, Ok(Event::AdminCommand(_)));
         let mut held: Option<HeldMessage<'_>> = None;
         // While this message probes, no other does.
-        let mut turn = None;
+        let mut probe_guard = None;
         loop {
-            let (outcome, performed) = self.attempt(message, event).await;
-            if is_order && self.is_in_outage(&outcome) {
+            let (outcome, result) = self.attempt(message, event).await;
+            if is_command && self.is_in_outage(&outcome) {
                 return Disposition::Release(COMMAND_OUTAGE_DELAY);
             }
             let (outcome, is_first) = match (outcome, &user) {
                 (Outcome::Rejected(rejection), Some(user)) => self.judge_refusal(rejection, user),
-                (Outcome::Blocked(failure), None) if is_order => (retry_instead(failure), false),
+                (Outcome::Blocked(failure), None) if is_command => (retry_instead(failure), false),
                 (outcome, _) => (self.block_in_outage(outcome), false),
             };
-            // A retry proves nothing, even the last: the call may not have got through. Nor
-            // does a refusal.
-            let works = match &outcome {
+            // A retry does not prove a recovery, even the last one: the call may not have
+            // reached the service. Nor does a refusal.
+            let proves_recovery = match &outcome {
                 Outcome::Retry(_) | Outcome::Blocked(_) => false,
                 Outcome::Rejected(rejection) => rejection.refused_call.is_none(),
                 _ => true,
@@ -241,41 +243,40 @@ impl Processor {
             let failure = match self.settler.finalize(message, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
-                    if let Ok(Event::AdminCommand(order)) = event {
-                        performed
+                    if let Ok(Event::AdminCommand(command)) = event {
+                        result
                             .with_outcome(&outcome)
-                            .audit(order, CommandStage::Completed);
+                            .audit(command, CommandStage::Completed);
                     }
-                    if let Some(held) = held.filter(|_| works) {
+                    if let Some(held) = held.filter(|_| proves_recovery) {
                         held.record_recovery();
                     }
                     return Disposition::Settle(outcome);
                 }
             };
-            if let Some(place) = &mut held {
-                place.record_failure(&failure);
+            if let Some(held) = &mut held {
+                held.record_failure(&failure);
             } else {
                 held = self.breaker.hold(&failure, is_first);
             }
-            let Some(place) = &held else {
+            let Some(held_message) = &held else {
                 return Disposition::Settle(Outcome::Blocked(failure));
             };
-            drop(turn.take());
+            drop(probe_guard.take());
             if failure.class == Class::Permanent || self.pools.may_be_wrong_pool(&failure) {
-                // Others have to be worked on while it waits: they tell whose fault it is.
+                // Others must run while this one waits: they show whose fault it is.
                 permits.give_back();
             }
-            match place.wait(&self.stop).await {
+            match held_message.wait(&self.stop).await {
                 HoldDecision::Stop => return Disposition::Release(Duration::ZERO),
                 HoldDecision::Recovered => {}
-                HoldDecision::Probe(ours) => turn = Some(ours),
+                HoldDecision::Probe(guard) => probe_guard = Some(guard),
             }
         }
     }
 
-    /// Attempts that fail one after the other, with none that works between, are
-    /// an outage and not these messages' fault: they are held like messages of a
-    /// broken deployment, and their attempts are not used up.
+    /// Blocks messages once [`OUTAGE_FAILURES`] attempts failed in a row. That is an outage,
+    /// and not the messages' fault: they are held, and their attempts are not used up.
     fn block_in_outage(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Retry(Retry {
@@ -292,9 +293,8 @@ impl Processor {
         }
     }
 
-    /// Whether a sign-up that a service refuses is given up, or is blocked until others have
-    /// told whose fault it is ([`Breaker::is_message_fault`]); and whether it is refused for the
-    /// first time.
+    /// Rejects a refused sign-up, or blocks it until other messages show whose fault it is
+    /// ([`Breaker::is_message_fault`]). Also returns whether this is its first refusal.
     fn judge_refusal(&self, rejection: Rejection, user: &RecentUser) -> (Outcome, bool) {
         let Some(failure) = &rejection.refused_call else {
             return (Outcome::Rejected(rejection), false);
@@ -307,7 +307,7 @@ impl Processor {
         (Outcome::Blocked(Failure::clone(failure)), since.is_none())
     }
 
-    /// Whether an order failed by what stops the sign-ups as well: it would only use up its
+    /// Whether the command's failure also stops intake: a retry would only use up its
     /// attempts.
     fn is_in_outage(&self, outcome: &Outcome) -> bool {
         let failure = match outcome {
@@ -318,8 +318,8 @@ impl Processor {
         failure.is_some_and(|failure| self.breaker.is_intake_stopped_by(failure))
     }
 
-    /// One attempt under its deadline; a panic becomes a retry. Of an order it is told
-    /// what is known of whom.
+    /// One attempt under its deadline; a panic becomes a retry. The [`CommandResult`] is
+    /// for the audit line of an admin command only.
     async fn attempt(
         &self,
         message: &Received,
@@ -328,17 +328,17 @@ impl Processor {
         let is_replayed = History::from_message(message).replays > 0;
         let attempt = async {
             let outcome = match event {
-                Ok(Event::AdminCommand(order)) => {
-                    let performed = if is_replayed {
-                        self.perform_command(&order.replayed()).await
+                Ok(Event::AdminCommand(command)) => {
+                    let result = if is_replayed {
+                        self.perform_command(&command.replayed()).await
                     } else {
-                        self.perform_command(order).await
+                        self.perform_command(command).await
                     };
-                    return (performed.queue_outcome(), performed);
+                    return (result.queue_outcome(), result);
                 }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
-                // It has a way of its own and does not come here.
+                // `reconcile` handles it.
                 Ok(Event::Reconcile(_)) => {
                     internal_retry("misrouted", "a command was taken for an event")
                 }
@@ -348,11 +348,11 @@ impl Processor {
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
         let deadline = deadline(message.receive_time, Instant::now());
         match tokio::time::timeout_at(deadline, attempt).await {
-            Ok(Ok(ended)) => ended,
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => (panic_outcome(), CommandResult::busy()),
             Err(_) => {
-                let late = internal_retry("deadline", "the attempt did not end in time");
-                (late, CommandResult::busy())
+                let outcome = internal_retry("deadline", "the attempt did not end in time");
+                (outcome, CommandResult::busy())
             }
         }
     }
@@ -360,11 +360,11 @@ impl Processor {
     async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {
         let groups = self.provisioner.groups_for(sign_up);
         let user = self.recent_users.user(sign_up, &groups);
-        let turn = user.acquire().await;
-        if turn.is_done() {
+        let permit = user.acquire().await;
+        if permit.is_done() {
             return Outcome::AlreadyDone(AlreadyDone::Duplicate);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let attempt = if is_replayed {
             self.provisioner.provision_replayed(sign_up).await
         } else {
@@ -373,19 +373,20 @@ impl Processor {
         match attempt {
             outcome @ (Outcome::Done | Outcome::AlreadyDone(_)) => {
                 user.forget_refusal();
-                turn.mark_done();
+                permit.mark_done();
                 self.pools.mark_working(&sign_up.pool);
                 if !groups.is_empty() {
                     let pool = sign_up.pool.as_str();
-                    self.breaker.record_success(Service::Cognito, pool, begun);
+                    self.breaker.record_success(Service::Cognito, pool, started);
                 }
-                let writes = sign_up.scope.includes_profile();
-                if let Some(table) = self.table.as_ref().filter(|_| writes) {
-                    self.breaker.record_success(Service::DynamoDb, table, begun);
+                let writes_profile = sign_up.scope.includes_profile();
+                if let Some(table) = self.table.as_ref().filter(|_| writes_profile) {
+                    self.breaker
+                        .record_success(Service::DynamoDb, table, started);
                 }
                 outcome
             }
-            // Other pools work, and this one must not stop them: it may be anyone's.
+            // Other pools work. This one must not stop them: any sender may have named it.
             Outcome::Blocked(failure)
                 if failure.service == Service::Cognito && self.pools.is_unknown(&sign_up.pool) =>
             {
@@ -402,14 +403,14 @@ impl Processor {
     }
 }
 
-/// An order stops nothing, whatever it met: it is tried again, and then becomes a dead
-/// letter with the reason.
+/// A failed admin command does not open the breaker: it is retried, and in the end becomes
+/// a dead letter with the reason.
 fn retry_instead(failure: Failure) -> Outcome {
     Outcome::Retry(Retry::new(failure.into()))
 }
 
-/// When an attempt that begins now ends at the latest. A message that is held for longer is
-/// still tried, or the breaker would not learn that it may close.
+/// Latest end of an attempt that begins now. A message that is held past its deadline still
+/// gets [`MIN_ATTEMPT_TIME`], or the breaker could not detect a recovery.
 fn deadline(received: Instant, now: Instant) -> Instant {
     (received + ATTEMPT_DEADLINE).max(now + MIN_ATTEMPT_TIME)
 }
@@ -433,11 +434,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_ends_before_others_see_its_message_and_a_late_one_has_a_minute() {
+    fn attempt_ends_within_12_hours_and_a_late_one_gets_a_minute() {
         let received = Instant::now();
         let after = |hours| received + Duration::from_hours(hours);
-        for begun in [received, after(5)] {
-            assert!(deadline(received, begun) < after(12));
+        for started in [received, after(5)] {
+            assert!(deadline(received, started) < after(12));
         }
         assert_eq!(deadline(received, after(30)), after(30) + MIN_ATTEMPT_TIME);
     }

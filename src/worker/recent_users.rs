@@ -1,8 +1,8 @@
-//! Users that were done a moment ago, and those whose sign-up was refused, in bounded memory.
+//! Remembers recently provisioned users and refused sign-ups, in bounded memory.
 //!
-//! Cognito fires a slow trigger again and SQS delivers at least once, so the
-//! same sign-up often comes in twos and threes. Every effect may be repeated,
-//! but each repetition would spend the rate budget.
+//! Cognito calls a slow trigger again, and SQS delivers at least once. So the same
+//! sign-up often arrives two or three times. Every effect may be repeated, but each
+//! repetition would use the rate budget.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroUsize;
@@ -16,8 +16,8 @@ use crate::aws::Failure;
 use crate::config::GroupName;
 use crate::event::{AdminCommand, SignUp};
 
-/// Long enough for Cognito's repeated calls and a visibility timeout, short
-/// enough that somebody who undoes an effect and replays the event gets it back.
+/// Long enough for Cognito's repeated calls and a visibility timeout. Short enough that
+/// a replay soon restores an effect that was undone.
 const DONE_TTL: Duration = Duration::from_mins(1);
 const MAX_RECENT_USERS: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
@@ -27,15 +27,15 @@ pub(super) struct RecentUsers {
     users: Mutex<LruCache<u128, Arc<RecentUser>>>,
 }
 
-/// Work for one user, or on one order, goes one after the other; the second finds it done.
+/// Serialises the work for one user or admin command; a second attempt finds it done.
 #[derive(Debug, Default)]
 pub(super) struct RecentUser {
     done_at: tokio::sync::Mutex<Option<Instant>>,
-    /// The latest refusal, and when it came first.
+    /// The latest refusal, and when it first occurred.
     last_refusal: Mutex<Option<(Failure, Instant)>>,
 }
 
-/// The right to work for one user.
+/// Guard: only its holder works for the user or on the admin command.
 pub(super) struct UserPermit<'a>(tokio::sync::MutexGuard<'a, Option<Instant>>);
 
 impl Default for RecentUsers {
@@ -48,31 +48,31 @@ impl Default for RecentUsers {
 }
 
 impl RecentUsers {
-    /// The user with just these groups and with or without a record: anything else is
-    /// other work.
+    /// The entry of a user with exactly these groups, and with or without a profile. Any
+    /// difference makes it separate work.
     pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<RecentUser> {
-        let has_record = sign_up.scope.includes_profile();
+        let has_profile = sign_up.scope.includes_profile();
         let user = (&sign_up.pool, &sign_up.username, &sign_up.sub);
-        self.get_or_insert((user, groups, has_record))
+        self.get_or_insert((user, groups, has_profile))
     }
 
-    /// The order, but for the time.
-    pub(super) fn command(&self, order: &AdminCommand) -> Arc<RecentUser> {
-        // A client that asks again asks at another time.
-        self.get_or_insert(order.replayed().to_body())
+    /// The entry of an admin command, without the time of its request.
+    pub(super) fn command(&self, command: &AdminCommand) -> Arc<RecentUser> {
+        // A client that repeats a command sends another time.
+        self.get_or_insert(command.replayed().to_body())
     }
 
-    fn get_or_insert(&self, what: impl Hash) -> Arc<RecentUser> {
-        let key = self.key(&what);
+    fn get_or_insert(&self, item: impl Hash) -> Arc<RecentUser> {
+        let key = self.key(&item);
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(users.get_or_insert(key, Arc::default))
     }
 
-    /// 128 bits under random keys: a collision would leave a user out.
-    fn key(&self, what: &impl Hash) -> u128 {
+    /// 128 bits under random keys: a collision would skip a user.
+    fn key(&self, item: &impl Hash) -> u128 {
         self.hashers
             .iter()
-            .fold(0, |key, state| key << 64 | u128::from(state.hash_one(what)))
+            .fold(0, |key, state| key << 64 | u128::from(state.hash_one(item)))
     }
 }
 
@@ -81,23 +81,23 @@ impl RecentUser {
         UserPermit(self.done_at.lock().await)
     }
 
-    /// Since when a service has refused this user; `None` for the first time. The message
-    /// may have gone back to the queue since.
+    /// When a service refused this user first; `None` if this is the first time. The
+    /// message may have been released since then.
     pub(super) fn record_refusal(&self, failure: &Failure) -> Option<Instant> {
-        let mut refused = self
+        let mut last_refusal = self
             .last_refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match &*refused {
-            Some((same, since)) if same == failure => Some(*since),
+        match &*last_refusal {
+            Some((known, since)) if known == failure => Some(*since),
             _ => {
-                *refused = Some((failure.clone(), Instant::now()));
+                *last_refusal = Some((failure.clone(), Instant::now()));
                 None
             }
         }
     }
 
-    /// The refusal was decided on; the next one is the first again.
+    /// Called when the refusal is judged: the next one counts as the first.
     pub(super) fn forget_refusal(&self) {
         *self
             .last_refusal
@@ -141,12 +141,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_user_is_remembered_for_a_moment_and_only_with_the_same_groups() {
+    async fn done_user_is_remembered_briefly_and_with_its_groups() {
         let recent = RecentUsers::default();
         let user = recent.user(&sign_up("a"), &groups(&["X"]));
-        let turn = user.acquire().await;
-        assert!(!turn.is_done());
-        turn.mark_done();
+        let permit = user.acquire().await;
+        assert!(!permit.is_done());
+        permit.mark_done();
         assert!(
             recent
                 .user(&sign_up("a"), &groups(&["X"]))
@@ -168,10 +168,10 @@ mod tests {
                 .await
                 .is_done()
         );
-        let mut without_record = sign_up("a");
-        without_record.scope = Scope::Groups(groups(&["X"]));
-        let user = recent.user(&without_record, &groups(&["X"]));
-        assert!(!user.acquire().await.is_done(), "a record is to be written");
+        let mut without_profile = sign_up("a");
+        without_profile.scope = Scope::Groups(groups(&["X"]));
+        let user = recent.user(&without_profile, &groups(&["X"]));
+        assert!(!user.acquire().await.is_done(), "the profile is missing");
         tokio::time::advance(DONE_TTL).await;
         assert!(
             !recent
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_remembered_with_its_first_time_until_it_is_decided() {
+    async fn refusal_has_its_first_time_until_it_is_judged() {
         let recent = RecentUsers::default();
         let failure = |code: &str| Failure {
             service: Service::Cognito,
@@ -198,12 +198,12 @@ mod tests {
                 .user(&sign_up("a"), &[])
                 .record_refusal(&failure(code))
         };
-        let begun = Instant::now();
+        let first = Instant::now();
         assert_eq!(refused("New"), None);
         tokio::time::advance(DONE_TTL).await;
-        assert_eq!(refused("New"), Some(begun));
+        assert_eq!(refused("New"), Some(first));
         assert_eq!(refused("Other"), None, "another code is another refusal");
-        assert_eq!(refused("Other"), Some(begun + DONE_TTL));
+        assert_eq!(refused("Other"), Some(first + DONE_TTL));
         recent.user(&sign_up("a"), &[]).forget_refusal();
         assert_eq!(refused("Other"), None);
     }

@@ -1,9 +1,10 @@
-//! The `Reconcile` command: a run over a pool in slices.
+//! The `Reconcile` command: finds users of a pool whose sign-up was missed, in slices.
 //!
-//! A slice takes about a minute. Then the command is sent anew with how far it
-//! came, and the old one is deleted: whoever receives it goes on, behind the live
-//! traffic that came meanwhile. A slice that is cut off by a kill is begun again
-//! where it began, once its message is visible again.
+//! A slice takes about a minute. Then the command is sent again with a cursor, and the
+//! old message is deleted. The worker that receives it continues the run, behind the live
+//! traffic that arrived meanwhile. After a kill, the slice starts again from its cursor
+//! once its message is visible. A run has no trace, since its slices may take hours;
+//! `run.id` joins their log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,11 @@ use crate::reconcile::{
 };
 use crate::retry::retry_inline;
 
-/// Not much more than this is lost by a kill, beside the reading of members and owners.
+/// A kill loses little more than this, plus the scan of members and owners.
 const SLICE_TIME: Duration = Duration::from_mins(1);
-/// Live sign-ups find no more of ours before them on the queue.
+/// With more visible messages on the queue the run pauses, so as not to delay sign-ups.
 const MAX_BACKLOG: u64 = 100;
-/// Before a slice that failed is taken up again.
+/// Delay before a failed slice is continued.
 const RETRY_DELAY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -35,11 +36,11 @@ pub(super) struct Reconciler {
     slot: RunSlot,
 }
 
-/// One run at a time in one process. Holds what the run that was under way last has
+/// Allows one slice at a time in a process. Holds the id of the latest run and what it has
 /// read, which is half of the work.
 type RunSlot = Arc<Mutex<Option<(String, ReconcileCache)>>>;
 
-/// The right to run.
+/// Guard: only its holder runs a slice.
 pub(super) type RunPermit = OwnedMutexGuard<Option<(String, ReconcileCache)>>;
 
 impl Reconciler {
@@ -51,36 +52,36 @@ impl Reconciler {
         }
     }
 
-    /// `None` while another run is under way.
+    /// `None` while another slice runs.
     pub(super) fn try_acquire(&self) -> Option<RunPermit> {
         Arc::clone(&self.slot).try_lock_owned().ok()
     }
 
-    /// One slice over a pool. `None` when it was stopped before it came to anything.
+    /// Runs one slice over a pool. `None` if it was stopped without progress.
     pub(super) async fn run_slice(
         &self,
-        task: &ReconcileCommand,
+        command: &ReconcileCommand,
         pool: &PoolId,
-        mut turn: RunPermit,
+        mut permit: RunPermit,
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         if !self.config.pools.is_allowed(pool) {
             return Some(Outcome::Rejected(Rejection::foreign_pool()));
         }
-        let mut run = self.build_run(task, pool, &mut turn);
-        let begun = run.cursor().clone();
-        let ended = self.run_steps(&mut run, stop).await;
+        let mut run = self.build_run(command, pool, &mut permit);
+        let start_cursor = run.cursor().clone();
+        let result = self.run_steps(&mut run, stop).await;
         let cursor = run.cursor().clone();
         tracing::info!(
             run.id = Some(&cursor.run).filter(|run| is_loggable_sub(run)),
-            request.id = task.request_id.as_ref().filter(|id| is_loggable_sub(id)),
+            request.id = command.request_id.as_ref().filter(|id| is_loggable_sub(id)),
             pool.id = pool.as_str(),
             users = cursor.users,
             queued = cursor.queued,
             elsewhere = cursor.elsewhere,
             refused = run.refused(),
-            error = ended.as_ref().err().map(ToString::to_string),
-            state = match &ended {
+            error = result.as_ref().err().map(ToString::to_string),
+            state = match &result {
                 Ok(SliceEnd::Done) => "done",
                 Ok(SliceEnd::Stopped) => "stopped",
                 Ok(SliceEnd::TimeUp) => "goes on",
@@ -88,49 +89,53 @@ impl Reconciler {
             },
             "reconcile",
         );
-        let failed = match ended {
+        let failed = match result {
             Ok(SliceEnd::Done) => {
                 warn_about_skipped_users(&cursor, pool);
                 return Some(Outcome::Done);
             }
-            Ok(SliceEnd::Stopped) if cursor == begun => return None,
+            Ok(SliceEnd::Stopped) if cursor == start_cursor => return None,
             Ok(_) => false,
-            // A moment of trouble, or an outage: this is no message's fault.
+            // A transient failure or an outage is not the fault of the message.
             Err(failure) if is_temporary(&failure) => true,
             Err(failure) => return Some(failure_outcome(failure)),
         };
         let delay = if failed { RETRY_DELAY } else { Duration::ZERO };
-        *turn = Some((cursor.run.clone(), run.into_cache()));
-        drop(turn);
-        Some(self.send_continuation(task, cursor, delay).await)
+        *permit = Some((cursor.run.clone(), run.into_cache()));
+        drop(permit);
+        Some(self.send_continuation(command, cursor, delay).await)
     }
 
     fn build_run(
         &self,
-        task: &ReconcileCommand,
+        command: &ReconcileCommand,
         pool: &PoolId,
-        turn: &mut RunPermit,
+        permit: &mut RunPermit,
     ) -> ReconcileRun {
         let plan = ReconcilePlan {
             pool: pool.clone(),
-            groups: ReconcilePlan::groups_to_compare(&self.config, task.groups),
-            table: self.config.profiles.as_ref().map(|it| it.table.clone()),
-            search: ReconcilePlan::choose_search(&self.config, None, task.force),
-            include_federated: task.include_federated,
-            since: task.since,
+            groups: ReconcilePlan::groups_to_compare(&self.config, command.groups),
+            table: self
+                .config
+                .profiles
+                .as_ref()
+                .map(|profiles| profiles.table.clone()),
+            search: ReconcilePlan::choose_search(&self.config, None, command.force),
+            include_federated: command.include_federated,
+            since: command.since,
             limit: None,
             max_backlog: Some(MAX_BACKLOG),
             dry_run: false,
             rate: self.config.sign_up_rate(),
         };
-        let cursor = task.cursor.clone().unwrap_or_else(|| Cursor {
+        let cursor = command.cursor.clone().unwrap_or_else(|| Cursor {
             run: format!("{:016x}", fastrand::u64(..)),
             ..Cursor::default()
         });
-        let kept = turn.take().filter(|(run, _)| *run == cursor.run);
+        let latest = permit.take().filter(|(run, _)| *run == cursor.run);
         let run = ReconcileRun::new(self.services.clone(), plan, cursor);
-        match kept {
-            Some((_, known)) => run.with_cache(known),
+        match latest {
+            Some((_, cache)) => run.with_cache(cache),
             None => run,
         }
     }
@@ -142,7 +147,7 @@ impl Reconciler {
     ) -> Result<SliceEnd, Failure> {
         let mut end = None;
         loop {
-            // Before anything else: its cursor is the one of a run that begins.
+            // Checked first: the cursor of a finished run is that of a new run.
             if run.is_finished() {
                 return Ok(SliceEnd::Done);
             }
@@ -166,8 +171,8 @@ impl Reconciler {
         }
     }
 
-    /// A command for each pool, in place of one that names none.
-    pub(super) async fn send_for_each_pool(&self, task: &ReconcileCommand) -> Outcome {
+    /// Sends one command for each allowed pool, instead of a command without a pool.
+    pub(super) async fn send_for_each_pool(&self, command: &ReconcileCommand) -> Outcome {
         let pools = &self.config.pools.allowed;
         if pools.is_empty() {
             return Outcome::Rejected(Rejection {
@@ -178,11 +183,11 @@ impl Reconciler {
             });
         }
         for pool in pools {
-            let task = ReconcileCommand {
+            let command = ReconcileCommand {
                 pool: Some(pool.clone()),
-                ..task.clone()
+                ..command.clone()
             };
-            if let Err(failure) = self.send(&task, Duration::ZERO).await {
+            if let Err(failure) = self.send(&command, Duration::ZERO).await {
                 return failure_outcome(failure);
             }
         }
@@ -191,13 +196,13 @@ impl Reconciler {
 
     async fn send_continuation(
         &self,
-        task: &ReconcileCommand,
+        command: &ReconcileCommand,
         cursor: Cursor,
         delay: Duration,
     ) -> Outcome {
         let next = ReconcileCommand {
             cursor: Some(cursor),
-            ..task.clone()
+            ..command.clone()
         };
         match self.send(&next, delay).await {
             Ok(()) => Outcome::Done,
@@ -205,9 +210,9 @@ impl Reconciler {
         }
     }
 
-    async fn send(&self, task: &ReconcileCommand, delay: Duration) -> Result<(), Failure> {
+    async fn send(&self, command: &ReconcileCommand, delay: Duration) -> Result<(), Failure> {
         let message = Outgoing {
-            body: task.to_body(),
+            body: command.to_body(),
             delay,
             ..Outgoing::default()
         };
@@ -218,22 +223,22 @@ impl Reconciler {
     }
 }
 
-/// The command is not made a dead letter for them: a daily run leaves out the same users every
-/// day, and the others are queued.
+/// Skipped users do not make the command a dead letter: a daily run skips the same users
+/// every day, and queues the others.
 fn warn_about_skipped_users(cursor: &Cursor, pool: &PoolId) {
     if cursor.elsewhere > 0 {
         tracing::warn!(
             pool.id = pool.as_str(),
             users = cursor.elsewhere,
-            "users have a record under another id than their sub and get no second one; \
-             usher reconcile --dry-run says who",
+            "users skipped: their profile has another id than their sub; \
+             usher reconcile --dry-run lists them",
         );
     }
 }
 
 enum SliceEnd {
     Done,
-    /// Its time is over.
+    /// [`SLICE_TIME`] has passed.
     TimeUp,
     Stopped,
 }
@@ -242,8 +247,8 @@ fn is_temporary(failure: &Failure) -> bool {
     !matches!(failure.class, Class::Permanent | Class::Systemic)
 }
 
-/// A missing permission of this command must not stop sign-ups: it is the
-/// command that goes to the dead-letter queue.
+/// A missing permission of this command must not stop sign-ups: the command becomes a
+/// dead letter instead.
 fn failure_outcome(failure: Failure) -> Outcome {
     if is_temporary(&failure) {
         Outcome::Retry(Retry::new(failure.into()))

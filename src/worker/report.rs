@@ -9,8 +9,8 @@ use crate::event::{Event, PoolId, Sub, is_loggable_sub};
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
-/// `info` for what is well, `warn` while attempts are left, `error` for what
-/// was given up. No field holds personal data: the `sub` is an opaque id.
+/// Level `info` for a success, `warn` while attempts remain, `error` for a rejection.
+/// No field holds personal data: a `sub` that is not an opaque id is left out.
 pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
     let work = message.receive_time.elapsed();
     let queued = message.sent_at.map_or(Duration::ZERO, |sent| {
@@ -34,8 +34,8 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)
         .filter(|sub| is_loggable_sub(sub));
-    let request = match event {
-        Some(Event::AdminCommand(order)) => Some(order.request_id.as_str()),
+    let request_id = match event {
+        Some(Event::AdminCommand(command)) => Some(command.request_id.as_str()),
         _ => None,
     };
     spans::record_outcome(spans::AttemptOutcome {
@@ -47,7 +47,7 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
         ),
         pool,
         sub,
-        request_id: request,
+        request_id,
     });
     let trace = trace::id(message);
     macro_rules! line {
@@ -60,7 +60,7 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
                 error = $error,
                 pool.id = pool,
                 user.sub = sub,
-                request.id = request,
+                request.id = request_id,
                 trace.id = trace,
                 queue_ms = millis(queued),
                 duration_ms = millis(work),
@@ -76,7 +76,7 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
             line!(
                 warn,
                 Some(retry.cause.error.as_str()),
-                "message goes back for another attempt"
+                "message returned to the queue for another attempt"
             );
         }
         Outcome::Rejected(rejection) => {
@@ -90,13 +90,13 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
             line!(
                 warn,
                 Some(failure.to_string().as_str()),
-                "message released until this is mended"
+                "message returned to the queue until the deployment is fixed"
             );
         }
     }
 }
 
-/// Nothing is logged for it: it was not tried.
+/// Writes no log line: the message has no outcome.
 pub(super) fn record_released() {
     spans::record_outcome(spans::AttemptOutcome {
         outcome: "released",

@@ -1,4 +1,4 @@
-//! The one place where an outcome becomes a word to the queue.
+//! Turns an outcome into SQS calls: delete, change visibility, or dead-letter and delete.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,18 +16,18 @@ use crate::dead_letter::{DeadLetter, History, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::retry::redelivery_delay;
 
-/// For a message of an unknown pool while nothing else is known to work.
+/// Release delay if the pool was not found, and `pools.allowed` is empty.
 const QUARANTINE_DELAY: Duration = Duration::from_mins(10);
-/// For a message that is refused while enough others are held for that.
+/// Release delay of a refused message while the breaker holds enough of them.
 const REFUSED_DELAY: Duration = Duration::from_secs(3);
-/// The same while such refusals stop intake: other messages are sampled first.
+/// The same while such refusals stop intake: other messages are tried first.
 const REFUSED_DELAY_IN_OUTAGE: Duration = Duration::from_mins(1);
-/// Letters of which it is remembered that they were sent.
+/// Messages whose dead letter is remembered as sent.
 const MAX_REMEMBERED_DEAD_LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 #[derive(Debug)]
 pub(super) struct Settler {
-    /// Whether it was said that releases use up attempts.
+    /// Set once the warning that releases use up attempts is logged.
     renewal_failure_logged: AtomicBool,
     queue: Queue,
     breaker: Arc<Breaker>,
@@ -35,15 +35,15 @@ pub(super) struct Settler {
     visibility_changes: Batcher,
     dead_letter_queue: Queue,
     max_attempts: u32,
-    /// Whether `pools.allowed` says which pools are ours: then one that cannot be
-    /// found is the deployment's trouble like any other.
+    /// Whether `pools.allowed` lists the pools. A listed pool that is not found is a fault
+    /// of the deployment.
     has_allowed_pools: bool,
-    /// Messages whose letter is sent: when the delete fails and they come again,
-    /// they get no second one.
+    /// Ids of messages whose dead letter is sent. If the delete fails and the message
+    /// returns, no second one is sent.
     dead_lettered: Mutex<LruCache<String, ()>>,
 }
 
-/// Ends when everything that was handed in has been carried out.
+/// The two batcher tasks; they end once every entry is sent or abandoned.
 pub(super) struct SettlerTasks {
     settler: Arc<Settler>,
     tasks: [JoinHandle<()>; 2],
@@ -52,36 +52,36 @@ pub(super) struct SettlerTasks {
 impl Settler {
     pub(super) fn start(
         queue: &Queue,
-        dead_letters: Queue,
+        dead_letter_queue: Queue,
         max_attempts: u32,
-        pools_named: bool,
+        has_allowed_pools: bool,
         breaker: &Arc<Breaker>,
     ) -> (Arc<Self>, SettlerTasks) {
-        let (deletes, deleting) =
+        let (deletes, delete_task) =
             Batcher::start(queue.clone(), BatchOperation::Delete, Arc::clone(breaker));
-        let (hides, hiding) =
+        let (visibility_changes, visibility_task) =
             Batcher::start(queue.clone(), BatchOperation::Hide, Arc::clone(breaker));
         let settler = Arc::new(Self {
             renewal_failure_logged: AtomicBool::new(false),
             queue: queue.clone(),
             breaker: Arc::clone(breaker),
             deletes,
-            visibility_changes: hides,
-            dead_letter_queue: dead_letters,
+            visibility_changes,
+            dead_letter_queue,
             max_attempts,
-            has_allowed_pools: pools_named,
+            has_allowed_pools,
             dead_lettered: Mutex::new(LruCache::new(MAX_REMEMBERED_DEAD_LETTERS)),
         });
-        let flushing = SettlerTasks {
+        let settler_tasks = SettlerTasks {
             settler: Arc::clone(&settler),
-            tasks: [deleting, hiding],
+            tasks: [delete_task, visibility_task],
         };
-        (settler, flushing)
+        (settler, settler_tasks)
     }
 
-    /// The outcome of an attempt once the number of attempts is considered, and
-    /// once the dead letter of a rejected message is safely sent. Until then
-    /// the message is not settled: it is sent first and deleted after.
+    /// Applies the limit of attempts to an outcome, and sends the dead letter of a rejected
+    /// message. If that fails, the outcome is a retry or blocked: the message is deleted
+    /// only after its dead letter is sent.
     pub(super) async fn finalize(&self, message: &Received, outcome: Outcome) -> Outcome {
         match apply_max_attempts(
             outcome,
@@ -103,9 +103,14 @@ impl Settler {
         }
     }
 
-    /// Tells the queue.
-    pub(super) async fn settle(&self, message: Received, kept: VisibilityGuard, outcome: &Outcome) {
-        kept.stop_extending().await;
+    /// Ends the extension of the message and sends its outcome to SQS.
+    pub(super) async fn settle(
+        &self,
+        message: Received,
+        guard: VisibilityGuard,
+        outcome: &Outcome,
+    ) {
+        guard.stop_extending().await;
         match outcome {
             Outcome::Done
             | Outcome::AlreadyDone(_)
@@ -118,13 +123,13 @@ impl Settler {
                 let time = retry.pause.after(attempts, redelivery_delay);
                 self.change_visibility(message.receipt_handle, time).await;
             }
-            // Seen and put aside, so that the next look shows another message.
+            // Hidden for long, so that the next receives return other messages.
             Outcome::Blocked(failure)
                 if failure.reason == "pool_not_found" && !self.has_allowed_pools =>
             {
                 self.release(message, QUARANTINE_DELAY).await;
             }
-            // As long as nothing is stopped, others will soon have shown whose fault it is.
+            // While intake goes on, other messages soon show whose fault it is.
             Outcome::Blocked(failure) if failure.class == Class::Permanent => {
                 let stopped = self.breaker.is_intake_stopped_by(failure);
                 let delay = if stopped {
@@ -134,24 +139,24 @@ impl Settler {
                 };
                 self.release(message, delay).await;
             }
-            // At once: another worker may be in order.
+            // Without delay: another worker may not have the failure.
             Outcome::Blocked(_) => self.release(message, Duration::ZERO).await,
         }
     }
 
-    /// Gives a message back that was not tried. SQS has counted the receive all
-    /// the same and would move the message in the end, so the queue gets it anew,
-    /// with what was tried as an attribute, and then the old one is deleted.
+    /// Returns a message without counting an attempt. SQS has counted the receive, and
+    /// would move the message in the end. So the message is renewed: sent again with its
+    /// attempts so far as an attribute, and then the old one is deleted.
     ///
-    /// Where that cannot be done the message is made visible again: the receive
-    /// then counts as an attempt.
+    /// If that is not possible, the message is made visible again, and the receive counts
+    /// as an attempt.
     pub(super) async fn release(&self, message: Received, delay: Duration) {
         let history = History::from_message(&message);
         let untried = History {
             attempts: history.attempts.saturating_sub(1),
             ..history
         };
-        // A copy of what cannot be deleted would be one message more.
+        // If deletes fail, a renewed message would be a duplicate.
         if self.breaker.is_settling_broken() {
             return self.change_visibility(message.receipt_handle, delay).await;
         }
@@ -161,7 +166,7 @@ impl Settler {
                 if !self.renewal_failure_logged.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         error = %failure,
-                        "a message that was not tried cannot be sent anew; such receives count as attempts",
+                        "message renewal failed; such releases count as attempts (logged once)",
                     );
                 }
                 self.change_visibility(message.receipt_handle, delay).await;
@@ -197,13 +202,13 @@ impl Settler {
         if self.dead_lettered().contains(&message.id) {
             return Ok(());
         }
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             message,
             history: History::from_message(message),
             rejection,
             now,
         };
-        send_dead_letter(&self.dead_letter_queue, &letter)
+        send_dead_letter(&self.dead_letter_queue, &dead_letter)
             .await
             .map(|_| {
                 self.dead_lettered().put(message.id.clone(), ());
@@ -223,21 +228,21 @@ impl SettlerTasks {
         self.settler.visibility_changes.flush();
         for task in self.tasks {
             if let Err(error) = task.await {
-                tracing::error!(error = %error, "a batch task failed");
+                tracing::error!(error = %error, "batcher task failed");
             }
         }
     }
 }
 
-/// A message is given up at its last attempt. What seldom changes (a user or a
-/// group that is not there) has fewer.
+/// Rejects a message at its last attempt. A cause that seldom changes (a missing user or
+/// group) has fewer attempts.
 fn apply_max_attempts(outcome: Outcome, attempts: u32, max_attempts: u32) -> Outcome {
     match outcome {
         Outcome::Retry(retry)
             if attempts
                 >= retry
                     .max_attempts
-                    .map_or(max_attempts, |most| most.min(max_attempts)) =>
+                    .map_or(max_attempts, |limit| limit.min(max_attempts)) =>
         {
             Outcome::Rejected(retry.cause)
         }
@@ -249,22 +254,22 @@ fn apply_max_attempts(outcome: Outcome, attempts: u32, max_attempts: u32) -> Out
 mod tests {
     use super::*;
 
-    fn retry(at_most: Option<u32>) -> Outcome {
-        let because = Rejection {
+    fn retry(max_attempts: Option<u32>) -> Outcome {
+        let cause = Rejection {
             reason: "throttled".to_owned(),
             class: "throttled",
             error: String::new(),
             refused_call: None,
         };
         Outcome::Retry(Retry {
-            max_attempts: at_most,
-            ..Retry::new(because)
+            max_attempts,
+            ..Retry::new(cause)
         })
     }
 
     #[test]
-    fn a_message_is_given_up_at_its_last_attempt_with_the_reason_that_stayed() {
-        for (at_most, attempts, name) in [
+    fn message_is_rejected_at_its_last_attempt_with_its_reason() {
+        for (max_attempts, attempts, name) in [
             (None, 7, "retry"),
             (None, 8, "rejected"),
             (None, 9, "rejected"),
@@ -272,8 +277,8 @@ mod tests {
             (Some(5), 5, "rejected"),
             (Some(20), 8, "rejected"),
         ] {
-            let outcome = apply_max_attempts(retry(at_most), attempts, 8);
-            assert_eq!(outcome.name(), name, "{at_most:?} {attempts}");
+            let outcome = apply_max_attempts(retry(max_attempts), attempts, 8);
+            assert_eq!(outcome.name(), name, "{max_attempts:?} {attempts}");
             assert_eq!(outcome.reason(), "throttled");
         }
     }

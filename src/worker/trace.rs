@@ -6,7 +6,7 @@ use crate::aws::Received;
 use crate::dead_letter::History;
 use crate::telemetry::spans::{self, RemoteParent};
 
-/// The attempt's span: it goes on with the trace that the message was sent in.
+/// The attempt's span. It continues the trace in the message, if there is one.
 pub(super) fn span(message: &Received) -> Span {
     let remote = message.trace_parent().map(|parent| RemoteParent {
         trace_id: parent.trace_id(),
@@ -16,9 +16,11 @@ pub(super) fn span(message: &Received) -> Span {
     spans::attempt(&message.id, History::from_message(message).attempts, remote)
 }
 
-/// For a log line of the attempt. Without a trace in the message it is the one that
-/// begins here, when traces are exported.
+/// The trace id for the attempt's log lines. Without a trace in the message it is the id
+/// of the span's new trace, if traces are exported.
 pub(super) fn id(message: &Received) -> Option<String> {
-    let sent_in = || Some(format!("{:032x}", message.trace_parent()?.trace_id()));
-    spans::trace_id().map(|id| id.to_string()).or_else(sent_in)
+    let from_message = || Some(format!("{:032x}", message.trace_parent()?.trace_id()));
+    spans::trace_id()
+        .map(|id| id.to_string())
+        .or_else(from_message)
 }

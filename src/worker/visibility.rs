@@ -1,4 +1,4 @@
-//! The visibility keeper: while a message is in work, nobody else receives it.
+//! Extends the visibility timeout of messages in progress: no other process receives them.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
 
@@ -20,7 +20,6 @@ const EXTENDER_LOOP: &str = "visibility keeper";
 #[derive(Debug, Clone)]
 pub(super) struct VisibilityExtender(Arc<ExtenderState>);
 
-/// The running keeper.
 pub(super) struct ExtenderTask {
     extender: VisibilityExtender,
     stop: CancellationToken,
@@ -46,7 +45,7 @@ impl ExtenderTask {
     pub(super) async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(error = %error, "the visibility keeper failed");
+            tracing::error!(error = %error, "visibility extender task failed");
         }
     }
 }
@@ -55,7 +54,7 @@ impl ExtenderTask {
 struct ExtenderState {
     queue: Queue,
     messages: Mutex<HiddenMessages>,
-    /// Held while a batch is on its way.
+    /// Locked while a batch is sent.
     sending: tokio::sync::Mutex<()>,
 }
 
@@ -73,9 +72,9 @@ struct HiddenMessage {
     sending: bool,
 }
 
-/// A message that is kept hidden until it is let go.
+/// Extends the visibility timeout of a message until it is dropped.
 #[derive(Debug)]
-#[must_use = "a message that is not let go stays hidden for twelve hours"]
+#[must_use = "the timeout is extended only while its guard exists"]
 pub(super) struct VisibilityGuard {
     extender: VisibilityExtender,
     id: u64,
@@ -90,7 +89,7 @@ impl VisibilityExtender {
         }))
     }
 
-    /// Keeps a message hidden from its receive on.
+    /// Extends the message's visibility timeout until the guard is dropped.
     pub(super) fn keep_hidden(&self, message: &Received) -> VisibilityGuard {
         let mut messages = self.messages();
         let id = messages.next_id;
@@ -108,11 +107,11 @@ impl VisibilityExtender {
         }
     }
 
-    /// Extends what is due until told to stop.
+    /// Extends due messages at each tick, a sixth of the visibility timeout, until `stop`.
     async fn run(self, health: Health, stop: CancellationToken) {
         let visibility = self.0.queue.visibility();
-        // Half the time-out has passed when a message is due, a sixth more at
-        // most when it is looked at: a third is left for the request.
+        // A message is due after half of the timeout, and found a sixth later at most: a
+        // third is left for the request.
         let tick = visibility / 6;
         while !stop.is_cancelled() {
             health.heartbeat(EXTENDER_LOOP, tick * 3 + Duration::from_secs(30));
@@ -133,16 +132,16 @@ impl VisibilityExtender {
             if batch.is_empty() {
                 continue;
             }
-            let begun = Instant::now();
+            let started = Instant::now();
             let receipts: Vec<(&str, Duration)> = batch
                 .iter()
                 .map(|(_, receipt)| (receipt.as_str(), visibility))
                 .collect();
-            let undone = self.0.queue.change_visibility(&receipts).await;
-            if let Err(failure) = &undone {
+            let result = self.0.queue.change_visibility(&receipts).await;
+            if let Err(failure) = &result {
                 tracing::warn!(
                     messages = batch.len(), error = %failure,
-                    "visibility not extended; tried again in a moment",
+                    "visibility not extended; retrying at the next tick",
                 );
             }
             let mut messages = self.messages();
@@ -151,13 +150,13 @@ impl VisibilityExtender {
                     continue;
                 };
                 entry.sending = false;
-                match &undone {
-                    // Tried again at the next tick.
+                match &result {
+                    // Retried at the next tick.
                     Err(_) => {}
-                    Ok(undone) => match undone.iter().find(|undone| undone.position == position) {
-                        Some(undone) if !undone.is_terminal => {}
-                        // Extended, or no longer ours to extend.
-                        _ => entry.extended = begun,
+                    Ok(failed) => match failed.iter().find(|failed| failed.position == position) {
+                        Some(failed) if !failed.is_terminal => {}
+                        // Extended, or the receipt is stale.
+                        _ => entry.extended = started,
                     },
                 }
             }
@@ -196,7 +195,7 @@ impl VisibilityExtender {
     }
 }
 
-/// Whatever becomes of the task that held it, the message is not kept for ever.
+/// Ends the extension even if the task of the message panics or is cancelled.
 impl Drop for VisibilityGuard {
     fn drop(&mut self) {
         self.remove();
@@ -208,8 +207,8 @@ impl VisibilityGuard {
         self.extender.messages().by_id.remove(&self.id)
     }
 
-    /// Lets the message go. An extension that is on its way is waited for, so
-    /// that it cannot undo the delete or the back-off that follows.
+    /// Ends the extension. It waits for a call in progress, which could otherwise undo
+    /// the delete or the visibility change that follows.
     pub(super) async fn stop_extending(self) {
         let removed = self.remove();
         if removed.is_some_and(|entry| entry.sending) {

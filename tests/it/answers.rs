@@ -1,4 +1,4 @@
-//! Answers that do not come from the service.
+//! Answers that are damaged on the network.
 
 use axum::http::StatusCode;
 use tokio::task::JoinSet;
@@ -7,7 +7,7 @@ use crate::faults::{Fault, Spoiled};
 use crate::world::World;
 
 #[tokio::test]
-async fn what_the_service_did_not_say_is_no_success() {
+async fn spoiled_answers_do_not_count_as_success() {
     let mut runs = JoinSet::new();
     for spoiled in [
         Spoiled::NotJson,
@@ -32,11 +32,11 @@ async fn what_the_service_did_not_say_is_no_success() {
     }
 }
 
-/// A sign-up and a body that needs a letter, with the first answers spoiled.
+/// Processes a sign-up and a malformed body while the first two answers are spoiled.
 async fn spoil(spoiled: Spoiled, operation: &'static str) {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.send_all(&people).await;
+    let users = world.create_users(1).await;
+    world.send_all(&users).await;
     world.send("hello").await;
     let mut left = 2;
     world.faults.plan(move |call| {
@@ -46,8 +46,8 @@ async fn spoil(spoiled: Spoiled, operation: &'static str) {
     });
     world.work(&[]).await;
     let name = format!("{spoiled:?} of {operation}");
-    assert_eq!(world.letters().await.len(), 1, "{name}");
-    assert_eq!(world.records().await.len(), 1, "{name}");
+    assert_eq!(world.read_dead_letters().await.len(), 1, "{name}");
+    assert_eq!(world.profiles().await.len(), 1, "{name}");
     assert_eq!(world.members("EVERYONE").await.len(), 1, "{name}");
     world.assert_queue_empty().await;
 }

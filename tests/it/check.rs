@@ -1,4 +1,4 @@
-//! `usher check`
+//! `usher check`: its findings and its exit status.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::faults::Fault;
 use crate::process::finished;
 use crate::world::World;
 
-/// What was found, by name: the state and the detail.
+/// Runs `usher check`: exit status, and state and detail of each finding by name.
 async fn check(
     world: &World,
     arguments: &[&str],
@@ -39,12 +39,12 @@ fn state<'a>(findings: &'a BTreeMap<String, (String, String)>, what: &str) -> &'
 }
 
 #[tokio::test]
-async fn a_good_deployment_is_right_and_stays_as_it_was() {
+async fn a_correct_deployment_passes_and_is_not_changed() {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.send_all(&people).await;
+    let users = world.create_users(1).await;
+    world.send_all(&users).await;
     world.work(&[]).await;
-    let before = world.records().await;
+    let before = world.profiles().await;
     let (code, findings) = check(&world, &[]).await;
     assert_eq!(code, Some(0), "{findings:?}");
     for what in [
@@ -69,12 +69,12 @@ async fn a_good_deployment_is_right_and_stays_as_it_was() {
         assert_eq!(state(&findings, what), "right", "{what} in {findings:?}");
     }
     assert_eq!(state(&findings, "sqs:ReceiveMessage"), "not_tested");
-    assert_eq!(world.records().await, before);
-    world.assert_all_provisioned(&people).await;
+    assert_eq!(world.profiles().await, before);
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named() {
+async fn wrong_settings_are_named() {
     let world = World::new().await;
     let (code, findings) = check(
         &world,
@@ -118,7 +118,7 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn an_index_by_the_owner_is_tried() {
+async fn the_owner_index_is_queried() {
     let world = World::new().await;
     let index = ["--set", "profiles.owner_index=byOwner"];
     for (text, expected) in [
@@ -140,7 +140,7 @@ async fn an_index_by_the_owner_is_tried() {
 }
 
 #[tokio::test]
-async fn the_issuer_that_new_tokens_name_is_told() {
+async fn the_issuer_of_new_tokens_is_reported() {
     let world = World::new().await;
     let what = format!("issuer of {}", world.pool.id);
     for issuer in IssuerType::ALL {
@@ -166,7 +166,7 @@ async fn the_issuer_that_new_tokens_name_is_told() {
     assert_eq!(state(&findings, &what), "not_tested");
 }
 
-/// What switches the API and the page on.
+/// The arguments that enable the API and the page.
 fn with_api_and_page(world: &World) -> [String; 4] {
     let set = |key: &str, value: &str| format!("--set={key}={value}");
     [
@@ -178,7 +178,7 @@ fn with_api_and_page(world: &World) -> [String; 4] {
 }
 
 #[tokio::test]
-async fn a_pool_is_right_whatever_its_users_are_called() {
+async fn a_pool_passes_with_any_kind_of_user_name() {
     let named_by = |email_usernames, phone_usernames| PoolOptions {
         email_usernames,
         phone_usernames,
@@ -206,7 +206,7 @@ async fn a_pool_is_right_whatever_its_users_are_called() {
 }
 
 #[tokio::test]
-async fn a_pool_that_makes_no_code_for_the_page_is_named() {
+async fn a_pool_without_codes_for_the_page_is_named() {
     let kind = PoolOptions {
         first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
         ..PoolOptions::default()
@@ -224,7 +224,7 @@ async fn a_pool_that_makes_no_code_for_the_page_is_named() {
 }
 
 #[tokio::test]
-async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
+async fn api_and_page_are_checked_only_when_enabled() {
     let world = World::new().await;
     let arguments = with_api_and_page(&world);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -270,14 +270,14 @@ async fn what_the_api_and_the_page_need_is_looked_at_where_they_are_on() {
     let (_, findings) = check(&world, &[]).await;
     assert_eq!(state(&findings, "keys of"), "missing");
     assert_eq!(state(&findings, lists), "missing");
-    // A worker needs it for what AppSync queues, too.
+    // A worker needs the permission for commands from AppSync, too.
     let (_, findings) = check(&world, &["--set=admin.verify_membership=true"]).await;
     assert_eq!(state(&findings, "keys of"), "missing");
     assert_eq!(state(&findings, lists), "wrong");
 }
 
 #[tokio::test]
-async fn what_keeps_everybody_out_of_the_page_is_named() {
+async fn a_client_that_refuses_every_sign_in_is_named() {
     let world = World::new().await;
     let arguments = [
         format!("--set=pools.allowed={}", world.pool.id),
@@ -298,7 +298,7 @@ async fn what_keeps_everybody_out_of_the_page_is_named() {
             "wrong",
             "web ACL",
         ),
-        // It was asked for a user who does not exist.
+        // The check signs in as a user who does not exist.
         (
             "UserLambdaValidationException",
             "UserMigration failed with error no such user.",
@@ -323,7 +323,7 @@ async fn what_keeps_everybody_out_of_the_page_is_named() {
 }
 
 #[tokio::test]
-async fn what_the_lambda_would_switch_off_is_named() {
+async fn lambda_variables_that_disable_features_are_named() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
@@ -393,7 +393,7 @@ async fn what_the_lambda_would_switch_off_is_named() {
 }
 
 #[tokio::test]
-async fn a_credentials_endpoint_that_hangs_is_named_as_such() {
+async fn a_hanging_credentials_endpoint_is_named() {
     let world = World::new().await;
     let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = hanging.local_addr().expect("an address");
@@ -406,11 +406,11 @@ async fn a_credentials_endpoint_that_hangs_is_named_as_such() {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             format!("http://{address}/credentials"),
         );
-    let (code, said, errors) = finished(command).await;
-    assert_eq!(code, Some(1), "{said}{errors}");
+    let (code, stdout, errors) = finished(command).await;
+    assert_eq!(code, Some(1), "{stdout}{errors}");
     assert!(
-        said.contains("GetQueueAttributes on usher: credentials"),
-        "{said}"
+        stdout.contains("GetQueueAttributes on usher: credentials"),
+        "{stdout}"
     );
-    assert!(!said.contains("timeout"), "{said}");
+    assert!(!stdout.contains("timeout"), "{stdout}");
 }

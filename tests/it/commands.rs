@@ -1,4 +1,4 @@
-//! The commands as a user types them: exit status, output, errors.
+//! The commands as an operator types them: exit status, output, errors.
 
 use std::process::Output;
 
@@ -123,7 +123,7 @@ async fn a_worker_without_region_or_dead_letter_queue_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_worker_does_not_start_where_sqs_would_move_messages_without_a_reason() {
+async fn a_worker_needs_max_receive_count_above_max_attempts() {
     let world = World::new().await;
     for (attempts, flag, status) in [
         ("10", None, 1),
@@ -137,15 +137,15 @@ async fn a_worker_does_not_start_where_sqs_would_move_messages_without_a_reason(
             .output()
             .await
             .expect("runs");
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(status), "{attempts} {said}");
-        let says = said.contains("maxReceiveCount") && said.contains("is 10");
-        assert_eq!(says, attempts.ends_with("10"), "{said}");
+        let errors = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{attempts} {errors}");
+        let says = errors.contains("maxReceiveCount") && errors.contains("is 10");
+        assert_eq!(says, attempts.ends_with("10"), "{errors}");
     }
 }
 
 #[tokio::test]
-async fn dev_signs_people_up_and_reads_them_back() {
+async fn dev_signs_users_up_and_reads_them_back() {
     let arguments = [
         "dev",
         "--signups",
@@ -156,7 +156,7 @@ async fn dev_signs_people_up_and_reads_them_back() {
         "--port",
         "0",
     ];
-    // A proxy that the network asks for is not for calls to this machine.
+    // A proxy from the environment does not apply to calls on loopback.
     let output = run(&arguments, &[("HTTP_PROXY", "http://127.0.0.1:1")]).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let summary = json(&output);

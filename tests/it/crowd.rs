@@ -1,6 +1,5 @@
-//! A user pool of any size, with its profile table: answers the calls that
-//! reconcile and the worker make, in place of the embedded endpoint, which copies
-//! its whole state at each write.
+//! A user pool of any size, with its profile table. It answers the calls of reconcile and
+//! the worker instead of the embedded endpoint, which copies its state at each write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -15,25 +14,24 @@ use serde_json::{Value, json};
 
 use crate::world::TABLE;
 
-/// Answers nothing until it is filled.
+/// Passes every call to the endpoint until it is filled.
 #[derive(Clone, Default)]
-pub(crate) struct Crowd(Arc<Mutex<Option<People>>>);
+pub(crate) struct Crowd(Arc<Mutex<Option<PoolContents>>>);
 
 #[derive(Default)]
-pub(crate) struct People {
+pub(crate) struct PoolContents {
     pub(crate) confirmed: usize,
-    /// Numbered after the confirmed.
+    /// Numbered after the confirmed users.
     pub(crate) unconfirmed: usize,
-    /// Numbered after the unconfirmed.
+    /// Numbered after the unconfirmed users.
     pub(crate) federated: usize,
-    /// Imported, with a new password to choose. Numbered after the federated.
+    /// Imported, with a new password to choose. Numbered after the federated users.
     pub(crate) imported: usize,
-    /// Confirmed and disabled. Numbered after the imported.
+    /// Confirmed and disabled. Numbered after the imported users.
     pub(crate) disabled: usize,
-    /// Members of EVERYONE. The list goes by name, and so in another order than
-    /// that of the users.
+    /// Members of EVERYONE, listed by name and so in another sequence than the users.
     pub(crate) members: BTreeSet<String>,
-    /// Subs with a profile, and how often it was put.
+    /// The number of puts of each profile, by `sub`.
     pub(crate) profiles: BTreeMap<String, u32>,
 }
 
@@ -46,42 +44,42 @@ pub(crate) fn sub(n: usize) -> String {
 }
 
 const PAGE: usize = 60;
-/// 2026-08-01, and one second later for each user.
+/// The creation time of the first user, 2026-08-01; each next user is a second younger.
 const CREATED: usize = 1_785_542_400;
 
 impl Crowd {
-    pub(crate) fn fill(&self, people: People) {
-        *self.0.lock().expect("not poisoned") = Some(people);
+    pub(crate) fn fill(&self, contents: PoolContents) {
+        *self.0.lock().expect("not poisoned") = Some(contents);
     }
 
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&People) -> T) -> T {
-        let people: MutexGuard<'_, Option<People>> = self.0.lock().expect("not poisoned");
-        look(people.as_ref().expect("filled"))
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&PoolContents) -> T) -> T {
+        let contents: MutexGuard<'_, Option<PoolContents>> = self.0.lock().expect("not poisoned");
+        read(contents.as_ref().expect("filled"))
     }
 
     fn answer(&self, operation: &str, input: &Value) -> Option<(StatusCode, Value)> {
-        let mut people = self.0.lock().expect("not poisoned");
-        let people = people.as_mut()?;
+        let mut contents = self.0.lock().expect("not poisoned");
+        let contents = contents.as_mut()?;
         let ok = |value| Some((StatusCode::OK, value));
         match operation {
-            "ListUsers" => ok(people.users(number(&input["PaginationToken"]))),
-            "ListUsersInGroup" => ok(people.members(&input["NextToken"])),
+            "ListUsers" => ok(contents.users(number(&input["PaginationToken"]))),
+            "ListUsersInGroup" => ok(contents.members(&input["NextToken"])),
             "DescribeUserPool" => ok(json!({"UserPool": {
-                "EstimatedNumberOfUsers": people.total(),
+                "EstimatedNumberOfUsers": contents.total(),
             }})),
             "AdminAddUserToGroup" => {
                 let name = input["Username"].as_str().expect("a name");
-                people.members.insert(name.to_owned());
+                contents.members.insert(name.to_owned());
                 ok(json!({}))
             }
-            "BatchGetItem" => ok(people.present(&input["RequestItems"][TABLE]["Keys"])),
+            "BatchGetItem" => ok(contents.present(&input["RequestItems"][TABLE]["Keys"])),
             "PutItem" => {
                 let sub = input["Item"]["id"]["S"].as_str().expect("a key");
-                if people.profiles.contains_key(sub) {
+                if contents.profiles.contains_key(sub) {
                     let refused = json!({"__type": "ConditionalCheckFailedException"});
                     return Some((StatusCode::BAD_REQUEST, refused));
                 }
-                *people.profiles.entry(sub.to_owned()).or_default() += 1;
+                *contents.profiles.entry(sub.to_owned()).or_default() += 1;
                 ok(json!({}))
             }
             _ => None,
@@ -89,8 +87,8 @@ impl Crowd {
     }
 }
 
-impl People {
-    /// Everybody has everything.
+impl PoolContents {
+    /// Every user has the group and a profile.
     pub(crate) fn whole(confirmed: usize) -> Self {
         Self {
             confirmed,
@@ -166,7 +164,7 @@ fn number(token: &Value) -> usize {
         .map_or(0, |token| token.parse().expect("our token"))
 }
 
-/// The layer.
+/// The layer over the routes of the embedded endpoint.
 pub(crate) async fn layer(State(crowd): State<Crowd>, request: Request, next: Next) -> Response {
     let target = request.headers().get("x-amz-target");
     let operation = target

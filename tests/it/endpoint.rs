@@ -1,4 +1,4 @@
-//! What the embedded endpoint has to have in common with the services.
+//! Properties that the embedded endpoint shares with the services.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::policies::{files, operations, product, text};
 use crate::world::{TABLE, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_conditional_puts_at_once_one_writes() {
+async fn one_of_many_concurrent_conditional_puts_writes() {
     let world = World::new().await;
     let profiles = ProfileTable::new(&world.aws, TABLE, "id");
     for user in 0..100 {
@@ -31,7 +31,7 @@ async fn of_many_conditional_puts_at_once_one_writes() {
     }
 }
 
-/// The services by their names in the table and in requests.
+/// The services: name in the table, and prefix of `x-amz-target`.
 const SERVICES: [(&str, &str); 3] = [
     ("cognito-idp", "AWSCognitoIdentityProviderService"),
     ("dynamodb", "DynamoDB_20120810"),
@@ -39,15 +39,15 @@ const SERVICES: [(&str, &str); 3] = [
 ];
 
 #[tokio::test]
-async fn every_call_that_usher_makes_is_held_to_its_services_model() {
+async fn every_call_is_checked_against_its_service_model() {
     let world = World::new().await;
     let client = Client::new(world.endpoint.url().replace("http://", ""));
     let table: Value = serde_json::from_str(&text("src/dev/constraints/table.json")).expect("JSON");
     let sources: String = files("src/aws").iter().map(|file| product(file)).collect();
     let mut called = operations(&sources);
-    // Of STS, which has another protocol.
+    // STS has another protocol.
     assert!(called.remove("GetCallerIdentity"));
-    // Short names, and names that are in another file than their calls, are found as well.
+    // The search also finds short names, and names in another file than their calls.
     for operation in ["Query", "Scan", "InitiateAuth", "RespondToAuthChallenge"] {
         assert!(called.contains(operation), "{operation}");
     }

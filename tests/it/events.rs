@@ -1,11 +1,10 @@
-//! Whatever arrives gets an answer, and the same data comes out that went in.
+//! The parser handles any text without a panic, and keeps user data unchanged.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use usher::event::{Event, parse};
 
-/// Any JSON, a few levels deep.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -22,7 +21,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object of event members, each of them anything or as it should be.
+/// An object with the members of an event, each valid, arbitrary or absent.
 fn near_event() -> impl Strategy<Value = Value> {
     let member = |name: &'static str, usual: Value| {
         prop_oneof![
@@ -74,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn a_near_event_is_of_a_user_when_it_names_source_pool_and_user(value in near_event()) {
+    fn an_event_with_source_pool_and_user_is_a_sign_up(value in near_event()) {
         let is_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let pool = value["userPoolId"].as_str().unwrap_or_default();
         let user = value["userName"].as_str().unwrap_or_default();
@@ -88,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn user_data_comes_out_as_it_went_in(
+    fn user_data_is_parsed_unchanged(
         name in "\\PC{1,128}",
         attributes in btree_map("[a-z:_]{1,20}", "\\PC{1,64}", 0..8),
     ) {

@@ -1,4 +1,4 @@
-//! The host in a queue's URL: calls go there, unless an endpoint is set for SQS.
+//! The host in a queue's URL: calls go to it, unless an endpoint is configured for SQS.
 
 use usher::dev::EmbeddedEndpoint;
 
@@ -7,7 +7,8 @@ use crate::trigger::{Lambda, SIGN_UP};
 use crate::world::World;
 
 impl World {
-    /// `usher` without an endpoint for SQS, as with an interface endpoint without private DNS.
+    /// `usher` without a configured endpoint for SQS, as with an interface endpoint without
+    /// private DNS.
     fn without_endpoint(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = self.usher(arguments);
         command.env_remove("AWS_ENDPOINT_URL").envs([
@@ -18,7 +19,7 @@ impl World {
         command
     }
 
-    /// The same queue at another address of the endpoint, where calls are not counted.
+    /// The URL of the same queue at another address of the endpoint that counts no calls.
     async fn uncounted(&self, url: &str) -> String {
         let listener = EmbeddedEndpoint::listen(0).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -31,34 +32,40 @@ impl World {
 #[tokio::test]
 async fn calls_of_a_queue_go_to_the_host_in_its_url() {
     let world = World::new().await;
-    let people = world.people(3).await;
-    world.send_all(&people).await;
+    let users = world.create_users(3).await;
+    world.send_all(&users).await;
     let (status, _, errors) = finished(world.without_endpoint(&["worker", "--until-empty"])).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(world.faults.calls("ReceiveMessage") > 0);
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
     let mut lambda = Lambda::start(&[("USHER_QUEUE__URL", world.queue.url())]).await;
     assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
     assert_eq!(world.faults.calls("SendMessage"), 1);
     assert_eq!(
-        world.queue.attributes().await.expect("facts").depth.visible,
+        world
+            .queue
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth
+            .visible,
         1
     );
 }
 
 #[tokio::test]
-async fn switches_among_hosts_of_aws_do_not_count_for_another_host() {
+async fn fips_and_dual_stack_do_not_apply_to_other_hosts() {
     let world = World::new().await;
     let mut list = world.without_endpoint(&["dead-letters", "list"]);
     list.env("AWS_USE_FIPS_ENDPOINT", "true")
         .env("AWS_USE_DUALSTACK_ENDPOINT", "true");
-    let (status, said, errors) = finished(list).await;
+    let (status, stdout, errors) = finished(list).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(said, "0 letters\n");
+    assert_eq!(stdout, "0 letters\n");
 }
 
 #[tokio::test]
-async fn a_dead_letter_queue_that_is_named_has_a_host_of_its_own() {
+async fn a_configured_dead_letter_url_keeps_its_host() {
     let world = World::new().await;
     world
         .dead_letters
@@ -68,28 +75,28 @@ async fn a_dead_letter_queue_that_is_named_has_a_host_of_its_own() {
         })
         .await
         .expect("sent");
-    let list = |letters: Option<&str>| {
+    let list = |dead_letter_url: Option<&str>| {
         let mut command = world.without_endpoint(&["dead-letters", "list"]);
-        command.envs(letters.map(|url| ("USHER_QUEUE__DEAD_LETTER_URL", url)));
+        command.envs(dead_letter_url.map(|url| ("USHER_QUEUE__DEAD_LETTER_URL", url)));
         finished(command)
     };
-    // Found by the redrive policy: asked at the host of the source queue.
-    let (status, said, errors) = list(None).await;
+    // A dead-letter queue from the redrive policy is called at the source queue's host.
+    let (status, stdout, errors) = list(None).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(said.contains("1 letter"), "{said}");
+    assert!(stdout.contains("1 letter"), "{stdout}");
     let counted = world.faults.calls("ReceiveMessage");
     assert!(counted > 0);
     let elsewhere = world.uncounted(world.dead_letters.url()).await;
-    let (status, said, errors) = list(Some(&elsewhere)).await;
+    let (status, stdout, errors) = list(Some(&elsewhere)).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(said.contains("1 letter"), "{said}");
+    assert!(stdout.contains("1 letter"), "{stdout}");
     assert_eq!(world.faults.calls("ReceiveMessage"), counted);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_set_goes_before_the_host_in_the_url() {
+async fn a_configured_endpoint_overrides_the_host_in_the_url() {
     let world = World::new().await;
-    // No one listens there, as where a name is known in containers only.
+    // No process listens on this port, as if the name resolved only in containers.
     let silent = tokio::net::TcpSocket::new_v4().expect("a socket");
     silent
         .bind(([127, 0, 0, 1], 0).into())
@@ -108,7 +115,7 @@ async fn an_endpoint_that_is_set_goes_before_the_host_in_the_url() {
             .env("USHER_QUEUE__URL", &url)
             .env(variable, &world.url)
             .args(["--pool", &world.pool.id]);
-        let (status, said, errors) = finished(check).await;
-        assert_eq!(status, Some(0), "{variable}, {host}: {said}{errors}");
+        let (status, stdout, errors) = finished(check).await;
+        assert_eq!(status, Some(0), "{variable}, {host}: {stdout}{errors}");
     }
 }

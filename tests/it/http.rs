@@ -1,4 +1,4 @@
-//! Health, readiness, metrics.
+//! Health, readiness and metrics of a worker.
 
 use rustix::process::Signal;
 
@@ -6,10 +6,10 @@ use crate::process::{Process, get};
 use crate::world::{World, eventually};
 
 #[tokio::test]
-async fn a_running_worker_shows_its_health_and_its_metrics() {
+async fn a_worker_serves_health_and_metrics() {
     let world = World::new().await;
-    let people = world.people(25).await;
-    world.send_all(&people).await;
+    let users = world.create_users(25).await;
+    world.send_all(&users).await;
     let mut process = Process::start(world.usher(&["worker"]));
     let http = process.http().await;
     eventually("ready", || async { get(&http, "/readyz").await.0 == 200 }).await;
@@ -61,10 +61,10 @@ async fn a_running_worker_shows_its_health_and_its_metrics() {
 }
 
 #[tokio::test]
-async fn a_worker_writes_metrics_for_cloudwatch_where_it_is_told_to() {
+async fn a_worker_writes_cloudwatch_metrics_when_configured() {
     let world = World::new().await;
-    let people = world.people(7).await;
-    world.send_all(&people).await;
+    let users = world.create_users(7).await;
+    world.send_all(&users).await;
     for namespace in ["usher", ""] {
         let set = format!("metrics.cloudwatch={namespace}");
         let arguments = ["worker", "--until-empty", "--set", &set];

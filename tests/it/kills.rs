@@ -1,4 +1,4 @@
-//! Processes that are ended at any moment.
+//! Processes that are stopped or killed at random times.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ async fn run(seed: u64) -> Vec<String> {
         let mut command = world.usher(arguments);
         command
             .env("USHER_CONFIG", &file)
-            // Slow enough that there is work in hand at each end.
+            // Slow enough that messages are in progress at each end.
             .env("USHER_QUOTA__USER_UPDATE", "40")
             .env("USHER_WORKER__DRAIN", "6s");
         Process::start(command)
     };
 
-    let mut broken = Vec::new();
+    let mut violations = Vec::new();
     let within = Duration::from_secs(6);
     let mut arrivals = random.fork();
     let rounds = async {
@@ -45,7 +45,7 @@ async fn run(seed: u64) -> Vec<String> {
             for process in &mut processes {
                 let gently = random.bool();
                 if gently {
-                    // From here on it listens to signals.
+                    // From here on the process handles signals.
                     process.http().await;
                 }
                 tokio::time::sleep(Duration::from_millis(random.u64(..1500))).await;
@@ -55,12 +55,12 @@ async fn run(seed: u64) -> Vec<String> {
                     continue;
                 }
                 process.signal(Signal::TERM);
-                // Some are killed while they drain: when the round ends.
+                // The others are killed while they drain, when the round ends.
                 if random.u8(..3) > 0 {
                     let status = process.exit().await;
                     if !status.success() {
                         let log = process.log();
-                        broken.push(format!("SIGTERM in round {round}: {status}\n{log}"));
+                        violations.push(format!("SIGTERM in round {round}: {status}\n{log}"));
                     }
                 }
             }
@@ -71,8 +71,8 @@ async fn run(seed: u64) -> Vec<String> {
     let mut last = start(&["worker", "--until-empty"]);
     let status = last.exit().await;
     if !status.success() {
-        broken.push(format!("the last one: {status}\n{}", last.log()));
+        violations.push(format!("the last one: {status}\n{}", last.log()));
     }
-    promise::hold(&world, &crowd, &mut broken).await;
-    broken
+    promise::check(&world, &crowd, &mut violations).await;
+    violations
 }

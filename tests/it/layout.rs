@@ -1,4 +1,4 @@
-//! The rules of the source tree.
+//! The rules of the source tree: dependencies, sizes, places.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file below `folder`: its path from there, and its text.
+/// Every Rust file below `folder`: its relative path and its text.
 fn sources(folder: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, base: &Path, found: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -36,9 +36,9 @@ fn product(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
 }
 
-/// Who may name whom, beside itself. `config` may name the pure event types and the
-/// limits of the quota.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+/// The modules that a module may import. `config` may import the pure event types and
+/// the limits of the quota.
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
     ("retry", &[]),
@@ -126,7 +126,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
 
 #[test]
 fn modules_depend_in_one_direction() {
-    let allowed = BTreeMap::from(MAY_NAME);
+    let allowed = BTreeMap::from(MAY_IMPORT);
     for (file, text) in sources("src") {
         let module = file.split(['/', '.']).next().expect("a name");
         let Some(allowed) = allowed.get(module) else {
@@ -154,7 +154,7 @@ fn modules_depend_in_one_direction() {
 }
 
 #[test]
-fn each_outside_thing_is_touched_in_one_place() {
+fn each_dependency_is_used_in_one_place() {
     for (file, text) in sources("src") {
         let text = product(&text);
         for (thing, homes) in [

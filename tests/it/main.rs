@@ -1,4 +1,4 @@
-//! Behaviour of the whole, against the embedded endpoint on loopback.
+//! Behaviour of the binaries and the library against the embedded endpoint on loopback.
 //!
 //! Each test has a world of its own: endpoint, queues, pool, table.
 

@@ -1,4 +1,4 @@
-//! Broken deployments and bad days.
+//! Broken deployments and outages of services.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use usher::worker::Until;
 const DENIED: Fault = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
 
 #[tokio::test]
-async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
+async fn a_missing_permission_stops_intake_and_loses_no_message() {
     let world = World::new().await;
-    let people = world.people(100).await;
-    world.send_all(&people).await;
+    let users = world.create_users(100).await;
+    world.send_all(&users).await;
     world
         .faults
         .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
@@ -34,11 +34,11 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
     let before = denied();
     eventually("probes", || async { denied() > before + 4 }).await;
     assert_eq!(get(&http, "/healthz").await.0, 200, "blocked is not dead");
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.read_dead_letters().await.len(), 0);
 
-    world.faults.mend();
-    eventually("everybody is provisioned", || async {
-        world.records().await.len() == 100 && world.members("EVERYONE").await.len() == 100
+    world.faults.clear();
+    eventually("all users are provisioned", || async {
+        world.profiles().await.len() == 100 && world.members("EVERYONE").await.len() == 100
     })
     .await;
     eventually("ready again", || async {
@@ -50,19 +50,19 @@ async fn a_missing_permission_stops_the_worker_and_burns_no_message() {
             .queue
             .attributes()
             .await
-            .expect("facts")
+            .expect("attributes")
             .depth
             .is_empty()
     })
     .await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn a_blocked_worker_of_few_places_hides_no_more_than_it_tries() {
+async fn a_blocked_worker_hides_only_the_messages_it_tries() {
     let world = World::new().await;
-    let people = world.people(30).await;
-    world.send_all(&people).await;
+    let users = world.create_users(30).await;
+    world.send_all(&users).await;
     world
         .faults
         .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
@@ -71,31 +71,38 @@ async fn a_blocked_worker_of_few_places_hides_no_more_than_it_tries() {
         let worker = world.worker(&config, Until::Stopped).await;
         let denied = || world.faults.count("AdminAddUserToGroup");
         let before = denied();
-        eventually("what is held is tried again", || async {
+        eventually("the kept messages are tried again", || async {
             denied() > before + places.min(4) + 1
         })
         .await;
         eventually("nothing else is hidden", || async {
-            world.queue.attributes().await.expect("facts").depth.hidden <= places.min(4)
+            world
+                .queue
+                .attributes()
+                .await
+                .expect("attributes")
+                .depth
+                .hidden
+                <= places.min(4)
         })
         .await;
         worker.stop().await;
     }
-    world.faults.mend();
+    world.faults.clear();
     world.work(&[]).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn being_given_back_uses_up_no_attempt() {
+async fn a_release_counts_no_attempt() {
     let world = World::new().await;
-    let people = world.people(6).await;
-    world.send_all(&people).await;
+    let users = world.create_users(6).await;
+    world.send_all(&users).await;
     world
         .faults
         .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
-    // More often than maxReceiveCount: four are held each time and released by
-    // the drain, and what the breaker has no place for is released at once.
+    // More often than `maxReceiveCount`. The breaker keeps four messages, which the drain
+    // releases, and releases the others at once.
     for _ in 0..12 {
         let worker = world.worker(&world.config(&[]), Until::Stopped).await;
         eventually("blocked", || async {
@@ -105,8 +112,8 @@ async fn being_given_back_uses_up_no_attempt() {
         .await;
         worker.stop().await;
     }
-    assert_eq!(world.letters().await.len(), 0);
-    // They have all their attempts before them.
+    assert_eq!(world.read_dead_letters().await.len(), 0);
+    // Every attempt is left.
     world.faults.plan(|call| {
         (call.operation == "AdminAddUserToGroup").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
@@ -114,18 +121,18 @@ async fn being_given_back_uses_up_no_attempt() {
         ))
     });
     world.work(&[("worker.max_attempts", "1")]).await;
-    let letters = world.letters().await;
-    assert_eq!(letters.len(), 6);
-    for letter in letters {
-        assert_eq!(letter.attributes["usher.attempts"], "1");
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 6);
+    for dead_letter in dead_letters {
+        assert_eq!(dead_letter.attributes["usher.attempts"], "1");
     }
 }
 
 #[tokio::test]
-async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
+async fn a_worker_waits_for_a_missing_table_and_dead_letter_queue() {
     let world = World::new().await;
-    let people = world.people(3).await;
-    world.send_all(&people).await;
+    let users = world.create_users(3).await;
+    world.send_all(&users).await;
     world.send("poison").await;
     let broken = Arc::new(AtomicBool::new(true));
     let is_broken = Arc::clone(&broken);
@@ -147,18 +154,18 @@ async fn a_missing_table_and_a_missing_dead_letter_queue_wait_to_be_mended() {
     .await;
     broken.store(false, Ordering::Relaxed);
     running.end(PATIENCE).await;
-    assert_eq!(world.records().await.len(), 3);
+    assert_eq!(world.profiles().await.len(), 3);
     assert_eq!(world.members("EVERYONE").await.len(), 3);
-    assert_eq!(world.letters().await.len(), 1);
+    assert_eq!(world.read_dead_letters().await.len(), 1);
     world.assert_queue_empty().await;
 }
 
 #[tokio::test]
-async fn a_permission_that_comes_and_goes_burns_nothing() {
+async fn an_intermittent_permission_loses_no_message() {
     let world = World::new().await;
-    let people = world.people(60).await;
-    world.send_all(&people).await;
-    // Granted permissions reach Cognito's servers one after the other.
+    let users = world.create_users(60).await;
+    world.send_all(&users).await;
+    // A granted permission reaches Cognito's servers one after another.
     let mut random = fastrand::Rng::with_seed(11);
     world.faults.plan(move |call| {
         (call.operation == "AdminAddUserToGroup" && random.f64() < 0.7).then_some(DENIED)
@@ -170,16 +177,16 @@ async fn a_permission_that_comes_and_goes_burns_nothing() {
     .await;
     let receives = world.faults.calls("ReceiveMessage");
     assert!(receives < 60, "{receives} receives: no hot loop");
-    world.faults.mend();
+    world.faults.clear();
     running.end(PATIENCE).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
 async fn a_message_that_may_not_be_hidden_is_not_lost() {
     let world = World::new().await;
-    let people = world.people(5).await;
-    world.send_all(&people).await;
+    let users = world.create_users(5).await;
+    world.send_all(&users).await;
     let mut throttles = 30;
     world
         .faults
@@ -200,16 +207,16 @@ async fn a_message_that_may_not_be_hidden_is_not_lost() {
         why.contains("ChangeMessageVisibility")
     })
     .await;
-    world.faults.mend();
+    world.faults.clear();
     running.end(PATIENCE).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn a_queue_that_takes_no_deletes_stops_intake() {
+async fn a_queue_that_refuses_deletes_stops_intake() {
     let world = World::new().await;
-    let people = world.people(5).await;
-    world.send_all(&people).await;
+    let users = world.create_users(5).await;
+    world.send_all(&users).await;
     world.faults.plan(|call| {
         let refused = Fault::Error(StatusCode::BAD_REQUEST, "SomethingNewException");
         (call.operation == "DeleteMessageBatch").then_some(refused)
@@ -220,16 +227,16 @@ async fn a_queue_that_takes_no_deletes_stops_intake() {
         why.contains("DeleteMessageBatch") && why.contains("SomethingNew")
     })
     .await;
-    world.faults.mend();
+    world.faults.clear();
     running.end(PATIENCE).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn a_queue_that_may_not_be_read_is_waited_for() {
+async fn a_worker_waits_for_a_queue_it_may_not_read() {
     let world = World::new().await;
-    let people = world.people(3).await;
-    world.send_all(&people).await;
+    let users = world.create_users(3).await;
+    world.send_all(&users).await;
     world
         .faults
         .plan(|call| (call.operation == "ReceiveMessage").then_some(DENIED));
@@ -242,16 +249,16 @@ async fn a_queue_that_may_not_be_read_is_waited_for() {
             .any(|why| why.contains("ReceiveMessage"))
     })
     .await;
-    world.faults.mend();
+    world.faults.clear();
     running.end(PATIENCE).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
 async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
     let world = World::new().await;
-    let people = world.people(150).await;
-    world.send_all(&people).await;
+    let users = world.create_users(150).await;
+    world.send_all(&users).await;
     let mut random = fastrand::Rng::with_seed(7);
     world.faults.plan(move |call| {
         if random.f64() >= 0.3 || call.operation == "GetQueueAttributes" {
@@ -262,7 +269,7 @@ async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
             0..7 if of_cognito => Fault::Error(StatusCode::BAD_REQUEST, "TooManyRequestsException"),
             0..7 => Fault::Error(StatusCode::BAD_REQUEST, "ThrottlingException"),
             7..12 => Fault::Error(StatusCode::INTERNAL_SERVER_ERROR, "InternalErrorException"),
-            // Longer than an attempt may take. A receive would wait longer still.
+            // Longer than an attempt may take. Receives may wait longer and are excluded.
             12 if call.operation != "ReceiveMessage" => Fault::Hang(Duration::from_secs(6)),
             13..17 => Fault::ResetAfter,
             _ => Fault::ResetBefore,
@@ -273,17 +280,17 @@ async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
         ("queue.dead_letter_url", world.dead_letters.url()),
     ]);
     let running = world.worker(&config, Until::Stopped).await;
-    eventually("everybody is provisioned", || async {
+    eventually("all users are provisioned", || async {
         world
             .queue
             .attributes()
             .await
-            .expect("facts")
+            .expect("attributes")
             .depth
             .is_empty()
     })
     .await;
-    world.faults.mend();
+    world.faults.clear();
     running.stop().await;
     for operation in [
         "AdminAddUserToGroup",
@@ -296,19 +303,19 @@ async fn with_a_third_of_the_calls_failing_nothing_is_lost() {
             "{operation} never failed"
         );
     }
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn an_outage_of_a_service_burns_no_message() {
+async fn an_outage_of_a_service_dead_letters_no_message() {
     let world = World::new().await;
-    let people = world.people(60).await;
-    world.send_all(&people).await;
+    let users = world.create_users(60).await;
+    world.send_all(&users).await;
     world.faults.plan(|call| {
         let down = Fault::Error(StatusCode::INTERNAL_SERVER_ERROR, "InternalErrorException");
         (call.operation == "AdminAddUserToGroup").then_some(down)
     });
-    // So few attempts that each failed one would end in a letter.
+    // With so few attempts, counted failures would soon make dead letters.
     let config = world.config(&[("worker.max_attempts", "2")]);
     let running = world.worker(&config, Until::Empty).await;
     eventually("readiness says why", || async {
@@ -327,38 +334,38 @@ async fn an_outage_of_a_service_burns_no_message() {
     .await;
     let more = world.faults.calls("ReceiveMessage") - receives;
     assert!(more < 10, "{more} receives while the service was down");
-    world.faults.mend();
+    world.faults.clear();
     running.end(PATIENCE).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn messages_of_nowhere_do_not_stop_a_fresh_worker() {
+async fn messages_of_unknown_pools_do_not_stop_a_new_worker() {
     let world = World::new().await;
-    let people = world.people(10).await;
-    for (n, person) in people.iter().take(5).enumerate() {
-        let mut strange = person.event.clone();
-        strange["userPoolId"] = serde_json::json!(format!("us-east-1_Nowhere{n}"));
-        world.send(strange.to_string()).await;
+    let users = world.create_users(10).await;
+    for (n, user) in users.iter().take(5).enumerate() {
+        let mut unknown = user.event.clone();
+        unknown["userPoolId"] = serde_json::json!(format!("us-east-1_Nowhere{n}"));
+        world.send(unknown.to_string()).await;
     }
-    world.send_all(&people).await;
+    world.send_all(&users).await;
     let config = world.config(&[("worker.concurrency", "8"), ("worker.max_attempts", "1")]);
     let running = world.worker(&config, Until::Stopped).await;
-    eventually("everybody is in the group", || async {
+    eventually("all users are in the group", || async {
         world.members("EVERYONE").await.len() == 10
     })
     .await;
     running.stop().await;
-    for letter in world.letters().await {
-        assert_eq!(letter.attributes["usher.reason"], "pool_not_found");
+    for dead_letter in world.read_dead_letters().await {
+        assert_eq!(dead_letter.attributes["usher.reason"], "pool_not_found");
     }
 }
 
 #[tokio::test]
-async fn a_named_pool_that_is_missing_for_a_moment_delays_nobody_for_long() {
+async fn a_pool_missing_for_a_moment_causes_short_delays() {
     let world = World::new().await;
-    let people = world.people(40).await;
-    world.send_all(&people).await;
+    let users = world.create_users(40).await;
+    world.send_all(&users).await;
     let mut missing = 12;
     world.faults.time_lapse();
     world.faults.plan(move |call| {
@@ -370,32 +377,32 @@ async fn a_named_pool_that_is_missing_for_a_moment_delays_nobody_for_long() {
         ))
     });
     world.work(&[("pools.allowed", &world.pool.id)]).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
     let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
     assert!(hidden <= Duration::from_secs(10), "hidden for {hidden:?}");
 }
 
 #[tokio::test]
-async fn a_strange_pool_does_not_stop_the_others() {
+async fn an_unknown_pool_does_not_stop_the_others() {
     let world = World::new().await;
-    let people = world.people(20).await;
-    let mut strange = people[0].event.clone();
-    strange["userPoolId"] = serde_json::json!("us-east-1_Strange01");
-    world.send(strange.to_string()).await;
-    world.send_all(&people).await;
+    let users = world.create_users(20).await;
+    let mut unknown = users[0].event.clone();
+    unknown["userPoolId"] = serde_json::json!("us-east-1_Strange01");
+    world.send(unknown.to_string()).await;
+    world.send_all(&users).await;
     world.work(&[("worker.max_attempts", "1")]).await;
-    let letters = world.letters().await;
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].attributes["usher.reason"], "pool_not_found");
-    assert_eq!(world.records().await.len(), 20);
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!(dead_letters[0].attributes["usher.reason"], "pool_not_found");
+    assert_eq!(world.profiles().await.len(), 20);
     assert_eq!(world.members("EVERYONE").await.len(), 20);
 }
 
 #[tokio::test]
-async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
+async fn an_unknown_pool_that_refuses_does_not_stop_the_others() {
     let world = World::new().await;
-    let people = world.people(10).await;
-    let (first, others) = people.split_at(2);
+    let users = world.create_users(10).await;
+    let (first, others) = users.split_at(2);
     world.faults.plan(|call| {
         let is_strange = call.input["UserPoolId"] == "us-east-1_Strange01";
         is_strange.then_some(Fault::Error(
@@ -407,15 +414,15 @@ async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
     let config = world.config(&[("worker.max_attempts", "1")]);
     let running = world.worker(&config, Until::Stopped).await;
     eventually("one pool works", || async {
-        world.records().await.len() == 2
+        world.profiles().await.len() == 2
     })
     .await;
-    for person in first {
-        let mut strange = person.event.clone();
+    for user in first {
+        let mut unknown = user.event.clone();
         for n in 0..3 {
-            strange["userPoolId"] = serde_json::json!("us-east-1_Strange01");
-            strange["userName"] = serde_json::json!(format!("{}-{n}", person.name));
-            world.send(strange.to_string()).await;
+            unknown["userPoolId"] = serde_json::json!("us-east-1_Strange01");
+            unknown["userName"] = serde_json::json!(format!("{}-{n}", user.name));
+            world.send(unknown.to_string()).await;
         }
     }
     eventually("they are dead letters", || async {
@@ -423,7 +430,7 @@ async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
             .dead_letters
             .attributes()
             .await
-            .expect("facts")
+            .expect("attributes")
             .depth
             .visible
             == 6
@@ -431,33 +438,33 @@ async fn a_strange_pool_that_refuses_does_not_stop_the_others() {
     .await;
     world.send_all(others).await;
     eventually("the others go on", || async {
-        world.records().await.len() == 10
+        world.profiles().await.len() == 10
     })
     .await;
     assert!(running.health.unready_reasons().is_empty());
     running.stop().await;
-    for letter in world.letters().await {
-        assert_eq!(letter.attributes["usher.reason"], "access_denied");
+    for dead_letter in world.read_dead_letters().await {
+        assert_eq!(dead_letter.attributes["usher.reason"], "access_denied");
     }
 }
 
-/// A replica of a pool, a pool that is being restored, a code that is new.
+/// For example a replica of a pool, a pool during a restore, or a new error code.
 #[tokio::test]
-async fn a_service_that_refuses_everybody_burns_no_message() {
+async fn a_service_that_refuses_every_user_loses_no_message() {
     for (operation, code) in [
         ("AdminAddUserToGroup", "OperationNotEnabledException"),
         ("AdminAddUserToGroup", "SomethingNewException"),
         ("PutItem", "SomethingNewException"),
     ] {
         let world = World::new().await;
-        let people = world.people(30).await;
+        let users = world.create_users(30).await;
         world.faults.time_lapse();
         world.faults.plan(move |call| {
             let refused = Fault::Error(StatusCode::BAD_REQUEST, code);
             (call.operation == operation).then_some(refused)
         });
-        world.send_all(&people).await;
-        // The last attempt would be the first.
+        world.send_all(&users).await;
+        // The first attempt is also the last.
         let config = world.config(&[("worker.max_attempts", "1")]);
         let running = world.worker(&config, Until::Empty).await;
         eventually("readiness says why", || async {
@@ -470,28 +477,33 @@ async fn a_service_that_refuses_everybody_burns_no_message() {
             world.faults.count(operation) > refused + 4
         })
         .await;
-        let depth = world.dead_letters.attributes().await.expect("facts").depth;
+        let depth = world
+            .dead_letters
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth;
         assert!(depth.is_empty(), "{code}: {depth:?}");
-        world.faults.mend();
+        world.faults.clear();
         running.end(PATIENCE).await;
-        world.assert_all_provisioned(&people).await;
+        world.assert_all_provisioned(&users).await;
     }
 }
 
 #[tokio::test]
-async fn refusals_of_many_in_a_row_do_not_stop_the_others() {
+async fn many_refusals_in_a_row_do_not_stop_the_others() {
     refusals_in_a_row("64").await;
 }
 
 #[tokio::test]
-async fn refusals_in_a_row_do_not_stop_a_worker_of_one_place() {
+async fn refusals_in_a_row_do_not_stop_a_worker_of_concurrency_1() {
     refusals_in_a_row("1").await;
 }
 
 async fn refusals_in_a_row(places: &str) {
     let world = World::new().await;
-    let people = world.people(50).await;
-    let (refused, others) = people.split_at(20);
+    let users = world.create_users(50).await;
+    let (refused, others) = users.split_at(20);
     let names: BTreeSet<String> = refused.iter().map(|one| one.name.clone()).collect();
     world.faults.time_lapse();
     world.faults.plan(move |call| {
@@ -515,16 +527,21 @@ async fn refusals_in_a_row(places: &str) {
     })
     .await;
     let sent = AtomicUsize::new(0);
-    eventually("the refused ones are letters", || async {
-        let depth = world.queue.attributes().await.expect("facts").depth;
+    eventually("the refused users are dead-lettered", || async {
+        let depth = world.queue.attributes().await.expect("attributes").depth;
         if depth.visible == 0 {
-            // One that works tells them from an outage.
+            // A success shows that the refusals are not an outage.
             let n = sent.fetch_add(1, Ordering::Relaxed);
-            let more = world.person(&format!("more-{n}")).await;
+            let more = world.create_user(&format!("more-{n}")).await;
             world.send(more.event.to_string()).await;
         }
-        let letters = world.dead_letters.attributes().await.expect("facts").depth;
-        letters.visible == 20
+        let dead_letters = world
+            .dead_letters
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth;
+        dead_letters.visible == 20
     })
     .await;
     eventually("it is over", || async {
@@ -532,7 +549,7 @@ async fn refusals_in_a_row(places: &str) {
     })
     .await;
     running.stop().await;
-    for letter in world.letters().await {
-        assert_eq!(letter.attributes["usher.reason"], "invalid_parameter");
+    for dead_letter in world.read_dead_letters().await {
+        assert_eq!(dead_letter.attributes["usher.reason"], "invalid_parameter");
     }
 }

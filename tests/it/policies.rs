@@ -9,7 +9,7 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(path).expect("text")
 }
 
-/// The Rust files below a folder of the project, by their paths from its root.
+/// The Rust files below a folder of the project, as paths from its root.
 pub(crate) fn files(folder: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(path).expect("a folder");
@@ -85,7 +85,7 @@ pub(crate) fn operations(sources: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The permissions for them. A batch needs that of the single call.
+/// The permissions for a file's calls. A batch needs the permission of the single call.
 fn calls(file: &str, service: &str) -> BTreeSet<String> {
     operations(&product(file))
         .iter()
@@ -93,7 +93,7 @@ fn calls(file: &str, service: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the worker calls, and the tools as well.
+/// The calls of the worker.
 pub(crate) fn of_the_worker() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
     made.extend(calls("src/aws/send.rs", "sqs"));
@@ -105,7 +105,6 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
     made
 }
 
-/// A query is allowed on an index and not on the table.
 #[test]
 fn a_query_is_allowed_on_an_index_only() {
     for policy in ["deploy/worker-policy.json", "deploy/operator-policy.json"] {
@@ -122,7 +121,7 @@ fn a_query_is_allowed_on_an_index_only() {
     }
 }
 
-/// What a person's tools call: all that the worker does, and more.
+/// The calls of an operator's commands: those of the worker, and more.
 fn of_the_tools() -> BTreeSet<String> {
     let mut made = of_the_worker();
     made.extend(calls("src/aws/listing.rs", "cognito-idp"));
@@ -130,7 +129,7 @@ fn of_the_tools() -> BTreeSet<String> {
     made
 }
 
-/// What a load test calls: it makes users and takes everything away again.
+/// The calls of a load test, which creates users and removes everything again.
 fn of_the_load_test() -> BTreeSet<String> {
     let mut made = calls("src/aws/queue.rs", "sqs");
     made.extend(calls("src/aws/send.rs", "sqs"));
@@ -141,8 +140,7 @@ fn of_the_load_test() -> BTreeSet<String> {
     made
 }
 
-/// What people are invited and regrouped with: from a shell, and through the HTTP API
-/// of a worker.
+/// The calls of admin commands, from a shell and through the HTTP API of a worker.
 pub(crate) fn of_the_admins() -> BTreeSet<String> {
     let mut made = calls("src/aws/directory.rs", "cognito-idp");
     made.extend(calls("src/aws/user_manager.rs", "cognito-idp"));
@@ -151,10 +149,10 @@ pub(crate) fn of_the_admins() -> BTreeSet<String> {
     made.extend(calls("src/aws/profiles.rs", "dynamodb"));
     made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
-    // A federated user is named by `sub`.
+    // `username_of` finds a federated user by `sub` with `ListUsers`.
     assert!(text("src/aws/user_manager.rs").contains(".username_of("));
     made.insert("cognito-idp:ListUsers".to_owned());
-    // For `usher check` alone.
+    // Only `usher check` makes this call.
     assert!(made.remove("dynamodb:DescribeTable"));
     made
 }
@@ -176,7 +174,7 @@ fn the_load_policy_and_the_calls_are_the_same() {
 }
 
 #[test]
-fn a_load_test_lists_groups_and_takes_nothing_else_from_the_other_tools() {
+fn a_load_test_shares_only_group_lists_with_other_commands() {
     let folders = ["src/load", "src/cli/load"].into_iter();
     let sources: String = folders.flat_map(files).map(|file| text(&file)).collect();
     let made = |object: &str, method: &str| sources.contains(&format!("{object}.{method}("));
@@ -199,9 +197,9 @@ fn the_operator_policy_and_the_calls_are_the_same() {
     assert_eq!(of_the_tools(), actions("deploy/operator-policy.json"));
 }
 
-/// Whoever replays through the queue can leave these statements out.
+/// Operators who replay only through the queue can leave these statements out.
 #[test]
-fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
+fn direct_replay_calls_have_their_own_statements() {
     let policy: Value = serde_json::from_str(&text("deploy/operator-policy.json")).expect("JSON");
     let statements = policy["Statement"].as_array().expect("statements");
     let (apart, others): (Vec<&Value>, Vec<&Value>) = statements.iter().partition(|statement| {
@@ -219,8 +217,8 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
         .collect();
     assert_eq!(actions_of(apart), wanted);
     assert!(actions_of(others).is_disjoint(&wanted));
-    // The other commands of an operator make none of these calls by themselves. What
-    // provisions is made in one of them, for --direct.
+    // The other commands of an operator make none of these calls. Only the replay with
+    // `--direct` uses a `Provisioner`.
     let provisioning = [
         "src/dead_letter/replay_target.rs",
         "src/cli/dead_letters/replay.rs",
@@ -239,7 +237,7 @@ fn what_only_replay_direct_calls_is_in_statements_of_its_own() {
 }
 
 #[test]
-fn the_worker_lists_users_and_asks_for_nothing_else_that_is_listed() {
+fn the_worker_policy_has_only_the_list_calls_it_makes() {
     let mut listed = calls("src/aws/listing.rs", "cognito-idp");
     let run = text("src/reconcile/run.rs") + &text("src/reconcile/memberships.rs");
     for (method, call) in [

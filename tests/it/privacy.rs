@@ -1,4 +1,4 @@
-//! No personal data in the logs, whatever happens to a message.
+//! Logs, metrics and dead-letter attributes hold no personal data.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -8,26 +8,26 @@ use crate::process::Process;
 use crate::world::World;
 
 #[tokio::test]
-async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
+async fn logs_metrics_and_dead_letters_hold_no_personal_data() {
     let world = World::new().await;
-    // A message of a strange pool may be put aside before a good one has worked.
+    // A message of an unknown pool may be quarantined before a valid one succeeds.
     world.faults.time_lapse();
     let mut secrets = Vec::new();
     for n in 0..30 {
         let name = format!("Zebulon-{n}@Quagmire.example");
         let phone = format!("+1555010{n:04}");
-        let mut person = world.person(&name).await;
-        let attributes = &mut person.event["request"]["userAttributes"];
+        let mut user = world.create_user(&name).await;
+        let attributes = &mut user.event["request"]["userAttributes"];
         attributes["phone_number"] = json!(phone);
         attributes["given_name"] = json!(format!("Zebedee{n}"));
         match n % 6 {
-            // Every way a message can go: done, gone, cut off, foreign, refused.
-            0 => person.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
-            1 => person.event["triggerSource"] = json!("UserMigration_Authentication"),
-            2 => person.event["userPoolId"] = json!("us-east-1_Strange01"),
+            // Every outcome: done, user deleted, cut off, foreign, refused.
+            0 => user.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
+            1 => user.event["triggerSource"] = json!("UserMigration_Authentication"),
+            2 => user.event["userPoolId"] = json!("us-east-1_Strange01"),
             _ => {}
         }
-        let body = person.event.to_string();
+        let body = user.event.to_string();
         let cut = if n % 6 == 3 {
             body.len() - 5
         } else {
@@ -57,20 +57,20 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     let mut process = Process::start(command);
     let http = process.http().await;
     let mut metrics = String::new();
-    // Who is refused is a letter once it works for somebody who comes after.
+    // A refused sign-up becomes a dead letter when a later one succeeds.
     let mut sent = tokio::time::Instant::now();
-    let mut later = world.people(5).await.into_iter();
-    // Until shortly before the end, when all ways have been gone.
+    let mut later = world.create_users(5).await.into_iter();
+    // Read until the worker ends, so that the last metrics cover every outcome.
     while let Some(text) = crate::process::try_get(&http, "/metrics").await {
         metrics = text;
-        let depth = world.queue.attributes().await.expect("facts").depth;
+        let depth = world.queue.attributes().await.expect("attributes").depth;
         if depth.visible == 0
             && depth.hidden > 0
             && sent.elapsed() > std::time::Duration::from_secs(1)
-            && let Some(person) = later.next()
+            && let Some(user) = later.next()
         {
             sent = tokio::time::Instant::now();
-            world.send(person.event.to_string()).await;
+            world.send(user.event.to_string()).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -87,11 +87,14 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
         "{tools}"
     );
 
-    let letters = world.letters().await;
-    assert!(!letters.is_empty());
+    let dead_letters = world.read_dead_letters().await;
+    assert!(!dead_letters.is_empty());
     let attributes = format!(
         "{:?}",
-        letters.iter().map(|l| &l.attributes).collect::<Vec<_>>()
+        dead_letters
+            .iter()
+            .map(|l| &l.attributes)
+            .collect::<Vec<_>>()
     );
     for secret in &secrets {
         for (place, text) in [
@@ -108,24 +111,27 @@ async fn logs_metrics_and_letters_hold_no_names_addresses_or_numbers() {
     }
 }
 
-/// All that the tools say and log about those letters and users.
+/// The output and logs of the operator's commands about these dead letters and users.
 async fn tools(world: &World) -> String {
     let id = {
-        let letter = world
+        let dead_letter = world
             .dead_letters
             .receive(1)
             .await
             .expect("received")
             .remove(0);
-        let receipt = [(letter.receipt_handle.as_str(), std::time::Duration::ZERO)];
+        let receipt = [(
+            dead_letter.receipt_handle.as_str(),
+            std::time::Duration::ZERO,
+        )];
         world
             .dead_letters
             .change_visibility(&receipt)
             .await
             .expect("visible again");
-        letter.id
+        dead_letter.id
     };
-    let mut said = String::new();
+    let mut text = String::new();
     for arguments in [
         &["dead-letters", "list"][..],
         &["dead-letters", "list", "--output", "json"],
@@ -140,8 +146,8 @@ async fn tools(world: &World) -> String {
             .output()
             .await
             .expect("runs");
-        said += &String::from_utf8_lossy(&output.stdout);
-        said += &String::from_utf8_lossy(&output.stderr);
+        text += &String::from_utf8_lossy(&output.stdout);
+        text += &String::from_utf8_lossy(&output.stderr);
     }
-    said
+    text
 }

@@ -1,4 +1,4 @@
-//! The real binaries as processes.
+//! Runs the real binaries as processes.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -8,15 +8,14 @@ use tokio::process::{Child, Command};
 
 use crate::world::{World, eventually};
 
-/// A running process, its logs in a file. Killed when it is dropped.
+/// A running process that logs to a file. A drop kills it.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-/// A command without anything of the surrounding environment that could lead
-/// it to a real account.
+/// A command with a clean environment, so that it cannot reach a real account.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs([
@@ -34,7 +33,7 @@ pub(crate) fn usher() -> Command {
 }
 
 impl World {
-    /// `usher` with arguments, led to this world by its environment.
+    /// `usher` with arguments; its environment selects this world.
     pub(crate) fn usher(&self, arguments: &[&str]) -> Command {
         let mut command = usher();
         command.args(arguments).env("AWS_ENDPOINT_URL", &self.url);
@@ -51,7 +50,7 @@ pub(crate) async fn finished(command: Command) -> (Option<i32>, String, String) 
     finished_within(crate::world::PATIENCE, command).await
 }
 
-/// The same for what takes its time.
+/// Like [`finished`], with another time limit.
 pub(crate) async fn finished_within(
     limit: std::time::Duration,
     mut command: Command,
@@ -74,7 +73,7 @@ impl Process {
         Self::with_output(command)
     }
 
-    /// Its standard output goes where the command says.
+    /// Starts a command without changing its standard output.
     pub(crate) fn with_output(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
@@ -113,12 +112,12 @@ impl Process {
             .expect("waited")
     }
 
-    /// The address that it serves health and metrics on.
+    /// The address of health and metrics.
     pub(crate) async fn http(&self) -> String {
         self.logged("http.address").await
     }
 
-    /// The address that it serves the API and `/accept` on.
+    /// The address of the API and `/accept`.
     pub(crate) async fn public_http(&self) -> String {
         self.logged("http.public_address").await
     }
@@ -140,7 +139,7 @@ pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     ask(address, path).await.expect("an answer in HTTP")
 }
 
-/// The text, or nothing when nobody answers any more.
+/// The text of the answer, or `None` if the server is gone.
 pub(crate) async fn try_get(address: &str, path: &str) -> Option<String> {
     ask(address, path).await.map(|(_, text)| text)
 }

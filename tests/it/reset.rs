@@ -1,4 +1,4 @@
-//! Users who have chosen a new password: some of them came in this way only.
+//! Users who have chosen a new password: imported users have no other event.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::process::finished;
-use crate::world::{Person, TABLE, World};
+use crate::world::{TABLE, TestUser, World};
 
 const INDEXED: &str = "Indexed";
 const INDEX: &str = "userProfilesByProfileOwner";
 
-/// Rules on what an administrator writes, and on what the user chooses.
+/// Rules on an attribute of administrators, and on the client that the user chooses.
 const RULES: &str = r#"
     [[groups.rules]]
     groups = ["PRO", "ADMINS"]
@@ -26,23 +26,23 @@ const RULES: &str = r#"
 "#;
 
 /// The event of a new password.
-fn reset(person: &Person) -> Value {
-    let mut event = person.event.clone();
+fn reset(user: &TestUser) -> Value {
+    let mut event = user.event.clone();
     event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
     event["callerContext"]["clientId"] = json!("web");
     event["request"]["userAttributes"]["custom:plan"] = json!("pro");
     event
 }
 
-/// Writes a record with this id and owner.
+/// Writes a profile with this id and owner.
 async fn put(world: &World, table: &str, id: &str, owner: &str) {
-    let record = [("id", id), ("profileOwner", owner)];
-    let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let written = world.sandbox.put_profile(table, record.into()).await;
+    let profile = [("id", id), ("profileOwner", owner)];
+    let profile = profile.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let written = world.sandbox.put_profile(table, profile.into()).await;
     written.expect("written");
 }
 
-/// `usher worker` until the queue is empty.
+/// Runs `usher worker` until the queue is empty. Asserts that no dead letter is made.
 async fn work(world: &World, rules: &str, settings: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("usher.toml");
@@ -57,7 +57,7 @@ async fn work(world: &World, rules: &str, settings: &[&str]) {
     let (status, _, errors) = finished(command).await;
     assert_eq!(status, Some(0), "{errors}");
     world.assert_queue_empty().await;
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.read_dead_letters().await.len(), 0);
 }
 
 async fn groups(world: &World) -> BTreeMap<String, Vec<String>> {
@@ -66,33 +66,30 @@ async fn groups(world: &World) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_user_without_a_record_gets_what_reconcile_gives() {
+async fn a_new_password_without_profile_provisions_like_reconcile() {
     let world = World::new().await;
-    let person = world.person("imported").await;
-    world.send(reset(&person).to_string()).await;
+    let user = world.create_user("imported").await;
+    world.send(reset(&user).to_string()).await;
     work(&world, RULES, &[]).await;
     let given: Vec<String> = groups(&world).await.into_keys().collect();
     assert_eq!(given, ["EVERYONE", "PRO"]);
-    assert_eq!(
-        world.members("PRO").await,
-        std::slice::from_ref(&person.name)
-    );
-    let records = world.records().await;
-    let owner = format!("{}::{}", person.sub, person.name);
-    assert_eq!(records[&person.sub]["profileOwner"], owner);
+    assert_eq!(world.members("PRO").await, std::slice::from_ref(&user.name));
+    let profiles = world.profiles().await;
+    let owner = format!("{}::{}", user.sub, user.name);
+    assert_eq!(profiles[&user.sub]["profileOwner"], owner);
 }
 
 #[tokio::test]
-async fn a_user_with_a_record_costs_one_read() {
+async fn a_user_with_a_profile_costs_one_read() {
     let world = World::new().await;
-    let person = world.person("known").await;
-    let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
-    let written = world.sandbox.put_profile(TABLE, record).await;
+    let user = world.create_user("known").await;
+    let profile = BTreeMap::from([("id".to_owned(), user.sub.clone())]);
+    let written = world.sandbox.put_profile(TABLE, profile).await;
     written.expect("written");
-    world.send(reset(&person).to_string()).await;
+    world.send(reset(&user).to_string()).await;
     work(&world, RULES, &[]).await;
     assert!(groups(&world).await.is_empty());
-    assert_eq!(world.records().await[&person.sub].len(), 1);
+    assert_eq!(world.profiles().await[&user.sub].len(), 1);
     assert_eq!(world.faults.calls("BatchGetItem"), 1);
     for call in [
         "AdminGetUser",
@@ -108,47 +105,47 @@ async fn a_user_with_a_record_costs_one_read() {
 #[tokio::test]
 async fn a_new_password_is_ignored_without_setting_or_profiles() {
     let world = World::new().await;
-    let person = world.person("forgot").await;
+    let user = world.create_user("forgot").await;
     for setting in [
         "profiles.after_password_reset=false",
         "profiles.enabled=false",
     ] {
-        world.send(reset(&person).to_string()).await;
+        world.send(reset(&user).to_string()).await;
         work(&world, RULES, &[setting]).await;
         assert!(groups(&world).await.is_empty(), "{setting}");
-        assert!(world.records().await.is_empty(), "{setting}");
+        assert!(world.profiles().await.is_empty(), "{setting}");
         assert_eq!(world.faults.calls("BatchGetItem"), 0);
     }
 }
 
 #[tokio::test]
-async fn an_index_shows_a_record_under_another_id() {
+async fn an_index_finds_a_profile_under_another_id() {
     let world = World::new().await;
     let index = Some((INDEX, "profileOwner"));
     let made = world.sandbox.create_table_with(INDEXED, "id", index).await;
     made.expect("a table");
-    let person = world.person("ada").await;
-    let owner = format!("{}::{}", person.sub, person.name);
+    let user = world.create_user("ada").await;
+    let owner = format!("{}::{}", user.sub, user.name);
     put(&world, INDEXED, "c1d4a0f0", &owner).await;
     let index = format!("profiles.owner_index={INDEX}");
-    for (settings, records) in [
+    for (settings, profiles) in [
         (&["profiles.table=Indexed", &index][..], 1),
-        // What the index is for.
+        // Without the index the user gets a second profile.
         (&["profiles.table=Indexed"], 2),
     ] {
-        world.send(reset(&person).to_string()).await;
+        world.send(reset(&user).to_string()).await;
         work(&world, "", settings).await;
         let found = world
             .sandbox
             .profiles(INDEXED, "id")
             .await
-            .expect("records");
-        assert_eq!(found.len(), records, "{settings:?}");
+            .expect("profiles");
+        assert_eq!(found.len(), profiles, "{settings:?}");
     }
 }
 
 #[tokio::test]
-async fn a_look_that_fails_stops_no_sign_up() {
+async fn a_failed_profile_lookup_stops_no_sign_up() {
     let index = format!("profiles.owner_index={INDEX}");
     let (none, index): (&[&str], &[&str]) = (&[], &[&index]);
     for (operation, fault, reason, settings) in [
@@ -182,12 +179,12 @@ async fn a_look_that_fails_stops_no_sign_up() {
             let fails = call.operation == operation;
             fails.then(|| fault.clone())
         });
-        // As many as open the breaker when all are refused.
-        let resets = world.people(16).await;
-        for person in &resets {
-            world.send(reset(person).to_string()).await;
+        // As many refusals as open the breaker.
+        let resets = world.create_users(16).await;
+        for user in &resets {
+            world.send(reset(user).to_string()).await;
         }
-        let signed_up = world.person("signed-up").await;
+        let signed_up = world.create_user("signed-up").await;
         world.send(signed_up.event.to_string()).await;
         let mut worker = world.usher(&["worker", "--until-empty"]);
         for setting in [&["worker.max_attempts=1"], settings].concat() {
@@ -196,32 +193,35 @@ async fn a_look_that_fails_stops_no_sign_up() {
         let (status, _, errors) = finished(worker).await;
         assert_eq!(status, Some(0), "{errors}");
         assert!(!errors.contains("breaker open"), "{errors}");
-        let records = world.records().await;
-        assert_eq!(records.keys().collect::<Vec<_>>(), [&signed_up.sub]);
-        let letters = world.letters().await;
-        assert_eq!(letters.len(), resets.len(), "{reason}");
-        for letter in &letters {
-            assert_eq!(letter.attributes["usher.reason"], reason);
+        let profiles = world.profiles().await;
+        assert_eq!(profiles.keys().collect::<Vec<_>>(), [&signed_up.sub]);
+        let dead_letters = world.read_dead_letters().await;
+        assert_eq!(dead_letters.len(), resets.len(), "{reason}");
+        for dead_letter in &dead_letters {
+            assert_eq!(dead_letter.attributes["usher.reason"], reason);
         }
     }
 }
 
 #[tokio::test]
-async fn check_finds_records_that_a_new_password_would_double() {
+async fn check_finds_profiles_that_a_new_password_would_duplicate() {
     let world = World::new().await;
     let check = async |settings: &[&str]| {
         let mut command = world.usher(&["check", "--pool", &world.pool.id]);
         for setting in settings {
             command.args(["--set", setting]);
         }
-        let (status, said, errors) = finished(command).await;
+        let (status, stdout, errors) = finished(command).await;
         let wrong = |line: &&str| line.starts_with("WRONG profiles.after_password_reset");
-        let found = said.lines().find(wrong).map(str::to_owned);
-        assert_eq!(status == Some(1), found.is_some(), "{said}{errors}");
+        let found = stdout.lines().find(wrong).map(str::to_owned);
+        assert_eq!(status == Some(1), found.is_some(), "{stdout}{errors}");
         found
     };
-    let (ada, grace) = (world.person("ada").await, world.person("grace").await);
-    let owner = |person: &Person| format!("{}::{}", person.sub, person.name);
+    let (ada, grace) = (
+        world.create_user("ada").await,
+        world.create_user("grace").await,
+    );
+    let owner = |user: &TestUser| format!("{}::{}", user.sub, user.name);
     put(&world, TABLE, &ada.sub, &owner(&ada)).await;
     assert_eq!(check(&[]).await, None);
 
@@ -246,27 +246,30 @@ async fn check_finds_records_that_a_new_password_would_double() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_a_replay_does_for_a_new_password() {
+async fn a_dry_run_predicts_the_replay_of_a_new_password() {
     let world = World::new().await;
-    let (known, imported) = (world.person("known").await, world.person("imported").await);
-    let record = BTreeMap::from([("id".to_owned(), known.sub.clone())]);
-    let written = world.sandbox.put_profile(TABLE, record).await;
+    let (known, imported) = (
+        world.create_user("known").await,
+        world.create_user("imported").await,
+    );
+    let profile = BTreeMap::from([("id".to_owned(), known.sub.clone())]);
+    let written = world.sandbox.put_profile(TABLE, profile).await;
     written.expect("written");
-    for person in [&known, &imported] {
+    for user in [&known, &imported] {
         let message = usher::aws::Outgoing {
-            body: reset(person).to_string(),
+            body: reset(user).to_string(),
             ..Default::default()
         };
         world.dead_letters.send(message).await.expect("sent");
     }
     let dry = ["dead-letters", "replay", "--dry-run", "--output", "json"];
-    let (status, said, errors) = finished(world.usher(&dry)).await;
+    let (status, stdout, errors) = finished(world.usher(&dry)).await;
     assert_eq!(status, Some(0), "{errors}");
     for part in [
         r#""outcome":"ignored""#,
         r#""forgot_password""#,
         r#""outcome":"done""#,
     ] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(stdout.contains(part), "{part} in {stdout}");
     }
 }

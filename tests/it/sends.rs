@@ -1,4 +1,4 @@
-//! A queue that takes no `MessageGroupId`: of a partition without fair queues, or an emulator.
+//! A queue that refuses `MessageGroupId`: a partition without fair queues, or an emulator.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn refused(call: &Call) -> Option<Fault> {
     grouped.then_some(Fault::Refused("InvalidParameterValue", TEXT))
 }
 
-/// As AWS has it: each entry for itself.
+/// Refuses each entry of a batch separately, as AWS does.
 fn refused_by_entry(call: &Call) -> Option<Fault> {
     let entries = call.input["Entries"].as_array()?;
     if call.operation != "SendMessageBatch" || !entries.iter().any(has_group) {
@@ -55,7 +55,7 @@ fn messages(count: usize) -> Vec<Outgoing> {
 }
 
 #[tokio::test]
-async fn messages_go_without_a_group_where_none_is_taken() {
+async fn messages_are_sent_without_a_group_if_the_queue_refuses_it() {
     let world = World::new().await;
     let time = Duration::from_secs(1);
     let queue = || Queue::new(&world.aws, world.queue.url(), time, time);
@@ -73,7 +73,7 @@ async fn messages_go_without_a_group_where_none_is_taken() {
         }
         assert_eq!(world.faults.calls("SendMessageBatch"), calls);
     }
-    let depth = world.queue.attributes().await.expect("facts").depth;
+    let depth = world.queue.attributes().await.expect("attributes").depth;
     assert_eq!(depth.visible, 2 + 15 + 15);
 }
 
@@ -93,15 +93,15 @@ async fn another_refusal_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn the_lambda_forwards_where_no_group_is_taken() {
+async fn the_lambda_forwards_without_a_refused_group() {
     let world = World::new().await;
-    let people = world.people(2).await;
+    let users = world.create_users(2).await;
     world.faults.plan(refused);
     let mut lambda = Lambda::of(&world).await;
-    for person in &people {
-        lambda.invoke_in(&person.event.to_string(), None).await;
+    for user in &users {
+        lambda.invoke_in(&user.event.to_string(), None).await;
     }
     assert_eq!(world.faults.calls("SendMessage"), 3);
     world.work(&[]).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }

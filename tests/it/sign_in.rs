@@ -1,4 +1,4 @@
-//! Signing in to the embedded user pools, through the SDK.
+//! Sign-in to the embedded user pools through the SDK.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use usher::event::{IssuerType, PoolId};
 use crate::process::get;
 use crate::world::World;
 
-/// The claims of an access token, verified as a service would do it.
+/// The claims of an access token, verified with the keys of the issuer.
 async fn verified(issuer: &str, token: &str) -> Option<Value> {
     let url = issuer.strip_prefix("http://").expect("loopback");
     let (host, path) = url.split_once('/').expect("a path");
@@ -30,12 +30,12 @@ async fn verified(issuer: &str, token: &str) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn an_invited_user_comes_in_and_is_in_their_groups() {
+async fn an_invited_user_signs_in_with_their_groups() {
     let world = World::new().await;
     let mails = Arc::new(Mutex::new(Vec::new()));
-    let post = Arc::clone(&mails);
+    let mailbox = Arc::clone(&mails);
     world.endpoint.on_mail(Box::new(move |mail| {
-        post.lock().expect("no panic").push(mail);
+        mailbox.lock().expect("no panic").push(mail);
     }));
     let kind = PoolOptions {
         email_usernames: true,
@@ -102,7 +102,7 @@ async fn an_invited_user_comes_in_and_is_in_their_groups() {
 }
 
 #[tokio::test]
-async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user() {
+async fn the_development_stack_has_an_admin_and_a_user_account() {
     let stack = Stack::start(Some(0), Layers::defaults())
         .await
         .expect("starts");
@@ -110,7 +110,7 @@ async fn the_accounts_of_the_development_stack_are_an_administrator_and_a_user()
     let accounts = stack.create_accounts().await.expect("accounts");
     for (account, groups) in [
         (&accounts.admin, json!(["ADMINS", "EVERYONE"])),
-        // In no group of the pool: the trigger gives the token what the rules give.
+        // The user is in no group of the pool: the trigger adds the rules' groups to the token.
         (&accounts.user, json!(["EVERYONE"])),
     ] {
         let issuer = stack.endpoint.issuer_of(&stack.pool.id);

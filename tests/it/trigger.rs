@@ -1,4 +1,4 @@
-//! The Lambda as Lambda runs it: the real binary against a Runtime API.
+//! The Lambda function: the real binary against a Runtime API.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(crate) struct Lambda {
     answers: mpsc::UnboundedReceiver<(bool, Bytes)>,
 }
 
-/// Each with the trace of its invocation.
+/// Events, each with the trace of its invocation.
 type Events = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 #[derive(Clone)]
@@ -104,19 +104,19 @@ impl Lambda {
         .await
     }
 
-    /// One invocation; the function must not fail.
+    /// Invokes the function once and asserts that it does not fail.
     pub(crate) async fn invoke(&mut self, event: &str) -> String {
         self.invoke_in(event, None).await
     }
 
-    /// The same as a part of a trace.
+    /// Like [`Lambda::invoke`], as a part of a trace.
     pub(crate) async fn invoke_in(&mut self, event: &str, trace: Option<&str>) -> String {
         let (ok, answer) = self.call_in(event, trace).await;
         assert!(ok, "{answer}");
         answer
     }
 
-    /// Whether it went well, and what it answers.
+    /// Invokes the function: whether it succeeded, and its answer.
     pub(crate) async fn call(&mut self, event: &str) -> (bool, String) {
         self.call_in(event, None).await
     }
@@ -131,14 +131,15 @@ impl Lambda {
     }
 }
 
-/// Key order, spacing, escapes, a number that no double holds: all must come back.
+/// Has an unusual key sequence, spacing, escapes and a number that no double holds. The
+/// answer must keep all of them.
 pub(crate) const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big":123456789012345678901234567890,
   "triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"us-east-1_Example1",
   "request":{"userAttributes":{"sub":"s-1","email_verified":true},"clientMetadata":{"a":["b"]}},
   "response":{}, "float":1.0 }"#;
 
 #[tokio::test]
-async fn a_sign_up_comes_back_whole_and_goes_on_as_it_is_read() {
+async fn a_sign_up_is_returned_unchanged_and_forwarded() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
@@ -160,7 +161,7 @@ async fn a_sign_up_comes_back_whole_and_goes_on_as_it_is_read() {
     assert_eq!(messages[0].attributes["usher.kind"], "PostConfirmation");
     assert!(messages[0].attributes["usher.forwarded_at"].ends_with('Z'));
 
-    // What a client attaches may be more than a message holds.
+    // The client's metadata may be larger than a message.
     let metadata = format!(r#"{{"captcha":"{}"}}"#, "x".repeat(3 << 19));
     let event = SIGN_UP.replace(r#"{"a":["b"]}"#, &metadata);
     assert_eq!(lambda.invoke(&event).await, event);
@@ -170,7 +171,7 @@ async fn a_sign_up_comes_back_whole_and_goes_on_as_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_new_password_goes_on_as_well() {
+async fn a_new_password_is_forwarded() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     let source = "PostConfirmation_ConfirmForgotPassword";
@@ -231,7 +232,7 @@ async fn an_unreachable_queue_costs_no_sign_up() {
 }
 
 #[tokio::test]
-async fn one_failed_attempt_is_made_good_by_the_second() {
+async fn a_failed_send_is_retried_once() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     let mut first = true;
@@ -256,7 +257,7 @@ async fn a_misconfigured_trigger_costs_no_sign_up() {
     );
 }
 
-/// Of a user of a pool with a real-looking id, in this group.
+/// An `AppSync` mutation of a user in this group, from a pool with a realistic id.
 pub(crate) fn mutation(field: &str, arguments: &Value, group: &str) -> String {
     let issuer = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Example1";
     json!({
@@ -274,7 +275,7 @@ pub(crate) fn mutation(field: &str, arguments: &Value, group: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_mutation_of_an_administrator_is_queued_and_everybody_elses_refused() {
+async fn only_an_administrators_mutation_is_queued() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     let arguments = json!({"userId": "ada@mail.example", "groupName": "STAFF"});

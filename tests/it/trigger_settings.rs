@@ -1,5 +1,4 @@
-//! What the Lambda does when its configuration cannot be read: it forwards sign-ups, and
-//! decides on nothing.
+//! The Lambda with an unreadable configuration: it forwards sign-ups, and makes no decision.
 
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use usher::aws::Received;
 use crate::trigger::{Lambda, SIGN_UP, mutation};
 use crate::world::World;
 
-/// The variables of a configuration, and the file that `USHER_CONFIG` names.
+/// The variables of a configuration, and the content of the file in `USHER_CONFIG`.
 struct Settings {
     name: &'static str,
     variables: &'static [(&'static str, &'static str)],
@@ -59,7 +58,7 @@ const UNREADABLE: [Settings; 8] = [
     },
 ];
 
-/// What a service has in the same file and the Lambda does not need.
+/// Settings of the worker in the same file, which the Lambda does not need.
 const READABLE: Settings = Settings {
     name: "all of it can be read",
     variables: &[
@@ -77,7 +76,7 @@ async fn lambda(world: &World, settings: &Settings, folder: &Path) -> Lambda {
     let mut variables = vec![
         ("USHER_QUEUE__URL", world.queue.url()),
         ("AWS_ENDPOINT_URL", &world.url),
-        // Without an error there would be a mail.
+        // Enables the invitation mail, unless the configuration has an error.
         (
             "USHER_INVITATIONS__ACCEPT_URL",
             "https://app.example/accept",
@@ -92,7 +91,7 @@ async fn lambda(world: &World, settings: &Settings, folder: &Path) -> Lambda {
     Lambda::start(&variables).await
 }
 
-fn order() -> String {
+fn admin_mutation() -> String {
     let arguments = json!({"userId": "ada", "groupName": "STAFF"});
     mutation("addUserToGroup", &arguments, "ADMINS")
 }
@@ -118,7 +117,7 @@ fn invitation() -> String {
     .to_string()
 }
 
-/// What was queued, taken off the queue.
+/// Takes all messages off the queue.
 async fn queued(world: &World) -> Vec<Received> {
     let messages = world.queue.receive(10).await.expect("received");
     let receipts: Vec<&str> = messages
@@ -141,7 +140,7 @@ fn errors(lambda: &Lambda) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_unreadable_configuration_leaves_sign_ups_alone() {
+async fn an_unreadable_configuration_still_forwards_sign_ups() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     for settings in &UNREADABLE {
@@ -153,7 +152,7 @@ async fn an_unreadable_configuration_leaves_sign_ups_alone() {
         assert_eq!(messages.len(), 1, "{name}: the sign-up is forwarded");
         assert_eq!(errors(&lambda).len(), 1, "{name}: a line at the start");
 
-        let (ok, answer) = lambda.call(&order()).await;
+        let (ok, answer) = lambda.call(&admin_mutation()).await;
         assert!(!ok && answer.contains("Unavailable"), "{name}: {answer}");
         assert_eq!(errors(&lambda).len(), 2, "{name}: a line for the mutation");
 
@@ -173,12 +172,12 @@ async fn an_unreadable_configuration_leaves_sign_ups_alone() {
 }
 
 #[tokio::test]
-async fn keys_of_the_service_switch_nothing_off() {
+async fn keys_of_the_worker_disable_nothing_in_the_lambda() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut lambda = lambda(&world, &READABLE, folder.path()).await;
     assert_eq!(lambda.invoke(SIGN_UP).await, SIGN_UP);
-    let answer = lambda.invoke(&order()).await;
+    let answer = lambda.invoke(&admin_mutation()).await;
     assert!(answer.contains("QUEUED"), "{answer}");
     let answer = lambda.invoke(&sign_in()).await;
     assert!(answer.contains("EVERYONE"), "{answer}");

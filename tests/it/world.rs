@@ -1,4 +1,4 @@
-//! A world for one test, and what must be true of it in the end.
+//! The environment of one test, and the assertions on its final state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::crowd::{self, Crowd};
 use crate::faults::{self, Faults};
 
 pub(crate) const TABLE: &str = "UserProfile";
-/// As a deployment would have it: a little above `worker.max_attempts`.
+/// As in a deployment, a little above `worker.max_attempts`.
 pub(crate) const MAX_RECEIVE_COUNT: u32 = 10;
-/// Nothing in these tests takes this long unless it is broken.
+/// The time limit of waits; only a defect takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 pub(crate) struct World {
@@ -33,15 +33,15 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) dead_letters: Queue,
     pub(crate) faults: Faults,
-    /// A large user pool, when it is filled.
+    /// A large user pool that replaces the embedded one when it is filled.
     pub(crate) crowd: Crowd,
     pub(crate) url: String,
     serving: [JoinHandle<std::io::Result<()>>; 2],
 }
 
-/// Someone who signed up: the event, and what should come of it.
+/// A user of the pool, and the event of their sign-up.
 #[derive(Debug, Clone)]
-pub(crate) struct Person {
+pub(crate) struct TestUser {
     pub(crate) name: String,
     pub(crate) sub: String,
     pub(crate) event: Value,
@@ -67,26 +67,26 @@ impl World {
         let serve = |listener, routes| {
             tokio::spawn(EmbeddedEndpoint::serve(listener, routes, <_>::default()))
         };
-        // What a test asks for itself goes past the faults.
-        let aside = EmbeddedEndpoint::listen(0).await.expect("a free port");
-        let aside_url = format!("http://{}", aside.local_addr().expect("an address"));
-        let serving = [serve(listener, routes), serve(aside, endpoint.router())];
+        // Calls of the tests themselves bypass the faults.
+        let bypass = EmbeddedEndpoint::listen(0).await.expect("a free port");
+        let bypass_url = format!("http://{}", bypass.local_addr().expect("an address"));
+        let serving = [serve(listener, routes), serve(bypass, endpoint.router())];
         let aws = Aws::at_endpoint(endpoint.url()).await;
-        let past_the_faults = Aws::at_endpoint(&aside_url).await;
-        let sandbox = Sandbox::new(&past_the_faults);
-        let (queue, dead) = sandbox
+        let aws_without_faults = Aws::at_endpoint(&bypass_url).await;
+        let sandbox = Sandbox::new(&aws_without_faults);
+        let (queue, dead_letter_url) = sandbox
             .create_queues("usher", MAX_RECEIVE_COUNT)
             .await
             .expect("queues");
         let pool = sandbox.create_pool("usher").await.expect("a pool");
         sandbox.create_table(TABLE, "id").await.expect("a table");
         let queue = Queue::new(
-            &past_the_faults,
+            &aws_without_faults,
             &queue,
             Duration::ZERO,
             Duration::from_mins(1),
         );
-        let dead_letters = queue.with_url(&dead);
+        let dead_letters = queue.with_url(&dead_letter_url);
         let url = endpoint.url().to_owned();
         Self {
             endpoint,
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// With a pool of this kind.
+    /// A world whose pool has these options.
     pub(crate) async fn new_in(kind: &PoolOptions) -> Self {
         let mut world = Self::new().await;
         let pool = world.sandbox.create_pool_with("other", kind).await;
@@ -110,7 +110,7 @@ impl World {
         world
     }
 
-    /// The keys that lead a worker here.
+    /// The settings with which a worker uses this world.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         [
             ("queue.url", self.queue.url()),
@@ -163,12 +163,12 @@ impl World {
     }
 
     /// Creates the users and returns their events.
-    pub(crate) async fn people(&self, count: usize) -> Vec<Person> {
-        let mut people = Vec::with_capacity(count);
+    pub(crate) async fn create_users(&self, count: usize) -> Vec<TestUser> {
+        let mut users = Vec::with_capacity(count);
         for n in 0..count {
-            people.push(self.person(&format!("person-{n}")).await);
+            users.push(self.create_user(&format!("person-{n}")).await);
         }
-        people
+        users
     }
 
     pub(crate) async fn delete_user(&self, name: &str) {
@@ -179,14 +179,14 @@ impl World {
         assert!(users.delete(&pool, &name).await.expect("deleted"));
     }
 
-    pub(crate) async fn person(&self, name: &str) -> Person {
+    pub(crate) async fn create_user(&self, name: &str) -> TestUser {
         let sub = format!("00000000-0000-4000-8000-{:012x}", fastrand::u64(..1 << 48));
         let email = format!("{name}@mail.example");
         let attributes = BTreeMap::from([
             ("sub".to_owned(), sub.clone()),
             ("email".to_owned(), email.clone()),
         ]);
-        // A machine with much else to do may take longer than a call may.
+        // On a busy machine the call may time out.
         retry_inline(|| self.sandbox.create_user(&self.pool.id, name, &attributes))
             .await
             .expect("a user");
@@ -200,7 +200,7 @@ impl World {
             }},
             "response": {},
         });
-        Person {
+        TestUser {
             name: name.to_owned(),
             sub,
             event,
@@ -215,26 +215,26 @@ impl World {
         self.queue.send(message).await.expect("sent")
     }
 
-    pub(crate) async fn send_all(&self, people: &[Person]) {
-        for person in people {
-            self.send(person.event.to_string()).await;
+    pub(crate) async fn send_all(&self, users: &[TestUser]) {
+        for user in users {
+            self.send(user.event.to_string()).await;
         }
     }
 
-    /// Every letter; they stay hidden afterwards.
-    pub(crate) async fn letters(&self) -> Vec<Received> {
-        let mut letters = Vec::new();
+    /// Receives all dead letters, which stay hidden afterwards.
+    pub(crate) async fn read_dead_letters(&self) -> Vec<Received> {
+        let mut dead_letters = Vec::new();
         loop {
-            let batch = self.dead_letters.receive(10).await.expect("letters");
+            let batch = self.dead_letters.receive(10).await.expect("dead letters");
             if batch.is_empty() {
-                return letters;
+                return dead_letters;
             }
-            letters.extend(batch);
+            dead_letters.extend(batch);
         }
     }
 
-    pub(crate) async fn records(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        self.sandbox.profiles(TABLE, "id").await.expect("records")
+    pub(crate) async fn profiles(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.sandbox.profiles(TABLE, "id").await.expect("profiles")
     }
 
     pub(crate) async fn members(&self, group: &str) -> Vec<String> {
@@ -242,24 +242,24 @@ impl World {
         groups.get(group).cloned().unwrap_or_default()
     }
 
-    /// The promise: everybody in their group with one profile of their own,
-    /// nothing on the queue, nothing hidden, no dead letter.
-    pub(crate) async fn assert_all_provisioned(&self, people: &[Person]) {
+    /// Asserts the guarantee: each user in their group with one profile, an empty queue, no
+    /// hidden message, no dead letter.
+    pub(crate) async fn assert_all_provisioned(&self, users: &[TestUser]) {
         let members: BTreeSet<String> = self.members("EVERYONE").await.into_iter().collect();
-        let names: BTreeSet<String> = people.iter().map(|person| person.name.clone()).collect();
+        let names: BTreeSet<String> = users.iter().map(|user| user.name.clone()).collect();
         assert_eq!(members, names, "members of EVERYONE");
-        let records = self.records().await;
-        assert_eq!(records.len(), people.len(), "one profile each");
-        for person in people {
-            let owner = &records[&person.sub]["profileOwner"];
-            assert_eq!(*owner, format!("{}::{}", person.sub, person.name));
+        let profiles = self.profiles().await;
+        assert_eq!(profiles.len(), users.len(), "one profile each");
+        for user in users {
+            let owner = &profiles[&user.sub]["profileOwner"];
+            assert_eq!(*owner, format!("{}::{}", user.sub, user.name));
         }
         self.assert_queue_empty().await;
-        assert_eq!(self.letters().await.len(), 0, "dead letters");
+        assert_eq!(self.read_dead_letters().await.len(), 0, "dead letters");
     }
 
     pub(crate) async fn assert_queue_empty(&self) {
-        let depth = self.queue.attributes().await.expect("facts").depth;
+        let depth = self.queue.attributes().await.expect("attributes").depth;
         assert!(depth.is_empty(), "left on the queue: {depth:?}");
     }
 }
@@ -286,19 +286,19 @@ impl Running {
     }
 }
 
-/// Looks again and again until it is so; fails after [`PATIENCE`].
+/// Polls the condition until it is true; fails after [`PATIENCE`].
 pub(crate) async fn eventually<F, Fut>(what: &str, condition: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = bool>,
 {
-    let looking = async {
+    let polling = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     assert!(
-        tokio::time::timeout(PATIENCE, looking).await.is_ok(),
+        tokio::time::timeout(PATIENCE, polling).await.is_ok(),
         "never came: {what}"
     );
 }

@@ -1,4 +1,4 @@
-//! What a call is answered with, in the AWS JSON protocols.
+//! Responses to calls, in the AWS JSON protocols.
 //!
 //! <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>
 
@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     /// `__type`, with its namespace where the service has one.
     pub(crate) kind: String,
     pub(crate) message: String,
-    /// SQS's older name for it.
+    /// The error's code in SQS's older query protocol.
     pub(crate) query_error: Option<&'static str>,
     pub(crate) more: Option<Value>,
 }
@@ -35,7 +35,7 @@ impl Fault {
     }
 }
 
-/// A request that cannot be read at all.
+/// The error for a request that cannot be parsed.
 pub(crate) fn unreadable(error: &serde_json::Error) -> Fault {
     Fault::new("SerializationException", error.to_string())
 }
@@ -60,7 +60,7 @@ pub(crate) fn reply(service: Service, result: Result<Vec<u8>, Fault>) -> Reply {
         }
     };
     let builder = match service {
-        // botocore compares it.
+        // botocore checks it.
         Service::DynamoDb => builder.header("x-amz-crc32", crc32fast::hash(&body).to_string()),
         _ => builder,
     };
@@ -74,7 +74,7 @@ pub(crate) enum Service {
     Sqs,
     Cognito,
     DynamoDb,
-    /// Our own interface.
+    /// The interface under `/_bench`.
     Control,
 }
 
@@ -88,7 +88,7 @@ impl Service {
     }
 }
 
-/// Looks like the ids that AWS makes.
+/// A random id in the format of AWS.
 pub(crate) fn id() -> String {
     uuid(fastrand::u128(..))
 }

@@ -1,5 +1,5 @@
-//! Sleeps that end on time. Tokio's timers round up to whole milliseconds, which would
-//! make each call of 20 ms some 20.6 ms long; a thread that waits is right to some 60 µs.
+//! Sleeps that end on time. Tokio's timers round up to whole milliseconds, so a call of 20 ms
+//! would take about 20.6 ms. A waiting thread is accurate to about 60 µs.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -19,7 +19,7 @@ struct Inner {
 
 struct Sleeper {
     until: Instant,
-    tell: oneshot::Sender<()>,
+    wake: oneshot::Sender<()>,
 }
 
 impl Clock {
@@ -35,18 +35,18 @@ impl Clock {
         if time.is_zero() {
             return;
         }
-        let (tell, told) = oneshot::channel();
+        let (wake, woken) = oneshot::channel();
         let until = Instant::now() + time;
         {
             let mut sleepers = self.sleepers();
             let first = sleepers.peek().is_none_or(|first| until < first.until);
-            sleepers.push(Sleeper { until, tell });
+            sleepers.push(Sleeper { until, wake });
             if first {
                 self.0.earlier.notify_one();
             }
         }
         // The thread lives as long as the process does.
-        let _ = told.await;
+        let _ = woken.await;
     }
 
     fn run(&self) {
@@ -55,7 +55,7 @@ impl Clock {
             let now = Instant::now();
             while sleepers.peek().is_some_and(|first| first.until <= now) {
                 if let Some(sleeper) = sleepers.pop() {
-                    let _ = sleeper.tell.send(());
+                    let _ = sleeper.wake.send(());
                 }
             }
             let left = sleepers
@@ -73,7 +73,7 @@ impl Clock {
 }
 
 impl Ord for Sleeper {
-    /// The earliest is the greatest.
+    /// The earliest is the greatest, since the heap returns the greatest first.
     fn cmp(&self, other: &Self) -> Ordering {
         other.until.cmp(&self.until)
     }

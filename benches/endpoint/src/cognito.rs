@@ -1,4 +1,4 @@
-//! Amazon Cognito user pools: the two calls of this path.
+//! Amazon Cognito user pools: the two calls that provisioning makes.
 //!
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/Welcome.html>
 
@@ -21,7 +21,7 @@ struct Request {
 
 pub(crate) async fn call(world: &World, operation: &str, body: &[u8]) -> Result<Vec<u8>, Fault> {
     let request: Request = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-    // What is over the quota is refused at the door; it takes as long all the same.
+    // A call over the quota is refused before the delay, but takes as long as any other.
     let admitted = admit(&mut world.state(), operation);
     world.delay(|settings| settings.cognito).await;
     admitted?;
@@ -57,7 +57,7 @@ fn admit(state: &mut State, operation: &str) -> Result<(), Fault> {
 }
 
 fn add_to_group(state: &mut State, request: &Request) -> Result<Vec<u8>, Fault> {
-    if !state.people.contains_key(&request.username) {
+    if !state.users.contains_key(&request.username) {
         return Err(no_user());
     }
     if request.group_name != state.settings.group {
@@ -72,12 +72,12 @@ fn add_to_group(state: &mut State, request: &Request) -> Result<Vec<u8>, Fault> 
     let now = Instant::now();
     state.seen.first_add.get_or_insert(now);
     state.seen.last_add = Some(now);
-    // Cognito answers with nothing at all.
+    // Cognito's response has an empty body.
     Ok(Vec::new())
 }
 
 fn get(state: &State, request: &Request) -> Result<Vec<u8>, Fault> {
-    if !state.people.contains_key(&request.username) {
+    if !state.users.contains_key(&request.username) {
         return Err(no_user());
     }
     let user = json!({

@@ -1,5 +1,4 @@
-//! Our own interface, under `/_bench`: set a run up, feed it, wait, and read what it came
-//! to.
+//! The interface under `/_bench`: set up a run, feed it, wait for it, and read its report.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -34,7 +33,7 @@ pub(crate) async fn call(
     Ok(report(&mut world.state()).to_string().into_bytes())
 }
 
-/// So many sign-ups a second, evenly.
+/// Sends `count` sign-ups, evenly at `rate` a second.
 async fn feed(world: Rc<World>, count: u64, rate: u64) {
     let (run, began) = (world.state().run, Instant::now());
     for number in 0..count {
@@ -47,22 +46,21 @@ async fn feed(world: Rc<World>, count: u64, rate: u64) {
     }
 }
 
-/// Until so many messages were received or deleted, so many receives were made, or so
-/// many seconds have passed.
+/// Waits until the counter named by `for` reaches `count`, or until `seconds` have passed.
 async fn wait(world: &World, query: &HashMap<&str, &str>) -> Result<(), Fault> {
-    let over = world
+    let timeout = world
         .clock
         .sleep(Duration::from_secs(number(query, "seconds")?));
-    tokio::pin!(over);
+    tokio::pin!(timeout);
     let count = number(query, "count")?;
-    let what = query.get("for").copied().unwrap_or_default();
+    let counter = query.get("for").copied().unwrap_or_default();
     loop {
         let progress = world.progress.notified();
         tokio::pin!(progress);
         progress.as_mut().enable();
         let reached = {
             let state = world.state();
-            match what {
+            match counter {
                 "deleted" => state.deleted(),
                 "complete" => state.seen.complete,
                 "delivered" => state.seen.delivered,
@@ -78,7 +76,7 @@ async fn wait(world: &World, query: &HashMap<&str, &str>) -> Result<(), Fault> {
         }
         tokio::select! {
             () = progress => {}
-            () = &mut over => return Ok(()),
+            () = &mut timeout => return Ok(()),
         }
     }
 }
@@ -97,7 +95,7 @@ impl State {
 
 fn report(state: &mut State) -> Value {
     let now = Instant::now();
-    let (queue, dead) = (
+    let (queue, dead_letter_queue) = (
         state.settings.queue.clone(),
         state.settings.dead_letter_queue.clone(),
     );
@@ -111,7 +109,7 @@ fn report(state: &mut State) -> Value {
             })
         })
     };
-    let (messages, letters) = (counts_of(&queue), counts_of(&dead));
+    let (messages, dead_letters) = (counts_of(&queue), counts_of(&dead_letter_queue));
     let seen = &state.seen;
     let since_fill = |at: Option<Instant>| {
         let passed = at?.saturating_duration_since(seen.filled_first?);
@@ -123,9 +121,9 @@ fn report(state: &mut State) -> Value {
         "receivers": state.receivers,
         "empty_receives": seen.empty_receives,
         "messages": messages,
-        "letters": letters,
+        "letters": dead_letters,
         "delivered": seen.delivered,
-        "people": state.people.len(),
+        "people": state.users.len(),
         "complete": seen.complete,
         "groups_again": seen.groups_again,
         "profiles_again": seen.profiles_again,
@@ -141,7 +139,7 @@ fn report(state: &mut State) -> Value {
 }
 
 fn quantiles(histogram: &Histogram<u64>) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds, for people")]
+    #[expect(clippy::cast_precision_loss, reason = "microseconds, for display")]
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
     if histogram.is_empty() {
         return Value::Null;

@@ -19,7 +19,12 @@ pub(crate) struct Count {
 pub(crate) struct Counts(BTreeMap<String, BTreeMap<String, Count>>);
 
 impl Counts {
-    pub(crate) fn note(&mut self, caller: &str, operation: &str, result: &Result<Vec<u8>, Fault>) {
+    pub(crate) fn record(
+        &mut self,
+        caller: &str,
+        operation: &str,
+        result: &Result<Vec<u8>, Fault>,
+    ) {
         let calls = entry(&mut self.0, caller);
         let count = entry(calls, operation);
         match result {
@@ -30,7 +35,7 @@ impl Counts {
     }
 }
 
-/// The entry, with a new name only where there is none yet.
+/// The entry of `name`. It copies the name only for a new entry.
 fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, name: &str) -> &'a mut V {
     if !map.contains_key(name) {
         map.insert(name.to_owned(), V::default());

@@ -1,4 +1,4 @@
-//! Amazon `DynamoDB`: the conditional `PutItem` of this path.
+//! Amazon `DynamoDB`: the conditional `PutItem` that provisioning makes.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
 
@@ -45,7 +45,7 @@ pub(crate) async fn call(world: &World, operation: &str, body: &[u8]) -> Result<
         ));
     };
     let conditional = is_conditional(&request)?;
-    if let Some(old) = state.records.get(&id).filter(|_| conditional) {
+    if let Some(old) = state.profiles.get(&id).filter(|_| conditional) {
         let all_old = request.return_values_on_condition_check_failure.as_deref();
         let more = (all_old == Some("ALL_OLD")).then(|| json!({"Item": old}));
         state.seen.profiles_again += 1;
@@ -57,15 +57,15 @@ pub(crate) async fn call(world: &World, operation: &str, body: &[u8]) -> Result<
             )
         });
     }
-    if state.effect(&id, Effect::Recorded) == Some(false) {
+    if state.effect(&id, Effect::Profile) == Some(false) {
         state.seen.profiles_again += 1;
     }
     let item = request.item.into_iter().collect();
-    state.records.insert(id, item);
+    state.profiles.insert(id, item);
     Ok(b"{}".to_vec())
 }
 
-/// `attribute_not_exists` of the key is the one condition that is understood.
+/// `attribute_not_exists` of the key is the only supported condition.
 fn is_conditional(request: &Put) -> Result<bool, Fault> {
     let names = &request.expression_attribute_names;
     let Some(condition) = &request.condition_expression else {
@@ -96,6 +96,6 @@ fn fault(kind: &str, message: &str) -> Fault {
 }
 
 fn validation(message: &str) -> Fault {
-    // In the namespace of the web service itself.
+    // Not in the namespace of the other errors.
     Fault::new("com.amazon.coral.validate#ValidationException", message)
 }

@@ -1,11 +1,11 @@
-//! How long a call takes before it is answered.
+//! Latency: the time that a call takes.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 /// A log-normal distribution by its median and its 99th percentile, in milliseconds.
-/// Both equal: always that long.
+/// If both are equal, the latency is constant.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Latency {
@@ -31,7 +31,7 @@ impl Latency {
     }
 }
 
-/// Box and Muller's way.
+/// A standard normal value, by the Box-Muller method.
 fn normal(random: &mut fastrand::Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.f64()).cos()
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_and_99th_percentile_are_as_asked() {
+    fn median_and_99th_percentile_are_as_configured() {
         let latency = Latency {
             p50_ms: 20.0,
             p99_ms: 80.0,

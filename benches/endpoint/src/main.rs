@@ -1,8 +1,8 @@
 //! A stand-in for SQS, Cognito and `DynamoDB` on one port of loopback: it counts every call,
-//! delays it, and refuses what is over the quota.
+//! delays it, and refuses calls over the quota.
 //!
-//! It runs on one thread and keeps everything in memory. Its address is the first line of
-//! its output; it ends with its standard input.
+//! It runs on one thread and stores all state in memory. Its address is the first line of
+//! its output. It ends when its standard input is closed.
 
 mod answer;
 mod clock;
@@ -46,7 +46,7 @@ fn main() -> std::io::Result<()> {
     })
 }
 
-/// Whoever started us closes our input, at the latest when it dies.
+/// The parent process closes our input, at the latest when it dies.
 async fn parent_gone() -> std::io::Result<()> {
     tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
     Ok(())
@@ -63,7 +63,7 @@ async fn serve() -> std::io::Result<()> {
         let world = Rc::clone(&world);
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| handle(Rc::clone(&world), request));
-            // A connection that breaks is the caller's affair.
+            // The caller handles a broken connection.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -85,8 +85,8 @@ async fn handle(world: Rc<World>, request: Request<Incoming>) -> Result<Reply, I
         let result = control::call(&world, path, query, &body).await;
         return Ok(reply(Service::Control, result));
     }
-    // A call goes on when its caller has gone, as at AWS: what a broken long poll receives is
-    // hidden as if somebody had it.
+    // As at AWS, a call continues when its caller disconnects: messages that a broken long poll
+    // receives stay hidden.
     let call = tokio::task::spawn_local(async move { call(&world, &head, &body).await });
     Ok(call.await.expect("no call panics"))
 }
@@ -120,7 +120,7 @@ async fn call(world: &World, head: &Parts, body: &[u8]) -> Reply {
     };
     let mut state = world.state();
     if state.run == run {
-        state.counts.note(caller, operation, &result);
+        state.counts.record(caller, operation, &result);
     }
     drop(state);
     reply(service, result)

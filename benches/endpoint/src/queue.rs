@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// What was sent.
+/// The content of a message, as sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) body: Rc<str>,
-    /// In hexadecimal, of the body. SDKs compare it.
+    /// MD5 of the body in hexadecimal. SDKs check it.
     pub(crate) digest: Rc<str>,
-    /// As they came, name by name.
+    /// Message attributes by name, as sent.
     pub(crate) attributes: BTreeMap<String, Value>,
     pub(crate) group: Option<String>,
     /// Milliseconds since 1970.
@@ -30,7 +30,7 @@ pub(crate) struct Message {
     in_flight: bool,
 }
 
-/// Where a message goes that was received too often.
+/// The queue for messages that were received too often.
 #[derive(Debug, Clone)]
 pub(crate) struct Redrive {
     pub(crate) to: String,
@@ -39,12 +39,12 @@ pub(crate) struct Redrive {
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Of the queue itself; its receipts are no other's.
+    /// The queue's number, in all its receipts.
     number: u64,
     messages: HashMap<u64, Message>,
     visible: VecDeque<u64>,
-    /// With the time at which each may be visible again. Entries that no longer say what
-    /// their message says are stale.
+    /// The time at which each message may be visible again. An entry is stale if its time
+    /// differs from that of its message.
     hidden: BinaryHeap<Reverse<(Instant, u64)>>,
     next: u64,
     pub(crate) redrive: Option<Redrive>,
@@ -52,18 +52,18 @@ pub(crate) struct Queue {
     pub(crate) deleted: u64,
 }
 
-/// A message that was handed out.
+/// A received message with its receipt.
 pub(crate) struct Delivered<'a> {
     pub(crate) id: u64,
     pub(crate) receipt: String,
     pub(crate) message: &'a Message,
 }
 
-/// The receipt is not of this queue's making.
+/// The receipt does not belong to this queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
-/// Why a message is not hidden for another time.
+/// Why the visibility of a message cannot change.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotHidden {
     Invalid,
@@ -86,7 +86,7 @@ impl Queue {
         }
     }
 
-    /// Its messages have numbers that no queue of another number gives.
+    /// A queue whose message numbers differ from those of other queues.
     pub(crate) fn numbered(number: u64) -> Self {
         Self {
             number,
@@ -95,14 +95,14 @@ impl Queue {
         }
     }
 
-    /// Takes over what another queue gave up: still the same message, received as often.
+    /// Adds a message from another queue, with its number and its count of receives.
     pub(crate) fn take_over(&mut self, id: u64, message: Message) {
         self.sent += 1;
         self.messages.insert(id, message);
         self.visible.push_back(id);
     }
 
-    /// Answers with the message's number.
+    /// Adds a message, and returns its number.
     pub(crate) fn send(&mut self, content: Content, delay: Duration, now: Instant) -> u64 {
         let id = self.next;
         self.next += 1;
@@ -123,29 +123,29 @@ impl Queue {
         id
     }
 
-    /// The numbers of up to `most` messages that are now hidden for `visibility`, and what
-    /// was received too often.
+    /// Receives up to `max_messages` and hides them for `visibility`. Returns their numbers, and
+    /// removes and returns messages that were received too often.
     pub(crate) fn receive(
         &mut self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         now: Instant,
         clock: u128,
     ) -> (Vec<u64>, Vec<(u64, Message)>) {
         self.surface(now);
-        let (mut given, mut too_often) = (Vec::new(), Vec::new());
-        while given.len() < most {
+        let (mut received, mut too_often) = (Vec::new(), Vec::new());
+        while received.len() < max_messages {
             let Some(id) = self.visible.pop_front() else {
                 break;
             };
             let Some(message) = self.messages.get_mut(&id) else {
                 continue;
             };
-            let worn_out = self
+            let is_exhausted = self
                 .redrive
                 .as_ref()
                 .is_some_and(|redrive| message.receives >= redrive.max_receives);
-            if worn_out {
+            if is_exhausted {
                 too_often.extend(self.messages.remove(&id).map(|message| (id, message)));
                 continue;
             }
@@ -155,9 +155,9 @@ impl Queue {
             let until = now + visibility;
             message.hidden_until = Some(until);
             self.hidden.push(Reverse((until, id)));
-            given.push(id);
+            received.push(id);
         }
-        (given, too_often)
+        (received, too_often)
     }
 
     pub(crate) fn delivered(&self, id: u64) -> Option<Delivered<'_>> {
@@ -170,8 +170,8 @@ impl Queue {
         })
     }
 
-    /// Deletes whatever the receipt is of, an old receipt as well. What is deleted already
-    /// is no error.
+    /// Deletes the message of the receipt, which may be an old one. A second delete is not an
+    /// error.
     pub(crate) fn delete(&mut self, receipt: &str) -> Result<(), Invalid> {
         let id = self.id_of(receipt).ok_or(Invalid)?;
         if self.messages.remove(&id).is_some() {
@@ -180,7 +180,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Hides a message that is in flight for another time.
+    /// Hides a message in flight for `time` from now.
     pub(crate) fn hide(
         &mut self,
         receipt: &str,
@@ -199,7 +199,7 @@ impl Queue {
         Ok(())
     }
 
-    /// When something hidden may be visible, for a long poll.
+    /// When the next hidden message may become visible, for a long poll.
     pub(crate) fn next_surfacing(&self) -> Option<Instant> {
         self.hidden.peek().map(|Reverse((at, _))| *at)
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_received_message_is_hidden_until_its_time_is_over() {
+    fn received_message_is_hidden_until_its_timeout() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.send(content(), Duration::ZERO, now);
         assert_eq!(receive(&mut queue, now).len(), 1);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_made_visible_comes_at_once_and_one_that_is_hidden_longer_later() {
+    fn visibility_timeout_can_be_extended_and_ended() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.send(content(), Duration::ZERO, now);
         let receipt = receive(&mut queue, now).remove(0);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_in_flight_is_hidden_for_another_time() {
+    fn only_messages_in_flight_change_their_visibility() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.send(content(), Duration::ZERO, now);
         let receipt = receive(&mut queue, now).remove(0);
@@ -296,12 +296,12 @@ mod tests {
         queue.delete(&receipt).unwrap();
         assert_eq!(hide(&mut queue, &receipt), Err(NotHidden::Deleted));
         assert_eq!(hide(&mut queue, "x"), Err(NotHidden::Invalid));
-        // Of another queue.
+        // A receipt of another queue.
         assert_eq!(hide(&mut queue, "1.0.1"), Err(NotHidden::Invalid));
     }
 
     #[test]
-    fn a_delay_hides_and_does_not_count_as_in_flight() {
+    fn delayed_message_is_hidden_but_not_in_flight() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.send(content(), HOUR, now);
         assert_eq!(queue.depth(now).delayed, 1);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn deleting_is_idempotent_and_only_for_receipts() {
+    fn delete_is_idempotent_and_needs_a_receipt() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.send(content(), Duration::ZERO, now);
         let receipt = receive(&mut queue, now).remove(0);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_too_often_leaves() {
+    fn message_received_too_often_leaves_the_queue() {
         let (mut queue, mut now) = (Queue::default(), Instant::now());
         queue.redrive = Some(Redrive {
             to: "dead".to_owned(),
@@ -332,8 +332,8 @@ mod tests {
             assert_eq!(receive(&mut queue, now).len(), 1);
             now += HOUR;
         }
-        let (given, too_often) = queue.receive(10, HOUR, now, 0);
-        assert_eq!((given.len(), too_often.len()), (0, 1));
+        let (received, too_often) = queue.receive(10, HOUR, now, 0);
+        assert_eq!((received.len(), too_often.len()), (0, 1));
         assert_eq!(queue.depth(now), Depth::default());
         let mut dead = Queue::numbered(1);
         for (id, message) in too_often {

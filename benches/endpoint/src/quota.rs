@@ -1,5 +1,5 @@
-//! How a category of calls is limited. AWS does not say how it counts, so there are two
-//! ways.
+//! The limit of a category of calls. AWS does not document how it counts, so there are two
+//! models.
 
 use std::time::Instant;
 
@@ -8,14 +8,14 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Model {
-    /// So many calls in each second of the clock; nothing is saved up.
+    /// A fixed number of calls in each second of the clock. Unused calls are lost.
     #[default]
     Window,
     /// A bucket that holds one second of calls, full at the start.
     Bucket,
 }
 
-/// Calls a second in one category, however many callers there are.
+/// Calls a second in one category, for all callers together.
 #[derive(Debug)]
 pub(crate) struct Quota {
     model: Model,
@@ -34,7 +34,7 @@ impl Quota {
         }
     }
 
-    /// Whether one more call is let through.
+    /// Takes one call, and returns whether the quota allows it.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
         match self.model {
@@ -77,15 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn in_the_long_run_the_rate_is_kept() {
+    fn long_run_does_not_exceed_the_rate() {
         // A thousand calls a second for ten seconds.
         assert_eq!(taken(Model::Window, 0..10_000), 250);
-        // And the bucket that was full at the start.
+        // Plus the bucket, which was full at the start.
         assert_eq!(taken(Model::Bucket, 0..10_000), 274);
     }
 
     #[test]
-    fn what_a_window_leaves_is_lost() {
+    fn unused_calls_of_a_window_are_lost() {
         let calls = std::iter::repeat_n(0, 10).chain(std::iter::repeat_n(1500, 100));
         assert_eq!(taken(Model::Window, calls), 10 + 25);
     }

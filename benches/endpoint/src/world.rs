@@ -1,4 +1,4 @@
-//! The state behind the calls: queues, people, records, quotas.
+//! The state behind the calls: queues, users, profiles, quotas.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,7 +18,7 @@ use crate::latency::Latency;
 use crate::queue::{Content, Queue, Redrive};
 use crate::quota::{Model, Quota};
 
-/// What a run is set up with.
+/// The settings of a run, from the body of `reset`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
@@ -32,9 +32,9 @@ pub(crate) struct Settings {
     pub(crate) cognito: Latency,
     pub(crate) dynamodb: Latency,
     pub(crate) quota: Model,
-    /// Calls a second in Cognito's category `UserUpdate`; none: no limit.
+    /// Calls a second in Cognito's category `UserUpdate`; `None` means no limit.
     pub(crate) user_update: Option<f64>,
-    /// Calls a second in Cognito's category `UserRead`; none: no limit.
+    /// Calls a second in Cognito's category `UserRead`; `None` means no limit.
     pub(crate) user_read: Option<f64>,
     pub(crate) seed: u64,
 }
@@ -59,55 +59,54 @@ impl Default for Settings {
     }
 }
 
-/// Somebody who signed up.
+/// A user who signed up, and the effects so far.
 #[derive(Debug)]
-pub(crate) struct Person {
+pub(crate) struct User {
     sent: Instant,
     member: bool,
-    recorded: bool,
+    has_profile: bool,
 }
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) url: String,
     state: RefCell<State>,
-    /// Something may have become visible.
+    /// A message may have become visible.
     pub(crate) arrivals: Notify,
-    /// Something was received or deleted.
+    /// A counter that `wait` reads may have changed.
     pub(crate) progress: Notify,
 }
 
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) queues: BTreeMap<String, Queue>,
-    /// By sub, which is the username as well.
-    pub(crate) people: HashMap<String, Person>,
-    pub(crate) records: HashMap<String, Value>,
+    /// By `sub`, which is also the user name.
+    pub(crate) users: HashMap<String, User>,
+    pub(crate) profiles: HashMap<String, Value>,
     pub(crate) user_update: Option<Quota>,
     pub(crate) user_read: Option<Quota>,
     pub(crate) counts: Counts,
-    /// Answered or not: a long poll counts from its beginning.
+    /// A long poll counts from its beginning, before its response.
     pub(crate) receives_begun: u64,
     /// Callers that have begun to receive.
     pub(crate) receivers: BTreeSet<String>,
     pub(crate) seen: Seen,
     pub(crate) random: fastrand::Rng,
-    /// Counted up by each reset, so that what is still on its way is not counted for the
-    /// next run.
+    /// Incremented by each reset, so that calls in progress do not count for the next run.
     pub(crate) run: u64,
     next: u64,
 }
 
-/// What the calls came to.
+/// The results of the calls in a run.
 pub(crate) struct Seen {
     pub(crate) complete: u64,
     pub(crate) groups_again: u64,
     pub(crate) profiles_again: u64,
     pub(crate) delivered: u64,
     pub(crate) empty_receives: u64,
-    /// From the send to both effects, in microseconds.
+    /// From sending a sign-up to both of its effects, in microseconds.
     pub(crate) latency: Histogram<u64>,
-    /// The first sign-up of the run was sent.
+    /// When the first sign-up of the run was sent.
     pub(crate) filled_first: Option<Instant>,
     pub(crate) first_add: Option<Instant>,
     pub(crate) last_add: Option<Instant>,
@@ -138,7 +137,7 @@ impl Default for Seen {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Effect {
     Member,
-    Recorded,
+    Profile,
 }
 
 impl World {
@@ -152,23 +151,23 @@ impl World {
         })
     }
 
-    /// For as long as nothing is waited for.
+    /// The borrow must end before the next `await`.
     pub(crate) fn state(&self) -> std::cell::RefMut<'_, State> {
         self.state.borrow_mut()
     }
 
-    /// Forgets everything.
+    /// Drops all state, and starts a new run.
     pub(crate) fn reset(&self, settings: Settings) {
         let run = self.state().run + 1;
         *self.state() = State::new(settings, run);
         self.arrivals.notify_waiters();
     }
 
-    /// As long as a call takes, drawn from its distribution.
-    pub(crate) async fn delay(&self, of: impl FnOnce(&Settings) -> Latency) {
+    /// Waits for the latency of a call, drawn from its distribution.
+    pub(crate) async fn delay(&self, latency_of: impl FnOnce(&Settings) -> Latency) {
         let time = {
             let mut state = self.state();
-            let latency = of(&state.settings);
+            let latency = latency_of(&state.settings);
             latency.draw(&mut state.random)
         };
         if time.is_zero() {
@@ -180,13 +179,13 @@ impl World {
         record(&mut self.state().seen.late, late);
     }
 
-    /// Sign-ups as the trigger forwards them, all at once.
+    /// Sends sign-ups as the trigger forwards them, all at once.
     pub(crate) fn fill(&self, count: u64) {
         let mut state = self.state();
         for _ in 0..count {
             state.sign_up();
         }
-        // Nobody could receive them before they were all there.
+        // No call could receive one before all were sent.
         state.seen.filled_first.get_or_insert_with(Instant::now);
         drop(state);
         self.arrivals.notify_waiters();
@@ -206,8 +205,8 @@ impl State {
                 (settings.queue.clone(), source),
                 (settings.dead_letter_queue.clone(), Queue::numbered(1)),
             ]),
-            people: HashMap::new(),
-            records: HashMap::new(),
+            users: HashMap::new(),
+            profiles: HashMap::new(),
             user_update: quota(settings.user_update),
             user_read: quota(settings.user_read),
             counts: Counts::default(),
@@ -221,7 +220,7 @@ impl State {
         }
     }
 
-    /// Somebody signs up, and their event is sent.
+    /// Adds a user, and sends the event of their sign-up.
     pub(crate) fn sign_up(&mut self) {
         let number = self.next;
         self.next += 1;
@@ -266,24 +265,24 @@ impl State {
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.send(content, Duration::ZERO, now);
         }
-        let person = Person {
+        let user = User {
             sent: now,
             member: false,
-            recorded: false,
+            has_profile: false,
         };
-        self.people.insert(sub, person);
+        self.users.insert(sub, user);
     }
 
-    /// Notes an effect; answers whether it is new, or nothing for a stranger.
+    /// Records an effect; returns whether it is new, or `None` for an unknown user.
     pub(crate) fn effect(&mut self, sub: &str, effect: Effect) -> Option<bool> {
-        let person = self.people.get_mut(sub)?;
+        let user = self.users.get_mut(sub)?;
         let flag = match effect {
-            Effect::Member => &mut person.member,
-            Effect::Recorded => &mut person.recorded,
+            Effect::Member => &mut user.member,
+            Effect::Profile => &mut user.has_profile,
         };
         let new = !std::mem::replace(flag, true);
-        if new && person.member && person.recorded {
-            let taken = person.sent.elapsed();
+        if new && user.member && user.has_profile {
+            let taken = user.sent.elapsed();
             self.seen.complete += 1;
             record(&mut self.seen.latency, taken);
         }
@@ -298,8 +297,8 @@ pub(crate) fn clock() -> u128 {
         .map_or(0, |time| time.as_millis())
 }
 
-/// The histogram grows to what it is given; with `saturating_record` it would stay at the
-/// few microseconds that it begins with.
+/// The histogram grows for large values. With `saturating_record`, it would stay at its
+/// initial range of a few microseconds.
 fn record(histogram: &mut Histogram<u64>, time: Duration) {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let _ = histogram.record(micros);
@@ -320,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_recorded_is_kept_however_long_it_took() {
+    fn histogram_stores_times_of_any_length() {
         let mut histogram = Seen::default().latency;
         for millis in [1, 800, 90_000] {
             record(&mut histogram, Duration::from_millis(millis));

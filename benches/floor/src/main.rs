@@ -1,5 +1,5 @@
-//! The floor: a bare loop over the SDK's clients with default settings, doing just the
-//! calls. No rate limit, no back-off, no dead letters, no metrics.
+//! The lower bound: a bare loop over the SDK's clients with default settings that makes
+//! only the calls. No rate limit, no back-off, no dead letters, no metrics.
 
 use std::env;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn run() {
         group: var("BENCH_GROUP"),
     }));
     let mut left: i32 = var("BENCH_CONCURRENCY").parse().expect("a number");
-    // Each loop has a batch in work.
+    // Each loop processes one batch at a time.
     while left > 0 {
         tokio::spawn(floor.work(left.min(BATCH)));
         left -= BATCH;
@@ -84,9 +84,9 @@ fn var(name: &str) -> String {
 }
 
 impl Floor {
-    async fn work(&self, most: i32) {
+    async fn work(&self, max_messages: i32) {
         loop {
-            let messages = self.receive(most).await;
+            let messages = self.receive(max_messages).await;
             let done = join_all(messages.iter().map(|message| self.provision(message))).await;
             let receipts = messages.iter().zip(done);
             let receipts = receipts.filter_map(|(message, done)| {
@@ -96,12 +96,12 @@ impl Floor {
         }
     }
 
-    async fn receive(&self, most: i32) -> Vec<Message> {
+    async fn receive(&self, max_messages: i32) -> Vec<Message> {
         let answer = self
             .sqs
             .receive_message()
             .queue_url(&self.queue)
-            .max_number_of_messages(most)
+            .max_number_of_messages(max_messages)
             .wait_time_seconds(20)
             .visibility_timeout(60)
             .send()

@@ -1,4 +1,4 @@
-// What both workers do for an event: the group and the profile, side by side.
+// Provisions the user of an event in both workers: the group and the profile, concurrently.
 
 import {
   AdminAddUserToGroupCommand,
@@ -55,7 +55,7 @@ async function writeProfile({ userName, request }) {
       }),
     );
   } catch (error) {
-    // There already: the message came twice.
+    // Exists already: the message came twice.
     if (!(error instanceof ConditionalCheckFailedException)) throw error;
   }
 }

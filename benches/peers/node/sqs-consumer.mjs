@@ -1,5 +1,5 @@
 // The worker on sqs-consumer: ten messages to a batch, and as many consumers as it takes to
-// have BENCH_CONCURRENCY messages in work.
+// have BENCH_CONCURRENCY messages in progress.
 
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { Consumer } from 'sqs-consumer';
@@ -10,7 +10,7 @@ import { settings } from './settings.mjs';
 const { queueUrl, concurrency } = settings();
 const BATCH = 10;
 
-// The cache would not help here: sqs-consumer hands a signal to each call, and a call with
+// The cache would not help here: sqs-consumer passes a signal to each call, and a call with
 // options goes without it. The MD5 of each body is one check more than TCP and TLS make.
 const queues = new SQSClient({ requestHandler, md5: false, useQueueUrlAsEndpoint: false });
 
@@ -20,7 +20,7 @@ async function work(message) {
 
 let failed = 0;
 
-// What it returns is deleted; the rest comes back after the visibility timeout.
+// The returned messages are deleted; the others come back after the visibility timeout.
 async function handleMessageBatch(messages) {
   const outcomes = await Promise.allSettled(messages.map(work));
   const done = messages.filter((_, position) => outcomes[position].status === 'fulfilled');
@@ -54,7 +54,7 @@ for (let left = concurrency; left > 0; left -= BATCH) {
   consumers.push(start(Math.min(left, BATCH)));
 }
 
-// The process ends by itself when nothing is under way. An abort ends the long poll, and would
+// The process ends by itself when nothing is in progress. An abort ends the long poll, and would
 // end a batch's delete as well.
 function stop() {
   for (const consumer of consumers) consumer.stop({ abort: !working.has(consumer) });

@@ -9,7 +9,7 @@ import { settings } from './settings.mjs';
 
 const { queueUrl, concurrency } = settings();
 
-// The cache would not help here: squiss hands a signal to each receive, and a call with
+// The cache would not help here: squiss passes a signal to each receive, and a call with
 // options empties it. The MD5 of each body is one check more than TCP and TLS make.
 const queues = new SQS({ requestHandler, md5: false, useQueueUrlAsEndpoint: false });
 
@@ -24,13 +24,13 @@ async function work(message) {
     message.keep();
     return;
   }
-  // Not waited for: the slot is free already, and when the call fails, squiss tells its
-  // listeners of errors but never settles this promise.
+  // Not waited for: the slot is free already, and when the call fails, squiss notifies its
+  // error listeners but never settles this promise.
   message.del();
 }
 
-// A poller has one receive under way at a time, which brings ten messages at most: a single one
-// would wait for the queue while slots are free. Two batches each, one in work while the next
+// A poller makes one receive at a time, which brings ten messages at most: a single one
+// would wait for the queue while slots are free. Two batches each, one in progress while the next
 // is fetched.
 const BATCH = 10;
 const SHARE = 2 * BATCH;
@@ -47,7 +47,7 @@ function start(maxInFlight) {
     minReceiveBatchSize: Math.min(BATCH, Math.ceil(maxInFlight / 2)),
     receiveWaitTimeSecs: 20,
     visibilityTimeoutSecs: 60,
-    // Nothing looks at the attributes.
+    // Nothing reads the attributes.
     receiveAttributes: [],
     receiveSqsAttributes: [],
     deleteBatchSize: BATCH,
@@ -62,7 +62,7 @@ function start(maxInFlight) {
 const pollers = [];
 for (let left = concurrency; left > 0; left -= SHARE) pollers.push(start(Math.min(left, SHARE)));
 
-// The process ends by itself when nothing is under way.
+// The process ends by itself when nothing is in progress.
 function stop() {
   for (const squiss of pollers) squiss.stop();
 }

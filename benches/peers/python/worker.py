@@ -1,7 +1,7 @@
 """The worker on boto3 and threads.
 
-Pollers take batches of ten, a pool of threads works on the messages, and what is done of a
-batch is deleted with one call.
+Pollers take batches of ten, and a pool of threads processes the messages. One call deletes the
+processed messages of a batch.
 """
 
 import json
@@ -32,7 +32,7 @@ NAMES = (
 
 
 def check(env):
-    """Ends the process with all that is wrong with the environment."""
+    """Exits with all errors of the environment, if there are any."""
     wrong = [f"{name} is not set" for name in NAMES if not env.get(name)]
     for name in ("AWS_ENDPOINT_URL", "BENCH_QUEUE_URL"):
         if env.get(name) and not urlsplit(env[name]).netloc:
@@ -56,7 +56,7 @@ class Worker:
             region_name=env["AWS_REGION"],
             # The default of 10 would throw away the connections of the other threads.
             max_pool_connections=self.concurrency,
-            # The parameters never change shape: not to be checked at each call.
+            # The parameters always have the same shape, so they need no check at each call.
             parameter_validation=False,
         )
         # Clients may be shared between threads; resources and sessions may not.
@@ -92,21 +92,21 @@ class Worker:
                 ConditionExpression="attribute_not_exists(id)",
             )
         except self.tables.exceptions.ConditionalCheckFailedException:
-            pass  # There already: the message came twice.
+            pass  # Exists already: the message came twice.
 
     def work(self, message):
-        """True when the message is done with. One call after the other: there are as many
+        """Returns whether the message is done. The calls are sequential: there are as many
         threads as messages, and more would only wait for the interpreter lock."""
         try:
             event = json.loads(message["Body"])
             self.add_to_group(event)
             self.write_profile(event)
             return True
-        except Exception:  # Whatever it was, the message comes back.
+        except Exception:  # After any error, the message is received again.
             return False
 
     def batch(self, messages):
-        """What failed is left to its visibility timeout."""
+        """Failed messages return after their visibility timeout."""
         outcomes = list(self.threads.map(self.work, messages))
         done = [message for message, ok in zip(messages, outcomes) if ok]
         self.failed += len(messages) - len(done)
@@ -120,7 +120,7 @@ class Worker:
             )
 
     def poll(self, most, working):
-        """Batches of at most so many, for ever. Holds the lock while it has one."""
+        """Receives batches of at most `most` forever. Holds the lock during each batch."""
         while True:
             try:
                 answer = self.queues.receive_message(
@@ -139,15 +139,15 @@ class Worker:
     def run(self):
         """Works until a signal to stop."""
         stop = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, stop)  # for the threads to come as well
+        signal.pthread_sigmask(signal.SIG_BLOCK, stop)  # also for threads that start later
         locks = []
         for left in range(self.concurrency, 0, -BATCH):
             locks.append(threading.Lock())
             poller = (min(left, BATCH), locks[-1])
-            # A daemon: its long poll does not hold up the end.
+            # A daemon, so its long poll does not delay the exit.
             threading.Thread(target=self.poll, args=poller, daemon=True).start()
         signal.sigwait(stop)
-        # A batch under way ends, and with its lock gone the poller starts no other.
+        # A batch in progress ends; without its lock, the poller starts no other.
         for lock in locks:
             lock.acquire()
         if self.failed:

@@ -1,8 +1,8 @@
 // The smallest loop over Lambda's runtime API that can serve a handler. AWS's own runtime for
-// Node does more for each event (a full context, logs with the request id, errors nobody
-// caught, callbacks), so that a comparison with this one favours Node.
+// Node does more for each event (a full context, logs with the request id, uncaught
+// errors, callbacks), so that a comparison with this one favours Node.
 //
-// node bootstrap.mjs [MODULE]: the bundle, unless told otherwise.
+// node bootstrap.mjs [MODULE]: the bundle by default.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
 import { Agent, request } from 'node:http';

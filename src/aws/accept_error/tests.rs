@@ -26,7 +26,7 @@ fn accept_error(step: SignInStep, code: &str, message: &str) -> AcceptError {
 }
 
 #[test]
-fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
+fn refusals_map_to_errors_that_the_user_can_correct() {
     for (step, code, message, expected) in [
         (
             SignInStep::Initiate,
@@ -112,7 +112,7 @@ fn a_refusal_is_told_in_a_way_that_the_person_can_act_on() {
 }
 
 #[test]
-fn a_new_password_or_attribute_that_is_refused_is_named() {
+fn refused_password_or_attribute_is_named() {
     for (step, code, message, expected) in [
         (
             WITH_ATTRIBUTES,
@@ -307,7 +307,7 @@ const DEPLOYMENT_FAULTS: &[(SignInStep, &str, &str, DeploymentFault)] = &[
         "",
         DeploymentFault::UserPool,
     ),
-    // What was never seen is no wrong code.
+    // An unknown error is never a wrong code.
     (
         SignInStep::Initiate,
         NOT_AUTHORIZED,
@@ -353,7 +353,7 @@ const DEPLOYMENT_FAULTS: &[(SignInStep, &str, &str, DeploymentFault)] = &[
 ];
 
 #[test]
-fn what_the_person_cannot_mend_is_the_fault_of_the_deployment() {
+fn all_other_refusals_are_deployment_faults() {
     for &(step, code, message, expected) in DEPLOYMENT_FAULTS {
         let AcceptError::Misconfigured(fault, failure) = accept_error(step, code, message) else {
             panic!("{code}: {message}")

@@ -1,4 +1,4 @@
-//! People of the sandbox: invited, given a password, put into groups, signed in.
+//! Users of the sandbox: invitations, passwords, groups and sign-ins.
 
 use std::collections::BTreeMap;
 
@@ -12,46 +12,45 @@ use super::{Sandbox, SandboxPool, call_service, user_attributes};
 use crate::aws::error::{Failure, Service};
 use crate::event;
 
-/// What is special about a pool.
+/// Settings of a new sandbox pool.
 #[derive(Debug, Clone, Default)]
 pub struct PoolOptions {
     /// Users are named by their e-mail address.
     pub email_usernames: bool,
     /// Users are named by their phone number.
     pub phone_usernames: bool,
-    /// Attributes that are other names of users: `email`, `phone_number`.
+    /// Attributes that are aliases of the user name: `email`, `phone_number`.
     pub aliases: Vec<String>,
-    /// What a sign-in may begin with, such as `PASSWORD` and `EMAIL_OTP`; a password unless
-    /// given.
+    /// Allowed first factors, such as `PASSWORD` and `EMAIL_OTP`; empty for only a password.
     pub first_factors: Vec<String>,
     /// Standard attributes that every user must have.
     pub required_attributes: Vec<String>,
-    /// The app client has a secret; [`Sandbox::sign_in`] cannot use it then.
+    /// The app client has a secret, which [`Sandbox::sign_in`] does not support.
     pub has_secret: bool,
 }
 
-/// What signing in gives.
+/// The result of [`Sandbox::sign_in`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignInResult {
-    /// The user is in.
+    /// The user is signed in.
     Tokens(Tokens),
-    /// They owe a new password first.
+    /// The user must choose a new password first.
     NewPasswordRequired {
-        /// For the answer.
+        /// For [`Sandbox::respond_with_password`].
         session: String,
         /// `USER_ID_FOR_SRP`, `requiredAttributes`, `userAttributes`.
         parameters: BTreeMap<String, String>,
     },
 }
 
-/// A user's tokens.
+/// The tokens of a signed-in user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// For calls in the user's name.
     pub access: String,
-    /// About the user.
+    /// The ID token, with claims about the user.
     pub id: String,
-    /// For new ones; empty when they were refreshed themselves.
+    /// For new tokens; empty in the result of a refresh.
     pub refresh: String,
 }
 
@@ -69,34 +68,34 @@ impl Tokens {
 }
 
 impl Sandbox {
-    /// A user pool of this kind, with an app client that takes passwords.
+    /// Creates a user pool and an app client that accepts passwords.
     ///
     /// # Errors
     /// As any call.
     pub async fn create_pool_with(
         &self,
         name: &str,
-        kind: &PoolOptions,
+        options: &PoolOptions,
     ) -> Result<SandboxPool, Failure> {
         let mut request = self.cognito.create_user_pool().pool_name(name);
-        if kind.email_usernames {
+        if options.email_usernames {
             request = request.username_attributes(UsernameAttributeType::Email);
         }
-        if kind.phone_usernames {
+        if options.phone_usernames {
             request = request.username_attributes(UsernameAttributeType::PhoneNumber);
         }
-        for alias in &kind.aliases {
+        for alias in &options.aliases {
             request = request.alias_attributes(alias.as_str().into());
         }
-        if !kind.first_factors.is_empty() {
-            let factors = kind.first_factors.iter();
+        if !options.first_factors.is_empty() {
+            let factors = options.first_factors.iter();
             let factors = factors.map(|factor| factor.as_str().into()).collect();
             let sign_in = SignInPolicyType::builder();
             let sign_in = sign_in.set_allowed_first_auth_factors(Some(factors));
             let policies = UserPoolPolicyType::builder().sign_in_policy(sign_in.build());
             request = request.policies(policies.build());
         }
-        for required in &kind.required_attributes {
+        for required in &options.required_attributes {
             let attribute = SchemaAttributeType::builder().name(required).required(true);
             request = request.schema(attribute.build());
         }
@@ -110,7 +109,7 @@ impl Sandbox {
             .create_user_pool_client()
             .user_pool_id(id)
             .client_name(name)
-            .generate_secret(kind.has_secret)
+            .generate_secret(options.has_secret)
             .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
             .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
             .send();
@@ -128,8 +127,8 @@ impl Sandbox {
         })
     }
 
-    /// `UpdateUserPool`, for the issuer that new tokens name. Every other setting gets
-    /// its default.
+    /// `UpdateUserPool`, to set the issuer that new tokens name. Every other setting gets its
+    /// default.
     ///
     /// # Errors
     /// As any call.
@@ -146,8 +145,8 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// `AdminCreateUser` with the invitation by e-mail, or, `again`, the invitation
-    /// of a user who is there. Returns the user's name, which some pools make up.
+    /// `AdminCreateUser` with the invitation by e-mail; `again` resends the invitation of an
+    /// existing user. Returns the user name, which some pools generate.
     ///
     /// # Errors
     /// As any call.
@@ -172,7 +171,7 @@ impl Sandbox {
         Ok(user.unwrap_or_default())
     }
 
-    /// `AdminSetUserPassword`, for good: the user is confirmed then.
+    /// `AdminSetUserPassword` with a permanent password, which confirms the user.
     ///
     /// # Errors
     /// As any call.
@@ -195,7 +194,7 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// Makes the user a member; the group is created where it is missing.
+    /// Adds the user to the group; creates a missing group first.
     ///
     /// # Errors
     /// As any call.
@@ -227,7 +226,7 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// `AdminRemoveUserFromGroup`.
+    /// `AdminRemoveUserFromGroup`: ends the user's membership.
     ///
     /// # Errors
     /// As any call.
@@ -249,7 +248,7 @@ impl Sandbox {
             .map(|_| ())
     }
 
-    /// `InitiateAuth` by password.
+    /// `InitiateAuth` with user name and password.
     ///
     /// # Errors
     /// As any call.
@@ -281,7 +280,7 @@ impl Sandbox {
         })
     }
 
-    /// `RespondToAuthChallenge` with a new password, and attributes that are missing.
+    /// `RespondToAuthChallenge` with a new password and missing attributes.
     ///
     /// # Errors
     /// As any call.
@@ -309,7 +308,7 @@ impl Sandbox {
         Ok(Tokens::from_sdk(answer.authentication_result))
     }
 
-    /// New tokens by the refresh token: groups are those of now.
+    /// Gets new tokens by the refresh token; they have the user's current groups.
     ///
     /// # Errors
     /// As any call.

@@ -61,14 +61,14 @@ pub(super) struct Options {
     yes: bool,
 }
 
-/// How long a change may take to be seen.
+/// Reads after a write, until the change is visible.
 const MAX_VERIFY_READS: u32 = 5;
 const VERIFY_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let pool = PoolId::new(&options.user_pool_id)
         .ok_or_else(|| Usage::error("--user-pool-id is empty"))?;
-    // What is wrong with the arguments is said before anything is asked of Cognito.
+    // Invalid arguments are reported before the first call to Cognito.
     options.request()?;
     if !options.dry_run && !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error(
@@ -84,14 +84,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             aws.region()
         )));
     }
-    let at = TargetPool {
+    let target = TargetPool {
         pool_settings: PoolSettings::new(&aws),
         pool,
     };
-    let before = at.read().await?;
-    let (wish, recorded) = options.request()?;
-    let plan = TriggerPlan::new(&wish, &before.triggers())?;
-    // As it is to be, but for the triggers.
+    let before = target.read().await?;
+    let (request, recorded) = options.request()?;
+    let plan = TriggerPlan::new(&request, &before.triggers())?;
+    // The settings after the write, except the triggers.
     let wanted = match recorded {
         Some(recorded) if options.settings => before.with_writable_from(&recorded),
         Some(recorded) => {
@@ -135,25 +135,25 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         return Ok(CommandStatus::Failure);
     }
     let file = options.record_file();
-    let way_back = format!(
+    let restore_hint = format!(
         "the way back: usher attach --user-pool-id {} --restore {} --settings",
         options.user_pool_id,
         file.display()
     );
-    at.write_record(&before, &plan, &file, &stop).await?;
-    audit(&actor(&aws).await, &at.pool, &report);
-    at.write(&wanted, &plan, &file).await?;
+    target.write_record(&before, &plan, &file, &stop).await?;
+    audit(&actor(&aws).await, &target.pool, &report);
+    target.write(&wanted, &plan, &file).await?;
     report.changed = true;
     report.record = Some(file.display().to_string());
-    report.differences = at
+    report.differences = target
         .verify(&wanted, &plan)
         .await
-        .with_context(|| format!("the user pool may have been changed; {way_back}"))?;
+        .with_context(|| format!("the user pool may have been changed; {restore_hint}"))?;
     report.print(global.output, false)
 }
 
 impl Options {
-    /// What is wanted, and the settings of the record where there is one.
+    /// The request, and the recorded settings with `--restore`.
     fn request(&self) -> anyhow::Result<(AttachRequest, Option<UserPoolSettings>)> {
         if let Some(file) = &self.restore {
             let record = AttachRecord::read(file)?;
@@ -165,12 +165,12 @@ impl Options {
                     self.user_pool_id
                 )));
             }
-            let wish = AttachRequest::Restore {
+            let request = AttachRequest::Restore {
                 before: record.before.triggers(),
                 after: record.triggers_after,
                 replace: self.replace,
             };
-            return Ok((wish, Some(record.before)));
+            return Ok((request, Some(record.before)));
         }
         let function = self
             .function_arn
@@ -186,21 +186,21 @@ impl Options {
                 function.region()
             )));
         }
-        let mut slots = vec![TriggerKind::PostConfirmation];
-        slots.extend(self.custom_message.then_some(TriggerKind::CustomMessage));
-        slots.extend(
+        let mut triggers = vec![TriggerKind::PostConfirmation];
+        triggers.extend(self.custom_message.then_some(TriggerKind::CustomMessage));
+        triggers.extend(
             self.pre_token_generation
                 .then_some(TriggerKind::PreTokenGeneration),
         );
-        let wish = AttachRequest::Attach {
+        let request = AttachRequest::Attach {
             function,
-            triggers: slots,
+            triggers,
             replace: self.replace,
         };
-        Ok((wish, None))
+        Ok((request, None))
     }
 
-    /// Of the user pool: its id begins with it.
+    /// The Region of the user pool, which its id begins with.
     fn region(&self) -> &str {
         self.user_pool_id.split('_').next().unwrap_or_default()
     }
@@ -213,8 +213,8 @@ impl Options {
     }
 }
 
-/// Other settings may have been changed on purpose since the record was written, or been
-/// lost: who restores it decides.
+/// Lists other settings that differ from the record. They may have been changed on purpose or
+/// lost, so the operator decides.
 fn report_other_differences(others: &[SettingDifference]) {
     if others.is_empty() {
         return;
@@ -222,12 +222,11 @@ fn report_other_differences(others: &[SettingDifference]) {
     status_line(
         "other settings differ from the record and stay as they are (--settings puts them back):",
     );
-    for one in others {
-        status_line(&describe_difference(one));
+    for difference in others {
+        status_line(&describe_difference(difference));
     }
 }
 
-/// The user pool, where it is.
 struct TargetPool {
     pool_settings: PoolSettings,
     pool: PoolId,
@@ -241,7 +240,7 @@ impl TargetPool {
         })
     }
 
-    /// Writes the way back to the disk.
+    /// Writes the file for `--restore`; fails if the user pool changed since `before` was read.
     async fn write_record(
         &self,
         before: &UserPoolSettings,
@@ -249,7 +248,7 @@ impl TargetPool {
         file: &Path,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        // Somebody may have changed something while the question stood there.
+        // The user pool may have changed while the prompt waited.
         let now = self.read().await?;
         if !before.differences(&now).is_empty() || before.triggers() != now.triggers() {
             anyhow::bail!("the user pool was changed meanwhile: nothing was done; run this again");
@@ -268,36 +267,37 @@ impl TargetPool {
             .with_context(|| format!("cannot write the record {} (--record)", file.display()))
     }
 
-    /// Writes the triggers. A call that was lost may have been made all the same: it is
-    /// looked at then, as after any other.
+    /// Writes the triggers. After a transient error the write may have succeeded, so it is
+    /// verified like any other.
     async fn write(
         &self,
         wanted: &UserPoolSettings,
         plan: &TriggerPlan,
         file: &Path,
     ) -> anyhow::Result<()> {
-        let sent = wanted.update_input(&plan.triggers);
-        match self.pool_settings.write(&self.pool, &sent).await {
-            Err(refused) if refused.failure.class == Class::Transient => {
-                status_line(&format!("{refused}: whether it was done is looked at now"));
+        let input = wanted.update_input(&plan.triggers);
+        match self.pool_settings.write(&self.pool, &input).await {
+            Err(error) if error.failure.class == Class::Transient => {
+                status_line(&format!("{error}: whether it was done is looked at now"));
                 Ok(())
             }
-            Err(refused) => {
-                // There is nothing that there would be a way back from.
+            Err(error) => {
+                // Nothing was changed, so there is nothing to restore.
                 let _ = std::fs::remove_file(file);
                 let hint = if wanted.has_mfa_without_sms() {
                     ", perhaps since its second factor goes without text messages: set the trigger in the console"
                 } else {
                     ""
                 };
-                let said = format!("the user pool was not changed{hint}");
-                Err(anyhow::Error::from(refused).context(said))
+                let message = format!("the user pool was not changed{hint}");
+                Err(anyhow::Error::from(error).context(message))
             }
             Ok(()) => Ok(()),
         }
     }
 
-    /// Settings that were not to change, and did.
+    /// Returns other settings that changed, and sets a lost second factor again. Fails unless the
+    /// triggers are as planned.
     async fn verify(
         &self,
         wanted: &UserPoolSettings,
@@ -306,20 +306,20 @@ impl TargetPool {
         let mut after = match self.read_with_retry().await {
             Ok(after) => after,
             Err(error) if wanted.has_mfa() => {
-                // Seen or not: without it people sign in more easily than they should.
-                let set = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
-                return Err(match set {
+                // A lost second factor weakens sign-in, so it is set again in any case.
+                let result = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
+                return Err(match result {
                     Ok(()) => error,
                     Err(_) => error.context("the second factor may not be asked for as before"),
                 });
             }
             Err(error) => return Err(error),
         };
-        // UpdateUserPool knows of one second factor alone, the text message.
+        // UpdateUserPool accepts only one second factor, the text message.
         if !wanted.has_same_mfa(&after) {
             status_line("the second factor is not asked for as before; it is set again");
-            let set = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
-            set.context(
+            let result = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
+            result.context(
                 "the second factor is not asked for as before, and could not be set again",
             )?;
             after = self.read_with_retry().await?;
@@ -333,8 +333,8 @@ impl TargetPool {
         }
         let differences = wanted.differences(&after);
         if after.triggers() != plan.triggers {
-            for one in &differences {
-                status_line(&format!("DIFFERENT: {}", describe_difference(one)));
+            for difference in &differences {
+                status_line(&format!("DIFFERENT: {}", describe_difference(difference)));
             }
             let found = serde_json::Value::Object(after.triggers());
             anyhow::bail!("the triggers are not as they were set, but {found}");
@@ -342,7 +342,7 @@ impl TargetPool {
         Ok(differences)
     }
 
-    /// Reads, and does not give up at the first that is in the way.
+    /// Tries up to `MAX_VERIFY_READS` times, whatever the error.
     async fn read_with_retry(&self) -> anyhow::Result<UserPoolSettings> {
         let mut last = self.read().await;
         for _ in 1..MAX_VERIFY_READS {

@@ -1,4 +1,4 @@
-//! What `usher attach` says, to whoever asked and to the audit.
+//! The output and the audit lines of `usher attach`.
 
 use serde::Serialize;
 
@@ -6,7 +6,6 @@ use crate::attach::{SettingDifference, TriggerChange};
 use crate::cli::{CommandStatus, Output, print, print_json};
 use crate::event::PoolId;
 
-/// What became of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct AttachReport {
     pub(super) user_pool: String,
@@ -14,13 +13,13 @@ pub(super) struct AttachReport {
     /// Other settings that are put back.
     pub(super) settings: Vec<SettingDifference>,
     pub(super) changed: bool,
-    /// The file with the settings of before.
+    /// The file with the earlier settings.
     pub(super) record: Option<String>,
-    /// Other settings that are not as they were; must be empty.
+    /// Other settings that the write changed; must be empty.
     pub(super) differences: Vec<SettingDifference>,
 }
 
-/// One line for each trigger, before the write: what comes of it may stay unknown.
+/// Logs each change before the write, whose result may stay unknown.
 pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
     for change in &report.changes {
         tracing::info!(
@@ -34,13 +33,13 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
             "a trigger of the user pool is being changed",
         );
     }
-    for one in &report.settings {
+    for difference in &report.settings {
         tracing::info!(
             target: "usher::audit",
             action = "attach",
             actor,
             pool.id = pool.as_str(),
-            setting = one.setting.as_str(),
+            setting = difference.setting.as_str(),
             "a setting of the user pool is being put back",
         );
     }
@@ -48,12 +47,13 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
 
 impl TriggerChange {
     fn line(&self) -> String {
-        let named = |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
+        let or_dash =
+            |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
         format!(
             "{:<20}{}  ->  {}",
             self.trigger,
-            named(&self.before),
-            named(&self.after)
+            or_dash(&self.before),
+            or_dash(&self.after)
         )
     }
 }
@@ -75,7 +75,7 @@ impl AttachReport {
         self.changes.is_empty() && self.settings.is_empty()
     }
 
-    /// What is to be changed.
+    /// One line for each planned change.
     pub(super) fn lines(&self) -> Vec<String> {
         let triggers = self.changes.iter().map(TriggerChange::line);
         triggers
@@ -98,8 +98,10 @@ impl AttachReport {
                 self.user_pool
             ));
         }
-        let lost = self.differences.iter();
-        lines.extend(lost.map(|one| format!("DIFFERENT: {}", describe_difference(one))));
+        let differences = self.differences.iter();
+        lines.extend(
+            differences.map(|difference| format!("DIFFERENT: {}", describe_difference(difference))),
+        );
         if !self.differences.is_empty() {
             lines.push(
                 "these were not to change; --restore with --settings puts them back".to_owned(),
@@ -109,9 +111,9 @@ impl AttachReport {
     }
 }
 
-/// From what to what.
+/// The setting, its old value and its new value.
 pub(super) fn describe_difference(difference: &SettingDifference) -> String {
-    let said = |value: &Option<serde_json::Value>| {
+    let or_not_set = |value: &Option<serde_json::Value>| {
         value
             .as_ref()
             .map_or_else(|| "not set".to_owned(), ToString::to_string)
@@ -119,7 +121,7 @@ pub(super) fn describe_difference(difference: &SettingDifference) -> String {
     format!(
         "{:<20}{}  ->  {}",
         difference.setting,
-        said(&difference.before),
-        said(&difference.after)
+        or_not_set(&difference.before),
+        or_not_set(&difference.after)
     )
 }

@@ -1,4 +1,4 @@
-//! What the administrators' API and `/accept` need.
+//! The calls of the administrators' API, and the app client of `/accept`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::event::{PoolId, Username};
 use crate::quota::Quota;
 
 impl Findings {
-    /// As far as the API is switched on, and what `admin.verify_membership` asks for.
+    /// Checks only calls that the API or `admin.verify_membership` makes.
     pub(super) async fn check_admin(
         &mut self,
         config: &Config,
@@ -24,32 +24,38 @@ impl Findings {
         if !has_api && !config.admin.verify_membership {
             return;
         }
-        let (Some(nobody), Some(group)) =
+        let (Some(no_such_user), Some(group)) =
             (Username::new(NO_SUCH_USER), GroupName::new(NO_SUCH_USER))
         else {
             return;
         };
-        let fine = ["UserNotFoundException", "ResourceNotFoundException"];
+        let expected_codes = ["UserNotFoundException", "ResourceNotFoundException"];
         if has_api {
-            let people = directory.user_manager();
-            let removed = people.remove_from_group(pool, &nobody, &group).await;
+            let user_manager = directory.user_manager();
+            let removed = user_manager
+                .remove_from_group(pool, &no_such_user, &group)
+                .await;
             let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
-            self.check_allowed(&what, removed, &fine);
-            // To send an invitation again to nobody changes nothing. A pool may take none of
-            // the names, but it says so only to those who may ask.
-            let resent = people
-                .resend(pool, &UsernameCandidates::for_no_user(&nobody))
+            self.check_allowed(&what, removed, &expected_codes);
+            // Resending the invitation of no user changes nothing. A pool may accept none of the
+            // names, but says so only to callers with the permission.
+            let resent = user_manager
+                .resend(pool, &UsernameCandidates::for_no_user(&no_such_user))
                 .await;
             let what = format!("cognito-idp:AdminCreateUser on {pool}");
-            let refused = "InvalidParameterException";
-            self.check_allowed(&what, resent, &[&fine[..], &[refused]].concat());
+            let invalid_parameter = "InvalidParameterException";
+            self.check_allowed(
+                &what,
+                resent,
+                &[&expected_codes[..], &[invalid_parameter]].concat(),
+            );
         }
-        let groups = listing.groups_of(pool, &nobody).await.map(|_| ());
+        let groups = listing.groups_of(pool, &no_such_user).await.map(|_| ());
         let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
-        self.check_allowed(&what, groups, &fine);
+        self.check_allowed(&what, groups, &expected_codes);
     }
 
-    /// A sign-in of nobody is refused for that, unless it is refused for the client.
+    /// Signs in a user who does not exist. The error shows whether the app client works.
     pub(super) async fn check_accept_client(
         &mut self,
         page: &AcceptPage,
@@ -60,15 +66,15 @@ impl Findings {
             id: page.client_id.clone(),
             secret: page.client_secret.clone(),
         };
-        let nobody = Acceptance {
+        let no_such_user = Acceptance {
             username: NO_SUCH_USER,
             code: NO_SUCH_USER,
             password: "Never-tr1ed",
             attributes: &BTreeMap::new(),
         };
         let what = "app client of /accept";
-        match SignIn::new(aws, quota, app).accept(&nobody).await {
-            // A trigger was asked for a user who does not exist.
+        match SignIn::new(aws, quota, app).accept(&no_such_user).await {
+            // Cognito accepted the client, and called a trigger for the user who does not exist.
             Err(AcceptError::Misconfigured(_, failure))
                 if failure.code == "UserLambdaValidationException" =>
             {

@@ -1,4 +1,4 @@
-//! Whether a user pool makes the codes that invitations are accepted with.
+//! The codes that invitations are accepted with.
 
 use serde_json::Value;
 
@@ -8,8 +8,8 @@ use crate::config::InvitationsConfig;
 use crate::event::PoolId;
 
 impl Findings {
-    /// Told where it makes none: people may sign in there with a code that is sent each
-    /// time, and so somebody new needs no password. What cannot be read is told elsewhere.
+    /// Adds a finding where the pool makes no codes for invitations. Its users may sign in with
+    /// a code for each sign-in, so a new user needs no password.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-create-user-accounts.html>
     pub(super) fn check_invitations(

@@ -1,4 +1,4 @@
-//! Which issuer the tokens of a user pool name, and whether its keys can be fetched.
+//! The issuer that the tokens of a user pool name, and its keys.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::config::AdminConfig;
 use crate::event::{IssuerType, PoolId};
 
 impl Findings {
-    /// The issuer that new tokens of the pool name, as far as that can be found out.
+    /// The issuer that new tokens of the pool name; `None` if unknown or an emulator's.
     pub(super) fn check_issuer(
         &mut self,
         admin: &AdminConfig,
@@ -23,8 +23,8 @@ impl Findings {
         }
         let settings = match settings {
             Ok(settings) => settings,
-            Err(refused) => {
-                self.add_failure(&what, &refused.failure);
+            Err(error) => {
+                self.add_failure(&what, &error.failure);
                 return None;
             }
         };
@@ -51,30 +51,39 @@ impl Findings {
         Some(issuer)
     }
 
-    /// The keys of each issuer. Those of `own`, which new tokens name, must be there;
-    /// where it is not known, those of any.
+    /// Fetches the keys of each issuer. Those of `own_issuer`, which new tokens name, must be
+    /// there. If it is unknown, the keys of any issuer suffice.
     pub(super) async fn check_issuer_keys(
         &mut self,
         admin: &AdminConfig,
         pool: &PoolId,
-        own: Option<String>,
+        own_issuer: Option<String>,
     ) {
         let what = format!("keys of {pool}");
-        let Some(sets) = JwksClient::new() else {
+        let Some(jwks_client) = JwksClient::new() else {
             return self.add_wrong(&what, "this build has no HTTP client");
         };
         let (mut fetched, mut failed) = (Vec::new(), Vec::new());
         for issuer in admin.issuers_of(pool) {
-            match sets.fetch(&issuer).await {
+            match jwks_client.fetch(&issuer).await {
                 Ok(_) => fetched.push(issuer),
                 Err(error) => failed.push(format!("{issuer}: {error}")),
             }
         }
         let failed = failed.join("; ");
-        let suffices = own.map_or(!fetched.is_empty(), |own| fetched.contains(&own));
+        let suffices = own_issuer.map_or(!fetched.is_empty(), |own_issuer| {
+            fetched.contains(&own_issuer)
+        });
         if !suffices {
-            let none = "there is no issuer to fetch them from";
-            return self.add_wrong(&what, if failed.is_empty() { none } else { &failed });
+            let no_issuer = "there is no issuer to fetch them from";
+            return self.add_wrong(
+                &what,
+                if failed.is_empty() {
+                    no_issuer
+                } else {
+                    &failed
+                },
+            );
         }
         let fetched = fetched.join(" and ");
         let detail = if failed.is_empty() {

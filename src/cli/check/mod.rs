@@ -1,5 +1,4 @@
-//! `usher check`: what a deployment has and what it lacks, found out without
-//! changing anything.
+//! `usher check`: tests the settings and permissions of a deployment without changing it.
 
 mod admin;
 mod invitations;
@@ -40,7 +39,7 @@ pub(super) struct Options {
 enum FindingState {
     Right,
     Wrong,
-    /// It could be found out only by doing it.
+    /// Unknown: a test would change something, or a read is denied.
     NotTested,
 }
 
@@ -51,15 +50,15 @@ struct Finding {
     detail: String,
 }
 
-/// A receipt that no queue has issued: the call is refused for it, unless it is
-/// refused for want of permission first.
+/// A receipt that no queue issued. SQS refuses the call for it only after it has checked the
+/// permission.
 const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
-/// The name of nobody: an address, since a pool may name its users by theirs, and one that
-/// no mail can be sent to.
+/// A name that no user has. It is an address, since a pool may use addresses as user names, and
+/// no mail can be sent to it.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc2606>
 const NO_SUCH_USER: &str = "usher-check-no-such-user@example.invalid";
-/// Records that are read to see whether some are under other ids.
+/// Profiles that are read to find some under other ids.
 const SAMPLED_PROFILES: i32 = 100;
 
 #[derive(Default)]
@@ -133,13 +132,13 @@ impl Findings {
                     return;
                 }
             }
-            Ok(facts) => {
-                let depth = facts.depth;
+            Ok(attributes) => {
+                let depth = attributes.depth;
                 self.add_right(
                     "queue",
                     format!("{} waiting, {} in flight", depth.visible, depth.hidden),
                 );
-                self.check_redrive(config, queue, facts).await;
+                self.check_redrive(config, queue, attributes).await;
             }
         }
         let delete = queue.delete(&[NO_SUCH_RECEIPT]).await.map(|_| ());
@@ -159,14 +158,14 @@ impl Findings {
         );
     }
 
-    async fn check_redrive(&mut self, config: &Config, queue: &Queue, facts: QueueAttributes) {
+    async fn check_redrive(&mut self, config: &Config, queue: &Queue, attributes: QueueAttributes) {
         let QueueAttributes {
             redrive_policy: redrive,
             retention_seconds: retention,
             ..
-        } = facts;
+        } = attributes;
         let attempts = config.worker.max_attempts;
-        let found = match (&redrive, &config.queue.dead_letter_url) {
+        let has_dead_letter_queue = match (&redrive, &config.queue.dead_letter_url) {
             (Some(redrive), _) if redrive.max_receive_count <= attempts => {
                 self.add_wrong(
                     "redrive policy",
@@ -201,10 +200,10 @@ impl Findings {
                 false
             }
         };
-        if !found {
+        if !has_dead_letter_queue {
             return;
         }
-        let letters = match (&config.queue.dead_letter_url, redrive) {
+        let dead_letters = match (&config.queue.dead_letter_url, redrive) {
             (Some(url), _) => Ok(queue.with_url_and_endpoint(url)),
             (None, Some(redrive)) => {
                 let url = queue.url_of(&redrive.target_arn).await;
@@ -212,18 +211,18 @@ impl Findings {
             }
             (None, None) => return,
         };
-        match letters {
+        match dead_letters {
             Err(failure) => self.add_wrong("dead-letter queue", &failure),
-            Ok(letters) => match letters.attributes().await {
-                Ok(facts) if facts.retention_seconds < retention => self.add_wrong(
+            Ok(dead_letters) => match dead_letters.attributes().await {
+                Ok(attributes) if attributes.retention_seconds < retention => self.add_wrong(
                     "dead-letter queue",
                     "keeps letters for a shorter time than the queue keeps messages, and a letter's age counts from its first day on the queue",
                 ),
-                Ok(facts) => self.add_right(
+                Ok(attributes) => self.add_right(
                     "dead-letter queue",
-                    format!("{} letters", facts.depth.visible + facts.depth.hidden),
+                    format!("{} letters", attributes.depth.visible + attributes.depth.hidden),
                 ),
-                // The worker itself only sends there.
+                // The worker only sends there, and may lack the permission to read.
                 Err(failure) => self.add_failure("dead-letter queue", &failure),
             },
         }
@@ -236,7 +235,7 @@ impl Findings {
     async fn check_table(&mut self, profiles: &config::ProfilesConfig, table: &ProfileTable) {
         let name = &profiles.table;
         match table.key_schema().await {
-            // usher itself never calls DescribeTable; the put tells enough.
+            // usher itself never calls DescribeTable; the put below tests the table.
             Err(failure) => self.add_failure("profile table", &failure),
             Ok(key) => match (&key.partition, &key.sort) {
                 ((partition, true), None) if partition == table.key() => {
@@ -271,8 +270,8 @@ impl Findings {
                     .scan_owners(attribute, None, Some(SAMPLED_PROFILES))
                     .await;
                 let is_elsewhere = page.as_ref().is_ok_and(|page| {
-                    let mut records = page.items.iter();
-                    records.any(|(id, value)| OwnerAttribute::has_other_id(id, value))
+                    let mut items = page.items.iter();
+                    items.any(|(id, value)| OwnerAttribute::has_other_id(id, value))
                 });
                 self.check_allowed("dynamodb:Scan", page.map(|_| ()), &[]);
                 if is_elsewhere && profiles.after_password_reset {
@@ -303,7 +302,7 @@ impl Findings {
         }
     }
 
-    /// Whether there is such a pool.
+    /// Checks the groups and calls of a pool; false where the pool does not exist.
     async fn check_pool(
         &mut self,
         config: &Config,
@@ -311,10 +310,10 @@ impl Findings {
         directory: &Directory,
         pool: &PoolId,
     ) -> bool {
-        let Some(nobody) = Username::new(NO_SUCH_USER) else {
+        let Some(no_such_user) = Username::new(NO_SUCH_USER) else {
             return false;
         };
-        let get = directory.sub_of(pool, &nobody).await.map(|_| ());
+        let get = directory.sub_of(pool, &no_such_user).await.map(|_| ());
         let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
         if missing {
             let region = aws.other_region_of_pool(pool);
@@ -346,17 +345,17 @@ impl Findings {
                     self.add_right(&what, "will be created with its first member".to_owned());
                 }
                 Ok(false) => self.add_wrong(&what, "missing, and groups.create_missing is false"),
-                // For invitations alone.
+                // Only invitations need this call.
                 Err(failure) => self.add_failure(&what, &failure),
             }
         }
         if let Some(group) = groups.first() {
-            let add = directory.add_to_group(pool, &nobody, group).await;
-            let fine = ["UserNotFoundException", "ResourceNotFoundException"];
+            let add = directory.add_to_group(pool, &no_such_user, group).await;
+            let expected_codes = ["UserNotFoundException", "ResourceNotFoundException"];
             self.check_allowed(
                 &format!("cognito-idp:AdminAddUserToGroup on {pool}"),
                 add,
-                &fine,
+                &expected_codes,
             );
         }
         if config.groups.create_missing {
@@ -372,17 +371,17 @@ impl Findings {
         true
     }
 
-    /// A call that was refused for `fine` reasons was allowed to be made.
-    fn check_allowed(&mut self, what: &str, result: Result<(), Failure>, fine: &[&str]) {
+    /// An error with one of `expected_codes` shows that the call was allowed.
+    fn check_allowed(&mut self, what: &str, result: Result<(), Failure>, expected_codes: &[&str]) {
         match result {
-            Err(failure) if !fine.contains(&failure.code.as_str()) => {
+            Err(failure) if !expected_codes.contains(&failure.code.as_str()) => {
                 self.add_wrong(what, &failure);
             }
             _ => self.add_right(what, "allowed".to_owned()),
         }
     }
 
-    /// A question that the role may not ask leaves the answer open.
+    /// A denied read leaves the finding untested.
     fn add_failure(&mut self, what: &str, failure: &Failure) {
         if failure.reason == "access_denied" {
             self.add_untested(what, &failure.to_string());
@@ -444,11 +443,11 @@ impl Findings {
                 print(&text)?;
             }
         }
-        let wrong = self
+        let has_wrong = self
             .0
             .iter()
             .any(|finding| finding.state == FindingState::Wrong);
-        Ok(if wrong {
+        Ok(if has_wrong {
             CommandStatus::Failure
         } else {
             CommandStatus::Success

@@ -1,4 +1,4 @@
-//! Whether anybody forwards sign-ups, and what the Lambda makes of its settings.
+//! The trigger of a user pool, and the settings of the Lambda.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,19 +13,20 @@ use crate::event::PoolId;
 /// The Lambda's environment, as `aws lambda get-function-configuration` prints it.
 ///
 /// # Errors
-/// When the file cannot be read, or is not an object of texts.
+/// When the file cannot be read, or is not an object of strings.
 pub(super) fn read_variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let named = |why: &dyn std::fmt::Display| {
+    let usage_error = |why: &dyn std::fmt::Display| {
         Usage::error(format!("--trigger-variables {}: {why}", file.display()))
     };
-    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-    // The parser's words may hold a value.
-    serde_json::from_str(&text)
-        .map_err(|_| named(&"must be a JSON object of variables, such as {\"NAME\": \"value\"}"))
+    let text = std::fs::read_to_string(file).map_err(|error| usage_error(&error))?;
+    // The parser's error text may contain a value.
+    serde_json::from_str(&text).map_err(|_| {
+        usage_error(&"must be a JSON object of variables, such as {\"NAME\": \"value\"}")
+    })
 }
 
 impl Findings {
-    /// What `usher-trigger` does with these variables, and with the file in its archive.
+    /// Reads these variables and the file of the Lambda's archive as `usher-trigger` does.
     pub(super) fn check_trigger_settings(
         &mut self,
         variables: BTreeMap<String, String>,
@@ -34,13 +35,16 @@ impl Findings {
         const ACCESS_SETTINGS: &str = "access settings of the Lambda";
         const QUEUE_URL: &str = "queue.url of the Lambda";
         let mut layers = Layers::defaults();
-        let named = variables.get("USHER_CONFIG").map(String::as_str);
-        match (named.filter(|named| !named.is_empty()), file) {
+        let config_file = variables.get("USHER_CONFIG").map(String::as_str);
+        match (
+            config_file.filter(|config_file| !config_file.is_empty()),
+            file,
+        ) {
             (None, _) => {}
             (Some(_), Some(file)) => layers = layers.file(file),
-            (Some(named), None) => {
+            (Some(config_file), None) => {
                 let missing =
-                    format!("give the file that USHER_CONFIG names ({named}) with --config");
+                    format!("give the file that USHER_CONFIG names ({config_file}) with --config");
                 self.add_untested(ACCESS_SETTINGS, &missing);
                 return self.add_untested(QUEUE_URL, &missing);
             }
@@ -68,7 +72,7 @@ impl Findings {
         }
     }
 
-    /// Which function is the pool's trigger. Whether it is usher's, its ARN does not tell.
+    /// Reports the function of the pool's trigger. Its ARN does not show whether it is usher's.
     pub(super) fn check_trigger(
         &mut self,
         pool: &PoolId,
@@ -80,17 +84,16 @@ impl Findings {
                 pool: pool.clone(),
                 ..UserPoolSettings::default()
             },
-            Err(refused) => return self.add_failure(&what, &refused.failure),
+            Err(error) => return self.add_failure(&what, &error.failure),
         };
         match TriggerKind::PostConfirmation.function(&settings.triggers()) {
             Some(function) => self.add_right(&what, function.to_owned()),
-            // Something else may feed the queue.
+            // Another source may send to the queue.
             None => self.add_untested(&what, "none: usher attach sets it"),
         }
     }
 }
 
-/// In one line.
 fn join_violations(InvalidConfig(violations): &InvalidConfig) -> String {
     let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
     texts.join("; ")

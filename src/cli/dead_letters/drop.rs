@@ -37,72 +37,73 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error("there is no terminal to ask on: say --yes"));
     }
-    let desk = CommandContext::open(global).await?;
-    let progress = progress_bar(desk.depth().await, "letters");
-    let mut selection = desk.select(filter, PARALLEL_RECEIVES);
-    let mut meant: Vec<DeadLetterSummary> = Vec::new();
+    let context = CommandContext::open(global).await?;
+    let progress = progress_bar(context.depth().await, "letters");
+    let mut selection = context.select(filter, PARALLEL_RECEIVES);
+    let mut matched: Vec<DeadLetterSummary> = Vec::new();
     let result = loop {
         match selection
             .next(|_| true, |n| show_hidden_count(&progress, n))
             .await
         {
-            Ok(Some(letters)) => {
+            Ok(Some(dead_letters)) => {
                 progress.set_position(selection.seen());
-                meant.extend(letters.into_iter().map(|letter| letter.summary));
+                matched.extend(
+                    dead_letters
+                        .into_iter()
+                        .map(|dead_letter| dead_letter.summary),
+                );
             }
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),
         }
     };
     progress.finish_and_clear();
-    let yes = result.is_ok()
+    let is_confirmed = result.is_ok()
         && !selection.is_stopped()
-        && !meant.is_empty()
-        && (options.yes || confirm_deletion(&meant, &desk).await);
+        && !matched.is_empty()
+        && (options.yes || confirm_deletion(&matched, &context).await);
     let mut removed = RemovalCounts::default();
-    if yes {
-        let audit = desk.audit("drop").await;
-        for letters in meant.chunks(crate::aws::MAX_BATCH_ENTRIES) {
+    if is_confirmed {
+        let audit = context.audit("drop").await;
+        for dead_letters in matched.chunks(crate::aws::MAX_BATCH_ENTRIES) {
             if selection.is_stopped() {
                 break;
             }
-            remove(&selection, letters, &audit, "dropped", &mut removed).await;
+            remove(&selection, dead_letters, &audit, "dropped", &mut removed).await;
         }
     }
-    let ended = selection.finish().await;
+    let end = selection.finish().await;
     result?;
-    let RemovalCounts {
-        deleted: gone,
-        failed: still_there,
-    } = removed;
+    let RemovalCounts { deleted, failed } = removed;
     match global.output {
-        Output::Json => print_json(&serde_json::json!({"dropped": gone, "failed": still_there}))?,
-        Output::Text => print(&format!("{} dropped\n", format_count(gone)))?,
+        Output::Json => print_json(&serde_json::json!({"dropped": deleted, "failed": failed}))?,
+        Output::Text => print(&format!("{} dropped\n", format_count(deleted)))?,
     }
-    if still_there > 0 {
+    if failed > 0 {
         status_line(&format!(
-            "{still_there} letters could not be deleted and are still there"
+            "{failed} letters could not be deleted and are still there"
         ));
     }
-    // Refused, or stopped on the way.
-    let refused = gone + still_there < meant.len() as u64;
-    let ended = report_scan_end(ended);
-    Ok(if refused || still_there > 0 {
+    // The answer was no, or a signal stopped the command.
+    let is_incomplete = deleted + failed < matched.len() as u64;
+    let status = report_scan_end(end);
+    Ok(if is_incomplete || failed > 0 {
         CommandStatus::Failure
     } else {
-        ended
+        status
     })
 }
 
-/// Shows what is meant, and asks.
-async fn confirm_deletion(meant: &[DeadLetterSummary], desk: &CommandContext) -> bool {
-    let mut census = ReasonCounts::default();
-    for letter in meant {
-        census.add(letter);
+/// Prints the counts by reason and asks for confirmation.
+async fn confirm_deletion(matched: &[DeadLetterSummary], context: &CommandContext) -> bool {
+    let mut counts = ReasonCounts::default();
+    for dead_letter in matched {
+        counts.add(dead_letter);
     }
-    for (reason, group) in census.by_frequency() {
+    for (reason, group) in counts.by_frequency() {
         status_line(&format!("{:>8}  {reason}", group.count));
     }
-    let question = format!("Delete {} for good?", format_count(census.total()));
-    confirm(&question, &desk.stop).await
+    let question = format!("Delete {} for good?", format_count(counts.total()));
+    confirm(&question, &context.stop).await
 }

@@ -23,45 +23,45 @@ struct DryRunLine<'a> {
 pub(super) async fn run(
     global: &Global,
     filter: Filter,
-    desk: &CommandContext,
+    context: &CommandContext,
 ) -> anyhow::Result<CommandStatus> {
-    let quota = Arc::new(Quota::new(desk.config.quota));
-    let mut judge = DryRun::new(
-        &desk.config,
-        Directory::new(&desk.aws, Arc::clone(&quota)),
-        Listing::new(&desk.aws, quota),
-        desk.profiles(),
+    let quota = Arc::new(Quota::new(context.config.quota));
+    let mut predictor = DryRun::new(
+        &context.config,
+        Directory::new(&context.aws, Arc::clone(&quota)),
+        Listing::new(&context.aws, quota),
+        context.profiles(),
     );
-    let progress = progress_bar(desk.depth().await, "letters");
-    let mut selection = desk.select(filter, PARALLEL_RECEIVES);
+    let progress = progress_bar(context.depth().await, "letters");
+    let mut selection = context.select(filter, PARALLEL_RECEIVES);
     let mut tally = BTreeMap::new();
     let result = loop {
-        let letters = match selection
+        let dead_letters = match selection
             .next(|_| true, |n| show_hidden_count(&progress, n))
             .await
         {
-            Ok(Some(letters)) => letters,
+            Ok(Some(dead_letters)) => dead_letters,
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure.into()),
         };
-        let judged = async {
-            for letter in letters {
+        let printed = async {
+            for dead_letter in dead_letters {
                 if selection.is_stopped() {
                     break;
                 }
-                let verdict = judge.predict(&letter.message.body).await;
-                *tally.entry(verdict.outcome).or_default() += 1;
-                let line = line(global, &letter, &verdict)?;
+                let prediction = predictor.predict(&dead_letter.message.body).await;
+                *tally.entry(prediction.outcome).or_default() += 1;
+                let line = line(global, &dead_letter, &prediction)?;
                 progress.suspend(|| print(&line))?;
                 progress.inc(1);
             }
             anyhow::Ok(())
         };
-        if let Err(error) = judged.await {
+        if let Err(error) = printed.await {
             break Err(error);
         }
     };
-    let ended = selection.finish().await;
+    let end = selection.finish().await;
     progress.finish_and_clear();
     result?;
     if global.output == Output::Text {
@@ -73,32 +73,35 @@ pub(super) async fn run(
         };
         print(&(would + "\n"))?;
     }
-    Ok(report_scan_end(ended))
+    Ok(report_scan_end(end))
 }
 
 fn line(
     global: &Global,
-    letter: &HeldDeadLetter,
-    verdict: &DryRunResult,
+    dead_letter: &HeldDeadLetter,
+    prediction: &DryRunResult,
 ) -> anyhow::Result<String> {
     let mut line = match global.output {
         Output::Json => serde_json::to_string(&DryRunLine {
-            dead_letter: &letter.summary,
-            would: verdict,
+            dead_letter: &dead_letter.summary,
+            would: prediction,
         })?,
-        Output::Text => text(&letter.summary, verdict),
+        Output::Text => text(&dead_letter.summary, prediction),
     };
     line.push('\n');
     Ok(line)
 }
 
-fn text(letter: &DeadLetterSummary, verdict: &DryRunResult) -> String {
-    let mut line = format!("{}  {:<20}  {}", letter.id, letter.reason, verdict.outcome);
-    if !verdict.reason.is_empty() {
-        line = format!("{line}: {}", verdict.reason);
+fn text(dead_letter: &DeadLetterSummary, prediction: &DryRunResult) -> String {
+    let mut line = format!(
+        "{}  {:<20}  {}",
+        dead_letter.id, dead_letter.reason, prediction.outcome
+    );
+    if !prediction.reason.is_empty() {
+        line = format!("{line}: {}", prediction.reason);
     }
-    if !verdict.lacks.is_empty() {
-        line = format!("{line}: lacks {}", verdict.lacks.join(", "));
+    if !prediction.lacks.is_empty() {
+        line = format!("{line}: lacks {}", prediction.lacks.join(", "));
     }
     line
 }

@@ -31,21 +31,21 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let desk = CommandContext::open(global).await?;
+    let context = CommandContext::open(global).await?;
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
     let audit = if options.remove {
-        Some(desk.audit("export").await)
+        Some(context.audit("export").await)
     } else {
         None
     };
-    let progress = progress_bar(desk.depth().await, "letters");
+    let progress = progress_bar(context.depth().await, "letters");
     let width = if options.remove {
         SINGLE_RECEIVE
     } else {
         PARALLEL_RECEIVES
     };
-    let mut selection = desk.select(options.filter.filter(), width);
+    let mut selection = context.select(options.filter.filter(), width);
     let mut written = 0_u64;
     let mut removed = RemovalCounts::default();
     let result = loop {
@@ -53,48 +53,46 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             .next(|_| true, |n| show_hidden_count(&progress, n))
             .await
         {
-            Ok(Some(letters)) => {
+            Ok(Some(dead_letters)) => {
                 progress.set_position(selection.seen());
-                let page = write(&mut file, &letters).context("the file cannot be written");
+                let page = write(&mut file, &dead_letters).context("the file cannot be written");
                 if let Err(error) = page {
                     break Err(error);
                 }
-                written += letters.len() as u64;
+                written += dead_letters.len() as u64;
                 if let Some(audit) = &audit {
-                    let letters: Vec<&DeadLetterSummary> =
-                        letters.iter().map(|letter| &letter.summary).collect();
-                    remove(&selection, &letters, audit, "removed", &mut removed).await;
+                    let dead_letters: Vec<&DeadLetterSummary> = dead_letters
+                        .iter()
+                        .map(|dead_letter| &dead_letter.summary)
+                        .collect();
+                    remove(&selection, &dead_letters, audit, "removed", &mut removed).await;
                 }
             }
             Ok(None) => break file.sync_all().context("the file cannot be written"),
             Err(failure) => break Err(failure.into()),
         }
     };
-    let ended = selection.finish().await;
+    let end = selection.finish().await;
     progress.finish_and_clear();
-    let RemovalCounts {
-        deleted: gone,
-        failed: still_there,
-    } = removed;
+    let RemovalCounts { deleted, failed } = removed;
     match global.output {
         Output::Json => print_json(
-            &serde_json::json!({"written": written, "removed": gone, "not_removed": still_there}),
+            &serde_json::json!({"written": written, "removed": deleted, "not_removed": failed}),
         )?,
         Output::Text if options.remove => print(&format!(
-            "{} written, {gone} of them removed from the queue\n",
+            "{} written, {deleted} of them removed from the queue\n",
             format_count(written)
         ))?,
         Output::Text => print(&format!("{} written\n", format_count(written)))?,
     }
     result?;
-    if still_there > 0 {
+    if failed > 0 {
         return Ok(CommandStatus::Failure);
     }
-    Ok(report_scan_end(ended))
+    Ok(report_scan_end(end))
 }
 
-/// Never over a file that holds something: it may be all that is left of
-/// letters that were removed.
+/// Never overwrites a file: it may hold the only copy of dead letters that were removed.
 fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
     // Bodies hold personal data.
@@ -118,19 +116,19 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The name, too, has to outlive a power cut before a letter is deleted. Not every
-/// file system can do that for a folder.
+/// Syncs the folder: the file's name must survive a power cut before a dead letter is deleted.
+/// Not every file system can sync a folder.
 fn sync_directory(path: &Path) {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     if let Err(error) = synced {
-        tracing::warn!(error = %error, "the file's folder cannot be synced to the disk");
+        tracing::warn!(error = %error, "the folder of the export file could not be synced");
     }
 }
 
-/// Two that write to one file would cut each other's lines.
+/// Two exports to one file would cut each other's lines.
 fn lock(file: &File) -> anyhow::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => bail!("another export is writing to it"),
@@ -139,7 +137,7 @@ fn lock(file: &File) -> anyhow::Result<()> {
     }
 }
 
-/// Goes to the end of a file whose last line is whole.
+/// Adds a line feed that the last line lacks; fails where that line is not a dead letter.
 fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -151,7 +149,7 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
     if last == *b"\n" {
         return Ok(());
     }
-    // Edited by hand without a line end, or cut off by a kill.
+    // The file was edited without a line feed at its end, or a kill cut the line off.
     file.seek(SeekFrom::Start(0))?;
     let mut count = 0;
     let mut line = Ok(String::new());
@@ -159,19 +157,19 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
         count += 1;
         line = next;
     }
-    if let Err(wrong) = ArchiveLine::parse(&line?) {
-        bail!("line {count} {wrong}: mend or remove it first (its letter was not removed)");
+    if let Err(error) = ArchiveLine::parse(&line?) {
+        bail!("line {count} {error}: mend or remove it first (its letter was not removed)");
     }
     file.write_all(b"\n")?;
     Ok(())
 }
 
-/// All lines, on the disk, or none.
-fn write(file: &mut File, letters: &[HeldDeadLetter]) -> std::io::Result<()> {
+/// Writes and syncs all lines; an error restores the length of the file.
+fn write(file: &mut File, dead_letters: &[HeldDeadLetter]) -> std::io::Result<()> {
     let begin = file.metadata()?.len();
     let mut text = Vec::new();
-    for letter in letters {
-        serde_json::to_writer(&mut text, &ArchiveLine::new(letter))?;
+    for dead_letter in dead_letters {
+        serde_json::to_writer(&mut text, &ArchiveLine::new(dead_letter))?;
         text.push(b'\n');
     }
     let written = file.write_all(&text).and_then(|()| file.sync_data());

@@ -23,9 +23,9 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    // The whole file is read before the first letter is sent.
+    // The whole file is checked before the first dead letter is sent.
     let total = count_lines(&options.file, options.from_line)?;
-    let desk = CommandContext::open(global).await?;
+    let context = CommandContext::open(global).await?;
     let progress = progress_bar(Some(total), "letters");
     let mut sent = 0_u64;
     let mut failed = 0_u64;
@@ -38,15 +38,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             .take(MAX_BATCH_ENTRIES)
             .collect::<Result<_, _>>()?;
         let Some((last, _)) = batch.last() else { break };
-        if desk.stop.is_cancelled() {
+        if context.stop.is_cancelled() {
             stopped = true;
             break;
         }
         next = last + 1;
         let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
-        let ends = desk.dead_letters.send_all_with_retry(&messages).await;
-        for ((line, _), end) in batch.iter().zip(ends) {
-            let Err(failure) = end else {
+        let results = context.dead_letters.send_all_with_retry(&messages).await;
+        for ((line, _), result) in batch.iter().zip(results) {
+            let Err(failure) = result else {
                 sent += 1;
                 continue;
             };
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             status_line(&format!("line {line} was not sent: {failure}"));
             if failure.class != Class::Permanent && !stopped {
                 stopped = true;
-                // Those after it that were sent are sent again, without effect.
+                // Later lines of the batch that were sent are sent again, which does no harm.
                 next = *line;
             }
         }
@@ -81,9 +81,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     })
 }
 
-/// How many letters there are, from a line on.
+/// Counts and parses the dead letters from line `from` on.
 fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
-    // It is read twice, and a pipe can be read once.
+    // The file is read twice, which a pipe does not allow.
     let metadata = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?;
     if !metadata.is_file() {
         bail!("{}: is no regular file", path.display());
@@ -99,7 +99,7 @@ fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-/// The letters with their line numbers; empty lines are passed over.
+/// Dead letters with their line numbers; blank lines are skipped.
 fn lines(
     path: &Path,
     from: u64,
@@ -114,7 +114,7 @@ fn lines(
             let text = text.with_context(|| format!("{name}: line {number}"))?;
             match ArchiveLine::parse(strip_bom(&text)) {
                 Ok(line) => Ok((number, line)),
-                Err(wrong) => bail!("{name}: line {number} {wrong}; nothing of it was sent"),
+                Err(error) => bail!("{name}: line {number} {error}; nothing of it was sent"),
             }
         }))
 }

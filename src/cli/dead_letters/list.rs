@@ -17,24 +17,24 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let desk = CommandContext::open(global).await?;
-    let bar = progress_bar(desk.depth().await, "letters");
-    let mut selection = desk.select(options.filter.filter(), PARALLEL_RECEIVES);
-    let mut census = ReasonCounts::default();
+    let context = CommandContext::open(global).await?;
+    let bar = progress_bar(context.depth().await, "letters");
+    let mut selection = context.select(options.filter.filter(), PARALLEL_RECEIVES);
+    let mut counts = ReasonCounts::default();
     let result = loop {
         match selection
             .next(|_| true, |n| show_hidden_count(&bar, n))
             .await
         {
-            Ok(Some(letters)) => {
+            Ok(Some(dead_letters)) => {
                 bar.set_position(selection.seen());
-                for letter in &letters {
-                    census.add(&letter.summary);
+                for dead_letter in &dead_letters {
+                    counts.add(&dead_letter.summary);
                 }
                 if global.output == Output::Json {
-                    let lines = letters
+                    let lines = dead_letters
                         .iter()
-                        .map(|letter| serde_json::to_string(&letter.summary));
+                        .map(|dead_letter| serde_json::to_string(&dead_letter.summary));
                     let mut text = lines.collect::<Result<Vec<_>, _>>()?.join("\n");
                     text.push('\n');
                     if let Err(error) = print(&text) {
@@ -47,17 +47,17 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
     };
     bar.set_message("showing them again");
-    let ended = selection.finish().await;
+    let end = selection.finish().await;
     bar.finish_and_clear();
     result?;
     if global.output == Output::Text {
-        print(&table(&census)?)?;
+        print(&table(&counts)?)?;
     }
-    Ok(report_scan_end(ended))
+    Ok(report_scan_end(end))
 }
 
-fn table(census: &ReasonCounts) -> Result<String, std::fmt::Error> {
-    let groups = census.by_frequency();
+fn table(counts: &ReasonCounts) -> Result<String, std::fmt::Error> {
+    let groups = counts.by_frequency();
     let mut text = String::new();
     if !groups.is_empty() {
         let widest = groups
@@ -85,6 +85,6 @@ fn table(census: &ReasonCounts) -> Result<String, std::fmt::Error> {
         }
         writeln!(text)?;
     }
-    writeln!(text, "{}", format_count(census.total()))?;
+    writeln!(text, "{}", format_count(counts.total()))?;
     Ok(text)
 }

@@ -92,7 +92,6 @@ impl FilterOptions {
     }
 }
 
-/// What every one of these commands works with.
 struct CommandContext {
     config: Config,
     aws: Aws,
@@ -101,9 +100,9 @@ struct CommandContext {
     stop: CancellationToken,
 }
 
-/// Receives that are out at once when nothing but reading is to be done.
+/// Concurrent receives of a command that only reads.
 const PARALLEL_RECEIVES: usize = 8;
-/// When each letter is acted on: no more are in hand than needed.
+/// One receive at a time hides few dead letters while each is processed.
 const SINGLE_RECEIVE: usize = 1;
 impl CommandContext {
     async fn open(global: &Global) -> anyhow::Result<Self> {
@@ -113,12 +112,12 @@ impl CommandContext {
         let wait = Duration::from_secs(1);
         let source = Queue::new(&aws, &config.queue.url, wait, config.queue.visibility);
         let dead_letter_url = config.queue.dead_letter_url.as_deref();
-        let located = tokio::select! {
-            located = resolve_dead_letter_queue(&source, dead_letter_url) => located?,
+        let resolved = tokio::select! {
+            resolved = resolve_dead_letter_queue(&source, dead_letter_url) => resolved?,
             () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
         };
         Ok(Self {
-            dead_letters: located.queue,
+            dead_letters: resolved.queue,
             config,
             aws,
             source,
@@ -135,7 +134,7 @@ impl CommandContext {
         Some(ProfileTable::new(&self.aws, &settings.table, &settings.key))
     }
 
-    /// About how many letters there are, for a progress bar alone.
+    /// Approximate count for a progress bar; `None` when the call fails.
     async fn depth(&self) -> Option<u64> {
         let depth = retry_inline(|| self.dead_letters.attributes())
             .await
@@ -149,24 +148,24 @@ impl CommandContext {
     }
 }
 
-/// What is to be said of a scan's end, and whether it saw everything it should.
-fn report_scan_end(ended: dead_letter::SelectionEnd) -> CommandStatus {
-    match ended {
+/// Prints how a scan ended; a failure unless it saw every dead letter that it should.
+fn report_scan_end(end: dead_letter::SelectionEnd) -> CommandStatus {
+    match end {
         dead_letter::SelectionEnd::Exhausted(Unseen {
-            hidden_elsewhere: elsewhere,
-            not_received: beyond,
+            hidden_elsewhere,
+            not_received,
         }) => {
-            if elsewhere > 0 {
+            if hidden_elsewhere > 0 {
                 status_line(&format!(
-                    "about {elsewhere} more letters are hidden by another process and were not looked at; run this again when it is through"
+                    "about {hidden_elsewhere} more letters are hidden by another process and were not looked at; run this again when it is through"
                 ));
             }
-            if beyond > 0 {
+            if not_received > 0 {
                 status_line(&format!(
-                    "SQS counts about {beyond} more letters that it did not hand out (it lets some 120,000 be in flight at once)"
+                    "SQS counts about {not_received} more letters that it did not hand out (it lets some 120,000 be in flight at once)"
                 ));
             }
-            if elsewhere + beyond > 0 {
+            if hidden_elsewhere + not_received > 0 {
                 CommandStatus::Failure
             } else {
                 CommandStatus::Success
@@ -180,7 +179,6 @@ fn report_scan_end(ended: dead_letter::SelectionEnd) -> CommandStatus {
     }
 }
 
-/// How many, in words.
 fn format_count(count: u64) -> String {
     if count == 1 {
         "1 letter".to_owned()
@@ -189,11 +187,10 @@ fn format_count(count: u64) -> String {
     }
 }
 
-/// Says once that others hide letters.
-fn show_hidden_count(bar: &indicatif::ProgressBar, elsewhere: u64) {
-    if elsewhere > 0 {
+fn show_hidden_count(bar: &indicatif::ProgressBar, hidden_elsewhere: u64) {
+    if hidden_elsewhere > 0 {
         bar.set_message(format!(
-            "waiting for about {elsewhere} that another process hides"
+            "waiting for about {hidden_elsewhere} that another process hides"
         ));
     }
 }

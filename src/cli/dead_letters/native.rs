@@ -11,30 +11,30 @@ use crate::telemetry::{progress_bar, status_line};
 
 pub(super) async fn run(
     global: &Global,
-    desk: &CommandContext,
+    context: &CommandContext,
     rate: f64,
 ) -> anyhow::Result<CommandStatus> {
-    let source = desk.source.attributes().await?;
-    let letters = desk.dead_letters.attributes().await?;
+    let source = context.source.attributes().await?;
+    let dead_letters = context.dead_letters.attributes().await?;
     #[expect(clippy::cast_possible_truncation, reason = "between 1 and 500")]
     let rate = rate.floor().clamp(1.0, 500.0) as i32;
-    let audit = desk.audit("native replay").await;
+    let audit = context.audit("native replay").await;
     let task = NativeRedrive {
-        moves: MoveTasks::new(&desk.aws, desk.dead_letters.url()),
-        from_arn: letters.arn,
+        moves: MoveTasks::new(&context.aws, context.dead_letters.url()),
+        from_arn: dead_letters.arn,
         to_arn: source.arn,
         rate,
     };
-    let total = letters.depth.visible + letters.depth.hidden;
-    if desk.stop.is_cancelled() {
+    let total = dead_letters.depth.visible + dead_letters.depth.hidden;
+    if context.stop.is_cancelled() {
         return Ok(report_scan_end(Stopped));
     }
-    // SQS does not say which letters it moves.
+    // SQS does not say which messages it moves, so the audit line names only the queue.
     let total_known = i64::try_from(total).unwrap_or(i64::MAX);
-    audit.log_queue(desk.dead_letters.url(), total_known, "asked for");
+    audit.log_queue(context.dead_letters.url(), total_known, "asked for");
     let progress = progress_bar(Some(total), "letters");
     let moved = task
-        .run(&desk.stop, |task| {
+        .run(&context.stop, |task| {
             progress.set_position(u64::try_from(task.moved).unwrap_or(0));
         })
         .await;
@@ -47,16 +47,16 @@ pub(super) async fn run(
         ),
         NativeRedriveResult::Ended(task) => task,
     };
-    audit.log_queue(desk.dead_letters.url(), task.moved, &task.status);
+    audit.log_queue(context.dead_letters.url(), task.moved, &task.status);
     let MoveTask {
         status,
         moved,
         failure_reason: failure,
         ..
     } = &task;
-    let said = serde_json::json!({"status": status, "moved": moved, "failure": failure});
+    let result = serde_json::json!({"status": status, "moved": moved, "failure": failure});
     match global.output {
-        Output::Json => print_json(&said)?,
+        Output::Json => print_json(&result)?,
         Output::Text => {
             let status = status.to_lowercase();
             print(&format!("{status}: {moved} letters moved\n"))?;

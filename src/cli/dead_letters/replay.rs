@@ -37,26 +37,26 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let desk = CommandContext::open(global).await?;
+    let context = CommandContext::open(global).await?;
     if options.dry_run {
-        return dry_run::run(global, options.filter.filter(), &desk).await;
+        return dry_run::run(global, options.filter.filter(), &context).await;
     }
-    let rate = rate(options, &desk);
+    let rate = rate(options, &context);
     if options.native {
-        return native::run(global, &desk, rate).await;
+        return native::run(global, &context, rate).await;
     }
-    let quota = Arc::new(Quota::new(desk.config.quota));
-    let way = if options.direct {
-        let directory = Directory::new(&desk.aws, quota);
-        let provisioner = Provisioner::new(&desk.config, directory, desk.profiles());
-        ReplayTarget::Direct(Box::new(provisioner), desk.dead_letters.clone())
+    let quota = Arc::new(Quota::new(context.config.quota));
+    let target = if options.direct {
+        let directory = Directory::new(&context.aws, quota);
+        let provisioner = Provisioner::new(&context.config, directory, context.profiles());
+        ReplayTarget::Direct(Box::new(provisioner), context.dead_letters.clone())
     } else {
-        ReplayTarget::Queue(desk.source.clone())
+        ReplayTarget::Queue(context.source.clone())
     };
-    let audit = desk.audit("replay").await;
-    let progress = progress_bar(desk.depth().await, "letters");
-    let selection = desk.select(options.filter.filter(), SINGLE_RECEIVE);
-    let replayed = Replay::new(way, rate, audit)
+    let audit = context.audit("replay").await;
+    let progress = progress_bar(context.depth().await, "letters");
+    let selection = context.select(options.filter.filter(), SINGLE_RECEIVE);
+    let replayed = Replay::new(target, rate, audit)
         .run(selection, |step| {
             progress.set_position(step.seen);
             progress.set_message(tally_line(step.tally));
@@ -73,25 +73,25 @@ fn parse_rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number of 0.01 or more".to_owned())
 }
 
-/// No more than the worker may make.
-fn rate(options: &Options, desk: &CommandContext) -> f64 {
-    let most = desk.config.sign_up_rate();
+/// Dead letters a second, at most as many as a worker may provision.
+fn rate(options: &Options, context: &CommandContext) -> f64 {
+    let max_rate = context.config.sign_up_rate();
     match options.rate {
-        Some(rate) if rate > most => {
+        Some(rate) if rate > max_rate => {
             status_line(&format!(
-                "--rate {rate} is more than the worker may make of it: {most} letters a second (quota.user_update for each of groups.default)"
+                "--rate {rate} is more than the worker may make of it: {max_rate} letters a second (quota.user_update for each of groups.default)"
             ));
-            most
+            max_rate
         }
         Some(rate) => rate,
-        None => most,
+        None => max_rate,
     }
 }
 
 fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStatus> {
     let ReplayReport {
         tally,
-        end: ended,
+        end,
         failure,
         newer,
     } = replayed;
@@ -104,15 +104,15 @@ fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStat
         Output::Json => {
             let counts: BTreeMap<String, u64> = tally
                 .iter()
-                .map(|(became, count)| (became.to_string(), *count))
+                .map(|(result, count)| (result.to_string(), *count))
                 .collect();
             print_json(&counts)?;
         }
         Output::Text if tally.is_empty() => print("no letter replayed\n")?,
         Output::Text => {
             let mut text = String::new();
-            for (became, count) in &tally {
-                writeln!(text, "{count:>8}  {became}")?;
+            for (result, count) in &tally {
+                writeln!(text, "{count:>8}  {result}")?;
             }
             print(&text)?;
         }
@@ -120,10 +120,14 @@ fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStat
     if let Some(failure) = failure {
         bail!("stopped: {failure}; the other letters are as they were");
     }
-    // A letter that is there still, or again, is work that failed.
-    let well = tally.keys().all(ReplayResult::is_success);
-    let ended = report_scan_end(ended);
-    Ok(if well { ended } else { CommandStatus::Failure })
+    // A dead letter that stays, or came back, is a failure.
+    let all_succeeded = tally.keys().all(ReplayResult::is_success);
+    let status = report_scan_end(end);
+    Ok(if all_succeeded {
+        status
+    } else {
+        CommandStatus::Failure
+    })
 }
 
 pub(super) fn tally_line<T: std::fmt::Display>(tally: &BTreeMap<T, u64>) -> String {

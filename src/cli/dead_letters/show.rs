@@ -21,35 +21,35 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let desk = CommandContext::open(global).await?;
+    let context = CommandContext::open(global).await?;
     let filter = Filter {
         limit: Some(1),
         ..Filter::default()
     };
-    let mut selection = desk.select(filter, PARALLEL_RECEIVES);
+    let mut selection = context.select(filter, PARALLEL_RECEIVES);
     let found = selection
         .next(
-            |HeldDeadLetter { summary: about, .. }| {
-                about.id == options.id || about.source_message_id.as_ref() == Some(&options.id)
+            |HeldDeadLetter { summary, .. }| {
+                summary.id == options.id || summary.source_message_id.as_ref() == Some(&options.id)
             },
             |_| {},
         )
         .await;
-    let ended = selection.finish().await;
-    let Some(letter) = found?.and_then(|letters| letters.into_iter().next()) else {
-        report_scan_end(ended);
+    let end = selection.finish().await;
+    let Some(dead_letter) = found?.and_then(|dead_letters| dead_letters.into_iter().next()) else {
+        report_scan_end(end);
         status_line(&format!("no letter has the id {}", options.id));
         return Ok(CommandStatus::Failure);
     };
-    let state = state(&letter.message.body, desk.config.profiles.is_some());
+    let state = state(&dead_letter.message.body, context.config.profiles.is_some());
     match global.output {
-        Output::Json => print_json(&to_json(&letter, state, options.body)?)?,
-        Output::Text => print(&text(&letter, state, options.body)?)?,
+        Output::Json => print_json(&to_json(&dead_letter, state, options.body)?)?,
+        Output::Text => print(&text(&dead_letter, state, options.body)?)?,
     }
     Ok(CommandStatus::Success)
 }
 
-/// What a sign-up that became a letter still lacks; `None` for any other message.
+/// Says that a dead-lettered sign-up is not finished; `None` for any other message.
 fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
     let Ok(Event::SignUp(sign_up)) = parse(body) else {
         return None;
@@ -62,29 +62,29 @@ fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
 }
 
 fn to_json(
-    letter: &HeldDeadLetter,
+    dead_letter: &HeldDeadLetter,
     state: Option<&'static str>,
     body: bool,
 ) -> anyhow::Result<Value> {
-    let mut all = serde_json::to_value(&letter.summary)?;
+    let mut all = serde_json::to_value(&dead_letter.summary)?;
     if let Some(state) = state {
         all["state"] = json!(state);
     }
-    all["sent_at"] = json!(letter.message.sent_at);
-    all["attributes"] = json!(letter.message.attributes);
+    all["sent_at"] = json!(dead_letter.message.sent_at);
+    all["attributes"] = json!(dead_letter.message.attributes);
     if body {
-        all["body"] = json!(letter.message.body);
+        all["body"] = json!(dead_letter.message.body);
     }
     Ok(all)
 }
 
 fn text(
-    letter: &HeldDeadLetter,
+    dead_letter: &HeldDeadLetter,
     state: Option<&'static str>,
     body: bool,
 ) -> anyhow::Result<String> {
     let mut text = String::new();
-    for (name, value) in to_json(letter, state, false)?
+    for (name, value) in to_json(dead_letter, state, false)?
         .as_object()
         .into_iter()
         .flatten()
@@ -92,7 +92,7 @@ fn text(
         match value {
             Value::Null => {}
             Value::Object(attributes) => {
-                // Those that are not among the lines above.
+                // Attributes that the lines above do not show.
                 for (name, value) in attributes
                     .iter()
                     .filter(|(name, _)| !is_already_shown(name))
@@ -106,7 +106,7 @@ fn text(
         }
     }
     if body {
-        let body = &letter.message.body;
+        let body = &dead_letter.message.body;
         if std::io::stdout().is_terminal() {
             let lines: Vec<String> = body.lines().map(printable).collect();
             writeln!(text, "\n{}", lines.join("\n"))?;

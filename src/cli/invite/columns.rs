@@ -1,24 +1,22 @@
-//! The first line of a file of people: which column is what.
+//! The header of the file: the meaning of each column.
 
 use csv::StringRecord;
 
 use super::file_errors::FileErrors;
 use crate::event::{InvisibleCharacter, Invitation};
 
-/// What stands in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CsvColumn {
     Email,
     Username,
-    /// Names with `;` between.
+    /// Group names with `;` between.
     Groups,
     Resend,
-    /// A user attribute.
     Attribute(String),
 }
 
 impl CsvColumn {
-    /// Cognito's own attributes are in lower case; those of a pool are as they are.
+    /// Accepts standard attributes in any case; custom attributes are case-sensitive.
     fn from_name(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
@@ -44,28 +42,28 @@ impl CsvColumn {
     }
 }
 
-/// Every column of the file, in its order.
-pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut FileErrors) -> Vec<CsvColumn> {
-    // Nobody would see why a column is unknown.
+/// The columns in the order of the file.
+pub(super) fn read(header: &StringRecord, line: u64, errors: &mut FileErrors) -> Vec<CsvColumn> {
+    // First, since an unknown column would not show its invisible character.
     for (at, name) in (1..).zip(header) {
         if let Some(invisible) = InvisibleCharacter::find_in_name(name) {
-            wrongs.add_column_error(line, &at.to_string(), &invisible.to_string());
+            errors.add_column_error(line, &at.to_string(), &invisible.to_string());
         }
     }
-    if !wrongs.is_empty() {
+    if !errors.is_empty() {
         return Vec::new();
     }
     let found: Vec<Option<CsvColumn>> = header.iter().map(CsvColumn::from_name).collect();
     if !found.contains(&Some(CsvColumn::Email)) {
-        // Without a header, what stands there are a person's own words: not to be quoted.
-        wrongs.add_line_error(line, missing_email(header));
+        // Without a header the first line holds personal data, which must not be quoted.
+        errors.add_line_error(line, missing_email(header));
         return Vec::new();
     }
     let mut columns: Vec<CsvColumn> = Vec::new();
     for (at, (column, name)) in (1..).zip(found.into_iter().zip(header)) {
         match column {
             Some(column) if columns.contains(&column) => {
-                wrongs.add_column_error(
+                errors.add_column_error(
                     line,
                     column.name(),
                     "is there twice: remove one of the two",
@@ -73,13 +71,13 @@ pub(super) fn read(header: &StringRecord, line: u64, wrongs: &mut FileErrors) ->
             }
             Some(column) => columns.push(column),
             None if name.is_empty() => {
-                wrongs.add_column_error(
+                errors.add_column_error(
                     line,
                     &at.to_string(),
                     "has no name: name it, or remove it",
                 );
             }
-            None => wrongs.add_column_error(
+            None => errors.add_column_error(
                 line,
                 &quoted(name, at),
                 "is unknown: remove it, or name it email, username, groups, resend, a standard \
@@ -100,7 +98,7 @@ fn missing_email(header: &StringRecord) -> &'static str {
     }
 }
 
-/// A name of a column, unless it is hardly one.
+/// The quoted column name, or its number where the text is hardly a name.
 fn quoted(name: &str, at: u64) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-: ".contains(c);
     if name.len() <= 40 && name.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! One record of a file of people.
+//! One CSV record of the file.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,24 @@ use super::columns::CsvColumn;
 use super::file_errors::FileErrors;
 use crate::event::{Invitation, InvitationDraft};
 
-/// The person of one record; what is wrong with it is noted.
+/// The invitation of one record; its errors are added to `errors`.
 pub(super) fn parse_invitation(
     columns: &[CsvColumn],
     record: &StringRecord,
     line: u64,
-    wrongs: &mut FileErrors,
+    errors: &mut FileErrors,
 ) -> Option<Invitation> {
     let mut draft = InvitationDraft::default();
     let mut attributes = Map::new();
-    let mut sound = true;
+    let mut is_valid = true;
     for (column, field) in columns.iter().zip(record) {
-        let mut wrong = |what: &str| {
-            wrongs.add_column_error(line, column.name(), what);
-            sound = false;
+        let mut add_error = |what: &str| {
+            errors.add_column_error(line, column.name(), what);
+            is_valid = false;
         };
         let is_address = matches!(column, CsvColumn::Attribute(name) if name == "address");
         if field.contains(['\r', '\n']) && !is_address {
-            wrong("holds a line break: is a quotation mark missing, or one too many?");
+            add_error("holds a line break: is a quotation mark missing, or one too many?");
         }
         match column {
             CsvColumn::Email => field.clone_into(&mut draft.email),
@@ -39,26 +39,26 @@ pub(super) fn parse_invitation(
             CsvColumn::Resend => match field.to_ascii_lowercase().as_str() {
                 "" | "false" | "no" | "0" => draft.resend = Some(false),
                 "true" | "yes" | "1" => draft.resend = Some(true),
-                _ => wrong("must be true or false"),
+                _ => add_error("must be true or false"),
             },
             CsvColumn::Attribute(name) => {
                 if let Err(rule) = Invitation::check_value(name, field) {
-                    wrong(&rule.to_string());
+                    add_error(&rule.to_string());
                 }
                 attributes.insert(name.clone(), Value::from(field));
             }
         }
     }
-    if !sound {
+    if !is_valid {
         return None;
     }
     draft.attributes = Some(Value::Object(attributes));
     Invitation::new(draft)
-        .map_err(|wrong| wrongs.add_column_error(line, wrong.field, &wrong.rule.to_string()))
+        .map_err(|error| errors.add_column_error(line, error.field, &error.rule.to_string()))
         .ok()
 }
 
-/// Whom earlier lines name.
+/// Addresses and user names of earlier lines, with their line numbers.
 #[derive(Default)]
 pub(super) struct SeenUsers {
     addresses: HashMap<String, u64>,
@@ -66,17 +66,17 @@ pub(super) struct SeenUsers {
 }
 
 impl SeenUsers {
-    pub(super) fn check(&mut self, invitation: &Invitation, line: u64, wrongs: &mut FileErrors) {
+    pub(super) fn check(&mut self, invitation: &Invitation, line: u64, errors: &mut FileErrors) {
         let email = invitation.email.to_lowercase();
         if let Some(first) = self.addresses.insert(email, line) {
             let what = format!("the same address as on line {first}: remove one of the two");
-            wrongs.add_column_error(line, "email", &what);
+            errors.add_column_error(line, "email", &what);
         }
         let username = invitation.username.as_ref();
         let username = username.map(|name| name.reveal().to_owned());
         if let Some(first) = username.and_then(|name| self.usernames.insert(name, line)) {
             let what = format!("the same name as on line {first}: a name is for one person");
-            wrongs.add_column_error(line, "username", &what);
+            errors.add_column_error(line, "username", &what);
         }
     }
 }

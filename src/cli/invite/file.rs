@@ -1,4 +1,4 @@
-//! A file of people, read and checked as a whole before anything is sent.
+//! A CSV file of invitations, read and checked as a whole before anything is sent.
 
 use std::path::Path;
 
@@ -11,36 +11,36 @@ use super::options::Row;
 use crate::cli::Usage;
 use crate::event::strip_bom;
 
-/// Everybody in the file, in its order.
+/// The rows in the order of the file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| Usage::error(format!("--file {name} cannot be read: {error}")))?;
-    parse(&bytes).map_err(|wrongs| Usage::error(wrongs.text(&name)))
+    parse(&bytes).map_err(|errors| Usage::error(errors.text(&name)))
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
-    let mut wrongs = FileErrors::default();
+    let mut errors = FileErrors::default();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => strip_bom(text),
         Err(error) => {
             let before = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n');
             let what = "is no UTF-8: save the file as \"CSV UTF-8\"";
-            wrongs.add_line_error(before.count() as u64, what);
-            return Err(wrongs);
+            errors.add_line_error(before.count() as u64, what);
+            return Err(errors);
         }
     };
-    let mut records = records(text, &mut wrongs).into_iter();
+    let mut records = records(text, &mut errors).into_iter();
     let Some((line, header)) = records.next() else {
-        wrongs.add_line_error(
+        errors.add_line_error(
             1,
             "the file is empty: it needs a header and a row for each person",
         );
-        return Err(wrongs);
+        return Err(errors);
     };
-    let columns = columns::read(&header, line, &mut wrongs);
-    if !wrongs.is_empty() {
-        return Err(wrongs);
+    let columns = columns::read(&header, line, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     let mut rows = Vec::new();
     let mut seen = SeenUsers::default();
@@ -51,27 +51,27 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
                 "has {fields} fields, and the header has {columns}: put \"…\" around a field \
                  that holds a comma"
             );
-            wrongs.add_line_error(line, &what);
-        } else if let Some(invitation) = parse_invitation(&columns, &record, line, &mut wrongs) {
-            seen.check(&invitation, line, &mut wrongs);
+            errors.add_line_error(line, &what);
+        } else if let Some(invitation) = parse_invitation(&columns, &record, line, &mut errors) {
+            seen.check(&invitation, line, &mut errors);
             rows.push(Row {
                 line: Some(line),
                 invitation,
             });
         }
     }
-    if rows.is_empty() && wrongs.is_empty() {
-        wrongs.add_line_error(line + 1, "nobody is there: it needs a row for each person");
+    if rows.is_empty() && errors.is_empty() {
+        errors.add_line_error(line + 1, "nobody is there: it needs a row for each person");
     }
-    if wrongs.is_empty() {
+    if errors.is_empty() {
         Ok(rows)
     } else {
-        Err(wrongs)
+        Err(errors)
     }
 }
 
-/// The records and the lines that they begin on, without those that are blank.
-fn records(text: &str, wrongs: &mut FileErrors) -> Vec<(u64, StringRecord)> {
+/// CSV records and the lines that they begin on, without blank ones.
+fn records(text: &str, errors: &mut FileErrors) -> Vec<(u64, StringRecord)> {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -81,13 +81,13 @@ fn records(text: &str, wrongs: &mut FileErrors) -> Vec<(u64, StringRecord)> {
     let (mut line, mut at) = (1, 0);
     for record in reader.records() {
         let Ok(record) = record else {
-            wrongs.add_line_error(line, "cannot be read as CSV");
+            errors.add_line_error(line, "cannot be read as CSV");
             break;
         };
-        let position = record.position().map_or(at, |place| {
-            usize::try_from(place.byte()).unwrap_or(usize::MAX)
+        let position = record.position().map_or(at, |position| {
+            usize::try_from(position.byte()).unwrap_or(usize::MAX)
         });
-        // The reader passes over empty lines without counting them.
+        // The CSV reader skips empty lines without counting them.
         let begins = text.get(position..).map_or(at, |rest| {
             text.len() - rest.trim_start_matches(['\r', '\n']).len()
         });
@@ -110,8 +110,8 @@ mod tests {
     use crate::event::GroupName;
 
     fn errors_in(text: &str) -> Vec<String> {
-        let wrongs = parse(text.as_bytes()).expect_err("wrong");
-        let text = wrongs.text("f");
+        let errors = parse(text.as_bytes()).expect_err("wrong");
+        let text = errors.text("f");
         text.lines()
             .skip(1)
             .map(|line| line.trim().to_owned())
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_quotes_breaks_and_blank_lines_are_fine() {
+    fn bom_quotes_and_blank_lines_are_accepted() {
         let text = "\u{feff}\r\nEmail,given_name,groups,custom:Plan,RESEND\r\n\
                     \r\nada@example.com,\"Ada, \"\"the\r\nfirst\"\"\",,,\r\n";
         assert_eq!(
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_go_over_several_lines_and_the_next_line_is_right() {
+    fn address_may_span_lines_and_the_next_line_is_right() {
         let text = "email,address\na@example.com,\"1 Street\nTown\"\nb@example.com,\n";
         let rows = parse(text.as_bytes()).expect("right");
         assert_eq!(rows[0].invitation.attributes["address"], "1 Street\nTown");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_header_says_what_is_right_and_quotes_nobody() {
+    fn header_errors_name_the_fix_and_quote_no_address() {
         for (text, part) in [
             ("", "line 1: the file is empty"),
             ("email\n", "line 2: nobody is there"),
@@ -176,16 +176,16 @@ mod tests {
                 "line 1, column 2: character 6 is invisible (U+200B)",
             ),
         ] {
-            let said = errors_in(text).join("\n");
-            assert!(said.contains(part), "{text}: {said}");
-            assert!(!said.contains("example"), "{said}");
+            let found = errors_in(text).join("\n");
+            assert!(found.contains(part), "{text}: {found}");
+            assert!(!found.contains("example"), "{found}");
         }
         let latin = parse(b"email,name\na@example.com,Zo\xeb\n").expect_err("wrong");
         assert!(latin.text("f").contains("line 2: is no UTF-8"));
     }
 
     #[test]
-    fn an_invisible_character_is_told_with_line_column_and_place() {
+    fn invisible_characters_are_reported_with_their_place() {
         let text = "email,username,groups,given_name,phone_number,custom:note\n\
                     ada@\u{200b}example.com,,,,,\n\
                     bob@example.com,bo\u{ad}b,,,,\n\
@@ -193,7 +193,7 @@ mod tests {
                     dan@example.com,,,Dan\u{200b},,\n\
                     eve@example.com,,,,\u{202a}+44,\n\
                     fay@example.com,,,فا\u{200c}ی,,a\u{200b}b\n";
-        let said = errors_in(text);
+        let found = errors_in(text);
         let expected = [
             "line 2, column email: character 5 is invisible (U+200B)",
             "line 3, column username: character 3 is invisible (U+00AD)",
@@ -201,14 +201,14 @@ mod tests {
             "line 5, column given_name: character 4 is invisible (U+200B)",
             "line 6, column phone_number: character 1 is invisible (U+202A)",
         ];
-        assert_eq!(said.len(), expected.len(), "{said:#?}");
-        for (said, expected) in said.iter().zip(expected) {
-            assert!(said.starts_with(expected), "{said}");
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}");
         }
     }
 
     #[test]
-    fn every_wrong_row_is_told() {
+    fn every_invalid_row_is_reported() {
         let text = "email,username,groups,resend,name\n\
                     a@example.com,a,,,\n\
                     nobody,,,,\n\
@@ -218,7 +218,7 @@ mod tests {
                     d@example.com,a b,,,\n\
                     e@example.com,x\n";
         let long = format!("{text}f@example.com,,,,{}\n", "x".repeat(2049));
-        let said = errors_in(&long);
+        let found = errors_in(&long);
         let expected = [
             "line 3, column email: must be an e-mail address",
             "line 4, column groups: a group name",
@@ -229,9 +229,9 @@ mod tests {
             "line 8: has 2 fields, and the header has 5",
             "line 9, column name: a value has at most 2048",
         ];
-        assert_eq!(said.len(), expected.len(), "{said:#?}");
-        for (said, expected) in said.iter().zip(expected) {
-            assert!(said.starts_with(expected), "{said}");
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}");
         }
     }
 }

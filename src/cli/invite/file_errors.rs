@@ -1,9 +1,8 @@
-//! All that is wrong with a file, said at once. Names lines and columns, and never what
-//! stands there.
+//! All errors of a file at once. They name lines and columns, and never a value.
 
 use std::fmt::Write;
 
-/// More are counted and not told.
+/// More errors are counted and not printed.
 const MAX_SHOWN_ERRORS: usize = 20;
 
 #[derive(Debug, Default)]
@@ -22,13 +21,13 @@ impl FileErrors {
         self.0.is_empty()
     }
 
-    /// For people, below the name of the file.
+    /// The file and the number of errors, and one line for each error.
     pub(super) fn text(&self, file: &str) -> String {
         let count = self.0.len();
         let errors = if count == 1 { "error" } else { "errors" };
         let mut text = format!("{file}: {count} {errors}; nothing was sent");
-        for wrong in self.0.iter().take(MAX_SHOWN_ERRORS) {
-            let _ = write!(text, "\n  {wrong}");
+        for error in self.0.iter().take(MAX_SHOWN_ERRORS) {
+            let _ = write!(text, "\n  {error}");
         }
         if count > MAX_SHOWN_ERRORS {
             let _ = write!(text, "\n  and {} more", count - MAX_SHOWN_ERRORS);
@@ -42,12 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_are_told_and_all_are_counted() {
-        let mut wrongs = FileErrors::default();
+    fn shows_twenty_errors_and_counts_all() {
+        let mut errors = FileErrors::default();
         for line in 2..27 {
-            wrongs.add_column_error(line, "email", "must be an e-mail address");
+            errors.add_column_error(line, "email", "must be an e-mail address");
         }
-        let text = wrongs.text("people.csv");
+        let text = errors.text("people.csv");
         assert!(text.starts_with("people.csv: 25 errors; nothing was sent\n  line 2, column"));
         assert!(text.ends_with("\n  and 5 more"));
         assert_eq!(text.lines().count(), 22);

@@ -1,4 +1,4 @@
-//! What a row is known by in the file of results.
+//! Keyed hashes that identify rows in the results file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,9 +11,9 @@ use sha2::Sha256;
 
 use crate::event::{GroupName, Invitation, PoolId, Username};
 
-/// The key of a file's hashes: 64 hexadecimal digits. Without one, the same row would have
-/// the same hash in every file, and in a table of addresses made beforehand. It is no secret
-/// from whoever has the file.
+/// The key of a file's hashes: 64 hexadecimal digits. Without one, a row would have the same
+/// hash in every file, and in a precomputed table of addresses. The file holds the key, so it
+/// is not secret.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub(super) struct HashKey(String);
@@ -39,7 +39,7 @@ impl HashKey {
         Ok(Self(to_hex(&bytes)))
     }
 
-    /// The hash that a row of a pool is known by: 32 hexadecimal digits.
+    /// 32 hexadecimal digits that identify a row of a pool.
     pub(super) fn hash(&self, pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
         let canonical = serde_json::to_vec(&CanonicalRow {
             pool: pool.as_str(),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_known_by_all_that_it_says_and_by_the_key() {
+    fn hash_depends_on_values_pool_and_key_not_on_group_order() {
         let key = HashKey::try_from("0f".repeat(32)).expect("a key");
         let row = hashed(&key, &["A", "B"], false, "a_1");
         // By `printf '%s' "$JSON" | openssl dgst -sha256 -hmac $KEY`.
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_random_and_nothing_else_is_one() {
+    fn keys_are_random_and_other_texts_are_refused() {
         let [one, other] = [(); 2].map(|()| HashKey::random().expect("random").0);
         assert_ne!(one, other);
         assert!(HashKey::try_from(one.clone()).is_ok());

@@ -26,7 +26,7 @@ use results::{PastResults, ResultsFile};
 use run::{InviteRun, InviteTally, PendingRow};
 use stop_reason::StopReason;
 
-/// What Cognito sends a day from its own address.
+/// E-mails that Cognito sends a day from its own address.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 const COGNITO_MAILS_PER_DAY: usize = 50;
@@ -41,29 +41,29 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         None => PastResults::empty()?,
     };
     let all = rows.len();
-    let tasks = pending_rows(rows, &past, &pool, options.again)?;
-    let done = all - tasks.len();
+    let pending = pending_rows(rows, &past, &pool, options.again)?;
+    let done = all - pending.len();
     if done > 0 {
         status_line(&format!(
             "{done} of {all} rows are done already; --again does them once more"
         ));
     }
     let aws = Aws::from_environment().await?;
-    warn_of_mail_limit(&aws, &pool, tasks.len()).await;
+    warn_of_mail_limit(&aws, &pool, pending.len()).await;
     if options.dry_run {
-        return preview::show(global, &config, (&aws, &pool), &tasks, done).await;
+        return preview::show(global, &config, (&aws, &pool), &pending, done).await;
     }
-    if tasks.is_empty() {
+    if pending.is_empty() {
         return Ok(CommandStatus::Success);
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
-    // Before anything is sent: a file that cannot be written stops it here.
+    // A results file that cannot be written stops the run before anything is sent.
     let results = match &path {
         Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
     let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
-    let progress = progress_bar(Some(tasks.len() as u64), "people");
+    let progress = progress_bar(Some(pending.len() as u64), "people");
     let run = InviteRun {
         operator: &operator,
         output: global.output,
@@ -71,7 +71,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         results,
         stop: &stop,
     };
-    let tally = run.invite_all(tasks).await;
+    let tally = run.invite_all(pending).await;
     progress.finish_and_clear();
     let tally = tally?;
     if path.is_some() {
@@ -96,31 +96,31 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     })
 }
 
-/// The rows that are left to do.
+/// The rows that no earlier run completed, or all rows with `again`.
 fn pending_rows(
     rows: Vec<Row>,
     past: &PastResults,
     pool: &PoolId,
     again: bool,
 ) -> anyhow::Result<Vec<PendingRow>> {
-    let mut tasks = Vec::with_capacity(rows.len());
+    let mut pending = Vec::with_capacity(rows.len());
     for mut row in rows {
         let hash = past.key.hash(pool, &row.invitation)?;
-        let before = past.get(&hash);
-        if again || !before.is_some_and(|answer| answer.status.is_done()) {
-            let owed = before.is_some_and(row_result::RowResult::has_pending_mail);
-            // It went although something else failed: a second one makes it worthless.
-            if !again && before.is_some_and(|answer| answer.mail.as_deref() == Some("sent")) {
+        let earlier = past.get(&hash);
+        if again || !earlier.is_some_and(|result| result.status.is_done()) {
+            let has_pending_mail = earlier.is_some_and(row_result::RowResult::has_pending_mail);
+            // The mail was sent before something else failed. A second code would invalidate it.
+            if !again && earlier.is_some_and(|result| result.mail.as_deref() == Some("sent")) {
                 row.invitation.resend = false;
             }
-            tasks.push(PendingRow {
+            pending.push(PendingRow {
                 row,
                 hash,
-                has_pending_mail: owed,
+                has_pending_mail,
             });
         }
     }
-    Ok(tasks)
+    Ok(pending)
 }
 
 async fn warn_of_mail_limit(aws: &Aws, pool: &PoolId, mails: usize) {
@@ -139,8 +139,8 @@ async fn warn_of_mail_limit(aws: &Aws, pool: &PoolId, mails: usize) {
     }
 }
 
-fn print_resume_hint(tally: &InviteTally, patience: Duration) {
-    let what = match &tally.stop_reason {
+fn print_resume_hint(tally: &InviteTally, give_up_after: Duration) {
+    let hint = match &tally.stop_reason {
         Some(StopReason::MailLimit) => {
             "the mails of a day are used up: go on with the same command tomorrow, or have the \
              pool send through Amazon SES"
@@ -153,7 +153,7 @@ fn print_resume_hint(tally: &InviteTally, patience: Duration) {
         }
         Some(StopReason::Outage(why)) => format!(
             "stopped, since nothing has worked for {}: {why}; go on with the same command",
-            humantime::format_duration(patience)
+            humantime::format_duration(give_up_after)
         ),
         None if tally.untried > 0 => "stopped; go on with the same command".to_owned(),
         None if !tally.is_success() => {
@@ -161,8 +161,8 @@ fn print_resume_hint(tally: &InviteTally, patience: Duration) {
         }
         None => String::new(),
     };
-    if !what.is_empty() {
-        status_line(&what);
+    if !hint.is_empty() {
+        status_line(&hint);
     }
     if tally.unknown_mails > 0 {
         status_line(&format!(

@@ -1,4 +1,4 @@
-//! What `usher invite` is told, checked.
+//! The options of `usher invite`, with the checks that clap cannot make.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,16 +56,15 @@ pub(in crate::cli) struct Options {
     pub(super) patience: Duration,
 }
 
-/// One person to invite.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// In the file, from 1.
+    /// Line in the file, from 1; `None` without a file.
     pub(super) line: Option<u64>,
     pub(super) invitation: Invitation,
 }
 
 impl Options {
-    /// Everybody who is meant, all of them checked.
+    /// The invitations of the file or of the flags, all checked.
     pub(super) fn rows(&self) -> anyhow::Result<Vec<Row>> {
         if let Some(path) = &self.file {
             return file::read(path);
@@ -107,15 +106,15 @@ impl Options {
             groups: Some(self.group.clone()),
             resend: Some(self.resend),
         };
-        Invitation::new(draft).map_err(|wrong| {
-            let flag = match wrong.field {
+        Invitation::new(draft).map_err(|error| {
+            let flag = match error.field {
                 "givenName" => "given-name",
                 "familyName" => "family-name",
                 "attributes" => "attribute",
                 "groups" => "group",
                 field => field,
             };
-            Usage::error(format!("--{flag}: {}", wrong.rule))
+            Usage::error(format!("--{flag}: {}", error.rule))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What a run would do, found out without doing it.
+//! `usher invite --dry-run`: shows the pending rows and their groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -25,12 +25,12 @@ struct Preview<'a> {
     groups: Vec<GroupPreview<'a>>,
 }
 
-/// A group, and the rows to do whose people would be put into it.
+/// A group, and the number of pending rows whose users would be added to it.
 #[derive(Debug, Serialize)]
 struct GroupPreview<'a> {
     name: &'a str,
     rows: usize,
-    /// Why rows that ask for it would be refused.
+    /// The reason for which rows that ask for it would be refused.
     reason: Option<&'static str>,
 }
 
@@ -38,34 +38,27 @@ pub(super) async fn show(
     global: &Global,
     config: &Config,
     (aws, pool): (&Aws, &PoolId),
-    tasks: &[PendingRow],
+    pending: &[PendingRow],
     done: usize,
 ) -> anyhow::Result<CommandStatus> {
     let directory = Directory::new(aws, Arc::new(Quota::new(config.quota)));
     let mut rows: BTreeMap<GroupName, GroupRows<'_>> = BTreeMap::new();
-    for task in tasks {
-        let invitation = &task.row.invitation;
+    for pending_row in pending {
+        let invitation = &pending_row.row.invitation;
         let given = groups_for(&config.groups, &sign_up(pool, invitation)?);
         for group in given.into_iter().chain(invitation.groups.clone()) {
             let rows = rows.entry(group).or_default();
-            rows.all.insert(task.hash.as_str());
+            rows.all.insert(pending_row.hash.as_str());
         }
         for group in &invitation.groups {
             rows.entry(group.clone()).or_default().is_requested = true;
         }
     }
     let mut groups = Vec::new();
-    for (
-        group,
-        GroupRows {
-            all,
-            is_requested: asked,
-        },
-    ) in &rows
-    {
-        let reason = if *asked && !config.admin.grantable.allows(group) {
+    for (group, GroupRows { all, is_requested }) in &rows {
+        let reason = if *is_requested && !config.admin.grantable.allows(group) {
             Some("group_not_grantable")
-        } else if *asked {
+        } else if *is_requested {
             match retry_inline(|| directory.has_group(pool, group)).await {
                 Ok(exists) => (!exists).then_some("group_not_found"),
                 Err(failure) => {
@@ -83,9 +76,9 @@ pub(super) async fn show(
         });
     }
     let preview = Preview {
-        rows: tasks.len() + done,
+        rows: pending.len() + done,
         done,
-        to_do: tasks.len(),
+        to_do: pending.len(),
         groups,
     };
     match global.output {
@@ -106,7 +99,7 @@ struct GroupRows<'a> {
     is_requested: bool,
 }
 
-/// The person as the rules will see them.
+/// The sign-up that the group rules will see.
 fn sign_up(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<SignUp> {
     let given = invitation.attributes.iter();
     let given = given.map(|(name, value)| (name.as_str(), value.as_str()));

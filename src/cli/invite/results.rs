@@ -1,6 +1,6 @@
-//! What became of each row, in a file beside it: one JSON object a line, without
-//! personal data. A row is known by a hash of all that it says, so that one that was
-//! edited is done again. The first line is the key of the hashes.
+//! The results file: one JSON object for each row, without personal data. A hash of all its
+//! values identifies a row, so an edited row is done again. The first line holds the key of
+//! the hashes.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,14 +16,14 @@ use super::row_result::RowResult;
 use crate::cli::Usage;
 use crate::event::PoolId;
 
-/// The first line. The beginning of a line is how one of ours is known that was cut off.
+/// The first line. Like each entry it begins with `LINE_PREFIX`, which identifies a cut line.
 #[derive(Serialize, Deserialize)]
 struct ResultsHeader {
     pool: String,
     key: HashKey,
 }
 
-/// Each line after it.
+/// Each line after the header.
 #[derive(Debug, Serialize, Deserialize)]
 struct ResultsEntry {
     pool: String,
@@ -35,20 +35,18 @@ struct ResultsEntry {
 
 const LINE_PREFIX: &str = "{\"pool\":";
 
-/// What earlier runs wrote: the last word on each row.
+/// The last result of each row from earlier runs.
 pub(super) struct PastResults {
-    /// Of the file's hashes.
     pub(super) key: HashKey,
     rows: HashMap<String, RowResult>,
-    /// The length of the file.
+    /// Length of the file in bytes.
     length: u64,
-    /// The length of the lines that are whole, when the last one is not.
+    /// Length of the complete lines in bytes, if the last line was cut off.
     intact_length: Option<u64>,
-    /// The last line lacks nothing but its end.
+    /// The last line lacks only its line feed.
     is_unterminated: bool,
 }
 
-/// The file, being written.
 #[derive(Debug)]
 pub(super) struct ResultsFile {
     file: File,
@@ -57,7 +55,7 @@ pub(super) struct ResultsFile {
 }
 
 impl PastResults {
-    /// Of no file.
+    /// No results, and a new key.
     pub(super) fn empty() -> anyhow::Result<Self> {
         Ok(Self {
             key: HashKey::random().context("/dev/urandom")?,
@@ -68,7 +66,7 @@ impl PastResults {
         })
     }
 
-    /// A file that does not exist tells nothing.
+    /// A file that does not exist holds no results.
     pub(super) fn read(path: &Path, pool: &PoolId) -> anyhow::Result<Self> {
         let name = path.display();
         let bytes = match std::fs::read(path) {
@@ -81,9 +79,9 @@ impl PastResults {
         let mut length = 0;
         for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
             let read = if length == 0 {
-                serde_json::from_str::<ResultsHeader>(line).map(|head| {
-                    past.key = head.key;
-                    head.pool
+                serde_json::from_str::<ResultsHeader>(line).map(|header| {
+                    past.key = header.key;
+                    header.pool
                 })
             } else {
                 serde_json::from_str::<ResultsEntry>(line).map(|entry| {
@@ -125,7 +123,7 @@ fn is_results_line(cut: &str) -> bool {
 }
 
 impl ResultsFile {
-    /// Opens the file, without the half of a line that the past may end in.
+    /// Opens the file for appending, and removes a line that was cut off.
     pub(super) fn open(path: &Path, pool: &PoolId, past: &PastResults) -> anyhow::Result<Self> {
         let open = || {
             let mut file = OpenOptions::new()
@@ -151,11 +149,11 @@ impl ResultsFile {
                 file.write_all(b"\n")?;
             }
             if past.intact_length.unwrap_or(past.length) == 0 {
-                let head = ResultsHeader {
+                let header = ResultsHeader {
                     pool: pool.as_str().to_owned(),
                     key: past.key.clone(),
                 };
-                file.write_all((serde_json::to_string(&head)? + "\n").as_bytes())?;
+                file.write_all((serde_json::to_string(&header)? + "\n").as_bytes())?;
             }
             Ok(file)
         };
@@ -166,13 +164,13 @@ impl ResultsFile {
         })
     }
 
-    /// One write for one line: nothing is left to be flushed.
-    pub(super) fn write(&mut self, row: String, answer: &RowResult) -> anyhow::Result<()> {
+    /// One write for each line, so nothing has to be flushed.
+    pub(super) fn write(&mut self, row: String, result: &RowResult) -> anyhow::Result<()> {
         let entry = ResultsEntry {
             pool: self.pool.as_str().to_owned(),
             row,
             at: jiff::Timestamp::now(),
-            result: answer.clone(),
+            result: result.clone(),
         };
         let line = serde_json::to_string(&entry)? + "\n";
         self.file
@@ -181,7 +179,7 @@ impl ResultsFile {
     }
 }
 
-/// `people.csv.results.jsonl`
+/// `people.csv` gives `people.csv.results.jsonl`.
 pub(super) fn default_path(file: &Path) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(".results.jsonl");
@@ -209,20 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts_and_half_a_line_does_not() {
+    fn last_result_counts_and_a_cut_line_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r.jsonl");
-        let here = pool("a_1");
+        let pool_id = pool("a_1");
         let write = |row: &str, status| {
-            let past = PastResults::read(&path, &here).expect("ours");
-            let mut results = ResultsFile::open(&path, &here, &past).expect("opened");
+            let past = PastResults::read(&path, &pool_id).expect("ours");
+            let mut results = ResultsFile::open(&path, &pool_id, &past).expect("opened");
             results
                 .write(row.to_owned(), &row_result(status))
                 .expect("written");
         };
         let status = |row: &str| {
-            let past = PastResults::read(&path, &here).expect("ours");
-            past.get(row).map(|answer| answer.status)
+            let past = PastResults::read(&path, &pool_id).expect("ours");
+            past.get(row).map(|result| result.status)
         };
         write("x", RowStatus::Failed);
         write("x", RowStatus::Invited);
@@ -230,22 +228,22 @@ mod tests {
         assert_eq!(status("x"), Some(RowStatus::Invited));
         let whole = std::fs::read_to_string(&path).expect("text");
         let key = whole.lines().next().expect("the key").to_owned();
-        for kept in [whole.len() - 1, whole.len() - 9, whole.len() - 100] {
-            std::fs::write(&path, &whole[..kept]).expect("cut");
-            let is_whole = kept == whole.len() - 1;
-            assert_eq!(status("y").is_some(), is_whole, "{kept}");
+        for length in [whole.len() - 1, whole.len() - 9, whole.len() - 100] {
+            std::fs::write(&path, &whole[..length]).expect("cut");
+            let is_whole = length == whole.len() - 1;
+            assert_eq!(status("y").is_some(), is_whole, "{length}");
             write("z", RowStatus::Resent);
             assert_eq!(status("x"), Some(RowStatus::Invited));
             assert_eq!(status("z"), Some(RowStatus::Resent));
             let text = std::fs::read_to_string(&path).expect("text");
             assert!(text.starts_with(&key), "{text}");
         }
-        // A file without an answer: the key alone, or half of it.
-        for kept in [key.len() + 1, key.len(), key.len() - 9, 3, 0] {
-            std::fs::write(&path, &whole[..kept]).expect("cut");
+        // A file without a result: only the key, or part of it.
+        for length in [key.len() + 1, key.len(), key.len() - 9, 3, 0] {
+            std::fs::write(&path, &whole[..length]).expect("cut");
             write("x", RowStatus::Exists);
             let text = std::fs::read_to_string(&path).expect("text");
-            assert_eq!(text.starts_with(&key), kept >= key.len(), "{text}");
+            assert_eq!(text.starts_with(&key), length >= key.len(), "{text}");
             assert_eq!(
                 (text.lines().count(), status("x")),
                 (2, Some(RowStatus::Exists))
@@ -254,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_pool_or_another_kind_is_left_alone() {
+    fn file_of_another_pool_or_format_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r.jsonl");
         let past = PastResults::empty().expect("random");

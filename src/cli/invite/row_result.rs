@@ -1,4 +1,4 @@
-//! What became of one row: for the terminal, for programs, and for the next run.
+//! The result of one row: for the terminal, for programs, and for the next run.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,27 +10,27 @@ use crate::provision::{CommandResult, MailStatus, Outcome};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RowStatus {
-    /// The person is new.
+    /// The user is new.
     Invited,
-    /// Was there, with groups and profile now.
+    /// The user existed, and has groups and profile now.
     Exists,
-    /// Was there, and has a new code.
+    /// The user existed, and was sent a new code.
     Resent,
-    /// No attempt will do better as things are.
+    /// Another attempt would be refused, too.
     Refused,
-    /// Another one may.
+    /// Another attempt may succeed.
     Failed,
 }
 
-/// One row's end, without personal data.
+/// Holds no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RowResult {
     pub(super) line: Option<u64>,
     pub(super) status: RowStatus,
     pub(super) sub: Option<String>,
-    /// Whether the person is new, as far as that is known.
+    /// Whether the user is new; `None` if unknown.
     pub(super) created: Option<bool>,
-    /// What became of the mail, once the person exists.
+    /// The status of the mail, once the user exists.
     pub(super) mail: Option<String>,
     pub(super) reason: Option<String>,
 }
@@ -52,25 +52,25 @@ impl RowStatus {
 }
 
 impl RowResult {
-    pub(super) fn new(line: Option<u64>, performed: &CommandResult) -> Self {
-        let invited = performed.invitation.as_ref();
-        let mail = invited.map(|invited| invited.mail);
-        let over_limit = is_over_mail_limit(performed);
-        let (status, reason) = match &performed.outcome {
-            Outcome::Done | Outcome::AlreadyDone(_) => match invited {
+    pub(super) fn new(line: Option<u64>, result: &CommandResult) -> Self {
+        let invitation = result.invitation.as_ref();
+        let mail = invitation.map(|invitation| invitation.mail);
+        let over_limit = is_over_mail_limit(result);
+        let (status, reason) = match &result.outcome {
+            Outcome::Done | Outcome::AlreadyDone(_) => match invitation {
                 _ if over_limit => (RowStatus::Failed, "limit_exceeded"),
-                Some(invited) if invited.mail.has_failed() => {
+                Some(invitation) if invitation.mail.has_failed() => {
                     (RowStatus::Failed, "mail_not_delivered")
                 }
-                Some(invited) if invited.created => (RowStatus::Invited, ""),
-                Some(invited) if invited.mail == MailStatus::Sent => (RowStatus::Resent, ""),
+                Some(invitation) if invitation.created => (RowStatus::Invited, ""),
+                Some(invitation) if invitation.mail == MailStatus::Sent => (RowStatus::Resent, ""),
                 _ => (RowStatus::Exists, ""),
             },
             Outcome::Rejected(rejection) if !over_limit => (RowStatus::Refused, &*rejection.reason),
             Outcome::Ignored(why) => (RowStatus::Refused, why.code()),
             outcome => (RowStatus::Failed, outcome.reason()),
         };
-        let sub = performed.user.as_ref().and_then(|whom| whom.sub.as_ref());
+        let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
         Self {
             line,
             status,
@@ -78,13 +78,13 @@ impl RowResult {
                 .map(Sub::as_str)
                 .filter(|sub| is_loggable_sub(sub))
                 .map(str::to_owned),
-            created: invited.map(|invited| invited.created),
+            created: invitation.map(|invitation| invitation.created),
             mail: mail.map(|mail| mail.name().to_owned()),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
         }
     }
 
-    /// Whether the person waits for a mail that never went.
+    /// Whether a mail to the user still has to be sent.
     pub(super) fn has_pending_mail(&self) -> bool {
         self.mail.as_deref() == Some(MailStatus::Failed.name())
             || self.reason.as_deref() == Some("limit_exceeded")
@@ -122,11 +122,11 @@ mod tests {
         }
     }
 
-    fn performed(outcome: Outcome, invited: Option<(bool, MailStatus)>) -> CommandResult {
+    fn command_result(outcome: Outcome, invitation: Option<(bool, MailStatus)>) -> CommandResult {
         CommandResult {
             outcome,
             user: None,
-            invitation: invited.map(|(created, mail)| InvitationResult {
+            invitation: invitation.map(|(created, mail)| InvitationResult {
                 created,
                 mail,
                 groups: Vec::new(),
@@ -135,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_status_and_reason() {
+    fn each_outcome_has_its_status_and_reason() {
         let rejected = |reason| Outcome::Rejected(rejection(reason, "permanent"));
         let retry = Outcome::Retry(Retry::new(rejection("throttled", "throttled")));
-        for (outcome, invited, status, reason) in [
+        for (outcome, invitation, status, reason) in [
             (
                 Outcome::Done,
                 Some((true, MailStatus::Sent)),
@@ -200,29 +200,32 @@ mod tests {
                 Some("throttled"),
             ),
         ] {
-            let answer = RowResult::new(Some(2), &performed(outcome, invited));
-            assert_eq!((answer.status, answer.reason.as_deref()), (status, reason));
+            let row_result = RowResult::new(Some(2), &command_result(outcome, invitation));
+            assert_eq!(
+                (row_result.status, row_result.reason.as_deref()),
+                (status, reason)
+            );
         }
     }
 
     #[test]
-    fn a_mail_that_never_went_is_owed_and_the_limit_of_a_day_ends_the_run() {
-        let over = performed(Outcome::Done, Some((true, MailStatus::OverLimit)));
+    fn unsent_mail_stays_pending_and_daily_limit_stops_the_run() {
+        let over = command_result(Outcome::Done, Some((true, MailStatus::OverLimit)));
         assert_eq!(stop_reason(&over), Some(StopReason::MailLimit));
         assert!(RowResult::new(None, &over).has_pending_mail());
-        let failed = performed(Outcome::Done, Some((true, MailStatus::Failed)));
+        let failed = command_result(Outcome::Done, Some((true, MailStatus::Failed)));
         assert_eq!(stop_reason(&failed), None);
         assert!(RowResult::new(None, &failed).has_pending_mail());
         let groups = Outcome::Rejected(rejection("limit_exceeded", "permanent"));
         assert_eq!(
-            stop_reason(&performed(groups, Some((true, MailStatus::Sent)))),
+            stop_reason(&command_result(groups, Some((true, MailStatus::Sent)))),
             None
         );
     }
 
     #[test]
-    fn a_line_for_people_has_what_they_need() {
-        let mut answer = RowResult {
+    fn text_shows_line_status_sub_and_mail() {
+        let mut row_result = RowResult {
             line: Some(7),
             status: RowStatus::Invited,
             sub: Some("1234".to_owned()),
@@ -230,12 +233,12 @@ mod tests {
             mail: Some("sent".to_owned()),
             reason: None,
         };
-        assert_eq!(answer.text(), "line 7  invited  1234  mail sent");
-        answer.line = None;
-        answer.mail = Some("no_code".to_owned());
-        assert_eq!(answer.text(), "invited  1234  no code");
-        answer.status = RowStatus::Exists;
-        answer.mail = Some("not_sent".to_owned());
-        assert_eq!(answer.text(), "exists  1234  no mail");
+        assert_eq!(row_result.text(), "line 7  invited  1234  mail sent");
+        row_result.line = None;
+        row_result.mail = Some("no_code".to_owned());
+        assert_eq!(row_result.text(), "invited  1234  no code");
+        row_result.status = RowStatus::Exists;
+        row_result.mail = Some("not_sent".to_owned());
+        assert_eq!(row_result.text(), "exists  1234  no mail");
     }
 }

@@ -1,4 +1,4 @@
-//! Many rows at once: each is told and written down as it ends.
+//! Processes rows in parallel. Each result is written and printed at once.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,26 +14,24 @@ use crate::cli::operator::Operator;
 use crate::cli::{Output, print};
 use crate::provision::CommandResult;
 
-/// Rows in work. An invitation takes some half a second, most of it Cognito's mail: so
-/// many that the budget sets the pace and latency does not.
+/// An invitation takes about half a second, mostly for Cognito's mail. With this many rows the
+/// budget limits the rate, and latency does not.
 const ROWS_IN_PARALLEL: usize = 16;
 
-/// A row that is left to do.
 #[derive(Debug)]
 pub(super) struct PendingRow {
     pub(super) row: Row,
-    /// How the results file knows it.
+    /// Identifies the row in the results file.
     pub(super) hash: String,
-    /// An earlier mail never went.
+    /// An earlier mail was never sent.
     pub(super) has_pending_mail: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct InviteTally {
     pub(super) by_status: BTreeMap<RowStatus, u64>,
-    /// Mails of which nobody knows whether they went.
+    /// Mails that may have been sent: the response was lost.
     pub(super) unknown_mails: u64,
-    /// Mails that did not go.
     pub(super) unsent_mails: u64,
     pub(super) untried: u64,
     pub(super) stop_reason: Option<StopReason>,
@@ -48,64 +46,61 @@ pub(super) struct InviteRun<'a> {
 }
 
 impl InviteRun<'_> {
-    /// Ends before the last row when it is told to stop, when the others would fare no
-    /// better, and when a result cannot be written. Rows in work come to their end.
-    pub(super) async fn invite_all(
-        mut self,
-        tasks: Vec<PendingRow>,
-    ) -> anyhow::Result<InviteTally> {
+    /// Starts no more rows after a signal, after a result with a stop reason, or when a result
+    /// cannot be written. Rows in progress are finished.
+    pub(super) async fn invite_all(mut self, rows: Vec<PendingRow>) -> anyhow::Result<InviteTally> {
         let operator = self.operator;
-        let invite = |task: PendingRow| async move {
-            let performed = operator
-                .invite(&task.row.invitation, task.has_pending_mail)
+        let invite = |pending: PendingRow| async move {
+            let result = operator
+                .invite(&pending.row.invitation, pending.has_pending_mail)
                 .await;
-            (task, performed)
+            (pending, result)
         };
         let mut tally = InviteTally::default();
-        let mut unwritten = None;
-        let mut waiting = VecDeque::from(tasks);
-        let mut working = FuturesUnordered::new();
+        let mut first_error = None;
+        let mut waiting = VecDeque::from(rows);
+        let mut in_progress = FuturesUnordered::new();
         loop {
-            let goes_on =
-                tally.stop_reason.is_none() && unwritten.is_none() && !self.stop.is_cancelled();
-            if goes_on
-                && working.len() < ROWS_IN_PARALLEL
-                && let Some(task) = waiting.pop_front()
+            let may_start =
+                tally.stop_reason.is_none() && first_error.is_none() && !self.stop.is_cancelled();
+            if may_start
+                && in_progress.len() < ROWS_IN_PARALLEL
+                && let Some(pending) = waiting.pop_front()
             {
-                working.push(invite(task));
+                in_progress.push(invite(pending));
                 continue;
             }
-            let Some((task, performed)) = working.next().await else {
+            let Some((pending, result)) = in_progress.next().await else {
                 break;
             };
-            if let Err(error) = self.record(task, &performed, &mut tally) {
-                unwritten.get_or_insert(error);
+            if let Err(error) = self.record(pending, &result, &mut tally) {
+                first_error.get_or_insert(error);
             }
         }
         tally.untried = waiting.len() as u64;
-        unwritten.map_or(Ok(tally), Err)
+        first_error.map_or(Ok(tally), Err)
     }
 
     fn record(
         &mut self,
-        task: PendingRow,
-        performed: &CommandResult,
+        pending: PendingRow,
+        result: &CommandResult,
         tally: &mut InviteTally,
     ) -> anyhow::Result<()> {
-        let answer = RowResult::new(task.row.line, performed);
-        *tally.by_status.entry(answer.status).or_default() += 1;
-        tally.unknown_mails += u64::from(answer.mail.as_deref() == Some("unknown"));
-        tally.unsent_mails += u64::from(answer.has_pending_mail());
+        let row_result = RowResult::new(pending.row.line, result);
+        *tally.by_status.entry(row_result.status).or_default() += 1;
+        tally.unknown_mails += u64::from(row_result.mail.as_deref() == Some("unknown"));
+        tally.unsent_mails += u64::from(row_result.has_pending_mail());
         if tally.stop_reason.is_none() && !self.stop.is_cancelled() {
-            tally.stop_reason = stop_reason(performed);
+            tally.stop_reason = stop_reason(result);
         }
         self.progress.inc(1);
         if let Some(results) = &mut self.results {
-            results.write(task.hash, &answer)?;
+            results.write(pending.hash, &row_result)?;
         }
         let text = match self.output {
-            Output::Json => serde_json::to_string(&answer)?,
-            Output::Text => answer.text(),
+            Output::Json => serde_json::to_string(&row_result)?,
+            Output::Text => row_result.text(),
         };
         self.progress.suspend(|| print(&(text + "\n")))
     }

@@ -1,23 +1,23 @@
-//! What one row's end says of the rows that are left.
+//! Decides from the result of one row whether the run stops.
 
 use crate::cli::operator::is_temporary;
 use crate::provision::{CommandResult, MailStatus, Outcome};
 
-/// Why the rows that are left are not tried.
+/// Why the remaining rows are not tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StopReason {
-    /// The mails of a day are used up.
+    /// The pool has reached its daily limit of mails.
     MailLimit,
-    /// It would go the same way with every row.
+    /// Every row would fail for the same reason.
     Blocked(String),
-    /// Nothing has worked for as long as anybody waits.
+    /// No call has succeeded within `--patience`.
     Outage(String),
 }
 
-/// Whether the others need not be tried.
-pub(super) fn stop_reason(performed: &CommandResult) -> Option<StopReason> {
-    match &performed.outcome {
-        _ if is_over_mail_limit(performed) => Some(StopReason::MailLimit),
+/// `None` if the remaining rows are tried.
+pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
+    match &result.outcome {
+        _ if is_over_mail_limit(result) => Some(StopReason::MailLimit),
         Outcome::Blocked(failure) => Some(StopReason::Blocked(failure.to_string())),
         Outcome::Retry(retry) if is_temporary(retry) => {
             Some(StopReason::Outage(retry.cause.error.clone()))
@@ -26,11 +26,11 @@ pub(super) fn stop_reason(performed: &CommandResult) -> Option<StopReason> {
     }
 }
 
-/// With nobody made it is the mails' limit; afterwards a pool may have all the groups
-/// that it can have.
-pub(super) fn is_over_mail_limit(performed: &CommandResult) -> bool {
-    match (&performed.outcome, &performed.invitation) {
-        (_, Some(invited)) => invited.mail == MailStatus::OverLimit,
+/// Before the user exists, `limit_exceeded` is the limit of mails. Later it may be the limit of
+/// groups in the pool.
+pub(super) fn is_over_mail_limit(result: &CommandResult) -> bool {
+    match (&result.outcome, &result.invitation) {
+        (_, Some(invitation)) => invitation.mail == MailStatus::OverLimit,
         (Outcome::Rejected(rejection), None) => rejection.reason == "limit_exceeded",
         _ => false,
     }

@@ -19,13 +19,13 @@ pub(super) async fn run(
     let pools = options.pools(config)?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = connect_services(config, &stop).await?;
-    let mut all = Cleaned {
+    let mut total = Cleaned {
         complete: true,
         ..Cleaned::default()
     };
     for pool in &pools {
         let progress = progress_bar(None, "users removed");
-        let cleaning = Cleaner {
+        let cleaner = Cleaner {
             services: &services,
             run_id: run,
             pool,
@@ -33,18 +33,18 @@ pub(super) async fn run(
             retry: &SharedRetry::new(options.patience, &stop),
             stop: &stop,
         };
-        let nobody = TestUsers::default();
-        let (gone, failure) = cleaning
-            .clean(&nobody, SourceQueueState::Unknown, |n| {
+        let no_users = TestUsers::default();
+        let (counts, failure) = cleaner
+            .clean(&no_users, SourceQueueState::Unknown, |n| {
                 progress.set_position(n);
             })
             .await;
         progress.finish_and_clear();
-        all.messages += gone.messages;
-        all.dead_letters += gone.dead_letters;
-        all.profiles += gone.profiles;
-        all.users += gone.users;
-        all.complete &= gone.complete;
+        total.messages += counts.messages;
+        total.dead_letters += counts.dead_letters;
+        total.profiles += counts.profiles;
+        total.users += counts.users;
+        total.complete &= counts.complete;
         if let Some(failure) = failure {
             status_line(&format!(
                 "{pool}: not everything could be removed: {failure}"
@@ -52,13 +52,13 @@ pub(super) async fn run(
         }
     }
     match global.output {
-        Output::Json => print_json(&all)?,
+        Output::Json => print_json(&total)?,
         Output::Text => print(&format!(
             "removed {} messages, {} letters, {} profiles, {} users\n",
-            all.messages, all.dead_letters, all.profiles, all.users
+            total.messages, total.dead_letters, total.profiles, total.users
         ))?,
     }
-    if all.complete {
+    if total.complete {
         Ok(CommandStatus::Success)
     } else {
         status_line(if stop.is_cancelled() {

@@ -25,7 +25,7 @@ use crate::shutdown;
 use crate::telemetry::{progress_bar, status_line};
 pub(super) use options::Options;
 
-/// Long poll of a receive, when letters are looked at.
+/// Long poll of each receive while dead letters are scanned.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         quiet_period: options.settle,
         give_up_after: options.patience,
     };
-    let names = check_access(&services, &load).await?;
+    let sign_in_name = check_access(&services, &load).await?;
     let LoadPlan {
         sign_ups,
         bystanders,
@@ -71,10 +71,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         load,
         stop,
     };
-    test.run(names, seed).await
+    test.run(sign_in_name, seed).await
 }
 
-/// A load test that has everything it needs.
 struct LoadTest<'a> {
     global: &'a Global,
     options: &'a Options,
@@ -84,44 +83,44 @@ struct LoadTest<'a> {
 }
 
 impl LoadTest<'_> {
-    async fn run(self, names: SignInName, seed: u64) -> anyhow::Result<CommandStatus> {
+    async fn run(self, sign_in_name: SignInName, seed: u64) -> anyhow::Result<CommandStatus> {
         let (load, services, stop) = (&self.load, &self.services, &self.stop);
-        let crew = match self.create_users(names).await {
-            Ok(crew) => crew,
-            Err((crew, failure)) => {
-                self.clean(&crew, SourceQueueState::Unused).await;
+        let test_users = match self.create_users(sign_in_name).await {
+            Ok(test_users) => test_users,
+            Err((test_users, failure)) => {
+                self.clean(&test_users, SourceQueueState::Unused).await;
                 return Err(failure).context("not every user could be made; nothing was sent");
             }
         };
         if stop.is_cancelled() {
             status_line("stopped before anything was sent");
-            self.clean(&crew, SourceQueueState::Unused).await;
+            self.clean(&test_users, SourceQueueState::Unused).await;
             return Ok(CommandStatus::Failure);
         }
         let mut workers = MetricsScraper::new(self.options.worker_metrics.clone());
         let progress = progress_bar(Some(u64::from(load.plan.sign_ups)), "finished");
-        let observed = load
-            .run(services, &crew, &mut workers, stop, |moment| {
-                progress.set_position(moment.finished);
-                let waiting = [moment.visible, moment.hidden, moment.delayed];
+        let observation = load
+            .run(services, &test_users, &mut workers, stop, |sample| {
+                progress.set_position(sample.finished);
+                let waiting = [sample.visible, sample.hidden, sample.delayed];
                 let waiting: u64 = waiting.into_iter().flatten().sum();
                 let all = load.plan.messages.len() as u64;
-                progress.set_message(if waiting == 0 && moment.injected == all {
+                progress.set_message(if waiting == 0 && sample.injected == all {
                     "until SQS's counts can be believed".to_owned()
                 } else {
-                    format!("{} sent, {waiting} on the queue", moment.injected)
+                    format!("{} sent, {waiting} on the queue", sample.injected)
                 });
             })
             .await;
         progress.finish_and_clear();
 
-        let users = (crew.users.len() + crew.bystanders.len()) as u64;
+        let users = (test_users.users.len() + test_users.bystanders.len()) as u64;
         let progress = progress_bar(Some(users), "verified");
         let verifier = LoadVerifier {
             load,
             services,
-            users: &crew,
-            observation: &observed,
+            users: &test_users,
+            observation: &observation,
             retry: &SharedRetry::new(self.options.patience, stop),
             stop,
         };
@@ -130,18 +129,25 @@ impl LoadTest<'_> {
             .await;
         progress.finish_and_clear();
 
-        let through = observed.end == RunEnd::QueueEmpty
+        let is_settled = observation.end == RunEnd::QueueEmpty
             && differences
                 .iter()
                 .all(|difference| difference.kind != DifferenceKind::NotSent);
-        let source = if through {
+        let source = if is_settled {
             SourceQueueState::Empty
         } else {
             SourceQueueState::Unknown
         };
-        let cleaned = self.clean(&crew, source).await;
-        let figures = workers.totals();
-        let report = LoadReport::new(load, seed, &observed, figures, differences, cleaned);
+        let cleaned = self.clean(&test_users, source).await;
+        let worker_totals = workers.totals();
+        let report = LoadReport::new(
+            load,
+            seed,
+            &observation,
+            worker_totals,
+            differences,
+            cleaned,
+        );
         self.publish(&report)?;
         let is_clean = self.options.keep || cleaned.is_some_and(|cleaned| cleaned.complete);
         Ok(if report.verified && is_clean {
@@ -151,37 +157,40 @@ impl LoadTest<'_> {
         })
     }
 
-    async fn create_users(&self, names: SignInName) -> Result<TestUsers, (TestUsers, Failure)> {
+    async fn create_users(
+        &self,
+        sign_in_name: SignInName,
+    ) -> Result<TestUsers, (TestUsers, Failure)> {
         let LoadPlan {
             sign_ups,
             bystanders,
             ..
         } = self.load.plan;
         let progress = progress_bar(Some(u64::from(sign_ups + bystanders)), "users made");
-        let maker = UserFactory {
+        let factory = UserFactory {
             users: &self.services.users,
             pool: &self.load.pool,
             run_id: &self.load.run_id,
-            sign_in_name: names,
+            sign_in_name,
             email_domain: &self.options.email_domain,
             retry: &SharedRetry::new(self.options.patience, &self.stop),
         };
-        let made = maker
+        let created = factory
             .create_all(sign_ups, bystanders, &self.stop, |n| {
                 progress.set_position(n);
             })
             .await;
         progress.finish_and_clear();
-        made
+        created
     }
 
-    /// Removes what was made, unless it is to be kept; says what to do when
-    /// something may be left.
-    async fn clean(&self, crew: &TestUsers, source: SourceQueueState) -> Option<Cleaned> {
+    /// Removes all that the run created, unless `--keep` is given. Prints a hint when something
+    /// may be left.
+    async fn clean(&self, test_users: &TestUsers, source: SourceQueueState) -> Option<Cleaned> {
         if self.options.keep {
             return None;
         }
-        let users = (crew.users.len() + crew.bystanders.len()) as u64;
+        let users = (test_users.users.len() + test_users.bystanders.len()) as u64;
         let progress = progress_bar(Some(users), "users removed");
         let stop = if self.stop.is_cancelled() {
             status_line("cleaning up what was made; a second signal leaves it");
@@ -189,7 +198,7 @@ impl LoadTest<'_> {
         } else {
             self.stop.clone()
         };
-        let cleaning = Cleaner {
+        let cleaner = Cleaner {
             services: &self.services,
             run_id: &self.load.run_id,
             pool: &self.load.pool,
@@ -197,17 +206,17 @@ impl LoadTest<'_> {
             retry: &SharedRetry::new(self.options.patience, &stop),
             stop: &stop,
         };
-        let (gone, failure) = cleaning
-            .clean(crew, source, |n| progress.set_position(n))
+        let (counts, failure) = cleaner
+            .clean(test_users, source, |n| progress.set_position(n))
             .await;
         progress.finish_and_clear();
         if let Some(failure) = failure {
             status_line(&format!("not everything could be removed: {failure}"));
         }
-        if !gone.complete {
+        if !counts.complete {
             self.print_clean_hint();
         }
-        Some(gone)
+        Some(counts)
     }
 
     fn print_clean_hint(&self) {
@@ -218,7 +227,7 @@ impl LoadTest<'_> {
     }
 
     fn publish(&self, report: &LoadReport) -> anyhow::Result<()> {
-        // Whatever becomes of the page, the figures are not lost.
+        // The figures come first: the page may fail to be written.
         match self.global.output {
             Output::Json => print_json(report)?,
             Output::Text => print(&report.text())?,
@@ -242,12 +251,12 @@ async fn connect_services(
         RECEIVE_WAIT,
         config.queue.visibility,
     );
-    let located = tokio::select! {
-        located = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => located?,
+    let resolved = tokio::select! {
+        resolved = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => resolved?,
         () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
     };
     Ok(LoadServices {
-        dead_letters: located.queue,
+        dead_letters: resolved.queue,
         queue,
         users: Users::new(&aws, Arc::clone(&quota)),
         listing: Listing::new(&aws, quota),
@@ -258,18 +267,18 @@ async fn connect_services(
     })
 }
 
-/// Whether everything can be looked at and removed again, found out before anything
-/// is made: calls for somebody who does not exist.
+/// Checks the permissions to read and delete before the run creates anything. The calls name a
+/// user who does not exist.
 async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result<SignInName> {
-    let nobody = format!("{}nobody", load.run_id.prefix());
+    let unknown_user = format!("{}nobody", load.run_id.prefix());
     let pool = &load.pool;
-    let names = retry_inline(|| services.users.sign_in_name(pool)).await?;
-    if names == SignInName::Phone {
+    let sign_in_name = retry_inline(|| services.users.sign_in_name(pool)).await?;
+    if sign_in_name == SignInName::Phone {
         return Err(Usage::error(format!(
             "users of {pool} are named by phone numbers alone, which a load test does not make up"
         )));
     }
-    if let Some(username) = Username::new(&nobody) {
+    if let Some(username) = Username::new(&unknown_user) {
         retry_inline(|| services.users.delete(pool, &username)).await?;
         match retry_inline(|| services.listing.groups_of(pool, &username)).await {
             Err(failure) if failure.reason != "user_not_found" => return Err(failure.into()),
@@ -278,17 +287,17 @@ async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result
     }
     let prefix = load.run_id.prefix();
     retry_inline(|| services.users.with_email_prefix(pool, &prefix, None)).await?;
-    // A receipt that is none: whether deleting is allowed shows all the same.
+    // SQS refuses an invalid receipt only to callers that may delete.
     for queue in [&services.queue, &services.dead_letters] {
         match retry_inline(|| queue.delete(&["none"])).await {
             Err(failure) if failure.class != Class::Permanent => return Err(failure.into()),
             _ => {}
         }
     }
-    if let Some(records) = &services.profiles {
-        let subs = [nobody.as_str()];
-        retry_inline(|| records.read(&subs, true)).await?;
-        retry_inline(|| records.delete(&nobody)).await?;
+    if let Some(profiles) = &services.profiles {
+        let subs = [unknown_user.as_str()];
+        retry_inline(|| profiles.read(&subs, true)).await?;
+        retry_inline(|| profiles.delete(&unknown_user)).await?;
     }
     let waiting = retry_inline(|| services.queue.attributes())
         .await?
@@ -299,5 +308,5 @@ async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result
             "about {waiting} messages are on the queue already: latency will hold their time, too"
         ));
     }
-    Ok(names)
+    Ok(sign_in_name)
 }

@@ -1,4 +1,4 @@
-//! What `usher load` is told, checked.
+//! The options of `usher load`, with the checks that clap cannot make.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub(in crate::cli) struct Options {
 }
 
 impl Options {
-    /// The pools that are meant, all of them allowed.
+    /// The pool of `--pool`, or all of `load.allowed_pools`; each one is allowed.
     pub(super) fn pools(&self, config: &Config) -> anyhow::Result<Vec<PoolId>> {
         let allowed = &config.load.allowed_pools;
         if allowed.is_empty() {
@@ -97,7 +97,7 @@ impl Options {
         })
     }
 
-    /// The one pool of a run.
+    /// The only pool of a run; `pools.allowed` must name it, too.
     pub(super) fn pool(&self, config: &Config) -> anyhow::Result<PoolId> {
         let mut pools = self.pools(config)?;
         if pools.len() > 1 {
@@ -124,7 +124,7 @@ impl Options {
         Ok(pool)
     }
 
-    /// When people sign up.
+    /// The stages of `--profile`, or a steady rate.
     pub(super) fn stages(&self, sign_ups: &SignUpTemplate) -> anyhow::Result<Stages> {
         if let Some(profile) = &self.profile {
             return Stages::parse(profile).map_err(|e| Usage::error(format!("--profile: {e}")));
@@ -143,7 +143,7 @@ impl Options {
         Stages::steady(count, self.rate).map_err(|e| Usage::error(format!("--rate: {e}")))
     }
 
-    /// What they look like.
+    /// Events of `--events`, or generated sign-ups. Skips files that hold no confirmed sign-up.
     pub(super) fn sign_ups(&self) -> anyhow::Result<SignUpTemplate> {
         let Some(path) = &self.events else {
             return Ok(SignUpTemplate::Generated {
@@ -151,8 +151,8 @@ impl Options {
                 attributes: self.attribute.clone(),
             });
         };
-        let named = || format!("--events {}", path.display());
-        let mut files = list_files(path).with_context(named)?;
+        let flag = || format!("--events {}", path.display());
+        let mut files = list_files(path).with_context(flag)?;
         files.sort();
         let mut events = Vec::new();
         for file in &files {
@@ -171,7 +171,7 @@ impl Options {
         if events.is_empty() {
             return Err(Usage::error(format!(
                 "{}: no confirmed sign-up there",
-                named()
+                flag()
             )));
         }
         Ok(SignUpTemplate::Recorded(events))
@@ -182,7 +182,7 @@ impl Options {
         (self.duplicates, self.poison)
     }
 
-    /// Whether the page can be written, found out before anything is done.
+    /// Creates the file of `--report`, so that a wrong path fails before the run.
     pub(super) fn check_report(&self) -> anyhow::Result<()> {
         let Some(path) = &self.report else {
             return Ok(());
@@ -196,7 +196,7 @@ impl Options {
     }
 }
 
-/// The file, or those of a folder.
+/// The file itself, or the files of a folder, without subfolders.
 fn list_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -226,9 +226,9 @@ fn parse_attribute(text: &str) -> Result<(String, String), String> {
 }
 
 fn parse_domain(text: &str) -> Result<String, String> {
-    let right = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let has_labels = text.contains('.') && text.split('.').all(|label| !label.is_empty());
-    if has_labels && text.chars().all(right) {
+    if has_labels && text.chars().all(is_allowed) {
         Ok(text.to_lowercase())
     } else {
         Err("is no domain, such as example.com".to_owned())

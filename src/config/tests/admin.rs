@@ -1,9 +1,9 @@
-//! Keys of administrators, their API and the mails of invitations.
+//! Keys of administrators, their API and invitation mails.
 
 use super::*;
 
 #[test]
-fn administrators_have_power_by_themselves() {
+fn groups_of_administrators_are_privileged() {
     assert_eq!(
         violations(&layers(&["admin.groups=BOSSES", "groups.default=BOSSES"])),
         ["groups.default"]
@@ -19,7 +19,7 @@ fn administrators_have_power_by_themselves() {
 }
 
 #[test]
-fn an_admin_api_that_would_take_any_token_is_refused() {
+fn an_admin_api_that_would_accept_any_token_is_refused() {
     let pool = "pools.allowed=eu-west-1_x";
     assert_eq!(
         violations(&layers(&["admin.client_ids=c"])),
@@ -31,7 +31,7 @@ fn an_admin_api_that_would_take_any_token_is_refused() {
             .client_ids
             .contains("c")
     );
-    for wrong in [
+    for invalid in [
         "admin.issuer=https://example.com",
         "admin.issuer={pool}",
         "admin.token_use=refresh",
@@ -45,8 +45,8 @@ fn an_admin_api_that_would_take_any_token_is_refused() {
         "admin.rate=0",
         "admin.grantable_groups=a b",
     ] {
-        let key = wrong.split('=').next().expect("a key");
-        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+        let key = invalid.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[invalid])), [key], "{invalid}");
     }
 }
 
@@ -78,15 +78,15 @@ fn the_issuers_are_those_of_aws_unless_an_emulator_is_named() {
 }
 
 #[test]
-fn health_and_the_public_have_addresses_of_their_own() {
+fn the_two_http_servers_need_different_addresses() {
     let same = "http.public_listen=127.0.0.1:8080";
     assert!(!valid(&[same]).has_public_server());
     let api = ["admin.client_ids=c", "pools.allowed=eu-west-1_x"];
     let accept = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
     for on in [api, accept] {
         assert!(valid(&on).has_public_server());
-        let wrong = violations(&layers(&[on[0], on[1], same]));
-        assert_eq!(wrong, ["http.public_listen"]);
+        let invalid = violations(&layers(&[on[0], on[1], same]));
+        assert_eq!(invalid, ["http.public_listen"]);
         let any_port = ["http.listen=127.0.0.1:0", "http.public_listen=127.0.0.1:0"];
         valid(&[on[0], on[1], any_port[0], any_port[1]]);
         let neither = valid(&[on[0], on[1], "http.listen=", "http.public_listen="]);
@@ -100,14 +100,14 @@ fn a_mail_without_link_or_code_is_refused() {
     for fine in ["{link}", "{username} {code}", "<{link}> {given_name}"] {
         valid(&[&text(fine)]);
     }
-    for wrong in ["", "{username}", "{code}", "{link", "hello"] {
+    for invalid in ["", "{username}", "{code}", "{link", "hello"] {
         assert_eq!(
-            violations(&layers(&[&text(wrong)])),
+            violations(&layers(&[&text(invalid)])),
             ["invitations.text"],
-            "{wrong}"
+            "{invalid}"
         );
     }
-    for wrong in [
+    for invalid in [
         "invitations.html=<p>{username}</p>",
         "invitations.subject={code}",
         "invitations.accept_url=http://example.com/accept",
@@ -119,29 +119,29 @@ fn a_mail_without_link_or_code_is_refused() {
         "invitations.contact=it@example.com",
         "invitations.client_secret=x",
     ] {
-        let key = wrong.split('=').next().expect("a key");
-        assert_eq!(violations(&layers(&[wrong])), [key], "{wrong}");
+        let key = invalid.split('=').next().expect("a key");
+        assert_eq!(violations(&layers(&[invalid])), [key], "{invalid}");
     }
     let mail = valid(&["invitations.accept_url=http://localhost:8080/accept"]);
     assert!(mail.invitations.page.is_none());
 }
 
 #[test]
-fn an_app_client_id_that_cognito_does_not_take_is_refused() {
+fn an_invalid_app_client_id_is_refused() {
     const POOL_FLAG: &str = "pools.allowed=eu-west-1_x";
     let longest = "a".repeat(128);
     for fine in ["1h57kf5cpq17m0eml12EXAMPLE", "a_b+c", &longest] {
         valid(&[&format!("invitations.client_id={fine}"), POOL_FLAG]);
     }
-    for wrong in ["a-b", "a b", "a.b", "clé", &format!("{longest}a")] {
-        let flag = format!("invitations.client_id={wrong}");
+    for invalid in ["a-b", "a b", "a.b", "clé", &format!("{longest}a")] {
+        let flag = format!("invitations.client_id={invalid}");
         let violations = violations(&layers(&[&flag, POOL_FLAG]));
-        assert_eq!(violations, ["invitations.client_id"], "{wrong}");
+        assert_eq!(violations, ["invitations.client_id"], "{invalid}");
     }
 }
 
 #[test]
-fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
+fn a_character_that_cognito_refuses_is_named_with_its_key() {
     for (flag, key, character) in [
         (
             "invitations.subject=Viens\u{a0}!",
@@ -174,7 +174,7 @@ fn a_character_that_no_mail_can_hold_is_named_with_its_key() {
             violations[0].rule
         );
     }
-    // As HTML these are written as references.
+    // These become references in HTML.
     for flag in [
         "invitations.text={link} \u{a0}می\u{200c}خواهم 👩\u{200d}👧",
         "invitations.html={link}\u{202f}so\u{ad}ft\r\n\tx",

@@ -36,7 +36,7 @@ fn with_file(text: &str) -> Layers {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_have_the_documented_values() {
     let config = valid(&[]);
     assert_eq!(config.queue.visibility, Duration::from_mins(1));
     assert_eq!(config.queue.wait, Duration::from_secs(20));
@@ -74,7 +74,7 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn the_defaults_alone_lack_the_queue_and_the_table() {
+fn only_queue_and_table_have_no_default() {
     assert_eq!(
         violations(&Layers::defaults()),
         ["queue.url", "profiles.table"]
@@ -111,7 +111,7 @@ fn every_error_is_reported_at_once_with_its_source() {
 }
 
 #[test]
-fn layers_win_in_their_order() {
+fn a_later_layer_overrides_an_earlier_one() {
     let layers = Layers::defaults()
         .environment([("USHER_WORKER__CONCURRENCY".to_owned(), "2".to_owned())])
         .flags(&["worker.concurrency=3".to_owned()]);
@@ -143,13 +143,13 @@ fn lists_are_comma_separated_outside_of_files() {
         ("admin.groups", "*"),
         ("pools.allowed", "eu-west-1_a b"),
     ] {
-        let wrong = violations(&layers(&[&format!("{key}={value}")]));
-        assert_eq!(wrong, [key], "{value:?}");
+        let invalid = violations(&layers(&[&format!("{key}={value}")]));
+        assert_eq!(invalid, [key], "{value:?}");
     }
 }
 
 #[test]
-fn an_empty_file_is_an_error_and_one_without_keys_is_not() {
+fn an_empty_file_is_a_violation_and_one_without_keys_is_not() {
     for text in ["", " \n\n"] {
         assert_eq!(violations(&with_file(text)), ["--config"]);
     }
@@ -157,7 +157,7 @@ fn an_empty_file_is_an_error_and_one_without_keys_is_not() {
 }
 
 #[test]
-fn the_long_poll_must_come_home_within_the_drain() {
+fn the_drain_must_be_longer_than_the_long_poll() {
     assert_eq!(violations(&layers(&["worker.drain=24s"])), ["worker.drain"]);
     valid(&["worker.drain=6s", "queue.wait=1s"]);
     assert_eq!(violations(&layers(&["queue.wait=1500ms"])), ["queue.wait"]);
@@ -172,7 +172,7 @@ fn credentials_in_a_queue_url_are_dropped() {
 }
 
 #[test]
-fn a_fifo_queue_and_a_url_that_is_none_are_refused() {
+fn a_fifo_queue_and_an_invalid_url_are_refused() {
     for url in [
         "https://sqs.eu-west-1.amazonaws.com/1/q.fifo",
         "usher",
@@ -188,7 +188,7 @@ fn a_fifo_queue_and_a_url_that_is_none_are_refused() {
 }
 
 #[test]
-fn values_that_would_burn_or_drop_every_message_are_refused() {
+fn values_that_would_fail_every_message_are_refused() {
     let own = "queue.dead_letter_url=https://sqs.eu-west-1.amazonaws.com/1/usher";
     for (flag, key) in [
         (own, "queue.dead_letter_url"),
@@ -218,7 +218,7 @@ fn values_that_would_burn_or_drop_every_message_are_refused() {
 }
 
 #[test]
-fn a_rule_gives_a_privileged_group_only_when_it_says_trusted() {
+fn a_rule_with_a_privileged_group_must_be_trusted() {
     let rule = |more: &str| with_file(&format!("[[groups.rules]]\ngroups = [\"ADMINS\"]\n{more}"));
     for condition in [
         "email_domain = \"example.com\"",
@@ -237,7 +237,7 @@ fn a_rule_gives_a_privileged_group_only_when_it_says_trusted() {
 }
 
 #[test]
-fn rules_that_could_never_be_meant_are_refused() {
+fn invalid_group_rules_are_refused() {
     for rule in [
         "groups = [\"A\"]",
         "groups = []\nclient_id = \"c\"",
@@ -262,7 +262,7 @@ fn a_file_replaces_the_whole_profile_map() {
         .into_keys()
         .collect();
     assert_eq!(names, ["owner"]);
-    for wrong in [
+    for invalid in [
         "id = \"{sub}\"",
         "a = \"{\"",
         "a = \"}\"",
@@ -270,13 +270,13 @@ fn a_file_replaces_the_whole_profile_map() {
         "a = \"{x\"",
         "a = 1",
     ] {
-        let layers = with_file(&format!("[profiles.attributes]\n{wrong}"));
-        assert_eq!(violations(&layers), ["profiles.attributes"], "{wrong}");
+        let layers = with_file(&format!("[profiles.attributes]\n{invalid}"));
+        assert_eq!(violations(&layers), ["profiles.attributes"], "{invalid}");
     }
 }
 
 #[test]
-fn a_file_that_is_missing_or_no_toml_is_an_error_like_others() {
+fn a_missing_file_and_invalid_toml_are_violations() {
     assert_eq!(
         violations(&layers(&[]).file("/nonexistent/usher.toml".as_ref())),
         ["--config"]
@@ -310,14 +310,14 @@ fn credentials_in_a_url_are_not_shown() {
     assert_eq!(secret, toml::Value::from("***"));
 }
 
-/// What the Lambda's parts that decide on access are made of, or the keys that forbid it.
+/// The access settings of the Lambda, or the keys of the violations.
 fn access(layers: &Layers) -> Result<AccessConfig, Vec<String>> {
     let TriggerConfig { access, .. } = TriggerConfig::from_layers(layers);
     access.map_err(|InvalidConfig(violations)| violations.into_iter().map(|it| it.key).collect())
 }
 
 #[test]
-fn what_cannot_be_read_leaves_the_trigger_its_queue_alone() {
+fn an_invalid_configuration_leaves_the_trigger_only_its_queue() {
     let variable = |name: &str| layers(&[]).environment([(name.to_owned(), "X".to_owned())]);
     for (layers, key) in [
         (
@@ -347,12 +347,12 @@ fn what_cannot_be_read_leaves_the_trigger_its_queue_alone() {
         let keys = access(&layers).expect_err(key);
         assert_eq!(keys, [key]);
     }
-    let odd = access(&layers(&["queue.url=usher"])).expect_err("no URL");
-    assert_eq!(odd, ["queue.url"]);
+    let keys = access(&layers(&["queue.url=usher"])).expect_err("no URL");
+    assert_eq!(keys, ["queue.url"]);
 }
 
 #[test]
-fn keys_of_the_service_leave_the_trigger_whole() {
+fn the_trigger_ignores_values_of_other_sections() {
     let layers = with_file("[http]\nlisten = \"\"\n[load]\n[profiles]\n[quota]\nprocesses = 3")
         .environment([
             ("USHER_CONFIG".to_owned(), "/var/task/usher.toml".to_owned()),
@@ -367,7 +367,7 @@ fn keys_of_the_service_leave_the_trigger_whole() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_unicode_is_an_error_like_others() {
+fn a_variable_that_is_not_unicode_is_a_violation() {
     let name = |bytes: &[u8]| {
         use std::os::unix::ffi::OsStrExt;
         std::ffi::OsStr::from_bytes(bytes).to_owned()

@@ -1,4 +1,4 @@
-//! Users whom an administrator makes, and the passwords they are given.
+//! Users whom an administrator creates, and their passwords.
 //!
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
 
@@ -9,10 +9,10 @@ use super::user::{EmbeddedUser, str_or_empty};
 use super::{AwsErrorResponse, CognitoResult, EmbeddedCognito, aws_error, ok_response};
 
 impl EmbeddedCognito {
-    /// `AdminCreateUser`: a new user and, unless it is suppressed, the mail with
-    /// the temporary password; or the mail once more. Somebody who is given no password,
-    /// where none is needed, is confirmed; what Cognito writes to them is not known, and
-    /// nothing is sent here.
+    /// `AdminCreateUser`: creates a user and, unless it is suppressed, sends the mail
+    /// with the temporary password; or sends it again. Without a password, in a pool
+    /// that needs none, the user is confirmed. Cognito's mail to such users is not
+    /// documented, so none is sent here.
     pub(super) async fn create_user(&self, mut input: Value) -> CognitoResult {
         let pool = str_or_empty(&input["UserPoolId"]).to_owned();
         let Some(settings) = self.pools.settings(&pool) else {
@@ -33,25 +33,25 @@ impl EmbeddedCognito {
                 .resend_invitation(&pool, &settings, &input, &password)
                 .await;
         }
-        let naming = self.username_lock.lock().await;
+        let username_guard = self.username_lock.lock().await;
         self.assign_username(&pool, &settings, &mut input).await?;
         let mut answer = self.call_json("AdminCreateUser", &input).await?;
         let user = EmbeddedUser::from_response(&answer["User"]);
         self.pools.add_aliases(&pool, &user);
-        drop(naming);
+        drop(username_guard);
         if given.is_none() && settings.passwordless {
-            // Nobody knows this password.
+            // A random password that is never sent.
             self.store_password(&pool, &user, &temporary(), true)
                 .await?;
             answer["User"]["UserStatus"] = json!("CONFIRMED");
             return Ok(ok_response(&answer));
         }
-        let silent = input["MessageAction"] == "SUPPRESS";
-        // Of one that is made up in silence nobody would hear.
-        let password = given.or_else(|| (!silent).then(temporary));
+        let suppressed = input["MessageAction"] == "SUPPRESS";
+        // A generated password is useless when no mail carries it.
+        let password = given.or_else(|| (!suppressed).then(temporary));
         if let Some(password) = password {
             self.set_temporary_password(&pool, &user, &password).await?;
-            if !silent && is_sent_by_mail(&input) {
+            if !suppressed && is_sent_by_mail(&input) {
                 self.send_invitation(&pool, &settings, &user, &password)
                     .await?;
             }
@@ -67,22 +67,23 @@ impl EmbeddedCognito {
         password: &str,
     ) -> CognitoResult {
         let name = str_or_empty(&input["Username"]);
-        // By the name that the user was made under: not by the `sub`, and by no alias.
+        // Only by the name that the user was created with, not by `sub` or alias.
         let user = match settings.naming.username_attribute(name)? {
             Some(_) => self.find_user(pool, name).await?,
             None => self.get_user(pool, name).await?,
         };
         if user.status != "FORCE_CHANGE_PASSWORD" {
-            let why = format!("Resend not possible. {name} status is not FORCE_CHANGE_PASSWORD");
-            return Err(aws_error("UnsupportedUserStateException", &why));
+            let message =
+                format!("Resend not possible. {name} status is not FORCE_CHANGE_PASSWORD");
+            return Err(aws_error("UnsupportedUserStateException", &message));
         }
         self.set_temporary_password(pool, &user, password).await?;
         if is_sent_by_mail(input) {
             self.send_invitation(pool, settings, &user, password)
                 .await?;
         }
-        let whom = json!({"UserPoolId": pool, "Username": user.name});
-        let mut answer = self.call_json("AdminGetUser", &whom).await?;
+        let user_key = json!({"UserPoolId": pool, "Username": user.name});
+        let mut answer = self.call_json("AdminGetUser", &user_key).await?;
         answer["Attributes"] = answer["UserAttributes"].take();
         if let Some(answer) = answer.as_object_mut() {
             answer.remove("UserAttributes");
@@ -90,7 +91,7 @@ impl EmbeddedCognito {
         Ok(ok_response(&json!({"User": answer})))
     }
 
-    /// A temporary password whose time begins now.
+    /// Sets a temporary password whose lifetime begins now.
     async fn set_temporary_password(
         &self,
         pool: &str,
@@ -134,7 +135,7 @@ impl EmbeddedCognito {
     }
 }
 
-/// The default is SMS, which goes nowhere here.
+/// The default is SMS, which is not sent here.
 fn is_sent_by_mail(input: &Value) -> bool {
     let media = input["DesiredDeliveryMediums"].as_array();
     media.is_some_and(|media| media.iter().any(|medium| medium == "EMAIL"))

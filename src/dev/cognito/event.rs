@@ -1,49 +1,49 @@
-//! The events that triggers get.
+//! Trigger events in the format of Cognito.
 
 use serde_json::{Value, json};
 
 use super::user::EmbeddedUser;
 
-/// What an event says instead of a client's id when an administrator asked.
+/// The client id in an event when an administrator made the call.
 pub(super) const CLIENT_NOT_APPLICABLE: &str = "CLIENT_ID_NOT_APPLICABLE";
 
-/// Who an event is about, and through what.
+/// The user of an event, with pool and client.
 #[derive(Clone, Copy)]
 pub(super) struct TriggerContext<'a> {
     pub(super) pool: &'a str,
     pub(super) client: &'a str,
     pub(super) user: &'a EmbeddedUser,
-    /// As the client gave it; not an object when it gave none.
+    /// As the client sent it; not an object when it sent none.
     pub(super) metadata: &'a Value,
 }
 
-/// The parts that all triggers share. `request` and `response` hold what is
-/// the trigger's own.
+/// Builds an event from the parts that all triggers share. `parameters` extends its
+/// `request`; `response` holds this trigger's empty response.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html>
 pub(super) fn trigger_event(
-    about: TriggerContext<'_>,
+    context: TriggerContext<'_>,
     source: &str,
-    own: Value,
+    parameters: Value,
     response: &Value,
 ) -> Value {
-    let mut attributes = json!(about.user.attributes);
-    attributes["cognito:user_status"] = json!(about.user.status);
+    let mut attributes = json!(context.user.attributes);
+    attributes["cognito:user_status"] = json!(context.user.status);
     let mut request = json!({"userAttributes": attributes});
-    if let (Some(request), Value::Object(own)) = (request.as_object_mut(), own) {
-        request.extend(own);
-        if about.metadata.is_object() {
-            request.insert("clientMetadata".to_owned(), about.metadata.clone());
+    if let (Some(request), Value::Object(parameters)) = (request.as_object_mut(), parameters) {
+        request.extend(parameters);
+        if context.metadata.is_object() {
+            request.insert("clientMetadata".to_owned(), context.metadata.clone());
         }
     }
     json!({
         "version": "1",
         "triggerSource": source,
         "region": "us-east-1",
-        "userPoolId": about.pool,
-        "userName": about.user.name,
+        "userPoolId": context.pool,
+        "userName": context.user.name,
         "callerContext": {
-            "awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": about.client,
+            "awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": context.client,
         },
         "request": request,
         "response": response,

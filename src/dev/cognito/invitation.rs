@@ -1,5 +1,5 @@
-//! The invitation: the trigger's text or the pool's, with name and password put
-//! into it.
+//! The invitation: the text of the trigger or the pool, with name and password
+//! filled in.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-custom-message.html>
 
@@ -19,7 +19,7 @@ const DEFAULT_INVITATION_MESSAGE: &str =
     "Your username is {username} and temporary password is {####}.";
 
 impl EmbeddedCognito {
-    /// Fails where Cognito does not accept the texts. The user is made by then.
+    /// Fails when Cognito does not accept the texts. The user exists by then.
     pub(super) async fn send_invitation(
         &self,
         pool: &str,
@@ -27,31 +27,31 @@ impl EmbeddedCognito {
         user: &EmbeddedUser,
         password: &str,
     ) -> Result<(), AwsErrorResponse> {
-        let about = TriggerContext {
+        let context = TriggerContext {
             pool,
             client: CLIENT_NOT_APPLICABLE,
             user,
-            // Whether Cognito hands it on is not documented: nobody may rely on it.
+            // AWS does not document whether Cognito passes it on, so none is passed here.
             metadata: &Value::Null,
         };
-        let own = json!({"codeParameter": CODE_PLACEHOLDER, "usernameParameter": USERNAME_PLACEHOLDER, "linkParameter": null});
+        let parameters = json!({"codeParameter": CODE_PLACEHOLDER, "usernameParameter": USERNAME_PLACEHOLDER, "linkParameter": null});
         let empty = json!({"smsMessage": null, "emailMessage": null, "emailSubject": null});
         let source = "CustomMessage_AdminCreateUser";
         let response = self
             .hooks
-            .call_trigger(&trigger_event(about, source, own, &empty))
+            .call_trigger(&trigger_event(context, source, parameters, &empty))
             .await;
         check_trigger_response("@CustomMessage", &response)?;
         let (subject, message) = choose_texts(&response, &settings.invitation_template);
         let sms = &response["smsMessage"];
         let mail = json!({"emailSubject": subject, "emailBody": message, "smsMessage": sms});
         AwsService::Cognito.check_value("@Invitation", &mail)?;
-        // People know the name that they sign in with, not the UUID.
+        // Users know the name that they sign in with, not the UUID.
         let name = settings.naming.sign_in_name(user);
         self.hooks.send_mail(SentMail {
             to: user.attribute("email").to_owned(),
             subject: subject.to_owned(),
-            // As they are: Cognito escapes nothing, neither for HTML nor for links.
+            // Not escaped: Cognito escapes nothing, neither for HTML nor for links.
             body: message
                 .replace(USERNAME_PLACEHOLDER, name)
                 .replace(CODE_PLACEHOLDER, password),
@@ -60,23 +60,24 @@ impl EmbeddedCognito {
     }
 }
 
-/// The trigger's text counts when it holds both placeholders, then the pool's.
+/// Subject and text: the trigger's if its text holds both placeholders, or else the pool's,
+/// or else the default.
 fn choose_texts<'a>(response: &'a Value, pool: &'a Value) -> (&'a str, &'a str) {
     let given = |value: &'a Value| Some(str_or_empty(value)).filter(|text| !text.is_empty());
-    let whole = |value: &'a Value| {
+    let complete = |value: &'a Value| {
         given(value).filter(|message| {
             message.contains(USERNAME_PLACEHOLDER) && message.contains(CODE_PLACEHOLDER)
         })
     };
     let subject = given(&pool["EmailSubject"]).unwrap_or(DEFAULT_INVITATION_SUBJECT);
-    match whole(&response["emailMessage"]) {
+    match complete(&response["emailMessage"]) {
         Some(message) => {
-            let own = given(&response["emailSubject"]);
-            (own.unwrap_or(subject), message)
+            let own_subject = given(&response["emailSubject"]);
+            (own_subject.unwrap_or(subject), message)
         }
         None => (
             subject,
-            whole(&pool["EmailMessage"]).unwrap_or(DEFAULT_INVITATION_MESSAGE),
+            complete(&pool["EmailMessage"]).unwrap_or(DEFAULT_INVITATION_MESSAGE),
         ),
     }
 }
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_text_without_both_placeholders_is_not_sent() {
-        let own = json!({"emailSubject": "Welcome", "emailMessage": "{username}: {####}"});
+        let trigger = json!({"emailSubject": "Welcome", "emailMessage": "{username}: {####}"});
         let pool = json!({"EmailSubject": "Hello", "EmailMessage": "{####} for {username}"});
         let half = json!({"emailSubject": "Welcome", "emailMessage": "{username}"});
         let only_text = json!({"emailMessage": "{username}: {####}", "emailSubject": null});
@@ -106,7 +107,10 @@ mod tests {
             choose_texts(&half, &pool),
             ("Hello", "{####} for {username}")
         );
-        assert_eq!(choose_texts(&own, &pool), ("Welcome", "{username}: {####}"));
+        assert_eq!(
+            choose_texts(&trigger, &pool),
+            ("Welcome", "{username}: {####}")
+        );
         assert_eq!(
             choose_texts(&only_text, none),
             (DEFAULT_INVITATION_SUBJECT, "{username}: {####}")

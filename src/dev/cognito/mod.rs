@@ -1,7 +1,7 @@
-//! The embedded user pools, with what the underlying service leaves out:
-//! a missing group is an error, a user is confirmed once, invitations are
-//! sent, passwords are looked at, tokens can be verified, and the pool's
-//! triggers are called.
+//! The embedded user pools, with features that the underlying service lacks:
+//! a missing group is an error, a user is confirmed only once, invitations are
+//! sent, passwords are checked, tokens can be verified, and the pool's triggers
+//! are called.
 
 mod create_user;
 mod event;
@@ -41,15 +41,15 @@ pub(super) struct EmbeddedCognito {
     service: Service,
     pools: PoolStore,
     sessions: Sessions,
-    /// Held from the look for a name that is taken until it is.
+    /// Held from the check that a name is free until the name is taken.
     username_lock: Mutex<()>,
-    /// The endpoint's URL, which issuers are named under.
+    /// The endpoint's URL, with which issuers begin.
     base_url: String,
     pub(super) hooks: Hooks,
     pub(super) issuer: Issuer,
 }
 
-/// An answer, or the refusal that is the answer.
+/// A response; an error is a response as well.
 type CognitoResult = Result<MockResponse, AwsErrorResponse>;
 
 impl EmbeddedCognito {
@@ -92,12 +92,11 @@ impl EmbeddedCognito {
         answer.unwrap_or_else(|refusal| *refusal)
     }
 
-    /// Whether there is such a pool.
     pub(super) fn has_pool(&self, pool: &str) -> bool {
         self.pools.settings(pool).is_some()
     }
 
-    /// What new tokens of this pool name as their issuer.
+    /// The `iss` claim of new tokens of this pool.
     pub(super) fn issuer_of(&self, pool: &str) -> String {
         let given = self.pools.raw_settings(pool).unwrap_or_default();
         let [original, updated] = issuer_templates(&self.base_url);
@@ -108,14 +107,14 @@ impl EmbeddedCognito {
         issuer.replace("{pool}", pool)
     }
 
-    /// As if the days that a temporary password is good for were over.
+    /// Marks the user's temporary password as expired.
     pub(super) async fn expire_temporary_password(&self, pool: &str, name: &str) {
         if let Ok(user) = self.find_user(pool, name).await {
             self.pools.set_password_expired(pool, &user.name, true);
         }
     }
 
-    /// As if the minutes that a challenge may be answered in were over.
+    /// Ends all open challenges, as after their lifetime.
     #[cfg(test)]
     pub(super) fn expire_sessions(&self) {
         self.sessions.clear_challenges();
@@ -151,7 +150,7 @@ impl EmbeddedCognito {
         Ok(answer)
     }
 
-    /// A call about a user, who may be given by `sub` or alias as well.
+    /// Makes a call about a user, who may be named by `sub` or alias.
     async fn call_for_user(&self, operation: &str, mut input: Value) -> CognitoResult {
         let answer = self.call(operation, Bytes::from(input.to_string())).await;
         if !is_error(&answer, "UserNotFoundException") {
@@ -187,12 +186,12 @@ impl EmbeddedCognito {
     }
 
     async fn get_user(&self, pool: &str, name: &str) -> Result<EmbeddedUser, AwsErrorResponse> {
-        let whom = json!({"UserPoolId": pool, "Username": name});
-        let answer = self.call_json("AdminGetUser", &whom).await?;
+        let user_key = json!({"UserPoolId": pool, "Username": name});
+        let answer = self.call_json("AdminGetUser", &user_key).await?;
         Ok(EmbeddedUser::from_response(&answer))
     }
 
-    /// One call to the service, read.
+    /// Calls the service and parses its response.
     async fn call_json(&self, operation: &str, input: &Value) -> Result<Value, AwsErrorResponse> {
         let response = self.call(operation, Bytes::from(input.to_string())).await;
         if response.status == 200 {
@@ -202,8 +201,8 @@ impl EmbeddedCognito {
         }
     }
 
-    /// One call to the service. It keeps one state for each Region in the host
-    /// name; here there is one Region, whatever the client signs for.
+    /// Calls the service. It has one state for each Region in the host name. This
+    /// endpoint uses one Region, whichever the client signs for.
     async fn call(&self, operation: &str, body: Bytes) -> MockResponse {
         let mut headers = HeaderMap::new();
         if let Ok(target) = format!("{COGNITO_TARGET_PREFIX}{operation}").parse() {
@@ -219,7 +218,7 @@ impl EmbeddedCognito {
     }
 }
 
-/// Both issuers, with `{pool}`: AWS has a host of its own for each, here it is a path.
+/// Both issuers, with `{pool}` for its id. AWS has a host for each; here each is a path.
 pub(super) fn issuer_templates(base: &str) -> [String; 2] {
     [
         format!("{base}/{{pool}}"),
@@ -235,7 +234,6 @@ fn ok_response(answer: &Value) -> MockResponse {
     MockResponse::json(200, answer.to_string())
 }
 
-/// Whether it is a refusal of this kind.
 fn is_error(response: &MockResponse, code: &str) -> bool {
     let refusal: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     response.status != 200 && str_or_empty(&refusal["__type"]) == code

@@ -1,5 +1,5 @@
-//! What users are called: by names of their own, beside which an address or a number may be
-//! an alias, or by an address or a number only.
+//! Names of users. A pool has user names, to which an address or a phone number may be an
+//! alias; or it names users only by an address or a phone number.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
 
@@ -10,31 +10,31 @@ use serde_json::Value;
 use super::user::EmbeddedUser;
 use super::{AwsErrorResponse, aws_error};
 
-/// The attributes that users may be called by, and what refusals call them.
+/// Attributes that may name users, and their names in error messages.
 const USERNAME_ATTRIBUTES: [(&str, &str); 2] =
     [("email", "email"), ("phone_number", "phone number")];
 
-/// An alias of any form.
+/// An alias that may have any format.
 const PREFERRED_USERNAME: &str = "preferred_username";
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Naming {
-    /// Users are named by these attributes, and the pool makes user names for them.
+    /// These attributes name users, and the pool generates their user names.
     username_attributes: Vec<&'static str>,
-    /// These are other names of users: an e-mail address and a phone number once they are
+    /// These are aliases of users: an e-mail address and a phone number only once they are
     /// verified.
     alias_attributes: Vec<&'static str>,
 }
 
 impl Naming {
-    /// What `CreateUserPool` said.
+    /// From the input of `CreateUserPool`.
     pub(super) fn from_input(input: &Value) -> Self {
         let attributes = |member: &str| -> Vec<&'static str> {
             let given: Vec<&Value> = input[member].as_array().into_iter().flatten().collect();
-            let called_by = USERNAME_ATTRIBUTES
+            let known_attributes = USERNAME_ATTRIBUTES
                 .into_iter()
                 .map(|(attribute, _)| attribute);
-            called_by
+            known_attributes
                 .filter(|attribute| given.iter().any(|one| one.as_str() == Some(*attribute)))
                 .collect()
         };
@@ -49,12 +49,12 @@ impl Naming {
         }
     }
 
-    /// Whether users have names of their own, and no other ones.
+    /// Whether users have user names and no aliases.
     pub(super) fn has_plain_usernames(&self) -> bool {
         self.username_attributes.is_empty() && self.alias_attributes.is_empty()
     }
 
-    /// As `DescribeUserPool` shows it.
+    /// The lists that `DescribeUserPool` shows, without empty ones.
     pub(super) fn attribute_lists(&self) -> impl Iterator<Item = (&'static str, &[&'static str])> {
         let lists = [
             ("UsernameAttributes", &*self.username_attributes),
@@ -63,36 +63,36 @@ impl Naming {
         lists.into_iter().filter(|(_, list)| !list.is_empty())
     }
 
-    /// The attribute that this is a value of, where the pool names users by it. Fails for a
-    /// name that no user of the pool can have.
+    /// The attribute whose value `name` is, if that attribute names the pool's users. Fails
+    /// for a name that no user of the pool can have.
     pub(super) fn username_attribute(
         &self,
         name: &str,
     ) -> Result<Option<&'static str>, AwsErrorResponse> {
-        let formed = USERNAME_ATTRIBUTES
+        let by_format = USERNAME_ATTRIBUTES
             .into_iter()
             .find(|(of, _)| has_format(name, of));
-        let wrong = |why: &str| Err(aws_error("InvalidParameterException", why));
-        match formed {
+        let invalid = |message: &str| Err(aws_error("InvalidParameterException", message));
+        match by_format {
             Some((attribute, _)) if self.username_attributes.contains(&attribute) => {
                 Ok(Some(attribute))
             }
-            Some((attribute, called)) if self.alias_attributes.contains(&attribute) => {
-                wrong(&format!(
-                    "Username cannot be of {called} format, since user pool is configured for \
-                 {called} alias."
+            Some((attribute, label)) if self.alias_attributes.contains(&attribute) => {
+                invalid(&format!(
+                    "Username cannot be of {label} format, since user pool is configured for \
+                 {label} alias."
                 ))
             }
             _ => match *self.username_attributes {
                 [] => Ok(None),
-                ["email"] => wrong("Username should be an email."),
-                ["phone_number"] => wrong("Username should be a phone number."),
-                _ => wrong("Username should be either an email or a phone number."),
+                ["email"] => invalid("Username should be an email."),
+                ["phone_number"] => invalid("Username should be a phone number."),
+                _ => invalid("Username should be either an email or a phone number."),
             },
         }
     }
 
-    /// Whether `name` is another name of this user.
+    /// Whether `name` is the `sub` or an alias of this user.
     pub(super) fn has_alias(&self, user: &EmbeddedUser, name: &str) -> bool {
         let names = self
             .username_attributes
@@ -103,7 +103,7 @@ impl Naming {
             || others.any(|other| !other.is_empty() && other.eq_ignore_ascii_case(name))
     }
 
-    /// The aliases that these attributes are.
+    /// The values among these attributes that are aliases.
     pub(super) fn aliases_in<'a>(
         &self,
         attributes: &'a BTreeMap<String, String>,
@@ -117,7 +117,7 @@ impl Naming {
         aliases.map(get).filter(|alias| !alias.is_empty())
     }
 
-    /// The name that the user signs in with and knows.
+    /// The name that the user signs in with.
     pub(super) fn sign_in_name<'a>(&self, user: &'a EmbeddedUser) -> &'a str {
         let mut names = self
             .username_attributes

@@ -1,5 +1,5 @@
-//! Passwords: what a pool takes, what it makes up, and an app client's proof
-//! that it knows its secret.
+//! Passwords: the policy of a pool, generated passwords, and the secret hash of
+//! an app client.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -14,12 +14,12 @@ use crate::dev::constraints::AwsService;
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
-/// A space within a password counts as one, too.
+/// A space inside a password also counts as a symbol.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
 const SYMBOLS: &[u8] = b"^$*.[]{}()?-\"!@#%&/\\,><':;|_~`+=";
 
-/// Characters, what a pool calls them in its settings, and in its refusals.
+/// Characters, their name in a pool's settings, and their name in errors.
 const CHARACTER_CLASSES: [(&[u8], &str, &str); 4] = [
     (UPPER, "RequireUppercase", "uppercase"),
     (LOWER, "RequireLowercase", "lowercase"),
@@ -27,11 +27,10 @@ const CHARACTER_CLASSES: [(&[u8], &str, &str); 4] = [
     (SYMBOLS, "RequireSymbols", "symbol"),
 ];
 
-/// What a pool asks of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PasswordPolicy {
     min_length: usize,
-    /// Which of the classes, in their order.
+    /// One flag for each of `CHARACTER_CLASSES`.
     required_classes: [bool; CHARACTER_CLASSES.len()],
 }
 
@@ -45,7 +44,7 @@ impl Default for PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// `Policies.PasswordPolicy` of `CreateUserPool`.
+    /// From `Policies.PasswordPolicy` of `CreateUserPool`.
     pub(super) fn from_settings(given: &Value) -> Self {
         if !given.is_object() {
             return Self::default();
@@ -58,27 +57,28 @@ impl PasswordPolicy {
     }
 
     pub(super) fn check(self, password: &str) -> Result<(), AwsErrorResponse> {
-        let refused = |why: &str| {
-            let why = format!("Password did not conform with policy: {why}");
-            Err(aws_error("InvalidPasswordException", &why))
+        let refused = |message: &str| {
+            let message = format!("Password did not conform with policy: {message}");
+            Err(aws_error("InvalidPasswordException", &message))
         };
-        // In every pool, and before its policy is looked at. The new password of a challenge
-        // is a text in a map: the check of the request does not know it.
+        // Applies to every pool, before its policy. The new password of a challenge is a
+        // value in a map, which the check of the request does not cover.
         AwsService::Cognito.check_value("@NewPassword", &json!({"password": password}))?;
         if password.chars().count() < self.min_length {
             return refused("Password not long enough");
         }
-        for ((class, _, name), asked) in CHARACTER_CLASSES.into_iter().zip(self.required_classes) {
+        for ((class, _, name), required) in CHARACTER_CLASSES.into_iter().zip(self.required_classes)
+        {
             let is_one = |byte| class.contains(&byte) || class == SYMBOLS && byte == b' ';
-            if asked && !password.bytes().any(is_one) {
+            if required && !password.bytes().any(is_one) {
                 return refused(&format!("Password must have {name} characters"));
             }
         }
         Ok(())
     }
 
-    /// Fits every policy of its length. Its symbols are Cognito's: whoever puts
-    /// one into a link or a page has to escape it.
+    /// Fits every policy of its length. It may hold any symbol that Cognito allows,
+    /// so links and pages must escape it.
     pub(super) fn generate_temporary(self) -> String {
         let all = CHARACTER_CLASSES.map(|(class, _, _)| class);
         let rest = self.min_length.clamp(8, 99) - all.len();
@@ -93,7 +93,7 @@ impl PasswordPolicy {
     }
 }
 
-/// Refuses a call in the name of a client with a secret but without its hash.
+/// Refuses a call for a client with a secret, unless it sends the right hash.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
 pub(super) fn check_secret_hash(
@@ -105,7 +105,7 @@ pub(super) fn check_secret_hash(
         return Ok(());
     };
     let id = &client.id;
-    let refused = |why: &str| Err(aws_error("NotAuthorizedException", why));
+    let refused = |message: &str| Err(aws_error("NotAuthorizedException", message));
     if str_or_empty(hash).is_empty() {
         return refused(&format!(
             "Client {id} is configured with secret but SECRET_HASH was not received"
@@ -131,8 +131,8 @@ mod tests {
     use super::{PasswordPolicy, SYMBOLS, secret_hash};
 
     #[test]
-    fn the_policy_names_the_first_thing_that_is_missing() {
-        for (password, why) in [
+    fn policy_error_names_the_first_missing_requirement() {
+        for (password, expected) in [
             ("Short-1", "Password not long enough"),
             ("long-enough-1", "Password must have uppercase characters"),
             ("LONG-ENOUGH-1", "Password must have lowercase characters"),
@@ -144,7 +144,7 @@ mod tests {
                 .expect_err(password);
             let refusal: serde_json::Value = serde_json::from_slice(&refusal.body).expect("JSON");
             assert_eq!(refusal["__type"], "InvalidPasswordException");
-            let message = format!("Password did not conform with policy: {why}");
+            let message = format!("Password did not conform with policy: {expected}");
             assert_eq!(refusal["message"], message);
         }
         assert!(PasswordPolicy::default().check("Long-enough-1").is_ok());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_space_at_an_end_is_refused_before_the_policy_is_looked_at() {
+    fn space_at_either_end_is_refused_by_any_policy() {
         let any = PasswordPolicy::from_settings(&json!({"MinimumLength": 6}));
         for password in [" ", " long-enough", "long-enough ", "long-enough\t"] {
             let refusal = any.check(password).expect_err(password);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_passwords_fit_the_policy_and_hold_every_symbol_in_time() {
+    fn temporary_passwords_fit_the_policy_and_use_every_symbol() {
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..2000 {
             let password = PasswordPolicy::default().generate_temporary();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_hash_is_a_keyed_hash_of_name_and_client() {
+    fn secret_hash_is_an_hmac_of_username_and_client_id() {
         // By `printf 'adaclient' | openssl dgst -sha256 -hmac secret -binary | base64`.
         assert_eq!(
             secret_hash("secret", "client", "ada"),

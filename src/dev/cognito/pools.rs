@@ -1,5 +1,5 @@
-//! What the front has to know of pools, app clients and names, and the service
-//! behind it does not keep.
+//! Data on pools, app clients and names that the endpoint needs and the underlying
+//! service does not store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,20 +19,20 @@ struct PoolStoreState {
     settings: HashMap<String, EmbeddedPoolSettings>,
     raw_settings: HashMap<String, RawPoolSettings>,
     clients: HashMap<String, AppClient>,
-    /// Pool and `sub`, address or number, in lower case, to user name. A hint alone:
-    /// users change and go.
+    /// Pool and `sub`, address or number, in lower case, to user name. Only a hint:
+    /// users change and are deleted.
     aliases: HashMap<(String, String), String>,
-    /// Pool and user name, where the temporary password has run out.
+    /// Pool and user name of users whose temporary password has expired.
     expired_passwords: HashSet<(String, String)>,
 }
 
-/// What `CreateUserPool` said.
+/// From `CreateUserPool`; `UpdateUserPool` changes some of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EmbeddedPoolSettings {
     pub(super) naming: Naming,
     /// Users may sign in with a code that is sent to them each time.
     pub(super) passwordless: bool,
-    /// Attributes that nobody is confirmed without.
+    /// Attributes that an invited user needs to be confirmed.
     pub(super) required_attributes: Vec<String>,
     pub(super) password_policy: PasswordPolicy,
     /// The invitation's subject and text, where the pool has its own.
@@ -69,31 +69,31 @@ impl EmbeddedPoolSettings {
 
 impl PoolStore {
     pub(super) fn add_pool(&self, id: &str, input: &Value) {
-        let mut known = self.lock();
-        known
+        let mut state = self.lock();
+        state
             .settings
             .insert(id.to_owned(), EmbeddedPoolSettings::from_input(input));
-        known
+        state
             .raw_settings
             .insert(id.to_owned(), RawPoolSettings::from_input(input));
     }
 
     pub(super) fn update_pool(&self, id: &str, input: &Value) {
-        let mut known = self.lock();
-        if let Some(settings) = known.settings.get_mut(id) {
-            let now = EmbeddedPoolSettings::from_input(input);
-            settings.password_policy = now.password_policy;
-            settings.passwordless = now.passwordless;
-            settings.invitation_template = now.invitation_template;
+        let mut state = self.lock();
+        if let Some(settings) = state.settings.get_mut(id) {
+            let updated = EmbeddedPoolSettings::from_input(input);
+            settings.password_policy = updated.password_policy;
+            settings.passwordless = updated.passwordless;
+            settings.invitation_template = updated.invitation_template;
         }
-        known
+        state
             .raw_settings
             .entry(id.to_owned())
             .or_default()
             .update(input);
     }
 
-    /// What `UpdateUserPool` has to be given again.
+    /// The settings that `UpdateUserPool` must repeat to preserve them.
     pub(super) fn raw_settings(&self, id: &str) -> Option<RawPoolSettings> {
         self.lock().raw_settings.get(id).cloned()
     }
@@ -125,38 +125,38 @@ impl PoolStore {
         self.lock().clients.get(id).cloned()
     }
 
-    /// Notes the other names of a user.
+    /// Stores the user's `sub` and possible aliases.
     pub(super) fn add_aliases(&self, pool: &str, user: &EmbeddedUser) {
-        let mut known = self.lock();
+        let mut state = self.lock();
         for name in ["sub", "email", "phone_number", "preferred_username"] {
             let name = user.attribute(name);
             if !name.is_empty() {
                 let key = (pool.to_owned(), name.to_lowercase());
-                known.aliases.insert(key, user.name.clone());
+                state.aliases.insert(key, user.name.clone());
             }
         }
     }
 
-    /// Who may have this for another name.
+    /// The user who may have this `sub` or alias; check with `has_alias`.
     pub(super) fn username_hint(&self, pool: &str, name: &str) -> Option<String> {
         let key = (pool.to_owned(), name.to_lowercase());
         self.lock().aliases.get(&key).cloned()
     }
 
-    /// Whether the hint was right.
+    /// Whether the user has this `sub` or alias now.
     pub(super) fn has_alias(&self, pool: &str, user: &EmbeddedUser, name: &str) -> bool {
-        let known = self.lock();
-        let settings = known.settings.get(pool);
+        let state = self.lock();
+        let settings = state.settings.get(pool);
         settings.is_some_and(|settings| settings.naming.has_alias(user, name))
     }
 
     pub(super) fn set_password_expired(&self, pool: &str, user: &str, expired: bool) {
         let key = (pool.to_owned(), user.to_owned());
-        let mut known = self.lock();
+        let mut state = self.lock();
         if expired {
-            known.expired_passwords.insert(key);
+            state.expired_passwords.insert(key);
         } else {
-            known.expired_passwords.remove(&key);
+            state.expired_passwords.remove(&key);
         }
     }
 

@@ -9,31 +9,31 @@ use super::user::str_or_empty;
 use super::{AwsErrorResponse, EmbeddedCognito};
 use crate::dev::constraints::check_trigger_response;
 
-/// What the trigger makes of the tokens.
+/// The trigger's changes to the tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TokenOverrides {
     /// `cognito:groups` of both tokens.
     pub(super) groups: Vec<String>,
-    /// Version 1 changes claims of the ID token alone.
+    /// Version 1 changes only claims of the ID token.
     added_claims: Map<String, Value>,
     suppressed_claims: Vec<String>,
 }
 
 impl EmbeddedCognito {
-    /// Fails where Cognito cannot make tokens of the answer.
+    /// Fails when Cognito cannot read the trigger's response.
     pub(super) async fn call_pre_token_generation(
         &self,
-        about: TriggerContext<'_>,
+        context: TriggerContext<'_>,
         source: &str,
         groups: Vec<String>,
     ) -> Result<TokenOverrides, AwsErrorResponse> {
-        let own = json!({"groupConfiguration": {
+        let parameters = json!({"groupConfiguration": {
             "groupsToOverride": groups, "iamRolesToOverride": [], "preferredRole": null,
         }});
         let empty = json!({"claimsOverrideDetails": null});
         let response = self
             .hooks
-            .call_trigger(&trigger_event(about, source, own, &empty))
+            .call_trigger(&trigger_event(context, source, parameters, &empty))
             .await;
         check_trigger_response("@PreTokenGeneration", &response)?;
         Ok(TokenOverrides::from_details(
@@ -49,10 +49,10 @@ impl TokenOverrides {
             let list = list.as_array().into_iter().flatten();
             list.map(|one| str_or_empty(one).to_owned()).collect()
         };
-        // An empty or a null object takes the groups away; only where there is
-        // none, they stay.
+        // An empty or a null object removes the groups. They stay only when the
+        // member is missing.
         let groups = match details.get("groupOverrideDetails") {
-            Some(wished) => texts(&wished["groupsToOverride"]),
+            Some(group_details) => texts(&group_details["groupsToOverride"]),
             None => groups,
         };
         Self {
@@ -81,7 +81,7 @@ mod tests {
     use super::TokenOverrides;
 
     #[test]
-    fn groups_are_replaced_only_where_the_trigger_says_something_of_them() {
+    fn groups_change_only_with_group_override_details() {
         let groups =
             |details: Value| TokenOverrides::from_details(&details, vec!["OLD".to_owned()]).groups;
         assert_eq!(groups(json!(null)), ["OLD"]);
@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn claims_are_added_and_suppressed() {
-        let wishes = json!({
+        let details = json!({
             "claimsToAddOrOverride": {"plan": "pro"}, "claimsToSuppress": ["email"],
         });
         let mut claims = json!({"sub": "1", "email": "ada@example.com"});
-        TokenOverrides::from_details(&wishes, Vec::new()).apply(&mut claims);
+        TokenOverrides::from_details(&details, Vec::new()).apply(&mut claims);
         assert_eq!(claims, json!({"sub": "1", "plan": "pro"}));
     }
 }

@@ -1,10 +1,10 @@
-//! What the pool remembers between two calls of somebody who signs in.
+//! Sign-ins between two calls: open challenges and refresh tokens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// As Cognito has it unless the app client says otherwise.
+/// Cognito's default, which an app client can change.
 const CHALLENGE_LIFETIME: Duration = Duration::from_mins(3);
 
 #[derive(Default)]
@@ -13,21 +13,21 @@ pub(super) struct Sessions {
     refresh_tokens: Mutex<HashMap<String, Login>>,
 }
 
-/// Somebody who gave their password.
+/// A sign-in whose password was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) pool: String,
     pub(super) client: String,
-    /// The user's name, not what they signed in with.
+    /// The user name, even if the user signed in with an alias.
     pub(super) user: String,
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub(super) auth_time: i64,
     /// The token id that all tokens of this sign-in share.
     pub(super) origin_jti: String,
 }
 
 impl Sessions {
-    /// Something to answer a challenge with.
+    /// Returns the session for the response to a challenge.
     pub(super) fn start_challenge(&self, login: Login) -> String {
         let session = opaque_token("AYABe");
         lock(&self.challenges).insert(session.clone(), (Instant::now(), login));
@@ -40,7 +40,7 @@ impl Sessions {
         (since.elapsed() < CHALLENGE_LIFETIME).then(|| login.clone())
     }
 
-    /// A challenge is answered once.
+    /// False when the challenge was answered before.
     pub(super) fn remove_challenge(&self, session: &str) -> bool {
         lock(&self.challenges).remove(session).is_some()
     }
@@ -50,7 +50,6 @@ impl Sessions {
         lock(&self.challenges).clear();
     }
 
-    /// A refresh token.
     pub(super) fn issue_refresh_token(&self, login: Login) -> String {
         let token = opaque_token("eyJjdHkiOiJKV1Qi");
         lock(&self.refresh_tokens).insert(token.clone(), login);
@@ -66,7 +65,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opaque, and as long as the real ones begin to be unwieldy.
+/// `start` and 200 random characters, since real tokens are long, too.
 fn opaque_token(start: &str) -> String {
     let rest = std::iter::repeat_with(fastrand::alphanumeric).take(200);
     start.chars().chain(rest).collect()

@@ -1,5 +1,5 @@
-//! The settings of a user pool: kept as they were sent, and reset where they were not,
-//! which is Cognito's way.
+//! The settings of a user pool. As in Cognito, an update stores the settings that it sends
+//! and resets all others.
 //!
 //! <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html>
 
@@ -9,14 +9,14 @@ use super::user::str_or_empty;
 use super::{CognitoResult, EmbeddedCognito, aws_error, ok_response};
 use crate::event::IssuerType;
 
-/// What a pool was given, and how it asks for a second factor.
+/// The settings of a pool as they were sent, and its MFA configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RawPoolSettings {
     settings: Map<String, Value>,
     mfa: Map<String, Value>,
 }
 
-/// What `CreateUserPool` takes and `UpdateUserPool` does not.
+/// Settings that `CreateUserPool` takes and `UpdateUserPool` does not.
 const CREATE_ONLY_SETTINGS: [&str; 5] = [
     "AliasAttributes",
     "PoolName",
@@ -28,14 +28,14 @@ const CREATE_ONLY_SETTINGS: [&str; 5] = [
 const CLIENT_REGISTRATION_SETTING: &str = "DcrConfiguration";
 
 impl RawPoolSettings {
-    /// Of what a pool is made with.
+    /// From the input of `CreateUserPool`.
     pub(super) fn from_input(input: &Value) -> Self {
         let mut given = Self::default();
         given.update(input);
         given
     }
 
-    /// Which issuer new tokens name.
+    /// The issuer that new tokens name.
     pub(super) fn issuer(&self) -> IssuerType {
         let configuration = self.settings.get("IssuerConfiguration");
         let name = configuration.map(|configuration| str_or_empty(&configuration["Type"]));
@@ -43,13 +43,13 @@ impl RawPoolSettings {
             .unwrap_or(IssuerType::Original)
     }
 
-    /// All of it again.
+    /// Replaces all settings by those of a request.
     pub(super) fn update(&mut self, input: &Value) {
         let mut settings = input.as_object().cloned().unwrap_or_default();
         settings.retain(|name, _| {
             name != "UserPoolId" && !CREATE_ONLY_SETTINGS.contains(&name.as_str())
         });
-        // Kept when it is not given, and switched on when it does not say otherwise.
+        // Unchanged when it is not sent, and enabled unless it says otherwise.
         if let Some(registration) = settings.get_mut(CLIENT_REGISTRATION_SETTING) {
             if registration["EnableStatus"].is_null() {
                 registration["EnableStatus"] = json!("Enabled");
@@ -64,7 +64,7 @@ impl RawPoolSettings {
             invitations["UnusedAccountValidityDays"] = days.clone();
         }
         let mfa = settings.get("MfaConfiguration").cloned();
-        // A text message is the one factor that this call knows.
+        // This call supports no other factor than text messages.
         self.mfa.clear();
         self.mfa
             .insert("MfaConfiguration".to_owned(), mfa.unwrap_or(json!("OFF")));
@@ -83,12 +83,12 @@ impl EmbeddedCognito {
     pub(super) async fn describe_pool(&self, input: &Value) -> CognitoResult {
         let mut answer = self.call_json("DescribeUserPool", input).await?;
         let pool = str_or_empty(&input["UserPoolId"]);
-        if let (Some(shown), Some(given)) = (
+        if let (Some(described), Some(given)) = (
             answer["UserPool"].as_object_mut(),
             self.pools.raw_settings(pool),
         ) {
-            shown.extend(given.settings);
-            shown.insert(
+            described.extend(given.settings);
+            described.insert(
                 "MfaConfiguration".to_owned(),
                 given.mfa["MfaConfiguration"].clone(),
             );

@@ -1,4 +1,4 @@
-//! Signing in by password, and the new password that an invited user owes.
+//! Sign-in by password, and the new password that an invited user must set.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-authentication-flow-methods.html>
 
@@ -26,27 +26,27 @@ impl EmbeddedCognito {
         let flow = str_or_empty(&input["AuthFlow"]);
         let by_admin = operation.starts_with("Admin");
         if by_admin && input["UserPoolId"] != json!(client.pool) {
-            let why = format!("User pool client {} does not exist.", client.id);
-            return Err(aws_error("ResourceNotFoundException", &why));
+            let message = format!("User pool client {} does not exist.", client.id);
+            return Err(aws_error("ResourceNotFoundException", &message));
         }
-        let needs: &[&str] = match (flow, by_admin) {
+        let accepted_flows: &[&str] = match (flow, by_admin) {
             ("USER_PASSWORD_AUTH", false) => &["ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"],
             ("ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH", true) => {
                 &["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"]
             }
             ("REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN", _) => return self.refresh_login(input).await,
             _ => {
-                let why = "Initiate Auth method not supported.";
-                return Err(aws_error("InvalidParameterException", why));
+                let message = "Initiate Auth method not supported.";
+                return Err(aws_error("InvalidParameterException", message));
             }
         };
         if !client
             .auth_flows
             .iter()
-            .any(|flow| needs.contains(&&**flow))
+            .any(|flow| accepted_flows.contains(&&**flow))
         {
-            let why = format!("{flow} flow not enabled for this client");
-            return Err(aws_error("InvalidParameterException", &why));
+            let message = format!("{flow} flow not enabled for this client");
+            return Err(aws_error("InvalidParameterException", &message));
         }
         let name = username_parameter(given)?;
         let password = required_parameter(given, "PASSWORD")?;
@@ -65,8 +65,8 @@ impl EmbeddedCognito {
                 "User is not confirmed.",
             )),
             "RESET_REQUIRED" => {
-                let why = "Password reset required for the user";
-                Err(aws_error("PasswordResetRequiredException", why))
+                let message = "Password reset required for the user";
+                Err(aws_error("PasswordResetRequiredException", message))
             }
             "FORCE_CHANGE_PASSWORD" if self.pools.is_password_expired(&login.pool, &user.name) => {
                 Err(not_authorized(
@@ -84,29 +84,31 @@ impl EmbeddedCognito {
         }
     }
 
-    /// The user whose password this is.
+    /// Returns the user if the password is right.
     async fn check_user_password(
         &self,
         client: &AppClient,
         name: &str,
         password: &str,
     ) -> Result<EmbeddedUser, AwsErrorResponse> {
-        let wrong = || not_authorized("Incorrect username or password.");
+        let wrong_password = || not_authorized("Incorrect username or password.");
         let user = match self.find_user(&client.pool, name).await {
-            Err(refusal) if is_error(&refusal, "UserNotFoundException") => return Err(wrong()),
+            Err(refusal) if is_error(&refusal, "UserNotFoundException") => {
+                return Err(wrong_password());
+            }
             result => result?,
         };
         if !user.enabled {
             return Err(not_authorized("User is disabled."));
         }
-        // The service compares; its tokens are dummies.
+        // The service compares the password; its tokens are not used.
         let attempt = json!({
             "UserPoolId": client.pool, "ClientId": client.id,
             "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
             "AuthParameters": {"USERNAME": user.name, "PASSWORD": password},
         });
         let attempt = self.call_json("AdminInitiateAuth", &attempt).await;
-        attempt.map(|_| user).map_err(|_| wrong())
+        attempt.map(|_| user).map_err(|_| wrong_password())
     }
 
     fn new_password_challenge(&self, login: Login, mut user: EmbeddedUser) -> Value {
@@ -141,8 +143,8 @@ impl EmbeddedCognito {
     pub(super) async fn respond_to_challenge(&self, input: &Value) -> CognitoResult {
         let client = self.app_client(input)?;
         if input["ChallengeName"] != NEW_PASSWORD_CHALLENGE {
-            let why = "Unsupported challenge.";
-            return Err(aws_error("InvalidParameterException", why));
+            let message = "Unsupported challenge.";
+            return Err(aws_error("InvalidParameterException", message));
         }
         let given = &input["ChallengeResponses"];
         let name = username_parameter(given)?;
@@ -164,7 +166,7 @@ impl EmbeddedCognito {
         let settings = self.pools.settings(&login.pool).unwrap_or_default();
         settings.password_policy.check(password)?;
         let attributes = self.response_attributes(&login.pool, &user, given)?;
-        // Of two answers at once one counts; what was refused so far may be tried again.
+        // Of two concurrent responses one counts. One that was refused so far can be repeated.
         if !self.sessions.remove_challenge(session) {
             return Err(invalid());
         }
@@ -178,7 +180,7 @@ impl EmbeddedCognito {
         Ok(ok_response(&authentication_result(&tokens)))
     }
 
-    /// The attributes in an answer, which complete what the pool requires.
+    /// The attributes in a response. They must complete those that the pool requires.
     fn response_attributes<'a>(
         &self,
         pool: &str,
@@ -198,20 +200,20 @@ impl EmbeddedCognito {
             .collect();
         for name in ["email", "phone_number"] {
             if attributes.contains_key(name) && user.attributes.contains_key(name) {
-                let why = format!("Cannot modify an already provided {name}");
-                return Err(not_authorized(&why));
+                let message = format!("Cannot modify an already provided {name}");
+                return Err(not_authorized(&message));
             }
         }
         for name in self.missing_attributes(pool, user) {
             if attributes.get(&*name).is_none_or(|value| value.is_empty()) {
-                let why = format!("Invalid attributes given, {name} is missing");
-                return Err(aws_error("InvalidParameterException", &why));
+                let message = format!("Invalid attributes given, {name} is missing");
+                return Err(aws_error("InvalidParameterException", &message));
             }
         }
         Ok(attributes)
     }
 
-    /// The new password and the attributes are the user's, who is confirmed now.
+    /// Stores the new password and the attributes, and confirms the user.
     async fn set_new_password(
         &self,
         login: &Login,
@@ -237,7 +239,7 @@ impl EmbeddedCognito {
         Ok(user)
     }
 
-    /// New tokens for the same sign-in, with the groups of today.
+    /// New tokens for the same sign-in, with the user's current groups.
     async fn refresh_login(&self, input: &Value) -> CognitoResult {
         let token = str_or_empty(&input["AuthParameters"]["REFRESH_TOKEN"]);
         let login = self.sessions.login_of_refresh_token(token);
@@ -260,7 +262,7 @@ fn authentication_result(tokens: &Value) -> Value {
     json!({"AuthenticationResult": tokens, "ChallengeParameters": {}})
 }
 
-/// The parameters of a sign-in are a map of texts, and the name among them is a name.
+/// The parameters of a sign-in are a map, so the check of the request does not cover the name.
 fn username_parameter(given: &Value) -> Result<&str, AwsErrorResponse> {
     let name = required_parameter(given, "USERNAME")?;
     AwsService::Cognito.check_value("@SignIn", &json!({"username": name}))?;
@@ -270,12 +272,12 @@ fn username_parameter(given: &Value) -> Result<&str, AwsErrorResponse> {
 fn required_parameter<'a>(given: &'a Value, name: &str) -> Result<&'a str, AwsErrorResponse> {
     let value = str_or_empty(&given[name]);
     if value.is_empty() {
-        let why = format!("Missing required parameter {name}");
-        return Err(aws_error("InvalidParameterException", &why));
+        let message = format!("Missing required parameter {name}");
+        return Err(aws_error("InvalidParameterException", &message));
     }
     Ok(value)
 }
 
-fn not_authorized(why: &str) -> AwsErrorResponse {
-    aws_error("NotAuthorizedException", why)
+fn not_authorized(message: &str) -> AwsErrorResponse {
+    aws_error("NotAuthorizedException", message)
 }

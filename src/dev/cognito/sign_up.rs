@@ -20,13 +20,13 @@ impl EmbeddedCognito {
         if let Some(password) = input["Password"].as_str() {
             settings.password_policy.check(password)?;
         }
-        let _naming = if settings.naming.has_plain_usernames() {
+        let _username_guard = if settings.naming.has_plain_usernames() {
             None
         } else {
-            let naming = self.username_lock.lock().await;
+            let guard = self.username_lock.lock().await;
             self.assign_username(&client.pool, &settings, &mut input)
                 .await?;
-            Some(naming)
+            Some(guard)
         };
         let answer = self.call_json("SignUp", &input).await?;
         let mut user = EmbeddedUser::from_response(&input);
@@ -71,7 +71,7 @@ impl EmbeddedCognito {
             });
             self.call_json("AdminUpdateUserAttributes", &update).await?;
         }
-        let about = TriggerContext {
+        let context = TriggerContext {
             pool: &pool,
             client: &client,
             user: &user,
@@ -79,12 +79,12 @@ impl EmbeddedCognito {
         };
         let source = "PostConfirmation_ConfirmSignUp";
         self.hooks
-            .call_trigger(&trigger_event(about, source, json!({}), &json!({})))
+            .call_trigger(&trigger_event(context, source, json!({}), &json!({})))
             .await;
         Ok(ok_response(&answer))
     }
 
-    /// The end of a reset: the user is confirmed, and the same trigger is called.
+    /// Ends a password reset: the user is confirmed, and the same trigger is called.
     pub(super) async fn confirm_forgot_password(&self, mut input: Value) -> CognitoResult {
         let client = self.app_client(&input)?;
         let settings = self.pools.settings(&client.pool).unwrap_or_default();
@@ -102,7 +102,7 @@ impl EmbeddedCognito {
         input["Username"] = json!(user.name);
         let answer = self.call_json("ConfirmForgotPassword", &input).await?;
         let user = self.find_user(&client.pool, &user.name).await?;
-        let about = TriggerContext {
+        let context = TriggerContext {
             pool: &client.pool,
             client: &client.id,
             user: &user,
@@ -110,14 +110,14 @@ impl EmbeddedCognito {
         };
         let source = "PostConfirmation_ConfirmForgotPassword";
         self.hooks
-            .call_trigger(&trigger_event(about, source, json!({}), &json!({})))
+            .call_trigger(&trigger_event(context, source, json!({}), &json!({})))
             .await;
         Ok(ok_response(&answer))
     }
 
-    /// In a pool whose users are named by an attribute: the name becomes the attribute, and
-    /// a UUID, which is the `sub` as well, becomes the name. In others an alias of
-    /// somebody else is refused.
+    /// In a pool whose users are named by an attribute, the name becomes the attribute, and
+    /// the `sub`, a UUID, becomes the user name. In other pools, an alias of another user is
+    /// refused.
     pub(super) async fn assign_username(
         &self,
         pool: &str,
@@ -129,8 +129,8 @@ impl EmbeddedCognito {
             EmbeddedUser::from_response(&json!({"UserAttributes": input["UserAttributes"]}))
                 .attributes;
         let taken = || {
-            let why = "An account with the given email or phone number already exists.";
-            aws_error("UsernameExistsException", why)
+            let message = "An account with the given email or phone number already exists.";
+            aws_error("UsernameExistsException", message)
         };
         let Some(attribute) = settings.naming.username_attribute(&name)? else {
             for alias in settings.naming.aliases_in(&attributes) {
@@ -159,13 +159,13 @@ impl EmbeddedCognito {
     pub(super) fn app_client(&self, input: &Value) -> Result<AppClient, AwsErrorResponse> {
         let id = str_or_empty(&input["ClientId"]);
         self.pools.client(id).ok_or_else(|| {
-            let why = format!("User pool client {id} does not exist.");
-            aws_error("ResourceNotFoundException", &why)
+            let message = format!("User pool client {id} does not exist.");
+            aws_error("ResourceNotFoundException", &message)
         })
     }
 }
 
-/// A random UUID.
+/// A random UUID of version 4.
 pub(super) fn uuid() -> String {
     let bits = fastrand::u128(..);
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;

@@ -11,7 +11,6 @@ use super::sign_up::uuid;
 use super::user::{EmbeddedUser, str_or_empty};
 use super::{AwsErrorResponse, EmbeddedCognito};
 
-/// Seconds.
 const TOKEN_LIFETIME_SECONDS: i64 = 3600;
 
 impl EmbeddedCognito {
@@ -23,20 +22,20 @@ impl EmbeddedCognito {
         source: &str,
         metadata: &Value,
     ) -> Result<Value, AwsErrorResponse> {
-        let whom = json!({"UserPoolId": login.pool, "Username": user.name});
-        let groups = self.call_json("AdminListGroupsForUser", &whom).await?;
+        let user_key = json!({"UserPoolId": login.pool, "Username": user.name});
+        let groups = self.call_json("AdminListGroupsForUser", &user_key).await?;
         let groups = groups["Groups"].as_array().into_iter().flatten();
         let groups = groups
             .map(|group| str_or_empty(&group["GroupName"]).to_owned())
             .collect();
-        let about = TriggerContext {
+        let context = TriggerContext {
             pool: &login.pool,
             client: &login.client,
             user,
             metadata,
         };
-        let wishes = self
-            .call_pre_token_generation(about, source, groups)
+        let overrides = self
+            .call_pre_token_generation(context, source, groups)
             .await?;
         let now = Timestamp::now().as_second();
         let mut shared = json!({
@@ -48,11 +47,11 @@ impl EmbeddedCognito {
             "exp": now + TOKEN_LIFETIME_SECONDS,
             "iat": now,
         });
-        if !wishes.groups.is_empty() {
-            shared["cognito:groups"] = json!(wishes.groups);
+        if !overrides.groups.is_empty() {
+            shared["cognito:groups"] = json!(overrides.groups);
         }
         let mut id = id_token(login, user, &shared);
-        wishes.apply(&mut id);
+        overrides.apply(&mut id);
         let access = access_token(login, user, &shared);
         Ok(json!({
             "AccessToken": self.issuer.sign(&access, None),
@@ -64,36 +63,36 @@ impl EmbeddedCognito {
 }
 
 fn access_token(login: &Login, user: &EmbeddedUser, shared: &Value) -> Value {
-    let own = json!({
+    let claims = json!({
         "client_id": login.client,
         "token_use": "access",
         "scope": "aws.cognito.signin.user.admin",
         "jti": uuid(),
         "username": user.name,
     });
-    with_shared_claims(own, shared)
+    with_shared_claims(claims, shared)
 }
 
 fn id_token(login: &Login, user: &EmbeddedUser, shared: &Value) -> Value {
-    let mut own = json!(user.attributes);
+    let mut claims = json!(user.attributes);
     for verified in ["email_verified", "phone_number_verified"] {
         if let Some(value) = user.attributes.get(verified) {
-            own[verified] = json!(value == "true");
+            claims[verified] = json!(value == "true");
         }
     }
-    if user.attributes.contains_key("email") && own["email_verified"].is_null() {
-        own["email_verified"] = json!(false);
+    if user.attributes.contains_key("email") && claims["email_verified"].is_null() {
+        claims["email_verified"] = json!(false);
     }
-    own["aud"] = json!(login.client);
-    own["token_use"] = json!("id");
-    own["cognito:username"] = json!(user.name);
-    own["jti"] = json!(uuid());
-    with_shared_claims(own, shared)
+    claims["aud"] = json!(login.client);
+    claims["token_use"] = json!("id");
+    claims["cognito:username"] = json!(user.name);
+    claims["jti"] = json!(uuid());
+    with_shared_claims(claims, shared)
 }
 
-fn with_shared_claims(mut own: Value, shared: &Value) -> Value {
-    if let (Some(own), Some(shared)) = (own.as_object_mut(), shared.as_object()) {
-        own.extend(shared.clone());
+fn with_shared_claims(mut claims: Value, shared: &Value) -> Value {
+    if let (Some(claims), Some(shared)) = (claims.as_object_mut(), shared.as_object()) {
+        claims.extend(shared.clone());
     }
-    own
+    claims
 }

@@ -1,4 +1,4 @@
-//! A user as the service tells of them.
+//! A user as the underlying service describes them.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ pub(super) struct EmbeddedUser {
 }
 
 impl EmbeddedUser {
-    /// Out of `AdminGetUser`'s answer or another's `User`, which name the
-    /// attributes differently.
+    /// From the response of `AdminGetUser` or the `User` of another response,
+    /// which name the attributes differently.
     pub(super) fn from_response(answer: &Value) -> Self {
         let attributes = [&answer["UserAttributes"], &answer["Attributes"]];
         Self {

@@ -1,20 +1,20 @@
-//! Whether a value is what a shape describes.
+//! Checks a value against a shape of a model.
 
 use serde_json::Value;
 
 use super::table::{Model, Pattern, Shape, ShapeKind};
 
-/// One thing that is wrong with a value.
+/// One constraint that a value breaks, and its path.
 pub(super) struct ConstraintViolation<'a> {
     pub(super) path: Vec<PathSegment<'a>>,
     pub(super) kind: ViolationKind<'a>,
 }
 
-/// A step of the way from the whole to what is wrong.
+/// A step of the path from the whole value to the invalid part.
 #[derive(Clone, Copy)]
 pub(super) enum PathSegment<'a> {
     Member(&'a str),
-    /// The place in a list.
+    /// The position in a list, from 1.
     Item(usize),
     Key(&'a str),
 }
@@ -22,7 +22,7 @@ pub(super) enum PathSegment<'a> {
 pub(super) enum ViolationKind<'a> {
     /// A member that the structure does not have.
     UnknownMember,
-    /// A required member is not there.
+    /// A required member is missing or null.
     MissingMember,
     /// The value, where AWS quotes it, and the constraint in AWS's words.
     Unsatisfied {
@@ -31,25 +31,25 @@ pub(super) enum ViolationKind<'a> {
     },
 }
 
-/// A value somewhere is of another type of JSON. The text is AWS's, which reads no further.
+/// A value has the wrong JSON type. The text is AWS's, which stops at this error.
 pub(super) struct WrongType(pub(super) String);
 
-/// Every breach of this shape in `value`. As in AWS, a member that is null is not there.
+/// Every violation of this shape in `value`. As in AWS, a null member counts as missing.
 pub(super) fn violations<'a>(
     model: &'a Model,
     shape: &'a str,
     value: &'a Value,
 ) -> Result<Vec<ConstraintViolation<'a>>, WrongType> {
-    let mut walk = ShapeValidator {
+    let mut validator = ShapeValidator {
         model,
         path: Vec::new(),
         violations: Vec::new(),
         wrong_type: None,
     };
-    walk.check_value(shape, value);
-    match walk.wrong_type {
+    validator.check_value(shape, value);
+    match validator.wrong_type {
         Some(text) => Err(WrongType(text)),
-        None => Ok(walk.violations),
+        None => Ok(validator.violations),
     }
 }
 
@@ -65,7 +65,7 @@ impl<'a> ShapeValidator<'a> {
         let shape = &self.model.shapes[shape];
         for constraint in constraints(shape) {
             if !constraint.accepts(value) {
-                // Lists and maps are not quoted here: AWS does it in the notation of Java.
+                // Lists and maps are not quoted here: AWS quotes them in Java's notation.
                 let is_quoted = !shape.sensitive && (value.is_string() || value.is_number());
                 self.add_violation(ViolationKind::Unsatisfied {
                     value: is_quoted.then_some(value),
@@ -76,48 +76,50 @@ impl<'a> ShapeValidator<'a> {
         self.check_contents(shape, value);
     }
 
-    /// The type, and the parts of a value whose own constraints are checked.
+    /// Checks the type of a value, and the constraints of its parts.
     fn check_contents(&mut self, shape: &'a Shape, value: &'a Value) {
         match (&shape.kind, value) {
             (ShapeKind::Structure { members, required }, Value::Object(given)) => {
                 for name in required {
                     if given.get(name).is_none_or(Value::is_null) {
-                        self.with_segment(PathSegment::Member(name), |walk| {
-                            walk.add_violation(ViolationKind::MissingMember);
+                        self.with_segment(PathSegment::Member(name), |validator| {
+                            validator.add_violation(ViolationKind::MissingMember);
                         });
                     }
                 }
                 for (name, value) in given {
-                    self.with_segment(PathSegment::Member(name), |walk| match members.get(name) {
-                        _ if value.is_null() => {}
-                        Some(shape) => walk.check_value(shape, value),
-                        None => walk.add_violation(ViolationKind::UnknownMember),
+                    self.with_segment(PathSegment::Member(name), |validator| {
+                        match members.get(name) {
+                            _ if value.is_null() => {}
+                            Some(shape) => validator.check_value(shape, value),
+                            None => validator.add_violation(ViolationKind::UnknownMember),
+                        }
                     });
                 }
             }
             (ShapeKind::List { member }, Value::Array(items)) => {
                 let member = &self.model.shapes[member];
-                self.check_entries("Member", member, |one| {
-                    items.iter().all(|item| one.accepts(item))
+                self.check_entries("Member", member, |constraint| {
+                    items.iter().all(|item| constraint.accepts(item))
                 });
                 for (n, item) in items.iter().enumerate() {
-                    self.with_segment(PathSegment::Item(n + 1), |walk| {
-                        walk.check_contents(member, item);
+                    self.with_segment(PathSegment::Item(n + 1), |validator| {
+                        validator.check_contents(member, item);
                     });
                 }
             }
             (ShapeKind::Map { key, value }, Value::Object(given)) => {
                 let key = &self.model.shapes[key];
                 let value = &self.model.shapes[value];
-                self.check_entries("Map keys", key, |one| {
-                    given.keys().all(|key| one.accepts_text(key))
+                self.check_entries("Map keys", key, |constraint| {
+                    given.keys().all(|key| constraint.accepts_text(key))
                 });
-                self.check_entries("Map value", value, |one| {
-                    given.values().all(|item| one.accepts(item))
+                self.check_entries("Map value", value, |constraint| {
+                    given.values().all(|item| constraint.accepts(item))
                 });
                 for (key, item) in given {
-                    self.with_segment(PathSegment::Key(key), |walk| {
-                        walk.check_contents(value, item);
+                    self.with_segment(PathSegment::Key(key), |validator| {
+                        validator.check_contents(value, item);
                     });
                 }
             }
@@ -130,11 +132,11 @@ impl<'a> ShapeValidator<'a> {
         }
     }
 
-    /// AWS finds fault with the list or the map, not with its entry, and names every
-    /// constraint of entries.
+    /// AWS reports the list or the map, not the entry, and names every constraint of
+    /// entries.
     fn check_entries(
         &mut self,
-        what: &str,
+        subject: &str,
         entry: &'a Shape,
         holds: impl Fn(Constraint<'a>) -> bool,
     ) {
@@ -144,23 +146,20 @@ impl<'a> ShapeValidator<'a> {
         let texts: Vec<String> = constraints(entry)
             .map(|constraint| constraint.message(&entry.kind))
             .collect();
-        let constraint = format!("{what} must satisfy constraint: [{}]", texts.join(", "));
+        let constraint = format!("{subject} must satisfy constraint: [{}]", texts.join(", "));
         let value = None;
         self.add_violation(ViolationKind::Unsatisfied { value, constraint });
     }
 
-    fn with_segment(&mut self, step: PathSegment<'a>, then: impl FnOnce(&mut Self)) {
-        self.path.push(step);
-        then(self);
+    fn with_segment(&mut self, segment: PathSegment<'a>, check: impl FnOnce(&mut Self)) {
+        self.path.push(segment);
+        check(self);
         self.path.pop();
     }
 
-    fn add_violation(&mut self, what: ViolationKind<'a>) {
-        let at = self.path.clone();
-        self.violations.push(ConstraintViolation {
-            path: at,
-            kind: what,
-        });
+    fn add_violation(&mut self, kind: ViolationKind<'a>) {
+        let path = self.path.clone();
+        self.violations.push(ConstraintViolation { path, kind });
     }
 }
 
@@ -189,7 +188,7 @@ fn constraints(shape: &Shape) -> impl Iterator<Item = Constraint<'_>> {
 }
 
 impl Constraint<'_> {
-    /// A value of another type breaks no constraint; it is of the wrong type.
+    /// A value of another type breaks no constraint; `type_mismatch` reports it.
     fn accepts(self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.accepts_text(text),
@@ -212,8 +211,8 @@ impl Constraint<'_> {
 
     fn accepts_size(self, size: i64) -> bool {
         match self {
-            Self::AtMost(most) => size <= most,
-            Self::AtLeast(least) => size >= least,
+            Self::AtMost(max) => size <= max,
+            Self::AtLeast(min) => size >= min,
             Self::Matches(_) | Self::OneOf(_) => true,
         }
     }
@@ -221,9 +220,9 @@ impl Constraint<'_> {
     fn message(self, kind: &ShapeKind) -> String {
         let size = if kind.is_number() { "value" } else { "length" };
         match self {
-            Self::AtMost(most) => format!("Member must have {size} less than or equal to {most}"),
-            Self::AtLeast(least) => {
-                format!("Member must have {size} greater than or equal to {least}")
+            Self::AtMost(max) => format!("Member must have {size} less than or equal to {max}"),
+            Self::AtLeast(min) => {
+                format!("Member must have {size} greater than or equal to {min}")
             }
             Self::Matches(pattern) => format!(
                 "Member must satisfy regular expression pattern: {}",
@@ -243,7 +242,7 @@ fn to_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// What AWS says of a value that is not of this kind.
+/// AWS's message for a value that is not of this kind.
 fn type_mismatch(kind: &ShapeKind, value: &Value) -> Option<String> {
     let (fits, name) = match kind {
         ShapeKind::Structure { .. } | ShapeKind::Map { .. } => (value.is_object(), None),

@@ -1,4 +1,4 @@
-//! How each service says what is wrong.
+//! Error responses of each service to invalid requests.
 
 use axum::http::HeaderValue;
 use serde_json::Value;
@@ -7,13 +7,13 @@ use super::check::{ConstraintViolation, PathSegment, ViolationKind};
 use super::{AwsErrorResponse, AwsService};
 use crate::dev::endpoint::error_response;
 
-/// The answer to a request with these breaches, of which there is one at least.
+/// The response to a request with these violations, at least one.
 pub(super) fn validation_error(
-    rules: AwsService,
+    service: AwsService,
     first: &ConstraintViolation<'_>,
     more: &[ConstraintViolation<'_>],
 ) -> AwsErrorResponse {
-    let code = match rules {
+    let code = match service {
         AwsService::Sqs => return sqs_error(first),
         AwsService::Cognito => "InvalidParameterException",
         AwsService::DynamoDb => "com.amazon.coral.validate#ValidationException",
@@ -21,17 +21,17 @@ pub(super) fn validation_error(
     error_response(code, &validation_message(first, more)).into()
 }
 
-/// The answer to a trigger's answer: an error for the caller of Cognito.
+/// The error for the caller of Cognito when a trigger's response is invalid.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html>
-pub(super) fn invalid_lambda_response(why: &str) -> AwsErrorResponse {
-    let text = format!("Unrecognizable lambda output: {why}");
+pub(super) fn invalid_lambda_response(reason: &str) -> AwsErrorResponse {
+    let text = format!("Unrecognizable lambda output: {reason}");
     error_response("InvalidLambdaResponseException", &text).into()
 }
 
-/// The answer to a request that cannot be read.
-pub(super) fn serialization_error(rules: AwsService, text: &str) -> AwsErrorResponse {
-    match rules {
+/// The response to a request that cannot be parsed.
+pub(super) fn serialization_error(service: AwsService, text: &str) -> AwsErrorResponse {
+    match service {
         AwsService::Cognito => error_response("SerializationException", text).into(),
         AwsService::DynamoDb => {
             error_response("com.amazon.coral.service#SerializationException", text).into()
@@ -41,17 +41,17 @@ pub(super) fn serialization_error(rules: AwsService, text: &str) -> AwsErrorResp
 }
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
-fn sqs_error(breach: &ConstraintViolation<'_>) -> AwsErrorResponse {
-    let names: Vec<String> = breach
+fn sqs_error(violation: &ConstraintViolation<'_>) -> AwsErrorResponse {
+    let names: Vec<String> = violation
         .path
         .iter()
-        .map(|step| match step {
+        .map(|segment| match segment {
             PathSegment::Member(name) | PathSegment::Key(name) => (*name).to_owned(),
             PathSegment::Item(n) => n.to_string(),
         })
         .collect();
     let name = names.join(".");
-    match &breach.kind {
+    match &violation.kind {
         ViolationKind::MissingMember => query_error(
             "MissingRequiredParameterException",
             "MissingParameter",
@@ -71,17 +71,17 @@ fn sqs_error(breach: &ConstraintViolation<'_>) -> AwsErrorResponse {
     }
 }
 
-/// An error of a service that had the query protocol before: its old code is in a header,
-/// and SDKs go by it.
+/// An error of a service that had the query protocol before. Its old code is in a header
+/// that SDKs read.
 fn query_error(name: &str, code: &str, text: &str) -> AwsErrorResponse {
-    let mut answer = error_response(&format!("com.amazonaws.sqs#{name}"), text);
+    let mut response = error_response(&format!("com.amazonaws.sqs#{name}"), text);
     if let Ok(value) = HeaderValue::from_str(&format!("{code};Sender")) {
-        answer.headers.insert("x-amzn-query-error", value);
+        response.headers.insert("x-amzn-query-error", value);
     }
-    answer.into()
+    response.into()
 }
 
-/// The message of a service that has no words of its own for a breach.
+/// The message of a service that has no specific text for a violation.
 pub(super) fn validation_message(
     first: &ConstraintViolation<'_>,
     more: &[ConstraintViolation<'_>],
@@ -95,18 +95,18 @@ pub(super) fn validation_message(
     format!("{count} validation {errors} detected: {}", texts.join("; "))
 }
 
-fn violation_message(breach: &ConstraintViolation<'_>) -> String {
-    let steps: Vec<String> = breach
+fn violation_message(violation: &ConstraintViolation<'_>) -> String {
+    let segments: Vec<String> = violation
         .path
         .iter()
-        .map(|step| match step {
+        .map(|segment| match segment {
             PathSegment::Member(name) => lower_first(name),
             PathSegment::Item(n) => format!("{n}.member"),
             PathSegment::Key(key) => format!("{key}.member"),
         })
         .collect();
-    let at = steps.join(".");
-    let (value, constraint) = match &breach.kind {
+    let path = segments.join(".");
+    let (value, constraint) = match &violation.kind {
         ViolationKind::MissingMember => (" null".to_owned(), "Member must not be null"),
         ViolationKind::UnknownMember => (String::new(), "There is no such member"),
         ViolationKind::Unsatisfied { value, constraint } => {
@@ -117,7 +117,7 @@ fn violation_message(breach: &ConstraintViolation<'_>) -> String {
             (value.map(quoted).unwrap_or_default(), &**constraint)
         }
     };
-    format!("Value{value} at '{at}' failed to satisfy constraint: {constraint}")
+    format!("Value{value} at '{path}' failed to satisfy constraint: {constraint}")
 }
 
 fn lower_first(name: &str) -> String {

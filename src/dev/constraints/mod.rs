@@ -1,10 +1,10 @@
-//! What a service refuses before it looks at anything else: a request that breaks the
-//! constraints of the service's model. Code that AWS would refuse fails on this endpoint, too.
+//! The first check of a service: it refuses a request that breaks the constraints of its
+//! model. Requests that AWS would refuse fail on this endpoint, too.
 //!
-//! AWS ignores a member that an operation does not have. Here it is refused: the caller takes
-//! it for something that it is not. The SDKs refuse it, too.
+//! AWS ignores a member that an operation does not have. Here it is refused, since it is a
+//! mistake of the caller. The SDKs refuse it, too.
 //!
-//! Of SQS the model has members and enums only. Its limits are in no model.
+//! The model of SQS has only members and enums. Its limits are in no model.
 
 mod check;
 mod errors;
@@ -18,10 +18,9 @@ use winterbaume_core::MockResponse;
 use self::check::{ViolationKind, WrongType, violations};
 use self::table::Model;
 
-/// The answer that says no.
 pub(super) type AwsErrorResponse = Box<MockResponse>;
 
-/// Whose rules, and whose way to say no.
+/// The service whose constraints and error formats apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AwsService {
     Cognito,
@@ -29,19 +28,19 @@ pub(super) enum AwsService {
     Sqs,
 }
 
-/// Looks at a request to any service of the endpoint, which its target names.
+/// Checks a request to any service of the endpoint; `target` names the service.
 ///
 /// # Errors
-/// The service's answer to a request that breaks its rules.
+/// The service's response to a request that breaks its constraints.
 pub(super) fn check(target: &str, body: &[u8]) -> Result<(), AwsErrorResponse> {
-    let (service, operation) = target.rsplit_once('.').unwrap_or_default();
-    let rules = match service {
+    let (prefix, operation) = target.rsplit_once('.').unwrap_or_default();
+    let service = match prefix {
         "AWSCognitoIdentityProviderService" => AwsService::Cognito,
         "DynamoDB_20120810" => AwsService::DynamoDb,
         "AmazonSQS" => AwsService::Sqs,
         _ => return Ok(()),
     };
-    rules.check(operation, body)
+    service.check(operation, body)
 }
 
 impl AwsService {
@@ -53,11 +52,11 @@ impl AwsService {
         }
     }
 
-    /// Looks at a request. The table has the operations that usher and its tests call: a
-    /// request for another one goes on unseen.
+    /// Checks a request. The table has only the operations that usher and its tests call;
+    /// a request for any other operation is not checked.
     ///
     /// # Errors
-    /// The answer to a request that breaks them.
+    /// The response to a request that breaks the constraints.
     pub(super) fn check(self, operation: &str, body: &[u8]) -> Result<(), AwsErrorResponse> {
         let Some(shape) = self.model().operations.get(operation) else {
             return Ok(());
@@ -67,7 +66,7 @@ impl AwsService {
         self.check_value(shape, &request)
     }
 
-    /// The same for a value of any shape of the table.
+    /// Checks a value against any shape of the table.
     pub(super) fn check_value(self, shape: &str, value: &Value) -> Result<(), AwsErrorResponse> {
         let found = violations(self.model(), shape, value)
             .map_err(|WrongType(text)| errors::serialization_error(self, &text))?;
@@ -78,18 +77,21 @@ impl AwsService {
     }
 }
 
-/// Looks at what a trigger of Cognito answered. One that changes nothing answers nothing.
+/// Checks the response of a Cognito trigger, which is null when it changes nothing.
 /// Cognito ignores members that it does not know, such as those of another event version.
 ///
 /// # Errors
-/// Cognito's answer to its caller when the trigger's answer is not of this shape.
-pub(super) fn check_trigger_response(shape: &str, answer: &Value) -> Result<(), AwsErrorResponse> {
-    if answer.is_null() {
+/// Cognito's response to its caller when the trigger's response does not have this shape.
+pub(super) fn check_trigger_response(
+    shape: &str,
+    response: &Value,
+) -> Result<(), AwsErrorResponse> {
+    if response.is_null() {
         return Ok(());
     }
-    let mut found = violations(table::cognito(), shape, answer)
+    let mut found = violations(table::cognito(), shape, response)
         .map_err(|WrongType(text)| errors::invalid_lambda_response(&text))?;
-    found.retain(|breach| !matches!(breach.kind, ViolationKind::UnknownMember));
+    found.retain(|violation| !matches!(violation.kind, ViolationKind::UnknownMember));
     match found.split_first() {
         Some((first, more)) => Err(errors::invalid_lambda_response(
             &errors::validation_message(first, more),

@@ -1,4 +1,4 @@
-//! The tables: AWS's own description of what each operation takes.
+//! The tables: AWS's own models of the requests of each operation.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
@@ -6,14 +6,13 @@ use std::sync::{LazyLock, OnceLock};
 use regex::{Captures, Regex};
 use serde::Deserialize;
 
-/// Made by `tests/model/run --write`, and compared with AWS's models by `.ci/run model`.
+/// Written by `tests/model/run --write`, and compared with AWS's models by `.ci/run model`.
 const REQUEST_MODELS: &str = include_str!("table.json");
-/// What no model of AWS describes and Cognito checks all the same: the answers of triggers,
-/// the name of somebody who signs in, and the password that they choose. It is made of the
-/// shapes of Cognito's model.
+/// Values that no model of AWS describes but Cognito checks: responses of triggers, the name
+/// of a sign-in, and the password that a user chooses. It uses the shapes of Cognito's model.
 ///
-/// It replaces `PasswordType`. By the model a password holds no space. Cognito refuses a space
-/// at an end only, and counts one within as a symbol.
+/// It replaces `PasswordType`, which allows no space in a password. Cognito refuses a space
+/// only at either end, and counts one inside as a symbol.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
 const UNMODELLED_SHAPES: &str = include_str!("unmodelled.json");
@@ -38,12 +37,12 @@ struct ServiceModels {
     sqs: Model,
 }
 
-/// What one service takes.
+/// The requests that one service takes.
 #[derive(Deserialize)]
 pub(super) struct Model {
     /// The shape of each operation's request.
     pub(super) operations: HashMap<String, String>,
-    /// Every shape that one of them is made of.
+    /// Every shape that these requests contain.
     pub(super) shapes: HashMap<String, Shape>,
 }
 
@@ -51,10 +50,10 @@ pub(super) struct Model {
 pub(super) struct Shape {
     #[serde(flatten)]
     pub(super) kind: ShapeKind,
-    /// Of a number, a text's characters, or the entries of a list or a map.
+    /// Bounds a number, a text's characters, or the entries of a list or a map.
     pub(super) min: Option<i64>,
     pub(super) max: Option<i64>,
-    /// AWS does not quote it.
+    /// AWS does not quote the value in errors.
     #[serde(default)]
     pub(super) sensitive: bool,
 }
@@ -62,7 +61,7 @@ pub(super) struct Shape {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum ShapeKind {
-    /// Members by their names, each with its shape.
+    /// Members by name, each with its shape.
     Structure {
         members: HashMap<String, String>,
         #[serde(default)]
@@ -92,7 +91,7 @@ impl ShapeKind {
     }
 }
 
-/// A pattern for a whole text. It is compiled when it is first used.
+/// A pattern that must match the whole text. It is compiled at first use.
 #[derive(Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Pattern {
@@ -119,8 +118,8 @@ impl Pattern {
 static DOT_OR_CLASS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\[(?:\\.|[^\\\]])*\]|\\.|\.").expect("a pattern"));
 
-/// Java's classes are of ASCII where this program's are of Unicode, and its `.` stands for
-/// none of five line terminators.
+/// Java's classes are ASCII, those of `regex` are Unicode. Java's `.` matches none of five
+/// line terminators.
 fn to_rust_regex(pattern: &str) -> String {
     let any = if pattern.starts_with("(?s)") {
         "."
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_the_tables_name_is_there_and_every_pattern_can_be_used() {
+    fn all_named_shapes_exist_and_all_patterns_compile() {
         for model in [cognito(), dynamodb(), sqs()] {
             let mut named: Vec<&String> = model.operations.values().collect();
             for shape in model.shapes.values() {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_for_the_whole_text_and_its_classes_are_of_ascii() {
+    fn pattern_matches_the_whole_text_with_ascii_classes() {
         let matches = |pattern: &str, text| Pattern::from(pattern.to_owned()).matches(text);
         assert!(matches("[0-9]+", "12"));
         assert!(!matches("[0-9]+", "12\n"));

@@ -1,4 +1,4 @@
-//! What a request that breaks a constraint is answered.
+//! Error responses to requests that break a constraint.
 
 use serde_json::{Value, json};
 
@@ -19,11 +19,11 @@ fn error_parts(refusal: &AwsErrorResponse) -> (u16, String, String, String) {
 }
 
 fn check_error(
-    rules: AwsService,
+    service: AwsService,
     operation: &str,
     request: &Value,
 ) -> (u16, String, String, String) {
-    let refusal = rules.check(operation, request.to_string().as_bytes());
+    let refusal = service.check(operation, request.to_string().as_bytes());
     error_parts(&refusal.expect_err("refused"))
 }
 
@@ -46,14 +46,14 @@ fn with(mut request: Value, name: &str, value: Value) -> Value {
 }
 
 #[test]
-fn a_request_inside_the_constraints_goes_on() {
-    let whole = json!({
+fn request_within_the_constraints_passes() {
+    let valid = json!({
         "UserPoolId": "us-east-1_a", "Username": "é".repeat(128), "MessageAction": "RESEND",
         "UserAttributes": [{"Name": "email", "Value": ""}], "TemporaryPassword": null,
         "DesiredDeliveryMediums": ["EMAIL", "SMS"], "ForceAliasCreation": false,
         "ClientMetadata": {"any": "thing"}, "NoSuchMember": null,
     });
-    let body = whole.to_string();
+    let body = valid.to_string();
     assert!(
         AwsService::Cognito
             .check("AdminCreateUser", body.as_bytes())
@@ -73,7 +73,7 @@ fn a_request_inside_the_constraints_goes_on() {
 }
 
 #[test]
-fn cognito_says_which_constraint_a_member_breaks() {
+fn cognito_names_the_constraint_that_a_member_breaks() {
     let pattern = r"Member must satisfy regular expression pattern: [\p{L}\p{M}\p{S}\p{N}\p{P}]+";
     let get = "AdminGetUser";
     for (request, expected) in [
@@ -101,7 +101,7 @@ fn cognito_says_which_constraint_a_member_breaks() {
 }
 
 #[test]
-fn cognito_finds_fault_with_a_list_by_its_entries() {
+fn cognito_reports_invalid_list_entries() {
     let create = "AdminCreateUser";
     let long = json!([{"Name": "email", "Value": "a"}, {"Name": "a".repeat(33), "Value": "b"}]);
     for (name, value, expected) in [
@@ -137,7 +137,7 @@ fn cognito_finds_fault_with_a_list_by_its_entries() {
 }
 
 #[test]
-fn cognito_counts_numbers_and_entries() {
+fn cognito_limits_numbers_and_entry_counts() {
     let limit = json!({"UserPoolId": "us-east-1_a", "Limit": 61});
     assert_eq!(
         cognito_error("ListUsers", &limit),
@@ -165,7 +165,7 @@ fn cognito_counts_numbers_and_entries() {
 }
 
 #[test]
-fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
+fn one_response_lists_all_errors_without_secrets() {
     let secret = " a secret ".repeat(40);
     let request = with(user(&secret), "TemporaryPassword", json!(secret));
     let (_, _, _, text) = check_error(AwsService::Cognito, "AdminCreateUser", &request);
@@ -175,7 +175,7 @@ fn all_that_is_wrong_is_in_one_answer_and_nothing_secret_is() {
 }
 
 #[test]
-fn a_password_holds_spaces_but_not_at_its_ends() {
+fn password_may_hold_spaces_except_at_its_ends() {
     let check = |password: &str| {
         let request = with(user("ada"), "Password", json!(password)).to_string();
         AwsService::Cognito.check("AdminSetUserPassword", request.as_bytes())
@@ -190,7 +190,7 @@ fn a_password_holds_spaces_but_not_at_its_ends() {
 }
 
 #[test]
-fn what_cannot_be_read_is_no_request() {
+fn unreadable_requests_are_serialization_errors() {
     let (text, code) = (
         "NUMBER_VALUE cannot be converted to String",
         "SerializationException",
@@ -230,15 +230,15 @@ fn what_cannot_be_read_is_no_request() {
     assert_eq!(name, "com.amazonaws.sqs#SerializationException");
     assert_eq!(header, "MalformedInput;Sender");
     assert_eq!(found, "Unexpected field type");
-    for rules in [AwsService::Cognito, AwsService::DynamoDb, AwsService::Sqs] {
-        let operation = rules.model().operations.keys().next().expect("one");
-        let refusal = rules.check(operation, b"{").expect_err("refused");
+    for service in [AwsService::Cognito, AwsService::DynamoDb, AwsService::Sqs] {
+        let operation = service.model().operations.keys().next().expect("one");
+        let refusal = service.check(operation, b"{").expect_err("refused");
         assert!(error_parts(&refusal).1.ends_with(code));
     }
 }
 
 #[test]
-fn dynamodb_refuses_in_its_own_words() {
+fn dynamodb_errors_have_its_codes_and_texts() {
     for (operation, request, expected) in [
         (
             "DescribeTable",
@@ -269,7 +269,7 @@ fn dynamodb_refuses_in_its_own_words() {
 }
 
 #[test]
-fn sqs_refuses_in_its_own_words_and_with_its_old_codes() {
+fn sqs_errors_have_its_texts_and_legacy_codes() {
     let batch = json!({"QueueUrl": "q", "Entries": [
         {"Id": "0", "MessageBody": "b"}, {"MessageBody": "b"},
     ]});
@@ -310,7 +310,7 @@ fn sqs_refuses_in_its_own_words_and_with_its_old_codes() {
 }
 
 #[test]
-fn a_trigger_answers_in_the_shape_that_cognito_reads() {
+fn trigger_response_must_have_the_documented_shape() {
     assert!(check_trigger_response("@PreTokenGeneration", &Value::Null).is_ok());
     let details = |details: Value| json!({ "claimsOverrideDetails": details });
     let groups = |of: Value| details(json!({ "groupOverrideDetails": of }));
@@ -319,7 +319,7 @@ fn a_trigger_answers_in_the_shape_that_cognito_reads() {
         groups(Value::Null),
         groups(json!({"groupsToOverride": ["A"], "iamRolesToOverride": [], "preferredRole": null})),
         details(json!({"claimsToAddOrOverride": {"plan": "pro"}, "claimsToSuppress": ["email"]})),
-        // Of the second version of the event.
+        // From the second version of the event.
         json!({"claimsAndScopeOverrideDetails": {"accessTokenGeneration": {}}}),
         details(json!({"claimsToAdd": {}})),
         groups(json!({"groupsToOverride": ["A"], "scopes": 5})),

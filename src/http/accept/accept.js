@@ -1,24 +1,24 @@
 // Accepts an invitation: takes user name and code from the link, asks for a password,
 // and sends the three to the service.
 
-// Before anything else: the code must not stay in the address bar and the history.
+// First of all: the code must not stay in the address bar and the history.
 const fragment = location.hash;
 history.replaceState(null, '', location.pathname);
 
 /**
  * User name and code of a link's fragment, `#u=USERNAME&c=CODE`.
  *
- * Both were put raw into the mail, and what opened the link may have encoded all that
- * no URL may hold, or (a browser) a few characters alone, and never `%`. So `%40` in a
- * code is `@` or `%40`. It is `@` when the whole text looks as an encoder leaves it.
+ * The mail holds both raw. The program that opened the link may have encoded all characters
+ * that no URL may hold, or (a browser) only a few, and never `%`. So `%40` in a code is `@`
+ * or `%40`. It is `@` when the whole text could be the output of an encoder.
  */
 export function parse(hash) {
   const text = hash.replace(/^#/, '');
-  // Encoded with its separators: what is inside is raw.
+  // The separators are encoded, too: the values inside are raw.
   const outside = /^u%3d/i.test(text);
   const parts = split(outside ? (decoded(text) ?? '') : text);
   const decode = outside ? String : fullyEncoded(parts) ? decoded : browserDecoded;
-  // Neither can begin or end with white space: it came with a mail's line break.
+  // Neither can begin or end with white space: that is from a line break of the mail.
   const [username, code] = parts.map((part) => decode(part).trim());
   return { username, code };
 }
@@ -31,11 +31,11 @@ function split(text) {
   return end < 0 ? [text.slice(2), ''] : [text.slice(2, end), text.slice(end + 3)];
 }
 
-/** Whether an encoder that encodes `%`, too, may have made these: `decoded` takes them then. */
+/** Whether an encoder that encodes `%`, too, may have made these parts. Then `decoded` applies. */
 function fullyEncoded(parts) {
   const escape = /%[0-9a-f]{2}/gi;
   const bare = parts.map((part) => part.replace(escape, '')).join('');
-  // No encoder leaves one of these.
+  // Every encoder encodes these characters.
   if (/[^\x21-\x7e]|["%<>[\\\]^`{|}]/.test(bare) || parts.some((part) => decoded(part) === null)) {
     return false;
   }
@@ -43,12 +43,12 @@ function fullyEncoded(parts) {
     parts
       .flatMap((part) => part.match(escape) ?? [])
       .map((found) => String.fromCharCode(parseInt(found.slice(1), 16)))
-      // No encoder touches the first, and it treats a character the same way everywhere.
+      // No encoder encodes the first set, and each treats a character alike everywhere.
       .every((character) => !/[A-Za-z0-9._\-\x00-\x1f\x7f]/.test(character) && !bare.includes(character))
   );
 }
 
-/** Undoes what a browser does to a fragment, and no more. */
+/** Undoes only the encoding that a browser applies to a fragment. */
 function browserDecoded(text) {
   const escapes =
     /%(?:20|22|3C|3E|60|[CD][0-9A-F]%[89AB][0-9A-F]|E[0-9A-F](?:%[89AB][0-9A-F]){2}|F[0-7](?:%[89AB][0-9A-F]){3})/g;
@@ -63,12 +63,12 @@ function decoded(text) {
   }
 }
 
-/** How long an answer may take. */
-const PATIENCE_MS = 30_000;
-/** How long accepted people see that they are. */
-const LEAD_ON_MS = 4_000;
+/** How long a response may take. */
+const RESPONSE_TIMEOUT_MS = 30_000;
+/** How long the page confirms the acceptance before it redirects. */
+const REDIRECT_DELAY_MS = 4_000;
 
-/** What a password lacks, after "It needs". */
+/** Rules that a password breaks, as texts after "It needs". */
 const LACKS = new Map([
   ['length', 'more characters'],
   ['uppercase', 'an uppercase letter (A–Z)'],
@@ -81,7 +81,7 @@ const LACKS = new Map([
   ['no_space_at_ends', 'to begin and end with something other than a space'],
 ]);
 
-/** The standard attributes that people can be asked for. */
+/** The standard attributes that a user can be asked for. */
 const ATTRIBUTES = new Map([
   ['name', { label: 'Full name', autocomplete: 'name' }],
   ['given_name', { label: 'First name', autocomplete: 'given-name' }],
@@ -126,7 +126,7 @@ const attributes = new Map();
 const UNSEEN_IN_NAME = /(?![\t-\r ])[\p{C}\p{Z}]/u;
 /** Values may hold spaces, and the joiners of Persian, of the scripts of India and of emoji. */
 const UNSEEN_IN_VALUE = /(?![\t-\r\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}]/u;
-/** Password and custom attributes are not in it: they may hold any character. */
+/** Without password and custom attributes, which may hold any character. */
 const unseenIn = new Map([
   [username, UNSEEN_IN_NAME],
   [code, UNSEEN_IN_NAME],
@@ -158,12 +158,12 @@ function start() {
     view('invitation');
     (code.value ? password : code).focus();
   });
-  // A browser may keep a page, or what its fields hold, for those who come back to it.
+  // A browser may restore a page, or the values of its fields, when a user comes back to it.
   addEventListener('pagehide', () => {
     code.value = '';
     password.value = '';
   });
-  // Another link, opened in this tab, changes the fragment alone: begin anew with it.
+  // Another link, opened in this tab, changes only the fragment: start again with it.
   addEventListener('hashchange', () => location.hash && location.reload());
 
   view('invitation');
@@ -197,13 +197,13 @@ function view(name) {
   heading.focus();
 }
 
-/** Runs `send` unless something is being sent, and lets the button say so. */
+/** Runs `send` unless a request is in progress, and shows that on the button. */
 async function once(button, send) {
   if (sending) {
     return;
   }
   if (send === accept) {
-    // Otherwise the button is in the message.
+    // For another `send`, the button is in the message.
     clearMessage();
   }
   fields().forEach(clearWrong);
@@ -258,11 +258,11 @@ function unseen(asked) {
 
 async function accept() {
   if (/^[\t-\r ]|[\t-\r ]$/.test(password.value)) {
-    // No user pool takes it. It stays as it was typed: without the space it is another one.
+    // No user pool takes it. It is not trimmed: that would make it another password.
     passwordRefused(['no_space_at_ends']);
     return;
   }
-  // A password that is seen is not offered to be kept by some password managers.
+  // Some password managers do not offer to save a password that is visible.
   show(false);
   const answer = await post('/accept', {
     username: username.value.trim(),
@@ -310,14 +310,14 @@ function accepted() {
   byId('lead-on').hidden = !done;
   byId('sign-in').hidden = Boolean(done);
   view('accepted');
-  // The page may stay open, and the secrets have done their work.
+  // The page may stay open, and the secrets are no longer needed.
   for (const field of fields()) {
     field.value = '';
   }
   if (done) {
     byId('lead-on').querySelector('a').href = done.href;
-    // In place of this page, so that "back" does not lead to an empty form.
-    setTimeout(() => location.replace(done.href), LEAD_ON_MS);
+    // Replaces this page, so that "back" does not lead to an empty form.
+    setTimeout(() => location.replace(done.href), REDIRECT_DELAY_MS);
   }
 }
 
@@ -376,9 +376,9 @@ function notAccepted() {
   );
 }
 
-/** What is nobody's mistake: all stays as it is and can be sent again. */
+/** Failures that are not the user's mistake: the fields stay, and can be sent again. */
 function failed({ status, body, wait }) {
-  // But for what cannot be right at all.
+  // Except for a value that can never be valid.
   const field = new Map(Object.entries({ username, code, password })).get(body.field);
   if (body.code === 'invalid' && field) {
     markWrong(field, 'This is not accepted as it is.');
@@ -431,14 +431,14 @@ async function renew() {
 /** Posts JSON. Status 0 means that there was no answer. */
 async function post(path, body) {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), PATIENCE_MS);
+  const timer = setTimeout(() => stop.abort(), RESPONSE_TIMEOUT_MS);
   try {
     const response = await fetch(path, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
       cache: 'no-store',
-      // The body holds secrets: it goes to this address alone.
+      // The body holds secrets: it goes only to this address.
       redirect: 'error',
       signal: stop.signal,
     });
@@ -501,7 +501,7 @@ function attributeField(name) {
   return attributes.get(name);
 }
 
-/** `custom:costCentre_no` as people write it: "Cost centre no". */
+/** Makes a label of an attribute's name: "Cost centre no" for `custom:costCentre_no`. */
 function readable(name) {
   const words = name
     .slice(name.lastIndexOf(':') + 1)
@@ -517,7 +517,7 @@ function readable(name) {
 
 function valueOf(name, field) {
   const value = field.value.trim();
-  // Cognito takes `+` and digits alone; people group them.
+  // Cognito takes only `+` and digits; people group them.
   return name === 'phone_number' ? value.replace(/[\s()./-]/g, '') : value;
 }
 
@@ -526,7 +526,7 @@ function show(visible) {
   reveal.firstElementChild.textContent = visible ? 'Hide' : 'Show';
 }
 
-/** Says something above the form, and leads there who does not see it. */
+/** Shows a message above the form, and moves the focus to it. */
 function say(kind, title, paragraphs, ...actions) {
   const first = document.createElement('p');
   first.append(element('strong', title));
@@ -545,7 +545,7 @@ function clearMessage() {
   message.replaceChildren();
 }
 
-/** Says below a field what is wrong with it. */
+/** Shows an error below a field. */
 function markWrong(field, ...said) {
   clearWrong(field);
   const note = document.createElement('div');

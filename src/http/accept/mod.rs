@@ -1,7 +1,12 @@
-//! `/accept`: where people who were invited choose their password.
+//! `/accept`: the page on which invited users choose their password.
 //!
 //! The code comes in the fragment of the link, which a browser sends to no server, and goes to
-//! Cognito in the body of a POST; it is in no URL, no log and no error.
+//! Cognito in the body of a POST. It is in no requested URL, no log and no error.
+//!
+//! The service signs the user in, not the browser: a page cannot hold the secret of an app
+//! client. One POST brings code and password, and no session is stored. A request for a new
+//! code searches with `ListUsers`, since `AdminGetUser` makes a dormant user count as active,
+//! and strangers may ask.
 
 mod response;
 
@@ -33,50 +38,49 @@ const ACCEPT_HTML: &str = include_str!("accept.html");
 const ACCEPT_CSS: &str = include_str!("accept.css");
 const ACCEPT_JS: &str = include_str!("accept.js");
 
-/// Nothing but this page's own script and style, and calls of this service.
+/// Allows only the page's own script and style, and calls of this service.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Browsers ask this host for nothing without TLS, for a year. They take it from an answer
-/// over TLS, which the load balancer makes of ours, and ignore it in plain HTTP. Subdomains
-/// may be somebody else's.
+/// Makes browsers use only TLS for this host, for a year. They obey it in a response over TLS,
+/// which the load balancer makes of ours, and ignore it in plain HTTP. It excludes subdomains,
+/// which may belong to others.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6797#section-8.1>
 const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Acceptances a minute under one name: people mistype a code, and try passwords.
 const MAX_ACCEPTS_PER_MINUTE: u32 = 20;
-/// The part of the budget of `ListUsers` that askings for a new code may take: strangers
-/// ask, and `usher reconcile` needs the rest.
+/// The share of the `ListUsers` budget for requests for a new code: strangers send them, and
+/// `usher reconcile` needs the rest.
 const NEW_CODE_BUDGET_SHARE: f64 = 0.5;
-/// One of the same person is told to the administrators in this time.
+/// Administrators hear of one request under one name in this time.
 const NEW_CODE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Three texts and the 17 attributes that a pool can require, each as long as it may be
-/// in ASCII.
+/// Three texts and the 17 attributes that a pool can require, each of the maximum length in
+/// ASCII.
 const MAX_ACCEPT_BODY_BYTES: usize = 40 * 1024;
-/// A user name, as JSON may escape it.
+/// A user name, with room for JSON escapes.
 const MAX_NEW_CODE_BODY_BYTES: usize = 2 * 1024;
 
-/// Characters of a user name.
+/// The limit of `AdminCreateUser`.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
 const MAX_USERNAME_CHARS: usize = 128;
-/// Characters of a password, and of a code, which is one.
+/// The limit for a password, and for a code, which is a temporary password.
 const MAX_PASSWORD_CHARS: usize = 256;
-/// Attributes of a pool: 17 standard ones that people may write, and 50 of its own.
+/// A pool has 17 standard attributes that users may write, and at most 50 custom ones.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 const MAX_ATTRIBUTES: usize = 67;
-/// Characters of an attribute's name.
+/// The limits of `AttributeType`.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AttributeType.html>
 const MAX_ATTRIBUTE_NAME_CHARS: usize = 32;
-/// Characters of an attribute's value.
 const MAX_ATTRIBUTE_VALUE_CHARS: usize = 2048;
 
-/// The page, and what it calls.
+/// The page, and the routes that it calls.
 #[derive(Debug)]
 pub(crate) struct AcceptService {
     sign_in: SignIn,
@@ -100,7 +104,7 @@ struct AcceptRequest {
 }
 
 impl AcceptService {
-    /// `office` looks for people of these pools who ask for a new code.
+    /// `user_lookup` finds users of these pools who ask for a new code.
     pub(crate) fn new(
         settings: &AcceptPage,
         sign_in: SignIn,
@@ -116,8 +120,9 @@ impl AcceptService {
             "{{contact}}",
             settings.contact.as_ref(),
         );
-        let asked_in = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
-        let asking = user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(asked_in);
+        let pool_count = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
+        let new_code_rate =
+            user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(pool_count);
         Self {
             page: fill(page, "{{done_url}}", settings.done_url.as_ref()),
             accept_limiter: RateLimiter::new(sign_in.rate()),
@@ -125,7 +130,7 @@ impl AcceptService {
                 MAX_ACCEPTS_PER_MINUTE,
                 Duration::from_mins(1),
             ),
-            new_code_limiter: RateLimiter::new(asking),
+            new_code_limiter: RateLimiter::new(new_code_rate),
             new_code_name_limiter: KeyedRateLimiter::new(1, NEW_CODE_INTERVAL),
             sign_in,
             user_lookup,
@@ -134,9 +139,8 @@ impl AcceptService {
         }
     }
 
-    /// The routes under `/accept`.
     pub(crate) fn routes(self) -> Router {
-        let doors = self.admission.clone();
+        let admission = self.admission.clone();
         Router::new()
             .route("/accept", routing::get(page).post(accept))
             .route("/accept/renewal", routing::post(request_new_code))
@@ -149,7 +153,7 @@ impl AcceptService {
                 routing::get(|| async { asset("text/javascript; charset=utf-8", ACCEPT_JS) }),
             )
             .with_state(Arc::new(self))
-            .layer(from_fn_with_state(doors, enforce_limits))
+            .layer(from_fn_with_state(admission, enforce_limits))
             .layer(map_response(with_strict_transport))
     }
 }
@@ -183,7 +187,7 @@ fn asset(kind: &'static str, text: &str) -> Response {
     response
 }
 
-/// `POST /accept`: the code for a password.
+/// `POST /accept`: replaces the code with a password.
 async fn accept(
     State(accept): State<Arc<AcceptService>>,
     request: Request,
@@ -191,7 +195,7 @@ async fn accept(
     let (head, body) = request.into_parts();
     require_json(&head.headers)?;
     let given = read_accept_request(body).await?;
-    // First by name: a flood under one name leaves the others their pace.
+    // By name first: a flood under one name then takes nothing from the others' rate.
     if !accept
         .accept_name_limiter
         .try_acquire(given.username.trim())
@@ -203,16 +207,16 @@ async fn accept(
     accept.accept_limiter.try_acquire().map_err(|wait| {
         Problem::too_many_requests("too many people are accepting just now").retry_after(wait)
     })?;
-    let seat = accept.admission.try_acquire()?;
-    let signing = Arc::clone(&accept);
-    let done = accept.admission.run_detached(seat, async move {
+    let permit = accept.admission.try_acquire()?;
+    let service = Arc::clone(&accept);
+    let done = accept.admission.run_detached(permit, async move {
         let acceptance = Acceptance {
             username: given.username.trim(),
             code: given.code.trim(),
             password: &given.password,
             attributes: &given.attributes,
         };
-        signing.sign_in.accept(&acceptance).await
+        service.sign_in.accept(&acceptance).await
     });
     let result = done.await?;
     response::record_result(result.as_ref().err());
@@ -244,7 +248,7 @@ async fn read_accept_request(body: Body) -> Result<AcceptRequest, Problem> {
             return Err(Problem::invalid_field(field, &rule));
         }
     }
-    // Copied text brings them along, and Cognito would only say that both do not match.
+    // Copied text may contain them, and Cognito would only say that name and code do not match.
     for (field, value) in [
         ("username", given.username.trim()),
         ("code", given.code.trim()),
@@ -257,7 +261,7 @@ async fn read_accept_request(body: Body) -> Result<AcceptRequest, Problem> {
     Ok(given)
 }
 
-/// No user pool holds more.
+/// Refuses attributes beyond the limits of a user pool.
 fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
     let broken = if attributes.len() > MAX_ATTRIBUTES {
         format!("there are at most {MAX_ATTRIBUTES}")
@@ -284,8 +288,8 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem
     Err(Problem::invalid_field("attributes", broken))
 }
 
-/// `POST /accept/renewal`: somebody asks the administrators for a new code. The answer
-/// does not tell whether there is such a person.
+/// `POST /accept/renewal`: asks the administrators for a new code. The response does not show
+/// whether the user exists.
 async fn request_new_code(
     State(accept): State<Arc<AcceptService>>,
     request: Request,
@@ -301,12 +305,13 @@ async fn request_new_code(
     let username = Username::parse(username.trim())
         .map_err(|rule| Problem::invalid_field("username", rule))?;
     if accept.new_code_name_limiter.try_acquire(username.reveal()) {
-        let seat = accept.acquire_new_code_permit();
-        let seat = seat.inspect_err(|_| accept.new_code_name_limiter.refund(username.reveal()))?;
-        // After the answer: how long it takes would tell whether there is such a person.
-        let asking = Arc::clone(&accept);
-        accept.admission.spawn_background(seat, async move {
-            asking.notify_administrators(&username).await;
+        let permit = accept.acquire_new_code_permit();
+        let permit =
+            permit.inspect_err(|_| accept.new_code_name_limiter.refund(username.reveal()))?;
+        // After the response: its duration would show whether the user exists.
+        let service = Arc::clone(&accept);
+        accept.admission.spawn_background(permit, async move {
+            service.notify_administrators(&username).await;
         });
     }
     Ok(json_response(
@@ -323,19 +328,19 @@ impl AcceptService {
         self.admission.try_acquire()
     }
 
-    /// Tells the administrators that somebody of our pools asks for a new code.
+    /// Logs for the administrators that an invited user asks for a new code.
     async fn notify_administrators(&self, username: &Username) {
         let mut has_failed = false;
         for pool in &self.pools {
             match self.user_lookup.find_invited(pool, username).await {
-                Ok(Some(person)) => {
+                Ok(Some(user)) => {
                     metrics::counter!("usher_invitations_asked_total").increment(1);
                     tracing::info!(
                         target: "usher::audit",
                         action = "AskForInvitation",
-                        user.sub = person.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_sub(sub)),
+                        user.sub = user.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_sub(sub)),
                         pool.id = pool.as_str(),
-                        "somebody asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
+                        "user asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
                     );
                     return;
                 }
@@ -344,7 +349,7 @@ impl AcceptService {
                     has_failed = true;
                     tracing::warn!(
                         error = %failure,
-                        "whether somebody who asks for a new invitation has one cannot be found out",
+                        "look-up failed for a request for a new invitation",
                     );
                 }
             }
@@ -360,7 +365,7 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, kind, body.to_string()).into_response()
 }
 
-/// For an attribute of HTML, in double quotes.
+/// Escapes text for an HTML attribute in double quotes.
 fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('"', "&quot;")

@@ -1,11 +1,11 @@
-//! Why an invitation was not accepted: for the page, and for the operator.
+//! Results of `/accept`: metrics and log lines for operators, problems for the page.
 
 use axum::http::StatusCode;
 
 use crate::aws::AcceptError;
 use crate::http::api::Problem;
 
-/// Counts it, and writes the line of what an operator has to know.
+/// Counts the result, and logs the failures that an operator has to fix.
 pub(super) fn record_result(refused: Option<&AcceptError>) {
     let mut reason = "";
     match refused {
@@ -30,7 +30,7 @@ pub(super) fn record_result(refused: Option<&AcceptError>) {
     .increment(1);
 }
 
-/// The result in metrics, and the code of the answer unless [`to_problem`] has another one.
+/// The result in metrics, and the code of the problem unless [`to_problem`] has another one.
 fn result_name(refused: &AcceptError) -> &'static str {
     match refused {
         AcceptError::WrongCode => "not_accepted",
@@ -49,13 +49,13 @@ fn result_name(refused: &AcceptError) -> &'static str {
     }
 }
 
-/// What the page can tell the person.
+/// The problem that the page explains to the user.
 pub(super) fn to_problem(refused: AcceptError) -> Problem {
     let code = result_name(&refused);
     let problem = |status, detail: &'static str| Problem::new(status, code, detail);
     match refused {
-        // Cognito says the last two whatever the code is: strangers would learn which users
-        // there are.
+        // Cognito reports the last two for every code, so strangers would learn which users
+        // exist.
         AcceptError::WrongCode | AcceptError::Disabled | AcceptError::PasswordResetRequired => {
             Problem::new(
                 StatusCode::FORBIDDEN,

@@ -1,4 +1,4 @@
-//! `/accept` under more requests than the budgets let through.
+//! `/accept` under more requests than the budgets admit.
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use crate::aws::fake_cognito::{FakeResponse, fake_cognito};
 
 const VALID_CODE: &str = "the-code";
 
-/// Cognito that answers within a tenth of a second.
+/// A fake Cognito that answers after a tenth of a second.
 fn cognito(operation: &str, input: &Value) -> FakeResponse {
     let (status, body) = match operation {
         "InitiateAuth" if input["AuthParameters"]["PASSWORD"] == VALID_CODE => {
@@ -33,24 +33,24 @@ fn cognito(operation: &str, input: &Value) -> FakeResponse {
 
 async fn page(
     processes: u32,
-    play: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
 ) -> Arc<AcceptService> {
-    let services = fake_cognito(processes, play).await;
+    let services = fake_cognito(processes, respond).await;
     let settings = AcceptPage {
         client_id: "client".to_owned(),
         client_secret: None,
         done_url: None,
         contact: None,
     };
-    let office = UserLookup::new(services.user_manager, services.listing, None);
+    let user_lookup = UserLookup::new(services.user_manager, services.listing, None);
     let pools = PoolId::new("eu-west-1_x").into_iter().collect();
-    let doors = Admission::new(CancellationToken::new());
+    let admission = Admission::new(CancellationToken::new());
     Arc::new(AcceptService::new(
         &settings,
         services.sign_in,
-        office,
+        user_lookup,
         pools,
-        doors,
+        admission,
     ))
 }
 
@@ -61,7 +61,7 @@ fn request(body: &Value) -> Request {
         .expect("a request")
 }
 
-async fn accepted_by(page: Arc<AcceptService>, name: String, code: &str) -> Response {
+async fn accept_as(page: Arc<AcceptService>, name: String, code: &str) -> Response {
     let attributes = json!({"address": "x".repeat(2048)});
     let body = json!({
         "username": name, "code": code, "password": "p", "attributes": attributes,
@@ -70,11 +70,11 @@ async fn accepted_by(page: Arc<AcceptService>, name: String, code: &str) -> Resp
     answer.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// What a minute of requests came to.
+/// The responses to a minute of requests.
 struct Flood {
-    /// Tasks of the server at work at once.
+    /// The most tasks that the server had in progress at once.
     tasks: usize,
-    /// Status, and how long it took.
+    /// Status and duration of each response.
     answers: Vec<(u16, Duration)>,
 }
 
@@ -92,25 +92,25 @@ impl Flood {
         answers.filter(|answer| answer.0 == status).count()
     }
 
-    /// Those who are told to come again.
-    fn sent_away(&self) -> usize {
+    /// Responses that ask the client to try again.
+    fn retryable(&self) -> usize {
         self.count(429) + self.count(503)
     }
 }
 
-/// So many requests a second for a minute, each with a number of its own.
-async fn flood<F>(page: &AcceptService, rate: u32, ask: impl Fn(u32) -> F) -> Flood
+/// Sends `rate` requests a second for a minute, each with its own number.
+async fn flood<F>(page: &AcceptService, rate: u32, send: impl Fn(u32) -> F) -> Flood
 where
     F: Future<Output = Response> + Send + 'static,
 {
     let mut clients = JoinSet::new();
     let mut tasks = 0;
     for n in 0..60 * rate {
-        let asked = ask(n);
+        let response = send(n);
         clients.spawn(async move {
-            let begun = Instant::now();
-            let answer = asked.await;
-            (answer.status().as_u16(), begun.elapsed())
+            let started = Instant::now();
+            let answer = response.await;
+            (answer.status().as_u16(), started.elapsed())
         });
         tokio::time::sleep(Duration::from_secs(1) / rate).await;
         tasks = tasks.max(page.admission.running_tasks());
@@ -123,10 +123,10 @@ where
 async fn a_flood_of_acceptances_leaves_no_queue() {
     for code in ["wrong", VALID_CODE] {
         let page = page(2, cognito).await;
-        // Twice the rate that two processes may sign people in at.
-        let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), code);
-        let flood = flood(&page, 20, ask).await;
-        assert!(flood.tasks <= 20, "{} at work", flood.tasks);
+        // Twice the rate at which two processes may sign users in.
+        let send = |n| accept_as(Arc::clone(&page), format!("person-{n}"), code);
+        let flood = flood(&page, 20, send).await;
+        assert!(flood.tasks <= 20, "{} in progress", flood.tasks);
         assert!(
             flood.slowest() < Duration::from_secs(3),
             "{:?}",
@@ -138,12 +138,12 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
             "{}",
             flood.count(answered)
         );
-        assert_eq!(flood.count(answered) + flood.sent_away(), 1200);
+        assert_eq!(flood.count(answered) + flood.retryable(), 1200);
 
-        // Somebody comes right after it, and does as the page says.
-        let begun = Instant::now();
+        // A user comes right after the flood, and tries again when the page says so.
+        let started = Instant::now();
         let ada = loop {
-            let answer = accepted_by(Arc::clone(&page), "ada".to_owned(), VALID_CODE).await;
+            let answer = accept_as(Arc::clone(&page), "ada".to_owned(), VALID_CODE).await;
             match answer.headers().get(header::RETRY_AFTER) {
                 Some(seconds) => {
                     let seconds = seconds.to_str().expect("text").parse().expect("seconds");
@@ -154,9 +154,9 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
         };
         assert_eq!(ada.status(), 200);
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            started.elapsed() < Duration::from_secs(10),
             "{:?}",
-            begun.elapsed()
+            started.elapsed()
         );
         assert_eq!(
             (
@@ -169,17 +169,17 @@ async fn a_flood_of_acceptances_leaves_no_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_that_others_use_up_leaves_no_queue_either() {
+async fn a_quota_used_up_by_others_leaves_no_queue() {
     let throttled = |_: &str, _: &Value| {
         let error = json!({"__type": "TooManyRequestsException", "message": "Rate exceeded"});
         (Duration::from_millis(100), 400, error)
     };
     let page = page(1, throttled).await;
-    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
-    let flood = flood(&page, 20, ask).await;
-    assert!(flood.tasks <= 60, "{} at work", flood.tasks);
-    assert_eq!(flood.sent_away(), 1200, "each is told to come again");
-    assert!(flood.count(503) > 0, "it is not called the person's tries");
+    let send = |n| accept_as(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
+    let flood = flood(&page, 20, send).await;
+    assert!(flood.tasks <= 60, "{} in progress", flood.tasks);
+    assert_eq!(flood.retryable(), 1200, "each is asked to try again");
+    assert!(flood.count(503) > 0, "throttling is not the user's fault");
     assert!(
         flood.slowest() < Duration::from_secs(10),
         "{:?}",
@@ -188,12 +188,12 @@ async fn a_quota_that_others_use_up_leaves_no_queue_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_hang_hold_their_seats_and_no_more() {
+async fn hanging_calls_hold_only_their_own_permits() {
     let hung = |_: &str, _: &Value| (Duration::from_mins(5), 200, json!({}));
     let page = page(1, hung).await;
-    let ask = |n| accepted_by(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
-    let flood = flood(&page, 20, ask).await;
-    assert!(flood.tasks <= 70, "{} at work", flood.tasks);
+    let send = |n| accept_as(Arc::clone(&page), format!("person-{n}"), VALID_CODE);
+    let flood = flood(&page, 20, send).await;
+    assert!(flood.tasks <= 70, "{} in progress", flood.tasks);
     assert!(
         flood.slowest() < Duration::from_secs(10),
         "{:?}",
@@ -203,9 +203,9 @@ async fn calls_that_hang_hold_their_seats_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_askings_for_a_new_code_leaves_no_queue() {
+async fn a_flood_of_new_code_requests_leaves_no_queue() {
     let page = page(30, cognito).await;
-    let ask = |n| {
+    let send = |n| {
         let page = Arc::clone(&page);
         async move {
             let body = json!({"username": format!("Person-{n}@mail.example")});
@@ -213,9 +213,9 @@ async fn a_flood_of_askings_for_a_new_code_leaves_no_queue() {
             answer.unwrap_or_else(IntoResponse::into_response)
         }
     };
-    let flood = flood(&page, 5, ask).await;
-    assert!(flood.tasks <= 3, "{} at work", flood.tasks);
-    // One in twelve seconds: half of 15 calls a second, in 30 parts, three for each.
+    let flood = flood(&page, 5, send).await;
+    assert!(flood.tasks <= 3, "{} in progress", flood.tasks);
+    // One in twelve seconds: half of 15 calls a second, for 30 processes, three for each search.
     assert!((4..=6).contains(&flood.count(202)), "{}", flood.count(202));
     assert_eq!(flood.count(202) + flood.count(429), 300);
 }

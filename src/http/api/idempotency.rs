@@ -1,7 +1,7 @@
-//! The same request, sent again with the same `Idempotency-Key`, gets the same answer.
+//! A request that is repeated with the same `Idempotency-Key` gets the same response.
 //!
-//! In this process's memory: what another process answered is not known here. Every
-//! action but the sending of a mail may be repeated without harm.
+//! Responses are in this process's memory; other processes do not know them. Every operation
+//! except the sending of a mail may be repeated without harm.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +20,9 @@ const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 const MAX_STORED_RESPONSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 const RESPONSE_TTL: Duration = Duration::from_hours(1);
 
-/// A finished answer.
 pub(super) type JsonResponse = (StatusCode, Value);
 
-/// Answers by caller and key.
+/// Responses by caller and key.
 #[derive(Debug)]
 pub(super) struct IdempotencyStore {
     entries: Mutex<LruCache<(String, String), StoredResponse>>,
@@ -33,21 +32,20 @@ pub(super) struct IdempotencyStore {
 struct StoredResponse {
     request_hash: [u8; 32],
     started_at: Instant,
-    /// `None` while it is under way.
+    /// `None` while the request is in progress.
     response: Option<JsonResponse>,
 }
 
-/// What is to be done with a request.
 pub(super) enum IdempotencyLookup {
-    /// It is new; its answer is to be remembered, if it is one that holds.
+    /// The request is new; its response is to be stored if it is final.
     New(PendingResponse),
-    /// It has its answer.
+    /// The stored response of an earlier such request.
     Replayed(JsonResponse),
 }
 
-/// The right to answer; forgotten when it is dropped without an answer.
+/// The right to store a response. Dropping it without one frees the key.
 pub(super) struct PendingResponse {
-    /// For audit lines and answers; the same in every process for the same key.
+    /// For audit lines and responses; the same in every process for the same key and request.
     pub(super) request_id: String,
     reservation: Option<Reservation>,
 }
@@ -59,7 +57,7 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// The entry, unless another has taken its place meanwhile.
+    /// Changes the entry, unless another has replaced it meanwhile.
     fn update_if_current(
         &self,
         change: impl FnOnce(&mut LruCache<(String, String), StoredResponse>),
@@ -83,12 +81,12 @@ impl Default for IdempotencyStore {
 }
 
 impl IdempotencyStore {
-    /// Looks a request up; `what` is its method, path and body.
+    /// Looks a request up; `parts` are its method, path and body.
     pub(super) fn look_up(
         self: &Arc<Self>,
         caller: &Caller,
         headers: &HeaderMap,
-        what: &[&[u8]],
+        parts: &[&[u8]],
     ) -> Result<IdempotencyLookup, Problem> {
         let Some(key) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
             return Ok(IdempotencyLookup::New(PendingResponse {
@@ -103,10 +101,10 @@ impl IdempotencyStore {
             .ok_or_else(|| {
                 Problem::bad_request("an Idempotency-Key has 1 to 255 visible characters")
             })?;
-        let whose = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
-        let request = fingerprint(what);
+        let entry_key = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
+        let request = fingerprint(parts);
         let mut entries = self.entries();
-        match entries.get(&whose) {
+        match entries.get(&entry_key) {
             Some(entry) if entry.started_at.elapsed() < RESPONSE_TTL => match &entry.response {
                 _ if entry.request_hash != request => Err(Problem::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
@@ -122,20 +120,20 @@ impl IdempotencyStore {
                 .retry_after_secs(1)),
             },
             _ => {
-                let entry_since = Instant::now();
+                let started_at = Instant::now();
                 let entry = StoredResponse {
                     request_hash: request,
-                    started_at: entry_since,
+                    started_at,
                     response: None,
                 };
-                entries.put(whose.clone(), entry);
+                entries.put(entry_key.clone(), entry);
                 drop(entries);
                 Ok(IdempotencyLookup::New(PendingResponse {
-                    request_id: request_id(&whose, &request),
+                    request_id: request_id(&entry_key, &request),
                     reservation: Some(Reservation {
                         store: Arc::clone(self),
-                        key: whose,
-                        started_at: entry_since,
+                        key: entry_key,
+                        started_at,
                     }),
                 }))
             }
@@ -148,15 +146,15 @@ impl IdempotencyStore {
 }
 
 impl PendingResponse {
-    /// Remembers the answer, unless it asks to try again.
+    /// Stores the response, unless it asks the client to try again.
     pub(super) fn complete(mut self, answer: &JsonResponse) {
-        let holds = !answer.0.is_server_error() && answer.0 != StatusCode::TOO_MANY_REQUESTS;
-        if !holds {
+        let is_final = !answer.0.is_server_error() && answer.0 != StatusCode::TOO_MANY_REQUESTS;
+        if !is_final {
             return;
         }
-        if let Some(held) = self.reservation.take() {
-            held.update_if_current(|entries| {
-                if let Some(entry) = entries.get_mut(&held.key) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.update_if_current(|entries| {
+                if let Some(entry) = entries.get_mut(&reservation.key) {
                     entry.response = Some(answer.clone());
                 }
             });
@@ -166,25 +164,25 @@ impl PendingResponse {
 
 impl Drop for PendingResponse {
     fn drop(&mut self) {
-        if let Some(held) = self.reservation.take() {
-            held.update_if_current(|entries| {
-                entries.pop(&held.key);
+        if let Some(reservation) = self.reservation.take() {
+            reservation.update_if_current(|entries| {
+                entries.pop(&reservation.key);
             });
         }
     }
 }
 
-fn fingerprint(what: &[&[u8]]) -> [u8; 32] {
+fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for part in what {
+    for part in parts {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }
     digest.finalize().into()
 }
 
-fn request_id(whose: &(String, String), request: &[u8]) -> String {
-    let digest = fingerprint(&[whose.0.as_bytes(), whose.1.as_bytes(), request]);
+fn request_id(entry_key: &(String, String), request: &[u8]) -> String {
+    let digest = fingerprint(&[entry_key.0.as_bytes(), entry_key.1.as_bytes(), request]);
     digest[..16].iter().fold(String::new(), |mut id, byte| {
         use std::fmt::Write;
         let _ = write!(id, "{byte:02x}");
@@ -208,48 +206,48 @@ mod tests {
         }
     }
 
-    fn look(
-        memory: &Arc<IdempotencyStore>,
+    fn look_up(
+        store: &Arc<IdempotencyStore>,
         sub: &str,
-        what: &str,
+        request: &str,
     ) -> Result<IdempotencyLookup, Problem> {
         let headers = HeaderMap::from_iter([(
             axum::http::HeaderName::from_static(IDEMPOTENCY_KEY_HEADER),
             axum::http::HeaderValue::from_static("k"),
         )]);
-        memory.look_up(&caller(sub), &headers, &[what.as_bytes()])
+        store.look_up(&caller(sub), &headers, &[request.as_bytes()])
     }
 
-    fn place(known: Result<IdempotencyLookup, Problem>) -> PendingResponse {
+    fn pending(known: Result<IdempotencyLookup, Problem>) -> PendingResponse {
         match known {
-            Ok(IdempotencyLookup::New(place)) => place,
+            Ok(IdempotencyLookup::New(pending)) => pending,
             _ => panic!("known already"),
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_given_again_to_the_same_caller_for_the_same_request() {
-        let memory = Arc::new(IdempotencyStore::default());
-        let first = place(look(&memory, "a", "x"));
+    async fn a_repeated_request_gets_the_stored_response() {
+        let store = Arc::new(IdempotencyStore::default());
+        let first = pending(look_up(&store, "a", "x"));
         let id = first.request_id.clone();
-        assert!(look(&memory, "a", "x").is_err(), "it is under way");
+        assert!(look_up(&store, "a", "x").is_err(), "in progress");
         first.complete(&(StatusCode::OK, json!({"n": 1})));
         assert!(matches!(
-            look(&memory, "a", "x"),
+            look_up(&store, "a", "x"),
             Ok(IdempotencyLookup::Replayed((StatusCode::OK, _)))
         ));
-        assert!(look(&memory, "a", "y").is_err(), "another request");
-        assert_ne!(place(look(&memory, "b", "x")).request_id, id);
+        assert!(look_up(&store, "a", "y").is_err(), "another request");
+        assert_ne!(pending(look_up(&store, "b", "x")).request_id, id);
         tokio::time::advance(RESPONSE_TTL).await;
-        assert_eq!(place(look(&memory, "a", "x")).request_id, id);
+        assert_eq!(pending(look_up(&store, "a", "x")).request_id, id);
     }
 
     #[test]
-    fn what_could_not_be_answered_may_be_tried_again() {
-        let memory = Arc::new(IdempotencyStore::default());
-        drop(place(look(&memory, "a", "x")));
-        let second = place(look(&memory, "a", "x"));
+    fn a_failed_request_may_be_tried_again() {
+        let store = Arc::new(IdempotencyStore::default());
+        drop(pending(look_up(&store, "a", "x")));
+        let second = pending(look_up(&store, "a", "x"));
         second.complete(&(StatusCode::SERVICE_UNAVAILABLE, json!({})));
-        place(look(&memory, "a", "x"));
+        pending(look_up(&store, "a", "x"));
     }
 }

@@ -1,4 +1,4 @@
-//! Invitations.
+//! Routes that send invitations and resend them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{Api, Problem};
 use crate::event::{AdminOperation, Invitation, InvitationDraft, Username};
 use crate::http::limits::{parse_object, require_json};
 
-/// `POST /v1/invitations` with the members of a [`InvitationDraft`].
+/// `POST /v1/invitations` with the members of an [`InvitationDraft`].
 pub(super) async fn invite(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -21,7 +21,7 @@ pub(super) async fn invite(
     api.run_command(request, |body| {
         kind?;
         let mut object = parse_object(body, &Invitation::FIELDS)?;
-        // An absent address is told like a wrong one.
+        // A missing address is reported like an invalid one.
         object
             .entry("email")
             .or_insert_with(|| Value::String(String::new()));
@@ -35,7 +35,7 @@ pub(super) async fn invite(
             })?;
         Invitation::new(draft)
             .map(AdminOperation::Invite)
-            .map_err(|wrong| Problem::invalid_field(wrong.field, wrong.rule))
+            .map_err(|error| Problem::invalid_field(error.field, error.rule))
     })
     .await
 }

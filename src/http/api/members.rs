@@ -1,4 +1,4 @@
-//! Members of a group.
+//! Routes that add and remove group members.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
-//! The administrators' API, and everybody's own record.
+//! The administrators' API, and each user's own profile.
 //!
-//! `openapi.json` says what each route takes and answers; a test holds the two
-//! together.
+//! `openapi.json` describes input and output of each route; a test compares it with them.
 
 mod idempotency;
 mod invitations;
@@ -28,7 +27,7 @@ use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
 use idempotency::{IdempotencyLookup, IdempotencyStore, JsonResponse};
 pub(super) use problem::Problem;
 
-/// What the routes work with.
+/// The state that the routes of the API share.
 #[derive(Debug)]
 pub struct Api {
     authorizer: Authorizer,
@@ -36,22 +35,22 @@ pub struct Api {
     user_lookup: UserLookup,
     idempotency: Arc<IdempotencyStore>,
     admin_limiter: RateLimiter,
-    /// For what everybody may ask for, beside the administrators' own.
+    /// For requests that every user may send; not shared with the administrators.
     user_limiter: RateLimiter,
     admission: Admission,
 }
 
-/// The description of the API.
+/// The description of the API, in JSON.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
 const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
-/// No body of ours needs a tenth of it.
+/// No valid body needs a tenth of it.
 const MAX_API_BODY_BYTES: usize = 64 * 1024;
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
-    /// At most `rate` requests of administrators a second, and as many of others.
+    /// At most `rate` requests of administrators a second, and as many of other users.
     pub(crate) fn new(
         authorizer: Authorizer,
         command_service: CommandService,
@@ -70,9 +69,9 @@ impl Api {
         }
     }
 
-    /// The routes under `/v1`; browsers may call from these origins.
+    /// The routes under `/v1`, which browsers may call from these origins.
     pub fn routes(self, origins: &[String]) -> Router {
-        let doors = self.admission.clone();
+        let admission = self.admission.clone();
         let routes = Router::new()
             .route("/v1/groups/{group}/members", routing::post(members::add))
             .route(
@@ -90,7 +89,7 @@ impl Api {
             .route("/v1/{*rest}", routing::any(no_route))
             .method_not_allowed_fallback(no_method)
             .with_state(Arc::new(self))
-            .layer(from_fn_with_state(doors, enforce_limits));
+            .layer(from_fn_with_state(admission, enforce_limits));
         if origins.is_empty() {
             return routes;
         }
@@ -111,8 +110,8 @@ impl Api {
         routes.layer(cors)
     }
 
-    /// Counted between the token and the question to Cognito: neither strangers nor the
-    /// refused use up what administrators need.
+    /// Counts after the check of the token and before the call of Cognito: neither strangers nor
+    /// refused users use up the rate of administrators.
     async fn require_admin(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let caller = self.authenticate(headers).await?;
         self.authorizer
@@ -122,15 +121,15 @@ impl Api {
         Ok(caller)
     }
 
-    /// A seat for what an administrator asks for, once the body is there. Whether they
-    /// still are one is the first part of the work.
+    /// A permit for an administrator's request whose body has arrived. The first part of the
+    /// work checks that they still are an administrator.
     async fn acquire_admin_permit(&self, caller: &Caller) -> Result<RequestPermit, Problem> {
-        let seat = self.admission.try_acquire()?;
-        let still = seat
+        let permit = self.admission.try_acquire()?;
+        let authorized = permit
             .run(self.authorizer.require_current_admin(caller))
             .await;
-        still.map_err(|denied| access_problem(&denied))?;
-        Ok(seat)
+        authorized.map_err(|denied| access_problem(&denied))?;
+        Ok(permit)
     }
 
     async fn require_user(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
@@ -144,24 +143,24 @@ impl Api {
         caller.map_err(|denied| access_problem(&denied))
     }
 
-    /// Takes an order of an administrator: checked, once for each key, to its end.
+    /// Authorizes and runs a command to its end, once for each `Idempotency-Key`.
     async fn run_command(
         self: Arc<Self>,
         request: Request,
-        action: impl FnOnce(&[u8]) -> Result<AdminOperation, Problem>,
+        parse: impl FnOnce(&[u8]) -> Result<AdminOperation, Problem>,
     ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let caller = self.require_admin(&head.headers).await?;
         let body = read_body(body, MAX_API_BODY_BYTES).await?;
-        let seat = self.acquire_admin_permit(&caller).await?;
-        let what = [
+        let permit = self.acquire_admin_permit(&caller).await?;
+        let parts = [
             head.method.as_str().as_bytes(),
             head.uri.path().as_bytes(),
             &body,
         ];
-        let action = action(&body)?;
-        let place = match self.idempotency.look_up(&caller, &head.headers, &what)? {
-            IdempotencyLookup::New(place) => place,
+        let operation = parse(&body)?;
+        let pending = match self.idempotency.look_up(&caller, &head.headers, &parts)? {
+            IdempotencyLookup::New(pending) => pending,
             IdempotencyLookup::Replayed(answer) => {
                 let mut response = json_response(answer);
                 response
@@ -170,27 +169,29 @@ impl Api {
                 return Ok(response);
             }
         };
-        let order = AdminCommand {
-            request_id: place.request_id.clone(),
+        let command = AdminCommand {
+            request_id: pending.request_id.clone(),
             requested_by: caller.sub,
             requested_at: Some(jiff::Timestamp::now()),
             pool: caller.pool,
-            operation: action,
+            operation,
         };
         let trace = Trace::from_traceparent(traceparent(&head.headers));
         let api = Arc::clone(&self);
-        let done = self.admission.run_detached(seat, async move {
-            let answer =
-                response::from_submission(&order, api.command_service.submit(&order, &trace).await);
-            place.complete(&answer);
+        let done = self.admission.run_detached(permit, async move {
+            let answer = response::from_submission(
+                &command,
+                api.command_service.submit(&command, &trace).await,
+            );
+            pending.complete(&answer);
             answer
         });
         Ok(json_response(done.await?))
     }
 }
 
-fn check_rate(pace: &RateLimiter) -> Result<(), Problem> {
-    pace.try_acquire().map_err(|wait| {
+fn check_rate(limiter: &RateLimiter) -> Result<(), Problem> {
+    limiter.try_acquire().map_err(|wait| {
         Problem::too_many_requests("more requests a second than admin.rate allows")
             .retry_after(wait)
     })
@@ -216,7 +217,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
-/// Two of them are none.
+/// `None` where the header occurs twice.
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(TRACEPARENT_HEADER).iter();
     values
@@ -226,7 +227,7 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
         .ok()
 }
 
-/// Whoever has no good token learns nothing of why.
+/// The problem does not show why a token is refused.
 fn access_problem(denied: &AuthError) -> Problem {
     match denied {
         AuthError::NoToken => Problem::new(

@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-/// What is wrong with a request, or with us. Holds nothing of what was sent but the
+/// An error of a request or of the deployment. Its detail quotes nothing of the request except
 /// names of fields.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Problem {
@@ -37,7 +37,7 @@ impl Problem {
         }
     }
 
-    /// The request cannot be meant: this field, this rule.
+    /// A field of the request breaks a rule.
     pub(in crate::http) fn invalid_field(field: &str, rule: impl fmt::Display) -> Self {
         let detail = format!("{field}: {rule}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_member("field", field)
@@ -61,7 +61,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_secs(5)
     }
 
-    /// Somebody has to mend this deployment first; the log says what is missing.
+    /// An operator has to fix the deployment first; the log names the cause.
     pub(in crate::http) fn misconfigured() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -71,7 +71,6 @@ impl Problem {
         .retry_after_secs(60)
     }
 
-    /// One more member.
     #[must_use]
     pub(in crate::http) fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(name.to_owned(), value.into());
@@ -116,8 +115,8 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         if self.status == StatusCode::UNAUTHORIZED {
-            let ask = HeaderValue::from_static("Bearer");
-            headers.insert(header::WWW_AUTHENTICATE, ask);
+            let scheme = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         if let Some(seconds) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, seconds.into());

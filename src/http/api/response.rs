@@ -1,4 +1,4 @@
-//! What became of an order, as an answer.
+//! Turns the result of a command into a response.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -10,52 +10,52 @@ use crate::aws::{FindUserError, PoolUser};
 use crate::event::{AdminCommand, AdminOperation, GroupName, Sub};
 use crate::provision::{CommandResult, InvitationResult, Outcome, Rejection};
 
-pub(super) fn from_submission(order: &AdminCommand, taken: Submission) -> JsonResponse {
-    match taken {
+pub(super) fn from_submission(command: &AdminCommand, submission: Submission) -> JsonResponse {
+    match submission {
         Submission::Queued => (
             StatusCode::ACCEPTED,
-            json!({"requestId": order.request_id, "status": "QUEUED"}),
+            json!({"requestId": command.request_id, "status": "QUEUED"}),
         ),
-        Submission::Unavailable(why, performed) => {
-            let problem = match why {
+        Submission::Unavailable(reason, result) => {
+            let problem = match reason {
                 UnavailableReason::Unreachable => Problem::unavailable(
                     "neither Cognito nor the queue can be reached; what was asked for may be \
                      half done, ask again",
                 ),
                 UnavailableReason::Misconfigured => Problem::misconfigured(),
             };
-            problem_response(problem, order, &performed)
+            problem_response(problem, command, &result)
         }
-        Submission::Completed(performed) => match &performed.outcome {
+        Submission::Completed(result) => match &result.outcome {
             Outcome::Rejected(rejection) => {
-                problem_response(rejection_problem(rejection), order, &performed)
+                problem_response(rejection_problem(rejection), command, &result)
             }
-            _ => (StatusCode::OK, completed_body(order, &performed)),
+            _ => (StatusCode::OK, completed_body(command, &result)),
         },
     }
 }
 
-/// A problem, and what was done all the same: the person may exist.
+/// A problem, with user and mail where the invited user exists nevertheless.
 fn problem_response(
     problem: Problem,
-    order: &AdminCommand,
-    performed: &CommandResult,
+    command: &AdminCommand,
+    result: &CommandResult,
 ) -> JsonResponse {
-    let mut problem = problem.with_member("requestId", order.request_id.clone());
-    if let (Some(person), Some(invited)) = (&performed.user, &performed.invitation) {
-        problem = problem.with_member("user", user_json(person));
+    let mut problem = problem.with_member("requestId", command.request_id.clone());
+    if let (Some(user), Some(invited)) = (&result.user, &result.invitation) {
+        problem = problem.with_member("user", user_json(user));
         problem = problem.with_member("mail", invited.mail.name());
     }
     (problem.status(), problem.to_json())
 }
 
-fn completed_body(order: &AdminCommand, performed: &CommandResult) -> Value {
-    let mut body = json!({"requestId": order.request_id, "status": "DONE"});
-    if let Some(person) = &performed.user {
-        body["user"] = user_json(person);
+fn completed_body(command: &AdminCommand, result: &CommandResult) -> Value {
+    let mut body = json!({"requestId": command.request_id, "status": "DONE"});
+    if let Some(user) = &result.user {
+        body["user"] = user_json(user);
     }
     if let AdminOperation::AddToGroup(membership) | AdminOperation::RemoveFromGroup(membership) =
-        &order.operation
+        &command.operation
     {
         body["group"] = membership.group.as_str().into();
     }
@@ -63,10 +63,10 @@ fn completed_body(order: &AdminCommand, performed: &CommandResult) -> Value {
         created,
         mail,
         groups,
-    }) = &performed.invitation
+    }) = &result.invitation
     {
         body["mail"] = mail.name().into();
-        if matches!(order.operation, AdminOperation::Invite(_)) {
+        if matches!(command.operation, AdminOperation::Invite(_)) {
             body["created"] = (*created).into();
             body["groups"] = groups.iter().map(GroupName::as_str).collect();
         }
@@ -74,13 +74,13 @@ fn completed_body(order: &AdminCommand, performed: &CommandResult) -> Value {
     body
 }
 
-/// Without attributes: the caller knows what they sent.
-pub(super) fn user_json(person: &PoolUser) -> Value {
+/// Omits the attributes: the caller of an invitation has sent them.
+pub(super) fn user_json(user: &PoolUser) -> Value {
     json!({
-        "username": person.username.reveal(),
-        "sub": person.sub.as_ref().map(Sub::as_str),
-        "status": person.status,
-        "enabled": person.enabled,
+        "username": user.username.reveal(),
+        "sub": user.sub.as_ref().map(Sub::as_str),
+        "status": user.status,
+        "enabled": user.enabled,
     })
 }
 

@@ -1,4 +1,4 @@
-//! What is looked up.
+//! Routes that read users and profiles.
 
 use std::sync::Arc;
 
@@ -24,36 +24,37 @@ pub(super) async fn show(
     let Path(username) = path.map_err(bad_path)?;
     let username =
         Username::parse(&username).map_err(|rule| Problem::invalid_field("username", rule))?;
-    let seat = api.acquire_admin_permit(&caller).await?;
-    let shown = seat.run(api.user_lookup.get_user(&caller, &username)).await;
-    let shown =
-        shown.map_err(|missing| lookup_problem(&missing, "user_not_found", "no such user"))?;
-    let mut body = response::user_json(&shown.user);
-    body["groups"] = shown.groups.iter().map(GroupName::as_str).collect();
-    body["profile"] = shown.profile.map_or(json!(null), Into::into);
+    let permit = api.acquire_admin_permit(&caller).await?;
+    let view = permit
+        .run(api.user_lookup.get_user(&caller, &username))
+        .await;
+    let view = view.map_err(|error| lookup_problem(&error, "user_not_found", "no such user"))?;
+    let mut body = response::user_json(&view.user);
+    body["groups"] = view.groups.iter().map(GroupName::as_str).collect();
+    body["profile"] = view.profile.map_or(json!(null), Into::into);
     Ok(super::json_response((StatusCode::OK, body)))
 }
 
-/// `GET /v1/me/profile`: the caller's own record, and nobody else's.
+/// `GET /v1/me/profile`: only the caller's own profile.
 pub(super) async fn own_profile(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = api.require_user(&headers).await?;
-    let seat = api.admission.try_acquire()?;
-    let profile = seat.run(api.user_lookup.own_profile(&caller)).await;
-    let profile = profile
-        .map_err(|missing| lookup_problem(&missing, "profile_not_found", "no profile (yet)"))?;
+    let permit = api.admission.try_acquire()?;
+    let profile = permit.run(api.user_lookup.own_profile(&caller)).await;
+    let profile =
+        profile.map_err(|error| lookup_problem(&error, "profile_not_found", "no profile (yet)"))?;
     Ok(super::json_response((StatusCode::OK, profile.into())))
 }
 
-fn lookup_problem(missing: &LookupError, code: &'static str, detail: &'static str) -> Problem {
-    match missing {
+fn lookup_problem(error: &LookupError, code: &'static str, detail: &'static str) -> Problem {
+    match error {
         LookupError::NotFound => Problem::new(StatusCode::NOT_FOUND, code, detail),
         LookupError::Ambiguous => response::ambiguous_user(),
         LookupError::Failed(failure) if failure.class == Class::Busy => Problem::busy(),
         LookupError::Failed(failure) => {
-            tracing::warn!(error = %failure, "a look-up for the API failed");
+            tracing::warn!(error = %failure, "API look-up of a user or profile failed");
             if matches!(failure.class, Class::Systemic) {
                 Problem::misconfigured()
             } else {

@@ -1,11 +1,11 @@
-//! Axes: where they end, and where a tick stands.
+//! Axes: their ranges and ticks.
 
 use super::number::decimal;
 
-/// About this many ticks; few enough for a phone when every other label is left out.
+/// Few enough ticks for a phone, where every other label is left out.
 const MAX_TIME_TICKS: f64 = 8.0;
 
-/// From zero (or, on a logarithmic axis, from `start`) to `end`.
+/// A range with ticks, from zero (or, on a logarithmic axis, from `start`) to `end`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     pub(super) start: f64,
@@ -13,7 +13,7 @@ pub(super) struct Axis {
     pub(super) ticks: Vec<Tick>,
 }
 
-/// A place on an axis, in the axis's unit, and what stands there.
+/// A position on an axis, in the axis's unit, with its label.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
     pub(super) at: f64,
@@ -21,40 +21,40 @@ pub(super) struct Tick {
 }
 
 impl Axis {
-    /// From zero up to a round number that is not below `most`.
-    pub(super) fn amounts(most: f64, ticks: f64) -> Self {
-        Self::rounded_up(most, ticks, 1.0, "")
+    /// From zero up to a round number that is not below `max`.
+    pub(super) fn amounts(max: f64, ticks: f64) -> Self {
+        Self::rounded_up(max, ticks, 1.0, "")
     }
 
-    /// Like [`Axis::amounts`], for milliseconds, with the unit that suits.
-    pub(super) fn durations(most_ms: f64, ticks: f64) -> Self {
-        let (size, unit) = match most_ms {
+    /// Like [`Axis::amounts`], for milliseconds, labelled in ms, s or min.
+    pub(super) fn durations(max_ms: f64, ticks: f64) -> Self {
+        let (size, unit) = match max_ms {
             ms if ms < 10_000.0 => (1.0, " ms"),
             ms if ms < 600_000.0 => (1_000.0, " s"),
             _ => (60_000.0, " min"),
         };
-        Self::rounded_up(most_ms, ticks, size, unit)
+        Self::rounded_up(max_ms, ticks, size, unit)
     }
 
-    /// Like [`Axis::amounts`], for seconds.
-    pub(super) fn ages(most: f64, ticks: f64) -> Self {
-        if most < 600.0 {
-            Self::rounded_up(most, ticks, 1.0, " s")
+    /// Like [`Axis::amounts`], for seconds, labelled in s or min.
+    pub(super) fn ages(max: f64, ticks: f64) -> Self {
+        if max < 600.0 {
+            Self::rounded_up(max, ticks, 1.0, " s")
         } else {
-            Self::rounded_up(most, ticks, 60.0, " min")
+            Self::rounded_up(max, ticks, 60.0, " min")
         }
     }
 
-    fn rounded_up(most: f64, ticks: f64, size: f64, unit: &str) -> Self {
-        let most = if most.is_finite() && most > 0.0 {
-            most / size
+    fn rounded_up(max: f64, ticks: f64, size: f64, unit: &str) -> Self {
+        let max = if max.is_finite() && max > 0.0 {
+            max / size
         } else {
             1.0
         };
-        let step = round_step(most, ticks);
-        // A hair below a tick is on it: 0.1 has no exact form.
+        let step = round_step(max, ticks);
+        // Tolerance for rounding errors: 0.1 has no exact form.
         let count = (1..100)
-            .find(|n| f64::from(*n) * step >= most * (1.0 - 1e-9))
+            .find(|n| f64::from(*n) * step >= max * (1.0 - 1e-9))
             .unwrap_or(100);
         let end = f64::from(count) * step;
         Self {
@@ -74,7 +74,7 @@ impl Axis {
         let (step, size, unit) = if end < 600.0 {
             (round_step(end, MAX_TIME_TICKS), 1.0, " s")
         } else {
-            // People part an hour in quarters, not in tens.
+            // Hours are divided into quarters, not into tenths.
             let minutes = end / 60.0;
             let round = [2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 240.0, 480.0];
             let fits = round
@@ -93,8 +93,8 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis from `start` to `end` milliseconds, both above zero,
-    /// with ticks at the tens, and at 2 and 5 where there is room.
+    /// A logarithmic axis from `start` to `end` milliseconds, both above zero. Ticks are
+    /// at powers of ten, and at 2 and 5 times them if there is space.
     pub(super) fn logarithmic(start: f64, end: f64) -> Self {
         let within = |steps: &[f64]| -> Vec<f64> {
             (-3..10)
@@ -119,12 +119,12 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, at least a thousandth, so that about this many
-/// of them reach `most`.
-fn round_step(most: f64, ticks: f64) -> f64 {
+/// 1, 2 or 5 times a power of ten, at least a thousandth, so that at most `ticks` steps
+/// reach `max`.
+fn round_step(max: f64, ticks: f64) -> f64 {
     let mut step = 0.001;
     for factor in [2.0, 2.5, 2.0].into_iter().cycle().take(900) {
-        if most / step <= ticks {
+        if max / step <= ticks {
             break;
         }
         step *= factor;
@@ -149,7 +149,7 @@ fn ticks_at(step: f64, end: f64, size: f64, unit: &str) -> Vec<Tick> {
         .collect()
 }
 
-/// Millions would not fit beside the plot.
+/// Abbreviates millions, which would not fit into the margin.
 fn compact_number(value: f64, places: usize) -> String {
     if value < 1e6 {
         decimal(value, places)
@@ -185,24 +185,24 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_begin_at_zero() {
-        for (most, expected) in [
+        for (max, expected) in [
             (1.0, &["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"][..]),
             (4.0, &["0", "1", "2", "3", "4"]),
             (104.0, &["0", "20", "40", "60", "80", "100", "120"]),
             (1_700.0, &["0", "500", "1,000", "1,500", "2,000"]),
             (2e6, &["0", "500,000", "1 M", "1.5 M", "2 M"]),
         ] {
-            let axis = Axis::amounts(most, 6.0);
+            let axis = Axis::amounts(max, 6.0);
             assert_eq!(labels(&axis), expected);
-            assert!(axis.end >= most);
+            assert!(axis.end >= max);
         }
     }
 
     #[test]
-    fn an_axis_without_values_is_still_one() {
-        for most in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(Axis::amounts(most, 6.0), Axis::amounts(1.0, 6.0));
-            assert!(Axis::time(most).end > 0.0);
+    fn an_axis_without_values_still_has_a_range() {
+        for max in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Axis::amounts(max, 6.0), Axis::amounts(1.0, 6.0));
+            assert!(Axis::time(max).end > 0.0);
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn long_times_are_parted_like_hours() {
+    fn long_times_have_ticks_at_round_minutes() {
         assert_eq!(
             labels(&Axis::time(101.3)),
             ["0 s", "20 s", "40 s", "60 s", "80 s", "100 s"]

@@ -1,4 +1,4 @@
-//! Which figures become which plot.
+//! The plots over the time of the run.
 
 use super::axis::Axis;
 use super::legend::LineStyle;
@@ -7,14 +7,13 @@ use super::plot::{Plot, PlotLine};
 use super::series::{gauge, highest, rate, step_seconds};
 use super::{LoadReport, Sample};
 
-/// Pixels.
 pub(super) const TALL_PLOT_PX: f64 = 220.0;
 const LOW_PLOT_PX: f64 = 120.0;
 
 impl LoadReport {
-    /// What happened over the run, below each other on the same time axis.
+    /// The plots over time, with the same time axis.
     pub(super) fn timeline_charts(&self) -> String {
-        let times = self.timeline.iter().map(|moment| moment.second);
+        let times = self.timeline.iter().map(|sample| sample.second);
         let times = times.chain([self.seconds]).filter(|time| time.is_finite());
         let end = times.fold(0.0, f64::max);
         [
@@ -28,20 +27,20 @@ impl LoadReport {
 
     fn throughput_chart(&self, end: f64) -> String {
         let step = step_seconds(end, self.finished.sign_ups);
-        let line = |name, look, count: fn(&Sample) -> u64| {
-            // Before the first figure nothing had happened.
+        let line = |name, style, count: fn(&Sample) -> u64| {
+            // All counts begin at zero.
             let mut points = vec![(0.0, 0.0)];
             points.extend(
                 self.timeline
                     .iter()
                     .map(|at| (at.second, to_f64(count(at)))),
             );
-            let runs = rate(&points, step);
+            let segments = rate(&points, step);
             PlotLine {
                 name,
-                style: look,
-                peak: highest(&runs).map_or_else(String::new, a_second),
-                segments: runs,
+                style,
+                peak: highest(&segments).map_or_else(String::new, a_second),
+                segments,
             }
         };
         let lines = [
@@ -60,13 +59,13 @@ impl LoadReport {
     }
 
     fn queue_chart(&self, end: f64) -> String {
-        let line = |name, look, depth: fn(&Sample) -> Option<u64>| {
-            let runs = gauge(&self.timeline, |at| depth(at).map(to_f64));
+        let line = |name, style, depth: fn(&Sample) -> Option<u64>| {
+            let segments = gauge(&self.timeline, |at| depth(at).map(to_f64));
             PlotLine {
                 name,
-                style: look,
-                peak: highest(&runs).map_or_else(|| "unknown".to_owned(), |n| decimal(n, 0)),
-                segments: runs,
+                style,
+                peak: highest(&segments).map_or_else(|| "unknown".to_owned(), |n| decimal(n, 0)),
+                segments,
             }
         };
         let lines = [
@@ -85,8 +84,8 @@ impl LoadReport {
     }
 
     fn age_chart(&self, end: f64) -> String {
-        let runs = gauge(&self.timeline, |at| Some(at.oldest_seconds));
-        let oldest = highest(&runs).unwrap_or(0.0);
+        let segments = gauge(&self.timeline, |at| Some(at.oldest_seconds));
+        let oldest = highest(&segments).unwrap_or(0.0);
         Plot {
             title: "Oldest sign-up",
             unit: "age of the oldest that was due and not finished".to_owned(),
@@ -98,11 +97,11 @@ impl LoadReport {
             name: "age",
             style: LineStyle::Area,
             peak: seconds(oldest),
-            segments: runs,
+            segments,
         }])
     }
 
-    /// Only where the workers said something of it.
+    /// Empty if the workers' metrics were not read.
     fn throttle_chart(&self, end: f64) -> String {
         let points: Vec<(f64, f64)> = self
             .timeline
@@ -114,9 +113,9 @@ impl LoadReport {
             return String::new();
         }
         let step = step_seconds(end, self.finished.sign_ups);
-        let runs = rate(&points, step);
-        match highest(&runs) {
-            Some(most) if most > 0.0 => Plot {
+        let segments = rate(&points, step);
+        match highest(&segments) {
+            Some(max) if max > 0.0 => Plot {
                 title,
                 unit: format!(
                     "calls a second that Cognito throttled, {}",
@@ -124,15 +123,15 @@ impl LoadReport {
                 ),
                 height: LOW_PLOT_PX,
                 x: Axis::time(end),
-                y: Axis::amounts(most, 3.0),
+                y: Axis::amounts(max, 3.0),
             }
             .lines(&[PlotLine {
                 name: "throttled",
                 style: LineStyle::Area,
-                peak: a_second(most),
-                segments: runs,
+                peak: a_second(max),
+                segments,
             }]),
-            // A few at the very begin are in the workers' figures and not on the timeline.
+            // The totals may hold throttled calls from before the first sample.
             _ if self.has_throttles() => Plot::placeholder(title, "No figures over time."),
             _ => Plot::placeholder(title, "Cognito throttled no call."),
         }
@@ -148,10 +147,10 @@ impl LoadReport {
     }
 }
 
-/// The highest of all lines, for their axis.
+/// The highest value of all lines, for their axis.
 pub(super) fn highest_of_lines(lines: &[PlotLine]) -> f64 {
-    let most = lines.iter().filter_map(|line| highest(&line.segments));
-    most.fold(0.0, f64::max)
+    let max = lines.iter().filter_map(|line| highest(&line.segments));
+    max.fold(0.0, f64::max)
 }
 
 fn mean_label(step: f64) -> String {
@@ -186,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_were_not_asked_have_no_plot_of_throttles() {
+    fn no_throttle_plot_without_worker_metrics() {
         let mut report = fixtures::full();
-        for moment in &mut report.timeline {
-            moment.throttled = None;
+        for sample in &mut report.timeline {
+            sample.throttled = None;
         }
         assert!(!report.timeline_charts().contains("Throttled"));
-        for moment in &mut report.timeline {
-            moment.throttled = Some(0);
+        for sample in &mut report.timeline {
+            sample.throttled = Some(0);
         }
         assert!(report.timeline_charts().contains("No figures over time."));
         report.worker = None;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::load::{Difference, DifferenceKind};
 
-/// Nothing planned, nothing seen.
+/// A run without messages and observations.
 pub(super) fn empty() -> LoadReport {
     LoadReport {
         run: "lt-0".to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn empty() -> LoadReport {
     }
 }
 
-/// 2,000 sign-ups in 20 seconds for a worker that does 20 a second.
+/// 2,000 sign-ups in 20 seconds for a worker that provisions 20 a second.
 pub(super) fn full() -> LoadReport {
     LoadReport {
         run: "lt-7f3a".to_owned(),
@@ -106,7 +106,7 @@ pub(super) fn full() -> LoadReport {
     }
 }
 
-/// With what a run can show at its worst.
+/// A run with many differences and with hostile text.
 pub(super) fn unhealthy() -> LoadReport {
     let mut report = full();
     report.verified = false;

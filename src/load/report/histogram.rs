@@ -1,4 +1,4 @@
-//! A histogram, with some values marked across it.
+//! Draws a histogram with vertical markers.
 
 use super::legend::{LineStyle, legend, legend_entry};
 use super::markup::escaped;
@@ -12,39 +12,39 @@ pub(super) struct HistogramBar {
     pub(super) title: String,
 }
 
-/// A value that is marked across a histogram.
+/// A vertical line across a histogram, at a quantile.
 pub(super) struct QuantileMarker {
     pub(super) name: &'static str,
     pub(super) style: LineStyle,
-    /// In the unit of the horizontal axis.
+    /// Position in the unit of the horizontal axis.
     pub(super) at: f64,
-    /// Written.
+    /// The formatted value, for the legend.
     pub(super) value: String,
 }
 
 impl Plot {
-    /// A histogram on a logarithmic axis, with some values marked.
-    pub(super) fn histogram(&self, columns: &[HistogramBar], rules: &[QuantileMarker]) -> String {
-        let bars: String = columns.iter().map(|column| self.bar(column)).collect();
-        let marks: String = rules
+    /// Draws the bars and the markers on a logarithmic axis.
+    pub(super) fn histogram(&self, bars: &[HistogramBar], markers: &[QuantileMarker]) -> String {
+        let drawn_bars: String = bars.iter().map(|bar| self.bar(bar)).collect();
+        let drawn_markers: String = markers
             .iter()
-            .filter(|rule| (self.x.start..=self.x.end).contains(&rule.at))
-            .map(|rule| self.marker(rule))
+            .filter(|marker| (self.x.start..=self.x.end).contains(&marker.at))
+            .map(|marker| self.marker(marker))
             .collect();
-        let words: Vec<String> = rules
+        let values: Vec<String> = markers
             .iter()
-            .map(|rule| format!("{} {}", rule.name, rule.value))
+            .map(|marker| format!("{} {}", marker.name, marker.value))
             .collect();
         self.figure(
-            &legend(rules.iter().map(QuantileMarker::legend_entry)),
-            &self.with_axes(&words.join(", "), &format!("{bars}{marks}")),
+            &legend(markers.iter().map(QuantileMarker::legend_entry)),
+            &self.with_axes(&values.join(", "), &format!("{drawn_bars}{drawn_markers}")),
         )
     }
 
-    fn bar(&self, column: &HistogramBar) -> String {
-        let from = self.log_fraction(column.from);
-        let to = self.log_fraction(column.to);
-        let top = self.y_pixels(column.height);
+    fn bar(&self, bar: &HistogramBar) -> String {
+        let from = self.log_fraction(bar.from);
+        let to = self.log_fraction(bar.to);
+        let top = self.y_pixels(bar.height);
         format!(
             "<rect class=\"bar\" x=\"{x}%\" y=\"{y}\" width=\"{width}%\" \
              height=\"{height}\"><title>{title}</title></rect>",
@@ -52,15 +52,15 @@ impl Plot {
             y = coordinate(top),
             width = coordinate((to - from) * 100.0),
             height = coordinate(self.height - top),
-            title = escaped(&column.title),
+            title = escaped(&bar.title),
         )
     }
 
-    fn marker(&self, rule: &QuantileMarker) -> String {
+    fn marker(&self, marker: &QuantileMarker) -> String {
         format!(
             "<line class=\"rule {class}\" x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"{bottom}\"/>",
-            class = rule.style.class(),
-            x = coordinate(self.log_fraction(rule.at) * 100.0),
+            class = marker.style.class(),
+            x = coordinate(self.log_fraction(marker.at) * 100.0),
             bottom = coordinate(self.height),
         )
     }
@@ -79,19 +79,19 @@ mod tests {
 
     #[test]
     fn equal_ratios_are_equally_wide() {
-        let column = |from, to| HistogramBar {
+        let bar = |from, to| HistogramBar {
             from,
             to,
             height: 5.0,
             title: "5 & more".to_owned(),
         };
-        let rules = [1.0, 1_000.0].map(|at| QuantileMarker {
+        let markers = [1.0, 1_000.0].map(|at| QuantileMarker {
             name: "p50",
             style: LineStyle::First,
             at,
             value: at.to_string(),
         });
-        let columns = [column(1.0, 10.0), column(10.0, 100.0)];
+        let bars = [bar(1.0, 10.0), bar(10.0, 100.0)];
         let drawn = Plot {
             title: "Latency",
             unit: "sign-ups".to_owned(),
@@ -99,7 +99,7 @@ mod tests {
             x: Axis::logarithmic(1.0, 100.0),
             y: Axis::amounts(10.0, 4.0),
         }
-        .histogram(&columns, &rules);
+        .histogram(&bars, &markers);
         assert!(
             drawn.contains("x=\"50%\" y=\"50\" width=\"50%\" height=\"50\""),
             "{drawn}"

@@ -1,4 +1,4 @@
-//! The page: one file that asks for nothing else, to be kept or passed on.
+//! The HTML form of the report: one file without external resources.
 
 use super::markup::escaped;
 use super::number::{decimal, group_digits, milliseconds, pluralize, rate, seconds, to_f64};
@@ -8,12 +8,12 @@ use super::{LoadReport, Quantiles};
 
 const REPORT_STYLE: &str = include_str!("style.css");
 
-/// Said where a figure is not known.
+/// Stands for an unknown figure.
 const MISSING_VALUE: &str = "\u{2013}";
 
 impl LoadReport {
-    /// The report as one page without script and without anything from outside; the
-    /// policy in its head holds it to that.
+    /// The report as one page without scripts and external resources; the
+    /// `Content-Security-Policy` in its head forbids both.
     pub(crate) fn html(&self) -> String {
         let run = escaped(&self.run);
         let body = [
@@ -52,7 +52,7 @@ impl LoadReport {
             LoadVerdict::Unverified => ("open", "?"),
             LoadVerdict::Differs(_) => ("bad", "\u{2715}"),
         };
-        let words = match verdict {
+        let text = match verdict {
             LoadVerdict::Differs(_) => format!(
                 "{}. <a href=\"#differences\">See all</a>",
                 escaped(&self.kind_counts())
@@ -64,7 +64,7 @@ impl LoadReport {
              <p class=\"about\"><span>{pool}</span> <span>{began}</span> \
              <span>took {took}</span></p></header>\n\
              <div class=\"verdict {class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span>\
-             <p><strong>{title}</strong> <span>{words}</span></p></div>\n",
+             <p><strong>{title}</strong> <span>{text}</span></p></div>\n",
             run = escaped(&self.run),
             pool = escaped(&self.pool),
             began = self.began.strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -153,7 +153,7 @@ impl LoadReport {
 mod tests {
     use crate::load::report::{Sample, fixtures};
 
-    /// Elements that must be closed are, in order, and no attribute is left open.
+    /// Checks that elements are closed in order and that all attributes are closed.
     fn assert_well_formed(page: &str) {
         let body = page.split_once("</head>").expect("a head").1;
         let mut open = vec!["html"];
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_outside() {
+    fn the_page_has_no_external_resources() {
         for report in [fixtures::full(), fixtures::unhealthy(), fixtures::empty()] {
             let page = report.html();
             for outside in [
@@ -189,13 +189,13 @@ mod tests {
     #[test]
     fn an_empty_report_is_a_page() {
         let page = fixtures::empty().html();
-        for words in [
+        for text in [
             "<strong>not verified</strong>",
             "No figures.",
             "No profile record was seen.",
             "workers not asked",
         ] {
-            assert!(page.contains(words), "{words}");
+            assert!(page.contains(text), "{text}");
         }
         let mut one = fixtures::empty();
         one.timeline.push(Sample::default());
@@ -203,15 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_are_no_numbers_are_not_drawn() {
+    fn non_finite_figures_are_not_drawn() {
         let mut report = fixtures::full();
         report.seconds = f64::NAN;
         report.finished.per_second = f64::INFINITY;
         report.histogram[0].from_ms = f64::NAN;
         report.latency_over_time[1].latency_ms.p50 = f64::NAN;
-        for (moment, wrong) in report.timeline.iter_mut().zip([f64::NAN, f64::INFINITY]) {
-            moment.second = wrong;
-            moment.oldest_seconds = wrong;
+        for (sample, wrong) in report.timeline.iter_mut().zip([f64::NAN, f64::INFINITY]) {
+            sample.second = wrong;
+            sample.oldest_seconds = wrong;
         }
         let page = report.html();
         assert!(!page.contains("NaN") && !page.contains(">inf"));

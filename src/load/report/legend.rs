@@ -1,16 +1,16 @@
-//! How lines differ, and the legend that says which is which.
+//! The styles of lines, and the legend above a plot.
 
 use super::markup::escaped;
 
-/// The ways in which lines differ.
+/// The style of a line; the style sheet gives each a colour and a dash pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineStyle {
-    /// Broad and pale, below the others: what should have been.
+    /// Broad and pale, below the others: the planned values.
     Band,
     First,
     Second,
     Third,
-    /// The only line, with what is below it filled.
+    /// The only line of a plot, with the area below it filled.
     Area,
 }
 
@@ -25,18 +25,17 @@ impl LineStyle {
     }
 }
 
-/// The list of keys above a plot.
 pub(super) fn legend(keys: impl Iterator<Item = String>) -> String {
     format!("<ul class=\"legend\">{}</ul>", keys.collect::<String>())
 }
 
-/// A piece of the line, its name, and a figure of it.
-pub(super) fn legend_entry(what: &str, look: LineStyle, name: &str, value: &str) -> String {
+/// A sample of the line, its name and a value. `kind` is the CSS class: `line` or `rule`.
+pub(super) fn legend_entry(kind: &str, style: LineStyle, name: &str, value: &str) -> String {
     format!(
         "<li><svg class=\"key\" width=\"30\" height=\"10\" aria-hidden=\"true\">\
-         <line class=\"{what} {}\" x1=\"0\" x2=\"30\" y1=\"5\" y2=\"5\"/></svg>\
+         <line class=\"{kind} {}\" x1=\"0\" x2=\"30\" y1=\"5\" y2=\"5\"/></svg>\
          {} <span>{}</span></li>",
-        look.class(),
+        style.class(),
         escaped(name),
         escaped(value),
     )

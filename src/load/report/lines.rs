@@ -1,4 +1,4 @@
-//! Aligned lines for a terminal.
+//! Writes aligned lines for a terminal.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,9 @@ use super::Quantiles;
 use super::number::{group_digits, milliseconds};
 use crate::dead_letter::printable;
 
-/// Columns before the figures.
+/// Width of the name column.
 const MARGIN: usize = 13;
 
-/// The text so far.
 pub(super) struct Lines(pub(super) String);
 
 impl Lines {
@@ -22,11 +21,11 @@ impl Lines {
         self.0.push('\n');
     }
 
-    pub(super) fn entry(&mut self, name: &str, words: &str) {
-        self.line(&format!("{name:MARGIN$}{words}"));
+    pub(super) fn entry(&mut self, name: &str, text: &str) {
+        self.line(&format!("{name:MARGIN$}{text}"));
     }
 
-    /// Cells of one width, each ending below the one above it.
+    /// Writes right-aligned cells of equal width.
     pub(super) fn row(&mut self, name: &str, cells: &[String]) {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>8}")).collect();
         self.entry(name, &cells.join("  "));
@@ -47,12 +46,15 @@ impl Lines {
             self.entry(name, "none");
         }
         let counts: Vec<_> = counts.iter().map(|(of, n)| (of, group_digits(n))).collect();
-        let of = counts.iter().map(|(of, _)| of.chars().count()).max();
-        let n = counts.iter().map(|(_, n)| n.len()).max();
-        let (of, n) = (of.unwrap_or(0), n.unwrap_or(0));
-        for (at, (what, count)) in counts.iter().enumerate() {
+        let name_width = counts.iter().map(|(of, _)| of.chars().count()).max();
+        let count_width = counts.iter().map(|(_, n)| n.len()).max();
+        let (name_width, count_width) = (name_width.unwrap_or(0), count_width.unwrap_or(0));
+        for (at, (counted, count)) in counts.iter().enumerate() {
             let name = if at == 0 { name } else { "" };
-            self.entry(name, &format!("{what:of$}  {count:>n$}"));
+            self.entry(
+                name,
+                &format!("{counted:name_width$}  {count:>count_width$}"),
+            );
         }
     }
 }
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_told_nothing() {
+    fn control_characters_do_not_reach_the_terminal() {
         let mut lines = Lines(String::new());
         lines.entry("who", "a\u{1b}[2Jb\nc\u{202e}d  ");
         assert_eq!(lines.0, "who          a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\n");

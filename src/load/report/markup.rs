@@ -1,9 +1,8 @@
-//! Text from elsewhere, made harmless.
+//! Escapes text for HTML and SVG.
 
 use crate::dead_letter::printable;
 
-/// For HTML and SVG: text that can neither end an element or an attribute nor begin
-/// one.
+/// Escapes text so that it cannot begin or end an element or an attribute.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in printable(text).chars() {
@@ -24,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_can_leave_its_element() {
+    fn escaped_text_cannot_leave_its_element() {
         assert_eq!(
             escaped("</td><a x=\"y\" z='&amp;'>\0\u{1b}\u{202e}é"),
             "&lt;/td&gt;&lt;a x=&quot;y&quot; z=&#39;&amp;amp;&#39;&gt;\u{fffd}\u{fffd}\u{fffd}é"

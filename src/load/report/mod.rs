@@ -1,4 +1,4 @@
-//! What a load test found: the figures, and the differences.
+//! The report of a load test, with its JSON, text and HTML forms.
 
 mod axis;
 mod charts;
@@ -23,83 +23,78 @@ use serde::Serialize;
 
 use super::Difference;
 
-/// The report. Its JSON form is a contract.
+/// The report of a run. Its JSON form is a stable interface.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LoadReport {
-    /// The run's id, part of every name that it made.
+    /// The run's id, part of every name that it created.
     pub run: String,
-    /// The user pool.
     pub pool: String,
-    /// With it and the same options the same messages go at the same times.
+    /// The same seed and options give the same messages at the same times.
     pub seed: u64,
     /// When the schedule began.
     pub began: jiff::Timestamp,
-    /// From there until nothing was left to wait for.
+    /// From `began` to the end of the watch.
     pub seconds: f64,
-    /// What was to be sent.
     pub planned: Planned,
-    /// What was sent, and how well the injector kept its schedule.
+    /// The messages that were sent, and how far the injector was behind its schedule.
     pub injected: Injected,
-    /// What became of the sign-ups.
     pub finished: Finished,
-    /// From a sign-up's scheduled time to its profile record, in milliseconds.
-    /// A sign-up that never finished counts with the time it was waited for. Absent
-    /// where no records are looked at.
+    /// From a sign-up's scheduled time to its profile, in milliseconds. A sign-up that
+    /// never finished counts with the time that the run waited for it. Absent without
+    /// profiles.
     pub latency_ms: Option<Quantiles>,
-    /// What the workers say of themselves; absent when they were not asked.
+    /// Counters of the workers; absent if their metrics were not read.
     pub worker: Option<WorkerTotals>,
-    /// One for each second, in order.
+    /// One sample a second, ascending.
     pub timeline: Vec<Sample>,
     /// Latency by the time at which the sign-ups were scheduled.
     pub(crate) latency_over_time: Vec<LatencyWindow>,
-    /// How many sign-ups took how long.
+    /// Distribution of the latencies; empty without profiles.
     pub histogram: Vec<LatencyBin>,
-    /// Whether all was looked at and nothing differs.
+    /// Whether there are no differences.
     pub verified: bool,
-    /// What is not as it must be.
     pub differences: Vec<Difference>,
-    /// What was removed in the end; absent when it was kept.
+    /// Counts of the clean-up; absent if there was none.
     pub cleaned: Option<Cleaned>,
 }
 
 /// Messages by kind, and how long sending them should take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Planned {
-    /// Sign-ups, each of a user of its own.
+    /// Sign-ups, one for each user.
     pub sign_ups: u64,
-    /// Sign-ups that are sent once more.
+    /// Sign-ups that are sent a second time.
     pub duplicates: u64,
-    /// Messages that must end as letters.
+    /// Messages that must become dead letters.
     pub poison: u64,
-    /// Users for whom nothing is sent and nothing must happen.
+    /// Users for whom no message is sent; they must not change.
     pub(crate) bystanders: u64,
-    /// Length of the schedule.
+    /// Length of the schedule, without duplicates after its end.
     pub seconds: f64,
 }
 
-/// The injector's own figures: its limit is not the system's.
+/// The injector's own figures: they show when it was the bottleneck.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Injected {
-    /// Messages that SQS took.
+    /// Messages that SQS accepted.
     pub messages: u64,
-    /// Messages that it did not take.
+    /// Messages that SQS did not accept, or that were never tried.
     pub not_sent: u64,
-    /// From the first send to the last answer.
+    /// From the start of the schedule to the last answer.
     pub seconds: f64,
-    /// Messages a second in that time.
+    /// Accepted messages a second in that time.
     pub(crate) per_second: f64,
-    /// How long after its scheduled time a message's send began.
+    /// How long after its scheduled time the send of a message began.
     pub late_ms: Option<Quantiles>,
-    /// How long SQS took to answer.
+    /// How long SQS took to accept a message, with retries.
     pub(crate) send_ms: Option<Quantiles>,
 }
 
-/// Sign-ups whose profile record was seen.
+/// Sign-ups whose profile was seen; without profiles, those that left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Finished {
-    /// How many.
     pub sign_ups: u64,
-    /// From the begin of the schedule to the last of them.
+    /// From the start of the schedule to the last of them.
     pub seconds: f64,
     /// Sign-ups a second in that time.
     pub(crate) per_second: f64,
@@ -108,69 +103,68 @@ pub(crate) struct Finished {
 /// A distribution, in the unit that the field's name ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// Values.
+    /// Number of values in the distribution.
     pub count: u64,
-    /// The median.
+    /// Median: half of the values are not above it.
     pub p50: f64,
-    /// Nine of ten are not above it.
+    /// 90 of 100 values are not above it.
     pub p90: f64,
-    /// 99 of 100.
+    /// 99 of 100 values are not above it.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// 999 of 1,000 values are not above it.
     #[serde(rename = "p99.9")]
     pub(crate) p99_9: f64,
-    /// The greatest.
+    /// The greatest value of all.
     pub max: f64,
 }
 
-/// From the workers' `/metrics`, from the begin to the end of the run.
+/// Increases of the workers' `/metrics` counters during the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct WorkerTotals {
-    /// Workers that were asked.
+    /// Number of workers whose metrics were read.
     pub workers: usize,
-    /// Times that one of them did not answer.
+    /// Number of failed reads of a worker's metrics.
     pub(crate) unanswered: u64,
-    /// Messages settled.
+    /// Settled messages, without those that went back to the queue.
     pub messages: u64,
     /// Calls by service and operation, such as `cognito AdminAddUserToGroup`.
     pub calls: BTreeMap<String, u64>,
-    /// All of them, for each message.
+    /// Mean number of calls for each settled message.
     pub(crate) calls_per_message: Option<f64>,
-    /// Calls that Cognito throttled, by category; categories without any left out.
+    /// Calls that Cognito throttled, by category; categories without any are left out.
     pub throttled: BTreeMap<String, u64>,
 }
 
-/// How things stood.
+/// The state of the run at one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Sample {
     /// Seconds since the schedule began.
     pub second: f64,
     /// Messages that were due by then.
     pub planned: u64,
-    /// Messages that SQS had taken.
+    /// Messages that SQS had accepted.
     pub injected: u64,
-    /// Sign-ups whose profile was there.
+    /// Sign-ups that had finished, corrected afterwards where profiles say when.
     pub finished: u64,
-    /// Waiting on the queue, as SQS counts; these three are absent when it did not say.
+    /// Messages that can be received. SQS counts these three; they are absent if the call
+    /// failed.
     pub visible: Option<u64>,
-    /// In work, or backing off.
+    /// Messages in progress, or hidden for a retry.
     pub hidden: Option<u64>,
-    /// Not yet due.
+    /// Messages whose delay has not passed.
     pub delayed: Option<u64>,
     /// Age of the oldest sign-up that was due and not finished; 0 without one.
     pub(crate) oldest_seconds: f64,
-    /// Calls that Cognito had throttled, as the workers say.
+    /// Calls that Cognito had throttled, from the workers' metrics.
     pub throttled: Option<u64>,
 }
 
 /// Latency of the sign-ups that were scheduled within a part of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct LatencyWindow {
-    /// Begin, in seconds since the schedule began.
+    /// Start, in seconds since the schedule began.
     pub(crate) from_second: f64,
-    /// End.
     pub(crate) to_second: f64,
-    /// The distribution in milliseconds.
     #[serde(flatten)]
     pub latency_ms: Quantiles,
 }
@@ -178,26 +172,20 @@ pub(crate) struct LatencyWindow {
 /// Sign-ups whose latency lies between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct LatencyBin {
-    /// Above this many milliseconds.
     pub(crate) from_ms: f64,
-    /// Up to this many.
     pub(crate) to_ms: f64,
-    /// How many.
     pub count: u64,
 }
 
-/// What a run left, and is gone.
+/// Numbers of items that a clean-up removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Cleaned {
-    /// Messages on the queue.
+    /// Messages on the source queue.
     pub messages: u64,
-    /// Letters in the dead-letter queue.
     #[serde(rename = "letters")]
     pub dead_letters: u64,
-    /// Profile records.
     pub profiles: u64,
-    /// Users.
     pub users: u64,
-    /// Whether everything is gone, as far as could be seen.
+    /// Whether the last listings and scans found nothing of the run.
     pub complete: bool,
 }

@@ -1,11 +1,11 @@
-//! Figures as people read them.
+//! Formats numbers for the text and the page.
 
 use std::fmt::Display;
 
-/// What is written for a number that is none.
+/// Stands for NaN and infinity.
 const UNKNOWN_VALUE: &str = "unknown";
 
-/// The one place where counts become floats.
+/// Converts a count to a float; only here, because of the lint.
 #[expect(
     clippy::cast_precision_loss,
     reason = "exact to 2^53, and drawn or rounded after that"
@@ -27,13 +27,13 @@ pub(super) fn group_digits(whole: impl Display) -> String {
     text
 }
 
-/// `1 user`, `2 users`.
+/// A count with its noun: `1 user`, `2 users`.
 pub(super) fn pluralize(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", group_digits(count))
 }
 
-/// With this many decimal places, thousands separated.
+/// A number with `places` decimal places and thousands separated.
 pub(super) fn decimal(value: f64, places: usize) -> String {
     if !value.is_finite() {
         return UNKNOWN_VALUE.to_owned();
@@ -58,8 +58,8 @@ pub(super) fn rate(per_second: f64) -> String {
     format!("{}/s", decimal(per_second, places))
 }
 
-/// A latency: milliseconds below ten seconds, then seconds, then minutes. The
-/// limits lie half a last digit lower, so that none is reached by rounding.
+/// A latency: milliseconds below ten seconds, then seconds, then minutes. The limits
+/// are lower by half of the last digit, so that rounding never reaches them.
 pub(super) fn milliseconds(ms: f64) -> String {
     match ms {
         ms if !ms.is_finite() => UNKNOWN_VALUE.to_owned(),
@@ -70,7 +70,7 @@ pub(super) fn milliseconds(ms: f64) -> String {
     }
 }
 
-/// A length of time: seconds below ten minutes, then minutes, no needless zero.
+/// A length of time: seconds below ten minutes, then minutes, without a final `.0`.
 pub(super) fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() {
         return UNKNOWN_VALUE.to_owned();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_has_the_unit_of_its_size() {
+    fn a_latency_has_a_unit_that_fits_its_size() {
         for (ms, written) in [
             (0.0, "0.0 ms"),
             (1.24, "1.2 ms"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_has_no_needless_zero() {
+    fn a_length_of_time_has_no_final_zero() {
         for (value, written) in [
             (20.0, "20 s"),
             (100.44, "100.4 s"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_has_as_many_places_as_matter() {
+    fn a_rate_has_fewer_decimals_the_larger_it_is() {
         for (value, written) in [
             (0.0, "0.0/s"),
             (0.25, "0.25/s"),

@@ -1,45 +1,42 @@
-//! Plots as SVG inside of the page.
+//! Plots as SVG inside the page.
 //!
-//! Drawn here since the page must follow a light or a dark theme, needs no script,
-//! and must read on a phone. So there are classes and no colours, and the lines
-//! stretch with the page while the letters keep their size: text is placed in
-//! pixels and per cent, and no font has to be measured. No crate that is kept up
-//! draws like this.
+//! They are drawn here since the page must follow a light or dark theme, run no script,
+//! and be readable on a phone. So elements have classes instead of colours. The lines
+//! stretch with the page and the text keeps its size: text is placed in pixels and per
+//! cent, and no font is measured. No maintained crate draws like this.
 
 use super::axis::{Axis, Tick};
 use super::legend::{LineStyle, legend, legend_entry};
 use super::markup::escaped;
 use super::series::{LineSegments, highest};
 
-/// Width of the drawing in its own units; it is stretched to what the page gives.
+/// Width of the drawing in its own units; it is stretched to the width of the page.
 const DRAWING_WIDTH: f64 = 1_000.0;
 
 /// Pixels below the drawing, for the labels of the horizontal axis.
 const X_LABELS_HEIGHT_PX: f64 = 26.0;
 
-/// A figure: its heading, and what is drawn on two axes.
+/// A figure with its heading and two axes.
 pub(super) struct Plot {
     pub(super) title: &'static str,
-    /// What is measured, and in which unit.
+    /// The measured quantity and its unit.
     pub(super) unit: String,
-    /// Pixels.
+    /// In pixels, without the labels.
     pub(super) height: f64,
     pub(super) x: Axis,
     pub(super) y: Axis,
 }
 
-/// One line of a plot.
 pub(super) struct PlotLine {
     pub(super) name: &'static str,
-    /// How it looks; the style sheet gives each a colour and a dash pattern.
     pub(super) style: LineStyle,
-    /// Its highest value, written.
+    /// The formatted highest value, for the legend.
     pub(super) peak: String,
     pub(super) segments: LineSegments,
 }
 
 impl Plot {
-    /// With a legend that says each line's highest value.
+    /// Draws the lines, with each line's highest value in the legend.
     pub(super) fn lines(&self, lines: &[PlotLine]) -> String {
         if lines.iter().all(|line| highest(&line.segments).is_none()) {
             return self.figure("", "<p class=\"nothing\">No figures.</p>");
@@ -50,17 +47,17 @@ impl Plot {
              width=\"100%\" height=\"{height}\" overflow=\"visible\">{drawn}</svg>",
             height = self.height,
         );
-        let words: Vec<String> = lines
+        let peaks: Vec<String> = lines
             .iter()
             .map(|line| format!("{} at most {}", line.name, line.peak))
             .collect();
         self.figure(
             &legend(lines.iter().map(PlotLine::legend_entry)),
-            &self.with_axes(&words.join(", "), &stretched),
+            &self.with_axes(&peaks.join(", "), &stretched),
         )
     }
 
-    /// Only a sentence, where there is nothing to draw.
+    /// A figure with a sentence instead of a drawing.
     pub(super) fn placeholder(title: &'static str, sentence: &str) -> String {
         figure(
             title,
@@ -73,19 +70,20 @@ impl Plot {
         figure(self.title, &self.unit, &format!("{legend}{body}"))
     }
 
-    /// The axes with `drawn` between the grid and the labels.
-    pub(super) fn with_axes(&self, words: &str, drawn: &str) -> String {
-        let label = escaped(&format!("{}, {}: {words}", self.title, self.unit));
-        let rows: String = self.y.ticks.iter().map(|tick| self.y_tick(tick)).collect();
-        let marks: String = (0..)
+    /// Draws the axes, with `drawn` between the grid and the labels. `values` becomes part
+    /// of the label for screen readers.
+    pub(super) fn with_axes(&self, values: &str, drawn: &str) -> String {
+        let label = escaped(&format!("{}, {}: {values}", self.title, self.unit));
+        let y_ticks: String = self.y.ticks.iter().map(|tick| self.y_tick(tick)).collect();
+        let x_ticks: String = (0..)
             .zip(&self.x.ticks)
             .map(|(n, tick)| self.x_tick(n, tick))
             .collect();
         format!(
             "<svg class=\"chart\" role=\"img\" aria-label=\"{label}\" height=\"{height}\">\
-             {rows}{drawn}\
+             {y_ticks}{drawn}\
              <line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
-             {marks}</svg>",
+             {x_ticks}</svg>",
             height = coordinate(self.height + X_LABELS_HEIGHT_PX),
             bottom = coordinate(self.height),
         )
@@ -123,18 +121,18 @@ impl Plot {
 
     fn line(&self, line: &PlotLine) -> String {
         let (mut paths, mut dots, mut areas) = (Vec::new(), Vec::new(), Vec::new());
-        for run in &line.segments {
+        for segment in &line.segments {
             let across = |x: f64| coordinate(clamp_fraction(x / self.x.end) * DRAWING_WIDTH);
-            let points: Vec<String> = run
+            let points: Vec<String> = segment
                 .iter()
                 .map(|(x, y)| format!("{} {}", across(*x), coordinate(self.y_pixels(*y))))
                 .collect();
-            let (Some((left, _)), Some((right, _))) = (run.first(), run.last()) else {
+            let (Some((left, _)), Some((right, _))) = (segment.first(), segment.last()) else {
                 continue;
             };
             let points = points.join("L");
-            if run.len() == 1 {
-                // A line of no length shows as its round ends.
+            if segment.len() == 1 {
+                // A line of zero length is drawn as its round ends.
                 dots.push(format!("M{points}h0"));
             } else {
                 let bottom = coordinate(self.height);
@@ -151,9 +149,9 @@ impl Plot {
         }
         let class = line.style.class();
         [("fill", areas), ("line", paths), ("dot", dots)]
-            .map(|(what, d)| match d.concat() {
-                nothing if nothing.is_empty() => nothing,
-                d => format!("<path class=\"{what} {class}\" d=\"{d}\"/>"),
+            .map(|(kind, d)| match d.concat() {
+                empty if empty.is_empty() => empty,
+                d => format!("<path class=\"{kind} {class}\" d=\"{d}\"/>"),
             })
             .concat()
     }
@@ -183,10 +181,10 @@ fn figure(title: &str, unit: &str, body: &str) -> String {
     )
 }
 
-/// Within the drawing, whatever the figures say.
-fn clamp_fraction(share: f64) -> f64 {
-    if share.is_finite() {
-        share.clamp(0.0, 1.0)
+/// Limits a position to the drawing; NaN and infinity become 0.
+fn clamp_fraction(fraction: f64) -> f64 {
+    if fraction.is_finite() {
+        fraction.clamp(0.0, 1.0)
     } else {
         0.0
     }
@@ -202,29 +200,29 @@ pub(super) fn coordinate(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn plot(x: Axis, most: f64) -> Plot {
+    fn plot(x: Axis, max: f64) -> Plot {
         Plot {
             title: "Depth",
             unit: "messages".to_owned(),
             height: 100.0,
             x,
-            y: Axis::amounts(most, 4.0),
+            y: Axis::amounts(max, 4.0),
         }
     }
 
-    fn line(runs: LineSegments) -> PlotLine {
+    fn line(segments: LineSegments) -> PlotLine {
         PlotLine {
             name: "waiting <now>",
             style: LineStyle::Second,
             peak: "7".to_owned(),
-            segments: runs,
+            segments,
         }
     }
 
     #[test]
-    fn a_run_is_a_path_and_a_lone_point_a_dot() {
-        let runs = vec![vec![(0.0, 0.0), (5.0, 10.0)], vec![(10.0, 5.0)]];
-        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(runs)]);
+    fn a_segment_is_a_path_and_a_single_point_a_dot() {
+        let segments = vec![vec![(0.0, 0.0), (5.0, 10.0)], vec![(10.0, 5.0)]];
+        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(segments)]);
         assert!(
             drawn.contains("class=\"line second\" d=\"M0 100L500 0\""),
             "{drawn}"
@@ -237,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_drawing_and_nothing_is_not_a_number() {
-        let runs = vec![vec![(-5.0, f64::NAN), (f64::INFINITY, 99.0), (5.0, -3.0)]];
-        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(runs)]);
+    fn points_stay_in_the_drawing_and_are_numbers() {
+        let segments = vec![vec![(-5.0, f64::NAN), (f64::INFINITY, 99.0), (5.0, -3.0)]];
+        let drawn = plot(Axis::time(10.0), 10.0).lines(&[line(segments)]);
         assert!(drawn.contains("M0 100L0 0L500 100"), "{drawn}");
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
     }

@@ -1,19 +1,18 @@
-//! From the timeline to what is drawn: rates, gaps, and no more points than a
-//! screen can show.
+//! Converts the timeline to lines: rates, gaps, and no more points than a screen can
+//! show.
 
 use super::Sample;
 use super::number::to_f64;
 
-/// Points that belong together; a gap in the figures begins a new run.
+/// The segments of a line; a gap in the figures begins a new segment.
 pub(super) type LineSegments = Vec<Vec<(f64, f64)>>;
 
-/// Pieces into which a long timeline is cut; each keeps two points.
+/// A long timeline is cut into this many chunks; two points of each are drawn.
 const MAX_GAUGE_CHUNKS: usize = 300;
 
-/// Most steps of a rate.
 const MAX_RATE_STEPS: f64 = 250.0;
 
-/// So many events should fall into a step, or the line shows chance alone.
+/// With fewer events in a step, the line shows mostly noise.
 const MIN_EVENTS_PER_STEP: f64 = 20.0;
 
 /// The greatest value and when it was first reached.
@@ -23,60 +22,63 @@ pub(super) fn peak(
 ) -> Option<(f64, f64)> {
     timeline
         .iter()
-        .filter_map(|moment| Some((moment.second, value(moment)?)))
+        .filter_map(|sample| Some((sample.second, value(sample)?)))
         .filter(|(second, value)| second.is_finite() && value.is_finite())
         .reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
-/// A gauge as it was, with its gaps. Of a long timeline each piece keeps its least
-/// and its greatest value, and a gap that is shorter than a piece is not seen.
+/// The line of a gauge, with its gaps. In a long timeline only the least and the
+/// greatest value of each chunk are drawn; gaps shorter than a chunk are not.
 pub(super) fn gauge(timeline: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> LineSegments {
     let points: Vec<(f64, Option<f64>)> = timeline
         .iter()
-        .filter(|moment| moment.second.is_finite())
-        .map(|moment| {
-            let value = value(moment).filter(|value| value.is_finite());
-            (moment.second, value)
+        .filter(|sample| sample.second.is_finite())
+        .map(|sample| {
+            let value = value(sample).filter(|value| value.is_finite());
+            (sample.second, value)
         })
         .collect();
-    let piece = points.len().div_ceil(MAX_GAUGE_CHUNKS);
-    // Below three points a piece has nothing to leave out.
-    let points = if piece > 2 {
-        downsample(&points, piece)
+    let chunk_size = points.len().div_ceil(MAX_GAUGE_CHUNKS);
+    // Chunks of one or two points have nothing to leave out.
+    let points = if chunk_size > 2 {
+        downsample(&points, chunk_size)
     } else {
         points
     };
     points
         .split(|(_, value)| value.is_none())
-        .map(|run| {
-            run.iter()
+        .map(|segment| {
+            segment
+                .iter()
                 .filter_map(|(second, value)| Some((*second, (*value)?)))
                 .collect::<Vec<_>>()
         })
-        .filter(|run| !run.is_empty())
+        .filter(|segment| !segment.is_empty())
         .collect()
 }
 
-/// Two points of each piece, the least and the greatest, and both ends.
-fn downsample(points: &[(f64, Option<f64>)], piece: usize) -> Vec<(f64, Option<f64>)> {
-    let mut kept: Vec<_> = points.first().copied().into_iter().collect();
-    for piece in points.chunks(piece) {
-        let known = || piece.iter().copied().filter(|point| point.1.is_some());
+/// The least and the greatest point of each chunk, and both ends.
+fn downsample(points: &[(f64, Option<f64>)], chunk_size: usize) -> Vec<(f64, Option<f64>)> {
+    let mut drawn: Vec<_> = points.first().copied().into_iter().collect();
+    for chunk in points.chunks(chunk_size) {
+        let known = || chunk.iter().copied().filter(|point| point.1.is_some());
         let least = known().reduce(|a, b| if b.1 < a.1 { b } else { a });
-        let most = known().reduce(|a, b| if b.1 > a.1 { b } else { a });
-        match (least, most) {
-            (Some(least), Some(most)) if most.0 < least.0 => kept.extend([most, least]),
-            (Some(least), Some(most)) => kept.extend([least, most]),
-            _ => kept.extend(piece.first()),
+        let greatest = known().reduce(|a, b| if b.1 > a.1 { b } else { a });
+        match (least, greatest) {
+            (Some(least), Some(greatest)) if greatest.0 < least.0 => {
+                drawn.extend([greatest, least]);
+            }
+            (Some(least), Some(greatest)) => drawn.extend([least, greatest]),
+            _ => drawn.extend(chunk.first()),
         }
     }
-    kept.extend(points.last());
-    kept.dedup();
-    kept
+    drawn.extend(points.last());
+    drawn.dedup();
+    drawn
 }
 
-/// How many seconds a step of a rate should be: short enough to see a change, long
-/// enough for enough events.
+/// Length of a rate's step in seconds: short enough to show changes, long enough for
+/// `MIN_EVENTS_PER_STEP`.
 pub(super) fn step_seconds(seconds: f64, events: u64) -> f64 {
     let seconds = if seconds.is_finite() { seconds } else { 0.0 };
     let for_events = MIN_EVENTS_PER_STEP * seconds / to_f64(events.max(1));
@@ -89,7 +91,7 @@ pub(super) fn step_seconds(seconds: f64, events: u64) -> f64 {
     .unwrap_or_else(|| (wanted / 3_600.0).ceil() * 3_600.0)
 }
 
-/// What a count that only grows rose by in each step, a second.
+/// The rate a second of a counter, in steps of `step` seconds.
 pub(super) fn rate(points: &[(f64, f64)], step: f64) -> LineSegments {
     let points: Vec<(f64, f64)> = points
         .iter()
@@ -102,29 +104,29 @@ pub(super) fn rate(points: &[(f64, f64)], step: f64) -> LineSegments {
     if end <= begin {
         return LineSegments::new();
     }
-    let mut run = Vec::new();
+    let mut segment = Vec::new();
     let mut from = *begin;
     while from < *end {
         let mut to = from + step;
-        // What is left at the end is too short for a step of its own.
+        // A short rest at the end becomes part of the last step.
         if *end - to < step / 2.0 {
             to = *end;
         }
         // A restarted worker counts from zero again.
         let rose = (count_at(&points, to) - count_at(&points, from)).max(0.0);
         let height = rose / (to - from);
-        run.extend([(from, height), (to, height)]);
+        segment.extend([(from, height), (to, height)]);
         from = to;
     }
-    // Where nothing more comes the line ends, and does not hide the axis.
-    if let Some(last) = run.iter().rposition(|(_, height)| *height > 0.0) {
-        let rest = run.split_off(last + 1);
-        run.extend(rest.first().map(|(second, _)| (*second, 0.0)));
+    // The line ends after the last event, so that it does not hide the axis.
+    if let Some(last) = segment.iter().rposition(|(_, height)| *height > 0.0) {
+        let rest = segment.split_off(last + 1);
+        segment.extend(rest.first().map(|(second, _)| (*second, 0.0)));
     }
-    vec![run]
+    vec![segment]
 }
 
-/// The count at a time, on the straight line between the points beside it.
+/// The count at a time, interpolated linearly between the adjacent points.
 fn count_at(points: &[(f64, f64)], second: f64) -> f64 {
     let after = points.partition_point(|(at, _)| *at < second);
     match (
@@ -140,9 +142,12 @@ fn count_at(points: &[(f64, f64)], second: f64) -> f64 {
     }
 }
 
-/// The highest point.
-pub(super) fn highest(runs: &LineSegments) -> Option<f64> {
-    runs.iter().flatten().map(|point| point.1).reduce(f64::max)
+pub(super) fn highest(segments: &LineSegments) -> Option<f64> {
+    segments
+        .iter()
+        .flatten()
+        .map(|point| point.1)
+        .reduce(f64::max)
 }
 
 #[cfg(test)]
@@ -160,29 +165,29 @@ mod tests {
             .collect()
     }
 
-    fn visible(moment: &Sample) -> Option<f64> {
-        moment.visible.map(to_f64)
+    fn visible(sample: &Sample) -> Option<f64> {
+        sample.visible.map(to_f64)
     }
 
     #[test]
-    fn a_long_timeline_is_thinned_and_keeps_its_peaks() {
+    fn downsampling_keeps_peaks_and_both_ends() {
         let timeline = depths((0..5_000).map(|second| match second {
             1_234 => Some(9_999),
             4_321 => Some(0),
             _ => Some(100 + second % 7),
         }));
-        let runs = gauge(&timeline, visible);
-        let kept = &runs[0];
-        assert!(kept.len() <= 2 * MAX_GAUGE_CHUNKS + 2, "{}", kept.len());
-        assert!(kept.contains(&(1_234.0, 9_999.0)));
-        assert!(kept.contains(&(4_321.0, 0.0)));
-        assert_eq!(kept.first().map(|point| point.0), Some(0.0));
-        assert_eq!(kept.last().map(|point| point.0), Some(4_999.0));
-        assert!(kept.is_sorted_by(|a, b| a.0 < b.0));
+        let segments = gauge(&timeline, visible);
+        let drawn = &segments[0];
+        assert!(drawn.len() <= 2 * MAX_GAUGE_CHUNKS + 2, "{}", drawn.len());
+        assert!(drawn.contains(&(1_234.0, 9_999.0)));
+        assert!(drawn.contains(&(4_321.0, 0.0)));
+        assert_eq!(drawn.first().map(|point| point.0), Some(0.0));
+        assert_eq!(drawn.last().map(|point| point.0), Some(4_999.0));
+        assert!(drawn.is_sorted_by(|a, b| a.0 < b.0));
     }
 
     #[test]
-    fn a_gap_begins_a_new_run() {
+    fn a_gap_begins_a_new_segment() {
         let timeline = depths([Some(1), Some(2), None, Some(3), None]);
         assert_eq!(
             gauge(&timeline, visible),
@@ -211,22 +216,22 @@ mod tests {
             (6.3, 400.0),
         ]
         .to_vec();
-        let runs = rate(&points, 2.0);
-        let all: f64 = runs[0]
+        let segments = rate(&points, 2.0);
+        let all: f64 = segments[0]
             .chunks(2)
             .map(|step| step[0].1 * (step[1].0 - step[0].0))
             .sum();
         assert!((all - 400.0).abs() < 1e-6, "{all}");
-        assert_eq!(runs[0].last().map(|point| point.0), Some(6.3));
-        assert_eq!(runs[0][0], (0.0, 115.0));
+        assert_eq!(segments[0].last().map(|point| point.0), Some(6.3));
+        assert_eq!(segments[0][0], (0.0, 115.0));
     }
 
     #[test]
-    fn a_rate_ends_where_nothing_more_comes() {
+    fn a_rate_ends_after_the_last_event() {
         let points = [(0.0, 0.0), (2.0, 0.0), (4.0, 8.0), (9.0, 8.0)];
-        let runs = rate(&points, 2.0);
+        let segments = rate(&points, 2.0);
         let step = [(0.0, 0.0), (2.0, 0.0), (2.0, 4.0), (4.0, 4.0), (4.0, 0.0)];
-        assert_eq!(runs, [step]);
+        assert_eq!(segments, [step]);
     }
 
     #[test]
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_grow_with_the_run_and_with_the_silence() {
+    fn steps_are_longer_for_long_runs_and_for_few_events() {
         for (seconds, events, step) in [
             (100.0, 10_000, 1.0),
             (100.0, 2_000, 1.0),

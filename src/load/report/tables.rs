@@ -1,4 +1,4 @@
-//! The tables of the page.
+//! The tables of the HTML page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use super::number::{decimal, group_digits, milliseconds, pluralize, rate, second
 use super::{LoadReport, Quantiles};
 use crate::load::Difference;
 
-/// Differences that are listed. A page with more of them is of no more use.
+/// More rows would not make the page more useful.
 const MAX_TABLE_DIFFERENCES: usize = 1_000;
 
 impl LoadReport {
@@ -183,7 +183,7 @@ mod tests {
     use crate::load::report::fixtures;
 
     #[test]
-    fn what_is_hostile_stays_text() {
+    fn hostile_text_is_escaped() {
         let table = fixtures::unhealthy().differences_table();
         assert!(table.contains("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;"));
         assert!(table.contains("&#39;bad&#39; &amp; \u{fffd}[31m"));

@@ -1,4 +1,4 @@
-//! The summary for a terminal.
+//! The text form of the report, for a terminal.
 
 use std::fmt::Write as _;
 
@@ -8,11 +8,11 @@ use super::series::peak;
 use super::verdict::LoadVerdict;
 use super::{LoadReport, number};
 
-/// Differences that are written out; more would push the figures off the screen.
+/// More differences would push the figures off the screen.
 const MAX_TEXT_DIFFERENCES: usize = 50;
 
 impl LoadReport {
-    /// The figures and the verdict as plain lines, each ended.
+    /// The figures and the verdict as plain lines; the last also ends with a newline.
     pub(crate) fn text(&self) -> String {
         let mut lines = Lines(String::new());
         self.write_header(&mut lines);
@@ -38,25 +38,25 @@ impl LoadReport {
     fn write_counts(&self, lines: &mut Lines) {
         lines.entry("planned", &self.planned.describe());
         let injected = &self.injected;
-        let mut words = format!(
+        let mut text = format!(
             "{} in {}: {}",
             pluralize(injected.messages, "message"),
             seconds(injected.seconds),
             rate(injected.per_second),
         );
         if injected.not_sent > 0 {
-            let _ = write!(words, "; {} not sent", group_digits(injected.not_sent));
+            let _ = write!(text, "; {} not sent", group_digits(injected.not_sent));
         }
-        lines.entry("injected", &words);
+        lines.entry("injected", &text);
         let finished = &self.finished;
-        let words = format!(
+        let text = format!(
             "{} of {} in {}: {}",
             group_digits(finished.sign_ups),
             pluralize(self.planned.sign_ups, "sign-up"),
             seconds(finished.seconds),
             rate(finished.per_second),
         );
-        lines.entry("finished", &words);
+        lines.entry("finished", &text);
         lines.blank_line();
     }
 
@@ -77,8 +77,8 @@ impl LoadReport {
     }
 
     fn write_peaks(&self, lines: &mut Lines) {
-        let deepest = peak(&self.timeline, |moment| moment.visible.map(number::to_f64));
-        let words = deepest.map_or_else(
+        let deepest = peak(&self.timeline, |sample| sample.visible.map(number::to_f64));
+        let text = deepest.map_or_else(
             || "depth not known".to_owned(),
             |(second, depth)| {
                 format!(
@@ -88,13 +88,13 @@ impl LoadReport {
                 )
             },
         );
-        lines.entry("queue", &words);
-        let oldest = peak(&self.timeline, |moment| Some(moment.oldest_seconds));
-        let words = oldest.map_or_else(
+        lines.entry("queue", &text);
+        let oldest = peak(&self.timeline, |sample| Some(sample.oldest_seconds));
+        let text = oldest.map_or_else(
             || "age not known".to_owned(),
             |(second, age)| format!("sign-up waited {}{}", seconds(age), peak_time(age, second)),
         );
-        lines.entry("oldest", &words);
+        lines.entry("oldest", &text);
     }
 
     fn write_workers(&self, lines: &mut Lines) {
@@ -102,32 +102,32 @@ impl LoadReport {
             lines.entry("workers", "not asked");
             return;
         };
-        let mut words = format!(
+        let mut text = format!(
             "{} asked, {} settled",
             group_digits(worker.workers),
             pluralize(worker.messages, "message"),
         );
         if let Some(calls) = worker.calls_per_message {
-            let _ = write!(words, ", {} calls each", decimal(calls, 2));
+            let _ = write!(text, ", {} calls each", decimal(calls, 2));
         }
         if worker.unanswered > 0 {
             let _ = write!(
-                words,
+                text,
                 "; {} without an answer",
                 pluralize(worker.unanswered, "time")
             );
         }
-        lines.entry("workers", &words);
+        lines.entry("workers", &text);
         lines.counts("calls", &worker.calls);
         lines.counts("throttled", &worker.throttled);
     }
 
     fn write_cleanup(&self, lines: &mut Lines) {
-        let words = self.cleaned.map_or_else(
+        let text = self.cleaned.map_or_else(
             || "nothing was removed".to_owned(),
             |cleaned| cleaned.describe(),
         );
-        lines.entry("cleaned", &words);
+        lines.entry("cleaned", &text);
         lines.blank_line();
     }
 
@@ -140,16 +140,22 @@ impl LoadReport {
         lines.line(&format!("{}: {}", verdict.title(), self.kind_counts()));
         lines.blank_line();
         let shown = self.top_differences(MAX_TEXT_DIFFERENCES);
-        let kind = shown.iter().map(|one| one.kind.label().len()).max();
-        let who = shown.iter().map(|one| one.who.chars().count()).max();
-        // A name that is very long does not push all details off the screen.
+        let kind = shown
+            .iter()
+            .map(|difference| difference.kind.label().len())
+            .max();
+        let who = shown
+            .iter()
+            .map(|difference| difference.who.chars().count())
+            .max();
+        // A very long name must not push all details off the screen.
         let (kind, who) = (kind.unwrap_or(0), who.unwrap_or(0).min(60));
-        for one in &shown {
+        for difference in &shown {
             lines.line(&format!(
                 "{:kind$}  {:who$}  {}",
-                one.kind.label(),
-                one.who,
-                one.detail,
+                difference.kind.label(),
+                difference.who,
+                difference.detail,
             ));
         }
         let hidden = all.saturating_sub(u64::try_from(shown.len()).unwrap_or(all));
@@ -162,7 +168,7 @@ impl LoadReport {
     }
 }
 
-/// Where a peak stood; nothing is said of a peak that is none.
+/// The time of a peak; empty if the peak is zero.
 fn peak_time(peak: f64, second: f64) -> String {
     if peak > 0.0 {
         format!(", {} after the begin", seconds(second))
@@ -176,7 +182,7 @@ mod tests {
     use crate::load::report::fixtures;
 
     #[test]
-    fn a_full_report_is_written_like_this() {
+    fn a_full_report_as_text() {
         assert_eq!(
             fixtures::full().text(),
             "\
@@ -208,7 +214,7 @@ verified: every group, profile record and letter is as it must be
     }
 
     #[test]
-    fn an_empty_report_says_what_is_not_known() {
+    fn an_empty_report_names_the_unknown_figures() {
         assert_eq!(
             fixtures::empty().text(),
             "\
@@ -236,7 +242,7 @@ not verified: nothing differs, but not everything was looked at
     }
 
     #[test]
-    fn differences_are_aligned_and_the_rest_is_counted() {
+    fn differences_are_aligned_and_hidden_ones_are_counted() {
         let text = fixtures::unhealthy().text();
         for line in [
             "61 differences: 60 missing group, 1 wrong reason\n",

@@ -1,4 +1,4 @@
-//! What a report comes to, in the words that both forms share.
+//! The verdict of a report, and wording that the text and the page share.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use super::number::{group_digits, pluralize, seconds};
 use super::{Cleaned, LoadReport, Planned};
 use crate::load::{Difference, DifferenceKind};
 
-/// How the run ended, in one word.
+/// The result of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoadVerdict {
-    /// All was looked at and nothing differs.
+    /// Everything was checked and nothing differs.
     Verified,
-    /// Nothing that was looked at differs.
+    /// Not everything was checked; no checked item differs.
     Unverified,
-    /// Something differs.
+    /// Number of differences, above zero.
     Differs(u64),
 }
 
 impl LoadReport {
-    /// A difference counts for more than the word that all is well.
+    /// Differences take precedence over the `verified` field.
     pub(super) fn verdict(&self) -> LoadVerdict {
         match u64::try_from(self.differences.len()).unwrap_or(u64::MAX) {
             0 if self.verified => LoadVerdict::Verified,
@@ -27,7 +27,7 @@ impl LoadReport {
         }
     }
 
-    /// How many of each kind: `12 missing group, 1 wrong reason`.
+    /// The number of each kind: `12 missing group, 1 wrong reason`.
     pub(super) fn kind_counts(&self) -> String {
         let mut kinds = BTreeMap::<DifferenceKind, u64>::new();
         for difference in &self.differences {
@@ -40,43 +40,47 @@ impl LoadReport {
         kinds.join(", ")
     }
 
-    /// Sorted, and at most this many: as many of each kind as there is room for, so
-    /// that a frequent kind does not hide a rare one.
-    pub(super) fn top_differences(&self, most: usize) -> Vec<&Difference> {
+    /// At most `max` differences, sorted, with the same limit for each kind: a frequent
+    /// kind must not hide a rare one.
+    pub(super) fn top_differences(&self, max: usize) -> Vec<&Difference> {
         let mut kinds = BTreeMap::<DifferenceKind, Vec<&Difference>>::new();
         for difference in &self.differences {
             kinds.entry(difference.kind).or_default().push(difference);
         }
-        let shown = |each: usize| kinds.values().map(|all| all.len().min(each)).sum::<usize>();
-        // Goes up to `most` only when few differ; `shown` does not fall.
-        let each = (1..=most).take_while(|each| shown(*each) <= most).last();
+        let shown = |limit: usize| {
+            kinds
+                .values()
+                .map(|all| all.len().min(limit))
+                .sum::<usize>()
+        };
+        // `shown` never falls, so the last fitting limit is the greatest.
+        let limit = (1..=max).take_while(|limit| shown(*limit) <= max).last();
         for all in kinds.values_mut() {
             all.sort();
-            all.truncate(each.unwrap_or(1));
+            all.truncate(limit.unwrap_or(1));
         }
-        kinds.into_values().flatten().take(most).collect()
+        kinds.into_values().flatten().take(max).collect()
     }
 }
 
 impl Planned {
-    /// What was to be sent, kinds of which there is none left out.
+    /// The planned counts, without those that are zero.
     pub(super) fn describe(&self) -> String {
-        let mut words = pluralize(self.sign_ups, "sign-up");
+        let mut text = pluralize(self.sign_ups, "sign-up");
         for (count, noun) in [
             (self.duplicates, "duplicate"),
             (self.poison, "poison message"),
             (self.bystanders, "bystander"),
         ] {
             if count > 0 {
-                words = format!("{words}, {}", pluralize(count, noun));
+                text = format!("{text}, {}", pluralize(count, noun));
             }
         }
-        format!("{words}; {}", seconds(self.seconds))
+        format!("{text}; {}", seconds(self.seconds))
     }
 }
 
 impl Cleaned {
-    /// What was removed.
     pub(super) fn describe(&self) -> String {
         let removed = [
             pluralize(self.users, "user"),
@@ -94,7 +98,6 @@ impl Cleaned {
 }
 
 impl LoadVerdict {
-    /// The first words of the verdict.
     pub(super) fn title(self) -> String {
         match self {
             Self::Verified => "verified".to_owned(),
@@ -103,7 +106,6 @@ impl LoadVerdict {
         }
     }
 
-    /// What it means.
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Verified => "every group, profile record and letter is as it must be",
@@ -119,7 +121,7 @@ mod tests {
     use crate::load::report::fixtures;
 
     #[test]
-    fn differences_weigh_more_than_the_word_that_all_is_well() {
+    fn differences_take_precedence_over_verified() {
         let mut report = fixtures::empty();
         assert_eq!(report.verdict(), LoadVerdict::Unverified);
         report.verified = true;

@@ -1,4 +1,5 @@
-//! Each poison message a letter with its reason, and no other letter.
+//! Checks that each poison message became a dead letter with its reason, and that
+//! there is no other dead letter.
 
 use super::{LoadVerifier, user_difference};
 use crate::load::dead_letters::RunDeadLetters;
@@ -11,15 +12,16 @@ impl LoadVerifier<'_> {
         let expected: Vec<(Tag, &str)> = (0..self.load.plan.poison)
             .map(|n| (Tag::Poison(n), Poison::of(n, &self.load.config).reason()))
             .collect();
-        let must_be = expected.iter().map(|(tag, _)| *tag).collect();
+        let expected_tags = expected.iter().map(|(tag, _)| *tag).collect();
         let (run, since) = (&self.load.run_id, self.observation.started_at);
         let queue = &self.services.dead_letters;
-        let settle = self.load.quiet_period;
-        let (persistence, stop) = (self.retry, self.stop);
-        let read = RunDeadLetters::read(queue, run, since, &must_be, settle, persistence, stop);
-        let letters = match read.await {
-            Ok(letters) if letters.is_incomplete => return Vec::new(),
-            Ok(letters) => letters,
+        let quiet_period = self.load.quiet_period;
+        let (retry, stop) = (self.retry, self.stop);
+        let read =
+            RunDeadLetters::read(queue, run, since, &expected_tags, quiet_period, retry, stop);
+        let dead_letters = match read.await {
+            Ok(dead_letters) if dead_letters.is_incomplete => return Vec::new(),
+            Ok(dead_letters) => dead_letters,
             Err(failure) => {
                 return vec![
                     self.run_difference(DifferenceKind::NotVerified, format!("letters: {failure}")),
@@ -28,7 +30,7 @@ impl LoadVerifier<'_> {
         };
         let mut found = Vec::new();
         for (tag, expected) in expected {
-            found.extend(compare_reasons(expected, letters.reasons_of(tag)).map(
+            found.extend(compare_reasons(expected, dead_letters.reasons_of(tag)).map(
                 |(kind, detail)| Difference {
                     kind,
                     who: run.name(tag),
@@ -37,32 +39,37 @@ impl LoadVerifier<'_> {
                 },
             ));
         }
-        for (tag, reason) in letters.reasons_of_users() {
+        for (tag, reason) in dead_letters.reasons_of_users() {
             let (Tag::SignUp(n) | Tag::Bystander(n) | Tag::Poison(n)) = tag;
-            let people = match tag {
+            let users = match tag {
                 Tag::Bystander(_) => &self.users.bystanders,
                 Tag::SignUp(_) | Tag::Poison(_) => &self.users.users,
             };
-            let person = people.get(n as usize);
-            found.extend(person.map(|person| {
-                user_difference(person, DifferenceKind::UnexpectedDeadLetter, reason)
-            }));
+            let user = users.get(n as usize);
+            found.extend(
+                user.map(|user| {
+                    user_difference(user, DifferenceKind::UnexpectedDeadLetter, reason)
+                }),
+            );
         }
-        found.extend(letters.others.iter().map(|(id, reason)| Difference {
+        found.extend(dead_letters.others.iter().map(|(id, reason)| Difference {
             kind: DifferenceKind::UnexpectedDeadLetter,
             who: format!("letter {id}"),
             sub: None,
             detail: format!("{reason}: came during the run and is not of it"),
         }));
-        if letters.unread > 0 {
-            let detail = format!("about {} letters could not be looked at", letters.unread);
+        if dead_letters.unread > 0 {
+            let detail = format!(
+                "about {} letters could not be looked at",
+                dead_letters.unread
+            );
             found.push(self.run_difference(DifferenceKind::NotVerified, detail));
         }
         found
     }
 }
 
-/// A message may have become several letters: SQS delivers at least once.
+/// A message may have become several dead letters: SQS delivers at least once.
 fn compare_reasons(expected: &str, reasons: &[String]) -> Option<(DifferenceKind, String)> {
     if reasons.is_empty() {
         return Some((
@@ -82,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_judged_by_what_was_expected() {
+    fn every_dead_letter_must_have_the_expected_reason() {
         let texts = |texts: &[&str]| -> Vec<String> {
             texts.iter().map(|text| (*text).to_owned()).collect()
         };
@@ -92,8 +99,8 @@ mod tests {
             (&[], Some(DifferenceKind::MissingDeadLetter)),
             (&["not_json", "timeout"], Some(DifferenceKind::WrongReason)),
         ] {
-            let judged = compare_reasons("not_json", &texts(reasons)).map(|(kind, _)| kind);
-            assert_eq!(judged, kind, "{reasons:?}");
+            let result = compare_reasons("not_json", &texts(reasons)).map(|(kind, _)| kind);
+            assert_eq!(result, kind, "{reasons:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether it was right: each user in exactly their groups with exactly their
-//! profile, each poison message a letter with its reason, nothing else touched.
+//! Verifies the results of a run: each user's groups and profile, and the dead letter
+//! and reason of each poison message. Nothing else may have changed.
 
 mod dead_letters;
 mod groups;
@@ -18,32 +18,28 @@ use super::watch::RunEnd;
 use crate::event::SignUp;
 use crate::retry::SharedRetry;
 
-/// Looks at everything once the run has settled.
+/// Compares the results with the plan, after the run has ended.
 #[derive(Debug)]
 pub(crate) struct LoadVerifier<'a> {
-    /// What was to be done.
+    /// Plan and configuration of the run.
     pub load: &'a LoadRun,
-    /// Where to look.
     pub services: &'a LoadServices,
-    /// The users.
     pub users: &'a TestUsers,
-    /// What was seen on the way.
     pub(crate) observation: &'a RunObservation,
-    /// Gives up once nothing works any more.
     pub retry: &'a SharedRetry,
-    /// Leaves the rest unseen, and says so.
+    /// Ends the checks early, with a `NotVerified` difference.
     pub stop: &'a CancellationToken,
 }
 
 impl LoadVerifier<'_> {
-    /// Every difference, sorted; empty when all is as it must be. `looked` hears how
-    /// many users were looked at.
-    pub(crate) async fn differences(&self, looked: impl Fn(u64)) -> Vec<Difference> {
+    /// All differences, sorted; empty if every check passed. `checked` gets the number
+    /// of users whose groups were checked.
+    pub(crate) async fn differences(&self, checked: impl Fn(u64)) -> Vec<Difference> {
         let mut found = self.check_sends();
         found.extend(self.check_queue());
         if self.observation.end != RunEnd::Stopped {
             found.extend(self.check_dead_letters().await);
-            // Stopped on the way, what was found so far is kept.
+            // After a stop the differences found so far remain in these lists.
             let (mut profiles, mut groups) = (Vec::new(), Vec::new());
             let stop = self.stop.cancelled();
             tokio::select! {
@@ -54,42 +50,44 @@ impl LoadVerifier<'_> {
                 )),
                 () = async {
                     self.check_profiles(&mut profiles).await;
-                    self.check_groups(&mut groups, looked).await;
+                    self.check_groups(&mut groups, checked).await;
                 } => {}
             }
             found.extend(profiles.into_iter().chain(groups));
         }
         let not_sent: HashSet<String> = found
             .iter()
-            .filter(|one| one.kind == DifferenceKind::NotSent)
-            .map(|one| one.who.clone())
+            .filter(|difference| difference.kind == DifferenceKind::NotSent)
+            .map(|difference| difference.who.clone())
             .collect();
-        // What was not sent has nothing to show for it, which is no news.
-        found.retain(|one| !(one.kind.is_missing() && not_sent.contains(&one.who)));
+        // A message that was not sent has no results: report only that it was not sent.
+        found.retain(|difference| {
+            !(difference.kind.is_missing() && not_sent.contains(&difference.who))
+        });
         found.sort();
         found.dedup();
         found
     }
 
     fn check_sends(&self) -> Vec<Difference> {
-        let refused = self.observation.injection.failed.iter();
-        let untried = self.observation.injection.not_attempted;
-        let untried = (untried > 0).then(|| {
+        let failed = self.observation.injection.failed.iter();
+        let not_attempted = self.observation.injection.not_attempted;
+        let not_attempted = (not_attempted > 0).then(|| {
             self.run_difference(
                 DifferenceKind::NotSent,
-                format!("{untried} messages were never tried"),
+                format!("{not_attempted} messages were never tried"),
             )
         });
-        let differences = refused.map(|(what, why)| Difference {
+        let differences = failed.map(|(message, reason)| Difference {
             kind: DifferenceKind::NotSent,
-            who: self.load.run_id.name(match what {
+            who: self.load.run_id.name(match message {
                 LoadMessage::SignUp(n) | LoadMessage::Duplicate(n) => Tag::SignUp(*n),
                 LoadMessage::Poison(n) => Tag::Poison(*n),
             }),
             sub: None,
-            detail: why.clone(),
+            detail: reason.clone(),
         });
-        differences.chain(untried).collect()
+        differences.chain(not_attempted).collect()
     }
 
     fn check_queue(&self) -> Option<Difference> {
@@ -119,32 +117,28 @@ impl LoadVerifier<'_> {
         }
     }
 
-    /// The sign-up as the worker read it.
-    fn sign_up(&self, person: &TestUser) -> Option<SignUp> {
+    /// The user's sign-up as the worker parses it.
+    fn sign_up(&self, user: &TestUser) -> Option<SignUp> {
         let LoadRun {
-            run_id: run,
+            run_id,
             pool,
             sign_ups,
             ..
         } = self.load;
-        sign_ups.read(run, pool, person)
+        sign_ups.read(run_id, pool, user)
     }
 }
 
-fn user_difference(
-    person: &TestUser,
-    kind: DifferenceKind,
-    detail: impl Into<String>,
-) -> Difference {
+fn user_difference(user: &TestUser, kind: DifferenceKind, detail: impl Into<String>) -> Difference {
     Difference {
         kind,
-        who: name_of(person).to_owned(),
-        sub: Some(person.sub.as_str().to_owned()),
+        who: name_of(user).to_owned(),
+        sub: Some(user.sub.as_str().to_owned()),
         detail: detail.into(),
     }
 }
 
-/// Their address begins with it, whatever the pool calls them.
-fn name_of(person: &TestUser) -> &str {
-    person.email.split('@').next().unwrap_or_default()
+/// The made-up name: the address begins with it, also if the pool chooses user names.
+fn name_of(user: &TestUser) -> &str {
+    user.email.split('@').next().unwrap_or_default()
 }

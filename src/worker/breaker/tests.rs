@@ -25,15 +25,15 @@ async fn a_few_messages_are_held_and_the_others_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_says_why_until_it_is_mended() {
+async fn readiness_names_the_failure_until_recovery() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = denied("AdminAddUserToGroup");
     let held = breaker.hold(&failure, true).expect("held");
-    let why = health.unready_reasons().join("");
+    let reasons = health.unready_reasons().join("");
     assert!(
-        why.contains("AdminAddUserToGroup") && why.contains("AccessDenied"),
-        "{why}"
+        reasons.contains("AdminAddUserToGroup") && reasons.contains("AccessDenied"),
+        "{reasons}"
     );
     held.record_recovery();
     assert!(health.unready_reasons().is_empty());
@@ -41,7 +41,7 @@ async fn readiness_says_why_until_it_is_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_messages_probe_one_at_a_time_and_all_go_on_once_it_is_mended() {
+async fn held_messages_probe_singly_and_all_retry_after_recovery() {
     let breaker = Breaker::new(Health::default(), true);
     let failure = denied("AdminAddUserToGroup");
     let stop = CancellationToken::new();
@@ -65,7 +65,7 @@ async fn a_stop_ends_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_closes_when_nobody_is_held_any_more() {
+async fn breaker_closes_when_no_message_is_held() {
     let breaker = Breaker::new(Health::default(), true);
     let one = breaker.hold(&denied("PutItem"), true).expect("held");
     let other = breaker
@@ -82,23 +82,23 @@ async fn it_closes_when_nobody_is_held_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_pools_leave_room_for_a_good_message_unless_pools_are_named() {
+async fn unknown_pools_stop_intake_only_if_pools_are_configured() {
     let unknown = Failure {
         reason: "pool_not_found".to_owned(),
         ..denied("AdminGetUser")
     };
-    for (named, room) in [(false, 1), (true, 0)] {
-        let breaker = Breaker::new(Health::default(), named);
+    for (has_allowed_pools, limit) in [(false, 1), (true, 0)] {
+        let breaker = Breaker::new(Health::default(), has_allowed_pools);
         let held: Vec<_> = (0..MAX_PROBES)
             .map_while(|_| breaker.hold(&unknown, true))
             .collect();
         assert_eq!(held.len(), MAX_PROBES);
-        assert_eq!(breaker.receive_limit(), room);
+        assert_eq!(breaker.receive_limit(), limit);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mending_that_was_none_opens_it_again() {
+async fn failure_after_recovery_opens_the_breaker_again() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let stop = CancellationToken::new();
@@ -112,7 +112,7 @@ async fn a_mending_that_was_none_opens_it_again() {
     assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
     assert!(
         matches!(second.wait(&stop).await, HoldDecision::Probe(_)),
-        "and waits for its turn"
+        "and waits to probe"
     );
     drop(second);
     assert!(health.unready_reasons().is_empty());
@@ -120,7 +120,7 @@ async fn a_mending_that_was_none_opens_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_meets_something_else_moves_there() {
+async fn held_message_moves_to_its_latest_failure() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let mut moved = breaker.hold(&denied("PutItem"), true).expect("held");
@@ -151,7 +151,7 @@ fn refusal(code: &str) -> Failure {
     }
 }
 
-async fn moment() -> Instant {
+async fn distinct_instant() -> Instant {
     tokio::time::advance(Duration::from_millis(1)).await;
     let now = Instant::now();
     tokio::time::advance(Duration::from_millis(1)).await;
@@ -159,7 +159,7 @@ async fn moment() -> Instant {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
+async fn only_many_refusals_in_a_row_stop_intake() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = refusal("New");
@@ -178,15 +178,15 @@ async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
     }
     assert!(
         !breaker.is_intake_stopped_by(&failure),
-        "the same ones again"
+        "repeated refusals of the same messages"
     );
     assert!(breaker.hold(&failure, true).is_none());
     assert!(breaker.is_intake_stopped_by(&failure));
     assert_eq!(breaker.receive_limit(), 1, "others are still tried");
-    let why = health.unready_reasons().join("");
+    let reasons = health.unready_reasons().join("");
     assert!(
-        why.contains("AdminAddUserToGroup") && why.contains("New"),
-        "{why}"
+        reasons.contains("AdminAddUserToGroup") && reasons.contains("New"),
+        "{reasons}"
     );
     drop(held);
     assert!(health.unready_reasons().is_empty());
@@ -194,19 +194,19 @@ async fn a_few_refusals_stop_nothing_and_many_in_a_row_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_message_that_works_ends_a_row_of_refusals() {
+async fn success_of_another_message_ends_a_row_of_refusals() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let stop = CancellationToken::new();
     let failure = refusal("New");
-    let before = moment().await;
+    let before = distinct_instant().await;
     let mut held = breaker.hold(&failure, true).expect("held");
     let since = Instant::now();
     for _ in 1..OUTAGE_FAILURES {
         drop(breaker.hold(&failure, true));
     }
-    let after = moment().await;
-    // Under way when it was refused, another pool, another service: none of them tells.
+    let after = distinct_instant().await;
+    // Started before the refusal, another pool, another service: none is evidence.
     breaker.record_success(Service::Cognito, "eu-west-1_x", before);
     breaker.record_success(Service::Cognito, "eu-west-1_other", after);
     breaker.record_success(Service::DynamoDb, "eu-west-1_x", after);
@@ -217,17 +217,17 @@ async fn another_message_that_works_ends_a_row_of_refusals() {
     assert!(breaker.has_succeeded_since(&failure, since));
     assert!(health.unready_reasons().is_empty());
     assert_eq!(breaker.receive_limit(), usize::MAX);
-    // The next row begins from nothing.
+    // The next row counts from zero.
     held.record_failure(&failure);
     assert!(!breaker.is_intake_stopped_by(&failure));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_refusal_is_the_messages_own_after_a_while_but_not_in_an_outage() {
+async fn lone_refusal_is_message_fault_after_wait_except_in_outage() {
     let breaker = Breaker::new(Health::default(), true);
     let failure = refusal("New");
     let since = Instant::now();
-    // More than there are places for.
+    // More messages than probe places.
     let _held: Vec<_> = (0..5).map(|_| breaker.hold(&failure, true)).collect();
     tokio::time::advance(LONE_REFUSAL_WAIT / 2).await;
     assert!(!breaker.is_message_fault(&failure, since));
@@ -242,7 +242,7 @@ async fn a_lone_refusal_is_the_messages_own_after_a_while_but_not_in_an_outage()
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_count_although_others_have_all_the_places() {
+async fn refusals_count_even_if_no_probe_place_is_free() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
     let held: Vec<_> = (0..MAX_PROBES)
@@ -254,13 +254,13 @@ async fn refusals_count_although_others_have_all_the_places() {
     }
     assert!(breaker.is_intake_stopped_by(&other) && !breaker.is_intake_stopped_by(&one));
     assert_eq!(breaker.receive_limit(), 1, "others are still tried");
-    let after = moment().await;
+    let after = distinct_instant().await;
     breaker.record_success(Service::Cognito, "eu-west-1_x", after);
     assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_by_different_codes_are_no_row() {
+async fn refusals_with_different_codes_count_separately() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
     let _held = [&one, &other].map(|failure| breaker.hold(failure, true).expect("held"));
@@ -273,7 +273,7 @@ async fn refusals_by_different_codes_are_no_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_messages_take_no_place_of_a_broken_deployment() {
+async fn refused_messages_take_no_place_of_systemic_failures() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let held: Vec<_> = (0..9)
@@ -284,5 +284,9 @@ async fn refused_messages_take_no_place_of_a_broken_deployment() {
     assert!(denied.is_some());
     assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
     drop(held);
-    assert_eq!(health.unready_reasons().len(), 1, "the other is not over");
+    assert_eq!(
+        health.unready_reasons().len(),
+        1,
+        "the systemic failure remains"
+    );
 }

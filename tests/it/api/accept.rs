@@ -1,4 +1,4 @@
-//! What `/accept` answers to its page.
+//! The answers of `/accept` to its page.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,15 +23,15 @@ struct Page {
 }
 
 impl Page {
-    /// A pool of this kind, and the page for its client.
+    /// Creates a pool with these options and serves the page for its client.
     async fn open(kind: PoolOptions) -> Self {
         let world = World::new().await;
         let pool = world.sandbox.create_pool_with("staff", &kind).await;
         let pool = pool.expect("a pool");
         let mails: Arc<Mutex<Vec<String>>> = Arc::default();
-        let post = Arc::clone(&mails);
+        let mailbox = Arc::clone(&mails);
         world.endpoint.on_mail(Box::new(move |mail| {
-            post.lock().expect("no panic").push(mail.body);
+            mailbox.lock().expect("no panic").push(mail.body);
         }));
         let mut command = world.usher(&["worker"]);
         let secret = pool.secret.clone().unwrap_or_default();
@@ -55,7 +55,7 @@ impl Page {
         }
     }
 
-    /// Invites somebody; answers with their code.
+    /// Invites a user and returns the code from the mail.
     async fn invite(&self, name: &str, attributes: &[(&str, &str)]) -> String {
         let attributes: BTreeMap<String, String> = attributes
             .iter()
@@ -68,7 +68,7 @@ impl Page {
         invited.expect("invited");
         let mail = self.mails.lock().expect("no panic").pop().expect("a mail");
         let code = mail.split("password is ").nth(1).expect("a code");
-        // One full stop: a code may end with another.
+        // Only one full stop: the code itself may end with one.
         code.strip_suffix('.').unwrap_or(code).to_owned()
     }
 
@@ -76,13 +76,12 @@ impl Page {
         self.client.ask("POST", "/accept", Some(body), &[]).await
     }
 
-    /// From now on Cognito refuses each call of this operation.
+    /// Makes Cognito refuse each further call of this operation.
     fn refused_by(&self, operation: &'static str, code: &'static str, text: &'static str) {
         let plan = &self.world.faults;
         plan.plan(move |call| (call.operation == operation).then_some(Fault::Refused(code, text)));
     }
 
-    /// Error lines of the log.
     fn errors(&self) -> Vec<Value> {
         let log = self.process.log();
         log.lines()
@@ -91,7 +90,7 @@ impl Page {
             .collect()
     }
 
-    /// Acceptances so far with this result and this reason.
+    /// The count of acceptances with this result and this reason, as the metric shows it.
     async fn counted(&self, result: &str, reason: &str) -> Option<String> {
         let (_, metrics) = get(&self.process.http().await, "/metrics").await;
         let line = metrics.lines().find(|line| {
@@ -104,7 +103,7 @@ impl Page {
 }
 
 #[tokio::test]
-async fn a_code_is_good_for_one_password() {
+async fn a_code_sets_one_password() {
     let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let with =
@@ -133,7 +132,7 @@ async fn a_code_is_good_for_one_password() {
         );
         assert!(!answer.text.contains(&code) && !answer.text.contains(PASSWORD));
     }
-    // Cognito would take it.
+    // Cognito accepts the code as the new password.
     let same = page.accept(with(&code, &code)).await;
     assert_eq!(same.body["lacks"], json!(["not_the_code"]), "{same:?}");
     let weak = page.accept(with(&code, "alllowercase1")).await;
@@ -153,13 +152,13 @@ async fn a_code_is_good_for_one_password() {
     assert!(matches!(signed_in, Ok(SignInResult::Tokens(_))));
     let again = page.accept(with(&code, PASSWORD)).await;
     assert_eq!((again.status, again.code()), (403, "not_accepted"));
-    // A password is no code.
+    // A password does not work as a code.
     let again = page.accept(with(PASSWORD, "An-0ther-password")).await;
     assert_eq!((again.status, again.code()), (403, "not_accepted"));
 }
 
 #[tokio::test]
-async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
+async fn password_with_outer_space_is_refused_before_any_call() {
     let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let with = |password: &str| json!({"username": "ada", "code": code, "password": password});
@@ -172,7 +171,7 @@ async fn a_new_password_with_a_space_at_an_end_is_refused_before_any_call() {
     assert_eq!(page.accept(with("A-new passw0rd")).await.status, 200);
 }
 
-/// What Cognito says, and the fault that usher sees in it.
+/// Operation, error code and message of Cognito, and the reason that usher derives.
 const FAULTS: [(&str, &str, &str, &str); 8] = [
     (
         "InitiateAuth",
@@ -226,7 +225,7 @@ const FAULTS: [(&str, &str, &str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
+async fn a_broken_deployment_answers_misconfigured_and_is_logged() {
     let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let body = json!({"username": "ada", "code": code, "password": PASSWORD});
@@ -257,12 +256,12 @@ async fn a_deployment_at_fault_is_no_wrong_code_and_told_to_the_operator() {
         let counted = page.counted("misconfigured", reason).await;
         assert_eq!(counted.as_deref(), Some(count), "{reason}");
     }
-    page.world.faults.mend();
+    page.world.faults.clear();
     assert_eq!(page.accept(body).await.status, 200, "the code was good");
 }
 
 #[tokio::test]
-async fn a_page_of_a_firewall_is_the_deployments_fault() {
+async fn a_firewall_page_answers_misconfigured() {
     let page = Page::open(PoolOptions::default()).await;
     page.world.faults.plan(|call| {
         let blocked = Fault::Before(Spoiled::Page(StatusCode::FORBIDDEN));
@@ -277,7 +276,7 @@ async fn a_page_of_a_firewall_is_the_deployments_fault() {
 }
 
 #[tokio::test]
-async fn the_answer_does_not_tell_which_users_there_are() {
+async fn answers_do_not_reveal_which_users_exist() {
     let page = Page::open(PoolOptions::default()).await;
     let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
     let unknown = page.accept(body.clone()).await;
@@ -309,7 +308,7 @@ async fn the_answer_does_not_tell_which_users_there_are() {
 }
 
 #[tokio::test]
-async fn a_throttle_of_the_pool_is_not_the_persons_tries() {
+async fn pool_throttling_differs_from_too_many_attempts() {
     let page = Page::open(PoolOptions::default()).await;
     let body = json!({"username": "ada", "code": "c", "password": PASSWORD});
     for (code, text, status, answered, again) in [
@@ -357,7 +356,7 @@ async fn an_address_of_another_user_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn attributes_that_no_pool_holds_are_refused_by_name() {
+async fn oversized_attributes_are_refused() {
     let page = Page::open(PoolOptions::default()).await;
     let with = |attributes: Value| {
         page.accept(json!({
@@ -380,7 +379,7 @@ async fn attributes_that_no_pool_holds_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn late_bodies_do_not_close_the_page() {
+async fn slow_bodies_do_not_block_the_page() {
     let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     let mut late = Vec::new();
@@ -397,7 +396,7 @@ async fn late_bodies_do_not_close_the_page() {
 }
 
 #[tokio::test]
-async fn a_secret_client_and_required_attributes_are_served() {
+async fn a_client_secret_and_required_attributes_work() {
     let kind = PoolOptions {
         email_usernames: true,
         required_attributes: vec!["given_name".to_owned()],
@@ -412,13 +411,13 @@ async fn a_secret_client_and_required_attributes_are_served() {
     let answer = page.accept(body.clone()).await;
     assert_eq!((answer.status, answer.code()), (409, "attributes_needed"));
     assert_eq!(answer.body["attributes"], json!(["given_name"]));
-    // Only what the pool asks for goes on: the rest is not theirs to write here.
+    // Only required attributes are passed on: users may not write others here.
     body["attributes"] = json!({"given_name": "Ada", "nickname": "boss"});
     assert_eq!(page.accept(body).await.status, 200);
 }
 
 #[tokio::test]
-async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
+async fn an_expired_code_is_reported_and_can_be_renewed() {
     let page = Page::open(PoolOptions::default()).await;
     let code = page.invite("ada", &[("email", "ada@mail.example")]).await;
     page.world
@@ -429,11 +428,11 @@ async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
     let answer = page.accept(body).await;
     assert_eq!((answer.status, answer.code()), (410, "expired"));
     let filters: Arc<Mutex<Vec<String>>> = Arc::default();
-    let heard = Arc::clone(&filters);
+    let recorded = Arc::clone(&filters);
     page.world.faults.plan(move |call| {
         if call.operation == "ListUsers" {
             let filter = call.input["Filter"].as_str().unwrap_or_default();
-            heard.lock().expect("no panic").push(filter.to_owned());
+            recorded.lock().expect("no panic").push(filter.to_owned());
         }
         None
     });
@@ -462,14 +461,14 @@ async fn an_expired_code_says_so_and_a_new_one_can_be_asked_for() {
             .all(|filter| filters.iter().any(|one| one == filter)),
         "{filters:?}"
     );
-    let looks = page.world.faults.calls("AdminGetUser");
-    assert_eq!(looks, 0, "it would make them count as active this month");
+    let lookups = page.world.faults.calls("AdminGetUser");
+    assert_eq!(lookups, 0, "it would make them count as active this month");
     let log = page.process.log();
     assert!(!log.contains("mail.example") && !log.contains(&code) && !log.contains(PASSWORD));
 }
 
 #[tokio::test]
-async fn somebody_who_asks_for_a_code_is_found_by_each_of_their_names() {
+async fn a_renewal_finds_the_user_by_address_or_sub() {
     let kind = PoolOptions {
         email_usernames: true,
         ..PoolOptions::default()

@@ -1,4 +1,4 @@
-//! A client that holds every answer against the API's own description.
+//! A client that validates every answer against the API's `OpenAPI` document.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// One connection for each request.
+/// Opens one connection for each request.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: String,
@@ -55,7 +55,7 @@ impl Client {
         answer
     }
 
-    /// A request whose body does not come while the connection is held.
+    /// Sends the head of a request; the body never follows.
     pub(crate) async fn begin(&self, path: &str, headers: &[(&str, &str)]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.expect("connects");
         let mut head = format!(
@@ -71,7 +71,7 @@ impl Client {
         stream
     }
 
-    /// Without looking at what comes back.
+    /// Sends a request without validating the answer.
     pub(crate) async fn raw(
         &self,
         method: &str,
@@ -90,7 +90,7 @@ impl Client {
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).await.expect("sent");
-        // A server that has heard enough closes while it is being sent to.
+        // A server may refuse and close before it has read the whole body.
         let _ = stream.write_all(body).await;
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
@@ -119,7 +119,7 @@ pub(crate) fn description() -> &'static Value {
     DESCRIPTION.get_or_init(|| serde_json::from_str(usher::http::OPENAPI).expect("JSON"))
 }
 
-/// The path of the description that a request's path is one of.
+/// The path template of the description that matches a request's path.
 fn template_of(path: &str) -> Option<&'static String> {
     let path = path.split('?').next().unwrap_or_default();
     let paths = description()["paths"].as_object().expect("paths");
@@ -134,7 +134,7 @@ fn template_of(path: &str) -> Option<&'static String> {
     })
 }
 
-/// Status, content type and body are those that the description promises.
+/// Asserts that status, content type and body are those of the description.
 fn hold(method: &str, path: &str, answer: &Answer) {
     let Some(template) = template_of(path) else {
         return;
@@ -173,7 +173,7 @@ fn hold(method: &str, path: &str, answer: &Answer) {
 }
 
 #[test]
-fn the_description_is_one_of_openapi() {
+fn the_references_of_the_description_resolve() {
     let description = description();
     assert_eq!(description["openapi"], "3.1.0");
     let text = description.to_string();

@@ -1,5 +1,5 @@
-//! A federated user by their `sub`: the Admin calls know them by name only, and `ListUsers`
-//! finds them.
+//! Federated users by `sub`: the Admin calls find them only by name, and `ListUsers` by
+//! `sub`.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -7,27 +7,27 @@ use serde_json::json;
 use super::{Api, sub_of};
 use crate::faults::Fault;
 use crate::process::finished;
-use crate::world::{Person, eventually};
+use crate::world::{TestUser, eventually};
 
-/// Somebody whom the Admin calls do not know by `sub`.
-async fn federated(api: &Api) -> Person {
-    let person = api.world.person("Google_1042").await;
-    let sub = person.sub.clone();
+/// A user whom the Admin calls do not find by `sub`.
+async fn federated(api: &Api) -> TestUser {
+    let user = api.world.create_user("Google_1042").await;
+    let sub = user.sub.clone();
     api.world.faults.plan(move |call| {
         let by_sub = call.operation.starts_with("Admin") && call.input["Username"] == sub;
         let refusal = Fault::Error(StatusCode::BAD_REQUEST, "UserNotFoundException");
         by_sub.then_some(refusal)
     });
-    person
+    user
 }
 
 #[tokio::test]
 async fn the_api_finds_a_federated_user_by_sub() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
-    let person = federated(&api).await;
-    let sub = &person.sub;
-    let user = format!("/v1/users/{sub}");
+    let user = federated(&api).await;
+    let sub = &user.sub;
+    let user_path = format!("/v1/users/{sub}");
     let member = format!("/v1/groups/STAFF/members/{sub}");
     let resend_path = format!("/v1/invitations/{sub}/resend");
 
@@ -38,12 +38,12 @@ async fn the_api_finds_a_federated_user_by_sub() {
     );
     assert_eq!(
         api.world.members("STAFF").await,
-        std::slice::from_ref(&person.name)
+        std::slice::from_ref(&user.name)
     );
-    let shown = api.ask("GET", &user, None).await;
+    let shown = api.ask("GET", &user_path, None).await;
     assert_eq!(
         (shown.status, &shown.body["username"], &shown.body["groups"]),
-        (200, &json!(person.name), &json!(["STAFF"]))
+        (200, &json!(user.name), &json!(["STAFF"]))
     );
     let removed = api.ask("DELETE", &member, None).await;
     assert_eq!(removed.status, 200, "{removed:?}");
@@ -57,7 +57,7 @@ async fn the_api_finds_a_federated_user_by_sub() {
     // A local user is found without a list, and a `sub` of no user stays unknown.
     let listed = api.world.faults.calls("ListUsers");
     assert_eq!(listed, 4);
-    let ada = api.world.person("ada").await;
+    let ada = api.world.create_user("ada").await;
     assert_eq!(api.add("STAFF", &ada.sub).await.status, 200);
     assert_eq!(api.world.faults.calls("ListUsers"), listed);
     let unknown = api.add("STAFF", &sub_of("nobody")).await;
@@ -65,25 +65,25 @@ async fn the_api_finds_a_federated_user_by_sub() {
 }
 
 #[tokio::test]
-async fn a_mutation_and_the_shell_find_a_federated_user_by_sub() {
+async fn commands_and_grant_find_a_federated_user_by_sub() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
     api.make_group("TEAM").await;
-    let person = federated(&api).await;
-    // As the Lambda queues the mutation.
+    let user = federated(&api).await;
+    // The body that the Lambda queues for a mutation.
     let body = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
         "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
-        "username": person.sub, "groupName": "STAFF",
+        "username": user.sub, "groupName": "STAFF",
     });
     api.world.send(body.to_string()).await;
     eventually("it is done", || async {
-        api.world.members("STAFF").await == std::slice::from_ref(&person.name)
+        api.world.members("STAFF").await == std::slice::from_ref(&user.name)
     })
     .await;
     let mut grant = api.world.usher(&["grant", "--group", "TEAM"]);
-    grant.args(["--user", &person.sub, "--pool", &api.world.pool.id]);
+    grant.args(["--user", &user.sub, "--pool", &api.world.pool.id]);
     let (status, out, err) = finished(grant).await;
     assert_eq!(status, Some(0), "{out} {err}");
-    assert_eq!(api.world.members("TEAM").await, [person.name]);
+    assert_eq!(api.world.members("TEAM").await, [user.name]);
 }

@@ -1,21 +1,21 @@
-//! A user whose name is the `sub` of another: whoever chooses their own user name may
-//! choose that one, and Cognito finds them under it.
+//! A user whose name is the `sub` of another: users who choose their own name may
+//! choose that one, and Cognito finds them by it.
 
 use serde_json::json;
 
 use super::Api;
 use crate::process::finished;
-use crate::world::{Person, eventually};
+use crate::world::{TestUser, eventually};
 
-/// Somebody, and a user who has their `sub` for a name.
-async fn pair(api: &Api) -> (Person, Person) {
-    let ada = api.world.person("ada").await;
-    let impostor = api.world.person(&ada.sub).await;
+/// A user, and a second one whose name is the `sub` of the first.
+async fn pair(api: &Api) -> (TestUser, TestUser) {
+    let ada = api.world.create_user("ada").await;
+    let impostor = api.world.create_user(&ada.sub).await;
     (ada, impostor)
 }
 
 #[tokio::test]
-async fn the_name_that_is_the_sub_of_another_names_nobody() {
+async fn a_name_equal_to_another_users_sub_is_ambiguous() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
     let (ada, impostor) = pair(&api).await;
@@ -43,14 +43,14 @@ async fn the_name_that_is_the_sub_of_another_names_nobody() {
     for operation in ["AdminAddUserToGroup", "AdminRemoveUserFromGroup"] {
         assert_eq!(api.world.faults.calls(operation), 0, "{operation}");
     }
-    // Each of them is found by what is theirs alone.
+    // Each user is found by an identifier that only they have.
     assert_eq!(api.add("STAFF", "ada").await.body["user"]["sub"], *sub);
     let other = api.add("STAFF", &impostor.sub).await;
     assert_eq!(other.body["user"]["sub"], impostor.sub, "{other:?}");
-    let grace = api.world.person("grace").await;
+    let grace = api.world.create_user("grace").await;
     let by_sub = api.add("STAFF", &grace.sub).await;
     assert_eq!(by_sub.body["user"]["username"], "grace");
-    // Nobody is looked up more often for it.
+    // The check costs no additional lookup.
     assert_eq!(api.world.faults.calls("AdminGetUser"), 8);
 }
 
@@ -59,7 +59,7 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
     let (ada, _) = pair(&api).await;
-    // As the Lambda queues the mutation.
+    // The body that the Lambda queues for a mutation.
     let body = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
         "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
@@ -71,14 +71,14 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     let refused_after = |before: usize| {
         let (api, refusals) = (&api, &refusals);
         eventually("dead-lettered", move || async move {
-            let letters = api
+            let depth = api
                 .world
                 .dead_letters
                 .attributes()
                 .await
-                .expect("facts")
+                .expect("attributes")
                 .depth;
-            refusals() > before && letters.visible > 0
+            refusals() > before && depth.visible > 0
         })
     };
     refused_after(0).await;
@@ -88,10 +88,10 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     let (status, out, err) = finished(replay).await;
     assert_eq!(status, Some(0), "{out} {err}");
     refused_after(before).await;
-    let letters = api.world.letters().await;
-    let reasons: Vec<&str> = letters
+    let dead_letters = api.world.read_dead_letters().await;
+    let reasons: Vec<&str> = dead_letters
         .iter()
-        .map(|letter| letter.attributes["usher.reason"].as_str())
+        .map(|dead_letter| dead_letter.attributes["usher.reason"].as_str())
         .collect();
     assert!(
         reasons.iter().all(|reason| *reason == "ambiguous_user"),
@@ -101,7 +101,7 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
 }
 
 #[tokio::test]
-async fn an_invitation_under_a_uuid_of_the_apps_own_is_repeatable() {
+async fn an_invitation_with_a_uuid_as_name_is_repeatable() {
     let api = Api::start(&[]).await;
     let name = "7e8a1e7c-3d2f-4b6a-9c11-0a8d5c2b7f10";
     let invitation = json!({"email": "ada@mail.example", "username": name});

@@ -1,4 +1,4 @@
-//! The two issuers of a user pool.
+//! The two issuers of a user pool: tokens of both are accepted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use usher::event::IssuerType;
 
 use super::Api;
 
-/// Publishes the same keys everywhere, and remembers where they were asked for.
+/// Serves the same keys at every URL, and records the URLs of the requests.
 #[derive(Debug, Clone)]
 struct Published {
     keys: String,
@@ -43,7 +43,7 @@ const POOLS: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn tokens_of_both_issuers_are_good_in_every_partition() {
+async fn both_issuers_are_accepted_in_every_partition() {
     let signer = Issuer::default();
     let published = Published {
         keys: signer.jwks().to_string(),
@@ -78,7 +78,7 @@ async fn tokens_of_both_issuers_are_good_in_every_partition() {
             expected.insert(format!("{issuer}/.well-known/jwks.json"));
         }
     }
-    // Nobody else's issuer is believed, and none of these is asked for a key.
+    // No other issuer is accepted, and no key is requested from one.
     for issuer in [
         "https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_other",
         "https://issuer-cognito-idp.eu-west-2.amazonaws.com/eu-west-1_a",
@@ -98,11 +98,11 @@ async fn tokens_of_both_issuers_are_good_in_every_partition() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_switched_over_has_good_tokens_of_both_issuers() {
+async fn after_an_issuer_switch_both_issuers_are_accepted() {
     let api = Api::start(&[]).await;
     let world = &api.world;
     let (pool, password) = (&world.pool, "A-passw0rd-1");
-    world.person("boss").await;
+    world.create_user("boss").await;
     let sandbox = &world.sandbox;
     let set = sandbox.set_password(&pool.id, "boss", password).await;
     set.expect("a password");

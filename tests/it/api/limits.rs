@@ -1,4 +1,4 @@
-//! Sizes, rates, routes, and what is said to browsers.
+//! Sizes, rates, routes, and headers for browsers.
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::process::{Process, finished, get};
 use crate::world::{World, eventually};
 
 #[tokio::test]
-async fn every_route_of_the_description_is_there_and_no_other() {
+async fn only_the_described_routes_exist() {
     let api = Api::start(&[]).await;
     for (path, operations) in description()["paths"].as_object().expect("paths") {
         let path = path
@@ -38,7 +38,7 @@ async fn every_route_of_the_description_is_there_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_meant_says_why() {
+async fn an_invalid_request_names_the_field() {
     let api = Api::start(&[]).await;
     let path = "/v1/groups/STAFF/members";
     let field = |answer: &super::Answer| answer.body["field"].as_str().map(str::to_owned);
@@ -108,11 +108,11 @@ fn authorized(api: &Api, headers: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn more_than_the_rate_is_told_to_wait() {
+async fn requests_above_the_rate_get_429() {
     let api = Api::start(&[("admin.rate", "3")]).await;
     let first = api.ask("GET", "/v1/me/profile", None).await;
     assert_eq!(first.status, 404);
-    // At once: one after the other they might take longer than the rate allows.
+    // Concurrently: in sequence they may be slower than the rate.
     let asked = (0..20).map(|_| api.ask("GET", "/v1/me/profile", None));
     let mut statuses = Vec::new();
     for answer in futures_util::future::join_all(asked).await {
@@ -125,7 +125,7 @@ async fn more_than_the_rate_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn late_bodies_do_not_close_the_api() {
+async fn slow_bodies_do_not_block_the_api() {
     let api = Api::start(&[("admin.rate", "1000")]).await;
     let bearer = format!("Bearer {}", api.admin);
     let mut late = Vec::new();
@@ -139,10 +139,10 @@ async fn late_bodies_do_not_close_the_api() {
 }
 
 #[tokio::test]
-async fn look_ups_beyond_the_quota_are_told_so_at_once() {
+async fn lookups_above_the_quota_get_429_at_once() {
     let slow = [("quota.user_resource_read", "1"), ("admin.rate", "1000")];
     let api = Api::start(&slow).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     let asked = (0..40).map(|_| async {
         let begun = tokio::time::Instant::now();
         let answer = api.ask("GET", "/v1/users/ada", None).await;
@@ -151,7 +151,7 @@ async fn look_ups_beyond_the_quota_are_told_so_at_once() {
     let answers = futures_util::future::join_all(asked).await;
     let (shown, others): (Vec<_>, Vec<_>) =
         answers.iter().partition(|(answer, _)| answer.status == 200);
-    // Five seconds have a call each, and the first comes at once.
+    // At one call a second, a wait of five seconds admits about six.
     assert!((1..=7).contains(&shown.len()), "{} of 40", shown.len());
     for (answer, _) in &others {
         assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
@@ -167,7 +167,7 @@ async fn look_ups_beyond_the_quota_are_told_so_at_once() {
 }
 
 #[tokio::test]
-async fn browsers_of_other_sites_are_let_in_where_they_are_named_alone() {
+async fn only_listed_origins_get_cors_headers() {
     let preflight = [
         ("origin", "https://app.example.com"),
         ("access-control-request-method", "POST"),
@@ -192,9 +192,9 @@ async fn browsers_of_other_sites_are_let_in_where_they_are_named_alone() {
 }
 
 #[tokio::test]
-async fn without_clients_nothing_listens_for_the_public() {
+async fn without_clients_no_public_port_is_opened() {
     let world = World::new().await;
-    // Another process has the port, which is no error as long as nobody needs it.
+    // Another process has the port, which is not an error while no client is configured.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
     let set = format!("http.public_listen={address}");
@@ -207,7 +207,7 @@ async fn without_clients_nothing_listens_for_the_public() {
 }
 
 #[tokio::test]
-async fn public_and_health_routes_are_apart() {
+async fn public_and_health_routes_are_separate() {
     let api = Api::start(&[]).await;
     let health = api.process.http().await;
     for path in ["/healthz", "/readyz", "/metrics"] {
@@ -217,9 +217,9 @@ async fn public_and_health_routes_are_apart() {
     assert_eq!(get(&health, "/v1/openapi.json").await.0, 404);
 }
 
-/// Connections that say nothing: as many as are taken, and more that wait.
+/// Idle connections: as many as the server accepts, and more that wait.
 #[tokio::test]
-async fn a_full_public_port_leaves_health_its_own() {
+async fn a_full_public_port_does_not_block_health() {
     let api = Api::start(&[]).await;
     let (health, public) = (api.process.http().await, api.process.public_http().await);
     let limits = getrlimit(Resource::Nofile);
@@ -245,7 +245,7 @@ async fn a_full_public_port_leaves_health_its_own() {
 }
 
 #[tokio::test]
-async fn nobody_is_named_in_logs_and_metrics() {
+async fn logs_and_metrics_hold_no_personal_data() {
     let mut api = Api::start(&[]).await;
     api.make_group("STAFF").await;
     let invitation = json!({

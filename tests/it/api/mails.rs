@@ -1,4 +1,4 @@
-//! The mail of an invitation: one, and not forgotten.
+//! The mail of an invitation: sent once, and its failure is reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use super::Api;
 use crate::faults::Fault;
 use crate::world::eventually;
 
-/// How many mails went so far.
+/// Returns a function that counts the mails sent so far.
 pub(super) fn counted(api: &Api) -> impl Fn() -> usize + use<> {
     let mails = Arc::new(AtomicUsize::new(0));
-    let post = Arc::clone(&mails);
+    let counter = Arc::clone(&mails);
     let on_mail = move |_| {
-        post.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
     };
     api.world.endpoint.on_mail(Box::new(on_mail));
     move || mails.load(Ordering::Relaxed)
@@ -34,7 +34,7 @@ async fn a_mail_is_sent_once_although_the_groups_are_throttled() {
     let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     let id = answer.body["requestId"].as_str().expect("an id").to_owned();
-    api.world.faults.mend();
+    api.world.faults.clear();
     eventually("done", || async {
         let audit = api.audit();
         audit[&id]
@@ -47,7 +47,7 @@ async fn a_mail_is_sent_once_although_the_groups_are_throttled() {
 }
 
 #[tokio::test]
-async fn a_mail_that_was_asked_for_again_goes_although_it_had_to_be_queued() {
+async fn a_requested_mail_is_sent_after_the_command_was_queued() {
     let api = Api::start(&[]).await;
     let mails = counted(&api);
     let mut invitation = json!({"email": "ada@mail.example", "username": "ada"});
@@ -55,7 +55,7 @@ async fn a_mail_that_was_asked_for_again_goes_although_it_had_to_be_queued() {
         .ask("POST", "/v1/invitations", Some(invitation.clone()))
         .await;
     assert_eq!((answer.status, mails()), (200, 1));
-    // Clocks of the embedded pool are whole seconds.
+    // Times of the embedded pool are in whole seconds.
     let begun = jiff::Timestamp::now().as_second();
     eventually("the next second", || async {
         jiff::Timestamp::now().as_second() > begun
@@ -74,7 +74,7 @@ async fn a_mail_that_was_asked_for_again_goes_although_it_had_to_be_queued() {
             .ask("POST", "/v1/invitations", Some(invitation.clone()))
             .await;
         assert_eq!((answer.status, mails()), (202, before), "{trouble}");
-        api.world.faults.mend();
+        api.world.faults.clear();
         eventually("the mail", || async { mails() > before }).await;
         let id = answer.body["requestId"].as_str().expect("an id").to_owned();
         eventually("done", || async {
@@ -89,14 +89,14 @@ async fn a_mail_that_was_asked_for_again_goes_although_it_had_to_be_queued() {
 }
 
 #[tokio::test]
-async fn a_mail_that_failed_is_not_forgotten_by_the_next_attempt() {
+async fn a_failed_mail_is_reported_after_the_next_attempt() {
     let api = Api::start(&[]).await;
     let body = json!({
         "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "s"},
         "requestedAt": jiff::Timestamp::now().to_string(), "userPoolId": api.world.pool.id,
         "email": "ada@mail.example", "username": "ada",
     });
-    // The person is made, and Cognito says that the mail could not be sent; then the
+    // The user is created, and Cognito answers that the mail could not be sent. Then the
     // groups are throttled for one attempt of four calls.
     api.world.faults.time_lapse();
     let mut left = 4;
@@ -122,5 +122,5 @@ async fn a_mail_that_failed_is_not_forgotten_by_the_next_attempt() {
         (&json!("rejected"), &json!("mail_not_delivered"))
     );
     assert_eq!(api.world.members("EVERYONE").await, ["ada"]);
-    assert_eq!(api.world.letters().await.len(), 1);
+    assert_eq!(api.world.read_dead_letters().await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The administrators' API, from the socket to the pool.
+//! The administrators' API, tested over HTTP against the embedded pool.
 
 mod accept;
 pub(crate) mod client;
@@ -28,7 +28,7 @@ use crate::process::Process;
 use crate::world::World;
 pub(crate) use client::{Answer, Client};
 
-/// A worker with the API, an administrator, and tokens for whomever.
+/// A worker that serves the API, and a token of an administrator.
 pub(crate) struct Api {
     pub(crate) world: World,
     pub(crate) process: Process,
@@ -72,7 +72,7 @@ impl Api {
         }
     }
 
-    /// As the administrator.
+    /// Sends a request with the administrator's token.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.ask_with(method, path, body, &[]).await
     }
@@ -112,7 +112,7 @@ impl Api {
             .await
     }
 
-    /// The same as often as the API asks for it (503, or 409 while the first is under way).
+    /// Repeats the request while the API answers 503, or 409 because the first is in progress.
     pub(crate) async fn add_until_accepted(
         &self,
         group: &str,
@@ -135,7 +135,7 @@ impl Api {
         }
     }
 
-    /// The lines of the audit, by request id.
+    /// The audit lines by request id.
     pub(crate) fn audit(&self) -> BTreeMap<String, Vec<Value>> {
         let mut lines: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for line in self.process.log().lines() {
@@ -149,7 +149,7 @@ impl Api {
     }
 }
 
-/// What leads the API to this world's pool and its issuers.
+/// The settings with which the API uses this world's pool and its issuers.
 pub(crate) fn settings(world: &World) -> Vec<(&'static str, String)> {
     vec![
         ("pools.allowed", world.pool.id.clone()),
@@ -161,7 +161,7 @@ pub(crate) fn settings(world: &World) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// An access token's claims as Cognito writes them.
+/// The claims of an access token in the form of Cognito.
 pub(crate) fn claims(world: &World, name: &str, groups: &[&str]) -> Value {
     let now = jiff::Timestamp::now().as_second();
     let mut claims = json!({
@@ -180,9 +180,9 @@ pub(crate) fn token(world: &World, claims: &Value) -> String {
     world.endpoint.issuer().sign(claims, None)
 }
 
-/// An id for somebody of this name.
+/// A `sub` that is derived from a name.
 pub(crate) fn sub_of(name: &str) -> String {
     let next = |all: u64, b: u8| all.wrapping_mul(31).wrapping_add(u64::from(b));
-    let letters = name.bytes().fold(0, next);
-    format!("00000000-0000-4000-8000-{:012x}", letters % (1 << 48))
+    let hash = name.bytes().fold(0, next);
+    format!("00000000-0000-4000-8000-{:012x}", hash % (1 << 48))
 }

@@ -1,4 +1,4 @@
-//! What administrators ask for.
+//! Admin commands over the API.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,15 @@ use super::{Api, claims, sub_of, token};
 use crate::faults::Fault;
 
 #[tokio::test]
-async fn a_user_is_put_into_a_group_and_taken_out() {
+async fn a_user_is_added_to_a_group_and_removed() {
     let api = Api::start(&[]).await;
-    let ada = api.world.person("ada").await;
+    let ada = api.world.create_user("ada").await;
     api.make_group("STAFF").await;
     let answer = api.add("STAFF", "ada").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.body["user"]["sub"], ada.sub);
     assert_eq!(api.world.members("STAFF").await, ["ada"]);
-    // Again, and by sub.
+    // A repetition succeeds.
     assert_eq!(api.add("STAFF", "ada").await.status, 200);
 
     let answer = api
@@ -53,7 +53,7 @@ async fn a_user_is_put_into_a_group_and_taken_out() {
             .queue
             .attributes()
             .await
-            .expect("facts")
+            .expect("attributes")
             .depth
             .visible,
         0
@@ -61,7 +61,7 @@ async fn a_user_is_put_into_a_group_and_taken_out() {
 }
 
 #[tokio::test]
-async fn a_person_is_invited_with_groups_attributes_and_a_profile() {
+async fn an_invitation_sets_groups_attributes_and_profile() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
     let invitation = json!({
@@ -83,9 +83,9 @@ async fn a_person_is_invited_with_groups_attributes_and_a_profile() {
     for group in ["EVERYONE", "STAFF"] {
         assert_eq!(api.world.members(group).await, ["ada"]);
     }
-    let records = api.world.records().await;
-    assert_eq!(records[&sub]["profileOwner"], format!("{sub}::ada"));
-    assert_eq!(records[&sub]["email"], "ada@mail.example");
+    let profiles = api.world.profiles().await;
+    assert_eq!(profiles[&sub]["profileOwner"], format!("{sub}::ada"));
+    assert_eq!(profiles[&sub]["email"], "ada@mail.example");
 
     let again = api
         .ask("POST", "/v1/invitations", Some(invitation.clone()))
@@ -101,7 +101,7 @@ async fn a_person_is_invited_with_groups_attributes_and_a_profile() {
     let again = api.ask("POST", "/v1/invitations/ada/resend", None).await;
     assert_eq!((again.status, &again.body["mail"]), (200, &json!("sent")));
 
-    // Somebody who has a password.
+    // A user who has a password.
     let (pool, password) = (&api.world.pool.id, "A-new-passw0rd");
     let set = api.world.sandbox.set_password(pool, "ada", password).await;
     set.expect("a password");
@@ -136,9 +136,9 @@ async fn a_person_is_invited_with_groups_attributes_and_a_profile() {
 }
 
 #[tokio::test]
-async fn a_user_who_was_made_although_cognito_says_it_failed_is_looked_for() {
+async fn a_user_created_despite_an_error_is_looked_up() {
     let api = Api::start(&[]).await;
-    // The answer to the first creation is an error, and the user is there.
+    // The first creation answers with an error, but creates the user.
     let mut failed = false;
     api.world.faults.plan(move |call| {
         let first = call.operation == "AdminCreateUser" && !std::mem::replace(&mut failed, true);
@@ -156,7 +156,7 @@ async fn a_user_who_was_made_although_cognito_says_it_failed_is_looked_for() {
 #[tokio::test]
 async fn the_same_key_gets_the_same_answer() {
     let api = Api::start(&[]).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     api.make_group("STAFF").await;
     let key = [("idempotency-key", "k-1")];
     let body = || Some(json!({"username": "ada"}));
@@ -176,7 +176,7 @@ async fn the_same_key_gets_the_same_answer() {
     );
     let empty = [("idempotency-key", "")];
     assert_eq!(api.ask_with("POST", path, body(), &empty).await.status, 400);
-    // The same key of somebody else is another.
+    // The same key of another administrator is independent.
     let grace = token(&api.world, &claims(&api.world, "grace", &["ADMINS"]));
     let bearer = format!("Bearer {grace}");
     let headers = [("authorization", bearer.as_str()), key[0]];
@@ -186,7 +186,7 @@ async fn the_same_key_gets_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_rule_gives_no_power_through_attributes_that_an_administrator_writes() {
+async fn a_rule_gives_no_privileged_group_to_invited_users() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("usher.toml");
     let rules = "[[groups.rules]]\ngroups = [\"ADMINS\", \"STAFF\"]\nattribute = \"nickname\"\n\
@@ -206,11 +206,11 @@ async fn a_rule_gives_no_power_through_attributes_that_an_administrator_writes()
 }
 
 #[tokio::test]
-async fn somebody_who_signed_up_with_an_address_of_others_gets_nothing() {
+async fn an_unverified_user_with_the_address_gets_nothing() {
     let api = Api::start(&[]).await;
     api.make_group("STAFF").await;
-    // Their address was never verified.
-    api.world.person("ada").await;
+    // The address of this user was never verified.
+    api.world.create_user("ada").await;
     let invitation = json!({
         "email": "ada@mail.example", "username": "ada", "groups": ["STAFF"],
     });

@@ -1,5 +1,5 @@
-//! Pools that call their users otherwise, or let them in without a password; and names that
-//! no pool takes.
+//! Pools with other kinds of user names or without passwords, and names that no pool
+//! accepts.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -24,7 +24,7 @@ fn with_aliases() -> PoolOptions {
 }
 
 #[tokio::test]
-async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_address() {
+async fn every_resend_reaches_a_user_named_by_address() {
     let api = api_in(PoolOptions {
         email_usernames: true,
         ..PoolOptions::default()
@@ -48,7 +48,7 @@ async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_addres
     invitation["resend"] = json!(true);
     let again = api.ask("POST", "/v1/invitations", Some(invitation)).await;
     assert_eq!((&again.body["mail"], mails()), (&json!("sent"), 4));
-    // As AppSync's mutation queues them.
+    // The bodies that the Lambda queues for AppSync.
     for command in ["ResendInvitation", "InviteUser"] {
         let mut body = json!({
             "usher": 1, "command": command, "requestId": command,
@@ -69,7 +69,7 @@ async fn every_way_of_asking_again_reaches_somebody_who_is_named_by_their_addres
 }
 
 #[tokio::test]
-async fn somebody_elses_address_under_a_free_name_is_a_conflict_at_once() {
+async fn another_users_address_is_a_conflict_at_once() {
     let api = api_in(with_aliases()).await;
     let mut invitation = json!({"email": ADDRESS, "username": "ada"});
     let answer = api
@@ -83,7 +83,7 @@ async fn somebody_elses_address_under_a_free_name_is_a_conflict_at_once() {
     assert_eq!(api.world.faults.calls("AdminCreateUser"), before + 1);
     let missing = api.ask("GET", "/v1/users/grace", None).await;
     assert_eq!(missing.status, 404, "nobody was made");
-    // From the queue it is a dead letter with the reason, after one attempt.
+    // From the queue it becomes a dead letter with the reason, after one attempt.
     let body = json!({
         "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "s"},
         "userPoolId": api.world.pool.id, "email": ADDRESS, "username": "grace",
@@ -95,7 +95,7 @@ async fn somebody_elses_address_under_a_free_name_is_a_conflict_at_once() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
+async fn a_user_not_visible_yet_is_no_alias_conflict() {
     let api = api_in(with_aliases()).await;
     let invitation = json!({"email": ADDRESS, "username": "ada"});
     let answer = api
@@ -110,7 +110,7 @@ async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
         .ask("POST", "/v1/invitations", Some(invitation.clone()))
         .await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    // The address leads to them before the name does.
+    // The address finds the user before the name does.
     api.world.faults.plan(|call| {
         let missing = "UserNotFoundException";
         (call.operation == "AdminGetUser" && call.input["Username"] == "ada")
@@ -125,7 +125,7 @@ async fn a_user_who_is_not_visible_yet_is_nobody_elses_alias() {
 }
 
 #[tokio::test]
-async fn a_pool_that_asks_for_no_password_makes_no_code_and_says_so() {
+async fn a_passwordless_pool_reports_that_no_code_is_sent() {
     let api = api_in(PoolOptions {
         first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
         ..PoolOptions::default()
@@ -145,7 +145,7 @@ async fn a_pool_that_asks_for_no_password_makes_no_code_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_invisible_character_is_told_with_field_and_place() {
+async fn an_invisible_character_is_reported_with_its_position() {
     let world = World::new().await;
     let client = world.pool.client.clone();
     let api = Api::start_in(world, &[("invitations.client_id", &client)], None).await;
@@ -194,7 +194,7 @@ async fn an_invisible_character_is_told_with_field_and_place() {
     }
     let mut acceptance = json!({"username": "ada", "code": "Temporary-1", "password": "p"});
     acceptance["attributes"] = json!({"given_name": "Ada", "custom:note": "a\u{200b}"});
-    for (pointer, value, said) in [
+    for (pointer, value, expected) in [
         (
             "/username",
             "ad\u{200b}a",
@@ -219,7 +219,7 @@ async fn an_invisible_character_is_told_with_field_and_place() {
             .await;
         assert_eq!((refused.status, refused.code()), (422, "invalid"));
         let detail = refused.body["detail"].as_str().expect("text");
-        assert!(detail.starts_with(said), "{detail}");
+        assert!(detail.starts_with(expected), "{detail}");
     }
     let pasted = "ad%E2%80%8Ba";
     for (method, path) in [

@@ -1,4 +1,4 @@
-//! Orders that wait on the queue, and sign-ups beside them.
+//! Admin commands that wait on the queue together with sign-ups.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::faults::{Fault, enforced};
 use crate::world::eventually;
 
 #[tokio::test]
-async fn what_cognito_does_not_do_now_is_queued_and_ends_done() {
+async fn a_command_that_fails_now_is_queued_and_done_later() {
     let api = Api::start(&[]).await;
-    let people = api.world.people(3).await;
+    let users = api.world.create_users(3).await;
     api.make_group("STAFF").await;
     for trouble in ["TooManyRequestsException", "InternalErrorException"] {
         let status = if trouble.starts_with("Too") {
@@ -27,8 +27,8 @@ async fn what_cognito_does_not_do_now_is_queued_and_ends_done() {
                 .then_some(Fault::Error(status, trouble))
         });
         let mut ids = Vec::new();
-        for person in &people {
-            let answer = api.add("STAFF", &person.name).await;
+        for user in &users {
+            let answer = api.add("STAFF", &user.name).await;
             assert_eq!(
                 (answer.status, &answer.body["status"]),
                 (202, &json!("QUEUED"))
@@ -39,8 +39,8 @@ async fn what_cognito_does_not_do_now_is_queued_and_ends_done() {
         let answer = api.ask("POST", "/v1/invitations", Some(invitation)).await;
         assert_eq!(answer.status, 202);
         ids.push(answer.body["requestId"].as_str().expect("an id").to_owned());
-        api.world.faults.mend();
-        eventually("every order ends done", || async {
+        api.world.faults.clear();
+        eventually("every command is done", || async {
             let audit = api.audit();
             ids.iter().all(|id| {
                 let results: Vec<&Value> = audit
@@ -55,13 +55,13 @@ async fn what_cognito_does_not_do_now_is_queued_and_ends_done() {
         .await;
     }
     assert_eq!(api.world.members("STAFF").await.len(), 5);
-    assert!(api.world.letters().await.is_empty());
+    assert!(api.world.read_dead_letters().await.is_empty());
 }
 
 #[tokio::test]
-async fn what_nobody_takes_is_not_promised() {
+async fn a_command_that_cannot_be_queued_gets_503() {
     let api = Api::start(&[]).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     api.world.faults.plan(|call| {
         let down = ["AdminGetUser", "SendMessage"];
         down.contains(&call.operation.as_str())
@@ -75,33 +75,33 @@ async fn what_nobody_takes_is_not_promised() {
     assert!(answer.header("retry-after").is_some());
 }
 
-/// Two hundred a second, with the quota at its limit: every one is accepted, by a client that
-/// asks again when it is told to, as on a slow machine; and every one ends done.
+/// Sends two hundred commands a second, four times the quota. Each is accepted, if
+/// necessary after retries that the API asks for on a slow machine, and each is done.
 #[tokio::test]
-async fn a_flood_of_orders_at_the_quota_loses_none() {
-    const PEOPLE: usize = 50;
-    const ORDERS: usize = 1000;
+async fn a_flood_of_commands_at_the_quota_loses_none() {
+    const USERS: usize = 50;
+    const COMMANDS: usize = 1000;
     let api = Api::start(&[("quota.user_update", "50"), ("admin.rate", "1000")]).await;
-    let people = api.world.people(PEOPLE).await;
-    let groups: Vec<String> = (0..ORDERS / PEOPLE).map(|n| format!("G{n}")).collect();
+    let users = api.world.create_users(USERS).await;
+    let groups: Vec<String> = (0..COMMANDS / USERS).map(|n| format!("G{n}")).collect();
     for group in &groups {
         api.make_group(group).await;
     }
     api.world.faults.plan(enforced(50.0, 5.0));
-    // As many as 200 a second make while each waits a second for Cognito. More would only
-    // wait for this machine where it is slow, and longer than a send to the queue may take.
+    // At 200 a second, as many wait for Cognito for a second each. On a slow machine more
+    // would exceed the time-out of a send to the queue.
     let under_way = tokio::sync::Semaphore::new(200);
     let begun = tokio::time::Instant::now();
-    let asking = (0..ORDERS).map(|n| {
-        let (api, person, group) = (&api, &people[n % PEOPLE].name, &groups[n / PEOPLE]);
+    let asking = (0..COMMANDS).map(|n| {
+        let (api, user, group) = (&api, &users[n % USERS].name, &groups[n / USERS]);
         let under_way = &under_way;
         async move {
             tokio::time::sleep_until(
                 begun + Duration::from_millis(5) * u32::try_from(n).expect("few"),
             )
             .await;
-            let _place = under_way.acquire().await;
-            api.add_until_accepted(group, person, &format!("order-{n}"))
+            let _permit = under_way.acquire().await;
+            api.add_until_accepted(group, user, &format!("order-{n}"))
                 .await
         }
     });
@@ -119,14 +119,14 @@ async fn a_flood_of_orders_at_the_quota_loses_none() {
     {
         println!("one of the others: {other:?}");
     }
-    assert_eq!(done + queued, ORDERS, "every order is accepted");
+    assert_eq!(done + queued, COMMANDS, "every order is accepted");
     assert!(queued > 0, "Cognito was at its limit");
     println!("{done} at once, {queued} queued in {:?}", begun.elapsed());
     let ids: Vec<&str> = answers
         .iter()
         .map(|answer| answer.body["requestId"].as_str().expect("an id"))
         .collect();
-    eventually("every order ends done", || async {
+    eventually("every command is done", || async {
         let audit = api.audit();
         ids.iter().all(|id| {
             let last = audit.get(*id).and_then(|lines| lines.last());
@@ -135,16 +135,16 @@ async fn a_flood_of_orders_at_the_quota_loses_none() {
     })
     .await;
     for group in &groups {
-        assert_eq!(api.world.members(group).await.len(), PEOPLE, "{group}");
+        assert_eq!(api.world.members(group).await.len(), USERS, "{group}");
     }
-    assert!(api.world.letters().await.is_empty());
+    assert!(api.world.read_dead_letters().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
+async fn a_missing_command_permission_delays_no_sign_up() {
     let api = Api::start(&[("worker.max_attempts", "2")]).await;
     api.make_group("STAFF").await;
-    let people = api.world.people(12).await;
+    let users = api.world.create_users(12).await;
     api.world.faults.plan(|call| {
         (call.operation == "AdminRemoveUserFromGroup").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
@@ -156,7 +156,7 @@ async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
         .ask("DELETE", "/v1/groups/STAFF/members/person-0", None)
         .await;
     assert_eq!((answer.status, answer.code()), (503, "misconfigured"));
-    // From the queue, as the Lambda puts them there.
+    // On the queue, in the form of the Lambda.
     for n in 0..6 {
         let body = json!({
             "usher": 1, "command": "RemoveUserFromGroup", "requestId": format!("r{n}"),
@@ -165,12 +165,12 @@ async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
         });
         api.world.send(body.to_string()).await;
     }
-    api.world.send_all(&people).await;
-    eventually("everybody is provisioned", || async {
-        api.world.members("EVERYONE").await.len() == people.len()
+    api.world.send_all(&users).await;
+    eventually("all users are provisioned", || async {
+        api.world.members("EVERYONE").await.len() == users.len()
     })
     .await;
-    eventually("the orders end, with their lines", || async {
+    eventually("every command has its audit line", || async {
         let audit = api.audit();
         (0..6).all(|n| {
             let lines = audit.get(&format!("r{n}"));
@@ -187,31 +187,31 @@ async fn a_permission_that_orders_lack_holds_up_no_sign_up() {
 }
 
 #[tokio::test]
-async fn sign_ups_do_not_wait_behind_orders() {
-    // More than a worker takes at once, with those that wait in it.
-    const ORDERS: usize = 600;
+async fn sign_ups_do_not_wait_behind_commands() {
+    // More than a worker holds, prefetched messages included.
+    const COMMANDS: usize = 600;
     let settings = [("quota.user_update", "10"), ("worker.concurrency", "8")];
     let api = Api::start(&settings).await;
     api.make_group("STAFF").await;
-    let people = api.world.people(30).await;
-    // None is done before all are there, however long the sending takes.
+    let users = api.world.create_users(30).await;
+    // Receives are empty until everything is sent, however long that takes.
     api.world
         .faults
         .plan(|call| (call.operation == "ReceiveMessage").then(|| Fault::Pretended(json!({}))));
-    for n in 0..ORDERS {
+    for n in 0..COMMANDS {
         let body = json!({
             "usher": 1, "command": "AddUserToGroup", "requestId": format!("r{n}"),
             "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
-            "username": people[n % people.len()].name, "groupName": "STAFF",
+            "username": users[n % users.len()].name, "groupName": "STAFF",
         });
         api.world.send(body.to_string()).await;
     }
-    api.world.send_all(&people[..5]).await;
-    api.world.faults.mend();
-    eventually("everybody is provisioned", || async {
+    api.world.send_all(&users[..5]).await;
+    api.world.faults.clear();
+    eventually("all users are provisioned", || async {
         api.world.members("EVERYONE").await.len() == 5
     })
     .await;
     let done = api.audit().len();
-    assert!(done < ORDERS / 2, "{done} orders were done before them");
+    assert!(done < COMMANDS / 2, "{done} orders were done before them");
 }

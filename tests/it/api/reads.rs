@@ -1,4 +1,4 @@
-//! What is looked up.
+//! Lookups of users and profiles.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::world::TABLE;
 #[tokio::test]
 async fn an_administrator_sees_status_groups_and_profile() {
     let api = Api::start(&[]).await;
-    let ada = api.world.person("ada").await;
+    let ada = api.world.create_user("ada").await;
     api.world.send(ada.event.to_string()).await;
     crate::world::eventually("provisioned", || async {
-        api.world.records().await.contains_key(&ada.sub)
+        api.world.profiles().await.contains_key(&ada.sub)
             && !api.world.members("EVERYONE").await.is_empty()
     })
     .await;
@@ -59,9 +59,9 @@ async fn an_administrator_sees_status_groups_and_profile() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_fails_has_an_audit_line() {
+async fn a_failed_lookup_has_an_audit_line() {
     let api = Api::start(&[]).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     api.world.faults.plan(|call| {
         let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
         (call.operation == "AdminListGroupsForUser").then_some(denied)
@@ -78,14 +78,14 @@ async fn a_look_up_that_fails_has_an_audit_line() {
 }
 
 #[tokio::test]
-async fn everybody_reads_their_own_record_and_no_other() {
+async fn users_read_only_their_own_profile() {
     let api = Api::start(&[]).await;
-    let people = api.world.people(2).await;
-    for person in &people {
-        api.world.send(person.event.to_string()).await;
+    let users = api.world.create_users(2).await;
+    for user in &users {
+        api.world.send(user.event.to_string()).await;
     }
     crate::world::eventually("provisioned", || async {
-        api.world.records().await.len() == 2
+        api.world.profiles().await.len() == 2
     })
     .await;
     let whose = |name: &str, sub: &str| {
@@ -93,22 +93,22 @@ async fn everybody_reads_their_own_record_and_no_other() {
         claims["sub"] = json!(sub);
         token(&api.world, &claims)
     };
-    for person in &people {
-        let own = whose(&person.name, &person.sub);
+    for user in &users {
+        let own = whose(&user.name, &user.sub);
         let answer = api.ask_as(&own, "GET", "/v1/me/profile").await;
         assert_eq!(answer.status, 200);
-        let owner = format!("{}::{}", person.sub, person.name);
+        let owner = format!("{}::{}", user.sub, user.name);
         assert_eq!(answer.body["profileOwner"], owner);
-        assert_eq!(answer.body["id"], person.sub);
+        assert_eq!(answer.body["id"], user.sub);
     }
-    // The owner as AppSync compares it: the `sub` or the user name is enough.
-    let [ada, grace] = &people[..] else {
-        panic!("{people:?}")
+    // AppSync compares the owner with the `sub` or the user name: one match is enough.
+    let [ada, grace] = &users[..] else {
+        panic!("{users:?}")
     };
     let owned_by = |owner: &str| {
-        let record = [("id", ada.sub.as_str()), ("profileOwner", owner)];
-        let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        api.world.sandbox.put_profile(TABLE, record.into())
+        let profile = [("id", ada.sub.as_str()), ("profileOwner", owner)];
+        let profile = profile.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        api.world.sandbox.put_profile(TABLE, profile.into())
     };
     let status = async |token: &str| api.ask_as(token, "GET", "/v1/me/profile").await.status;
     for (owner, expected) in [
@@ -117,21 +117,21 @@ async fn everybody_reads_their_own_record_and_no_other() {
         (&grace.sub, 404),
         (&grace.name, 404),
     ] {
-        owned_by(owner).await.expect("a record");
+        owned_by(owner).await.expect("a profile");
         assert_eq!(
             status(&whose(&ada.name, &ada.sub)).await,
             expected,
             "{owner}"
         );
     }
-    // Somebody whose user name is the `sub` of the owner.
-    owned_by(&grace.sub).await.expect("a record");
+    // A user whose name is the `sub` of the owner.
+    owned_by(&grace.sub).await.expect("a profile");
     assert_eq!(status(&whose(&grace.sub, &ada.sub)).await, 404);
-    // A record under this sub that belongs to another name.
+    // A profile under this `sub` that belongs to another name.
     owned_by(&format!("{}::{}", ada.sub, ada.name))
         .await
-        .expect("a record");
-    let odd = whose("person-1", &people[0].sub);
+        .expect("a profile");
+    let odd = whose("person-1", &users[0].sub);
     assert_eq!(api.ask_as(&odd, "GET", "/v1/me/profile").await.status, 404);
     let none = whose("nobody", &sub_of("nobody"));
     let answer = api.ask_as(&none, "GET", "/v1/me/profile").await;
@@ -146,7 +146,7 @@ async fn everybody_reads_their_own_record_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_planted_record_is_not_shown_whatever_names_its_owner() {
+async fn a_planted_profile_is_not_shown() {
     for template in ["{sub}", "USER#{sub}"] {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("usher.toml");
@@ -163,10 +163,10 @@ async fn a_planted_record_is_not_shown_whatever_names_its_owner() {
             (format!("{other}::mallory"), 404),
             ("mallory".to_owned(), 404),
         ] {
-            let record = [("id", sub.as_str()), ("profileOwner", owner.as_str())];
-            let record = record.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let written = api.world.sandbox.put_profile(TABLE, record.into()).await;
-            written.expect("a record");
+            let profile = [("id", sub.as_str()), ("profileOwner", owner.as_str())];
+            let profile = profile.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let written = api.world.sandbox.put_profile(TABLE, profile.into()).await;
+            written.expect("a profile");
             let answer = api.ask_as(&ada, "GET", "/v1/me/profile").await;
             assert_eq!(answer.status, expected, "{template}: {owner}");
         }

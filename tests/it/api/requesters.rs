@@ -1,4 +1,4 @@
-//! Commands on the queue, where `admin.verify_membership` asks who is an administrator now.
+//! Queued commands with `admin.verify_membership`: the worker checks the requester's groups.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::faults::Fault;
 use crate::world::eventually;
 
 impl Api {
-    /// Puts a command on the queue, past every door.
+    /// Sends a command directly to the queue, without authorisation.
     async fn command(&self, id: &str, requested_by: &str) {
         let body = json!({
             "usher": 1, "command": "AddUserToGroup", "requestId": id,
@@ -22,7 +22,7 @@ impl Api {
         self.world.send(body.to_string()).await;
     }
 
-    /// The last line of each command's audit: result and reason.
+    /// Result and reason of each command's last audit line.
     fn ends(&self) -> BTreeMap<String, (String, String)> {
         let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let last = |lines: Vec<Value>| lines.last().cloned().unwrap_or_default();
@@ -50,19 +50,19 @@ fn refused() -> (String, String) {
     ("rejected".to_owned(), "not_administrator".to_owned())
 }
 
-fn reason(letter: &Received) -> (&str, &str) {
+fn reason(dead_letter: &Received) -> (&str, &str) {
     (
-        &letter.attributes["usher.reason"],
-        &letter.attributes["usher.class"],
+        &dead_letter.attributes["usher.reason"],
+        &dead_letter.attributes["usher.class"],
     )
 }
 
 #[tokio::test]
 async fn a_command_whose_requester_is_no_administrator_is_refused() {
     let api = Api::start(&[("admin.verify_membership", "true")]).await;
-    let admin = api.world.person("admin").await;
-    let former = api.world.person("former").await;
-    api.world.person("ada").await;
+    let admin = api.world.create_user("admin").await;
+    let former = api.world.create_user("former").await;
+    api.world.create_user("ada").await;
     api.join("admin", "ADMINS").await;
     api.join("former", "STAFF").await;
     api.command("ByAdmin", &admin.sub).await;
@@ -83,7 +83,7 @@ async fn a_command_whose_requester_is_no_administrator_is_refused() {
                 .queue
                 .attributes()
                 .await
-                .expect("facts")
+                .expect("attributes")
                 .depth
                 .is_empty()
     })
@@ -92,8 +92,8 @@ async fn a_command_whose_requester_is_no_administrator_is_refused() {
     for group in ["ByFormer", "ByNobody", "ByOperator"] {
         assert!(api.world.members(group).await.is_empty(), "{group}");
     }
-    let letters = api.world.letters().await;
-    let mut reasons: Vec<_> = letters.iter().map(reason).collect();
+    let dead_letters = api.world.read_dead_letters().await;
+    let mut reasons: Vec<_> = dead_letters.iter().map(reason).collect();
     reasons.sort_unstable();
     let expected = [
         ("bad_command", "malformed"),
@@ -102,27 +102,29 @@ async fn a_command_whose_requester_is_no_administrator_is_refused() {
     ];
     assert_eq!(reasons, expected);
 
-    // Once they are an administrator again, the same letter can be replayed.
+    // When the user is an administrator again, a replay of the same dead letter succeeds.
     api.join("former", "ADMINS").await;
-    api.world.send(letters_of(&letters, "ByFormer")).await;
+    api.world.send(body_of(&dead_letters, "ByFormer")).await;
     eventually("it is done", || async {
         api.world.members("ByFormer").await == ["ada"]
     })
     .await;
 }
 
-fn letters_of(letters: &[Received], id: &str) -> String {
-    let found = letters.iter().find(|letter| letter.body.contains(id));
-    found.expect("a letter").body.clone()
+fn body_of(dead_letters: &[Received], id: &str) -> String {
+    let found = dead_letters
+        .iter()
+        .find(|dead_letter| dead_letter.body.contains(id));
+    found.expect("a dead letter").body.clone()
 }
 
 #[tokio::test]
-async fn an_administrator_who_is_known_by_name_alone_is_found() {
+async fn an_administrator_known_only_by_name_is_found() {
     let api = Api::start(&[("admin.verify_membership", "true")]).await;
-    let admin = api.world.person("idp_admin").await;
-    api.world.person("ada").await;
+    let admin = api.world.create_user("idp_admin").await;
+    api.world.create_user("ada").await;
     api.join("idp_admin", "ADMINS").await;
-    // As Cognito answers for users of an external provider.
+    // The answer of Cognito for users of an external provider.
     let sub = admin.sub.clone();
     api.world.faults.plan(move |call| {
         let is_by_sub = call.operation == "AdminListGroupsForUser" && call.input["Username"] == sub;
@@ -139,14 +141,14 @@ async fn an_administrator_who_is_known_by_name_alone_is_found() {
 }
 
 #[tokio::test]
-async fn a_user_named_by_the_sub_of_an_administrator_stands_for_no_one() {
+async fn a_user_named_by_another_users_sub_has_no_rights_of_theirs() {
     let api = Api::start(&[("admin.verify_membership", "true")]).await;
-    let admin = api.world.person("admin").await;
-    let former = api.world.person("former").await;
-    api.world.person("ada").await;
-    // Cognito takes a `sub` for a user name first.
-    api.world.person(&admin.sub).await;
-    api.world.person(&former.sub).await;
+    let admin = api.world.create_user("admin").await;
+    let former = api.world.create_user("former").await;
+    api.world.create_user("ada").await;
+    // Cognito matches an identifier with user names before it matches a `sub`.
+    api.world.create_user(&admin.sub).await;
+    api.world.create_user(&former.sub).await;
     api.join("admin", "ADMINS").await;
     api.join(&former.sub, "ADMINS").await;
     api.command("ByAdmin", &admin.sub).await;
@@ -162,9 +164,9 @@ async fn a_user_named_by_the_sub_of_an_administrator_stands_for_no_one() {
 }
 
 #[tokio::test]
-async fn who_asked_is_not_looked_up_unless_that_is_asked_for() {
+async fn membership_is_not_verified_by_default() {
     let api = Api::start(&[]).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     api.command("ByNobody", "00000000-0000-4000-8000-ffffffffffff")
         .await;
     eventually("it is done", || async {
@@ -175,10 +177,10 @@ async fn who_asked_is_not_looked_up_unless_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_lookup_that_fails_refuses_nobody() {
+async fn a_failed_membership_lookup_is_retried() {
     let api = Api::start(&[("admin.verify_membership", "true")]).await;
-    let admin = api.world.person("admin").await;
-    api.world.person("ada").await;
+    let admin = api.world.create_user("admin").await;
+    api.world.create_user("ada").await;
     api.join("admin", "ADMINS").await;
     api.world.faults.time_lapse();
     api.world.faults.plan(|call| {
@@ -193,7 +195,7 @@ async fn a_lookup_that_fails_refuses_nobody() {
     })
     .await;
     assert!(api.world.members("ByAdmin").await.is_empty());
-    api.world.faults.mend();
+    api.world.faults.clear();
     eventually("it is done", || async {
         api.ends() == BTreeMap::from([("ByAdmin".to_owned(), done())])
     })

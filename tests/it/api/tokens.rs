@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Authentication: which tokens the API accepts.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use super::{Api, claims, sub_of, token};
 
 const PATH: &str = "/v1/groups/STAFF/members";
 
-/// Of this header and these claims, with the signature that `sign` makes.
+/// Builds a token of this header and these claims with the signature that `sign` makes.
 fn by_hand(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let message = format!("{}.{}", part(header), part(claims));
@@ -20,7 +20,7 @@ fn by_hand(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> S
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_wholly_right_is_refused() {
+async fn an_invalid_token_is_refused() {
     let api = Api::start(&[]).await;
     let world = &api.world;
     let good = claims(world, "admin", &["ADMINS"]);
@@ -117,13 +117,13 @@ async fn a_token_that_is_not_wholly_right_is_refused() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{what}");
         assert!(!answer.text.contains("key"), "{what}: tells too much");
     }
-    // Nothing has been asked of Cognito meanwhile.
+    // No call reached Cognito meanwhile.
     assert_eq!(world.faults.calls("AdminGetUser"), 0);
     assert_eq!(api.ask_as(&right, "POST", PATH).await.status, 404, "let in");
 }
 
 #[tokio::test]
-async fn a_good_token_of_somebody_who_is_no_administrator_is_refused() {
+async fn a_valid_token_without_admin_group_is_refused() {
     let api = Api::start(&[]).await;
     let world = &api.world;
     for (what, token) in [
@@ -158,7 +158,7 @@ async fn a_good_token_of_somebody_who_is_no_administrator_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_fetched_and_the_old_one_is_worth_nothing() {
+async fn a_rotated_key_is_fetched_and_the_old_one_is_refused() {
     let api = Api::start(&[]).await;
     let world = &api.world;
     let good = claims(world, "admin", &["ADMINS"]);
@@ -171,7 +171,7 @@ async fn a_rotated_key_is_fetched_and_the_old_one_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn an_id_token_is_taken_where_it_is_asked_for() {
+async fn an_id_token_is_accepted_when_configured() {
     let api = Api::start(&[("admin.token_use", "id")]).await;
     let world = &api.world;
     let access = claims(world, "admin", &["ADMINS"]);
@@ -185,10 +185,10 @@ async fn an_id_token_is_taken_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_administrator_who_was_taken_out_is_found_out_where_that_is_asked_for() {
+async fn verify_membership_refuses_a_removed_administrator() {
     let api = Api::start(&[("admin.verify_membership", "true")]).await;
     let world = &api.world;
-    world.person("admin").await;
+    world.create_user("admin").await;
     let right = token(world, &claims(world, "admin", &["ADMINS"]));
     let answer = api.ask_as(&right, "POST", PATH).await;
     assert_eq!((answer.status, answer.code()), (403, "not_administrator"));
@@ -202,7 +202,7 @@ async fn an_administrator_who_was_taken_out_is_found_out_where_that_is_asked_for
 }
 
 #[tokio::test]
-async fn keys_out_of_reach_are_no_fault_of_the_token() {
+async fn unreachable_keys_answer_503() {
     let api = Api::start(&[("admin.issuer", "http://127.0.0.1:1/{pool}")]).await;
     let world = &api.world;
     let mut good = claims(world, "admin", &["ADMINS"]);
@@ -213,7 +213,7 @@ async fn keys_out_of_reach_are_no_fault_of_the_token() {
 }
 
 #[tokio::test]
-async fn an_administrator_gets_through_a_flood_of_forged_tokens() {
+async fn forged_tokens_do_not_block_an_administrator() {
     let api = Api::start(&[]).await;
     let world = &api.world;
     let admin = claims(world, "admin", &["ADMINS"]);
@@ -238,7 +238,7 @@ async fn an_administrator_gets_through_a_flood_of_forged_tokens() {
     });
     let begun = std::time::Instant::now();
     let (flood, visits) = future::join(flood, visits.collect::<Vec<_>>()).await;
-    // A hundred a second, and as many at once.
+    // A hundred a second, with a burst of a hundred.
     let at_most = 100.0 * (begun.elapsed().as_secs_f64() + 1.0);
     assert_eq!(visits, [404; 40], "let in each time");
     let (checked, limited): (Vec<_>, Vec<_>) =

@@ -1,4 +1,4 @@
-//! `usher attach`: the triggers change, and nothing else does.
+//! `usher attach`: changes the triggers and no other setting.
 
 mod trouble;
 
@@ -14,7 +14,7 @@ use crate::world::World;
 const USHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:usher-trigger";
 const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:somebody-elses";
 
-/// Twenty-one settings, and a trigger of somebody else.
+/// Twenty-one settings, with a trigger of another function.
 fn settings() -> JsonObject {
     let settings = json!({
         "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
@@ -104,7 +104,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn of_all_settings_the_triggers_alone_change_and_can_be_put_back() {
+async fn only_the_triggers_change_and_can_be_restored() {
     let scene = Scene::new().await;
     let before = scene.read().await;
     for (name, value) in settings() {
@@ -167,7 +167,7 @@ async fn of_all_settings_the_triggers_alone_change_and_can_be_put_back() {
 }
 
 #[tokio::test]
-async fn another_function_keeps_its_trigger_unless_told_and_detach_takes_only_its_own() {
+async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     let scene = Scene::new().await;
     let mut taken = settings();
     taken["LambdaConfig"]["PostConfirmation"] = json!(OTHER);
@@ -216,7 +216,7 @@ async fn another_function_keeps_its_trigger_unless_told_and_detach_takes_only_it
 }
 
 #[tokio::test]
-async fn a_setting_that_this_release_does_not_know_stops_it_and_wrong_arguments_are_named() {
+async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
     let scene = Scene::new().await;
     scene.world.faults.plan(|call| {
         let newer = |mut answer: Value| {
@@ -236,7 +236,7 @@ async fn a_setting_that_this_release_does_not_know_stops_it_and_wrong_arguments_
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(scene.world.faults.calls("UpdateUserPool"), written);
-    scene.world.faults.mend();
+    scene.world.faults.clear();
 
     let elsewhere = USHER.replace("us-east-1", "eu-west-1");
     for (arguments, word) in [

@@ -1,4 +1,4 @@
-//! `usher attach` where something goes wrong on the way.
+//! `usher attach` with failing calls and lost settings.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Scene, USHER};
 use crate::faults::{Fault, Spoiled};
 
-/// A write that costs the pool its tags.
+/// Removes the tags from a write.
 fn without_tags(mut input: Value) -> Value {
     let members = input.as_object_mut().expect("an object");
     members.remove("UserPoolTags");
@@ -14,7 +14,7 @@ fn without_tags(mut input: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_setting_that_got_lost_is_named_and_comes_back_from_the_record() {
+async fn a_lost_setting_is_named_and_restored_from_the_record() {
     let scene = Scene::new().await;
     let before = scene.read().await;
     scene
@@ -27,7 +27,7 @@ async fn a_setting_that_got_lost_is_named_and_comes_back_from_the_record() {
     assert!(out.contains("DIFFERENT: UserPoolTags"), "{out}");
     assert!(out.contains("--restore before.json"), "{out}");
 
-    scene.world.faults.mend();
+    scene.world.faults.clear();
     let back = ["--restore", "before.json", "--yes"];
     let dry = [&back[..], &["--dry-run", "--settings"]].concat();
     let (status, out, error) = scene.attach(&dry).await;
@@ -44,7 +44,7 @@ async fn a_setting_that_got_lost_is_named_and_comes_back_from_the_record() {
 }
 
 #[tokio::test]
-async fn an_answer_without_settings_never_passes_for_a_pool_without_settings() {
+async fn an_answer_without_settings_is_an_error() {
     for answer in [
         (|_| json!({})) as fn(Value) -> Value,
         |_| json!({"UserPool": {}}),
@@ -63,15 +63,15 @@ async fn an_answer_without_settings_never_passes_for_a_pool_without_settings() {
             1,
             "the set-up's own"
         );
-        scene.world.faults.mend();
+        scene.world.faults.clear();
         assert_eq!(before.differences(&scene.read().await), []);
     }
 }
 
 #[tokio::test]
-async fn what_became_of_a_write_is_told_as_far_as_it_is_known() {
+async fn the_result_of_a_failed_write_is_reported() {
     let (denied, fine) = (StatusCode::BAD_REQUEST, Some(0));
-    for (operation, fault, status, said) in [
+    for (operation, fault, status, expected) in [
         (
             "UpdateUserPool",
             Fault::Error(denied, "AccessDeniedException"),
@@ -117,12 +117,12 @@ async fn what_became_of_a_write_is_told_as_far_as_it_is_known() {
             .plan(move |call| (call.operation == operation).then(|| planned.clone()));
         let (ended, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
         assert_eq!(ended, status, "{operation} {fault:?} {error}");
-        assert!(error.contains(said), "{operation} {fault:?} {error}");
-        let refused = said.contains("not changed") || operation.starts_with("Get");
+        assert!(error.contains(expected), "{operation} {fault:?} {error}");
+        let refused = expected.contains("not changed") || operation.starts_with("Get");
         assert_eq!(scene.records().len(), usize::from(!refused), "{error}");
-        scene.world.faults.mend();
+        scene.world.faults.clear();
         if operation == "SetUserPoolMfaConfig" {
-            // What is printed as the way back brings the second factor back.
+            // The restore command from the output restores the second factor.
             let record = scene.records().remove(0);
             let back = ["--restore", &record, "--settings", "--yes"];
             let (ended, _, error) = scene.attach(&back).await;
@@ -132,7 +132,7 @@ async fn what_became_of_a_write_is_told_as_far_as_it_is_known() {
                 true
             );
         }
-        // Run again, it comes to its end whatever the first run left.
+        // A second run succeeds in any state that the first run left.
         let (ended, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
         assert_eq!(ended, fine, "{error}");
         assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
@@ -140,15 +140,15 @@ async fn what_became_of_a_write_is_told_as_far_as_it_is_known() {
 }
 
 #[tokio::test]
-async fn a_pool_that_somebody_else_changes_meanwhile_is_left_alone() {
+async fn a_pool_changed_meanwhile_is_not_written() {
     let scene = Scene::new().await;
-    let mut looks = 0;
+    let mut reads = 0;
     scene.world.faults.plan(move |call| {
         if call.operation != "DescribeUserPool" {
             return None;
         }
-        looks += 1;
-        (looks == 2).then_some(Fault::Answer(|mut answer| {
+        reads += 1;
+        (reads == 2).then_some(Fault::Answer(|mut answer| {
             answer["UserPool"]["UserPoolTier"] = json!("LITE");
             answer
         }))

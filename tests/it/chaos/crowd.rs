@@ -1,4 +1,4 @@
-//! Who signs up, and what else is on the queue.
+//! The sign-ups of a run, and the other messages on the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{TABLE, World};
 
-/// A group for some, beside the one for all.
+/// A rule that gives some users a second group.
 pub(crate) const RULES: &str = r#"
     [[groups.rules]]
     groups = ["PRO"]
@@ -17,37 +17,37 @@ pub(crate) const RULES: &str = r#"
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// One group and a profile.
+    /// Gets one group and a profile.
     Plain,
-    /// Two groups.
+    /// Gets two groups and a profile.
     Pro,
     /// The event lacks the `sub`; the pool has it.
     NoSub,
-    /// Has a profile already, and has edited it.
+    /// Already has a profile, and has edited it.
     Edited,
-    /// The pool has no such user.
+    /// Does not exist in the pool.
     Gone,
-    /// Chose a new password, and has a profile: nothing to do.
+    /// Chose a new password and has a profile: nothing to do.
     Forgot,
-    /// Was imported, and chose a new password: a sign-up.
+    /// Was imported and chose a new password: provisioned like a sign-up.
     Reset,
 }
 
 pub(crate) struct Member {
     pub(crate) kind: Kind,
-    /// As in the event.
+    /// The user name in the event.
     pub(crate) name: String,
     pub(crate) sub: String,
     pub(crate) body: String,
-    /// How often the event is sent.
+    /// The number of times that the event is sent.
     times: usize,
 }
 
 pub(crate) struct Crowd {
     pub(crate) members: Vec<Member>,
-    /// Profiles from before, by `sub`.
+    /// Profiles that existed before the run, by `sub`.
     pub(crate) edited: BTreeMap<String, BTreeMap<String, String>>,
-    /// Bodies that are no sign-up, each with the reason of its letter.
+    /// Malformed bodies, each with the reason of its dead letter.
     pub(crate) poison: BTreeMap<String, &'static str>,
 }
 
@@ -74,9 +74,9 @@ impl Crowd {
     }
 
     async fn add(&mut self, world: &World, n: usize, kind: Kind, random: &mut fastrand::Rng) {
-        let person = world.person(&format!("person-{n}")).await;
-        let mut event = person.event;
-        let mut name = person.name;
+        let user = world.create_user(&format!("person-{n}")).await;
+        let mut event = user.event;
+        let mut name = user.name;
         match kind {
             Kind::Plain | Kind::Reset => {}
             Kind::Pro => event["request"]["userAttributes"]["custom:plan"] = json!("pro"),
@@ -85,13 +85,13 @@ impl Crowd {
                 attributes.expect("attributes").remove("sub");
             }
             Kind::Edited | Kind::Forgot => {
-                let record = BTreeMap::from([
-                    ("id".to_owned(), person.sub.clone()),
+                let profile = BTreeMap::from([
+                    ("id".to_owned(), user.sub.clone()),
                     ("nickname".to_owned(), format!("{n} the kept")),
                 ]);
-                let written = world.sandbox.put_profile(TABLE, record.clone()).await;
+                let written = world.sandbox.put_profile(TABLE, profile.clone()).await;
                 written.expect("written");
-                self.edited.insert(person.sub.clone(), record);
+                self.edited.insert(user.sub.clone(), profile);
             }
             Kind::Gone => {
                 name = format!("nobody-{n}");
@@ -104,7 +104,7 @@ impl Crowd {
         self.members.push(Member {
             kind,
             name,
-            sub: person.sub,
+            sub: user.sub,
             body: event.to_string(),
             times: if random.u8(..5) == 0 {
                 random.usize(2..4)
@@ -114,8 +114,7 @@ impl Crowd {
         });
     }
 
-    /// Everything is sent in any order: some of it at once, the rest as time
-    /// goes by.
+    /// Sends all messages in random sequence: half of them at once, the rest over time.
     pub(crate) async fn arrive(&self, world: &World, within: Duration, random: &mut fastrand::Rng) {
         let signed_up = self
             .members
@@ -137,7 +136,7 @@ impl Crowd {
     }
 }
 
-/// The `n`th body that no attempt can help, with its reason.
+/// The `n`th body that never succeeds, with its reason.
 fn poison(n: usize) -> (String, &'static str) {
     let (body, reason) = match n % 8 {
         0 => (format!("hello {n}"), "not_json"),

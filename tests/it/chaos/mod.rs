@@ -1,8 +1,8 @@
-//! Any trouble, at any time, with workers that are killed in the middle: what
-//! comes of it is the promise all the same.
+//! Random faults at random times, with workers that are killed in the middle: the
+//! guarantees hold at the end.
 //!
-//! A run is made from a seed. `crowd` signs up, `mortal` workers live and die
-//! under a [`Schedule`], and `promise` is held in the end.
+//! A seed determines a run. `crowd` makes the sign-ups, `mortal` starts and kills workers
+//! under a [`Schedule`], and `promise` checks the result.
 
 pub(crate) mod crowd;
 mod mortal;
@@ -18,17 +18,17 @@ use usher::worker::Until;
 use crate::faults::schedule::Schedule;
 use crate::world::World;
 use crowd::Crowd;
-use mortal::Mortal;
+use mortal::KillableWorker;
 
-/// Runs at once: they wait more than they work.
+/// Concurrent runs; a run spends most of its time waiting.
 const AT_ONCE: usize = 12;
-/// Seeds that every `cargo test` looks at.
+/// The number of seeds that `cargo test` runs.
 const FIXED: u64 = 6;
-/// Back-offs are cut by the time lapse, and nothing else takes this long.
+/// The time lapse shortens back-offs, and nothing else takes this long.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_any_faults_everybody_is_provisioned_or_has_a_true_letter() {
+async fn under_any_faults_each_user_is_provisioned_or_dead_lettered() {
     let command = "cargo test --test it under_any_faults -- --nocapture";
     mortal::count_panics();
     let seeds = seeds::seeds(FIXED);
@@ -39,7 +39,7 @@ async fn under_any_faults_everybody_is_provisioned_or_has_a_true_letter() {
 }
 
 #[test]
-fn a_seed_always_means_the_same_and_no_trouble_is_left_out() {
+fn a_seed_is_deterministic_and_every_trouble_occurs() {
     let all: String = (0..200).map(describe).collect();
     assert_eq!(all, (0..200).map(describe).collect::<String>());
     for trouble in [
@@ -79,7 +79,7 @@ fn schedule(seed: u64) -> Schedule {
     Schedule::new(seed, Duration::from_millis(lasts))
 }
 
-/// One run: whatever of the promise does not hold.
+/// One run: returns the violations of the guarantees.
 async fn run(seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed.rotate_left(32));
     let world = World::new().await;
@@ -92,33 +92,33 @@ async fn run(seed: u64) -> Vec<String> {
 
     let slots: Vec<_> = (0..random.usize(1..3))
         .map(|_| {
-            let life = mortal::lives(world.url.clone(), config.clone(), random.fork());
-            tokio::spawn(life)
+            let workers = mortal::run_and_restart(world.url.clone(), config.clone(), random.fork());
+            tokio::spawn(workers)
         })
         .collect();
     let sending = crowd.arrive(&world, schedule.lasts(), &mut random);
     tokio::join!(sending, tokio::time::sleep(schedule.lasts()));
-    // Those that are there when the trouble ends may go on or not.
+    // The workers that run when the faults end may continue or not.
     if random.bool() {
         slots.iter().for_each(JoinHandle::abort);
     }
-    world.faults.mend();
-    let last = Mortal::start(world.url.clone(), config, Until::Empty);
-    let mut broken = Vec::from_iter(last.end(PATIENCE).await.err());
+    world.faults.clear();
+    let last = KillableWorker::start(world.url.clone(), config, Until::Empty);
+    let mut violations = Vec::from_iter(last.end(PATIENCE).await.err());
     for slot in slots {
         slot.abort();
         let ended = slot.await.err().filter(JoinError::is_panic);
-        broken.extend(ended.map(|panic| panic.to_string()));
+        violations.extend(ended.map(|panic| panic.to_string()));
     }
-    promise::hold(&world, &crowd, &mut broken).await;
-    broken.extend(mortal::panics());
-    if !broken.is_empty() {
-        broken.push(format!("{} faults in all", world.faults.total()));
+    promise::check(&world, &crowd, &mut violations).await;
+    violations.extend(mortal::panics());
+    if !violations.is_empty() {
+        violations.push(format!("{} faults in all", world.faults.total()));
     }
-    broken
+    violations
 }
 
-/// As deployments differ.
+/// A random configuration, because deployments differ.
 fn config(world: &World, folder: &tempfile::TempDir, random: &mut fastrand::Rng) -> Config {
     let file = folder.path().join("usher.toml");
     std::fs::write(&file, crowd::RULES).expect("written");

@@ -1,4 +1,4 @@
-//! Workers that can be killed.
+//! Workers that can be killed without a drain.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
@@ -18,18 +18,18 @@ use super::PATIENCE;
 const THREAD: &str = "mortal worker";
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// A worker in a runtime of its own. When the runtime is shut down, nothing of
-/// the worker runs any more, as after SIGKILL: no drain, no last call.
-pub(super) struct Mortal {
+/// A worker in a runtime of its own. After a shutdown of the runtime no code of the worker
+/// runs, as after SIGKILL: no drain, no last call.
+pub(super) struct KillableWorker {
     runtime: Option<Runtime>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// One worker after the other, each killed or stopped at some moment.
-pub(super) async fn lives(url: String, config: Config, mut random: fastrand::Rng) {
+/// Runs one worker after another, and kills or stops each at a random time.
+pub(super) async fn run_and_restart(url: String, config: Config, mut random: fastrand::Rng) {
     loop {
-        let worker = Mortal::start(url.clone(), config.clone(), Until::Stopped);
+        let worker = KillableWorker::start(url.clone(), config.clone(), Until::Stopped);
         tokio::time::sleep(Duration::from_millis(random.u64(200..4000))).await;
         match random.u8(..3) {
             0 => worker.kill().await,
@@ -43,7 +43,7 @@ pub(super) async fn lives(url: String, config: Config, mut random: fastrand::Rng
     }
 }
 
-impl Mortal {
+impl KillableWorker {
     pub(super) fn start(url: String, config: Config, until: Until) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -60,7 +60,7 @@ impl Mortal {
         }
     }
 
-    /// Waits for the worker's own end.
+    /// Waits until the worker ends by itself.
     pub(super) async fn end(mut self, limit: Duration) -> Result<(), String> {
         match tokio::time::timeout(limit, &mut self.task).await {
             Ok(Ok(())) => Ok(()),
@@ -75,7 +75,7 @@ impl Mortal {
         assert!(ended.is_ok(), "a worker drains for ever");
     }
 
-    /// Returns when nothing runs any more.
+    /// Returns when no code of the worker runs any more.
     async fn kill(mut self) {
         if let Some(runtime) = self.runtime.take() {
             let end = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
@@ -84,9 +84,8 @@ impl Mortal {
     }
 }
 
-/// A runtime must not be dropped where others are at work, but it may be told
-/// to go.
-impl Drop for Mortal {
+/// A runtime must not be dropped in async code; a background shutdown is allowed.
+impl Drop for KillableWorker {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -94,7 +93,7 @@ impl Drop for Mortal {
     }
 }
 
-/// A worker that cannot start is started again, as a service is.
+/// Starts a worker again until it starts, as a service manager does.
 async fn work(url: String, config: Config, until: Until, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let aws = Aws::at_endpoint(&url).await;
@@ -113,7 +112,7 @@ async fn work(url: String, config: Config, until: Until, stop: CancellationToken
     }
 }
 
-/// No panic of a worker goes unseen, whatever catches it.
+/// Counts the panics of workers, including those that Tokio catches.
 pub(super) fn count_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -129,5 +128,5 @@ pub(super) fn count_panics() {
 
 pub(super) fn panics() -> Option<String> {
     let panics = PANICS.swap(0, Ordering::Relaxed);
-    (panics > 0).then(|| format!("{panics} panics in a worker, of this run or of one beside it"))
+    (panics > 0).then(|| format!("{panics} panics in a worker, of this run or of a concurrent one"))
 }

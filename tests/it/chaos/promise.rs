@@ -1,4 +1,4 @@
-//! What must be true in the end, whatever went wrong on the way.
+//! The guarantees that hold at the end of a run with any faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,42 +6,46 @@ use std::time::Duration;
 use super::crowd::{Crowd, Kind, Member};
 use crate::world::{MAX_RECEIVE_COUNT, World};
 
-/// The longest back-off, and the longest that a message is put aside for.
+/// The longest back-off, and the longest delay of a quarantined message.
 const LONGEST_HIDE: Duration = Duration::from_mins(10);
 
-/// Adds what does not hold.
-pub(crate) async fn hold(world: &World, crowd: &Crowd, broken: &mut Vec<String>) {
-    let depth = world.queue.attributes().await.expect("facts").depth;
+/// Adds each violated guarantee to `violations`.
+pub(crate) async fn check(world: &World, crowd: &Crowd, violations: &mut Vec<String>) {
+    let depth = world.queue.attributes().await.expect("attributes").depth;
     if !depth.is_empty() {
-        broken.push(format!("left on the queue: {depth:?}"));
+        violations.push(format!("left on the queue: {depth:?}"));
     }
     let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
     if hidden > LONGEST_HIDE {
-        broken.push(format!("a message was hidden for {hidden:?}"));
+        violations.push(format!("a message was hidden for {hidden:?}"));
     }
-    let lettered = letters(world, crowd, broken).await;
-    groups(world, crowd, &lettered, broken).await;
-    profiles(world, crowd, &lettered, broken).await;
+    let dead_lettered = check_dead_letters(world, crowd, violations).await;
+    check_groups(world, crowd, &dead_lettered, violations).await;
+    check_profiles(world, crowd, &dead_lettered, violations).await;
 }
 
-/// Each letter tells the truth, and who has to have one does. Returns the bodies
-/// that have one.
-async fn letters(world: &World, crowd: &Crowd, broken: &mut Vec<String>) -> BTreeSet<String> {
+/// Each dead letter has a true reason, and each message that must be dead-lettered is.
+/// Returns the bodies of the dead letters.
+async fn check_dead_letters(
+    world: &World,
+    crowd: &Crowd,
+    violations: &mut Vec<String>,
+) -> BTreeSet<String> {
     let members: BTreeMap<&str, &Member> = crowd
         .members
         .iter()
         .map(|member| (member.body.as_str(), member))
         .collect();
-    let mut lettered = BTreeSet::new();
-    for letter in world.letters().await {
-        let body = letter.body;
-        let Some(reason) = letter.attributes.get("usher.reason") else {
-            // SQS moved it, which it may after so many receives and not before.
+    let mut dead_lettered = BTreeSet::new();
+    for dead_letter in world.read_dead_letters().await {
+        let body = dead_letter.body;
+        let Some(reason) = dead_letter.attributes.get("usher.reason") else {
+            // SQS moved it, which is right only after `MAX_RECEIVE_COUNT` receives.
             let receives = world.faults.ledger(|ledger| ledger.receives(&body));
             if receives < MAX_RECEIVE_COUNT {
-                broken.push(format!("no reason after {receives} receives: {body}"));
+                violations.push(format!("no reason after {receives} receives: {body}"));
             }
-            lettered.insert(body);
+            dead_lettered.insert(body);
             continue;
         };
         let true_reasons = if let Some(reason) = crowd.poison.get(&body) {
@@ -52,26 +56,26 @@ async fn letters(world: &World, crowd: &Crowd, broken: &mut Vec<String>) -> BTre
             BTreeSet::new()
         };
         if !true_reasons.contains(reason.as_str()) {
-            broken.push(format!(
-                "a letter says {reason}, which is none of {true_reasons:?}: {body}"
+            violations.push(format!(
+                "a dead letter says {reason}, which is none of {true_reasons:?}: {body}"
             ));
         }
-        lettered.insert(body);
+        dead_lettered.insert(body);
     }
     let gone = crowd.members.iter().filter(|m| m.kind == Kind::Gone);
     for body in gone.map(|m| &m.body).chain(crowd.poison.keys()) {
-        if !lettered.contains(body) {
-            broken.push(format!("vanished without a letter: {body}"));
+        if !dead_lettered.contains(body) {
+            violations.push(format!("vanished without a dead letter: {body}"));
         }
     }
-    lettered
+    dead_lettered
 }
 
-async fn groups(
+async fn check_groups(
     world: &World,
     crowd: &Crowd,
-    lettered: &BTreeSet<String>,
-    broken: &mut Vec<String>,
+    dead_lettered: &BTreeSet<String>,
+    violations: &mut Vec<String>,
 ) {
     for (group, belongs) in [
         ("EVERYONE", Member::is_valid as fn(&Member) -> bool),
@@ -81,26 +85,26 @@ async fn groups(
         let mut strangers = members.clone();
         for member in crowd.members.iter().filter(|member| belongs(member)) {
             strangers.remove(&member.name);
-            if !members.contains(&member.name) && !lettered.contains(&member.body) {
-                broken.push(format!("{} is not in {group}", member.named()));
+            if !members.contains(&member.name) && !dead_lettered.contains(&member.body) {
+                violations.push(format!("{} is not in {group}", member.named()));
             }
         }
         if !strangers.is_empty() {
-            broken.push(format!("in {group} without a right to it: {strangers:?}"));
+            violations.push(format!("in {group} without a right to it: {strangers:?}"));
         }
     }
 }
 
-async fn profiles(
+async fn check_profiles(
     world: &World,
     crowd: &Crowd,
-    lettered: &BTreeSet<String>,
-    broken: &mut Vec<String>,
+    dead_lettered: &BTreeSet<String>,
+    violations: &mut Vec<String>,
 ) {
-    let mut records = world.records().await;
+    let mut profiles = world.profiles().await;
     let everyone = world.members("EVERYONE").await;
     let pro = world.members("PRO").await;
-    // The record is the receipt: it comes last, also where a letter came in between.
+    // The profile is written last, also if a dead letter came in between.
     let in_groups = |member: &Member| {
         everyone.contains(&member.name) && (member.kind != Kind::Pro || pro.contains(&member.name))
     };
@@ -108,33 +112,36 @@ async fn profiles(
         let puts = world.faults.ledger(|ledger| ledger.puts(&member.sub));
         let edited = crowd.edited.get(&member.sub);
         if puts > u32::from(edited.is_none()) {
-            broken.push(format!("{puts} profiles written for {}", member.named()));
+            violations.push(format!("{puts} profiles written for {}", member.named()));
         }
-        let record = records.remove(&member.sub);
-        match (&record, edited) {
-            (record, Some(edited)) if record.as_ref() != Some(edited) => {
-                broken.push(format!("an edited profile is now {record:?}"));
+        let profile = profiles.remove(&member.sub);
+        match (&profile, edited) {
+            (profile, Some(edited)) if profile.as_ref() != Some(edited) => {
+                violations.push(format!("an edited profile is now {profile:?}"));
             }
-            (Some(record), None) if member.kind == Kind::Gone => {
-                broken.push(format!("a profile of nobody: {record:?}"));
+            (Some(profile), None) if member.kind == Kind::Gone => {
+                violations.push(format!("a profile without a user: {profile:?}"));
             }
-            (Some(record), None) => {
+            (Some(profile), None) => {
                 if !in_groups(member) {
-                    broken.push(format!("{} has a profile too early", member.named()));
+                    violations.push(format!("{} has a profile too early", member.named()));
                 }
                 let owner = format!("{}::{}", member.sub, member.name);
-                if record.get("profileOwner") != Some(&owner) {
-                    broken.push(format!("not the profile of {}: {record:?}", member.named()));
+                if profile.get("profileOwner") != Some(&owner) {
+                    violations.push(format!(
+                        "not the profile of {}: {profile:?}",
+                        member.named()
+                    ));
                 }
             }
-            (None, None) if member.is_valid() && !lettered.contains(&member.body) => {
-                broken.push(format!("{} has no profile", member.named()));
+            (None, None) if member.is_valid() && !dead_lettered.contains(&member.body) => {
+                violations.push(format!("{} has no profile", member.named()));
             }
             _ => {}
         }
     }
-    if !records.is_empty() {
-        broken.push(format!("profiles of nobody: {records:?}"));
+    if !profiles.is_empty() {
+        violations.push(format!("profiles without a user: {profiles:?}"));
     }
 }
 
@@ -147,10 +154,10 @@ impl Member {
         format!("{} ({:?})", self.name, self.kind)
     }
 
-    /// What really happened to this user's calls.
+    /// The reasons that match the faults of this user's calls.
     fn true_reasons(&self, ledger: &crate::faults::Ledger) -> BTreeSet<&'static str> {
         match self.kind {
-            // The read of the record is not disturbed, and nothing else is called.
+            // The read of the profile has no faults, and no other call is made.
             Kind::Forgot => BTreeSet::new(),
             Kind::Gone => {
                 let mut reasons = ledger.reasons(&self.name, &self.sub);

@@ -1,15 +1,15 @@
-//! Which seeds to run, and what is said of one that fails.
+//! The choice of seeds, and the report of a failed one.
 
 use std::collections::BTreeMap;
 
 use tokio::task::JoinSet;
 
-/// `USHER_SEED=1234` runs that one, `USHER_SEEDS=200` so many that nobody has
-/// seen, and neither the first few, the same ones each time.
+/// `USHER_SEED=1234` selects that seed, `USHER_SEEDS=200` as many random ones. Without
+/// either, the first `fixed` seeds are used each time.
 pub(crate) fn seeds(fixed: u64) -> Vec<u64> {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     if let Some(seed) = number("USHER_SEED") {
-        // The whole log of one run, if it is asked for.
+        // The log of one run, if `RUST_LOG` asks for it.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
         return vec![seed];
@@ -20,8 +20,7 @@ pub(crate) fn seeds(fixed: u64) -> Vec<u64> {
     }
 }
 
-/// Runs every seed, a few at once, and fails with what it takes to run the
-/// failed ones again.
+/// Runs every seed, `at_once` concurrently. Prints the command that repeats a failed one.
 pub(crate) async fn run_all<Fut>(
     seeds: &[u64],
     at_once: usize,
@@ -45,7 +44,7 @@ pub(crate) async fn run_all<Fut>(
         let Some(ended) = running.join_next_with_id().await else {
             break;
         };
-        let (id, broken) = match ended {
+        let (id, violations) = match ended {
             Ok(ended) => ended,
             Err(error) => (error.id(), vec![format!("the run itself: {error}")]),
         };
@@ -54,8 +53,8 @@ pub(crate) async fn run_all<Fut>(
         if seeds.len() > 1 {
             println!("{done} of {}: seed {seed}", seeds.len());
         }
-        if !broken.is_empty() {
-            println!("{}\n  {}", describe(seed), broken.join("\n  "));
+        if !violations.is_empty() {
+            println!("{}\n  {}", describe(seed), violations.join("\n  "));
             println!("again: USHER_SEED={seed} {command}");
             failed.push(seed);
         }

@@ -1,4 +1,4 @@
-//! What becomes of a call under a fault.
+//! Executes a call with its fault, and builds the answer.
 
 use std::time::Duration;
 
@@ -13,51 +13,51 @@ use serde_json::{Value, json};
 
 use super::{Call, Fault, Faults};
 
-/// An answer that is not what the service meant to say.
+/// An answer that the network or a proxy damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoiled {
-    /// The service's own error.
+    /// An error of the service.
     Error(StatusCode, &'static str),
     /// The connection breaks after the headers.
     Reset,
-    /// The connection closes without a word.
+    /// The connection closes without an answer.
     Closed,
-    /// Nothing until the client has gone.
+    /// An answer after this time, when the client has given up.
     Late(Duration),
-    /// The first half of the body.
+    /// Only the first half of the body.
     Truncated,
-    /// 200, and no JSON.
+    /// Status 200 with a body that is not JSON.
     NotJson,
-    /// A proxy's page: no code, no JSON.
+    /// The HTML page of a proxy.
     Page(StatusCode),
 }
 
-/// The way to the endpoint and back, for one call.
-pub(super) struct Road<'a> {
+/// One call to the endpoint through the fault layer.
+pub(super) struct ProxiedCall<'a> {
     pub(super) faults: &'a Faults,
     pub(super) parts: Parts,
     pub(super) next: Next,
 }
 
-/// What the endpoint said.
-pub(super) struct Said {
+/// The unchanged answer of the endpoint.
+pub(super) struct EndpointAnswer {
     pub(super) parts: response::Parts,
     pub(super) body: Bytes,
 }
 
 const PAGE: &str = "<html><head><title>Gateway</title></head><body>Please stand by.</body></html>";
 
-impl Road<'_> {
+impl ProxiedCall<'_> {
     pub(super) async fn answer(&self, call: &Call, fault: Option<Fault>) -> Response {
         match fault {
             None => self.forward(call).await.whole(),
             Some(Fault::Error(status, code)) => error(status, code),
             Some(Fault::Refused(code, text)) => says(StatusCode::BAD_REQUEST, code, text),
             Some(Fault::Hang(time)) => spoil(Spoiled::Late(time), None).await,
-            Some(Fault::ResetBefore) => broken(),
+            Some(Fault::ResetBefore) => reset_connection(),
             Some(Fault::ResetAfter) => {
                 self.forward(call).await;
-                broken()
+                reset_connection()
             }
             Some(Fault::Answer(change)) => self.forward(call).await.changed(change),
             Some(Fault::Delay(time)) => {
@@ -70,8 +70,8 @@ impl Road<'_> {
             }
             Some(Fault::Before(spoiled)) => spoil(spoiled, None).await,
             Some(Fault::After(spoiled)) => {
-                let said = self.forward(call).await;
-                spoil(spoiled, Some(said)).await
+                let forwarded = self.forward(call).await;
+                spoil(spoiled, Some(forwarded)).await
             }
             Some(Fault::Partial(partial)) => self.partial(call, partial).await,
             Some(Fault::Delivery(delivery)) => self.deliver(call, delivery).await,
@@ -81,14 +81,14 @@ impl Road<'_> {
         }
     }
 
-    /// The call goes to the endpoint, and what it did there into the ledger.
-    pub(super) async fn forward(&self, call: &Call) -> Said {
-        let said = self.ask(&call.input, None).await;
-        self.faults.ledger(|ledger| ledger.effect(call, &said));
-        said
+    /// Forwards the call to the endpoint, and records its effect in the ledger.
+    pub(super) async fn forward(&self, call: &Call) -> EndpointAnswer {
+        let forwarded = self.ask(&call.input, None).await;
+        self.faults.ledger(|ledger| ledger.effect(call, &forwarded));
+        forwarded
     }
 
-    async fn forward_as(&self, call: &Call, change: fn(Value) -> Value) -> Said {
+    async fn forward_as(&self, call: &Call, change: fn(Value) -> Value) -> EndpointAnswer {
         let altered = Call {
             operation: call.operation.clone(),
             input: change(call.input.clone()),
@@ -96,12 +96,12 @@ impl Road<'_> {
         self.forward(&altered).await
     }
 
-    /// One more call behind the worker's back.
+    /// Makes one more call that the worker does not see.
     pub(super) async fn also(&self, target: &'static str, input: &Value) {
         self.ask(input, Some(target)).await;
     }
 
-    async fn ask(&self, input: &Value, target: Option<&'static str>) -> Said {
+    async fn ask(&self, input: &Value, target: Option<&'static str>) -> EndpointAnswer {
         let mut parts = self.parts.clone();
         if let Some(target) = target {
             let target = HeaderValue::from_static(target);
@@ -112,18 +112,18 @@ impl Road<'_> {
         let body = axum::body::to_bytes(body, usize::MAX)
             .await
             .unwrap_or_default();
-        Said { parts, body }
+        EndpointAnswer { parts, body }
     }
 
     async fn skewed(&self, call: &Call, hours: i64) -> Response {
-        let said = self.forward(call).await;
+        let forwarded = self.forward(call).await;
         let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
         let mut response = if call.operation == "ReceiveMessage" {
-            let mut answer = said.json();
+            let mut answer = forwarded.json();
             super::sqs::shift_timestamps(&mut answer, hours);
-            said.with(&answer)
+            forwarded.with(&answer)
         } else {
-            said.whole()
+            forwarded.whole()
         };
         let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         if let Ok(date) = HeaderValue::from_str(&date) {
@@ -133,7 +133,7 @@ impl Road<'_> {
     }
 }
 
-impl Said {
+impl EndpointAnswer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -157,20 +157,20 @@ impl Said {
     }
 }
 
-async fn spoil(spoiled: Spoiled, said: Option<Said>) -> Response {
+async fn spoil(spoiled: Spoiled, forwarded: Option<EndpointAnswer>) -> Response {
     match spoiled {
         Spoiled::Error(status, code) => error(status, code),
-        Spoiled::Reset => broken(),
-        // Ends the connection's task, and with it the connection. Unlike a
-        // panic it is not reported.
+        Spoiled::Reset => reset_connection(),
+        // Ends the task of the connection and closes it. Unlike a panic it is not reported.
         Spoiled::Closed => std::panic::resume_unwind(Box::new("the connection closes")),
         Spoiled::Late(time) => {
             tokio::time::sleep(time).await;
             error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
         }
-        Spoiled::Truncated => {
-            said.map_or_else(|| (StatusCode::OK, "{\"Half\"").into_response(), Said::half)
-        }
+        Spoiled::Truncated => forwarded.map_or_else(
+            || (StatusCode::OK, "{\"Half\"").into_response(),
+            EndpointAnswer::half,
+        ),
         Spoiled::NotJson => (StatusCode::OK, "upstream said nothing").into_response(),
         Spoiled::Page(status) => {
             (status, [(header::CONTENT_TYPE, "text/html")], PAGE).into_response()
@@ -187,8 +187,8 @@ fn says(status: StatusCode, code: &str, text: &str) -> Response {
     (status, body).into_response()
 }
 
-/// Headers, and then the connection is gone.
-fn broken() -> Response {
+/// Sends the headers, and then resets the connection.
+fn reset_connection() -> Response {
     let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let body = Body::from_stream(stream::iter([Ok(Bytes::from_static(b"{")), Err(cut)]));
     (StatusCode::OK, body).into_response()

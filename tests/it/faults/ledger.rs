@@ -1,4 +1,4 @@
-//! What really happened on the way: the truth that letters are held against.
+//! Records the effects and faults of calls; dead letters are compared with it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,33 +6,33 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::answer::Said;
+use super::answer::EndpointAnswer;
 use super::{Call, Fault, Spoiled};
 
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// Reasons that a letter may give, by the user's name or `sub`; those of
-    /// calls that are made for nobody in particular under the empty name.
+    /// Reasons that a dead letter may have, by user name or `sub`. Reasons of calls without
+    /// a user have the empty name.
     reasons: HashMap<String, BTreeSet<&'static str>>,
-    /// How often a body was handed out.
+    /// The number of receives by body.
     receives: HashMap<String, u32>,
-    /// How often a profile was written.
+    /// The number of writes by profile id.
     puts: HashMap<String, u32>,
-    /// Messages that were handed out, to be handed out again.
+    /// Received messages that can be delivered again.
     delivered: Vec<Value>,
     longest_hide: u64,
 }
 
-/// A call that took this long may have cost the client its patience.
+/// The client may have timed out in a call that took longer.
 const SLOW: Duration = Duration::from_secs(4);
 const REMEMBERED: usize = 100;
 
 impl Ledger {
-    /// The reasons that a letter about this user may give.
+    /// The reasons that a dead letter about this user may have.
     pub(crate) fn reasons(&self, name: &str, sub: &str) -> BTreeSet<&'static str> {
         [name, sub, ""]
             .iter()
-            .filter_map(|whom| self.reasons.get(*whom))
+            .filter_map(|user| self.reasons.get(*user))
             .flatten()
             .copied()
             .collect()
@@ -46,7 +46,7 @@ impl Ledger {
         self.puts.get(id).copied().unwrap_or_default()
     }
 
-    /// The longest time that a message was asked to be hidden for.
+    /// The longest visibility timeout or delay that a call asked for.
     pub(crate) fn longest_hide(&self) -> Duration {
         Duration::from_secs(self.longest_hide)
     }
@@ -55,34 +55,34 @@ impl Ledger {
         self.longest_hide = self.longest_hide.max(seconds);
     }
 
-    /// Any message that was handed out before.
+    /// A random message that was received before.
     pub(super) fn earlier(&mut self) -> Option<Value> {
         fastrand::choice(&self.delivered).cloned()
     }
 
     pub(super) fn fault(&mut self, call: &Call, fault: &Fault) {
-        if let Some(whom) = whom(call) {
+        if let Some(user) = user_of(call) {
             self.reasons
-                .entry(whom)
+                .entry(user)
                 .or_default()
                 .extend(reasons(call, fault));
         }
     }
 
     pub(super) fn took(&mut self, call: &Call, time: Duration) {
-        if let Some(whom) = whom(call).filter(|_| time > SLOW) {
-            self.reasons.entry(whom).or_default().insert("timeout");
+        if let Some(user) = user_of(call).filter(|_| time > SLOW) {
+            self.reasons.entry(user).or_default().insert("timeout");
         }
     }
 
-    pub(super) fn effect(&mut self, call: &Call, said: &Said) {
+    pub(super) fn effect(&mut self, call: &Call, answer: &EndpointAnswer) {
         match call.operation.as_str() {
-            "PutItem" if said.parts.status == StatusCode::OK => {
+            "PutItem" if answer.parts.status == StatusCode::OK => {
                 let id = call.input["Item"]["id"]["S"].as_str().unwrap_or_default();
                 *self.puts.entry(id.to_owned()).or_default() += 1;
             }
             "ReceiveMessage" => {
-                for message in said.json()["Messages"].as_array().into_iter().flatten() {
+                for message in answer.json()["Messages"].as_array().into_iter().flatten() {
                     let body = message["Body"].as_str().unwrap_or_default();
                     *self.receives.entry(body.to_owned()).or_default() += 1;
                     if self.delivered.len() < REMEMBERED {
@@ -97,19 +97,19 @@ impl Ledger {
     }
 }
 
-/// Whom a call is made for.
-fn whom(call: &Call) -> Option<String> {
-    let whom = match call.operation.as_str() {
+/// The user of a call: name or `sub`.
+fn user_of(call: &Call) -> Option<String> {
+    let user = match call.operation.as_str() {
         "AdminAddUserToGroup" | "AdminGetUser" => call.input["Username"].as_str()?,
         "PutItem" => call.input["Item"]["id"]["S"].as_str()?,
         "CreateGroup" => "",
         _ => return None,
     };
-    Some(whom.to_owned())
+    Some(user.to_owned())
 }
 
-/// What a letter may say after this fault. Empty for what must never end in a
-/// letter: a broken deployment is not a message's fault.
+/// The reasons that a dead letter may have after this fault. Empty for a broken deployment,
+/// which must not produce dead letters.
 fn reasons(call: &Call, fault: &Fault) -> Vec<&'static str> {
     match fault {
         Fault::Error(_, code)

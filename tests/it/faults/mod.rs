@@ -1,8 +1,8 @@
-//! Faults between the SDK and the endpoint: a layer over its routes.
+//! Faults between the SDK and the endpoint: a layer over the endpoint's routes.
 //!
-//! A plan looks at each call and may choose a [`Fault`] for it. `answer` is what
-//! becomes of the call then, `sqs` what only a queue can do wrong, `ledger` keeps
-//! what really happened, and `schedule` makes a plan from a seed.
+//! A plan sees each call and may choose a [`Fault`] for it. `answer` executes the fault,
+//! `sqs` has the faults of queues, `ledger` records effects and faults, and `schedule`
+//! makes a plan from a seed.
 
 mod answer;
 mod ledger;
@@ -21,49 +21,49 @@ use axum::response::Response;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use answer::Road;
+use answer::ProxiedCall;
 pub(crate) use answer::Spoiled;
 pub(crate) use ledger::Ledger;
 pub(crate) use sqs::{Delivery, Partial};
 
-/// One call on its way.
+/// One call of a service operation.
 pub(crate) struct Call {
     pub(crate) operation: String,
     pub(crate) input: Value,
 }
 
-/// What happens to it.
+/// The fault of one call.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// The service answers with this error and does nothing.
     Error(StatusCode, &'static str),
-    /// The same with status 400 and this text.
+    /// The service answers with status 400, this code and this text, and does nothing.
     Refused(&'static str, &'static str),
-    /// It takes longer than the client waits, and does nothing.
+    /// The call takes longer than the client waits, and does nothing.
     Hang(Duration),
-    /// The connection breaks before the call took effect.
+    /// The connection breaks before the call takes effect.
     ResetBefore,
     /// The call takes effect and the connection breaks in the answer.
     ResetAfter,
     /// The answer is replaced; the call takes effect.
     Answer(fn(Value) -> Value),
-    /// It takes this long, and goes well.
+    /// The call succeeds after this time.
     Delay(Duration),
-    /// It waits for this, and goes well.
+    /// The call succeeds when the token is cancelled.
     Until(CancellationToken),
     /// The call does nothing, and its answer is spoiled.
     Before(Spoiled),
     /// The call takes effect, and its answer is spoiled.
     After(Spoiled),
-    /// Some entries of a batch fare otherwise than the rest.
+    /// Some entries of a batch have another result than the rest.
     Partial(Partial),
-    /// A receive brings something else than what the queue has to give.
+    /// A receive returns other messages than those of the queue.
     Delivery(Delivery),
-    /// Says that it is done, in these words, and does nothing.
+    /// The service answers with this JSON and status 200, and does nothing.
     Pretended(Value),
-    /// Another call is made than the one that was asked for.
+    /// The input of the call is changed before it takes effect.
     Altered(fn(Value) -> Value),
-    /// The service's clock is this many hours off; the call goes well.
+    /// The service's clock is this many hours off; the call succeeds.
     Skewed(i64),
 }
 
@@ -82,43 +82,42 @@ struct Inner {
 }
 
 impl Faults {
-    /// From now on each call is shown to the plan.
+    /// Replaces the plan; it decides about each further call.
     pub(crate) fn plan(&self, plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) {
         self.inner().plan = Some(Box::new(plan));
     }
 
-    /// No more faults.
-    pub(crate) fn mend(&self) {
+    /// Removes the plan: no more faults.
+    pub(crate) fn clear(&self) {
         self.inner().plan = None;
     }
 
-    /// Calls of an operation so far, those with a fault included.
+    /// The calls of an operation so far, including those with a fault.
     pub(crate) fn calls(&self, operation: &str) -> u64 {
         let inner = self.inner();
         inner.calls.get(operation).copied().unwrap_or_default()
     }
 
-    /// Faults of an operation so far.
+    /// The faults of an operation so far.
     pub(crate) fn count(&self, operation: &str) -> u64 {
         let inner = self.inner();
         inner.faults.get(operation).copied().unwrap_or_default()
     }
 
-    /// All faults so far.
+    /// The faults of all operations so far.
     pub(crate) fn total(&self) -> u64 {
         self.inner().faults.values().sum()
     }
 
-    /// Back-offs that are longer than a visibility timeout end after a few
-    /// seconds. A message may become visible early at any time (an operator can
-    /// make it so), and nobody wants to wait ten minutes for a test.
+    /// Shortens back-offs that are longer than a visibility timeout to a few seconds. An
+    /// operator can make a message visible early, too, and a test must not take ten minutes.
     pub(crate) fn time_lapse(&self) {
         self.inner().time_lapse = true;
     }
 
-    /// A look at what really happened.
-    pub(crate) fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
-        look(&mut self.inner().ledger)
+    /// Reads or changes the ledger.
+    pub(crate) fn ledger<T>(&self, read: impl FnOnce(&mut Ledger) -> T) -> T {
+        read(&mut self.inner().ledger)
     }
 
     fn decide(&self, call: &Call) -> Option<Fault> {
@@ -134,13 +133,13 @@ impl Faults {
         self.inner().time_lapse
     }
 
-    /// A plan that panics fails its own test and no other call.
+    /// A panic in a plan fails its own test and no other call.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The layer.
+/// The layer over the routes of the embedded endpoint.
 pub(crate) async fn layer(State(faults): State<Faults>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX)
@@ -151,7 +150,7 @@ pub(crate) async fn layer(State(faults): State<Faults>, request: Request, next: 
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
     if target.is_none() {
-        // Not of the JSON protocols: STS.
+        // STS does not use a JSON protocol.
         return next.run(Request::from_parts(parts, bytes.into())).await;
     }
     let mut call = Call {
@@ -164,18 +163,17 @@ pub(crate) async fn layer(State(faults): State<Faults>, request: Request, next: 
     sqs::translate(&faults, &mut call);
     let begun = Instant::now();
     let fault = faults.decide(&call);
-    let road = Road {
+    let proxied = ProxiedCall {
         faults: &faults,
         parts,
         next,
     };
-    let response = road.answer(&call, fault).await;
+    let response = proxied.answer(&call, fault).await;
     faults.ledger(|ledger| ledger.took(&call, begun.elapsed()));
     response
 }
 
-/// Answers `TooManyRequestsException` to what comes faster than `quota` calls a second,
-/// with room for a burst.
+/// Answers `TooManyRequestsException` to calls above `quota` a second, after a burst.
 pub(crate) fn enforced(quota: f64, burst: f64) -> impl FnMut(&Call) -> Option<Fault> {
     let mut tokens = burst;
     let mut last = Instant::now();

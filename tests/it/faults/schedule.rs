@@ -1,4 +1,4 @@
-//! From a seed to the troubles of one run: which, where, when, how often.
+//! The faults of one run from a seed: which, where, when, how often.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -10,64 +10,64 @@ use super::{Call, Fault};
 pub(crate) struct Schedule {
     seed: u64,
     lasts: Duration,
-    spells: Vec<Spell>,
+    periods: Vec<Period>,
 }
 
-/// One trouble for a while.
+/// One kind of trouble for a part of the run.
 #[derive(Debug, Clone)]
-struct Spell {
+struct Period {
     trouble: Trouble,
     on: Vec<&'static str>,
-    /// Share of the calls.
+    /// The share of the calls that have the fault.
     rate: f64,
     from: Duration,
     to: Duration,
 }
 
 impl Schedule {
-    /// The same seed makes the same schedule. What happens under it also depends
-    /// on the order in which calls come.
+    /// The same seed makes the same schedule. The result of a run also depends on the
+    /// sequence of the calls.
     pub(crate) fn new(seed: u64, lasts: Duration) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut spells: Vec<Spell> = (0..random.usize(3..9))
-            .map(|_| Spell::any(lasts, &mut random))
+        let mut periods: Vec<Period> = (0..random.usize(3..9))
+            .map(|_| Period::any(lasts, &mut random))
             .collect();
         if random.bool() {
-            spells.insert(0, Spell::of_letters(lasts, &mut random));
+            periods.insert(0, Period::of_dead_letters(lasts, &mut random));
         }
         Self {
             seed,
             lasts,
-            spells,
+            periods,
         }
     }
 
-    /// From the first trouble to the last.
+    /// The time in which faults occur.
     pub(crate) fn lasts(&self) -> Duration {
         self.lasts
     }
 
-    /// The plan; its time begins now.
+    /// The plan; its time begins with this call.
     pub(crate) fn plan(&self) -> impl FnMut(&Call) -> Option<Fault> + Send + use<> {
-        let spells = self.spells.clone();
+        let periods = self.periods.clone();
         let mut random = fastrand::Rng::with_seed(!self.seed);
         let begun = Instant::now();
         move |call| {
             let now = begun.elapsed();
-            let spell = spells.iter().find(|spell| {
-                (spell.from..spell.to).contains(&now)
-                    && spell.on.contains(&call.operation.as_str())
-                    && random.f64() < spell.rate
+            let period = periods.iter().find(|period| {
+                (period.from..period.to).contains(&now)
+                    && period.on.contains(&call.operation.as_str())
+                    && random.f64() < period.rate
             })?;
-            Some(spell.trouble.fault(call, &mut random))
+            Some(period.trouble.fault(call, &mut random))
         }
     }
 }
 
-impl Spell {
-    /// Letters are few, and each is tried four times: left to chance, hardly one
-    /// would fail.
-    fn of_letters(lasts: Duration, random: &mut fastrand::Rng) -> Self {
+impl Period {
+    /// Faults of sends to the dead-letter queue. These are few and have four tries each, so
+    /// a lower rate would fail almost none.
+    fn of_dead_letters(lasts: Duration, random: &mut fastrand::Rng) -> Self {
         let troubles = [
             Trouble::Throttling,
             Trouble::Overload,
@@ -86,7 +86,7 @@ impl Spell {
     fn any(lasts: Duration, random: &mut fastrand::Rng) -> Self {
         let trouble = any_trouble(random);
         let whole = random.bool();
-        // An outage is short, or nothing would come to its end.
+        // An outage is short, or no message would ever succeed.
         let outage = !whole && random.u8(..3) == 0;
         let (from, to) = if whole {
             (Duration::ZERO, lasts)
@@ -96,9 +96,9 @@ impl Spell {
         };
         let rate = match trouble {
             _ if outage => 1.0,
-            // For good, and so for few.
+            // Refused messages never succeed, so few are refused.
             Trouble::Refusals => 0.02,
-            // Each costs seconds.
+            // Each time-out takes seconds.
             Trouble::TimeOuts => 0.02 + random.f64() * 0.1,
             Trouble::Latency(_) => 0.3 + random.f64() * 0.7,
             _ => 0.02 + random.f64() * 0.4,
@@ -148,7 +148,7 @@ fn any_trouble(random: &mut fastrand::Rng) -> Trouble {
     }
 }
 
-/// Where a trouble can be met: one service, or all that know it.
+/// The operations with this trouble: those of one service, or of all that can have it.
 fn operations(trouble: Trouble, random: &mut fastrand::Rng) -> Vec<&'static str> {
     let known: &[&[&'static str]] = match trouble {
         Trouble::UserLag => &[&["AdminAddUserToGroup", "AdminGetUser"]],
@@ -172,15 +172,15 @@ fn operations(trouble: Trouble, random: &mut fastrand::Rng) -> Vec<&'static str>
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {} for {:.1?}:", self.seed, self.lasts)?;
-        for spell in &self.spells {
+        for period in &self.periods {
             write!(
                 f,
                 "\n  {:.1?} to {:.1?}: {:?}, {:.0} % of {}",
-                spell.from,
-                spell.to,
-                spell.trouble,
-                spell.rate * 100.0,
-                spell.on.join(", "),
+                period.from,
+                period.to,
+                period.trouble,
+                period.rate * 100.0,
+                period.on.join(", "),
             )?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! What only a queue can do wrong: batches that fail in part, and deliveries
-//! that come twice, again, or not.
+//! Faults of queues: batches that fail in part, and messages that are delivered twice,
+//! again, or not.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html>
 
@@ -7,44 +7,44 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::answer::Road;
+use super::answer::ProxiedCall;
 use super::{Call, Faults, Ledger};
 
-/// Entries of a batch that fare otherwise than the rest.
+/// Entries of a batch that have another result than the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partial {
-    /// Which entries: a bit for each place.
+    /// The affected entries: one bit for each position.
     pub(crate) entries: u16,
-    /// Whether they take effect.
+    /// Whether the entries take effect.
     pub(crate) effect: bool,
-    /// The code they fail with. Without one they are said to be done.
+    /// The error code of the entries. Without one the answer reports success.
     pub(crate) code: Option<&'static str>,
 }
 
-/// What a receive brings.
+/// The messages that a receive returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Nothing, at once, whatever there is.
+    /// No messages, at once, even if the queue has some.
     Empty,
-    /// A message twice, the second time under another receipt handle.
+    /// A message twice, the second time with another receipt handle.
     Twice,
-    /// Messages that stay visible to others although they were received.
+    /// Messages that stay visible although they were received.
     Unhidden,
-    /// A message of an earlier receive once more, even if it is deleted.
+    /// A message of an earlier receive again, even if it is deleted.
     Earlier,
 }
 
-/// Marks the receipt handle of a copy.
+/// The suffix of a copy's receipt handle.
 const COPY: &str = "~copy";
-/// The visibility timeout of the tests' workers: what is hidden for longer backs
-/// off, what is hidden for as long is being worked on.
+/// The visibility timeout of the tests' workers. A message that is hidden for longer is in
+/// a back-off; one that is hidden for as long is in progress.
 const VISIBILITY: u64 = 10;
-/// What is left of a back-off in the time lapse.
+/// Seconds of a back-off in the time lapse.
 const LAPSE: u64 = 3;
 
-/// The call as the endpoint understands it.
+/// Changes the call to one that the endpoint understands.
 pub(super) fn translate(faults: &Faults, call: &mut Call) {
-    // A message that is sent anew may be put aside by a delay.
+    // A renewed message may have a delay.
     let delayed = call.input["DelaySeconds"].as_u64().unwrap_or(0);
     if delayed > 0 {
         faults.ledger(|ledger| ledger.hidden(delayed));
@@ -75,17 +75,17 @@ pub(super) fn translate(faults: &Faults, call: &mut Call) {
     }
 }
 
-impl Road<'_> {
+impl ProxiedCall<'_> {
     pub(super) async fn partial(&self, call: &Call, partial: Partial) -> Response {
         let all = call.input["Entries"]
             .as_array()
             .cloned()
             .unwrap_or_default();
-        let struck = |place: usize| partial.entries >> (place % 16) & 1 == 1;
-        let (others, hit): (Vec<_>, Vec<_>) = all
+        let is_selected = |place: usize| partial.entries >> (place % 16) & 1 == 1;
+        let (others, selected): (Vec<_>, Vec<_>) = all
             .into_iter()
             .enumerate()
-            .partition(|(place, _)| !struck(*place));
+            .partition(|(place, _)| !is_selected(*place));
         let entries = |of: &[(usize, Value)]| -> Vec<Value> {
             of.iter().map(|(_, entry)| entry.clone()).collect()
         };
@@ -95,18 +95,18 @@ impl Road<'_> {
             input: call.input.clone(),
         };
         if partial.effect {
-            call.input["Entries"] = json!(entries(&hit));
+            call.input["Entries"] = json!(entries(&selected));
             self.forward(&call).await;
         }
         if !others.is_empty() {
             call.input["Entries"] = json!(entries(&others));
-            let said = self.forward(&call).await;
-            if said.parts.status != StatusCode::OK {
-                return said.whole();
+            let forwarded = self.forward(&call).await;
+            if forwarded.parts.status != StatusCode::OK {
+                return forwarded.whole();
             }
-            answer = said.json();
+            answer = forwarded.json();
         }
-        for (_, entry) in hit {
+        for (_, entry) in selected {
             let (list, result) = match partial.code {
                 None => ("Successful", json!({"Id": entry["Id"]})),
                 Some(code) => (
@@ -127,8 +127,8 @@ impl Road<'_> {
         if delivery == Delivery::Empty {
             return "{}".into_response();
         }
-        let said = self.forward(call).await;
-        let mut answer = said.json();
+        let forwarded = self.forward(call).await;
+        let mut answer = forwarded.json();
         let asked = call.input["MaxNumberOfMessages"].as_u64().unwrap_or(1);
         let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
         let room = u64::try_from(messages.len()).is_ok_and(|came| came < asked);
@@ -156,11 +156,11 @@ impl Road<'_> {
             messages.push(more);
             answer["Messages"] = json!(messages);
         }
-        said.with(&answer)
+        forwarded.with(&answer)
     }
 }
 
-/// The queue's clock is off.
+/// Shifts the times of messages, as if the queue's clock were wrong.
 pub(super) fn shift_timestamps(answer: &mut Value, hours: i64) {
     for message in answer["Messages"].as_array_mut().into_iter().flatten() {
         for name in ["SentTimestamp", "ApproximateFirstReceiveTimestamp"] {

@@ -1,5 +1,4 @@
-//! The kinds of trouble that services make, and the fault that each is for one
-//! call.
+//! The kinds of trouble with services, and the fault that each causes in one call.
 
 use std::time::Duration;
 
@@ -10,37 +9,37 @@ use super::{Call, Delivery, Fault, Partial, Spoiled};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Trouble {
     Throttling,
-    /// 500 and 503.
+    /// Status 500 or 503.
     Overload,
     Latency(Latency),
     LostConnections,
     TimeOuts,
-    /// Half an answer, a proxy's page, no JSON.
+    /// Half of an answer, the page of a proxy, or no JSON.
     Garbled,
     /// A user who is not visible everywhere yet.
     UserLag,
-    /// The same for a group.
+    /// A group that is not visible everywhere yet.
     GroupLag,
     NoPool,
     NoTable,
     NoQueue,
     AccessDenied,
     ExpiredToken,
-    /// Hours.
+    /// The clock of the service is this many hours off.
     ClockSkew(i64),
-    /// The message is refused for good.
+    /// The service refuses the user permanently.
     Refusals,
     Duplicates,
     PartialBatches,
-    /// Batches that are said to be done and are not, as SQS may: a message can
-    /// come again although it was deleted.
+    /// Batches that report success without effect: in SQS, too, a deleted message can
+    /// be delivered again.
     LostWrites,
-    /// More than 120,000 messages in flight.
+    /// The queue has more than 120,000 messages in flight.
     OverLimit,
     EmptyPolls,
 }
 
-/// How long answers take.
+/// The distribution of the time that answers take.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Latency {
     Uniform {
@@ -49,7 +48,7 @@ pub(super) enum Latency {
     Exponential {
         mean: Duration,
     },
-    /// Pareto: mostly nothing, sometimes longer than anybody waits.
+    /// Pareto: mostly short, sometimes longer than any client waits.
     LongTail {
         least: Duration,
     },
@@ -62,12 +61,12 @@ pub(super) const RECEIVE: &[&str] = &["ReceiveMessage"];
 pub(super) const SEND: &[&str] = &["SendMessage"];
 pub(super) const START: &[&str] = &["GetQueueAttributes", "GetQueueUrl"];
 
-/// The clients give up after five seconds.
+/// Longer than the five seconds that clients wait.
 const TOO_LONG: Duration = Duration::from_millis(5500);
 const LONGEST: f64 = 8.0;
 
 impl Trouble {
-    /// What this trouble is for one call.
+    /// The fault that this trouble causes in one call.
     pub(super) fn fault(self, call: &Call, random: &mut fastrand::Rng) -> Fault {
         let operation = call.operation.as_str();
         let refused = |code| Fault::Error(StatusCode::BAD_REQUEST, code);
@@ -82,7 +81,7 @@ impl Trouble {
                 let how = pick(&[Spoiled::Reset, Spoiled::Closed], random);
                 before_or_after(how, random)
             }
-            // A receive waits longer: it is left out.
+            // Receives are excluded, because they wait longer.
             Self::TimeOuts => before_or_after(Spoiled::Late(TOO_LONG), random),
             Self::Garbled => {
                 let how = [
@@ -134,7 +133,7 @@ impl Trouble {
 
 impl Latency {
     fn draw(self, random: &mut fastrand::Rng) -> Duration {
-        // Never 0, of which there is no logarithm and by which nothing divides.
+        // Never 0, because of the logarithm and the division.
         let share = 1.0 - random.f64();
         let seconds = match self {
             Self::Uniform { most } => most.as_secs_f64() * share,

@@ -1,4 +1,4 @@
-//! `usher grant`
+//! `usher grant`: groups are given and removed.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -9,13 +9,13 @@ use crate::process::finished;
 use crate::world::World;
 
 #[tokio::test]
-async fn groups_are_given_and_taken_and_those_with_power_only_when_it_is_said() {
+async fn privileged_groups_need_the_privileged_flag() {
     let world = World::with_groups(&["STAFF", "TEAM-A", "ADMINS"]).await;
-    world.person("zebulon").await;
+    world.create_user("zebulon").await;
     let grant = [
         "grant", "--user", "zebulon", "--group", "STAFF", "--group", "ADMINS",
     ];
-    let (status, lines, err) = world.order(&grant).await;
+    let (status, lines, err) = world.run_command(&grant).await;
     assert_eq!(status, Some(1), "{err}");
     assert_eq!(lines[0]["status"], json!("added"));
     assert_eq!(lines[1]["status"], json!("refused"));
@@ -36,29 +36,29 @@ async fn groups_are_given_and_taken_and_those_with_power_only_when_it_is_said() 
     assert!(out.contains("usher grant --privileged"), "{out}");
 
     let all = [&grant[..], &["--privileged"]].concat();
-    let (status, lines, err) = world.order(&all).await;
+    let (status, lines, err) = world.run_command(&all).await;
     assert_eq!((status, count(&lines, "added")), (Some(0), 2), "{err}");
     assert_eq!(world.members("ADMINS").await, ["zebulon"]);
-    let (status, lines, err) = world.order(&[&all[..], &["--remove"]].concat()).await;
+    let (status, lines, err) = world.run_command(&[&all[..], &["--remove"]].concat()).await;
     assert_eq!((status, count(&lines, "removed")), (Some(0), 2), "{err}");
     assert!(world.members("STAFF").await.is_empty());
     assert!(world.members("ADMINS").await.is_empty());
 }
 
 #[tokio::test]
-async fn who_or_what_is_not_there_is_said_at_once() {
+async fn a_missing_user_or_group_is_reported_at_once() {
     let world = World::with_groups(&["STAFF"]).await;
-    let person = world.person("zebulon").await;
+    let zebulon = world.create_user("zebulon").await;
     for (user, group, reason) in [
         ("nobody", "STAFF", "user_not_found"),
         ("zebulon", "NOWHERE", "group_not_found"),
     ] {
         let before = world.faults.calls("AdminGetUser");
         let (status, lines, err) = world
-            .order(&["grant", "--user", user, "--group", group])
+            .run_command(&["grant", "--user", user, "--group", group])
             .await;
         assert_eq!(status, Some(1), "{err}");
-        let sub = (user == "zebulon").then_some(&person.sub);
+        let sub = (user == "zebulon").then_some(&zebulon.sub);
         let expected = json!({"group": group, "status": "refused", "sub": sub, "reason": reason});
         assert_eq!(lines, [expected]);
         assert_eq!(world.faults.calls("AdminGetUser"), before + 1);
@@ -73,7 +73,7 @@ async fn who_or_what_is_not_there_is_said_at_once() {
         ))
     });
     let (status, lines, err) = world
-        .order(&["grant", "--user", "zebulon", "--group", "STAFF"])
+        .run_command(&["grant", "--user", "zebulon", "--group", "STAFF"])
         .await;
     assert_eq!((status, count(&lines, "added")), (Some(0), 1), "{err}");
     for wrong in [
@@ -94,12 +94,12 @@ async fn who_or_what_is_not_there_is_said_at_once() {
 #[tokio::test]
 async fn a_name_that_may_be_the_sub_of_another_is_refused() {
     let world = World::with_groups(&["STAFF"]).await;
-    let victim = world.person("zebulon").await;
-    world.person(&victim.sub).await;
+    let victim = world.create_user("zebulon").await;
+    world.create_user(&victim.sub).await;
     let grant = ["grant", "--user", &victim.sub, "--group", "STAFF"];
     let invite = ["invite", "--email", &address(1), "--username", &victim.sub];
     for arguments in [&grant[..], &[&grant[..], &["--remove"]].concat(), &invite] {
-        let (status, lines, err) = world.order(arguments).await;
+        let (status, lines, err) = world.run_command(arguments).await;
         assert_eq!(status, Some(1), "{err}");
         assert_eq!(lines[0]["status"], json!("refused"), "{arguments:?}");
         assert_eq!(lines[0]["reason"], json!("ambiguous_user"));

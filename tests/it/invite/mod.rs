@@ -1,4 +1,4 @@
-//! `usher invite` and `usher grant`: what becomes of people, and what is said of them.
+//! `usher invite` and `usher grant`: their effects and their output.
 
 mod grant;
 mod pools;
@@ -19,16 +19,16 @@ use usher::quota::Quota;
 use crate::process::finished;
 use crate::world::World;
 
-/// The embedded endpoint has no quota to keep.
+/// A high rate: the embedded endpoint has no quota.
 const FAST: &str = "quota.user_creation=1000";
-/// Of people, and of nothing else here.
+/// Parts of personal data that occur nowhere else in these tests.
 const SECRETS: [&str; 4] = ["zebulon", "quagmire", "zebedee", "vanished"];
 
 fn address(n: usize) -> String {
     format!("zebulon-{n}@quagmire.example")
 }
 
-/// A file of people in a folder of its own.
+/// A CSV file of invitations in a folder of its own.
 struct File {
     path: PathBuf,
     _folder: tempfile::TempDir,
@@ -45,7 +45,7 @@ impl File {
         file
     }
 
-    /// So many people in STAFF and TEAM-A, as a spreadsheet writes them.
+    /// `count` rows with the groups STAFF and TEAM-A, in the format of a spreadsheet.
     fn of(count: usize) -> Self {
         let mut text = "\u{feff}email,given_name,family_name,groups,custom:plan\r\n".to_owned();
         for n in 0..count {
@@ -70,7 +70,7 @@ impl File {
         Path::new(&format!("{}.results.jsonl", self.path())).to_owned()
     }
 
-    /// The lines of the results, without the first, which is the key.
+    /// The result lines, without the first, which has the key.
     fn answers(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.results()).expect("results");
         let mut lines = objects(&text);
@@ -80,7 +80,7 @@ impl File {
 }
 
 impl World {
-    /// With these groups, which exist.
+    /// A world whose pool has these groups.
     async fn with_groups(names: &[&str]) -> Self {
         let world = Self::new().await;
         let pool = PoolId::new(&world.pool.id).expect("a pool");
@@ -97,16 +97,16 @@ impl World {
         Directory::new(&self.aws, Arc::new(Quota::new(config.quota)))
     }
 
-    async fn look(&self, name: &str) -> PoolUser {
+    async fn get_user(&self, name: &str) -> PoolUser {
         let pool = PoolId::new(&self.pool.id).expect("a pool");
         let name = Username::new(name).expect("a name");
-        let people = self.directory().user_manager();
-        people.get(&pool, &name).await.expect("there")
+        let users = self.directory().user_manager();
+        users.get(&pool, &name).await.expect("there")
     }
 
-    /// `usher` in this world's pool: exit status, objects on standard output, standard
-    /// error. None of them holds personal data.
-    async fn order(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+    /// Runs `usher` on this world's pool: exit status, objects on standard output, standard
+    /// error. Asserts that the output holds no personal data.
+    async fn run_command(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
         let mut all = vec!["--output", "json", "--set", FAST];
         all.extend(arguments);
         let mut command = self.usher(&all);
@@ -123,40 +123,40 @@ impl World {
     async fn invite(&self, file: &File, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
         let mut all = vec!["invite", "--file", file.path()];
         all.extend(arguments);
-        self.order(&all).await
+        self.run_command(&all).await
     }
 
-    /// Everybody once: invited, in their groups, with a profile.
+    /// Asserts that each user was invited once, with groups and a profile.
     async fn assert_invited(&self, count: usize) {
         let users = self.sandbox.users(&self.pool.id).await.expect("users");
         assert_eq!(users.len(), count, "users");
-        let records = self.records().await;
-        assert_eq!(records.len(), count, "profiles");
-        let mut everybody: Vec<String> = (0..count).map(address).collect();
-        everybody.sort();
+        let profiles = self.profiles().await;
+        assert_eq!(profiles.len(), count, "profiles");
+        let mut addresses: Vec<String> = (0..count).map(address).collect();
+        addresses.sort();
         for group in ["EVERYONE", "STAFF", "TEAM-A"] {
-            assert_eq!(self.members(group).await, everybody, "{group}");
+            assert_eq!(self.members(group).await, addresses, "{group}");
         }
         for (name, sub) in &users {
-            assert_eq!(records[sub]["email"], *name);
+            assert_eq!(profiles[sub]["email"], *name);
         }
     }
 }
 
-/// One JSON object a line.
+/// Parses one JSON object from each line.
 fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
 }
 
-/// How many lines have this status.
+/// The number of lines with this status.
 fn count(lines: &[Value], status: &str) -> usize {
     lines.iter().filter(|line| line["status"] == status).count()
 }
 
 #[tokio::test]
-async fn one_person_is_invited_once_with_all_that_makes_them_one() {
+async fn one_user_is_invited_with_groups_and_profile() {
     let world = World::with_groups(&["STAFF"]).await;
     let arguments = [
         "invite",
@@ -171,19 +171,19 @@ async fn one_person_is_invited_once_with_all_that_makes_them_one() {
         "--group",
         "STAFF",
     ];
-    let (status, lines, err) = world.order(&arguments).await;
+    let (status, lines, err) = world.run_command(&arguments).await;
     assert_eq!(status, Some(0), "{err}");
-    let person = world.look("zebulon").await;
-    assert_eq!(person.status, "FORCE_CHANGE_PASSWORD");
+    let user = world.get_user("zebulon").await;
+    assert_eq!(user.status, "FORCE_CHANGE_PASSWORD");
     for (name, value) in [
         ("email", "zebulon@quagmire.example"),
         ("email_verified", "true"),
         ("given_name", "Zebedee"),
         ("custom:plan", "pro"),
     ] {
-        assert_eq!(person.attributes.get(name), Some(value), "{name}");
+        assert_eq!(user.attributes.get(name), Some(value), "{name}");
     }
-    let sub = person.sub.expect("a sub");
+    let sub = user.sub.expect("a sub");
     let expected = json!({
         "line": null, "status": "invited", "sub": sub.as_str(), "created": true,
         "mail": "sent", "reason": null,
@@ -192,7 +192,7 @@ async fn one_person_is_invited_once_with_all_that_makes_them_one() {
     for group in ["EVERYONE", "STAFF"] {
         assert_eq!(world.members(group).await, ["zebulon"], "{group}");
     }
-    assert_eq!(world.records().await.len(), 1);
+    assert_eq!(world.profiles().await.len(), 1);
     let audit = err.lines().filter(|line| line.contains("usher::audit"));
     let audit: Vec<&str> = audit.collect();
     assert_eq!(audit.len(), 1, "{err}");
@@ -206,7 +206,7 @@ async fn one_person_is_invited_once_with_all_that_makes_them_one() {
         assert!(audit[0].contains(part), "{part}: {}", audit[0]);
     }
 
-    let (status, lines, err) = world.order(&arguments).await;
+    let (status, lines, err) = world.run_command(&arguments).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{err}");
     assert_eq!(lines[0]["mail"], json!("not_sent"));
 
@@ -228,13 +228,13 @@ async fn one_person_is_invited_once_with_all_that_makes_them_one() {
         "--username",
         "zebulon",
     ];
-    let (status, lines, _) = world.order(&other).await;
+    let (status, lines, _) = world.run_command(&other).await;
     assert_eq!(status, Some(1));
     assert_eq!(lines[0]["reason"], json!("username_taken"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_of_people_is_invited_and_a_second_run_does_nothing() {
+async fn a_file_is_invited_and_a_second_run_does_nothing() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(30);
     let (status, preview, err) = {
@@ -254,7 +254,7 @@ async fn a_file_of_people_is_invited_and_a_second_run_does_nothing() {
     assert_eq!(count(&lines, "invited"), 30);
     assert!(err.contains("30 rows: 30 invited"), "{err}");
     world.assert_invited(30).await;
-    let one = world.look(&address(7)).await;
+    let one = world.get_user(&address(7)).await;
     assert_eq!(one.status, "FORCE_CHANGE_PASSWORD");
     assert_eq!(one.attributes.get("given_name"), Some("Zebedee, 7"));
     assert_eq!(one.attributes.get("custom:plan"), Some("pro"));
@@ -319,7 +319,7 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
 }
 
 #[tokio::test]
-async fn a_wrong_file_or_argument_is_a_usage_error_and_nothing_is_sent() {
+async fn an_invalid_file_or_argument_is_a_usage_error() {
     let world = World::new().await;
     let file = File::new("email,groups\nzebulon,STAFF\nzebulon@quagmire.example,A B\n");
     let (status, lines, err) = world.invite(&file, &[]).await;

@@ -1,4 +1,4 @@
-//! Pools that call their users otherwise, or let them in without a password.
+//! Pools with other kinds of user names, or without passwords.
 
 use std::sync::{Arc, Mutex};
 
@@ -30,17 +30,17 @@ fn with_aliases() -> PoolOptions {
     }
 }
 
-/// To whom mails went so far.
-fn posted(world: &World) -> Arc<Mutex<Vec<String>>> {
+/// The recipients of the mails so far.
+fn recipients(world: &World) -> Arc<Mutex<Vec<String>>> {
     let mails = Arc::new(Mutex::new(Vec::new()));
-    let post = Arc::clone(&mails);
-    let on_mail = move |mail: usher::dev::SentMail| post.lock().expect("no panic").push(mail.to);
+    let mailbox = Arc::clone(&mails);
+    let on_mail = move |mail: usher::dev::SentMail| mailbox.lock().expect("no panic").push(mail.to);
     world.endpoint.on_mail(Box::new(on_mail));
     mails
 }
 
 #[tokio::test]
-async fn an_invitation_goes_again_however_the_pool_names_its_users() {
+async fn an_invitation_is_resent_with_any_kind_of_user_name() {
     for (kind, username) in [
         (named_by(true, false), None),
         (named_by(false, true), Some(NUMBER)),
@@ -50,15 +50,15 @@ async fn an_invitation_goes_again_however_the_pool_names_its_users() {
         (named_by(false, false), None),
     ] {
         let world = World::new_in(&kind).await;
-        let mails = posted(&world);
+        let mails = recipients(&world);
         let mut arguments = vec!["invite", "--email", ADDRESS];
         if let Some(name) = username {
             arguments.extend(["--username", name]);
         }
-        let (status, lines, err) = world.order(&arguments).await;
+        let (status, lines, err) = world.run_command(&arguments).await;
         assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
         arguments.push("--resend");
-        let (status, lines, err) = world.order(&arguments).await;
+        let (status, lines, err) = world.run_command(&arguments).await;
         let resent = count(&lines, "resent");
         assert_eq!((status, resent), (Some(0), 1), "{kind:?} {lines:?} {err}");
         assert_eq!(*mails.lock().expect("no panic"), [ADDRESS; 2], "{kind:?}");
@@ -66,11 +66,11 @@ async fn an_invitation_goes_again_however_the_pool_names_its_users() {
 }
 
 #[tokio::test]
-async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
+async fn a_file_resends_to_users_named_by_address() {
     let world = World::new_in(&named_by(true, false)).await;
-    let mails = posted(&world);
+    let mails = recipients(&world);
     let file = File::new(&format!("email,resend\n{ADDRESS},\n"));
-    // The mail did not go: the next run owes it.
+    // The mail failed: the next run sends it.
     world.faults.plan(|call| {
         (call.operation == "AdminCreateUser").then_some(Fault::After(Spoiled::Error(
             StatusCode::BAD_REQUEST,
@@ -78,7 +78,7 @@ async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
         )))
     });
     world.invite(&file, &[]).await;
-    world.faults.mend();
+    world.faults.clear();
     let (status, lines, err) = world.invite(&file, &[]).await;
     assert_eq!(
         (status, count(&lines, "resent")),
@@ -96,7 +96,7 @@ async fn a_file_asks_again_for_people_who_are_named_by_their_address() {
 }
 
 #[tokio::test]
-async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once() {
+async fn another_users_address_or_number_is_refused_at_once() {
     let world = World::new_in(&with_aliases()).await;
     let number = format!("phone_number={NUMBER}");
     let with_number = [
@@ -108,7 +108,7 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
     let invite = |name, email| ["invite", "--username", name, "--email", email];
     let preferred = ["--attribute", "preferred_username=zeb"];
     let first = [&invite("zebulon", ADDRESS)[..], &with_number, &preferred].concat();
-    let (status, lines, err) = world.order(&first).await;
+    let (status, lines, err) = world.run_command(&first).await;
     assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
     let by_address = invite("zebedee", ADDRESS).to_vec();
     let by_number = [
@@ -121,7 +121,7 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
         &preferred,
     ]
     .concat();
-    // What the documentation has, and what is reported.
+    // First the answer of the documentation, then one that users report.
     for documented in [false, true] {
         if documented {
             let code = "AliasExistsException";
@@ -132,7 +132,7 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
         }
         for arguments in [&by_address, &by_number, &by_preferred] {
             let before = world.faults.calls("AdminCreateUser");
-            let (status, lines, err) = world.order(arguments).await;
+            let (status, lines, err) = world.run_command(arguments).await;
             assert_eq!(
                 (status, count(&lines, "refused")),
                 (Some(1), 1),
@@ -141,8 +141,8 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
             assert_eq!(lines[0]["reason"], json!("alias_exists"));
             assert_eq!(world.faults.calls("AdminCreateUser"), before + 1, "once");
         }
-        // The user whose address and number they are is there already.
-        let (status, lines, err) = world.order(&first).await;
+        // The user who owns the address and the number already exists.
+        let (status, lines, err) = world.run_command(&first).await;
         assert_eq!(
             (status, count(&lines, "exists")),
             (Some(0), 1),
@@ -154,13 +154,13 @@ async fn somebody_elses_address_or_number_under_a_free_name_is_refused_at_once()
 }
 
 #[tokio::test]
-async fn an_address_is_no_name_where_it_is_an_alias() {
+async fn an_address_alias_cannot_be_the_user_name() {
     let world = World::new_in(&with_aliases()).await;
     let first = ["invite", "--username", "zebulon", "--email", ADDRESS];
-    let (status, _, err) = world.order(&first).await;
+    let (status, _, err) = world.run_command(&first).await;
     assert_eq!(status, Some(0), "{err}");
-    // Whom the address leads to was there before.
-    let (status, lines, err) = world.order(&["invite", "--email", ADDRESS]).await;
+    // The user with this address existed before.
+    let (status, lines, err) = world.run_command(&["invite", "--email", ADDRESS]).await;
     assert_eq!(
         (status, count(&lines, "refused")),
         (Some(1), 1),
@@ -170,51 +170,51 @@ async fn an_address_is_no_name_where_it_is_an_alias() {
 }
 
 #[tokio::test]
-async fn a_pool_that_asks_for_no_password_makes_no_code() {
+async fn a_passwordless_pool_sends_no_code() {
     let kind = PoolOptions {
         first_factors: ["PASSWORD", "EMAIL_OTP"].map(str::to_owned).into(),
         ..named_by(true, false)
     };
     let world = World::new_in(&kind).await;
     let one = ["invite", "--email", ADDRESS];
-    let (status, lines, err) = world.order(&one).await;
+    let (status, lines, err) = world.run_command(&one).await;
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(lines[0]["status"], json!("invited"));
     assert_eq!(lines[0]["mail"], json!("no_code"));
     assert!(err.contains("\"mail\":\"no_code\""), "{err}");
-    assert_eq!(world.look(ADDRESS).await.status, "CONFIRMED");
-    assert_eq!(world.records().await.len(), 1);
+    assert_eq!(world.get_user(ADDRESS).await.status, "CONFIRMED");
+    assert_eq!(world.profiles().await.len(), 1);
 
-    let (status, lines, _) = world.order(&one).await;
+    let (status, lines, _) = world.run_command(&one).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1));
-    let (status, lines, _) = world.order(&[&one[..], &["--resend"]].concat()).await;
+    let (status, lines, _) = world.run_command(&[&one[..], &["--resend"]].concat()).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{lines:?}");
     assert_eq!(lines[0]["mail"], json!("not_sent"));
 
-    // The answer that says so may be lost.
+    // The answer with that information may be lost.
     let mut lost = false;
     world.faults.plan(move |call| {
         let is_first = call.operation == "AdminCreateUser" && !std::mem::replace(&mut lost, true);
         is_first.then_some(Fault::ResetAfter)
     });
     let another = ["invite", "--email", "vanished@quagmire.example"];
-    let (status, lines, err) = world.order(&another).await;
+    let (status, lines, err) = world.run_command(&another).await;
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(lines[0]["mail"], json!("no_code"), "{lines:?}");
 
-    // A user who was there before is not taken for a new one.
+    // A user who existed before is not counted as new.
     world.faults.plan(|call| {
         (call.operation == "AdminCreateUser").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
             "LimitExceededException",
         ))
     });
-    let (_, lines, err) = world.order(&one).await;
+    let (_, lines, err) = world.run_command(&one).await;
     assert_ne!(lines[0]["mail"], json!("no_code"), "{lines:?} {err}");
 }
 
 #[tokio::test]
-async fn an_invisible_character_is_found_before_anything_is_done() {
+async fn an_invisible_character_is_reported_before_any_call() {
     let world = World::new().await;
     let file = File::new(
         "email,username,given_name\nzebulon@\u{200b}quagmire.example,,\n\
@@ -252,7 +252,9 @@ async fn an_invisible_character_is_found_before_anything_is_done() {
             "--group: group 1: character 4 is invisible (U+200B)",
         ),
     ] {
-        let (status, _, err) = world.order(&[&one[..], &[flag, value]].concat()).await;
+        let (status, _, err) = world
+            .run_command(&[&one[..], &[flag, value]].concat())
+            .await;
         assert_eq!(status, Some(2), "{err}");
         assert!(err.contains(part), "{part}: {err}");
     }

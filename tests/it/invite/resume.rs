@@ -1,4 +1,4 @@
-//! Runs that end before their time, and the runs after them.
+//! Runs that are interrupted, and the runs that resume them.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::world::{World, eventually};
 
 impl World {
-    /// A run that is slow enough to be ended on its way.
+    /// Starts a run that is slow enough to be interrupted.
     fn start_slowly(&self, file: &File) -> Process {
         let slow = "quota.user_creation=10";
         let mut command = self.usher(&["invite", "--file", file.path(), "--set", slow]);
@@ -17,7 +17,7 @@ impl World {
     }
 
     async fn until_half_way(&self) {
-        eventually("a third of the people", || async {
+        eventually("ten users are created", || async {
             self.faults.calls("AdminCreateUser") >= 10
         })
         .await;
@@ -25,7 +25,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_kill_the_same_command_goes_on_and_everybody_is_there_once() {
+async fn after_a_kill_the_same_command_invites_the_rest_once() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(30);
     let mut process = world.start_slowly(&file);
@@ -34,7 +34,7 @@ async fn after_a_kill_the_same_command_goes_on_and_everybody_is_there_once() {
     process.exit().await;
     let written = file.answers().len();
     assert!((1..30).contains(&written), "{written}");
-    // As if the kill had come in the middle of the last line.
+    // As if the process was killed in the middle of the last line.
     let text = std::fs::read_to_string(file.results()).expect("results");
     std::fs::write(file.results(), &text[..text.len() - 20]).expect("cut");
 
@@ -51,7 +51,7 @@ async fn after_a_kill_the_same_command_goes_on_and_everybody_is_there_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_it_finishes_what_it_has_begun_and_says_how_to_go_on() {
+async fn sigint_finishes_rows_in_progress_and_prints_resume_hint() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(60);
     let mut process = world.start_slowly(&file);
@@ -90,7 +90,7 @@ async fn the_same_row_has_another_hash_in_another_file() {
 }
 
 #[tokio::test]
-async fn a_row_that_was_edited_is_done_again_and_another_pools_file_is_refused() {
+async fn an_edited_row_is_retried_and_another_pools_file_refused() {
     let world = World::with_groups(&["STAFF"]).await;
     let text = |groups: &str| format!("email,groups\n{},{groups}\n{},\n", address(0), address(1));
     let file = File::new(&text("NOWHERE"));

@@ -1,4 +1,4 @@
-//! The text of an invitation, and what Cognito says of it.
+//! The text of an invitation, and the errors of Cognito about it.
 
 use std::sync::{Arc, Mutex};
 
@@ -31,12 +31,12 @@ async fn a_name_with_format_characters_is_invited() {
         })
     }));
     let mails = Arc::new(Mutex::new(Vec::new()));
-    let post = Arc::clone(&mails);
+    let mailbox = Arc::clone(&mails);
     world.endpoint.on_mail(Box::new(move |mail| {
-        post.lock().expect("no panic").push(mail);
+        mailbox.lock().expect("no panic").push(mail);
     }));
     let name = ["--given-name", "می\u{200c}خواهم 👩\u{200d}👧"];
-    let (status, lines, err) = world.order(&[&ONE[..], &name[..]].concat()).await;
+    let (status, lines, err) = world.run_command(&[&ONE[..], &name[..]].concat()).await;
     assert_eq!((status, count(&lines, "invited")), (Some(0), 1), "{err}");
     assert_eq!(lines[0]["mail"], json!("sent"));
     let mail = mails.lock().expect("no panic").remove(0);
@@ -46,7 +46,7 @@ async fn a_name_with_format_characters_is_invited() {
 }
 
 #[tokio::test]
-async fn a_text_that_cognito_refuses_is_a_mail_that_failed() {
+async fn a_text_that_cognito_refuses_is_a_failed_mail() {
     let world = World::with_groups(&["STAFF"]).await;
     world.endpoint.on_trigger(Box::new(|event| {
         let mut event: serde_json::Value = serde_json::from_str(event.get()).expect("JSON");
@@ -55,20 +55,23 @@ async fn a_text_that_cognito_refuses_is_a_mail_that_failed() {
     }));
     let pro = ["--attribute", "custom:plan=pro", "--group", "STAFF"];
     for resend in [&[][..], &["--resend"]] {
-        let (status, lines, err) = world.order(&[&ONE[..], &pro, resend].concat()).await;
+        let (status, lines, err) = world.run_command(&[&ONE[..], &pro, resend].concat()).await;
         assert_eq!((status, count(&lines, "failed")), (Some(1), 1), "{err}");
         assert_eq!(lines[0]["reason"], json!("mail_not_delivered"));
         assert_eq!(lines[0]["mail"], json!("failed"));
         assert!(err.contains("CustomMessage trigger"), "{err}");
     }
     let address = "zebulon@quagmire.example";
-    assert_eq!(world.look(address).await.status, "FORCE_CHANGE_PASSWORD");
+    assert_eq!(
+        world.get_user(address).await.status,
+        "FORCE_CHANGE_PASSWORD"
+    );
     assert_eq!(world.members("STAFF").await, [address]);
-    assert_eq!(world.records().await.len(), 1);
+    assert_eq!(world.profiles().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_value_that_cognito_refuses_is_refused_whoever_is_there() {
+async fn a_refused_value_is_refused_for_existing_users_too() {
     let world = World::new().await;
     world.faults.plan(|call| {
         let invalid = "InvalidParameterException";
@@ -80,10 +83,10 @@ async fn a_value_that_cognito_refuses_is_refused_whoever_is_there() {
     });
     let wrong = ["--attribute", "custom:plan=wrong"];
     for there in [false, true] {
-        let (status, lines, err) = world.order(&[&ONE[..], &wrong].concat()).await;
+        let (status, lines, err) = world.run_command(&[&ONE[..], &wrong].concat()).await;
         assert_eq!((status, count(&lines, "refused")), (Some(1), 1), "{err}");
         assert_eq!(lines[0]["reason"], json!("invalid_parameter"), "{there}");
-        let (status, _, err) = world.order(&ONE).await;
+        let (status, _, err) = world.run_command(&ONE).await;
         assert_eq!(status, Some(0), "{err}");
     }
 }

@@ -1,4 +1,4 @@
-//! Services that fail, and mails that do not go.
+//! Services that fail, and mails that are not delivered.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ fn is_resend(call: &Call) -> bool {
     call.operation == "AdminCreateUser" && call.input["MessageAction"] == json!("RESEND")
 }
 
-/// The embedded endpoint knows no `RESEND`.
+/// Answers a `RESEND`, which the embedded endpoint does not support.
 fn resends(call: &Call) -> Option<Fault> {
     is_resend(call).then(|| Fault::Pretended(json!({})))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn throttles_and_outages_take_time_and_lose_nobody() {
+async fn throttles_and_outages_lose_no_user() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(30);
     let begun = Instant::now();
@@ -53,7 +53,7 @@ async fn throttles_and_outages_take_time_and_lose_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_lost_leaves_the_mail_unknown() {
+async fn a_lost_answer_leaves_the_mail_unknown() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(4);
     let mut once = HashSet::new();
@@ -73,7 +73,7 @@ async fn an_answer_that_is_lost_leaves_the_mail_unknown() {
 }
 
 #[tokio::test]
-async fn an_outage_that_lasts_ends_the_run_and_so_does_a_missing_permission() {
+async fn a_long_outage_or_missing_permission_ends_the_run() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(40);
     for (code, part) in [
@@ -89,7 +89,7 @@ async fn an_outage_that_lasts_ends_the_run_and_so_does_a_missing_permission() {
         assert!((1..40).contains(&lines.len()), "{}", lines.len());
         assert!(err.contains(part), "{err}");
     }
-    world.faults.mend();
+    world.faults.clear();
     let (status, _, err) = world.invite(&file, &[]).await;
     assert_eq!(status, Some(0), "{err}");
     world.assert_invited(40).await;
@@ -103,11 +103,11 @@ fn undelivered() -> Fault {
 }
 
 #[tokio::test]
-async fn a_mail_that_failed_is_sent_by_the_next_run() {
+async fn a_failed_mail_is_sent_by_the_next_run() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(3);
     for _ in 0..2 {
-        // The second time it is the mail alone that is asked for.
+        // The second run asks only for the mail.
         world.faults.plan(|call| {
             let hit = call.operation == "AdminCreateUser" && call.input["Username"] == address(1);
             hit.then(undelivered)
@@ -130,12 +130,12 @@ async fn a_mail_that_failed_is_sent_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn nobody_gets_a_mail_who_has_accepted_meanwhile() {
+async fn a_user_who_accepted_meanwhile_gets_no_mail() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let one = ["invite", "--email", "zebulon@quagmire.example"];
     let fail = |call: &Call| (call.operation == "AdminCreateUser").then(undelivered);
     world.faults.plan(fail);
-    let (status, lines, err) = world.order(&one).await;
+    let (status, lines, err) = world.run_command(&one).await;
     assert_eq!((status, count(&lines, "failed")), (Some(1), 1));
     assert!(err.contains("same command with --resend"), "{err}");
     let file = File::of(1);
@@ -146,14 +146,14 @@ async fn nobody_gets_a_mail_who_has_accepted_meanwhile() {
         .plan(|call| is_resend(call).then(|| refused("UnsupportedUserStateException")));
     let (status, lines, err) = world.invite(&file, &[]).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{err}");
-    // Whoever asks for a mail is told that there is none.
-    let (status, lines, _) = world.order(&[&one[..], &["--resend"]].concat()).await;
+    // A request for only the mail is refused.
+    let (status, lines, _) = world.run_command(&[&one[..], &["--resend"]].concat()).await;
     assert_eq!(status, Some(1));
     assert_eq!(lines[0]["reason"], json!("already_accepted"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_mails_of_a_day_end_the_run_and_the_next_day_it_goes_on() {
+async fn the_daily_mail_limit_ends_the_run_and_the_next_resumes() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(80);
     let mut sent = 0;
@@ -162,7 +162,7 @@ async fn the_mails_of_a_day_end_the_run_and_the_next_day_it_goes_on() {
             return None;
         }
         sent += 1;
-        // Cognito may have made the user all the same.
+        // Cognito may have created the user despite the error.
         let how = Spoiled::Error(StatusCode::BAD_REQUEST, "LimitExceededException");
         match sent {
             ..=30 => None,
@@ -194,7 +194,7 @@ async fn the_mails_of_a_day_end_the_run_and_the_next_day_it_goes_on() {
 }
 
 #[tokio::test]
-async fn nobody_is_warned_of_a_limit_that_their_pool_does_not_have() {
+async fn the_mail_limit_warning_depends_on_the_sender() {
     let world = World::new().await;
     let file = File::of(51);
     for (answer, warned) in [("DEVELOPER", false), ("COGNITO_DEFAULT", true)] {
@@ -221,9 +221,9 @@ async fn nobody_is_warned_of_a_limit_that_their_pool_does_not_have() {
 }
 
 #[tokio::test]
-async fn somebody_elses_name_gives_no_groups_whatever_cognito_answers() {
+async fn another_users_name_gives_no_groups() {
     let world = World::with_groups(&["STAFF"]).await;
-    world.person("somebody").await;
+    world.create_user("somebody").await;
     for code in ["LimitExceededException", "UserLambdaValidationException"] {
         world
             .faults
@@ -235,7 +235,7 @@ async fn somebody_elses_name_gives_no_groups_whatever_cognito_answers() {
             "somebody",
         ];
         let (status, lines, err) = world
-            .order(&[&["invite", "--group", "STAFF"], &other[..]].concat())
+            .run_command(&[&["invite", "--group", "STAFF"], &other[..]].concat())
             .await;
         assert_eq!(status, Some(1), "{err}");
         assert_eq!(lines[0]["reason"], json!("username_taken"));

@@ -1,4 +1,4 @@
-//! Dead letters: listed, shown, replayed, kept in a file, dropped.
+//! `usher dead-letters`: list, show, replay, export, import and drop.
 
 mod files;
 mod replay;
@@ -11,12 +11,12 @@ use usher::aws::Outgoing;
 use usher::dead_letter::{Filter, Selection, SelectionEnd, Unseen};
 
 use crate::process::finished;
-use crate::world::{Person, World};
+use crate::world::{TestUser, World};
 
 const FIRST: &str = "2026-08-01T09:00:00.000Z";
 
-/// A letter as a worker would have written it.
-fn letter(body: impl Into<String>, reason: &str) -> Outgoing {
+/// A dead letter with the attributes that a worker writes.
+fn dead_letter(body: impl Into<String>, reason: &str) -> Outgoing {
     let attributes = [
         ("usher.reason", reason),
         ("usher.class", "not_yet"),
@@ -37,29 +37,34 @@ fn letter(body: impl Into<String>, reason: &str) -> Outgoing {
 }
 
 impl World {
-    async fn put_letters(&self, letters: &[Outgoing]) {
-        for sent in self.dead_letters.send_all(letters).await {
+    async fn send_dead_letters(&self, dead_letters: &[Outgoing]) {
+        for sent in self.dead_letters.send_all(dead_letters).await {
             sent.expect("sent");
         }
     }
 
-    async fn letters_of(&self, people: &[Person], reason: &str) {
-        let letters: Vec<Outgoing> = people
+    async fn send_dead_letters_of(&self, users: &[TestUser], reason: &str) {
+        let dead_letters: Vec<Outgoing> = users
             .iter()
-            .map(|person| letter(person.event.to_string(), reason))
+            .map(|user| dead_letter(user.event.to_string(), reason))
             .collect();
-        self.put_letters(&letters).await;
+        self.send_dead_letters(&dead_letters).await;
     }
 
     /// Runs `usher dead-letters …`: exit status, standard output, standard error.
-    async fn dead_letters(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    async fn run_dead_letters(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut all = vec!["dead-letters"];
         all.extend(arguments);
         finished(self.usher(&all)).await
     }
 
-    async fn visible_letters(&self) -> u64 {
-        let depth = self.dead_letters.attributes().await.expect("facts").depth;
+    async fn visible_dead_letters(&self) -> u64 {
+        let depth = self
+            .dead_letters
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth;
         assert_eq!(depth.hidden, 0, "hidden letters");
         depth.visible
     }
@@ -78,7 +83,7 @@ fn audited(stderr: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Log lines; what is said to people is passed over.
+/// The log lines in JSON; other text on standard error is skipped.
 fn objects_of(stderr: &str) -> Vec<Value> {
     let lines = stderr.lines();
     lines
@@ -87,10 +92,10 @@ fn objects_of(stderr: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
+async fn drop_needs_a_filter_and_yes_and_writes_an_audit_line() {
     let world = World::new().await;
     world
-        .put_letters(&[letter("a", "not_json"), letter("b", "throttled")])
+        .send_dead_letters(&[dead_letter("a", "not_json"), dead_letter("b", "throttled")])
         .await;
     for (arguments, says) in [
         (&["drop"][..], "give a filter"),
@@ -101,15 +106,15 @@ async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
             "takes no filter",
         ),
     ] {
-        let (status, _, errors) = world.dead_letters(arguments).await;
+        let (status, _, errors) = world.run_dead_letters(arguments).await;
         assert_eq!(status, Some(2), "{arguments:?}");
         assert!(errors.contains(says), "{errors}");
     }
-    let (status, said, errors) = world
-        .dead_letters(&["drop", "--reason", "not_json", "--yes"])
+    let (status, stdout, errors) = world
+        .run_dead_letters(&["drop", "--reason", "not_json", "--yes"])
         .await;
     assert_eq!(
-        (status, said.as_str()),
+        (status, stdout.as_str()),
         (Some(0), "1 letter dropped\n"),
         "{errors}"
     );
@@ -119,80 +124,93 @@ async fn dropping_needs_a_filter_and_a_yes_and_leaves_a_line() {
         (&lines[0]["audit.action"], &lines[0]["outcome"]),
         (&json!("drop"), &json!("dropped"))
     );
-    let letters = world.letters().await;
-    assert_eq!((letters.len(), letters[0].body.as_str()), (1, "b"));
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(
+        (dead_letters.len(), dead_letters[0].body.as_str()),
+        (1, "b")
+    );
 }
 
 #[tokio::test]
-async fn show_keeps_the_body_to_itself_unless_it_is_asked_for() {
+async fn show_prints_the_body_only_with_the_flag() {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.letters_of(&people, "throttled").await;
-    let (status, shown, errors) = world.dead_letters(&["show", "source-1"]).await;
+    let users = world.create_users(1).await;
+    world.send_dead_letters_of(&users, "throttled").await;
+    let (status, shown, errors) = world.run_dead_letters(&["show", "source-1"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        shown.contains(&people[0].sub) && shown.contains("throttled"),
+        shown.contains(&users[0].sub) && shown.contains("throttled"),
         "{shown}"
     );
     assert!(!shown.contains("mail.example"), "{shown}");
-    let (_, shown, _) = world.dead_letters(&["show", "source-1", "--body"]).await;
+    let (_, shown, _) = world
+        .run_dead_letters(&["show", "source-1", "--body"])
+        .await;
     assert!(shown.contains("mail.example"), "{shown}");
     let (_, shown, _) = world
-        .dead_letters(&["--output", "json", "show", "source-1"])
+        .run_dead_letters(&["--output", "json", "show", "source-1"])
         .await;
     let shown: Value = serde_json::from_str(&shown).expect("an object");
     assert_eq!(
         shown["state"],
         "not finished: the profile is written after the groups; a replay gives what is missing"
     );
-    let (status, _, errors) = world.dead_letters(&["show", "source-2"]).await;
+    let (status, _, errors) = world.run_dead_letters(&["show", "source-2"]).await;
     assert_eq!(status, Some(1));
     assert!(errors.contains("no letter has the id source-2"), "{errors}");
-    assert_eq!(world.visible_letters().await, 1);
+    assert_eq!(world.visible_dead_letters().await, 1);
 }
 
 #[tokio::test]
-async fn a_letter_with_an_endless_attribute_is_listed() {
+async fn a_dead_letter_with_a_long_attribute_is_listed() {
     let world = World::new().await;
-    let mut endless = letter("{}", &"x".repeat(70_000));
+    let mut endless = dead_letter("{}", &"x".repeat(70_000));
     endless
         .attributes
         .insert("usher.error".to_owned(), "y".repeat(70_000));
-    world.put_letters(&[endless]).await;
-    let (status, listed, errors) = world.dead_letters(&["list"]).await;
+    world.send_dead_letters(&[endless]).await;
+    let (status, listed, errors) = world.run_dead_letters(&["list"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
         listed.contains("1 letter") && listed.len() < 2_000,
         "{listed}"
     );
-    let (status, shown, _) = world.dead_letters(&["show", "source-1"]).await;
+    let (status, shown, _) = world.run_dead_letters(&["show", "source-1"]).await;
     assert_eq!((status, shown.len() < 5_000), (Some(0), true));
 }
 
 #[tokio::test]
-async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
+async fn a_dead_letter_visible_early_is_neither_repeated_nor_missed() {
     let world = World::new().await;
-    let letters: Vec<Outgoing> = (0..35)
-        .map(|n| letter(n.to_string(), "throttled"))
+    let dead_letters: Vec<Outgoing> = (0..35)
+        .map(|n| dead_letter(n.to_string(), "throttled"))
         .collect();
-    world.put_letters(&letters).await;
+    world.send_dead_letters(&dead_letters).await;
     let queue = &world.dead_letters;
     let stop = CancellationToken::new();
     let mut selection = Selection::new(queue, 1, Filter::default(), stop);
     let mut bodies = Vec::new();
-    while let Some(found) = selection.next(|_| true, |_| {}).await.expect("letters") {
+    while let Some(found) = selection
+        .next(|_| true, |_| {})
+        .await
+        .expect("dead letters")
+    {
         if bodies.len() < 30 {
-            // As if it had run out.
+            // As if the visibility timeout had expired.
             let receipts: Vec<(&str, Duration)> = found
                 .iter()
-                .map(|letter| (letter.message.receipt_handle.as_str(), Duration::ZERO))
+                .map(|dead_letter| (dead_letter.message.receipt_handle.as_str(), Duration::ZERO))
                 .collect();
             queue
                 .change_visibility(&receipts)
                 .await
                 .expect("visible again");
         }
-        bodies.extend(found.into_iter().map(|letter| letter.message.body));
+        bodies.extend(
+            found
+                .into_iter()
+                .map(|dead_letter| dead_letter.message.body),
+        );
     }
     assert_eq!(
         selection.finish().await,
@@ -201,5 +219,5 @@ async fn a_letter_whose_time_ran_out_is_neither_shown_twice_nor_missed() {
     bodies.sort_by_key(|body| body.parse::<u32>().expect("a number"));
     let expected: Vec<String> = (0..35).map(|n| n.to_string()).collect();
     assert_eq!(bodies, expected);
-    assert_eq!(world.visible_letters().await, 35);
+    assert_eq!(world.visible_dead_letters().await, 35);
 }

@@ -1,4 +1,4 @@
-//! Letters, once more.
+//! Replays of dead letters: through the queue, direct, native, and as a dry run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,31 +9,31 @@ use serde_json::{Value, json};
 use usher::aws::Outgoing;
 use usher::worker::Until;
 
-use super::{FIRST, audited, letter, objects};
+use super::{FIRST, audited, dead_letter, objects};
 use crate::faults::Fault;
 use crate::process::Process;
-use crate::world::{Person, World, eventually};
+use crate::world::{TestUser, World, eventually};
 
 #[tokio::test]
-async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
+async fn five_thousand_dead_letters_list_and_a_killed_replay_resumes() {
     let world = World::new().await;
-    let people = world.people(300).await;
-    let mut letters: Vec<Outgoing> = people
+    let users = world.create_users(300).await;
+    let mut dead_letters: Vec<Outgoing> = users
         .iter()
-        .map(|person| letter(person.event.to_string(), "user_not_found"))
+        .map(|user| dead_letter(user.event.to_string(), "user_not_found"))
         .collect();
     for (reason, count) in [("throttled", 2000), ("not_json", 1500), ("timeout", 800)] {
-        letters.extend((0..count).map(|n| letter(format!("{reason} {n}"), reason)));
+        dead_letters.extend((0..count).map(|n| dead_letter(format!("{reason} {n}"), reason)));
     }
-    // As SQS moves them.
-    letters.extend((0..400).map(|n| Outgoing {
+    // Dead letters that SQS moved have no attributes.
+    dead_letters.extend((0..400).map(|n| Outgoing {
         body: format!("unknown {n}"),
         ..Outgoing::default()
     }));
-    fastrand::shuffle(&mut letters);
-    world.put_letters(&letters).await;
+    fastrand::shuffle(&mut dead_letters);
+    world.send_dead_letters(&dead_letters).await;
 
-    let (status, listed, errors) = world.dead_letters(&["list", "--output", "json"]).await;
+    let (status, listed, errors) = world.run_dead_letters(&["list", "--output", "json"]).await;
     assert_eq!(status, Some(0), "{errors}");
     let listed = objects(&listed);
     let ids: BTreeSet<&str> = listed.iter().filter_map(|one| one["id"].as_str()).collect();
@@ -52,7 +52,7 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
         ("user_not_found", 300),
     ];
     assert_eq!(reasons, BTreeMap::from(expected));
-    assert_eq!(world.visible_letters().await, 5000, "all are shown again");
+    assert_eq!(world.visible_dead_letters().await, 5000, "all visible");
 
     let worker = world.worker(&world.config(&[]), Until::Stopped).await;
     let replay = [
@@ -70,14 +70,19 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
     .await;
     killed.signal(Signal::KILL);
     killed.exit().await;
-    let left = world.dead_letters.attributes().await.expect("facts").depth;
+    let left = world
+        .dead_letters
+        .attributes()
+        .await
+        .expect("attributes")
+        .depth;
     assert!(
         left.visible + left.hidden > 4700,
         "killed half-way: {left:?}"
     );
 
     let (status, tally, errors) = world
-        .dead_letters(&[&replay[1..], &["--output", "json"]].concat())
+        .run_dead_letters(&[&replay[1..], &["--output", "json"]].concat())
         .await;
     assert_eq!(status, Some(0), "{errors}");
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
@@ -91,39 +96,39 @@ async fn five_thousand_letters_are_listed_and_a_killed_replay_goes_on() {
     let who = "arn:aws:iam::123456789012:user/local";
     assert_eq!(lines[0]["audit.who"], who, "{errors}");
 
-    eventually("everybody", || async {
-        world.members("EVERYONE").await.len() == people.len()
+    eventually("all users are provisioned", || async {
+        world.members("EVERYONE").await.len() == users.len()
     })
     .await;
     worker.stop().await;
     world.work(&[]).await;
-    let records = world.records().await;
-    assert_eq!(records.len(), people.len(), "one profile each");
+    let profiles = world.profiles().await;
+    assert_eq!(profiles.len(), users.len(), "one profile each");
     world.assert_queue_empty().await;
 
-    let mut rest: BTreeMap<String, BTreeMap<String, String>> = letters
+    let mut rest: BTreeMap<String, BTreeMap<String, String>> = dead_letters
         .into_iter()
-        .filter(|letter| {
-            letter
+        .filter(|dead_letter| {
+            dead_letter
                 .attributes
                 .get("usher.reason")
                 .is_none_or(|r| r != "user_not_found")
         })
-        .map(|letter| (letter.body, letter.attributes))
+        .map(|dead_letter| (dead_letter.body, dead_letter.attributes))
         .collect();
-    for letter in world.letters().await {
-        let sent = rest.remove(&letter.body);
-        assert_eq!(sent, Some(letter.attributes), "untouched");
+    for dead_letter in world.read_dead_letters().await {
+        let sent = rest.remove(&dead_letter.body);
+        assert_eq!(sent, Some(dead_letter.attributes), "untouched");
     }
     assert!(rest.is_empty(), "lost: {}", rest.len());
 }
 
 #[tokio::test]
-async fn a_letter_that_sqs_moved_is_unknown_and_can_be_replayed() {
+async fn a_dead_letter_moved_by_sqs_is_unknown_and_replayable() {
     let world = World::new().await;
-    let people = world.people(1).await;
-    world.send_all(&people).await;
-    // Nobody works on it until SQS has had enough.
+    let users = world.create_users(1).await;
+    world.send_all(&users).await;
+    // Received without an attempt until SQS moves the message.
     while let Some(message) = world.queue.receive(1).await.expect("received").pop() {
         let receipt = [(message.receipt_handle.as_str(), Duration::ZERO)];
         world
@@ -132,36 +137,40 @@ async fn a_letter_that_sqs_moved_is_unknown_and_can_be_replayed() {
             .await
             .expect("visible again");
     }
-    let (status, listed, _) = world.dead_letters(&["list"]).await;
+    let (status, listed, _) = world.run_dead_letters(&["list"]).await;
     assert_eq!(status, Some(0));
     assert!(
         listed.contains("unknown") && listed.contains("1 letter"),
         "{listed}"
     );
 
-    let (status, replayed, errors) = world.dead_letters(&["replay", "--reason", "unknown"]).await;
+    let (status, replayed, errors) = world
+        .run_dead_letters(&["replay", "--reason", "unknown"])
+        .await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(replayed.contains("1  queued"), "{replayed}");
     world.work(&[]).await;
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn what_fails_again_comes_back_with_its_replays_counted_and_its_first_date() {
+async fn a_failed_replay_keeps_its_first_date_and_counts_replays() {
     let world = World::new().await;
-    world.put_letters(&[letter("{", "throttled")]).await;
+    world
+        .send_dead_letters(&[dead_letter("{", "throttled")])
+        .await;
     for replays in ["1", "2"] {
-        let (status, _, errors) = world.dead_letters(&["replay"]).await;
+        let (status, _, errors) = world.run_dead_letters(&["replay"]).await;
         assert_eq!(status, Some(0), "{errors}");
         world.work(&[]).await;
-        let letters = world.letters().await;
-        assert_eq!(letters.len(), 1);
-        let attributes = &letters[0].attributes;
+        let dead_letters = world.read_dead_letters().await;
+        assert_eq!(dead_letters.len(), 1);
+        let attributes = &dead_letters[0].attributes;
         assert_eq!(attributes["usher.reason"], "not_json");
         assert_eq!(attributes["usher.replays"], replays);
         assert_eq!(attributes["usher.first_received_at"], FIRST);
         assert_eq!(attributes["usher.attempts"], "1", "attempts begin anew");
-        let receipt = [(letters[0].receipt_handle.as_str(), Duration::ZERO)];
+        let receipt = [(dead_letters[0].receipt_handle.as_str(), Duration::ZERO)];
         world
             .dead_letters
             .change_visibility(&receipt)
@@ -171,131 +180,138 @@ async fn what_fails_again_comes_back_with_its_replays_counted_and_its_first_date
 }
 
 #[tokio::test]
-async fn a_replay_ends_although_its_letters_keep_coming_back() {
+async fn a_replay_ends_although_its_dead_letters_return() {
     let world = World::new().await;
     let worker = world.worker(&world.config(&[]), Until::Stopped).await;
-    let letters: Vec<Outgoing> = (0..25)
-        .map(|n| letter(format!("{{{n}"), "throttled"))
+    let dead_letters: Vec<Outgoing> = (0..25)
+        .map(|n| dead_letter(format!("{{{n}"), "throttled"))
         .collect();
-    world.put_letters(&letters).await;
-    let (status, tally, errors) = world.dead_letters(&["replay", "--output", "json"]).await;
+    world.send_dead_letters(&dead_letters).await;
+    let (status, tally, errors) = world
+        .run_dead_letters(&["replay", "--output", "json"])
+        .await;
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(tally.trim(), "{\n  \"queued\": 25\n}");
-    eventually("all back", || async { world.visible_letters().await == 25 }).await;
+    eventually("all back", || async {
+        world.visible_dead_letters().await == 25
+    })
+    .await;
     worker.stop().await;
 
     let (status, tally, _) = world
-        .dead_letters(&["replay", "--direct", "--output", "json"])
+        .run_dead_letters(&["replay", "--direct", "--output", "json"])
         .await;
     assert_eq!(status, Some(1), "they failed again");
     assert_eq!(tally.trim(), "{\n  \"failed again: not_json\": 25\n}");
-    let letters = world.letters().await;
-    assert_eq!(letters.len(), 25);
-    for letter in letters {
-        assert_eq!(letter.attributes["usher.replays"], "2");
-        assert_eq!(letter.attributes["usher.first_received_at"], FIRST);
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 25);
+    for dead_letter in dead_letters {
+        assert_eq!(dead_letter.attributes["usher.replays"], "2");
+        assert_eq!(dead_letter.attributes["usher.first_received_at"], FIRST);
     }
 }
 
 #[tokio::test]
 async fn a_replay_that_may_not_delete_stops_and_says_so() {
     let world = World::new().await;
-    let people = world.people(30).await;
-    world.letters_of(&people, "throttled").await;
+    let users = world.create_users(30).await;
+    world.send_dead_letters_of(&users, "throttled").await;
     world.faults.plan(|call| {
         (call.operation == "DeleteMessageBatch").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
             "AccessDeniedException",
         ))
     });
-    let (status, tally, errors) = world.dead_letters(&["replay"]).await;
+    let (status, tally, errors) = world.run_dead_letters(&["replay"]).await;
     assert_eq!(status, Some(1));
     assert_eq!(tally, "      10  not deleted\n", "one batch and no more");
     assert!(
         errors.contains("DeleteMessageBatch") && errors.contains("AccessDenied"),
         "{errors}"
     );
-    assert_eq!(world.visible_letters().await, 30);
+    assert_eq!(world.visible_dead_letters().await, 30);
 }
 
 #[tokio::test]
 async fn a_direct_replay_provisions_in_its_own_process() {
     let world = World::new().await;
-    let people = world.people(12).await;
-    world.letters_of(&people, "timeout").await;
+    let users = world.create_users(12).await;
+    world.send_dead_letters_of(&users, "timeout").await;
     let (status, tally, errors) = world
-        .dead_letters(&["replay", "--direct", "--reason", "timeout"])
+        .run_dead_letters(&["replay", "--direct", "--reason", "timeout"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(tally.contains("12  done"), "{tally}");
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }
 
 #[tokio::test]
-async fn a_replay_gives_nothing_to_another_user_who_has_the_name_now() {
+async fn a_replay_gives_nothing_to_a_new_user_of_the_name() {
     for direct in [true, false] {
         let world = World::new().await;
-        let before = world.person("ada").await;
+        let before = world.create_user("ada").await;
         world.delete_user("ada").await;
-        let now = world.person("ada").await;
+        let now = world.create_user("ada").await;
         assert_ne!(before.sub, now.sub);
         let event = before.event.to_string();
-        world.put_letters(&[letter(event, "throttled")]).await;
-        let (_, verdicts, errors) = world.dead_letters(&["replay", "--dry-run"]).await;
+        world
+            .send_dead_letters(&[dead_letter(event, "throttled")])
+            .await;
+        let (_, verdicts, errors) = world.run_dead_letters(&["replay", "--dry-run"]).await;
         assert!(
             verdicts.contains("rejected: user_not_found"),
             "{verdicts} {errors}"
         );
         if direct {
-            world.dead_letters(&["replay", "--direct"]).await;
+            world.run_dead_letters(&["replay", "--direct"]).await;
         } else {
-            world.dead_letters(&["replay"]).await;
+            world.run_dead_letters(&["replay"]).await;
             world.work(&[]).await;
         }
         assert!(world.members("EVERYONE").await.is_empty(), "{direct}");
-        assert!(world.records().await.is_empty(), "{direct}");
-        let letters = world.letters().await;
-        assert_eq!(letters.len(), 1);
-        assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+        assert!(world.profiles().await.is_empty(), "{direct}");
+        let dead_letters = world.read_dead_letters().await;
+        assert_eq!(dead_letters.len(), 1);
+        assert_eq!(dead_letters[0].attributes["usher.reason"], "user_not_found");
     }
 }
 
 #[tokio::test]
-async fn a_direct_replay_leaves_what_is_not_its_own() {
+async fn a_direct_replay_leaves_foreign_dead_letters() {
     let world = World::new().await;
-    let people = world.people(2).await;
-    world.letters_of(&people, "throttled").await;
-    let mut strange = people[0].event.clone();
-    strange["userPoolId"] = json!("us-east-1_Strange01");
-    // Somebody else: their profile goes side by side with their groups, and may be
-    // written before it shows that the pool is not there.
-    strange["request"]["userAttributes"]["sub"] = json!("sub-of-somebody-strange");
+    let users = world.create_users(2).await;
+    world.send_dead_letters_of(&users, "throttled").await;
+    let mut unknown = users[0].event.clone();
+    unknown["userPoolId"] = json!("us-east-1_Strange01");
+    // Another user: the profile is written concurrently with the groups, possibly before
+    // the error shows that the pool does not exist.
+    unknown["request"]["userAttributes"]["sub"] = json!("sub-of-somebody-strange");
     world
-        .put_letters(&[
-            letter(strange.to_string(), "throttled"),
-            letter(r#"{"usher":1,"command":"Reconcile"}"#, "throttled"),
+        .send_dead_letters(&[
+            dead_letter(unknown.to_string(), "throttled"),
+            dead_letter(r#"{"usher":1,"command":"Reconcile"}"#, "throttled"),
         ])
         .await;
     let replay = ["replay", "--direct", "--output", "json"];
-    let (status, tally, errors) = world.dead_letters(&replay).await;
+    let (status, tally, errors) = world.run_dead_letters(&replay).await;
     assert_eq!(status, Some(1), "{errors}");
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
     let expected = json!({"done": 2, "left: needs the queue": 1, "left: pool_not_found": 1});
     assert_eq!(tally, expected);
     let allowed = format!("pools.allowed={}", world.pool.id);
     let (_, tally, _) = world
-        .dead_letters(&[&replay[..], &["--set", &allowed]].concat())
+        .run_dead_letters(&[&replay[..], &["--set", &allowed]].concat())
         .await;
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
     assert_eq!(tally["left: foreign_pool"], 1, "{tally}");
-    assert_eq!(world.visible_letters().await, 2);
+    assert_eq!(world.visible_dead_letters().await, 2);
 }
 
 #[tokio::test]
-async fn a_direct_replay_asks_who_is_an_administrator_now() {
+async fn a_direct_replay_verifies_admin_membership() {
     let world = World::new().await;
-    let admin = world.person("admin").await;
-    let former = world.person("former").await;
+    let admin = world.create_user("admin").await;
+    let former = world.create_user("former").await;
     let pool = &world.pool.id;
     for (name, group) in [("admin", "ADMINS"), ("admin", "STAFF")] {
         world
@@ -304,18 +320,22 @@ async fn a_direct_replay_asks_who_is_an_administrator_now() {
             .await
             .expect("joined");
     }
-    let order = |person: &Person| {
+    let command = |user: &TestUser| {
         let body = json!({
-            "usher": 1, "command": "AddUserToGroup", "requestId": person.name,
-            "requestedBy": {"sub": person.sub}, "userPoolId": pool,
-            "username": person.name, "groupName": "STAFF",
+            "usher": 1, "command": "AddUserToGroup", "requestId": user.name,
+            "requestedBy": {"sub": user.sub}, "userPoolId": pool,
+            "username": user.name, "groupName": "STAFF",
         });
-        letter(body.to_string(), "timeout")
+        dead_letter(body.to_string(), "timeout")
     };
-    world.put_letters(&[order(&admin), order(&former)]).await;
+    world
+        .send_dead_letters(&[command(&admin), command(&former)])
+        .await;
     let replay = ["replay", "--direct", "--output", "json"];
     let verified = ["--set", "admin.verify_membership=true"];
-    let (status, tally, errors) = world.dead_letters(&[&replay[..], &verified].concat()).await;
+    let (status, tally, errors) = world
+        .run_dead_letters(&[&replay[..], &verified].concat())
+        .await;
     assert_eq!(status, Some(1), "{errors}");
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
     let expected = json!({"done": 1, "failed again: not_administrator": 1});
@@ -324,44 +344,49 @@ async fn a_direct_replay_asks_who_is_an_administrator_now() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_a_tool_at_once() {
+async fn a_second_signal_ends_a_command_at_once() {
     let world = World::new().await;
-    world.put_letters(&[letter("?", "throttled")]).await;
+    world
+        .send_dead_letters(&[dead_letter("?", "throttled")])
+        .await;
     world.faults.plan(|call| {
         (call.operation == "ReceiveMessage").then_some(Fault::Hang(Duration::from_mins(1)))
     });
     let mut list = Process::start(world.usher(&["dead-letters", "list"]));
-    eventually("a look", || async {
+    eventually("a receive", || async {
         world.faults.calls("ReceiveMessage") > 0
     })
     .await;
     list.signal(Signal::INT);
-    eventually("it heard", || async { list.log().contains("told to stop") }).await;
+    eventually("the signal is logged", || async {
+        list.log().contains("stop signal received")
+    })
+    .await;
     list.signal(Signal::INT);
     assert_eq!(list.exit().await.code(), Some(1));
     assert!(list.log().contains("told to stop twice"), "{}", list.log());
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_and_changes_nothing() {
+async fn a_dry_run_reports_and_changes_nothing() {
     let world = World::new().await;
-    let people = world.people(3).await;
-    world.send_all(&people[..1]).await;
+    let users = world.create_users(3).await;
+    world.send_all(&users[..1]).await;
     world.work(&[]).await;
-    let mut gone = people[2].event.clone();
+    let mut gone = users[2].event.clone();
     gone["userName"] = json!("nobody");
-    let order = json!({
+    let command = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
         "requestedBy": {"sub": "s"}, "userPoolId": world.pool.id,
         "username": "nobody", "groupName": "STAFF",
     });
     world
-        .put_letters(&[
-            letter(people[0].event.to_string(), "throttled"),
-            letter(people[1].event.to_string(), "throttled"),
-            letter(gone.to_string(), "throttled"),
-            letter("?", "throttled"),
-            letter(order.to_string(), "throttled"),
+        .send_dead_letters(&[
+            dead_letter(users[0].event.to_string(), "throttled"),
+            dead_letter(users[1].event.to_string(), "throttled"),
+            dead_letter(gone.to_string(), "throttled"),
+            dead_letter("?", "throttled"),
+            dead_letter(command.to_string(), "throttled"),
         ])
         .await;
     let writes = [
@@ -372,7 +397,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     ];
     let before = writes.map(|operation| world.faults.calls(operation));
     let (status, verdicts, errors) = world
-        .dead_letters(&["replay", "--dry-run", "--output", "json"])
+        .run_dead_letters(&["replay", "--dry-run", "--output", "json"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
     let mut verdicts: Vec<(String, String, Value)> = objects(&verdicts)
@@ -401,27 +426,29 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
         before,
         writes.map(|operation| world.faults.calls(operation))
     );
-    assert_eq!(world.visible_letters().await, 5);
+    assert_eq!(world.visible_dead_letters().await, 5);
     assert!(audited(&errors).is_empty());
 }
 
 #[tokio::test]
-async fn the_native_move_takes_all_and_counts_as_a_replay() {
+async fn a_native_replay_moves_all_and_counts_as_a_replay() {
     let world = World::new().await;
-    let people = world.people(8).await;
-    world.letters_of(&people, "throttled").await;
-    world.put_letters(&[letter("?", "throttled")]).await;
+    let users = world.create_users(8).await;
+    world.send_dead_letters_of(&users, "throttled").await;
+    world
+        .send_dead_letters(&[dead_letter("?", "throttled")])
+        .await;
     let (status, moved, errors) = world
-        .dead_letters(&["replay", "--native", "--rate", "5"])
+        .run_dead_letters(&["replay", "--native", "--rate", "5"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(moved, "completed: 9 letters moved\n");
     assert_eq!(audited(&errors)[0]["audit.action"], "native replay");
     world.work(&[]).await;
-    assert_eq!(world.records().await.len(), people.len());
-    let letters = world.letters().await;
-    assert_eq!(letters.len(), 1, "the malformed one");
-    assert_eq!(letters[0].attributes["usher.replays"], "1");
-    assert_eq!(letters[0].attributes["usher.attempts"], "1");
-    assert_eq!(letters[0].attributes["usher.first_received_at"], FIRST);
+    assert_eq!(world.profiles().await.len(), users.len());
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 1, "the malformed one");
+    assert_eq!(dead_letters[0].attributes["usher.replays"], "1");
+    assert_eq!(dead_letters[0].attributes["usher.attempts"], "1");
+    assert_eq!(dead_letters[0].attributes["usher.first_received_at"], FIRST);
 }

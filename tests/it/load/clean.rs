@@ -1,4 +1,4 @@
-//! What a run that was cut off leaves, and its clean-up takes away.
+//! The data that an interrupted run leaves, and its removal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,43 +12,46 @@ use usher::worker::Until;
 use super::load_arguments;
 use crate::faults::Fault;
 use crate::process::{Process, finished};
-use crate::world::{Person, World, eventually};
+use crate::world::{TestUser, World, eventually};
 
-/// What was there before and has nothing to do with it.
+/// Data that existed before the run and must stay.
 struct Others {
-    person: Person,
-    letter: String,
+    user: TestUser,
+    dead_letter: String,
 }
 
 impl World {
     async fn others(&self) -> Others {
-        let person = self.person("somebody-else").await;
-        let record = BTreeMap::from([("id".to_owned(), person.sub.clone())]);
+        let user = self.create_user("somebody-else").await;
+        let profile = BTreeMap::from([("id".to_owned(), user.sub.clone())]);
         self.sandbox
-            .put_profile(crate::world::TABLE, record)
+            .put_profile(crate::world::TABLE, profile)
             .await
-            .expect("a record");
-        let letter = Outgoing {
-            body: "a letter of somebody else".to_owned(),
+            .expect("a profile");
+        let dead_letter = Outgoing {
+            body: "another dead letter".to_owned(),
             ..Outgoing::default()
         };
-        let letter = self.dead_letters.send(letter).await.expect("sent");
-        Others { person, letter }
+        let dead_letter = self.dead_letters.send(dead_letter).await.expect("sent");
+        Others { user, dead_letter }
     }
 
     async fn assert_only(&self, others: &Others) {
         let users = self.sandbox.users(&self.pool.id).await.expect("users");
-        let person = &others.person;
-        assert!(users.keys().eq([&person.name]), "{users:?}");
-        let records = self.records().await;
-        assert!(records.keys().eq([&person.sub]), "{records:?}");
-        let letters = self.letters().await;
-        let ids: Vec<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
-        assert_eq!(ids, [others.letter.as_str()]);
-        // Looking hides them.
-        let shown = letters
+        let user = &others.user;
+        assert!(users.keys().eq([&user.name]), "{users:?}");
+        let profiles = self.profiles().await;
+        assert!(profiles.keys().eq([&user.sub]), "{profiles:?}");
+        let dead_letters = self.read_dead_letters().await;
+        let ids: Vec<&str> = dead_letters
             .iter()
-            .map(|letter| (letter.receipt_handle.as_str(), Duration::ZERO));
+            .map(|dead_letter| dead_letter.id.as_str())
+            .collect();
+        assert_eq!(ids, [others.dead_letter.as_str()]);
+        // Reading hides the dead letters.
+        let shown = dead_letters
+            .iter()
+            .map(|dead_letter| (dead_letter.receipt_handle.as_str(), Duration::ZERO));
         let shown: Vec<_> = shown.collect();
         self.dead_letters
             .change_visibility(&shown)
@@ -63,12 +66,18 @@ impl World {
         Process::start(self.usher(&all))
     }
 
-    /// The id of a run that was killed once so many sign-ups were on the queue.
+    /// The id of a run that was killed when `count` sign-ups were on the queue.
     async fn killed_run(&self, count: u64) -> String {
         let mut process = self.start_load(&["--count", &count.to_string(), "--rate", "50"]);
         let run = run_of(&process).await;
         eventually("all is on the queue", || async {
-            self.queue.attributes().await.expect("facts").depth.visible == count
+            self.queue
+                .attributes()
+                .await
+                .expect("attributes")
+                .depth
+                .visible
+                == count
         })
         .await;
         process.signal(Signal::KILL);
@@ -82,7 +91,7 @@ impl World {
     }
 }
 
-/// The id of the run, which it says first.
+/// The id of the run, from the first line of its output.
 async fn run_of(process: &Process) -> String {
     let id = || {
         let log = process.log();
@@ -94,7 +103,7 @@ async fn run_of(process: &Process) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_was_killed_half_way_leaves_nothing_once_it_is_cleaned() {
+async fn clean_removes_all_that_a_killed_run_left() {
     let world = World::new().await;
     let others = world.others().await;
     let config = world.config(&[("pools.allowed", &world.pool.id)]);
@@ -102,7 +111,7 @@ async fn a_run_that_was_killed_half_way_leaves_nothing_once_it_is_cleaned() {
     let mut process = world.start_load(&["--count", "400", "--rate", "50", "--poison", "10%"]);
     let run = run_of(&process).await;
     eventually("half of them are done", || async {
-        world.records().await.len() > 100
+        world.profiles().await.len() > 100
     })
     .await;
     process.signal(Signal::KILL);
@@ -120,14 +129,21 @@ async fn a_run_that_was_killed_half_way_leaves_nothing_once_it_is_cleaned() {
 }
 
 #[tokio::test]
-async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
+async fn clean_removes_only_the_messages_of_its_run() {
     let world = World::new().await;
     let others = world.others().await;
-    let live = world.send(others.person.event.to_string()).await;
+    let live = world.send(others.user.event.to_string()).await;
     let mut process = world.start_load(&["--count", "50", "--rate", "50", "--poison", "10%"]);
     let run = run_of(&process).await;
     eventually("all is on the queue", || async {
-        world.queue.attributes().await.expect("facts").depth.visible == 56
+        world
+            .queue
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth
+            .visible
+            == 56
     })
     .await;
     process.signal(Signal::KILL);
@@ -145,7 +161,7 @@ async fn without_a_worker_its_messages_are_taken_off_the_queue_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_told_to_stop_while_it_makes_users_removes_them() {
+async fn a_run_stopped_while_creating_users_removes_them() {
     let world = World::new().await;
     let others = world.others().await;
     let mut process = world.start_load(&["--count", "5000", "--rate", "20"]);
@@ -166,7 +182,7 @@ async fn a_run_that_is_told_to_stop_while_it_makes_users_removes_them() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
+async fn a_run_stopped_while_sending_reports_and_cleans_up() {
     let world = World::new().await;
     let others = world.others().await;
     let out = tempfile::NamedTempFile::new().expect("a file");
@@ -177,7 +193,14 @@ async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
     command.stdout(out.reopen().expect("opens"));
     let mut process = Process::with_output(command);
     eventually("some are on the queue", || async {
-        world.queue.attributes().await.expect("facts").depth.visible > 5
+        world
+            .queue
+            .attributes()
+            .await
+            .expect("attributes")
+            .depth
+            .visible
+            > 5
     })
     .await;
     process.signal(Signal::TERM);
@@ -198,7 +221,7 @@ async fn a_run_that_is_told_to_stop_while_it_sends_reports_and_cleans_up() {
 }
 
 #[tokio::test]
-async fn messages_that_nobody_works_on_are_named_and_taken_away() {
+async fn messages_without_a_worker_are_reported_and_removed() {
     let world = World::new().await;
     let others = world.others().await;
     let (allowed, pool) = (world.allowed(), world.with_pool());
@@ -232,12 +255,12 @@ async fn messages_that_nobody_works_on_are_named_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
+async fn clean_waits_for_a_hidden_message() {
     let world = World::new().await;
     let others = world.others().await;
     let run = world.killed_run(3).await;
-    let held = world.queue.receive(1).await.expect("a message");
-    let hidden = [(held[0].receipt_handle.as_str(), Duration::from_secs(15))];
+    let received = world.queue.receive(1).await.expect("a message");
+    let hidden = [(received[0].receipt_handle.as_str(), Duration::from_secs(15))];
     world
         .queue
         .change_visibility(&hidden)
@@ -250,14 +273,14 @@ async fn a_message_that_is_hidden_for_a_while_is_waited_for() {
     world.assert_only(&others).await;
 }
 
-/// A user is how their profile is found: they stay while a message may bring it back.
+/// The profile is found by its user, who stays while a message may write the profile again.
 #[tokio::test]
-async fn users_stay_while_a_message_is_in_a_workers_hands() {
+async fn users_stay_while_a_worker_holds_a_message() {
     let world = World::new().await;
     let others = world.others().await;
     let run = world.killed_run(3).await;
-    let held = world.queue.receive(1).await.expect("a message");
-    let receipt = held[0].receipt_handle.as_str();
+    let received = world.queue.receive(1).await.expect("a message");
+    let receipt = received[0].receipt_handle.as_str();
     let hidden = [(receipt, Duration::from_mins(10))];
     world
         .queue
@@ -281,27 +304,27 @@ async fn users_stay_while_a_message_is_in_a_workers_hands() {
     world.assert_only(&others).await;
 }
 
-/// A worker may make a profile anew after its user is gone: the letter leads to it.
+/// A worker may write a profile again after its user is deleted. The dead letter names it.
 #[tokio::test]
-async fn a_profile_whose_user_is_gone_is_found_through_its_letter() {
+async fn a_profile_without_user_is_found_by_its_dead_letter() {
     let world = World::new().await;
     let others = world.others().await;
     let run = "20261121-142249-k3f9";
-    let mut event = others.person.event.clone();
+    let mut event = others.user.event.clone();
     event["userName"] = json!(format!("usher-load-{run}-7"));
     event["request"]["userAttributes"]["sub"] = json!("sub-of-one-who-is-gone");
-    let letter = Outgoing {
+    let dead_letter = Outgoing {
         body: event.to_string(),
         ..Outgoing::default()
     };
-    world.dead_letters.send(letter).await.expect("sent");
-    let record = BTreeMap::from([("id".to_owned(), "sub-of-one-who-is-gone".to_owned())]);
+    world.dead_letters.send(dead_letter).await.expect("sent");
+    let profile = BTreeMap::from([("id".to_owned(), "sub-of-one-who-is-gone".to_owned())]);
     let table = crate::world::TABLE;
     world
         .sandbox
-        .put_profile(table, record)
+        .put_profile(table, profile)
         .await
-        .expect("a record");
+        .expect("a profile");
     let (status, cleaned, err) = world.clean(run).await;
     assert_eq!(status, Some(0), "{err}");
     let right = json!({
@@ -312,7 +335,7 @@ async fn a_profile_whose_user_is_gone_is_found_through_its_letter() {
 }
 
 #[tokio::test]
-async fn a_clean_up_that_cannot_go_on_says_why_and_what_it_did() {
+async fn a_failed_clean_up_reports_cause_and_progress() {
     let world = World::new().await;
     let others = world.others().await;
     world.faults.plan(|call| {
@@ -345,7 +368,7 @@ async fn a_clean_up_that_cannot_go_on_says_why_and_what_it_did() {
     ] {
         assert!(err.contains(part), "{part} is missing in {err}");
     }
-    world.faults.mend();
+    world.faults.clear();
     let run = report["run"].as_str().expect("a run");
     let (status, _, err) = world.clean(run).await;
     assert_eq!(status, Some(0), "{err}");

@@ -1,4 +1,4 @@
-//! The load test: what it finds right, what it finds wrong, and what it leaves.
+//! The load test: its verdict on a worker, and the data that it leaves.
 
 mod clean;
 mod wrong;
@@ -13,9 +13,9 @@ use crate::faults::Fault;
 use crate::process::{finished, finished_within};
 use crate::world::World;
 
-/// Thousands of users take their time on a machine that has much else to do.
+/// Thousands of users take minutes on a busy machine.
 const LIMIT: Duration = Duration::from_mins(8);
-/// The embedded endpoint has no quota to keep.
+/// High rates: the embedded endpoint has no quota.
 const FAST: [&str; 4] = [
     "quota.user_creation=1000",
     "quota.user_resource_read=1000",
@@ -23,10 +23,10 @@ const FAST: [&str; 4] = [
     "quota.user_list=1000",
 ];
 
-/// The arguments of a load test: `allowed` names its pool.
+/// The arguments of a load test; `allowed` is the setting that allows its pool.
 fn load_arguments<'a>(allowed: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec!["load", "--output", "json", "--set", allowed];
-    // The embedded queue counts what is there now.
+    // The counters of the embedded queue are exact.
     if !arguments.contains(&"--settle") {
         all.extend(["--settle", "3s"]);
     }
@@ -52,19 +52,19 @@ impl World {
         format!("pools.allowed={}", self.pool.id)
     }
 
-    /// Everything is as if nothing had run.
+    /// Asserts that the run left nothing in the pool, the table and the queues.
     async fn assert_untouched(&self) {
         let users = self.sandbox.users(&self.pool.id).await.expect("users");
         assert!(users.is_empty(), "{users:?}");
-        assert!(self.records().await.is_empty());
+        assert!(self.profiles().await.is_empty());
         self.assert_queue_empty().await;
-        assert_eq!(self.letters().await.len(), 0, "letters");
+        assert_eq!(self.read_dead_letters().await.len(), 0, "letters");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_sign_ups_verify_clean_and_leave_nothing() {
-    // A debug build spends minutes on more. `.ci/run load` takes 2000.
+    // A debug build takes minutes for more. `.ci/run load` uses 2000.
     let count = std::env::var("USHER_SIGN_UPS");
     let count: u32 = count.map_or(500, |count| count.parse().expect("a number"));
     let (duplicates, poison) = (count / 20, count / 100);
@@ -100,7 +100,7 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
     );
     assert_eq!(report["finished"]["sign_ups"], json!(count));
     assert_eq!(report["latency_ms"]["count"], json!(count));
-    // One in three is malformed, one of an unknown user, and one of a foreign pool.
+    // A third is malformed, a third of unknown users, and a third of a foreign pool.
     let cleaned = json!({
         "messages": 0, "letters": poison, "profiles": count,
         "users": count + poison, "complete": true,
@@ -116,7 +116,7 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_not_named_for_it_is_refused_before_anything_is_made() {
+async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
     let world = World::new().await;
     let pool = world.pool.id.as_str();
     let (allowed, other) = (world.allowed(), "load.allowed_pools=us-east-1_other");
@@ -203,7 +203,7 @@ fn event(folder: &Path, file: &str, event: &Value) {
 }
 
 #[tokio::test]
-async fn real_events_go_with_names_of_their_own() {
+async fn real_events_are_sent_under_generated_names() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let source = "PostConfirmation_ConfirmSignUp";
@@ -264,12 +264,12 @@ async fn real_events_go_with_names_of_their_own() {
     }
     assert_eq!(world.members("PRO").await.len(), 3);
     assert_eq!(world.members("EVERYONE").await.len(), 6);
-    let records = world.records().await;
-    assert_eq!(records.len(), 6, "kept");
-    assert!(!format!("{records:?}").contains("ada@"), "{records:?}");
-    let addressed = records
+    let profiles = world.profiles().await;
+    assert_eq!(profiles.len(), 6, "kept");
+    assert!(!format!("{profiles:?}").contains("ada@"), "{profiles:?}");
+    let addressed = profiles
         .values()
-        .filter(|record| record.contains_key("email"));
+        .filter(|profile| profile.contains_key("email"));
     assert_eq!(
         addressed.count(),
         3,
@@ -277,15 +277,15 @@ async fn real_events_go_with_names_of_their_own() {
     );
 }
 
-/// SQS's counts may be old: one that says nothing is there proves nothing.
+/// The counters of SQS may be old: one that is zero does not prove an empty queue.
 #[tokio::test]
-async fn a_queue_that_looks_empty_for_a_moment_is_not_believed() {
+async fn a_momentarily_empty_queue_does_not_end_the_run() {
     let world = World::new().await;
     let begun = std::sync::Arc::new(std::sync::OnceLock::new());
     world
         .faults
         .plan(move |call| match call.operation.as_str() {
-            // From the first message on, for six seconds.
+            // For six seconds after the first message.
             "SendMessageBatch" => {
                 begun.get_or_init(std::time::Instant::now);
                 None

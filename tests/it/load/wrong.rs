@@ -1,4 +1,4 @@
-//! A worker that is wrong on purpose: the load test names everybody concerned.
+//! A faulty worker: the load test names every affected user.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -10,30 +10,30 @@ use usher::worker::Until;
 use crate::faults::{Call, Fault};
 use crate::world::World;
 
-/// Users whose group is left out.
+/// Users who are not added to their group.
 const LEFT_OUT: [&str; 2] = ["-3", "-17"];
-/// Poison whose letter is swallowed: malformed, so that it is one.
+/// Poison whose dead letter is lost. It is malformed, so it needs one.
 const SWALLOWED: &str = "-p0\"";
-/// A record is looked for twice a second until it is seen. One that was looked for
+/// The load test reads a profile twice a second until it exists. A profile that was read
 /// after its put took effect, and not since, has been seen.
 const EFFECT: Duration = Duration::from_millis(50);
-const NOT_LOOKED_FOR: Duration = Duration::from_millis(1500);
+const NOT_READ_FOR: Duration = Duration::from_millis(1500);
 
-/// What really went wrong, as the plan did it.
+/// The errors that the plan injected.
 #[derive(Default)]
-struct Wrongs {
+struct InjectedErrors {
     put: HashMap<String, Instant>,
-    looked_for: HashMap<String, Instant>,
+    read_at: HashMap<String, Instant>,
     overwritten: BTreeSet<String>,
 }
 
-impl Wrongs {
-    /// A second put of a record that the load test has seen goes over the first.
+impl InjectedErrors {
+    /// Lets a second put overwrite a profile that the load test has seen.
     fn put(&mut self, sub: &str) -> Option<Fault> {
-        let times = self.put.get(sub).zip(self.looked_for.get(sub));
-        if times.is_some_and(|(put, looked_for)| {
-            // By a look after the put, which found it: there was none since.
-            *looked_for > *put + EFFECT && looked_for.elapsed() > NOT_LOOKED_FOR
+        let times = self.put.get(sub).zip(self.read_at.get(sub));
+        if times.is_some_and(|(put, read_at)| {
+            // A read after the put found the profile, because there was none since.
+            *read_at > *put + EFFECT && read_at.elapsed() > NOT_READ_FOR
         }) {
             self.overwritten.insert(sub.to_owned());
             return Some(Fault::Altered(unconditional));
@@ -42,11 +42,11 @@ impl Wrongs {
         None
     }
 
-    fn look(&mut self, tables: &Value) {
+    fn read(&mut self, tables: &Value) {
         let tables = tables.as_object().expect("tables").values();
         for key in tables.flat_map(|table| table["Keys"].as_array().expect("keys")) {
             let sub = key["id"]["S"].as_str().expect("a key");
-            self.looked_for.insert(sub.to_owned(), Instant::now());
+            self.read_at.insert(sub.to_owned(), Instant::now());
         }
     }
 }
@@ -60,36 +60,36 @@ fn unconditional(mut put: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_wrong_is_found_out_user_by_user() {
+async fn each_error_of_a_faulty_worker_is_reported() {
     let world = World::new().await;
-    let wrongs = Arc::new(Mutex::new(Wrongs::default()));
-    let dead = world.dead_letters.url().to_owned();
-    let seen = Arc::clone(&wrongs);
+    let injected = Arc::new(Mutex::new(InjectedErrors::default()));
+    let dead_letter_url = world.dead_letters.url().to_owned();
+    let seen = Arc::clone(&injected);
     world.faults.plan(move |call: &Call| {
         let input = &call.input;
-        let mut wrongs = seen.lock().expect("not poisoned");
+        let mut injected = seen.lock().expect("not poisoned");
         match call.operation.as_str() {
             "AdminAddUserToGroup" => {
                 let name = input["Username"].as_str().expect("a name");
                 let left_out = LEFT_OUT.iter().any(|end| name.ends_with(end));
                 left_out.then(|| Fault::Pretended(json!({})))
             }
-            "PutItem" => wrongs.put(input["Item"]["id"]["S"].as_str().expect("a key")),
+            "PutItem" => injected.put(input["Item"]["id"]["S"].as_str().expect("a key")),
             "BatchGetItem" => {
-                wrongs.look(&input["RequestItems"]);
+                injected.read(&input["RequestItems"]);
                 None
             }
-            "SendMessage" if input["QueueUrl"] == json!(dead) => {
+            "SendMessage" if input["QueueUrl"] == json!(dead_letter_url) => {
                 let body = input["MessageBody"].as_str().expect("a body");
                 let sent = json!({"MessageId": "swallowed", "MD5OfMessageBody": ""});
-                // The first of the malformed is text, and ends its name with a blank.
+                // The first malformed body is text, in which a blank follows the name.
                 let swallowed = body.contains(SWALLOWED) || body.contains("-p0 ");
                 swallowed.then_some(Fault::Pretended(sent))
             }
             _ => None,
         }
     });
-    // Two of them: one remembers whom it has done, the other writes again.
+    // Two workers: one remembers its users, the other writes their profiles again.
     let config = world.config(&[("pools.allowed", &world.pool.id)]);
     let workers = [
         world.worker(&config, Until::Stopped).await,
@@ -116,7 +116,7 @@ async fn a_worker_that_is_wrong_is_found_out_user_by_user() {
     for worker in workers {
         worker.stop().await;
     }
-    world.faults.mend();
+    world.faults.clear();
     assert_eq!(status, Some(1), "{err}");
     assert_eq!(report["verified"], json!(false));
 
@@ -135,7 +135,7 @@ async fn a_worker_that_is_wrong_is_found_out_user_by_user() {
     };
     assert_eq!(found("missing_group", "who"), named(&LEFT_OUT), "{err}");
     assert_eq!(found("missing_letter", "who"), named(&["-p0"]));
-    let overwritten = wrongs.lock().expect("not poisoned").overwritten.clone();
+    let overwritten = injected.lock().expect("not poisoned").overwritten.clone();
     assert!(
         !overwritten.is_empty(),
         "nothing was overwritten: this showed nothing"
@@ -148,6 +148,6 @@ async fn a_worker_that_is_wrong_is_found_out_user_by_user() {
         "{}",
         report["differences"]
     );
-    // What was wrong is cleaned up like what was right.
+    // The clean-up covers the failed sign-ups, too.
     world.assert_untouched().await;
 }

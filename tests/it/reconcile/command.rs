@@ -1,4 +1,4 @@
-//! The Reconcile command on the queue.
+//! The reconcile command on the queue.
 
 use axum::http::StatusCode;
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use serde_json::json;
 use usher::worker::Until;
 
 use super::{assert_whole, crowd};
-use crate::crowd::People;
+use crate::crowd::PoolContents;
 use crate::faults::Fault;
 use crate::process::Process;
 use crate::world::{World, eventually};
@@ -17,10 +17,10 @@ pub(super) fn reconcile(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
+async fn a_queued_reconcile_resumes_in_another_worker() {
     let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
+    let (contents, _) = crowd();
+    world.crowd.fill(contents);
     let pool = world.pool.id.clone();
     let settings = [("pools.allowed", pool.as_str()), ("quota.user_list", "100")];
     world
@@ -39,14 +39,14 @@ async fn the_command_on_the_queue_heals_and_goes_on_in_another_worker() {
     assert!(pages < 168 - 70, "{pages} pages: it went on");
     assert_whole(&world);
     world.assert_queue_empty().await;
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.read_dead_letters().await.len(), 0);
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
+async fn the_reconcile_of_a_killed_worker_resumes_in_the_next() {
     let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
+    let (contents, _) = crowd();
+    world.crowd.fill(contents);
     world.send(reconcile(&world)).await;
     let slow = [("quota.user_list", "100")];
     let first = world.worker(&world.config(&slow), Until::Stopped).await;
@@ -55,7 +55,7 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
     })
     .await;
     first.stop().await;
-    // The second goes on where the first was, and is killed before it hands on.
+    // The second resumes where the first stopped, and is killed before it renews the command.
     let half = world.faults.calls("ListUsers");
     let mut second = Process::start(world.usher(&["worker", "--set", "quota.user_list=100"]));
     eventually("some more", || async {
@@ -76,9 +76,9 @@ async fn a_worker_that_is_killed_in_a_run_leaves_it_to_the_next() {
 }
 
 #[tokio::test]
-async fn sign_ups_do_not_wait_for_a_run() {
+async fn sign_ups_do_not_wait_for_reconcile() {
     let world = World::new().await;
-    world.crowd.fill(People::whole(10_000));
+    world.crowd.fill(PoolContents::whole(10_000));
     world.send(reconcile(&world)).await;
     let settings = [("quota.user_list", "1"), ("worker.concurrency", "1")];
     let worker = world.worker(&world.config(&settings), Until::Stopped).await;
@@ -94,7 +94,7 @@ async fn sign_ups_do_not_wait_for_a_run() {
     eventually("the sign-up", || async {
         world
             .crowd
-            .look(|people| people.profiles.contains_key("live"))
+            .read(|contents| contents.profiles.contains_key("live"))
     })
     .await;
     assert_eq!(
@@ -106,9 +106,9 @@ async fn sign_ups_do_not_wait_for_a_run() {
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_run_is_a_letter_and_stops_no_sign_up() {
+async fn a_failed_reconcile_is_dead_lettered_and_stops_no_sign_up() {
     let world = World::new().await;
-    let people = world.people(2).await;
+    let users = world.create_users(2).await;
     world.faults.plan(|call| {
         (call.operation == "ListUsersInGroup").then_some(Fault::Error(
             StatusCode::BAD_REQUEST,
@@ -117,15 +117,15 @@ async fn a_command_that_cannot_run_is_a_letter_and_stops_no_sign_up() {
     });
     world.send(reconcile(&world)).await;
     world.send(r#"{"usher": 1, "command": "Reconcile"}"#).await;
-    world.send_all(&people).await;
+    world.send_all(&users).await;
     world.work(&[]).await;
-    let letters = world.letters().await;
-    let mut reasons: Vec<&str> = letters
+    let dead_letters = world.read_dead_letters().await;
+    let mut reasons: Vec<&str> = dead_letters
         .iter()
         .map(|one| one.attributes["usher.reason"].as_str())
         .collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["access_denied", "no_user_pool"]);
-    assert_eq!(world.records().await.len(), 2);
+    assert_eq!(world.profiles().await.len(), 2);
     world.assert_queue_empty().await;
 }

@@ -1,5 +1,5 @@
-//! Lists that lead back to the same page. Each ends here after a while, so that a caller who
-//! follows it is seen to have come through.
+//! Lists whose token leads to the same page again. Here each ends after some pages, so that
+//! a caller who follows them fails the test instead of hanging.
 
 use serde_json::{Value, json};
 use usher::aws::Sandbox;
@@ -9,10 +9,10 @@ use super::elsewhere::confirmed;
 use crate::faults::{Call, Fault};
 use crate::world::{TABLE, World};
 
-/// Pages before such a list ends after all.
+/// The page on which such a list ends.
 const PAGES: u32 = 10;
 
-/// The first page of `operation` again and again.
+/// A plan that answers `operation` with the same page again.
 fn again(operation: &'static str, page: Value) -> impl FnMut(&Call) -> Option<Fault> + Send {
     let mut pages = 0;
     move |call| {
@@ -50,16 +50,16 @@ async fn a_run_over_an_endless_list_ends_with_an_error() {
         world.faults.plan(again(operation, page));
         world.send(reconcile(&world)).await;
         world.work(&[]).await;
-        let [letter] = &world.letters().await[..] else {
+        let [dead_letter] = &world.read_dead_letters().await[..] else {
             panic!("{operation}")
         };
-        assert_eq!(letter.attributes["usher.reason"], "repeated_token");
+        assert_eq!(dead_letter.attributes["usher.reason"], "repeated_token");
         assert_eq!(world.faults.calls(operation), 4, "{operation}");
     }
 }
 
 #[tokio::test]
-async fn a_scan_that_goes_on_at_another_key_is_not_complete() {
+async fn a_scan_with_an_unexpected_key_is_an_error() {
     for key in [json!({"id": {"N": "7"}}), json!({"pk": {"S": "ada"}})] {
         let world = World::new().await;
         confirmed(&world, "ada").await;
@@ -75,11 +75,11 @@ async fn a_scan_that_goes_on_at_another_key_is_not_complete() {
         world.faults.plan(again("Scan", page));
         world.send(reconcile(&world)).await;
         world.work(&[]).await;
-        let [letter] = &world.letters().await[..] else {
+        let [dead_letter] = &world.read_dead_letters().await[..] else {
             panic!("{key}")
         };
-        assert_eq!(letter.attributes["usher.reason"], "table_mismatch");
-        assert_eq!(world.records().await.len(), 0, "{key}");
+        assert_eq!(dead_letter.attributes["usher.reason"], "table_mismatch");
+        assert_eq!(world.profiles().await.len(), 0, "{key}");
     }
 }
 
@@ -90,9 +90,9 @@ async fn a_scan_ends_with_an_empty_key() {
     let page = json!({"Items": [], "LastEvaluatedKey": {}});
     world.faults.plan(again("Scan", page));
     let folder = tempfile::tempdir().expect("a folder");
-    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(said.ends_with("1 lack a profile; 1 queued\n"), "{said}");
+    assert!(stdout.ends_with("1 lack a profile; 1 queued\n"), "{stdout}");
     assert_eq!(world.faults.calls("Scan"), 1);
 }
 
@@ -100,7 +100,7 @@ async fn a_scan_ends_with_an_empty_key() {
 async fn reading_back_an_endless_list_ends_with_an_error() {
     let world = World::new().await;
     let (pool, faults) = (&world.pool.id, &world.faults);
-    // The world's own goes past the faults.
+    // The world's own sandbox bypasses the faults.
     let sandbox = Sandbox::new(&world.aws);
     let users = json!({"Users": [], "PaginationToken": "again"});
     faults.plan(again("ListUsers", users));
@@ -122,6 +122,6 @@ async fn reading_back_an_endless_list_ends_with_an_error() {
 
     let page = json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "again"}}});
     faults.plan(again("Scan", page));
-    let records = sandbox.profiles(TABLE, "id").await;
-    assert_eq!(records.expect_err("endless").reason, "repeated_token");
+    let profiles = sandbox.profiles(TABLE, "id").await;
+    assert_eq!(profiles.expect_err("endless").reason, "repeated_token");
 }

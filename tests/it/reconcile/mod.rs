@@ -1,4 +1,4 @@
-//! Users whose event never came.
+//! `usher reconcile`: users whose event was lost.
 
 mod command;
 mod elsewhere;
@@ -13,12 +13,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher::event::{Event, parse};
 
-use crate::crowd::{People, name, sub};
+use crate::crowd::{PoolContents, name, sub};
 use crate::faults::{Call, Fault};
 use crate::process::{Process, finished};
 use crate::world::{World, eventually};
 
-/// As many users as `usher reconcile` may list in a second here.
+/// A high rate of list calls: the pool of these tests has no quota.
 const FAST: &str = "quota.user_list=1000";
 
 impl World {
@@ -29,7 +29,7 @@ impl World {
         finished(command).await
     }
 
-    /// Takes everything from the queue: the users' names and how often each came.
+    /// Takes all messages off the queue: user names, and the number of messages for each.
     async fn take_queued(&self) -> BTreeMap<String, u32> {
         let mut names = BTreeMap::new();
         loop {
@@ -57,7 +57,7 @@ impl World {
     }
 }
 
-/// Who lacks what, by name.
+/// The incomplete users, by name.
 struct Lacking {
     profile: BTreeSet<String>,
     group: BTreeSet<String>,
@@ -69,13 +69,13 @@ impl Lacking {
     }
 }
 
-/// 10,000 users of whom 137 lack a profile and 41 a group, some of them both, and
-/// others who are not meant.
-fn crowd() -> (People, Lacking) {
-    let mut people = People {
+/// 10,000 users, of whom 137 lack a profile and 41 a group, and some both; also users whom
+/// reconcile ignores.
+fn crowd() -> (PoolContents, Lacking) {
+    let mut contents = PoolContents {
         unconfirmed: 50,
         federated: 30,
-        ..People::whole(10_000)
+        ..PoolContents::whole(10_000)
     };
     let without_profile: BTreeSet<usize> = (0..137).map(|n| n * 73).collect();
     let without_group: BTreeSet<usize> = (0..6)
@@ -84,25 +84,25 @@ fn crowd() -> (People, Lacking) {
         .collect();
     assert_eq!((without_profile.len(), without_group.len()), (137, 41));
     for n in &without_profile {
-        people.profiles.remove(&sub(*n));
+        contents.profiles.remove(&sub(*n));
     }
     for n in &without_group {
-        people.members.remove(&name(*n));
+        contents.members.remove(&name(*n));
     }
     let names = |numbers: BTreeSet<usize>| numbers.into_iter().map(name).collect();
     let lacking = Lacking {
         profile: names(without_profile),
         group: names(without_group),
     };
-    (people, lacking)
+    (contents, lacking)
 }
 
-/// Everybody has the group and one profile, put once.
+/// Asserts that every user has the group and one profile, put once.
 fn assert_whole(world: &World) {
-    world.crowd.look(|people| {
-        let counts = (people.members.len(), people.profiles.len());
+    world.crowd.read(|contents| {
+        let counts = (contents.members.len(), contents.profiles.len());
         assert_eq!(counts, (10_000, 10_000));
-        assert!(people.profiles.values().all(|puts| *puts == 1));
+        assert!(contents.profiles.values().all(|puts| *puts == 1));
     });
 }
 
@@ -111,32 +111,32 @@ fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
 }
 
 #[tokio::test]
-async fn users_without_a_record_are_queued_and_no_members_are_read() {
+async fn users_without_a_profile_are_queued_without_reading_groups() {
     let world = World::new().await;
-    let (people, lacking) = crowd();
-    let before = people.members.clone();
-    world.crowd.fill(people);
+    let (contents, lacking) = crowd();
+    let before = contents.members.clone();
+    world.crowd.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
-    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        said.ends_with("10000 users checked, 137 lack a profile; 137 queued\n"),
-        "{said}"
+        stdout.ends_with("10000 users checked, 137 lack a profile; 137 queued\n"),
+        "{stdout}"
     );
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
     assert_eq!(world.faults.calls("Scan"), 1);
     world.work(&[]).await;
-    world.crowd.look(|people| {
-        assert_eq!(people.profiles.len(), 10_000);
-        // Who has a record and is in no group was taken out: they stay out.
-        let joined: BTreeSet<String> = people.members.difference(&before).cloned().collect();
+    world.crowd.read(|contents| {
+        assert_eq!(contents.profiles.len(), 10_000);
+        // Users with a profile and without the group were removed from it, and stay out.
+        let joined: BTreeSet<String> = contents.members.difference(&before).cloned().collect();
         let both = lacking.profile.intersection(&lacking.group);
         assert_eq!(joined, both.cloned().collect());
     });
 
-    let (_, said, _) = world.reconcile(folder.path(), &[]).await;
-    assert!(said.ends_with("0 lack a profile; 0 queued\n"), "{said}");
+    let (_, stdout, _) = world.reconcile(folder.path(), &[]).await;
+    assert!(stdout.ends_with("0 lack a profile; 0 queued\n"), "{stdout}");
     let scans = world.faults.calls("Scan");
     assert_eq!(
         scans, 1,
@@ -145,29 +145,29 @@ async fn users_without_a_record_are_queued_and_no_members_are_read() {
 }
 
 #[tokio::test]
-async fn users_with_a_password_to_choose_count_and_disabled_ones_do_not() {
+async fn imported_users_count_and_disabled_users_do_not() {
     let world = World::new().await;
-    world.crowd.fill(People {
+    world.crowd.fill(PoolContents {
         unconfirmed: 3,
         imported: 7,
         disabled: 2,
-        ..People::whole(20)
+        ..PoolContents::whole(20)
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     let lack = "27 users checked, 7 lack a profile, 7 lack a group; 7 queued\n";
-    assert!(said.ends_with(lack), "{said}");
+    assert!(stdout.ends_with(lack), "{stdout}");
     let imported: BTreeSet<String> = (23..30).map(name).collect();
     assert_eq!(world.take_queued().await, once_each(&imported));
 }
 
 #[tokio::test]
-async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time() {
+async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     let world = World::new().await;
-    let (people, lacking) = crowd();
+    let (contents, lacking) = crowd();
     let lacking = lacking.anything();
-    world.crowd.fill(people);
+    world.crowd.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, dry, errors) = world
@@ -196,26 +196,26 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
     );
     world.assert_queue_empty().await;
 
-    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        said.ends_with(&format!(
+        stdout.ends_with(&format!(
             "10000 users checked, 137 lack a profile, 41 lack a group; {} queued\n",
             lacking.len()
         )),
-        "{said}"
+        "{stdout}"
     );
-    // What they lack is done by a worker, so look before it takes them.
-    let depth = world.queue.attributes().await.expect("facts").depth;
+    // Read the depth before a worker takes the messages.
+    let depth = world.queue.attributes().await.expect("attributes").depth;
     assert_eq!(depth.visible, lacking.len() as u64);
     world.work(&[]).await;
     assert_whole(&world);
 
-    let (status, said, errors) = world.reconcile(folder.path(), &["--groups"]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        said.ends_with("0 lack a profile, 0 lack a group; 0 queued\n"),
-        "{said}"
+        stdout.ends_with("0 lack a profile, 0 lack a group; 0 queued\n"),
+        "{stdout}"
     );
     world.assert_queue_empty().await;
     for billed in ["AdminGetUser", "AdminListGroupsForUser"] {
@@ -232,10 +232,10 @@ async fn exactly_those_who_lack_something_are_queued_and_nobody_the_second_time(
 }
 
 #[tokio::test]
-async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
+async fn a_stopped_or_killed_run_resumes() {
     let world = World::new().await;
-    let (people, lacking) = crowd();
-    world.crowd.fill(people);
+    let (contents, lacking) = crowd();
+    world.crowd.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
     let slow = [
         "reconcile",
@@ -262,7 +262,7 @@ async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
     let pages = world.faults.calls("ListUsers") - before;
     assert!(pages < 168 - 80, "{pages} pages: it went on");
     let mut queued = world.take_queued().await;
-    // The page that was under way when it was killed may be queued again.
+    // The page in progress at the kill may be queued twice.
     let twice = queued.values().filter(|times| **times > 1).count();
     assert!(twice <= 60, "{twice}");
     for times in queued.values_mut() {
@@ -272,10 +272,10 @@ async fn a_run_that_was_stopped_or_killed_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_run_can_be_narrowed() {
+async fn limit_since_and_include_federated_select_users() {
     let world = World::new().await;
-    let (people, lacking) = crowd();
-    world.crowd.fill(people);
+    let (contents, lacking) = crowd();
+    world.crowd.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, _, errors) = world.reconcile(folder.path(), &["--limit", "10"]).await;
@@ -292,7 +292,7 @@ async fn a_run_can_be_narrowed() {
         "the rest"
     );
 
-    // The day begins with user-0; user-86400 would be the next day's first.
+    // user-0 was created at midnight, and each next user one second later.
     let since = ["--since", "2026-08-01T02:00:00Z", "--restart"];
     let (_, _, errors) = world.reconcile(folder.path(), &since).await;
     let young: BTreeSet<String> = (7200..10_000).map(name).collect();
@@ -311,8 +311,8 @@ async fn a_run_can_be_narrowed() {
 #[tokio::test]
 async fn a_list_that_begins_again_counts_each_user_once() {
     let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
+    let (contents, _) = crowd();
+    world.crowd.fill(contents);
     let expired = || {
         let mut is_over = false;
         move |call: &Call| {
@@ -325,26 +325,26 @@ async fn a_list_that_begins_again_counts_each_user_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let all = ": 10000 users checked, 137 lack a profile; 137 queued\n";
 
-    // Some users were checked before the run went on.
+    // Some users were checked before the run resumed.
     world.reconcile(folder.path(), &["--limit", "10"]).await;
     world.faults.plan(expired());
-    let (status, said, errors) = world.reconcile(folder.path(), &[]).await;
+    let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(errors.contains("goes on after"), "{errors}");
-    assert!(errors.contains("begins again"), "{errors}");
-    assert!(said.ends_with(all), "{said}");
+    assert!(errors.contains("read again from its start"), "{errors}");
+    assert!(stdout.ends_with(all), "{stdout}");
 
     world.faults.plan(expired());
-    let (_, said, errors) = world.reconcile(folder.path(), &[]).await;
-    assert!(errors.contains("begins again"), "{errors}");
-    assert!(said.contains(": 10000 users checked"), "{said}");
+    let (_, stdout, errors) = world.reconcile(folder.path(), &[]).await;
+    assert!(errors.contains("read again from its start"), "{errors}");
+    assert!(stdout.contains(": 10000 users checked"), "{stdout}");
 }
 
 #[tokio::test]
-async fn a_run_lets_live_sign_ups_pass() {
+async fn a_run_waits_while_the_backlog_is_full() {
     let world = World::new().await;
-    let (people, _) = crowd();
-    world.crowd.fill(people);
+    let (contents, _) = crowd();
+    world.crowd.fill(contents);
     for n in 0..20 {
         world.send(n.to_string()).await;
     }
@@ -360,19 +360,19 @@ async fn a_run_lets_live_sign_ups_pass() {
     ]);
     command.current_dir(folder.path());
     let mut run = Process::start(command);
-    eventually("a look at the queue", || async {
+    eventually("the queue depth is read", || async {
         world.faults.calls("GetQueueAttributes") > 1
     })
     .await;
     assert_eq!(world.faults.calls("SendMessageBatch"), 0);
-    // One is enough.
+    // One message less is enough.
     let live = world.queue.receive(1).await.expect("received").remove(0);
     world
         .queue
         .delete(&[&live.receipt_handle])
         .await
         .expect("deleted");
-    eventually("its turn", || async {
+    eventually("the run continues", || async {
         world.faults.calls("SendMessageBatch") > 0
     })
     .await;
@@ -381,10 +381,10 @@ async fn a_run_lets_live_sign_ups_pass() {
 }
 
 #[tokio::test]
-async fn a_user_whom_the_queue_does_not_take_keeps_nobody_else() {
+async fn a_user_the_queue_refuses_does_not_stop_the_others() {
     let world = World::new().await;
-    let (people, mut lacking) = crowd();
-    world.crowd.fill(people);
+    let (contents, mut lacking) = crowd();
+    world.crowd.fill(contents);
     world.faults.plan(|call| {
         let body = call.input["MessageBody"].as_str().unwrap_or_default();
         let refused = call.operation == "SendMessageBatch"
@@ -406,11 +406,11 @@ async fn a_user_whom_the_queue_does_not_take_keeps_nobody_else() {
 }
 
 #[tokio::test]
-async fn trouble_on_the_way_stops_no_run() {
+async fn failing_calls_do_not_stop_a_run() {
     let world = World::new().await;
-    let (people, lacking) = crowd();
+    let (contents, lacking) = crowd();
     let lacking = lacking.anything();
-    world.crowd.fill(people);
+    world.crowd.fill(contents);
     let mut calls = 0;
     world.faults.plan(move |call| {
         calls += 1;
@@ -418,7 +418,7 @@ async fn trouble_on_the_way_stops_no_run() {
         if !list.contains(&call.operation.as_str()) {
             return None;
         }
-        // Now and then, and once for a while.
+        // Single failures, and once a series of them.
         (calls % 11 == 0 || (100..112).contains(&calls)).then_some(Fault::Error(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalErrorException",
@@ -429,7 +429,7 @@ async fn trouble_on_the_way_stops_no_run() {
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(world.take_queued().await, once_each(&lacking));
 
-    // A token that Cognito has forgotten: the list begins anew.
+    // The token has expired in Cognito: the list begins again.
     let mut forgotten = false;
     world.faults.plan(move |call| {
         let late = call.operation == "ListUsers" && call.input["PaginationToken"] == "6000";
@@ -440,7 +440,7 @@ async fn trouble_on_the_way_stops_no_run() {
     });
     let (status, _, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("begins again"), "{errors}");
+    assert!(errors.contains("read again from its start"), "{errors}");
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
     assert_eq!(queued, lacking);
 }

@@ -1,4 +1,4 @@
-//! What reconcile gives: only what was found lacking, and no privileged group.
+//! Reconcile gives only missing groups and profiles, and no privileged group.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::faults::Fault;
 use crate::process::finished;
-use crate::world::{Person, World};
+use crate::world::{TestUser, World};
 
-/// A rule gives ADMINS by an attribute that only administrators write.
+/// A rule that gives ADMINS by an attribute that only administrators write.
 const RULES: &str = r#"
     [[groups.rules]]
     groups = ["PRO", "ADMINS"]
@@ -37,8 +37,8 @@ impl Setup {
         }
     }
 
-    /// A user whom the rule is about.
-    async fn person(&self, name: &str) -> Person {
+    /// Creates a confirmed user who matches the rule.
+    async fn create_user(&self, name: &str) -> TestUser {
         let sub = format!("00000000-0000-4000-8000-{:012x}", fastrand::u64(..1 << 48));
         let attributes = BTreeMap::from([
             ("sub".to_owned(), sub.clone()),
@@ -56,22 +56,22 @@ impl Setup {
             "userPoolId": world.pool.id, "userName": name,
             "request": {"userAttributes": attributes},
         });
-        Person {
+        TestUser {
             name: name.to_owned(),
             sub,
             event,
         }
     }
 
-    /// `usher` with the rule: what it said.
+    /// Runs `usher` with the rule and returns its standard output.
     async fn usher(&self, arguments: &[&str]) -> String {
         let mut command = self.world.usher(arguments);
         command
             .env("USHER_CONFIG", &self.file)
             .current_dir(self.folder.path());
-        let (status, said, errors) = finished(command).await;
+        let (status, stdout, errors) = finished(command).await;
         assert_eq!(status, Some(0), "{arguments:?}: {errors}");
-        said
+        stdout
     }
 
     async fn reconcile(&self, arguments: &[&str]) -> String {
@@ -84,20 +84,20 @@ impl Setup {
         self.usher(&once).await;
     }
 
-    /// The groups of the rule, of everyone, and whether there is a record.
-    async fn has(&self, person: &Person) -> (Vec<&'static str>, bool) {
+    /// The user's groups, and whether the user has a profile.
+    async fn has(&self, user: &TestUser) -> (Vec<&'static str>, bool) {
         let mut groups = Vec::new();
         for group in ["EVERYONE", "PRO", "ADMINS"] {
-            if self.world.members(group).await.contains(&person.name) {
+            if self.world.members(group).await.contains(&user.name) {
                 groups.push(group);
             }
         }
-        let records = self.world.records().await;
-        (groups, records.contains_key(&person.sub))
+        let profiles = self.world.profiles().await;
+        (groups, profiles.contains_key(&user.sub))
     }
 
-    async fn leave(&self, person: &Person, group: &str) {
-        let (pool, name) = (&self.world.pool.id, &person.name);
+    async fn leave(&self, user: &TestUser, group: &str) {
+        let (pool, name) = (&self.world.pool.id, &user.name);
         let left = self
             .world
             .sandbox
@@ -108,58 +108,58 @@ impl Setup {
 }
 
 #[tokio::test]
-async fn a_user_without_a_record_gets_all_but_privileged_groups() {
+async fn a_user_without_a_profile_gets_all_but_privileged_groups() {
     let setup = Setup::new().await;
-    let person = setup.person("missed").await;
-    let said = setup.reconcile(&[]).await;
-    assert!(said.ends_with("1 lack a profile; 1 queued\n"), "{said}");
+    let user = setup.create_user("missed").await;
+    let stdout = setup.reconcile(&[]).await;
+    assert!(stdout.ends_with("1 lack a profile; 1 queued\n"), "{stdout}");
     setup.work().await;
-    assert_eq!(setup.has(&person).await, (vec!["EVERYONE", "PRO"], true));
+    assert_eq!(setup.has(&user).await, (vec!["EVERYONE", "PRO"], true));
 }
 
 #[tokio::test]
-async fn a_group_that_was_taken_away_stays_away() {
+async fn a_removed_group_is_not_given_again() {
     let setup = Setup::new().await;
-    let person = setup.person("demoted").await;
-    setup.world.send(person.event.to_string()).await;
+    let user = setup.create_user("demoted").await;
+    setup.world.send(user.event.to_string()).await;
     setup.work().await;
     let all = vec!["EVERYONE", "PRO", "ADMINS"];
-    assert_eq!(setup.has(&person).await, (all.clone(), true));
+    assert_eq!(setup.has(&user).await, (all.clone(), true));
 
     for group in all {
-        setup.leave(&person, group).await;
+        setup.leave(&user, group).await;
     }
     setup.reconcile(&[]).await;
     setup.work().await;
-    assert_eq!(setup.has(&person).await, (vec![], true));
+    assert_eq!(setup.has(&user).await, (vec![], true));
 
-    // Asked to compare memberships, it gives default groups and no other.
-    let said = setup.reconcile(&["--groups"]).await;
+    // With `--groups` it compares memberships, and gives only default groups.
+    let stdout = setup.reconcile(&["--groups"]).await;
     assert!(
-        said.ends_with("0 lack a profile, 1 lack a group; 1 queued\n"),
-        "{said}"
+        stdout.ends_with("0 lack a profile, 1 lack a group; 1 queued\n"),
+        "{stdout}"
     );
     setup.work().await;
-    assert_eq!(setup.has(&person).await, (vec!["EVERYONE"], true));
+    assert_eq!(setup.has(&user).await, (vec!["EVERYONE"], true));
 }
 
 #[tokio::test]
-async fn without_profiles_only_the_group_that_is_lacking_is_given() {
+async fn without_profiles_only_missing_default_groups_are_given() {
     let setup = Setup::new().await;
-    let person = setup.person("plain").await;
+    let user = setup.create_user("plain").await;
     let off = ["--set", "profiles.enabled=false"];
-    let said = setup.reconcile(&off).await;
-    assert!(said.ends_with("1 lack a group; 1 queued\n"), "{said}");
+    let stdout = setup.reconcile(&off).await;
+    assert!(stdout.ends_with("1 lack a group; 1 queued\n"), "{stdout}");
     setup
         .usher(&[&["worker", "--until-empty"][..], &off].concat())
         .await;
-    assert_eq!(setup.has(&person).await, (vec!["EVERYONE"], false));
+    assert_eq!(setup.has(&user).await, (vec!["EVERYONE"], false));
 }
 
 #[tokio::test]
-async fn a_replayed_dead_letter_of_reconcile_gives_no_more() {
+async fn a_replayed_reconcile_dead_letter_gives_no_privileged_group() {
     let setup = Setup::new().await;
-    let person = setup.person("refused").await;
+    let user = setup.create_user("refused").await;
     setup.reconcile(&[]).await;
     setup.world.faults.plan(|call| {
         let refused = axum::http::StatusCode::BAD_REQUEST;
@@ -167,10 +167,10 @@ async fn a_replayed_dead_letter_of_reconcile_gives_no_more() {
             .then_some(Fault::Error(refused, "UserNotFoundException"))
     });
     setup.work().await;
-    assert_eq!(setup.has(&person).await, (vec![], false));
-    setup.world.faults.mend();
+    assert_eq!(setup.has(&user).await, (vec![], false));
+    setup.world.faults.clear();
 
-    // By way of a file, as an operator keeps it.
+    // Exported to a file and imported, as an operator may do.
     let file = setup.folder.path().join("letters.jsonl");
     let file = file.to_str().expect("text");
     setup
@@ -179,39 +179,39 @@ async fn a_replayed_dead_letter_of_reconcile_gives_no_more() {
     setup.usher(&["dead-letters", "import", file]).await;
     setup.usher(&["dead-letters", "replay"]).await;
     setup.work().await;
-    assert_eq!(setup.has(&person).await, (vec!["EVERYONE", "PRO"], true));
+    assert_eq!(setup.has(&user).await, (vec!["EVERYONE", "PRO"], true));
 }
 
 #[tokio::test]
-async fn without_groups_the_user_is_looked_up_before_the_record() {
+async fn without_groups_the_user_is_verified_before_the_profile() {
     let setup = Setup::new().await;
     let groups = ["--set", "groups.default="];
     let work = [&["worker", "--until-empty"][..], &groups].concat();
-    let person = setup.person("groupless").await;
-    let mut known = person.event.clone();
-    // What the pool says of the user counts, and not what the event says.
+    let user = setup.create_user("groupless").await;
+    let mut known = user.event.clone();
+    // The data of the pool counts, not the data of the event.
     known["request"]["userAttributes"] = json!({"sub": "somebody-else"});
-    let mut unknown = person.event.clone();
+    let mut unknown = user.event.clone();
     unknown["userName"] = json!("nobody");
     unknown["request"]["userAttributes"] = json!({"sub": "nobody"});
     setup.world.send(known.to_string()).await;
     setup.world.send(unknown.to_string()).await;
     let attempts = ["--set", "worker.max_attempts=1"];
     setup.usher(&[&work[..], &attempts].concat()).await;
-    let records = setup.world.records().await;
-    assert_eq!(records.keys().collect::<Vec<_>>(), [&person.sub]);
-    let letters = setup.world.letters().await;
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].attributes["usher.reason"], "user_not_found");
+    let profiles = setup.world.profiles().await;
+    assert_eq!(profiles.keys().collect::<Vec<_>>(), [&user.sub]);
+    let dead_letters = setup.world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!(dead_letters[0].attributes["usher.reason"], "user_not_found");
 
-    // Whom reconcile finds is looked up in a list, which makes nobody count as active.
+    // For reconcile the lookup is a list call, after which no user counts as active.
     let looked_up = setup.world.faults.calls("AdminGetUser");
-    let missed = setup.person("missed").await;
-    let deleted = setup.person("deleted").await;
+    let missed = setup.create_user("missed").await;
+    let deleted = setup.create_user("deleted").await;
     setup.reconcile(&groups).await;
     setup.world.delete_user(&deleted.name).await;
     setup.usher(&[&work[..], &attempts].concat()).await;
-    let records = setup.world.records().await;
-    assert!(records.contains_key(&missed.sub) && !records.contains_key(&deleted.sub));
+    let profiles = setup.world.profiles().await;
+    assert!(profiles.contains_key(&missed.sub) && !profiles.contains_key(&deleted.sub));
     assert_eq!(setup.world.faults.calls("AdminGetUser"), looked_up);
 }

@@ -1,4 +1,4 @@
-//! Alarms and the dashboard: what they look at is written, and the runbook knows them.
+//! Alarms and the dashboard: their metrics are written, and the runbook has their sections.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{of_type, template};
 use crate::policies::text;
 
-/// Metrics in usher's namespace that alarms and the dashboard look at, each with the name
-/// of its dimension.
+/// Metrics in usher's namespace that alarms and the dashboard read, each with the name of
+/// its dimension.
 fn watched(template: &Value) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for alarm in of_type(template, "AWS::CloudWatch::Alarm").into_values() {
@@ -26,7 +26,7 @@ fn watched(template: &Value) -> BTreeSet<(String, String)> {
         let body = dashboard["DashboardBody"]["Fn::Sub"][0]
             .as_str()
             .expect("text");
-        // The only references that do not stand in a text of JSON.
+        // Only these references are outside JSON strings.
         let body = ["DesiredCount", "OldestMessageSeconds"]
             .iter()
             .fold(body.to_owned(), |body, name| {
@@ -64,7 +64,7 @@ fn the_metrics_that_are_watched_are_written() {
     .chain([("ForwardFailed".to_owned(), "UserPoolId".to_owned())])
     .collect();
     assert_eq!(watched(&template()), written);
-    // The files that write lines for CloudWatch name each of them.
+    // The files that write lines for CloudWatch name each metric and dimension.
     let sources: String = sources("src")
         .into_iter()
         .filter(|source| source.contains("emf::line("))
@@ -93,7 +93,7 @@ fn sources(folder: &str) -> Vec<String> {
     found
 }
 
-/// As a link to a heading is made of its text.
+/// The link target of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept
@@ -103,7 +103,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_alarm_leads_to_a_section_of_the_runbook_and_tells_its_end() {
+fn every_alarm_links_a_runbook_section_and_reports_its_end() {
     let runbook = text("docs/OPERATIONS.md");
     let sections: BTreeSet<String> = runbook
         .lines()
@@ -124,7 +124,7 @@ fn every_alarm_leads_to_a_section_of_the_runbook_and_tells_its_end() {
 }
 
 #[test]
-fn alarms_on_the_trigger_look_at_the_one_that_is_in_use() {
+fn trigger_alarms_watch_the_function_in_use() {
     let template = template();
     let in_use = json!({"Fn::If": [
         "MakesTrigger",

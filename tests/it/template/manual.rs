@@ -1,4 +1,4 @@
-//! `docs/guide/cloudformation.md` knows every parameter.
+//! `docs/guide/cloudformation.md` describes every parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn every_parameter_is_in_a_group_and_in_the_manual() {
     assert_eq!(grouped.len(), all.len());
     assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), all);
 
-    // | `Name` | `default` | what |
+    // | `Name` | `default` | meaning |
     let manual = text("docs/guide/cloudformation.md");
     let rows: BTreeMap<String, String> = manual
         .lines()

@@ -1,5 +1,5 @@
-//! `deploy/template.yaml`: its roles allow what the sources call, its settings are keys of
-//! the configuration, its figures keep the configuration's rules.
+//! `deploy/template.yaml`: its roles allow the calls of the sources, its settings are keys of
+//! the configuration, and its numbers obey the rules of the configuration.
 
 mod alarms;
 mod manual;
@@ -24,7 +24,7 @@ fn template() -> Value {
     plain(&documents[0])
 }
 
-/// As JSON, with the short forms of `CloudFormation`'s functions written out.
+/// Converts YAML to JSON, with the long forms of `CloudFormation`'s functions.
 fn plain(yaml: &Yaml<'_>) -> Value {
     match yaml {
         Yaml::Tagged(tag, value) => {
@@ -55,7 +55,7 @@ fn plain(yaml: &Yaml<'_>) -> Value {
     }
 }
 
-/// The entries of a list whatever its conditions are: both sides of each `Fn::If`.
+/// The entries of a list under all conditions: both sides of each `Fn::If`.
 fn entries(list: &Value) -> Vec<&Value> {
     let mut found = Vec::new();
     let mut left: Vec<&Value> = list.as_array().expect("a list").iter().rev().collect();

@@ -1,4 +1,4 @@
-//! What the roles allow.
+//! The permissions of the template's roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{entries, of_type, strings, template};
 use crate::policies::{actions, of_the_admins, of_the_worker, text};
 
-/// The policies of a role by their names, each as its statements.
+/// The statements of a role's policies, by policy name.
 fn policies<'a>(template: &'a Value, role: &str) -> BTreeMap<&'a str, Vec<&'a Value>> {
     let role = &template["Resources"][role]["Properties"];
     for other in ["ManagedPolicyArns", "PermissionsBoundary"] {
@@ -45,9 +45,9 @@ fn the_task_role_allows_what_the_worker_calls_and_nothing_else() {
     assert_eq!((others.next(), others.next()), (Some("platform"), None));
 }
 
-/// What `DynamoDB` does as the worker's role, and the worker never does by itself.
+/// `DynamoDB` makes these calls in the worker's role; the worker itself never does.
 #[test]
-fn the_tables_own_key_is_used_through_dynamodb_alone() {
+fn the_table_key_is_used_only_through_dynamodb() {
     let template = template();
     let policies = policies(&template, "TaskRole");
     let [statement] = policies["platform"][..] else {
@@ -73,7 +73,7 @@ fn the_tables_own_key_is_used_through_dynamodb_alone() {
 }
 
 #[test]
-fn ecs_and_the_scheduler_act_as_a_role_for_this_account_alone() {
+fn roles_are_assumed_only_for_this_account() {
     let template = template();
     let account = json!({"Ref": "AWS::AccountId"});
     for role in ["TaskRole", "ExecutionRole", "ScheduleRole"] {
@@ -91,9 +91,9 @@ fn ecs_and_the_scheduler_act_as_a_role_for_this_account_alone() {
     }
 }
 
-/// Not only the same calls: each on the same resource, by the statements' names.
+/// Compares the calls of each statement, by statement name.
 #[test]
-fn the_statements_are_those_of_the_policies_beside_the_template() {
+fn the_statements_match_the_policy_files() {
     let template = template();
     for (role, file) in [
         ("TaskRole", "deploy/worker-policy.json"),
@@ -115,7 +115,7 @@ fn the_statements_are_those_of_the_policies_beside_the_template() {
 }
 
 #[test]
-fn every_role_is_looked_at_here_and_the_others_have_what_aws_needs_for_them() {
+fn no_other_roles_exist_and_platform_permissions_are_exact() {
     let template = template();
     let roles: Vec<&str> = of_type(&template, "AWS::IAM::Role").into_keys().collect();
     assert_eq!(
@@ -159,7 +159,7 @@ fn every_statement_names_its_resource() {
     for role in of_type(&template, "AWS::IAM::Role").into_keys() {
         for statement in policies(&template, role).into_values().flatten() {
             let name = statement["Sid"].as_str().expect("a name");
-            // What has no resource to name.
+            // These calls have no resource.
             let anywhere = ["Registry", "Traces"].contains(&name);
             assert_eq!(statement["Resource"] == "*", anywhere, "{role} {statement}");
             assert!(!statement["Action"].to_string().contains('*'), "{name}");

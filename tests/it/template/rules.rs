@@ -1,4 +1,4 @@
-//! What the template refuses before it makes anything.
+//! The rules by which the template refuses parameters before it creates resources.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ fn value<'a>(what: &'a Value, given: &'a Parameters) -> &'a str {
     given[name].as_str()
 }
 
-/// `CloudFormation`'s functions for rules, of which a few are used; `Ref` is the only other
-/// one that may stand in them.
+/// Evaluates the functions that the rules use. `Ref` is the only other function that
+/// `CloudFormation` allows in them.
 fn holds(what: &Value, given: &Parameters) -> bool {
     let function = what.as_object().expect("a function");
     assert_eq!(function.len(), 1, "{what}");
@@ -33,7 +33,7 @@ fn holds(what: &Value, given: &Parameters) -> bool {
     }
 }
 
-/// The rules that refuse a stack with these parameters beside the least that it needs.
+/// The rules that refuse a stack with these parameters and the required ones.
 fn refusing(changes: &[(&str, &str)]) -> Vec<String> {
     let template = template();
     let parameters = template["Parameters"].as_object().expect("parameters");
@@ -69,7 +69,7 @@ fn refusing(changes: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn parameters_that_contradict_each_other_are_refused() {
+fn contradicting_parameters_are_refused() {
     let role = "arn:aws:iam::123456789012:role/trigger";
     let topic = "arn:aws:sns:eu-west-1:123456789012:ours";
     let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app";
@@ -127,7 +127,7 @@ fn parameters_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn parameters_that_go_together_are_taken() {
+fn consistent_parameters_are_accepted() {
     let role = "arn:aws:iam::123456789012:role/trigger";
     let topic = "arn:aws:sns:eu-west-1:123456789012:ours";
     for changes in [

@@ -1,10 +1,10 @@
-//! Who may send to the queues.
+//! The principals that may send to the queues.
 
 use serde_json::{Map, Value, json};
 
 use super::{of_type, template};
 
-/// What `CloudFormation` makes of a value if just these conditions hold.
+/// The value that `CloudFormation` computes if only these conditions hold.
 fn chosen(value: &Value, holding: &[&str]) -> Option<Value> {
     match value {
         Value::Array(entries) => {
@@ -32,8 +32,8 @@ fn chosen(value: &Value, holding: &[&str]) -> Option<Value> {
     }
 }
 
-/// The statements of a queue's policy, whole, so that an operator that is turned around or
-/// gone is another statement.
+/// The complete statements of a queue's policy, so that a reversed or missing operator
+/// makes a difference.
 fn denials(queue: &str, senders: &[Value], holding: &[&str]) -> Value {
     let mut condition = json!({
         "Bool": {"aws:PrincipalIsAWSService": "false"},
@@ -63,7 +63,7 @@ fn denials(queue: &str, senders: &[Value], holding: &[&str]) -> Value {
 }
 
 #[test]
-fn only_the_trigger_the_worker_the_schedule_and_operators_may_send() {
+fn only_known_senders_may_send_to_the_queues() {
     let template = template();
     let policies = of_type(&template, "AWS::SQS::QueuePolicy");
     assert_eq!(policies.len(), 2);
@@ -102,7 +102,7 @@ fn only_the_trigger_the_worker_the_schedule_and_operators_may_send() {
     }
 }
 
-/// `CloudFormation` holds the whole value, or each of a list, against the pattern:
+/// `CloudFormation` matches the whole value, or each value of a list, with the pattern:
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
 fn taken(parameter: &str, value: &str) -> bool {
     let template = template();
@@ -113,7 +113,7 @@ fn taken(parameter: &str, value: &str) -> bool {
 }
 
 #[test]
-fn whoever_may_send_is_named_in_full() {
+fn senders_are_named_in_full() {
     let role = "arn:aws:iam::123456789012:role/operator";
     let sso = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1/\
                AWSReservedSSO_Operator_0123456789abcdef";
@@ -147,7 +147,7 @@ fn whoever_may_send_is_named_in_full() {
 }
 
 #[test]
-fn the_conditions_of_the_queues_policies_say_what_their_names_do() {
+fn the_conditions_of_queue_policies_match_their_names() {
     let template = template();
     let conditions = &template["Conditions"];
     let is_empty = |what: Value| json!({"Fn::Equals": [what, ""]});

@@ -1,4 +1,4 @@
-//! What the template sets: variables, figures of the queues, the network.
+//! The settings of the template: variables, numbers of the queues, the network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{entries, of_type, strings, template};
 use crate::policies::text;
 
-/// The variables of usher that the template sets, for the worker and for the trigger.
+/// The `USHER_` variables that the template sets for the worker and the trigger.
 fn variables(template: &Value) -> BTreeMap<String, Value> {
     let resources = &template["Resources"];
     let container = &resources["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
@@ -79,7 +79,7 @@ fn a_drain_ends_before_the_task_is_killed() {
 }
 
 #[test]
-fn the_load_balancer_alone_reaches_a_task_and_a_task_https_alone() {
+fn tasks_accept_only_the_balancer_and_reach_only_https() {
     let template = template();
     let groups = of_type(&template, "AWS::EC2::SecurityGroup");
     let group = groups["SecurityGroup"];
@@ -107,7 +107,7 @@ fn the_load_balancer_alone_reaches_a_task_and_a_task_https_alone() {
     }
 }
 
-/// The port of an address that the worker listens on.
+/// The port of the listen address in this variable.
 fn port(template: &Value, setting: &str) -> Value {
     let variables = variables(template);
     let address = variables[setting].as_str().expect("text");
@@ -116,7 +116,7 @@ fn port(template: &Value, setting: &str) -> Value {
 }
 
 #[test]
-fn the_balancer_forwards_to_the_public_port_alone() {
+fn the_balancer_forwards_only_to_the_public_port() {
     let template = template();
     let service = &template["Resources"]["Worker"]["Properties"];
     let balancers = entries(&service["LoadBalancers"]["Fn::If"][1]);
@@ -135,10 +135,10 @@ fn the_balancer_forwards_to_the_public_port_alone() {
 }
 
 #[test]
-fn the_queue_is_as_the_configuration_takes_it_to_be() {
+fn the_queue_matches_the_default_configuration() {
     let template = template();
     let queue = &template["Resources"]["Queue"]["Properties"];
-    let letters = &template["Resources"]["DeadLetterQueue"]["Properties"];
+    let dead_letter_queue = &template["Resources"]["DeadLetterQueue"]["Properties"];
     let defaults = defaults();
     let moved = queue["RedrivePolicy"]["maxReceiveCount"].as_i64();
     let attempts = defaults["worker"]["max_attempts"].as_integer();
@@ -146,8 +146,8 @@ fn the_queue_is_as_the_configuration_takes_it_to_be() {
     let key = |name: &str| seconds(defaults["queue"][name].as_str().expect("text"));
     assert_eq!(queue["VisibilityTimeout"], key("visibility"));
     assert_eq!(queue["ReceiveMessageWaitTimeSeconds"], key("wait"));
-    let kept = |queue: &Value| queue["MessageRetentionPeriod"].as_i64().expect("a number");
-    assert!(kept(letters) > kept(queue));
+    let retention = |queue: &Value| queue["MessageRetentionPeriod"].as_i64().expect("a number");
+    assert!(retention(dead_letter_queue) > retention(queue));
 }
 
 #[test]

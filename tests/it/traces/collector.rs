@@ -1,4 +1,4 @@
-//! A collector: takes what is exported and reads of it what tests ask about.
+//! A collector that stores exported spans and parses the parts that tests read.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
 
@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::routing::post;
 use tokio::net::TcpListener;
 
-/// What came in, body by body.
+/// The bodies of all requests.
 #[derive(Clone, Default)]
 pub(super) struct Collector {
     bodies: Arc<Mutex<Vec<Bytes>>>,
@@ -23,7 +23,7 @@ pub(super) struct Span {
     pub(super) id: String,
     pub(super) parent: String,
     pub(super) name: String,
-    /// As the wire has them: names and values, one after the other.
+    /// The raw bytes of names and values, concatenated as text.
     pub(super) attributes: String,
 }
 
@@ -42,7 +42,7 @@ impl Collector {
         collector
     }
 
-    /// All of it, to be searched.
+    /// The raw bytes of all requests as text, for searches.
     pub(super) fn text(&self) -> String {
         let bodies = self.bodies.lock().expect("not poisoned");
         let text = |body: &Bytes| String::from_utf8_lossy(body).into_owned();
@@ -84,7 +84,7 @@ async fn take(State(collector): State<Collector>, body: Bytes) {
     collector.bodies.lock().expect("not poisoned").push(body);
 }
 
-/// The members of a protobuf message that have this number and a length.
+/// The length-delimited fields of a protobuf message that have this number.
 ///
 /// <https://protobuf.dev/programming-guides/encoding/>
 fn members(mut message: &[u8], wanted: u64) -> Vec<&[u8]> {

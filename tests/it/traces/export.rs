@@ -1,4 +1,4 @@
-//! Spans, on their way to a collector.
+//! The export of spans to a collector.
 
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,17 @@ use crate::process::{Process, finished};
 use crate::world::{World, eventually};
 
 #[tokio::test]
-async fn an_attempt_is_a_span_with_its_calls_in_the_trace_that_the_message_came_with() {
+async fn an_attempt_and_its_calls_join_the_trace_of_the_message() {
     let world = World::new().await;
     let collector = Collector::start().await;
-    let ada = world.person("ada").await;
-    let bob = world.person("bob").await;
+    let ada = world.create_user("ada").await;
+    let bob = world.create_user("bob").await;
     let message = traced(ada.event.to_string());
     world.queue.send(message).await.expect("sent");
     world.send(bob.event.to_string()).await;
     let mut command = world.usher(&["worker", "--until-empty"]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
-    // Log lines may be as few as they like.
+    // The log filter does not affect spans.
     command.env("RUST_LOG", "error,usher::worker=info");
     let (status, _, log) = finished(command).await;
     assert_eq!(status, Some(0), "{log}");
@@ -54,8 +54,8 @@ async fn an_attempt_is_a_span_with_its_calls_in_the_trace_that_the_message_came_
             .iter()
             .all(|it| it.trace == adas.trace || it.trace == bobs.trace)
     );
-    for (person, span) in [(&ada, adas), (&bob, bobs)] {
-        let line = settled(&log, &json!({"user.sub": person.sub})).expect("a line");
+    for (user, span) in [(&ada, adas), (&bob, bobs)] {
+        let line = settled(&log, &json!({"user.sub": user.sub})).expect("a line");
         assert_eq!(line["trace.id"], span.trace);
         assert!(line["spans"].is_null() && line["span"].is_null(), "{line}");
     }
@@ -67,24 +67,26 @@ async fn an_attempt_is_a_span_with_its_calls_in_the_trace_that_the_message_came_
 }
 
 #[tokio::test]
-async fn spans_hold_no_names_addresses_or_numbers() {
+async fn spans_hold_no_personal_data() {
     let world = World::new().await;
-    // A message of a strange pool may be put aside before a good one has worked.
+    // A message of an unknown pool may be quarantined before a valid one succeeds.
     world.faults.time_lapse();
     let collector = Collector::start().await;
     for n in 0..24 {
-        let mut person = world.person(&format!("Zebulon-{n}@Quagmire.example")).await;
-        let attributes = &mut person.event["request"]["userAttributes"];
+        let mut user = world
+            .create_user(&format!("Zebulon-{n}@Quagmire.example"))
+            .await;
+        let attributes = &mut user.event["request"]["userAttributes"];
         attributes["phone_number"] = json!(format!("+1555010{n:04}"));
         attributes["given_name"] = json!(format!("Zebedee{n}"));
         match n % 6 {
-            0 => person.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
-            1 => person.event["triggerSource"] = json!("UserMigration_Authentication"),
-            2 => person.event["userPoolId"] = json!("us-east-1_Strange01"),
+            0 => user.event["userName"] = json!(format!("Vanished-{n}@Quagmire.example")),
+            1 => user.event["triggerSource"] = json!("UserMigration_Authentication"),
+            2 => user.event["userPoolId"] = json!("us-east-1_Strange01"),
             3 => attributes["sub"] = json!("sub-of-Zebulon@Quagmire.example"),
             _ => {}
         }
-        let body = person.event.to_string();
+        let body = user.event.to_string();
         let cut = if n % 6 == 4 {
             body.len() - 5
         } else {
@@ -118,7 +120,7 @@ async fn spans_hold_no_names_addresses_or_numbers() {
     }
 }
 
-/// Takes connections and never says a word; and an address where nobody is.
+/// One collector accepts connections and never answers; at the other address none listens.
 #[tokio::test]
 async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
     let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -128,41 +130,41 @@ async fn a_collector_that_is_down_or_hangs_disturbs_nothing() {
     silent
         .bind(([127, 0, 0, 1], 0).into())
         .expect("a free port");
-    let nobody = silent.local_addr().expect("an address").to_string();
-    for (address, hangs) in [(never_answers, true), (nobody, false)] {
+    let refuses = silent.local_addr().expect("an address").to_string();
+    for (address, hangs) in [(never_answers, true), (refuses, false)] {
         let world = World::new().await;
-        let people = world.people(40).await;
-        world.send_all(&people).await;
+        let users = world.create_users(40).await;
+        world.send_all(&users).await;
         let mut command = world.usher(&["worker"]);
         command
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
             .env("OTEL_BSP_SCHEDULE_DELAY", "50");
         let mut process = Process::start(command);
         eventually("all done", || async {
-            process.log().matches("\"outcome\":\"done\"").count() == people.len()
+            process.log().matches("\"outcome\":\"done\"").count() == users.len()
         })
         .await;
-        // The first export is under way.
+        // The first export is in progress.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let told = Instant::now();
+        let signalled = Instant::now();
         process.signal(Signal::TERM);
         assert!(process.exit().await.success(), "{}", process.log());
-        let took = told.elapsed();
+        let took = signalled.elapsed();
         println!("SIGTERM to exit: {took:?}");
-        // A long poll of a second, and the second that is given to spans.
+        // A long poll of one second, and one second for the spans.
         assert!(took < Duration::from_secs(4), "{took:?}");
         let log = process.log();
-        let said = |words: &str| log.matches(words).count();
-        let failed = said("traces cannot be exported");
-        let late = said("the last traces were not");
+        let count = |words: &str| log.matches(words).count();
+        let failed = count("traces cannot be exported");
+        let late = count("the last traces were not");
         if hangs {
-            // On a slow machine the first request has the time to fail, too.
+            // On a slow machine the first request may fail, too.
             assert!(late == 1 && failed <= 1, "{log}");
         } else {
-            // Spans that are left at the end are refused like the first.
+            // The spans that are left at the end are refused, too.
             assert!(failed + late > 0 && failed <= 1 && late <= 1, "{log}");
         }
-        world.assert_all_provisioned(&people).await;
+        world.assert_all_provisioned(&users).await;
     }
     drop((hanging, silent));
 }

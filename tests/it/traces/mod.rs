@@ -1,4 +1,4 @@
-//! A trace, from whoever sends to whoever works.
+//! Traces from the sender of a message to the worker.
 
 mod collector;
 mod export;
@@ -20,7 +20,7 @@ pub(crate) const ID: &str = "5759e988bd862e3fe1be46a994272793";
 pub(crate) const PARENT: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
 const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0";
 
-/// Both forms of it, as the trigger writes them.
+/// A message with both forms of the trace, as the trigger sends it.
 pub(crate) fn traced(body: impl Into<String>) -> Outgoing {
     Outgoing {
         body: body.into(),
@@ -35,14 +35,14 @@ fn forms(message: &Received) -> (Option<&str>, Option<&str>) {
     (parent.map(String::as_str), message.trace_header.as_deref())
 }
 
-/// Of a letter: what a producer adds to the header stays outside.
+/// The forms in a dead letter, without a producer's additions to the header.
 const PLAIN: (Option<&str>, Option<&str>) = (
     BOTH.0,
     Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"),
 );
 const BOTH: (Option<&str>, Option<&str>) = (Some(PARENT), Some(XRAY));
 
-/// The log line that says what became of a message.
+/// The log line with the outcome of a message and these fields.
 pub(crate) fn settled(log: &str, what: &Value) -> Option<Value> {
     let mut lines = log
         .lines()
@@ -54,7 +54,7 @@ pub(crate) fn settled(log: &str, what: &Value) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn the_lambda_hands_its_trace_to_what_it_sends() {
+async fn the_lambda_sends_its_trace_with_each_message() {
     let world = World::new().await;
     let mut lambda = Lambda::of(&world).await;
     assert_eq!(lambda.invoke_in(SIGN_UP, Some(XRAY)).await, SIGN_UP);
@@ -80,14 +80,14 @@ async fn the_lambda_hands_its_trace_to_what_it_sends() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_sent_anew_stays_in_its_trace() {
+async fn a_renewed_message_stays_in_its_trace() {
     let world = World::new().await;
     let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
     world
         .faults
         .plan(move |call| (call.operation == "AdminAddUserToGroup").then(|| denied.clone()));
-    let person = world.person("ada").await;
-    let message = traced(person.event.to_string());
+    let user = world.create_user("ada").await;
+    let message = traced(user.event.to_string());
     world.queue.send(message).await.expect("sent");
     let running = world.worker(&world.config(&[]), Until::Stopped).await;
     eventually("tried", || async {
@@ -101,17 +101,17 @@ async fn a_message_that_is_sent_anew_stays_in_its_trace() {
 }
 
 #[tokio::test]
-async fn a_letter_keeps_its_trace_through_a_file_and_back_to_the_queue() {
+async fn a_dead_letter_keeps_its_trace_through_export_and_replay() {
     let world = World::new().await;
     world.queue.send(traced("{")).await.expect("sent");
     let (status, _, log) = finished(world.usher(&["worker", "--until-empty"])).await;
     assert_eq!(status, Some(0), "{log}");
     let line = settled(&log, &json!({"outcome": "rejected"})).expect("a line");
     assert_eq!(line["trace.id"], ID);
-    let letters = world.letters().await;
-    assert_eq!(forms(&letters[0]), PLAIN);
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(forms(&dead_letters[0]), PLAIN);
     let shown = [(
-        letters[0].receipt_handle.as_str(),
+        dead_letters[0].receipt_handle.as_str(),
         std::time::Duration::ZERO,
     )];
     world
@@ -137,7 +137,7 @@ async fn a_letter_keeps_its_trace_through_a_file_and_back_to_the_queue() {
 }
 
 #[tokio::test]
-async fn log_lines_name_the_trace_in_either_form_and_w3cs_goes_first() {
+async fn log_lines_name_the_trace_and_prefer_the_w3c_form() {
     let world = World::new().await;
     let other = PARENT.replace(ID, "00000000000000000000000000000abc");
     let mut expected = Vec::new();
@@ -149,8 +149,10 @@ async fn log_lines_name_the_trace_in_either_form_and_w3cs_goes_first() {
         (Some("malformed"), None, None),
         (None, None, None),
     ] {
-        let person = world.person(&format!("person-{}", expected.len())).await;
-        let mut message = traced(person.event.to_string());
+        let user = world
+            .create_user(&format!("person-{}", expected.len()))
+            .await;
+        let mut message = traced(user.event.to_string());
         message.trace_header = header.map(str::to_owned);
         message.attributes.clear();
         if let Some(parent) = parent {
@@ -159,7 +161,7 @@ async fn log_lines_name_the_trace_in_either_form_and_w3cs_goes_first() {
                 .insert("traceparent".to_owned(), parent.to_owned());
         }
         world.queue.send(message).await.expect("sent");
-        expected.push((person.sub, id));
+        expected.push((user.sub, id));
     }
     let (status, _, log) = finished(world.usher(&["worker", "--until-empty"])).await;
     assert_eq!(status, Some(0), "{log}");
@@ -170,9 +172,9 @@ async fn log_lines_name_the_trace_in_either_form_and_w3cs_goes_first() {
 }
 
 #[tokio::test]
-async fn an_order_that_had_to_be_queued_goes_on_with_its_callers_trace() {
+async fn a_queued_command_keeps_its_callers_trace() {
     let api = Api::start(&[]).await;
-    api.world.person("ada").await;
+    api.world.create_user("ada").await;
     api.make_group("STAFF").await;
     api.world.faults.plan(|call| {
         let throttled = "TooManyRequestsException";
@@ -180,11 +182,11 @@ async fn an_order_that_had_to_be_queued_goes_on_with_its_callers_trace() {
             .then_some(Fault::Error(StatusCode::BAD_REQUEST, throttled))
     });
     let path = "/v1/groups/STAFF/members";
-    let order = Some(json!({"username": "ada"}));
+    let command = Some(json!({"username": "ada"}));
     let headers = [("traceparent", PARENT)];
-    let answer = api.ask_with("POST", path, order, &headers).await;
+    let answer = api.ask_with("POST", path, command, &headers).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    api.world.faults.mend();
+    api.world.faults.clear();
     let what = json!({"request.id": answer.body["requestId"], "outcome": "done"});
     eventually("done", || async {
         settled(&api.process.log(), &what).is_some()
@@ -195,10 +197,10 @@ async fn an_order_that_had_to_be_queued_goes_on_with_its_callers_trace() {
 }
 
 #[tokio::test]
-async fn a_worker_works_whatever_the_environment_says_of_collectors() {
+async fn a_worker_runs_despite_a_bad_collector_address() {
     let world = World::new().await;
-    let people = world.people(3).await;
-    world.send_all(&people).await;
+    let users = world.create_users(3).await;
+    world.send_all(&users).await;
     let mut command = world.usher(&["worker", "--until-empty"]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "not a URL");
     let mut process = Process::start(command);
@@ -206,5 +208,5 @@ async fn a_worker_works_whatever_the_environment_says_of_collectors() {
     let log = process.log();
     assert!(status.success(), "{log}");
     assert_eq!(log.matches("traces ").count(), 1, "one warning: {log}");
-    world.assert_all_provisioned(&people).await;
+    world.assert_all_provisioned(&users).await;
 }

@@ -1,4 +1,4 @@
-//! What a queue says of itself.
+//! Attributes and URLs of queues.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -44,14 +44,14 @@ pub(super) fn attributes(state: &mut State, request: &Attributes) -> Answer {
         ("MessageRetentionPeriod", Some("345600".to_owned())),
         ("RedrivePolicy", redrive),
     ];
-    let asked = |name: &str| {
+    let is_requested = |name: &str| {
         let names = &request.attribute_names;
-        names.iter().any(|asked| asked == "All" || asked == name)
+        names.iter().any(|one| one == "All" || one == name)
     };
     let attributes: BTreeMap<&str, String> = known
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
-        .filter(|(name, _)| asked(name))
+        .filter(|(name, _)| is_requested(name))
         .collect();
     Ok(answer(&json!({"Attributes": attributes})))
 }

@@ -1,4 +1,4 @@
-//! What every batch has: its rules, and an answer for each entry.
+//! The rules of batches, and the results of their entries.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub(super) struct Batch<T> {
     pub(super) entries: Vec<T>,
 }
 
-/// Entry by entry: what was done, and what was not.
+/// The response of a batch, with the result of each entry.
 pub(super) fn settled<'a>(results: impl Iterator<Item = (&'a str, Result<(), Fault>)>) -> Vec<u8> {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, result) in results {
@@ -30,7 +30,7 @@ pub(super) fn failed_entry(id: &str, fault: &Fault) -> Value {
     json!({"Id": id, "Code": code, "SenderFault": true, "Message": fault.message})
 }
 
-/// Both lists are members that an answer has to have.
+/// Both lists are required members of a response, even when empty.
 pub(super) fn batch_answer(successful: Vec<Value>, failed: Vec<Value>) -> Value {
     let lists = [("Successful", successful), ("Failed", failed)];
     lists
@@ -39,7 +39,7 @@ pub(super) fn batch_answer(successful: Vec<Value>, failed: Vec<Value>) -> Value 
         .collect()
 }
 
-/// The rules that every batch has to keep.
+/// Refuses a batch that breaks the rules of all batches.
 pub(super) fn check<T>(entries: &[T], id: impl Fn(&T) -> &String) -> Result<(), Fault> {
     let fault = |code: &'static str, kind: &str, message: &str| {
         Err(Fault {

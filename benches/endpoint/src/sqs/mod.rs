@@ -22,15 +22,15 @@ use receive::receive;
 use send::{send, send_batch};
 use settle::{delete, delete_batch, hide, hide_batch};
 
-/// In seconds, of a queue that nobody configured.
+/// In seconds: the default of a queue.
 const VISIBILITY: u64 = 30;
-/// In seconds: the longest that the service hides a message.
-const MOST_HIDDEN: u64 = 43_200;
+/// In seconds: the longest visibility timeout.
+const MAX_VISIBILITY: u64 = 43_200;
 
 type Answer = Result<Vec<u8>, Fault>;
 
 pub(crate) async fn call(world: &World, operation: &str, body: &[u8]) -> Answer {
-    // It waits for messages first, and then for its latency.
+    // A receive waits for messages first, and then for its latency.
     if operation == "ReceiveMessage" {
         let request = read(body)?;
         world.state().receives_begun += 1;
@@ -38,10 +38,10 @@ pub(crate) async fn call(world: &World, operation: &str, body: &[u8]) -> Answer 
         return receive(world, &request).await;
     }
     world.delay(|settings| settings.sqs).await;
-    at_once(world, operation, body)
+    call_now(world, operation, body)
 }
 
-fn at_once(world: &World, operation: &str, body: &[u8]) -> Answer {
+fn call_now(world: &World, operation: &str, body: &[u8]) -> Answer {
     let mut state = world.state();
     let answer = match operation {
         "DeleteMessage" => delete(&mut state, &read(body)?),
@@ -108,11 +108,11 @@ fn no_queue() -> Fault {
     }
 }
 
-/// A time, when it is one that the service allows.
-fn seconds(name: &str, value: u64, most: u64) -> Result<Duration, Fault> {
-    if value > most {
+/// The duration, if it is at most `max` seconds.
+fn seconds(name: &str, value: u64, max: u64) -> Result<Duration, Fault> {
+    if value > max {
         return Err(invalid_value(&format!(
-            "{name} must be between 0 and {most}"
+            "{name} must be between 0 and {max}"
         )));
     }
     Ok(Duration::from_secs(value))

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Answer, MOST_HIDDEN, VISIBILITY, digest_of, invalid_value, queue, seconds};
+use super::{Answer, MAX_VISIBILITY, VISIBILITY, digest_of, invalid_value, queue, seconds};
 use crate::answer::{Fault, uuid};
 use crate::queue::Delivered;
 use crate::world::{State, World, clock};
 
-/// Until something may be there, at most.
-const GLANCE: Duration = Duration::from_secs(1);
-/// In seconds: the longest poll.
-const MOST_WAITED: u64 = 20;
+/// The longest pause between two checks of a long poll.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// In seconds: the longest long poll.
+const MAX_WAIT: u64 = 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -58,11 +58,11 @@ struct Message<'a> {
 
 pub(super) async fn receive(world: &World, request: &Receive) -> Answer {
     let wait = request.wait_time_seconds.unwrap_or_default();
-    let wait = seconds("WaitTimeSeconds", wait, MOST_WAITED)?;
+    let wait = seconds("WaitTimeSeconds", wait, MAX_WAIT)?;
     let until = Instant::now() + wait;
     let run = world.state().run;
     loop {
-        // Before looking: what comes meanwhile is not missed.
+        // Registered before the check, so that no message is missed.
         let arrival = world.arrivals.notified();
         tokio::pin!(arrival);
         arrival.as_mut().enable();
@@ -88,7 +88,7 @@ pub(super) async fn receive(world: &World, request: &Receive) -> Answer {
             world.delay(|settings| settings.sqs).await;
             return Ok(b"{}".to_vec());
         }
-        let next = [Some(until), surfacing, Some(now + GLANCE)];
+        let next = [Some(until), surfacing, Some(now + RECHECK_INTERVAL)];
         let next = next.into_iter().flatten().min().unwrap_or(until);
         tokio::select! {
             () = arrival => {}
@@ -97,19 +97,19 @@ pub(super) async fn receive(world: &World, request: &Receive) -> Answer {
     }
 }
 
-/// What there is, if there is anything.
+/// The response with visible messages, if there are any.
 fn take(state: &mut State, request: &Receive) -> Result<Option<Vec<u8>>, Fault> {
     let now = Instant::now();
-    let most = request.max_number_of_messages.unwrap_or(1);
-    if !(1..=10).contains(&most) {
+    let max_messages = request.max_number_of_messages.unwrap_or(1);
+    if !(1..=10).contains(&max_messages) {
         return Err(invalid_value(
             "MaxNumberOfMessages must be between 1 and 10",
         ));
     }
     let visibility = request.visibility_timeout.unwrap_or(VISIBILITY);
-    let visibility = seconds("VisibilityTimeout", visibility, MOST_HIDDEN)?;
+    let visibility = seconds("VisibilityTimeout", visibility, MAX_VISIBILITY)?;
     let queue = queue(state, &request.queue_url)?;
-    let (ids, too_often) = queue.receive(most, visibility, now, clock());
+    let (ids, too_often) = queue.receive(max_messages, visibility, now, clock());
     let redrive = queue.redrive.clone();
     let messages: Vec<Message<'_>> = ids
         .iter()
@@ -119,9 +119,9 @@ fn take(state: &mut State, request: &Receive) -> Result<Option<Vec<u8>>, Fault> 
     let answer =
         (delivered > 0).then(|| serde_json::to_vec(&Received { messages }).expect("it is JSON"));
     state.seen.delivered += delivered;
-    if let Some(dead) = redrive.and_then(|redrive| state.queues.get_mut(&redrive.to)) {
+    if let Some(dead_letter_queue) = redrive.and_then(|redrive| state.queues.get_mut(&redrive.to)) {
         for (id, message) in too_often {
-            dead.take_over(id, message);
+            dead_letter_queue.take_over(id, message);
         }
     }
     Ok(answer)
@@ -130,17 +130,19 @@ fn take(state: &mut State, request: &Receive) -> Result<Option<Vec<u8>>, Fault> 
 fn message<'a>(delivered: &Delivered<'a>, request: &Receive) -> Message<'a> {
     let message = delivered.message;
     let content = &message.content;
-    let named = |name: &str| {
+    let is_requested = |name: &str| {
         let names = &request.message_attribute_names;
-        names.iter().any(|asked| {
-            let prefix = asked.strip_suffix(".*");
-            asked == "All" || asked == name || prefix.is_some_and(|start| name.starts_with(start))
+        names.iter().any(|pattern| {
+            let prefix = pattern.strip_suffix(".*");
+            pattern == "All"
+                || pattern == name
+                || prefix.is_some_and(|start| name.starts_with(start))
         })
     };
     let message_attributes: BTreeMap<&str, &Value> = content
         .attributes
         .iter()
-        .filter(|(name, _)| named(name))
+        .filter(|(name, _)| is_requested(name))
         .map(|(name, value)| (name.as_str(), value))
         .collect();
     let system = [
@@ -168,8 +170,8 @@ fn message<'a>(delivered: &Delivered<'a>, request: &Receive) -> Message<'a> {
         attributes: attributes
             .into_iter()
             .filter(|(name, _)| {
-                let mut asked = system.iter().copied().flatten();
-                asked.any(|asked| asked == "All" || asked == name)
+                let mut requested = system.iter().copied().flatten();
+                requested.any(|one| one == "All" || one == name)
             })
             .filter_map(|(name, value)| Some((name, value?)))
             .collect(),

@@ -13,7 +13,7 @@ use crate::queue::{Content, Queue};
 use crate::world::{State, clock, digest};
 
 /// In seconds: the longest delay.
-const MOST_DELAYED: u64 = 900;
+const MAX_DELAY: u64 = 900;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -52,7 +52,7 @@ pub(super) fn send_batch(state: &mut State, request: &Batch<Send>) -> Answer {
 }
 
 fn add(queue: &mut Queue, request: &Send) -> Result<Value, Fault> {
-    let delay = seconds("DelaySeconds", request.delay_seconds, MOST_DELAYED)?;
+    let delay = seconds("DelaySeconds", request.delay_seconds, MAX_DELAY)?;
     let body_digest = digest(request.message_body.as_bytes());
     let named = request.message_attributes.iter();
     let attributes_digest = digest_of(&named.map(|(name, value)| (name.as_str(), value)).collect());

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use super::batch::{Batch, check, settled};
-use super::{Answer, MOST_HIDDEN, invalid_receipt, invalid_value, queue, seconds};
+use super::{Answer, MAX_VISIBILITY, invalid_receipt, invalid_value, queue, seconds};
 use crate::answer::Fault;
 use crate::queue::{NotHidden, Queue};
 use crate::world::State;
@@ -66,11 +66,11 @@ pub(super) fn hide_batch(state: &mut State, request: &Batch<Entry>) -> Answer {
 }
 
 fn hide_one(queue: &mut Queue, receipt: &str, visibility: u64) -> Result<(), Fault> {
-    let time = seconds("VisibilityTimeout", visibility, MOST_HIDDEN)?;
+    let time = seconds("VisibilityTimeout", visibility, MAX_VISIBILITY)?;
     let hidden = queue.hide(receipt, time, Instant::now());
-    hidden.map_err(|why| match why {
+    hidden.map_err(|reason| match reason {
         NotHidden::Invalid => invalid_receipt(),
-        // The reference names `MessageNotInflight` alone; this is what AWS is known to send:
+        // The reference names only `MessageNotInflight`. AWS is known to send this:
         // <https://github.com/vmihailenco/taskq/issues/29>
         NotHidden::Deleted => invalid_value(
             "Message does not exist or is not available for visibility timeout change.",

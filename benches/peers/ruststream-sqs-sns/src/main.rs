@@ -1,5 +1,5 @@
-//! A worker over `ruststream-sqs-sns`: its own receive loop and settlement, as many
-//! messages at once as asked for, and the SDK's clients with default settings for the rest.
+//! A worker over `ruststream-sqs-sns`: its own receive loop and settlement, with
+//! `BENCH_CONCURRENCY` messages at once. The rest uses the SDK's clients with default settings.
 
 use std::env;
 use std::num::NonZeroUsize;
@@ -67,7 +67,7 @@ async fn provision(event: &Event) -> HandlerOutcome {
         .item("updatedAt", S(now))
         .condition_expression("attribute_not_exists(id)")
         .send();
-    // As the others do: it comes again when its visibility ends.
+    // As with the other peers: the message is received again after its visibility timeout.
     let failed = HandlerOutcome::retry_after(Duration::from_mins(1));
     if add.await.is_err() {
         return failed;

@@ -9,7 +9,7 @@ use super::{
 use crate::dev::hooks::SentMail;
 
 #[tokio::test]
-async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
+async fn invited_user_must_set_password_and_required_attributes() {
     let schema = json!({"Schema": [
         {"Name": "given_name", "Required": true}, {"Name": "email", "Required": true},
     ]});
@@ -61,7 +61,7 @@ async fn an_invited_user_owes_a_password_and_what_the_pool_requires() {
 }
 
 #[tokio::test]
-async fn what_has_run_out_is_refused_until_the_invitation_is_sent_again() {
+async fn expired_challenge_and_password_are_refused_until_resend() {
     let pool = TestPool::new().await;
     let temporary = pool.invite("ada").await;
     let challenge = pool.sign_in("ada", &temporary).await.expect("a challenge");
@@ -97,13 +97,13 @@ async fn what_has_run_out_is_refused_until_the_invitation_is_sent_again() {
     pool.call("RespondToAuthChallenge", answer).await;
     let (code, _) = pool.call_error("AdminCreateUser", again).await;
     assert_eq!(code, "UnsupportedUserStateException");
-    let nobody = json!({"Username": "nobody", "MessageAction": "RESEND"});
-    let (code, _) = pool.call_error("AdminCreateUser", nobody).await;
+    let unknown = json!({"Username": "nobody", "MessageAction": "RESEND"});
+    let (code, _) = pool.call_error("AdminCreateUser", unknown).await;
     assert_eq!(code, "UserNotFoundException");
 }
 
 #[tokio::test]
-async fn an_invitation_says_what_the_trigger_says() {
+async fn invitation_uses_the_text_of_the_trigger() {
     let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         assert_eq!(event["triggerSource"], "CustomMessage_AdminCreateUser");
         let request = &event["request"];
@@ -143,7 +143,7 @@ async fn an_invitation_says_what_the_trigger_says() {
 }
 
 #[tokio::test]
-async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made() {
+async fn invalid_text_is_refused_after_the_user_is_created() {
     let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let wrong = |name: &str| match event["userName"].as_str() {
             Some(user) if user == name => "\u{200d}",
@@ -173,7 +173,7 @@ async fn a_text_that_cognito_does_not_accept_is_refused_after_the_user_is_made()
 }
 
 #[tokio::test]
-async fn a_trigger_is_held_to_the_lengths_and_the_types_of_a_mail() {
+async fn trigger_texts_must_have_valid_lengths_and_types() {
     let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let text = |name: &str, long: usize| {
             let is_long = event["userName"] == name;
@@ -188,11 +188,11 @@ async fn a_trigger_is_held_to_the_lengths_and_the_types_of_a_mail() {
         }))
     })
     .await;
-    let cognitos = "InvalidParameterException";
+    let invalid_parameter = "InvalidParameterException";
     for (name, code, expected) in [
-        ("subject", cognitos, "at 'emailSubject'"),
-        ("body", cognitos, "at 'emailBody'"),
-        ("sms", cognitos, "at 'smsMessage'"),
+        ("subject", invalid_parameter, "at 'emailSubject'"),
+        ("body", invalid_parameter, "at 'emailBody'"),
+        ("sms", invalid_parameter, "at 'smsMessage'"),
         ("number", "InvalidLambdaResponseException", "NUMBER_VALUE"),
     ] {
         let mut input = suppressed_invitation(name);

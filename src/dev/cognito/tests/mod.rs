@@ -1,5 +1,4 @@
-//! What people can rely on when they try sign-ins and invitations out here: a
-//! pool without HTTP around it.
+//! Sign-ins and invitations of a pool, tested without HTTP.
 
 mod invitations;
 mod names;
@@ -18,7 +17,7 @@ use crate::dev::hooks::SentMail;
 
 const VALID_PASSWORD: &str = "Long-enough-1";
 
-/// The calls that name an app client.
+/// Operations whose requests name an app client.
 const CLIENT_OPERATIONS: [&str; 7] = [
     "ForgotPassword",
     "ConfirmForgotPassword",
@@ -29,7 +28,7 @@ const CLIENT_OPERATIONS: [&str; 7] = [
     "SignUp",
 ];
 
-/// A pool, and what its hooks saw.
+/// A pool, and the events and mails that its hooks received.
 struct TestPool {
     cognito: EmbeddedCognito,
     id: String,
@@ -43,17 +42,17 @@ impl TestPool {
         Self::with_settings(json!({}), json!({}), |_| None).await
     }
 
-    /// The trigger answers with what `respond` makes of the event.
+    /// The trigger responds with the result of `respond` for the event.
     async fn with_settings(
         mut pool: Value,
         mut client: Value,
         respond: fn(&Value) -> Option<Value>,
     ) -> Self {
-        let front = EmbeddedCognito::new("http://127.0.0.1:1");
+        let cognito = EmbeddedCognito::new("http://127.0.0.1:1");
         let events = Arc::new(Mutex::new(Vec::new()));
         let mails = Arc::new(Mutex::new(Vec::new()));
-        let (seen, post) = (Arc::clone(&events), Arc::clone(&mails));
-        let trigger = front.hooks.trigger.set(Box::new(move |event| {
+        let (seen, sent) = (Arc::clone(&events), Arc::clone(&mails));
+        let trigger = cognito.hooks.trigger.set(Box::new(move |event| {
             let mut event: Value = serde_json::from_str(event.get()).expect("JSON");
             seen.lock().expect("no panic").push(event.clone());
             Box::pin(async move {
@@ -62,11 +61,11 @@ impl TestPool {
             })
         }));
         assert!(trigger.is_ok());
-        let box_of = move |mail| post.lock().expect("no panic").push(mail);
-        assert!(front.hooks.mail.set(Box::new(box_of)).is_ok());
+        let push_mail = move |mail| sent.lock().expect("no panic").push(mail);
+        assert!(cognito.hooks.mail.set(Box::new(push_mail)).is_ok());
         pool["PoolName"] = json!("p");
         let mut this = Self {
-            cognito: front,
+            cognito,
             id: String::new(),
             client: Value::Null,
             events,
@@ -103,8 +102,8 @@ impl TestPool {
         if answer.status == 200 {
             return Ok(value);
         }
-        let word = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        Err((word("__type"), word("message")))
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        Err((text("__type"), text("message")))
     }
 
     async fn call(&self, operation: &str, input: Value) -> Value {
@@ -121,7 +120,7 @@ impl TestPool {
             .await
     }
 
-    /// Somebody with a password.
+    /// Creates a user with a permanent password.
     async fn create_user(&self, name: &str) -> Value {
         let user = self
             .call("AdminCreateUser", suppressed_invitation(name))
@@ -132,7 +131,7 @@ impl TestPool {
         user
     }
 
-    /// Invites, and returns the temporary password.
+    /// Invites a user, and returns the temporary password.
     async fn invite(&self, name: &str) -> String {
         let password = "Temporary-1";
         let mut input = suppressed_invitation(name);

@@ -1,11 +1,11 @@
-//! What users answer to, and their groups.
+//! Names and aliases of users, and their groups.
 
 use serde_json::{Value, json};
 
 use super::{TestPool, VALID_PASSWORD, claims, error, suppressed_invitation};
 
 #[tokio::test]
-async fn addresses_are_names_where_the_pool_says_so() {
+async fn addresses_are_usernames_where_the_pool_allows_it() {
     let kind = json!({"UsernameAttributes": ["email"]});
     let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
     let input = |name: &str| json!({"Username": name, "DesiredDeliveryMediums": ["EMAIL"]});
@@ -48,27 +48,27 @@ async fn addresses_are_names_where_the_pool_says_so() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_their_sub_and_only_while_they_are_there() {
+async fn users_are_found_by_sub_until_they_are_deleted() {
     let pool = TestPool::new().await;
     let user = pool.create_user("ada").await;
     let attributes = user["Attributes"].as_array().expect("a list");
     let sub = attributes.iter().find(|one| one["Name"] == "sub");
     let sub = &sub.expect("a sub")["Value"];
-    let whom = json!({"Username": sub});
+    let by_sub = json!({"Username": sub});
     assert_eq!(
-        pool.call("AdminGetUser", whom.clone()).await["Username"],
+        pool.call("AdminGetUser", by_sub.clone()).await["Username"],
         "ada"
     );
     let by_email = json!({"Username": "ada@example.com"});
     let (code, _) = pool.call_error("AdminGetUser", by_email).await;
     assert_eq!(code, "UserNotFoundException", "an address is no name here");
-    pool.call("AdminDeleteUser", whom.clone()).await;
-    let (code, _) = pool.call_error("AdminGetUser", whom).await;
+    pool.call("AdminDeleteUser", by_sub.clone()).await;
+    let (code, _) = pool.call_error("AdminGetUser", by_sub).await;
     assert_eq!(code, "UserNotFoundException");
 }
 
 #[tokio::test]
-async fn groups_and_users_have_to_be_there_and_membership_has_not() {
+async fn group_changes_need_group_and_user_but_no_membership() {
     let pool = TestPool::new().await;
     let user = pool.create_user("ada").await;
     let attributes = user["Attributes"].as_array().expect("a list");
@@ -100,7 +100,7 @@ async fn groups_and_users_have_to_be_there_and_membership_has_not() {
 }
 
 #[tokio::test]
-async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
+async fn invitation_is_resent_only_by_the_original_name() {
     let again = |name: &str| {
         json!({
             "Username": name, "MessageAction": "RESEND", "DesiredDeliveryMediums": ["EMAIL"],
@@ -109,7 +109,7 @@ async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
     let create = "AdminCreateUser";
     let invalid = |message: &str| error("InvalidParameterException", message);
     let either = "Username should be either an email or a phone number.";
-    for (attributes, name, why) in [
+    for (attributes, name, message) in [
         (
             json!(["email"]),
             "ada@example.com",
@@ -126,15 +126,19 @@ async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
         let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
         let user = &pool.call(create, suppressed_invitation(name)).await["User"];
         let made_up = user["Username"].as_str().expect("a name").to_owned();
-        assert_eq!(pool.call_error(create, again(&made_up)).await, invalid(why));
+        assert_eq!(
+            pool.call_error(create, again(&made_up)).await,
+            invalid(message)
+        );
         let answer = pool.call(create, again(name)).await;
         assert_eq!(answer["User"]["Username"], *made_up);
-        let shown = pool
+        let described = pool
             .cognito
             .describe_pool(&json!({"UserPoolId": pool.id}))
             .await;
-        let shown: Value = serde_json::from_slice(&shown.expect("shown").body).expect("JSON");
-        assert_eq!(shown["UserPool"]["UsernameAttributes"], attributes);
+        let described: Value =
+            serde_json::from_slice(&described.expect("shown").body).expect("JSON");
+        assert_eq!(described["UserPool"]["UsernameAttributes"], attributes);
     }
     let pool = TestPool::new().await;
     let user = pool.call(create, suppressed_invitation("ada")).await["User"].clone();
@@ -150,7 +154,7 @@ async fn an_invitation_goes_again_by_the_name_that_the_user_was_made_under() {
 }
 
 #[tokio::test]
-async fn an_alias_is_for_one_user_and_no_name() {
+async fn alias_belongs_to_one_user_and_is_no_username() {
     let kind = json!({"AliasAttributes": ["email", "phone_number"]});
     let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
     let create = "AdminCreateUser";
@@ -182,7 +186,7 @@ async fn an_alias_is_for_one_user_and_no_name() {
             message.contains(&format!("cannot be of {format} format")),
             "{message}"
         );
-        // One that is not verified is no alias.
+        // An unverified attribute does not act as an alias.
         let mut unverified = verified(&second, attribute, value);
         unverified["UserAttributes"][1]["Value"] = json!("false");
         pool.call(create, unverified).await;
@@ -190,7 +194,7 @@ async fn an_alias_is_for_one_user_and_no_name() {
 }
 
 #[tokio::test]
-async fn whoever_needs_no_password_is_confirmed_at_once() {
+async fn user_of_a_passwordless_pool_is_confirmed_at_once() {
     let factors = json!({"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]});
     let kind = json!({"Policies": {"SignInPolicy": factors}});
     let pool = TestPool::with_settings(kind, json!({}), |_| None).await;
@@ -206,7 +210,7 @@ async fn whoever_needs_no_password_is_confirmed_at_once() {
     input["MessageAction"] = json!("RESEND");
     let (code, _) = pool.call_error(create, input).await;
     assert_eq!(code, "UnsupportedUserStateException");
-    // Somebody who is given one owes another.
+    // A user with a temporary password must set a new one.
     let temporary = pool.invite("bob").await;
     let challenge = pool.sign_in("bob", &temporary).await.expect("a challenge");
     assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");

@@ -41,8 +41,8 @@ async fn tokens_have_the_claims_of_cognito() {
     assert_eq!(access["client_id"], pool.client["ClientId"]);
     assert_eq!(access["token_use"], "access");
     assert_eq!(access["username"], "ada");
-    let lasts = access["exp"].as_i64().zip(access["iat"].as_i64());
-    assert_eq!(lasts.map(|(end, begin)| end - begin), Some(3600));
+    let lifetime = access["exp"].as_i64().zip(access["iat"].as_i64());
+    assert_eq!(lifetime.map(|(end, begin)| end - begin), Some(3600));
     let attributes = user["Attributes"].as_array().expect("a list");
     let sub = attributes.iter().find(|one| one["Name"] == "sub");
     assert_eq!(access["sub"], sub.expect("a sub")["Value"]);
@@ -143,7 +143,7 @@ async fn a_new_password_signs_in_and_calls_the_trigger() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_secret_proves_that_it_knows_it() {
+async fn client_with_a_secret_must_send_the_secret_hash() {
     let pool = TestPool::with_settings(json!({}), json!({"GenerateSecret": true}), |_| None).await;
     pool.create_user("ada").await;
     let id = pool.client["ClientId"].as_str().expect("an id");
@@ -166,7 +166,7 @@ async fn a_client_with_a_secret_proves_that_it_knows_it() {
 }
 
 #[tokio::test]
-async fn the_trigger_may_put_other_groups_into_the_tokens() {
+async fn trigger_can_replace_the_groups_in_tokens() {
     let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         assert_eq!(event["triggerSource"], "TokenGeneration_Authentication");
         let groups = &event["request"]["groupConfiguration"];
@@ -191,7 +191,7 @@ async fn the_trigger_may_put_other_groups_into_the_tokens() {
 }
 
 #[tokio::test]
-async fn no_tokens_hold_what_cognito_cannot_read() {
+async fn invalid_trigger_response_prevents_tokens() {
     let pool = TestPool::with_settings(json!({}), json!({}), |event| {
         let groups = if event["userName"] == "ada" {
             json!(["two words"])
@@ -208,13 +208,13 @@ async fn no_tokens_hold_what_cognito_cannot_read() {
         let refusal = pool.sign_in(name, VALID_PASSWORD).await;
         let (code, message) = refusal.expect_err("refused");
         assert_eq!(code, "InvalidLambdaResponseException");
-        let begins = "Unrecognizable lambda output: ";
-        assert!(message.starts_with(begins), "{message}");
+        let prefix = "Unrecognizable lambda output: ";
+        assert!(message.starts_with(prefix), "{message}");
     }
 }
 
 #[tokio::test]
-async fn the_name_of_a_sign_in_is_a_user_name() {
+async fn sign_in_name_must_satisfy_username_constraints() {
     let pool = TestPool::new().await;
     for name in ["a\0b".to_owned(), "a".repeat(129)] {
         let refusal = pool.sign_in(&name, VALID_PASSWORD).await;
