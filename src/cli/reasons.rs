@@ -1,11 +1,11 @@
-//! What the reasons of refusals and failures mean, and what helps.
+//! The meaning of the reasons of refusals and failures, with advice.
 
-/// Reasons with their meaning, in alphabetical order. A reason that says enough is not here, and
-/// no code that AWS adds. The reference lists these.
+/// Reasons with their meaning, in alphabetical order. Reasons that need no explanation and codes
+/// that AWS adds are left out. `docs/reference/reasons.md` is generated from this list.
 pub(super) const REASONS: &[(&str, &str)] = &[
     (
         "access_denied",
-        "these credentials may not do it: deploy/admin-policy.json allows it",
+        "the credentials may not do it: for a command, deploy/admin-policy.json allows it",
     ),
     (
         "alias_exists",
@@ -66,7 +66,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "not_authorized",
-        "these credentials may not do it: deploy/admin-policy.json allows it",
+        "the credentials may not do it: for a command, deploy/admin-policy.json allows it",
     ),
     (
         "operation_not_enabled",
@@ -84,15 +84,18 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ("queue_not_found", "there is no such queue in this Region"),
     (
         "repeated_token",
-        "a list of Cognito leads back to the same page: try later",
+        "a list of Cognito or a table scan leads back to the same page: try later",
     ),
     ("server_error", "the service failed"),
-    ("table_mismatch", "the table's key is not profiles.key"),
+    (
+        "table_mismatch",
+        "the table's key is not profiles.key, or the index does not fit profiles.owner_index",
+    ),
     (
         "table_not_found",
         "there is no table profiles.table in this Region",
     ),
-    ("throttled", "Cognito or DynamoDB took no more calls"),
+    ("throttled", "Cognito or DynamoDB accepted no more calls"),
     ("timeout", "the service did not answer in time"),
     (
         "unexpected_lambda",
