@@ -47,7 +47,7 @@ impl History {
     }
 
     /// Builds the message for another send to the source queue. SQS counts its
-    /// receives from zero; the attributes carry `self`. Attributes of a dead letter are
+    /// receives from zero; the attributes carry these counts. Attributes of a dead letter are
     /// removed.
     pub(crate) fn renew(self, message: &Received, delay: Duration) -> Outgoing {
         let mut attributes = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Replays dead letters through the source queue, or provisions them in this process.
 //! Each is sent or provisioned first and deleted afterwards. So a stop at any point
-//! loses nothing, and a second replay has no effect.
+//! loses nothing. A second replay changes nothing further, but may mail an invitation again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

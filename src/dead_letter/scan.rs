@@ -2,12 +2,12 @@
 //!
 //! SQS has no call to read a message: it must be received, which hides it. So every
 //! dead letter is held until the scan ends, and all become visible again then. One that
-//! comes twice is known by its id.
+//! comes twice is recognised by its id.
 //!
 //! A scan ends when two steps receive nothing and SQS's counts match the held dead
 //! letters. Both are needed, since the counts may be a minute old. While they differ, the
-//! scan waits up to 65 seconds. It waits for dead letters that another process hides
-//! until they would be visible after a kill of that process.
+//! scan waits up to 65 seconds. If another process hides dead
+//! letters, it waits as long as they would stay hidden if that process died now.
 //!
 //! SQS allows about 120,000 messages in flight; the rest is reported as [`Unseen`].
 

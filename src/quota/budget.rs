@@ -1,10 +1,10 @@
 //! An adaptive rate that shares a quota with other processes and learns it from throttles.
 //!
-//! The formula, the cuts and the rejected alternatives are in `docs/internals/rate.md`. A
-//! share of the rate, and not a fixed sum, is added and cut: fixed sums grow with the
-//! number of processes. Permits are counted, not seconds, since a process with a hundredth
-//! of the quota makes four calls in 16 seconds. `benches/fleet/` simulates fleets of workers
-//! and justifies each number.
+//! The formula, the cuts and the rejected alternatives are in `docs/internals/rate.md`. The
+//! rate rises and falls by a factor (multiplicative increase and decrease): with fixed steps,
+//! the total step would grow with the number of processes. Permits are counted, not seconds,
+//! since a process with a hundredth of the quota makes four calls in 16 seconds.
+//! `benches/fleet/` simulates fleets of workers and justifies each number.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,7 +78,8 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Unused permits are saved up to this share of the gap between two permits. So no second
+/// Burst tolerance: after idle time a permit may be taken early by this share of the gap
+/// between two permits. So no second
 /// has more calls than the rate, rounded up, except for [`MIN_SLACK`].
 const SLACK_SHARE: f64 = 0.3;
 /// Least time that is saved up: late timers would otherwise lower a high rate.
@@ -239,7 +240,7 @@ impl RateBudget {
         } else {
             DEEP_CUT
         };
-        // The throttled call has a permit, too.
+        // One permit is that of the throttled call itself: then no call has succeeded.
         let floor = if calls.permits > 1 {
             MIN_RATE_SHARE
         } else {

@@ -17,7 +17,8 @@ use crate::retry::Backoff;
 const BATCH_LINGER: Duration = Duration::from_millis(50);
 const MAX_BATCHES_IN_PARALLEL: usize = 8;
 /// Tries of one batch, with pauses of about 16 s in all. After them a message returns
-/// when its visibility timeout ends: a failed delete does not fail the message.
+/// when its visibility timeout ends: a failed delete does not fail the message. While the
+/// queue itself is at fault, the count starts again.
 const MAX_BATCH_TRIES: u32 = 7;
 const MAX_WAITING_ENTRIES: usize = 1024;
 /// Longest pause between tries during a drain.
@@ -156,7 +157,7 @@ impl BatchSender {
                     self.log_abandoned(batch.len(), "entries failed");
                     break;
                 }
-                // A time-out after a refusal does not prove a recovery.
+                // Another failure after a queue fault does not prove a recovery.
                 Some(_) => {}
                 None => {
                     if let Some(failure) = queue_fault.take() {
@@ -165,6 +166,7 @@ impl BatchSender {
                 }
             }
         }
+        // No one retries this batch any more, so its failure must not keep the breaker open.
         if let Some(failure) = queue_fault {
             self.breaker.record_recovery(&failure);
         }
@@ -212,8 +214,8 @@ impl BatchSender {
 }
 
 /// Whether the queue is at fault, and no entry. SQS refuses a bad entry within a
-/// successful response. A call that is refused as a whole at every try fails for every
-/// message: settled messages would return until SQS moves them.
+/// successful response. A systemic failure is a fault of the queue at once, and a permanent
+/// one after [`MAX_BATCH_TRIES`]: settled messages would return until SQS moves them.
 fn is_queue_fault(failure: &Failure, tries: u32) -> bool {
     match failure.class {
         Class::Systemic => true,

@@ -11,9 +11,10 @@
 //! that takes no writes answers with such a code, too. Only another message can show
 //! which. So a refused message is held, and intake goes on. It becomes a dead letter when
 //! it is refused again, either after the same resource has worked for another message, or
-//! after [`LONE_REFUSAL_WAIT`] unless such refusals stop intake. [`OUTAGE_FAILURES`] different messages refused in a row
-//! open the breaker. Messages are then received one at a time, and the first that works
-//! closes it. See `docs/decisions/003-judge-a-refusal-by-other-messages.md`.
+//! after [`LONE_REFUSAL_WAIT`] unless such refusals stop intake. [`OUTAGE_FAILURES`] different
+//! messages refused in a row open the breaker. Messages are then received a few at a time, and
+//! the first that works closes it. See
+//! `docs/decisions/003-judge-a-refusal-by-other-messages.md`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,8 @@ use crate::aws::{Class, Failure, Service};
 use crate::retry::Backoff;
 use crate::telemetry::Health;
 
-/// Maximum number of messages held as probes, for refusals and for other failures each. More than one, so
-/// that a message with a fault of its own does not decide for all.
+/// Maximum number of messages held as probes, for refusals and for other failures each. More
+/// than one, so that a message with a fault of its own does not decide for all.
 pub(super) const MAX_PROBES: usize = 4;
 /// Failures in a row, with no success between them, that count as an outage.
 pub(super) const OUTAGE_FAILURES: u32 = 16;
@@ -79,8 +80,8 @@ enum FailureKind {
     UnknownPool,
     /// No message is held: the batcher retries, for example, a delete that is not allowed.
     Settling,
-    /// Held messages whose call is refused permanently: how many in a row, and since
-    /// when. Fewer than [`OUTAGE_FAILURES`] do not stop intake.
+    /// Calls that are refused permanently: for how many messages in a row, held or
+    /// released, and since when. Fewer than [`OUTAGE_FAILURES`] do not stop intake.
     Refusals(u32, Instant),
 }
 
@@ -116,7 +117,8 @@ impl Breaker {
     }
 
     /// Counts the failure and holds the message; `None` if enough are held and this one is
-    /// to be released. Later refusals of the same message do not count towards an outage.
+    /// to be released. `is_first` is false for a repeated refusal of the same message: it
+    /// counts towards an outage only if no such failure is known.
     pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<HeldMessage<'_>> {
         let mut state = self.state();
         let key = FailureKey::from(failure);
@@ -144,8 +146,8 @@ impl Breaker {
         self.set(&mut self.state(), &key, FailureKind::Settling, failure);
     }
 
-    /// Records that a service worked on a resource in an attempt that started then. This
-    /// ends every row of refusals on the resource that began before.
+    /// Records that a service worked on a resource in an attempt that began at `started`.
+    /// This ends every row of refusals on the resource that began before.
     pub(super) fn record_success(&self, service: Service, resource: &str, started: Instant) {
         let mut state = self.state();
         let target = (service, resource.to_owned());
@@ -197,7 +199,8 @@ impl Breaker {
     }
 
     /// How many messages may be requested: any number while closed. While open, as many as
-    /// may still be held as probes, and none while a settling call fails.
+    /// may still be held as probes, and at least one if the messages may be at fault. None
+    /// while a settling call fails.
     pub(super) fn receive_limit(&self) -> usize {
         let state = self.state();
         let free = |for_refusals| MAX_PROBES.saturating_sub(state.held_count(for_refusals));
@@ -225,8 +228,7 @@ impl Breaker {
         }
     }
 
-    /// Whether a call fails that settles messages, such as the delete. No held message
-    /// waits for it.
+    /// Whether a settling call, such as a delete, fails. No held message waits for it.
     pub(super) fn is_settling_broken(&self) -> bool {
         self.state().is_settling_broken()
     }

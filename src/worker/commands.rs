@@ -12,8 +12,9 @@ use super::processor::Processor;
 use crate::event::AdminCommand;
 use crate::provision::{CommandResult, Outcome, Retry};
 
-/// Admin commands that run at once; at most half of `worker.concurrency`. They share the
-/// rate budgets with the sign-ups, which must not wait behind a thousand of them.
+/// Maximum number of admin commands that run at once; at most half of `worker.concurrency`.
+/// They share the rate budgets with the sign-ups, which must not wait behind a thousand of
+/// them.
 const MAX_RUNNING_COMMANDS: usize = 16;
 /// Admin commands that wait in the worker to run. Further ones are released.
 const MAX_WAITING_COMMANDS: usize = 256;
@@ -86,7 +87,8 @@ impl Processor {
         }
     }
 
-    /// A command that arrives twice is performed once: an invitation would be mailed twice.
+    /// A command that arrives again within a minute of its success is not performed again: it
+    /// could mail a second invitation.
     pub(super) async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
         let recent_command = self.recent_users.command(command);
         let permit = recent_command.acquire().await;
@@ -103,6 +105,7 @@ impl Processor {
                 self.pools.mark_working(&command.pool);
                 result
             }
+            // A failed command does not count towards an outage.
             Outcome::Retry(retry) => result.with_outcome(&Outcome::Retry(Retry {
                 possible_outage: None,
                 ..retry

@@ -1,8 +1,8 @@
 //! Receives messages: requests no more than there are free permits.
 //!
 //! There are more permits than `worker.concurrency`, so that the next messages are
-//! prefetched when a message is settled. A receive takes as long as the work on a
-//! message, and its place would be empty meanwhile.
+//! prefetched when a message is settled. A receive takes as long as the work on a message:
+//! without prefetched messages a free concurrency permit would be idle for that time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,13 +22,13 @@ use crate::retry::Backoff;
 use crate::telemetry::Health;
 
 const INTAKE_LOOP: &str = "intake";
-/// Most messages that are prefetched: those of two full receives.
+/// Maximum number of prefetched messages: those of two full receives.
 const PREFETCH: usize = 2 * MAX_BATCH_ENTRIES;
 const QUEUE_UNREADY_NAME: &str = "queue";
 /// Failed receives in a row, of any kind, before readiness drops.
 const UNREADY_AFTER_FAILURES: u32 = 3;
-/// Time beyond the long poll after which a receive counts as hung and is given up. It
-/// covers the SDK's own time-out.
+/// Time beyond the long poll after which a receive counts as hung and is given up.
+/// Longer than the SDK's own time-out.
 const RECEIVE_GRACE: Duration = Duration::from_secs(15);
 /// Longest wait for permits in one step of the loop.
 const LOOP_TICK: Duration = Duration::from_secs(5);
@@ -68,8 +68,8 @@ enum PollOutcome {
     Failed,
 }
 
-/// Most messages that are prefetched. None where held messages may take every place: a
-/// prefetched message is released when it gets a place, and would get none.
+/// Maximum number of prefetched messages. Zero if held messages can take every concurrency
+/// permit: a prefetched message waits for one even to be released.
 fn prefetch(concurrency: usize) -> usize {
     if concurrency > MAX_PROBES {
         PREFETCH.min(concurrency)

@@ -8,7 +8,7 @@ use lru::LruCache;
 use crate::aws::Failure;
 use crate::event::PoolId;
 
-/// Pools that are configured, or that have worked for a message.
+/// Pools that have worked for a message. Not used if `pools.allowed` is set.
 ///
 /// With `pools.allowed` empty, any sender to the queue can name a pool that does not
 /// exist. While other pools work, such a message does not mean a broken deployment.

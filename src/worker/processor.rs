@@ -52,7 +52,8 @@ pub(super) struct Processor {
     pub(super) settler: Arc<Settler>,
     pub(super) extender: VisibilityExtender,
     pub(super) breaker: Arc<Breaker>,
-    /// Attempts in a row that failed because a service was down; each tried four calls.
+    /// Attempts in a row that failed because a service was down, each after four tries of
+    /// the same call.
     pub(super) failures_in_a_row: AtomicU32,
     /// Cancelled when no new work may begin.
     pub(super) stop: CancellationToken,
@@ -83,9 +84,9 @@ const COMMAND_OUTAGE_DELAY: Duration = Duration::from_mins(5);
 const RECONCILE_BUSY_DELAY: Duration = Duration::from_mins(1);
 
 impl Processor {
-    /// Processes a message until it is settled or released. Its permits are held until then.
-    /// Three kinds give them back: a reconcile command, an admin command that waits, and a
-    /// held message that may be at fault itself.
+    /// Processes a message until it is settled or released. Its permits are held until
+    /// then, except by a reconcile command, by an admin command that waits, and by a held
+    /// message that may be at fault itself.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -131,11 +132,13 @@ impl Processor {
                         .await
                 };
                 tokio::select! {
-                    // The future borrows the message, so it may be dropped.
+                    // `work` only borrows the message: if it is dropped, the message can be
+                    // released.
                     disposition = work => disposition,
                     () = self.abort.cancelled() => Disposition::Release(Duration::ZERO),
                 }
             }
+            // `parse` panicked.
             Err(_) => Disposition::Settle(self.settler.finalize(&message, panic_outcome()).await),
         };
         match disposition {
@@ -233,8 +236,8 @@ impl Processor {
                 (Outcome::Blocked(failure), None) if is_command => (retry_instead(failure), false),
                 (outcome, _) => (self.block_in_outage(outcome), false),
             };
-            // A retry does not prove a recovery, even the last one: the call may not have
-            // reached the service. Nor does a refusal.
+            // A retry does not prove a recovery, not even at the last attempt: the call may not
+            // have reached the service. Nor does a refusal.
             let proves_recovery = match &outcome {
                 Outcome::Retry(_) | Outcome::Blocked(_) => false,
                 Outcome::Rejected(rejection) => rejection.refused_call.is_none(),
@@ -392,6 +395,7 @@ impl Processor {
             {
                 Outcome::Retry(Retry::new(failure.into()))
             }
+            // Rejected at once and not held: any sender can name a pool.
             Outcome::Rejected(rejection) if self.pools.is_unknown(&sign_up.pool) => {
                 Outcome::Rejected(Rejection {
                     refused_call: None,
@@ -403,8 +407,8 @@ impl Processor {
     }
 }
 
-/// A failed admin command does not open the breaker: it is retried, and in the end becomes
-/// a dead letter with the reason.
+/// A failed admin command does not open the breaker: it is retried, and becomes a dead
+/// letter with the reason after its last attempt.
 fn retry_instead(failure: Failure) -> Outcome {
     Outcome::Retry(Retry::new(failure.into()))
 }

@@ -27,7 +27,7 @@ pub(super) struct RecentUsers {
     users: Mutex<LruCache<u128, Arc<RecentUser>>>,
 }
 
-/// Serialises the work for one user or admin command; a second attempt finds it done.
+/// Runs the work for one user or admin command one at a time; a second attempt finds it done.
 #[derive(Debug, Default)]
 pub(super) struct RecentUser {
     done_at: tokio::sync::Mutex<Option<Instant>>,
@@ -58,7 +58,7 @@ impl RecentUsers {
 
     /// The entry of an admin command, without the time of its request.
     pub(super) fn command(&self, command: &AdminCommand) -> Arc<RecentUser> {
-        // A client that repeats a command sends another time.
+        // `replayed` drops the request time, which differs when a client repeats a command.
         self.get_or_insert(command.replayed().to_body())
     }
 
@@ -97,7 +97,7 @@ impl RecentUser {
         }
     }
 
-    /// Called when the refusal is judged: the next one counts as the first.
+    /// Called when the sign-up is rejected or succeeds: the next refusal counts as the first.
     pub(super) fn forget_refusal(&self) {
         *self
             .last_refusal

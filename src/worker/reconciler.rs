@@ -147,7 +147,7 @@ impl Reconciler {
     ) -> Result<SliceEnd, Failure> {
         let mut end = None;
         loop {
-            // Checked first: the cursor of a finished run is that of a new run.
+            // Checked before `stop`: a finished run has an empty cursor, which would start again.
             if run.is_finished() {
                 return Ok(SliceEnd::Done);
             }

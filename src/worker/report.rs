@@ -9,7 +9,7 @@ use crate::event::{Event, PoolId, Sub, is_loggable_sub};
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
-/// Level `info` for a success, `warn` while attempts remain, `error` for a rejection.
+/// Level `info` for a success, `warn` for a retry or a blocked message, `error` for a rejection.
 /// No field holds personal data: a `sub` that is not an opaque id is left out.
 pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
     let work = message.receive_time.elapsed();
