@@ -34,7 +34,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ("foreign_pool", "pools.allowed does not name the user pool"),
     (
         "garbled_response",
-        "the service answered with something that is no answer to this call",
+        "the service sent a response that does not fit the call",
     ),
     (
         "group_not_found",
