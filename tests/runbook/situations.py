@@ -186,8 +186,12 @@ def the_workers_are_back():
     """two workers take as long for it as the runbook reckons"""
     groups, rate = 1, float(task_environment()["USHER_QUOTA__USER_UPDATE"])
     reckoned = len(people) * groups / rate
+    workers = Worker(), Worker()
+    until(
+        "both receive",
+        lambda: all("worker started" in worker.log.read_text() for worker in workers),
+    )
     began = time.monotonic()
-    Worker(), Worker()
     until("the queue is empty", lambda: waiting() == 0, 120)
     took = time.monotonic() - began
     print(f"      {took:.1f} s, reckoned {reckoned:.1f} s")

@@ -1,4 +1,4 @@
-"""moto's server, with three things put right.
+"""moto's server as moto_server.py has it, with three more things put right.
 
 CloudFormation takes an entry out of a list when it is AWS::NoValue. moto does so with
 members of objects alone, and leaves `None` in a list.
@@ -14,7 +14,8 @@ import sys
 
 from moto.cloudformation import parsing
 from moto.ecs.models import TaskDefinition
-from moto.server import main
+
+from moto_server import main
 
 as_moto_has_it = parsing.clean_json
 
