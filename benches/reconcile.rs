@@ -12,10 +12,10 @@
     reason = "shared with the integration tests"
 )]
 
-#[path = "../tests/it/crowd.rs"]
-mod crowd;
 #[path = "../tests/it/faults/mod.rs"]
 mod faults;
+#[path = "../tests/it/large_pool.rs"]
+mod large_pool;
 #[path = "../tests/it/process.rs"]
 mod process;
 #[path = "../tests/it/world.rs"]
@@ -23,7 +23,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use crowd::{PoolContents, sub};
+use large_pool::{PoolContents, sub};
 use world::World;
 
 #[tokio::main]
@@ -35,7 +35,7 @@ async fn main() {
         for n in (0..users).step_by(100) {
             population.profiles.remove(&sub(n));
         }
-        world.crowd.fill(population);
+        world.large_pool.fill(population);
         for groups in [&[][..], &["--groups"]] {
             let (kib, took) = peak(&world, groups).await;
             let (with, took) = (groups.concat(), took.as_secs_f64());

@@ -8,7 +8,7 @@ use crate::aws::{
     Failure, FindUserError, ListedUser, Listing, PoolUser, ProfileTable, UserManager, UserStatus,
 };
 use crate::config::{self, GroupName};
-use crate::event::{Caller, PoolId, Sub, Username, is_loggable_sub};
+use crate::event::{Caller, PoolId, Sub, Username, is_loggable_id};
 use crate::retry::retry_inline;
 
 /// Reads users and profiles, within the process's budgets.
@@ -154,7 +154,7 @@ fn audit(admin: &Caller, found: &Result<UserView, LookupError>) {
         target: "usher::audit",
         action = "GetUser",
         actor = admin.sub,
-        user.sub = sub.map(Sub::as_str).filter(|sub| is_loggable_sub(sub)),
+        user.sub = sub.map(Sub::as_str).filter(|sub| is_loggable_id(sub)),
         pool.id = admin.pool.as_str(),
         result,
         reason,

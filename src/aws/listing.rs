@@ -16,7 +16,7 @@ use super::directory::{call_with_permit, target};
 use super::error::Failure;
 use super::next_page::next_page;
 use crate::config::GroupName;
-use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_sub};
+use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_id};
 use crate::quota::Quota;
 use crate::retry::retry_inline;
 
@@ -98,7 +98,7 @@ impl Listing {
         sub: &Sub,
     ) -> Result<Option<Username>, Failure> {
         // The filter contains it unescaped.
-        if !is_loggable_sub(sub.as_str()) {
+        if !is_loggable_id(sub.as_str()) {
             return Ok(None);
         }
         let mut token = None;

@@ -18,7 +18,7 @@ use crate::http::{HealthServer, HealthServerState, PublicServer};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
-use crate::worker::{RedriveCheck, Until, Worker};
+use crate::worker::{MaxReceiveCountCheck, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -95,7 +95,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
         &stack.aws,
         quota,
         health,
-        RedriveCheck::Enforced,
+        MaxReceiveCountCheck::Enforced,
     )
     .await?;
     let worker_stop = CancellationToken::new();

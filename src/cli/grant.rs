@@ -9,7 +9,7 @@ use super::reasons::explain;
 use super::{CommandStatus, Global, Output, Usage, print};
 use crate::aws::Aws;
 use crate::config::{GrantableGroups, GroupName};
-use crate::event::{AdminOperation, Membership, Sub, Username, is_loggable_sub};
+use crate::event::{AdminOperation, Membership, Sub, Username, is_loggable_id};
 use crate::provision::{CommandResult, Outcome};
 use crate::shutdown;
 use crate::telemetry::status_line;
@@ -112,7 +112,7 @@ impl Options {
             status,
             sub: sub
                 .map(Sub::as_str)
-                .filter(|sub| is_loggable_sub(sub))
+                .filter(|sub| is_loggable_id(sub))
                 .map(str::to_owned),
             reason: (status != done).then(|| reason.to_owned()),
         }

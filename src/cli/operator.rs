@@ -70,7 +70,7 @@ impl Operator {
                 self.shared_retry.record_success();
                 break result;
             };
-            let may_retry = if is_temporary(retry) {
+            let may_retry = if is_retryable(retry) {
                 self.shared_retry.wait_to_retry(&mut backoff).await
             } else {
                 self.shared_retry.record_success();
@@ -142,7 +142,7 @@ impl Operator {
 }
 
 /// Whether the error is transient or a throttle, so that only time is needed.
-pub(super) fn is_temporary(retry: &Retry) -> bool {
+pub(super) fn is_retryable(retry: &Retry) -> bool {
     let class = retry.cause.class;
     class == Class::Throttled.name() || class == Class::Transient.name()
 }

@@ -250,7 +250,7 @@ impl PoolReconcile<'_> {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let step = match run.step().await {
-                Err(failure) if is_temporary(&failure) => {
+                Err(failure) if is_retryable(&failure) => {
                     tracing::warn!(error = %failure, "reconcile step failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(backoff.next_pause()) => {}
@@ -354,7 +354,7 @@ impl PoolSummary {
 }
 
 /// Waiting does not renew expired credentials.
-fn is_temporary(failure: &Failure) -> bool {
+fn is_retryable(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
 }
 

@@ -13,7 +13,7 @@ use crate::http::{HealthServer, HealthServerState, HealthThread};
 use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
-use crate::worker::{RedriveCheck, Until, Worker};
+use crate::worker::{MaxReceiveCountCheck, Until, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -57,9 +57,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let reporter_task = tokio::spawn(reporter.run(reporter_stop.clone()));
     let health_at_start = health.clone();
     let redrive_check = if options.allow_unreasoned {
-        RedriveCheck::WarnOnly
+        MaxReceiveCountCheck::WarnOnly
     } else {
-        RedriveCheck::Enforced
+        MaxReceiveCountCheck::Enforced
     };
     let worker = tokio::select! {
         worker = Worker::new(&config, &aws, quota, health, redrive_check) => Some(worker),

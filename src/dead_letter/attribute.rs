@@ -26,7 +26,7 @@ pub(crate) const TRACEPARENT: &str = Received::TRACEPARENT;
 
 /// Attributes that are not copied when a message is sent to the source queue again.
 /// `History::renew` sets the attempts from its own count.
-pub(crate) const DEAD_LETTER_ONLY: [&str; 7] = [
+pub(crate) const NOT_COPIED: [&str; 7] = [
     REASON,
     CLASS,
     ERROR,

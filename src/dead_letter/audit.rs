@@ -1,6 +1,6 @@
 //! Log lines with the caller, the action, the dead letter and the outcome.
 
-use super::held_dead_letter::DeadLetterSummary;
+use super::received_dead_letter::DeadLetterSummary;
 
 /// Writes one log line for each changed dead letter. The lines have the target
 /// `usher::audit`, which no log filter removes.
@@ -23,9 +23,9 @@ impl AuditLog {
             {
                 audit.who = self.caller,
                 audit.action = self.action,
-                letter.id = dead_letter.id,
-                letter.reason = dead_letter.reason,
-                letter.source_message_id = dead_letter.source_message_id,
+                dead_letter.id = dead_letter.id,
+                dead_letter.reason = dead_letter.reason,
+                dead_letter.source_message_id = dead_letter.source_message_id,
                 pool.id = dead_letter.pool,
                 user.sub = dead_letter.sub,
                 outcome,
@@ -42,7 +42,7 @@ impl AuditLog {
                 audit.who = self.caller,
                 audit.action = self.action,
                 queue.url = queue,
-                letters = dead_letters,
+                dead_letters,
                 outcome,
             },
             "dead letters acted on",

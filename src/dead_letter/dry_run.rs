@@ -19,7 +19,8 @@ pub(crate) struct DryRunResult {
     /// Reason code; empty for some outcomes.
     pub reason: String,
     /// Names of the groups that the user is not in, and `profile` if there is none.
-    pub lacks: Vec<String>,
+    #[serde(rename = "lacks")]
+    pub missing: Vec<String>,
 }
 
 /// Predicts outcomes. It asks Cognito once for each group of a pool.
@@ -32,7 +33,7 @@ pub(crate) struct DryRun {
     known_groups: HashMap<(PoolId, GroupName), bool>,
 }
 
-/// Stands for the profile in [`DryRunResult::lacks`].
+/// Stands for the profile in [`DryRunResult::missing`].
 const PROFILE: &str = "profile";
 
 impl DryRun {
@@ -107,7 +108,7 @@ impl DryRun {
         }
         let member_of: BTreeSet<GroupName> =
             retry_inline(|| self.listing.groups_of(pool, username)).await?;
-        let mut lacks = Vec::new();
+        let mut missing = Vec::new();
         let mut refused = None;
         for group in groups_for(&self.config.groups, sign_up) {
             if member_of.contains(&group) {
@@ -116,7 +117,7 @@ impl DryRun {
             if !self.config.groups.create_missing && !self.has_group(pool, &group).await? {
                 refused = Some("group_not_found");
             }
-            lacks.push(group.as_str().to_owned());
+            missing.push(group.as_str().to_owned());
         }
         if let Some(profiles) = self
             .profiles
@@ -128,17 +129,17 @@ impl DryRun {
                 Some(sub) => {
                     let keys = [sub.as_str()];
                     if retry_inline(|| profiles.existing(&keys)).await?.is_empty() {
-                        lacks.push(PROFILE.to_owned());
+                        missing.push(PROFILE.to_owned());
                     }
                 }
             }
         }
         let result = match refused {
             Some(reason) => DryRunResult::rejected(reason),
-            None if lacks.is_empty() => DryRunResult::new("already_done", ""),
+            None if missing.is_empty() => DryRunResult::new("already_done", ""),
             None => DryRunResult::new("done", ""),
         };
-        Ok(DryRunResult { lacks, ..result })
+        Ok(DryRunResult { missing, ..result })
     }
 
     async fn has_group(&mut self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
@@ -157,7 +158,7 @@ impl DryRunResult {
         Self {
             outcome,
             reason: reason.to_owned(),
-            lacks: Vec::new(),
+            missing: Vec::new(),
         }
     }
 

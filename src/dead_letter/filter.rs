@@ -1,6 +1,6 @@
 //! Selects dead letters by reason, date, user pool and user.
 
-use super::held_dead_letter::DeadLetterSummary;
+use super::received_dead_letter::DeadLetterSummary;
 
 /// A dead letter must match every given field. An empty filter matches all.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Filter {
 impl Filter {
     /// Whether every dead letter matches. A limit does not count here: it does not
     /// say which dead letters are selected.
-    pub fn is_empty(&self) -> bool {
+    pub fn matches_all(&self) -> bool {
         self.reasons.is_empty()
             && self.since.is_none()
             && self.before.is_none()
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_dead_letter_must_match_every_given_field() {
         let all = Filter::default();
-        assert!(all.is_empty() && all.matches(&summary()));
+        assert!(all.matches_all() && all.matches(&summary()));
         let time = |text: &str| text.parse().ok();
         for (filter, matches) in [
             (
@@ -140,7 +140,7 @@ mod tests {
                 false,
             ),
         ] {
-            assert!(!filter.is_empty());
+            assert!(!filter.matches_all());
             assert_eq!(filter.matches(&summary()), matches, "{filter:?}");
         }
         let dateless = DeadLetterSummary {

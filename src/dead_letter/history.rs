@@ -68,7 +68,7 @@ impl History {
             attributes.insert(attribute::TRACEPARENT.to_owned(), trace.clone());
         }
         for (name, value) in &message.attributes {
-            let is_dead_letter_only = attribute::DEAD_LETTER_ONLY.contains(&name.as_str());
+            let is_dead_letter_only = attribute::NOT_COPIED.contains(&name.as_str());
             if attributes.len() < attribute::MAX_MESSAGE_ATTRIBUTES
                 && !is_dead_letter_only
                 && !attributes.contains_key(name)

@@ -1,22 +1,22 @@
 //! Dead letters: messages on the dead-letter queue, mostly those that a worker gave up.
 //! `usher dead-letters` lists, exports, replays and deletes them.
 //!
-//! `message` builds and sends a dead letter, `held_dead_letter` is a received one. `scan`
-//! receives all of them, `hold` hides them meanwhile, `selection` filters them. `replay`
-//! sends them to a `replay_target`; `dry_run` only predicts the outcome. `archive` is the
-//! export file, `redrive` is SQS's own move.
+//! `message` builds and sends a dead letter, `received_dead_letter` is a received one. `scan`
+//! receives all of them, `hidden_set` hides them meanwhile, `selection` filters them. `replay`
+//! sends them to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a
+//! line of the export file, `redrive` is SQS's own move.
 
-mod archive;
 pub mod attribute;
 mod audit;
 mod dry_run;
+mod export_line;
 mod filter;
-mod held_dead_letter;
+mod hidden_set;
 mod history;
-mod hold;
 mod message;
 mod queue;
 mod reason_counts;
+mod received_dead_letter;
 mod redrive;
 mod replay;
 mod replay_result;
@@ -24,16 +24,16 @@ mod replay_target;
 mod scan;
 mod selection;
 
-pub(crate) use archive::ArchiveLine;
 pub(crate) use audit::AuditLog;
 pub(crate) use dry_run::{DryRun, DryRunResult};
+pub(crate) use export_line::ExportLine;
 pub use filter::Filter;
-pub(crate) use held_dead_letter::{DeadLetterSummary, HeldDeadLetter, printable};
 pub(crate) use history::History;
 pub(crate) use message::{DeadLetter, send_dead_letter};
 pub use queue::DeadLetterQueue;
 pub(crate) use queue::{DeadLetterQueueError, resolve_dead_letter_queue};
 pub(crate) use reason_counts::ReasonCounts;
+pub(crate) use received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter, printable};
 pub(crate) use redrive::{NativeRedrive, NativeRedriveResult};
 pub(crate) use replay::{Replay, ReplayReport};
 pub(crate) use replay_result::ReplayResult;

@@ -9,7 +9,7 @@ pub struct DeadLetterQueue {
     /// The client of the dead-letter queue.
     pub queue: Queue,
     /// The source queue's policy; `None` if it has none or it cannot be read.
-    pub redrive: Option<RedrivePolicy>,
+    pub redrive_policy: Option<RedrivePolicy>,
 }
 
 /// Why no dead-letter queue can be used.
@@ -60,7 +60,7 @@ pub(crate) async fn resolve_dead_letter_queue(
         Some(url) => DeadLetterQueue {
             queue: queue.with_url_and_endpoint(url),
             // The role may lack the permission to read it.
-            redrive: retry_inline(|| queue.attributes())
+            redrive_policy: retry_inline(|| queue.attributes())
                 .await
                 .ok()
                 .and_then(|attributes| attributes.redrive_policy),
@@ -94,6 +94,6 @@ async fn resolve_by_redrive_policy(queue: &Queue) -> Result<DeadLetterQueue, Dea
         .map_err(lookup_failed)?;
     Ok(DeadLetterQueue {
         queue: queue.with_url(&url),
-        redrive: Some(redrive),
+        redrive_policy: Some(redrive),
     })
 }

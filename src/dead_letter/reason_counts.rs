@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::held_dead_letter::DeadLetterSummary;
+use super::received_dead_letter::DeadLetterSummary;
 
 /// Number and dates of the dead letters with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::audit::AuditLog;
-use super::held_dead_letter::HeldDeadLetter;
+use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
-use super::replay_target::{ReplayTarget, Replayed};
+use super::replay_target::{ReplayAttempt, ReplayTarget};
 use super::selection::{Selection, SelectionEnd};
 use crate::aws::Failure;
 use crate::quota::RateBudget;
@@ -26,7 +26,7 @@ pub(crate) struct Replay {
     /// the run must not be replayed again.
     sent_ids: HashSet<String>,
     started_at: jiff::Timestamp,
-    newer: AtomicU64,
+    skipped: AtomicU64,
     tally: ReplayTally,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct ReplayReport {
     /// The failure that stopped the replay.
     pub failure: Option<Failure>,
     /// Dead letters that were skipped because they are newer than the run.
-    pub newer: u64,
+    pub skipped: u64,
 }
 
 impl Replay {
@@ -65,7 +65,7 @@ impl Replay {
             audit,
             sent_ids: HashSet::new(),
             started_at: jiff::Timestamp::now(),
-            newer: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             tally: ReplayTally::new(),
         }
     }
@@ -81,7 +81,7 @@ impl Replay {
             let (tally, seen) = (&self.tally, selection.seen());
             let next = selection
                 .next(
-                    |dead_letter| !self.is_newer(dead_letter),
+                    |dead_letter| !self.is_from_this_run(dead_letter),
                     |hidden_elsewhere| {
                         progress(ReplayProgress {
                             tally,
@@ -126,7 +126,7 @@ impl Replay {
         }
         ReplayReport {
             end: selection.finish().await,
-            newer: self.newer.into_inner(),
+            skipped: self.skipped.into_inner(),
             tally: self.tally,
             failure,
         }
@@ -149,8 +149,8 @@ impl Replay {
     async fn settle(
         &mut self,
         selection: &Selection,
-        dead_letters: &[HeldDeadLetter],
-        results: Vec<Replayed>,
+        dead_letters: &[ReceivedDeadLetter],
+        results: Vec<ReplayAttempt>,
     ) -> Option<Failure> {
         let done: Vec<&str> = dead_letters
             .iter()
@@ -177,19 +177,19 @@ impl Replay {
 
     /// Moves the start forward if SQS's clock is ahead of this machine's. Before the first
     /// send, every received dead letter is older than the run.
-    fn adjust_start(&mut self, dead_letters: &[HeldDeadLetter]) {
+    fn adjust_start(&mut self, dead_letters: &[ReceivedDeadLetter]) {
         if self.sent_ids.is_empty() {
-            let now = dead_letters
+            let receive_times = dead_letters
                 .iter()
                 .filter_map(|dead_letter| dead_letter.message.first_received_at);
-            self.started_at = now.fold(self.started_at, jiff::Timestamp::max);
+            self.started_at = receive_times.fold(self.started_at, jiff::Timestamp::max);
         }
     }
 
     /// Whether the dead letter comes from a message of this run, or is younger than the
     /// run. A worker may have renewed the message under a new id, and clocks differ, so
     /// an id or a date is enough.
-    fn is_newer(&self, dead_letter: &HeldDeadLetter) -> bool {
+    fn is_from_this_run(&self, dead_letter: &ReceivedDeadLetter) -> bool {
         if self.sent_ids.is_empty() {
             return false;
         }
@@ -204,7 +204,7 @@ impl Replay {
             .any(|id| self.sent_ids.contains(id))
             || after(dead_letter.message.sent_at)
             || after(dead_letter.summary.dead_lettered_at);
-        self.newer
+        self.skipped
             .fetch_add(u64::from(came_back), Ordering::Relaxed);
         came_back
     }

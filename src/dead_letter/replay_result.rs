@@ -16,7 +16,7 @@ pub(crate) enum ReplayResult {
     FailedAgain(String),
     /// It stays on the dead-letter queue, for this reason.
     Unchanged(String),
-    /// Replayed, but SQS did not delete it. A second replay has no effect.
+    /// Replayed, but SQS did not delete it. A second replay provisions nothing further; it may mail an invitation again.
     NotDeleted,
 }
 

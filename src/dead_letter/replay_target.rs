@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::held_dead_letter::HeldDeadLetter;
 use super::history::History;
 use super::message::{DeadLetter, send_dead_letter};
+use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
 use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, parse};
@@ -25,8 +25,8 @@ pub(crate) enum ReplayTarget {
 }
 
 impl ReplayTarget {
-    /// Returns one entry for each dead letter, in the same sequence.
-    pub(super) async fn replay(&self, dead_letters: &[HeldDeadLetter]) -> Vec<Replayed> {
+    /// Returns one entry for each dead letter, in the same order.
+    pub(super) async fn replay(&self, dead_letters: &[ReceivedDeadLetter]) -> Vec<ReplayAttempt> {
         match self {
             Self::Queue(source) => replay_to_queue(source, dead_letters).await,
             Self::Direct(provisioner, queue) => {
@@ -37,7 +37,7 @@ impl ReplayTarget {
 }
 
 /// The replay of one dead letter; it is not deleted yet.
-pub(super) struct Replayed {
+pub(super) struct ReplayAttempt {
     pub(super) result: ReplayResult,
     /// Message id of the message or dead letter that replaces it.
     pub(super) sent_id: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Replayed {
     pub(super) failure: Option<Failure>,
 }
 
-impl HeldDeadLetter {
+impl ReceivedDeadLetter {
     /// Its history with one more replay and no attempts.
     fn replayed_history(&self) -> History {
         History {
@@ -58,16 +58,20 @@ impl HeldDeadLetter {
     fn to_outgoing(&self) -> Outgoing {
         let outgoing = self.replayed_history().renew(&self.message, Duration::ZERO);
         Outgoing {
+            // The pool is the tenant of a fair queue.
             message_group: outgoing.message_group.or_else(|| self.summary.pool.clone()),
             ..outgoing
         }
     }
 }
 
-async fn replay_to_queue(source: &Queue, dead_letters: &[HeldDeadLetter]) -> Vec<Replayed> {
+async fn replay_to_queue(
+    source: &Queue,
+    dead_letters: &[ReceivedDeadLetter],
+) -> Vec<ReplayAttempt> {
     let messages: Vec<Outgoing> = dead_letters
         .iter()
-        .map(HeldDeadLetter::to_outgoing)
+        .map(ReceivedDeadLetter::to_outgoing)
         .collect();
     let mut results = Vec::with_capacity(dead_letters.len());
     for (sent, message) in source
@@ -87,8 +91,8 @@ async fn replay_to_queue(source: &Queue, dead_letters: &[HeldDeadLetter]) -> Vec
             sent => sent,
         };
         results.push(match sent {
-            Ok(id) => Replayed::sent(ReplayResult::Queued, id),
-            Err(failure) => Replayed::unchanged(failure),
+            Ok(id) => ReplayAttempt::sent(ReplayResult::Queued, id),
+            Err(failure) => ReplayAttempt::unchanged(failure),
         });
     }
     results
@@ -103,8 +107,8 @@ fn is_too_large(message: &Outgoing) -> bool {
 async fn replay_directly(
     provisioner: &Provisioner,
     queue: &Queue,
-    dead_letters: &[HeldDeadLetter],
-) -> Vec<Replayed> {
+    dead_letters: &[ReceivedDeadLetter],
+) -> Vec<ReplayAttempt> {
     let results = dead_letters
         .iter()
         .map(|dead_letter| provision(provisioner, queue, dead_letter));
@@ -114,8 +118,8 @@ async fn replay_directly(
 async fn provision(
     provisioner: &Provisioner,
     queue: &Queue,
-    dead_letter: &HeldDeadLetter,
-) -> Replayed {
+    dead_letter: &ReceivedDeadLetter,
+) -> ReplayAttempt {
     let outcome = match parse(&dead_letter.message.body) {
         Ok(Event::SignUp(sign_up)) => provisioner.provision_replayed(&sign_up).await,
         Ok(Event::AdminCommand(command)) => {
@@ -128,42 +132,42 @@ async fn provision(
         }
         // Only a worker can run a reconcile.
         Ok(Event::Reconcile(_)) => {
-            return Replayed::new(ReplayResult::Unchanged("needs the queue".to_owned()));
+            return ReplayAttempt::new(ReplayResult::Unchanged("needs the queue".to_owned()));
         }
         Err(malformed) => Outcome::Rejected(malformed.into()),
     };
     match outcome {
-        Outcome::Done => Replayed::new(ReplayResult::Done),
-        Outcome::AlreadyDone(_) => Replayed::new(ReplayResult::AlreadyDone),
-        Outcome::Ignored(_) => Replayed::new(ReplayResult::Ignored),
+        Outcome::Done => ReplayAttempt::new(ReplayResult::Done),
+        Outcome::AlreadyDone(_) => ReplayAttempt::new(ReplayResult::AlreadyDone),
+        Outcome::Ignored(_) => ReplayAttempt::new(ReplayResult::Ignored),
         // The worker's configuration may allow this pool.
         Outcome::Rejected(rejection) if rejection.reason == Rejection::FOREIGN_POOL => {
-            Replayed::new(ReplayResult::Unchanged(rejection.reason))
+            ReplayAttempt::new(ReplayResult::Unchanged(rejection.reason))
         }
         Outcome::Rejected(rejection) => dead_letter_again(queue, dead_letter, &rejection).await,
-        // An outage or throttling does not concern this dead letter.
+        // An outage or throttling is not the fault of this dead letter.
         Outcome::Retry(Retry {
             possible_outage: Some(failure),
             ..
-        }) => Replayed::unchanged(failure),
+        }) => ReplayAttempt::unchanged(failure),
         Outcome::Retry(retry) if retry.cause.class == Class::Throttled.name() => {
-            Replayed::new(ReplayResult::Unchanged(retry.cause.reason))
+            ReplayAttempt::new(ReplayResult::Unchanged(retry.cause.reason))
         }
         Outcome::Retry(retry) => dead_letter_again(queue, dead_letter, &retry.cause).await,
-        // The pool does not exist, which concerns only this dead letter.
+        // The pool does not exist: the next dead letters may name another.
         Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
-            Replayed::new(ReplayResult::Unchanged(failure.reason))
+            ReplayAttempt::new(ReplayResult::Unchanged(failure.reason))
         }
-        Outcome::Blocked(failure) => Replayed::unchanged(failure),
+        Outcome::Blocked(failure) => ReplayAttempt::unchanged(failure),
     }
 }
 
 /// Sends a new dead letter with the new reason. The caller deletes the old one.
 async fn dead_letter_again(
     queue: &Queue,
-    dead_letter: &HeldDeadLetter,
+    dead_letter: &ReceivedDeadLetter,
     rejection: &Rejection,
-) -> Replayed {
+) -> ReplayAttempt {
     let renewed = DeadLetter {
         message: &dead_letter.message,
         history: History {
@@ -174,12 +178,12 @@ async fn dead_letter_again(
         now: jiff::Timestamp::now(),
     };
     match send_dead_letter(queue, &renewed).await {
-        Ok(id) => Replayed::sent(ReplayResult::FailedAgain(rejection.reason.clone()), id),
-        Err(failure) => Replayed::unchanged(failure),
+        Ok(id) => ReplayAttempt::sent(ReplayResult::FailedAgain(rejection.reason.clone()), id),
+        Err(failure) => ReplayAttempt::unchanged(failure),
     }
 }
 
-impl Replayed {
+impl ReplayAttempt {
     fn new(result: ReplayResult) -> Self {
         Self {
             result,

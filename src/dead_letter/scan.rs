@@ -17,8 +17,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::held_dead_letter::HeldDeadLetter;
-use super::hold::{HoldSet, hold_duration};
+use super::hidden_set::{HiddenSet, extension_time};
+use super::received_dead_letter::ReceivedDeadLetter;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES, Queue, Received};
 use crate::retry::retry_inline;
 
@@ -35,7 +35,7 @@ const HIDDEN_WAIT_MARGIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Scan {
     queue: Queue,
-    hold: HoldSet,
+    hidden: HiddenSet,
     seen_ids: HashSet<String>,
     parallel_receives: usize,
     /// Steps in a row that received nothing new.
@@ -47,7 +47,7 @@ pub(super) struct Scan {
 #[derive(Debug)]
 pub(super) enum ScanStep {
     /// New ones; each id comes only once in a scan.
-    DeadLetters(Vec<HeldDeadLetter>),
+    DeadLetters(Vec<ReceivedDeadLetter>),
     /// Other processes hide about this many; they may become visible.
     Waiting(u64),
     /// No more will come; these remain.
@@ -68,7 +68,7 @@ impl Scan {
     pub(super) fn new(queue: &Queue, parallel_receives: usize) -> Self {
         let queue = queue.with_wait(SCAN_POLL_WAIT);
         Self {
-            hold: HoldSet::new(queue.clone()),
+            hidden: HiddenSet::new(queue.clone()),
             queue,
             seen_ids: HashSet::new(),
             parallel_receives: parallel_receives.clamp(1, 8),
@@ -93,7 +93,7 @@ impl Scan {
                 Err(failure) => failed = Some(failure),
             }
         }
-        let dead_letters = self.hold_received(incoming).await?;
+        let dead_letters = self.hide_received(incoming).await?;
         if let Some(failure) = failed.filter(|_| dead_letters.is_empty()) {
             return Err(failure);
         }
@@ -111,35 +111,35 @@ impl Scan {
 
     /// Deletes dead letters that were received. Returns those that SQS did not delete.
     pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
-        self.hold.delete(ids).await
+        self.hidden.delete(ids).await
     }
 
     /// Makes everything visible again that was not deleted. Returns the number of dead
     /// letters for which this failed.
     pub(super) async fn finish(self) -> u64 {
-        self.hold.release().await
+        self.hidden.release().await
     }
 
-    async fn hold_received(
+    async fn hide_received(
         &mut self,
         received: Vec<Received>,
-    ) -> Result<Vec<HeldDeadLetter>, Failure> {
+    ) -> Result<Vec<ReceivedDeadLetter>, Failure> {
         let mut dead_letters = Vec::with_capacity(received.len());
         let mut deleted = Vec::new();
         for message in received {
             if self.seen_ids.insert(message.id.clone()) {
-                self.hold.insert(&message);
-                dead_letters.push(HeldDeadLetter::new(message));
+                self.hidden.insert(&message);
+                dead_letters.push(ReceivedDeadLetter::new(message));
             } else {
                 // Its visibility timeout ended, or one of SQS's servers missed its delete.
-                if !self.hold.contains(&message.id) {
+                if !self.hidden.contains(&message.id) {
                     deleted.push(message.id.clone());
                 }
-                self.hold.insert(&message);
+                self.hidden.insert(&message);
             }
         }
         let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
-        match self.hold.delete(&deleted).await.into_iter().next() {
+        match self.hidden.delete(&deleted).await.into_iter().next() {
             Some((_, failure)) if dead_letters.is_empty() => Err(failure),
             _ => Ok(dead_letters),
         }
@@ -147,7 +147,7 @@ impl Scan {
 
     async fn check_end(&mut self) -> Result<ScanStep, Failure> {
         let depth = retry_inline(|| self.queue.attributes()).await?.depth;
-        let held = self.hold.len() as u64;
+        let held = self.hidden.len() as u64;
         let not_received = depth.visible + depth.delayed;
         let hidden_elsewhere = depth.hidden.saturating_sub(held);
         let required_wait = if (not_received, depth.hidden) == (0, held) {
@@ -158,7 +158,7 @@ impl Scan {
             SQS_COUNTS_LAG
         } else {
             SQS_COUNTS_LAG
-                .max(hold_duration(self.queue.visibility(), hidden_elsewhere) + HIDDEN_WAIT_MARGIN)
+                .max(extension_time(self.queue.visibility(), hidden_elsewhere) + HIDDEN_WAIT_MARGIN)
         };
         if self.empty_steps < 2 || self.last_progress.elapsed() < required_wait {
             // Some endpoints answer a long poll at once.
@@ -173,7 +173,7 @@ impl Scan {
 }
 
 /// Whether its first receive came within five seconds of its send, by SQS's clock.
-fn is_new(dead_letter: &HeldDeadLetter) -> bool {
+fn is_new(dead_letter: &ReceivedDeadLetter) -> bool {
     const NEW_MESSAGE_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
     let message = &dead_letter.message;
     let times = message.first_received_at.zip(message.sent_at);

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
-use super::held_dead_letter::HeldDeadLetter;
+use super::received_dead_letter::ReceivedDeadLetter;
 use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
@@ -49,16 +49,16 @@ impl Selection {
         }
     }
 
-    /// The next dead letters that match, at least one; `None` at the end. While other
+    /// The next dead letters that match the filter and `accept`, at least one; `None` at the end. While other
     /// processes hide dead letters, it waits and passes their number to `on_wait`.
     ///
     /// # Errors
     /// When the queue cannot be read. Call [`Self::finish`] also then.
     pub async fn next(
         &mut self,
-        accept: impl Fn(&HeldDeadLetter) -> bool,
+        accept: impl Fn(&ReceivedDeadLetter) -> bool,
         mut on_wait: impl FnMut(u64),
-    ) -> Result<Option<Vec<HeldDeadLetter>>, Failure> {
+    ) -> Result<Option<Vec<ReceivedDeadLetter>>, Failure> {
         let limit = self.filter.limit.unwrap_or(u64::MAX);
         while self.end.is_none() {
             // Checked between receives: a dropped receive would leave messages hidden.
@@ -74,10 +74,10 @@ impl Selection {
                         self.seen += dead_letters.len() as u64;
                         let remaining =
                             usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
-                        let is_selected = |dead_letter: &HeldDeadLetter| {
+                        let is_selected = |dead_letter: &ReceivedDeadLetter| {
                             self.filter.matches(&dead_letter.summary) && accept(dead_letter)
                         };
-                        let dead_letters: Vec<HeldDeadLetter> = dead_letters
+                        let dead_letters: Vec<ReceivedDeadLetter> = dead_letters
                             .into_iter()
                             .filter(is_selected)
                             .take(remaining)
@@ -117,7 +117,7 @@ impl Selection {
         let hidden = self.scan.finish().await;
         if hidden > 0 {
             tracing::warn!(
-                letters = hidden,
+                dead_letters = hidden,
                 "dead letters could not be made visible again; they stay hidden until their timeout ends"
             );
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::invitation::{FieldError, Invitation, InvitationDraft};
-use super::{GroupName, PoolId, Username, is_loggable_sub};
+use super::{GroupName, PoolId, Username, is_loggable_id};
 
 /// One request of an administrator or an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl AdminCommand {
         };
         // The audit line holds it, and must not hold an e-mail address.
         let has_valid_sub =
-            is_loggable_sub(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
+            is_loggable_id(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
         (is_valid(&raw.request_id) && has_valid_sub).then_some(Self {
             request_id: raw.request_id,
             requested_by: raw.requested_by.sub,

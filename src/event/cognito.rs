@@ -173,10 +173,10 @@ impl TriggerSource {
     }
 }
 
-/// Whether a `sub` has the form of Cognito's ids, so that logs may hold it: a forged one
-/// could be an e-mail address.
-pub(crate) fn is_loggable_sub(sub: &str) -> bool {
-    sub.len() <= 64 && sub.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+/// Whether a `sub`, run id or request id has the form of one, so that logs may hold it: a
+/// forged one could be an e-mail address.
+pub(crate) fn is_loggable_id(id: &str) -> bool {
+    id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {

@@ -24,7 +24,7 @@ pub(crate) use appsync::ResolverCall;
 pub(crate) use caller::Caller;
 pub(crate) use characters::{has_html_reference, is_cognito_character};
 pub use cognito::{SignUp, Sub, UserAttributes, Username};
-pub(crate) use cognito::{TriggerSource, is_loggable_sub};
+pub(crate) use cognito::{TriggerSource, is_loggable_id};
 pub use group::GroupName;
 pub(crate) use invitation::{FieldError, Invitation, InvitationDraft};
 pub use issuer::IssuerType;

@@ -16,7 +16,7 @@ use super::run::LoadServices;
 use super::run_id::RunId;
 use super::test_users::TestUsers;
 use crate::aws::{Failure, ListedUser, MAX_BATCH_ENTRIES, Queue};
-use crate::dead_letter::{Filter, HeldDeadLetter, SQS_COUNTS_LAG, Selection, SelectionEnd};
+use crate::dead_letter::{Filter, ReceivedDeadLetter, SQS_COUNTS_LAG, Selection, SelectionEnd};
 use crate::event::{PoolId, Sub, Username};
 use crate::retry::{Backoff, SharedRetry, Transient};
 
@@ -186,7 +186,7 @@ impl Cleaner<'_> {
             match selection.next(|_| true, |_| {}).await {
                 Ok(Some(found)) => {
                     self.retry.record_success();
-                    let (own, others): (Vec<&HeldDeadLetter>, Vec<&HeldDeadLetter>) = found
+                    let (own, others): (Vec<&ReceivedDeadLetter>, Vec<&ReceivedDeadLetter>) = found
                         .iter()
                         .partition(|held| self.run_id.find(&held.message.body).is_some());
                     cleanup.other_messages += others.len() as u64;
@@ -229,7 +229,7 @@ impl Cleaner<'_> {
         result.map(|()| cleanup)
     }
 
-    async fn remove_profiles_of(&self, messages: &[&HeldDeadLetter]) -> Result<u64, Failure> {
+    async fn remove_profiles_of(&self, messages: &[&ReceivedDeadLetter]) -> Result<u64, Failure> {
         let subs: BTreeSet<&str> = messages
             .iter()
             .filter_map(|message| message.summary.sub.as_deref())

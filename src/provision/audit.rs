@@ -3,7 +3,7 @@
 
 use super::{CommandResult, Outcome};
 use crate::aws::PoolUser;
-use crate::event::{AdminCommand, AdminOperation, GroupName, Sub, is_loggable_sub};
+use crate::event::{AdminCommand, AdminOperation, GroupName, Sub, is_loggable_id};
 
 /// How far a command has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn write(
     let sub = user
         .and_then(|user| user.sub.as_ref())
         .map(Sub::as_str)
-        .filter(|sub| is_loggable_sub(sub));
+        .filter(|sub| is_loggable_id(sub));
     tracing::info!(
         target: "usher::audit",
         action = operation,

@@ -17,7 +17,7 @@ pub(crate) struct CommandResult {
 }
 
 impl CommandResult {
-    pub(super) fn new(outcome: impl Into<Outcome>) -> Self {
+    pub(crate) fn new(outcome: impl Into<Outcome>) -> Self {
         Self {
             outcome: outcome.into(),
             user: None,

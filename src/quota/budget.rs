@@ -19,7 +19,7 @@ pub struct RateBudget {
     limit: f64,
     /// First come, first served. Only its holder waits for the next permit, so a cut
     /// applies at once to every caller behind.
-    queue: tokio::sync::Mutex<()>,
+    fifo_lock: tokio::sync::Mutex<()>,
     /// Waiting callers, including the holder of `queue`.
     waiting: AtomicU32,
     state: Mutex<BudgetState>,
@@ -29,8 +29,8 @@ pub struct RateBudget {
 struct BudgetState {
     rate: f64,
     next_permit: Instant,
-    raised_at: Instant,
-    lowered_at: Option<Instant>,
+    updated_at: Instant,
+    cut_at: Option<Instant>,
     cut_count: u64,
     /// Calls since the last cut.
     calls: CallCounts,
@@ -99,7 +99,8 @@ const DEEP_CUT: f64 = 0.3;
 /// small part of the quota makes few calls in any time.
 const SMALL_CUT_MIN_CALLS: u32 = 10;
 /// If more than one permit in this many is throttled, the cut is deep after any number of
-/// permits. A fast process is then far above the quota.
+/// permits. This detects a fast process, which takes many permits before its first throttle
+/// returns.
 const DEEP_THROTTLE_RATIO: u32 = 4;
 /// If more than one permit in this many before a small cut was throttled, a deep cut
 /// follows. The answers are slow, and the quota is far below the rate.
@@ -127,13 +128,13 @@ impl RateBudget {
         Self {
             category,
             limit,
-            queue: tokio::sync::Mutex::new(()),
+            fifo_lock: tokio::sync::Mutex::new(()),
             waiting: AtomicU32::new(0),
             state: Mutex::new(BudgetState {
                 rate: limit,
                 next_permit: now,
-                raised_at: now,
-                lowered_at: None,
+                updated_at: now,
+                cut_at: None,
                 cut_count: 0,
                 calls: CallCounts::default(),
                 calls_before_small_cut: None,
@@ -144,7 +145,7 @@ impl RateBudget {
     /// Waits for the next permit. Cancel-safe: a cancelled wait uses no permit.
     pub async fn acquire(&self) -> Permit<'_> {
         let _waiter = self.enqueue();
-        let _queue = self.queue.lock().await;
+        let _queue = self.fifo_lock.lock().await;
         loop {
             match self.try_acquire() {
                 Ok(permit) => return permit,
@@ -164,7 +165,7 @@ impl RateBudget {
         if self.due_after(waiter.ahead) > deadline {
             return Err(NoPermit);
         }
-        let queue = tokio::time::timeout_at(deadline, self.queue.lock()).await;
+        let queue = tokio::time::timeout_at(deadline, self.fifo_lock.lock()).await;
         let _queue = queue.map_err(|_| NoPermit)?;
         loop {
             match self.try_acquire() {
@@ -214,26 +215,26 @@ impl RateBudget {
         let mut state = self.state();
         if cut_count == state.cut_count {
             state.calls.throttled = state.calls.throttled.saturating_add(1);
-            let since = state.lowered_at.map(|at| now.saturating_duration_since(at));
+            let since = state.cut_at.map(|at| now.saturating_duration_since(at));
             if since.is_none_or(|since| since >= COOLDOWN) {
                 let calls = state.calls;
-                self.lower(&mut state, now, calls, calls.is_small_cut());
+                self.cut(&mut state, now, calls, calls.is_small_cut());
             }
         } else if cut_count + 1 == state.cut_count
             && let Some(mut calls) = state.calls_before_small_cut
         {
-            // A late throttle of a call from before the cut is already accounted for. Only
-            // the number of them matters.
+            // A late throttle of a call from before the cut does not cut again, unless there
+            // are many.
             calls.throttled = calls.throttled.saturating_add(1);
             state.calls_before_small_cut = Some(calls);
             if calls.is_throttled_above(LATE_THROTTLE_RATIO) {
-                self.lower(&mut state, now, calls, false);
+                self.cut(&mut state, now, calls, false);
             }
         }
     }
 
     /// Cuts the rate after `calls`, by a small or a deep cut.
-    fn lower(&self, state: &mut BudgetState, now: Instant, calls: CallCounts, is_small: bool) {
+    fn cut(&self, state: &mut BudgetState, now: Instant, calls: CallCounts, is_small: bool) {
         self.raise(state, now);
         let cut = if is_small {
             (SMALL_CUT_GAIN / f64::from(calls.permits)).min(MAX_SMALL_CUT)
@@ -251,7 +252,7 @@ impl RateBudget {
         // A random gap keeps processes from colliding again.
         let gap = Duration::from_secs_f64((0.5 + fastrand::f64()) / state.rate);
         state.next_permit = now + if is_small { gap } else { gap.max(COOLDOWN) };
-        state.lowered_at = Some(now);
+        state.cut_at = Some(now);
         state.cut_count += 1;
         state.calls_before_small_cut = is_small.then_some(calls);
         state.calls = CallCounts::default();
@@ -269,15 +270,17 @@ impl RateBudget {
     }
 
     fn raise(&self, state: &mut BudgetState, now: Instant) {
-        let time = now.saturating_duration_since(state.raised_at).as_secs_f64();
-        state.raised_at = now;
-        let Some(lowered_at) = state.lowered_at.filter(|_| state.rate < self.limit) else {
+        let time = now
+            .saturating_duration_since(state.updated_at)
+            .as_secs_f64();
+        state.updated_at = now;
+        let Some(cut_at) = state.cut_at.filter(|_| state.rate < self.limit) else {
             return;
         };
         let pace = (state.rate / (self.limit * CROWDED_SHARE)).sqrt().min(1.0);
-        let quiet = now.saturating_duration_since(lowered_at).as_secs_f64();
-        let quiet = pace * quiet / QUIET_PERIOD.as_secs_f64();
-        let rise = RISE_PER_SECOND * pace * time * (1.0 + quiet * quiet);
+        let quiet = now.saturating_duration_since(cut_at).as_secs_f64();
+        let quiet_periods = pace * quiet / QUIET_PERIOD.as_secs_f64();
+        let rise = RISE_PER_SECOND * pace * time * (1.0 + quiet_periods * quiet_periods);
         // One step doubles the rate at most, however long no call was made.
         state.rate = (state.rate * (1.0 + rise.min(1.0))).min(self.limit);
         self.publish(state);

@@ -35,10 +35,11 @@ pub struct Quota {
     /// users need it, too.
     pub user_creation: RateBudget,
     /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised; every sign-in
-    /// needs it, too.
+    /// needs it, too. usher uses 20 at most.
     pub(crate) user_authentication: RateBudget,
     /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
-    /// second, not adjustable; users who forgot theirs need it, too.
+    /// second, not adjustable; users who forgot theirs need it, too. usher uses 10 at
+    /// most.
     pub(crate) account_recovery: RateBudget,
 }
 

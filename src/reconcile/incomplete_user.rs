@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::aws::{ListedUser, Outgoing};
 use crate::config::GroupName;
-use crate::event::{PoolId, Scope, Sub, escape_for_sqs, is_loggable_sub};
+use crate::event::{PoolId, Scope, Sub, escape_for_sqs, is_loggable_id};
 
 /// A user without a profile under their `sub`, or outside a compared group.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl IncompleteUser {
         let sub = self.user.sub.as_ref().map(Sub::as_str);
         IncompleteUserLine {
             pool: pool.as_str(),
-            sub: sub.filter(|sub| is_loggable_sub(sub)),
+            sub: sub.filter(|sub| is_loggable_id(sub)),
             lacks_groups: self.groups.iter().map(GroupName::as_str).collect(),
             lacks_profile: self.profile == ProfileState::Missing,
             record_elsewhere: self.profile == ProfileState::OtherId,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::attribute;
 use super::raw_object::RawObject;
 use crate::aws::{Aws, Outgoing, Queue};
-use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_sub};
+use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_id};
 use crate::telemetry::emf;
 
 /// For all attempts together. Cognito waits five seconds for a trigger.
@@ -81,7 +81,7 @@ impl Forwarder {
         let attributes = members.object("request").object("userAttributes");
         tracing::error!(
             pool.id = pool.as_deref(),
-            user.sub = attributes.text("sub").filter(|sub| is_loggable_sub(sub)),
+            user.sub = attributes.text("sub").filter(|sub| is_loggable_id(sub)),
             trace.id = trace.id(),
             error,
             "sign-up not forwarded; usher reconcile finds it",

@@ -13,7 +13,7 @@ use crate::admin::command_message;
 use crate::config::AccessConfig;
 use crate::event::{
     AdminCommand, AdminOperation, Caller, FieldError, Invitation, InvitationDraft, Membership,
-    ResolverCall, Trace, is_loggable_sub,
+    ResolverCall, Trace, is_loggable_id,
 };
 use crate::provision::{CommandStage, audit};
 
@@ -145,7 +145,7 @@ pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> Resol
     tracing::info!(
         target: "usher::audit",
         action = action.map(|(_, command)| command),
-        actor = caller.map(|caller| caller.sub.as_str()).filter(|sub| is_loggable_sub(sub)),
+        actor = caller.map(|caller| caller.sub.as_str()).filter(|sub| is_loggable_id(sub)),
         pool.id = caller.map(|caller| caller.pool.as_str()),
         result = "refused",
         reason = "not_administrator",

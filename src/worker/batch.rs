@@ -27,13 +27,13 @@ const DRAIN_RETRY_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BatchOperation {
     Delete,
-    Hide,
+    ChangeVisibility,
 }
 
 #[derive(Debug)]
 pub(super) struct BatchEntry {
     pub(super) receipt: String,
-    /// Used for [`BatchOperation::Hide`] only.
+    /// Used for [`BatchOperation::ChangeVisibility`] only.
     pub(super) visibility_timeout: Duration,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct BatchEntry {
 #[derive(Debug, Clone)]
 pub(super) struct Batcher {
     entries: mpsc::Sender<BatchEntry>,
-    flush: CancellationToken,
+    closing: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ struct BatchSender {
     queue: Queue,
     operation: BatchOperation,
     breaker: Arc<Breaker>,
-    flush: CancellationToken,
+    closing: CancellationToken,
 }
 
 impl Batcher {
@@ -65,10 +65,16 @@ impl Batcher {
             queue,
             operation,
             breaker,
-            flush: flush.clone(),
+            closing: flush.clone(),
         };
         let task = tokio::spawn(run(sender, waiting, flush.clone()));
-        (Self { entries, flush }, task)
+        (
+            Self {
+                entries,
+                closing: flush,
+            },
+            task,
+        )
     }
 
     /// Adds one entry; waits while `MAX_WAITING_ENTRIES` are queued.
@@ -79,8 +85,8 @@ impl Batcher {
     }
 
     /// Closes the batcher: queued entries are still sent, later ones are discarded.
-    pub(super) fn flush(&self) {
-        self.flush.cancel();
+    pub(super) fn close(&self) {
+        self.closing.cancel();
     }
 }
 
@@ -175,7 +181,7 @@ impl BatchSender {
     /// Ends early when a failure may have ended, and when a flush begins. A flush also
     /// limits it to [`DRAIN_RETRY_PAUSE`].
     async fn pause(&self, time: Duration) {
-        let flushing = self.flush.is_cancelled();
+        let flushing = self.closing.is_cancelled();
         let time = if flushing {
             time.min(DRAIN_RETRY_PAUSE)
         } else {
@@ -184,7 +190,7 @@ impl BatchSender {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = self.breaker.changed() => {}
-            () = self.flush.cancelled(), if !flushing => {}
+            () = self.closing.cancelled(), if !flushing => {}
         }
     }
 
@@ -195,7 +201,7 @@ impl BatchSender {
                     batch.iter().map(|entry| entry.receipt.as_str()).collect();
                 self.queue.delete(&receipts).await
             }
-            BatchOperation::Hide => {
+            BatchOperation::ChangeVisibility => {
                 let receipts: Vec<(&str, Duration)> = batch
                     .iter()
                     .map(|entry| (entry.receipt.as_str(), entry.visibility_timeout))

@@ -2,7 +2,7 @@
 //!
 //! A message that meets a systemic failure (missing permission, pool, table, dead-letter
 //! queue, or a service that is down) is held in this process, hidden by the visibility
-//! extender, up to [`MAX_PROBES`] messages; further ones are released. A release sends a copy,
+//! extender, up to [`MAX_HELD`] messages; further ones are released. A release sends a copy,
 //! so that no receive counts towards SQS's `maxReceiveCount`. Held messages retry one at a
 //! time, as probes. While any of them is held, the breaker is open. It closes when the failed
 //! call works again, or when no message is held for it any more.
@@ -30,7 +30,7 @@ use crate::telemetry::Health;
 
 /// Maximum number of messages held as probes, for refusals and for other failures each. More
 /// than one, so that a message with a fault of its own does not decide for all.
-pub(super) const MAX_PROBES: usize = 4;
+pub(super) const MAX_HELD: usize = 4;
 /// Failures in a row, with no success between them, that count as an outage.
 pub(super) const OUTAGE_FAILURES: u32 = 16;
 /// Time that a refused message waits for others to show whether they are refused, too.
@@ -51,7 +51,7 @@ pub(crate) struct Breaker {
 
 #[derive(Debug, Default)]
 struct BreakerState {
-    open_failures: HashMap<FailureKey, FailureKind>,
+    active_failures: HashMap<FailureKey, FailureKind>,
     /// The failure that each held message waits for, by `HeldMessage::id`.
     held: HashMap<u64, FailureKey>,
     /// Start of the latest attempt in which a service worked on a resource.
@@ -70,11 +70,20 @@ struct FailureKey {
     refusal_code: Option<String>,
 }
 
+/// What a held message waits for. [`MAX_HELD`] are held for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldFor {
+    /// A refused message: for others to show whose fault it is.
+    Refusal,
+    /// All other failures: for the end of the failure.
+    Outage,
+}
+
 /// Which messages wait for the end of a failure, and whose fault it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailureKind {
     /// Held messages retry the call; the deployment is at fault.
-    HeldMessages,
+    Systemic,
     /// The same, for a pool that does not exist. With `pools.allowed` empty, the messages
     /// may be at fault.
     UnknownPool,
@@ -122,12 +131,12 @@ impl Breaker {
     pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<HeldMessage<'_>> {
         let mut state = self.state();
         let key = FailureKey::from(failure);
-        let has_capacity = state.held_count(key.is_refusal()) < MAX_PROBES;
-        let is_counted = is_first || !state.open_failures.contains_key(&key);
-        if is_counted && (has_capacity || key.is_refusal()) {
-            self.open(&mut state, &key, failure);
+        let has_free_place = state.held_count(key.held_for()) < MAX_HELD;
+        let is_counted = is_first || !state.active_failures.contains_key(&key);
+        if is_counted && (has_free_place || key.is_refusal()) {
+            self.add_failure(&mut state, &key, failure);
         }
-        if !has_capacity {
+        if !has_free_place {
             return None;
         }
         let id = state.next_id;
@@ -143,7 +152,7 @@ impl Breaker {
     /// Opens the breaker for a failed call that the batcher retries.
     pub(super) fn record_settling_failure(&self, failure: &Failure) {
         let key = FailureKey::from(failure);
-        self.set(&mut self.state(), &key, FailureKind::Settling, failure);
+        self.set_kind(&mut self.state(), &key, FailureKind::Settling, failure);
     }
 
     /// Records that a service worked on a resource in an attempt that began at `started`.
@@ -154,7 +163,7 @@ impl Breaker {
         let latest = state.last_success.entry(target).or_insert(started);
         *latest = started.max(*latest);
         let ended: Vec<FailureKey> = state
-            .open_failures
+            .active_failures
             .iter()
             .filter(|(key, kind)| {
                 (key.service, key.resource.as_str()) == (service, resource)
@@ -164,7 +173,7 @@ impl Breaker {
             .collect();
         drop(state);
         for key in ended {
-            self.close(&key);
+            self.end_failure(&key);
         }
         self.success.notify_waiters();
     }
@@ -187,7 +196,7 @@ impl Breaker {
     pub(super) fn is_intake_stopped_by(&self, failure: &Failure) -> bool {
         let kind = self
             .state()
-            .open_failures
+            .active_failures
             .get(&FailureKey::from(failure))
             .copied();
         kind.is_some_and(FailureKind::is_stopping_intake)
@@ -195,7 +204,7 @@ impl Breaker {
 
     /// Ends a failure: the call works again.
     pub(super) fn record_recovery(&self, failure: &Failure) {
-        self.close(&FailureKey::from(failure));
+        self.end_failure(&FailureKey::from(failure));
     }
 
     /// How many messages may be requested: any number while closed. While open, as many as
@@ -203,7 +212,7 @@ impl Breaker {
     /// while a settling call fails.
     pub(super) fn receive_limit(&self) -> usize {
         let state = self.state();
-        let free = |for_refusals| MAX_PROBES.saturating_sub(state.held_count(for_refusals));
+        let free_places = |kind| MAX_HELD.saturating_sub(state.held_count(kind));
         if !state.is_intake_stopped() {
             usize::MAX
         } else if state.is_settling_broken() {
@@ -212,17 +221,18 @@ impl Breaker {
             .stopping_kinds()
             .any(|kind| self.is_deployment_fault(kind))
         {
-            free(false)
+            free_places(HeldFor::Outage)
         } else {
             // Held messages with a fault of their own must not stop the others.
-            free(false).min(free(true)).max(1)
+            let for_refusals = free_places(HeldFor::Refusal);
+            free_places(HeldFor::Outage).min(for_refusals).max(1)
         }
     }
 
     /// Whether the deployment is surely at fault, and not a message.
     fn is_deployment_fault(&self, kind: FailureKind) -> bool {
         match kind {
-            FailureKind::HeldMessages | FailureKind::Settling => true,
+            FailureKind::Systemic | FailureKind::Settling => true,
             FailureKind::UnknownPool => self.has_allowed_pools,
             FailureKind::Refusals(..) => false,
         }
@@ -243,27 +253,27 @@ impl Breaker {
         self.success.notified().await;
     }
 
-    fn open(&self, state: &mut BreakerState, key: &FailureKey, failure: &Failure) {
-        let kind = match state.open_failures.get(key) {
+    fn add_failure(&self, state: &mut BreakerState, key: &FailureKey, failure: &Failure) {
+        let kind = match state.active_failures.get(key) {
             Some(FailureKind::Refusals(count, since)) => {
                 FailureKind::Refusals(count.saturating_add(1), *since)
             }
             Some(_) => return,
             None if key.is_refusal() => FailureKind::Refusals(1, Instant::now()),
             None if failure.reason == "pool_not_found" => FailureKind::UnknownPool,
-            None => FailureKind::HeldMessages,
+            None => FailureKind::Systemic,
         };
-        self.set(state, key, kind, failure);
+        self.set_kind(state, key, kind, failure);
     }
 
-    fn set(
+    fn set_kind(
         &self,
         state: &mut BreakerState,
         key: &FailureKey,
         kind: FailureKind,
         failure: &Failure,
     ) {
-        let before = state.open_failures.insert(key.clone(), kind);
+        let before = state.active_failures.insert(key.clone(), kind);
         if !kind.is_stopping_intake() || before.is_some_and(FailureKind::is_stopping_intake) {
             return;
         }
@@ -277,11 +287,11 @@ impl Breaker {
     }
 
     /// Ends the failure; every message that it holds may retry.
-    fn close(&self, key: &FailureKey) {
+    fn end_failure(&self, key: &FailureKey) {
         let mut state = self.state();
-        if let Some(kind) = state.open_failures.remove(key) {
+        if let Some(kind) = state.active_failures.remove(key) {
             state.held.retain(|_, held_by| held_by != key);
-            if state.open_failures.is_empty() {
+            if state.active_failures.is_empty() {
                 state.backoff.reset();
             }
             if kind.is_stopping_intake() {
@@ -289,7 +299,7 @@ impl Breaker {
             }
             if kind.is_stopping_intake() && !state.is_intake_stopped() {
                 metrics::gauge!("usher_breaker_open").set(0.0);
-                tracing::info!(mended = key.name(), "breaker closed: receiving resumes");
+                tracing::info!(recovered = key.name(), "breaker closed: receiving resumes");
             }
         }
         drop(state);
@@ -297,20 +307,20 @@ impl Breaker {
     }
 
     /// Ends the failure if it holds no message, except a settling failure.
-    fn close_unless_held(&self, key: &FailureKey) {
+    fn end_failure_unless_held(&self, key: &FailureKey) {
         let state = self.state();
-        let is_settling = state.open_failures.get(key) == Some(&FailureKind::Settling);
+        let is_settling = state.active_failures.get(key) == Some(&FailureKind::Settling);
         let is_held = state.held.values().any(|held_by| held_by == key);
         drop(state);
         if is_settling || is_held {
             self.changed.notify_waiters();
         } else {
-            self.close(key);
+            self.end_failure(key);
         }
     }
 
-    fn is_open(&self, key: &FailureKey) -> bool {
-        self.state().open_failures.contains_key(key)
+    fn is_active(&self, key: &FailureKey) -> bool {
+        self.state().active_failures.contains_key(key)
     }
 
     fn state(&self) -> MutexGuard<'_, BreakerState> {
@@ -337,7 +347,7 @@ impl<'a> HeldMessage<'a> {
             if stop.is_cancelled() {
                 return HoldDecision::Stop;
             }
-            if !breaker.is_open(&self.key) {
+            if !breaker.is_active(&self.key) {
                 return HoldDecision::Recovered;
             }
             tokio::select! {
@@ -356,20 +366,20 @@ impl<'a> HeldMessage<'a> {
         let mut state = self.breaker.state();
         // Another refusal of this message is no evidence about the others.
         let was_counted =
-            before == key && key.is_refusal() && state.open_failures.contains_key(&key);
+            before == key && key.is_refusal() && state.active_failures.contains_key(&key);
         if !was_counted {
-            self.breaker.open(&mut state, &key, failure);
+            self.breaker.add_failure(&mut state, &key, failure);
         }
         state.held.insert(self.id, key);
         drop(state);
         if before != self.key {
-            self.breaker.close_unless_held(&before);
+            self.breaker.end_failure_unless_held(&before);
         }
     }
 
     /// Ends the failure: the call works again.
     pub(crate) fn record_recovery(self) {
-        self.breaker.close(&self.key);
+        self.breaker.end_failure(&self.key);
     }
 }
 
@@ -377,20 +387,20 @@ impl Drop for HeldMessage<'_> {
     fn drop(&mut self) {
         // `None` if the failure ended before.
         if self.breaker.state().held.remove(&self.id).is_some() {
-            self.breaker.close_unless_held(&self.key);
+            self.breaker.end_failure_unless_held(&self.key);
         }
     }
 }
 
 impl BreakerState {
     fn is_settling_broken(&self) -> bool {
-        self.open_failures
+        self.active_failures
             .values()
             .any(|kind| *kind == FailureKind::Settling)
     }
 
     fn stopping_kinds(&self) -> impl Iterator<Item = FailureKind> {
-        self.open_failures
+        self.active_failures
             .values()
             .copied()
             .filter(|kind| kind.is_stopping_intake())
@@ -400,10 +410,9 @@ impl BreakerState {
         self.stopping_kinds().next().is_some()
     }
 
-    /// Messages held for refusals, or for all other failures.
-    fn held_count(&self, for_refusals: bool) -> usize {
+    fn held_count(&self, kind: HeldFor) -> usize {
         let held = self.held.values();
-        held.filter(|key| key.is_refusal() == for_refusals).count()
+        held.filter(|key| key.held_for() == kind).count()
     }
 }
 
@@ -429,6 +438,14 @@ impl FailureKey {
 
     fn is_refusal(&self) -> bool {
         self.refusal_code.is_some()
+    }
+
+    fn held_for(&self) -> HeldFor {
+        if self.is_refusal() {
+            HeldFor::Refusal
+        } else {
+            HeldFor::Outage
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::pending_mails::PendingMails;
+use super::failed_mails::FailedMails;
 use super::permits::MessagePermits;
 use super::processor::Processor;
 use crate::event::AdminCommand;
@@ -35,7 +35,7 @@ pub(super) struct CommandLimiter {
     waiting: Semaphore,
     /// When the last released command becomes visible again.
     last_return: Mutex<Option<Instant>>,
-    pending_mails: PendingMails,
+    failed_mails: FailedMails,
 }
 
 impl CommandLimiter {
@@ -44,7 +44,7 @@ impl CommandLimiter {
             running: Semaphore::new(MAX_RUNNING_COMMANDS.min(concurrency.div_ceil(2))),
             waiting: Semaphore::new(MAX_WAITING_COMMANDS),
             last_return: Mutex::default(),
-            pending_mails: PendingMails::default(),
+            failed_mails: FailedMails::default(),
         }
     }
 
@@ -90,14 +90,14 @@ impl Processor {
     /// A command that arrives again within a minute of its success is not performed again: it
     /// could mail a second invitation.
     pub(super) async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
-        let recent_command = self.recent_users.command(command);
+        let recent_command = self.recent_work.command(command);
         let permit = recent_command.acquire().await;
         if permit.is_done() {
             return CommandResult::duplicate();
         }
         let result = self
             .commands
-            .pending_mails
+            .failed_mails
             .merge_mail(command, self.provisioner.perform_queued(command).await);
         match result.queue_outcome() {
             Outcome::Done | Outcome::AlreadyDone(_) => {

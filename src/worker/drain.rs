@@ -4,8 +4,8 @@
 //! 2. wait for the polls in progress, and release their messages;
 //! 3. finish the messages in progress; release those that are prefetched or held by
 //!    the breaker;
-//! 4. shortly before the deadline, release the messages still in progress: every effect
-//!    may be repeated, so nothing is lost;
+//! 4. shortly before the deadline, release the messages still in progress: another worker
+//!    repeats their attempts;
 //! 5. send the deletes and releases that are queued;
 //! 6. report.
 //!
@@ -25,7 +25,7 @@ use super::{WorkerReport, visibility};
 
 /// Reserved for step 5 even if the work does not end.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-/// Reserved for steps 4 and 5 at most: a call and its retries each.
+/// Upper limit of the time reserved for steps 4 and 5. Each makes one call with retries.
 const MAX_RELEASE_TIME: Duration = Duration::from_secs(4);
 
 pub(super) struct Drain<'a> {

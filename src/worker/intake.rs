@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breaker, MAX_PROBES};
+use super::breaker::{Breaker, MAX_HELD};
 use super::processor::Processor;
 use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Queue, Received};
 use crate::retry::Backoff;
@@ -24,18 +24,18 @@ use crate::telemetry::Health;
 const INTAKE_LOOP: &str = "intake";
 /// Maximum number of prefetched messages: those of two full receives.
 const PREFETCH: usize = 2 * MAX_BATCH_ENTRIES;
-const QUEUE_UNREADY_NAME: &str = "queue";
+const QUEUE_COMPONENT: &str = "queue";
 /// Failed receives in a row, of any kind, before readiness drops.
 const UNREADY_AFTER_FAILURES: u32 = 3;
 /// Time beyond the long poll after which a receive counts as hung and is given up.
 /// Longer than the SDK's own time-out.
 const RECEIVE_GRACE: Duration = Duration::from_secs(15);
 /// Longest wait for permits in one step of the loop.
-const LOOP_TICK: Duration = Duration::from_secs(5);
+const MAX_PERMIT_WAIT: Duration = Duration::from_secs(5);
 /// Pause after a long poll that returned empty too early.
 const EMPTY_POLL_PAUSE: Duration = Duration::from_secs(1);
 /// Pause between receives while the breaker is open.
-const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const OPEN_RECEIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Intake {
     queue: Queue,
@@ -71,7 +71,7 @@ enum PollOutcome {
 /// Maximum number of prefetched messages. Zero if held messages can take every concurrency
 /// permit: a prefetched message waits for one even to be released.
 fn prefetch(concurrency: usize) -> usize {
-    if concurrency > MAX_PROBES {
+    if concurrency > MAX_HELD {
         PREFETCH.min(concurrency)
     } else {
         0
@@ -86,7 +86,7 @@ impl Intake {
         tracker: TaskTracker,
         health: Health,
     ) -> Self {
-        health.set_unready(QUEUE_UNREADY_NAME, "the queue has not answered yet");
+        health.set_unready(QUEUE_COMPONENT, "the queue has not answered yet");
         Self {
             queue,
             concurrency,
@@ -173,7 +173,7 @@ impl Intake {
         if self.polls.is_empty() {
             if message_limit == 0 {
                 // The breaker is open and holds enough messages, or a settling call fails.
-                self.pause(PROBE_INTERVAL).await;
+                self.pause(OPEN_RECEIVE_INTERVAL).await;
             }
             return None;
         }
@@ -190,7 +190,7 @@ impl Intake {
         } else if self.breaker.receive_limit() != usize::MAX {
             // A success allows the next receive at once.
             tokio::select! {
-                () = self.pause(PROBE_INTERVAL) => {}
+                () = self.pause(OPEN_RECEIVE_INTERVAL) => {}
                 () = self.breaker.succeeded() => {}
             }
         } else if poll_outcome == PollOutcome::Empty && is_early {
@@ -214,7 +214,7 @@ impl Intake {
         tokio::select! {
             permits = permits.acquire_many_owned(count) => permits.ok(),
             () = self.stop.cancelled() => None,
-            () = tokio::time::sleep(LOOP_TICK) => None,
+            () = tokio::time::sleep(MAX_PERMIT_WAIT) => None,
         }
     }
 
@@ -251,7 +251,7 @@ impl Intake {
         };
         self.backoff.reset();
         self.failures_in_a_row = 0;
-        self.health.clear_unready(QUEUE_UNREADY_NAME);
+        self.health.clear_unready(QUEUE_COMPONENT);
         #[expect(clippy::cast_precision_loss, reason = "ten at most")]
         metrics::histogram!("usher_receive_messages").record(messages.len() as f64);
         let count = messages.len();
@@ -284,7 +284,7 @@ impl Intake {
         let is_broken = matches!(failure.class, Class::Systemic | Class::Credentials);
         if is_broken || self.failures_in_a_row >= UNREADY_AFTER_FAILURES {
             self.health
-                .set_unready(QUEUE_UNREADY_NAME, format!("blocked: {failure}"));
+                .set_unready(QUEUE_COMPONENT, format!("blocked: {failure}"));
         }
         tracing::warn!(reason = failure.reason, error = %failure, "receive failed");
     }

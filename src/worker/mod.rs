@@ -13,12 +13,12 @@ mod batch;
 mod breaker;
 mod commands;
 mod drain;
+mod failed_mails;
 mod intake;
-mod pending_mails;
 mod permits;
 mod pools;
 mod processor;
-mod recent_users;
+mod recent_work;
 mod reconciler;
 mod report;
 mod settle;
@@ -47,7 +47,7 @@ use drain::Drain;
 use intake::Intake;
 use pools::KnownPools;
 use processor::{MessageCounts, Processor};
-use recent_users::RecentUsers;
+use recent_work::RecentWork;
 use reconciler::Reconciler;
 use settle::Settler;
 use visibility::ExtenderTask;
@@ -85,7 +85,7 @@ pub struct WorkerReport {
 
 /// Reaction to a `maxReceiveCount` that lets SQS move a message before usher gives a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedriveCheck {
+pub enum MaxReceiveCountCheck {
     /// The worker does not start.
     Enforced,
     /// The worker starts and logs a warning.
@@ -138,7 +138,7 @@ impl Worker {
         aws: &Aws,
         quota: Arc<Quota>,
         health: Health,
-        redrive_check: RedriveCheck,
+        redrive_check: MaxReceiveCountCheck,
     ) -> Result<Self, WorkerStartError> {
         let settings = &config.queue;
         check_regions(config, aws)?;
@@ -146,8 +146,10 @@ impl Worker {
         let dead_letter_url = settings.dead_letter_url.as_deref();
         let dead_letters =
             retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
-        if let Err(error) = check_redrive(&queue, &dead_letters, config.worker.max_attempts) {
-            if redrive_check == RedriveCheck::Enforced {
+        if let Err(error) =
+            check_max_receive_count(&queue, &dead_letters, config.worker.max_attempts)
+        {
+            if redrive_check == MaxReceiveCountCheck::Enforced {
                 return Err(error);
             }
             tracing::warn!(
@@ -199,7 +201,7 @@ impl Worker {
         let processor = Arc::new(Processor {
             provisioner,
             reconciler,
-            recent_users: RecentUsers::default(),
+            recent_work: RecentWork::default(),
             commands: CommandLimiter::new(config.worker.concurrency.get()),
             concurrency: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(has_allowed_pools),
@@ -274,12 +276,12 @@ fn check_regions(config: &Config, aws: &Aws) -> Result<(), WorkerStartError> {
 
 /// SQS moves a message instead of delivering it more than `maxReceiveCount` times. A dead
 /// letter may take a second try, so the two numbers must not be equal.
-fn check_redrive(
+fn check_max_receive_count(
     queue: &Queue,
     dead_letters: &DeadLetterQueue,
     max_attempts: u32,
 ) -> Result<(), WorkerStartError> {
-    match &dead_letters.redrive {
+    match &dead_letters.redrive_policy {
         Some(redrive) if redrive.max_receive_count <= max_attempts => {
             Err(WorkerStartError::MaxReceiveCountTooLow {
                 queue: queue.url().to_owned(),

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// The permits of a message that is prefetched or in progress.
 pub(super) struct MessagePermits {
     /// Bounds received messages to `worker.concurrency` plus the prefetch.
-    pub(super) prefetch: Option<OwnedSemaphorePermit>,
+    pub(super) intake: Option<OwnedSemaphorePermit>,
     /// Bounds messages in progress to `worker.concurrency`; `None` while prefetched.
     pub(super) concurrency: Option<OwnedSemaphorePermit>,
 }
@@ -13,6 +13,6 @@ pub(super) struct MessagePermits {
 impl MessagePermits {
     /// Frees both permits for other messages.
     pub(super) fn give_back(&mut self) {
-        drop((self.prefetch.take(), self.concurrency.take()));
+        drop((self.intake.take(), self.concurrency.take()));
     }
 }

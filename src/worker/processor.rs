@@ -15,7 +15,7 @@ use super::breaker::{Breaker, HeldMessage, HoldDecision, OUTAGE_FAILURES};
 use super::commands::CommandLimiter;
 use super::permits::MessagePermits;
 use super::pools::KnownPools;
-use super::recent_users::{RecentUser, RecentUsers};
+use super::recent_work::{RecentWork, WorkEntry};
 use super::reconciler::Reconciler;
 use super::report;
 use super::settle::Settler;
@@ -33,7 +33,7 @@ use crate::provision::{
 /// With eight processes that share the budget, they wait seven hours. Each call has its own
 /// time limit. This one ends an attempt that hangs, before SQS makes the message visible to
 /// others after 12 hours.
-const ATTEMPT_DEADLINE: Duration = Duration::from_hours(11);
+const ATTEMPT_TIME_LIMIT: Duration = Duration::from_hours(11);
 /// Shortest time limit of an attempt, however late it begins.
 const MIN_ATTEMPT_TIME: Duration = Duration::from_mins(1);
 
@@ -42,7 +42,7 @@ const MIN_ATTEMPT_TIME: Duration = Duration::from_mins(1);
 pub(super) struct Processor {
     pub(super) provisioner: Provisioner,
     pub(super) reconciler: Reconciler,
-    pub(super) recent_users: RecentUsers,
+    pub(super) recent_work: RecentWork,
     pub(super) commands: CommandLimiter,
     /// One permit for each message in progress: `worker.concurrency` in all.
     pub(super) concurrency: Arc<Semaphore>,
@@ -98,7 +98,7 @@ impl Processor {
 
     async fn process(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
         let mut permits = MessagePermits {
-            prefetch: Some(permit),
+            intake: Some(permit),
             concurrency: None,
         };
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
@@ -109,7 +109,7 @@ impl Processor {
         let disposition = match &event {
             _ if self.stop.is_cancelled() => Disposition::Release(Duration::ZERO),
             Ok(Ok(Event::Reconcile(command))) => {
-                self.reconcile(&message, command, permits.prefetch.take())
+                self.reconcile(&message, command, permits.intake.take())
                     .await
             }
             Ok(event) => {
@@ -139,7 +139,11 @@ impl Processor {
                 }
             }
             // `parse` panicked.
-            Err(_) => Disposition::Settle(self.settler.finalize(&message, panic_outcome()).await),
+            Err(_) => Disposition::Settle(
+                self.settler
+                    .send_dead_letter_if_rejected(&message, panic_outcome())
+                    .await,
+            ),
         };
         match disposition {
             Disposition::Settle(outcome) => {
@@ -181,13 +185,13 @@ impl Processor {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Disposition {
         let outcome = if let Some(pool) = &command.pool {
-            let Some(run_permit) = self.reconciler.try_acquire() else {
+            let Some(slice_guard) = self.reconciler.try_acquire() else {
                 return Disposition::Release(RECONCILE_BUSY_DELAY);
             };
             drop(permit);
             let slice = self
                 .reconciler
-                .run_slice(command, pool, run_permit, &self.stop);
+                .run_slice(command, pool, slice_guard, &self.stop);
             tokio::select! {
                 outcome = AssertUnwindSafe(slice).catch_unwind() => {
                     outcome.unwrap_or_else(|_| Some(panic_outcome()))
@@ -199,7 +203,11 @@ impl Processor {
         };
         match outcome {
             None => Disposition::Release(Duration::ZERO),
-            Some(outcome) => match self.settler.finalize(message, outcome).await {
+            Some(outcome) => match self
+                .settler
+                .send_dead_letter_if_rejected(message, outcome)
+                .await
+            {
                 // Its dead letter could not be sent.
                 Outcome::Blocked(_) => Disposition::Release(RECONCILE_BUSY_DELAY),
                 outcome => Disposition::Settle(outcome),
@@ -218,7 +226,7 @@ impl Processor {
         let user = match event {
             Ok(Event::SignUp(sign_up)) => {
                 let groups = self.provisioner.groups_for(sign_up);
-                Some(self.recent_users.user(sign_up, &groups))
+                Some(self.recent_work.user(sign_up, &groups))
             }
             _ => None,
         };
@@ -228,13 +236,17 @@ impl Processor {
         let mut probe_guard = None;
         loop {
             let (outcome, result) = self.attempt(message, event).await;
-            if is_command && self.is_in_outage(&outcome) {
+            if is_command && self.is_intake_stopped_by(&outcome) {
                 return Disposition::Release(COMMAND_OUTAGE_DELAY);
             }
             let (outcome, is_first) = match (outcome, &user) {
-                (Outcome::Rejected(rejection), Some(user)) => self.judge_refusal(rejection, user),
-                (Outcome::Blocked(failure), None) if is_command => (retry_instead(failure), false),
-                (outcome, _) => (self.block_in_outage(outcome), false),
+                (Outcome::Rejected(rejection), Some(user)) => {
+                    self.classify_refusal(rejection, user)
+                }
+                (Outcome::Blocked(failure), None) if is_command => {
+                    (blocked_to_retry(failure), false)
+                }
+                (outcome, _) => (self.block_if_outage(outcome), false),
             };
             // A retry does not prove a recovery, not even at the last attempt: the call may not
             // have reached the service. Nor does a refusal.
@@ -243,13 +255,20 @@ impl Processor {
                 Outcome::Rejected(rejection) => rejection.refused_call.is_none(),
                 _ => true,
             };
-            let failure = match self.settler.finalize(message, outcome).await {
+            let failure = match self
+                .settler
+                .send_dead_letter_if_rejected(message, outcome)
+                .await
+            {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
                     if let Ok(Event::AdminCommand(command)) = event {
-                        result
-                            .with_outcome(&outcome)
-                            .audit(command, CommandStage::Completed);
+                        // `None` after a panic or the time limit.
+                        let result = result.map_or_else(
+                            || CommandResult::new(outcome.clone()),
+                            |result| result.with_outcome(&outcome),
+                        );
+                        result.audit(command, CommandStage::Completed);
                     }
                     if let Some(held) = held.filter(|_| proves_recovery) {
                         held.record_recovery();
@@ -280,7 +299,7 @@ impl Processor {
 
     /// Blocks messages once [`OUTAGE_FAILURES`] attempts failed in a row. That is an outage,
     /// and not the messages' fault: they are held, and their attempts are not used up.
-    fn block_in_outage(&self, outcome: Outcome) -> Outcome {
+    fn block_if_outage(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Retry(Retry {
                 possible_outage: Some(failure),
@@ -298,7 +317,7 @@ impl Processor {
 
     /// Rejects a refused sign-up, or blocks it until other messages show whose fault it is
     /// ([`Breaker::is_message_fault`]). Also returns whether this is its first refusal.
-    fn judge_refusal(&self, rejection: Rejection, user: &RecentUser) -> (Outcome, bool) {
+    fn classify_refusal(&self, rejection: Rejection, user: &WorkEntry) -> (Outcome, bool) {
         let Some(failure) = &rejection.refused_call else {
             return (Outcome::Rejected(rejection), false);
         };
@@ -312,7 +331,7 @@ impl Processor {
 
     /// Whether the command's failure also stops intake: a retry would only use up its
     /// attempts.
-    fn is_in_outage(&self, outcome: &Outcome) -> bool {
+    fn is_intake_stopped_by(&self, outcome: &Outcome) -> bool {
         let failure = match outcome {
             Outcome::Blocked(failure) => Some(failure),
             Outcome::Rejected(rejection) => rejection.refused_call.as_deref(),
@@ -322,12 +341,12 @@ impl Processor {
     }
 
     /// One attempt under its deadline; a panic becomes a retry. The [`CommandResult`] is
-    /// for the audit line of an admin command only.
+    /// that of an admin command, for its audit line.
     async fn attempt(
         &self,
         message: &Received,
         event: &Result<Event, Malformed>,
-    ) -> (Outcome, CommandResult) {
+    ) -> (Outcome, Option<CommandResult>) {
         let is_replayed = History::from_message(message).replays > 0;
         let attempt = async {
             let outcome = match event {
@@ -337,32 +356,33 @@ impl Processor {
                     } else {
                         self.perform_command(command).await
                     };
-                    return (result.queue_outcome(), result);
+                    return (result.queue_outcome(), Some(result));
                 }
                 Err(malformed) => Outcome::Rejected((*malformed).into()),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
                 // `reconcile` handles it.
-                Ok(Event::Reconcile(_)) => {
-                    internal_retry("misrouted", "a command was taken for an event")
-                }
+                Ok(Event::Reconcile(_)) => internal_retry(
+                    "misrouted",
+                    "a reconcile command reached the attempt of a sign-up",
+                ),
             };
-            (outcome, CommandResult::busy())
+            (outcome, None)
         };
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
         let deadline = deadline(message.receive_time, Instant::now());
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => (panic_outcome(), CommandResult::busy()),
+            Ok(Err(_)) => (panic_outcome(), None),
             Err(_) => {
                 let outcome = internal_retry("deadline", "the attempt did not end in time");
-                (outcome, CommandResult::busy())
+                (outcome, None)
             }
         }
     }
 
     async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {
         let groups = self.provisioner.groups_for(sign_up);
-        let user = self.recent_users.user(sign_up, &groups);
+        let user = self.recent_work.user(sign_up, &groups);
         let permit = user.acquire().await;
         if permit.is_done() {
             return Outcome::AlreadyDone(AlreadyDone::Duplicate);
@@ -409,14 +429,14 @@ impl Processor {
 
 /// A failed admin command does not open the breaker: it is retried, and becomes a dead
 /// letter with the reason after its last attempt.
-fn retry_instead(failure: Failure) -> Outcome {
+fn blocked_to_retry(failure: Failure) -> Outcome {
     Outcome::Retry(Retry::new(failure.into()))
 }
 
 /// Latest end of an attempt that begins now. A message that is held past its deadline still
 /// gets [`MIN_ATTEMPT_TIME`], or the breaker could not detect a recovery.
 fn deadline(received: Instant, now: Instant) -> Instant {
-    (received + ATTEMPT_DEADLINE).max(now + MIN_ATTEMPT_TIME)
+    (received + ATTEMPT_TIME_LIMIT).max(now + MIN_ATTEMPT_TIME)
 }
 
 fn panic_outcome() -> Outcome {

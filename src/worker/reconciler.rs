@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
-use crate::event::{Cursor, PoolId, ReconcileCommand, is_loggable_sub};
+use crate::event::{Cursor, PoolId, ReconcileCommand, is_loggable_id};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reconcile::{
     ReconcileCache, ReconcilePlan, ReconcileRun, ReconcileServices, ReconcileStep,
@@ -33,27 +33,27 @@ const RETRY_DELAY: Duration = Duration::from_secs(30);
 pub(super) struct Reconciler {
     config: Config,
     services: ReconcileServices,
-    slot: RunSlot,
+    slot: SliceSlot,
 }
 
 /// Allows one slice at a time in a process. Holds the id of the latest run and what it has
 /// read, which is half of the work.
-type RunSlot = Arc<Mutex<Option<(String, ReconcileCache)>>>;
+type SliceSlot = Arc<Mutex<Option<(String, ReconcileCache)>>>;
 
 /// Guard: only its holder runs a slice.
-pub(super) type RunPermit = OwnedMutexGuard<Option<(String, ReconcileCache)>>;
+pub(super) type SliceGuard = OwnedMutexGuard<Option<(String, ReconcileCache)>>;
 
 impl Reconciler {
     pub(super) fn new(config: &Config, services: ReconcileServices) -> Self {
         Self {
             config: config.clone(),
             services,
-            slot: RunSlot::default(),
+            slot: SliceSlot::default(),
         }
     }
 
     /// `None` while another slice runs.
-    pub(super) fn try_acquire(&self) -> Option<RunPermit> {
+    pub(super) fn try_acquire(&self) -> Option<SliceGuard> {
         Arc::clone(&self.slot).try_lock_owned().ok()
     }
 
@@ -62,7 +62,7 @@ impl Reconciler {
         &self,
         command: &ReconcileCommand,
         pool: &PoolId,
-        mut permit: RunPermit,
+        mut permit: SliceGuard,
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         if !self.config.pools.is_allowed(pool) {
@@ -73,18 +73,18 @@ impl Reconciler {
         let result = self.run_steps(&mut run, stop).await;
         let cursor = run.cursor().clone();
         tracing::info!(
-            run.id = Some(&cursor.run).filter(|run| is_loggable_sub(run)),
-            request.id = command.request_id.as_ref().filter(|id| is_loggable_sub(id)),
+            run.id = Some(&cursor.run).filter(|run| is_loggable_id(run)),
+            request.id = command.request_id.as_ref().filter(|id| is_loggable_id(id)),
             pool.id = pool.as_str(),
             users = cursor.users,
             queued = cursor.queued,
-            elsewhere = cursor.elsewhere,
+            profiles_with_other_id = cursor.elsewhere,
             refused = run.refused(),
             error = result.as_ref().err().map(ToString::to_string),
             state = match &result {
                 Ok(SliceEnd::Done) => "done",
                 Ok(SliceEnd::Stopped) => "stopped",
-                Ok(SliceEnd::TimeUp) => "goes on",
+                Ok(SliceEnd::TimeUp) => "continues",
                 Err(_) => "failed",
             },
             "reconcile",
@@ -97,7 +97,7 @@ impl Reconciler {
             Ok(SliceEnd::Stopped) if cursor == start_cursor => return None,
             Ok(_) => false,
             // A transient failure or an outage is not the fault of the message.
-            Err(failure) if is_temporary(&failure) => true,
+            Err(failure) if is_retryable(&failure) => true,
             Err(failure) => return Some(failure_outcome(failure)),
         };
         let delay = if failed { RETRY_DELAY } else { Duration::ZERO };
@@ -110,7 +110,7 @@ impl Reconciler {
         &self,
         command: &ReconcileCommand,
         pool: &PoolId,
-        permit: &mut RunPermit,
+        permit: &mut SliceGuard,
     ) -> ReconcileRun {
         let plan = ReconcilePlan {
             pool: pool.clone(),
@@ -243,14 +243,14 @@ enum SliceEnd {
     Stopped,
 }
 
-fn is_temporary(failure: &Failure) -> bool {
+fn is_retryable(failure: &Failure) -> bool {
     !matches!(failure.class, Class::Permanent | Class::Systemic)
 }
 
 /// A missing permission of this command must not stop sign-ups: the command becomes a
 /// dead letter instead.
 fn failure_outcome(failure: Failure) -> Outcome {
-    if is_temporary(&failure) {
+    if is_retryable(&failure) {
         Outcome::Retry(Retry::new(failure.into()))
     } else {
         Outcome::Rejected(failure.into())

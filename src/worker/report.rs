@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::trace;
 use crate::aws::Received;
 use crate::dead_letter::History;
-use crate::event::{Event, PoolId, Sub, is_loggable_sub};
+use crate::event::{Event, PoolId, Sub, is_loggable_id};
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
@@ -33,7 +33,7 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
         .map(Sub::as_str)
-        .filter(|sub| is_loggable_sub(sub));
+        .filter(|sub| is_loggable_id(sub));
     let request_id = match event {
         Some(Event::AdminCommand(command)) => Some(command.request_id.as_str()),
         _ => None,

@@ -17,7 +17,7 @@ use crate::provision::{Outcome, Rejection, Retry};
 use crate::retry::redelivery_delay;
 
 /// Release delay if the pool was not found, and `pools.allowed` is empty.
-const QUARANTINE_DELAY: Duration = Duration::from_mins(10);
+const UNKNOWN_POOL_DELAY: Duration = Duration::from_mins(10);
 /// Release delay of a refused message while the breaker holds enough of them.
 const REFUSED_DELAY: Duration = Duration::from_secs(3);
 /// The same while such refusals stop intake: other messages are tried first.
@@ -59,8 +59,11 @@ impl Settler {
     ) -> (Arc<Self>, SettlerTasks) {
         let (deletes, delete_task) =
             Batcher::start(queue.clone(), BatchOperation::Delete, Arc::clone(breaker));
-        let (visibility_changes, visibility_task) =
-            Batcher::start(queue.clone(), BatchOperation::Hide, Arc::clone(breaker));
+        let (visibility_changes, visibility_task) = Batcher::start(
+            queue.clone(),
+            BatchOperation::ChangeVisibility,
+            Arc::clone(breaker),
+        );
         let settler = Arc::new(Self {
             renewal_failure_logged: AtomicBool::new(false),
             queue: queue.clone(),
@@ -82,7 +85,11 @@ impl Settler {
     /// Applies the limit of attempts to an outcome, and sends the dead letter of a rejected
     /// message. If that fails, the outcome is a retry or blocked: the message is deleted
     /// only after its dead letter is sent.
-    pub(super) async fn finalize(&self, message: &Received, outcome: Outcome) -> Outcome {
+    pub(super) async fn send_dead_letter_if_rejected(
+        &self,
+        message: &Received,
+        outcome: Outcome,
+    ) -> Outcome {
         match apply_max_attempts(
             outcome,
             History::from_message(message).attempts,
@@ -127,7 +134,7 @@ impl Settler {
             Outcome::Blocked(failure)
                 if failure.reason == "pool_not_found" && !self.has_allowed_pools =>
             {
-                self.release(message, QUARANTINE_DELAY).await;
+                self.release(message, UNKNOWN_POOL_DELAY).await;
             }
             // While intake goes on, other messages soon show whose fault it is.
             Outcome::Blocked(failure) if failure.class == Class::Permanent => {
@@ -224,8 +231,8 @@ impl Settler {
 
 impl SettlerTasks {
     pub(super) async fn finish(self) {
-        self.settler.deletes.flush();
-        self.settler.visibility_changes.flush();
+        self.settler.deletes.close();
+        self.settler.visibility_changes.close();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(error = %error, "batcher task failed");

@@ -15,7 +15,7 @@ use crate::telemetry::Health;
 
 /// SQS hides a message for twelve hours at most, counted from its receive.
 const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_hours(12);
-const EXTENDER_LOOP: &str = "visibility keeper";
+const EXTENDER_LOOP: &str = "visibility extender";
 
 #[derive(Debug, Clone)]
 pub(super) struct VisibilityExtender(Arc<ExtenderState>);
@@ -55,7 +55,7 @@ struct ExtenderState {
     queue: Queue,
     messages: Mutex<HiddenMessages>,
     /// Locked while a batch is sent.
-    sending: tokio::sync::Mutex<()>,
+    send_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -67,9 +67,9 @@ struct HiddenMessages {
 #[derive(Debug)]
 struct HiddenMessage {
     receipt: String,
-    received: Instant,
-    extended: Instant,
-    sending: bool,
+    received_at: Instant,
+    extended_at: Instant,
+    is_sending: bool,
 }
 
 /// Extends the visibility timeout of a message until it is dropped.
@@ -85,7 +85,7 @@ impl VisibilityExtender {
         Self(Arc::new(ExtenderState {
             queue,
             messages: Mutex::default(),
-            sending: tokio::sync::Mutex::default(),
+            send_lock: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -96,9 +96,9 @@ impl VisibilityExtender {
         messages.next_id += 1;
         let entry = HiddenMessage {
             receipt: message.receipt_handle.clone(),
-            received: message.receive_time,
-            extended: message.receive_time,
-            sending: false,
+            received_at: message.receive_time,
+            extended_at: message.receive_time,
+            is_sending: false,
         };
         messages.by_id.insert(id, entry);
         VisibilityGuard {
@@ -125,9 +125,9 @@ impl VisibilityExtender {
     }
 
     async fn extend_due(&self, visibility: Duration) {
-        let due = self.due(visibility);
+        let due = self.take_due(visibility);
         for batch in due.chunks(MAX_BATCH_ENTRIES) {
-            let _sending = self.0.sending.lock().await;
+            let _sending = self.0.send_lock.lock().await;
             let batch = self.mark_sending(batch);
             if batch.is_empty() {
                 continue;
@@ -149,29 +149,30 @@ impl VisibilityExtender {
                 let Some(entry) = messages.by_id.get_mut(id) else {
                     continue;
                 };
-                entry.sending = false;
+                entry.is_sending = false;
                 match &result {
                     // Retried at the next tick.
                     Err(_) => {}
                     Ok(failed) => match failed.iter().find(|failed| failed.position == position) {
                         Some(failed) if !failed.is_terminal => {}
                         // Extended, or the receipt is stale.
-                        _ => entry.extended = started,
+                        _ => entry.extended_at = started,
                     },
                 }
             }
         }
     }
 
-    fn due(&self, visibility: Duration) -> Vec<u64> {
+    /// Ids of the messages to extend. Messages near [`MAX_VISIBILITY_TIMEOUT`] are forgotten.
+    fn take_due(&self, visibility: Duration) -> Vec<u64> {
         let mut messages = self.messages();
         messages
             .by_id
-            .retain(|_, entry| entry.received.elapsed() + visibility < MAX_VISIBILITY_TIMEOUT);
+            .retain(|_, entry| entry.received_at.elapsed() + visibility < MAX_VISIBILITY_TIMEOUT);
         messages
             .by_id
             .iter()
-            .filter(|(_, entry)| entry.extended.elapsed() >= visibility / 2)
+            .filter(|(_, entry)| entry.extended_at.elapsed() >= visibility / 2)
             .map(|(id, _)| *id)
             .collect()
     }
@@ -181,7 +182,7 @@ impl VisibilityExtender {
         ids.iter()
             .filter_map(|id| {
                 let entry = messages.by_id.get_mut(id)?;
-                entry.sending = true;
+                entry.is_sending = true;
                 Some((*id, entry.receipt.clone()))
             })
             .collect()
@@ -211,8 +212,8 @@ impl VisibilityGuard {
     /// the delete or the visibility change that follows.
     pub(super) async fn stop_extending(self) {
         let removed = self.remove();
-        if removed.is_some_and(|entry| entry.sending) {
-            drop(self.extender.0.sending.lock().await);
+        if removed.is_some_and(|entry| entry.is_sending) {
+            drop(self.extender.0.send_lock.lock().await);
         }
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::chaos::crowd::{Crowd, RULES};
-use crate::chaos::{promise, seeds};
+use crate::chaos::sign_ups::{RULES, SignUps};
+use crate::chaos::{guarantees, seeds};
 use crate::process::Process;
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_that_are_ended_at_any_moment_keep_the_promise() {
+async fn processes_that_are_ended_at_any_moment_keep_the_guarantees() {
     let command = "cargo test --test it processes_that_are_ended -- --nocapture";
     let seed = |seed| format!("seed {seed}");
     seeds::run_all(&seeds::seeds(1), 2, command, seed, run).await;
@@ -20,7 +20,7 @@ async fn run(seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let world = World::new().await;
     world.faults.time_lapse();
-    let crowd = Crowd::sign_up(&world, &mut random).await;
+    let sign_ups = SignUps::sign_up(&world, &mut random).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("usher.toml");
     std::fs::write(&file, RULES).expect("written");
@@ -66,13 +66,13 @@ async fn run(seed: u64) -> Vec<String> {
             }
         }
     };
-    tokio::join!(crowd.arrive(&world, within, &mut arrivals), rounds);
+    tokio::join!(sign_ups.arrive(&world, within, &mut arrivals), rounds);
 
     let mut last = start(&["worker", "--until-empty"]);
     let status = last.exit().await;
     if !status.success() {
         violations.push(format!("the last one: {status}\n{}", last.log()));
     }
-    promise::check(&world, &crowd, &mut violations).await;
+    guarantees::check(&world, &sign_ups, &mut violations).await;
     violations
 }

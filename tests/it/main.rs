@@ -2,13 +2,13 @@
 //!
 //! Each test has a world of its own: endpoint, queues, pool, table.
 
-mod answers;
 mod api;
 mod attach;
 mod chaos;
 mod check;
 mod commands;
-mod crowd;
+mod damaged_responses;
+mod dead_letters;
 mod endpoint;
 mod events;
 mod faults;
@@ -16,8 +16,8 @@ mod hosts;
 mod http;
 mod invite;
 mod kills;
+mod large_pool;
 mod layout;
-mod letters;
 mod load;
 mod outage;
 mod path;

@@ -14,10 +14,10 @@ use usher::dev::{EmbeddedEndpoint, check_constraints};
 use usher::quota::Quota;
 use usher::retry::retry_inline;
 use usher::telemetry::Health;
-use usher::worker::{RedriveCheck, Until, Worker, WorkerReport};
+use usher::worker::{MaxReceiveCountCheck, Until, Worker, WorkerReport};
 
-use crate::crowd::{self, Crowd};
 use crate::faults::{self, Faults};
+use crate::large_pool::{self, LargePool};
 
 pub(crate) const TABLE: &str = "UserProfile";
 /// As in a deployment, a little above `worker.max_attempts`.
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) dead_letters: Queue,
     pub(crate) faults: Faults,
     /// A large user pool that replaces the embedded one when it is filled.
-    pub(crate) crowd: Crowd,
+    pub(crate) large_pool: LargePool,
     pub(crate) url: String,
     serving: [JoinHandle<std::io::Result<()>>; 2],
 }
@@ -58,10 +58,10 @@ impl World {
         let listener = EmbeddedEndpoint::listen(0).await.expect("a free port");
         let endpoint = EmbeddedEndpoint::new(listener.local_addr().expect("an address"));
         let faults = Faults::default();
-        let crowd = Crowd::default();
+        let large_pool = LargePool::default();
         let routes = endpoint
             .router()
-            .layer(from_fn_with_state(crowd.clone(), crowd::layer))
+            .layer(from_fn_with_state(large_pool.clone(), large_pool::layer))
             .layer(from_fn_with_state(faults.clone(), faults::layer))
             .layer(from_fn(check_constraints));
         let serve = |listener, routes| {
@@ -96,7 +96,7 @@ impl World {
             queue,
             dead_letters,
             faults,
-            crowd,
+            large_pool,
             url,
             serving,
         }
@@ -147,7 +147,7 @@ impl World {
             &self.aws,
             quota,
             health.clone(),
-            RedriveCheck::Enforced,
+            MaxReceiveCountCheck::Enforced,
         )
         .await
         .expect("starts");

@@ -26,12 +26,12 @@ pub(super) struct Options {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let filter = options.filter.filter();
-    if filter.is_empty() && !options.all {
+    if filter.matches_all() && !options.all {
         return Err(Usage::error(
             "say which letters: give a filter, such as --reason, or --all",
         ));
     }
-    if !filter.is_empty() && options.all {
+    if !filter.matches_all() && options.all {
         return Err(Usage::error("--all means every letter and takes no filter"));
     }
     if !options.yes && !std::io::stdin().is_terminal() {

@@ -9,7 +9,7 @@ use super::replay::tally_line;
 use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end, show_hidden_count};
 use crate::aws::{Directory, Listing};
 use crate::cli::{CommandStatus, Global, Output, print};
-use crate::dead_letter::{DeadLetterSummary, DryRun, DryRunResult, Filter, HeldDeadLetter};
+use crate::dead_letter::{DeadLetterSummary, DryRun, DryRunResult, Filter, ReceivedDeadLetter};
 use crate::quota::Quota;
 use crate::telemetry::progress_bar;
 
@@ -78,7 +78,7 @@ pub(super) async fn run(
 
 fn line(
     global: &Global,
-    dead_letter: &HeldDeadLetter,
+    dead_letter: &ReceivedDeadLetter,
     prediction: &DryRunResult,
 ) -> anyhow::Result<String> {
     let mut line = match global.output {
@@ -100,8 +100,8 @@ fn text(dead_letter: &DeadLetterSummary, prediction: &DryRunResult) -> String {
     if !prediction.reason.is_empty() {
         line = format!("{line}: {}", prediction.reason);
     }
-    if !prediction.lacks.is_empty() {
-        line = format!("{line}: lacks {}", prediction.lacks.join(", "));
+    if !prediction.missing.is_empty() {
+        line = format!("{line}: lacks {}", prediction.missing.join(", "));
     }
     line
 }

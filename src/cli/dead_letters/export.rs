@@ -13,7 +13,7 @@ use super::{
     report_scan_end, show_hidden_count,
 };
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
-use crate::dead_letter::{ArchiveLine, DeadLetterSummary, HeldDeadLetter};
+use crate::dead_letter::{DeadLetterSummary, ExportLine, ReceivedDeadLetter};
 use crate::telemetry::progress_bar;
 
 #[derive(Debug, clap::Args)]
@@ -157,7 +157,7 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
         count += 1;
         line = next;
     }
-    if let Err(error) = ArchiveLine::parse(&line?) {
+    if let Err(error) = ExportLine::parse(&line?) {
         bail!("line {count} {error}: mend or remove it first (its letter was not removed)");
     }
     file.write_all(b"\n")?;
@@ -165,11 +165,11 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
 }
 
 /// Writes and syncs all lines; an error restores the length of the file.
-fn write(file: &mut File, dead_letters: &[HeldDeadLetter]) -> std::io::Result<()> {
+fn write(file: &mut File, dead_letters: &[ReceivedDeadLetter]) -> std::io::Result<()> {
     let begin = file.metadata()?.len();
     let mut text = Vec::new();
     for dead_letter in dead_letters {
-        serde_json::to_writer(&mut text, &ArchiveLine::new(dead_letter))?;
+        serde_json::to_writer(&mut text, &ExportLine::new(dead_letter))?;
         text.push(b'\n');
     }
     let written = file.write_all(&text).and_then(|()| file.sync_data());

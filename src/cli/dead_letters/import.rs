@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use super::{CommandContext, format_count};
 use crate::aws::{Class, MAX_BATCH_ENTRIES, Outgoing};
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
-use crate::dead_letter::ArchiveLine;
+use crate::dead_letter::ExportLine;
 use crate::event::strip_bom;
 use crate::telemetry::{progress_bar, status_line};
 
@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut stopped = false;
     let mut lines = lines(&options.file, options.from_line)?;
     loop {
-        let batch: Vec<(u64, ArchiveLine)> = lines
+        let batch: Vec<(u64, ExportLine)> = lines
             .by_ref()
             .take(MAX_BATCH_ENTRIES)
             .collect::<Result<_, _>>()?;
@@ -103,7 +103,7 @@ fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
 fn lines(
     path: &Path,
     from: u64,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, ArchiveLine)>>> {
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, ExportLine)>>> {
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| name.clone())?;
     let numbered = (1..).zip(BufReader::new(file).lines());
@@ -112,7 +112,7 @@ fn lines(
         .filter(|(_, text)| text.as_ref().map_or(true, |text| !text.trim().is_empty()))
         .map(move |(number, text)| {
             let text = text.with_context(|| format!("{name}: line {number}"))?;
-            match ArchiveLine::parse(strip_bom(&text)) {
+            match ExportLine::parse(strip_bom(&text)) {
                 Ok(line) => Ok((number, line)),
                 Err(error) => bail!("{name}: line {number} {error}; nothing of it was sent"),
             }

@@ -93,11 +93,11 @@ fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStat
         tally,
         end,
         failure,
-        newer,
+        skipped,
     } = replayed;
-    if newer > 0 {
+    if skipped > 0 {
         status_line(&format!(
-            "{newer} letters are newer than this run and were left alone: they came back from it, or came meanwhile"
+            "{skipped} letters are newer than this run and were left alone: they came back from it, or came meanwhile"
         ));
     }
     match global.output {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
-use crate::dead_letter::{Filter, HeldDeadLetter, attribute, printable};
+use crate::dead_letter::{Filter, ReceivedDeadLetter, attribute, printable};
 use crate::event::{Event, parse};
 use crate::telemetry::status_line;
 
@@ -29,7 +29,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut selection = context.select(filter, PARALLEL_RECEIVES);
     let found = selection
         .next(
-            |HeldDeadLetter { summary, .. }| {
+            |ReceivedDeadLetter { summary, .. }| {
                 summary.id == options.id || summary.source_message_id.as_ref() == Some(&options.id)
             },
             |_| {},
@@ -62,7 +62,7 @@ fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
 }
 
 fn to_json(
-    dead_letter: &HeldDeadLetter,
+    dead_letter: &ReceivedDeadLetter,
     state: Option<&'static str>,
     body: bool,
 ) -> anyhow::Result<Value> {
@@ -79,7 +79,7 @@ fn to_json(
 }
 
 fn text(
-    dead_letter: &HeldDeadLetter,
+    dead_letter: &ReceivedDeadLetter,
     state: Option<&'static str>,
     body: bool,
 ) -> anyhow::Result<String> {
@@ -118,6 +118,6 @@ fn text(
 }
 
 fn is_already_shown(name: &str) -> bool {
-    attribute::DEAD_LETTER_ONLY.contains(&name)
+    attribute::NOT_COPIED.contains(&name)
         || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
 }

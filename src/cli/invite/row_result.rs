@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stop_reason::is_over_mail_limit;
 use crate::cli::reasons::explain;
-use crate::event::{Sub, is_loggable_sub};
+use crate::event::{Sub, is_loggable_id};
 use crate::provision::{CommandResult, MailStatus, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl RowResult {
             status,
             sub: sub
                 .map(Sub::as_str)
-                .filter(|sub| is_loggable_sub(sub))
+                .filter(|sub| is_loggable_id(sub))
                 .map(str::to_owned),
             created: invitation.map(|invitation| invitation.created),
             mail: mail.map(|mail| mail.name().to_owned()),

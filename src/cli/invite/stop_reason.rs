@@ -1,6 +1,6 @@
 //! Decides from the result of one row whether the run stops.
 
-use crate::cli::operator::is_temporary;
+use crate::cli::operator::is_retryable;
 use crate::provision::{CommandResult, MailStatus, Outcome};
 
 /// Why the remaining rows are not tried.
@@ -19,7 +19,7 @@ pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
     match &result.outcome {
         _ if is_over_mail_limit(result) => Some(StopReason::MailLimit),
         Outcome::Blocked(failure) => Some(StopReason::Blocked(failure.to_string())),
-        Outcome::Retry(retry) if is_temporary(retry) => {
+        Outcome::Retry(retry) if is_retryable(retry) => {
             Some(StopReason::Outage(retry.cause.error.clone()))
         }
         _ => None,

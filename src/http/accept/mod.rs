@@ -32,7 +32,7 @@ use super::limits::{
 use crate::admin::UserLookup;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
-use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_sub};
+use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_id};
 
 const ACCEPT_HTML: &str = include_str!("accept.html");
 const ACCEPT_CSS: &str = include_str!("accept.css");
@@ -338,7 +338,7 @@ impl AcceptService {
                     tracing::info!(
                         target: "usher::audit",
                         action = "AskForInvitation",
-                        user.sub = user.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_sub(sub)),
+                        user.sub = user.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_id(sub)),
                         pool.id = pool.as_str(),
                         "user asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
                     );

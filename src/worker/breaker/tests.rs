@@ -20,7 +20,7 @@ async fn a_few_messages_are_held_and_the_others_released() {
     assert_eq!(breaker.receive_limit(), usize::MAX);
     let failure = denied("AdminAddUserToGroup");
     let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure, true)).collect();
-    assert_eq!(held.len(), MAX_PROBES);
+    assert_eq!(held.len(), MAX_HELD);
     assert_eq!(breaker.receive_limit(), 0);
 }
 
@@ -74,7 +74,7 @@ async fn breaker_closes_when_no_message_is_held() {
     drop(one);
     assert_eq!(
         breaker.receive_limit(),
-        MAX_PROBES - 1,
+        MAX_HELD - 1,
         "the other is still held"
     );
     drop(other);
@@ -89,10 +89,10 @@ async fn unknown_pools_stop_intake_only_if_pools_are_configured() {
     };
     for (has_allowed_pools, limit) in [(false, 1), (true, 0)] {
         let breaker = Breaker::new(Health::default(), has_allowed_pools);
-        let held: Vec<_> = (0..MAX_PROBES)
+        let held: Vec<_> = (0..MAX_HELD)
             .map_while(|_| breaker.hold(&unknown, true))
             .collect();
-        assert_eq!(held.len(), MAX_PROBES);
+        assert_eq!(held.len(), MAX_HELD);
         assert_eq!(breaker.receive_limit(), limit);
     }
 }
@@ -109,7 +109,7 @@ async fn failure_after_recovery_opens_the_breaker_again() {
     assert!(matches!(second.wait(&stop).await, HoldDecision::Recovered));
     second.record_failure(&failure);
     assert!(!health.unready_reasons().is_empty(), "it is open again");
-    assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
+    assert_eq!(breaker.receive_limit(), MAX_HELD - 1);
     assert!(
         matches!(second.wait(&stop).await, HoldDecision::Probe(_)),
         "and waits to probe"
@@ -163,11 +163,11 @@ async fn only_many_refusals_in_a_row_stop_intake() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let failure = refusal("New");
-    let mut held: Vec<_> = (0..MAX_PROBES)
+    let mut held: Vec<_> = (0..MAX_HELD)
         .map_while(|_| breaker.hold(&failure, true))
         .collect();
-    assert_eq!(held.len(), MAX_PROBES);
-    for _ in MAX_PROBES..(OUTAGE_FAILURES as usize - 1) {
+    assert_eq!(held.len(), MAX_HELD);
+    for _ in MAX_HELD..(OUTAGE_FAILURES as usize - 1) {
         assert!(breaker.hold(&failure, true).is_none(), "enough are held");
     }
     assert_eq!(breaker.receive_limit(), usize::MAX);
@@ -245,10 +245,10 @@ async fn lone_refusal_is_message_fault_after_wait_except_in_outage() {
 async fn refusals_count_even_if_no_probe_place_is_free() {
     let breaker = Breaker::new(Health::default(), true);
     let (one, other) = (refusal("One"), refusal("Other"));
-    let held: Vec<_> = (0..MAX_PROBES)
+    let held: Vec<_> = (0..MAX_HELD)
         .map_while(|_| breaker.hold(&one, true))
         .collect();
-    assert_eq!(held.len(), MAX_PROBES);
+    assert_eq!(held.len(), MAX_HELD);
     for _ in 0..OUTAGE_FAILURES {
         assert!(breaker.hold(&other, true).is_none());
     }
@@ -279,10 +279,10 @@ async fn refused_messages_take_no_place_of_systemic_failures() {
     let held: Vec<_> = (0..9)
         .map_while(|_| breaker.hold(&refusal("New"), true))
         .collect();
-    assert_eq!(held.len(), MAX_PROBES);
+    assert_eq!(held.len(), MAX_HELD);
     let denied = breaker.hold(&denied("AdminAddUserToGroup"), true);
     assert!(denied.is_some());
-    assert_eq!(breaker.receive_limit(), MAX_PROBES - 1);
+    assert_eq!(breaker.receive_limit(), MAX_HELD - 1);
     drop(held);
     assert_eq!(
         health.unready_reasons().len(),

@@ -2,12 +2,12 @@
 
 mod accept;
 pub(crate) mod client;
+mod commands;
 mod federated;
 mod impostor;
 mod issuers;
 mod limits;
 mod mails;
-mod orders;
 mod pools;
 mod queued;
 mod reads;

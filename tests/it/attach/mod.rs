@@ -1,6 +1,6 @@
 //! `usher attach`: changes the triggers and no other setting.
 
-mod trouble;
+mod failures;
 
 use serde_json::{Value, json};
 use usher::attach::UserPoolSettings;

@@ -1,13 +1,13 @@
 //! Random faults at random times, with workers that are killed in the middle: the
 //! guarantees hold at the end.
 //!
-//! A seed determines a run. `crowd` makes the sign-ups, `mortal` starts and kills workers
-//! under a [`Schedule`], and `promise` checks the result.
+//! A seed determines a run. `sign_ups` makes the sign-ups, `killed_workers` starts and kills workers
+//! under a [`Schedule`], and `guarantees` checks the result.
 
-pub(crate) mod crowd;
-mod mortal;
-pub(crate) mod promise;
+pub(crate) mod guarantees;
+mod killed_workers;
 pub(crate) mod seeds;
+pub(crate) mod sign_ups;
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use usher::worker::Until;
 
 use crate::faults::schedule::Schedule;
 use crate::world::World;
-use crowd::Crowd;
-use mortal::KillableWorker;
+use killed_workers::KillableWorker;
+use sign_ups::SignUps;
 
 /// Concurrent runs; a run spends most of its time waiting.
 const AT_ONCE: usize = 12;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_any_faults_each_user_is_provisioned_or_dead_lettered() {
     let command = "cargo test --test it under_any_faults -- --nocapture";
-    mortal::count_panics();
+    killed_workers::count_panics();
     let seeds = seeds::seeds(FIXED);
     if let [seed] = seeds[..] {
         println!("{}", describe(seed));
@@ -84,7 +84,7 @@ async fn run(seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed.rotate_left(32));
     let world = World::new().await;
     let schedule = schedule(seed);
-    let crowd = Crowd::sign_up(&world, &mut random).await;
+    let sign_ups = SignUps::sign_up(&world, &mut random).await;
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(&world, &folder, &mut random);
     world.faults.time_lapse();
@@ -92,11 +92,12 @@ async fn run(seed: u64) -> Vec<String> {
 
     let slots: Vec<_> = (0..random.usize(1..3))
         .map(|_| {
-            let workers = mortal::run_and_restart(world.url.clone(), config.clone(), random.fork());
+            let workers =
+                killed_workers::run_and_restart(world.url.clone(), config.clone(), random.fork());
             tokio::spawn(workers)
         })
         .collect();
-    let sending = crowd.arrive(&world, schedule.lasts(), &mut random);
+    let sending = sign_ups.arrive(&world, schedule.lasts(), &mut random);
     tokio::join!(sending, tokio::time::sleep(schedule.lasts()));
     // The workers that run when the faults end may continue or not.
     if random.bool() {
@@ -110,8 +111,8 @@ async fn run(seed: u64) -> Vec<String> {
         let ended = slot.await.err().filter(JoinError::is_panic);
         violations.extend(ended.map(|panic| panic.to_string()));
     }
-    promise::check(&world, &crowd, &mut violations).await;
-    violations.extend(mortal::panics());
+    guarantees::check(&world, &sign_ups, &mut violations).await;
+    violations.extend(killed_workers::panics());
     if !violations.is_empty() {
         violations.push(format!("{} faults in all", world.faults.total()));
     }
@@ -121,7 +122,7 @@ async fn run(seed: u64) -> Vec<String> {
 /// A random configuration, because deployments differ.
 fn config(world: &World, folder: &tempfile::TempDir, random: &mut fastrand::Rng) -> Config {
     let file = folder.path().join("usher.toml");
-    std::fs::write(&file, crowd::RULES).expect("written");
+    std::fs::write(&file, sign_ups::RULES).expect("written");
     let attempts = random.u32(3..10).to_string();
     let concurrency = [1, 8, 64][random.usize(..3)].to_string();
     let mut settings = world.settings();

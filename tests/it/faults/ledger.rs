@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::answer::EndpointAnswer;
+use super::response::EndpointAnswer;
 use super::{Call, Fault, Spoiled};
 
 #[derive(Default)]

@@ -1,14 +1,14 @@
 //! Faults between the SDK and the endpoint: a layer over the endpoint's routes.
 //!
-//! A plan sees each call and may choose a [`Fault`] for it. `answer` executes the fault,
+//! A plan sees each call and may choose a [`Fault`] for it. `response` executes the fault,
 //! `sqs` has the faults of queues, `ledger` records effects and faults, and `schedule`
 //! makes a plan from a seed.
 
-mod answer;
 mod ledger;
+mod response;
 pub(crate) mod schedule;
+mod service_faults;
 mod sqs;
-mod trouble;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +21,9 @@ use axum::response::Response;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use answer::ProxiedCall;
-pub(crate) use answer::Spoiled;
 pub(crate) use ledger::Ledger;
+use response::ProxiedCall;
+pub(crate) use response::Spoiled;
 pub(crate) use sqs::{Delivery, Partial};
 
 /// One call of a service operation.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::trouble::{BATCHES, COGNITO, Latency, RECEIVE, SEND, START, TABLE, Trouble, pick};
+use super::service_faults::{
+    BATCHES, COGNITO, Latency, RECEIVE, SEND, START, TABLE, Trouble, pick,
+};
 use super::{Call, Fault};
 
 #[derive(Debug, Clone)]

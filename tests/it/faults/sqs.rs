@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::answer::ProxiedCall;
+use super::response::ProxiedCall;
 use super::{Call, Faults, Ledger};
 
 /// Entries of a batch that have another result than the rest.

@@ -1,10 +1,10 @@
 //! `usher invite` and `usher grant`: their effects and their output.
 
+mod failures;
 mod grant;
 mod pools;
 mod resume;
 mod texts;
-mod trouble;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The load test: its verdict on a worker, and the data that it leaves.
 
 mod clean;
-mod wrong;
+mod faulty_worker;
 
 use std::path::Path;
 use std::time::Duration;

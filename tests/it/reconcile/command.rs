@@ -5,9 +5,9 @@ use rustix::process::Signal;
 use serde_json::json;
 use usher::worker::Until;
 
-use super::{assert_whole, crowd};
-use crate::crowd::PoolContents;
+use super::{assert_whole, pool_with_missed_users};
 use crate::faults::Fault;
+use crate::large_pool::PoolContents;
 use crate::process::Process;
 use crate::world::{World, eventually};
 
@@ -19,8 +19,8 @@ pub(super) fn reconcile(world: &World) -> String {
 #[tokio::test]
 async fn a_queued_reconcile_resumes_in_another_worker() {
     let world = World::new().await;
-    let (contents, _) = crowd();
-    world.crowd.fill(contents);
+    let (contents, _) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     let pool = world.pool.id.clone();
     let settings = [("pools.allowed", pool.as_str()), ("quota.user_list", "100")];
     world
@@ -45,8 +45,8 @@ async fn a_queued_reconcile_resumes_in_another_worker() {
 #[tokio::test]
 async fn the_reconcile_of_a_killed_worker_resumes_in_the_next() {
     let world = World::new().await;
-    let (contents, _) = crowd();
-    world.crowd.fill(contents);
+    let (contents, _) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     world.send(reconcile(&world)).await;
     let slow = [("quota.user_list", "100")];
     let first = world.worker(&world.config(&slow), Until::Stopped).await;
@@ -78,7 +78,7 @@ async fn the_reconcile_of_a_killed_worker_resumes_in_the_next() {
 #[tokio::test]
 async fn sign_ups_do_not_wait_for_reconcile() {
     let world = World::new().await;
-    world.crowd.fill(PoolContents::whole(10_000));
+    world.large_pool.fill(PoolContents::whole(10_000));
     world.send(reconcile(&world)).await;
     let settings = [("quota.user_list", "1"), ("worker.concurrency", "1")];
     let worker = world.worker(&world.config(&settings), Until::Stopped).await;
@@ -93,7 +93,7 @@ async fn sign_ups_do_not_wait_for_reconcile() {
     world.send(event.to_string()).await;
     eventually("the sign-up", || async {
         world
-            .crowd
+            .large_pool
             .read(|contents| contents.profiles.contains_key("live"))
     })
     .await;

@@ -1,8 +1,8 @@
 //! `usher reconcile`: users whose event was lost.
 
 mod command;
-mod elsewhere;
-mod endless;
+mod other_profile_id;
+mod repeated_pages;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher::event::{Event, parse};
 
-use crate::crowd::{PoolContents, name, sub};
 use crate::faults::{Call, Fault};
+use crate::large_pool::{PoolContents, name, sub};
 use crate::process::{Process, finished};
 use crate::world::{World, eventually};
 
@@ -71,7 +71,7 @@ impl Lacking {
 
 /// 10,000 users, of whom 137 lack a profile and 41 a group, and some both; also users whom
 /// reconcile ignores.
-fn crowd() -> (PoolContents, Lacking) {
+fn pool_with_missed_users() -> (PoolContents, Lacking) {
     let mut contents = PoolContents {
         unconfirmed: 50,
         federated: 30,
@@ -99,7 +99,7 @@ fn crowd() -> (PoolContents, Lacking) {
 
 /// Asserts that every user has the group and one profile, put once.
 fn assert_whole(world: &World) {
-    world.crowd.read(|contents| {
+    world.large_pool.read(|contents| {
         let counts = (contents.members.len(), contents.profiles.len());
         assert_eq!(counts, (10_000, 10_000));
         assert!(contents.profiles.values().all(|puts| *puts == 1));
@@ -113,9 +113,9 @@ fn once_each(names: &BTreeSet<String>) -> BTreeMap<String, u32> {
 #[tokio::test]
 async fn users_without_a_profile_are_queued_without_reading_groups() {
     let world = World::new().await;
-    let (contents, lacking) = crowd();
+    let (contents, lacking) = pool_with_missed_users();
     let before = contents.members.clone();
-    world.crowd.fill(contents);
+    world.large_pool.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
@@ -127,7 +127,7 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
     assert_eq!(world.faults.calls("Scan"), 1);
     world.work(&[]).await;
-    world.crowd.read(|contents| {
+    world.large_pool.read(|contents| {
         assert_eq!(contents.profiles.len(), 10_000);
         // Users with a profile and without the group were removed from it, and stay out.
         let joined: BTreeSet<String> = contents.members.difference(&before).cloned().collect();
@@ -147,7 +147,7 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
 #[tokio::test]
 async fn imported_users_count_and_disabled_users_do_not() {
     let world = World::new().await;
-    world.crowd.fill(PoolContents {
+    world.large_pool.fill(PoolContents {
         unconfirmed: 3,
         imported: 7,
         disabled: 2,
@@ -165,9 +165,9 @@ async fn imported_users_count_and_disabled_users_do_not() {
 #[tokio::test]
 async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     let world = World::new().await;
-    let (contents, lacking) = crowd();
+    let (contents, lacking) = pool_with_missed_users();
     let lacking = lacking.anything();
-    world.crowd.fill(contents);
+    world.large_pool.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, dry, errors) = world
@@ -234,8 +234,8 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
 #[tokio::test]
 async fn a_stopped_or_killed_run_resumes() {
     let world = World::new().await;
-    let (contents, lacking) = crowd();
-    world.crowd.fill(contents);
+    let (contents, lacking) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
     let slow = [
         "reconcile",
@@ -274,8 +274,8 @@ async fn a_stopped_or_killed_run_resumes() {
 #[tokio::test]
 async fn limit_since_and_include_federated_select_users() {
     let world = World::new().await;
-    let (contents, lacking) = crowd();
-    world.crowd.fill(contents);
+    let (contents, lacking) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     let folder = tempfile::tempdir().expect("a folder");
 
     let (status, _, errors) = world.reconcile(folder.path(), &["--limit", "10"]).await;
@@ -311,8 +311,8 @@ async fn limit_since_and_include_federated_select_users() {
 #[tokio::test]
 async fn a_list_that_begins_again_counts_each_user_once() {
     let world = World::new().await;
-    let (contents, _) = crowd();
-    world.crowd.fill(contents);
+    let (contents, _) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     let expired = || {
         let mut is_over = false;
         move |call: &Call| {
@@ -343,8 +343,8 @@ async fn a_list_that_begins_again_counts_each_user_once() {
 #[tokio::test]
 async fn a_run_waits_while_the_backlog_is_full() {
     let world = World::new().await;
-    let (contents, _) = crowd();
-    world.crowd.fill(contents);
+    let (contents, _) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     for n in 0..20 {
         world.send(n.to_string()).await;
     }
@@ -383,8 +383,8 @@ async fn a_run_waits_while_the_backlog_is_full() {
 #[tokio::test]
 async fn a_user_the_queue_refuses_does_not_stop_the_others() {
     let world = World::new().await;
-    let (contents, mut lacking) = crowd();
-    world.crowd.fill(contents);
+    let (contents, mut lacking) = pool_with_missed_users();
+    world.large_pool.fill(contents);
     world.faults.plan(|call| {
         let body = call.input["MessageBody"].as_str().unwrap_or_default();
         let refused = call.operation == "SendMessageBatch"
@@ -408,9 +408,9 @@ async fn a_user_the_queue_refuses_does_not_stop_the_others() {
 #[tokio::test]
 async fn failing_calls_do_not_stop_a_run() {
     let world = World::new().await;
-    let (contents, lacking) = crowd();
+    let (contents, lacking) = pool_with_missed_users();
     let lacking = lacking.anything();
-    world.crowd.fill(contents);
+    world.large_pool.fill(contents);
     let mut calls = 0;
     world.faults.plan(move |call| {
         calls += 1;

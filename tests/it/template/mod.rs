@@ -2,7 +2,7 @@
 //! the configuration, and its numbers obey the rules of the configuration.
 
 mod alarms;
-mod manual;
+mod parameters;
 mod roles;
 mod rules;
 mod senders;

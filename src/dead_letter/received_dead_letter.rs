@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::attribute;
 use crate::aws::Received;
-use crate::event::{Event, PoolId, Sub, is_loggable_sub, parse};
+use crate::event::{Event, PoolId, Sub, is_loggable_id, parse};
 
 /// A received dead letter, hidden from other processes while the scan holds it.
 #[derive(Debug)]
-pub struct HeldDeadLetter {
+pub struct ReceivedDeadLetter {
     /// The message as received; body and attributes may hold personal data.
     pub message: Received,
     /// Its fields that may be shown.
@@ -20,7 +20,7 @@ pub struct HeldDeadLetter {
 pub(crate) struct DeadLetterSummary {
     /// Message id on the dead-letter queue.
     pub id: String,
-    /// Reason code; `unknown` if SQS moved the message itself.
+    /// Reason code; [`UNKNOWN_REASON`] if usher did not write it.
     pub reason: String,
     /// The class of the failure.
     pub class: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) struct DeadLetterSummary {
     pub replays: u32,
     /// When the source queue delivered it for the first time.
     pub first_received_at: Option<jiff::Timestamp>,
-    /// From its attribute; without one, when SQS received the message.
+    /// From its attribute; without one, the message's `SentTimestamp`.
     pub dead_lettered_at: Option<jiff::Timestamp>,
     /// Message id on the source queue.
     pub source_message_id: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) struct DeadLetterSummary {
 /// program sent it.
 pub(crate) const UNKNOWN_REASON: &str = "unknown";
 
-impl HeldDeadLetter {
+impl ReceivedDeadLetter {
     /// Reads the attributes, and from the body only the pool and the `sub`.
     pub(crate) fn new(message: Received) -> Self {
         let text = |name| {
@@ -88,7 +88,7 @@ fn pool_and_sub(body: &str) -> (Option<String>, Option<String>) {
     match parse(body) {
         Ok(Event::SignUp(sign_up)) => {
             let sub = sign_up.sub.as_ref().map(Sub::as_str);
-            let sub = sub.filter(|sub| is_loggable_sub(sub)).map(str::to_owned);
+            let sub = sub.filter(|sub| is_loggable_id(sub)).map(str::to_owned);
             (Some(printable(sign_up.pool.as_str())), sub)
         }
         Ok(Event::Reconcile(reconcile)) => {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::attribute;
-use super::held_dead_letter::HeldDeadLetter;
 use super::history::sendable_body;
+use super::received_dead_letter::ReceivedDeadLetter;
 use crate::aws::Outgoing;
 
 /// One line of the file. The import reads `body`, `attributes`, `group`,
@@ -16,7 +16,7 @@ use crate::aws::Outgoing;
 /// dead letter. Binary attributes, which usher never writes, are left out.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ArchiveLine {
+pub(crate) struct ExportLine {
     /// Message id on the dead-letter queue.
     #[serde(default)]
     pub id: String,
@@ -30,7 +30,9 @@ pub(crate) struct ArchiveLine {
     /// `AWSTraceHeader`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_header: Option<String>,
-    /// When it was sent to the dead-letter queue, by SQS's clock.
+    /// `SentTimestamp`. A message that SQS moved itself keeps that of the source queue.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html>
     #[serde(default)]
     pub(crate) sent_at: Option<String>,
     /// When the source queue delivered it for the first time.
@@ -41,8 +43,8 @@ pub(crate) struct ArchiveLine {
     pub dead_lettered_at: Option<String>,
 }
 
-impl ArchiveLine {
-    pub(crate) fn new(dead_letter: &HeldDeadLetter) -> Self {
+impl ExportLine {
+    pub(crate) fn new(dead_letter: &ReceivedDeadLetter) -> Self {
         let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
         Self {
             id: dead_letter.summary.id.clone(),
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn errors_of_a_line_do_not_quote_it() {
         assert_eq!(
-            ArchiveLine::parse(r#"{"body":"{}"}"#).map(|line| line.body),
+            ExportLine::parse(r#"{"body":"{}"}"#).map(|line| line.body),
             Ok("{}".to_owned())
         );
         for (text, message) in [
@@ -151,7 +153,7 @@ mod tests {
                 "has an attribute whose name",
             ),
         ] {
-            let error = ArchiveLine::parse(text).expect_err("refused");
+            let error = ExportLine::parse(text).expect_err("refused");
             assert!(error.starts_with(message), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }

@@ -11,11 +11,11 @@ use usher::aws::Aws;
 use usher::config::Config;
 use usher::quota::Quota;
 use usher::telemetry::Health;
-use usher::worker::{RedriveCheck, Until, Worker};
+use usher::worker::{MaxReceiveCountCheck, Until, Worker};
 
 use super::PATIENCE;
 
-const THREAD: &str = "mortal worker";
+const THREAD: &str = "killed worker";
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// A worker in a runtime of its own. After a shutdown of the runtime no code of the worker
@@ -99,7 +99,7 @@ async fn work(url: String, config: Config, until: Until, stop: CancellationToken
         let aws = Aws::at_endpoint(&url).await;
         let quota = Arc::new(Quota::new(config.quota));
         let worker = tokio::select! {
-            worker = Worker::new(&config, &aws, quota, Health::default(), RedriveCheck::Enforced) => worker,
+            worker = Worker::new(&config, &aws, quota, Health::default(), MaxReceiveCountCheck::Enforced) => worker,
             () = stop.cancelled() => return,
         };
         match worker {

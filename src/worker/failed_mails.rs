@@ -9,19 +9,19 @@ use lru::LruCache;
 use crate::event::AdminCommand;
 use crate::provision::{CommandResult, MailStatus};
 
-const MAX_PENDING_MAILS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+const MAX_FAILED_MAILS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Mail failures of admin commands that are retried, by request id.
 #[derive(Debug)]
-pub(super) struct PendingMails(Mutex<LruCache<String, MailStatus>>);
+pub(super) struct FailedMails(Mutex<LruCache<String, MailStatus>>);
 
-impl Default for PendingMails {
+impl Default for FailedMails {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_PENDING_MAILS)))
+        Self(Mutex::new(LruCache::new(MAX_FAILED_MAILS)))
     }
 }
 
-impl PendingMails {
+impl FailedMails {
     /// Stores a failed mail, or adds the mail failure of an earlier attempt to the result.
     pub(super) fn merge_mail(
         &self,

@@ -1,4 +1,5 @@
-//! Remembers recently provisioned users and refused sign-ups, in bounded memory.
+//! Remembers recently provisioned users, recent admin commands and refused sign-ups, in
+//! bounded memory.
 //!
 //! Cognito calls a slow trigger again, and SQS delivers at least once. So the same
 //! sign-up often arrives two or three times. Every effect may be repeated, but each
@@ -19,53 +20,53 @@ use crate::event::{AdminCommand, SignUp};
 /// Long enough for Cognito's repeated calls and a visibility timeout. Short enough that
 /// a replay soon restores an effect that was undone.
 const DONE_TTL: Duration = Duration::from_mins(1);
-const MAX_RECENT_USERS: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+const MAX_RECENT_WORK: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
 #[derive(Debug)]
-pub(super) struct RecentUsers {
+pub(super) struct RecentWork {
     hashers: [RandomState; 2],
-    users: Mutex<LruCache<u128, Arc<RecentUser>>>,
+    entries: Mutex<LruCache<u128, Arc<WorkEntry>>>,
 }
 
 /// Runs the work for one user or admin command one at a time; a second attempt finds it done.
 #[derive(Debug, Default)]
-pub(super) struct RecentUser {
+pub(super) struct WorkEntry {
     done_at: tokio::sync::Mutex<Option<Instant>>,
     /// The latest refusal, and when it first occurred.
     last_refusal: Mutex<Option<(Failure, Instant)>>,
 }
 
 /// Guard: only its holder works for the user or on the admin command.
-pub(super) struct UserPermit<'a>(tokio::sync::MutexGuard<'a, Option<Instant>>);
+pub(super) struct WorkGuard<'a>(tokio::sync::MutexGuard<'a, Option<Instant>>);
 
-impl Default for RecentUsers {
+impl Default for RecentWork {
     fn default() -> Self {
         Self {
             hashers: Default::default(),
-            users: Mutex::new(LruCache::new(MAX_RECENT_USERS)),
+            entries: Mutex::new(LruCache::new(MAX_RECENT_WORK)),
         }
     }
 }
 
-impl RecentUsers {
+impl RecentWork {
     /// The entry of a user with exactly these groups, and with or without a profile. Any
     /// difference makes it separate work.
-    pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<RecentUser> {
+    pub(super) fn user(&self, sign_up: &SignUp, groups: &[GroupName]) -> Arc<WorkEntry> {
         let has_profile = sign_up.scope.includes_profile();
         let user = (&sign_up.pool, &sign_up.username, &sign_up.sub);
         self.get_or_insert((user, groups, has_profile))
     }
 
     /// The entry of an admin command, without the time of its request.
-    pub(super) fn command(&self, command: &AdminCommand) -> Arc<RecentUser> {
+    pub(super) fn command(&self, command: &AdminCommand) -> Arc<WorkEntry> {
         // `replayed` drops the request time, which differs when a client repeats a command.
         self.get_or_insert(command.replayed().to_body())
     }
 
-    fn get_or_insert(&self, item: impl Hash) -> Arc<RecentUser> {
+    fn get_or_insert(&self, item: impl Hash) -> Arc<WorkEntry> {
         let key = self.key(&item);
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(users.get_or_insert(key, Arc::default))
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(entries.get_or_insert(key, Arc::default))
     }
 
     /// 128 bits under random keys: a collision would skip a user.
@@ -76,9 +77,9 @@ impl RecentUsers {
     }
 }
 
-impl RecentUser {
-    pub(super) async fn acquire(&self) -> UserPermit<'_> {
-        UserPermit(self.done_at.lock().await)
+impl WorkEntry {
+    pub(super) async fn acquire(&self) -> WorkGuard<'_> {
+        WorkGuard(self.done_at.lock().await)
     }
 
     /// When a service refused this user first; `None` if this is the first time. The
@@ -106,7 +107,7 @@ impl RecentUser {
     }
 }
 
-impl UserPermit<'_> {
+impl WorkGuard<'_> {
     pub(super) fn is_done(&self) -> bool {
         self.0.is_some_and(|at| at.elapsed() < DONE_TTL)
     }
@@ -142,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn done_user_is_remembered_briefly_and_with_its_groups() {
-        let recent = RecentUsers::default();
+        let recent = RecentWork::default();
         let user = recent.user(&sign_up("a"), &groups(&["X"]));
         let permit = user.acquire().await;
         assert!(!permit.is_done());
@@ -184,7 +185,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusal_has_its_first_time_until_it_is_judged() {
-        let recent = RecentUsers::default();
+        let recent = RecentWork::default();
         let failure = |code: &str| Failure {
             service: Service::Cognito,
             operation: "AdminAddUserToGroup",
@@ -210,13 +211,13 @@ mod tests {
 
     #[tokio::test]
     async fn memory_is_bounded() {
-        let recent = RecentUsers::default();
-        for n in 0..2 * MAX_RECENT_USERS.get() {
+        let recent = RecentWork::default();
+        for n in 0..2 * MAX_RECENT_WORK.get() {
             drop(recent.user(&sign_up(&n.to_string()), &[]));
         }
         assert_eq!(
-            recent.users.lock().expect("not poisoned").len(),
-            MAX_RECENT_USERS.get()
+            recent.entries.lock().expect("not poisoned").len(),
+            MAX_RECENT_WORK.get()
         );
     }
 }

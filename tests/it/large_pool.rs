@@ -16,7 +16,7 @@ use crate::world::TABLE;
 
 /// Passes every call to the endpoint until it is filled.
 #[derive(Clone, Default)]
-pub(crate) struct Crowd(Arc<Mutex<Option<PoolContents>>>);
+pub(crate) struct LargePool(Arc<Mutex<Option<PoolContents>>>);
 
 #[derive(Default)]
 pub(crate) struct PoolContents {
@@ -47,7 +47,7 @@ const PAGE: usize = 60;
 /// The creation time of the first user, 2026-08-01; each next user is a second younger.
 const CREATED: usize = 1_785_542_400;
 
-impl Crowd {
+impl LargePool {
     pub(crate) fn fill(&self, contents: PoolContents) {
         *self.0.lock().expect("not poisoned") = Some(contents);
     }
@@ -165,7 +165,11 @@ fn number(token: &Value) -> usize {
 }
 
 /// The layer over the routes of the embedded endpoint.
-pub(crate) async fn layer(State(crowd): State<Crowd>, request: Request, next: Next) -> Response {
+pub(crate) async fn layer(
+    State(large_pool): State<LargePool>,
+    request: Request,
+    next: Next,
+) -> Response {
     let target = request.headers().get("x-amz-target");
     let operation = target
         .and_then(|target| target.to_str().ok()?.rsplit('.').next().map(str::to_owned))
@@ -175,7 +179,7 @@ pub(crate) async fn layer(State(crowd): State<Crowd>, request: Request, next: Ne
         .await
         .unwrap_or_default();
     let input = serde_json::from_slice(&bytes).unwrap_or_default();
-    match crowd.answer(&operation, &input) {
+    match large_pool.answer(&operation, &input) {
         Some((status, answer)) => (status, answer.to_string()).into_response(),
         None => {
             next.run(Request::from_parts(parts, Body::from(bytes)))

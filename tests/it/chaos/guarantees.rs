@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::crowd::{Crowd, Kind, Member};
+use super::sign_ups::{Kind, Member, SignUps};
 use crate::world::{MAX_RECEIVE_COUNT, World};
 
 /// The longest back-off, and the longest delay of a quarantined message.
 const LONGEST_HIDE: Duration = Duration::from_mins(10);
 
 /// Adds each violated guarantee to `violations`.
-pub(crate) async fn check(world: &World, crowd: &Crowd, violations: &mut Vec<String>) {
+pub(crate) async fn check(world: &World, sign_ups: &SignUps, violations: &mut Vec<String>) {
     let depth = world.queue.attributes().await.expect("attributes").depth;
     if !depth.is_empty() {
         violations.push(format!("left on the queue: {depth:?}"));
@@ -19,19 +19,19 @@ pub(crate) async fn check(world: &World, crowd: &Crowd, violations: &mut Vec<Str
     if hidden > LONGEST_HIDE {
         violations.push(format!("a message was hidden for {hidden:?}"));
     }
-    let dead_lettered = check_dead_letters(world, crowd, violations).await;
-    check_groups(world, crowd, &dead_lettered, violations).await;
-    check_profiles(world, crowd, &dead_lettered, violations).await;
+    let dead_lettered = check_dead_letters(world, sign_ups, violations).await;
+    check_groups(world, sign_ups, &dead_lettered, violations).await;
+    check_profiles(world, sign_ups, &dead_lettered, violations).await;
 }
 
 /// Each dead letter has a true reason, and each message that must be dead-lettered is.
 /// Returns the bodies of the dead letters.
 async fn check_dead_letters(
     world: &World,
-    crowd: &Crowd,
+    sign_ups: &SignUps,
     violations: &mut Vec<String>,
 ) -> BTreeSet<String> {
-    let members: BTreeMap<&str, &Member> = crowd
+    let members: BTreeMap<&str, &Member> = sign_ups
         .members
         .iter()
         .map(|member| (member.body.as_str(), member))
@@ -48,7 +48,7 @@ async fn check_dead_letters(
             dead_lettered.insert(body);
             continue;
         };
-        let true_reasons = if let Some(reason) = crowd.poison.get(&body) {
+        let true_reasons = if let Some(reason) = sign_ups.poison.get(&body) {
             BTreeSet::from([*reason])
         } else if let Some(member) = members.get(body.as_str()) {
             world.faults.ledger(|ledger| member.true_reasons(ledger))
@@ -62,8 +62,8 @@ async fn check_dead_letters(
         }
         dead_lettered.insert(body);
     }
-    let gone = crowd.members.iter().filter(|m| m.kind == Kind::Gone);
-    for body in gone.map(|m| &m.body).chain(crowd.poison.keys()) {
+    let gone = sign_ups.members.iter().filter(|m| m.kind == Kind::Gone);
+    for body in gone.map(|m| &m.body).chain(sign_ups.poison.keys()) {
         if !dead_lettered.contains(body) {
             violations.push(format!("vanished without a dead letter: {body}"));
         }
@@ -73,7 +73,7 @@ async fn check_dead_letters(
 
 async fn check_groups(
     world: &World,
-    crowd: &Crowd,
+    sign_ups: &SignUps,
     dead_lettered: &BTreeSet<String>,
     violations: &mut Vec<String>,
 ) {
@@ -83,7 +83,7 @@ async fn check_groups(
     ] {
         let members: BTreeSet<String> = world.members(group).await.into_iter().collect();
         let mut strangers = members.clone();
-        for member in crowd.members.iter().filter(|member| belongs(member)) {
+        for member in sign_ups.members.iter().filter(|member| belongs(member)) {
             strangers.remove(&member.name);
             if !members.contains(&member.name) && !dead_lettered.contains(&member.body) {
                 violations.push(format!("{} is not in {group}", member.named()));
@@ -97,7 +97,7 @@ async fn check_groups(
 
 async fn check_profiles(
     world: &World,
-    crowd: &Crowd,
+    sign_ups: &SignUps,
     dead_lettered: &BTreeSet<String>,
     violations: &mut Vec<String>,
 ) {
@@ -108,9 +108,9 @@ async fn check_profiles(
     let in_groups = |member: &Member| {
         everyone.contains(&member.name) && (member.kind != Kind::Pro || pro.contains(&member.name))
     };
-    for member in &crowd.members {
+    for member in &sign_ups.members {
         let puts = world.faults.ledger(|ledger| ledger.puts(&member.sub));
-        let edited = crowd.edited.get(&member.sub);
+        let edited = sign_ups.edited.get(&member.sub);
         if puts > u32::from(edited.is_none()) {
             violations.push(format!("{puts} profiles written for {}", member.named()));
         }

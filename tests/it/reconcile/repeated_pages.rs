@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use usher::aws::Sandbox;
 
 use super::command::reconcile;
-use super::elsewhere::confirmed;
+use super::other_profile_id::confirmed;
 use crate::faults::{Call, Fault};
 use crate::world::{TABLE, World};
 

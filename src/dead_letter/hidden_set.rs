@@ -15,44 +15,44 @@ use crate::aws::{FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue, Received};
 use crate::retry::retry_inline;
 
 /// Calls for one batch while SQS refuses some of its entries.
-const MAX_HOLD_BATCH_TRIES: u32 = 3;
-const HOLD_CALLS_IN_PARALLEL: usize = 8;
-/// The more dead letters are held, the longer an extension lasts. So extending takes
+const MAX_BATCH_TRIES: u32 = 3;
+const MAX_CALLS_IN_PARALLEL: usize = 8;
+/// The more dead letters are hidden, the longer an extension lasts. So extending takes
 /// at most about twenty calls a second.
 const EXTENSIONS_PER_SECOND: usize = 100;
 
-/// How long an extension lasts when `dead_letters` are held. After a kill they stay
+/// How long an extension lasts when `dead_letters` are hidden. After a kill they stay
 /// hidden for at most this time.
-pub(super) fn hold_duration(visibility: Duration, dead_letters: u64) -> Duration {
+pub(super) fn extension_time(visibility: Duration, dead_letters: u64) -> Duration {
     visibility.max(Duration::from_secs(
         dead_letters / EXTENSIONS_PER_SECOND as u64,
     ))
 }
 
 #[derive(Debug)]
-pub(super) struct HoldSet {
-    messages: HeldMessages,
+pub(super) struct HiddenSet {
+    messages: HiddenReceipts,
     /// Stops the extender task, also when the scan is dropped before its end.
     stop: DropGuard,
     extender: JoinHandle<()>,
 }
 
 #[derive(Debug, Clone)]
-struct HeldMessages {
+struct HiddenReceipts {
     queue: Queue,
-    receipts: Arc<Mutex<HashMap<String, HeldReceipt>>>,
+    receipts: Arc<Mutex<HashMap<String, HiddenReceipt>>>,
 }
 
 #[derive(Debug, Clone)]
-struct HeldReceipt {
+struct HiddenReceipt {
     receipt: String,
     until: Instant,
 }
 
-impl HoldSet {
+impl HiddenSet {
     /// Starts empty. Receives on `queue` hide for `queue.visibility()`.
     pub(super) fn new(queue: Queue) -> Self {
-        let messages = HeldMessages {
+        let messages = HiddenReceipts {
             queue,
             receipts: Arc::default(),
         };
@@ -65,10 +65,10 @@ impl HoldSet {
         }
     }
 
-    /// Holds a message that was just received. For one that is held already, the new
-    /// receipt replaces the old, which is void.
+    /// Hides a message that was just received. For one that is hidden already, the new
+    /// receipt replaces the old, which is stale.
     pub(super) fn insert(&self, message: &Received) {
-        let held = HeldReceipt {
+        let held = HiddenReceipt {
             receipt: message.receipt_handle.clone(),
             until: message.receive_time + self.messages.queue.visibility(),
         };
@@ -84,9 +84,9 @@ impl HoldSet {
     }
 
     /// Deletes dead letters, each by its latest receipt. Returns those that SQS did
-    /// not delete; they stay held.
+    /// not delete; they stay hidden.
     pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
-        let entries: Vec<(String, HeldReceipt)> = {
+        let entries: Vec<(String, HiddenReceipt)> = {
             let mut held = self.messages.lock();
             ids.iter().filter_map(|id| held.remove_entry(*id)).collect()
         };
@@ -101,13 +101,13 @@ impl HoldSet {
         failed
     }
 
-    /// Makes every held dead letter visible again. Returns the number of those for which
+    /// Makes every hidden dead letter visible again. Returns the number of those for which
     /// this failed: they stay hidden until their visibility timeout ends.
     pub(super) async fn release(self) -> u64 {
         // An extension in progress must not reach SQS after the release.
         drop(self.stop);
         if let Err(error) = self.extender.await {
-            tracing::error!(error = %error, "task that extends the visibility of held dead letters failed");
+            tracing::error!(error = %error, "task that extends the visibility of received dead letters failed");
         }
         let receipts: Vec<String> = self
             .messages
@@ -120,13 +120,13 @@ impl HoldSet {
         let is_unreachable = &AtomicBool::new(false);
         stream::iter(receipts.chunks(MAX_BATCH_ENTRIES))
             .map(|batch| messages.make_batch_visible(batch, is_unreachable))
-            .buffer_unordered(HOLD_CALLS_IN_PARALLEL)
+            .buffer_unordered(MAX_CALLS_IN_PARALLEL)
             .fold(0, |sum, remaining| async move { sum + remaining })
             .await
     }
 }
 
-impl HeldMessages {
+impl HiddenReceipts {
     async fn extend_until_stopped(self, stop: CancellationToken) {
         let visibility = self.queue.visibility();
         loop {
@@ -134,18 +134,18 @@ impl HeldMessages {
                 () = tokio::time::sleep(visibility / 6) => {}
                 () = stop.cancelled() => return,
             }
-            let due = self.due(visibility);
-            let extension = hold_duration(visibility, self.lock().len() as u64);
+            let due = self.receipts_to_extend(visibility);
+            let extension = extension_time(visibility, self.lock().len() as u64);
             stream::iter(due.chunks(MAX_BATCH_ENTRIES))
                 .take_while(|_| std::future::ready(!stop.is_cancelled()))
-                .for_each_concurrent(HOLD_CALLS_IN_PARALLEL, |batch| {
+                .for_each_concurrent(MAX_CALLS_IN_PARALLEL, |batch| {
                     self.extend_batch(batch, extension)
                 })
                 .await;
         }
     }
 
-    fn due(&self, visibility: Duration) -> Vec<(String, String)> {
+    fn receipts_to_extend(&self, visibility: Duration) -> Vec<(String, String)> {
         let threshold = Instant::now() + visibility / 2;
         self.lock()
             .iter()
@@ -166,7 +166,7 @@ impl HeldMessages {
             Ok(failed) => {
                 let mut held = self.lock();
                 for (position, (id, receipt)) in batch.iter().enumerate() {
-                    // Retried at the next extension, unless its receipt is void.
+                    // Retried at the next extension, unless its receipt is stale.
                     let is_retried =
                         |failed: &FailedEntry| failed.position == position && !failed.is_terminal;
                     if failed.iter().any(is_retried) {
@@ -178,19 +178,19 @@ impl HeldMessages {
                 }
             }
             Err(failure) => {
-                tracing::warn!(letters = batch.len(), error = %failure, "visibility of held dead letters could not be extended; retrying");
+                tracing::warn!(dead_letters = batch.len(), error = %failure, "visibility of received dead letters could not be extended; retrying");
             }
         }
     }
 
     async fn delete_batch<'a>(
         &self,
-        batch: &'a [(String, HeldReceipt)],
-    ) -> Vec<(&'a (String, HeldReceipt), Failure)> {
-        let mut remaining: Vec<&(String, HeldReceipt)> = batch.iter().collect();
+        batch: &'a [(String, HiddenReceipt)],
+    ) -> Vec<(&'a (String, HiddenReceipt), Failure)> {
+        let mut remaining: Vec<&(String, HiddenReceipt)> = batch.iter().collect();
         let mut failures = Vec::new();
         // SQS answers 200 although entries failed.
-        for _ in 0..MAX_HOLD_BATCH_TRIES {
+        for _ in 0..MAX_BATCH_TRIES {
             let receipts: Vec<&str> = remaining
                 .iter()
                 .map(|(_, held)| held.receipt.as_str())
@@ -218,7 +218,7 @@ impl HeldMessages {
             .iter()
             .map(|receipt| (receipt.as_str(), Duration::ZERO))
             .collect();
-        for _ in 0..MAX_HOLD_BATCH_TRIES {
+        for _ in 0..MAX_BATCH_TRIES {
             if is_unreachable.load(Ordering::Relaxed) {
                 break;
             }
@@ -227,7 +227,7 @@ impl HeldMessages {
                 is_unreachable.store(true, Ordering::Relaxed);
                 break;
             };
-            // Void receipt: the dead letter is visible, or another process received it.
+            // Stale receipt: the dead letter is visible, or another process received it.
             failed.retain(|failed| !failed.is_terminal);
             remaining = select_failed(&remaining, &failed);
             if remaining.is_empty() {
@@ -237,12 +237,12 @@ impl HeldMessages {
         remaining.len() as u64
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HeldReceipt>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HiddenReceipt>> {
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The entries of `batch` that failed, in the sequence of `failed`.
+/// The entries of `batch` that failed, in the order of `failed`.
 fn select_failed<T: Copy>(batch: &[T], failed: &[FailedEntry]) -> Vec<T> {
     failed
         .iter()

@@ -43,7 +43,7 @@ pub(crate) struct Member {
     times: usize,
 }
 
-pub(crate) struct Crowd {
+pub(crate) struct SignUps {
     pub(crate) members: Vec<Member>,
     /// Profiles that existed before the run, by `sub`.
     pub(crate) edited: BTreeMap<String, BTreeMap<String, String>>,
@@ -51,9 +51,9 @@ pub(crate) struct Crowd {
     pub(crate) poison: BTreeMap<String, &'static str>,
 }
 
-impl Crowd {
+impl SignUps {
     pub(crate) async fn sign_up(world: &World, random: &mut fastrand::Rng) -> Self {
-        let mut crowd = Self {
+        let mut sign_ups = Self {
             members: Vec::new(),
             edited: BTreeMap::new(),
             poison: (0..random.usize(..40)).map(poison).collect(),
@@ -68,9 +68,9 @@ impl Crowd {
                 7 => Kind::Reset,
                 _ => Kind::Plain,
             };
-            crowd.add(world, n, kind, random).await;
+            sign_ups.add(world, n, kind, random).await;
         }
-        crowd
+        sign_ups
     }
 
     async fn add(&mut self, world: &World, n: usize, kind: Kind, random: &mut fastrand::Rng) {
