@@ -35,19 +35,21 @@ def members(model, operation, side, inside=None):
 
 
 def findings(model, source):
-    writable = list_of(source, "WRITABLE")
-    known = writable | list_of(source, "ELSEWHERE") | list_of(source, "RESTLESS")
+    writable = list_of(source, "WRITABLE_SETTINGS")
+    known = writable | list_of(source, "READ_ONLY_SETTINGS") | list_of(source, "VOLATILE_SETTINGS")
     shown = members(model, "DescribeUserPool", "output", "UserPool")
     taken = members(model, "UpdateUserPool", "input")
     for name in sorted(shown.keys() - known):
-        where = "WRITABLE, as UpdateUserPool takes it" if name in taken else "ELSEWHERE or RESTLESS"
+        where = "READ_ONLY_SETTINGS or VOLATILE_SETTINGS"
+        if name in taken:
+            where = "WRITABLE_SETTINGS, as UpdateUserPool takes it"
         yield f"DescribeUserPool shows {name}, which is in no list: it belongs into {where}"
     for name in sorted(known - shown.keys()):
         yield f"{name} is in a list, and DescribeUserPool does not show it"
     for name in sorted(writable - taken.keys()):
-        yield f"{name} is in WRITABLE, and UpdateUserPool does not take it"
+        yield f"{name} is in WRITABLE_SETTINGS, and UpdateUserPool does not take it"
     for name in sorted(taken.keys() - writable - NOT_SENT):
-        yield f"UpdateUserPool takes {name}, which is not in WRITABLE: a write may reset it"
+        yield f"UpdateUserPool takes {name}, which is not in WRITABLE_SETTINGS: a write may reset it"
     for name in sorted(NOT_SENT - taken.keys()):
         yield f"{name} is in NOT_SENT, and UpdateUserPool does not take it"
     for name in sorted(shown.keys() & taken.keys()):
