@@ -4,7 +4,7 @@
 //! A Lambda function, [`trigger`], forwards the `PostConfirmation` event to an SQS
 //! queue. A long-running [`worker`] receives the message and provisions the user.
 //!
-//! The modules, in the sequence in which an event passes them:
+//! The modules; an event passes the first five in this sequence:
 //!
 //! - [`trigger`]: the Lambda function: forwards sign-ups, and returns the event unchanged
 //! - [`event`]: parses a message into a sign-up, an admin command or a reconcile

@@ -216,7 +216,7 @@ struct KeySet {
 /// RSA keys for RS256 signatures, by `kid`. Others are skipped.
 fn read(text: &[u8]) -> Result<HashMap<String, VerificationKey>, String> {
     let set: KeySet =
-        serde_json::from_slice(text).map_err(|_| "the answer is no key set".to_owned())?;
+        serde_json::from_slice(text).map_err(|_| "the response is not a key set".to_owned())?;
     let keys = set.keys.into_iter().filter_map(|key| {
         let jwk: Jwk = serde_json::from_value(key).ok()?;
         let AlgorithmParameters::RSA(_) = &jwk.algorithm else {

@@ -58,7 +58,7 @@ pub(crate) struct TriggerPlan {
 pub(crate) enum PlanError {
     /// Another function would be replaced.
     #[error(
-        "{trigger} is taken by {function}: a trigger calls one function alone. Let that one call usher's, \
+        "{trigger} is taken by {function}: a trigger calls only one function. Let that one call usher's, \
          or put usher's in its place with --replace"
     )]
     Taken {
@@ -79,7 +79,7 @@ pub(crate) enum PlanError {
     },
     /// The triggers have changed since the record.
     #[error(
-        "the triggers are not as the change of the record left them: somebody has changed them since. \
+        "the triggers are not as the change of the record left them: they have changed since. \
          Look at --dry-run with --replace, which puts back those of the record"
     )]
     ChangedSince,

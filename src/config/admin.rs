@@ -185,7 +185,8 @@ fn read_issuers(read: &mut Reader<'_>) -> Vec<String> {
         let example = issuer.replace("{region}", "r").replace("{pool}", "p");
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
         if !is_url || !example.chars().all(is_allowed) || !issuer.contains("{pool}") {
-            let rule = format!("{issuer:?} is no URL with {{pool}} in it, and perhaps {{region}}");
+            let rule =
+                format!("{issuer:?} is not a URL with {{pool}} in it, and perhaps {{region}}");
             read.reject(ISSUER_KEY, rule);
         } else if is_aws_issuer(issuer) {
             // A pool of AWS has two issuers; the one not named would be refused silently.
@@ -211,7 +212,7 @@ fn read_cors_origins(read: &mut Reader<'_>) -> Vec<String> {
             !name.is_empty() && name.chars().all(is_allowed) && port.parse::<u16>().is_ok()
         };
         if !host.is_some_and(is_host) {
-            let rule = format!("{origin:?} is no origin, such as \"https://app.example.com\"");
+            let rule = format!("{origin:?} is not an origin, such as \"https://app.example.com\"");
             read.reject(CORS_ORIGINS_KEY, rule);
         }
     }

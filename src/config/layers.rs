@@ -206,7 +206,7 @@ impl Layers {
         let rule = if !self.settings.contains_key(key) {
             Some(self.describe_unknown_key(key))
         } else if WHOLE_VALUE_KEYS.contains(&key) && !matches!(source, ConfigSource::File(_)) {
-            Some("can be set in a file alone".to_owned())
+            Some("can be set only in a file".to_owned())
         } else {
             None
         };

@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
                 {
                     self.reject(
                         key,
-                        format!("{item:?} is no name: outside of a file, write A,B,C"),
+                        format!("{item:?} is not a name: outside of a file, write A,B,C"),
                     );
                 }
                 // An empty list means "any" for many keys.

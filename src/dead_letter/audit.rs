@@ -30,7 +30,7 @@ impl AuditLog {
                 user.sub = dead_letter.sub,
                 outcome,
             },
-            "dead letter acted on",
+            "action on a dead letter",
         );
     }
 
@@ -45,7 +45,7 @@ impl AuditLog {
                 dead_letters,
                 outcome,
             },
-            "dead letters acted on",
+            "action on the dead-letter queue",
         );
     }
 }

@@ -68,11 +68,11 @@ impl HiddenSet {
     /// Hides a message that was just received. For one that is hidden already, the new
     /// receipt replaces the old, which is stale.
     pub(super) fn insert(&self, message: &Received) {
-        let held = HiddenReceipt {
+        let hidden = HiddenReceipt {
             receipt: message.receipt_handle.clone(),
             until: message.receive_time + self.messages.queue.visibility(),
         };
-        self.messages.lock().insert(message.id.clone(), held);
+        self.messages.lock().insert(message.id.clone(), hidden);
     }
 
     pub(super) fn contains(&self, id: &str) -> bool {
@@ -87,14 +87,16 @@ impl HiddenSet {
     /// not delete; they stay hidden.
     pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
         let entries: Vec<(String, HiddenReceipt)> = {
-            let mut held = self.messages.lock();
-            ids.iter().filter_map(|id| held.remove_entry(*id)).collect()
+            let mut hidden = self.messages.lock();
+            ids.iter()
+                .filter_map(|id| hidden.remove_entry(*id))
+                .collect()
         };
         let mut failed = Vec::new();
         for batch in entries.chunks(MAX_BATCH_ENTRIES) {
             for (entry, failure) in self.messages.delete_batch(batch).await {
-                let (id, held) = entry.clone();
-                self.messages.lock().insert(id.clone(), held);
+                let (id, hidden) = entry.clone();
+                self.messages.lock().insert(id.clone(), hidden);
                 failed.push((id, failure));
             }
         }
@@ -104,7 +106,7 @@ impl HiddenSet {
     /// Makes every hidden dead letter visible again. Returns the number of those for which
     /// this failed: they stay hidden until their visibility timeout ends.
     pub(super) async fn release(self) -> u64 {
-        // An extension in progress must not reach SQS after the release.
+        // An extension in progress must not reach SQS after the messages are visible.
         drop(self.stop);
         if let Err(error) = self.extender.await {
             tracing::error!(error = %error, "task that extends the visibility of received dead letters failed");
@@ -113,7 +115,7 @@ impl HiddenSet {
             .messages
             .lock()
             .drain()
-            .map(|(_, held)| held.receipt)
+            .map(|(_, hidden)| hidden.receipt)
             .collect();
         let messages = &self.messages;
         // When one call fails, the others would fail too.
@@ -149,8 +151,8 @@ impl HiddenReceipts {
         let threshold = Instant::now() + visibility / 2;
         self.lock()
             .iter()
-            .filter(|(_, held)| held.until < threshold)
-            .map(|(id, held)| (id.clone(), held.receipt.clone()))
+            .filter(|(_, hidden)| hidden.until < threshold)
+            .map(|(id, hidden)| (id.clone(), hidden.receipt.clone()))
             .collect()
     }
 
@@ -164,7 +166,7 @@ impl HiddenReceipts {
             .collect();
         match self.queue.change_visibility(&receipts).await {
             Ok(failed) => {
-                let mut held = self.lock();
+                let mut receipts = self.lock();
                 for (position, (id, receipt)) in batch.iter().enumerate() {
                     // Retried at the next extension, unless its receipt is stale.
                     let is_retried =
@@ -172,8 +174,11 @@ impl HiddenReceipts {
                     if failed.iter().any(is_retried) {
                         continue;
                     }
-                    if let Some(held) = held.get_mut(id).filter(|held| held.receipt == *receipt) {
-                        held.until = until;
+                    if let Some(hidden) = receipts
+                        .get_mut(id)
+                        .filter(|hidden| hidden.receipt == *receipt)
+                    {
+                        hidden.until = until;
                     }
                 }
             }
@@ -189,11 +194,11 @@ impl HiddenReceipts {
     ) -> Vec<(&'a (String, HiddenReceipt), Failure)> {
         let mut remaining: Vec<&(String, HiddenReceipt)> = batch.iter().collect();
         let mut failures = Vec::new();
-        // SQS answers 200 although entries failed.
+        // SQS responds with 200 although entries failed.
         for _ in 0..MAX_BATCH_TRIES {
             let receipts: Vec<&str> = remaining
                 .iter()
-                .map(|(_, held)| held.receipt.as_str())
+                .map(|(_, hidden)| hidden.receipt.as_str())
                 .collect();
             match retry_inline(|| self.queue.delete(&receipts)).await {
                 Ok(failed) => {

@@ -1,4 +1,4 @@
-//! The message that becomes a dead letter: its body, unchanged, and the reason.
+//! The message that becomes a dead letter: its body and the reason. A space replaces an empty body.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use super::attribute;
 use crate::aws::Received;
 use crate::event::{Event, PoolId, Sub, is_loggable_id, parse};
 
-/// A received dead letter, hidden from other processes while the scan holds it.
+/// A received dead letter, hidden from other processes until the scan ends.
 #[derive(Debug)]
 pub struct ReceivedDeadLetter {
     /// The message as received; body and attributes may hold personal data.

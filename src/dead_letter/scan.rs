@@ -1,13 +1,13 @@
 //! Reads every dead letter of a queue and leaves it there.
 //!
 //! SQS has no call to read a message: it must be received, which hides it. So every
-//! dead letter is held until the scan ends, and all become visible again then. One that
+//! dead letter stays hidden until the scan ends, and all become visible again then. One that
 //! comes twice is recognised by its id.
 //!
-//! A scan ends when two steps receive nothing and SQS's counts match the held dead
+//! A scan ends when two steps receive nothing and SQS's counts match the hidden dead
 //! letters. Both are needed, since the counts may be a minute old. While they differ, the
-//! scan waits up to 65 seconds. If another process hides dead
-//! letters, it waits as long as they would stay hidden if that process died now.
+//! scan waits up to 65 seconds. If another process hides dead letters, it waits as long as
+//! they would stay hidden if that process died now.
 //!
 //! SQS allows about 120,000 messages in flight; the rest is reported as [`Unseen`].
 
@@ -22,7 +22,7 @@ use super::received_dead_letter::ReceivedDeadLetter;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES, Queue, Received};
 use crate::retry::retry_inline;
 
-/// Long poll of a receive. It asks all of SQS's servers, so an empty answer means that
+/// Long poll of a receive. It asks all of SQS's servers, so an empty response means that
 /// no message is visible.
 const SCAN_POLL_WAIT: Duration = Duration::from_secs(1);
 /// SQS counts approximately, and its counts may be a minute old.
@@ -87,8 +87,8 @@ impl Scan {
         let mut failed = None;
         let mut incoming = Vec::new();
         // Await all of them: messages of a dropped receive would stay hidden.
-        for answer in join_all(receives).await {
-            match answer {
+        for result in join_all(receives).await {
+            match result {
                 Ok(messages) => incoming.extend(messages),
                 Err(failure) => failed = Some(failure),
             }
@@ -147,13 +147,13 @@ impl Scan {
 
     async fn check_end(&mut self) -> Result<ScanStep, Failure> {
         let depth = retry_inline(|| self.queue.attributes()).await?.depth;
-        let held = self.hidden.len() as u64;
+        let hidden_here = self.hidden.len() as u64;
         let not_received = depth.visible + depth.delayed;
-        let hidden_elsewhere = depth.hidden.saturating_sub(held);
-        let required_wait = if (not_received, depth.hidden) == (0, held) {
-            // The counts of SQS match the held dead letters.
+        let hidden_elsewhere = depth.hidden.saturating_sub(hidden_here);
+        let required_wait = if (not_received, depth.hidden) == (0, hidden_here) {
+            // The counts of SQS match the dead letters that this scan hides.
             Duration::ZERO
-        } else if not_received > 0 || depth.hidden < held {
+        } else if not_received > 0 || depth.hidden < hidden_here {
             // The counts are old, or SQS does not deliver some messages.
             SQS_COUNTS_LAG
         } else {
@@ -161,7 +161,7 @@ impl Scan {
                 .max(extension_time(self.queue.visibility(), hidden_elsewhere) + HIDDEN_WAIT_MARGIN)
         };
         if self.empty_steps < 2 || self.last_progress.elapsed() < required_wait {
-            // Some endpoints answer a long poll at once.
+            // Some endpoints end a long poll at once.
             tokio::time::sleep(SCAN_POLL_WAIT / 4).await;
             return Ok(ScanStep::Waiting(hidden_elsewhere));
         }

@@ -7,7 +7,7 @@
 //! `DynamoDB`, and never counted in the worker.
 //!
 //! Every Cognito write copies the pool's state, so the endpoint slows down from a
-//! few thousand users on: it is no target for benchmarks. Members that a service
+//! few thousand users on: it is not a target for benchmarks. Members that a service
 //! does not know are refused in a request, and ignored in the response of a
 //! trigger. `tests/model/constraints.py` takes the constraints from botocore's
 //! models; `.ci/run model` reports when AWS has changed them.

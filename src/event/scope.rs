@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::GroupName;
 
-/// The part of a sign-up that is provisioned. Reconcile sends the same event as the trigger,
-/// but for an older user: groups that an administrator removed must not come back.
+/// The part of a sign-up that is provisioned. Reconcile sends the same event as the trigger
+/// for a user who signed up earlier: groups that an administrator removed must not come back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Scope {
     /// Every group that applies, and the profile.

@@ -56,7 +56,7 @@ impl RunDeadLetters {
         }
     }
 
-    /// Must not be cancelled: the dead letters that it holds would stay hidden.
+    /// Must not be cancelled: the dead letters that it received would stay hidden.
     async fn scan(
         queue: &Queue,
         run: &RunId,

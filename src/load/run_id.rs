@@ -138,6 +138,6 @@ mod tests {
         }
         let other: RunId = "20261121-142249-k3f8".parse().expect("an id");
         assert_eq!(other.find(&run.name(Tag::SignUp(1))), None);
-        assert_eq!(run.find(&run.prefix()), None, "a prefix is no name");
+        assert_eq!(run.find(&run.prefix()), None, "a prefix is not a name");
     }
 }

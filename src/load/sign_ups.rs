@@ -27,7 +27,7 @@ pub(crate) enum NotASignUp {
     #[error("{0}")]
     Malformed(#[from] event::Malformed),
     /// Another kind of event, or a new password.
-    #[error("it is no confirmed sign-up")]
+    #[error("it is not a confirmed sign-up")]
     OtherEvent,
 }
 

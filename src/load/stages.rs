@@ -66,7 +66,7 @@ impl Stages {
     fn checked(self) -> Result<Self, String> {
         let count: f64 = self.0.iter().map(LoadStage::arrivals).sum();
         if count < 1.0 - ROUNDING {
-            return Err("nobody signs up in it".to_owned());
+            return Err("it has no sign-ups".to_owned());
         }
         if count > f64::from(MAX_SIGN_UPS) {
             return Err(format!("more than {MAX_SIGN_UPS} sign-ups"));
@@ -178,7 +178,7 @@ fn parse_stage(text: &str, rate: Option<f64>) -> Result<LoadStage, String> {
         ["burst", count] => match count.parse() {
             Ok(count @ 1..=MAX_SIGN_UPS) => Ok(LoadStage::Burst(count)),
             _ => Err(format!(
-                "{count:?} is no number of sign-ups from 1 to {MAX_SIGN_UPS}"
+                "{count:?} is not a number of sign-ups from 1 to {MAX_SIGN_UPS}"
             )),
         },
         _ => Err(format!("a stage is one of: {GRAMMAR}")),
@@ -200,7 +200,7 @@ fn hold(rate: f64, time: Duration) -> LoadStage {
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text
         .parse()
-        .map_err(|_| format!("{text:?} is no number of sign-ups a second"))?;
+        .map_err(|_| format!("{text:?} is not a number of sign-ups a second"))?;
     check_rate(rate)
 }
 
@@ -218,7 +218,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| !time.is_zero())
-        .ok_or_else(|| format!("{text:?} is no time, such as 90s or 5m"))
+        .ok_or_else(|| format!("{text:?} is not a time, such as 90s or 5m"))
 }
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn stages_follow_each_other() {
         let all = offsets("hold 10 for 2s, pause 8s, burst 100, hold 1s");
-        assert_eq!(all.len(), 130, "a pause is no rate to hold");
+        assert_eq!(all.len(), 130, "a pause has no rate to hold");
         assert!(all[..20].iter().all(|at| *at < 2.0));
         assert!(all[20..120].iter().all(|at| (*at - 10.0).abs() < 1e-6));
         let thirds = offsets("hold 0.5 for 3s, hold 0.5 for 3s, hold 10 for 1s");
@@ -285,14 +285,14 @@ mod tests {
             ("hold 5m", "no rate before it"),
             ("ramp 0..200", "a stage is one of"),
             ("ramp 200 over 60s", "from one rate to another"),
-            ("burst 10, hold x for 5m", "\"x\" is no number"),
+            ("burst 10, hold x for 5m", "\"x\" is not a number"),
             ("ramp 0..1e9 over 60s", "between 0.001 and 10000"),
             ("ramp 0..-1 over 60s", "between 0.001 and 10000"),
             ("ramp 0..3e-11 over 48h, burst 1", "between 0.001 and 10000"),
             ("ramp 10..0 over 5s, hold 1m", "write pause TIME"),
-            ("hold 1 for 0s", "is no time"),
+            ("hold 1 for 0s", "is not a time"),
             ("burst 0", "from 1 to"),
-            ("pause 5m", "nobody signs up"),
+            ("pause 5m", "it has no sign-ups"),
             ("hold 10000 for 1h", "more than 1000000"),
             ("hold 1 for 49h", "longer than 48 hours"),
         ] {

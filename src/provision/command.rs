@@ -30,7 +30,7 @@ impl CommandResult {
         Self::new(Outcome::Retry(Retry::new(Rejection {
             reason: "busy".to_owned(),
             class: "throttled",
-            error: "the budget of calls is used up for the moment".to_owned(),
+            error: "no permit for a Cognito call in time".to_owned(),
             refused_call: None,
         })))
     }

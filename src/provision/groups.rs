@@ -32,7 +32,7 @@ pub(super) struct GroupStep {
     /// Groups that this process has created, or found created. The first sign-ups of a new
     /// group come in a burst, and one `CreateGroup` is enough for them.
     created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
-    /// Answers of `GetGroup`: invitations come by hundreds, and it is limited to 5 calls a
+    /// Results of `GetGroup`: invitations come by hundreds, and it is limited to 5 calls a
     /// second for one pool.
     existence: Mutex<LruCache<(PoolId, GroupName), CachedExistence>>,
 }
@@ -53,7 +53,7 @@ impl GroupStep {
         }
     }
 
-    /// Whether the group exists; the answer may be a minute old.
+    /// Whether the group exists; the result may be a minute old.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
         let cached = Arc::clone(

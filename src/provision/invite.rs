@@ -34,7 +34,7 @@ pub(crate) enum MailStatus {
     Failed,
     /// Not sent, since the mails of a day are used up. Resend it tomorrow.
     OverLimit,
-    /// Cognito's answer was lost.
+    /// Cognito's response was lost.
     Unknown,
     /// The user pool lets the user sign in without a password, so there is no code to accept or
     /// to send again.
@@ -42,7 +42,7 @@ pub(crate) enum MailStatus {
 }
 
 impl MailStatus {
-    /// The name in answers and logs.
+    /// The name in responses and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -121,7 +121,7 @@ impl Provisioner {
             return CommandResult::rejected(
                 "username_taken",
                 CONFLICT,
-                "somebody with another e-mail address, or one that is not verified, has this name",
+                "another user, with another or unverified e-mail address, has this name",
             );
         }
         let existed = mail == MailStatus::NotSent;
@@ -204,7 +204,7 @@ impl Provisioner {
         let name = invitation
             .sign_in_name()
             .ok_or_else(|| internal_error("an invitation without a name"))?;
-        // A call whose answer was lost may have created the user.
+        // A call whose response was lost may have created the user.
         let lost = AtomicBool::new(false);
         let created = retry_inline(|| async {
             let created = self
@@ -244,7 +244,7 @@ impl Provisioner {
             };
             return Ok(found(user, mail));
         }
-        // A new user cannot be missing: Cognito is reported to answer this to an invalid value.
+        // A new user cannot be missing: Cognito is reported to send this code for an invalid value.
         if failure.reason == "user_not_found" {
             return Err(Outcome::Rejected(super::Rejection {
                 reason: "invalid_parameter".to_owned(),
@@ -336,7 +336,7 @@ impl Provisioner {
             CommandResult::rejected(
                 "already_accepted",
                 CONFLICT,
-                "the person has accepted an invitation, signed up, or needs no password",
+                "the user has accepted an invitation, signed up, or needs no password",
             )
         };
         if !user.is_invited() {

@@ -49,7 +49,7 @@ impl Provisioner {
                     return CommandResult::rejected(
                         "not_administrator",
                         Rejection::FORBIDDEN,
-                        "whoever asked for it is not, or no longer, in one of admin.groups",
+                        "the requester is not in a group of admin.groups",
                     );
                 }
                 Err(failure) => return CommandResult::new(Outcome::from(failure)),

@@ -20,7 +20,7 @@ pub struct RateBudget {
     /// First come, first served. Only its holder waits for the next permit, so a cut
     /// applies at once to every caller behind.
     fifo_lock: tokio::sync::Mutex<()>,
-    /// Waiting callers, including the holder of `queue`.
+    /// Waiting callers, including the holder of `fifo_lock`.
     waiting: AtomicU32,
     state: Mutex<BudgetState>,
 }
@@ -79,8 +79,8 @@ impl Drop for Waiter<'_> {
 }
 
 /// Burst tolerance: after idle time a permit may be taken early by this share of the gap
-/// between two permits. So no second
-/// has more calls than the rate, rounded up, except for [`MIN_SLACK`].
+/// between two permits. So no second has more calls than the rate, rounded up, except for
+/// [`MIN_SLACK`].
 const SLACK_SHARE: f64 = 0.3;
 /// Least time that is saved up: late timers would otherwise lower a high rate.
 const MIN_SLACK: Duration = Duration::from_millis(10);
@@ -277,10 +277,10 @@ impl RateBudget {
         let Some(cut_at) = state.cut_at.filter(|_| state.rate < self.limit) else {
             return;
         };
-        let pace = (state.rate / (self.limit * CROWDED_SHARE)).sqrt().min(1.0);
+        let rise_factor = (state.rate / (self.limit * CROWDED_SHARE)).sqrt().min(1.0);
         let quiet = now.saturating_duration_since(cut_at).as_secs_f64();
-        let quiet_periods = pace * quiet / QUIET_PERIOD.as_secs_f64();
-        let rise = RISE_PER_SECOND * pace * time * (1.0 + quiet_periods * quiet_periods);
+        let quiet_periods = rise_factor * quiet / QUIET_PERIOD.as_secs_f64();
+        let rise = RISE_PER_SECOND * rise_factor * time * (1.0 + quiet_periods * quiet_periods);
         // One step doubles the rate at most, however long no call was made.
         state.rate = (state.rate * (1.0 + rise.min(1.0))).min(self.limit);
         self.publish(state);

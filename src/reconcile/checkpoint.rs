@@ -41,7 +41,7 @@ pub(crate) enum CheckpointError {
         error: std::io::Error,
     },
     /// The file holds other content, which must not be overwritten.
-    #[error("{} is no checkpoint of usher reconcile: remove it, or name another with --checkpoint", .0.display())]
+    #[error("{} is not a checkpoint of usher reconcile: remove it, or name another with --checkpoint", .0.display())]
     NotACheckpoint(PathBuf),
 }
 

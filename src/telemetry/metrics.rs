@@ -54,7 +54,10 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "Time from the receive to the outcome."
     );
-    describe_gauge!("usher_messages_in_flight", "Messages in progress.");
+    describe_gauge!(
+        "usher_messages_in_flight",
+        "Messages received and not settled: prefetched, in progress or held."
+    );
     describe_histogram!(
         "usher_receive_messages",
         "Messages that one receive brought."
@@ -91,7 +94,7 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "usher_http_requests_total",
-        "Answered requests to the HTTP API and /accept, by status."
+        "Requests to the HTTP API and /accept, by status of the response."
     );
     describe_counter!(
         "usher_invitations_accepted_total",

@@ -130,7 +130,7 @@ impl CollectorClient {
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         if request.uri().scheme_str() != Some("http") {
-            return Err("the collector is spoken to over http:// alone".into());
+            return Err("only http:// endpoints are supported".into());
         }
         let client = self.client.clone();
         let sending = self

@@ -1,5 +1,5 @@
 //! Batches deletes and visibility changes: up to ten entries, or those of 50 ms.
-//! SQS answers 200 although entries failed. Those are sent again, and from the third
+//! SQS responds with 200 although entries failed. Those are sent again, and from the third
 //! try on one by one.
 
 use std::time::Duration;
@@ -53,34 +53,30 @@ struct BatchSender {
 }
 
 impl Batcher {
-    /// Starts the task. It ends after a flush, once each entry is sent or abandoned.
+    /// Starts the task. It ends after [`Self::close`], once each entry is sent or abandoned.
     pub(super) fn start(
         queue: Queue,
         operation: BatchOperation,
         breaker: Arc<Breaker>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (entries, waiting) = mpsc::channel(MAX_WAITING_ENTRIES);
-        let flush = CancellationToken::new();
+        let closing = CancellationToken::new();
         let sender = BatchSender {
             queue,
             operation,
             breaker,
-            closing: flush.clone(),
+            closing: closing.clone(),
         };
-        let task = tokio::spawn(run(sender, waiting, flush.clone()));
-        (
-            Self {
-                entries,
-                closing: flush,
-            },
-            task,
-        )
+        let task = tokio::spawn(run(sender, waiting, closing.clone()));
+        (Self { entries, closing }, task)
     }
 
     /// Adds one entry; waits while `MAX_WAITING_ENTRIES` are queued.
     pub(super) async fn push(&self, entry: BatchEntry) {
         if self.entries.send(entry).await.is_err() {
-            tracing::warn!("batcher is closed, entry discarded; its message will be redelivered");
+            tracing::warn!(
+                "delete or visibility change discarded, since the worker ends; SQS redelivers its message"
+            );
         }
     }
 
@@ -93,14 +89,14 @@ impl Batcher {
 async fn run(
     sender: BatchSender,
     mut waiting: mpsc::Receiver<BatchEntry>,
-    flush: CancellationToken,
+    closing: CancellationToken,
 ) {
     let mut calls = JoinSet::new();
     loop {
         let first = tokio::select! {
             biased;
             entry = waiting.recv() => entry,
-            () = flush.cancelled(), if !waiting.is_closed() => {
+            () = closing.cancelled(), if !waiting.is_closed() => {
                 waiting.close();
                 continue;
             }
@@ -178,11 +174,11 @@ impl BatchSender {
         }
     }
 
-    /// Ends early when a failure may have ended, and when a flush begins. A flush also
+    /// Ends early when a failure may have ended, and when the batcher is closed. Closing also
     /// limits it to [`DRAIN_RETRY_PAUSE`].
     async fn pause(&self, time: Duration) {
-        let flushing = self.closing.is_cancelled();
-        let time = if flushing {
+        let is_closing = self.closing.is_cancelled();
+        let time = if is_closing {
             time.min(DRAIN_RETRY_PAUSE)
         } else {
             time
@@ -190,7 +186,7 @@ impl BatchSender {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = self.breaker.changed() => {}
-            () = self.closing.cancelled(), if !flushing => {}
+            () = self.closing.cancelled(), if !is_closing => {}
         }
     }
 

@@ -8,12 +8,12 @@
 //! call works again, or when no message is held for it any more.
 //!
 //! A call that a service refuses permanently may fail for one message or for all. A pool
-//! that takes no writes answers with such a code, too. Only another message can show
+//! that takes no writes responds with such a code, too. Only another message can show
 //! which. So a refused message is held, and intake goes on. It becomes a dead letter when
 //! it is refused again, either after the same resource has worked for another message, or
 //! after [`LONE_REFUSAL_WAIT`] unless such refusals stop intake. [`OUTAGE_FAILURES`] different
-//! messages refused in a row open the breaker. Messages are then received a few at a time, and
-//! the first that works closes it. See
+//! messages refused in a row open the breaker. Receives then ask for one to [`MAX_HELD`]
+//! messages, and the first that works closes it. See
 //! `docs/decisions/003-judge-a-refusal-by-other-messages.md`.
 
 use std::collections::HashMap;
@@ -131,12 +131,12 @@ impl Breaker {
     pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<HeldMessage<'_>> {
         let mut state = self.state();
         let key = FailureKey::from(failure);
-        let has_free_place = state.held_count(key.held_for()) < MAX_HELD;
+        let has_free_slot = state.held_count(key.held_for()) < MAX_HELD;
         let is_counted = is_first || !state.active_failures.contains_key(&key);
-        if is_counted && (has_free_place || key.is_refusal()) {
+        if is_counted && (has_free_slot || key.is_refusal()) {
             self.add_failure(&mut state, &key, failure);
         }
-        if !has_free_place {
+        if !has_free_slot {
             return None;
         }
         let id = state.next_id;
@@ -212,7 +212,7 @@ impl Breaker {
     /// while a settling call fails.
     pub(super) fn receive_limit(&self) -> usize {
         let state = self.state();
-        let free_places = |kind| MAX_HELD.saturating_sub(state.held_count(kind));
+        let free_slots = |kind| MAX_HELD.saturating_sub(state.held_count(kind));
         if !state.is_intake_stopped() {
             usize::MAX
         } else if state.is_settling_broken() {
@@ -221,11 +221,11 @@ impl Breaker {
             .stopping_kinds()
             .any(|kind| self.is_deployment_fault(kind))
         {
-            free_places(HeldFor::Outage)
+            free_slots(HeldFor::Outage)
         } else {
             // Held messages with a fault of their own must not stop the others.
-            let for_refusals = free_places(HeldFor::Refusal);
-            free_places(HeldFor::Outage).min(for_refusals).max(1)
+            let for_refusals = free_slots(HeldFor::Refusal);
+            free_slots(HeldFor::Outage).min(for_refusals).max(1)
         }
     }
 

@@ -91,8 +91,8 @@ impl Processor {
     /// could mail a second invitation.
     pub(super) async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
         let recent_command = self.recent_work.command(command);
-        let permit = recent_command.acquire().await;
-        if permit.is_done() {
+        let guard = recent_command.acquire().await;
+        if guard.is_done() {
             return CommandResult::duplicate();
         }
         let result = self
@@ -101,7 +101,7 @@ impl Processor {
             .merge_mail(command, self.provisioner.perform_queued(command).await);
         match result.queue_outcome() {
             Outcome::Done | Outcome::AlreadyDone(_) => {
-                permit.mark_done();
+                guard.mark_done();
                 self.pools.mark_working(&command.pool);
                 result
             }

@@ -86,7 +86,7 @@ impl Intake {
         tracker: TaskTracker,
         health: Health,
     ) -> Self {
-        health.set_unready(QUEUE_COMPONENT, "the queue has not answered yet");
+        health.set_unready(QUEUE_COMPONENT, "no receive has succeeded yet");
         Self {
             queue,
             concurrency,
@@ -194,7 +194,7 @@ impl Intake {
                 () = self.breaker.succeeded() => {}
             }
         } else if poll_outcome == PollOutcome::Empty && is_early {
-            // Over its in-flight limit, SQS may answer a long poll at once without messages.
+            // Over its in-flight limit, SQS may end a long poll at once without messages.
             self.pause(EMPTY_POLL_PAUSE).await;
         }
         Some(poll_outcome)

@@ -5,9 +5,10 @@
 //! while the deployment is broken, and `drain` ends the worker.
 //!
 //! To *settle* a message is to tell SQS its outcome: delete it, change its visibility, or send
-//! a dead letter and delete it. To *release* it is to make it visible again without an outcome.
-//! A *held* message stays in this process until the breaker closes. A service *refuses* a call
-//! with a permanent error; usher *rejects* a message, which becomes a dead letter.
+//! a dead letter and delete it. To *release* it is to make it visible on the queue again without
+//! counting an attempt. A *held* message stays hidden in this process until its failure ends, or
+//! until other messages show whose fault it is. A service *refuses* a call with a permanent
+//! error; usher *rejects* a message, which becomes a dead letter.
 
 mod batch;
 mod breaker;
@@ -154,7 +155,7 @@ impl Worker {
             }
             tracing::warn!(
                 error = %error,
-                "starting although maxReceiveCount does not exceed worker.max_attempts",
+                "starting although maxReceiveCount is not above worker.max_attempts (--allow-unreasoned)",
             );
         }
         let directory = Directory::new(aws, Arc::clone(&quota));

@@ -1,4 +1,4 @@
-//! Tracks which user pools are configured or known to work.
+//! Tracks which user pools have worked for a message.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -57,7 +57,7 @@ pub(super) struct Processor {
     pub(super) failures_in_a_row: AtomicU32,
     /// Cancelled when no new work may begin.
     pub(super) stop: CancellationToken,
-    /// Cancelled when all work ends: unfinished messages are released.
+    /// Cancelled to end all work at once: unfinished messages are released.
     pub(super) abort: CancellationToken,
     pub(super) counts: MessageCounts,
 }
@@ -84,9 +84,9 @@ const COMMAND_OUTAGE_DELAY: Duration = Duration::from_mins(5);
 const RECONCILE_BUSY_DELAY: Duration = Duration::from_mins(1);
 
 impl Processor {
-    /// Processes a message until it is settled or released. Its permits are held until
-    /// then, except by a reconcile command, by an admin command that waits, and by a held
-    /// message that may be at fault itself.
+    /// Processes a message until it is settled or released. It keeps its permits until then.
+    /// A reconcile command, a waiting admin command and a held message that may be at fault
+    /// free them earlier.
     pub(super) fn run(
         self: Arc<Self>,
         message: Received,
@@ -383,8 +383,8 @@ impl Processor {
     async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {
         let groups = self.provisioner.groups_for(sign_up);
         let user = self.recent_work.user(sign_up, &groups);
-        let permit = user.acquire().await;
-        if permit.is_done() {
+        let guard = user.acquire().await;
+        if guard.is_done() {
             return Outcome::AlreadyDone(AlreadyDone::Duplicate);
         }
         let started = Instant::now();
@@ -396,7 +396,7 @@ impl Processor {
         match attempt {
             outcome @ (Outcome::Done | Outcome::AlreadyDone(_)) => {
                 user.forget_refusal();
-                permit.mark_done();
+                guard.mark_done();
                 self.pools.mark_working(&sign_up.pool);
                 if !groups.is_empty() {
                     let pool = sign_up.pool.as_str();

@@ -145,9 +145,9 @@ mod tests {
     async fn done_user_is_remembered_briefly_and_with_its_groups() {
         let recent = RecentWork::default();
         let user = recent.user(&sign_up("a"), &groups(&["X"]));
-        let permit = user.acquire().await;
-        assert!(!permit.is_done());
-        permit.mark_done();
+        let guard = user.acquire().await;
+        assert!(!guard.is_done());
+        guard.mark_done();
         assert!(
             recent
                 .user(&sign_up("a"), &groups(&["X"]))

@@ -36,8 +36,8 @@ pub(super) struct Reconciler {
     slot: SliceSlot,
 }
 
-/// Allows one slice at a time in a process. Holds the id of the latest run and what it has
-/// read, which is half of the work.
+/// Allows one slice at a time in a process. Holds the id of the latest run and the lists that
+/// it has read.
 type SliceSlot = Arc<Mutex<Option<(String, ReconcileCache)>>>;
 
 /// Guard: only its holder runs a slice.
@@ -62,13 +62,13 @@ impl Reconciler {
         &self,
         command: &ReconcileCommand,
         pool: &PoolId,
-        mut permit: SliceGuard,
+        mut guard: SliceGuard,
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         if !self.config.pools.is_allowed(pool) {
             return Some(Outcome::Rejected(Rejection::foreign_pool()));
         }
-        let mut run = self.build_run(command, pool, &mut permit);
+        let mut run = self.build_run(command, pool, &mut guard);
         let start_cursor = run.cursor().clone();
         let result = self.run_steps(&mut run, stop).await;
         let cursor = run.cursor().clone();
@@ -87,7 +87,7 @@ impl Reconciler {
                 Ok(SliceEnd::TimeUp) => "continues",
                 Err(_) => "failed",
             },
-            "reconcile",
+            "reconcile slice ended",
         );
         let failed = match result {
             Ok(SliceEnd::Done) => {
@@ -101,8 +101,8 @@ impl Reconciler {
             Err(failure) => return Some(failure_outcome(failure)),
         };
         let delay = if failed { RETRY_DELAY } else { Duration::ZERO };
-        *permit = Some((cursor.run.clone(), run.into_cache()));
-        drop(permit);
+        *guard = Some((cursor.run.clone(), run.into_cache()));
+        drop(guard);
         Some(self.send_continuation(command, cursor, delay).await)
     }
 
@@ -110,7 +110,7 @@ impl Reconciler {
         &self,
         command: &ReconcileCommand,
         pool: &PoolId,
-        permit: &mut SliceGuard,
+        guard: &mut SliceGuard,
     ) -> ReconcileRun {
         let plan = ReconcilePlan {
             pool: pool.clone(),
@@ -132,7 +132,7 @@ impl Reconciler {
             run: format!("{:016x}", fastrand::u64(..)),
             ..Cursor::default()
         });
-        let latest = permit.take().filter(|(run, _)| *run == cursor.run);
+        let latest = guard.take().filter(|(run, _)| *run == cursor.run);
         let run = ReconcileRun::new(self.services.clone(), plan, cursor);
         match latest {
             Some((_, cache)) => run.with_cache(cache),

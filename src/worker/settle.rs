@@ -43,7 +43,7 @@ pub(super) struct Settler {
     dead_lettered: Mutex<LruCache<String, ()>>,
 }
 
-/// The two batcher tasks; they end once every entry is sent or abandoned.
+/// The tasks of the two batchers; they end once every entry is sent or abandoned.
 pub(super) struct SettlerTasks {
     settler: Arc<Settler>,
     tasks: [JoinHandle<()>; 2],
@@ -173,7 +173,7 @@ impl Settler {
                 if !self.renewal_failure_logged.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         error = %failure,
-                        "message renewal failed; such releases count as attempts (logged once)",
+                        "untried message could not be sent again: its receive counts as an attempt (logged once)",
                     );
                 }
                 self.change_visibility(message.receipt_handle, delay).await;
@@ -235,7 +235,7 @@ impl SettlerTasks {
         self.settler.visibility_changes.close();
         for task in self.tasks {
             if let Err(error) = task.await {
-                tracing::error!(error = %error, "batcher task failed");
+                tracing::error!(error = %error, "task that sends deletes and visibility changes failed");
             }
         }
     }

@@ -103,7 +103,7 @@ fn every_error_is_reported_at_once_with_its_source() {
         "nonsense.key (flag --set): no such key",
         "\"A B\": a group name has",
         "ADMINS is privileged",
-        "profiles.attributes (environment USHER_PROFILES__ATTRIBUTES): can be set in a file alone",
+        "profiles.attributes (environment USHER_PROFILES__ATTRIBUTES): can be set only in a file",
     ] {
         assert!(text.contains(part), "{part}\nis missing in\n{text}");
     }

@@ -119,7 +119,7 @@ fn rejection_problem(rejection: &Rejection) -> Problem {
         "username_taken" => (
             StatusCode::CONFLICT,
             "username_taken",
-            "somebody whose e-mail address is another, or is not verified, has this user name",
+            "another user, with another or unverified e-mail address, has this user name",
         ),
         "alias_exists" => (
             StatusCode::CONFLICT,

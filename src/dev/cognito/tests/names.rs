@@ -61,7 +61,10 @@ async fn users_are_found_by_sub_until_they_are_deleted() {
     );
     let by_email = json!({"Username": "ada@example.com"});
     let (code, _) = pool.call_error("AdminGetUser", by_email).await;
-    assert_eq!(code, "UserNotFoundException", "an address is no name here");
+    assert_eq!(
+        code, "UserNotFoundException",
+        "an address is not a name here"
+    );
     pool.call("AdminDeleteUser", by_sub.clone()).await;
     let (code, _) = pool.call_error("AdminGetUser", by_sub).await;
     assert_eq!(code, "UserNotFoundException");
