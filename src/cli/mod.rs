@@ -57,7 +57,7 @@ struct Global {
     /// How log lines look; text on a terminal, JSON otherwise
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
-    /// Told to stop twice: nothing is waited for any more.
+    /// Cancelled by the second signal.
     #[arg(skip)]
     force_exit: CancellationToken,
 }
@@ -151,7 +151,7 @@ impl Cli {
                 result
             }
             () = global.force_exit.cancelled() => {
-                Err(anyhow::anyhow!("told to stop twice: ended at once"))
+                Err(anyhow::anyhow!("second signal received, exiting immediately"))
             }
         };
         match result {

@@ -1,7 +1,8 @@
-//! The meaning of the reasons of refusals and failures, with advice.
+//! The meaning of the reasons that usher gives, with advice.
 
-/// Reasons with their meaning, in alphabetical order. Reasons that need no explanation and codes
-/// that AWS adds are left out. `docs/reference/reasons.md` is generated from this list.
+/// Every reason that usher itself gives, and frequent error codes of AWS, in alphabetical order.
+/// The reasons of malformed messages are in [`crate::event::Malformed`]. The list and those
+/// make `docs/reference/reasons.md`.
 pub(super) const REASONS: &[(&str, &str)] = &[
     (
         "access_denied",
@@ -13,7 +14,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "already_accepted",
-        "the person has accepted already, or needs no password: there is no code to send again",
+        "the user has accepted already, or needs no password: there is no code to send again",
     ),
     (
         "ambiguous_user",
@@ -22,7 +23,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "busy",
-        "usher took no more of these requests at once: try again",
+        "usher was too busy to finish the command in time: try again",
     ),
     ("code_delivery_failure", "Cognito could not send the mail"),
     ("connection", "the service could not be reached"),
@@ -31,6 +32,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
         "no credentials, or they ran out: sign in again; in a container, its credentials \
          endpoint does not answer (is it in NO_PROXY?)",
     ),
+    ("deadline", "the attempt did not end in time"),
     ("foreign_pool", "pools.allowed does not name the user pool"),
     (
         "garbled_response",
@@ -38,18 +40,22 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "group_not_found",
-        "a group is not there: create it, or write it as it is named",
+        "a group does not exist: create it, or correct its name",
     ),
     (
         "group_not_grantable",
-        "admin.grantable_groups leaves a group out; usher grant --privileged gives it all the \
-         same",
+        "admin.grantable_groups does not include a group; usher grant --privileged gives it \
+         anyway",
     ),
     ("internal", "usher failed: its log says where"),
     (
         "invalid_parameter",
         "Cognito does not take a value: an attribute that the pool does not have, a value out \
          of its bounds, or a user name of the wrong kind for the pool",
+    ),
+    (
+        "kms",
+        "SQS may not use the KMS key of the queue, or the key is disabled or deleted",
     ),
     (
         "limit_exceeded",
@@ -59,10 +65,14 @@ pub(super) const REASONS: &[(&str, &str)] = &[
         "mail_not_delivered",
         "Cognito could not send the mail, or did not accept its text",
     ),
+    (
+        "misrouted",
+        "usher handled a reconcile command as a sign-up: report this defect",
+    ),
     ("no_sub", "Cognito shows no sub for this user"),
     (
         "not_administrator",
-        "the administrator who asked for it is not one now",
+        "the requester is not an administrator now",
     ),
     (
         "not_authorized",
@@ -70,7 +80,11 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "operation_not_enabled",
-        "the user pool does not do it now: it is a replica, or is being restored",
+        "the user pool does not allow it now: it is a replica, or is being restored",
+    ),
+    (
+        "panic",
+        "usher failed while it worked on the message: its log says where",
     ),
     (
         "pool_not_found",
@@ -86,6 +100,10 @@ pub(super) const REASONS: &[(&str, &str)] = &[
         "repeated_token",
         "a list of Cognito or a table scan leads back to the same page: try later",
     ),
+    (
+        "request_not_built",
+        "the call could not be built, for example without a Region",
+    ),
     ("server_error", "the service failed"),
     (
         "table_mismatch",
@@ -95,7 +113,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
         "table_not_found",
         "there is no table profiles.table in this Region",
     ),
-    ("throttled", "Cognito or DynamoDB accepted no more calls"),
+    ("throttled", "the service accepted no more calls for now"),
     ("timeout", "the service did not answer in time"),
     (
         "unexpected_lambda",
@@ -103,7 +121,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "unknown",
-        "the dead letter has no reason: SQS moved it, since workers died with it",
+        "the dead letter has no reason: SQS moved it, since workers ended without settling it",
     ),
     ("user_disabled", "the user is disabled: enable them first"),
     (
@@ -113,7 +131,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ("user_not_found", "there is no such user"),
     (
         "username_taken",
-        "somebody whose e-mail address is another, or is not verified, has this user name",
+        "another user, with another or unverified e-mail address, has this user name",
     ),
 ];
 

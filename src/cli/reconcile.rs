@@ -267,7 +267,9 @@ impl PoolReconcile<'_> {
                 ReconcileStep::Owners => progress.set_message("reading the owners of the records"),
                 ReconcileStep::Wait(at, waiting) => {
                     if waiting > 0 {
-                        progress.set_message(format!("{waiting} messages wait; so do we"));
+                        progress.set_message(format!(
+                            "paused: {waiting} messages already on the queue"
+                        ));
                     }
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {}

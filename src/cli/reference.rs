@@ -208,9 +208,9 @@ fn metrics_in(folder: &Path) -> Vec<String> {
 
 fn reasons() -> String {
     let mut page = format!(
-        "# Reasons\n\n{NOTE}\n\nA reason says why a message became a dead letter, why a command \
-         failed, or why a request was refused. A reason that is not listed is an error code of \
-         AWS, in lower case with underscores.\n\n| reason | meaning |\n|---|---|\n"
+        "# Reasons\n\n{NOTE}\n\nA reason says why a message is retried or became a dead letter, or \
+         why a command failed. A reason that is not listed is an error code of AWS, in lower case \
+         with underscores.\n\n| reason | meaning |\n|---|---|\n"
     );
     let mut rows: BTreeMap<&str, String> = REASONS
         .iter()

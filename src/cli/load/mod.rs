@@ -106,7 +106,7 @@ impl LoadTest<'_> {
                 let waiting: u64 = waiting.into_iter().flatten().sum();
                 let all = load.plan.messages.len() as u64;
                 progress.set_message(if waiting == 0 && sample.injected == all {
-                    "until SQS's counts can be believed".to_owned()
+                    "waiting for SQS counters to settle".to_owned()
                 } else {
                     format!("{} sent, {waiting} on the queue", sample.injected)
                 });

@@ -364,7 +364,12 @@ async fn a_second_signal_ends_a_command_at_once() {
     .await;
     list.signal(Signal::INT);
     assert_eq!(list.exit().await.code(), Some(1));
-    assert!(list.log().contains("told to stop twice"), "{}", list.log());
+    assert!(
+        list.log()
+            .contains("second signal received, exiting immediately"),
+        "{}",
+        list.log()
+    );
 }
 
 #[tokio::test]
