@@ -1,4 +1,4 @@
-// The record of a user whom usher gave one, as DynamoDB types it.
+// The record that usher writes for a user, as DynamoDB types it.
 
 import assert from 'node:assert/strict';
 

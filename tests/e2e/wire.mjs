@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { administrators } from './admin/story.mjs';
+import { administrators } from './admin/administrators.mjs';
 import * as aws from './aws.mjs';
 import { check, until } from './checks.mjs';
 import { assertProfile } from './profile.mjs';
@@ -118,8 +118,8 @@ await check('there is one profile for each user, and no dead letter', async () =
   assert.equal(await aws.depth(deadLetters), 0);
 });
 
-// The group shows that the event was acted on. It is by another process: one that
-// knows the user would not write at all.
+// The group shows that the event was processed. A new process does it: one that
+// remembers the user would not write at all.
 await check('the same event once more restores the group and leaves the profile', async () => {
   const before = JSON.stringify(await aws.profiles());
   await byName.removeFromGroup('ada', 'EVERYONE');
@@ -131,17 +131,17 @@ await check('the same event once more restores the group and leaves the profile'
   assert.equal(await aws.depth(deadLetters), 0);
 });
 
-await check('a message that is no JSON ends as a dead letter with its reason', async () => {
+await check('a message that is not JSON becomes a dead letter with its reason', async () => {
   const body = '{"triggerSource": "PostConf — cut off';
   await aws.send(QUEUE, body);
   await workUntilEmpty();
-  const letters = await aws.peek(deadLetters);
-  assert.equal(letters.length, 1);
-  assert.equal(letters[0].body, body);
-  assert.equal(letters[0].attributes['usher.reason'], 'not_json');
+  const messages = await aws.peek(deadLetters);
+  assert.equal(messages.length, 1);
+  assert.equal(messages[0].body, body);
+  assert.equal(messages[0].attributes['usher.reason'], 'not_json');
 });
 
-await check('reconcile queues just those who lack something, and nobody the second time', async () => {
+await check('reconcile queues users who lack something, and none the second time', async () => {
   await byName.removeFromGroup('ada', 'EVERYONE');
   await aws.deleteProfile(others[0].sub);
   const reconcile = async () => {
@@ -161,21 +161,21 @@ await check('the Reconcile command on the queue does the same', async () => {
   const command = { usher: 1, command: 'Reconcile', userPoolId: byName.id };
   await aws.send(QUEUE, JSON.stringify(command));
   await workUntilEmpty();
-  assert.deepEqual(await byName.groupsOf('ada'), [], 'taken out, and with a profile: left alone');
+  assert.deepEqual(await byName.groupsOf('ada'), [], 'taken out, and with a profile: unchanged');
   await aws.send(QUEUE, JSON.stringify({ ...command, groups: true }));
   await workUntilEmpty();
   assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
 });
 
-const letters = async () => {
+const listDeadLetters = async () => {
   const { stdout } = await usher('dead-letters', 'list', '--output', 'json');
   return stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
 };
 
 // moto has no move tasks: `--native` is not tried here.
 for (const [way, ...options] of [['through the queue'], ['directly', '--direct']]) {
-  await check(`a letter that is replayed ${way} comes back with its replays counted`, async () => {
-    const [before] = await letters();
+  await check(`a dead letter that is replayed ${way} returns with its replays counted`, async () => {
+    const [before] = await listDeadLetters();
     assert.equal(before.reason, 'not_json');
     const { stderr } = await usher('dead-letters', 'replay', ...options).catch((error) => {
       if (way !== 'directly') throw error; // it failed again, and says so
@@ -183,14 +183,14 @@ for (const [way, ...options] of [['through the queue'], ['directly', '--direct']
     });
     assert.match(stderr, /"audit\.who":"arn:aws:/);
     await workUntilEmpty();
-    const all = await letters();
+    const all = await listDeadLetters();
     assert.equal(all.length, 1);
     assert.equal(all[0].replays, before.replays + 1);
     assert.equal(all[0].first_received_at, before.first_received_at);
   });
 }
 
-await check('a letter that is dropped is gone', async () => {
+await check('a dead letter that is dropped is deleted', async () => {
   await usher('dead-letters', 'drop', '--all', '--yes');
   assert.equal(await aws.depth(deadLetters), 0);
 });
@@ -233,7 +233,7 @@ await recordsOfAmplify({ queue: QUEUE, workUntilEmpty });
 await administrators({ queue: QUEUE, deadLetters, stranger: ada });
 
 // cognito-local confirms the user even when the trigger failed, and logs it.
-await check('the user pool was content with every answer of the trigger', async () => {
+await check('the user pool accepted every response of the trigger', async () => {
   const log = readFileSync(`${process.env.E2E_WORK}/log/cognito-local.log`, 'utf8');
   assert.doesNotMatch(log, /Lambda\w*Exception|ERROR/);
 });

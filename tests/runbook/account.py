@@ -93,7 +93,7 @@ cloudformation.create_stack(
 stack = cloudformation.describe_stacks(StackName="usher")["Stacks"][0]
 assert stack["StackStatus"] == "CREATE_COMPLETE", stack
 outputs = {out["OutputKey"]: out["OutputValue"] for out in stack["Outputs"]}
-queue, letters = outputs["QueueUrl"], outputs["DeadLetterQueueUrl"]
+queue, dead_letter_queue = outputs["QueueUrl"], outputs["DeadLetterQueueUrl"]
 table = outputs["ProfileTableName"]
 
 # moto's CloudFormation passes alarms over: they are made by name here, as the template has

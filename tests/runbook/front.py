@@ -14,7 +14,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        """A client that goes away, as a worker does that is told to stop, is no error."""
+        """A client that disconnects, such as a stopped worker, is not an error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -86,7 +86,7 @@ class Front:
 
         self.faults[operation] = fault
 
-    def mend(self):
+    def repair(self):
         self.faults.clear()
 
 

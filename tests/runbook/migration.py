@@ -1,5 +1,5 @@
-"""What is the case before a section of docs/guide/amplify-migration.md, what happens in it,
-and what has to be true after it (`after_…`). A docstring is the check's name."""
+"""For each section of docs/guide/amplify-migration.md: what is true before it, what happens in
+it, and what must be true after it (`after_…`). A docstring is the check's name."""
 
 import json
 import uuid
@@ -14,7 +14,7 @@ TABLE, NAME = "UserProfile", "usher-main-0123456789"
 TAKEN, OWNER = "3c0a2f1e-5b7d-4c55-9a55-2f6f7c1de001", "8d7f6a90-1f0c-4b1f-8a43-5e6d7c8b9a02"
 
 pool, app = new_pool("people of before")
-letters = sqs.create_queue(QueueName=f"{NAME}-dead-letters")["QueueUrl"]
+dead_letter_queue = sqs.create_queue(QueueName=f"{NAME}-dead-letters")["QueueUrl"]
 queue = sqs.create_queue(
     QueueName=NAME,
     Attributes={
@@ -55,7 +55,7 @@ def _put(owner, number, **others):
 
 
 def _edit(record, **attributes):
-    """The record changes, in the table and in what is expected of it."""
+    """Changes the record in the table and the expected one."""
     record |= attributes
     dynamodb.put_item(TableName=TABLE, Item=record)
 
@@ -108,14 +108,14 @@ def the_model_has_the_index():
 
 
 def the_worker_works():
-    """the worker works on what was queued, and changes no record of before"""
+    """the worker provisions the queued users, and changes no earlier record"""
     Worker(
-        USHER_QUEUE__URL=queue, USHER_QUEUE__DEAD_LETTER_URL=letters,
+        USHER_QUEUE__URL=queue, USHER_QUEUE__DEAD_LETTER_URL=dead_letter_queue,
         USHER_POOLS__ALLOWED=pool, USHER_PROFILES__TABLE=TABLE,
     )
     until("the queue is empty", lambda: waiting(queue) == 0)
     stop_workers()
-    assert waiting(letters) == 0
+    assert waiting(dead_letter_queue) == 0
     found = _table()
     assert all(person["sub"] in found for person in people[50:])
 
@@ -131,8 +131,8 @@ def two_users_edit_their_profiles():
 
 
 def one_place_is_taken():
-    """the record that is left is the second one of somebody"""
-    [line] = (shell.desk / "not-moved.txt").read_text().splitlines()
+    """the record that is not moved is the second one of a user"""
+    [line] = (shell.directory / "not-moved.txt").read_text().splitlines()
     [left] = [record for record in records if record["id"]["S"] in line]
     assert _owned(left, people[9]), left
     NAMES[TAKEN], NAMES[OWNER] = left["id"]["S"], people[9]["sub"]
@@ -140,7 +140,7 @@ def one_place_is_taken():
 
 
 def after_move_the_profiles():
-    """everybody has one record, under the sub, as they left it; an error stops a move"""
+    """each user has one unchanged record under the sub; an error stops a move"""
     found = _table()
     for person in people[:50]:
         [record] = [record for record in records if _owned(record, person)]
@@ -151,12 +151,12 @@ def after_move_the_profiles():
     said = shell.run('move "$(ls moves-*.jsonl | head -n 1)"')
     assert said.startswith("stopped after 0 moved: "), said
     assert "ExpiredTokenException" in said and said.endswith("[exit status 1]"), said
-    assert (shell.desk / "not-moved.txt").read_text() == ""
+    assert (shell.directory / "not-moved.txt").read_text() == ""
     assert _table() == found
 
-    copies = sorted(shell.desk.glob("before-*.json"))
+    copies = sorted(shell.directory.glob("before-*.json"))
     assert [len(json.loads(copy.read_text())["Items"]) for copy in copies] == [53, 53, 52]
-    kept = [path for path in shell.desk.iterdir() if path.is_file()]
+    kept = [path for path in shell.directory.iterdir() if path.is_file()]
     assert kept and all(path.stat().st_mode & 0o077 == 0 for path in kept), kept
 
 
@@ -164,7 +164,7 @@ def after_move_the_profiles():
 
 
 def the_way_back():
-    """one record was edited since, and somebody signed up"""
+    """one record was edited since, and a user signed up"""
     [record] = [record for record in records if _owned(record, people[2])]
     record["id"] = {"S": people[2]["sub"]}
     _edit(record, updatedAt={"S": "2026-08-02T10:00:00.000Z"})
@@ -174,7 +174,7 @@ def the_way_back():
 
 
 def after_the_way_back():
-    """all others have their record under its id of before, and nothing was lost"""
+    """all other records have their earlier ids, and none was lost"""
     found = _table()
     for record in records:
         assert found.pop(record["id"]["S"]) == record

@@ -2,12 +2,12 @@
 one.
 
 A block that is fenced as `console` holds commands, each behind `$ `, and what they print
-on standard output: `…` stands for any text, a line of it alone for any lines, and
-`[exit status N]` is there when it is not 0. Times and ids are any time and any id. Rows that
+on standard output: `…` stands for any text, a line with only `…` for any lines, and
+`[exit status N]` follows when it is not 0. Any time matches a time, and any id an id. Rows that
 begin with an id may come in any order. A block that is fenced as `bash` is pasted whole, and
-prints nothing. A comment `<!-- test: NAME -->` is what happens meanwhile: a function of the
-document's module, situations.py or migration.py, where the function with a section's name is
-what is the case before it.
+prints nothing. A comment `<!-- test: NAME -->` calls a function of the document's
+module, situations.py or migration.py, at that point. The function with a section's name runs
+before the section.
 """
 
 import difflib
@@ -51,11 +51,11 @@ def equal(left, right):
     assert left == right, f"\n{left!r}\n is not\n{right!r}"
 
 
-# --- The shell of somebody on call -------------------------------------------------------
+# --- The operator's shell ------------------------------------------------------------------
 
 
 class Shell:
-    def __init__(self, desk):
+    def __init__(self, directory):
         keep = {"PATH", "NO_PROXY", "no_proxy", "HOME", "TMPDIR", "AWS_CLI"}
         variables = {k: v for k, v in os.environ.items() if k in keep or k.startswith("AWS_")}
         variables |= {
@@ -63,10 +63,10 @@ class Shell:
             "AWS_ENDPOINT_URL": account.front.url,
             "AWS_PAGER": "",
         }
-        self.desk = desk
+        self.directory = directory
         self.errors = (account.WORK / "log/shell.log").open("a")
         self.child = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"], env=variables, cwd=desk,
+            ["bash", "--noprofile", "--norc"], env=variables, cwd=directory,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
         )
 
@@ -92,7 +92,7 @@ class Shell:
         self.child.wait(timeout=10)
 
 
-# --- What is the same --------------------------------------------------------------------
+# --- Comparing output ----------------------------------------------------------------------
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"
@@ -257,19 +257,19 @@ def function(section):
 
 
 def run(document, module):
-    """Every step of a document, in a folder of its own."""
-    desk = account.WORK / "desk" / document.stem
-    desk.mkdir(parents=True)
-    (desk / "deploy").symlink_to(account.PROJECT / "deploy")
-    module.shell = shell = Shell(desk)
+    """Runs every step of a document in its own folder."""
+    directory = account.WORK / "shell" / document.stem
+    directory.mkdir(parents=True)
+    (directory / "deploy").symlink_to(account.PROJECT / "deploy")
+    module.shell = shell = Shell(directory)
     ran, begun, recorded = set(), None, []
 
     def finish(section):
-        """What has to be true once a section's commands are through."""
+        """Checks what must be true after the commands of a section."""
         if section and (after := getattr(module, f"after_{function(section)}", None)):
             check(f"{section}: {after.__doc__}", after)
         account.stop_workers()
-        account.front.mend()
+        account.front.repair()
 
     for section, kind, value in steps(document.read_text()):
         if only and section not in only | {"first-of-all"}:

@@ -1,5 +1,5 @@
-"""What is the case before a section of docs/OPERATIONS.md, what happens in it, and what has
-to be true after it (`after_…`). A docstring is the check's name."""
+"""For each section of docs/OPERATIONS.md: what is true before it, what happens in it, and what
+must be true after it (`after_…`). A docstring is the check's name."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import account
 from account import (
-    WORK, Worker, add_owner_index, alarm, cloudformation, cognito, dynamodb, ecs, front,
-    groups_of, is_over, is_provisioned, lambdas, letters, logs, outputs, profile_of, queue,
+    WORK, Worker, add_owner_index, alarm, cloudformation, cognito, dead_letter_queue, dynamodb,
+    ecs, front, groups_of, is_over, is_provisioned, lambdas, logs, outputs, profile_of, queue,
     send, sign_up, sqs, stop_workers, task_environment, until, waiting,
 )
 from lambda_api import RuntimeApi
@@ -25,7 +25,7 @@ NAMES = {
 }
 SUB = "42296c21-5207-4a93-8e3b-d3fc17fff32d"
 ELSEWHERE = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-LETTER = "91e29d26-c230-48b2-b961-13ed48ad7154"
+DEAD_LETTER_ID = "91e29d26-c230-48b2-b961-13ed48ad7154"
 
 people = []
 
@@ -57,51 +57,51 @@ def a_user_is_in_no_group():
 
 def after_a_user_is_in_no_group():
     """the user has group and profile"""
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 # --- Dead letters ------------------------------------------------------------------------
 
 
 def dead_letters():
-    """six letters with three reasons"""
-    people[:] = [sign_up(f"letter-{number}") for number in range(4)]
+    """six dead letters with three reasons"""
+    people[:] = [sign_up(f"replayed-{number}") for number in range(4)]
     gone = sign_up("gone")
     cognito.admin_delete_user(UserPoolId=gone["pool"], Username=gone["name"])
     *throttled, late = [person["event"] for person in people]
-    [first, *_] = send(*throttled, to=letters, reason="throttled")
-    # Of two users whom Cognito did not know, one is there by now.
-    send(gone["event"], late, to=letters, reason="user_not_found")
-    send("{", to=letters, reason="not_json")
-    NAMES[LETTER] = first
+    [first, *_] = send(*throttled, to=dead_letter_queue, reason="throttled")
+    # Of two users whom Cognito did not know, one exists now.
+    send(gone["event"], late, to=dead_letter_queue, reason="user_not_found")
+    send("{", to=dead_letter_queue, reason="not_json")
+    NAMES[DEAD_LETTER_ID] = first
     NAMES[SUB] = people[0]["sub"]
     # It would wait for minutes for the user.
     Worker(USHER_WORKER__MAX_ATTEMPTS="2")
 
 
 def four_minutes_pass():
-    """the worker works on what came back, and gives up the user who is gone"""
+    """the worker provisions the replayed users, and rejects the deleted one"""
     until("all are provisioned", lambda: all(map(is_provisioned, people)))
-    until("the other one is a letter again", lambda: (waiting(), waiting(letters)) == (0, 1))
+    until("the other one is a dead letter again", lambda: (waiting(), waiting(dead_letter_queue)) == (0, 1))
 
 
 def the_worker_works():
-    """the worker works on what came back"""
+    """the worker provisions the replayed users"""
     until("all are provisioned", lambda: all(map(is_provisioned, people)))
     until("the queue is empty", lambda: waiting() == 0)
 
 
 def after_dead_letters():
-    """who had a letter has groups and profile, and nobody else"""
+    """each existing user with a dead letter has groups and profile"""
     assert all(map(is_provisioned, people))
-    assert waiting(letters) == 0
+    assert waiting(dead_letter_queue) == 0
 
 
 # --- Breaker open ------------------------------------------------------------------------
 
 
 def breaker_open():
-    """the worker lacks a permission, and somebody signs up"""
+    """the worker lacks a permission, and a user signs up"""
     front.refuse("PutItem", "not authorized to perform: dynamodb:PutItem")
     worker = Worker()
     people[:] = [sign_up("early")]
@@ -131,9 +131,9 @@ def the_task_runs():
 
 
 def the_permission_is_back():
-    """the permission is given back, and the worker goes on by itself"""
-    assert profile_of(people[0]) is None and waiting(letters) == 0
-    front.mend()
+    """the permission is given again, and the worker continues by itself"""
+    assert profile_of(people[0]) is None and waiting(dead_letter_queue) == 0
+    front.repair()
     until("they are provisioned", lambda: is_provisioned(people[0]))
     [worker] = Worker.running
     until("the breaker is closed", lambda: "breaker closed" in worker.log.read_text())
@@ -141,15 +141,15 @@ def the_permission_is_back():
 
 
 def after_breaker_open():
-    """no letter was made of it"""
-    assert waiting(letters) == 0 and waiting() == 0
+    """it left no dead letter"""
+    assert waiting(dead_letter_queue) == 0 and waiting() == 0
 
 
 # --- Throttled ---------------------------------------------------------------------------
 
 
 def throttled():
-    """Cognito takes five calls a second, and 25 people sign up"""
+    """Cognito accepts five calls a second, and 25 users sign up"""
     front.throttle("AdminAddUserToGroup", 5)
     people[:] = [sign_up(f"crowd-{number}") for number in range(25)]
     send(*[person["event"] for person in people])
@@ -169,7 +169,7 @@ def after_throttled():
         EndTime=now + timedelta(minutes=1),
     )
     assert sum(point["Sum"] for point in found["Datapoints"]) > 0, found
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
     assert task_environment()["USHER_QUOTA__USER_UPDATE"] == "20"
 
 
@@ -177,13 +177,13 @@ def after_throttled():
 
 
 def backlog():
-    """100 sign-ups wait, and no worker is there"""
+    """100 sign-ups wait, and no worker runs"""
     people[:] = [sign_up(f"late-{number}") for number in range(100)]
     send(*[person["event"] for person in people])
 
 
 def the_workers_are_back():
-    """two workers take as long for it as the runbook reckons"""
+    """two workers take as long as the runbook says"""
     groups, rate = 1, float(task_environment()["USHER_QUOTA__USER_UPDATE"])
     reckoned = len(people) * groups / rate
     workers = Worker(), Worker()
@@ -201,14 +201,14 @@ def the_workers_are_back():
 
 def after_backlog():
     """all 100 are provisioned"""
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 # --- Sign-ups not forwarded --------------------------------------------------------------
 
 
 def sign_ups_not_forwarded():
-    """two people sign up while the trigger cannot reach the queue"""
+    """two users sign up while the trigger cannot reach the queue"""
     people[:] = [sign_up(f"missed-{number}") for number in range(2)]
     api = RuntimeApi()
     found = lambdas.get_function_configuration(FunctionName="usher-trigger")
@@ -250,7 +250,7 @@ def sign_ups_not_forwarded():
 
 def after_sign_ups_not_forwarded():
     """both have groups and profile"""
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 # --- Administrators and invitations ------------------------------------------------------
@@ -306,7 +306,7 @@ def too_few_workers():
 
 def the_tasks_are_back():
     """a second task runs again"""
-    # moto runs as many as it is told by a call.
+    # moto runs as many as a call asks for.
     ecs.update_service(cluster=outputs["ClusterName"], service=outputs["ServiceName"], desiredCount=2)
 
 
@@ -348,7 +348,7 @@ def _image():
 
 
 def moving_to_another_user_pool():
-    """the old pool has its trigger, and somebody there signs up"""
+    """the old pool has its trigger, and a user signs up there"""
     cognito.update_user_pool(
         UserPoolId=account.pool, LambdaConfig={"PostConfirmation": outputs["TriggerArn"]},
         AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
@@ -359,12 +359,12 @@ def moving_to_another_user_pool():
 
 
 def the_old_queue_drains():
-    """what was on the old queue is done"""
+    """the messages of the old queue are done"""
     until("the queue is empty", lambda: waiting() == 0)
 
 
 def after_moving_to_another_user_pool():
-    """each pool has the trigger that it should have, and nobody was lost"""
+    """each pool has the right trigger, and no user was lost"""
     assert is_provisioned(people[0])
 
     def trigger(pool):
@@ -373,33 +373,33 @@ def after_moving_to_another_user_pool():
 
     assert trigger(account.pool) is None
     assert trigger(account.new) == outputs["TriggerArn"].replace("usher-trigger", "usher-b-trigger")
-    # Why the document says to leave UserPoolId alone: what the old pool sent is refused.
+    # Why the document says to keep UserPoolId: usher rejects what the old pool sent.
     stop_workers()
     late = sign_up("late")
     send(late["event"])
     worker = Worker(USHER_POOLS__ALLOWED=account.new)
-    until("it is a dead letter", lambda: (waiting(), waiting(letters)) == (0, 1))
+    until("it is a dead letter", lambda: (waiting(), waiting(dead_letter_queue)) == (0, 1))
     worker.stop()
     assert groups_of(late) == [], groups_of(late)
     cognito.admin_delete_user(UserPoolId=account.pool, Username="late")
-    sqs.purge_queue(QueueUrl=letters)
+    sqs.purge_queue(QueueUrl=dead_letter_queue)
 
 
 # --- Backfill ----------------------------------------------------------------------------
 
 
 def bringing_in_the_users_of_before():
-    """40 users were there before usher was"""
+    """40 users existed before usher"""
     people[:] = [sign_up(f"before-{number}") for number in range(40)]
 
 
 def after_bringing_in_the_users_of_before():
     """all 40 are provisioned"""
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 def the_service_works():
-    """two workers are at it"""
+    """two workers provision them"""
     Worker(), Worker()
     until("all are provisioned", lambda: all(map(is_provisioned, people)))
     until("the queue is empty", lambda: waiting() == 0)
@@ -409,7 +409,7 @@ def the_service_works():
 
 
 def deleting_a_user():
-    """a user with groups, two records, a letter, and a sign-up on the queue"""
+    """a user with groups, two records, a dead letter, and a queued sign-up"""
     person = sign_up("ada")
     people[:] = [person]
     NAMES[SUB] = person["sub"]
@@ -417,7 +417,7 @@ def deleting_a_user():
     worker = Worker()
     until("they are provisioned", lambda: is_provisioned(person) and waiting() == 0)
     worker.stop()
-    send(person["event"], to=letters, reason="throttled")
+    send(person["event"], to=dead_letter_queue, reason="throttled")
     send(person["event"])
     add_owner_index(account.table)
     elsewhere = profile_of(person) | {"id": {"S": ELSEWHERE}}
@@ -425,20 +425,20 @@ def deleting_a_user():
 
 
 def the_queue_runs_empty():
-    """a sign-up that still waited writes no profile, and becomes a letter"""
+    """a queued sign-up writes no profile, and becomes a dead letter"""
     [person] = people
     profile = profile_of(person)
     dynamodb.delete_item(TableName=account.table, Key={"id": {"S": person["sub"]}})
     # It would wait for minutes for the user.
     Worker(USHER_WORKER__MAX_ATTEMPTS="2")
     until("the queue is empty", lambda: waiting() == 0)
-    assert profile_of(person) is None, "a profile of nobody"
+    assert profile_of(person) is None, "a profile of a deleted user"
     dynamodb.put_item(TableName=account.table, Item=profile)
-    assert waiting(letters) == 2
+    assert waiting(dead_letter_queue) == 2
 
 
 def after_deleting_a_user():
-    """nothing of the user is in pool, group, table or queue, nor comes back by itself"""
+    """the user is in no pool, group, table or queue, and stays away"""
     [person] = people
     send(account.RECONCILE)
     until("the reconcile is done", lambda: waiting() == 0)
@@ -447,7 +447,7 @@ def after_deleting_a_user():
     assert not [item for item in left if person["sub"] in item["profileOwner"]["S"]]
     members = cognito.list_users_in_group(UserPoolId=account.pool, GroupName="EVERYONE")["Users"]
     assert person["name"] not in [member["Username"] for member in members]
-    assert waiting() == waiting(letters) == 0
+    assert waiting() == waiting(dead_letter_queue) == 0
     stop_workers()
     found = [
         event["message"]
@@ -462,7 +462,7 @@ def after_deleting_a_user():
 
 
 def stopping_everything():
-    """a worker with more to do than it can do by its end"""
+    """a worker with more messages than it can finish"""
     people[:] = [sign_up(f"stopped-{number}") for number in range(130)]
     send(*[person["event"] for person in people])
     worker = Worker()
@@ -482,22 +482,22 @@ def the_tasks_stop():
 
 
 def the_tasks_start():
-    """the tasks are back, and do the rest"""
+    """the tasks are back, and finish the rest"""
     assert _service()["desiredCount"] == 2
     Worker(), Worker()
     until("the queue is empty", lambda: waiting() == 0)
 
 
 def after_stopping_everything():
-    """nobody was lost"""
-    assert all(map(is_provisioned, people)) and waiting(letters) == 0
+    """no user was lost"""
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 # --- Logs --------------------------------------------------------------------------------
 
 
 def reading_the_logs():
-    """somebody signed up a moment ago"""
+    """a user signed up a moment ago"""
     person = sign_up("grace")
     NAMES[SUB] = person["sub"]
     send(person["event"])

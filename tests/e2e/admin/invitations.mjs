@@ -36,7 +36,7 @@ export async function invitations({ pool, olga, uwe, service }) {
   const invite = (more) => ask('POST', '/v1/invitations', { token, body: { ...invitation, ...more } });
   const profile = (user) => ask('GET', '/v1/me/profile', { token: user.tokens.access });
 
-  await check('nobody is invited into a group with power, or one that is not there', async () => {
+  await check('no user is invited into a privileged or missing group', async () => {
     const before = await pool.users();
     for (const [group, status, code] of [
       ['ADMINS', 403, 'group_not_grantable'],
@@ -98,7 +98,7 @@ export async function invitations({ pool, olga, uwe, service }) {
     await pool.signIn(ida.email, CHOSEN);
   });
 
-  await check('there is nothing to send again to somebody who has accepted', async () => {
+  await check('a user who has accepted gets no second invitation', async () => {
     for (const [name, expected, code] of [
       [ida.email, 409, 'already_accepted'],
       [uwe.email, 409, 'already_accepted'],
@@ -133,7 +133,7 @@ export async function invitations({ pool, olga, uwe, service }) {
       assert.deepEqual(item, records[user.sub]);
       assertProfile(user, item);
     }
-    // A record under their `sub` that says it is somebody else's.
+    // A record under their `sub` that names another user as its owner.
     await aws.putProfile({ ...records[uwe.sub], profileOwner: records[ida.sub].profileOwner });
     const { status, body } = await profile(uwe);
     assert.deepEqual([status, body.code], [404, 'profile_not_found']);

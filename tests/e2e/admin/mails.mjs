@@ -1,5 +1,5 @@
 // The mails that cognito-local prints instead of sending them, each in a box on its
-// log. It fills in the first `{username}` and the first `{####}` of a mail alone,
+// log. It fills in only the first `{username}` and the first `{####}` of a mail,
 // which are those of the link.
 
 import { readFileSync } from 'node:fs';

@@ -42,27 +42,27 @@ export async function members({ pool, olga, uwe, stranger, service }) {
     }
   });
 
-  await check('a group with power is neither given nor taken', async () => {
+  await check('a privileged group is neither given nor taken', async () => {
     await refused(give(admin, 'ADMINS'), 403, 'group_not_grantable');
     await refused(take(admin, 'ADMINS', olga.email), 403, 'group_not_grantable');
     assert.deepEqual(await pool.groupsOf(olga.sub), ['ADMINS', 'EVERYONE']);
   });
 
-  await check('a user or a group that is not there is told at once', async () => {
+  await check('a missing user or group is refused at once', async () => {
     await refused(give(admin, 'STAFF', 'nobody@example.com'), 404, 'user_not_found');
     await refused(give(admin, 'NOWHERE'), 404, 'group_not_found');
     await refused(take(admin, 'NOWHERE'), 404, 'group_not_found');
   });
 
-  await check('a member who is no administrator may do nothing', async () => {
+  await check('a member who is not an administrator may do nothing', async () => {
     await refused(give(plain), 403, 'not_administrator');
     await refused(take(plain, 'EVERYONE'), 403, 'not_administrator');
     await refused(ask('GET', `/v1/users/${olga.sub}`, { token: plain }), 403, 'not_administrator');
   });
 
-  // cognito-local signs for every pool with one key: the issuer alone tells the
+  // cognito-local signs for every pool with one key: only the issuer shows the
   // stranger's pool.
-  await check('no token but the one of the pool and its client is taken', async () => {
+  await check('only a token of the pool and its client is accepted', async () => {
     await refused(give(undefined), 401, 'no_token');
     const another = await pool.createClient('another');
     const tokens = {
@@ -78,7 +78,7 @@ export async function members({ pool, olga, uwe, stranger, service }) {
     assert.deepEqual(await pool.groupsOf(uwe.sub), ['EVERYONE']);
   });
 
-  await check('where membership is verified, whoever was an administrator is none', async () => {
+  await check('with verified membership, a former administrator is refused', async () => {
     const strict = await startService(pool, '--set', 'admin.verify_membership=true');
     const look = () => strict.ask('GET', `/v1/users/${uwe.sub}`, { token: admin });
     assert.equal((await look()).status, 200);

@@ -74,19 +74,19 @@ export async function mutations({ pool, olga, uwe, service, queue, deadLetters }
   });
 
   const give = { userId: uwe.sub, groupName: 'STAFF' };
-  await check('a mutation of anybody else is refused, and one that cannot be meant', async () => {
+  await check('a mutation of another caller, or without sense, is refused', async () => {
     const add = (identity, more) => event('addUserToGroup', { ...give, ...more }, identity);
     const { access } = olga.tokens;
     const iam = { accountId: '123456789012', userArn: 'arn:aws:iam::123456789012:user/olga' };
     for (const [what, call, type, words] of [
       ['a member', add(identity(uwe.tokens.access, pool.id)), 'Unauthorized'],
-      ['groups in the claims alone', add({ ...admin, groups: null }), 'Unauthorized'],
+      ['groups only in the claims', add({ ...admin, groups: null }), 'Unauthorized'],
       ['another pool', add(identity(access, 'us-east-1_abc')), 'Unauthorized'],
       ['two issuers', add({ ...admin, issuer: claims(access).iss }), 'Unauthorized'],
       ['IAM', add({ ...admin, ...iam }), 'Unauthorized'],
       ['an API key', add(null), 'Unauthorized'],
       ['a batch', [add(admin)], 'Unauthorized'],
-      ['a group with power', add(admin, { groupName: 'ADMINS' }), 'Unauthorized'],
+      ['a privileged group', add(admin, { groupName: 'ADMINS' }), 'Unauthorized'],
       ['no user', add(admin, { userId: undefined }), 'BadRequest', /userId/],
       ['no address', event('inviteUser', { email: 'max' }, admin), 'BadRequest', /email/],
       ['another field', event('deleteUser', give, admin), 'BadRequest', /inviteUser/],

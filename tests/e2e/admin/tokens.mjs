@@ -1,4 +1,4 @@
-// Tokens: what is in one, and some that are not to be taken.
+// Tokens: the claims of one, and forged ones.
 
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 
@@ -12,8 +12,7 @@ function made(alg, claims, signature) {
   return `${content}.${signature(content).toString('base64url')}`;
 }
 
-// What somebody might try to become the administrator of this token, and the
-// member whose token `plain` is.
+// Forged tokens for the administrator of the token `admin`, and for the member of `plain`.
 export async function forgeries(admin, plain) {
   const wanted = claims(admin);
   const { keys } = await (await fetch(`${wanted.iss}/.well-known/jwks.json`)).json();
@@ -24,7 +23,7 @@ export async function forgeries(admin, plain) {
   const own = (content) => sign('RSA-SHA256', Buffer.from(content), privateKey);
   return {
     'a group added': made('RS256', raised, () => signature),
-    'a key of somebody else': made('RS256', wanted, own),
+    'another key': made('RS256', wanted, own),
     'the public key as a secret': made('HS256', wanted, (content) =>
       createHmac('sha256', pem).update(content).digest(),
     ),

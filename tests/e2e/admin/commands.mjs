@@ -1,5 +1,4 @@
-// Orders that somebody put on the queue past all doors: what may not be done is not
-// done by the worker either.
+// Admin commands sent directly to the queue: the worker rejects what is not allowed.
 
 import assert from 'node:assert/strict';
 
@@ -7,8 +6,8 @@ import * as aws from '../aws.mjs';
 import { check, until } from '../checks.mjs';
 import { usher } from '../worker.mjs';
 
-export async function orders({ pool, olga, uwe, stranger, queue, deadLetters }) {
-  const order = (requestId, more) => ({
+export async function commands({ pool, olga, uwe, stranger, queue, deadLetters }) {
+  const command = (requestId, more) => ({
     usher: 1,
     command: 'AddUserToGroup',
     requestId,
@@ -19,18 +18,18 @@ export async function orders({ pool, olga, uwe, stranger, queue, deadLetters }) 
     ...more,
   });
 
-  await check('an order on the queue that may not be done ends as a dead letter', async () => {
-    const wrong = {
-      group_not_grantable: order('power', { groupName: 'ADMINS' }),
-      foreign_pool: order('foreign', { userPoolId: stranger.pool.id, username: stranger.name }),
+  await check('a queued command that is not allowed becomes a dead letter', async () => {
+    const forbidden = {
+      group_not_grantable: command('power', { groupName: 'ADMINS' }),
+      foreign_pool: command('foreign', { userPoolId: stranger.pool.id, username: stranger.name }),
     };
-    for (const body of Object.values(wrong)) await aws.send(queue, JSON.stringify(body));
+    for (const body of Object.values(forbidden)) await aws.send(queue, JSON.stringify(body));
     await until('both are dead letters', async () => (await aws.depth(deadLetters)) === 2);
-    const letters = (await aws.peek(deadLetters)).map(({ body, attributes }) => [
+    const bodies = (await aws.peek(deadLetters)).map(({ body, attributes }) => [
       attributes['usher.reason'],
       JSON.parse(body),
     ]);
-    assert.deepEqual(Object.fromEntries(letters), wrong);
+    assert.deepEqual(Object.fromEntries(bodies), forbidden);
     assert.deepEqual(await pool.groupsOf(uwe.sub), ['EVERYONE']);
     assert.deepEqual(await stranger.pool.groupsOf(stranger.name), ['EVERYONE']);
     await usher('dead-letters', 'drop', '--all', '--yes');

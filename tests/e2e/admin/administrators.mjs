@@ -1,18 +1,18 @@
-// What administrators do: the stage, and who is on it.
+// Tests of administrators: makes the pool and the users, and runs all of them.
 
 import assert from 'node:assert/strict';
 
 import * as aws from '../aws.mjs';
 import { check, until } from '../checks.mjs';
 import { end, usher } from '../worker.mjs';
+import { commands } from './commands.mjs';
 import { firstToken } from './first-token.mjs';
 import { invitations } from './invitations.mjs';
 import { members } from './members.mjs';
 import { mutations } from './mutations.mjs';
-import { orders } from './orders.mjs';
 import { startLambda, startService } from './service.mjs';
 
-// `stranger` is somebody of another pool.
+// `stranger` is a user of another pool.
 export async function administrators({ queue, deadLetters, stranger }) {
   const pool = await aws.furnish(process.env.E2E_POOL);
   await pool.createGroup('STAFF');
@@ -26,7 +26,7 @@ export async function administrators({ queue, deadLetters, stranger }) {
     assert.equal(await pool.confirm(email), 200);
     return { email, sub, name: sub };
   };
-  let stage;
+  let fixture;
   await check('an administrator and a member sign up and sign in', async () => {
     const olga = await person('olga@example.com');
     const uwe = await person('uwe@example.com');
@@ -37,17 +37,17 @@ export async function administrators({ queue, deadLetters, stranger }) {
     });
     await pool.addToGroup(olga.sub, 'ADMINS');
     for (const user of [olga, uwe]) user.tokens = await pool.signIn(user.email);
-    stage = { pool, olga, uwe, stranger, service, queue, deadLetters };
+    fixture = { pool, olga, uwe, stranger, service, queue, deadLetters };
   });
-  if (!stage) return;
+  if (!fixture) return;
 
-  await members(stage);
-  await invitations(stage);
-  await mutations(stage);
-  await orders(stage);
-  await firstToken(stage);
+  await members(fixture);
+  await invitations(fixture);
+  await mutations(fixture);
+  await commands(fixture);
+  await firstToken(fixture);
 
-  await check('nobody who came in this way lacks anything, and nobody is told of in a log', async () => {
+  await check('no invited user lacks anything, and no log names a user', async () => {
     const { stdout } = await usher('reconcile', '--output', 'json', '--pool', pool.id);
     const { users, queued } = JSON.parse(stdout);
     // The one who has not accepted yet is not counted.
