@@ -1,4 +1,4 @@
-// The page and each answer, as a person meets them.
+// The page with each response, as a user sees it.
 
 import assert from 'node:assert/strict';
 
@@ -36,7 +36,7 @@ checks['the link fills the form, and leaves address bar and history'] = () =>
     assert.equal(await tab.evaluate(() => history.length), 2, 'about:blank and the page');
   });
 
-checks['accepted, without a place to lead to'] = () =>
+checks['accepted, without a link to the app'] = () =>
   stage({ answers: [OK] }, async (tab, server) => {
     assert.match(await send(tab), /You’re in[^]*sign in with it now/);
     assert.deepEqual(sent(server), {
@@ -56,7 +56,7 @@ checks['accepted, without a place to lead to'] = () =>
     assert.deepEqual(values, ['', '', ''], 'nothing stays in the page');
   });
 
-checks['accepted, and led on'] = async () => {
+checks['accepted, with a link to the app'] = async () => {
   const elsewhere = await serve();
   try {
     await stage({ answers: [OK], done: `${elsewhere.base}/welcome?a=1&b="x"` }, async (tab) => {
@@ -157,7 +157,7 @@ checks['attributes of any name'] = () =>
     },
   );
 
-checks['every standard attribute has a label of its own'] = () => {
+checks['every standard attribute has its own label'] = () => {
   const names = [
     'name',
     'given_name',
@@ -270,7 +270,7 @@ checks['asking for a new code needs a user name, and may fail'] = () =>
     },
   );
 
-checks['what a password lacks is said in words'] = () =>
+checks['the page says what a password lacks'] = () =>
   stage(
     {
       answers: [
@@ -307,7 +307,7 @@ checks['what a password lacks is said in words'] = () =>
     },
   );
 
-checks['a space at an end of the password is said, and nothing is sent'] = () =>
+checks['a space at an end of the password is an error, and nothing is sent'] = () =>
   stage({ answers: [problem(422, 'password_refused', { lacks: ['no_space_at_ends'] }), OK] }, async (tab, server) => {
     const said = /It needs to begin and end with something other than a space\.$/;
     for (const password of [`${PASSWORD} `, ` ${PASSWORD}`]) {
@@ -322,7 +322,7 @@ checks['a space at an end of the password is said, and nothing is sent'] = () =>
     assert.match(await send(tab), /You’re in/);
   });
 
-checks['what the person cannot mend is not called a mistake of theirs'] = () => {
+checks['an error of the deployment is not called a mistake of the user'] = () => {
   const cases = [
     [problem(503, 'misconfigured'), /cannot be let in just now[^]*not a mistake of yours/],
     [problem(409, 'alias_exists'), /Another user has this e-mail address or phone number/],
@@ -337,7 +337,7 @@ checks['what the person cannot mend is not called a mistake of theirs'] = () => 
   });
 };
 
-checks['a character that nobody sees is told with its place, and not sent'] = () =>
+checks['an invisible character is reported with its place, and not sent'] = () =>
   stage(
     {
       answers: [problem(409, 'attributes_needed', { attributes: ['given_name', 'locale', 'custom:note'] }), OK],
@@ -386,7 +386,7 @@ checks['a space in a code is a part of it'] = () =>
     assert.equal(sent(server).code, 'two words-1');
   });
 
-checks['a mark goes once something is sent again'] = () => {
+checks['an error mark disappears when the form is sent again'] = () => {
   const answers = [problem(422, 'invalid', { field: 'code' }), problem(422, 'password_refused'), problem(403, 'not_accepted')];
   return stage({ answers }, async (tab) => {
     assert.match(await send(tab), /not accepted as it is/);
@@ -400,7 +400,7 @@ checks['a mark goes once something is sent again'] = () => {
   });
 };
 
-checks['what is nobody’s mistake loses nothing'] = () => {
+checks['a temporary failure loses no input'] = () => {
   const cases = [
     [problem(409, 'try_again'), /did not work this time/],
     [problem(408, 'body_timeout'), /did not work this time/],
@@ -438,7 +438,7 @@ checks['what is nobody’s mistake loses nothing'] = () => {
   });
 };
 
-checks['no answer within 30 seconds'] = () =>
+checks['no response within 30 seconds'] = () =>
   stage(
     { answers: [{ ...OK, after: new Promise(() => {}) }, OK], prepare: (tab) => tab.clock.install() },
     async (tab, server) => {
@@ -453,7 +453,7 @@ checks['no answer within 30 seconds'] = () =>
     },
   );
 
-checks['a double click and what follows it send once'] = async () => {
+checks['a double click and later clicks send once'] = async () => {
   let release;
   const after = new Promise((resolve) => (release = resolve));
   await stage({ answers: [{ ...problem(410, 'expired'), after }, ASKED] }, async (tab, server) => {
@@ -473,7 +473,7 @@ checks['a double click and what follows it send once'] = async () => {
   });
 };
 
-checks['the keyboard is enough'] = () =>
+checks['the page works with only the keyboard'] = () =>
   stage({ answers: [problem(410, 'expired'), ASKED, REFUSED, OK] }, async (tab, server) => {
     const press = (key) => tab.keyboard.press(key);
     await press('Shift+Tab');
@@ -525,7 +525,7 @@ checks['without a link the fields are empty, and must be filled'] = () =>
     assert.deepEqual(sent(server), { username: 'ada', code: CODE, password: PASSWORD, attributes: {} });
   });
 
-checks['another link in the same tab begins anew'] = () =>
+checks['another link in the same tab starts again'] = () =>
   stage({ answers: [problem(403, 'not_accepted')] }, async (tab, server) => {
     await send(tab);
     await Promise.all([
@@ -540,7 +540,7 @@ checks['another link in the same tab begins anew'] = () =>
     assert.equal(tab.url(), `${server.base}/accept`);
   });
 
-checks['who leaves and comes back finds no secret'] = () =>
+checks['after leaving and returning the page holds no secret'] = () =>
   stage({ answers: [OK] }, async (tab, server) => {
     await type(tab, 'New password', PASSWORD);
     await tab.goto(`${server.base}/welcome`);
@@ -572,7 +572,7 @@ checks['only web and mail addresses become links'] = async () => {
   });
 };
 
-checks['without JavaScript it says what to do'] = async () => {
+checks['without JavaScript the page says what to do'] = async () => {
   const server = await serve();
   const context = await browser.newContext({ javaScriptEnabled: false });
   try {

@@ -1,4 +1,4 @@
-// What the page makes of links.
+// How the page reads links.
 
 import assert from 'node:assert/strict';
 

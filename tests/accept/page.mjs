@@ -1,4 +1,4 @@
-// The page that accepts invitations, as a person uses it. An argument chooses the checks
+// The page that accepts invitations, as a user uses it. An argument chooses the checks
 // whose names hold it.
 
 import { accept, launch } from './steps.mjs';

@@ -1,4 +1,4 @@
-// A tab with a server behind it, and what may happen in neither.
+// A tab with a server, and what each test checks: no error, and no secret left behind.
 
 import assert from 'node:assert/strict';
 

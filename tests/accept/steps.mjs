@@ -1,4 +1,4 @@
-// What a person does with the page, against whatever server.
+// What a user does with the page, on any server.
 
 import assert from 'node:assert/strict';
 

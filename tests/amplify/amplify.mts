@@ -1,4 +1,4 @@
-// What the backend of deploy/amplify comes to, without an AWS account.
+// Checks the templates of the backend of deploy/amplify, without an AWS account.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -64,7 +64,7 @@ await check('it may send to the queue and write its log, and nothing else', () =
   ]);
 });
 
-await check('it is told the queue of this backend without referring to it', () => {
+await check('it gets the queue of this backend as text, not by reference', () => {
   const { USHER_QUEUE__URL } = lambda.Environment.Variables;
   assert.equal(auth.value(USHER_QUEUE__URL), usher.ref('Queue'));
   assert.match(usher.ref('Queue'), /^https:\/\/sqs\.eu-west-1\.amazonaws\.com\/\d{12}\/usher-main-/);
@@ -97,7 +97,7 @@ const plain = (what: unknown): unknown => {
   );
 };
 
-await check("usher's template is in it, and nothing of it was lost or changed", () => {
+await check("usher's template is in it, complete and unchanged", () => {
   const { Resources, Outputs, Description, ...rest } = usher.template;
   const {
     Resources: resources,
@@ -124,7 +124,7 @@ await check("usher's template is in it, and nothing of it was lost or changed", 
   }
 });
 
-await check('cfn-lint has no finding, of whatever weight', () => {
+await check('cfn-lint has no finding of any severity', () => {
   assert.equal(readFileSync(`${work}/log/cfn-lint`, 'utf8'), '');
 });
 
@@ -139,7 +139,7 @@ await check('its parameters keep their rules', () => {
   }
 });
 
-await check('the worker is told the pool and the table of this backend by reference', () => {
+await check('the worker gets the pool and the table of this backend by reference', () => {
   const [table] = backend.all('Custom::AmplifyDynamoDBTable').map(([id]) => id);
   assert.match(table, /^UserProfile/);
   const [userPool] = backend.all('AWS::Cognito::UserPool').map(([id]) => id);
@@ -245,7 +245,7 @@ await check('the schema has their arguments', () => {
   }
 });
 
-await check('a profile is made by usher alone, and its owner cannot give it away', () => {
+await check('only usher creates a profile, and its owner cannot give it away', () => {
   const owners = /cognito:username/;
   const rules = (type: string, field: string) =>
     backend
@@ -273,7 +273,7 @@ await check('usher makes EVERYONE: a group of Amplify has a role in place of the
   assert.match(JSON.stringify(roles.RoleMappings), /"Type":"Token"/);
 });
 
-await check('the outputs tell an operator all that the tools have to be told', () => {
+await check('the outputs hold all that the tools of an operator need', () => {
   const value = (output: string) => backend.root.value(backend.outputs[output].Value);
   const worker = (variable: string) =>
     made('TaskDefinition').ContainerDefinitions[0].Environment.find(
@@ -286,7 +286,7 @@ await check('the outputs tell an operator all that the tools have to be told', (
   assert.equal(value('UsherProfilesTable'), worker('USHER_PROFILES__TABLE'));
 });
 
-await check('nothing depends on itself, or on what is not there', () => {
+await check('nothing depends on itself, or on a missing resource', () => {
   assert.equal(backend.cycle(), undefined);
   assert.deepEqual(backend.dangling(), []);
 });
@@ -320,7 +320,7 @@ await check('the other triggers, and the id of the pool as a text', () => {
   assert.deepEqual(all.dangling(), []);
 });
 
-await check('a sandbox has a queue of its own, the network that it is given, and a small part of the rate', () => {
+await check('a sandbox has its own queue, its given network, and a small part of the rate', () => {
   const own = all.stack('usher');
   assert.deepEqual(own.violations, []);
   assert.match(own.parameter('Name'), /^usher-ada-lovelace-of-the-[0-9a-f]{10}$/);
@@ -354,25 +354,25 @@ await check('without an image there is no backend, and the message says so', () 
   assert.match(log, /WORKER_IMAGE is not set: the worker's container image/);
 });
 
-await check('in the group "data" the function would close a circle', () => {
+await check('in the group "data" the function makes a circular dependency', () => {
   assert.match(new Backend(`${out}/in-data`).cycle() ?? '', /auth.*data|data.*auth/);
 });
 
-await check('a reference to the pool would close a circle', () => {
+await check('a reference to the pool makes a circular dependency', () => {
   const cycle = new Backend(`${out}/pool-by-reference`).cycle() ?? '';
   assert.match(cycle, /UserPool.*ushertrigger|ushertrigger.*UserPool/);
 });
 
-await check('a reference to the queue would close a circle between the stacks', () => {
+await check('a reference to the queue makes the stacks depend on each other', () => {
   const cycle = new Backend(`${out}/queue-by-reference`).cycle() ?? '';
   assert.match(cycle, /usher.*auth|auth.*usher/);
 });
 
-await check('a network in the stack of usher would have it wait for itself', () => {
+await check('a network in the stack of usher makes it depend on itself', () => {
   assert.match(new Backend(`${out}/network-inside`).cycle() ?? '', /^(usher\w+) -> \1$/);
 });
 
-// It looks at the root template alone.
+// It reads only the root template.
 await check("CDK's own validation agrees on circles between stacks", () => {
   const report = (name: string) => readFileSync(`${out}/${name}/validation-report.json`, 'utf8');
   for (const good of ['app', 'all-triggers']) {

@@ -1,4 +1,4 @@
-// The client of deploy/amplify against an endpoint on loopback that answers as AppSync
+// The client of deploy/amplify against an endpoint on loopback that responds as AppSync
 // does. The default mode is one without groups, as in backends that have an API key.
 
 import assert from 'node:assert/strict';
@@ -89,7 +89,7 @@ export async function checkClient(modelIntrospection: object) {
     assert.match(last().query, /removeUserFromGroup/);
   });
 
-  await check('the attributes of an invitation travel as AWSJSON', async () => {
+  await check('the attributes of an invitation are sent as AWSJSON', async () => {
     takes('inviteUser');
     const attributes = { 'custom:plan': 'pro' };
     const invitation = { email: 'ada@example.com', groups: ['STAFF'], attributes };
@@ -138,7 +138,7 @@ export async function checkClient(modelIntrospection: object) {
     assert.ok(!(await hasGroup('ADMINS', 1)));
   });
 
-  await check('a server that is away is told from one that refuses', async () => {
+  await check('a missing server and a refusal are different errors', async () => {
     server.closeAllConnections();
     await new Promise((closed) => server.close(closed));
     assert.equal((await refusal()).type, 'Unknown');

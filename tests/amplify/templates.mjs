@@ -1,5 +1,5 @@
-// The CloudFormation templates of a synthesized backend, nested ones and all, and what
-// they come to once CloudFormation has put in what they refer to.
+// The CloudFormation templates of a synthesized backend, with nested ones, and their values
+// once CloudFormation has resolved the references.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -111,7 +111,7 @@ export class Backend {
     return this.#text('', DefinitionS3Location);
   }
 
-  /** What Amplify's client is told of the schema. */
+  /** The schema as Amplify's client reads it. */
   get introspection() {
     const file = readdirSync(this.#folder)
       .map((name) => join(this.#folder, name, 'modelIntrospectionSchema.json'))

@@ -62,7 +62,7 @@ def check_all():
         }
         trust = ["--volume", f"{front.issuer}:{CERTIFICATES}:ro"]
 
-        with check("it trusts nobody but the CA certificates in it"):
+        with check("it trusts only the CA certificates in it"):
             command = ["run", "--rm", "--read-only", *NETWORK, *environment(settings)]
             refused = podman(*command, IMAGE, "check", ok=False)
             assert refused.returncode == 1, refused
@@ -122,12 +122,12 @@ def check_sign_up(account, settings, front):
     sub, event = account.sign_up("ada")
     settings = {name: value.replace(NAMED, IN_HOSTS) for name, value in settings.items()}
 
-    with check("the trigger, as a Lambda function, hands the event on and gives it back"):
+    with check("the trigger, as a Lambda function, forwards and returns the event"):
         with function(settings, front.issuer) as lambda_api:
             answer = lambda_api.invoke(event)
             assert answer == ("response", event), answer
 
-    with check("the worker puts the user into their group and writes the profile"):
+    with check("the worker adds the user to their group and writes the profile"):
         until("the profile", lambda: account.profiles() == [sub])
         until("the group", lambda: account.groups("ada") == ["EVERYONE"])
         # Only a poll that has come home makes it so.
@@ -159,4 +159,4 @@ def check_end(account, worker):
         done, (visible, hidden) = finished(), account.waiting(account.queue)
         note(f"{done} finished, {visible} waiting")
         assert (done + visible, hidden) == (AT_ONCE, 0), (done, visible, hidden)
-        assert account.waiting(account.letters) == (0, 0)
+        assert account.waiting(account.dead_letter_queue) == (0, 0)

@@ -216,8 +216,10 @@ class Account:
         self.client = re.search(r"--client-id (\S+)", printed)[1]
         self.pool = re.search(r"USHER_POOLS__ALLOWED=(\S+)", printed)[1]
         self.call = Aws(url).call
-        self.letters = self.call("sqs", "CreateQueue", QueueName="container-letters")["QueueUrl"]
-        redrive = {"deadLetterTargetArn": self._arn(self.letters), "maxReceiveCount": "1000"}
+        self.dead_letter_queue = self.call(
+            "sqs", "CreateQueue", QueueName="container-dead-letters"
+        )["QueueUrl"]
+        redrive = {"deadLetterTargetArn": self._arn(self.dead_letter_queue), "maxReceiveCount": "1000"}
         self.queue = self.call(
             "sqs",
             "CreateQueue",

@@ -1,4 +1,4 @@
-// The report of a load test, as a person sees it: in both themes, wide and narrow,
+// The report of a load test, as a reader sees it: in both themes, wide and narrow,
 // without a network. Leaves a picture of each beside the page.
 
 import assert from 'node:assert/strict';

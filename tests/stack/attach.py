@@ -1,12 +1,12 @@
-"""usher attach, on a pool that has every setting it may lose."""
+"""usher attach, on a pool with every setting that it could lose."""
 
 from made import ACCOUNT, REGION, check, cognito, environment, equal, usher
 
 
 def attaches(function):
-    @check("usher attach sets the triggers of a pool with twenty settings, and nothing else")
+    @check("usher attach changes only the triggers of a pool with twenty settings")
     def _():
-        other = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:somebody-elses"
+        other = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:another-team"
         settings = {
             "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
             "AdminCreateUserConfig": {

@@ -1,13 +1,13 @@
-"""moto's server as moto_server.py has it, with three more things put right.
+"""moto's server as in moto_server.py, with three more corrections.
 
-CloudFormation takes an entry out of a list when it is AWS::NoValue. moto does so with
-members of objects alone, and leaves `None` in a list.
+CloudFormation removes an entry of a list when it is AWS::NoValue. moto does so only with
+members of objects, and leaves `None` in a list.
 
-A task definition that is changed is a new revision, made like the first. moto makes it
-with the names of CloudFormation's properties in the place of those of ECS.
+A changed task definition is a new revision, made like the first. moto makes it with the
+names of CloudFormation's properties instead of those of ECS.
 
-Conditions: everything is text to CloudFormation, where moto takes 0 and '0' for different;
-and moto takes `!Condition`, with which one condition names another, for false.
+Conditions: every value is text to CloudFormation, but moto distinguishes 0 and '0'. And moto
+reads `!Condition`, with which one condition names another, as false.
 """
 
 import sys

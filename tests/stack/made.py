@@ -62,7 +62,7 @@ cloudformation, cognito, dynamodb, ec2, ecs, iam, lambdas, sns, sqs, s3, cloudwa
 )
 
 
-# --- What is there before ----------------------------------------------------------------
+# --- Existing resources ------------------------------------------------------------------
 
 pool = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
 app = cognito.create_user_pool_client(UserPoolId=pool, ClientName="app")["UserPoolClient"]["ClientId"]

@@ -33,7 +33,7 @@ def says_nothing(*command):
     return done.stdout
 
 
-@check("cfn-lint has no finding, of whatever weight")
+@check("cfn-lint has no finding of any severity")
 def _():
     tool = Path(sys.executable).with_name("cfn-lint")
     equal(says_nothing(tool, "--include-checks", "I", "--template", TEMPLATE), "")
@@ -61,7 +61,7 @@ def _():
 stack = None
 
 
-@check("the stack is made, with all that its outputs name")
+@check("the stack is created, with all resources that its outputs name")
 def _():
     global stack
     stack = Stack("usher", AlarmEmail="ops@example.com", LoadBalancerSecurityGroupId=own_group)
@@ -86,7 +86,7 @@ if stack is None:
     sys.exit(1)
 
 
-@check("moto passes over what this test says it passes over, and nothing else")
+@check("moto skips only the resources that this test lists")
 def _():
     log = (WORK / "log/moto.log").read_text()
     said = {line.split()[-1] for line in log.splitlines() if "No Moto CloudFormation support for" in line}
@@ -96,19 +96,20 @@ def _():
 @check("the queues are as usher needs them")
 def _():
     queue = sqs.get_queue_attributes(QueueUrl=stack.outputs["QueueUrl"], AttributeNames=["All"])["Attributes"]
-    letters = sqs.get_queue_attributes(
+    dead_letter_queue = sqs.get_queue_attributes(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"], AttributeNames=["All"]
     )["Attributes"]
     equal(json.loads(queue["RedrivePolicy"]), {
         "deadLetterTargetArn": stack.outputs["DeadLetterQueueArn"], "maxReceiveCount": 12,
     })
     equal(queue["MessageRetentionPeriod"], str(4 * 86400))
-    equal(letters["MessageRetentionPeriod"], str(14 * 86400))
+    equal(dead_letter_queue["MessageRetentionPeriod"], str(14 * 86400))
     equal((queue["VisibilityTimeout"], queue["ReceiveMessageWaitTimeSeconds"]), ("60", "20"))
-    equal((queue["SqsManagedSseEnabled"], letters["SqsManagedSseEnabled"]), ("true", "true"))
+    equal(queue["SqsManagedSseEnabled"], "true")
+    equal(dead_letter_queue["SqsManagedSseEnabled"], "true")
 
 
-@check("the roles are the policies of deploy/, on just these resources")
+@check("the roles have the policies of deploy/, only for these resources")
 def _():
     def of_the_project(name):
         text = (PROJECT / "deploy" / name).read_text()
@@ -220,7 +221,7 @@ def _():
     until("the queue is empty", lambda: waiting(stack.outputs["QueueUrl"]) == 0)
 
 
-@check("the schedule's message has the worker find who was missed")
+@check("the schedule's message lets the worker find missed users")
 def _():
     assert f"Input: '{RECONCILE}'" in TEMPLATE.read_text(), "the schedule says something else"
     missed = sign_up("missed")
@@ -267,7 +268,7 @@ def _():
     equal(waiting(stack.outputs["QueueUrl"]), 3)
 
 
-@check("a worker of the new version provisions those who waited, in the new table")
+@check("a worker of the new version provisions queued users, in the new table")
 def _():
     done = usher(environment(stack.worker_environment()), "worker", "--until-empty")
     assert done.returncode == 0, done.stderr
@@ -286,7 +287,7 @@ others = take_up(topic)
 # --- Deleted -----------------------------------------------------------------------------
 
 
-@check("deleted stacks leave what was there before, and the table that was made")
+@check("deleted stacks leave earlier resources, and the table")
 def _():
     for made in [*others, stack]:
         made.delete()

@@ -1,4 +1,4 @@
-"""Stacks that take up what is there, in the place of what they would make."""
+"""Stacks that use existing resources instead of their own."""
 
 import json
 
@@ -11,7 +11,7 @@ KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-4000-8000-000000000001"
 
 
 def own_trigger():
-    """A function that somebody has already, and its role."""
+    """An existing function, and its role."""
     role = iam.create_role(RoleName="ours", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     lambdas.create_function(
         FunctionName="ours",
@@ -24,11 +24,11 @@ def own_trigger():
 
 
 def take_up(topic):
-    """The stacks, to be deleted."""
+    """Returns the stacks, to be deleted."""
     ecs.create_cluster(clusterName="ours")
     second = third = fourth = None
 
-    @check("a second stack takes up a table, a cluster, a topic and a security group")
+    @check("a second stack uses an existing table, cluster, topic and security group")
     def _():
         nonlocal second
         second = Stack(
@@ -85,7 +85,7 @@ def take_up(topic):
         until("healthy", lambda: usher(variables, "health").returncode == 0)
         equal(other.stop(), 0)
 
-    @check("a stack without profiles, and of nobody's right to any table")
+    @check("without profiles, no role of the stack may use a table")
     def _():
         nonlocal third
         third = Stack("third", Name="third", CreateProfileTable="false", DesiredCount="0")
@@ -100,7 +100,7 @@ def take_up(topic):
 
     role = own_trigger()
 
-    @check("a stack for a function that is there makes no other, and looks at that one")
+    @check("a stack for an existing function makes no other, and watches that one")
     def _():
         nonlocal fourth
         fourth = Stack(
@@ -120,7 +120,7 @@ def take_up(topic):
         assert "fourth-trigger" not in functions, functions
         found = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/fourth")
         equal(found["logGroups"], [])
-        # Alarms, which moto does not make, are held to the same by tests/it/template.
+        # Alarms, which moto does not make, are checked for the same by tests/it/template.
         dashboard = cloudwatch.get_dashboard(DashboardName="fourth")["DashboardBody"]
         watched = {
             metric[3]
@@ -131,7 +131,7 @@ def take_up(topic):
         equal(watched, {"ours"})
         assert "SOURCE '/aws/lambda/ours'" in dashboard, dashboard
 
-    @check("its worker does what that function puts on the queue")
+    @check("its worker provisions what that function queues")
     def _():
         variables = environment(fourth.worker_environment())
         other = Process("fourth-worker", [BIN / "usher", "worker"], variables)
