@@ -72,7 +72,7 @@ impl Admission {
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_| {
-            Problem::too_many_requests("too many requests are under way").retry_after_secs(5)
+            Problem::too_many_requests("too many requests are in progress").retry_after_secs(5)
         })?;
         Ok(RequestPermit {
             _permit: permit,

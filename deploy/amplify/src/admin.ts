@@ -1,21 +1,21 @@
-// For people in ADMINS. The app has called Amplify.configure(outputs) before.
+// For members of ADMINS. The app has called Amplify.configure(outputs) before.
 import { generateClient } from "aws-amplify/data";
 import type { Schema } from "../amplify/data/resource";
 
 const client = generateClient<Schema>();
 
-// The group of the caller is in the token of the user pool, and in nothing else:
+// The group of the caller is only in the token of the user pool:
 // with the mode "iam" or "apiKey" no group arrives, and usher refuses the call.
 const asUser = { authMode: "userPool" } as const;
 
-/** Taken: a worker does it within seconds, and tries again when Cognito is busy. */
+/** Queued: a worker does it within seconds, and tries again when Cognito is busy. */
 export interface Queued {
   status: "QUEUED";
-  /** What the log lines and dead letters of this request carry. */
+  /** The id of this request in log lines and in a dead letter. */
   requestId: string;
 }
 
-/** It was not taken, and the server said why. */
+/** The server refused the request, and said why. */
 export class Refused extends Error {
   constructor(
     message: string,
@@ -23,7 +23,7 @@ export class Refused extends Error {
      * - `Unauthorized`: not an admin, or not a group that admins may give and take
      * - `BadRequest`: the arguments
      * - `Unavailable`: the queue could not be reached; worth another try
-     * - anything else: AppSync's own types, and `Unknown` when there was no answer
+     * - anything else: AppSync's own types, and `Unknown` when there was no response
      */
     readonly type: string,
   ) {
@@ -57,7 +57,7 @@ export type Invitation = Omit<Schema["inviteUser"]["args"], "attributes"> & {
 export const inviteUser = async ({ attributes, ...rest }: Invitation): Promise<Queued> =>
   queued(
     await client.mutations.inviteUser(
-      // AWSJSON travels as text.
+      // AWSJSON is sent as text.
       { ...rest, attributes: attributes && JSON.stringify(attributes) },
       asUser,
     ),
@@ -79,8 +79,8 @@ function queued({ data, errors }: Answer): Queued {
 }
 
 /**
- * AppSync is reported to put `Lambda:Unhandled` in the place of a function's own type;
- * the message is the function's in any case, and begins with the type.
+ * AppSync is reported to send `Lambda:Unhandled` instead of a function's own type;
+ * the message is always the function's, and begins with the type.
  */
 function typeOf({ message, errorType = "Unknown" }: { message: string; errorType?: string }) {
   if (!errorType.startsWith("Lambda:")) {

@@ -1,4 +1,4 @@
-// For the user who signed up, or was given a group a moment ago.
+// For the user who signed up, or got a group a moment ago.
 import { fetchAuthSession } from "aws-amplify/auth";
 import { generateClient } from "aws-amplify/data";
 import type { Schema } from "../amplify/data/resource";
@@ -7,14 +7,14 @@ const client = generateClient<Schema>();
 
 export type Profile = Schema["UserProfile"]["type"];
 
-/** The own profile; null while the worker has not got to it. */
+/** The user's own profile; null until the worker has written it. */
 export async function profile(): Promise<Profile | null> {
   const id = (await fetchAuthSession()).userSub;
   if (!id) {
     return null;
   }
-  // get and not list: a list looks at the first hundred records of the whole table
-  // and then drops those of other people.
+  // get and not list: a list reads the first hundred records of the whole table
+  // and then drops those of other users.
   const { data, errors } = await client.models.UserProfile.get(
     { id },
     { authMode: "userPool" },
@@ -27,10 +27,10 @@ export async function profile(): Promise<Profile | null> {
 }
 
 /**
- * Whether the own token has the group, after a few new ones.
+ * Whether the user's token has the group; fetches a few new tokens until it has.
  *
- * A token keeps the groups of the moment in which it was issued, so a group that was
- * given since is seen in a new one alone.
+ * A token keeps the groups of the time when it was issued, so only a new token shows
+ * a new group.
  */
 export async function hasGroup(group: string, tries = 5): Promise<boolean> {
   for (let pause = 1000; ; pause *= 2) {

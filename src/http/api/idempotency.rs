@@ -115,7 +115,7 @@ impl IdempotencyStore {
                 None => Err(Problem::new(
                     StatusCode::CONFLICT,
                     "under_way",
-                    "the request with this Idempotency-Key is under way",
+                    "the request with this Idempotency-Key is in progress",
                 )
                 .retry_after_secs(1)),
             },

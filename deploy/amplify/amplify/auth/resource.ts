@@ -4,7 +4,7 @@ import { usherTrigger } from "../functions/usher-trigger/resource";
 export const auth = defineAuth({
   loginWith: { email: true },
   // Not EVERYONE: a group that Amplify makes has an IAM role, which its members get
-  // in place of the one for signed-in users. usher makes the group without a role.
+  // instead of the one for signed-in users. usher creates the group without a role.
   groups: ["ADMINS"],
   triggers: {
     postConfirmation: usherTrigger,

@@ -5,12 +5,12 @@ const schema = a.schema({
   UserProfile: a
     .model({
       email: a.string(),
-      // An owner who may write this field may give the record away.
+      // An owner who may write this field could give the record away.
       profileOwner: a
         .string()
         .authorization((allow) => [allow.ownerDefinedIn("profileOwner").to(["read"])]),
     })
-    // Not "create": the id is the user's sub, and whoever is first with it keeps it.
+    // Not "create": the id is the user's sub, and the first user who writes it keeps it.
     .authorization((allow) => [
       allow.ownerDefinedIn("profileOwner").to(["read", "update"]),
     ]),

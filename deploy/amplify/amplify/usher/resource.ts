@@ -24,11 +24,11 @@ interface Parts {
 }
 
 /**
- * The queue, the worker and all that belongs to them, out of usher's own template.
+ * The queue, the worker and their other resources, from usher's own template.
  *
  * References go one way: this stack knows the pool, the table and the function, and none
- * of them knows this stack. The function has to be told the queue all the same, and is
- * told it as text, since the queue's name is known before there is a queue.
+ * of them knows this stack. The function still needs the queue's URL. It gets it as text,
+ * since the queue's name is known before the queue exists.
  */
 export function addUsher(backend: Backend, { trigger, userPool, profiles }: Parts): void {
   const { name, type } = identify(backend);
@@ -55,12 +55,12 @@ export function addUsher(backend: Backend, { trigger, userPool, profiles }: Part
     TriggerRoleArn: lambda.role!.roleArn,
     // Mutations that are refused are errors of the function, too.
     TriggerErrors: "10",
-    // Without it the mutations would be queued and never done.
+    // Without it, mutations are queued but not performed.
     AdminActions: "true",
     WorkerImage: image,
     ImageRepositoryArn: repositoryOf(image),
     ...network(backend),
-    // 25 calls a second are for all branches and sandboxes of the account together.
+    // All branches and sandboxes of the account share 25 calls a second.
     ...(type === "sandbox" ? { DesiredCount: "1", UserUpdateRate: "2" } : {}),
     // For records that another function wrote: docs/guide/amplify-migration.md.
     // AfterPasswordReset: "false",
@@ -122,16 +122,16 @@ function network(backend: Backend): Record<string, string> {
       AssignPublicIp: process.env.WORKER_PUBLIC_IP || "DISABLED",
     };
   }
-  // A stack of its own: what a parameter of the stack "usher" takes has to be there
-  // before that stack.
+  // Its own stack: the values of parameters of the stack "usher" must exist before that
+  // stack.
   const vpc = new Vpc(backend.createStack("usher-network"), "Vpc", {
     maxAzs: 2,
     natGateways: 0,
     subnetConfiguration: [
-      // The service asks for its addresses itself.
+      // The service itself requests addresses.
       { name: "worker", subnetType: SubnetType.PUBLIC, mapPublicIpOnLaunch: false },
     ],
-    // Nothing is in the default group, and emptying it would take a function.
+    // The default group has no member, and removing its rules would need a function.
     restrictDefaultSecurityGroup: false,
   });
   return {
@@ -142,7 +142,7 @@ function network(backend: Backend): Record<string, string> {
   };
 }
 
-/** What the task may be pulled from; empty for an image that is not in ECR. */
+/** The repository of the task's image; empty for an image that is not in ECR. */
 function repositoryOf(image: string): string {
   const ecr = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)/;
   const [, account, region, repository] = ecr.exec(image) ?? [];

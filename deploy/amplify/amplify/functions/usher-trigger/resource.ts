@@ -24,12 +24,12 @@ export const usherTrigger = defineFunction(
       },
     }),
   // data needs auth, and auth needs its trigger: in the group "data" this function
-  // would close the circle.
+  // would make a circular dependency.
   { resourceGroupName: "auth" },
 );
 
 // The pool names the function and so cannot be named by it: CloudFormation would
-// have to make each before the other. The id is known after the first deployment
+// need each before the other. The id is known after the first deployment
 // and stays, so it comes from the environment of `ampx`.
 function pools(): Record<string, string> {
   const allowed = process.env.USHER_POOLS__ALLOWED;
