@@ -15,7 +15,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = PROJECT / "docs" / "internals"
 FIGURES = json.loads((PROJECT / "target" / "fleet.json").read_text())
 QUOTA, HALF = FIGURES["quota"], FIGURES["half"]
-TOLD, UNTOLD, RED = "#0b6e99", "#c2571a", "#b3261e"
+SET, UNSET, RED = "#0b6e99", "#c2571a", "#b3261e"
 COUNTINGS = {
     "Bucket": "token bucket of one second",
     "Window": "fixed window of one second",
@@ -53,11 +53,11 @@ def sizes():
     ]
     for axes, (key, scale, label, limits) in zip(rows, panels):
         for axis, (counting, title) in zip(axes, COUNTINGS.items()):
-            for told, colour, marker in [(True, TOLD, "o"), (False, UNTOLD, "s")]:
+            for informed, colour, marker in [(True, SET, "o"), (False, UNSET, "s")]:
                 of = [
                     row
                     for row in FIGURES["sizes"]
-                    if row["told"] == told and row["counting"] == counting
+                    if row["informed"] == informed and row["counting"] == counting
                 ]
                 axis.plot(
                     [row["workers"] for row in of],
@@ -65,7 +65,7 @@ def sizes():
                     color=colour,
                     marker=marker,
                     markersize=4,
-                    label="quota.processes set" if told else "unset",
+                    label="quota.processes set" if informed else "unset",
                 )
             axis.set_xscale("log", base=2)
             ticks = [1, 2, 4, 8, 16, 32, 64, 200]
@@ -87,7 +87,7 @@ def changes():
     (row,) = [
         row
         for row in FIGURES["changes"]
-        if (row["workers"], row["told"], row["counting"]) == (6, False, "Bucket")
+        if (row["workers"], row["informed"], row["counting"]) == (6, False, "Bucket")
     ]
     width = 5
     starts = range(0, len(row["granted"]) - width + 1, width)
@@ -100,7 +100,7 @@ def changes():
         linestyle="--",
         label="quota",
     )
-    axis.plot(times, mean("granted"), color=TOLD, label="successful")
+    axis.plot(times, mean("granted"), color=SET, label="successful")
     axis.plot(times, mean("refused"), color=RED, linewidth=1, label="throttled")
     for at, what in [
         (200, f"quota drops to {HALF:.0f}"),

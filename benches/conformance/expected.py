@@ -29,7 +29,7 @@ NOT_IN_FLIGHT = "AWS.SimpleQueueService.MessageNotInflight"
 
 expect(
     "DeleteMessageBatch",
-    "moto looks at the number and the ids of the entries of SendMessageBatch alone; the "
+    "moto checks only the number and the ids of the entries of SendMessageBatch; the "
     "errors are in the reference of this operation as well",
     refused("eleven", TOO_MANY) | refused("the same id twice", NOT_DISTINCT),
 )
@@ -56,7 +56,7 @@ expect("ChangeMessageVisibilityBatch", DELETED, {
 })
 expect(
     "ChangeMessageVisibility: of what is not in flight",
-    "moto hides a message that nobody holds; the reference has `MessageNotInflight`: `The "
+    "moto hides a message that no receiver has; the reference has `MessageNotInflight`: `The "
     "specified message isn't in flight.`",
     refused("visible", NOT_IN_FLIGHT) | {
         "depth/Attributes/ApproximateNumberOfMessages": ("1", "0"),

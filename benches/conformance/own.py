@@ -250,10 +250,10 @@ def _(side):
     report = side.process.report()
     done = time.monotonic()
     expected = {
-        "delivered": 40, "people": count, "complete": 40, "groups_again": 7,
+        "delivered": 40, "users": count, "complete": 40, "groups_again": 7,
         "profiles_again": 5, "receives_begun": 4, "empty_receives": 0,
         "messages": {"sent": count + 1, "deleted": 30, "visible": 10, "hidden": 10, "delayed": 1},
-        "letters": {"sent": 0, "deleted": 0, "visible": 0, "hidden": 0, "delayed": 0},
+        "dead_letters": {"sent": 0, "deleted": 0, "visible": 0, "hidden": 0, "delayed": 0},
     }
     got = {name: report[name] for name in expected}
     assert got == expected, got

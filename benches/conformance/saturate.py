@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from harness.endpoint import GROUP, POOL, TABLE, Endpoint
 
 CONNECTIONS = 32
-PEOPLE = 1000
+USERS = 1000
 HEADERS = {
     "user-agent": "aws-sdk-rust/1.3.8 os/linux lang/rust/1.90.0",
     "x-amz-user-agent": "aws-sdk-rust/1.3.8 ua/2.1 api/dynamodb/1.84.0 os/linux lang/rust/1.90.0 "
@@ -68,7 +68,7 @@ class Caller:
         return data[end + 4:]
 
 
-def puts(caller, number, _people):
+def puts(caller, number, _users):
     """PutItem"""
     item = {name: {"S": value} for name, value in {
         "id": "%012d", "__typename": "UserProfile", "email": "user@example.com",
@@ -87,13 +87,13 @@ def puts(caller, number, _people):
         yield 1
 
 
-def adds(caller, number, people):
+def adds(caller, number, users):
     """AdminAddUserToGroup"""
     requests = [
         caller.request(
             "AWSCognitoIdentityProviderService.AdminAddUserToGroup", "1.1",
             json.dumps({"UserPoolId": POOL, "Username": person, "GroupName": GROUP}))
-        for person in people[number % 7::7]
+        for person in users[number % 7::7]
     ]
     while True:
         for request in requests:
@@ -103,7 +103,7 @@ def adds(caller, number, people):
             yield 1
 
 
-def receives(caller, _number, _people):
+def receives(caller, _number, _users):
     """DeleteMessageBatch"""
     # Deletes the ten messages that one call received.
     queue = f"http://{caller.host}/000000000000/usher"
@@ -129,11 +129,11 @@ def receives(caller, _number, _people):
         yield 1
 
 
-def call(kind, url, process, people, seconds, cores, counts):
+def call(kind, url, process, users, seconds, cores, counts):
     """Runs in one process, with several callers."""
     os.sched_setaffinity(0, cores)
     calls = [
-        kind(Caller(url), 10**9 * (process * CONNECTIONS + connection), people)
+        kind(Caller(url), 10**9 * (process * CONNECTIONS + connection), users)
         for connection in range(CONNECTIONS)
     ]
     done, until = 0, time.monotonic() + seconds
@@ -156,13 +156,13 @@ def round_of(kind, program, seconds, processes, backlog=0):
     os.sched_setaffinity(endpoint.pid, cores[:1])
     try:
         endpoint.reset()
-        people = sign_up_users(endpoint)
+        users = sign_up_users(endpoint)
         if backlog:
             endpoint.fill(backlog)
         counts = multiprocessing.Queue()
         workers = [
             multiprocessing.Process(
-                target=call, args=(kind, endpoint.url, n, people, seconds, rest, counts))
+                target=call, args=(kind, endpoint.url, n, users, seconds, rest, counts))
             for n in range(processes)
         ]
         cpu, began = endpoint.cpu(), time.monotonic()
@@ -184,16 +184,16 @@ def round_of(kind, program, seconds, processes, backlog=0):
 
 def sign_up_users(endpoint):
     """The names of users whose messages are deleted."""
-    endpoint.fill(PEOPLE)
-    caller, people = Caller(endpoint.url), []
+    endpoint.fill(USERS)
+    caller, users = Caller(endpoint.url), []
     queue = f"http://{caller.host}/000000000000/usher"
     request = caller.request("AmazonSQS.ReceiveMessage", "1.0", json.dumps(
         {"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 43_200}))
-    while len(people) < PEOPLE:
+    while len(users) < USERS:
         caller.socket.sendall(request)
         messages = json.loads(caller.answer())["Messages"]
-        people += [json.loads(message["Body"])["userName"] for message in messages]
-    return people
+        users += [json.loads(message["Body"])["userName"] for message in messages]
+    return users
 
 
 def size(program, count):

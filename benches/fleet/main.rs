@@ -150,7 +150,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 fn label(informed: bool) -> &'static str {
-    if informed { "told" } else { "untold" }
+    if informed { "set" } else { "unset" }
 }
 
 /// Two thousand sign-ups at once, until the last one is done.
@@ -222,7 +222,7 @@ fn sizes(workers: &[usize], settle: u64, measure: u64) -> Vec<Value> {
                     100.0 * start
                 );
                 rows.push(json!({
-                    "workers": workers, "told": informed, "counting": format!("{counting:?}"),
+                    "workers": workers, "informed": informed, "counting": format!("{counting:?}"),
                     "goodput": goodput, "throttled": throttled, "jain": jain, "least": least,
                     "start": start, "dead": result.tally.dead,
                 }));
@@ -285,7 +285,7 @@ fn changes(workers: &[usize], seeds: u64) -> Vec<Value> {
                     text(gone)
                 );
                 rows.push(json!({
-                    "workers": workers, "told": informed, "counting": format!("{counting:?}"),
+                    "workers": workers, "informed": informed, "counting": format!("{counting:?}"),
                     "halved": halved, "throttled": throttled, "back": back, "gone": gone,
                     "granted": runs[0].granted, "refused": runs[0].refused,
                 }));
@@ -320,7 +320,7 @@ fn backlog(workers: &[usize], sign_ups: u64) -> Vec<Value> {
                 began.elapsed().as_secs_f64()
             );
             rows.push(json!({
-                "workers": workers, "told": informed, "sign_ups": sign_ups,
+                "workers": workers, "informed": informed, "sign_ups": sign_ups,
                 "seconds": result.seconds, "goodput": goodput, "throttled": throttled,
                 "least": least, "dead": result.tally.dead,
             }));

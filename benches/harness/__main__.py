@@ -35,7 +35,7 @@ def arguments():
     parser.add_argument("--runs", type=int, default=5, help="of each scenario and candidate")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS,
                         help="of the scenarios; all in which a candidate takes part")
-    parser.add_argument("--candidates", nargs="+", metavar="NAME", help="those alone")
+    parser.add_argument("--candidates", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--smoke", action="store_true",
                         help="a few messages of everything, once: shows that it works, and no "
                              "figure of it means anything")
@@ -149,8 +149,8 @@ def check_out(path):
 def rounds(wanted):
     """Groups the scenarios that run at the same time."""
     together = [scenario for scenario in QUIET if scenario in wanted]
-    alone = [[scenario] for scenario in SCENARIOS if scenario in wanted and scenario not in QUIET]
-    return [*alone, together] if together else alone
+    single = [[scenario] for scenario in SCENARIOS if scenario in wanted and scenario not in QUIET]
+    return [*single, together] if together else single
 
 
 def measured(bench, scenarios, wanted, options, run):
@@ -159,9 +159,10 @@ def measured(bench, scenarios, wanted, options, run):
     wanted = [each for each in wanted if any(map(each.takes_part, scenarios))]
     if first in QUIET:
         jobs = quiet(bench, scenarios, wanted)
-        hammers = lambda job: job[0] != "idle" and not job[3].paces
+        ignores_quota = lambda job: job[0] != "idle" and not job[3].paces
         for together in (
-            [job for job in jobs if not hammers(job)], [job for job in jobs if hammers(job)],
+            [job for job in jobs if not ignores_quota(job)],
+            [job for job in jobs if ignores_quota(job)],
         ):
             if together:
                 yield from bench.side_by_side(together)
@@ -193,7 +194,7 @@ def quiet(bench, scenarios, wanted):
             else:
                 jobs.append((scenario, each.name, bench.fleet, each))
                 if each.is_usher:
-                    jobs.append((scenario, f"{each.name}, untold", bench.fleet_untold, each))
+                    jobs.append((scenario, f"{each.name}, processes unset", bench.fleet_with_processes_unset, each))
     return jobs
 
 

@@ -17,7 +17,7 @@ CONCURRENCY = 64
 QUOTA = 25
 # The share of the quota that usher is configured to use. At the full quota, the least delay
 # moves a call into the next second.
-TOLD = 24.5
+CONFIGURED_RATE = 24.5
 READY_SECONDS = 120
 STEADY_RATE = 20
 
@@ -111,7 +111,7 @@ class Bench:
         with ExitStack() as stack:
             endpoint = self.endpoint(stack)
             endpoint.reset(cognito=fixed(20), dynamodb=fixed(5))
-            [process] = self.start(stack, endpoint, candidate, concurrency=CONCURRENCY, rate=TOLD)
+            [process] = self.start(stack, endpoint, candidate, concurrency=CONCURRENCY, rate=CONFIGURED_RATE)
             before, began = process.cpu(), calls(endpoint.report())
             count = self.size.steady_messages
             endpoint.feed(count, STEADY_RATE)
@@ -138,7 +138,7 @@ class Bench:
             )
             callers = [f"worker{number}" for number in range(workers)]
             started = self.start(
-                stack, endpoint, candidate, callers, concurrency=CONCURRENCY, rate=TOLD,
+                stack, endpoint, candidate, callers, concurrency=CONCURRENCY, rate=CONFIGURED_RATE,
                 processes=processes or workers,
             )
             count = self.size.burst
@@ -166,7 +166,7 @@ class Bench:
                 "seconds": until,
                 "goodput": max(good - 1, 0) / allowed,
                 "throttled": throttled / max(ok + throttled, 1),
-                "letters": report["letters"]["sent"],
+                "dead_letters": report["dead_letters"]["sent"],
                 "repeated_effects": report["groups_again"] + report["profiles_again"],
                 "least_share": min(
                     adds.get(caller, {"ok": 0})["ok"] for caller in callers
@@ -179,7 +179,7 @@ class Bench:
         """Four workers under the quota. usher knows that they are four."""
         return self.quota(candidate, workers=4)
 
-    def fleet_untold(self, candidate):
+    def fleet_with_processes_unset(self, candidate):
         """The same, but each worker assumes that the whole quota is its own."""
         return self.quota(candidate, workers=4, processes=1)
 

@@ -3,7 +3,7 @@
 from statistics import median
 
 TITLES = {
-    "drain": "1. A backlog of 20,000 (Python: 5,000), 64 at once, an endpoint that answers at once",
+    "drain": "1. A backlog of 20,000 (Python: 5,000), 64 at once, an endpoint that responds at once",
     "latency": "2. The same, Cognito takes 20 ms and DynamoDB 5 ms",
     "steady": "3. Twenty a second: from the send to both effects",
     "quota": "4. A burst of 2,000 under a quota of 25 a second",
@@ -37,7 +37,7 @@ COLUMNS = {
         ("seconds", "seconds", "{:.1f}"),
         ("goodput", "goodput", "{:.1%}"),
         ("throttled", "throttled", "{:.1%}"),
-        ("letters", "letters", "{:.0f}"),
+        ("dead letters", "dead_letters", "{:.0f}"),
         ("repeated", "repeated_effects", "{:,.0f}"),
         ("receives/message", "delivered_a_message", "{:.2f}"),
     ],
@@ -121,4 +121,4 @@ def check_smoke(results, names, scenarios):
             if scenario in ("quota", "fleet"):
                 assert figures["complete"] > 0, (scenario, name, figures)
                 if name.startswith("usher"):
-                    assert figures["letters"] == 0, (scenario, name, figures)
+                    assert figures["dead_letters"] == 0, (scenario, name, figures)

@@ -47,7 +47,8 @@ def of(report):
         ("4. goodput, of the quota", "≥ 0.97", lambda: figure("quota", "usher", "goodput")),
         ("4. throttled, of the calls", "≤ 0.01", lambda: figure("quota", "usher", "throttled")),
         # The largest count of all runs.
-        ("4. letters", "0", lambda: max(run["letters"] for run in results["quota"]["usher"])),
+        ("4. dead letters", "0",
+         lambda: max(run["dead_letters"] for run in results["quota"]["usher"])),
         ("5. SQS calls a minute", "≤ 4", lambda: figure("idle", "usher", "sqs_calls_a_minute")),
         ("5. MiB", "< 20", lambda: figure("idle", "usher", "mib")),
         ("6. goodput, of the quota", "≥ 0.95", lambda: figure("fleet", "usher", "goodput")),

@@ -200,7 +200,7 @@ impl Queue {
     }
 
     /// When the next hidden message may become visible, for a long poll.
-    pub(crate) fn next_surfacing(&self) -> Option<Instant> {
+    pub(crate) fn next_visible(&self) -> Option<Instant> {
         self.hidden.peek().map(|Reverse((at, _))| *at)
     }
 

@@ -66,21 +66,21 @@ pub(super) async fn receive(world: &World, request: &Receive) -> Answer {
         let arrival = world.arrivals.notified();
         tokio::pin!(arrival);
         arrival.as_mut().enable();
-        let (answer, surfacing) = {
+        let (response, next_visible) = {
             let mut state = world.state();
             if state.run != run {
                 return Ok(b"{}".to_vec());
             }
             (
                 take(&mut state, request)?,
-                queue(&mut state, &request.queue_url)?.next_surfacing(),
+                queue(&mut state, &request.queue_url)?.next_visible(),
             )
         };
         let now = Instant::now();
-        if let Some(answer) = answer {
+        if let Some(response) = response {
             world.progress.notify_waiters();
             world.delay(|settings| settings.sqs).await;
-            return Ok(answer);
+            return Ok(response);
         }
         if now >= until {
             world.state().seen.empty_receives += 1;
@@ -88,7 +88,7 @@ pub(super) async fn receive(world: &World, request: &Receive) -> Answer {
             world.delay(|settings| settings.sqs).await;
             return Ok(b"{}".to_vec());
         }
-        let next = [Some(until), surfacing, Some(now + RECHECK_INTERVAL)];
+        let next = [Some(until), next_visible, Some(now + RECHECK_INTERVAL)];
         let next = next.into_iter().flatten().min().unwrap_or(until);
         tokio::select! {
             () = arrival => {}
