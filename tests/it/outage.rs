@@ -66,13 +66,13 @@ async fn a_blocked_worker_hides_only_the_messages_it_tries() {
     world
         .faults
         .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
-    for places in [1_u64, 4, 5] {
-        let config = world.config(&[("worker.concurrency", &places.to_string())]);
+    for concurrency in [1_u64, 4, 5] {
+        let config = world.config(&[("worker.concurrency", &concurrency.to_string())]);
         let worker = world.worker(&config, Until::Stopped).await;
         let denied = || world.faults.count("AdminAddUserToGroup");
         let before = denied();
-        eventually("the kept messages are tried again", || async {
-            denied() > before + places.min(4) + 1
+        eventually("the held messages are tried again", || async {
+            denied() > before + concurrency.min(4) + 1
         })
         .await;
         eventually("nothing else is hidden", || async {
@@ -83,7 +83,7 @@ async fn a_blocked_worker_hides_only_the_messages_it_tries() {
                 .expect("attributes")
                 .depth
                 .hidden
-                <= places.min(4)
+                <= concurrency.min(4)
         })
         .await;
         worker.stop().await;
@@ -101,7 +101,7 @@ async fn a_release_counts_no_attempt() {
     world
         .faults
         .plan(|call| (call.operation == "AdminAddUserToGroup").then_some(DENIED));
-    // More often than `maxReceiveCount`. The breaker keeps four messages, which the drain
+    // More often than `maxReceiveCount`. The breaker holds four messages, which the drain
     // releases, and releases the others at once.
     for _ in 0..12 {
         let worker = world.worker(&world.config(&[]), Until::Stopped).await;
@@ -500,7 +500,7 @@ async fn refusals_in_a_row_do_not_stop_a_worker_of_concurrency_1() {
     refusals_in_a_row("1").await;
 }
 
-async fn refusals_in_a_row(places: &str) {
+async fn refusals_in_a_row(concurrency: &str) {
     let world = World::new().await;
     let users = world.create_users(50).await;
     let (refused, others) = users.split_at(20);
@@ -514,7 +514,7 @@ async fn refusals_in_a_row(places: &str) {
         ))
     });
     world.send_all(refused).await;
-    let config = world.config(&[("worker.concurrency", places)]);
+    let config = world.config(&[("worker.concurrency", concurrency)]);
     let running = world.worker(&config, Until::Stopped).await;
     eventually("they look like an outage", || async {
         let why = running.health.unready_reasons().join(" ");

@@ -10,7 +10,7 @@ use crate::world::World;
 #[tokio::test]
 async fn logs_metrics_and_dead_letters_hold_no_personal_data() {
     let world = World::new().await;
-    // A message of an unknown pool may be quarantined before a valid one succeeds.
+    // A message of an unknown pool may be released for ten minutes before a valid one succeeds.
     world.faults.time_lapse();
     let mut secrets = Vec::new();
     for n in 0..30 {

@@ -227,7 +227,7 @@ async fn lone_refusal_is_message_fault_after_wait_except_in_outage() {
     let breaker = Breaker::new(Health::default(), true);
     let failure = refusal("New");
     let since = Instant::now();
-    // More messages than probe places.
+    // More messages than may be held.
     let _held: Vec<_> = (0..5).map(|_| breaker.hold(&failure, true)).collect();
     tokio::time::advance(LONE_REFUSAL_WAIT / 2).await;
     assert!(!breaker.is_message_fault(&failure, since));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use usher::aws::{PoolOptions, SandboxPool, SignInResult};
 
 use super::client::{Answer, Client};
-use crate::faults::{Fault, Spoiled};
+use crate::faults::{Damaged, Fault};
 use crate::process::{Process, get};
 use crate::world::{World, eventually};
 
@@ -264,7 +264,7 @@ async fn a_broken_deployment_answers_misconfigured_and_is_logged() {
 async fn a_firewall_page_answers_misconfigured() {
     let page = Page::open(PoolOptions::default()).await;
     page.world.faults.plan(|call| {
-        let blocked = Fault::Before(Spoiled::Page(StatusCode::FORBIDDEN));
+        let blocked = Fault::Before(Damaged::Page(StatusCode::FORBIDDEN));
         (call.operation == "InitiateAuth").then_some(blocked)
     });
     let body = json!({"username": "ada", "code": "c", "password": PASSWORD});

@@ -61,11 +61,11 @@ async fn a_requested_mail_is_sent_after_the_command_was_queued() {
         jiff::Timestamp::now().as_second() > begun
     })
     .await;
-    for trouble in ["AdminAddUserToGroup", "AdminCreateUser"] {
+    for operation in ["AdminAddUserToGroup", "AdminCreateUser"] {
         api.world.faults.plan(move |call| {
             let throttled = "TooManyRequestsException";
             let resend = call.input["MessageAction"] == "RESEND";
-            (call.operation == trouble && (trouble != "AdminCreateUser" || resend))
+            (call.operation == operation && (operation != "AdminCreateUser" || resend))
                 .then_some(Fault::Error(StatusCode::BAD_REQUEST, throttled))
         });
         invitation["resend"] = json!(true);
@@ -73,7 +73,7 @@ async fn a_requested_mail_is_sent_after_the_command_was_queued() {
         let answer = api
             .ask("POST", "/v1/invitations", Some(invitation.clone()))
             .await;
-        assert_eq!((answer.status, mails()), (202, before), "{trouble}");
+        assert_eq!((answer.status, mails()), (202, before), "{operation}");
         api.world.faults.clear();
         eventually("the mail", || async { mails() > before }).await;
         let id = answer.body["requestId"].as_str().expect("an id").to_owned();
@@ -84,7 +84,7 @@ async fn a_requested_mail_is_sent_after_the_command_was_queued() {
                 .is_some_and(|line| line["result"] == "done")
         })
         .await;
-        assert_eq!(mails(), before + 1, "{trouble}");
+        assert_eq!(mails(), before + 1, "{operation}");
     }
 }
 

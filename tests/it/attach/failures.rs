@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Scene, USHER};
-use crate::faults::{Fault, Spoiled};
+use super::{AttachFixture, USHER};
+use crate::faults::{Damaged, Fault};
 
 /// Removes the tags from a write.
 fn without_tags(mut input: Value) -> Value {
@@ -15,30 +15,30 @@ fn without_tags(mut input: Value) -> Value {
 
 #[tokio::test]
 async fn a_lost_setting_is_named_and_restored_from_the_record() {
-    let scene = Scene::new().await;
-    let before = scene.read().await;
-    scene
+    let fixture = AttachFixture::new().await;
+    let before = fixture.read().await;
+    fixture
         .world
         .faults
         .plan(|call| (call.operation == "UpdateUserPool").then_some(Fault::Altered(without_tags)));
     let attach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
-    let (status, out, error) = scene.attach(&attach).await;
+    let (status, out, error) = fixture.attach(&attach).await;
     assert_eq!(status, Some(1), "{error}");
     assert!(out.contains("DIFFERENT: UserPoolTags"), "{out}");
     assert!(out.contains("--restore before.json"), "{out}");
 
-    scene.world.faults.clear();
+    fixture.world.faults.clear();
     let back = ["--restore", "before.json", "--yes"];
     let dry = [&back[..], &["--dry-run", "--settings"]].concat();
-    let (status, out, error) = scene.attach(&dry).await;
+    let (status, out, error) = fixture.attach(&dry).await;
     assert_eq!(status, Some(0), "{error}");
     assert!(out.contains("UserPoolTags"), "{out}");
-    let (status, _, error) = scene.attach(&back).await;
+    let (status, _, error) = fixture.attach(&back).await;
     assert_eq!(status, Some(0), "{error}");
     assert!(error.contains("--settings puts them back"), "{error}");
-    let (status, out, error) = scene.attach(&[&back[..], &["--settings"]].concat()).await;
+    let (status, out, error) = fixture.attach(&[&back[..], &["--settings"]].concat()).await;
     assert_eq!(status, Some(0), "{error} {out}");
-    let after = scene.read().await;
+    let after = fixture.read().await;
     assert_eq!(before.differences(&after), []);
     assert_eq!(after.triggers(), before.triggers());
 }
@@ -50,21 +50,21 @@ async fn an_answer_without_settings_is_an_error() {
         |_| json!({"UserPool": {}}),
         |_| json!({"UserPool": {"Id": "us-east-1_another", "Name": "x"}}),
     ] {
-        let scene = Scene::new().await;
-        let before = scene.read().await;
-        scene.world.faults.plan(move |call| {
+        let fixture = AttachFixture::new().await;
+        let before = fixture.read().await;
+        fixture.world.faults.plan(move |call| {
             (call.operation == "DescribeUserPool").then_some(Fault::Answer(answer))
         });
-        let (status, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
         assert_eq!(status, Some(1));
         assert!(error.contains("not what Cognito answers"), "{error}");
         assert_eq!(
-            scene.world.faults.calls("UpdateUserPool"),
+            fixture.world.faults.calls("UpdateUserPool"),
             1,
             "the set-up's own"
         );
-        scene.world.faults.clear();
-        assert_eq!(before.differences(&scene.read().await), []);
+        fixture.world.faults.clear();
+        assert_eq!(before.differences(&fixture.read().await), []);
     }
 }
 
@@ -104,46 +104,46 @@ async fn the_result_of_a_failed_write_is_reported() {
         ),
         (
             "UpdateUserPool",
-            Fault::After(Spoiled::NotJson),
+            Fault::After(Damaged::NotJson),
             Some(0),
             "UpdateUserPool",
         ),
     ] {
-        let scene = Scene::new().await;
+        let fixture = AttachFixture::new().await;
         let planned = fault.clone();
-        scene
+        fixture
             .world
             .faults
             .plan(move |call| (call.operation == operation).then(|| planned.clone()));
-        let (ended, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (ended, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
         assert_eq!(ended, status, "{operation} {fault:?} {error}");
         assert!(error.contains(expected), "{operation} {fault:?} {error}");
         let refused = expected.contains("not changed") || operation.starts_with("Get");
-        assert_eq!(scene.records().len(), usize::from(!refused), "{error}");
-        scene.world.faults.clear();
+        assert_eq!(fixture.records().len(), usize::from(!refused), "{error}");
+        fixture.world.faults.clear();
         if operation == "SetUserPoolMfaConfig" {
             // The restore command from the output restores the second factor.
-            let record = scene.records().remove(0);
+            let record = fixture.records().remove(0);
             let back = ["--restore", &record, "--settings", "--yes"];
-            let (ended, _, error) = scene.attach(&back).await;
+            let (ended, _, error) = fixture.attach(&back).await;
             assert_eq!(ended, Some(0), "{error}");
             assert_eq!(
-                scene.read().await.mfa["SoftwareTokenMfaConfiguration"]["Enabled"],
+                fixture.read().await.mfa["SoftwareTokenMfaConfiguration"]["Enabled"],
                 true
             );
         }
         // A second run succeeds in any state that the first run left.
-        let (ended, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (ended, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
         assert_eq!(ended, fine, "{error}");
-        assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
+        assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     }
 }
 
 #[tokio::test]
 async fn a_pool_changed_meanwhile_is_not_written() {
-    let scene = Scene::new().await;
+    let fixture = AttachFixture::new().await;
     let mut reads = 0;
-    scene.world.faults.plan(move |call| {
+    fixture.world.faults.plan(move |call| {
         if call.operation != "DescribeUserPool" {
             return None;
         }
@@ -153,12 +153,12 @@ async fn a_pool_changed_meanwhile_is_not_written() {
             answer
         }))
     });
-    let (status, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+    let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
     assert_eq!(status, Some(1));
     assert!(error.contains("changed meanwhile"), "{error}");
-    assert!(scene.records().is_empty());
+    assert!(fixture.records().is_empty());
     assert_eq!(
-        scene.world.faults.calls("UpdateUserPool"),
+        fixture.world.faults.calls("UpdateUserPool"),
         1,
         "the set-up's own"
     );

@@ -51,14 +51,14 @@ fn settings() -> JsonObject {
     settings
 }
 
-struct Scene {
+struct AttachFixture {
     world: World,
     pool: PoolId,
     services: PoolSettings,
     folder: tempfile::TempDir,
 }
 
-impl Scene {
+impl AttachFixture {
     async fn new() -> Self {
         let world = World::new().await;
         let pool = PoolId::new(&world.pool.id).expect("an id");
@@ -105,8 +105,8 @@ impl Scene {
 
 #[tokio::test]
 async fn only_the_triggers_change_and_can_be_restored() {
-    let scene = Scene::new().await;
-    let before = scene.read().await;
+    let fixture = AttachFixture::new().await;
+    let before = fixture.read().await;
     for (name, value) in settings() {
         let shown = before.pool.get(&name);
         assert!(shown.is_some(), "{name} is not shown");
@@ -116,7 +116,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
     }
 
     let function = ["--function-arn", USHER];
-    let (status, out, error) = scene
+    let (status, out, error) = fixture
         .attach(&[&function[..], &["--dry-run"]].concat())
         .await;
     assert_eq!((status, error.as_str()), (Some(0), ""));
@@ -124,10 +124,10 @@ async fn only_the_triggers_change_and_can_be_restored() {
         out.contains("PostConfirmation") && out.contains(USHER),
         "{out}"
     );
-    assert!(scene.records().is_empty());
-    assert_eq!(scene.read().await.triggers(), before.triggers());
+    assert!(fixture.records().is_empty());
+    assert_eq!(fixture.read().await.triggers(), before.triggers());
 
-    let (status, _, error) = scene.attach(&function).await;
+    let (status, _, error) = fixture.attach(&function).await;
     assert_eq!(status, Some(2), "nobody to ask: {error}");
     assert!(error.contains("--yes"), "{error}");
 
@@ -138,7 +138,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
         "--output",
         "json",
     ];
-    let (status, out, error) = scene.attach(&[&function[..], &all].concat()).await;
+    let (status, out, error) = fixture.attach(&[&function[..], &all].concat()).await;
     assert_eq!(status, Some(0), "{error}");
     let report: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(report["changed"], true);
@@ -146,7 +146,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
     assert_eq!(report["changes"].as_array().map(Vec::len), Some(4));
     assert!(error.contains("usher::audit"), "{error}");
 
-    let after = scene.read().await;
+    let after = fixture.read().await;
     assert_eq!(before.differences(&after), []);
     let mut expected = before.triggers();
     for slot in ["PostConfirmation", "CustomMessage", "PreTokenGeneration"] {
@@ -156,77 +156,81 @@ async fn only_the_triggers_change_and_can_be_restored() {
     expected.insert("PreTokenGenerationConfig".to_owned(), versioned);
     assert_eq!(after.triggers(), expected);
 
-    let records = scene.records();
+    let records = fixture.records();
     assert_eq!(records.len(), 1);
     let back = ["--restore", &records[0], "--yes"];
-    let (status, _, error) = scene.attach(&back).await;
+    let (status, _, error) = fixture.attach(&back).await;
     assert_eq!(status, Some(0), "{error}");
-    let restored = scene.read().await;
+    let restored = fixture.read().await;
     assert_eq!(before.differences(&restored), []);
     assert_eq!(restored.triggers(), before.triggers());
 }
 
 #[tokio::test]
 async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
-    let scene = Scene::new().await;
+    let fixture = AttachFixture::new().await;
     let mut taken = settings();
     taken["LambdaConfig"]["PostConfirmation"] = json!(OTHER);
-    scene
+    fixture
         .services
-        .write(&scene.pool, &taken)
+        .write(&fixture.pool, &taken)
         .await
         .expect("set");
     let function = ["--function-arn", USHER, "--yes"];
-    let (status, _, error) = scene.attach(&function).await;
+    let (status, _, error) = fixture.attach(&function).await;
     assert_eq!(status, Some(1));
     assert!(
         error.contains(OTHER) && error.contains("--replace"),
         "{error}"
     );
-    assert!(scene.records().is_empty());
+    assert!(fixture.records().is_empty());
 
-    let (status, ..) = scene.attach(&[&function[..], &["--detach"]].concat()).await;
+    let (status, ..) = fixture
+        .attach(&[&function[..], &["--detach"]].concat())
+        .await;
     assert_eq!(status, Some(0));
-    assert_eq!(scene.read().await.triggers()["PostConfirmation"], OTHER);
+    assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 
     let replace = ["--replace", "--record", "before.json"];
-    let (status, _, error) = scene.attach(&[&function[..], &replace].concat()).await;
+    let (status, _, error) = fixture.attach(&[&function[..], &replace].concat()).await;
     assert_eq!(status, Some(0), "{error}");
-    assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
-    let (status, out, _) = scene.attach(&function).await;
+    assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
+    let (status, out, _) = fixture.attach(&function).await;
     assert_eq!(status, Some(0));
     assert!(out.contains("nothing to do"), "{out}");
 
     let detach = ["--detach", "--record", "before.json"];
-    let (status, _, error) = scene.attach(&[&function[..], &detach].concat()).await;
+    let (status, _, error) = fixture.attach(&[&function[..], &detach].concat()).await;
     assert_eq!(status, Some(1), "a record is not overwritten: {error}");
-    assert_eq!(scene.read().await.triggers()["PostConfirmation"], USHER);
-    let (status, _, error) = scene.attach(&[&function[..], &["--detach"]].concat()).await;
+    assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
+    let (status, _, error) = fixture
+        .attach(&[&function[..], &["--detach"]].concat())
+        .await;
     assert_eq!(status, Some(0), "{error}");
-    let triggers = scene.read().await.triggers();
+    let triggers = fixture.read().await.triggers();
     assert!(!triggers.contains_key("PostConfirmation"), "{triggers:?}");
     assert_eq!(triggers["PreSignUp"], OTHER);
 
     let back = ["--restore", "before.json", "--yes"];
-    let (status, _, error) = scene.attach(&back).await;
+    let (status, _, error) = fixture.attach(&back).await;
     assert_eq!(status, Some(1), "changed since: {error}");
-    let (status, _, error) = scene.attach(&[&back[..], &["--replace"]].concat()).await;
+    let (status, _, error) = fixture.attach(&[&back[..], &["--replace"]].concat()).await;
     assert_eq!(status, Some(0), "{error}");
-    assert_eq!(scene.read().await.triggers()["PostConfirmation"], OTHER);
+    assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 }
 
 #[tokio::test]
 async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
-    let scene = Scene::new().await;
-    scene.world.faults.plan(|call| {
+    let fixture = AttachFixture::new().await;
+    fixture.world.faults.plan(|call| {
         let newer = |mut answer: Value| {
             answer["UserPool"]["QuantumPolicy"] = json!({"Spin": "UP"});
             answer
         };
         (call.operation == "DescribeUserPool").then_some(Fault::Answer(newer))
     });
-    let written = scene.world.faults.calls("UpdateUserPool");
-    let (status, _, error) = scene.attach(&["--function-arn", USHER, "--yes"]).await;
+    let written = fixture.world.faults.calls("UpdateUserPool");
+    let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
     assert_eq!(status, Some(1));
     for part in [
         "QuantumPolicy",
@@ -235,8 +239,8 @@ async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
     ] {
         assert!(error.contains(part), "{error}");
     }
-    assert_eq!(scene.world.faults.calls("UpdateUserPool"), written);
-    scene.world.faults.clear();
+    assert_eq!(fixture.world.faults.calls("UpdateUserPool"), written);
+    fixture.world.faults.clear();
 
     let elsewhere = USHER.replace("us-east-1", "eu-west-1");
     for (arguments, word) in [
@@ -245,18 +249,20 @@ async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
         (vec!["--function-arn", &elsewhere, "--yes"], "Region"),
         (vec!["--restore", "x", "--detach"], "--detach"),
     ] {
-        let (status, _, error) = scene.attach(&arguments).await;
+        let (status, _, error) = fixture.attach(&arguments).await;
         assert_eq!(status, Some(2), "{error}");
         assert!(error.contains(word), "{error}");
     }
-    let (status, _, error) = scene.attach(&["--restore", "nowhere.json", "--yes"]).await;
+    let (status, _, error) = fixture
+        .attach(&["--restore", "nowhere.json", "--yes"])
+        .await;
     assert_eq!(status, Some(1));
     assert!(error.contains("nowhere.json"), "{error}");
     let mut command = crate::process::usher();
     command
         .args(["attach", "--user-pool-id", "us-east-1_nobody", "--yes"])
         .args(["--function-arn", USHER])
-        .env("AWS_ENDPOINT_URL", &scene.world.url);
+        .env("AWS_ENDPOINT_URL", &fixture.world.url);
     let (status, _, error) = finished(command).await;
     assert_eq!(status, Some(1));
     assert!(error.contains("ResourceNotFoundException"), "{error}");

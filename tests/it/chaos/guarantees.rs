@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::sign_ups::{Kind, Member, SignUps};
 use crate::world::{MAX_RECEIVE_COUNT, World};
 
-/// The longest back-off, and the longest delay of a quarantined message.
-const LONGEST_HIDE: Duration = Duration::from_mins(10);
+/// The longest back-off, and the longest delay of a released message.
+const MAX_HIDDEN_TIME: Duration = Duration::from_mins(10);
 
 /// Adds each violated guarantee to `violations`.
 pub(crate) async fn check(world: &World, sign_ups: &SignUps, violations: &mut Vec<String>) {
@@ -16,7 +16,7 @@ pub(crate) async fn check(world: &World, sign_ups: &SignUps, violations: &mut Ve
         violations.push(format!("left on the queue: {depth:?}"));
     }
     let hidden = world.faults.ledger(|ledger| ledger.longest_hide());
-    if hidden > LONGEST_HIDE {
+    if hidden > MAX_HIDDEN_TIME {
         violations.push(format!("a message was hidden for {hidden:?}"));
     }
     let dead_lettered = check_dead_letters(world, sign_ups, violations).await;
@@ -48,16 +48,18 @@ async fn check_dead_letters(
             dead_lettered.insert(body);
             continue;
         };
-        let true_reasons = if let Some(reason) = sign_ups.poison.get(&body) {
+        let injected_reasons = if let Some(reason) = sign_ups.poison.get(&body) {
             BTreeSet::from([*reason])
         } else if let Some(member) = members.get(body.as_str()) {
-            world.faults.ledger(|ledger| member.true_reasons(ledger))
+            world
+                .faults
+                .ledger(|ledger| member.injected_reasons(ledger))
         } else {
             BTreeSet::new()
         };
-        if !true_reasons.contains(reason.as_str()) {
+        if !injected_reasons.contains(reason.as_str()) {
             violations.push(format!(
-                "a dead letter says {reason}, which is none of {true_reasons:?}: {body}"
+                "a dead letter says {reason}, which is none of {injected_reasons:?}: {body}"
             ));
         }
         dead_lettered.insert(body);
@@ -155,7 +157,7 @@ impl Member {
     }
 
     /// The reasons that match the faults of this user's calls.
-    fn true_reasons(&self, ledger: &crate::faults::Ledger) -> BTreeSet<&'static str> {
+    fn injected_reasons(&self, ledger: &crate::faults::Ledger) -> BTreeSet<&'static str> {
         match self.kind {
             // The read of the profile has no faults, and no other call is made.
             Kind::Forgot => BTreeSet::new(),

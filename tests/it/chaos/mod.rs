@@ -39,10 +39,10 @@ async fn under_any_faults_each_user_is_provisioned_or_dead_lettered() {
 }
 
 #[test]
-fn a_seed_is_deterministic_and_every_trouble_occurs() {
+fn a_seed_is_deterministic_and_every_kind_of_fault_occurs() {
     let all: String = (0..200).map(describe).collect();
     assert_eq!(all, (0..200).map(describe).collect::<String>());
-    for trouble in [
+    for kind in [
         "Throttling",
         "Overload",
         "Uniform",
@@ -66,7 +66,7 @@ fn a_seed_is_deterministic_and_every_trouble_occurs() {
         "OverLimit",
         "EmptyPolls",
     ] {
-        assert!(all.contains(trouble), "{trouble} never comes");
+        assert!(all.contains(kind), "{kind} never occurs");
     }
 }
 

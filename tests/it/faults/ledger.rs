@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::response::EndpointAnswer;
-use super::{Call, Fault, Spoiled};
+use super::{Call, Damaged, Fault};
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -113,15 +113,15 @@ fn user_of(call: &Call) -> Option<String> {
 fn reasons(call: &Call, fault: &Fault) -> Vec<&'static str> {
     match fault {
         Fault::Error(_, code)
-        | Fault::Before(Spoiled::Error(_, code))
-        | Fault::After(Spoiled::Error(_, code)) => reason_of(call, code).into_iter().collect(),
-        Fault::Hang(_) | Fault::Before(Spoiled::Late(_)) | Fault::After(Spoiled::Late(_)) => {
+        | Fault::Before(Damaged::Error(_, code))
+        | Fault::After(Damaged::Error(_, code)) => reason_of(call, code).into_iter().collect(),
+        Fault::Hang(_) | Fault::Before(Damaged::Late(_)) | Fault::After(Damaged::Late(_)) => {
             vec!["timeout"]
         }
         Fault::ResetBefore | Fault::ResetAfter => vec!["garbled_response", "connection"],
-        Fault::Before(spoiled) | Fault::After(spoiled) => match spoiled {
-            Spoiled::Closed => vec!["connection"],
-            Spoiled::Page(status) if status.is_server_error() => vec!["server_error"],
+        Fault::Before(damaged) | Fault::After(damaged) => match damaged {
+            Damaged::Closed => vec!["connection"],
+            Damaged::Page(status) if status.is_server_error() => vec!["server_error"],
             _ => vec!["garbled_response", "connection"],
         },
         Fault::Delay(time) if *time > SLOW => vec!["timeout"],

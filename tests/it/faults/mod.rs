@@ -22,8 +22,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use ledger::Ledger;
+pub(crate) use response::Damaged;
 use response::ProxiedCall;
-pub(crate) use response::Spoiled;
 pub(crate) use sqs::{Delivery, Partial};
 
 /// One call of a service operation.
@@ -51,10 +51,10 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// The call succeeds when the token is cancelled.
     Until(CancellationToken),
-    /// The call does nothing, and its answer is spoiled.
-    Before(Spoiled),
-    /// The call takes effect, and its answer is spoiled.
-    After(Spoiled),
+    /// The call does nothing, and its answer is damaged.
+    Before(Damaged),
+    /// The call takes effect, and its answer is damaged.
+    After(Damaged),
     /// Some entries of a batch have another result than the rest.
     Partial(Partial),
     /// A receive returns other messages than those of the queue.

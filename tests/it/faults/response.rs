@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::{Call, Fault, Faults};
 
-/// An answer that the network or a proxy damaged.
+/// A response that the network or a proxy damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoiled {
+pub(crate) enum Damaged {
     /// An error of the service.
     Error(StatusCode, &'static str),
     /// The connection breaks after the headers.
@@ -53,7 +53,7 @@ impl ProxiedCall<'_> {
             None => self.forward(call).await.whole(),
             Some(Fault::Error(status, code)) => error(status, code),
             Some(Fault::Refused(code, text)) => says(StatusCode::BAD_REQUEST, code, text),
-            Some(Fault::Hang(time)) => spoil(Spoiled::Late(time), None).await,
+            Some(Fault::Hang(time)) => damage(Damaged::Late(time), None).await,
             Some(Fault::ResetBefore) => reset_connection(),
             Some(Fault::ResetAfter) => {
                 self.forward(call).await;
@@ -68,10 +68,10 @@ impl ProxiedCall<'_> {
                 opened.cancelled().await;
                 self.forward(call).await.whole()
             }
-            Some(Fault::Before(spoiled)) => spoil(spoiled, None).await,
-            Some(Fault::After(spoiled)) => {
+            Some(Fault::Before(damaged)) => damage(damaged, None).await,
+            Some(Fault::After(damaged)) => {
                 let forwarded = self.forward(call).await;
-                spoil(spoiled, Some(forwarded)).await
+                damage(damaged, Some(forwarded)).await
             }
             Some(Fault::Partial(partial)) => self.partial(call, partial).await,
             Some(Fault::Delivery(delivery)) => self.deliver(call, delivery).await,
@@ -157,22 +157,22 @@ impl EndpointAnswer {
     }
 }
 
-async fn spoil(spoiled: Spoiled, forwarded: Option<EndpointAnswer>) -> Response {
-    match spoiled {
-        Spoiled::Error(status, code) => error(status, code),
-        Spoiled::Reset => reset_connection(),
+async fn damage(damaged: Damaged, forwarded: Option<EndpointAnswer>) -> Response {
+    match damaged {
+        Damaged::Error(status, code) => error(status, code),
+        Damaged::Reset => reset_connection(),
         // Ends the task of the connection and closes it. Unlike a panic it is not reported.
-        Spoiled::Closed => std::panic::resume_unwind(Box::new("the connection closes")),
-        Spoiled::Late(time) => {
+        Damaged::Closed => std::panic::resume_unwind(Box::new("the connection closes")),
+        Damaged::Late(time) => {
             tokio::time::sleep(time).await;
             error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
         }
-        Spoiled::Truncated => forwarded.map_or_else(
+        Damaged::Truncated => forwarded.map_or_else(
             || (StatusCode::OK, "{\"Half\"").into_response(),
             EndpointAnswer::half,
         ),
-        Spoiled::NotJson => (StatusCode::OK, "upstream said nothing").into_response(),
-        Spoiled::Page(status) => {
+        Damaged::NotJson => (StatusCode::OK, "upstream said nothing").into_response(),
+        Damaged::Page(status) => {
             (status, [(header::CONTENT_TYPE, "text/html")], PAGE).into_response()
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::service_faults::{
-    BATCHES, COGNITO, Latency, RECEIVE, SEND, START, TABLE, Trouble, pick,
+    BATCHES, COGNITO, FaultKind, Latency, RECEIVE, SEND, START, TABLE, pick,
 };
 use super::{Call, Fault};
 
@@ -15,10 +15,10 @@ pub(crate) struct Schedule {
     periods: Vec<Period>,
 }
 
-/// One kind of trouble for a part of the run.
+/// One kind of fault for a part of the run.
 #[derive(Debug, Clone)]
 struct Period {
-    trouble: Trouble,
+    kind: FaultKind,
     on: Vec<&'static str>,
     /// The share of the calls that have the fault.
     rate: f64,
@@ -61,7 +61,7 @@ impl Schedule {
                     && period.on.contains(&call.operation.as_str())
                     && random.f64() < period.rate
             })?;
-            Some(period.trouble.fault(call, &mut random))
+            Some(period.kind.fault(call, &mut random))
         }
     }
 }
@@ -70,14 +70,14 @@ impl Period {
     /// Faults of sends to the dead-letter queue. These are few and have four tries each, so
     /// a lower rate would fail almost none.
     fn of_dead_letters(lasts: Duration, random: &mut fastrand::Rng) -> Self {
-        let troubles = [
-            Trouble::Throttling,
-            Trouble::Overload,
-            Trouble::LostConnections,
-            Trouble::Garbled,
+        let kinds = [
+            FaultKind::Throttling,
+            FaultKind::Overload,
+            FaultKind::LostConnections,
+            FaultKind::Garbled,
         ];
         Self {
-            trouble: pick(&troubles, random),
+            kind: pick(&kinds, random),
             on: SEND.to_vec(),
             rate: 0.8,
             from: Duration::ZERO,
@@ -86,7 +86,7 @@ impl Period {
     }
 
     fn any(lasts: Duration, random: &mut fastrand::Rng) -> Self {
-        let trouble = any_trouble(random);
+        let kind = any_fault_kind(random);
         let whole = random.bool();
         // An outage is short, or no message would ever succeed.
         let outage = !whole && random.u8(..3) == 0;
@@ -96,18 +96,18 @@ impl Period {
             let from = lasts.mul_f64(random.f64() * 0.8);
             (from, from + lasts.mul_f64(0.1 + random.f64() * 0.3))
         };
-        let rate = match trouble {
+        let rate = match kind {
             _ if outage => 1.0,
             // Refused messages never succeed, so few are refused.
-            Trouble::Refusals => 0.02,
+            FaultKind::Refusals => 0.02,
             // Each time-out takes seconds.
-            Trouble::TimeOuts => 0.02 + random.f64() * 0.1,
-            Trouble::Latency(_) => 0.3 + random.f64() * 0.7,
+            FaultKind::TimeOuts => 0.02 + random.f64() * 0.1,
+            FaultKind::Latency(_) => 0.3 + random.f64() * 0.7,
             _ => 0.02 + random.f64() * 0.4,
         };
         Self {
-            on: operations(trouble, random),
-            trouble,
+            on: operations(kind, random),
+            kind,
             rate,
             from,
             to,
@@ -115,53 +115,53 @@ impl Period {
     }
 }
 
-fn any_trouble(random: &mut fastrand::Rng) -> Trouble {
+fn any_fault_kind(random: &mut fastrand::Rng) -> FaultKind {
     let millis = |random: &mut fastrand::Rng, most| Duration::from_millis(random.u64(1..most));
     match random.u8(..23) {
-        0..2 => Trouble::Throttling,
-        2..4 => Trouble::Overload,
-        4 => Trouble::Latency(Latency::Uniform {
+        0..2 => FaultKind::Throttling,
+        2..4 => FaultKind::Overload,
+        4 => FaultKind::Latency(Latency::Uniform {
             most: millis(random, 1500),
         }),
-        5 => Trouble::Latency(Latency::Exponential {
+        5 => FaultKind::Latency(Latency::Exponential {
             mean: millis(random, 400),
         }),
-        6 => Trouble::Latency(Latency::LongTail {
+        6 => FaultKind::Latency(Latency::LongTail {
             least: millis(random, 60),
         }),
-        7 => Trouble::LostConnections,
-        8 => Trouble::TimeOuts,
-        9..11 => Trouble::Garbled,
-        11 => Trouble::UserLag,
-        12 => Trouble::GroupLag,
+        7 => FaultKind::LostConnections,
+        8 => FaultKind::TimeOuts,
+        9..11 => FaultKind::Garbled,
+        11 => FaultKind::UserLag,
+        12 => FaultKind::GroupLag,
         13 => pick(
-            &[Trouble::NoPool, Trouble::NoTable, Trouble::NoQueue],
+            &[FaultKind::NoPool, FaultKind::NoTable, FaultKind::NoQueue],
             random,
         ),
-        14 => Trouble::AccessDenied,
-        15 => Trouble::ExpiredToken,
-        16 => Trouble::ClockSkew(pick(&[-26, -5, 5, 26, 10_000], random)),
-        17 => Trouble::Refusals,
-        18 => Trouble::Duplicates,
-        19 => Trouble::PartialBatches,
-        20 => Trouble::LostWrites,
-        21 => Trouble::OverLimit,
-        _ => Trouble::EmptyPolls,
+        14 => FaultKind::AccessDenied,
+        15 => FaultKind::ExpiredToken,
+        16 => FaultKind::ClockSkew(pick(&[-26, -5, 5, 26, 10_000], random)),
+        17 => FaultKind::Refusals,
+        18 => FaultKind::Duplicates,
+        19 => FaultKind::PartialBatches,
+        20 => FaultKind::LostWrites,
+        21 => FaultKind::OverLimit,
+        _ => FaultKind::EmptyPolls,
     }
 }
 
-/// The operations with this trouble: those of one service, or of all that can have it.
-fn operations(trouble: Trouble, random: &mut fastrand::Rng) -> Vec<&'static str> {
-    let known: &[&[&'static str]] = match trouble {
-        Trouble::UserLag => &[&["AdminAddUserToGroup", "AdminGetUser"]],
-        Trouble::GroupLag | Trouble::Refusals => &[&["AdminAddUserToGroup"]],
-        Trouble::NoPool => &[&["CreateGroup", "AdminGetUser"]],
-        Trouble::NoTable => &[TABLE],
-        Trouble::NoQueue => &[BATCHES, RECEIVE, SEND],
-        Trouble::Duplicates | Trouble::OverLimit | Trouble::EmptyPolls => &[RECEIVE],
-        Trouble::PartialBatches => &[BATCHES],
-        Trouble::LostWrites => &[&["DeleteMessageBatch"]],
-        Trouble::TimeOuts => &[COGNITO, TABLE, BATCHES, SEND],
+/// The operations with this kind of fault: those of one service, or of all that can have it.
+fn operations(kind: FaultKind, random: &mut fastrand::Rng) -> Vec<&'static str> {
+    let known: &[&[&'static str]] = match kind {
+        FaultKind::UserLag => &[&["AdminAddUserToGroup", "AdminGetUser"]],
+        FaultKind::GroupLag | FaultKind::Refusals => &[&["AdminAddUserToGroup"]],
+        FaultKind::NoPool => &[&["CreateGroup", "AdminGetUser"]],
+        FaultKind::NoTable => &[TABLE],
+        FaultKind::NoQueue => &[BATCHES, RECEIVE, SEND],
+        FaultKind::Duplicates | FaultKind::OverLimit | FaultKind::EmptyPolls => &[RECEIVE],
+        FaultKind::PartialBatches => &[BATCHES],
+        FaultKind::LostWrites => &[&["DeleteMessageBatch"]],
+        FaultKind::TimeOuts => &[COGNITO, TABLE, BATCHES, SEND],
         _ => &[COGNITO, TABLE, BATCHES, RECEIVE, SEND, START],
     };
     if random.bool() {
@@ -180,7 +180,7 @@ impl fmt::Display for Schedule {
                 "\n  {:.1?} to {:.1?}: {:?}, {:.0} % of {}",
                 period.from,
                 period.to,
-                period.trouble,
+                period.kind,
                 period.rate * 100.0,
                 period.on.join(", "),
             )?;

@@ -1,13 +1,13 @@
-//! The kinds of trouble with services, and the fault that each causes in one call.
+//! The kinds of service faults, and the fault that each causes in one call.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use super::{Call, Delivery, Fault, Partial, Spoiled};
+use super::{Call, Damaged, Delivery, Fault, Partial};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Trouble {
+pub(super) enum FaultKind {
     Throttling,
     /// Status 500 or 503.
     Overload,
@@ -65,8 +65,8 @@ pub(super) const START: &[&str] = &["GetQueueAttributes", "GetQueueUrl"];
 const TOO_LONG: Duration = Duration::from_millis(5500);
 const LONGEST: f64 = 8.0;
 
-impl Trouble {
-    /// The fault that this trouble causes in one call.
+impl FaultKind {
+    /// The fault that this kind causes in one call.
     pub(super) fn fault(self, call: &Call, random: &mut fastrand::Rng) -> Fault {
         let operation = call.operation.as_str();
         let refused = |code| Fault::Error(StatusCode::BAD_REQUEST, code);
@@ -74,22 +74,22 @@ impl Trouble {
             Self::Throttling => refused(throttle(operation, random)),
             Self::Overload => {
                 let (status, code) = overload(operation, random);
-                before_or_after(Spoiled::Error(status, code), random)
+                before_or_after(Damaged::Error(status, code), random)
             }
             Self::Latency(latency) => Fault::Delay(latency.draw(random)),
             Self::LostConnections => {
-                let how = pick(&[Spoiled::Reset, Spoiled::Closed], random);
+                let how = pick(&[Damaged::Reset, Damaged::Closed], random);
                 before_or_after(how, random)
             }
             // Receives are excluded, because they wait longer.
-            Self::TimeOuts => before_or_after(Spoiled::Late(TOO_LONG), random),
+            Self::TimeOuts => before_or_after(Damaged::Late(TOO_LONG), random),
             Self::Garbled => {
                 let how = [
-                    Spoiled::Truncated,
-                    Spoiled::NotJson,
-                    Spoiled::Page(StatusCode::OK),
-                    Spoiled::Page(StatusCode::BAD_GATEWAY),
-                    Spoiled::Page(StatusCode::GATEWAY_TIMEOUT),
+                    Damaged::Truncated,
+                    Damaged::NotJson,
+                    Damaged::Page(StatusCode::OK),
+                    Damaged::Page(StatusCode::BAD_GATEWAY),
+                    Damaged::Page(StatusCode::GATEWAY_TIMEOUT),
                 ];
                 before_or_after(pick(&how, random), random)
             }
@@ -169,11 +169,11 @@ fn overload(operation: &str, random: &mut fastrand::Rng) -> (StatusCode, &'stati
     }
 }
 
-fn before_or_after(spoiled: Spoiled, random: &mut fastrand::Rng) -> Fault {
+fn before_or_after(damaged: Damaged, random: &mut fastrand::Rng) -> Fault {
     if random.bool() {
-        Fault::Before(spoiled)
+        Fault::Before(damaged)
     } else {
-        Fault::After(spoiled)
+        Fault::After(damaged)
     }
 }
 

@@ -40,7 +40,7 @@ const COPY: &str = "~copy";
 /// a back-off; one that is hidden for as long is in progress.
 const VISIBILITY: u64 = 10;
 /// Seconds of a back-off in the time lapse.
-const LAPSE: u64 = 3;
+const LAPSE_SECONDS: u64 = 3;
 
 /// Changes the call to one that the endpoint understands.
 pub(super) fn translate(faults: &Faults, call: &mut Call) {
@@ -49,7 +49,7 @@ pub(super) fn translate(faults: &Faults, call: &mut Call) {
     if delayed > 0 {
         faults.ledger(|ledger| ledger.hidden(delayed));
         if faults.is_time_lapse() && delayed > VISIBILITY {
-            call.input["DelaySeconds"] = json!(LAPSE);
+            call.input["DelaySeconds"] = json!(LAPSE_SECONDS);
         }
     }
     if !matches!(
@@ -69,7 +69,7 @@ pub(super) fn translate(faults: &Faults, call: &mut Call) {
         if let Some(hidden) = entry["VisibilityTimeout"].as_u64() {
             faults.ledger(|ledger| ledger.hidden(hidden));
             if time_lapse && hidden > VISIBILITY {
-                entry["VisibilityTimeout"] = json!(LAPSE);
+                entry["VisibilityTimeout"] = json!(LAPSE_SECONDS);
             }
         }
     }

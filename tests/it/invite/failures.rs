@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{File, address, count};
-use crate::faults::{Call, Fault, Spoiled};
+use crate::faults::{Call, Damaged, Fault};
 use crate::world::World;
 
 fn refused(code: &'static str) -> Fault {
@@ -96,7 +96,7 @@ async fn a_long_outage_or_missing_permission_ends_the_run() {
 }
 
 fn undelivered() -> Fault {
-    Fault::After(Spoiled::Error(
+    Fault::After(Damaged::Error(
         StatusCode::BAD_REQUEST,
         "CodeDeliveryFailureException",
     ))
@@ -163,7 +163,7 @@ async fn the_daily_mail_limit_ends_the_run_and_the_next_resumes() {
         }
         sent += 1;
         // Cognito may have created the user despite the error.
-        let how = Spoiled::Error(StatusCode::BAD_REQUEST, "LimitExceededException");
+        let how = Damaged::Error(StatusCode::BAD_REQUEST, "LimitExceededException");
         match sent {
             ..=30 => None,
             sent if sent % 2 == 0 => Some(Fault::After(how)),

@@ -7,7 +7,7 @@ use serde_json::json;
 use usher::aws::PoolOptions;
 
 use super::{File, count};
-use crate::faults::{Fault, Spoiled};
+use crate::faults::{Damaged, Fault};
 use crate::world::World;
 
 const ADDRESS: &str = "zebulon@quagmire.example";
@@ -72,7 +72,7 @@ async fn a_file_resends_to_users_named_by_address() {
     let file = File::new(&format!("email,resend\n{ADDRESS},\n"));
     // The mail failed: the next run sends it.
     world.faults.plan(|call| {
-        (call.operation == "AdminCreateUser").then_some(Fault::After(Spoiled::Error(
+        (call.operation == "AdminCreateUser").then_some(Fault::After(Damaged::Error(
             StatusCode::BAD_REQUEST,
             "CodeDeliveryFailureException",
         )))

@@ -12,12 +12,12 @@ use crate::world::World;
 
 /// Users who are not added to their group.
 const LEFT_OUT: [&str; 2] = ["-3", "-17"];
-/// Poison whose dead letter is lost. It is malformed, so it needs one.
-const SWALLOWED: &str = "-p0\"";
+/// Marks the poison message whose dead letter is lost. It is malformed, so it needs one.
+const LOST_DEAD_LETTER: &str = "-p0\"";
 /// The load test reads a profile twice a second until it exists. A profile that was read
 /// after its put took effect, and not since, has been seen.
 const EFFECT: Duration = Duration::from_millis(50);
-const NOT_READ_FOR: Duration = Duration::from_millis(1500);
+const MIN_UNREAD_TIME: Duration = Duration::from_millis(1500);
 
 /// The errors that the plan injected.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl InjectedErrors {
         let times = self.put.get(sub).zip(self.read_at.get(sub));
         if times.is_some_and(|(put, read_at)| {
             // A read after the put found the profile, because there was none since.
-            *read_at > *put + EFFECT && read_at.elapsed() > NOT_READ_FOR
+            *read_at > *put + EFFECT && read_at.elapsed() > MIN_UNREAD_TIME
         }) {
             self.overwritten.insert(sub.to_owned());
             return Some(Fault::Altered(unconditional));
@@ -83,7 +83,7 @@ async fn each_error_of_a_faulty_worker_is_reported() {
                 let body = input["MessageBody"].as_str().expect("a body");
                 let sent = json!({"MessageId": "swallowed", "MD5OfMessageBody": ""});
                 // The first malformed body is text, in which a blank follows the name.
-                let swallowed = body.contains(SWALLOWED) || body.contains("-p0 ");
+                let swallowed = body.contains(LOST_DEAD_LETTER) || body.contains("-p0 ");
                 swallowed.then_some(Fault::Pretended(sent))
             }
             _ => None,

@@ -69,7 +69,7 @@ async fn an_attempt_and_its_calls_join_the_trace_of_the_message() {
 #[tokio::test]
 async fn spans_hold_no_personal_data() {
     let world = World::new().await;
-    // A message of an unknown pool may be quarantined before a valid one succeeds.
+    // A message of an unknown pool may be released for ten minutes before a valid one succeeds.
     world.faults.time_lapse();
     let collector = Collector::start().await;
     for n in 0..24 {
