@@ -19,9 +19,11 @@
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
-//! All of them use [`config`], [`quota`], [`retry`], [`shutdown`] and [`telemetry`].
+//! [`app`] builds their clients and components.
+//! All of them use [`config`], [`quota`], [`reason`], [`retry`], [`shutdown`] and [`telemetry`].
 
 pub mod admin;
+pub mod app;
 pub mod attach;
 pub mod aws;
 pub mod cli;
@@ -34,6 +36,7 @@ pub mod http;
 pub mod load;
 pub mod provision;
 pub mod quota;
+pub mod reason;
 pub mod reconcile;
 pub mod retry;
 pub mod shutdown;

@@ -1,6 +1,6 @@
 //! Authorizes callers of the API.
 
-use crate::aws::{Failure, Listing};
+use crate::aws::{Cognito, Failure};
 use crate::config::AdminConfig;
 use crate::event::{Caller, Username};
 use crate::provision::is_administrator;
@@ -12,7 +12,7 @@ use super::token::{TokenError, TokenVerifier};
 pub(crate) struct Authorizer {
     verifier: TokenVerifier,
     admin: AdminConfig,
-    listing: Listing,
+    cognito: Cognito,
 }
 
 /// Why a request is refused.
@@ -40,11 +40,11 @@ impl AuthError {
 }
 
 impl Authorizer {
-    pub(crate) fn new(verifier: TokenVerifier, admin: AdminConfig, listing: Listing) -> Self {
+    pub(crate) fn new(verifier: TokenVerifier, admin: AdminConfig, cognito: Cognito) -> Self {
         Self {
             verifier,
             admin,
-            listing,
+            cognito,
         }
     }
 
@@ -80,7 +80,7 @@ impl Authorizer {
 
     async fn verify_membership(&self, caller: &Caller) -> Result<(), AuthError> {
         let username = Username::new(&caller.username).ok_or(AuthError::NotAdministrator)?;
-        match is_administrator(&self.listing, &self.admin, &caller.pool, &username).await {
+        match is_administrator(&self.cognito, &self.admin, &caller.pool, &username).await {
             Ok(Some(true)) => Ok(()),
             // `None`: the user was deleted meanwhile.
             Ok(Some(false) | None) => Err(AuthError::NotAdministrator),

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::aws::{
-    Failure, FindUserError, ListedUser, Listing, PoolUser, ProfileTable, UserManager, UserStatus,
-};
+use crate::aws::{Cognito, Failure, FindUserError, ListedUser, PoolUser, ProfileTable, UserStatus};
 use crate::config::{self, GroupName};
 use crate::event::{Caller, PoolId, Sub, Username, is_loggable_id};
+use crate::quota::Category;
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// Reads users and profiles, within the process's budgets.
 #[derive(Debug)]
 pub(crate) struct UserLookup {
-    users: UserManager,
-    listing: Listing,
+    cognito: Cognito,
     profiles: Option<ProfileLookup>,
 }
 
@@ -47,7 +46,7 @@ pub(crate) enum LookupError {
 
 impl From<Failure> for LookupError {
     fn from(failure: Failure) -> Self {
-        if failure.reason == "user_not_found" {
+        if failure.reason == Reason::UserNotFound {
             Self::NotFound
         } else {
             Self::Failed(failure)
@@ -67,13 +66,11 @@ impl From<FindUserError> for LookupError {
 impl UserLookup {
     /// `profiles` is `None` if they are off.
     pub(crate) fn new(
-        users: UserManager,
-        listing: Listing,
+        cognito: Cognito,
         profiles: Option<(ProfileTable, &config::ProfilesConfig)>,
     ) -> Self {
         Self {
-            users,
-            listing,
+            cognito,
             profiles: profiles.map(|(table, settings)| ProfileLookup {
                 table,
                 owner: settings.owner.clone(),
@@ -94,8 +91,8 @@ impl UserLookup {
     }
 
     async fn look_up(&self, pool: &PoolId, username: &Username) -> Result<UserView, LookupError> {
-        let user = retry_inline(|| self.users.find(pool, username)).await?;
-        let groups = retry_inline(|| self.listing.groups_of(pool, &user.username)).await?;
+        let user = retry_inline(|| self.cognito.find_user(pool, username)).await?;
+        let groups = retry_inline(|| self.cognito.groups_of(pool, &user.username)).await?;
         let profile = match (&self.profiles, &user.sub) {
             (Some(profiles), Some(sub)) => {
                 retry_inline(|| profiles.table.read(sub.as_str())).await?
@@ -132,13 +129,13 @@ impl UserLookup {
         pool: &PoolId,
         username: &Username,
     ) -> Result<Option<ListedUser>, Failure> {
-        let mut found = self.listing.search(pool, username).await?.into_iter();
+        let mut found = self.cognito.search_users(pool, username).await?.into_iter();
         Ok(found.find(|user| user.status == UserStatus::Invited))
     }
 
     /// How many times a second [`Self::find_invited`] can be called for one pool.
     pub(crate) fn search_rate(&self) -> f64 {
-        self.listing.rate() / f64::from(Listing::MAX_SEARCH_CALLS)
+        self.cognito.limit(Category::UserList) / f64::from(Cognito::MAX_SEARCH_CALLS)
     }
 }
 

@@ -1,38 +1,71 @@
-//! Makes one SDK call: counts it, times it and classifies its error.
+//! Makes one SDK call: counts it, times it and classifies its error. A call of Cognito first
+//! takes a permit of the process's budget, and reports a throttle to it.
 
 use std::error::Error;
 use std::time::Instant;
 
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-
 use tracing::Instrument;
 
-use super::error::{Class, Failure, Service};
-use crate::quota::RateBudget;
+use super::error::{Class, Failure};
+use super::operation::{
+    CognitoOperation, DynamoDbOperation, Operation, SqsOperation, StsOperation,
+};
+use crate::quota::Quota;
+use crate::retry::Transient;
 use crate::telemetry::spans;
 
 /// Names a call in its metrics and errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
-    pub(super) service: Service,
-    pub(super) operation: &'static str,
+    pub(super) operation: Operation,
+    /// The pool, app client, table or queue; never a user.
     pub(super) resource: &'a str,
 }
 
 /// The classified failure, and the SDK's own error.
-pub(super) type CallError<E> = (Failure, SdkError<E, HttpResponse>);
+#[derive(Debug)]
+pub(super) struct CallError<E> {
+    pub(super) failure: Failure,
+    pub(super) error: SdkError<E, HttpResponse>,
+}
 
-/// Makes one SDK call and records its duration and error. The SDK's future of some
-/// 17 KiB is boxed: otherwise every future above it would be as large.
+impl<E> From<CallError<E>> for Failure {
+    fn from(error: CallError<E>) -> Self {
+        error.failure
+    }
+}
+
+impl<E> Transient for CallError<E> {
+    fn is_transient(&self) -> bool {
+        self.failure.is_transient()
+    }
+}
+
+/// An operation that takes no permit. Those of Cognito do: only [`call_cognito`] makes them.
+pub(super) trait WithoutPermit: Into<Operation> {}
+
+impl WithoutPermit for SqsOperation {}
+impl WithoutPermit for DynamoDbOperation {}
+impl WithoutPermit for StsOperation {}
+
+/// Makes a call of SQS, `DynamoDB` or STS. The SDK's future of some 17 KiB is boxed: otherwise
+/// every future above it would be as large.
 pub(super) fn call<'a, T, E>(
-    target: Target<'a>,
+    operation: impl WithoutPermit,
+    resource: &'a str,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
 ) -> impl Future<Output = Result<T, CallError<E>>> + Send + 'a
 where
     T: Send + 'a,
     E: ProvideErrorMetadata + Error + Send + 'static,
 {
+    let operation = operation.into();
+    let target = Target {
+        operation,
+        resource,
+    };
     measure_call(target, Box::pin(request))
 }
 
@@ -51,25 +84,41 @@ pub(crate) async fn with_deadline<T>(
     CALL_DEADLINE.scope(outer.min(deadline), work).await
 }
 
-/// Makes a call once the budget gives a permit, and reports a throttle to the budget. The
-/// caller builds `call` before: nothing is sent until it is polled.
-pub(super) async fn with_permit<T, E>(
-    budget: &RateBudget,
-    target: Target<'_>,
-    call: impl Future<Output = Result<T, CallError<E>>>,
-) -> Result<T, CallError<E>> {
-    let permit = match CALL_DEADLINE.try_with(|deadline| *deadline) {
-        Ok(deadline) => budget.acquire_by(deadline).await.map_err(|error| {
-            let failure = Failure::without_permit(target);
-            (failure, SdkError::construction_failure(error))
-        })?,
-        Err(_) => budget.acquire().await,
+/// Makes a call of Cognito once the budget of its category gives a permit. Nothing is sent
+/// before: the request is not polled.
+pub(super) fn call_cognito<'a, T, E>(
+    quota: &'a Quota,
+    operation: CognitoOperation,
+    resource: &'a str,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+) -> impl Future<Output = Result<T, CallError<E>>> + Send + 'a
+where
+    T: Send + 'a,
+    E: ProvideErrorMetadata + Error + Send + 'static,
+{
+    let budget = quota.budget(operation.category());
+    let target = Target {
+        operation: operation.into(),
+        resource,
     };
-    call.await.inspect_err(|(failure, _)| {
-        if failure.class == Class::Throttled {
-            permit.record_throttle();
-        }
-    })
+    let call = measure_call(target, Box::pin(request));
+    async move {
+        let permit = match CALL_DEADLINE.try_with(|deadline| *deadline) {
+            Ok(deadline) => budget
+                .acquire_by(deadline)
+                .await
+                .map_err(|error| CallError {
+                    failure: Failure::without_permit(target),
+                    error: SdkError::construction_failure(error),
+                })?,
+            Err(_) => budget.acquire().await,
+        };
+        call.await.inspect_err(|error| {
+            if error.failure.class == Class::Throttled {
+                permit.record_throttle();
+            }
+        })
+    }
 }
 
 async fn measure_call<T, E>(
@@ -79,31 +128,29 @@ async fn measure_call<T, E>(
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Target {
-        service,
-        operation,
-        resource,
-    } = target;
+    let service = target.operation.service().name();
+    let operation = target.operation.name();
     let started = Instant::now();
-    let span = spans::call(service.name(), operation);
+    let span = spans::call(service, operation);
     let result = request
         .instrument(span.clone())
         .await
-        .map_err(|error| (Failure::new(service, operation, resource, &error), error));
-    metrics::histogram!(
-        "usher_aws_call_seconds", "service" => service.name(), "operation" => operation,
-    )
-    .record(started.elapsed());
-    let error = result
+        .map_err(|error| CallError {
+            failure: Failure::new(target, &error),
+            error,
+        });
+    metrics::histogram!("usher_aws_call_seconds", "service" => service, "operation" => operation)
+        .record(started.elapsed());
+    let code = result
         .as_ref()
         .err()
-        .map_or_else(String::new, |(failure, _)| failure.code.clone());
-    if !error.is_empty() {
-        spans::record_error(&span, &error);
+        .map_or_else(String::new, |error| error.failure.code.clone());
+    if !code.is_empty() {
+        spans::record_error(&span, &code);
     }
     metrics::counter!(
         "usher_aws_calls_total",
-        "service" => service.name(), "operation" => operation, "error" => error,
+        "service" => service, "operation" => operation, "error" => code,
     )
     .increment(1);
     result

@@ -6,27 +6,26 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
 
 use super::error::{Class, Service};
+use super::operation::{CognitoOperation, Operation};
+use crate::reason::Reason;
 
-/// Returns the short reason and the class of an error.
+/// Returns the reason and the class of an error.
 pub(super) fn classify(
-    service: Service,
-    operation: &str,
+    operation: Operation,
     code: &str,
     status: u16,
     message: &str,
-) -> (String, Class) {
+) -> (Reason, Class) {
+    let service = operation.service();
     // "AWS.SimpleQueueService.NonExistentQueue" and "QueueDoesNotExist" are one error.
     let name = code.rsplit('.').next().unwrap_or(code);
-    let fixed = |reason: &str, class| (reason.to_owned(), class);
     // "KmsDisabled" in the model, "KMS.DisabledException" on the wire.
     if service == Service::Sqs && code.to_ascii_lowercase().starts_with("kms") {
-        let throttled = name.contains("Throttl");
-        let class = if throttled {
-            Class::Throttled
+        return if name.contains("Throttl") {
+            (Reason::Throttled, Class::Throttled)
         } else {
-            Class::Systemic
+            (Reason::Kms, Class::Systemic)
         };
-        return fixed(if throttled { "throttled" } else { "kms" }, class);
     }
     match name {
         "TooManyRequestsException"
@@ -39,24 +38,24 @@ pub(super) fn classify(
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException"
         | "OverLimit"
-        | "SlowDown" => fixed("throttled", Class::Throttled),
+        | "SlowDown" => (Reason::Throttled, Class::Throttled),
 
         "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
-            fixed("credentials", Class::Credentials)
+            (Reason::Credentials, Class::Credentials)
         }
-        "AccessDeniedException" | "AccessDenied" => fixed("access_denied", Class::Systemic),
-        "NotAuthorizedException" => fixed("not_authorized", Class::Systemic),
+        "AccessDeniedException" | "AccessDenied" => (Reason::AccessDenied, Class::Systemic),
+        "NotAuthorizedException" => (Reason::NotAuthorized, Class::Systemic),
         // Not available in this Region or for this pool. A replica refuses such writes, and a
         // pool that is being restored refuses them for up to a day.
         // <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminAddUserToGroup.html#API_AdminAddUserToGroup_Errors>
-        "OperationNotEnabledException" => fixed("operation_not_enabled", Class::Systemic),
+        "OperationNotEnabledException" => (Reason::OperationNotEnabled, Class::Systemic),
         // A pool with a domain is reported to refuse each call that comes through a VPC
         // endpoint. Both belong to the deployment.
         // <https://docs.aws.amazon.com/cognito/latest/developerguide/vpc-interface-endpoints.html>
         "InvalidParameterException"
             if service == Service::Cognito && message.to_lowercase().contains("privatelink") =>
         {
-            fixed("private_link", Class::Systemic)
+            (Reason::PrivateLink, Class::Systemic)
         }
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -71,36 +70,37 @@ pub(super) fn classify(
         | "UnknownOperationException"
         // The clock of this machine is wrong.
         | "RequestTimeTooSkewed"
-        | "RequestInTheFuture" => fixed(&snake_case(name), Class::Systemic),
+        | "RequestInTheFuture" => (Reason::from_error_code(name), Class::Systemic),
 
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
-            fixed("queue_not_found", Class::Systemic)
+            (Reason::QueueNotFound, Class::Systemic)
         }
         "ResourceNotFoundException" => match service {
             // One code for the pool and for the group: only the text differs.
             Service::Cognito
-                if [
-                    "AdminAddUserToGroup",
-                    "AdminRemoveUserFromGroup",
-                    "ListUsersInGroup",
-                ]
-                .contains(&operation)
-                    && !message.to_lowercase().contains("pool") =>
+                if matches!(
+                    operation,
+                    Operation::Cognito(
+                        CognitoOperation::AdminAddUserToGroup
+                            | CognitoOperation::AdminRemoveUserFromGroup
+                            | CognitoOperation::ListUsersInGroup
+                    )
+                ) && !message.to_lowercase().contains("pool") =>
             {
-                fixed("group_not_found", Class::NotYet)
+                (Reason::GroupNotFound, Class::NotYet)
             }
-            Service::Cognito => fixed("pool_not_found", Class::Systemic),
-            Service::DynamoDb => fixed("table_not_found", Class::Systemic),
-            Service::Sqs | Service::Sts => fixed("queue_not_found", Class::Systemic),
+            Service::Cognito => (Reason::PoolNotFound, Class::Systemic),
+            Service::DynamoDb => (Reason::TableNotFound, Class::Systemic),
+            Service::Sqs | Service::Sts => (Reason::QueueNotFound, Class::Systemic),
         },
-        "UserNotFoundException" => fixed("user_not_found", Class::NotYet),
+        "UserNotFoundException" => (Reason::UserNotFound, Class::NotYet),
 
         // Every user's item has the same key attribute, so a key that does not fit the
         // table is the deployment's fault, not the message's.
         "ValidationException" | "ValidationError"
             if service == Service::DynamoDb && is_table_mismatch(message) =>
         {
-            fixed("table_mismatch", Class::Systemic)
+            (Reason::TableMismatch, Class::Systemic)
         }
 
         "InternalErrorException"
@@ -113,12 +113,12 @@ pub(super) fn classify(
         | "TransactionInProgressException"
         | "ReplicatedWriteConflictException"
         | "RequestTimeout"
-        | "RequestTimeoutException" => fixed(&snake_case(name), Class::Transient),
+        | "RequestTimeoutException" => (Reason::from_error_code(name), Class::Transient),
 
-        _ if status >= 500 => fixed(&snake_case(name), Class::Transient),
-        _ if status == 429 => fixed("throttled", Class::Throttled),
-        _ if status == 401 || status == 403 => fixed("access_denied", Class::Systemic),
-        _ => fixed(&snake_case(name), Class::Permanent),
+        _ if status >= 500 => (Reason::from_error_code(name), Class::Transient),
+        _ if status == 429 => (Reason::Throttled, Class::Throttled),
+        _ if status == 401 || status == 403 => (Reason::AccessDenied, Class::Systemic),
+        _ => (Reason::from_error_code(name), Class::Permanent),
     }
 }
 
@@ -139,43 +139,26 @@ fn is_table_mismatch(message: &str) -> bool {
     .any(|text| message.contains(text))
 }
 
-/// `InvalidParameterException` becomes `invalid_parameter`.
-fn snake_case(code: &str) -> String {
-    let name = code
-        .strip_suffix("Exception")
-        .filter(|rest| !rest.is_empty())
-        .unwrap_or(code);
-    let mut snake = String::with_capacity(name.len() + 4);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
-            snake.push('_');
-        }
-        snake.push(if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '_'
-        });
-    }
-    snake
-}
-
 /// An answer without an error code does not come from the service itself. It comes from a
 /// proxy, a firewall or a VPC endpoint.
-pub(super) fn classify_status(status: u16) -> (&'static str, Class) {
+pub(super) fn classify_status(status: u16) -> (Reason, Class) {
     match status {
-        429 => ("throttled", Class::Throttled),
-        401 | 403 => ("access_denied", Class::Systemic),
-        500.. => ("server_error", Class::Transient),
-        _ => ("garbled_response", Class::Transient),
+        429 => (Reason::Throttled, Class::Throttled),
+        401 | 403 => (Reason::AccessDenied, Class::Systemic),
+        500.. => (Reason::ServerError, Class::Transient),
+        _ => (Reason::GarbledResponse, Class::Transient),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::operation::{DynamoDbOperation, SqsOperation};
 
-    fn class(service: Service, code: &str, status: u16) -> Class {
-        classify(service, "AdminAddUserToGroup", code, status, "").1
+    const ADD_TO_GROUP: Operation = Operation::Cognito(CognitoOperation::AdminAddUserToGroup);
+
+    fn class(operation: impl Into<Operation>, code: &str, status: u16) -> Class {
+        classify(operation.into(), code, status, "").1
     }
 
     #[test]
@@ -206,7 +189,7 @@ mod tests {
             ("RequestTimeTooSkewed", 400, Class::Systemic),
         ] {
             assert_eq!(
-                class(Service::Cognito, code, status),
+                class(ADD_TO_GROUP, code, status),
                 expected,
                 "{code} {status}"
             );
@@ -233,7 +216,11 @@ mod tests {
             ("MessageNotInflight", Class::Permanent),
             ("UnsupportedOperation", Class::Permanent),
         ] {
-            assert_eq!(class(Service::Sqs, code, 400), expected, "{code}");
+            assert_eq!(
+                class(SqsOperation::SendMessage, code, 400),
+                expected,
+                "{code}"
+            );
         }
     }
 
@@ -260,7 +247,8 @@ mod tests {
             ("ResourceNotFoundException", 400, Class::Systemic),
             ("AccessDeniedException", 400, Class::Systemic),
         ] {
-            assert_eq!(class(Service::DynamoDb, code, status), expected, "{code}");
+            let class = class(DynamoDbOperation::PutItem, code, status);
+            assert_eq!(class, expected, "{code}");
         }
     }
 
@@ -280,46 +268,36 @@ mod tests {
 
     #[test]
     fn missing_pool_and_missing_group_differ_by_their_text() {
-        let reason = |operation, message| {
-            classify(
-                Service::Cognito,
-                operation,
-                "ResourceNotFoundException",
-                400,
-                message,
-            )
-        };
-        let pool = reason(
-            "AdminAddUserToGroup",
-            "User pool eu-west-1_x does not exist.",
-        );
-        assert_eq!(pool, ("pool_not_found".to_owned(), Class::Systemic));
-        let group = reason("AdminAddUserToGroup", "Group not found.");
-        assert_eq!(group, ("group_not_found".to_owned(), Class::NotYet));
-        assert_eq!(reason("AdminGetUser", "").1, Class::Systemic);
+        let reason =
+            |operation, message| classify(operation, "ResourceNotFoundException", 400, message);
+        let pool = reason(ADD_TO_GROUP, "User pool eu-west-1_x does not exist.");
+        assert_eq!(pool, (Reason::PoolNotFound, Class::Systemic));
+        let group = reason(ADD_TO_GROUP, "Group not found.");
+        assert_eq!(group, (Reason::GroupNotFound, Class::NotYet));
+        let user = reason(CognitoOperation::AdminGetUser.into(), "");
+        assert_eq!(user.1, Class::Systemic);
     }
 
     #[test]
     fn table_with_another_key_is_systemic() {
         for (operation, message) in [
             (
-                "PutItem",
+                DynamoDbOperation::PutItem,
                 "One or more parameter values were invalid: Missing the key pk in the item",
             ),
             (
-                "Query",
+                DynamoDbOperation::Query,
                 "The table does not have the specified index: byOwner",
             ),
             (
-                "Query",
+                DynamoDbOperation::Query,
                 "Query condition missed key schema element: profileOwner",
             ),
         ] {
-            let service = Service::DynamoDb;
-            let (reason, class) = classify(service, operation, "ValidationException", 400, message);
+            let mismatch = classify(operation.into(), "ValidationException", 400, message);
             assert_eq!(
-                (reason.as_str(), class),
-                ("table_mismatch", Class::Systemic),
+                mismatch,
+                (Reason::TableMismatch, Class::Systemic),
                 "{message}"
             );
         }
@@ -329,18 +307,13 @@ mod tests {
     fn pool_that_refuses_the_vpc_endpoint_is_systemic() {
         let text = "PrivateLink access is disabled for the user pool that has ManagedLogin \
                     configured";
-        let (service, code) = (Service::Cognito, "InvalidParameterException");
-        for operation in ["AdminAddUserToGroup", "AdminCreateUser", "ListUsers"] {
-            let refused = classify(service, operation, code, 400, text);
-            assert_eq!(refused, ("private_link".to_owned(), Class::Systemic));
+        for operation in [
+            CognitoOperation::AdminAddUserToGroup,
+            CognitoOperation::AdminCreateUser,
+            CognitoOperation::ListUsers,
+        ] {
+            let refused = classify(operation.into(), "InvalidParameterException", 400, text);
+            assert_eq!(refused, (Reason::PrivateLink, Class::Systemic));
         }
-    }
-
-    #[test]
-    fn reasons_are_short_and_in_snake_case() {
-        assert_eq!(snake_case("InvalidParameterException"), "invalid_parameter");
-        assert_eq!(snake_case("OverLimit"), "over_limit");
-        assert_eq!(snake_case("Http418"), "http418");
-        assert_eq!(snake_case("Exception"), "exception");
     }
 }

@@ -12,6 +12,8 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::call::Target;
 use super::classify::{classify, classify_status};
+use super::operation::Operation;
+use crate::reason::Reason;
 use crate::retry::Transient;
 
 /// The AWS service that a call goes to.
@@ -75,18 +77,16 @@ impl Class {
 
 /// A failed call, without personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} {operation} on {resource}: {code}", service.name())]
+#[error("{} {} on {resource}: {code}", operation.service(), operation.name())]
 pub struct Failure {
-    /// The service that was called.
-    pub service: Service,
-    /// The API operation, such as `AdminGetUser`.
-    pub operation: &'static str,
+    /// The call.
+    pub operation: Operation,
     /// The pool, app client, table or queue; never a user.
     pub resource: String,
     /// The service's error code, or usher's own where the service sent none.
     pub code: String,
     /// The short code for dead letters and metrics, such as `user_not_found`.
-    pub reason: String,
+    pub reason: Reason,
     pub(crate) class: Class,
 }
 
@@ -100,72 +100,63 @@ impl Transient for Failure {
 }
 
 impl Failure {
-    pub(super) fn new<E>(
-        service: Service,
-        operation: &'static str,
-        resource: &str,
-        error: &SdkError<E, HttpResponse>,
-    ) -> Self
+    pub(super) fn new<E>(target: Target<'_>, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let (code, reason, class) = match error {
-            SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                if let Some(code) = answer.err().code() {
-                    let message = answer.err().message().unwrap_or_default();
-                    let (reason, class) = classify(service, operation, code, status, message);
-                    (code.to_owned(), reason, class)
-                } else {
-                    let (reason, class) = classify_status(status);
-                    (format!("Http{status}"), reason.to_owned(), class)
-                }
-            }
-            other => {
-                let (code, class) = classify_transport_error(other);
-                (code.to_owned(), code.to_owned(), class)
-            }
+        let SdkError::ServiceError(answer) = error else {
+            let (reason, class) = classify_transport_error(error);
+            let code = reason.to_string();
+            return Self::for_call(target, &code, reason, class);
         };
-        Self {
-            service,
-            operation,
-            resource: resource.to_owned(),
-            code,
-            reason,
-            class,
+        let status = answer.raw().status().as_u16();
+        if let Some(code) = answer.err().code() {
+            let message = answer.err().message().unwrap_or_default();
+            let (reason, class) = classify(target.operation, code, status, message);
+            Self::for_call(target, code, reason, class)
+        } else {
+            let (reason, class) = classify_status(status);
+            Self::for_call(target, &format!("Http{status}"), reason, class)
         }
     }
-}
 
-impl Failure {
     /// An entry of a batch that the service did not carry out.
     pub(super) fn from_entry(target: Target<'_>, code: &str) -> Self {
-        let (reason, class) = classify(target.service, target.operation, code, 400, "");
-        Self::for_call(target, code, &reason, class)
+        let (reason, class) = classify(target.operation, code, 400, "");
+        Self::for_call(target, code, reason, class)
     }
 
     /// The answer lacks an entry of the batch, or another required part.
     pub(super) fn unanswered(target: Target<'_>) -> Self {
-        Self::for_call(target, "Unanswered", "garbled_response", Class::Transient)
+        Self::for_call(
+            target,
+            "Unanswered",
+            Reason::GarbledResponse,
+            Class::Transient,
+        )
     }
 
     /// The next page of a list is the same page again.
     pub(super) fn repeated_token(target: Target<'_>) -> Self {
-        Self::for_call(target, "RepeatedToken", "repeated_token", Class::Permanent)
+        Self::for_call(
+            target,
+            "RepeatedToken",
+            Reason::RepeatedToken,
+            Class::Permanent,
+        )
     }
 
     /// A call that got no permit by its deadline; see [`super::with_deadline`].
     pub(super) fn without_permit(target: Target<'_>) -> Self {
-        Self::for_call(target, "NoPermit", "busy", Class::Busy)
+        Self::for_call(target, "NoPermit", Reason::Busy, Class::Busy)
     }
 
-    fn for_call(target: Target<'_>, code: &str, reason: &str, class: Class) -> Self {
+    pub(super) fn for_call(target: Target<'_>, code: &str, reason: Reason, class: Class) -> Self {
         Self {
-            service: target.service,
             operation: target.operation,
             resource: target.resource.to_owned(),
             code: code.to_owned(),
-            reason: reason.to_owned(),
+            reason,
             class,
         }
     }
@@ -180,17 +171,19 @@ impl fmt::Display for Service {
 /// Classifies an error that is not an answer of the service.
 fn classify_transport_error<E: Error + 'static>(
     error: &SdkError<E, HttpResponse>,
-) -> (&'static str, Class) {
+) -> (Reason, Class) {
     if is_credentials_error(error) {
-        return ("credentials", Class::Credentials);
+        return (Reason::Credentials, Class::Credentials);
     }
     match error {
-        SdkError::TimeoutError(_) => ("timeout", Class::Transient),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => ("timeout", Class::Transient),
-        SdkError::DispatchFailure(_) => ("connection", Class::Transient),
+        SdkError::TimeoutError(_) => (Reason::Timeout, Class::Transient),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            (Reason::Timeout, Class::Transient)
+        }
+        SdkError::DispatchFailure(_) => (Reason::Connection, Class::Transient),
         SdkError::ResponseError(answer) => classify_status(answer.raw().status().as_u16()),
         // No Region, no endpoint: the same for every call.
-        _ => ("request_not_built", Class::Systemic),
+        _ => (Reason::RequestNotBuilt, Class::Systemic),
     }
 }
 

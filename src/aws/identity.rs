@@ -1,8 +1,9 @@
 //! AWS Security Token Service: the identity of this process.
 
-use super::call::{Target, call};
+use super::call::call;
 use super::client::Aws;
-use super::error::{Failure, Service};
+use super::error::Failure;
+use super::operation::StsOperation;
 
 impl Aws {
     /// `GetCallerIdentity`: the caller's ARN. Needs no permission.
@@ -13,14 +14,8 @@ impl Aws {
     /// As any call; also where an emulator has no STS.
     pub(crate) async fn caller(&self) -> Result<String, Failure> {
         let client = self.sts();
-        let target = Target {
-            service: Service::Sts,
-            operation: "GetCallerIdentity",
-            resource: "the caller",
-        };
-        let answer = call(target, client.get_caller_identity().send())
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let request = client.get_caller_identity().send();
+        let answer = call(StsOperation::GetCallerIdentity, "the caller", request).await?;
         Ok(answer.arn.unwrap_or_default())
     }
 }

@@ -4,64 +4,36 @@
 //! worker's rate budget has to see every throttle. The SDK would also retry Cognito's permanent
 //! `LimitExceededException`.
 
-mod accept_error;
-mod batch_get;
 mod call;
 mod classify;
 mod client;
-mod directory;
+pub(crate) mod cognito;
+mod dynamodb;
 mod error;
-#[cfg(test)]
-pub(crate) mod fake_cognito;
 mod identity;
-mod item;
-mod jwks;
 mod lambda;
-mod listing;
-mod mailing;
-mod message;
-mod move_tasks;
-mod next_page;
-mod owners;
-mod pool_settings;
-mod profiles;
-mod queue;
-mod queue_host;
+mod operation;
+mod page;
 mod region;
-mod resend;
 #[cfg(feature = "dev")]
 mod sandbox;
-mod send;
-mod sign_in;
-mod test_profiles;
-mod user_manager;
-mod users;
+mod sqs;
 
-pub(crate) use accept_error::AcceptError;
 pub(crate) use call::with_deadline;
 pub(crate) use client::ATTEMPT_TIMEOUT;
-pub use client::Aws;
-pub use directory::Directory;
+pub use client::{Aws, NoRegion};
+pub(crate) use cognito::{
+    AcceptError, Acceptance, ClientCredentials, CreatedUser, FindUserError, ListedUser,
+    SettingsError, SignIn, SignInName, UsernameCandidates,
+};
+pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
+pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};
+pub use dynamodb::{ProfileTable, PutResult};
 pub use error::Service;
 pub(crate) use error::{Class, Failure};
-pub use jwks::JwksClient;
-pub(crate) use listing::{ListedUser, Listing};
-pub use listing::{Page, UserStatus};
-pub use message::{Depth, Outgoing, Received, RedrivePolicy};
-pub(crate) use message::{FailedEntry, QueueAttributes};
-pub(crate) use move_tasks::MoveTask;
-pub use move_tasks::MoveTasks;
-pub(crate) use pool_settings::SettingsError;
-pub use pool_settings::{JsonObject, PoolSettings};
-pub use profiles::{ProfileTable, PutResult};
-pub(crate) use queue::MAX_BATCH_ENTRIES;
-pub use queue::Queue;
-pub(crate) use resend::UsernameCandidates;
+pub use operation::{CognitoOperation, DynamoDbOperation, Operation, SqsOperation};
+pub use page::Page;
 #[cfg(feature = "dev")]
 pub use sandbox::{PoolOptions, Sandbox, SandboxPool, SignInResult, Tokens};
-pub(crate) use sign_in::{Acceptance, ClientCredentials, SignIn};
-pub(crate) use test_profiles::{ProfileAttributes, TestProfiles};
-pub use user_manager::PoolUser;
-pub(crate) use user_manager::{FindUserError, UserManager};
-pub use users::Users;
-pub(crate) use users::{CreatedUser, SignInName};
+pub use sqs::{Depth, MoveTasks, Outgoing, Queue, Received, RedrivePolicy};
+pub(crate) use sqs::{FailedEntry, MAX_BATCH_ENTRIES, MoveTask, QueueAttributes};

@@ -1,7 +1,7 @@
 //! The Region that a queue's URL or a user pool's id names.
 
 use super::client::Aws;
-use super::queue_host::AWS_DOMAINS;
+use super::sqs::AWS_DOMAINS;
 use crate::event::PoolId;
 
 impl Aws {

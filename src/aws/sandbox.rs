@@ -14,10 +14,11 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::call::{Target, call};
+use super::call::{Target, WithoutPermit, call};
 use super::client::Aws;
 use super::error::{Failure, Service};
-use super::next_page::next_page;
+use super::operation::Operation;
+use super::page::next_page;
 
 pub use self::users::{PoolOptions, SignInResult, Tokens};
 
@@ -62,7 +63,7 @@ impl Sandbox {
     ) -> Result<(String, String), Failure> {
         let dead_letter_name = format!("{name}-dead-letters");
         let request = self.sqs.create_queue().queue_name(&dead_letter_name).send();
-        let dead_letter_url = call_service(Service::Sqs, "CreateQueue", request)
+        let dead_letter_url = call_service(&(Service::Sqs, "CreateQueue"), request)
             .await?
             .queue_url
             .unwrap_or_default();
@@ -72,7 +73,7 @@ impl Sandbox {
             .queue_url(&dead_letter_url)
             .attribute_names(QueueAttributeName::QueueArn)
             .send();
-        let answer = call_service(Service::Sqs, "GetQueueAttributes", request).await?;
+        let answer = call_service(&(Service::Sqs, "GetQueueAttributes"), request).await?;
         let arn = answer
             .attributes()
             .and_then(|all| all.get(&QueueAttributeName::QueueArn))
@@ -87,7 +88,7 @@ impl Sandbox {
             .queue_name(name)
             .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
             .send();
-        let queue = call_service(Service::Sqs, "CreateQueue", request)
+        let queue = call_service(&(Service::Sqs, "CreateQueue"), request)
             .await?
             .queue_url;
         Ok((queue.unwrap_or_default(), dead_letter_url))
@@ -145,7 +146,7 @@ impl Sandbox {
             .set_global_secondary_indexes(index.map(|index| vec![index]))
             .billing_mode(BillingMode::PayPerRequest)
             .send();
-        call_service(Service::DynamoDb, "CreateTable", request)
+        call_service(&(Service::DynamoDb, "CreateTable"), request)
             .await
             .map(|_| ())
     }
@@ -168,7 +169,7 @@ impl Sandbox {
             .password("A-passw0rd-for-this-machine")
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
-        call_service(Service::Cognito, "SignUp", request).await?;
+        call_service(&(Service::Cognito, "SignUp"), request).await?;
         let request = self
             .cognito
             .confirm_sign_up()
@@ -176,7 +177,7 @@ impl Sandbox {
             .username(username)
             .confirmation_code("000000")
             .send();
-        call_service(Service::Cognito, "ConfirmSignUp", request)
+        call_service(&(Service::Cognito, "ConfirmSignUp"), request)
             .await
             .map(|_| ())
     }
@@ -199,7 +200,7 @@ impl Sandbox {
             .message_action(MessageActionType::Suppress)
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
-        match call_service(Service::Cognito, "AdminCreateUser", request).await {
+        match call_service(&(Service::Cognito, "AdminCreateUser"), request).await {
             Err(failure) if failure.code == "UsernameExistsException" => Ok(()),
             result => result.map(|_| ()),
         }
@@ -219,7 +220,7 @@ impl Sandbox {
                 .user_pool_id(pool)
                 .set_pagination_token(token.clone())
                 .send();
-            let page = call_service(Service::Cognito, "ListUsers", request).await?;
+            let page = call_service(&(Service::Cognito, "ListUsers"), request).await?;
             for user in page.users() {
                 let sub = user
                     .attributes()
@@ -232,7 +233,7 @@ impl Sandbox {
                         .to_owned(),
                 );
             }
-            let target = target(Service::Cognito, "ListUsers");
+            let target = target(&(Service::Cognito, "ListUsers"));
             token = next_page(target, token.as_deref(), page.pagination_token)?;
             if token.is_none() {
                 return Ok(users);
@@ -246,7 +247,7 @@ impl Sandbox {
     /// As any call.
     pub async fn groups(&self, pool: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
         let request = self.cognito.list_groups().user_pool_id(pool).send();
-        let groups = call_service(Service::Cognito, "ListGroups", request).await?;
+        let groups = call_service(&(Service::Cognito, "ListGroups"), request).await?;
         let mut members = BTreeMap::new();
         for group in groups.groups() {
             let name = group.group_name().unwrap_or_default();
@@ -266,14 +267,14 @@ impl Sandbox {
                 .group_name(group)
                 .set_next_token(token.clone())
                 .send();
-            let page = call_service(Service::Cognito, "ListUsersInGroup", request).await?;
+            let page = call_service(&(Service::Cognito, "ListUsersInGroup"), request).await?;
             members.extend(
                 page.users()
                     .iter()
                     .filter_map(|user| user.username())
                     .map(str::to_owned),
             );
-            let target = target(Service::Cognito, "ListUsersInGroup");
+            let target = target(&(Service::Cognito, "ListUsersInGroup"));
             token = next_page(target, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 members.sort();
@@ -301,7 +302,7 @@ impl Sandbox {
                 .consistent_read(true)
                 .set_exclusive_start_key(start.clone())
                 .send();
-            let page = call_service(Service::DynamoDb, "Scan", request).await?;
+            let page = call_service(&(Service::DynamoDb, "Scan"), request).await?;
             for item in page.items() {
                 let profile: BTreeMap<String, String> = item
                     .iter()
@@ -309,7 +310,7 @@ impl Sandbox {
                     .collect();
                 profiles.insert(profile.get(key).cloned().unwrap_or_default(), profile);
             }
-            let target = target(Service::DynamoDb, "Scan");
+            let target = target(&(Service::DynamoDb, "Scan"));
             start = next_page(target, start.as_ref(), page.last_evaluated_key)?;
             if start.is_none() {
                 return Ok(profiles);
@@ -335,7 +336,7 @@ impl Sandbox {
             .table_name(table)
             .set_item(Some(item.collect()))
             .send();
-        call_service(Service::DynamoDb, "PutItem", request)
+        call_service(&(Service::DynamoDb, "PutItem"), request)
             .await
             .map(|_| ())
     }
@@ -359,24 +360,33 @@ fn user_attributes(attributes: &BTreeMap<String, String>) -> Vec<UserAttribute> 
         .collect()
 }
 
+/// An operation by service and name.
+type SandboxOperation = &'static (Service, &'static str);
+
+impl From<SandboxOperation> for Operation {
+    fn from(operation: SandboxOperation) -> Self {
+        Self::Sandbox(operation)
+    }
+}
+
+impl WithoutPermit for SandboxOperation {}
+
+const RESOURCE: &str = "the sandbox";
+
 async fn call_service<T, E>(
-    service: Service,
-    operation: &'static str,
+    operation: SandboxOperation,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
 ) -> Result<T, Failure>
 where
     T: Send,
     E: ProvideErrorMetadata + std::error::Error + Send + 'static,
 {
-    call(target(service, operation), request)
-        .await
-        .map_err(|(failure, _)| failure)
+    Ok(call(operation, RESOURCE, request).await?)
 }
 
-fn target(service: Service, operation: &'static str) -> Target<'static> {
+fn target(operation: SandboxOperation) -> Target<'static> {
     Target {
-        service,
-        operation,
-        resource: "the sandbox",
+        operation: operation.into(),
+        resource: RESOURCE,
     }
 }

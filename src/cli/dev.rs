@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global, Output, print, print_json};
+use crate::app::Services;
 use crate::config::Layers;
 use crate::dev::{self, Accounts, DevSummary, SentMail, Stack, StartError};
 use crate::event::IssuerType;
 use crate::http::{HealthServer, HealthServerState, PublicServer};
-use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{Health, metrics};
 use crate::worker::{MaxReceiveCountCheck, Until, Worker};
@@ -84,20 +83,13 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
         .map_err(unwrap_config_error)?;
     stack.set_issuer(options.issuer.into()).await?;
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
-    let quota = Arc::new(Quota::new(stack.config.quota));
-    let http_app = HttpApp::new(&stack.config, &stack.aws, &quota, stop.clone())?;
+    let services = Services::new(stack.config.clone(), stack.aws.clone());
+    let http_app = HttpApp::new(&services, stop.clone())?;
     let http_stop = CancellationToken::new();
     let health_thread = health_server.start(http_stop.clone())?;
     let server_task = tokio::spawn(public_server.run(http_app.routes, http_stop.clone()));
 
-    let worker = Worker::new(
-        &stack.config,
-        &stack.aws,
-        quota,
-        health,
-        MaxReceiveCountCheck::Enforced,
-    )
-    .await?;
+    let worker = Worker::new(&services, health, MaxReceiveCountCheck::Enforced).await?;
     let worker_stop = CancellationToken::new();
     let worker_task = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::operator::{self, Operator};
 use super::reasons::explain;
 use super::{CommandStatus, Global, Output, Usage, print};
-use crate::aws::Aws;
+use crate::app::Services;
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Sub, Username, is_loggable_id};
 use crate::provision::{CommandResult, Outcome};
@@ -54,8 +54,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         config.admin.grantable = GrantableGroups::only(&groups);
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
-    let aws = Aws::from_environment().await?;
-    let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
+    let services = Services::from_environment(config).await?;
+    let operator = Operator::new(&services, &pool, options.patience, &stop).await;
     let mut status = CommandStatus::Success;
     for group in &groups {
         if stop.is_cancelled() {
@@ -98,12 +98,11 @@ impl Options {
 
     fn line<'a>(&self, group: &'a GroupName, result: &CommandResult) -> GrantLine<'a> {
         let done = if self.remove { "removed" } else { "added" };
-        let reason = result.outcome.reason();
         let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
             Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",
             // No more attempts follow: the user or the group does not exist.
-            Outcome::Retry(_) if reason.ends_with("_not_found") => "refused",
+            Outcome::Retry(retry) if retry.cause.reason.is_not_found() => "refused",
             Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
         };
         let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
@@ -114,7 +113,7 @@ impl Options {
                 .map(Sub::as_str)
                 .filter(|sub| is_loggable_id(sub))
                 .map(str::to_owned),
-            reason: (status != done).then(|| reason.to_owned()),
+            reason: (status != done).then(|| result.outcome.reason_code().to_owned()),
         }
     }
 }

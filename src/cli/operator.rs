@@ -1,18 +1,19 @@
 //! Executes admin commands at once, with the credentials of this shell.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Usage;
-use crate::aws::{Aws, Class, Directory, PoolUser, ProfileTable};
+use crate::app::Services;
+use crate::aws::{Aws, Class, CognitoOperation, PoolUser};
 use crate::config::Config;
 use crate::event::{AdminCommand, AdminOperation, Invitation, PoolId};
 use crate::provision::{
-    CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner, Retry,
+    CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner,
+    RejectionClass, Retry,
 };
-use crate::quota::Quota;
+use crate::reason::Reason;
 use crate::retry::{Backoff, SharedRetry, retry_inline};
 
 /// Attempts when a user or group is not found, and may appear later.
@@ -32,20 +33,15 @@ pub(super) struct Operator {
 impl Operator {
     /// `give_up_after` limits the time in which no attempt succeeds.
     pub(super) async fn new(
-        config: &Config,
-        aws: &Aws,
+        services: &Services,
         pool: &PoolId,
         give_up_after: Duration,
         stop: &CancellationToken,
     ) -> Self {
-        let quota = Arc::new(Quota::new(config.quota));
-        let profiles = config.profiles.as_ref();
-        let profiles =
-            profiles.map(|settings| ProfileTable::new(aws, &settings.table, &settings.key));
         Self {
             pool: pool.clone(),
-            actor: actor(aws).await,
-            provisioner: Provisioner::new(config, Directory::new(aws, quota), profiles),
+            actor: actor(services.aws()).await,
+            provisioner: services.provisioner(),
             shared_retry: SharedRetry::new(give_up_after, stop),
             stop: stop.clone(),
         }
@@ -133,7 +129,7 @@ impl Operator {
             })
         };
         let result = self.execute(with_resend(resend)).await;
-        let accepted = result.outcome.reason() == "already_accepted";
+        let accepted = result.outcome.reason() == Some(&Reason::AlreadyAccepted);
         if accepted && !invitation.resend {
             return self.execute(with_resend(false)).await;
         }
@@ -143,8 +139,10 @@ impl Operator {
 
 /// Whether the error is transient or a throttle, so that only time is needed.
 pub(super) fn is_retryable(retry: &Retry) -> bool {
-    let class = retry.cause.class;
-    class == Class::Throttled.name() || class == Class::Transient.name()
+    matches!(
+        retry.cause.class,
+        RejectionClass::Failure(Class::Throttled | Class::Transient)
+    )
 }
 
 /// The rejection for the audit line of a command that is not tried again; otherwise `None`.
@@ -172,7 +170,9 @@ impl EarlierAttempts {
         self.invited.clone_from(&result.invitation);
         let lost = retry.possible_outage.as_ref();
         self.response_lost |= self.invited.is_none()
-            && lost.is_some_and(|failure| failure.operation == "AdminCreateUser");
+            && lost.is_some_and(|failure| {
+                failure.operation == CognitoOperation::AdminCreateUser.into()
+            });
     }
 
     fn mail_is_due(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -10,10 +9,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandStatus, Global, Output, Usage, print, time};
-use crate::aws::{Aws, Class, Failure, Listing, ProfileTable, Queue};
+use crate::app::Services;
+use crate::aws::{Class, Failure};
 use crate::config::{Config, is_index_name};
 use crate::event::{Cursor, PoolId};
-use crate::quota::Quota;
+use crate::reason::Reason;
 use crate::reconcile::{
     Checkpoint, IncompleteUserLine, OtherIdSearch, ReconcilePlan, ReconcileRun, ReconcileServices,
     ReconcileStep,
@@ -101,18 +101,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     } else {
         Checkpoint::open(&options.checkpoint)?
     };
-    let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota));
-    let settings = &config.queue;
-    check_owner(options, &config)?;
-    let services = ReconcileServices {
-        listing: Listing::new(&aws, quota),
-        profiles: config
-            .profiles
-            .as_ref()
-            .map(|profiles| ProfileTable::new(&aws, &profiles.table, &profiles.key)),
-        queue: Queue::new(&aws, &settings.url, RECEIVE_WAIT, settings.visibility),
-    };
+    let services = Services::from_environment(config).await?;
+    let config = &services.config;
+    check_owner(options, config)?;
+    let services = services.reconcile(services.queue_with_wait(RECEIVE_WAIT));
     let mut summaries = Vec::new();
     let mut remaining = options.limit;
     for pool in pools {
@@ -121,10 +113,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
         let plan = ReconcilePlan {
             pool,
-            groups: ReconcilePlan::groups_to_compare(&config, options.groups),
+            groups: ReconcilePlan::groups_to_compare(config, options.groups),
             table: config.profiles.as_ref().map(|it| it.table.clone()),
             search: ReconcilePlan::choose_search(
-                &config,
+                config,
                 options.owner_index.as_deref(),
                 options.force,
             ),
@@ -228,7 +220,7 @@ impl PoolReconcile<'_> {
             ));
         }
         // Only for the progress bar, which has no total where the role may not ask.
-        let estimate = self.services.listing.estimate_user_count(&pool).await.ok();
+        let estimate = self.services.cognito.estimate_user_count(&pool).await.ok();
         let progress = progress_bar(estimate.filter(|users| *users > 0), "users");
         let mut run = ReconcileRun::new(
             self.services.clone(),
@@ -322,11 +314,13 @@ impl PoolReconcile<'_> {
     fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
         let stopped = format!("stopped after {} users", cursor.users);
         let stopped = match &self.plan.search {
-            OtherIdSearch::Index(owner, index) if failure.reason == "table_mismatch" => format!(
-                "{stopped}; records are looked for with the index {index}, whose partition key \
+            OtherIdSearch::Index(owner, index) if failure.reason == Reason::TableMismatch => {
+                format!(
+                    "{stopped}; records are looked for with the index {index}, whose partition key \
                  has to be {}",
-                owner.name(),
-            ),
+                    owner.name(),
+                )
+            }
             _ => stopped,
         };
         anyhow::Error::new(failure).context(stopped)

@@ -1,16 +1,13 @@
 //! `usher worker`
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global};
-use crate::aws::Aws;
+use crate::app::Services;
 use crate::config::Config;
 use crate::http::{HealthServer, HealthServerState, HealthThread};
-use crate::quota::Quota;
 use crate::shutdown;
 use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
 use crate::worker::{MaxReceiveCountCheck, Until, Worker};
@@ -35,16 +32,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     // The recorder must be there before the first metric.
     let metrics = metrics::install()?;
     let http_stop = CancellationToken::new();
-    let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota));
+    let services = Services::from_environment(config).await?;
+    let config = &services.config;
     let health_state = HealthServerState {
         health: health.clone(),
         metrics: metrics.clone(),
     };
-    let health_thread = serve_health(&config, health_state, http_stop.clone())?;
+    let health_thread = serve_health(config, health_state, http_stop.clone())?;
     let public = match config.http.public_listen {
         Some(address) if config.has_public_server() => {
-            let http_app = HttpApp::new(&config, &aws, &quota, stop.clone())?;
+            let http_app = HttpApp::new(&services, stop.clone())?;
             let server_task = http_app.serve(address, http_stop.clone()).await?;
             Some((http_app.admission, server_task))
         }
@@ -62,7 +59,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         MaxReceiveCountCheck::Enforced
     };
     let worker = tokio::select! {
-        worker = Worker::new(&config, &aws, quota, health, redrive_check) => Some(worker),
+        worker = Worker::new(&services, health, redrive_check) => Some(worker),
         () = stop.cancelled() => None,
     };
     let until = if options.until_empty {

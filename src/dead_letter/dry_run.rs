@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::aws::{Class, Directory, Failure, Listing, ProfileTable};
+use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName};
 use crate::event::{Event, PoolId, Scope, SignUp, Sub, parse};
-use crate::provision::{Ignored, Rejection, groups_for, is_unprovisioned};
+use crate::provision::{Ignored, groups_for, is_unprovisioned};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// The predicted outcome for one dead letter.
@@ -27,8 +28,7 @@ pub(crate) struct DryRunResult {
 #[derive(Debug)]
 pub(crate) struct DryRun {
     config: Config,
-    directory: Directory,
-    listing: Listing,
+    cognito: Cognito,
     profiles: Option<ProfileTable>,
     known_groups: HashMap<(PoolId, GroupName), bool>,
 }
@@ -37,16 +37,10 @@ pub(crate) struct DryRun {
 const PROFILE: &str = "profile";
 
 impl DryRun {
-    pub(crate) fn new(
-        config: &Config,
-        directory: Directory,
-        listing: Listing,
-        profiles: Option<ProfileTable>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, cognito: Cognito, profiles: Option<ProfileTable>) -> Self {
         Self {
             config: config.clone(),
-            directory,
-            listing,
+            cognito,
             profiles,
             known_groups: HashMap::new(),
         }
@@ -55,8 +49,8 @@ impl DryRun {
     /// A failed call becomes the outcome that it would have in a replay.
     pub(crate) async fn predict(&mut self, body: &str) -> DryRunResult {
         match parse(body) {
-            Err(malformed) => DryRunResult::rejected(malformed.code()),
-            Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Rejection::FOREIGN_POOL),
+            Err(malformed) => DryRunResult::rejected(malformed.code().into()),
+            Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Reason::ForeignPool),
             Ok(Event::Reconcile(_)) => DryRunResult::new("done", "reconcile"),
             // Only an attempt shows whether it is allowed and whether the user exists.
             Ok(Event::AdminCommand(command)) => {
@@ -82,8 +76,8 @@ impl DryRun {
         // As in a replay, first check that the user name still belongs to the user.
         let result = self.predict_sign_up(user).await?;
         let table = self.profiles.as_ref();
-        let is_gone = result == DryRunResult::rejected("user_not_found");
-        if is_gone || is_unprovisioned(&self.config, &self.directory, table, user).await? {
+        let is_gone = result == DryRunResult::rejected(Reason::UserNotFound);
+        if is_gone || is_unprovisioned(&self.config, &self.cognito, table, user).await? {
             Ok(result)
         } else {
             Ok(DryRunResult::new("ignored", Ignored::ForgotPassword.code()))
@@ -93,7 +87,7 @@ impl DryRun {
     async fn sub_of(&self, user: &SignUp) -> Result<Option<Sub>, Failure> {
         match &user.sub {
             Some(sub) => Ok(Some(sub.clone())),
-            None => retry_inline(|| self.directory.sub_of(&user.pool, &user.username)).await,
+            None => retry_inline(|| self.cognito.sub_of(&user.pool, &user.username)).await,
         }
     }
 
@@ -101,13 +95,13 @@ impl DryRun {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         // By ListUsers, since AdminGetUser makes the user count as active this month.
         if let Some(sub) = &sign_up.sub {
-            let named = retry_inline(|| self.listing.username_of(pool, sub)).await?;
+            let named = retry_inline(|| self.cognito.username_of(pool, sub)).await?;
             if named.as_ref() != Some(username) {
-                return Ok(DryRunResult::rejected("user_not_found"));
+                return Ok(DryRunResult::rejected(Reason::UserNotFound));
             }
         }
         let member_of: BTreeSet<GroupName> =
-            retry_inline(|| self.listing.groups_of(pool, username)).await?;
+            retry_inline(|| self.cognito.groups_of(pool, username)).await?;
         let mut missing = Vec::new();
         let mut refused = None;
         for group in groups_for(&self.config.groups, sign_up) {
@@ -115,7 +109,7 @@ impl DryRun {
                 continue;
             }
             if !self.config.groups.create_missing && !self.has_group(pool, &group).await? {
-                refused = Some("group_not_found");
+                refused = Some(Reason::GroupNotFound);
             }
             missing.push(group.as_str().to_owned());
         }
@@ -125,7 +119,7 @@ impl DryRun {
             .filter(|_| sign_up.scope.includes_profile())
         {
             match self.sub_of(sign_up).await? {
-                None => refused = Some("no_sub"),
+                None => refused = Some(Reason::NoSub),
                 Some(sub) => {
                     let keys = [sub.as_str()];
                     if retry_inline(|| profiles.existing(&keys)).await?.is_empty() {
@@ -147,7 +141,7 @@ impl DryRun {
         if let Some(exists) = self.known_groups.get(&key) {
             return Ok(*exists);
         }
-        let exists = retry_inline(|| self.directory.has_group(pool, group)).await?;
+        let exists = retry_inline(|| self.cognito.has_group(pool, group)).await?;
         self.known_groups.insert(key, exists);
         Ok(exists)
     }
@@ -162,8 +156,12 @@ impl DryRunResult {
         }
     }
 
-    fn rejected(reason: &str) -> Self {
-        Self::new("rejected", reason)
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "most callers have no other use for it"
+    )]
+    fn rejected(reason: Reason) -> Self {
+        Self::new("rejected", reason.as_str())
     }
 
     fn from_failure(failure: &Failure) -> Self {
@@ -172,6 +170,6 @@ impl DryRunResult {
             Class::Throttled | Class::Busy | Class::Transient => "retry",
             Class::Systemic | Class::Credentials => "blocked",
         };
-        Self::new(outcome, &failure.reason)
+        Self::new(outcome, failure.reason.as_str())
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::aws::{FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue, Received};
+use crate::aws::{FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue, Received, SqsOperation};
 use crate::retry::retry_inline;
 
 /// Calls for one batch while SQS refuses some of its entries.
@@ -202,7 +202,10 @@ impl HiddenReceipts {
                 .collect();
             match retry_inline(|| self.queue.delete(&receipts)).await {
                 Ok(failed) => {
-                    let failure = |failed| self.queue.entry_failure("DeleteMessageBatch", failed);
+                    let failure = |failed| {
+                        self.queue
+                            .entry_failure(SqsOperation::DeleteMessageBatch, failed)
+                    };
                     failures = failed.iter().map(failure).collect();
                     remaining = select_failed(&remaining, &failed);
                 }

@@ -36,8 +36,8 @@ impl DeadLetter<'_> {
         } = *self;
         let first_received_at = history.first_received_at.unwrap_or(now);
         let mut attributes = BTreeMap::from([
-            (attribute::REASON, rejection.reason.clone()),
-            (attribute::CLASS, rejection.class.to_owned()),
+            (attribute::REASON, rejection.reason.to_string()),
+            (attribute::CLASS, rejection.class.name().to_owned()),
             (attribute::ERROR, rejection.error.clone()),
             (attribute::ATTEMPTS, history.attempts.to_string()),
             (
@@ -62,7 +62,7 @@ impl DeadLetter<'_> {
     /// The body with its reason only: SQS counts attributes into the message's size
     /// of at most 1 MiB.
     fn to_reason_only(&self) -> Outgoing {
-        let reason = self.rejection.reason.clone();
+        let reason = self.rejection.reason.to_string();
         self.with_attributes(BTreeMap::from([(attribute::REASON, reason)]))
     }
 
@@ -113,6 +113,8 @@ pub(crate) async fn send_dead_letter(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provision::RejectionClass;
+    use crate::reason::Reason;
 
     const XRAY_TRACE: &str =
         "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
@@ -137,12 +139,11 @@ mod tests {
     }
 
     fn dead_letter(body: &str) -> Outgoing {
-        let rejection = Rejection {
-            reason: "not_json".to_owned(),
-            class: "malformed",
-            error: "the body is not JSON".to_owned(),
-            refused_call: None,
-        };
+        let rejection = Rejection::new(
+            Reason::NotJson,
+            RejectionClass::Malformed,
+            "the body is not JSON",
+        );
         let now = jiff::Timestamp::from_millisecond(1_786_104_001_500).expect("in range");
         let message = received(body);
         DeadLetter {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::reason::Reason;
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReplayResult {
     /// Sent to the source queue; a worker will provision it.
@@ -13,9 +15,9 @@ pub(crate) enum ReplayResult {
     /// The message needs no work.
     Ignored,
     /// A new dead letter with this reason replaces it.
-    FailedAgain(String),
+    FailedAgain(Reason),
     /// It stays on the dead-letter queue, for this reason.
-    Unchanged(String),
+    Unchanged(Reason),
     /// Replayed, but SQS did not delete it. A second replay provisions nothing further; it may mail an invitation again.
     NotDeleted,
 }

@@ -11,7 +11,8 @@ use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
 use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, parse};
-use crate::provision::{CommandStage, Outcome, Provisioner, Rejection, Retry};
+use crate::provision::{CommandStage, Outcome, Provisioner, Rejection, RejectionClass, Retry};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// Where dead letters are replayed.
@@ -132,7 +133,7 @@ async fn provision(
         }
         // Only a worker can run a reconcile.
         Ok(Event::Reconcile(_)) => {
-            return ReplayAttempt::new(ReplayResult::Unchanged("needs the queue".to_owned()));
+            return ReplayAttempt::new(ReplayResult::Unchanged("needs the queue".into()));
         }
         Err(malformed) => Outcome::Rejected(malformed.into()),
     };
@@ -141,7 +142,7 @@ async fn provision(
         Outcome::AlreadyDone(_) => ReplayAttempt::new(ReplayResult::AlreadyDone),
         Outcome::Ignored(_) => ReplayAttempt::new(ReplayResult::Ignored),
         // The worker's configuration may allow this pool.
-        Outcome::Rejected(rejection) if rejection.reason == Rejection::FOREIGN_POOL => {
+        Outcome::Rejected(rejection) if rejection.reason == Reason::ForeignPool => {
             ReplayAttempt::new(ReplayResult::Unchanged(rejection.reason))
         }
         Outcome::Rejected(rejection) => dead_letter_again(queue, dead_letter, &rejection).await,
@@ -150,12 +151,12 @@ async fn provision(
             possible_outage: Some(failure),
             ..
         }) => ReplayAttempt::unchanged(failure),
-        Outcome::Retry(retry) if retry.cause.class == Class::Throttled.name() => {
+        Outcome::Retry(retry) if retry.cause.class == RejectionClass::Failure(Class::Throttled) => {
             ReplayAttempt::new(ReplayResult::Unchanged(retry.cause.reason))
         }
         Outcome::Retry(retry) => dead_letter_again(queue, dead_letter, &retry.cause).await,
         // The pool does not exist: the next dead letters may name another.
-        Outcome::Blocked(failure) if failure.reason == "pool_not_found" => {
+        Outcome::Blocked(failure) if failure.reason == Reason::PoolNotFound => {
             ReplayAttempt::new(ReplayResult::Unchanged(failure.reason))
         }
         Outcome::Blocked(failure) => ReplayAttempt::unchanged(failure),

@@ -260,7 +260,7 @@ impl Cleaner<'_> {
                     Some(sub) => self.remove_profile(sub.as_str()).await?,
                     None => false,
                 };
-                let delete = || self.services.users.delete(self.pool, &username);
+                let delete = || self.services.cognito.delete_user(self.pool, &username);
                 Ok::<_, Failure>((profile, self.retry.call(delete).await?))
             })
             .buffer_unordered(USER_REMOVALS_IN_PARALLEL);
@@ -289,8 +289,8 @@ impl Cleaner<'_> {
         loop {
             let list = || {
                 self.services
-                    .users
-                    .with_email_prefix(self.pool, &prefix, token.as_deref())
+                    .cognito
+                    .list_by_email_prefix(self.pool, &prefix, token.as_deref())
             };
             let page = self.retry.call(list).await?;
             let own = page.items.into_iter().filter(is_own);

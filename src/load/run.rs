@@ -16,7 +16,7 @@ use super::scrape::MetricsScraper;
 use super::sign_ups::SignUpTemplate;
 use super::test_users::TestUsers;
 use super::watch::{RunEnd, RunWatcher, WatchResult};
-use crate::aws::{Listing, Outgoing, Queue, TestProfiles, Users};
+use crate::aws::{Cognito, Outgoing, Queue, TestProfiles};
 use crate::config::Config;
 use crate::dead_letter::attribute;
 use crate::event::{PoolId, escape_for_sqs};
@@ -28,10 +28,8 @@ pub(crate) struct LoadServices {
     /// The queue that the workers receive from.
     pub queue: Queue,
     pub dead_letters: Queue,
-    /// Creates and removes users.
-    pub users: Users,
-    /// Reads the groups of users.
-    pub listing: Listing,
+    /// Creates and removes users, and reads their groups.
+    pub cognito: Cognito,
     /// Reads and removes profiles; `None` if the configuration writes none.
     pub profiles: Option<TestProfiles>,
 }

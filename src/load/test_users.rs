@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::run_id::{RunId, Tag};
-use crate::aws::{Class, CreatedUser, Failure, SignInName, Users};
+use crate::aws::{Class, Cognito, CreatedUser, Failure, SignInName};
 use crate::event::{PoolId, Sub, Username};
 use crate::retry::{Backoff, SharedRetry};
 
@@ -37,7 +37,7 @@ pub(crate) struct TestUsers {
 /// Creates users in one pool.
 #[derive(Debug)]
 pub(crate) struct UserFactory<'a> {
-    pub users: &'a Users,
+    pub cognito: &'a Cognito,
     pub pool: &'a PoolId,
     pub(crate) run_id: &'a RunId,
     /// Form of user name that the pool accepts.
@@ -122,7 +122,7 @@ impl UserFactory<'_> {
         let mut tries = 1;
         let mut backoff = Backoff::default();
         loop {
-            let create = || self.users.create(self.pool, name, email);
+            let create = || self.cognito.create_test_user(self.pool, name, email);
             match self.retry.call(create).await {
                 Err(failure) if tries < MAX_USER_CREATE_TRIES && is_retryable(&failure) => {
                     tries += 1;
@@ -135,5 +135,5 @@ impl UserFactory<'_> {
 }
 
 fn is_retryable(failure: &Failure) -> bool {
-    failure.class == Class::NotYet || failure.code == "UnexpectedLambdaException"
+    failure.code == "UnexpectedLambdaException" || failure.class == Class::NotYet
 }

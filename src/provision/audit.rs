@@ -21,7 +21,7 @@ impl CommandResult {
     /// Writes the audit line of this command. An attempt that another will follow gets none.
     pub(crate) fn audit(&self, command: &AdminCommand, stage: CommandStage) {
         let mail = self.invitation.as_ref().map(|invited| invited.mail.name());
-        let reason = self.outcome.reason();
+        let reason = self.outcome.reason_code();
         let result = match (stage, &self.outcome) {
             (CommandStage::Completed, Outcome::Done | Outcome::AlreadyDone(_)) => "done",
             (CommandStage::Completed, Outcome::Rejected(_)) => "rejected",

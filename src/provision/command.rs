@@ -1,9 +1,10 @@
 //! Executes admin commands.
 
 use super::invite::InvitationResult;
-use super::{AlreadyDone, Outcome, Provisioner, Rejection, Retry};
+use super::{AlreadyDone, Outcome, Provisioner, Rejection, RejectionClass, Retry};
 use crate::aws::{Class, PoolUser};
 use crate::event::{AdminCommand, AdminOperation, Membership, PoolId};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// The outcome of one attempt at an admin command, and the user whom it concerns.
@@ -27,21 +28,15 @@ impl CommandResult {
 
     /// For an attempt that did not finish in the time that the caller waits.
     pub(crate) fn busy() -> Self {
-        Self::new(Outcome::Retry(Retry::new(Rejection {
-            reason: "busy".to_owned(),
-            class: "throttled",
-            error: "no permit for a Cognito call in time".to_owned(),
-            refused_call: None,
-        })))
+        Self::new(Outcome::Retry(Retry::new(Rejection::new(
+            Reason::Busy,
+            RejectionClass::Failure(Class::Throttled),
+            "no permit for a Cognito call in time",
+        ))))
     }
 
-    pub(super) fn rejected(reason: &str, class: &'static str, error: &str) -> Self {
-        Self::new(Outcome::Rejected(Rejection {
-            reason: reason.to_owned(),
-            class,
-            error: error.to_owned(),
-            refused_call: None,
-        }))
+    pub(super) fn rejected(reason: Reason, class: RejectionClass, error: &str) -> Self {
+        Self::new(Outcome::Rejected(Rejection::new(reason, class, error)))
     }
 
     /// For a command that equals one executed a moment ago.
@@ -64,14 +59,12 @@ impl CommandResult {
             (Outcome::Done | Outcome::AlreadyDone(_), Some(invited))
                 if invited.mail.has_failed() =>
             {
-                Outcome::Rejected(Rejection {
-                    reason: "mail_not_delivered".to_owned(),
-                    class: Class::Permanent.name(),
-                    error: "the person exists, with groups and profile; Cognito could not send \
-                            the invitation: send it again"
-                        .to_owned(),
-                    refused_call: None,
-                })
+                Outcome::Rejected(Rejection::new(
+                    Reason::MailNotDelivered,
+                    RejectionClass::Failure(Class::Permanent),
+                    "the person exists, with groups and profile; Cognito could not send the \
+                     invitation: send it again",
+                ))
             }
             (outcome, _) => outcome.clone(),
         }
@@ -107,8 +100,8 @@ impl Provisioner {
         let groups = command.operation.groups();
         if !groups.iter().all(|group| grantable.allows(group)) {
             return Some(CommandResult::rejected(
-                "group_not_grantable",
-                Rejection::FORBIDDEN,
+                Reason::GroupNotGrantable,
+                RejectionClass::Forbidden,
                 "admin.grantable_groups does not let administrators give or take the group",
             ));
         }
@@ -141,16 +134,16 @@ impl Provisioner {
         change: MembershipChange,
     ) -> CommandResult {
         let Membership { username, group } = membership;
-        let user = match retry_inline(|| self.users.find(pool, username)).await {
+        let user = match retry_inline(|| self.cognito.find_user(pool, username)).await {
             Ok(user) => user,
             Err(error) => return CommandResult::new(error),
         };
         let changed = match change {
             MembershipChange::Add => {
-                retry_inline(|| self.directory.add_to_group(pool, &user.username, group)).await
+                retry_inline(|| self.cognito.add_to_group(pool, &user.username, group)).await
             }
             MembershipChange::Remove => {
-                retry_inline(|| self.users.remove_from_group(pool, &user.username, group)).await
+                retry_inline(|| self.cognito.remove_from_group(pool, &user.username, group)).await
             }
         };
         let outcome = changed.map_or_else(Outcome::from, |()| Outcome::Done);

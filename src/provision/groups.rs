@@ -10,9 +10,10 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::{Outcome, Retry};
-use crate::aws::{Class, Directory, Failure};
+use crate::aws::{Class, Cognito, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
+use crate::reason::Reason;
 use crate::retry::{Transient, retry_inline};
 
 /// Filled once the group is created; other tasks wait meanwhile.
@@ -27,7 +28,7 @@ const GROUP_CREATION_LAG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct GroupStep {
-    directory: Directory,
+    cognito: Cognito,
     create_missing: bool,
     /// Groups that this process has created, or found created. The first sign-ups of a new
     /// group come in a burst, and one `CreateGroup` is enough for them.
@@ -44,9 +45,9 @@ const MISSING_GROUP_TTL: Duration = Duration::from_secs(5);
 const MAX_CACHED_GROUPS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 impl GroupStep {
-    pub(super) fn new(directory: Directory, create_missing: bool) -> Self {
+    pub(super) fn new(cognito: Cognito, create_missing: bool) -> Self {
         Self {
-            directory,
+            cognito,
             create_missing,
             created: Mutex::default(),
             existence: Mutex::new(LruCache::new(MAX_CACHED_GROUPS)),
@@ -74,7 +75,7 @@ impl GroupStep {
         {
             return Ok(exists);
         }
-        let exists = self.directory.has_group(pool, group).await?;
+        let exists = self.cognito.has_group(pool, group).await?;
         *cached = Some((Instant::now(), exists));
         Ok(exists)
     }
@@ -91,7 +92,7 @@ impl GroupStep {
         for group in groups {
             if let Err(failure) = self.add(pool, username, group).await {
                 let of_this_group =
-                    failure.reason == "group_not_found" || failure.class == Class::Permanent;
+                    failure.reason == Reason::GroupNotFound || failure.class == Class::Permanent;
                 outcome = outcome.and(self.outcome_of(failure));
                 if !of_this_group {
                     // The other groups would fail alike.
@@ -103,7 +104,7 @@ impl GroupStep {
     }
 
     fn outcome_of(&self, failure: Failure) -> Outcome {
-        if failure.reason == "group_not_found" && !self.create_missing {
+        if failure.reason == Reason::GroupNotFound && !self.create_missing {
             // Someone has to create the group, which takes longer than consistency lag.
             Outcome::Retry(Retry::new(failure.into()))
         } else {
@@ -117,9 +118,9 @@ impl GroupStep {
         username: &Username,
         group: &GroupName,
     ) -> Result<(), Failure> {
-        let add = || self.directory.add_to_group(pool, username, group);
+        let add = || self.cognito.add_to_group(pool, username, group);
         match retry_inline(add).await {
-            Err(failure) if failure.reason == "group_not_found" && self.create_missing => {
+            Err(failure) if failure.reason == Reason::GroupNotFound && self.create_missing => {
                 self.create(pool, group).await?;
                 // The new group may not be visible everywhere yet.
                 retry_inline(|| async { add().await.map_err(RetryIfGroupMissing) })
@@ -137,7 +138,7 @@ impl GroupStep {
         };
         let created_at = cell
             .get_or_try_init(|| async {
-                retry_inline(|| self.directory.create_group(pool, group))
+                retry_inline(|| self.cognito.create_group(pool, group))
                     .await
                     .map(|()| Instant::now())
             })
@@ -158,6 +159,6 @@ struct RetryIfGroupMissing(Failure);
 
 impl Transient for RetryIfGroupMissing {
     fn is_transient(&self) -> bool {
-        self.0.is_transient() || self.0.reason == "group_not_found"
+        self.0.is_transient() || self.0.reason == Reason::GroupNotFound
     }
 }

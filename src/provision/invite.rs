@@ -7,11 +7,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::command::CommandResult;
-use super::outcome::CONFLICT;
-use super::{Outcome, Provisioner, Retry};
+use super::{Outcome, Provisioner, Rejection, RejectionClass, Retry};
 use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
 use crate::config::GroupName;
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
+use crate::reason::Reason;
 use crate::retry::{Transient, retry_inline};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +96,8 @@ impl Provisioner {
                 Ok(true) => {}
                 Ok(false) => {
                     return CommandResult::rejected(
-                        "group_not_found",
-                        Class::Permanent.name(),
+                        Reason::GroupNotFound,
+                        RejectionClass::Failure(Class::Permanent),
                         "a group that was asked for does not exist",
                     );
                 }
@@ -119,8 +119,8 @@ impl Provisioner {
                 return CommandResult::new(FindUserError::Ambiguous);
             }
             return CommandResult::rejected(
-                "username_taken",
-                CONFLICT,
+                Reason::UsernameTaken,
+                RejectionClass::Conflict,
                 "another user, with another or unverified e-mail address, has this name",
             );
         }
@@ -177,7 +177,7 @@ impl Provisioner {
         pool: &PoolId,
         username: &Username,
     ) -> CommandResult {
-        let user = match retry_inline(|| self.users.find(pool, username)).await {
+        let user = match retry_inline(|| self.cognito.find_user(pool, username)).await {
             Ok(user) => user,
             Err(error) => return CommandResult::new(error),
         };
@@ -208,8 +208,8 @@ impl Provisioner {
         let lost = AtomicBool::new(false);
         let created = retry_inline(|| async {
             let created = self
-                .users
-                .invite(pool, &name, &invitation.email, &invitation.attributes)
+                .cognito
+                .create_invited_user(pool, &name, &invitation.email, &invitation.attributes)
                 .await;
             if matches!(&created, Err(failure) if failure.class == Class::Transient) {
                 lost.store(true, Ordering::Relaxed);
@@ -245,17 +245,17 @@ impl Provisioner {
             return Ok(found(user, mail));
         }
         // A new user cannot be missing: Cognito is reported to send this code for an invalid value.
-        if failure.reason == "user_not_found" {
-            return Err(Outcome::Rejected(super::Rejection {
-                reason: "invalid_parameter".to_owned(),
-                class: Class::Permanent.name(),
+        if failure.reason == Reason::UserNotFound {
+            return Err(Outcome::Rejected(Rejection {
+                reason: Reason::InvalidParameter,
+                class: RejectionClass::Failure(Class::Permanent),
                 ..failure.into()
             }));
         }
         if !may_have_created_user(&failure) {
             return Err(failure.into());
         }
-        match retry_inline(|| self.users.get(pool, &name)).await {
+        match retry_inline(|| self.cognito.get_user(pool, &name)).await {
             // Cognito refused a value, so no user has these values. This one existed before.
             Ok(user)
                 if is_invalid_parameter(&failure) && !has_invitation_values(&user, invitation) =>
@@ -276,7 +276,7 @@ impl Provisioner {
                 Ok(found(user, mail))
             }
             // The call did not create the user.
-            Err(missing) if missing.reason == "user_not_found" => {
+            Err(missing) if missing.reason == Reason::UserNotFound => {
                 Err(Outcome::from(failure).retry_if_lambda_failed())
             }
             Err(failure) => Err(failure.into()),
@@ -296,8 +296,8 @@ impl Provisioner {
         refused: &Failure,
     ) -> Result<PoolUser, Outcome> {
         let pool = &command.pool;
-        let missing = match retry_inline(|| self.users.get(pool, name)).await {
-            Err(missing) if missing.reason == "user_not_found" => missing,
+        let missing = match retry_inline(|| self.cognito.get_user(pool, name)).await {
+            Err(missing) if missing.reason == Reason::UserNotFound => missing,
             found => return found.map_err(Outcome::from),
         };
         let given = |name| invitation.attributes.get(name);
@@ -311,12 +311,12 @@ impl Provisioner {
             let Some(alias) = alias.filter(|alias| alias != name) else {
                 continue;
             };
-            match retry_inline(|| self.users.get(pool, &alias)).await {
+            match retry_inline(|| self.cognito.get_user(pool, &alias)).await {
                 Ok(user) if user.username.eq_ignore_case(name) => return Ok(user),
                 // The alias is their user name: this pool has no aliases.
                 Ok(user) if user.username.eq_ignore_case(&alias) => {}
                 Ok(_) => return Err(alias_exists()),
-                Err(error) if error.reason == "user_not_found" => {}
+                Err(error) if error.reason == Reason::UserNotFound => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -334,8 +334,8 @@ impl Provisioner {
     ) -> Result<MailStatus, CommandResult> {
         let already_accepted = || {
             CommandResult::rejected(
-                "already_accepted",
-                CONFLICT,
+                Reason::AlreadyAccepted,
+                RejectionClass::Conflict,
                 "the user has accepted an invitation, signed up, or needs no password",
             )
         };
@@ -345,19 +345,19 @@ impl Provisioner {
         // Cognito would send a code that it then refuses.
         if !user.enabled {
             return Err(CommandResult::rejected(
-                "user_disabled",
-                CONFLICT,
+                Reason::UserDisabled,
+                RejectionClass::Conflict,
                 "the user is disabled",
             ));
         }
         let names = UsernameCandidates::for_user(user);
         let resent = retry_inline(|| async {
-            let resent = self.users.resend(pool, &names).await;
+            let resent = self.cognito.resend_invitation(pool, &names).await;
             resent.map_err(RetryIfThrottled)
         });
         match resent.await.map_err(|RetryIfThrottled(failure)| failure) {
             Ok(()) => Ok(MailStatus::Sent),
-            Err(failure) if failure.reason == "timeout" => Ok(MailStatus::Unknown),
+            Err(failure) if failure.reason == Reason::Timeout => Ok(MailStatus::Unknown),
             Err(failure) if failure.code == "UnsupportedUserStateException" => {
                 Err(already_accepted())
             }
@@ -443,7 +443,7 @@ impl Outcome {
     /// Retries where a Lambda could not be run: it may run the next time.
     fn retry_if_lambda_failed(self) -> Self {
         match self {
-            Self::Rejected(rejection) if rejection.reason == "unexpected_lambda" => {
+            Self::Rejected(rejection) if rejection.reason == Reason::UnexpectedLambda => {
                 Self::Retry(Retry::new(rejection))
             }
             outcome => outcome,
@@ -452,19 +452,17 @@ impl Outcome {
 }
 
 fn alias_exists() -> Outcome {
-    Outcome::Rejected(super::Rejection {
-        reason: "alias_exists".to_owned(),
-        class: CONFLICT,
-        error: "another user has this e-mail address or phone number".to_owned(),
-        refused_call: None,
-    })
+    Outcome::Rejected(Rejection::new(
+        Reason::AliasExists,
+        RejectionClass::Conflict,
+        "another user has this e-mail address or phone number",
+    ))
 }
 
 fn internal_error(error: &str) -> Outcome {
-    Outcome::Rejected(super::Rejection {
-        reason: "internal".to_owned(),
-        class: "internal",
-        error: error.to_owned(),
-        refused_call: None,
-    })
+    Outcome::Rejected(Rejection::new(
+        Reason::Internal,
+        RejectionClass::Internal,
+        error,
+    ))
 }

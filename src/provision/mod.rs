@@ -16,15 +16,16 @@ pub(crate) use audit::CommandStage;
 pub(crate) use command::CommandResult;
 pub(crate) use invite::{InvitationResult, MailStatus};
 pub use outcome::{AlreadyDone, Ignored};
-pub(crate) use outcome::{Outcome, Rejection, Retry};
+pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;
 pub(crate) use requester::is_administrator;
 pub(crate) use reset::is_unprovisioned;
 pub(crate) use rules::groups_for;
 
-use crate::aws::{Class, Directory, Failure, Listing, ProfileTable, UserManager};
+use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName};
 use crate::event::{Scope, SignUp, Sub};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 use groups::GroupStep;
 use profile::ProfileStep;
@@ -34,25 +35,21 @@ use profile::ProfileStep;
 #[derive(Debug)]
 pub struct Provisioner {
     config: Config,
-    directory: Directory,
-    users: UserManager,
-    listing: Listing,
+    cognito: Cognito,
     groups: GroupStep,
     profile: Option<ProfileStep>,
 }
 
 impl Provisioner {
     /// `profiles` is `None` when profiles are switched off.
-    pub fn new(config: &Config, directory: Directory, profiles: Option<ProfileTable>) -> Self {
+    pub fn new(config: &Config, cognito: Cognito, profiles: Option<ProfileTable>) -> Self {
         let profile = profiles
             .zip(config.profiles.as_ref())
             .map(|(table, settings)| ProfileStep::new(table, settings.attributes.clone()));
         Self {
             config: config.clone(),
-            groups: GroupStep::new(directory.clone(), config.groups.create_missing),
-            users: directory.user_manager(),
-            listing: directory.listing(),
-            directory,
+            groups: GroupStep::new(cognito.clone(), config.groups.create_missing),
+            cognito,
             profile,
         }
     }
@@ -103,7 +100,7 @@ impl Provisioner {
     /// Provisions only if the user who has the name is the one who signed up.
     async fn provision_if_same_user(&self, sign_up: &SignUp) -> Outcome {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
-        match retry_inline(|| self.directory.sub_of(pool, username)).await {
+        match retry_inline(|| self.cognito.sub_of(pool, username)).await {
             Ok(sub) if is_another_user(sub.as_ref(), sign_up) => Outcome::Rejected(
                 Rejection::user_not_found("the user name belongs to another user"),
             ),
@@ -142,7 +139,7 @@ impl Provisioner {
     /// The `sub`, if the pool still lists the user under this name. `AdminGetUser` would make a
     /// dormant user count as active this month.
     async fn sub_from_listing(&self, user: &SignUp, sub: &Sub) -> Result<Sub, Outcome> {
-        match retry_inline(|| self.listing.username_of(&user.pool, sub)).await {
+        match retry_inline(|| self.cognito.username_of(&user.pool, sub)).await {
             Ok(Some(name)) if name == user.username => Ok(sub.clone()),
             // Listings lag behind, so another attempt may find the user.
             Ok(_) => Err(Outcome::Retry(Retry::new(Rejection::user_not_found(
@@ -155,16 +152,15 @@ impl Provisioner {
     /// Reads the `sub` from the pool. Some producers leave it out of the event, and without a
     /// group no call has shown that the user exists.
     async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
-        retry_inline(|| self.directory.sub_of(&sign_up.pool, &sign_up.username))
+        retry_inline(|| self.cognito.sub_of(&sign_up.pool, &sign_up.username))
             .await
             .map_err(Outcome::from)?
             .ok_or_else(|| {
-                Outcome::Rejected(Rejection {
-                    reason: "no_sub".to_owned(),
-                    class: "malformed",
-                    error: "neither the event nor the user pool has the user's sub".to_owned(),
-                    refused_call: None,
-                })
+                Outcome::Rejected(Rejection::new(
+                    Reason::NoSub,
+                    RejectionClass::Malformed,
+                    "neither the event nor the user pool has the user's sub",
+                ))
             })
     }
 }

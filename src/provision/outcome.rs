@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::aws::{Class, Failure, FindUserError};
 use crate::event::Malformed;
+use crate::reason::Reason;
 
 /// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +75,9 @@ pub(crate) enum Pause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rejection {
     /// The short code, `usher.reason`.
-    pub reason: String,
+    pub reason: Reason,
     /// The kind of error, `usher.class`.
-    pub class: &'static str,
+    pub class: RejectionClass,
     /// A text without personal data, `usher.error`.
     pub error: String,
     /// The call that a service refuses permanently. The message is at fault, unless the
@@ -84,15 +85,38 @@ pub(crate) struct Rejection {
     pub(crate) refused_call: Option<Box<Failure>>,
 }
 
-/// The class of a command that conflicts with the state of the user pool.
-pub(super) const CONFLICT: &str = "conflict";
+/// The kind of error that a dead letter carries as `usher.class`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RejectionClass {
+    /// The message is not one that usher can use.
+    Malformed,
+    /// It asks for something that is not allowed.
+    Forbidden,
+    /// The command conflicts with the state of the user pool.
+    Conflict,
+    /// A fault of usher itself.
+    Internal,
+    /// A call failed.
+    Failure(Class),
+}
+
+impl RejectionClass {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
+            Self::Internal => "internal",
+            Self::Failure(class) => class.name(),
+        }
+    }
+}
 
 /// Attempts for a user or a group that is missing, perhaps not visible yet.
 const NOT_YET_MAX_ATTEMPTS: u32 = 5;
 /// Consistency lag lasts seconds, so the long back-off is not needed.
 const NOT_YET_PAUSE: Duration = Duration::from_secs(3);
 const MAX_PAUSE: Duration = Duration::from_mins(1);
-const USER_NOT_FOUND: &str = "user_not_found";
 
 impl Outcome {
     /// The name in logs and metrics.
@@ -107,16 +131,20 @@ impl Outcome {
         }
     }
 
-    /// The short code of the reason; empty when there is none.
-    pub(crate) fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => "",
-            Self::AlreadyDone(AlreadyDone::Duplicate) => "duplicate",
-            Self::Ignored(why) => why.code(),
-            Self::Retry(retry) => &retry.cause.reason,
-            Self::Rejected(rejection) => &rejection.reason,
-            Self::Blocked(failure) => &failure.reason,
+            Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => None,
+            Self::AlreadyDone(AlreadyDone::Duplicate) => Some(&Reason::Duplicate),
+            Self::Ignored(Ignored::ForgotPassword) => Some(&Reason::ForgotPassword),
+            Self::Retry(retry) => Some(&retry.cause.reason),
+            Self::Rejected(rejection) => Some(&rejection.reason),
+            Self::Blocked(failure) => Some(&failure.reason),
         }
+    }
+
+    /// The code of the reason; empty when there is none.
+    pub(crate) fn reason_code(&self) -> &str {
+        self.reason().map_or("", Reason::as_str)
     }
 
     /// For a sign-up: Cognito has confirmed the user, so a missing one is not visible yet. That
@@ -124,11 +152,13 @@ impl Outcome {
     #[must_use]
     pub(super) fn for_confirmed_user(self) -> Self {
         match self {
-            Self::Retry(retry) if retry.cause.reason == USER_NOT_FOUND => Self::Retry(Retry {
-                max_attempts: None,
-                pause: Pause::Doubled(NOT_YET_PAUSE),
-                ..retry
-            }),
+            Self::Retry(retry) if retry.cause.reason == Reason::UserNotFound => {
+                Self::Retry(Retry {
+                    max_attempts: None,
+                    pause: Pause::Doubled(NOT_YET_PAUSE),
+                    ..retry
+                })
+            }
             outcome => outcome,
         }
     }
@@ -179,37 +209,35 @@ impl Pause {
 }
 
 impl Rejection {
-    pub(super) fn user_not_found(error: &str) -> Self {
+    pub(crate) fn new(reason: Reason, class: RejectionClass, error: &str) -> Self {
         Self {
-            reason: USER_NOT_FOUND.to_owned(),
-            class: Class::NotYet.name(),
+            reason,
+            class,
             error: error.to_owned(),
             refused_call: None,
         }
     }
 
+    pub(super) fn user_not_found(error: &str) -> Self {
+        let class = RejectionClass::Failure(Class::NotYet);
+        Self::new(Reason::UserNotFound, class, error)
+    }
+
     /// The message's pool is not among `pools.allowed`. Either foreign messages arrive here, or
     /// the list is wrong: the dead letter waits until an operator decides.
     pub(crate) fn foreign_pool() -> Self {
-        Self {
-            reason: Self::FOREIGN_POOL.to_owned(),
-            class: Self::FORBIDDEN,
-            error: "the user pool is not among pools.allowed".to_owned(),
-            refused_call: None,
-        }
+        Self::new(
+            Reason::ForeignPool,
+            RejectionClass::Forbidden,
+            "the user pool is not among pools.allowed",
+        )
     }
-
-    /// The reason of [`Self::foreign_pool`].
-    pub(crate) const FOREIGN_POOL: &str = "foreign_pool";
-
-    /// The class of messages that ask for something not allowed.
-    pub(super) const FORBIDDEN: &str = "forbidden";
 }
 
 impl From<Failure> for Rejection {
     fn from(failure: Failure) -> Self {
         Self {
-            class: failure.class.name(),
+            class: RejectionClass::Failure(failure.class),
             error: failure.to_string(),
             reason: failure.reason,
             refused_call: None,
@@ -219,12 +247,8 @@ impl From<Failure> for Rejection {
 
 impl From<Malformed> for Rejection {
     fn from(malformed: Malformed) -> Self {
-        Self {
-            reason: malformed.code().to_owned(),
-            class: "malformed",
-            error: malformed.to_string(),
-            refused_call: None,
-        }
+        let error = malformed.to_string();
+        Self::new(malformed.code().into(), RejectionClass::Malformed, &error)
     }
 }
 
@@ -255,12 +279,11 @@ impl From<FindUserError> for Outcome {
     fn from(error: FindUserError) -> Self {
         match error {
             FindUserError::Failed(failure) => failure.into(),
-            FindUserError::Ambiguous => Self::Rejected(Rejection {
-                reason: "ambiguous_user".to_owned(),
-                class: CONFLICT,
-                error: error.to_string(),
-                refused_call: None,
-            }),
+            FindUserError::Ambiguous => Self::Rejected(Rejection::new(
+                Reason::AmbiguousUser,
+                RejectionClass::Conflict,
+                &error.to_string(),
+            )),
         }
     }
 }
@@ -268,15 +291,14 @@ impl From<FindUserError> for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Service;
+    use crate::aws::CognitoOperation;
 
     fn failure(class: Class) -> Failure {
         Failure {
-            service: Service::Cognito,
-            operation: "AdminAddUserToGroup",
+            operation: CognitoOperation::AdminAddUserToGroup.into(),
             resource: "eu-west-1_x".to_owned(),
             code: "SomethingException".to_owned(),
-            reason: "something".to_owned(),
+            reason: "something".into(),
             class,
         }
     }
@@ -310,7 +332,7 @@ mod tests {
     #[test]
     fn a_sign_up_waits_minutes_for_its_user_and_a_command_does_not() {
         let missing = Failure {
-            reason: USER_NOT_FOUND.to_owned(),
+            reason: Reason::UserNotFound,
             ..failure(Class::NotYet)
         };
         let waits = |outcome: Outcome| {

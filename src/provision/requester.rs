@@ -5,11 +5,11 @@
 //! commands run in their own process, and an ARN on the queue is a `bad_command`.
 
 use super::command::CommandResult;
-use super::outcome::Rejection;
-use super::{Outcome, Provisioner};
-use crate::aws::{Failure, Listing};
+use super::{Outcome, Provisioner, RejectionClass};
+use crate::aws::{Cognito, Failure};
 use crate::config::AdminConfig;
 use crate::event::{AdminCommand, PoolId, Sub, Username};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// Whether the user is in one of the groups of `admin.groups`; `None` when the pool has no
@@ -18,17 +18,17 @@ use crate::retry::retry_inline;
 /// # Errors
 /// When a call fails.
 pub(crate) async fn is_administrator(
-    listing: &Listing,
+    cognito: &Cognito,
     admin: &AdminConfig,
     pool: &PoolId,
     username: &Username,
 ) -> Result<Option<bool>, Failure> {
-    match retry_inline(|| listing.groups_of(pool, username)).await {
+    match retry_inline(|| cognito.groups_of(pool, username)).await {
         Ok(groups) => {
             let names = groups.iter().map(|group| group.as_str().to_owned());
             Ok(Some(admin.is_admin(&names.collect())))
         }
-        Err(failure) if failure.reason == "user_not_found" => Ok(None),
+        Err(failure) if failure.reason == Reason::UserNotFound => Ok(None),
         Err(failure) => Err(failure),
     }
 }
@@ -47,8 +47,8 @@ impl Provisioner {
                 Ok(true) => {}
                 Ok(false) => {
                     return CommandResult::rejected(
-                        "not_administrator",
-                        Rejection::FORBIDDEN,
+                        Reason::NotAdministrator,
+                        RejectionClass::Forbidden,
                         "the requester is not in a group of admin.groups",
                     );
                 }
@@ -65,10 +65,10 @@ impl Provisioner {
             return Ok(false);
         };
         let (pool, admin) = (&command.pool, &self.config.admin);
-        let Some(name) = retry_inline(|| self.listing.username_of(pool, &sub)).await? else {
+        let Some(name) = retry_inline(|| self.cognito.username_of(pool, &sub)).await? else {
             return Ok(false);
         };
-        let is_admin = is_administrator(&self.listing, admin, pool, &name).await?;
+        let is_admin = is_administrator(&self.cognito, admin, pool, &name).await?;
         Ok(is_admin.unwrap_or(false))
     }
 }

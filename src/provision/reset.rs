@@ -7,7 +7,7 @@
 
 use super::profile::ProfileStep;
 use super::{Ignored, Outcome, Provisioner, outcome_of_optional_read};
-use crate::aws::{Directory, Failure, ProfileTable};
+use crate::aws::{Cognito, Failure, ProfileTable};
 use crate::config::Config;
 use crate::event::SignUp;
 use crate::retry::retry_inline;
@@ -20,7 +20,7 @@ use crate::retry::retry_inline;
 /// When a call fails.
 pub(crate) async fn is_unprovisioned(
     config: &Config,
-    directory: &Directory,
+    cognito: &Cognito,
     table: Option<&ProfileTable>,
     user: &SignUp,
 ) -> Result<bool, Failure> {
@@ -31,7 +31,7 @@ pub(crate) async fn is_unprovisioned(
     };
     let sub = match &user.sub {
         Some(sub) => Some(sub.clone()),
-        None => retry_inline(|| directory.sub_of(&user.pool, &user.username)).await?,
+        None => retry_inline(|| cognito.sub_of(&user.pool, &user.username)).await?,
     };
     let Some(sub) = sub else {
         // Provisioning rejects it with the reason.
@@ -54,7 +54,7 @@ impl Provisioner {
     /// fail.
     pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
         let table = self.profile.as_ref().map(ProfileStep::table);
-        match is_unprovisioned(&self.config, &self.directory, table, user).await {
+        match is_unprovisioned(&self.config, &self.cognito, table, user).await {
             Ok(true) => {
                 self.ensure_groups_and_profile(user, &self.groups_for(user))
                     .await

@@ -15,33 +15,76 @@ use std::num::NonZeroU32;
 
 pub use budget::RateBudget;
 
-/// The budgets of one process. Every Cognito call for a user or a group takes a permit here.
-#[derive(Debug)]
-pub struct Quota {
+/// The categories of Cognito's requests that usher makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
     /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
     /// not adjustable.
-    pub user_update: RateBudget,
+    UserUpdate,
     /// `UserRead`: `AdminGetUser`. 120 a second; usher uses half at most.
-    pub user_read: RateBudget,
+    UserRead,
     /// `CreateGroup`: 5 a second for one pool.
-    pub(crate) group_create: RateBudget,
+    GroupCreate,
     /// `GetGroup`: 5 a second for one pool.
-    pub(crate) group_read: RateBudget,
+    GroupRead,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
-    pub user_list: RateBudget,
+    UserList,
     /// `UserResourceRead`: `AdminListGroupsForUser`. 50 a second unless raised.
-    pub user_resource_read: RateBudget,
+    UserResourceRead,
     /// `UserCreation`: `AdminCreateUser`. 50 a second unless raised; sign-ups of
     /// users need it, too.
-    pub user_creation: RateBudget,
+    UserCreation,
     /// `UserAuthentication`: `InitiateAuth`. 120 a second unless raised; every sign-in
     /// needs it, too. usher uses 20 at most.
-    pub(crate) user_authentication: RateBudget,
+    UserAuthentication,
     /// `UserAccountRecovery`: `RespondToAuthChallenge` with a new password. 30 a
     /// second, not adjustable; users who forgot theirs need it, too. usher uses 10 at
     /// most.
-    pub(crate) account_recovery: RateBudget,
+    AccountRecovery,
+    /// `UserPoolRead`: `DescribeUserPool`. 15 a second, not adjustable; usher uses 5 at most.
+    /// `GetUserPoolMfaConfig` counts here as well.
+    PoolRead,
+    /// `UserPoolUpdate`: `UpdateUserPool`. 15 a second, not adjustable; usher uses 5 at most.
+    /// `SetUserPoolMfaConfig` counts here as well.
+    PoolUpdate,
 }
+
+impl Category {
+    const ALL: [Self; 11] = [
+        Self::UserUpdate,
+        Self::UserRead,
+        Self::GroupCreate,
+        Self::GroupRead,
+        Self::UserList,
+        Self::UserResourceRead,
+        Self::UserCreation,
+        Self::UserAuthentication,
+        Self::AccountRecovery,
+        Self::PoolRead,
+        Self::PoolUpdate,
+    ];
+
+    /// The name in metrics, and the rate of all processes together.
+    fn name_and_rate(self, limits: &Limits) -> (&'static str, f64) {
+        match self {
+            Self::UserUpdate => ("user_update", limits.user_update),
+            Self::UserRead => ("user_read", 60.0),
+            Self::GroupCreate => ("group_create", 5.0),
+            Self::GroupRead => ("group_read", 5.0),
+            Self::UserList => ("user_list", limits.user_list),
+            Self::UserResourceRead => ("user_resource_read", limits.user_resource_read),
+            Self::UserCreation => ("user_creation", limits.user_creation),
+            Self::UserAuthentication => ("user_authentication", 20.0),
+            Self::AccountRecovery => ("account_recovery", 10.0),
+            Self::PoolRead => ("pool_read", 5.0),
+            Self::PoolUpdate => ("pool_update", 5.0),
+        }
+    }
+}
+
+/// The budgets of one process. Every Cognito call takes a permit here.
+#[derive(Debug)]
+pub struct Quota([RateBudget; Category::ALL.len()]);
 
 /// The configurable rates, in calls a second for all processes together.
 #[derive(Debug, Clone, Copy)]
@@ -66,21 +109,31 @@ impl Limits {
     }
 }
 
+/// The defaults of `config/usher.toml`, for one process.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            processes: NonZeroU32::MIN,
+            user_update: 20.0,
+            user_list: 15.0,
+            user_resource_read: 25.0,
+            user_creation: 25.0,
+        }
+    }
+}
+
 impl Quota {
     /// Budgets with this process's part of each rate; the rates not in `limits` are fixed.
     pub fn new(limits: Limits) -> Self {
-        let budget = |category, rate| RateBudget::new(category, limits.part_of(rate));
-        Self {
-            user_update: budget("user_update", limits.user_update),
-            user_read: budget("user_read", 60.0),
-            group_create: budget("group_create", 5.0),
-            group_read: budget("group_read", 5.0),
-            user_list: budget("user_list", limits.user_list),
-            user_resource_read: budget("user_resource_read", limits.user_resource_read),
-            user_creation: budget("user_creation", limits.user_creation),
-            user_authentication: budget("user_authentication", 20.0),
-            account_recovery: budget("account_recovery", 10.0),
-        }
+        Self(Category::ALL.map(|category| {
+            let (name, rate) = category.name_and_rate(&limits);
+            RateBudget::new(name, limits.part_of(rate))
+        }))
+    }
+
+    /// The budget of a category.
+    pub fn budget(&self, category: Category) -> &RateBudget {
+        &self.0[category as usize]
     }
 }
 
@@ -98,14 +151,21 @@ mod tests {
             user_creation: 8.0,
         });
         let rates = [
-            &quota.user_update,
-            &quota.user_list,
-            &quota.user_resource_read,
-            &quota.user_creation,
-            &quota.user_read,
-            &quota.account_recovery,
+            Category::UserUpdate,
+            Category::UserList,
+            Category::UserResourceRead,
+            Category::UserCreation,
+            Category::UserRead,
+            Category::AccountRecovery,
         ]
-        .map(|budget| budget.rate().to_string());
+        .map(|category| quota.budget(category).rate().to_string());
         assert_eq!(rates, ["5", "4", "6", "2", "15", "2.5"]);
+    }
+
+    #[test]
+    fn each_category_has_its_own_budget() {
+        for (index, category) in Category::ALL.into_iter().enumerate() {
+            assert_eq!(category as usize, index);
+        }
     }
 }

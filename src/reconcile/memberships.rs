@@ -2,7 +2,7 @@
 
 use super::fingerprints::Fingerprints;
 use super::restarts::Restarts;
-use crate::aws::{Failure, Listing};
+use crate::aws::{Cognito, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::retry::retry_inline;
@@ -30,18 +30,18 @@ impl MembershipSet {
     /// Reads one page, from the start of the list again if its token has expired.
     pub(super) async fn read_page(
         &mut self,
-        listing: &Listing,
+        cognito: &Cognito,
         pool: &PoolId,
         groups: &[GroupName],
     ) -> Result<(), Failure> {
         let group = &groups[self.group_index];
         let token = self.token.as_deref();
-        let page = match retry_inline(|| listing.members(pool, group, token)).await {
+        let page = match retry_inline(|| cognito.list_members(pool, group, token)).await {
             Err(failure) if self.restarts.restart_if_expired(&failure, &mut self.token) => {
                 tracing::info!(
                     "page token of the member list has expired; the list is read again from its start"
                 );
-                retry_inline(|| listing.members(pool, group, None)).await?
+                retry_inline(|| cognito.list_members(pool, group, None)).await?
             }
             page => page?,
         };

@@ -1,7 +1,7 @@
 //! The options of a run, and the services that it uses.
 
 use super::other_ids::OtherIdSearch;
-use crate::aws::{Listing, ProfileTable, Queue};
+use crate::aws::{Cognito, ProfileTable, Queue};
 use crate::config::{Config, GroupName};
 use crate::event::PoolId;
 
@@ -9,7 +9,7 @@ use crate::event::PoolId;
 #[derive(Debug, Clone)]
 pub(crate) struct ReconcileServices {
     /// Lists users and group members.
-    pub listing: Listing,
+    pub cognito: Cognito,
     /// The profile table; `None` when profiles are switched off.
     pub profiles: Option<ProfileTable>,
     /// The source queue, which gets the sign-ups.

@@ -1,6 +1,7 @@
 //! Restarts a list of Cognito whose page token has expired.
 
 use crate::aws::Failure;
+use crate::reason::Reason;
 
 /// The next expired token after this many restarts is an error.
 const MAX_LIST_RESTARTS: u32 = 3;
@@ -18,7 +19,7 @@ impl Restarts {
         token: &mut Option<String>,
     ) -> bool {
         // Cognito has no separate code for an expired token.
-        let has_expired = failure.reason == "invalid_parameter" && token.is_some();
+        let has_expired = failure.reason == Reason::InvalidParameter && token.is_some();
         if !has_expired || self.0 == MAX_LIST_RESTARTS {
             return false;
         }

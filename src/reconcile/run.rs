@@ -141,10 +141,10 @@ impl ReconcileRun {
         }
         if !self.has_memberships() {
             let (pool, groups) = (&self.plan.pool, &self.plan.groups);
-            let listing = &self.services.listing;
+            let cognito = &self.services.cognito;
             self.cache
                 .memberships
-                .read_page(listing, pool, groups)
+                .read_page(cognito, pool, groups)
                 .await?;
             return Ok(ReconcileStep::Members);
         }
@@ -221,7 +221,7 @@ impl ReconcileRun {
 
     async fn read_users_at_cursor(&self) -> Result<ScannedPage, Failure> {
         let (pool, token) = (&self.plan.pool, self.cursor.token.as_deref());
-        let page = retry_inline(|| self.services.listing.users(pool, token)).await?;
+        let page = retry_inline(|| self.services.cognito.list_users(pool, token)).await?;
         let users: Vec<ListedUser> = page
             .items
             .into_iter()

@@ -24,7 +24,8 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{Class, Failure, Service};
+use crate::aws::{Class, Failure, Operation, Service};
+use crate::reason::Reason;
 use crate::retry::Backoff;
 use crate::telemetry::Health;
 
@@ -63,8 +64,7 @@ struct BreakerState {
 /// Identifies a failure: an operation on a resource and, for a refusal, its code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FailureKey {
-    service: Service,
-    operation: &'static str,
+    operation: Operation,
     resource: String,
     /// `None` unless it is a refusal: another code is another failure.
     refusal_code: Option<String>,
@@ -166,7 +166,7 @@ impl Breaker {
             .active_failures
             .iter()
             .filter(|(key, kind)| {
-                (key.service, key.resource.as_str()) == (service, resource)
+                (key.operation.service(), key.resource.as_str()) == (service, resource)
                     && matches!(kind, FailureKind::Refusals(_, since) if started > *since)
             })
             .map(|(key, _)| key.clone())
@@ -188,7 +188,7 @@ impl Breaker {
     /// Whether the refusing service has worked on the resource in an attempt that started
     /// after `since`.
     fn has_succeeded_since(&self, failure: &Failure, since: Instant) -> bool {
-        let target = (failure.service, failure.resource.clone());
+        let target = (failure.operation.service(), failure.resource.clone());
         let latest = self.state().last_success.get(&target).copied();
         latest.is_some_and(|started| started > since)
     }
@@ -260,7 +260,7 @@ impl Breaker {
             }
             Some(_) => return,
             None if key.is_refusal() => FailureKind::Refusals(1, Instant::now()),
-            None if failure.reason == "pool_not_found" => FailureKind::UnknownPool,
+            None if failure.reason == Reason::PoolNotFound => FailureKind::UnknownPool,
             None => FailureKind::Systemic,
         };
         self.set_kind(state, key, kind, failure);
@@ -278,7 +278,7 @@ impl Breaker {
             return;
         }
         tracing::error!(
-            reason = failure.reason, error = %failure,
+            reason = failure.reason.as_str(), error = %failure,
             "breaker open: receiving is paused until the deployment is fixed",
         );
         self.health
@@ -425,11 +425,11 @@ impl FailureKind {
 impl FailureKey {
     fn name(&self) -> String {
         let Self {
-            service,
             operation,
             resource,
             refusal_code,
         } = self;
+        let (service, operation) = (operation.service(), operation.name());
         match refusal_code {
             None => format!("{service} {operation} on {resource}"),
             Some(code) => format!("{service} {operation} on {resource}: {code}"),
@@ -452,7 +452,6 @@ impl FailureKey {
 impl From<&Failure> for FailureKey {
     fn from(failure: &Failure) -> Self {
         Self {
-            service: failure.service,
             operation: failure.operation,
             resource: failure.resource.clone(),
             refusal_code: (failure.class == Class::Permanent).then(|| failure.code.clone()),

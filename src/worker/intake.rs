@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::breaker::{Breaker, MAX_HELD};
 use super::processor::Processor;
-use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Queue, Received};
+use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Queue, Received, SqsOperation};
 use crate::retry::Backoff;
 use crate::telemetry::Health;
 
@@ -225,7 +225,8 @@ impl Intake {
             let time_limit = queue.wait() + RECEIVE_GRACE;
             let started = Instant::now();
             let result = tokio::time::timeout(time_limit, queue.receive(requested)).await;
-            let result = result.unwrap_or_else(|_| Err(queue.timeout_failure("ReceiveMessage")));
+            let result =
+                result.unwrap_or_else(|_| Err(queue.timeout_failure(SqsOperation::ReceiveMessage)));
             CompletedPoll {
                 result,
                 permits,
@@ -286,7 +287,7 @@ impl Intake {
             self.health
                 .set_unready(QUEUE_COMPONENT, format!("blocked: {failure}"));
         }
-        tracing::warn!(reason = failure.reason, error = %failure, "receive failed");
+        tracing::warn!(reason = failure.reason.as_str(), error = %failure, "receive failed");
     }
 
     /// The limit covers the longest part of a step: a receive, or the pause after it.

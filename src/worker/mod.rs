@@ -34,12 +34,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aws::{Aws, Directory, Listing, ProfileTable, Queue};
+use crate::app::Services;
+use crate::aws::{Aws, Queue};
 use crate::config::Config;
 use crate::dead_letter::{DeadLetterQueue, DeadLetterQueueError, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
-use crate::quota::Quota;
-use crate::reconcile::ReconcileServices;
 use crate::retry::retry_until_permanent;
 use crate::telemetry::Health;
 use breaker::Breaker;
@@ -135,16 +134,14 @@ impl Worker {
     /// # Errors
     /// [`WorkerStartError`].
     pub async fn new(
-        config: &Config,
-        aws: &Aws,
-        quota: Arc<Quota>,
+        services: &Services,
         health: Health,
         redrive_check: MaxReceiveCountCheck,
     ) -> Result<Self, WorkerStartError> {
-        let settings = &config.queue;
-        check_regions(config, aws)?;
-        let queue = Queue::new(aws, &settings.url, settings.wait, settings.visibility);
-        let dead_letter_url = settings.dead_letter_url.as_deref();
+        let config = &services.config;
+        check_regions(config, services.aws())?;
+        let queue = services.queue();
+        let dead_letter_url = config.queue.dead_letter_url.as_deref();
         let dead_letters =
             retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
         if let Err(error) =
@@ -158,19 +155,9 @@ impl Worker {
                 "starting although maxReceiveCount is not above worker.max_attempts (--allow-unreasoned)",
             );
         }
-        let directory = Directory::new(aws, Arc::clone(&quota));
-        let profiles = config
-            .profiles
-            .as_ref()
-            .map(|profiles| ProfileTable::new(aws, &profiles.table, &profiles.key));
-        let services = ReconcileServices {
-            listing: Listing::new(aws, quota),
-            profiles: profiles.clone(),
-            queue: queue.clone(),
-        };
         Ok(Self {
-            reconciler: Reconciler::new(config, services),
-            provisioner: Provisioner::new(config, directory, profiles),
+            reconciler: Reconciler::new(config, services.reconcile(queue.clone())),
+            provisioner: services.provisioner(),
             config: config.clone(),
             queue,
             dead_letter_queue: dead_letters.queue,

@@ -7,6 +7,7 @@ use lru::LruCache;
 
 use crate::aws::Failure;
 use crate::event::PoolId;
+use crate::reason::Reason;
 
 /// Pools that have worked for a message. Not used if `pools.allowed` is set.
 ///
@@ -43,7 +44,7 @@ impl KnownPools {
 
     /// Whether the message may name a wrong pool. It then must not block other messages.
     pub(super) fn may_be_wrong_pool(&self, failure: &Failure) -> bool {
-        !self.has_allowed_pools && failure.reason == "pool_not_found"
+        !self.has_allowed_pools && failure.reason == Reason::PoolNotFound
     }
 
     fn working(&self) -> MutexGuard<'_, LruCache<PoolId, ()>> {

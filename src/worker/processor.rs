@@ -25,8 +25,10 @@ use crate::aws::{Class, Failure, Received, Service};
 use crate::dead_letter::History;
 use crate::event::{Event, Malformed, ReconcileCommand, SignUp, parse};
 use crate::provision::{
-    AlreadyDone, CommandResult, CommandStage, Outcome, Provisioner, Rejection, Retry,
+    AlreadyDone, CommandResult, CommandStage, Outcome, Provisioner, Rejection, RejectionClass,
+    Retry,
 };
+use crate::reason::Reason;
 
 /// From a message's receive to the end of an attempt, with its waits for the rate budget. At
 /// the lowest rate of the default budget, 64 messages with four tries each wait 53 minutes.
@@ -362,7 +364,7 @@ impl Processor {
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
                 // `reconcile` handles it.
                 Ok(Event::Reconcile(_)) => internal_retry(
-                    "misrouted",
+                    Reason::Misrouted,
                     "a reconcile command reached the attempt of a sign-up",
                 ),
             };
@@ -374,7 +376,7 @@ impl Processor {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => (panic_outcome(), None),
             Err(_) => {
-                let outcome = internal_retry("deadline", "the attempt did not end in time");
+                let outcome = internal_retry(Reason::Deadline, "the attempt did not end in time");
                 (outcome, None)
             }
         }
@@ -411,7 +413,8 @@ impl Processor {
             }
             // Other pools work. This one must not stop them: any sender may have named it.
             Outcome::Blocked(failure)
-                if failure.service == Service::Cognito && self.pools.is_unknown(&sign_up.pool) =>
+                if failure.operation.service() == Service::Cognito
+                    && self.pools.is_unknown(&sign_up.pool) =>
             {
                 Outcome::Retry(Retry::new(failure.into()))
             }
@@ -441,16 +444,12 @@ fn deadline(received: Instant, now: Instant) -> Instant {
 
 fn panic_outcome() -> Outcome {
     metrics::counter!("usher_panics_total").increment(1);
-    internal_retry("panic", "usher panicked while working on the message")
+    internal_retry(Reason::Panic, "usher panicked while working on the message")
 }
 
-fn internal_retry(reason: &str, error: &str) -> Outcome {
-    Outcome::Retry(Retry::new(Rejection {
-        reason: reason.to_owned(),
-        class: "internal",
-        error: error.to_owned(),
-        refused_call: None,
-    }))
+fn internal_retry(reason: Reason, error: &str) -> Outcome {
+    let class = RejectionClass::Internal;
+    Outcome::Retry(Retry::new(Rejection::new(reason, class, error)))
 }
 
 #[cfg(test)]

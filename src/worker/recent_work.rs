@@ -120,7 +120,7 @@ impl WorkGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::{Class, Service};
+    use crate::aws::{Class, CognitoOperation};
     use crate::event::{PoolId, Scope, Sub, UserAttributes, Username};
 
     fn sign_up(name: &str) -> SignUp {
@@ -187,11 +187,10 @@ mod tests {
     async fn refusal_has_its_first_time_until_it_is_judged() {
         let recent = RecentWork::default();
         let failure = |code: &str| Failure {
-            service: Service::Cognito,
-            operation: "AdminAddUserToGroup",
+            operation: CognitoOperation::AdminAddUserToGroup.into(),
             resource: "eu-west-1_x".to_owned(),
             code: code.to_owned(),
-            reason: code.to_lowercase(),
+            reason: code.to_lowercase().into(),
             class: Class::Permanent,
         };
         let refused = |code| {

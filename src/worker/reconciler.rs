@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{Class, Failure, Outgoing};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId, ReconcileCommand, is_loggable_id};
-use crate::provision::{Outcome, Rejection, Retry};
+use crate::provision::{Outcome, Rejection, RejectionClass, Retry};
+use crate::reason::Reason;
 use crate::reconcile::{
     ReconcileCache, ReconcilePlan, ReconcileRun, ReconcileServices, ReconcileStep,
 };
@@ -175,12 +176,11 @@ impl Reconciler {
     pub(super) async fn send_for_each_pool(&self, command: &ReconcileCommand) -> Outcome {
         let pools = &self.config.pools.allowed;
         if pools.is_empty() {
-            return Outcome::Rejected(Rejection {
-                reason: "no_user_pool".to_owned(),
-                class: "malformed",
-                error: "the command names no user pool, and pools.allowed is empty".to_owned(),
-                refused_call: None,
-            });
+            return Outcome::Rejected(Rejection::new(
+                Reason::NoUserPool,
+                RejectionClass::Malformed,
+                "the command names no user pool, and pools.allowed is empty",
+            ));
         }
         for pool in pools {
             let command = ReconcileCommand {

@@ -17,7 +17,7 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
         let since_sent = jiff::Timestamp::now().duration_since(sent).unsigned_abs();
         since_sent.saturating_sub(work)
     });
-    let (outcome_name, reason) = (outcome.name(), outcome.reason());
+    let (outcome_name, reason) = (outcome.name(), outcome.reason_code());
     metrics::counter!(
         "usher_messages_total", "outcome" => outcome_name, "reason" => reason.to_owned(),
     )

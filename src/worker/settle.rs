@@ -14,6 +14,7 @@ use super::visibility::VisibilityGuard;
 use crate::aws::{Class, Failure, Queue, Received};
 use crate::dead_letter::{DeadLetter, History, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
+use crate::reason::Reason;
 use crate::retry::redelivery_delay;
 
 /// Release delay if the pool was not found, and `pools.allowed` is empty.
@@ -132,7 +133,7 @@ impl Settler {
             }
             // Hidden for long, so that the next receives return other messages.
             Outcome::Blocked(failure)
-                if failure.reason == "pool_not_found" && !self.has_allowed_pools =>
+                if failure.reason == Reason::PoolNotFound && !self.has_allowed_pools =>
             {
                 self.release(message, UNKNOWN_POOL_DELAY).await;
             }
@@ -260,14 +261,11 @@ fn apply_max_attempts(outcome: Outcome, attempts: u32, max_attempts: u32) -> Out
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provision::RejectionClass;
 
     fn retry(max_attempts: Option<u32>) -> Outcome {
-        let cause = Rejection {
-            reason: "throttled".to_owned(),
-            class: "throttled",
-            error: String::new(),
-            refused_call: None,
-        };
+        let class = RejectionClass::Failure(Class::Throttled);
+        let cause = Rejection::new(Reason::Throttled, class, "");
         Outcome::Retry(Retry {
             max_attempts,
             ..Retry::new(cause)
@@ -286,7 +284,7 @@ mod tests {
         ] {
             let outcome = apply_max_attempts(retry(max_attempts), attempts, 8);
             assert_eq!(outcome.name(), name, "{max_attempts:?} {attempts}");
-            assert_eq!(outcome.reason(), "throttled");
+            assert_eq!(outcome.reason(), Some(&Reason::Throttled));
         }
     }
 

@@ -38,29 +38,54 @@ fn product(text: &str) -> &str {
 
 /// The modules that a module may import. `config` may import the pure event types and
 /// the limits of the quota.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
     ("retry", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
     ("event", &[]),
-    ("aws", &["config", "event", "quota", "retry", "telemetry"]),
-    ("provision", &["aws", "config", "event", "retry"]),
+    ("reason", &[]),
+    (
+        "aws",
+        &["config", "event", "quota", "reason", "retry", "telemetry"],
+    ),
+    ("provision", &["aws", "config", "event", "reason", "retry"]),
+    (
+        "app",
+        &[
+            "admin",
+            "aws",
+            "config",
+            "dead_letter",
+            "provision",
+            "quota",
+            "reconcile",
+        ],
+    ),
     (
         "dead_letter",
-        &["aws", "config", "event", "provision", "quota", "retry"],
+        &[
+            "aws",
+            "config",
+            "event",
+            "provision",
+            "quota",
+            "reason",
+            "retry",
+        ],
     ),
-    ("reconcile", &["aws", "config", "event", "retry"]),
+    ("reconcile", &["aws", "config", "event", "reason", "retry"]),
     (
         "worker",
         &[
+            "app",
             "aws",
             "config",
             "dead_letter",
             "event",
             "provision",
-            "quota",
+            "reason",
             "reconcile",
             "retry",
             "telemetry",
@@ -81,7 +106,18 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         ],
     ),
     ("attach", &["aws"]),
-    ("admin", &["aws", "config", "event", "provision", "retry"]),
+    (
+        "admin",
+        &[
+            "aws",
+            "config",
+            "event",
+            "provision",
+            "quota",
+            "reason",
+            "retry",
+        ],
+    ),
     (
         "trigger",
         &["admin", "aws", "config", "event", "provision", "telemetry"],
@@ -105,6 +141,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "admin",
+            "app",
             "attach",
             "aws",
             "config",
@@ -114,7 +151,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "http",
             "load",
             "provision",
-            "quota",
+            "reason",
             "reconcile",
             "retry",
             "shutdown",

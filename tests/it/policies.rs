@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use usher::aws::Operation;
 
 pub(crate) fn text(path: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -59,48 +60,37 @@ fn actions_of<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<S
     actions
 }
 
-/// The operations that sources call: both `"ListUsers"`, the name for `call`, and
-/// `client.list_users()`, which begins the request, are in them. `.get("UserPool")` names a
-/// member of an answer.
-pub(crate) fn operations(sources: &str) -> BTreeSet<String> {
-    let methods: BTreeSet<String> = sources
-        .split("()")
-        .filter_map(|before| before.rsplit_once('.'))
-        .filter(|(object, _)| !object.trim_end().ends_with("self"))
-        .map(|(_, method)| method.replace('_', ""))
+/// The operations that sources name, as `CognitoOperation::ListUsers`.
+fn operations(sources: &str) -> BTreeSet<Operation> {
+    let names: BTreeSet<&str> = sources
+        .split("Operation::")
+        .skip(1)
+        .filter_map(|after| after.split(|c: char| !c.is_ascii_alphanumeric()).next())
         .collect();
-    let is_member = |before: &str| {
-        let before = before.trim_end();
-        before.ends_with(".get(") || before.ends_with(".remove(")
-    };
-    let pieces: Vec<&str> = sources.split('"').collect();
-    let quoted = pieces.iter().zip(pieces.iter().skip(1));
-    quoted
-        .filter(|(before, _)| !is_member(before))
-        .map(|(_, word)| *word)
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()))
-        .filter(|word| word.contains(|c: char| c.is_ascii_lowercase()))
-        .filter(|word| methods.contains(&word.to_ascii_lowercase()))
-        .map(str::to_owned)
+    Operation::all()
+        .filter(|operation| names.contains(operation.name()))
         .collect()
 }
 
-/// The permissions for a file's calls. A batch needs the permission of the single call.
-fn calls(file: &str, service: &str) -> BTreeSet<String> {
-    operations(&product(file))
-        .iter()
-        .map(|word| format!("{service}:{}", word.trim_end_matches("Batch")))
+/// The permissions for the calls of files in `src/aws`.
+fn calls(files: &[&str]) -> BTreeSet<String> {
+    let files = files.iter().map(|file| format!("src/aws/{file}"));
+    files
+        .flat_map(|file| operations(&product(&file)))
+        .filter_map(Operation::iam_action)
         .collect()
 }
 
 /// The calls of the worker.
 pub(crate) fn of_the_worker() -> BTreeSet<String> {
-    let mut made = calls("src/aws/queue.rs", "sqs");
-    made.extend(calls("src/aws/send.rs", "sqs"));
-    made.extend(calls("src/aws/directory.rs", "cognito-idp"));
-    made.extend(calls("src/aws/profiles.rs", "dynamodb"));
-    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
-    made.extend(calls("src/aws/owners.rs", "dynamodb"));
+    let mut made = calls(&[
+        "sqs/queue.rs",
+        "sqs/send.rs",
+        "cognito/provisioning.rs",
+        "dynamodb/profiles.rs",
+        "dynamodb/batch_get.rs",
+        "dynamodb/owners.rs",
+    ]);
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
     made
 }
@@ -124,33 +114,42 @@ fn a_query_is_allowed_on_an_index_only() {
 /// The calls of an operator's commands: those of the worker, and more.
 fn of_the_tools() -> BTreeSet<String> {
     let mut made = of_the_worker();
-    made.extend(calls("src/aws/listing.rs", "cognito-idp"));
-    made.extend(calls("src/aws/move_tasks.rs", "sqs"));
+    made.extend(calls(&["cognito/lists.rs", "sqs/move_tasks.rs"]));
+    // `usher reconcile` shows its progress.
+    made.insert("cognito-idp:DescribeUserPool".to_owned());
     made
 }
 
 /// The calls of a load test, which creates users and removes everything again.
 fn of_the_load_test() -> BTreeSet<String> {
-    let mut made = calls("src/aws/queue.rs", "sqs");
-    made.extend(calls("src/aws/send.rs", "sqs"));
-    made.extend(calls("src/aws/users.rs", "cognito-idp"));
-    made.extend(calls("src/aws/test_profiles.rs", "dynamodb"));
-    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
-    made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
+    let mut made = calls(&[
+        "sqs/queue.rs",
+        "sqs/send.rs",
+        "cognito/test_users.rs",
+        "cognito/pools.rs",
+        "dynamodb/test_profiles.rs",
+        "dynamodb/batch_get.rs",
+    ]);
+    // A user who exists is read; `groups_of` is checked.
+    made.extend(
+        ["AdminGetUser", "AdminListGroupsForUser"].map(|call| format!("cognito-idp:{call}")),
+    );
     made
 }
 
 /// The calls of admin commands, from a shell and through the HTTP API of a worker.
 pub(crate) fn of_the_admins() -> BTreeSet<String> {
-    let mut made = calls("src/aws/directory.rs", "cognito-idp");
-    made.extend(calls("src/aws/user_manager.rs", "cognito-idp"));
-    made.extend(calls("src/aws/resend.rs", "cognito-idp"));
-    made.extend(calls("src/aws/mailing.rs", "cognito-idp"));
-    made.extend(calls("src/aws/profiles.rs", "dynamodb"));
-    made.extend(calls("src/aws/batch_get.rs", "dynamodb"));
+    let mut made = calls(&[
+        "cognito/provisioning.rs",
+        "cognito/users.rs",
+        "cognito/invitations.rs",
+        "cognito/pools.rs",
+        "dynamodb/profiles.rs",
+        "dynamodb/batch_get.rs",
+    ]);
     made.insert("cognito-idp:AdminListGroupsForUser".to_owned());
     // `username_of` finds a federated user by `sub` with `ListUsers`.
-    assert!(text("src/aws/user_manager.rs").contains(".username_of("));
+    assert!(text("src/aws/cognito/users.rs").contains(".username_of("));
     made.insert("cognito-idp:ListUsers".to_owned());
     // Only `usher check` makes this call.
     assert!(made.remove("dynamodb:DescribeTable"));
@@ -164,7 +163,7 @@ fn the_admin_policy_and_the_calls_are_the_same() {
 
 #[test]
 fn the_attach_policy_and_the_calls_are_the_same() {
-    let made = calls("src/aws/pool_settings.rs", "cognito-idp");
+    let made = calls(&["cognito/pool_settings.rs"]);
     assert_eq!(made, actions("deploy/attach-policy.json"));
 }
 
@@ -177,12 +176,24 @@ fn the_load_policy_and_the_calls_are_the_same() {
 fn a_load_test_shares_only_group_lists_with_other_commands() {
     let folders = ["src/load", "src/cli/load"].into_iter();
     let sources: String = folders.flat_map(files).map(|file| text(&file)).collect();
-    let made = |object: &str, method: &str| sources.contains(&format!("{object}.{method}("));
-    assert!(made("listing", "groups_of"));
-    for method in ["users", "members", "estimate_user_count"] {
-        assert!(!made("listing", method), "{method}");
+    let made = |method: &str| sources.contains(&format!("cognito.{method}("));
+    assert!(made("groups_of"));
+    // Those of `lists.rs`, and those that other commands share.
+    for method in [
+        "list_users",
+        "list_members",
+        "search_users",
+        "estimate_user_count",
+    ] {
+        assert!(!made(method), "{method}");
     }
-    for foreign in ["Directory", "ProfileTable", "MoveTasks", "caller()"] {
+    for foreign in [
+        "add_to_group(",
+        "find_user(",
+        "ProfileTable",
+        "MoveTasks",
+        "caller()",
+    ] {
         assert!(!sources.contains(foreign), "{foreign}");
     }
 }
@@ -231,20 +242,19 @@ fn direct_replay_calls_have_their_own_statements() {
         for (_, method, _) in made {
             assert!(!source.contains(&format!(".{method}(")), "{file}: {method}");
         }
-        let provisions = source.contains("Provisioner");
+        let provisions = source.to_lowercase().contains("provisioner");
         assert_eq!(provisions, provisioning.contains(&file.as_str()), "{file}");
     }
 }
 
 #[test]
 fn the_worker_policy_has_only_the_list_calls_it_makes() {
-    let mut listed = calls("src/aws/listing.rs", "cognito-idp");
+    let mut listed = calls(&["cognito/lists.rs"]);
     let run = text("src/reconcile/run.rs") + &text("src/reconcile/memberships.rs");
     for (method, call) in [
-        (".users(", "ListUsers"),
-        (".members(", "ListUsersInGroup"),
+        (".list_users(", "ListUsers"),
+        (".list_members(", "ListUsersInGroup"),
         (".groups_of(", "AdminListGroupsForUser"),
-        (".estimate_user_count(", "DescribeUserPool"),
     ] {
         let name = format!("cognito-idp:{call}");
         let made = run.contains(method);

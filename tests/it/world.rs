@@ -1,17 +1,16 @@
 //! The environment of one test, and the assertions on its final state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use usher::app::Services;
 use usher::aws::{Aws, Outgoing, PoolOptions, Queue, Received, Sandbox, SandboxPool};
 use usher::config::{Config, Layers};
 use usher::dev::{EmbeddedEndpoint, check_constraints};
-use usher::quota::Quota;
 use usher::retry::retry_inline;
 use usher::telemetry::Health;
 use usher::worker::{MaxReceiveCountCheck, Until, Worker, WorkerReport};
@@ -139,18 +138,16 @@ impl World {
         Config::from_layers(&Layers::defaults().flags(&flags)).expect("a valid configuration")
     }
 
+    pub(crate) fn services(&self, config: &Config) -> Services {
+        Services::new(config.clone(), self.aws.clone())
+    }
+
     pub(crate) async fn worker(&self, config: &Config, until: Until) -> Running {
         let health = Health::default();
-        let quota = Arc::new(Quota::new(config.quota));
-        let worker = Worker::new(
-            config,
-            &self.aws,
-            quota,
-            health.clone(),
-            MaxReceiveCountCheck::Enforced,
-        )
-        .await
-        .expect("starts");
+        let services = self.services(config);
+        let worker = Worker::new(&services, health.clone(), MaxReceiveCountCheck::Enforced)
+            .await
+            .expect("starts");
         let stop = CancellationToken::new();
         let task = tokio::spawn(worker.run(until, stop.clone()));
         Running { health, stop, task }
@@ -174,9 +171,8 @@ impl World {
     pub(crate) async fn delete_user(&self, name: &str) {
         let pool = usher::event::PoolId::new(&self.pool.id).expect("an id");
         let name = usher::event::Username::new(name).expect("a name");
-        let quota = std::sync::Arc::new(usher::quota::Quota::new(self.config(&[]).quota));
-        let users = usher::aws::Users::new(&self.aws, quota);
-        assert!(users.delete(&pool, &name).await.expect("deleted"));
+        let cognito = self.services(&self.config(&[])).cognito();
+        assert!(cognito.delete_user(&pool, &name).await.expect("deleted"));
     }
 
     pub(crate) async fn create_user(&self, name: &str) -> TestUser {

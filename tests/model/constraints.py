@@ -20,9 +20,15 @@ KEPT = "type", "required", "min", "max", "pattern", "enum", "sensitive"
 
 
 def named():
-    """Words that are, or end, a string of the sources: the operations are among them."""
+    """Words that are, or end, a string of the sources, and the names after `Operation::`: the
+    operations are among them."""
     files = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.rs"))
-    return {word for file in files for word in re.findall(r'[".]([A-Z]\w+)"', file.read_text())}
+    pattern = re.compile(r'[".]([A-Z]\w+)"|Operation::([A-Z]\w+)')
+    return {
+        string or variant
+        for file in files
+        for string, variant in pattern.findall(file.read_text())
+    }
 
 
 def references(shape):

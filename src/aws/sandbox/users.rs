@@ -99,7 +99,7 @@ impl Sandbox {
             let attribute = SchemaAttributeType::builder().name(required).required(true);
             request = request.schema(attribute.build());
         }
-        let pool = call_service(Service::Cognito, "CreateUserPool", request.send()).await?;
+        let pool = call_service(&(Service::Cognito, "CreateUserPool"), request.send()).await?;
         let id = pool
             .user_pool()
             .and_then(|pool| pool.id())
@@ -113,7 +113,7 @@ impl Sandbox {
             .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
             .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
             .send();
-        let client = call_service(Service::Cognito, "CreateUserPoolClient", request).await?;
+        let client = call_service(&(Service::Cognito, "CreateUserPoolClient"), request).await?;
         let client = client.user_pool_client.as_ref();
         Ok(SandboxPool {
             id: id.to_owned(),
@@ -140,7 +140,7 @@ impl Sandbox {
             .user_pool_id(pool)
             .issuer_configuration(issuer.build())
             .send();
-        call_service(Service::Cognito, "UpdateUserPool", request)
+        call_service(&(Service::Cognito, "UpdateUserPool"), request)
             .await
             .map(|_| ())
     }
@@ -166,7 +166,7 @@ impl Sandbox {
             .set_message_action(again.then_some(MessageActionType::Resend))
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
-        let answer = call_service(Service::Cognito, "AdminCreateUser", request).await?;
+        let answer = call_service(&(Service::Cognito, "AdminCreateUser"), request).await?;
         let user = answer.user.and_then(|user| user.username);
         Ok(user.unwrap_or_default())
     }
@@ -189,7 +189,7 @@ impl Sandbox {
             .password(password)
             .permanent(true)
             .send();
-        call_service(Service::Cognito, "AdminSetUserPassword", request)
+        call_service(&(Service::Cognito, "AdminSetUserPassword"), request)
             .await
             .map(|_| ())
     }
@@ -210,7 +210,7 @@ impl Sandbox {
             .user_pool_id(pool)
             .group_name(group)
             .send();
-        match call_service(Service::Cognito, "CreateGroup", request).await {
+        match call_service(&(Service::Cognito, "CreateGroup"), request).await {
             Err(failure) if failure.code != "GroupExistsException" => return Err(failure),
             _ => {}
         }
@@ -221,7 +221,7 @@ impl Sandbox {
             .username(username)
             .group_name(group)
             .send();
-        call_service(Service::Cognito, "AdminAddUserToGroup", request)
+        call_service(&(Service::Cognito, "AdminAddUserToGroup"), request)
             .await
             .map(|_| ())
     }
@@ -243,7 +243,7 @@ impl Sandbox {
             .username(username)
             .group_name(group)
             .send();
-        call_service(Service::Cognito, "AdminRemoveUserFromGroup", request)
+        call_service(&(Service::Cognito, "AdminRemoveUserFromGroup"), request)
             .await
             .map(|_| ())
     }
@@ -266,7 +266,7 @@ impl Sandbox {
             .auth_parameters("USERNAME", username)
             .auth_parameters("PASSWORD", password)
             .send();
-        let answer = call_service(Service::Cognito, "InitiateAuth", request).await?;
+        let answer = call_service(&(Service::Cognito, "InitiateAuth"), request).await?;
         Ok(match answer.challenge_name {
             Some(ChallengeNameType::NewPasswordRequired) => SignInResult::NewPasswordRequired {
                 session: answer.session.unwrap_or_default(),
@@ -303,8 +303,11 @@ impl Sandbox {
         for (name, value) in attributes {
             request = request.challenge_responses(format!("userAttributes.{name}"), value);
         }
-        let answer =
-            call_service(Service::Cognito, "RespondToAuthChallenge", request.send()).await?;
+        let answer = call_service(
+            &(Service::Cognito, "RespondToAuthChallenge"),
+            request.send(),
+        )
+        .await?;
         Ok(Tokens::from_sdk(answer.authentication_result))
     }
 
@@ -320,7 +323,7 @@ impl Sandbox {
             .auth_flow(AuthFlowType::RefreshTokenAuth)
             .auth_parameters("REFRESH_TOKEN", token)
             .send();
-        let answer = call_service(Service::Cognito, "InitiateAuth", request).await?;
+        let answer = call_service(&(Service::Cognito, "InitiateAuth"), request).await?;
         Ok(Tokens::from_sdk(answer.authentication_result))
     }
 }

@@ -1,25 +1,15 @@
 //! The calls of the administrators' API, and the app client of `/accept`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Findings, NO_SUCH_USER};
-use crate::aws::{
-    AcceptError, Acceptance, Aws, ClientCredentials, Directory, Listing, SignIn, UsernameCandidates,
-};
-use crate::config::{AcceptPage, Config, GroupName};
+use crate::aws::{AcceptError, Acceptance, Cognito, SignIn, UsernameCandidates};
+use crate::config::{Config, GroupName};
 use crate::event::{PoolId, Username};
-use crate::quota::Quota;
 
 impl Findings {
     /// Checks only calls that the API or `admin.verify_membership` makes.
-    pub(super) async fn check_admin(
-        &mut self,
-        config: &Config,
-        directory: &Directory,
-        listing: &Listing,
-        pool: &PoolId,
-    ) {
+    pub(super) async fn check_admin(&mut self, config: &Config, cognito: &Cognito, pool: &PoolId) {
         let has_api = !config.admin.client_ids.is_empty();
         if !has_api && !config.admin.verify_membership {
             return;
@@ -31,16 +21,13 @@ impl Findings {
         };
         let expected_codes = ["UserNotFoundException", "ResourceNotFoundException"];
         if has_api {
-            let user_manager = directory.user_manager();
-            let removed = user_manager
-                .remove_from_group(pool, &no_such_user, &group)
-                .await;
+            let removed = cognito.remove_from_group(pool, &no_such_user, &group).await;
             let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
             self.check_allowed(&what, removed, &expected_codes);
             // Resending the invitation of no user changes nothing. A pool may accept none of the
             // names, but says so only to callers with the permission.
-            let resent = user_manager
-                .resend(pool, &UsernameCandidates::for_no_user(&no_such_user))
+            let resent = cognito
+                .resend_invitation(pool, &UsernameCandidates::for_no_user(&no_such_user))
                 .await;
             let what = format!("cognito-idp:AdminCreateUser on {pool}");
             let invalid_parameter = "InvalidParameterException";
@@ -50,22 +37,13 @@ impl Findings {
                 &[&expected_codes[..], &[invalid_parameter]].concat(),
             );
         }
-        let groups = listing.groups_of(pool, &no_such_user).await.map(|_| ());
+        let groups = cognito.groups_of(pool, &no_such_user).await.map(|_| ());
         let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
         self.check_allowed(&what, groups, &expected_codes);
     }
 
     /// Signs in a user who does not exist. The error shows whether the app client works.
-    pub(super) async fn check_accept_client(
-        &mut self,
-        page: &AcceptPage,
-        aws: &Aws,
-        quota: Arc<Quota>,
-    ) {
-        let app = ClientCredentials {
-            id: page.client_id.clone(),
-            secret: page.client_secret.clone(),
-        };
+    pub(super) async fn check_accept_client(&mut self, sign_in: SignIn) {
         let no_such_user = Acceptance {
             username: NO_SUCH_USER,
             code: NO_SUCH_USER,
@@ -73,7 +51,7 @@ impl Findings {
             attributes: &BTreeMap::new(),
         };
         let what = "app client of /accept";
-        match SignIn::new(aws, quota, app).accept(&no_such_user).await {
+        match sign_in.accept(&no_such_user).await {
             // Cognito accepted the client, and called a trigger for the user who does not exist.
             Err(AcceptError::Misconfigured(_, failure))
                 if failure.code == "UserLambdaValidationException" =>

@@ -7,18 +7,16 @@ mod trigger;
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{CommandStatus, Global, Output, Usage, print, print_json};
-use crate::aws::{
-    Aws, Directory, Failure, Listing, PoolSettings, ProfileTable, Queue, QueueAttributes,
-};
+use crate::app::Services;
+use crate::aws::{Aws, Cognito, Failure, ProfileTable, Queue, QueueAttributes};
 use crate::config::{self, Config, GroupName, OwnerAttribute};
 use crate::event::{PoolId, Username};
-use crate::quota::Quota;
+use crate::reason::Reason;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -66,7 +64,8 @@ struct Findings(Vec<Finding>);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
-    let aws = Aws::from_environment().await?;
+    let services = Services::from_environment(config).await?;
+    let (config, aws) = (&services.config, services.aws());
     let mut findings = Findings::default();
     findings.add_right("configuration", format!("valid; Region {}", aws.region()));
     if let Some(file) = &options.trigger_variables {
@@ -74,14 +73,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         findings.check_trigger_settings(variables, global.config.as_deref());
     }
 
-    let queue = &config.queue;
-    let queue = Queue::new(&aws, &queue.url, Duration::ZERO, queue.visibility);
+    let queue = services.queue_with_wait(Duration::ZERO);
     match aws.other_region_of_queue(queue.url()) {
-        Some(region) => findings.add_wrong("queue", &region_mismatch(region, &aws)),
-        None => findings.check_queue(&config, &queue).await,
+        Some(region) => findings.add_wrong("queue", &region_mismatch(region, aws)),
+        None => findings.check_queue(config, &queue).await,
     }
-    if let Some(profiles) = &config.profiles {
-        let table = ProfileTable::new(&aws, &profiles.table, &profiles.key);
+    if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()) {
         findings.check_table(profiles, &table).await;
     }
     let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
@@ -92,29 +89,25 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if pools.is_empty() {
         findings.add_untested("user pool", "pools.allowed is empty: name one with --pool");
     }
-    let quota = Arc::new(Quota::new(config.quota));
-    let directory = Directory::new(&aws, Arc::clone(&quota));
-    let listing = Listing::new(&aws, Arc::clone(&quota));
+    let cognito = services.cognito();
     for pool in &pools {
-        if !findings.check_pool(&config, &aws, &directory, pool).await {
+        if !findings.check_pool(config, aws, &cognito, pool).await {
             continue;
         }
-        let settings = PoolSettings::new(&aws).read(pool).await;
+        let settings = services.pool_settings().read(pool).await;
         findings.check_trigger(pool, &settings);
         findings.check_invitations(&config.invitations, pool, &settings);
         let issuer = findings.check_issuer(&config.admin, pool, &settings);
-        findings.check_listing(&config, &listing, pool).await;
+        findings.check_listing(config, &cognito, pool).await;
         if !config.admin.client_ids.is_empty() {
             findings
                 .check_issuer_keys(&config.admin, pool, issuer)
                 .await;
         }
-        findings
-            .check_admin(&config, &directory, &listing, pool)
-            .await;
+        findings.check_admin(config, &cognito, pool).await;
     }
     if let Some(page) = &config.invitations.page {
-        findings.check_accept_client(page, &aws, quota).await;
+        findings.check_accept_client(services.sign_in(page)).await;
     }
     findings.print(global.output)
 }
@@ -128,7 +121,7 @@ impl Findings {
         match queue.attributes().await {
             Err(failure) => {
                 self.add_failure("queue", &failure);
-                if failure.reason == "queue_not_found" {
+                if failure.reason == Reason::QueueNotFound {
                     return;
                 }
             }
@@ -292,11 +285,11 @@ impl Findings {
         }
     }
 
-    async fn check_listing(&mut self, config: &Config, listing: &Listing, pool: &PoolId) {
-        let users = listing.users(pool, None).await.map(|_| ());
+    async fn check_listing(&mut self, config: &Config, cognito: &Cognito, pool: &PoolId) {
+        let users = cognito.list_users(pool, None).await.map(|_| ());
         self.check_allowed(&format!("cognito-idp:ListUsers on {pool}"), users, &[]);
         if let Some(group) = config.groups.default.first() {
-            let members = listing.members(pool, group, None).await.map(|_| ());
+            let members = cognito.list_members(pool, group, None).await.map(|_| ());
             let what = format!("cognito-idp:ListUsersInGroup on {pool}");
             self.check_allowed(&what, members, &[]);
         }
@@ -307,14 +300,14 @@ impl Findings {
         &mut self,
         config: &Config,
         aws: &Aws,
-        directory: &Directory,
+        cognito: &Cognito,
         pool: &PoolId,
     ) -> bool {
         let Some(no_such_user) = Username::new(NO_SUCH_USER) else {
             return false;
         };
-        let get = directory.sub_of(pool, &no_such_user).await.map(|_| ());
-        let missing = matches!(&get, Err(failure) if failure.reason == "pool_not_found");
+        let get = cognito.sub_of(pool, &no_such_user).await.map(|_| ());
+        let missing = matches!(&get, Err(failure) if failure.reason == Reason::PoolNotFound);
         if missing {
             let region = aws.other_region_of_pool(pool);
             let detail = region.map_or_else(
@@ -336,7 +329,7 @@ impl Findings {
         let mut existing = None;
         for group in &groups {
             let what = format!("group {group} in {pool}");
-            match directory.has_group(pool, group).await {
+            match cognito.has_group(pool, group).await {
                 Ok(true) => {
                     existing = Some(*group);
                     self.add_right(&what, "exists".to_owned());
@@ -350,7 +343,7 @@ impl Findings {
             }
         }
         if let Some(group) = groups.first() {
-            let add = directory.add_to_group(pool, &no_such_user, group).await;
+            let add = cognito.add_to_group(pool, &no_such_user, group).await;
             let expected_codes = ["UserNotFoundException", "ResourceNotFoundException"];
             self.check_allowed(
                 &format!("cognito-idp:AdminAddUserToGroup on {pool}"),
@@ -362,7 +355,7 @@ impl Findings {
             let what = format!("cognito-idp:CreateGroup on {pool}");
             match existing {
                 Some(group) => {
-                    let create = directory.create_group(pool, group).await;
+                    let create = cognito.create_group(pool, group).await;
                     self.check_allowed(&what, create, &[]);
                 }
                 None => self.add_untested(&what, "none of the groups exists: one would be created"),
@@ -383,7 +376,7 @@ impl Findings {
 
     /// A denied read leaves the finding untested.
     fn add_failure(&mut self, what: &str, failure: &Failure) {
-        if failure.reason == "access_denied" {
+        if failure.reason == Reason::AccessDenied {
             self.add_untested(what, &failure.to_string());
         } else {
             self.add_wrong(what, failure);

@@ -1,16 +1,13 @@
 //! `usher dead-letters replay --dry-run`
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::replay::tally_line;
 use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end, show_hidden_count};
-use crate::aws::{Directory, Listing};
 use crate::cli::{CommandStatus, Global, Output, print};
-use crate::dead_letter::{DeadLetterSummary, DryRun, DryRunResult, Filter, ReceivedDeadLetter};
-use crate::quota::Quota;
+use crate::dead_letter::{DeadLetterSummary, DryRunResult, Filter, ReceivedDeadLetter};
 use crate::telemetry::progress_bar;
 
 #[derive(Serialize)]
@@ -25,13 +22,7 @@ pub(super) async fn run(
     filter: Filter,
     context: &CommandContext,
 ) -> anyhow::Result<CommandStatus> {
-    let quota = Arc::new(Quota::new(context.config.quota));
-    let mut predictor = DryRun::new(
-        &context.config,
-        Directory::new(&context.aws, Arc::clone(&quota)),
-        Listing::new(&context.aws, quota),
-        context.profiles(),
-    );
+    let mut predictor = context.services.dry_run();
     let progress = progress_bar(context.depth().await, "letters");
     let mut selection = context.select(filter, PARALLEL_RECEIVES);
     let mut tally = BTreeMap::new();

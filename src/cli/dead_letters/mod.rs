@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::actor;
 use super::{CommandStatus, Global, time};
-use crate::aws::{Aws, ProfileTable, Queue};
-use crate::config::Config;
+use crate::app::Services;
+use crate::aws::Queue;
 use crate::dead_letter::{self, AuditLog, Filter, Selection, Unseen, resolve_dead_letter_queue};
 use crate::retry::retry_inline;
 use crate::shutdown;
@@ -93,8 +93,7 @@ impl FilterOptions {
 }
 
 struct CommandContext {
-    config: Config,
-    aws: Aws,
+    services: Services,
     source: Queue,
     dead_letters: Queue,
     stop: CancellationToken,
@@ -108,18 +107,16 @@ impl CommandContext {
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let config = global.config()?;
         let stop = shutdown::on_signal(&global.force_exit)?;
-        let aws = Aws::from_environment().await?;
-        let wait = Duration::from_secs(1);
-        let source = Queue::new(&aws, &config.queue.url, wait, config.queue.visibility);
-        let dead_letter_url = config.queue.dead_letter_url.as_deref();
+        let services = Services::from_environment(config).await?;
+        let source = services.queue_with_wait(Duration::from_secs(1));
+        let dead_letter_url = services.config.queue.dead_letter_url.as_deref();
         let resolved = tokio::select! {
             resolved = resolve_dead_letter_queue(&source, dead_letter_url) => resolved?,
             () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
         };
         Ok(Self {
             dead_letters: resolved.queue,
-            config,
-            aws,
+            services,
             source,
             stop,
         })
@@ -127,11 +124,6 @@ impl CommandContext {
 
     fn select(&self, filter: Filter, width: usize) -> Selection {
         Selection::new(&self.dead_letters, width, filter, self.stop.clone())
-    }
-
-    fn profiles(&self) -> Option<ProfileTable> {
-        let settings = self.config.profiles.as_ref()?;
-        Some(ProfileTable::new(&self.aws, &settings.table, &settings.key))
     }
 
     /// Approximate count for a progress bar; `None` when the call fails.
@@ -144,7 +136,7 @@ impl CommandContext {
     }
 
     async fn audit(&self, action: &'static str) -> AuditLog {
-        AuditLog::new(actor(&self.aws).await, action)
+        AuditLog::new(actor(self.services.aws()).await, action)
     }
 }
 

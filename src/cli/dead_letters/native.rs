@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::{CommandContext, report_scan_end};
-use crate::aws::{MoveTask, MoveTasks};
+use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
 use crate::dead_letter::SelectionEnd::Stopped;
 use crate::dead_letter::{NativeRedrive, NativeRedriveResult};
@@ -20,7 +20,7 @@ pub(super) async fn run(
     let rate = rate.floor().clamp(1.0, 500.0) as i32;
     let audit = context.audit("native replay").await;
     let task = NativeRedrive {
-        moves: MoveTasks::new(&context.aws, context.dead_letters.url()),
+        moves: context.services.move_tasks(context.dead_letters.url()),
         from_arn: dead_letters.arn,
         to_arn: source.arn,
         rate,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 
 use anyhow::bail;
 
@@ -10,11 +9,8 @@ use super::{
     CommandContext, FilterOptions, SINGLE_RECEIVE, dry_run, native, report_scan_end,
     show_hidden_count,
 };
-use crate::aws::Directory;
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
 use crate::dead_letter::{Replay, ReplayReport, ReplayResult, ReplayTarget};
-use crate::provision::Provisioner;
-use crate::quota::Quota;
 use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
@@ -45,11 +41,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if options.native {
         return native::run(global, &context, rate).await;
     }
-    let quota = Arc::new(Quota::new(context.config.quota));
     let target = if options.direct {
-        let directory = Directory::new(&context.aws, quota);
-        let provisioner = Provisioner::new(&context.config, directory, context.profiles());
-        ReplayTarget::Direct(Box::new(provisioner), context.dead_letters.clone())
+        let provisioner = Box::new(context.services.provisioner());
+        ReplayTarget::Direct(provisioner, context.dead_letters.clone())
     } else {
         ReplayTarget::Queue(context.source.clone())
     };
@@ -75,7 +69,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 
 /// Dead letters a second, at most as many as a worker may provision.
 fn rate(options: &Options, context: &CommandContext) -> f64 {
-    let max_rate = context.config.sign_up_rate();
+    let max_rate = context.services.config.sign_up_rate();
     match options.rate {
         Some(rate) if rate > max_rate => {
             status_line(&format!(

@@ -41,7 +41,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         status_line(&format!("no letter has the id {}", options.id));
         return Ok(CommandStatus::Failure);
     };
-    let state = state(&dead_letter.message.body, context.config.profiles.is_some());
+    let state = state(
+        &dead_letter.message.body,
+        context.services.config.profiles.is_some(),
+    );
     match global.output {
         Output::Json => print_json(&to_json(&dead_letter, state, options.body)?)?,
         Output::Text => print(&text(&dead_letter, state, options.body)?)?,

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use super::operator::{self, Operator};
 use super::{CommandStatus, Global};
-use crate::aws::Aws;
+use crate::app::Services;
+use crate::aws::Cognito;
 use crate::event::PoolId;
 use crate::shutdown;
 use crate::telemetry::{progress_bar, status_line};
@@ -48,10 +49,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             "{done} of {all} rows are done already; --again does them once more"
         ));
     }
-    let aws = Aws::from_environment().await?;
-    warn_of_mail_limit(&aws, &pool, pending.len()).await;
+    let services = Services::from_environment(config).await?;
+    warn_of_mail_limit(&services.cognito(), &pool, pending.len()).await;
     if options.dry_run {
-        return preview::show(global, &config, (&aws, &pool), &pending, done).await;
+        return preview::show(global, &services, &pool, &pending, done).await;
     }
     if pending.is_empty() {
         return Ok(CommandStatus::Success);
@@ -62,7 +63,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
-    let operator = Operator::new(&config, &aws, &pool, options.patience, &stop).await;
+    let operator = Operator::new(&services, &pool, options.patience, &stop).await;
     let progress = progress_bar(Some(pending.len() as u64), "people");
     let run = InviteRun {
         operator: &operator,
@@ -123,13 +124,13 @@ fn pending_rows(
     Ok(pending)
 }
 
-async fn warn_of_mail_limit(aws: &Aws, pool: &PoolId, mails: usize) {
+async fn warn_of_mail_limit(cognito: &Cognito, pool: &PoolId, mails: usize) {
     if mails <= COGNITO_MAILS_PER_DAY {
         return;
     }
     let limit = "from its own address Cognito sends at most 50 e-mails a day; a pool that sends \
                  through Amazon SES is not held to that";
-    match aws.has_default_email(pool).await {
+    match cognito.has_default_email(pool).await {
         Ok(false) => {}
         Ok(true) => status_line(&format!(
             "{mails} invitations, and {pool} does not send through Amazon SES: {limit}. Once they \

@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::run::PendingRow;
-use crate::aws::{Aws, Directory};
+use crate::app::Services;
 use crate::cli::reasons::explain;
 use crate::cli::{CommandStatus, Global, Output, print};
-use crate::config::{Config, GroupName};
+use crate::config::GroupName;
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
-use crate::quota::Quota;
 use crate::retry::retry_inline;
 use crate::telemetry::status_line;
 
@@ -36,12 +34,12 @@ struct GroupPreview<'a> {
 
 pub(super) async fn show(
     global: &Global,
-    config: &Config,
-    (aws, pool): (&Aws, &PoolId),
+    services: &Services,
+    pool: &PoolId,
     pending: &[PendingRow],
     done: usize,
 ) -> anyhow::Result<CommandStatus> {
-    let directory = Directory::new(aws, Arc::new(Quota::new(config.quota)));
+    let (config, cognito) = (&services.config, services.cognito());
     let mut rows: BTreeMap<GroupName, GroupRows<'_>> = BTreeMap::new();
     for pending_row in pending {
         let invitation = &pending_row.row.invitation;
@@ -59,7 +57,7 @@ pub(super) async fn show(
         let reason = if *is_requested && !config.admin.grantable.allows(group) {
             Some("group_not_grantable")
         } else if *is_requested {
-            match retry_inline(|| directory.has_group(pool, group)).await {
+            match retry_inline(|| cognito.has_group(pool, group)).await {
                 Ok(exists) => (!exists).then_some("group_not_found"),
                 Err(failure) => {
                     status_line(&format!("whether {group} is there is not known: {failure}"));

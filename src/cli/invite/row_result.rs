@@ -66,9 +66,11 @@ impl RowResult {
                 Some(invitation) if invitation.mail == MailStatus::Sent => (RowStatus::Resent, ""),
                 _ => (RowStatus::Exists, ""),
             },
-            Outcome::Rejected(rejection) if !over_limit => (RowStatus::Refused, &*rejection.reason),
+            Outcome::Rejected(rejection) if !over_limit => {
+                (RowStatus::Refused, rejection.reason.as_str())
+            }
             Outcome::Ignored(why) => (RowStatus::Refused, why.code()),
-            outcome => (RowStatus::Failed, outcome.reason()),
+            outcome => (RowStatus::Failed, outcome.reason_code()),
         };
         let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
         Self {
@@ -110,16 +112,13 @@ impl RowResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::Class;
     use crate::cli::invite::stop_reason::{StopReason, stop_reason};
-    use crate::provision::{InvitationResult, Rejection, Retry};
+    use crate::provision::{InvitationResult, Rejection, RejectionClass, Retry};
+    use crate::reason::Reason;
 
-    fn rejection(reason: &str, class: &'static str) -> Rejection {
-        Rejection {
-            reason: reason.to_owned(),
-            class,
-            error: "words".to_owned(),
-            refused_call: None,
-        }
+    fn rejection(reason: Reason, class: Class) -> Rejection {
+        Rejection::new(reason, RejectionClass::Failure(class), "words")
     }
 
     fn command_result(outcome: Outcome, invitation: Option<(bool, MailStatus)>) -> CommandResult {
@@ -136,8 +135,8 @@ mod tests {
 
     #[test]
     fn each_outcome_has_its_status_and_reason() {
-        let rejected = |reason| Outcome::Rejected(rejection(reason, "permanent"));
-        let retry = Outcome::Retry(Retry::new(rejection("throttled", "throttled")));
+        let rejected = |reason| Outcome::Rejected(rejection(reason, Class::Permanent));
+        let retry = Outcome::Retry(Retry::new(rejection(Reason::Throttled, Class::Throttled)));
         for (outcome, invitation, status, reason) in [
             (
                 Outcome::Done,
@@ -182,13 +181,13 @@ mod tests {
                 Some("limit_exceeded"),
             ),
             (
-                rejected("group_not_found"),
+                rejected(Reason::GroupNotFound),
                 None,
                 RowStatus::Refused,
                 Some("group_not_found"),
             ),
             (
-                rejected("limit_exceeded"),
+                rejected(Reason::LimitExceeded),
                 None,
                 RowStatus::Failed,
                 Some("limit_exceeded"),
@@ -216,7 +215,7 @@ mod tests {
         let failed = command_result(Outcome::Done, Some((true, MailStatus::Failed)));
         assert_eq!(stop_reason(&failed), None);
         assert!(RowResult::new(None, &failed).has_pending_mail());
-        let groups = Outcome::Rejected(rejection("limit_exceeded", "permanent"));
+        let groups = Outcome::Rejected(rejection(Reason::LimitExceeded, Class::Permanent));
         assert_eq!(
             stop_reason(&command_result(groups, Some((true, MailStatus::Sent)))),
             None

@@ -2,6 +2,7 @@
 
 use crate::cli::operator::is_retryable;
 use crate::provision::{CommandResult, MailStatus, Outcome};
+use crate::reason::Reason;
 
 /// Why the remaining rows are not tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
 pub(super) fn is_over_mail_limit(result: &CommandResult) -> bool {
     match (&result.outcome, &result.invitation) {
         (_, Some(invitation)) => invitation.mail == MailStatus::OverLimit,
-        (Outcome::Rejected(rejection), None) => rejection.reason == "limit_exceeded",
+        (Outcome::Rejected(rejection), None) => rejection.reason == Reason::LimitExceeded,
         _ => false,
     }
 }

@@ -3,14 +3,14 @@
 mod clean;
 mod options;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandStatus, Global, Output, Usage, print, print_json};
-use crate::aws::{Aws, Class, Failure, Listing, Queue, SignInName, TestProfiles, Users};
+use crate::app::Services;
+use crate::aws::{Class, Failure, SignInName};
 use crate::config::Config;
 use crate::dead_letter::resolve_dead_letter_queue;
 use crate::event::Username;
@@ -19,7 +19,7 @@ use crate::load::{
     Cleaner, DifferenceKind, LoadPlan, LoadReport, LoadRun, LoadServices, LoadVerifier,
     MetricsScraper, RunEnd, RunId, SourceQueueState, TestUsers, UserFactory,
 };
-use crate::quota::Quota;
+use crate::reason::Reason;
 use crate::retry::{SharedRetry, retry_inline};
 use crate::shutdown;
 use crate::telemetry::{progress_bar, status_line};
@@ -168,7 +168,7 @@ impl LoadTest<'_> {
         } = self.load.plan;
         let progress = progress_bar(Some(u64::from(sign_ups + bystanders)), "users made");
         let factory = UserFactory {
-            users: &self.services.users,
+            cognito: &self.services.cognito,
             pool: &self.load.pool,
             run_id: &self.load.run_id,
             sign_in_name,
@@ -243,14 +243,8 @@ async fn connect_services(
     config: &Config,
     stop: &CancellationToken,
 ) -> anyhow::Result<LoadServices> {
-    let aws = Aws::from_environment().await?;
-    let quota = Arc::new(Quota::new(config.quota));
-    let queue = Queue::new(
-        &aws,
-        &config.queue.url,
-        RECEIVE_WAIT,
-        config.queue.visibility,
-    );
+    let services = Services::from_environment(config.clone()).await?;
+    let queue = services.queue_with_wait(RECEIVE_WAIT);
     let resolved = tokio::select! {
         resolved = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => resolved?,
         () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
@@ -258,12 +252,8 @@ async fn connect_services(
     Ok(LoadServices {
         dead_letters: resolved.queue,
         queue,
-        users: Users::new(&aws, Arc::clone(&quota)),
-        listing: Listing::new(&aws, quota),
-        profiles: config
-            .profiles
-            .as_ref()
-            .map(|profiles| TestProfiles::new(&aws, &profiles.table, &profiles.key)),
+        cognito: services.cognito(),
+        profiles: services.test_profiles(),
     })
 }
 
@@ -272,21 +262,21 @@ async fn connect_services(
 async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result<SignInName> {
     let unknown_user = format!("{}nobody", load.run_id.prefix());
     let pool = &load.pool;
-    let sign_in_name = retry_inline(|| services.users.sign_in_name(pool)).await?;
+    let sign_in_name = retry_inline(|| services.cognito.sign_in_name(pool)).await?;
     if sign_in_name == SignInName::Phone {
         return Err(Usage::error(format!(
             "users of {pool} are named by phone numbers alone, which a load test does not make up"
         )));
     }
     if let Some(username) = Username::new(&unknown_user) {
-        retry_inline(|| services.users.delete(pool, &username)).await?;
-        match retry_inline(|| services.listing.groups_of(pool, &username)).await {
-            Err(failure) if failure.reason != "user_not_found" => return Err(failure.into()),
+        retry_inline(|| services.cognito.delete_user(pool, &username)).await?;
+        match retry_inline(|| services.cognito.groups_of(pool, &username)).await {
+            Err(failure) if failure.reason != Reason::UserNotFound => return Err(failure.into()),
             _ => {}
         }
     }
     let prefix = load.run_id.prefix();
-    retry_inline(|| services.users.with_email_prefix(pool, &prefix, None)).await?;
+    retry_inline(|| services.cognito.list_by_email_prefix(pool, &prefix, None)).await?;
     // SQS refuses an invalid receipt only to callers that may delete.
     for queue in [&services.queue, &services.dead_letters] {
         match retry_inline(|| queue.delete(&["none"])).await {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::aws::fake_cognito::{FakeResponse, fake_cognito};
+use crate::aws::cognito::fake::{FakeResponse, fake_cognito};
 
 const VALID_CODE: &str = "the-code";
 
@@ -42,7 +42,7 @@ async fn page(
         done_url: None,
         contact: None,
     };
-    let user_lookup = UserLookup::new(services.user_manager, services.listing, None);
+    let user_lookup = UserLookup::new(services.cognito, None);
     let pools = PoolId::new("eu-west-1_x").into_iter().collect();
     let admission = Admission::new(CancellationToken::new());
     Arc::new(AcceptService::new(

@@ -57,8 +57,8 @@ impl LoadVerifier<'_> {
     }
 
     async fn check_groups_of(&self, user: &TestUser, is_expected: bool) -> Vec<Difference> {
-        let (pool, listing) = (&self.load.pool, &self.services.listing);
-        let groups = || listing.groups_of(pool, &user.username);
+        let (pool, cognito) = (&self.load.pool, &self.services.cognito);
+        let groups = || cognito.groups_of(pool, &user.username);
         let actual = match self.retry.call(groups).await {
             Ok(groups) => groups,
             Err(failure) if failure.class == Class::NotYet => {

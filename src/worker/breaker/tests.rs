@@ -1,15 +1,14 @@
 use std::time::Duration;
 
 use super::*;
-use crate::aws::Class;
+use crate::aws::{Class, CognitoOperation, DynamoDbOperation, SqsOperation};
 
-fn denied(operation: &'static str) -> Failure {
+fn denied(operation: impl Into<Operation>) -> Failure {
     Failure {
-        service: Service::Cognito,
-        operation,
+        operation: operation.into(),
         resource: "eu-west-1_x".to_owned(),
         code: "AccessDeniedException".to_owned(),
-        reason: "access_denied".to_owned(),
+        reason: Reason::AccessDenied,
         class: Class::Systemic,
     }
 }
@@ -18,7 +17,7 @@ fn denied(operation: &'static str) -> Failure {
 async fn a_few_messages_are_held_and_the_others_released() {
     let breaker = Breaker::new(Health::default(), true);
     assert_eq!(breaker.receive_limit(), usize::MAX);
-    let failure = denied("AdminAddUserToGroup");
+    let failure = denied(CognitoOperation::AdminAddUserToGroup);
     let held: Vec<_> = (0..6).map_while(|_| breaker.hold(&failure, true)).collect();
     assert_eq!(held.len(), MAX_HELD);
     assert_eq!(breaker.receive_limit(), 0);
@@ -28,7 +27,7 @@ async fn a_few_messages_are_held_and_the_others_released() {
 async fn readiness_names_the_failure_until_recovery() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
-    let failure = denied("AdminAddUserToGroup");
+    let failure = denied(CognitoOperation::AdminAddUserToGroup);
     let held = breaker.hold(&failure, true).expect("held");
     let reasons = health.unready_reasons().join("");
     assert!(
@@ -43,7 +42,7 @@ async fn readiness_names_the_failure_until_recovery() {
 #[tokio::test(start_paused = true)]
 async fn held_messages_probe_singly_and_all_retry_after_recovery() {
     let breaker = Breaker::new(Health::default(), true);
-    let failure = denied("AdminAddUserToGroup");
+    let failure = denied(CognitoOperation::AdminAddUserToGroup);
     let stop = CancellationToken::new();
     let first = breaker.hold(&failure, true).expect("held");
     let second = breaker.hold(&failure, true).expect("held");
@@ -60,16 +59,20 @@ async fn a_stop_ends_the_wait() {
     let breaker = Breaker::new(Health::default(), true);
     let stop = CancellationToken::new();
     stop.cancel();
-    let held = breaker.hold(&denied("PutItem"), true).expect("held");
+    let held = breaker
+        .hold(&denied(DynamoDbOperation::PutItem), true)
+        .expect("held");
     assert!(matches!(held.wait(&stop).await, HoldDecision::Stop));
 }
 
 #[tokio::test(start_paused = true)]
 async fn breaker_closes_when_no_message_is_held() {
     let breaker = Breaker::new(Health::default(), true);
-    let one = breaker.hold(&denied("PutItem"), true).expect("held");
+    let one = breaker
+        .hold(&denied(DynamoDbOperation::PutItem), true)
+        .expect("held");
     let other = breaker
-        .hold(&denied("AdminAddUserToGroup"), true)
+        .hold(&denied(CognitoOperation::AdminAddUserToGroup), true)
         .expect("held");
     drop(one);
     assert_eq!(
@@ -84,8 +87,8 @@ async fn breaker_closes_when_no_message_is_held() {
 #[tokio::test(start_paused = true)]
 async fn unknown_pools_stop_intake_only_if_pools_are_configured() {
     let unknown = Failure {
-        reason: "pool_not_found".to_owned(),
-        ..denied("AdminGetUser")
+        reason: Reason::PoolNotFound,
+        ..denied(CognitoOperation::AdminGetUser)
     };
     for (has_allowed_pools, limit) in [(false, 1), (true, 0)] {
         let breaker = Breaker::new(Health::default(), has_allowed_pools);
@@ -102,7 +105,7 @@ async fn failure_after_recovery_opens_the_breaker_again() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
     let stop = CancellationToken::new();
-    let failure = denied("AdminAddUserToGroup");
+    let failure = denied(CognitoOperation::AdminAddUserToGroup);
     let first = breaker.hold(&failure, true).expect("held");
     let mut second = breaker.hold(&failure, true).expect("held");
     first.record_recovery();
@@ -123,9 +126,13 @@ async fn failure_after_recovery_opens_the_breaker_again() {
 async fn held_message_moves_to_its_latest_failure() {
     let health = Health::default();
     let breaker = Breaker::new(health.clone(), true);
-    let mut moved = breaker.hold(&denied("PutItem"), true).expect("held");
-    let stays = breaker.hold(&denied("PutItem"), true).expect("held");
-    moved.record_failure(&denied("AdminAddUserToGroup"));
+    let mut moved = breaker
+        .hold(&denied(DynamoDbOperation::PutItem), true)
+        .expect("held");
+    let stays = breaker
+        .hold(&denied(DynamoDbOperation::PutItem), true)
+        .expect("held");
+    moved.record_failure(&denied(CognitoOperation::AdminAddUserToGroup));
     assert_eq!(health.unready_reasons().len(), 2, "both are broken");
     drop(stays);
     assert_eq!(health.unready_reasons().len(), 1);
@@ -136,18 +143,18 @@ async fn held_message_moves_to_its_latest_failure() {
 #[tokio::test(start_paused = true)]
 async fn while_settling_is_broken_nothing_is_received() {
     let breaker = Breaker::new(Health::default(), true);
-    breaker.record_settling_failure(&denied("DeleteMessageBatch"));
+    breaker.record_settling_failure(&denied(SqsOperation::DeleteMessageBatch));
     assert_eq!(breaker.receive_limit(), 0);
-    breaker.record_recovery(&denied("DeleteMessageBatch"));
+    breaker.record_recovery(&denied(SqsOperation::DeleteMessageBatch));
     assert_eq!(breaker.receive_limit(), usize::MAX);
 }
 
 fn refusal(code: &str) -> Failure {
     Failure {
         code: code.to_owned(),
-        reason: code.to_lowercase(),
+        reason: code.to_lowercase().into(),
         class: Class::Permanent,
-        ..denied("AdminAddUserToGroup")
+        ..denied(CognitoOperation::AdminAddUserToGroup)
     }
 }
 
@@ -280,7 +287,7 @@ async fn refused_messages_take_no_place_of_systemic_failures() {
         .map_while(|_| breaker.hold(&refusal("New"), true))
         .collect();
     assert_eq!(held.len(), MAX_HELD);
-    let denied = breaker.hold(&denied("AdminAddUserToGroup"), true);
+    let denied = breaker.hold(&denied(CognitoOperation::AdminAddUserToGroup), true);
     assert!(denied.is_some());
     assert_eq!(breaker.receive_limit(), MAX_HELD - 1);
     drop(held);

@@ -16,13 +16,10 @@ mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use usher::aws::Directory;
 use usher::event::{GroupName, PoolId};
-use usher::quota::Quota;
 
 use crate::process::Process;
 use crate::world::World;
@@ -98,11 +95,10 @@ impl Api {
     }
 
     pub(crate) async fn make_group(&self, name: &str) {
-        let quota = Arc::new(Quota::new(self.world.config(&[]).quota));
-        let directory = Directory::new(&self.world.aws, quota);
+        let cognito = self.world.services(&self.world.config(&[])).cognito();
         let pool = PoolId::new(&self.world.pool.id).expect("an id");
         let group = GroupName::new(name).expect("a name");
-        let created = directory.create_group(&pool, &group).await;
+        let created = cognito.create_group(&pool, &group).await;
         created.expect("a group");
     }
 

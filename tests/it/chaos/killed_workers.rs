@@ -1,15 +1,15 @@
 //! Workers that can be killed without a drain.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use usher::app::Services;
 use usher::aws::Aws;
 use usher::config::Config;
-use usher::quota::Quota;
 use usher::telemetry::Health;
 use usher::worker::{MaxReceiveCountCheck, Until, Worker};
 
@@ -97,9 +97,9 @@ impl Drop for KillableWorker {
 async fn work(url: String, config: Config, until: Until, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let aws = Aws::at_endpoint(&url).await;
-        let quota = Arc::new(Quota::new(config.quota));
+        let services = Services::new(config.clone(), aws);
         let worker = tokio::select! {
-            worker = Worker::new(&config, &aws, quota, Health::default(), MaxReceiveCountCheck::Enforced) => worker,
+            worker = Worker::new(&services, Health::default(), MaxReceiveCountCheck::Enforced) => worker,
             () = stop.cancelled() => return,
         };
         match worker {

@@ -8,13 +8,11 @@ mod texts;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use usher::aws::{Directory, PoolUser};
-use usher::config::{Config, GroupName};
+use usher::aws::{Cognito, PoolUser};
+use usher::config::GroupName;
 use usher::event::{PoolId, Username};
-use usher::quota::Quota;
 
 use crate::process::finished;
 use crate::world::World;
@@ -86,22 +84,21 @@ impl World {
         let pool = PoolId::new(&world.pool.id).expect("a pool");
         for name in names {
             let group = GroupName::new(name).expect("a name");
-            let created = world.directory().create_group(&pool, &group).await;
+            let created = world.cognito().create_group(&pool, &group).await;
             created.expect("a group");
         }
         world
     }
 
-    fn directory(&self) -> Directory {
-        let config: Config = self.config(&[]);
-        Directory::new(&self.aws, Arc::new(Quota::new(config.quota)))
+    fn cognito(&self) -> Cognito {
+        self.services(&self.config(&[])).cognito()
     }
 
     async fn get_user(&self, name: &str) -> PoolUser {
         let pool = PoolId::new(&self.pool.id).expect("a pool");
         let name = Username::new(name).expect("a name");
-        let users = self.directory().user_manager();
-        users.get(&pool, &name).await.expect("there")
+        let user = self.cognito().get_user(&pool, &name).await;
+        user.expect("there")
     }
 
     /// Runs `usher` on this world's pool: exit status, objects on standard output, standard

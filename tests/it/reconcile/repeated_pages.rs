@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use usher::aws::Sandbox;
+use usher::reason::Reason;
 
 use super::command::reconcile;
 use super::other_profile_id::confirmed;
@@ -105,7 +106,7 @@ async fn reading_back_an_endless_list_ends_with_an_error() {
     let users = json!({"Users": [], "PaginationToken": "again"});
     faults.plan(again("ListUsers", users));
     let users = sandbox.users(pool).await;
-    assert_eq!(users.expect_err("endless").reason, "repeated_token");
+    assert_eq!(users.expect_err("endless").reason, Reason::RepeatedToken);
 
     let mut members = again(
         "ListUsersInGroup",
@@ -118,10 +119,10 @@ async fn reading_back_an_endless_list_ends_with_an_error() {
         _ => members(call),
     });
     let groups = sandbox.groups(pool).await;
-    assert_eq!(groups.expect_err("endless").reason, "repeated_token");
+    assert_eq!(groups.expect_err("endless").reason, Reason::RepeatedToken);
 
     let page = json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "again"}}});
     faults.plan(again("Scan", page));
     let profiles = sandbox.profiles(TABLE, "id").await;
-    assert_eq!(profiles.expect_err("endless").reason, "repeated_token");
+    assert_eq!(profiles.expect_err("endless").reason, Reason::RepeatedToken);
 }

@@ -5,27 +5,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
 
-use super::call::call;
-use super::client::Aws;
-use super::directory::{call_with_permit, target};
-use super::error::Failure;
-use super::next_page::next_page;
+use super::{Cognito, next_token};
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
+use crate::aws::page::Page;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_id};
-use crate::quota::Quota;
+use crate::reason::Reason;
 use crate::retry::retry_inline;
-
-/// Lists users, members and groups, 60 to a page, inside the rate budgets.
-#[derive(Debug, Clone)]
-pub(crate) struct Listing {
-    client: Client,
-    quota: Arc<Quota>,
-}
 
 /// A user as `ListUsers` returns them.
 #[derive(Debug)]
@@ -57,33 +47,12 @@ pub enum UserStatus {
     Other,
 }
 
-/// One page of a list, with the token of the next page.
-#[derive(Debug)]
-pub struct Page<T> {
-    /// At most 60 from Cognito. A page may be empty although others follow.
-    pub(crate) items: Vec<T>,
-    /// Token of the next page; `None` after the last page.
-    pub next: Option<String>,
-}
-
 /// Cognito's limit for one page.
 pub(super) const MAX_PAGE_ITEMS: i32 = 60;
 /// Cognito's limit for a filter, in characters.
 const MAX_FILTER_CHARS: usize = 256;
 
-impl Listing {
-    /// All calls of one process share one `quota`.
-    pub(crate) fn new(aws: &Aws, quota: Arc<Quota>) -> Self {
-        Self {
-            client: aws.cognito(),
-            quota,
-        }
-    }
-
-    pub(super) fn from_client(client: Client, quota: Arc<Quota>) -> Self {
-        Self { client, quota }
-    }
-
+impl Cognito {
     /// `ListUsers` of this `sub`: the user's name. Also finds federated users, whom the Admin
     /// calls know only by name. Eventually consistent. Not every emulator filters, so each
     /// user is compared.
@@ -111,13 +80,19 @@ impl Listing {
                 .limit(MAX_PAGE_ITEMS)
                 .set_pagination_token(token.clone())
                 .send();
-            let page = call_with_permit(&self.quota.user_list, "ListUsers", pool, request).await?;
+            let page = self
+                .call(CognitoOperation::ListUsers, pool, request)
+                .await?;
             let found = ListedUser::from_page(page.users).find(|it| it.sub.as_ref() == Some(sub));
             if let Some(user) = found {
                 return Ok(Some(user.username));
             }
-            let target = target("ListUsers", pool);
-            token = next_page(target, token.as_deref(), page.pagination_token)?;
+            token = next_token(
+                CognitoOperation::ListUsers,
+                pool,
+                token.as_deref(),
+                page.pagination_token,
+            )?;
             if token.is_none() {
                 return Ok(None);
             }
@@ -129,7 +104,7 @@ impl Listing {
     /// # Errors
     /// `invalid_parameter` for a token that has expired; `repeated_token` where the next page
     /// is the same.
-    pub(crate) async fn users(
+    pub(crate) async fn list_users(
         &self,
         pool: &PoolId,
         token: Option<&str>,
@@ -141,7 +116,9 @@ impl Listing {
             .limit(MAX_PAGE_ITEMS)
             .set_pagination_token(token.map(str::to_owned))
             .send();
-        let page = call_with_permit(&self.quota.user_list, "ListUsers", pool, request).await?;
+        let page = self
+            .call(CognitoOperation::ListUsers, pool, request)
+            .await?;
         Page::from_users(pool, token, page.users, page.pagination_token)
     }
 
@@ -154,7 +131,7 @@ impl Listing {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn search(
+    pub(crate) async fn search_users(
         &self,
         pool: &PoolId,
         name: &Username,
@@ -171,7 +148,7 @@ impl Listing {
                     .filter(filter.as_str())
                     .limit(MAX_PAGE_ITEMS)
                     .send();
-                call_with_permit(&self.quota.user_list, "ListUsers", pool, request)
+                self.call(CognitoOperation::ListUsers, pool, request)
             });
             let mut users: Vec<ListedUser> = ListedUser::from_page(found.await?.users).collect();
             // Not every emulator filters.
@@ -189,19 +166,14 @@ impl Listing {
         Ok(Vec::new())
     }
 
-    /// Limit of calls for one [`Self::search`], without retries.
+    /// Limit of calls for one [`Self::search_users`], without retries.
     pub(crate) const MAX_SEARCH_CALLS: u32 = 3;
-
-    /// Calls a second in the category `UserList`: this process's share.
-    pub(crate) fn rate(&self) -> f64 {
-        self.quota.user_list.limit()
-    }
 
     /// `ListUsersInGroup`: the members' names. A group that does not exist has none.
     ///
     /// # Errors
     /// As any call; `repeated_token` where the next page is the same.
-    pub(crate) async fn members(
+    pub(crate) async fn list_members(
         &self,
         pool: &PoolId,
         group: &GroupName,
@@ -215,13 +187,15 @@ impl Listing {
             .limit(MAX_PAGE_ITEMS)
             .set_next_token(token.map(str::to_owned))
             .send();
-        let page = call_with_permit(&self.quota.user_list, "ListUsersInGroup", pool, request).await;
+        let page = self
+            .call(CognitoOperation::ListUsersInGroup, pool, request)
+            .await;
         match page {
-            Err(failure) if failure.reason == "group_not_found" => Ok(Page {
+            Err(refused) if refused.failure.reason == Reason::GroupNotFound => Ok(Page {
                 items: Vec::new(),
                 next: None,
             }),
-            Err(failure) => Err(failure),
+            Err(refused) => Err(refused.failure),
             Ok(page) => Ok(Page {
                 items: page
                     .users
@@ -229,7 +203,12 @@ impl Listing {
                     .into_iter()
                     .filter_map(|user| Username::new(&user.username?))
                     .collect(),
-                next: next_page(target("ListUsersInGroup", pool), token, page.next_token)?,
+                next: next_token(
+                    CognitoOperation::ListUsersInGroup,
+                    pool,
+                    token,
+                    page.next_token,
+                )?,
             }),
         }
     }
@@ -237,7 +216,7 @@ impl Listing {
     /// `AdminListGroupsForUser`: the groups that one user is in.
     ///
     /// # Errors
-    /// `user_not_found` is of class [`super::Class::NotYet`].
+    /// `user_not_found` is of class [`NotYet`](crate::aws::Class::NotYet).
     pub(crate) async fn groups_of(
         &self,
         pool: &PoolId,
@@ -254,37 +233,25 @@ impl Listing {
                 .limit(MAX_PAGE_ITEMS)
                 .set_next_token(token.clone())
                 .send();
-            let budget = &self.quota.user_resource_read;
-            let page = call_with_permit(budget, "AdminListGroupsForUser", pool, request).await?;
+            let page = self
+                .call(CognitoOperation::AdminListGroupsForUser, pool, request)
+                .await?;
             let names = page.groups.unwrap_or_default();
             groups.extend(
                 names
                     .iter()
                     .filter_map(|group| GroupName::new(group.group_name()?)),
             );
-            let target = target("AdminListGroupsForUser", pool);
-            token = next_page(target, token.as_deref(), page.next_token)?;
+            token = next_token(
+                CognitoOperation::AdminListGroupsForUser,
+                pool,
+                token.as_deref(),
+                page.next_token,
+            )?;
             if token.is_none() {
                 return Ok(groups);
             }
         }
-    }
-
-    /// `DescribeUserPool`: Cognito's estimate of the number of users.
-    ///
-    /// # Errors
-    /// As any call.
-    pub(crate) async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
-        let request = self
-            .client
-            .describe_user_pool()
-            .user_pool_id(pool.as_str())
-            .send();
-        let answer = call(target("DescribeUserPool", pool), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
-        let estimate = answer.user_pool.map(|pool| pool.estimated_number_of_users);
-        Ok(estimate.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
     }
 }
 
@@ -301,7 +268,7 @@ impl Page<ListedUser> {
     ) -> Result<Self, Failure> {
         Ok(Self {
             items: ListedUser::from_page(users).collect(),
-            next: next_page(target("ListUsers", pool), asked, next)?,
+            next: next_token(CognitoOperation::ListUsers, pool, asked, next)?,
         })
     }
 }
@@ -383,7 +350,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aws::fake_cognito::fake_cognito;
+    use crate::aws::cognito::fake::fake_cognito;
 
     #[test]
     fn name_is_searched_for_by_its_form() {
@@ -415,14 +382,14 @@ mod tests {
                 .map(|(by, value)| (*by, value.as_ref()))
                 .collect();
             assert_eq!(searched, expected, "{name}");
-            assert!(searched.len() <= Listing::MAX_SEARCH_CALLS as usize);
+            assert!(searched.len() <= Cognito::MAX_SEARCH_CALLS as usize);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_filter_that_is_too_long_is_not_sent() {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
+        let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&asked);
         let respond = move |_: &str, input: &Value| {
             let filter = input["Filter"].as_str().expect("a filter");
             seen.lock().expect("no panic").push(filter.chars().count());
@@ -434,7 +401,7 @@ mod tests {
         let longest = "\"".repeat(121) + "é";
         for name in [longest, "\"".repeat(122)] {
             let name = Username::parse(&name).expect("a name");
-            let found = services.listing.search(&pool, &name).await;
+            let found = services.cognito.search_users(&pool, &name).await;
             assert!(found.expect("an answer").is_empty());
         }
         assert_eq!(*asked.lock().expect("no panic"), [256]);
@@ -453,7 +420,7 @@ mod tests {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         for (asked, expected) in [("ada@example.com", 1), ("eve@example.com", 0)] {
             let name = Username::parse(asked).expect("a name");
-            let found = services.listing.search(&pool, &name).await;
+            let found = services.cognito.search_users(&pool, &name).await;
             assert_eq!(found.expect("an answer").len(), expected, "{asked}");
         }
     }

@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use super::error::{Class, Failure};
+use crate::aws::error::{Class, Failure};
+use crate::aws::operation::CognitoOperation;
 
 /// Why an invitation was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +82,10 @@ pub(super) enum SignInStep {
 }
 
 impl SignInStep {
-    pub(super) fn operation(self) -> &'static str {
+    pub(super) fn operation(self) -> CognitoOperation {
         match self {
-            Self::Initiate => "InitiateAuth",
-            Self::Respond { .. } => "RespondToAuthChallenge",
+            Self::Initiate => CognitoOperation::InitiateAuth,
+            Self::Respond { .. } => CognitoOperation::RespondToAuthChallenge,
         }
     }
 }

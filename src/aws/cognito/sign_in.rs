@@ -3,9 +3,7 @@
 //! Both calls are public and need no IAM permission.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
-use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, ChallengeNameType};
@@ -13,17 +11,15 @@ use aws_smithy_types::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::Cognito;
 use super::accept_error::{AcceptError, SignInStep};
-use super::call::{Target, call, with_permit};
-use super::client::Aws;
-use super::error::Service;
-use crate::quota::Quota;
+use crate::aws::call::call_cognito;
+use crate::quota::Category;
 
 /// Signs invited users in with their code, and sets their password.
 #[derive(Debug, Clone)]
 pub(crate) struct SignIn {
-    client: Client,
-    quota: Arc<Quota>,
+    cognito: Cognito,
     app_client: ClientCredentials,
 }
 
@@ -58,22 +54,19 @@ const USERNAME_PARAMETER: &str = "USERNAME";
 const ATTRIBUTE_PREFIX: &str = "userAttributes.";
 
 impl SignIn {
-    /// All calls of one process share one `quota`.
-    pub(crate) fn new(aws: &Aws, quota: Arc<Quota>, app_client: ClientCredentials) -> Self {
+    pub(crate) fn new(cognito: Cognito, app_client: ClientCredentials) -> Self {
         Self {
-            client: aws.cognito(),
-            quota,
+            cognito,
             app_client,
         }
     }
 
     /// Acceptances a second that both budgets of this process allow.
     pub(crate) fn rate(&self) -> f64 {
-        let quota = &self.quota;
-        quota
-            .user_authentication
-            .limit()
-            .min(quota.account_recovery.limit())
+        let cognito = &self.cognito;
+        cognito
+            .limit(Category::UserAuthentication)
+            .min(cognito.limit(Category::AccountRecovery))
     }
 
     /// `InitiateAuth` with the code, then `RespondToAuthChallenge` with the new
@@ -91,8 +84,8 @@ impl SignIn {
         if acceptance.password == acceptance.code {
             return Err(AcceptError::InvalidPassword(vec!["not_the_code"]));
         }
-        let request = self
-            .client
+        let client = &self.cognito.client;
+        let request = client
             .initiate_auth()
             .client_id(&self.app_client.id)
             .auth_flow(AuthFlowType::UserPasswordAuth)
@@ -138,8 +131,7 @@ impl SignIn {
         let step = SignInStep::Respond {
             with_attributes: !required.is_empty(),
         };
-        let request = self
-            .client
+        let request = client
             .respond_to_auth_challenge()
             .client_id(&self.app_client.id)
             .challenge_name(ChallengeNameType::NewPasswordRequired)
@@ -160,19 +152,12 @@ impl SignIn {
         T: Send,
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
     {
-        let budget = match step {
-            SignInStep::Initiate => &self.quota.user_authentication,
-            SignInStep::Respond { .. } => &self.quota.account_recovery,
-        };
-        let target = Target {
-            service: Service::Cognito,
-            operation: step.operation(),
-            resource: &self.app_client.id,
-        };
-        with_permit(budget, target, call(target, request))
+        let quota = &self.cognito.quota;
+        call_cognito(quota, step.operation(), &self.app_client.id, request)
             .await
-            .map_err(|(failure, error)| {
-                AcceptError::from_failure(step, failure, error.message().unwrap_or_default())
+            .map_err(|refused| {
+                let message = refused.error.message().unwrap_or_default();
+                AcceptError::from_failure(step, refused.failure, message)
             })
     }
 

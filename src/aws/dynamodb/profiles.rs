@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeyType, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
@@ -11,10 +12,11 @@ use aws_sdk_dynamodb::types::{
 use serde_json::{Map, Value};
 
 use super::batch_get::{ReadOptions, Table, batch_get};
-use super::call::{Target, call};
-use super::client::Aws;
-use super::error::{Failure, Service};
 use super::item::to_json;
+use crate::aws::call::{CallError, Target, call};
+use crate::aws::client::Aws;
+use crate::aws::error::Failure;
+use crate::aws::operation::DynamoDbOperation;
 
 /// Creates and reads profiles, and never changes one.
 #[derive(Debug, Clone)]
@@ -78,11 +80,12 @@ impl ProfileTable {
             .expression_attribute_names("#key", &self.key)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send();
-        match call(self.target("PutItem"), request).await {
+        match self.call(DynamoDbOperation::PutItem, request).await {
             Ok(_) => Ok(PutResult::Created),
-            Err((_, SdkError::ServiceError(answer)))
-                if answer.err().is_conditional_check_failed_exception() =>
-            {
+            Err(CallError {
+                error: SdkError::ServiceError(answer),
+                ..
+            }) if answer.err().is_conditional_check_failed_exception() => {
                 let old = match answer.into_err() {
                     PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
                     _ => None,
@@ -91,7 +94,7 @@ impl ProfileTable {
                     old.map(|item| item.into_keys().collect()),
                 ))
             }
-            Err((failure, _)) => Err(failure),
+            Err(refused) => Err(refused.failure),
         }
     }
 
@@ -134,8 +137,10 @@ impl ProfileTable {
             .condition_expression("attribute_exists(#key) AND attribute_not_exists(#key)")
             .expression_attribute_names("#key", &self.key)
             .send();
-        match call(self.target("PutItem"), request).await {
-            Err((failure, _)) if failure.code != "ConditionalCheckFailedException" => Err(failure),
+        match self.call(DynamoDbOperation::PutItem, request).await {
+            Err(refused) if refused.failure.code != "ConditionalCheckFailedException" => {
+                Err(refused.failure)
+            }
             _ => Ok(()),
         }
     }
@@ -146,9 +151,7 @@ impl ProfileTable {
     /// As any call.
     pub(crate) async fn key_schema(&self) -> Result<KeySchema, Failure> {
         let request = self.client.describe_table().table_name(&self.table).send();
-        let answer = call(self.target("DescribeTable"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(DynamoDbOperation::DescribeTable, request).await?;
         let table = answer.table();
         let schema = table
             .map(aws_sdk_dynamodb::types::TableDescription::key_schema)
@@ -186,10 +189,21 @@ impl ProfileTable {
         }
     }
 
-    pub(super) fn target(&self, operation: &'static str) -> Target<'_> {
+    pub(super) fn call<'a, T, E>(
+        &'a self,
+        operation: DynamoDbOperation,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> impl Future<Output = Result<T, CallError<E>>> + Send + 'a
+    where
+        T: Send + 'a,
+        E: ProvideErrorMetadata + std::error::Error + Send + 'static,
+    {
+        call(operation, &self.table, request)
+    }
+
+    pub(super) fn target(&self, operation: DynamoDbOperation) -> Target<'_> {
         Target {
-            service: Service::DynamoDb,
-            operation,
+            operation: operation.into(),
             resource: &self.table,
         }
     }

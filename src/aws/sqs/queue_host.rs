@@ -10,20 +10,20 @@
 
 use aws_types::service_config::ServiceConfigKey;
 
-use super::client::Aws;
+use crate::aws::client::Aws;
 
 impl Aws {
     /// The endpoint that a queue's URL names. `None` for AWS's own hosts, among which the SDK
     /// selects by Region and settings. Also `None` where an endpoint is set for SQS, which
     /// overrides the URL.
-    pub(super) fn queue_endpoint<'a>(&self, queue: &'a str) -> Option<QueueEndpoint<'a>> {
+    pub(in crate::aws) fn queue_endpoint<'a>(&self, queue: &'a str) -> Option<QueueEndpoint<'a>> {
         QueueEndpoint::parse(queue).filter(|_| !self.has_sqs_endpoint())
     }
 
     /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets an endpoint.
     ///
     /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
-    pub(super) fn has_sqs_endpoint(&self) -> bool {
+    pub(in crate::aws) fn has_sqs_endpoint(&self) -> bool {
         let of_sqs = ServiceConfigKey::builder()
             .service_id("SQS")
             .env("AWS_ENDPOINT_URL")
@@ -37,7 +37,7 @@ impl Aws {
 
 /// Scheme and host of a URL outside AWS's own hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct QueueEndpoint<'a> {
+pub(in crate::aws) struct QueueEndpoint<'a> {
     scheme: &'a str,
     host: &'a str,
 }
@@ -51,7 +51,7 @@ impl<'a> QueueEndpoint<'a> {
         (is_custom && !host.is_empty()).then_some(Self { scheme, host })
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::aws) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.host)
     }
 }
@@ -66,7 +66,8 @@ fn is_custom_host(host: &str) -> bool {
 /// The domains of AWS's own hosts.
 ///
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
-pub(super) const AWS_DOMAINS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+pub(in crate::aws) const AWS_DOMAINS: [&str; 3] =
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
@@ -17,21 +16,20 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value};
 
-use super::call::{Target, call};
-use super::client::Aws;
-use super::directory::target;
-use super::error::Failure;
+use super::{Cognito, target};
+use crate::aws::call::{CallError, Target};
+use crate::aws::client::Aws;
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
 use crate::event::PoolId;
+use crate::quota::{Limits, Quota};
 
 /// The members of a JSON object.
 pub type JsonObject = Map<String, Value>;
 
-/// Reads and writes the settings of user pools, for operators. These calls have quotas of
-/// their own and need no permit of a budget.
+/// Reads and writes the settings of user pools, for operators.
 #[derive(Debug, Clone)]
-pub struct PoolSettings {
-    client: Client,
-}
+pub struct PoolSettings(Cognito);
 
 /// A failed call with Cognito's message. The message is about settings and holds no personal
 /// data.
@@ -44,11 +42,10 @@ pub struct SettingsError {
 }
 
 impl PoolSettings {
-    /// Uses the SDK settings of `aws`.
+    /// With budgets of its own, since an operator makes few such calls.
     pub fn new(aws: &Aws) -> Self {
-        Self {
-            client: aws.cognito(),
-        }
+        let quota = Quota::new(Limits::default());
+        Self(Cognito::new(aws, Arc::new(quota)))
     }
 
     /// `DescribeUserPool`: all settings that Cognito returns.
@@ -57,10 +54,12 @@ impl PoolSettings {
     /// As any call.
     pub async fn read(&self, pool: &PoolId) -> Result<JsonObject, SettingsError> {
         let answer = ResponseBody::default();
-        let request = self.client.describe_user_pool().user_pool_id(pool.as_str());
-        let request = request.customize().interceptor(answer.clone()).send();
-        let result = call(target("DescribeUserPool", pool), request).await;
-        let mut answer = answer.into_result(target("DescribeUserPool", pool), result)?;
+        let request = self.0.client.describe_user_pool();
+        let request = request.user_pool_id(pool.as_str()).customize();
+        let request = request.interceptor(answer.clone()).send();
+        let operation = CognitoOperation::DescribeUserPool;
+        let result = self.0.call(operation, pool, request).await;
+        let mut answer = answer.into_result(target(operation, pool), result)?;
         // An answer without settings must not count as a pool without settings: a later
         // `UpdateUserPool` would reset them.
         match answer.remove("UserPool") {
@@ -69,7 +68,7 @@ impl PoolSettings {
             {
                 Ok(settings)
             }
-            _ => Err(unreadable(target("DescribeUserPool", pool))),
+            _ => Err(unreadable(target(operation, pool))),
         }
     }
 
@@ -79,15 +78,16 @@ impl PoolSettings {
     /// As any call.
     pub async fn read_mfa(&self, pool: &PoolId) -> Result<JsonObject, SettingsError> {
         let answer = ResponseBody::default();
-        let request = self.client.get_user_pool_mfa_config();
+        let request = self.0.client.get_user_pool_mfa_config();
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone()).send();
-        let result = call(target("GetUserPoolMfaConfig", pool), request).await;
-        let answer = answer.into_result(target("GetUserPoolMfaConfig", pool), result)?;
+        let operation = CognitoOperation::GetUserPoolMfaConfig;
+        let result = self.0.call(operation, pool, request).await;
+        let answer = answer.into_result(target(operation, pool), result)?;
         if answer.contains_key("MfaConfiguration") {
             Ok(answer)
         } else {
-            Err(unreadable(target("GetUserPoolMfaConfig", pool)))
+            Err(unreadable(target(operation, pool)))
         }
     }
 
@@ -97,12 +97,14 @@ impl PoolSettings {
     /// As any call; a refused call leaves the pool unchanged.
     pub async fn write(&self, pool: &PoolId, settings: &JsonObject) -> Result<(), SettingsError> {
         let answer = ResponseBody::default();
-        let request = self.client.update_user_pool().user_pool_id(pool.as_str());
-        let request = request.customize().interceptor(answer.clone());
+        let request = self.0.client.update_user_pool();
+        let request = request.user_pool_id(pool.as_str()).customize();
+        let request = request.interceptor(answer.clone());
         let request = request.interceptor(RequestBody::new(pool, settings)).send();
-        let target = target("UpdateUserPool", pool);
-        let result = call(target, request).await;
-        answer.into_result(target, result).map(|_| ())
+        let operation = CognitoOperation::UpdateUserPool;
+        let result = self.0.call(operation, pool, request).await;
+        answer.into_result(target(operation, pool), result)?;
+        Ok(())
     }
 
     /// `SetUserPoolMfaConfig`.
@@ -115,13 +117,14 @@ impl PoolSettings {
         settings: &JsonObject,
     ) -> Result<(), SettingsError> {
         let answer = ResponseBody::default();
-        let request = self.client.set_user_pool_mfa_config();
+        let request = self.0.client.set_user_pool_mfa_config();
         let request = request.user_pool_id(pool.as_str()).customize();
         let request = request.interceptor(answer.clone());
         let request = request.interceptor(RequestBody::new(pool, settings)).send();
-        let target = target("SetUserPoolMfaConfig", pool);
-        let result = call(target, request).await;
-        answer.into_result(target, result).map(|_| ())
+        let operation = CognitoOperation::SetUserPoolMfaConfig;
+        let result = self.0.call(operation, pool, request).await;
+        answer.into_result(target(operation, pool), result)?;
+        Ok(())
     }
 }
 
@@ -140,13 +143,13 @@ impl ResponseBody {
     fn into_result<T, E>(
         self,
         target: Target<'_>,
-        result: Result<T, (Failure, E)>,
+        result: Result<T, CallError<E>>,
     ) -> Result<JsonObject, SettingsError> {
         let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (result, body) {
             (Ok(_), Some(body)) => Ok(body),
             (Ok(_), None) => Err(unreadable(target)),
-            (Err((failure, _)), body) => {
+            (Err(CallError { failure, .. }), body) => {
                 let body = body.unwrap_or_default();
                 let message = body.get("message").or_else(|| body.get("Message"));
                 let message = message.and_then(Value::as_str).map(str::to_owned);

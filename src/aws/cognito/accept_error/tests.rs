@@ -1,6 +1,5 @@
 use super::*;
 use crate::aws::classify::classify;
-use crate::aws::error::Service;
 
 const WITH_ATTRIBUTES: SignInStep = SignInStep::Respond {
     with_attributes: true,
@@ -13,10 +12,10 @@ const WITHOUT_ATTRIBUTES: SignInStep = SignInStep::Respond {
 };
 
 fn accept_error(step: SignInStep, code: &str, message: &str) -> AcceptError {
-    let (reason, class) = classify(Service::Cognito, step.operation(), code, 400, message);
+    let operation = step.operation().into();
+    let (reason, class) = classify(operation, code, 400, message);
     let failure = Failure {
-        service: Service::Cognito,
-        operation: step.operation(),
+        operation,
         resource: "client".to_owned(),
         code: code.to_owned(),
         reason,

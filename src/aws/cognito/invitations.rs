@@ -5,9 +5,9 @@
 
 use aws_sdk_cognitoidentityprovider::types::{DeliveryMediumType, MessageActionType};
 
-use super::directory::call_with_permit;
-use super::error::Failure;
-use super::user_manager::{PoolUser, UserManager};
+use super::{Cognito, PoolUser};
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
 use crate::event::{PoolId, Username};
 
 /// The names that are tried for one user, in this sequence.
@@ -44,7 +44,7 @@ impl UsernameCandidates {
     }
 }
 
-impl UserManager {
+impl Cognito {
     /// `AdminCreateUser` with `RESEND`: a new code for a user who has not used theirs.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
@@ -52,7 +52,7 @@ impl UserManager {
     /// # Errors
     /// `unsupported_user_state` for a user who has a password. Where the pool accepts none of
     /// the names, the failure of the first.
-    pub(crate) async fn resend(
+    pub(crate) async fn resend_invitation(
         &self,
         pool: &PoolId,
         names: &UsernameCandidates,
@@ -79,8 +79,8 @@ impl UserManager {
             .desired_delivery_mediums(DeliveryMediumType::Email)
             .message_action(MessageActionType::Resend)
             .send();
-        let budget = &self.quota.user_creation;
-        call_with_permit(budget, "AdminCreateUser", pool, request).await?;
+        self.call(CognitoOperation::AdminCreateUser, pool, request)
+            .await?;
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::fake_cognito::fake_cognito;
+    use crate::aws::cognito::fake::fake_cognito;
     use crate::event::Sub;
 
     const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
@@ -143,7 +143,7 @@ mod tests {
         })
         .await;
         let pool = PoolId::new("eu-west-1_x").expect("not empty");
-        let result = services.user_manager.resend(&pool, names).await;
+        let result = services.cognito.resend_invitation(&pool, names).await;
         let asked = asked.lock().expect("no panic").clone();
         (result.map_err(|failure| failure.code), asked)
     }

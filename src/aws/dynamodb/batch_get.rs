@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use super::call::{Target, call};
-use super::error::{Failure, Service};
+use crate::aws::call::{Target, call};
+use crate::aws::error::Failure;
+use crate::aws::operation::DynamoDbOperation;
 use crate::retry::Backoff;
 
 /// Rounds of one read. Keys that are unprocessed after them count as throttled.
@@ -51,9 +52,9 @@ pub(super) async fn batch_get(
     options: ReadOptions,
 ) -> Result<BTreeMap<String, Item>, Failure> {
     let Table { name, key } = *table;
+    let operation = DynamoDbOperation::BatchGetItem;
     let target = Target {
-        service: Service::DynamoDb,
-        operation: "BatchGetItem",
+        operation: operation.into(),
         resource: name,
     };
     let id_of = |item: &Item| item.get(key)?.as_s().ok().cloned();
@@ -86,9 +87,7 @@ pub(super) async fn batch_get(
             .batch_get_item()
             .set_request_items(table_request.map(|it| HashMap::from([(name.to_owned(), it)])))
             .send();
-        let answer = call(target, request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = call(operation, name, request).await?;
         let found = answer.responses.unwrap_or_default().into_values().flatten();
         items.extend(found.filter_map(|item| Some((id_of(&item)?, item))));
         // Keys beyond the size of one answer or the table's throughput.

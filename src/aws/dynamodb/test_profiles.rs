@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::batch_get::{Item, ReadOptions, Table, batch_get};
-use super::call::{Target, call};
-use super::client::Aws;
-use super::error::{Failure, Service};
+use crate::aws::call::call;
+use crate::aws::client::Aws;
+use crate::aws::error::Failure;
+use crate::aws::operation::DynamoDbOperation;
 
 /// Reads and deletes profiles of test users.
 #[derive(Debug, Clone)]
@@ -71,14 +72,7 @@ impl TestProfiles {
             .key(&self.key, AttributeValue::S(id.to_owned()))
             .return_values(ReturnValue::AllOld)
             .send();
-        let target = Target {
-            service: Service::DynamoDb,
-            operation: "DeleteItem",
-            resource: &self.table,
-        };
-        let answer = call(target, request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = call(DynamoDbOperation::DeleteItem, &self.table, request).await?;
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 }

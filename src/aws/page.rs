@@ -1,7 +1,16 @@
-//! The token of the next page of a list.
+//! Lists page by page.
 
 use super::call::Target;
 use super::error::Failure;
+
+/// One page of a list, with the token of the next page.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// At most 60 from Cognito. A page may be empty although others follow.
+    pub(crate) items: Vec<T>,
+    /// Token of the next page; `None` after the last page.
+    pub next: Option<String>,
+}
 
 /// Returns the token of the page after the page of `asked`; `None` at the end. A list that
 /// returns the token of the request would repeat its page forever.
@@ -33,8 +42,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use crate::aws::fake_cognito::{FakeCognito, fake_cognito};
+    use crate::aws::cognito::fake::{FakeCognito, fake_cognito};
     use crate::event::{GroupName, PoolId, Sub, Username};
+    use crate::reason::Reason;
     use crate::retry::retry_inline;
 
     /// A Cognito whose lists never end, and the number of its calls.
@@ -54,40 +64,43 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn repeated_token_ends_a_list_after_the_second_page() {
         let (services, calls) = endless().await;
-        let (listing, users) = (&services.listing, &services.users);
+        let cognito = &services.cognito;
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let sub = Sub::new("b662d2e4-d0a1-7098-4973-20a5d6ff5a12").expect("an id");
         let ada = Username::new("ada").expect("a name");
         let group = GroupName::new("STAFF").expect("a name");
         let assert_repeated = |failure: crate::aws::Failure| {
-            assert_eq!(failure.reason, "repeated_token");
+            assert_eq!(failure.reason, Reason::RepeatedToken);
             assert_eq!(calls.swap(0, Ordering::Relaxed), 2, "{failure}");
         };
         assert_repeated(
-            retry_inline(|| listing.username_of(&pool, &sub))
+            retry_inline(|| cognito.username_of(&pool, &sub))
                 .await
                 .expect_err("endless"),
         );
         assert_repeated(
-            retry_inline(|| listing.groups_of(&pool, &ada))
+            retry_inline(|| cognito.groups_of(&pool, &ada))
                 .await
                 .expect_err("endless"),
         );
 
-        let first = listing.users(&pool, None).await.expect("a page");
+        let first = cognito.list_users(&pool, None).await.expect("a page");
         assert_repeated(
-            retry_inline(|| listing.users(&pool, first.next.as_deref()))
+            retry_inline(|| cognito.list_users(&pool, first.next.as_deref()))
                 .await
                 .expect_err("endless"),
         );
-        let first = listing.members(&pool, &group, None).await.expect("a page");
-        let second = || listing.members(&pool, &group, first.next.as_deref());
-        assert_repeated(retry_inline(second).await.expect_err("endless"));
-        let first = users
-            .with_email_prefix(&pool, "load", None)
+        let first = cognito
+            .list_members(&pool, &group, None)
             .await
             .expect("a page");
-        let second = || users.with_email_prefix(&pool, "load", first.next.as_deref());
+        let second = || cognito.list_members(&pool, &group, first.next.as_deref());
+        assert_repeated(retry_inline(second).await.expect_err("endless"));
+        let first = cognito
+            .list_by_email_prefix(&pool, "load", None)
+            .await
+            .expect("a page");
+        let second = || cognito.list_by_email_prefix(&pool, "load", first.next.as_deref());
         assert_repeated(retry_inline(second).await.expect_err("endless"));
     }
 }

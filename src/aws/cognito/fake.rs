@@ -14,7 +14,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use super::{Aws, ClientCredentials, Directory, Listing, SignIn, UserManager, Users};
+use super::{ClientCredentials, Cognito, SignIn};
+use crate::aws::client::Aws;
 use crate::quota::{Limits, Quota};
 
 /// Delay, HTTP status and body.
@@ -28,9 +29,7 @@ struct FakeHttpClient(Arc<FakeHandler>);
 /// Clients of the fake that share one quota.
 pub(crate) struct FakeCognito {
     pub(crate) sign_in: SignIn,
-    pub(crate) user_manager: UserManager,
-    pub(crate) listing: Listing,
-    pub(crate) users: Users,
+    pub(crate) cognito: Cognito,
 }
 
 /// `respond` gets the operation and its input. The rates are the default rates, shared by
@@ -42,20 +41,16 @@ pub(crate) async fn fake_cognito(
     let aws = Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await;
     let quota = Arc::new(Quota::new(Limits {
         processes: NonZeroU32::new(processes).expect("not zero"),
-        user_update: 20.0,
-        user_list: 15.0,
-        user_resource_read: 25.0,
-        user_creation: 25.0,
+        ..Limits::default()
     }));
+    let cognito = Cognito::new(&aws, quota);
     let app_client = ClientCredentials {
         id: "client".to_owned(),
         secret: None,
     };
     FakeCognito {
-        sign_in: SignIn::new(&aws, Arc::clone(&quota), app_client),
-        user_manager: Directory::new(&aws, Arc::clone(&quota)).user_manager(),
-        listing: Listing::new(&aws, Arc::clone(&quota)),
-        users: Users::new(&aws, quota),
+        sign_in: SignIn::new(cognito.clone(), app_client),
+        cognito,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use aws_sdk_sqs::Client;
 
-use super::call::{Target, call};
-use super::client::Aws;
-use super::error::{Failure, Service};
+use crate::aws::call::call;
+use crate::aws::client::Aws;
+use crate::aws::error::Failure;
+use crate::aws::operation::SqsOperation;
 
 /// Starts, watches and cancels move tasks. Queues are named by their ARN.
 #[derive(Debug, Clone)]
@@ -65,9 +66,12 @@ impl MoveTasks {
             .destination_arn(to)
             .max_number_of_messages_per_second(rate)
             .send();
-        let answer = call(target("StartMessageMoveTask", from), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = call(
+            SqsOperation::StartMessageMoveTask,
+            queue_name(from),
+            request,
+        )
+        .await?;
         Ok(answer.task_handle.unwrap_or_default())
     }
 
@@ -82,9 +86,12 @@ impl MoveTasks {
             .source_arn(from)
             .max_results(1)
             .send();
-        let answer = call(target("ListMessageMoveTasks", from), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = call(
+            SqsOperation::ListMessageMoveTasks,
+            queue_name(from),
+            request,
+        )
+        .await?;
         let task = answer.results.unwrap_or_default().into_iter().next();
         Ok(task.map(|task| MoveTask {
             started_at_ms: task.started_timestamp,
@@ -105,17 +112,11 @@ impl MoveTasks {
             .cancel_message_move_task()
             .task_handle(handle)
             .send();
-        call(target("CancelMessageMoveTask", ""), request)
-            .await
-            .map(|_| ())
-            .map_err(|(failure, _)| failure)
+        call(SqsOperation::CancelMessageMoveTask, "", request).await?;
+        Ok(())
     }
 }
 
-fn target<'a>(operation: &'static str, arn: &'a str) -> Target<'a> {
-    Target {
-        service: Service::Sqs,
-        operation,
-        resource: arn.rsplit(':').next().unwrap_or(arn),
-    }
+fn queue_name(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or(arn)
 }

@@ -4,28 +4,19 @@
 //! `sub` of the final answer with the `sub` that was asked for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
     AttributeType, DeliveryMediumType, UserStatusType, UserType,
 };
 use jiff::Timestamp;
 
-use super::directory::call_with_permit;
-use super::error::Failure;
-use super::listing::Listing;
+use super::Cognito;
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, UserAttributes, Username};
-use crate::quota::Quota;
+use crate::reason::Reason;
 use crate::retry::Transient;
-
-/// Finds and invites users and changes their groups, inside the budgets.
-#[derive(Debug, Clone)]
-pub struct UserManager {
-    pub(super) client: Client,
-    pub(super) quota: Arc<Quota>,
-}
 
 /// A user as the pool returns them.
 #[derive(Debug, Clone)]
@@ -54,7 +45,7 @@ pub(crate) enum FindUserError {
          another: ask by e-mail address, by the sub of the first or by the user name of the second"
     )]
     Ambiguous,
-    /// The call failed; `user_not_found` is of class [`super::Class::NotYet`].
+    /// The call failed; `user_not_found` is of class [`NotYet`](crate::aws::Class::NotYet).
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -66,6 +57,30 @@ impl Transient for FindUserError {
 }
 
 impl PoolUser {
+    /// `asked` is the name where the answer leaves it out.
+    pub(super) fn from_sdk(
+        username: Option<&str>,
+        attributes: &[AttributeType],
+        status: Option<&UserStatusType>,
+        enabled: bool,
+        asked: &Username,
+    ) -> Self {
+        let attributes: UserAttributes = attributes
+            .iter()
+            .map(|attribute| (attribute.name(), attribute.value().unwrap_or_default()))
+            .collect();
+        Self {
+            username: username
+                .and_then(Username::new)
+                .unwrap_or_else(|| asked.clone()),
+            sub: attributes.get("sub").and_then(Sub::new),
+            attributes,
+            status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
+            enabled,
+            created: None,
+        }
+    }
+
     /// Whether `asked` may mean another user: it has the form of a `sub` and is not this
     /// user's. Cognito looks up a user name first, so a user who chooses the `sub` of another
     /// as their user name is found instead.
@@ -98,31 +113,26 @@ impl PoolUser {
     }
 }
 
-impl UserManager {
-    pub(super) fn new(client: Client, quota: Arc<Quota>) -> Self {
-        Self { client, quota }
-    }
-
+impl Cognito {
     /// Finds a user by user name, alias or `sub`. Every command and request that names a user
-    /// calls this. Makes one call, as [`UserManager::get`]. For the `sub` of a federated user
+    /// calls this. Makes one call, as [`Cognito::get_user`]. For the `sub` of a federated user
     /// it adds `ListUsers` and a second `AdminGetUser`; for a `sub` of no user, `ListUsers`.
     ///
     /// # Errors
     /// [`FindUserError`].
-    pub(crate) async fn find(
+    pub(crate) async fn find_user(
         &self,
         pool: &PoolId,
         asked: &Username,
     ) -> Result<PoolUser, FindUserError> {
-        let user = match self.get(pool, asked).await {
-            Err(failure) if failure.reason == "user_not_found" && asked.is_uuid() => {
-                let listing = Listing::from_client(self.client.clone(), Arc::clone(&self.quota));
+        let user = match self.get_user(pool, asked).await {
+            Err(failure) if failure.reason == Reason::UserNotFound && asked.is_uuid() => {
                 // Cognito writes a `sub` in lower case.
                 let named = match Sub::new(&asked.reveal().to_ascii_lowercase()) {
-                    Some(sub) => listing.username_of(pool, &sub).await?,
+                    Some(sub) => self.username_of(pool, &sub).await?,
                     None => None,
                 };
-                self.get(pool, &named.ok_or(failure)?).await?
+                self.get_user(pool, &named.ok_or(failure)?).await?
             }
             user => user?,
         };
@@ -135,21 +145,23 @@ impl UserManager {
 
     /// `AdminGetUser`, by name, alias or the `sub` of a local user. It finds a federated user
     /// only by name. For names that the pool returned, or whose user is checked otherwise; for
-    /// others use [`UserManager::find`]. Makes the user count as active this month.
+    /// others use [`Cognito::find_user`]. Makes the user count as active this month.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     ///
     /// # Errors
-    /// `user_not_found` is of class [`super::Class::NotYet`].
-    pub async fn get(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
+    /// `user_not_found` is of class [`NotYet`](crate::aws::Class::NotYet).
+    pub async fn get_user(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
         let request = self
             .client
             .admin_get_user()
             .user_pool_id(pool.as_str())
             .username(username.reveal())
             .send();
-        let user = call_with_permit(&self.quota.user_read, "AdminGetUser", pool, request).await?;
-        let mut found = pool_user(
+        let user = self
+            .call(CognitoOperation::AdminGetUser, pool, request)
+            .await?;
+        let mut found = PoolUser::from_sdk(
             Some(user.username()),
             user.user_attributes(),
             user.user_status(),
@@ -176,7 +188,7 @@ impl UserManager {
     /// `username_exists`; `code_delivery_failure`, `unexpected_lambda`,
     /// `invalid_parameter` (the mail's text) and `limit_exceeded` (the mails of a day) may
     /// come although the user was created.
-    pub(crate) async fn invite(
+    pub(crate) async fn create_invited_user(
         &self,
         pool: &PoolId,
         name: &Username,
@@ -200,10 +212,11 @@ impl UserManager {
                     .ok(),
             )
             .send();
-        let budget = &self.quota.user_creation;
-        let answer = call_with_permit(budget, "AdminCreateUser", pool, request).await?;
+        let answer = self
+            .call(CognitoOperation::AdminCreateUser, pool, request)
+            .await?;
         let user = answer.user();
-        Ok(pool_user(
+        Ok(PoolUser::from_sdk(
             user.and_then(UserType::username),
             user.map(UserType::attributes).unwrap_or_default(),
             user.and_then(UserType::user_status),
@@ -215,7 +228,7 @@ impl UserManager {
     /// `AdminRemoveUserFromGroup`. A user who is not a member is not an error.
     ///
     /// # Errors
-    /// `group_not_found` and `user_not_found` are of class [`super::Class::NotYet`].
+    /// `group_not_found` and `user_not_found` are of class [`NotYet`](crate::aws::Class::NotYet).
     pub(crate) async fn remove_from_group(
         &self,
         pool: &PoolId,
@@ -229,33 +242,9 @@ impl UserManager {
             .username(username.reveal())
             .group_name(group.as_str())
             .send();
-        let budget = &self.quota.user_update;
-        call_with_permit(budget, "AdminRemoveUserFromGroup", pool, request).await?;
+        self.call(CognitoOperation::AdminRemoveUserFromGroup, pool, request)
+            .await?;
         Ok(())
-    }
-}
-
-/// `asked` is the name where the answer leaves it out.
-fn pool_user(
-    username: Option<&str>,
-    attributes: &[AttributeType],
-    status: Option<&UserStatusType>,
-    enabled: bool,
-    asked: &Username,
-) -> PoolUser {
-    let attributes: UserAttributes = attributes
-        .iter()
-        .map(|attribute| (attribute.name(), attribute.value().unwrap_or_default()))
-        .collect();
-    PoolUser {
-        username: username
-            .and_then(Username::new)
-            .unwrap_or_else(|| asked.clone()),
-        sub: attributes.get("sub").and_then(Sub::new),
-        attributes,
-        status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
-        enabled,
-        created: None,
     }
 }
 
@@ -266,14 +255,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aws::fake_cognito::fake_cognito;
+    use crate::aws::cognito::fake::fake_cognito;
 
     const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
     const OTHER_SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a13";
 
     /// A pool with one federated user, whom `AdminGetUser` finds only by name. It returns this
     /// `sub`; `ListUsers`, which lags, returns [`SUB`].
-    async fn pool_with_federated(sub: &'static str) -> UserManager {
+    async fn pool_with_federated(sub: &'static str) -> Cognito {
         let user = |attributes: &str, sub: &str| {
             json!({
                 "Username": "Google_1042", "UserStatus": "EXTERNAL_PROVIDER", "Enabled": true,
@@ -288,19 +277,19 @@ mod tests {
             };
             (Duration::ZERO, status, body)
         };
-        fake_cognito(1, respond).await.user_manager
+        fake_cognito(1, respond).await.cognito
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_federated_user_is_found_by_their_sub() {
         let pool = PoolId::new("eu-west-1_x").expect("an id");
         let find = async |has: &'static str, asked: &str| {
-            let user_manager = pool_with_federated(has).await;
+            let cognito = pool_with_federated(has).await;
             let asked = Username::new(asked).expect("a name");
-            let found = user_manager.find(&pool, &asked).await;
+            let found = cognito.find_user(&pool, &asked).await;
             found.map(|user| user.username.reveal().to_owned())
         };
-        let missing = |found: &Result<String, FindUserError>| matches!(found, Err(FindUserError::Failed(failure)) if failure.reason == "user_not_found");
+        let missing = |found: &Result<String, FindUserError>| matches!(found, Err(FindUserError::Failed(failure)) if failure.reason == Reason::UserNotFound);
         for asked in [SUB, &SUB.to_uppercase(), "Google_1042"] {
             assert_eq!(
                 find(SUB, asked).await.as_deref(),
@@ -320,7 +309,7 @@ mod tests {
             let attributes = AttributeType::builder().name("sub").value(sub).build();
             let attributes: Vec<AttributeType> = attributes.into_iter().collect();
             let asked = Username::new("ada").expect("a name");
-            pool_user(Some("ada"), &attributes, None, true, &asked)
+            PoolUser::from_sdk(Some("ada"), &attributes, None, true, &asked)
         };
         for (asked, sub, expected) in [
             (SUB, SUB, false),

@@ -5,16 +5,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
     DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
 };
 use tokio::time::Instant;
 
-use super::call::{Target, call};
-use super::client::Aws;
-use super::error::{Class, Failure, Service};
 use super::message::{Depth, FailedEntry, QueueAttributes, Received, RedrivePolicy};
+use crate::aws::call::{CallError, Target, call};
+use crate::aws::client::Aws;
+use crate::aws::error::{Class, Failure};
+use crate::aws::operation::SqsOperation;
+use crate::reason::Reason;
 
 /// SQS's limit of entries in one call.
 pub(crate) const MAX_BATCH_ENTRIES: usize = 10;
@@ -128,9 +132,7 @@ impl Queue {
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .send();
-        let answer = call(self.target("ReceiveMessage"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(SqsOperation::ReceiveMessage, request).await?;
         let received = Instant::now();
         Ok(answer
             .messages
@@ -158,9 +160,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_entries(entries.collect::<Result<_, _>>().ok())
             .send();
-        let answer = call(self.target("DeleteMessageBatch"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(SqsOperation::DeleteMessageBatch, request).await?;
         Ok(failed_entries(&answer.failed))
     }
 
@@ -189,9 +189,9 @@ impl Queue {
             .queue_url(&self.url)
             .set_entries(entries.collect::<Result<_, _>>().ok())
             .send();
-        let answer = call(self.target("ChangeMessageVisibilityBatch"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self
+            .call(SqsOperation::ChangeMessageVisibilityBatch, request)
+            .await?;
         Ok(failed_entries(&answer.failed))
     }
 
@@ -206,9 +206,7 @@ impl Queue {
             .queue_url(&self.url)
             .attribute_names(QueueAttributeName::All)
             .send();
-        let answer = call(self.target("GetQueueAttributes"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(SqsOperation::GetQueueAttributes, request).await?;
         let attributes = answer.attributes.unwrap_or_default();
         let number = |name: QueueAttributeName| attributes.get(&name)?.parse::<u64>().ok();
         let depth = Depth {
@@ -248,45 +246,42 @@ impl Queue {
             .queue_name(name)
             .set_queue_owner_aws_account_id(owner)
             .send();
-        let target = Target {
-            resource: name,
-            ..self.target("GetQueueUrl")
-        };
-        let answer = call(target, request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = call(SqsOperation::GetQueueUrl, name, request).await?;
         Ok(answer.queue_url.unwrap_or_default())
     }
 
     /// The failure for an entry of a batch that SQS did not carry out.
-    pub(crate) fn entry_failure(&self, operation: &'static str, entry: &FailedEntry) -> Failure {
+    pub(crate) fn entry_failure(&self, operation: SqsOperation, entry: &FailedEntry) -> Failure {
         Failure::from_entry(self.target(operation), &entry.code)
     }
 
     /// The failure for a call that its own time-out did not end.
-    pub(crate) fn timeout_failure(&self, operation: &'static str) -> Failure {
-        let Target {
-            service,
-            operation,
-            resource,
-        } = self.target(operation);
-        Failure {
-            service,
-            operation,
-            resource: resource.to_owned(),
-            code: "hung".to_owned(),
-            reason: "timeout".to_owned(),
-            class: Class::Transient,
+    pub(crate) fn timeout_failure(&self, operation: SqsOperation) -> Failure {
+        let target = self.target(operation);
+        Failure::for_call(target, "hung", Reason::Timeout, Class::Transient)
+    }
+
+    pub(super) fn call<'a, T, E>(
+        &'a self,
+        operation: SqsOperation,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> impl Future<Output = Result<T, CallError<E>>> + Send + 'a
+    where
+        T: Send + 'a,
+        E: ProvideErrorMetadata + std::error::Error + Send + 'static,
+    {
+        call(operation, self.name(), request)
+    }
+
+    pub(super) fn target(&self, operation: SqsOperation) -> Target<'_> {
+        Target {
+            operation: operation.into(),
+            resource: self.name(),
         }
     }
 
-    pub(super) fn target(&self, operation: &'static str) -> Target<'_> {
-        let name = self.url.rsplit('/').next().unwrap_or_default();
-        Target {
-            service: Service::Sqs,
-            operation,
-            resource: name,
-        }
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
     }
 }
 

@@ -15,10 +15,11 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 
-use super::call::{CallError, call};
-use super::error::{Class, Failure};
 use super::message::Outgoing;
 use super::queue::{MAX_BATCH_ENTRIES, Queue, ceil_seconds};
+use crate::aws::call::CallError;
+use crate::aws::error::{Class, Failure};
+use crate::aws::operation::SqsOperation;
 use crate::event::is_xray_header;
 use crate::retry::retry_inline;
 
@@ -33,15 +34,14 @@ impl Queue {
         let copy = group.is_some().then(|| message.clone());
         let sent = self.send_in_group(group, message).await;
         let sent = match (sent, copy) {
-            (Err((_, error)), Some(message))
-                if self.detect_group_refusal(error.code(), error.message()) =>
+            (Err(refused), Some(message))
+                if self.detect_group_refusal(refused.error.code(), refused.error.message()) =>
             {
                 self.send_in_group(None, message).await
             }
             (sent, _) => sent,
         };
-        let answer = sent.map_err(|(failure, _)| failure)?;
-        Ok(answer.message_id.unwrap_or_default())
+        Ok(sent?.message_id.unwrap_or_default())
     }
 
     async fn send_in_group(
@@ -58,7 +58,7 @@ impl Queue {
             .set_message_system_attributes(system_attributes_of(&message))
             .set_message_group_id(group)
             .message_body(message.body);
-        call(self.target("SendMessage"), request.send()).await
+        self.call(SqsOperation::SendMessage, request.send()).await
     }
 
     /// The message group is only the tenant for fair queues, so a group that SQS would refuse
@@ -173,10 +173,10 @@ impl Queue {
             .queue_url(&self.url)
             .set_entries(entries.collect::<Result<_, _>>().ok())
             .send();
-        let target = self.target("SendMessageBatch");
-        let answer = match call(target, request).await {
+        let target = self.target(SqsOperation::SendMessageBatch);
+        let answer = match self.call(SqsOperation::SendMessageBatch, request).await {
             Ok(answer) => answer,
-            Err((failure, error)) => {
+            Err(CallError { failure, error }) => {
                 let has_groups = groups.iter().any(Option::is_some);
                 let refused =
                     if has_groups && self.detect_group_refusal(error.code(), error.message()) {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
-use super::call::call;
-use super::error::{Class, Failure, Service};
-use super::listing::Page;
-use super::next_page::next_page;
 use super::profiles::ProfileTable;
+use crate::aws::error::{Class, Failure};
+use crate::aws::operation::DynamoDbOperation;
+use crate::aws::page::{Page, next_page};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 impl ProfileTable {
@@ -41,9 +41,7 @@ impl ProfileTable {
             .set_exclusive_start_key(start)
             .set_limit(limit)
             .send();
-        let answer = call(self.target("Scan"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(DynamoDbOperation::Scan, request).await?;
         let items = answer.items.unwrap_or_default().into_iter();
         // An empty key also means the end.
         let last = answer.last_evaluated_key.filter(|key| !key.is_empty());
@@ -58,7 +56,11 @@ impl ProfileTable {
                     Some((key, string_value(item.remove(attribute))?))
                 })
                 .collect(),
-            next: next_page(self.target("Scan"), after, next.transpose()?)?,
+            next: next_page(
+                self.target(DynamoDbOperation::Scan),
+                after,
+                next.transpose()?,
+            )?,
         })
     }
 
@@ -96,22 +98,14 @@ impl ProfileTable {
             .select(Select::Count)
             .limit(1)
             .send();
-        let answer = call(self.target("Query"), request)
-            .await
-            .map_err(|(failure, _)| failure)?;
+        let answer = self.call(DynamoDbOperation::Query, request).await?;
         Ok(answer.count() > 0)
     }
 
     /// The next page begins after an item with another partition key.
     fn key_mismatch(&self) -> Failure {
-        Failure {
-            service: Service::DynamoDb,
-            operation: "Scan",
-            resource: self.table.clone(),
-            code: "OtherKey".to_owned(),
-            reason: "table_mismatch".to_owned(),
-            class: Class::Systemic,
-        }
+        let target = self.target(DynamoDbOperation::Scan);
+        Failure::for_call(target, "OtherKey", Reason::TableMismatch, Class::Systemic)
     }
 }
 

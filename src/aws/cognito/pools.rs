@@ -1,0 +1,71 @@
+//! What a user pool says about itself: `DescribeUserPool`.
+
+use aws_sdk_cognitoidentityprovider::types::{
+    EmailSendingAccountType, UserPoolType, UsernameAttributeType,
+};
+
+use super::{Cognito, SignInName};
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
+use crate::event::PoolId;
+
+impl Cognito {
+    /// Cognito's estimate of the number of users.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
+        let pool = self.describe_pool(pool).await?;
+        let estimate = pool.map(|pool| pool.estimated_number_of_users);
+        Ok(estimate.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    }
+
+    /// The form of name that new users need.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn sign_in_name(&self, pool: &PoolId) -> Result<SignInName, Failure> {
+        let pool = self.describe_pool(pool).await?;
+        let names = pool
+            .and_then(|pool| pool.username_attributes)
+            .unwrap_or_default();
+        Ok(if names.contains(&UsernameAttributeType::Email) {
+            SignInName::Email
+        } else if names.contains(&UsernameAttributeType::PhoneNumber) {
+            SignInName::Phone
+        } else {
+            SignInName::Any
+        })
+    }
+
+    /// Whether the pool sends its mails from Cognito's own address, at most 50 a day, and
+    /// neither through SES nor through a Lambda.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-email.html>
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn has_default_email(&self, pool: &PoolId) -> Result<bool, Failure> {
+        let pool = self.describe_pool(pool).await?;
+        let pool = pool.as_ref();
+        let account = pool
+            .and_then(|pool| pool.email_configuration())
+            .and_then(|mails| mails.email_sending_account());
+        let by_lambda = pool
+            .and_then(|pool| pool.lambda_config())
+            .is_some_and(|lambdas| lambdas.custom_email_sender().is_some());
+        Ok(account != Some(&EmailSendingAccountType::Developer) && !by_lambda)
+    }
+
+    async fn describe_pool(&self, pool: &PoolId) -> Result<Option<UserPoolType>, Failure> {
+        let request = self
+            .client
+            .describe_user_pool()
+            .user_pool_id(pool.as_str())
+            .send();
+        let operation = CognitoOperation::DescribeUserPool;
+        Ok(self.call(operation, pool, request).await?.user_pool)
+    }
+}

@@ -1,0 +1,132 @@
+//! Amazon Cognito user pools: users that a load test creates, finds and deletes.
+
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType, UserType};
+
+use super::lists::{ListedUser, MAX_PAGE_ITEMS};
+use super::{Cognito, PoolUser, target};
+use crate::aws::error::Failure;
+use crate::aws::operation::CognitoOperation;
+use crate::aws::page::Page;
+use crate::event::{PoolId, Sub, Username};
+use crate::reason::Reason;
+
+/// A user whom [`Cognito::create_test_user`] created or found.
+#[derive(Debug, Clone)]
+pub(crate) struct CreatedUser {
+    /// The pool's own name: a pool whose users sign in with their e-mail address generates
+    /// user names.
+    pub username: Username,
+    pub sub: Sub,
+}
+
+/// The form of user name that a pool requires of new users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignInName {
+    Any,
+    Email,
+    /// A phone number; an e-mail address is refused.
+    Phone,
+}
+
+impl Cognito {
+    /// `AdminCreateUser` with a verified e-mail address and without a mail. Returns an existing
+    /// user as if created now, since an earlier answer may have been lost.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
+    ///
+    /// # Errors
+    /// As any call; transient when the answer lacks the user's `sub`.
+    pub(crate) async fn create_test_user(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+        email: &str,
+    ) -> Result<CreatedUser, Failure> {
+        let attribute = |name: &str, value: &str| {
+            let built = AttributeType::builder().name(name).value(value).build();
+            built.ok()
+        };
+        let attributes = [("email", email), ("email_verified", "true")];
+        let request = self
+            .client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .message_action(MessageActionType::Suppress)
+            .set_user_attributes(
+                attributes
+                    .map(|(name, value)| attribute(name, value))
+                    .into_iter()
+                    .collect(),
+            )
+            .send();
+        let operation = CognitoOperation::AdminCreateUser;
+        let user = match self.call(operation, pool, request).await {
+            Ok(answer) => {
+                let user = answer.user();
+                PoolUser::from_sdk(
+                    user.and_then(UserType::username),
+                    user.map(UserType::attributes).unwrap_or_default(),
+                    user.and_then(UserType::user_status),
+                    user.is_none_or(UserType::enabled),
+                    name,
+                )
+            }
+            Err(refused) if refused.failure.code == "UsernameExistsException" => {
+                self.get_user(pool, name).await?
+            }
+            Err(refused) => return Err(refused.failure),
+        };
+        Ok(CreatedUser {
+            username: user.username,
+            sub: user
+                .sub
+                .ok_or_else(|| Failure::unanswered(target(operation, pool)))?,
+        })
+    }
+
+    /// `AdminDeleteUser`, which also removes all memberships: whether the user existed.
+    ///
+    /// # Errors
+    /// Any except the user's absence.
+    pub async fn delete_user(&self, pool: &PoolId, username: &Username) -> Result<bool, Failure> {
+        let request = self
+            .client
+            .admin_delete_user()
+            .user_pool_id(pool.as_str())
+            .username(username.reveal())
+            .send();
+        match self
+            .call(CognitoOperation::AdminDeleteUser, pool, request)
+            .await
+        {
+            Err(refused) if refused.failure.reason == Reason::UserNotFound => Ok(false),
+            result => Ok(result.map(|_| true)?),
+        }
+    }
+
+    /// `ListUsers` of users whose e-mail address begins with `prefix`. Eventually consistent.
+    /// Not every emulator filters, so the caller checks again.
+    ///
+    /// # Errors
+    /// As any call; `repeated_token` where the next page is the same.
+    pub(crate) async fn list_by_email_prefix(
+        &self,
+        pool: &PoolId,
+        prefix: &str,
+        token: Option<&str>,
+    ) -> Result<Page<ListedUser>, Failure> {
+        let request = self
+            .client
+            .list_users()
+            .user_pool_id(pool.as_str())
+            .filter(format!("email ^= \"{prefix}\""))
+            .limit(MAX_PAGE_ITEMS)
+            .set_pagination_token(token.map(str::to_owned))
+            .send();
+        let page = self
+            .call(CognitoOperation::ListUsers, pool, request)
+            .await?;
+        Page::from_users(pool, token, page.users, page.pagination_token)
+    }
+}

@@ -1,0 +1,10 @@
+//! Amazon `DynamoDB`: the table of profiles.
+
+mod batch_get;
+mod item;
+mod owners;
+mod profiles;
+mod test_profiles;
+
+pub use profiles::{ProfileTable, PutResult};
+pub(crate) use test_profiles::{ProfileAttributes, TestProfiles};

@@ -1,0 +1,180 @@
+//! The operations of AWS that usher calls: service, rate category and IAM action of each.
+
+use super::error::Service;
+use crate::quota::Category;
+
+/// An operation of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// Of Amazon SQS.
+    Sqs(SqsOperation),
+    /// Of Amazon Cognito user pools.
+    Cognito(CognitoOperation),
+    /// Of Amazon `DynamoDB`.
+    DynamoDb(DynamoDbOperation),
+    /// Of the AWS Security Token Service.
+    Sts(StsOperation),
+    /// One that only `usher dev` and the tests call.
+    #[cfg(feature = "dev")]
+    Sandbox(&'static (Service, &'static str)),
+}
+
+macro_rules! operations {
+    ($(#[$doc:meta])* $name:ident of $service:ident: $($operation:ident,)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are those of AWS")]
+        pub enum $name {
+            $($operation,)*
+        }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$operation,)*];
+
+            fn name(self) -> &'static str {
+                match self {
+                    $(Self::$operation => stringify!($operation),)*
+                }
+            }
+        }
+
+        impl From<$name> for Operation {
+            fn from(operation: $name) -> Self {
+                Self::$service(operation)
+            }
+        }
+    };
+}
+
+operations! {
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html>
+    SqsOperation of Sqs:
+    CancelMessageMoveTask,
+    ChangeMessageVisibilityBatch,
+    DeleteMessageBatch,
+    GetQueueAttributes,
+    GetQueueUrl,
+    ListMessageMoveTasks,
+    ReceiveMessage,
+    SendMessage,
+    SendMessageBatch,
+    StartMessageMoveTask,
+}
+
+operations! {
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_Operations.html>
+    CognitoOperation of Cognito:
+    AdminAddUserToGroup,
+    AdminCreateUser,
+    AdminDeleteUser,
+    AdminGetUser,
+    AdminListGroupsForUser,
+    AdminRemoveUserFromGroup,
+    CreateGroup,
+    DescribeUserPool,
+    GetGroup,
+    GetUserPoolMfaConfig,
+    InitiateAuth,
+    ListUsers,
+    ListUsersInGroup,
+    RespondToAuthChallenge,
+    SetUserPoolMfaConfig,
+    UpdateUserPool,
+}
+
+operations! {
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html>
+    DynamoDbOperation of DynamoDb:
+    BatchGetItem,
+    DeleteItem,
+    DescribeTable,
+    PutItem,
+    Query,
+    Scan,
+}
+
+operations! {
+    /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html>
+    StsOperation of Sts:
+    GetCallerIdentity,
+}
+
+impl Operation {
+    /// Every operation that the product calls.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let sqs = SqsOperation::ALL.iter().copied().map(Self::from);
+        let cognito = CognitoOperation::ALL.iter().copied().map(Self::from);
+        let dynamodb = DynamoDbOperation::ALL.iter().copied().map(Self::from);
+        let sts = StsOperation::ALL.iter().copied().map(Self::from);
+        sqs.chain(cognito).chain(dynamodb).chain(sts)
+    }
+
+    /// The service that it belongs to.
+    pub fn service(self) -> Service {
+        match self {
+            Self::Sqs(_) => Service::Sqs,
+            Self::Cognito(_) => Service::Cognito,
+            Self::DynamoDb(_) => Service::DynamoDb,
+            Self::Sts(_) => Service::Sts,
+            #[cfg(feature = "dev")]
+            Self::Sandbox((service, _)) => *service,
+        }
+    }
+
+    /// Its name in the API, such as `AdminGetUser`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqs(operation) => operation.name(),
+            Self::Cognito(operation) => operation.name(),
+            Self::DynamoDb(operation) => operation.name(),
+            Self::Sts(operation) => operation.name(),
+            #[cfg(feature = "dev")]
+            Self::Sandbox((_, name)) => name,
+        }
+    }
+
+    /// The IAM action that allows it; `None` for calls that need no permission. A batch
+    /// needs the permission of the single call.
+    ///
+    /// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
+    pub fn iam_action(self) -> Option<String> {
+        let prefix = match self {
+            Self::Cognito(
+                CognitoOperation::InitiateAuth | CognitoOperation::RespondToAuthChallenge,
+            )
+            | Self::Sts(StsOperation::GetCallerIdentity) => return None,
+            _ => match self.service() {
+                Service::Sqs => "sqs",
+                Service::Cognito => "cognito-idp",
+                Service::DynamoDb => "dynamodb",
+                Service::Sts => "sts",
+            },
+        };
+        let name = self.name();
+        let single = name.strip_suffix("Batch").unwrap_or(name);
+        Some(format!("{prefix}:{single}"))
+    }
+}
+
+impl CognitoOperation {
+    /// The category whose rate limits it.
+    ///
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+    pub(super) fn category(self) -> Category {
+        match self {
+            Self::AdminAddUserToGroup | Self::AdminDeleteUser | Self::AdminRemoveUserFromGroup => {
+                Category::UserUpdate
+            }
+            Self::AdminCreateUser => Category::UserCreation,
+            Self::AdminGetUser => Category::UserRead,
+            Self::AdminListGroupsForUser => Category::UserResourceRead,
+            Self::CreateGroup => Category::GroupCreate,
+            Self::GetGroup => Category::GroupRead,
+            Self::InitiateAuth => Category::UserAuthentication,
+            Self::ListUsers | Self::ListUsersInGroup => Category::UserList,
+            Self::RespondToAuthChallenge => Category::AccountRecovery,
+            Self::DescribeUserPool | Self::GetUserPoolMfaConfig => Category::PoolRead,
+            Self::SetUserPoolMfaConfig | Self::UpdateUserPool => Category::PoolUpdate,
+        }
+    }
+}
