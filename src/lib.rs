@@ -8,6 +8,7 @@
 //!
 //! - [`trigger`]: the Lambda function: forwards sign-ups, and returns the event unchanged
 //! - [`event`]: parses a message into a sign-up, an admin command or a reconcile
+//! - [`message`]: the envelope of an event, and the builders of what is sent
 //! - [`worker`]: receives messages, keeps them hidden, settles them, drains at the end
 //! - [`provision`]: adds a user to groups, writes the profile, gives the outcome
 //! - [`aws`]: the clients of the AWS services
@@ -34,6 +35,7 @@ pub mod dev;
 pub mod event;
 pub mod http;
 pub mod load;
+pub mod message;
 pub mod provision;
 pub mod quota;
 pub mod reason;

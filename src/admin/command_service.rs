@@ -1,13 +1,12 @@
 //! Performs admin commands at once if Cognito answers. If it throttles or is down, they are
 //! queued, so that no accepted command is lost.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::aws::{Outgoing, Queue, with_deadline};
-use crate::event::{AdminCommand, AdminOperation, Trace, escape_for_sqs};
+use crate::event::{AdminCommand, AdminOperation, Trace};
 use crate::provision::{
     CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner, Rejection,
     Retry,
@@ -94,7 +93,7 @@ impl CommandService {
         result: &CommandResult,
         trace: &Trace,
     ) -> Submission {
-        let message = command_message(&remaining_command(command, result)).with_trace(trace);
+        let message = Outgoing::command(&remaining_command(command, result)).with_trace(trace);
         let sending = retry_inline(|| self.queue.send(message.clone()));
         let sent = tokio::time::timeout(COMMAND_SEND_TIMEOUT, sending).await;
         let error = match sent {
@@ -117,21 +116,6 @@ impl CommandService {
                 Submission::Unavailable(UnavailableReason::Unreachable, Box::new(result.clone()))
             }
         }
-    }
-}
-
-/// The message that asks a worker to perform the command.
-pub(crate) fn command_message(command: &AdminCommand) -> Outgoing {
-    Outgoing {
-        body: escape_for_sqs(&command.to_body()),
-        attributes: BTreeMap::from([(
-            "usher.kind".to_owned(),
-            command.operation.name().to_owned(),
-        )]),
-        // For SQS fair queues, another tenant than the pool's sign-ups: a burst of commands
-        // does not delay them.
-        message_group: Some(format!("orders/{}", command.pool)),
-        ..Outgoing::default()
     }
 }
 

@@ -13,7 +13,7 @@ mod token;
 mod user_lookup;
 
 pub(crate) use authorizer::{AuthError, Authorizer};
-pub(crate) use command_service::{CommandService, Submission, UnavailableReason, command_message};
+pub(crate) use command_service::{CommandService, Submission, UnavailableReason};
 pub use jwks_cache::JwksCache;
 pub use token::{TokenError, TokenVerifier};
 pub(crate) use user_lookup::{LookupError, UserLookup};

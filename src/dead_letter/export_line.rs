@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::attribute;
-use super::history::sendable_body;
 use super::received_dead_letter::ReceivedDeadLetter;
 use crate::aws::Outgoing;
+use crate::message::{attribute, sendable_body};
 
 /// One line of the file. The import reads `body`, `attributes`, `group`,
 /// `trace_header` and `first_received_at`; the other members only describe the

@@ -1,19 +1,16 @@
 //! Dead letters: messages on the dead-letter queue, mostly those that a worker gave up.
 //! `usher dead-letters` lists, exports, replays and deletes them.
 //!
-//! `message` builds and sends a dead letter, `received_dead_letter` is a received one. `scan`
+//! `received_dead_letter` is one of them; `message/` builds and sends them. `scan`
 //! receives all of them, `hidden_set` hides them meanwhile, `selection` filters them. `replay`
 //! sends them to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a
 //! line of the export file, `redrive` is SQS's own move.
 
-pub mod attribute;
 mod audit;
 mod dry_run;
 mod export_line;
 mod filter;
 mod hidden_set;
-mod history;
-mod message;
 mod queue;
 mod reason_counts;
 mod received_dead_letter;
@@ -28,8 +25,6 @@ pub(crate) use audit::AuditLog;
 pub(crate) use dry_run::{DryRun, DryRunResult};
 pub(crate) use export_line::ExportLine;
 pub use filter::Filter;
-pub(crate) use history::History;
-pub(crate) use message::{DeadLetter, send_dead_letter};
 pub use queue::DeadLetterQueue;
 pub(crate) use queue::{DeadLetterQueueError, resolve_dead_letter_queue};
 pub(crate) use reason_counts::ReasonCounts;

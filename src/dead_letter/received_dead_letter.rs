@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::attribute;
 use crate::aws::Received;
 use crate::event::{Event, PoolId, Sub, is_loggable_id, parse};
+use crate::message::attribute;
 
 /// A received dead letter, hidden from other processes until the scan ends.
 #[derive(Debug)]

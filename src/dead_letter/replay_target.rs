@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::history::History;
-use super::message::{DeadLetter, send_dead_letter};
 use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
 use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, parse};
+use crate::message::{DeadLetter, History, send_dead_letter};
 use crate::provision::{CommandStage, Outcome, Provisioner, Rejection, RejectionClass, Retry};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
@@ -57,7 +56,7 @@ impl ReceivedDeadLetter {
     }
 
     fn to_outgoing(&self) -> Outgoing {
-        let outgoing = self.replayed_history().renew(&self.message, Duration::ZERO);
+        let outgoing = Outgoing::renewed(&self.message, self.replayed_history(), Duration::ZERO);
         Outgoing {
             // The pool is the tenant of a fair queue.
             message_group: outgoing.message_group.or_else(|| self.summary.pool.clone()),
@@ -175,7 +174,9 @@ async fn dead_letter_again(
             attempts: 1,
             ..dead_letter.replayed_history()
         },
-        rejection,
+        reason: &rejection.reason,
+        class: rejection.class.name(),
+        error: &rejection.error,
         now: jiff::Timestamp::now(),
     };
     match send_dead_letter(queue, &renewed).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::stack::Stack;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES};
-use crate::dead_letter::attribute;
+use crate::message::attribute;
 
 #[derive(Debug, Default)]
 pub(super) struct AccountState {

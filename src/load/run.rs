@@ -18,9 +18,8 @@ use super::test_users::TestUsers;
 use super::watch::{RunEnd, RunWatcher, WatchResult};
 use crate::aws::{Cognito, Outgoing, Queue, TestProfiles};
 use crate::config::Config;
-use crate::dead_letter::attribute;
 use crate::event::{PoolId, escape_for_sqs};
-use crate::trigger;
+use crate::message::attribute;
 
 /// Clients for the resources of a load test.
 #[derive(Debug, Clone)]
@@ -139,20 +138,11 @@ impl LoadRun {
                 (poison.body(&self.run_id, n, &self.pool), attempts)
             }
         };
-        let now = format!("{:.3}", jiff::Timestamp::now());
-        let prior_attempts = (attempts > 0).then(|| (attribute::ATTEMPTS, attempts.to_string()));
-        let attributes = [
-            (trigger::attribute::KIND, "PostConfirmation".to_owned()),
-            (trigger::attribute::FORWARDED_AT, now),
-        ];
-        let attributes = attributes.into_iter().chain(prior_attempts);
-        Outgoing {
-            body,
-            attributes: attributes
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-            message_group: Some(self.pool.as_str().to_owned()),
-            ..Outgoing::default()
+        let message = Outgoing::sign_up(body, Some(self.pool.as_str().to_owned()));
+        if attempts > 0 {
+            message.with(attribute::ATTEMPTS, attempts.to_string())
+        } else {
+            message
         }
     }
 }

@@ -90,21 +90,6 @@ impl IncompleteUser {
             "response": {},
         });
         body[Scope::BODY_FIELD] = self.scope().to_json().into();
-        Outgoing {
-            body: escape_for_sqs(&body.to_string()),
-            attributes: [
-                ("usher.kind", "PostConfirmation".to_owned()),
-                ("usher.origin", "reconcile".to_owned()),
-                (
-                    "usher.forwarded_at",
-                    format!("{:.3}", jiff::Timestamp::now()),
-                ),
-            ]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into(),
-            // A message group of its own: fair queues deliver live sign-ups first.
-            message_group: Some(format!("{pool}.reconcile")),
-            ..Outgoing::default()
-        }
+        Outgoing::missed_sign_up(escape_for_sqs(&body.to_string()), pool)
     }
 }

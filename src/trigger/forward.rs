@@ -1,11 +1,9 @@
 //! Forwards confirmed users to the queue, with one `SendMessage` each.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::attribute;
 use super::raw_object::RawObject;
 use crate::aws::{Aws, Outgoing, Queue};
 use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_id};
@@ -69,7 +67,8 @@ impl Forwarder {
         if !source.is_some_and(TriggerSource::is_forwarded) {
             return ForwardResult::PassedThrough;
         }
-        let message = message(event, &members).with_trace(trace);
+        let pool = members.text("userPoolId");
+        let message = Outgoing::sign_up(body(event, &members), pool).with_trace(trace);
         let error = match self.send(message).await {
             Ok(id) => {
                 tracing::info!(message.id = id, trace.id = trace.id(), "sign-up forwarded");
@@ -107,22 +106,6 @@ fn body(event: &RawValue, members: &RawObject<'_>) -> String {
     let request = members.object("request").without("clientMetadata");
     let rest = request.and_then(|request| members.with("request", &request));
     escape_for_sqs(rest.as_deref().unwrap_or(event).get())
-}
-
-fn message(event: &RawValue, members: &RawObject<'_>) -> Outgoing {
-    Outgoing {
-        body: body(event, members),
-        attributes: BTreeMap::from([
-            (attribute::KIND.to_owned(), "PostConfirmation".to_owned()),
-            (
-                attribute::FORWARDED_AT.to_owned(),
-                format!("{:.3}", jiff::Timestamp::now()),
-            ),
-        ]),
-        // The tenant for SQS fair queues: one busy pool does not hold up others.
-        message_group: members.text("userPoolId"),
-        ..Outgoing::default()
-    }
 }
 
 #[cfg(test)]

@@ -25,14 +25,6 @@ use crate::config::{self, AccessConfig, InvalidConfig};
 use crate::event::{ResolverCall, Trace};
 use raw_object::RawObject;
 
-/// Message attributes that the trigger sets. Names are a contract.
-pub mod attribute {
-    /// The kind of event in the body.
-    pub(crate) const KIND: &str = "usher.kind";
-    /// The time of forwarding: ISO 8601, UTC.
-    pub(crate) const FORWARDED_AT: &str = "usher.forwarded_at";
-}
-
 /// Answers every event that reaches the Lambda.
 #[derive(Debug)]
 pub struct TriggerHandler {

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::TriggerHandler;
-use crate::admin::command_message;
+use crate::aws::Outgoing;
 use crate::config::AccessConfig;
 use crate::event::{
     AdminCommand, AdminOperation, Caller, FieldError, Invitation, InvitationDraft, Membership,
@@ -102,7 +102,7 @@ impl TriggerHandler {
     ) -> Result<Box<RawValue>, ResolverError> {
         match self
             .forwarder
-            .send(command_message(command).with_trace(trace))
+            .send(Outgoing::command(command).with_trace(trace))
             .await
         {
             Ok(_) => {

@@ -22,8 +22,8 @@ use super::settle::Settler;
 use super::trace;
 use super::visibility::VisibilityExtender;
 use crate::aws::{Class, Failure, Received, Service};
-use crate::dead_letter::History;
-use crate::event::{Event, Malformed, ReconcileCommand, SignUp, parse};
+use crate::event::{Event, ReconcileCommand, SignUp};
+use crate::message::{Delivery, Unreadable};
 use crate::provision::{
     AlreadyDone, CommandResult, CommandStage, Outcome, Provisioner, Rejection, RejectionClass,
     Retry,
@@ -94,27 +94,34 @@ impl Processor {
         message: Received,
         permit: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> {
-        let span = trace::span(&message);
-        self.process(message, permit).instrument(span)
+        let delivery = Delivery::new(message);
+        let span = trace::span(&delivery);
+        self.process(delivery, permit).instrument(span)
     }
 
-    async fn process(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
+    async fn process(self: Arc<Self>, delivery: Delivery, permit: OwnedSemaphorePermit) {
         let mut permits = MessagePermits {
             intake: Some(permit),
             concurrency: None,
         };
         metrics::gauge!("usher_messages_in_flight").increment(1.0);
-        let guard = self.extender.keep_hidden(&message);
-        let event = AssertUnwindSafe(async { parse(&message.body) })
-            .catch_unwind()
-            .await;
-        let disposition = match &event {
+        let guard = self.extender.keep_hidden(&delivery.message);
+        let disposition = match &delivery.event {
             _ if self.stop.is_cancelled() => Disposition::Release(Duration::ZERO),
-            Ok(Ok(Event::Reconcile(command))) => {
-                self.reconcile(&message, command, permits.intake.take())
+            Ok(Event::Reconcile(command)) => {
+                self.reconcile(&delivery, command, permits.intake.take())
                     .await
             }
-            Ok(event) => {
+            Err(Unreadable::Panic) => {
+                let outcome = panic_outcome();
+                let settler = &self.settler;
+                Disposition::Settle(
+                    settler
+                        .send_dead_letter_if_rejected(&delivery, outcome)
+                        .await,
+                )
+            }
+            event => {
                 let work = async {
                     permits.concurrency = self.acquire_work_permit().await;
                     // Received before the breaker opened: an attempt would fail, too.
@@ -130,8 +137,7 @@ impl Processor {
                         }
                         _ => None,
                     };
-                    self.attempt_until_settled(&message, event, &mut permits)
-                        .await
+                    self.attempt_until_settled(&delivery, &mut permits).await
                 };
                 tokio::select! {
                     // `work` only borrows the message: if it is dropped, the message can be
@@ -140,18 +146,11 @@ impl Processor {
                     () = self.abort.cancelled() => Disposition::Release(Duration::ZERO),
                 }
             }
-            // `parse` panicked.
-            Err(_) => Disposition::Settle(
-                self.settler
-                    .send_dead_letter_if_rejected(&message, panic_outcome())
-                    .await,
-            ),
         };
         match disposition {
             Disposition::Settle(outcome) => {
-                let event = event.as_ref().ok().and_then(|event| event.as_ref().ok());
-                report::record_settled(&message, event, &outcome);
-                self.settler.settle(message, guard, &outcome).await;
+                report::record_settled(&delivery, &outcome);
+                self.settler.settle(delivery, guard, &outcome).await;
                 let count = match outcome {
                     Outcome::Blocked(_) => &self.counts.released,
                     _ => &self.counts.settled,
@@ -161,7 +160,7 @@ impl Processor {
             Disposition::Release(delay) => {
                 report::record_released();
                 guard.stop_extending().await;
-                self.settler.release(message, delay).await;
+                self.settler.release(delivery.message, delay).await;
                 self.counts.released.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -182,7 +181,7 @@ impl Processor {
     /// slice runs at a time.
     async fn reconcile(
         &self,
-        message: &Received,
+        delivery: &Delivery,
         command: &ReconcileCommand,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Disposition {
@@ -207,7 +206,7 @@ impl Processor {
             None => Disposition::Release(Duration::ZERO),
             Some(outcome) => match self
                 .settler
-                .send_dead_letter_if_rejected(message, outcome)
+                .send_dead_letter_if_rejected(delivery, outcome)
                 .await
             {
                 // Its dead letter could not be sent.
@@ -221,10 +220,10 @@ impl Processor {
     /// message is held here and retried.
     async fn attempt_until_settled(
         &self,
-        message: &Received,
-        event: &Result<Event, Malformed>,
+        delivery: &Delivery,
         permits: &mut MessagePermits,
     ) -> Disposition {
+        let event = &delivery.event;
         let user = match event {
             Ok(Event::SignUp(sign_up)) => {
                 let groups = self.provisioner.groups_for(sign_up);
@@ -237,7 +236,7 @@ impl Processor {
         // While this message probes, no other does.
         let mut probe_guard = None;
         loop {
-            let (outcome, result) = self.attempt(message, event).await;
+            let (outcome, result) = self.attempt(delivery).await;
             if is_command && self.is_intake_stopped_by(&outcome) {
                 return Disposition::Release(COMMAND_OUTAGE_DELAY);
             }
@@ -259,7 +258,7 @@ impl Processor {
             };
             let failure = match self
                 .settler
-                .send_dead_letter_if_rejected(message, outcome)
+                .send_dead_letter_if_rejected(delivery, outcome)
                 .await
             {
                 Outcome::Blocked(failure) => failure,
@@ -344,14 +343,10 @@ impl Processor {
 
     /// One attempt under its deadline; a panic becomes a retry. The [`CommandResult`] is
     /// that of an admin command, for its audit line.
-    async fn attempt(
-        &self,
-        message: &Received,
-        event: &Result<Event, Malformed>,
-    ) -> (Outcome, Option<CommandResult>) {
-        let is_replayed = History::from_message(message).replays > 0;
+    async fn attempt(&self, delivery: &Delivery) -> (Outcome, Option<CommandResult>) {
+        let is_replayed = delivery.history.replays > 0;
         let attempt = async {
-            let outcome = match event {
+            let outcome = match &delivery.event {
                 Ok(Event::AdminCommand(command)) => {
                     let result = if is_replayed {
                         self.perform_command(&command.replayed()).await
@@ -360,7 +355,8 @@ impl Processor {
                     };
                     return (result.queue_outcome(), Some(result));
                 }
-                Err(malformed) => Outcome::Rejected((*malformed).into()),
+                Err(Unreadable::Malformed(malformed)) => Outcome::Rejected((*malformed).into()),
+                Err(Unreadable::Panic) => panic_outcome(),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
                 // `reconcile` handles it.
                 Ok(Event::Reconcile(_)) => internal_retry(
@@ -371,7 +367,7 @@ impl Processor {
             (outcome, None)
         };
         let attempt = AssertUnwindSafe(attempt).catch_unwind();
-        let deadline = deadline(message.receive_time, Instant::now());
+        let deadline = deadline(delivery.message.receive_time, Instant::now());
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => (panic_outcome(), None),

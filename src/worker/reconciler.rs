@@ -211,11 +211,7 @@ impl Reconciler {
     }
 
     async fn send(&self, command: &ReconcileCommand, delay: Duration) -> Result<(), Failure> {
-        let message = Outgoing {
-            body: command.to_body(),
-            delay,
-            ..Outgoing::default()
-        };
+        let message = Outgoing::reconcile(command, delay);
         let queue = &self.services.queue;
         retry_inline(|| queue.send(message.clone()))
             .await

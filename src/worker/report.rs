@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use super::trace;
-use crate::aws::Received;
-use crate::dead_letter::History;
 use crate::event::{Event, PoolId, Sub, is_loggable_id};
+use crate::message::Delivery;
 use crate::provision::Outcome;
 use crate::telemetry::spans;
 
 /// Level `info` for a success, `warn` for a retry or a blocked message, `error` for a rejection.
 /// No field holds personal data: a `sub` that is not an opaque id is left out.
-pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome: &Outcome) {
+pub(super) fn record_settled(delivery: &Delivery, outcome: &Outcome) {
+    let message = &delivery.message;
+    let event = delivery.event.as_ref().ok();
     let work = message.receive_time.elapsed();
     let queued = message.sent_at.map_or(Duration::ZERO, |sent| {
         let since_sent = jiff::Timestamp::now().duration_since(sent).unsigned_abs();
@@ -49,12 +50,12 @@ pub(super) fn record_settled(message: &Received, event: Option<&Event>, outcome:
         sub,
         request_id,
     });
-    let trace = trace::id(message);
+    let trace = trace::id(delivery);
     macro_rules! line {
         ($level:ident, $error:expr, $text:literal) => {
             tracing::$level!(
                 message.id = message.id,
-                message.attempt = History::from_message(message).attempts,
+                message.attempt = delivery.attempts(),
                 outcome = outcome_name,
                 reason,
                 error = $error,

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use super::batch::{BatchEntry, BatchOperation, Batcher};
 use super::breaker::Breaker;
 use super::visibility::VisibilityGuard;
-use crate::aws::{Class, Failure, Queue, Received};
-use crate::dead_letter::{DeadLetter, History, send_dead_letter};
+use crate::aws::{Class, Failure, Outgoing, Queue, Received};
+use crate::message::{DeadLetter, Delivery, History, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reason::Reason;
 use crate::retry::redelivery_delay;
@@ -88,16 +88,12 @@ impl Settler {
     /// only after its dead letter is sent.
     pub(super) async fn send_dead_letter_if_rejected(
         &self,
-        message: &Received,
+        delivery: &Delivery,
         outcome: Outcome,
     ) -> Outcome {
-        match apply_max_attempts(
-            outcome,
-            History::from_message(message).attempts,
-            self.max_attempts,
-        ) {
+        match apply_max_attempts(outcome, delivery.attempts(), self.max_attempts) {
             Outcome::Rejected(rejection) => {
-                match self.send_dead_letter(message, &rejection).await {
+                match self.send_dead_letter(delivery, &rejection).await {
                     Ok(()) => Outcome::Rejected(rejection),
                     Err(failure)
                         if matches!(failure.class, Class::Systemic | Class::Credentials) =>
@@ -114,11 +110,14 @@ impl Settler {
     /// Ends the extension of the message and sends its outcome to SQS.
     pub(super) async fn settle(
         &self,
-        message: Received,
+        delivery: Delivery,
         guard: VisibilityGuard,
         outcome: &Outcome,
     ) {
         guard.stop_extending().await;
+        let Delivery {
+            message, history, ..
+        } = delivery;
         match outcome {
             Outcome::Done
             | Outcome::AlreadyDone(_)
@@ -127,8 +126,7 @@ impl Settler {
                 self.delete(message.receipt_handle).await;
             }
             Outcome::Retry(retry) => {
-                let attempts = History::from_message(&message).attempts;
-                let time = retry.pause.after(attempts, redelivery_delay);
+                let time = retry.pause.after(history.attempts, redelivery_delay);
                 self.change_visibility(message.receipt_handle, time).await;
             }
             // Hidden for long, so that the next receives return other messages.
@@ -168,7 +166,11 @@ impl Settler {
         if self.breaker.is_settling_broken() {
             return self.change_visibility(message.receipt_handle, delay).await;
         }
-        match self.queue.send(untried.renew(&message, delay)).await {
+        match self
+            .queue
+            .send(Outgoing::renewed(&message, untried, delay))
+            .await
+        {
             Ok(_) => self.delete(message.receipt_handle).await,
             Err(failure) => {
                 if !self.renewal_failure_logged.swap(true, Ordering::Relaxed) {
@@ -203,18 +205,20 @@ impl Settler {
 
     async fn send_dead_letter(
         &self,
-        message: &Received,
+        delivery: &Delivery,
         rejection: &Rejection,
     ) -> Result<(), Failure> {
-        let now = jiff::Timestamp::now();
+        let message = &delivery.message;
         if self.dead_lettered().contains(&message.id) {
             return Ok(());
         }
         let dead_letter = DeadLetter {
             message,
-            history: History::from_message(message),
-            rejection,
-            now,
+            history: delivery.history,
+            reason: &rejection.reason,
+            class: rejection.class.name(),
+            error: &rejection.error,
+            now: jiff::Timestamp::now(),
         };
         send_dead_letter(&self.dead_letter_queue, &dead_letter)
             .await

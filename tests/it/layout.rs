@@ -38,7 +38,7 @@ fn product(text: &str) -> &str {
 
 /// The modules that a module may import. `config` may import the pure event types and
 /// the limits of the quota.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
     ("retry", &[]),
@@ -50,6 +50,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
         "aws",
         &["config", "event", "quota", "reason", "retry", "telemetry"],
     ),
+    ("message", &["aws", "event", "reason", "retry"]),
     ("provision", &["aws", "config", "event", "reason", "retry"]),
     (
         "app",
@@ -69,6 +70,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "aws",
             "config",
             "event",
+            "message",
             "provision",
             "quota",
             "reason",
@@ -84,6 +86,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "config",
             "dead_letter",
             "event",
+            "message",
             "provision",
             "reason",
             "reconcile",
@@ -99,10 +102,10 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "dead_letter",
             "event",
             "http",
+            "message",
             "provision",
             "retry",
             "telemetry",
-            "trigger",
         ],
     ),
     ("attach", &["aws"]),
@@ -120,7 +123,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ),
     (
         "trigger",
-        &["admin", "aws", "config", "event", "provision", "telemetry"],
+        &["aws", "config", "event", "provision", "telemetry"],
     ),
     (
         "http",
@@ -128,14 +131,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ),
     (
         "dev",
-        &[
-            "aws",
-            "config",
-            "dead_letter",
-            "event",
-            "provision",
-            "trigger",
-        ],
+        &["aws", "config", "event", "message", "provision", "trigger"],
     ),
     (
         "cli",
@@ -150,6 +146,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "event",
             "http",
             "load",
+            "message",
             "provision",
             "reason",
             "reconcile",

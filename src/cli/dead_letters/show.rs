@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
 use crate::cli::{CommandStatus, Global, Output, print, print_json};
-use crate::dead_letter::{Filter, ReceivedDeadLetter, attribute, printable};
+use crate::dead_letter::{Filter, ReceivedDeadLetter, printable};
 use crate::event::{Event, parse};
+use crate::message::attribute;
 use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::attribute;
-use super::history::{History, sendable_body};
+use super::history::History;
+use super::outgoing::sendable_body;
 use crate::aws::{Class, Failure, Outgoing, Queue, Received};
 use crate::event::TraceParent;
-use crate::provision::Rejection;
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// A message to be sent to the dead-letter queue.
@@ -20,8 +21,12 @@ pub(crate) struct DeadLetter<'a> {
     pub message: &'a Received,
     /// Attempts and replays before this dead letter was sent.
     pub(crate) history: History,
-    /// Why it is given up.
-    pub(crate) rejection: &'a Rejection,
+    /// Why it is given up: `usher.reason`.
+    pub(crate) reason: &'a Reason,
+    /// The kind of error: `usher.class`.
+    pub(crate) class: &'a str,
+    /// A text without personal data: `usher.error`.
+    pub(crate) error: &'a str,
     /// The time of dead-lettering.
     pub now: jiff::Timestamp,
 }
@@ -31,14 +36,16 @@ impl DeadLetter<'_> {
         let Self {
             message,
             history,
-            rejection,
+            reason,
+            class,
+            error,
             now,
         } = *self;
         let first_received_at = history.first_received_at.unwrap_or(now);
         let mut attributes = BTreeMap::from([
-            (attribute::REASON, rejection.reason.to_string()),
-            (attribute::CLASS, rejection.class.name().to_owned()),
-            (attribute::ERROR, rejection.error.clone()),
+            (attribute::REASON, reason.to_string()),
+            (attribute::CLASS, class.to_owned()),
+            (attribute::ERROR, error.to_owned()),
             (attribute::ATTEMPTS, history.attempts.to_string()),
             (
                 attribute::FIRST_RECEIVED_AT,
@@ -62,7 +69,7 @@ impl DeadLetter<'_> {
     /// The body with its reason only: SQS counts attributes into the message's size
     /// of at most 1 MiB.
     fn to_reason_only(&self) -> Outgoing {
-        let reason = self.rejection.reason.to_string();
+        let reason = self.reason.to_string();
         self.with_attributes(BTreeMap::from([(attribute::REASON, reason)]))
     }
 
@@ -113,8 +120,6 @@ pub(crate) async fn send_dead_letter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provision::RejectionClass;
-    use crate::reason::Reason;
 
     const XRAY_TRACE: &str =
         "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
@@ -139,17 +144,14 @@ mod tests {
     }
 
     fn dead_letter(body: &str) -> Outgoing {
-        let rejection = Rejection::new(
-            Reason::NotJson,
-            RejectionClass::Malformed,
-            "the body is not JSON",
-        );
         let now = jiff::Timestamp::from_millisecond(1_786_104_001_500).expect("in range");
         let message = received(body);
         DeadLetter {
             history: History::from_message(&message),
             message: &message,
-            rejection: &rejection,
+            reason: &Reason::NotJson,
+            class: "malformed",
+            error: "the body is not JSON",
             now,
         }
         .to_outgoing()

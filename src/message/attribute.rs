@@ -2,6 +2,12 @@
 
 use crate::aws::Received;
 
+/// The kind of event in the body.
+pub(crate) const KIND: &str = "usher.kind";
+/// The time of forwarding: ISO 8601, UTC.
+pub(crate) const FORWARDED_AT: &str = "usher.forwarded_at";
+/// What queued the sign-up, if not the trigger.
+pub(crate) const ORIGIN: &str = "usher.origin";
 /// Reason code, such as `user_not_found`.
 pub(crate) const REASON: &str = "usher.reason";
 /// Class of the failure, such as `throttled`.
@@ -25,7 +31,7 @@ pub(crate) const VERSION: &str = "usher.version";
 pub(crate) const TRACEPARENT: &str = Received::TRACEPARENT;
 
 /// Attributes that are not copied when a message is sent to the source queue again.
-/// `History::renew` sets the attempts from its own count.
+/// `Outgoing::renewed` sets the attempts from its own count.
 pub(crate) const NOT_COPIED: [&str; 7] = [
     REASON,
     CLASS,
@@ -37,4 +43,4 @@ pub(crate) const NOT_COPIED: [&str; 7] = [
 ];
 
 /// The limit of SQS for one message.
-pub(super) const MAX_MESSAGE_ATTRIBUTES: usize = 10;
+pub(crate) const MAX_MESSAGE_ATTRIBUTES: usize = 10;

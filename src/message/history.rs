@@ -3,11 +3,8 @@
 //! SQS counts the receives of each message id separately. A message that usher sends
 //! again has a new id, so it carries the earlier counts as message attributes.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::attribute;
-use crate::aws::{Outgoing, Received};
+use crate::aws::Received;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct History {
@@ -45,59 +42,14 @@ impl History {
                 .or(message.first_received_at),
         }
     }
-
-    /// Builds the message for another send to the source queue. SQS counts its
-    /// receives from zero; the attributes carry these counts. Attributes of a dead letter are
-    /// removed.
-    pub(crate) fn renew(self, message: &Received, delay: Duration) -> Outgoing {
-        let mut attributes = BTreeMap::new();
-        for (name, count) in [
-            (attribute::ATTEMPTS, self.attempts),
-            (attribute::REPLAYS, self.replays),
-        ] {
-            if count > 0 {
-                attributes.insert(name.to_owned(), count.to_string());
-            }
-        }
-        if let Some(first) = self.first_received_at {
-            let first = format!("{first:.3}");
-            attributes.insert(attribute::FIRST_RECEIVED_AT.to_owned(), first);
-        }
-        // Added first, since the producer's other attributes may not all fit.
-        if let Some(trace) = message.attributes.get(attribute::TRACEPARENT) {
-            attributes.insert(attribute::TRACEPARENT.to_owned(), trace.clone());
-        }
-        for (name, value) in &message.attributes {
-            let is_dead_letter_only = attribute::NOT_COPIED.contains(&name.as_str());
-            if attributes.len() < attribute::MAX_MESSAGE_ATTRIBUTES
-                && !is_dead_letter_only
-                && !attributes.contains_key(name)
-            {
-                attributes.insert(name.clone(), value.clone());
-            }
-        }
-        Outgoing {
-            body: sendable_body(&message.body),
-            attributes,
-            message_group: message.message_group.clone(),
-            trace_header: message.trace_header.clone(),
-            delay,
-        }
-    }
-}
-
-/// SQS refuses an empty body, so a space replaces it. The parser reads both as empty.
-pub(super) fn sendable_body(body: &str) -> String {
-    if body.is_empty() {
-        " ".to_owned()
-    } else {
-        body.to_owned()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::aws::Outgoing;
 
     fn received(receives: u32, attributes: &[(&str, &str)]) -> Received {
         Received {
@@ -147,7 +99,7 @@ mod tests {
             attempts: before.attempts - 1,
             ..before
         };
-        let sent = released.renew(&message, Duration::ZERO);
+        let sent = Outgoing::renewed(&message, released, Duration::ZERO);
         assert_eq!(sent.message_group.as_deref(), Some("pool"));
         assert_eq!(sent.attributes["traceparent"], "00-…");
         assert_eq!(sent.trace_header.as_deref(), Some("Root=…"));
@@ -173,7 +125,7 @@ mod tests {
         assert_eq!((history.attempts, history.replays), (1, 1));
         let first = history.first_received_at.expect("a date").to_string();
         assert_eq!(first, "2026-08-01T00:00:00Z");
-        let renewed = history.renew(&dead_letter, Duration::ZERO).attributes;
+        let renewed = Outgoing::renewed(&dead_letter, history, Duration::ZERO).attributes;
         assert!(!renewed.contains_key("usher.reason"));
     }
 
@@ -183,7 +135,8 @@ mod tests {
         let mut many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
         many[9].0 = "traceparent";
         let message = received(2, &many);
-        let renewed = History::from_message(&message).renew(&message, Duration::ZERO);
+        let history = History::from_message(&message);
+        let renewed = Outgoing::renewed(&message, history, Duration::ZERO);
         assert_eq!(renewed.attributes.len(), 10);
         assert!(renewed.attributes.contains_key("usher.attempts"));
         assert!(renewed.attributes.contains_key("traceparent"));
