@@ -8,21 +8,14 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use tracing::Instrument;
 
-use super::error::{Class, Failure};
+use super::classify::Class;
+use super::error::Failure;
 use super::operation::{
-    CognitoOperation, DynamoDbOperation, Operation, SqsOperation, StsOperation,
+    CognitoOperation, DynamoDbOperation, Operation, SqsOperation, StsOperation, Target,
 };
 use crate::quota::Quota;
 use crate::retry::Transient;
 use crate::telemetry::spans;
-
-/// Names a call in its metrics and errors.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) operation: Operation,
-    /// The pool, app client, table or queue; never a user.
-    pub(super) resource: &'a str,
-}
 
 /// The classified failure, and the SDK's own error.
 #[derive(Debug)]

@@ -5,9 +5,42 @@
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
 
-use super::error::{Class, Service};
-use super::operation::{CognitoOperation, Operation};
+use super::operation::{CognitoOperation, Operation, Service};
 use crate::reason::Reason;
+
+/// What an error means for the message, and for the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Too many calls: slow down and try again.
+    Throttled,
+    /// No permit of the budget came by the caller's deadline; the call was not made.
+    Busy,
+    /// A temporary fault: try again.
+    Transient,
+    /// Missing, perhaps because it is not visible everywhere yet: try a few times.
+    NotYet,
+    /// This message can never succeed.
+    Permanent,
+    /// Every message fails until the deployment is fixed.
+    Systemic,
+    /// Credentials expired or cannot be fetched: temporary, or systemic.
+    Credentials,
+}
+
+impl Class {
+    /// The name that a dead letter carries as `usher.class`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Busy => "busy",
+            Self::Transient => "transient",
+            Self::NotYet => "not_yet",
+            Self::Permanent => "permanent",
+            Self::Systemic => "systemic",
+            Self::Credentials => "credentials",
+        }
+    }
+}
 
 /// Returns the reason and the class of an error.
 pub(super) fn classify(

@@ -4,76 +4,15 @@
 //! dropped: a [`Failure`] holds only codes and usher's own texts.
 
 use std::error::Error;
-use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
-use super::call::Target;
-use super::classify::{classify, classify_status};
-use super::operation::Operation;
+use super::classify::{Class, classify, classify_status};
+use super::operation::{Operation, Target};
 use crate::reason::Reason;
 use crate::retry::Transient;
-
-/// The AWS service that a call goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Service {
-    /// Amazon SQS: source and dead-letter queues.
-    Sqs,
-    /// Amazon Cognito user pools: users and groups.
-    Cognito,
-    /// Amazon `DynamoDB`: the table of profiles.
-    DynamoDb,
-    /// AWS Security Token Service: the caller's identity.
-    Sts,
-}
-
-impl Service {
-    /// The name in logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqs => "sqs",
-            Self::Cognito => "cognito",
-            Self::DynamoDb => "dynamodb",
-            Self::Sts => "sts",
-        }
-    }
-}
-
-/// What an error means for the message, and for the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Too many calls: slow down and try again.
-    Throttled,
-    /// No permit of the budget came by the caller's deadline; the call was not made.
-    Busy,
-    /// A temporary fault: try again.
-    Transient,
-    /// Missing, perhaps because it is not visible everywhere yet: try a few times.
-    NotYet,
-    /// This message can never succeed.
-    Permanent,
-    /// Every message fails until the deployment is fixed.
-    Systemic,
-    /// Credentials expired or cannot be fetched: temporary, or systemic.
-    Credentials,
-}
-
-impl Class {
-    /// The name that a dead letter carries as `usher.class`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Busy => "busy",
-            Self::Transient => "transient",
-            Self::NotYet => "not_yet",
-            Self::Permanent => "permanent",
-            Self::Systemic => "systemic",
-            Self::Credentials => "credentials",
-        }
-    }
-}
 
 /// A failed call, without personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -159,12 +98,6 @@ impl Failure {
             reason,
             class,
         }
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

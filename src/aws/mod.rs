@@ -20,6 +20,7 @@ mod sandbox;
 mod sqs;
 
 pub(crate) use call::with_deadline;
+pub(crate) use classify::Class;
 pub(crate) use client::ATTEMPT_TIMEOUT;
 pub use client::{Aws, NoRegion};
 pub(crate) use cognito::{
@@ -29,9 +30,8 @@ pub(crate) use cognito::{
 pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
 pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};
 pub use dynamodb::{ProfileTable, PutResult};
-pub use error::Service;
-pub(crate) use error::{Class, Failure};
-pub use operation::{CognitoOperation, DynamoDbOperation, Operation, SqsOperation};
+pub(crate) use error::Failure;
+pub use operation::{CognitoOperation, DynamoDbOperation, Operation, Service, SqsOperation};
 pub use page::Page;
 #[cfg(feature = "dev")]
 pub use sandbox::{PoolOptions, Sandbox, SandboxPool, SignInResult, Tokens};

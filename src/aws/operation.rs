@@ -1,7 +1,39 @@
 //! The operations of AWS that usher calls: service, rate category and IAM action of each.
 
-use super::error::Service;
+use std::fmt;
+
 use crate::quota::Category;
+
+/// The AWS service that a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Amazon SQS: source and dead-letter queues.
+    Sqs,
+    /// Amazon Cognito user pools: users and groups.
+    Cognito,
+    /// Amazon `DynamoDB`: the table of profiles.
+    DynamoDb,
+    /// AWS Security Token Service: the caller's identity.
+    Sts,
+}
+
+impl Service {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqs => "sqs",
+            Self::Cognito => "cognito",
+            Self::DynamoDb => "dynamodb",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// An operation of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +49,14 @@ pub enum Operation {
     /// One that only `usher dev` and the tests call.
     #[cfg(feature = "dev")]
     Sandbox(&'static (Service, &'static str)),
+}
+
+/// Names a call in its metrics and errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) operation: Operation,
+    /// The pool, app client, table or queue; never a user.
+    pub(super) resource: &'a str,
 }
 
 macro_rules! operations {

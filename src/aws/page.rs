@@ -1,7 +1,7 @@
 //! Lists page by page.
 
-use super::call::Target;
 use super::error::Failure;
+use super::operation::Target;
 
 /// One page of a list, with the token of the next page.
 #[derive(Debug)]

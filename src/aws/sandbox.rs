@@ -14,10 +14,10 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::call::{Target, WithoutPermit, call};
+use super::call::{WithoutPermit, call};
 use super::client::Aws;
-use super::error::{Failure, Service};
-use super::operation::Operation;
+use super::error::Failure;
+use super::operation::{Operation, Service, Target};
 use super::page::next_page;
 
 pub use self::users::{PoolOptions, SignInResult, Tokens};

@@ -16,6 +16,7 @@ mod plan;
 mod poison;
 mod profile_matcher;
 mod profile_poller;
+mod progress;
 pub mod report;
 mod run;
 mod run_id;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::profile_matcher::ProfileMatcher;
+use super::progress::SharedProgress;
 use super::test_users::TestUser;
-use super::watch::SharedProgress;
 use crate::aws::{Failure, ProfileAttributes, TestProfiles};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

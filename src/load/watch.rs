@@ -1,6 +1,6 @@
 //! Watches a run: the profiles, the depth of the queue, and when to stop waiting.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
@@ -9,20 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::inject::InjectionProgress;
 use super::plan::LoadPlan;
 use super::profile_poller::ProfilePoller;
+use super::progress::SharedProgress;
 use super::report::Sample;
 use super::scrape::MetricsScraper;
 use crate::aws::{Depth, Queue};
 use crate::retry::retry_inline;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Written by the profile poller, read when a sample is taken.
-#[derive(Debug, Default)]
-pub(super) struct SharedProgress {
-    pub(super) finished: AtomicU64,
-    /// When the oldest unfinished sign-up was due, in microseconds since the start;
-    /// `u64::MAX` without one.
-    pub(super) oldest_due_micros: AtomicU64,
-}
 
 /// The reason why the watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

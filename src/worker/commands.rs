@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::failed_mails::FailedMails;
 use super::permits::MessagePermits;
-use super::processor::Processor;
+use super::recent_work::RecentWork;
 use crate::event::AdminCommand;
-use crate::provision::{CommandResult, Outcome, Retry};
+use crate::provision::{CommandResult, Outcome, Provisioner, Retry};
 
 /// Maximum number of admin commands that run at once; at most half of `worker.concurrency`.
 /// They share the rate budgets with the sign-ups, which must not wait behind a thousand of
@@ -61,48 +62,49 @@ impl CommandLimiter {
         *last = Some(next);
         next - now
     }
-}
 
-impl Processor {
     /// A permit to run an admin command. While it waits, sign-ups can use the message's
     /// permits.
     ///
     /// # Errors
     /// The delay with which to release the command: too many commands wait, or the worker
     /// stops.
-    pub(super) async fn acquire_command_permit(
+    pub(super) async fn acquire(
         &self,
         permits: &mut MessagePermits,
+        stop: &CancellationToken,
     ) -> Result<SemaphorePermit<'_>, Duration> {
-        if let Ok(permit) = self.commands.running.try_acquire() {
+        if let Ok(permit) = self.running.try_acquire() {
             return Ok(permit);
         }
-        let Ok(_waiting) = self.commands.waiting.try_acquire() else {
-            return Err(self.commands.release_delay());
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            return Err(self.release_delay());
         };
         permits.give_back();
         tokio::select! {
-            permit = self.commands.running.acquire() => permit.map_err(|_| Duration::ZERO),
-            () = self.stop.cancelled() => Err(Duration::ZERO),
+            permit = self.running.acquire() => permit.map_err(|_| Duration::ZERO),
+            () = stop.cancelled() => Err(Duration::ZERO),
         }
     }
 
     /// A command that arrives again within a minute of its success is not performed again: it
     /// could mail a second invitation.
-    pub(super) async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
-        let recent_command = self.recent_work.command(command);
+    pub(super) async fn perform(
+        &self,
+        command: &AdminCommand,
+        provisioner: &Provisioner,
+        recent_work: &RecentWork,
+    ) -> CommandResult {
+        let recent_command = recent_work.command(command);
         let guard = recent_command.acquire().await;
         if guard.is_done() {
             return CommandResult::duplicate();
         }
-        let result = self
-            .commands
-            .failed_mails
-            .merge_mail(command, self.provisioner.perform_queued(command).await);
+        let performed = provisioner.perform_queued(command).await;
+        let result = self.failed_mails.merge_mail(command, performed);
         match result.queue_outcome() {
             Outcome::Done | Outcome::AlreadyDone(_) => {
                 guard.mark_done();
-                self.pools.mark_working(&command.pool);
                 result
             }
             // A failed command does not count towards an outage.

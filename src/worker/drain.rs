@@ -21,7 +21,18 @@ use tokio_util::task::TaskTracker;
 use super::intake::Intake;
 use super::processor::{MessageCounts, Processor};
 use super::settle::SettlerTasks;
-use super::{WorkerReport, visibility};
+use super::visibility;
+
+/// The counts of a worker that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerReport {
+    /// Messages settled with an outcome, including retries.
+    pub settled: u64,
+    /// Messages released to the queue without one, or blocked by the deployment.
+    pub released: u64,
+    /// Time from the stop to the end of the drain.
+    pub drained_in: Duration,
+}
 
 /// Reserved for step 5 even if the work does not end.
 const FLUSH_TIME: Duration = Duration::from_secs(1);

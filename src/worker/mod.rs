@@ -44,6 +44,7 @@ use crate::telemetry::Health;
 use breaker::Breaker;
 use commands::CommandLimiter;
 use drain::Drain;
+pub use drain::WorkerReport;
 use intake::Intake;
 use pools::KnownPools;
 use processor::{MessageCounts, Processor};
@@ -70,17 +71,6 @@ pub enum Until {
     Stopped,
     /// When the queue is empty and every message is settled.
     Empty,
-}
-
-/// The counts of a worker that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkerReport {
-    /// Messages settled with an outcome, including retries.
-    pub settled: u64,
-    /// Messages released to the queue without one, or blocked by the deployment.
-    pub released: u64,
-    /// Time from the stop to the end of the drain.
-    pub drained_in: Duration,
 }
 
 /// Reaction to a `maxReceiveCount` that lets SQS move a message before usher gives a reason.

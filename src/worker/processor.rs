@@ -22,7 +22,7 @@ use super::settle::Settler;
 use super::trace;
 use super::visibility::VisibilityExtender;
 use crate::aws::{Class, Failure, Received, Service};
-use crate::event::{Event, ReconcileCommand, SignUp};
+use crate::event::{AdminCommand, Event, ReconcileCommand, SignUp};
 use crate::message::{Delivery, Unreadable};
 use crate::provision::{
     AlreadyDone, CommandResult, CommandStage, Outcome, Provisioner, Rejection, RejectionClass,
@@ -130,7 +130,7 @@ impl Processor {
                     }
                     let _command_permit = match event {
                         Ok(Event::AdminCommand(_)) => {
-                            match self.acquire_command_permit(&mut permits).await {
+                            match self.commands.acquire(&mut permits, &self.stop).await {
                                 Ok(permit) => Some(permit),
                                 Err(delay) => return Disposition::Release(delay),
                             }
@@ -376,6 +376,21 @@ impl Processor {
                 (outcome, None)
             }
         }
+    }
+
+    async fn perform_command(&self, command: &AdminCommand) -> CommandResult {
+        let (provisioner, recent_work) = (&self.provisioner, &self.recent_work);
+        let result = self
+            .commands
+            .perform(command, provisioner, recent_work)
+            .await;
+        if matches!(
+            result.queue_outcome(),
+            Outcome::Done | Outcome::AlreadyDone(AlreadyDone::ProfileExists)
+        ) {
+            self.pools.mark_working(&command.pool);
+        }
+        result
     }
 
     async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {

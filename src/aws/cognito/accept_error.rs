@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use crate::aws::error::{Class, Failure};
+use crate::aws::classify::Class;
+use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 
 /// Why an invitation was not accepted.

@@ -23,10 +23,11 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 
-use super::call::{CallError, Target, call_cognito};
+use super::call::{CallError, call_cognito};
 use super::client::Aws;
 use super::error::Failure;
 use super::operation::CognitoOperation;
+use super::operation::Target;
 use super::page::next_page;
 use crate::event::PoolId;
 use crate::quota::{Category, Quota};

@@ -17,10 +17,11 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value};
 
 use super::{Cognito, target};
-use crate::aws::call::{CallError, Target};
+use crate::aws::call::CallError;
 use crate::aws::client::Aws;
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
+use crate::aws::operation::Target;
 use crate::event::PoolId;
 use crate::quota::{Limits, Quota};
 

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use crate::aws::call::{Target, call};
+use crate::aws::call::call;
 use crate::aws::error::Failure;
 use crate::aws::operation::DynamoDbOperation;
+use crate::aws::operation::Target;
 use crate::retry::Backoff;
 
 /// Rounds of one read. Keys that are unprocessed after them count as throttled.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::profiles::ProfileTable;
-use crate::aws::error::{Class, Failure};
+use crate::aws::classify::Class;
+use crate::aws::error::Failure;
 use crate::aws::operation::DynamoDbOperation;
 use crate::aws::page::{Page, next_page};
 use crate::reason::Reason;

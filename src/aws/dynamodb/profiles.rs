@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 
 use super::batch_get::{ReadOptions, Table, batch_get};
 use super::item::to_json;
-use crate::aws::call::{CallError, Target, call};
+use crate::aws::call::{CallError, call};
 use crate::aws::client::Aws;
 use crate::aws::error::Failure;
 use crate::aws::operation::DynamoDbOperation;
+use crate::aws::operation::Target;
 
 /// Creates and reads profiles, and never changes one.
 #[derive(Debug, Clone)]

@@ -9,7 +9,8 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use super::{Sandbox, SandboxPool, call_service, user_attributes};
-use crate::aws::error::{Failure, Service};
+use crate::aws::error::Failure;
+use crate::aws::operation::Service;
 use crate::event;
 
 /// Settings of a new sandbox pool.

@@ -14,10 +14,12 @@ use aws_sdk_sqs::types::{
 use tokio::time::Instant;
 
 use super::message::{Depth, FailedEntry, QueueAttributes, Received, RedrivePolicy};
-use crate::aws::call::{CallError, Target, call};
+use crate::aws::call::{CallError, call};
+use crate::aws::classify::Class;
 use crate::aws::client::Aws;
-use crate::aws::error::{Class, Failure};
+use crate::aws::error::Failure;
 use crate::aws::operation::SqsOperation;
+use crate::aws::operation::Target;
 use crate::reason::Reason;
 
 /// SQS's limit of entries in one call.

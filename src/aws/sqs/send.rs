@@ -18,7 +18,8 @@ use aws_sdk_sqs::types::{
 use super::message::Outgoing;
 use super::queue::{MAX_BATCH_ENTRIES, Queue, ceil_seconds};
 use crate::aws::call::CallError;
-use crate::aws::error::{Class, Failure};
+use crate::aws::classify::Class;
+use crate::aws::error::Failure;
 use crate::aws::operation::SqsOperation;
 use crate::event::is_xray_header;
 use crate::retry::retry_inline;
