@@ -1,6 +1,5 @@
 //! Triggers of a user pool, and the functions that they call.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -121,12 +120,6 @@ impl FromStr for FunctionArn {
         } else {
             Err(InvalidFunctionArn)
         }
-    }
-}
-
-impl fmt::Display for FunctionArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

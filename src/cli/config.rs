@@ -1,10 +1,8 @@
 //! `usher config`
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
-use super::{CommandStatus, Global, Output, print, print_json};
+use super::{CommandStatus, Global, table};
 use crate::config::{Config, redact};
 
 #[derive(Serialize)]
@@ -13,6 +11,9 @@ struct SettingLine<'a> {
     value: toml::Value,
     source: String,
 }
+
+/// Longer values overflow their column.
+const MAX_VALUE_WIDTH: usize = 40;
 
 pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
     let layers = global.layers();
@@ -24,32 +25,21 @@ pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
             source: setting.source.to_string(),
         })
         .collect();
-    match global.output {
-        Output::Json => print_json(&lines)?,
-        Output::Text => print(&table(&lines)?)?,
-    }
+    global.output.print(&lines, || {
+        let rows = lines.iter().map(SettingLine::cells);
+        table(&rows.collect::<Vec<_>>(), MAX_VALUE_WIDTH)
+    })?;
     // The values are printed before they are checked, so that an error is easier to locate.
     Config::from_layers(&layers)?;
     Ok(CommandStatus::Success)
 }
 
-/// Long values overflow their column and do not widen it.
-fn table(lines: &[SettingLine<'_>]) -> Result<String, std::fmt::Error> {
-    const MAX_VALUE_WIDTH: usize = 40;
-    let values: Vec<String> = lines.iter().map(|line| line.value.to_string()).collect();
-    let keys = lines
-        .iter()
-        .map(|line| line.key.len())
-        .max()
-        .unwrap_or_default();
-    let widths = values
-        .iter()
-        .map(String::len)
-        .filter(|width| *width <= MAX_VALUE_WIDTH);
-    let width = widths.max().unwrap_or_default();
-    let mut text = String::new();
-    for (SettingLine { key, source, .. }, value) in lines.iter().zip(&values) {
-        writeln!(text, "{key:keys$}  {value:width$}  {source}")?;
+impl SettingLine<'_> {
+    fn cells(&self) -> [String; 3] {
+        [
+            self.key.to_owned(),
+            self.value.to_string(),
+            self.source.clone(),
+        ]
     }
-    Ok(text)
 }

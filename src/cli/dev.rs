@@ -1,15 +1,16 @@
 //! `usher dev`
 
-use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use tokio_util::sync::CancellationToken;
 
 use super::http_app::HttpApp;
-use super::{CommandStatus, Global, Output, print, print_json};
+use super::{CommandStatus, Global};
 use crate::app::Services;
 use crate::config::Layers;
 use crate::dev::{self, Accounts, DevSummary, SentMail, Stack, StartError};
@@ -34,22 +35,20 @@ pub(super) struct Options {
     #[arg(long)]
     port: Option<u16>,
     /// Issuer that new tokens name, as the pool's `IssuerConfiguration` has it
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = IssuerArg::Original)]
-    issuer: IssuerArg,
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = IssuerType::Original)]
+    issuer: IssuerType,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum IssuerArg {
-    Original,
-    Updated,
-}
+impl ValueEnum for IssuerType {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl From<IssuerArg> for IssuerType {
-    fn from(issuer: IssuerArg) -> Self {
-        match issuer {
-            IssuerArg::Original => Self::Original,
-            IssuerArg::Updated => Self::Updated,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Original => "original",
+            Self::Updated => "updated",
+        }))
     }
 }
 
@@ -81,7 +80,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     let stack = Stack::start(options.port, layers)
         .await
         .map_err(unwrap_config_error)?;
-    stack.set_issuer(options.issuer.into()).await?;
+    stack.set_issuer(options.issuer).await?;
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
     let services = Services::new(stack.config.clone(), stack.aws.clone());
     let http_app = HttpApp::new(&services, stop.clone())?;
@@ -94,38 +93,27 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     let worker_task = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
 
     let summary = async {
+        let (is_empty, mut summary);
         if files.is_empty() {
             stack.sign_up(options.signups).await?;
-            let is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
-            let mut summary = stack.summary_of_sign_ups(options.signups).await?;
-            summary.complete &= is_empty;
-            anyhow::Ok(summary)
+            is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
+            summary = stack.summary_of_sign_ups(options.signups).await?;
         } else {
             let delivered = stack.deliver_all(&files).await;
-            let is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
-            let mut summary = stack.summary_of_events(&files, &delivered).await?;
-            summary.complete &= is_empty;
-            anyhow::Ok(summary)
+            is_empty = stack.wait_until_empty(QUIET_TIMEOUT).await?;
+            summary = stack.summary_of_events(&files, &delivered).await?;
         }
+        summary.complete &= is_empty;
+        anyhow::Ok(summary)
     };
     let summary = tokio::select! {
         summary = summary => Some(summary?),
         () = stop.cancelled() => None,
     };
-    let status = match &summary {
-        Some(summary) => {
-            match global.output {
-                Output::Json => print_json(summary)?,
-                Output::Text => print(&text(summary)?)?,
-            }
-            if summary.complete {
-                CommandStatus::Success
-            } else {
-                CommandStatus::Failure
-            }
-        }
-        None => CommandStatus::Failure,
-    };
+    if let Some(summary) = &summary {
+        global.output.print(summary, || text(summary))?;
+    }
+    let is_complete = summary.as_ref().is_some_and(|summary| summary.complete);
     if summary.is_some() && !options.exit_when_done {
         let accounts = stack.create_accounts().await?;
         print_endpoint(&stack, health_address);
@@ -140,7 +128,7 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
     server_task.await?;
     health_thread.join().await;
     stack.stop().await;
-    Ok(status)
+    Ok(CommandStatus::success_if(is_complete))
 }
 
 /// Sets `invitations.accept_url` to the page of this process, unless it is configured.
@@ -163,7 +151,7 @@ fn print_mail(mail: &SentMail) {
         .split("href=\"")
         .nth(1)
         .and_then(|rest| rest.split("\">").next())
-        .map(|link| link.replace("&amp;", "&"));
+        .map(|link| link.replace("&#38;", "&"));
     eprintln!();
     eprintln!("mail to {}: {}", mail.to, mail.subject);
     eprintln!("  {}", link.as_deref().unwrap_or(&mail.body));
@@ -171,133 +159,108 @@ fn print_mail(mail: &SentMail) {
 
 /// Prints tokens and `curl` commands for the administrators' API.
 fn print_accounts(stack: &Stack, http: SocketAddr, accounts: &Accounts) {
-    let Accounts { admin, user } = accounts;
-    eprintln!("An administrator and an ordinary user, with tokens of this endpoint's own issuer");
-    eprintln!("(a development feature; good for an hour):");
-    eprintln!();
-    for account in [admin, user] {
-        eprintln!("  {}, password {}", account.name, account.password);
+    eprintln!(
+        "An administrator and an ordinary user, with tokens of this endpoint's own issuer
+(a development feature; good for an hour):
+"
+    );
+    for account in [&accounts.admin, &accounts.user] {
         eprintln!(
-            "  export {}_TOKEN={}",
+            "  {}, password {}
+  export {}_TOKEN={}
+",
+            account.name,
+            account.password,
             account.name.to_uppercase(),
             account.tokens.access
         );
-        eprintln!();
     }
+    let issuer = stack.endpoint.issuer_of(&stack.pool.id);
     eprintln!(
-        "The administrator invites somebody; the link is printed here, and leads to /accept:"
+        r#"The administrator invites somebody; the link is printed here, and leads to /accept:
+
+  curl -sS http://{http}/v1/invitations -H "Authorization: Bearer $ADMIN_TOKEN" \
+    -H 'Content-Type: application/json' \
+    -d '{{"email": "grace@example.com", "givenName": "Grace"}}'
+
+and the ordinary user is refused:
+
+  curl -sS http://{http}/v1/users/admin -H "Authorization: Bearer $USER_TOKEN"
+
+  keys {issuer}/.well-known/jwks.json
+"#
     );
-    eprintln!();
-    eprintln!(
-        "  curl -sS http://{http}/v1/invitations -H \"Authorization: Bearer $ADMIN_TOKEN\" \\"
-    );
-    eprintln!("    -H 'Content-Type: application/json' \\");
-    eprintln!("    -d '{{\"email\": \"grace@example.com\", \"givenName\": \"Grace\"}}'");
-    eprintln!();
-    eprintln!("and the ordinary user is refused:");
-    eprintln!();
-    eprintln!("  curl -sS http://{http}/v1/users/admin -H \"Authorization: Bearer $USER_TOKEN\"");
-    eprintln!();
-    eprintln!(
-        "  keys {}/.well-known/jwks.json",
-        stack.endpoint.issuer_of(&stack.pool.id)
-    );
-    eprintln!();
 }
 
 fn print_endpoint(stack: &Stack, http: SocketAddr) {
-    eprintln!();
-    eprintln!("The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:");
-    eprintln!();
+    let (endpoint, queue) = (stack.endpoint.url(), stack.queue.url());
+    let (pool, client) = (&stack.pool.id, &stack.pool.client);
+    let profiles = stack.config.profiles.as_ref();
+    let table = profiles.map_or_else(String::new, |profiles| {
+        format!("  export USHER_PROFILES__TABLE={}\n", profiles.table)
+    });
     eprintln!(
-        "  export AWS_ENDPOINT_URL={} AWS_REGION=us-east-1",
-        stack.endpoint.url()
+        "
+The endpoint stays up; sign more users up with any AWS SDK or the AWS CLI:
+
+  export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  aws cognito-idp sign-up --client-id {client} --username ada --password Passw0rd-1
+  aws cognito-idp confirm-sign-up --client-id {client} --username ada --confirmation-code 000000
+
+or from another terminal, with the same exports and these, by hundreds:
+
+  export USHER_QUEUE__URL={queue}
+  export USHER_POOLS__ALLOWED={pool} USHER_LOAD__ALLOWED_POOLS={pool}
+{table}  usher load --create-users --count 200 --settle 3s --worker-metrics http://{http}/metrics
+
+  user pool {pool}   queue {queue}   readiness http://{http}/readyz   metrics http://{http}/metrics
+"
     );
-    eprintln!("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local");
-    eprintln!(
-        "  aws cognito-idp sign-up --client-id {} --username ada --password Passw0rd-1",
-        stack.pool.client
-    );
-    eprintln!(
-        "  aws cognito-idp confirm-sign-up --client-id {} --username ada --confirmation-code 000000",
-        stack.pool.client
-    );
-    eprintln!();
-    eprintln!("or from another terminal, with the same exports and these, by hundreds:");
-    eprintln!();
-    let settings = &stack.config;
-    eprintln!("  export USHER_QUEUE__URL={}", stack.queue.url());
-    eprintln!(
-        "  export USHER_POOLS__ALLOWED={0} USHER_LOAD__ALLOWED_POOLS={0}",
-        stack.pool.id
-    );
-    if let Some(profiles) = &settings.profiles {
-        eprintln!("  export USHER_PROFILES__TABLE={}", profiles.table);
-    }
-    eprintln!(
-        "  usher load --create-users --count 200 --settle 3s --worker-metrics http://{http}/metrics"
-    );
-    eprintln!();
-    eprintln!(
-        "  user pool {}   queue {}   readiness http://{http}/readyz   metrics http://{http}/metrics",
-        stack.pool.id,
-        stack.queue.url()
-    );
-    eprintln!();
 }
 
-fn text(summary: &DevSummary) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
+fn text(summary: &DevSummary) -> String {
+    let mut lines = Vec::new();
     if summary.events.is_empty() {
-        writeln!(text, "{:<16}{:<10}groups", "user", "profile")?;
+        lines.push(format!("{:<16}{:<10}groups", "user", "profile"));
         for (name, user) in &summary.users {
             let profile = if user.profile { "yes" } else { "no" };
-            writeln!(text, "{name:<16}{profile:<10}{}", user.groups.join(", "))?;
+            lines.push(format!("{name:<16}{profile:<10}{}", user.groups.join(", ")));
         }
     } else {
         for line in &summary.events {
-            writeln!(
-                text,
-                "{:<16}{:<20}{}",
-                line.outcome.name(),
-                line.reason,
-                line.file
-            )?;
+            let outcome = line.outcome.name();
+            lines.push(format!("{outcome:<16}{:<20}{}", line.reason, line.file));
         }
     }
-    writeln!(text)?;
-    let groups: Vec<String> = summary
-        .groups
-        .iter()
-        .map(|(name, members)| format!("{members} in {name}"))
-        .collect();
-    writeln!(
-        text,
-        "{} signed up, {} provisioned, {} already done, {} ignored, {} rejected",
+    lines.push(format!(
+        "\n{} signed up, {} provisioned, {} already done, {} ignored, {} rejected",
         summary.signed_up,
         summary.provisioned,
         summary.already_done,
         summary.ignored,
         summary.rejected,
-    )?;
-    writeln!(
-        text,
-        "{}; {} profiles; {} dead letters",
-        if groups.is_empty() {
-            "no groups".to_owned()
-        } else {
-            groups.join(", ")
-        },
-        summary.profiles,
-        summary.dead_letters,
-    )?;
+    ));
+    let groups = summary.groups.iter();
+    let groups: Vec<String> = groups
+        .map(|(name, members)| format!("{members} in {name}"))
+        .collect();
+    let groups = if groups.is_empty() {
+        "no groups".to_owned()
+    } else {
+        groups.join(", ")
+    };
+    lines.push(format!(
+        "{groups}; {} profiles; {} dead letters",
+        summary.profiles, summary.dead_letters,
+    ));
     if !summary.complete {
-        writeln!(
-            text,
+        lines.push(
             "NOT COMPLETE: somebody lacks a group or a profile, or an event got no answer"
-        )?;
+                .to_owned(),
+        );
     }
-    Ok(text)
+    lines.join("\n")
 }
 
 /// Exposes `InvalidConfig`, which has its own exit status.

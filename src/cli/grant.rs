@@ -6,13 +6,12 @@ use serde::Serialize;
 
 use super::operator::{self, Operator};
 use super::reasons::explain;
-use super::{CommandStatus, Global, Output, Usage, print};
+use super::{CommandStatus, Global, Usage, status_line, time};
 use crate::app::Services;
 use crate::config::{GrantableGroups, GroupName};
-use crate::event::{AdminOperation, Membership, Sub, Username, is_loggable_id};
+use crate::event::{AdminOperation, Membership, Username};
 use crate::provision::{CommandResult, Outcome};
 use crate::shutdown;
-use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -32,7 +31,7 @@ pub(super) struct Options {
     #[arg(long)]
     privileged: bool,
     /// Gives up when nothing has worked for so long
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = operator::parse_wait_time)]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time::parse_wait)]
     patience: Duration,
 }
 
@@ -62,8 +61,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             status_line("stopped; it may be run again as it is");
             return Ok(CommandStatus::Failure);
         }
-        let names = (("user", options.user.as_str()), ("group", group.as_str()));
-        let membership = Membership::new(names.0, names.1)
+        let membership = Membership::new(("user", &options.user), ("group", group.as_str()))
             .map_err(|error| Usage::error(format!("--{error}")))?;
         let operation = if options.remove {
             AdminOperation::RemoveFromGroup(membership)
@@ -75,10 +73,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
-        print(&match global.output {
-            Output::Json => serde_json::to_string(&line)? + "\n",
-            Output::Text => text(&line),
-        })?;
+        global.output.print_line(&line, || text(&line))?;
     }
     Ok(status)
 }
@@ -105,14 +100,10 @@ impl Options {
             Outcome::Retry(retry) if retry.cause.reason.is_not_found() => "refused",
             Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
         };
-        let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
         GrantLine {
             group: group.as_str(),
             status,
-            sub: sub
-                .map(Sub::as_str)
-                .filter(|sub| is_loggable_id(sub))
-                .map(str::to_owned),
+            sub: result.loggable_sub().map(str::to_owned),
             reason: (status != done).then(|| result.outcome.reason_code().to_owned()),
         }
     }
@@ -122,7 +113,7 @@ fn text(line: &GrantLine<'_>) -> String {
     let GrantLine { group, status, .. } = line;
     let sub = line.sub.as_deref().unwrap_or("-");
     match &line.reason {
-        None => format!("{group}  {status}  {sub}\n"),
-        Some(reason) => format!("{group}  {status}  {sub}  {}\n", explain(reason)),
+        None => format!("{group}  {status}  {sub}"),
+        Some(reason) => format!("{group}  {status}  {sub}  {}", explain(reason)),
     }
 }

@@ -6,31 +6,33 @@ mod config;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
+mod global;
 mod grant;
 mod health;
 mod http_app;
 mod invite;
 mod load;
 mod operator;
-mod prompt;
+mod output;
 mod reasons;
 mod reconcile;
 #[cfg(test)]
-mod reference;
+mod tests;
 mod time;
 mod worker;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
-use crate::config::{
-    Config, InvalidConfig, Layers, file_from_environment, has_trace_collector, log_filter,
+use crate::config::{InvalidConfig, has_trace_collector, log_filter};
+use crate::telemetry::{self, TraceExporter};
+use global::{Global, Usage};
+use output::{
+    CommandStatus, Output, StderrWriter, confirm, plural, print, print_json, progress_bar,
+    status_line, table,
 };
-use crate::telemetry::{self, LogFormat, TraceExporter};
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
 /// groups and gives them one profile record.
@@ -41,31 +43,6 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Debug, Args)]
-struct Global {
-    /// Configuration file [environment: `USHER_CONFIG`]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Sets one key over file and environment; may be repeated
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
-    output: Output,
-    /// How log lines look; text on a terminal, JSON otherwise
-    #[arg(long, global = true, value_enum)]
-    log_format: Option<LogFormat>,
-    /// Cancelled by the second signal.
-    #[arg(skip)]
-    force_exit: CancellationToken,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,25 +72,6 @@ enum Command {
     Config,
 }
 
-/// How a command ended that returned no error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CommandStatus {
-    Success,
-    /// The work failed, or a verification found a difference.
-    Failure,
-}
-
-/// A usage error that clap cannot detect.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-impl Usage {
-    fn error(message: impl Into<String>) -> anyhow::Error {
-        Self(message.into()).into()
-    }
-}
-
 /// The same status that clap uses.
 const EXIT_USAGE: u8 = 2;
 /// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
@@ -140,9 +98,9 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let global = self.global;
         let exporter = if self.command.has_spans() && has_trace_collector() {
-            telemetry::init_with_traces(global.log_format, log_filter())
+            telemetry::init_with_traces(global.log_format, log_filter(), || StderrWriter)
         } else {
-            telemetry::init(global.log_format, log_filter());
+            telemetry::init(global.log_format, log_filter(), || StderrWriter);
             TraceExporter::default()
         };
         let result = tokio::select! {
@@ -197,33 +155,5 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,
         Command::Config => config::run(global),
-    }
-}
-
-impl Global {
-    fn layers(&self) -> Layers {
-        let mut layers = Layers::defaults();
-        if let Some(file) = self.config.clone().or_else(file_from_environment) {
-            layers = layers.file(&file);
-        }
-        layers.process_environment().flags(&self.set)
-    }
-
-    fn config(&self) -> Result<Config, InvalidConfig> {
-        Config::from_layers(&self.layers())
-    }
-}
-
-fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-/// Writes a result. A closed pipe (`| head`) is not an error.
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
     }
 }

@@ -86,14 +86,8 @@ impl Operator {
                 invitation.resend &= earlier.mail_is_due();
             }
         };
-        match final_outcome(&result.outcome) {
-            Some(outcome) => CommandResult {
-                outcome,
-                ..result.clone()
-            }
-            .audit(&command, CommandStage::Completed),
-            None => result.audit(&command, CommandStage::Completed),
-        }
+        let final_result = result.clone().with_outcome(&final_outcome(&result.outcome));
+        final_result.audit(&command, CommandStage::Completed);
         result
     }
 
@@ -145,12 +139,12 @@ pub(super) fn is_retryable(retry: &Retry) -> bool {
     )
 }
 
-/// The rejection for the audit line of a command that is not tried again; otherwise `None`.
-fn final_outcome(outcome: &Outcome) -> Option<Outcome> {
+/// The outcome for the audit line of a command that is not tried again.
+fn final_outcome(outcome: &Outcome) -> Outcome {
     match outcome {
-        Outcome::Retry(retry) => Some(Outcome::Rejected(retry.cause.clone())),
-        Outcome::Blocked(failure) => Some(Outcome::Rejected(failure.clone().into())),
-        _ => None,
+        Outcome::Retry(retry) => Outcome::Rejected(retry.cause.clone()),
+        Outcome::Blocked(failure) => Outcome::Rejected(failure.clone().into()),
+        other => other.clone(),
     }
 }
 
@@ -215,13 +209,18 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
             )),
         };
     };
-    let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
+    let pool = pool_id(id)?;
     if !config.pools.is_allowed(&pool) {
         return Err(Usage::error(format!(
             "--pool {id} is not in pools.allowed: add it there, or name one that is"
         )));
     }
     Ok(pool)
+}
+
+/// The value of `--pool`.
+pub(super) fn pool_id(id: &str) -> anyhow::Result<PoolId> {
+    PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))
 }
 
 /// The caller's ARN for audit lines; `unknown` when STS fails.
@@ -236,12 +235,4 @@ pub(super) async fn actor(aws: &Aws) -> String {
             "unknown".to_owned()
         }
     }
-}
-
-/// Parses a time of at least a second.
-pub(super) fn parse_wait_time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|time| *time >= Duration::from_secs(1))
-        .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
 }

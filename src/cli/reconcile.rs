@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandStatus, Global, Output, Usage, print, time};
+use super::operator::pool_id;
+use super::{CommandStatus, Global, Output, Usage, progress_bar, status_line, time};
 use crate::app::Services;
 use crate::aws::{Class, Failure};
 use crate::config::{Config, is_index_name};
@@ -20,7 +20,6 @@ use crate::reconcile::{
 };
 use crate::retry::{Backoff, Transient};
 use crate::shutdown;
-use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -63,7 +62,7 @@ pub(super) struct Options {
     restart: bool,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct PoolSummary {
     pool: String,
     users: u64,
@@ -80,17 +79,12 @@ struct PoolSummary {
     left_out: u64,
     complete: bool,
     #[serde(skip)]
-    compared: Compared,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Compared {
-    profiles: bool,
-    groups: bool,
+    compares_profiles: bool,
+    #[serde(skip)]
+    compares_groups: bool,
 }
 
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-const PROFILE_ELSEWHERE: &str = "has a profile under another id";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config()?;
@@ -172,17 +166,17 @@ fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
+fn pools(options: &Options, config: &Config) -> anyhow::Result<BTreeSet<PoolId>> {
     if options.pool.is_empty() {
         if config.pools.allowed.is_empty() {
             return Err(Usage::error(
                 "pools.allowed is empty: name a user pool with --pool",
             ));
         }
-        return Ok(config.pools.allowed.iter().cloned().collect());
+        return Ok(config.pools.allowed.clone());
     }
     let pools = options.pool.iter().map(|id| {
-        let pool = PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))?;
+        let pool = pool_id(id)?;
         if !config.pools.is_allowed(&pool) {
             return Err(Usage::error(format!(
                 "--pool {id} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
@@ -190,8 +184,7 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<Vec<PoolId>> {
         }
         Ok(pool)
     });
-    let pools: BTreeSet<PoolId> = pools.collect::<anyhow::Result<_>>()?;
-    Ok(pools.into_iter().collect())
+    pools.collect()
 }
 
 struct PoolReconcile<'a> {
@@ -221,7 +214,7 @@ impl PoolReconcile<'_> {
         }
         // Only for the progress bar, which has no total where the role may not ask.
         let estimate = self.services.cognito.estimate_user_count(&pool).await.ok();
-        let progress = progress_bar(estimate.filter(|users| *users > 0), "users");
+        let progress = progress_bar(estimate, "users");
         let mut run = ReconcileRun::new(
             self.services.clone(),
             self.plan.clone(),
@@ -231,16 +224,12 @@ impl PoolReconcile<'_> {
             // A checkpoint that cannot be written stops the run before the first user is queued.
             checkpoint.save(&self.plan, run.cursor())?;
         }
-        let mut summary = PoolSummary {
-            pool: pool.as_str().to_owned(),
-            compared: Compared {
-                profiles: self.services.profiles.is_some(),
-                groups: !self.plan.groups.is_empty(),
-            },
-            ..PoolSummary::default()
-        };
+        let (mut lack_profile, mut lack_group) = (0, 0);
         let mut backoff = Backoff::default();
-        while !self.stop.is_cancelled() {
+        let complete = loop {
+            if self.stop.is_cancelled() {
+                break run.is_finished();
+            }
             let step = match run.step().await {
                 Err(failure) if is_retryable(&failure) => {
                     tracing::warn!(error = %failure, "reconcile step failed; trying again");
@@ -271,44 +260,43 @@ impl PoolReconcile<'_> {
                 ReconcileStep::Users(incomplete) => {
                     for user in &incomplete {
                         let line = user.line(&pool);
-                        summary.lack_profile += u64::from(line.lacks_profile);
-                        summary.lack_group += u64::from(!line.lacks_groups.is_empty());
+                        lack_profile += u64::from(line.lacks_profile);
+                        lack_group += u64::from(!line.lacks_groups.is_empty());
                         if options.dry_run {
-                            let text = match self.global.output {
-                                Output::Json => serde_json::to_string(&line)?,
-                                Output::Text => text(&line),
-                            };
-                            progress.suspend(|| print(&(text + "\n")))?;
+                            self.global.output.print_line(&line, || text(&line))?;
                         }
                     }
-                    show_progress(&progress, run.cursor());
+                    let Cursor { users, queued, .. } = run.cursor();
+                    progress.set_position(*users);
+                    progress.set_message(format!("{queued} lack something"));
                     if !options.dry_run && !run.is_finished() {
                         checkpoint.save(&self.plan, run.cursor())?;
                     }
                 }
-                ReconcileStep::Done => {
-                    summary.complete = true;
-                    break;
-                }
+                ReconcileStep::Done => break true,
             }
-        }
-        progress.finish_and_clear();
-        summary.complete |= run.is_finished();
-        let counts = run.counts();
-        summary.users = counts.users;
-        summary.incomplete = counts.queued;
-        summary.elsewhere = counts.elsewhere;
-        summary.left_out = run.cursor().elsewhere;
-        summary.refused = run.refused();
-        summary.queued = if options.dry_run {
-            0
-        } else {
-            summary.incomplete.saturating_sub(summary.refused)
         };
+        progress.finish_and_clear();
         if run.is_finished() && !options.dry_run {
             checkpoint.remove(&pool)?;
         }
-        Ok(summary)
+        let counts = run.counts();
+        let refused = run.refused();
+        let queued = counts.queued.saturating_sub(refused);
+        Ok(PoolSummary {
+            pool: pool.as_str().to_owned(),
+            users: counts.users,
+            queued: if options.dry_run { 0 } else { queued },
+            refused,
+            incomplete: counts.queued,
+            lack_profile,
+            lack_group,
+            elsewhere: counts.elsewhere,
+            left_out: run.cursor().elsewhere,
+            complete,
+            compares_profiles: self.services.profiles.is_some(),
+            compares_groups: !self.plan.groups.is_empty(),
+        })
     }
 
     fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
@@ -330,22 +318,20 @@ impl PoolReconcile<'_> {
 impl PoolSummary {
     /// Names only the kinds that were compared.
     fn describe_missing(&self) -> String {
-        let profile = match self.elsewhere {
-            0 => format!("{} lack a profile", self.lack_profile),
-            elsewhere => format!(
-                "{} lack a profile, {elsewhere} have a profile under another id",
-                self.lack_profile
-            ),
-        };
-        let group = format!("{} lack a group", self.lack_group);
-        match self.compared {
-            Compared {
-                profiles: true,
-                groups: true,
-            } => format!("{profile}, {group}"),
-            Compared { profiles: true, .. } => profile,
-            _ => group,
+        let mut missing = Vec::new();
+        if self.compares_profiles {
+            missing.push(format!("{} lack a profile", self.lack_profile));
+            if self.elsewhere > 0 {
+                missing.push(format!(
+                    "{} have a profile under another id",
+                    self.elsewhere
+                ));
+            }
         }
+        if self.compares_groups || !self.compares_profiles {
+            missing.push(format!("{} lack a group", self.lack_group));
+        }
+        missing.join(", ")
     }
 }
 
@@ -354,19 +340,17 @@ fn is_retryable(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
 }
 
-fn show_progress(progress: &ProgressBar, cursor: &Cursor) {
-    progress.set_position(cursor.users);
-    progress.set_message(format!("{} lack something", cursor.queued));
-}
-
 fn text(line: &IncompleteUserLine<'_>) -> String {
-    let profile = line.lacks_profile.then_some("a profile");
-    let groups = line.lacks_groups.iter().copied();
-    let lacks: Vec<&str> = groups.chain(profile).collect();
-    let lacks = (!lacks.is_empty()).then(|| format!("lacks {}", lacks.join(", ")));
-    let elsewhere = line.record_elsewhere.then(|| PROFILE_ELSEWHERE.to_owned());
-    let all: Vec<String> = lacks.into_iter().chain(elsewhere).collect();
-    format!("{}  {}", line.sub.unwrap_or("(no sub)"), all.join("; "))
+    let mut lacks = line.lacks_groups.clone();
+    lacks.extend(line.lacks_profile.then_some("a profile"));
+    let mut found = Vec::new();
+    if !lacks.is_empty() {
+        found.push(format!("lacks {}", lacks.join(", ")));
+    }
+    if line.record_elsewhere {
+        found.push("has a profile under another id".to_owned());
+    }
+    format!("{}  {}", line.sub.unwrap_or("(no sub)"), found.join("; "))
 }
 
 fn report(
@@ -384,13 +368,12 @@ fn report(
             complete,
             ..
         } = summary;
-        match global.output {
-            Output::Json if options.dry_run => {}
-            Output::Json => print(&(serde_json::to_string(summary)? + "\n"))?,
-            Output::Text => print(&format!(
-                "{pool}: {users} users checked, {}; {queued} queued\n",
-                summary.describe_missing()
-            ))?,
+        // With a dry run, each line of JSON is a user.
+        if global.output == Output::Text || !options.dry_run {
+            global.output.print_line(summary, || {
+                let missing = summary.describe_missing();
+                format!("{pool}: {users} users checked, {missing}; {queued} queued")
+            })?;
         }
         if *refused > 0 {
             status_line(&format!(
@@ -413,9 +396,5 @@ fn report(
         let leaves_out = !options.dry_run && summary.left_out > 0;
         summary.complete && summary.refused == 0 && !leaves_out
     };
-    Ok(if summaries.iter().all(is_whole) {
-        CommandStatus::Success
-    } else {
-        CommandStatus::Failure
-    })
+    Ok(CommandStatus::success_if(summaries.iter().all(is_whole)))
 }

@@ -1,6 +1,6 @@
-//! Points in time, as the arguments of commands.
+//! Points in time and durations, as the arguments of commands.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// `2026-08-07T12:00:00Z`, `2026-08-07` (midnight, UTC), or how long ago: `2h`,
 /// `3days`.
@@ -22,6 +22,14 @@ pub(super) fn parse(text: &str) -> Result<jiff::Timestamp, String> {
             "must be a time (2026-08-07T12:00:00Z), a day (2026-08-07) or how long ago (2h)"
                 .to_owned()
         })
+}
+
+/// Parses a time of at least a second.
+pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| *time >= Duration::from_secs(1))
+        .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
 }
 
 #[cfg(test)]

@@ -4,9 +4,20 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::GroupsConfig;
 use super::reader::Reader;
 use crate::event::GroupName;
+
+#[derive(Debug, Clone)]
+pub(crate) struct GroupsConfig {
+    /// The groups of every user.
+    pub default: Vec<GroupName>,
+    /// Further groups, by conditions on the event.
+    pub rules: Vec<GroupRule>,
+    /// Groups that give power, including those of `admin.groups`.
+    pub privileged: BTreeSet<GroupName>,
+    /// Whether to create a group that does not exist.
+    pub create_missing: bool,
+}
 
 /// Groups for users who fulfil every condition.
 #[derive(Debug, Clone, PartialEq, Eq)]

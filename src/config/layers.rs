@@ -2,36 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Violation};
+use super::violation::{ConfigSource, Violation};
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ConfigSource {
-    /// The embedded file `config/usher.toml`.
-    Default,
-    /// The file of `--config` or `USHER_CONFIG`.
-    File(PathBuf),
-    /// The environment variable with this name.
-    Environment(String),
-    /// The option `--set` of the command line.
-    Flag,
-}
-
-impl fmt::Display for ConfigSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Flag => f.write_str("flag --set"),
-        }
-    }
-}
+/// The text of `config/usher.toml`.
+pub(crate) const DEFAULTS: &str = include_str!("../../config/usher.toml");
 
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {

@@ -13,6 +13,7 @@ mod reader;
 mod template;
 mod traces;
 mod trigger;
+mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,15 +23,17 @@ use std::time::Duration;
 
 pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
 pub use groups::Condition;
-pub(crate) use groups::GroupRule;
+pub(crate) use groups::{GroupRule, GroupsConfig};
 pub(crate) use invitations::{AcceptPage, InvitationMail, InvitationsConfig, MailBody};
-pub(crate) use layers::ConfigSource;
+#[cfg(test)]
+pub(crate) use layers::DEFAULTS;
 pub use layers::Layers;
 pub(crate) use owner::OwnerAttribute;
 pub(crate) use template::{Segment, Template};
 pub(crate) use traces::has_trace_collector;
 pub(crate) use trigger::AccessConfig;
 pub use trigger::TriggerConfig;
+pub use violation::{InvalidConfig, Violation};
 
 pub use crate::event::GroupName;
 use crate::event::PoolId;
@@ -38,9 +41,6 @@ pub(crate) use crate::event::{has_html_reference, is_cognito_character};
 use crate::quota::Limits;
 use reader::Reader;
 pub(crate) use reader::redact;
-
-/// The text of `config/usher.toml`.
-pub(crate) const DEFAULTS: &str = include_str!("../../config/usher.toml");
 
 /// The checked configuration; its values obey all rules.
 #[derive(Debug, Clone)]
@@ -89,18 +89,6 @@ impl PoolsConfig {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct GroupsConfig {
-    /// The groups of every user.
-    pub default: Vec<GroupName>,
-    /// Further groups, by conditions on the event.
-    pub rules: Vec<GroupRule>,
-    /// Groups that give power, including those of `admin.groups`.
-    pub privileged: BTreeSet<GroupName>,
-    /// Whether to create a group that does not exist.
-    pub create_missing: bool,
-}
-
-#[derive(Debug, Clone)]
 pub(crate) struct ProfilesConfig {
     /// Name or ARN of the `DynamoDB` table.
     pub table: String,
@@ -146,50 +134,6 @@ pub(crate) struct MetricsConfig {
     /// switches them off.
     pub cloudwatch: Option<String>,
 }
-
-/// One value that breaks the rule of its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// The key with dots, such as `queue.url`.
-    pub key: String,
-    /// The value without secrets; `None` if there is no value to show.
-    pub value: Option<String>,
-    /// The rule that the value breaks.
-    pub rule: String,
-    pub(crate) source: ConfigSource,
-}
-
-/// All violations of a configuration, reported at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidConfig(pub Vec<Violation>);
-
-impl std::fmt::Display for InvalidConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the configuration is invalid:")?;
-        for violation in &self.0 {
-            write!(f, "\n  {violation}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Violation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            key,
-            value,
-            rule,
-            source,
-        } = self;
-        let value = value
-            .as_ref()
-            .map(|v| format!(" = {v}"))
-            .unwrap_or_default();
-        write!(f, "{key}{value} ({source}): {rule}")
-    }
-}
-
-impl std::error::Error for InvalidConfig {}
 
 impl Config {
     /// Sign-ups a second that this process's part of the quota allows. Each costs one call

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::layers::{ConfigSource, Layers};
-use super::{InvalidConfig, Violation};
+use super::layers::Layers;
+use super::violation::{ConfigSource, InvalidConfig, Violation};
 
 pub(super) struct Reader<'a> {
     layers: &'a Layers,

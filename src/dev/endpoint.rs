@@ -22,6 +22,7 @@ use super::dynamodb::EmbeddedDynamoDb;
 use super::hooks::{MailFn, TriggerFn};
 use super::issuer::Issuer;
 use super::sqs::EmbeddedQueues;
+use super::wire::{TARGET_HEADER, error_response};
 use super::{sts, trace_header};
 
 /// The embedded services. Their state is dropped with the last clone.
@@ -35,7 +36,6 @@ struct EmbeddedServices {
     base_url: String,
 }
 
-pub(super) const TARGET_HEADER: &str = "x-amz-target";
 const SQS_TARGET_PREFIX: &str = "AmazonSQS.";
 const DYNAMODB_TARGET_PREFIX: &str = "DynamoDB_20120810.";
 const SQS_HOST: &str = "https://sqs.us-east-1.amazonaws.com";
@@ -200,13 +200,6 @@ fn service_request(host: &str, headers: &HeaderMap, body: Bytes) -> MockRequest 
         headers: headers.clone(),
         body,
     }
-}
-
-pub(super) fn error_response(code: &str, message: &str) -> MockResponse {
-    MockResponse::json(
-        400,
-        serde_json::json!({"__type": code, "message": message}).to_string(),
-    )
 }
 
 /// Queue URLs name this endpoint, since some clients send requests to them.

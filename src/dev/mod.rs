@@ -28,6 +28,7 @@ mod stack;
 mod sts;
 mod summary;
 mod trace_header;
+mod wire;
 
 pub(crate) use accounts::Accounts;
 pub use endpoint::{EmbeddedEndpoint, check_constraints};

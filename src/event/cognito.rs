@@ -10,7 +10,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::text_rule::{TextRule, check_name};
-use super::{Event, Malformed, PoolId, Scope};
+use super::{Malformed, PoolId, Scope};
 
 /// A confirmed user. The values are unchecked: a verified flag may be `"false"`, and a
 /// birthdate may have a 35th day.
@@ -90,6 +90,11 @@ impl Sub {
     /// The value, unchanged and not empty.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The value, if logs and output may hold it: see [`is_loggable_id`].
+    pub(crate) fn loggable(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|sub| is_loggable_id(sub))
     }
 }
 
@@ -179,15 +184,15 @@ pub(crate) fn is_loggable_id(id: &str) -> bool {
     id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-pub(super) fn parse(object: &Map<String, Value>) -> Result<Event, Malformed> {
+pub(super) fn parse(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
     match text(object, "triggerSource").map(TriggerSource::from_name) {
         None if object.contains_key("request") || object.contains_key("userName") => {
             Err(Malformed::NoTriggerSource)
         }
         None => Err(Malformed::NotAnEvent),
         Some(TriggerSource::Other) => Err(Malformed::OtherTrigger),
-        Some(TriggerSource::ConfirmForgotPassword) => parse_new_password(object).map(Event::SignUp),
-        Some(TriggerSource::ConfirmSignUp) => parse_sign_up(object).map(Event::SignUp),
+        Some(TriggerSource::ConfirmForgotPassword) => parse_new_password(object),
+        Some(TriggerSource::ConfirmSignUp) => parse_sign_up(object),
     }
 }
 
@@ -250,7 +255,7 @@ mod tests {
 
     fn parsed(event: &Value) -> SignUp {
         match super::super::parse(&event.to_string()) {
-            Ok(Event::SignUp(sign_up)) => sign_up,
+            Ok(crate::event::Event::SignUp(sign_up)) => sign_up,
             other => panic!("not a sign-up: {other:?}"),
         }
     }

@@ -9,10 +9,10 @@ pub(crate) mod appsync;
 mod caller;
 mod characters;
 pub mod cognito;
-mod command;
 mod group;
 mod invitation;
 mod issuer;
+mod malformed;
 mod pool_id;
 mod reconcile;
 mod scope;
@@ -29,6 +29,7 @@ pub use group::GroupName;
 pub(crate) use invitation::{FieldError, Invitation, InvitationDraft};
 pub use issuer::IssuerType;
 pub(crate) use issuer::is_aws_issuer;
+pub use malformed::Malformed;
 pub use pool_id::PoolId;
 pub(crate) use reconcile::{Cursor, ReconcileCommand};
 pub(crate) use scope::Scope;
@@ -60,67 +61,6 @@ impl Event {
     }
 }
 
-/// Why a body is not an event that usher can process. None of these quotes the body, which
-/// may hold personal data or a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// Empty, or only white space.
-    #[error("the body is empty")]
-    EmptyBody,
-    /// Not JSON, or truncated JSON.
-    #[error("the body is not JSON")]
-    NotJson,
-    /// A JSON string, number or array, …
-    #[error("the body is JSON but not an object")]
-    NotAnObject,
-    /// An SNS subscription without raw message delivery.
-    #[error(
-        "the body is an SNS envelope; switch raw message delivery on for the queue's subscription"
-    )]
-    SnsEnvelope,
-    /// A command that this version does not know, or a sign-up that a reconcile of another
-    /// version queued.
-    #[error("the body asks usher for something that this version does not know")]
-    UnsupportedCommand,
-    /// A command with a missing or invalid field.
-    #[error("the body is an usher command with a wrong field")]
-    BadCommand,
-    /// An object without the members of a Cognito event.
-    #[error("the body is not a Cognito trigger event")]
-    NotAnEvent,
-    /// A Cognito event without `triggerSource`.
-    #[error("the event has no triggerSource")]
-    NoTriggerSource,
-    /// An event of another trigger, such as `UserMigration`.
-    #[error("the event comes from a trigger that usher does not serve")]
-    OtherTrigger,
-    /// A sign-up with a missing or malformed user pool id.
-    #[error("the event names no user pool")]
-    NoUserPool,
-    /// A sign-up without a user name.
-    #[error("the event names no user")]
-    NoUserName,
-}
-
-impl Malformed {
-    /// The short code that a dead letter carries as `usher.reason`.
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::EmptyBody => "empty_body",
-            Self::NotJson => "not_json",
-            Self::NotAnObject => "not_an_object",
-            Self::SnsEnvelope => "sns_envelope",
-            Self::UnsupportedCommand => "unsupported_command",
-            Self::BadCommand => "bad_command",
-            Self::NotAnEvent => "not_an_event",
-            Self::NoTriggerSource => "no_trigger_source",
-            Self::OtherTrigger => "other_trigger",
-            Self::NoUserPool => "no_user_pool",
-            Self::NoUserName => "no_user_name",
-        }
-    }
-}
-
 /// Parses one message body, also one with a byte order mark or lone surrogates.
 ///
 /// # Errors
@@ -139,10 +79,33 @@ pub fn parse(body: &str) -> Result<Event, Malformed> {
     if is_sns_envelope(&object) {
         return Err(Malformed::SnsEnvelope);
     }
-    if command::is_command(&object) {
-        return command::parse(object);
+    if is_command(&object) {
+        return parse_command(object);
     }
-    cognito::parse(&object)
+    cognito::parse(&object).map(Event::SignUp)
+}
+
+/// Whether the object is an usher command, of any version.
+fn is_command(object: &Map<String, Value>) -> bool {
+    object.contains_key("usher") && object.get("command").is_some_and(Value::is_string)
+}
+
+/// Parses `{"usher": 1, "command": "…", "requestId": "…", …}`. A command that this version does
+/// not know becomes a dead letter with its own reason. It can be replayed once the worker knows
+/// it.
+fn parse_command(object: Map<String, Value>) -> Result<Event, Malformed> {
+    let version = object.get("usher").and_then(Value::as_u64);
+    match (version, object.get("command").and_then(Value::as_str)) {
+        (Some(1), Some("Reconcile")) => serde_json::from_value(Value::Object(object))
+            .map(Event::Reconcile)
+            .map_err(|_| Malformed::BadCommand),
+        (Some(1), Some(name)) if AdminCommand::is_known_name(name) => {
+            AdminCommand::from_json(&Value::Object(object))
+                .map(|command| Event::AdminCommand(Box::new(command)))
+                .ok_or(Malformed::BadCommand)
+        }
+        _ => Err(Malformed::UnsupportedCommand),
+    }
 }
 
 /// The text without the byte order mark that some editors add.
@@ -223,10 +186,14 @@ mod tests {
             reason(r#"{"usher":1,"command":"AddUserToGroup","requestId":"r"}"#),
             "bad_command"
         );
-        assert_eq!(
-            reason(r#"{"usher":1,"command":"Unheard","requestId":"r"}"#),
-            "unsupported_command"
-        );
+        for body in [
+            r#"{"usher":1,"command":"Unheard","requestId":"r"}"#,
+            r#"{"usher":2,"command":"Reconcile"}"#,
+            r#"{"usher":2,"command":"AddUserToGroup"}"#,
+            r#"{"usher":1,"command":"Unheard"}"#,
+        ] {
+            assert_eq!(reason(body), "unsupported_command", "{body}");
+        }
         assert_eq!(
             reason(r#"{"Records":[{"eventSource":"aws:s3"}]}"#),
             "not_an_event"

@@ -1,9 +1,7 @@
 //! Writes the audit lines of admin commands, with requester, operation, user and result.
 //! No log filter removes their target, `usher::audit`.
 
-use super::{CommandResult, Outcome};
-use crate::aws::PoolUser;
-use crate::event::{AdminCommand, AdminOperation, GroupName, Sub, is_loggable_id};
+use crate::event::{AdminCommand, AdminOperation, GroupName};
 
 /// How far a command has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,24 +15,7 @@ pub(crate) enum CommandStage {
     Unavailable,
 }
 
-impl CommandResult {
-    /// Writes the audit line of this command. An attempt that another will follow gets none.
-    pub(crate) fn audit(&self, command: &AdminCommand, stage: CommandStage) {
-        let mail = self.invitation.as_ref().map(|invited| invited.mail.name());
-        let reason = self.outcome.reason_code();
-        let result = match (stage, &self.outcome) {
-            (CommandStage::Completed, Outcome::Done | Outcome::AlreadyDone(_)) => "done",
-            (CommandStage::Completed, Outcome::Rejected(_)) => "rejected",
-            (CommandStage::Completed, _) => return,
-            (CommandStage::Queued, _) => "queued",
-            (CommandStage::Refused(_), _) => "refused",
-            (CommandStage::Unavailable, _) => "not_taken",
-        };
-        write(command, result, reason, self.user.as_ref(), mail);
-    }
-}
-
-/// Writes the audit line of a command that has no [`CommandResult`].
+/// Writes the audit line of a command that was not attempted.
 pub(crate) fn audit(command: &AdminCommand, stage: CommandStage) {
     let (result, reason) = match stage {
         CommandStage::Completed => ("done", ""),
@@ -45,20 +26,16 @@ pub(crate) fn audit(command: &AdminCommand, stage: CommandStage) {
     write(command, result, reason, None, None);
 }
 
-fn write(
+pub(super) fn write(
     command: &AdminCommand,
     result: &'static str,
     reason: &str,
-    user: Option<&PoolUser>,
+    sub: Option<&str>,
     mail: Option<&str>,
 ) {
     let operation = command.operation.name();
     metrics::counter!("usher_admin_actions_total", "action" => operation, "result" => result)
         .increment(1);
-    let sub = user
-        .and_then(|user| user.sub.as_ref())
-        .map(Sub::as_str)
-        .filter(|sub| is_loggable_id(sub));
     tracing::info!(
         target: "usher::audit",
         action = operation,

@@ -1,82 +1,9 @@
 //! Executes admin commands.
 
-use super::invite::InvitationResult;
-use super::{AlreadyDone, Outcome, Provisioner, Rejection, RejectionClass, Retry};
-use crate::aws::{Class, PoolUser};
+use super::{CommandResult, Outcome, Provisioner, Rejection, RejectionClass};
 use crate::event::{AdminCommand, AdminOperation, Membership, PoolId};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
-
-/// The outcome of one attempt at an admin command, and the user whom it concerns.
-#[derive(Debug, Clone)]
-pub(crate) struct CommandResult {
-    pub outcome: Outcome,
-    /// Set once the user was found or created.
-    pub user: Option<PoolUser>,
-    /// Set once the invited user exists.
-    pub invitation: Option<InvitationResult>,
-}
-
-impl CommandResult {
-    pub(crate) fn new(outcome: impl Into<Outcome>) -> Self {
-        Self {
-            outcome: outcome.into(),
-            user: None,
-            invitation: None,
-        }
-    }
-
-    /// For an attempt that did not finish in the time that the caller waits.
-    pub(crate) fn busy() -> Self {
-        Self::new(Outcome::Retry(Retry::new(Rejection::new(
-            Reason::Busy,
-            RejectionClass::Failure(Class::Throttled),
-            "no permit for a Cognito call in time",
-        ))))
-    }
-
-    pub(super) fn rejected(reason: Reason, class: RejectionClass, error: &str) -> Self {
-        Self::new(Outcome::Rejected(Rejection::new(reason, class, error)))
-    }
-
-    /// For a command that equals one executed a moment ago.
-    pub(crate) fn duplicate() -> Self {
-        Self::new(Outcome::AlreadyDone(AlreadyDone::Duplicate))
-    }
-
-    #[must_use]
-    pub(crate) fn with_outcome(self, outcome: &Outcome) -> Self {
-        Self {
-            outcome: outcome.clone(),
-            ..self
-        }
-    }
-
-    /// The outcome for the queue. No caller waits for a response, so a mail that Cognito could
-    /// not send becomes a dead letter.
-    pub(crate) fn queue_outcome(&self) -> Outcome {
-        match (&self.outcome, &self.invitation) {
-            (Outcome::Done | Outcome::AlreadyDone(_), Some(invited))
-                if invited.mail.has_failed() =>
-            {
-                Outcome::Rejected(Rejection::new(
-                    Reason::MailNotDelivered,
-                    RejectionClass::Failure(Class::Permanent),
-                    "the person exists, with groups and profile; Cognito could not send the \
-                     invitation: send it again",
-                ))
-            }
-            (outcome, _) => outcome.clone(),
-        }
-    }
-
-    pub(super) fn with_user(self, user: PoolUser) -> Self {
-        Self {
-            user: Some(user),
-            ..self
-        }
-    }
-}
 
 impl Provisioner {
     /// Makes one attempt at a command. The caller has authorized the requester; this checks

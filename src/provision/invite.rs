@@ -6,82 +6,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::command::CommandResult;
+use super::command_result::{CommandResult, InvitationResult, MailStatus};
 use super::{Outcome, Provisioner, Rejection, RejectionClass, Retry};
 use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
 use crate::config::GroupName;
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
 use crate::reason::Reason;
 use crate::retry::{Transient, retry_inline};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InvitationResult {
-    /// False when the user existed before the command.
-    pub created: bool,
-    pub mail: MailStatus,
-    /// The groups of the command and those of the rules.
-    pub groups: Vec<GroupName>,
-}
-
-/// Whether Cognito sent the mail of the invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MailStatus {
-    /// Cognito has reported no error.
-    Sent,
-    /// The user exists, and the command does not ask for another mail.
-    NotSent,
-    /// Cognito could not send it. Resend it.
-    Failed,
-    /// Not sent, since the mails of a day are used up. Resend it tomorrow.
-    OverLimit,
-    /// Cognito's response was lost.
-    Unknown,
-    /// The user pool lets the user sign in without a password, so there is no code to accept or
-    /// to send again.
-    NoCode,
-}
-
-impl MailStatus {
-    /// The name in responses and logs.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::NotSent => "not_sent",
-            Self::Failed | Self::OverLimit => "failed",
-            Self::Unknown => "unknown",
-            Self::NoCode => "no_code",
-        }
-    }
-
-    /// `NoCode` if the user, whom this command created, is confirmed already.
-    fn for_new_user(self, user: &PoolUser) -> Self {
-        if user.is_confirmed() {
-            Self::NoCode
-        } else {
-            self
-        }
-    }
-
-    /// Whether the mail has to be sent again.
-    pub(crate) fn has_failed(self) -> bool {
-        matches!(self, Self::Failed | Self::OverLimit)
-    }
-
-    fn from_failure(failure: &Failure) -> Self {
-        if is_invalid_parameter(failure) {
-            tracing::warn!(
-                "invitation not sent: Cognito does not accept a value, most likely a character \
-                 of the text; correct the CustomMessage trigger or the user pool's message, and \
-                 send the invitation again"
-            );
-        }
-        if failure.code == "LimitExceededException" {
-            Self::OverLimit
-        } else {
-            Self::Failed
-        }
-    }
-}
 
 impl Provisioner {
     pub(super) async fn invite(
@@ -267,7 +198,7 @@ impl Provisioner {
                 Err(failure.into())
             }
             Ok(user) => {
-                let mail = MailStatus::from_failure(&failure);
+                let mail = failed_mail(&failure);
                 let mail = if is_new(&user) {
                     mail.for_new_user(&user)
                 } else {
@@ -361,9 +292,7 @@ impl Provisioner {
             Err(failure) if failure.code == "UnsupportedUserStateException" => {
                 Err(already_accepted())
             }
-            Err(failure) if may_have_created_user(&failure) => {
-                Ok(MailStatus::from_failure(&failure))
-            }
+            Err(failure) if may_have_created_user(&failure) => Ok(failed_mail(&failure)),
             Err(failure) => Err(CommandResult::new(failure)),
         }
     }
@@ -465,4 +394,20 @@ fn internal_error(error: &str) -> Outcome {
         RejectionClass::Internal,
         error,
     ))
+}
+
+/// The status of a mail that Cognito refused to send.
+fn failed_mail(failure: &Failure) -> MailStatus {
+    if is_invalid_parameter(failure) {
+        tracing::warn!(
+            "invitation not sent: Cognito does not accept a value, most likely a character \
+             of the text; correct the CustomMessage trigger or the user pool's message, and \
+             send the invitation again"
+        );
+    }
+    if failure.code == "LimitExceededException" {
+        MailStatus::OverLimit
+    } else {
+        MailStatus::Failed
+    }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod command;
+mod command_result;
 mod groups;
 mod invite;
 mod outcome;
@@ -13,8 +14,7 @@ mod rules;
 pub(crate) use audit::audit;
 
 pub(crate) use audit::CommandStage;
-pub(crate) use command::CommandResult;
-pub(crate) use invite::{InvitationResult, MailStatus};
+pub(crate) use command_result::{CommandResult, InvitationResult, MailStatus};
 pub use outcome::{AlreadyDone, Ignored};
 pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{AlreadyDone, Outcome};
 use crate::aws::{ProfileTable, PutResult};
 use crate::config::{Segment, Template};
-use crate::event::{SignUp, Sub, is_loggable_id};
+use crate::event::{SignUp, Sub};
 use crate::retry::retry_inline;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl ProfileStep {
                     // AppSync cannot read an item without its required fields, and usher
                     // changes no profile: an operator has to do it.
                     tracing::warn!(
-                        user.sub = Some(sub.as_str()).filter(|sub| is_loggable_id(sub)),
+                        user.sub = sub.loggable(),
                         profile.lacks = missing.join(","),
                         "existing profile lacks attributes; left unchanged",
                     );

@@ -4,8 +4,7 @@
 //! command, so `admin.verify_membership` is off by default. It does not concern operators: their
 //! commands run in their own process, and an ARN on the queue is a `bad_command`.
 
-use super::command::CommandResult;
-use super::{Outcome, Provisioner, RejectionClass};
+use super::{CommandResult, Outcome, Provisioner, RejectionClass};
 use crate::aws::{Cognito, Failure};
 use crate::config::AdminConfig;
 use crate::event::{AdminCommand, PoolId, Sub, Username};

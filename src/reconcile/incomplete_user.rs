@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::aws::{ListedUser, Outgoing};
 use crate::config::GroupName;
-use crate::event::{PoolId, Scope, Sub, escape_for_sqs, is_loggable_id};
+use crate::event::{PoolId, Scope, Sub, escape_for_sqs};
 
 /// A user without a profile under their `sub`, or outside a compared group.
 #[derive(Debug)]
@@ -44,10 +44,9 @@ pub(crate) struct IncompleteUserLine<'a> {
 
 impl IncompleteUser {
     pub(crate) fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
-        let sub = self.user.sub.as_ref().map(Sub::as_str);
         IncompleteUserLine {
             pool: pool.as_str(),
-            sub: sub.filter(|sub| is_loggable_id(sub)),
+            sub: self.user.sub.as_ref().and_then(Sub::loggable),
             lacks_groups: self.groups.iter().map(GroupName::as_str).collect(),
             lacks_profile: self.profile == ProfileState::Missing,
             record_elsewhere: self.profile == ProfileState::OtherId,

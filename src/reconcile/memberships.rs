@@ -1,10 +1,11 @@
-//! The members of the groups that a run compares.
+//! The members of the groups that a run compares, and restarts of lists whose page token has
+//! expired.
 
 use super::fingerprints::Fingerprints;
-use super::restarts::Restarts;
 use crate::aws::{Cognito, Failure};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// Members by group, read page by page until it is complete.
@@ -53,5 +54,31 @@ impl MembershipSet {
             self.group_index += 1;
         }
         Ok(())
+    }
+}
+
+/// The next expired token after this many restarts is an error.
+const MAX_LIST_RESTARTS: u32 = 3;
+
+/// Counts the restarts of the user list, or of all member lists together.
+#[derive(Debug, Default)]
+pub(super) struct Restarts(u32);
+
+impl Restarts {
+    /// Whether to read the list again from its start after this failure. If so, it clears
+    /// the token.
+    pub(super) fn restart_if_expired(
+        &mut self,
+        failure: &Failure,
+        token: &mut Option<String>,
+    ) -> bool {
+        // Cognito has no separate code for an expired token.
+        let has_expired = failure.reason == Reason::InvalidParameter && token.is_some();
+        if !has_expired || self.0 == MAX_LIST_RESTARTS {
+            return false;
+        }
+        self.0 += 1;
+        *token = None;
+        true
     }
 }

@@ -13,7 +13,6 @@ mod incomplete_user;
 mod memberships;
 mod other_ids;
 mod plan;
-mod restarts;
 mod run;
 
 pub(crate) use checkpoint::Checkpoint;

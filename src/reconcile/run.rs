@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::incomplete_user::{IncompleteUser, ProfileState};
-use super::memberships::MembershipSet;
+use super::memberships::{MembershipSet, Restarts};
 use super::other_ids::OwnerSet;
 use super::plan::{ReconcilePlan, ReconcileServices};
-use super::restarts::Restarts;
 use crate::aws::{Class, Failure, ListedUser, Outgoing, UserStatus};
 use crate::config::GroupName;
 use crate::event::{Cursor, Sub};
@@ -29,7 +28,7 @@ pub(crate) struct ReconcileRun {
     /// Whether the last page of users is done.
     finished: bool,
     cache: ReconcileCache,
-    pending: Option<PendingPage>,
+    pending: Option<Page>,
     /// Earliest time to queue more users, so that `plan.rate` holds.
     next_queue_at: Instant,
     refused: u64,
@@ -45,28 +44,14 @@ pub(crate) struct ReconcileCache {
 
 /// A page of users that is not queued yet.
 #[derive(Debug)]
-enum PendingPage {
-    /// Profiles under other ids are still to be found.
-    Scanned(ScannedPage),
-    /// Complete, and cut at the limit.
-    Ready(ReadyPage),
-}
-
-/// A page of users with the result of the first checks.
-#[derive(Debug)]
-struct ScannedPage {
+struct Page {
     users: u64,
     incomplete: Vec<IncompleteUser>,
     next: Option<String>,
-}
-
-#[derive(Debug)]
-struct ReadyPage {
+    /// Whether profiles under other ids were looked for, and the limit was applied.
+    is_ready: bool,
     /// Whether the limit excludes some users of the page.
     is_truncated: bool,
-    users: u64,
-    incomplete: Vec<IncompleteUser>,
-    next: Option<String>,
 }
 
 /// The result of one [`ReconcileRun::step`].
@@ -148,35 +133,30 @@ impl ReconcileRun {
                 .await?;
             return Ok(ReconcileStep::Members);
         }
-        let page = match self.pending.take() {
-            Some(PendingPage::Ready(page)) => Some(page),
-            Some(PendingPage::Scanned(page)) => self.prepare_page(page).await?,
-            None => {
-                let page = self.read_users().await?;
-                self.prepare_page(page).await?
-            }
+        let mut page = match self.pending.take() {
+            Some(page) => page,
+            None => self.read_users().await?,
         };
-        let Some(page) = page else {
-            return Ok(ReconcileStep::Owners);
+        let unfinished = match self.queue_page(&mut page).await {
+            Ok(None) => return Ok(ReconcileStep::Users(page.incomplete)),
+            Ok(Some(step)) => Ok(step),
+            Err(failure) => Err(failure),
         };
-        let wait = match self.check_backlog(&page).await {
-            Ok(None) => self.queue_users(&page.incomplete).await.map(|()| None),
-            waiting => waiting,
-        };
-        match wait {
-            Ok(None) => {
-                self.advance(&page);
-                Ok(ReconcileStep::Users(page.incomplete))
-            }
-            Ok(Some((at, waiting))) => {
-                self.pending = Some(PendingPage::Ready(page));
-                Ok(ReconcileStep::Wait(at, waiting))
-            }
-            Err(failure) => {
-                self.pending = Some(PendingPage::Ready(page));
-                Err(failure)
-            }
+        self.pending = Some(page);
+        unfinished
+    }
+
+    /// Returns what the page waits for; `None` once its users are queued.
+    async fn queue_page(&mut self, page: &mut Page) -> Result<Option<ReconcileStep>, Failure> {
+        if !page.is_ready && !self.prepare(page).await? {
+            return Ok(Some(ReconcileStep::Owners));
         }
+        if let Some((at, waiting)) = self.check_backlog(page).await? {
+            return Ok(Some(ReconcileStep::Wait(at, waiting)));
+        }
+        self.queue_users(&page.incomplete).await?;
+        self.advance(page);
+        Ok(None)
     }
 
     /// Users whose sign-up SQS refused for good.
@@ -199,7 +179,7 @@ impl ReconcileRun {
     }
 
     /// Starts the list again if its page token has expired.
-    async fn read_users(&mut self) -> Result<ScannedPage, Failure> {
+    async fn read_users(&mut self) -> Result<Page, Failure> {
         match self.read_users_at_cursor().await {
             Err(failure)
                 if self
@@ -219,7 +199,7 @@ impl ReconcileRun {
         }
     }
 
-    async fn read_users_at_cursor(&self) -> Result<ScannedPage, Failure> {
+    async fn read_users_at_cursor(&self) -> Result<Page, Failure> {
         let (pool, token) = (&self.plan.pool, self.cursor.token.as_deref());
         let page = retry_inline(|| self.services.cognito.list_users(pool, token)).await?;
         let users: Vec<ListedUser> = page
@@ -260,49 +240,38 @@ impl ReconcileRun {
                 });
             }
         }
-        Ok(ScannedPage {
+        Ok(Page {
             users: checked,
             incomplete,
             next: page.next,
+            is_ready: false,
+            is_truncated: false,
         })
     }
 
-    /// Finds profiles under other ids, and cuts the page at the limit. `None` while the
-    /// owners of profiles are read. The page stays pending then, and after a failure.
-    async fn prepare_page(&mut self, mut page: ScannedPage) -> Result<Option<ReadyPage>, Failure> {
+    /// Finds profiles under other ids, and cuts the page at the limit. False while the owners of
+    /// profiles are read.
+    async fn prepare(&mut self, page: &mut Page) -> Result<bool, Failure> {
         let ReconcilePlan { search, pool, .. } = &self.plan;
         let owners = &mut self.cache.owners;
-        let found = match &self.services.profiles {
-            Some(table) => {
-                owners
-                    .find_profiles(search, table, pool, &mut page.incomplete)
-                    .await
-            }
-            None => Ok(true),
-        };
-        if !matches!(found, Ok(true)) {
-            self.pending = Some(PendingPage::Scanned(page));
-            return found.map(|_| None);
+        if let Some(table) = &self.services.profiles
+            && !owners
+                .find_profiles(search, table, pool, &mut page.incomplete)
+                .await?
+        {
+            return Ok(false);
         }
-        let ScannedPage {
-            users,
-            mut incomplete,
-            next,
-        } = page;
-        let all = incomplete.len();
+        let all = page.incomplete.len();
         let mut remaining = self.remaining();
-        let first_excluded = incomplete.iter().position(|user| {
+        let first_excluded = page.incomplete.iter().position(|user| {
             let is_excluded = user.is_queueable() && remaining == 0;
             remaining = remaining.saturating_sub(u64::from(user.is_queueable()));
             is_excluded
         });
-        incomplete.truncate(first_excluded.unwrap_or(all));
-        Ok(Some(ReadyPage {
-            is_truncated: incomplete.len() < all,
-            users,
-            incomplete,
-            next,
-        }))
+        page.incomplete.truncate(first_excluded.unwrap_or(all));
+        page.is_truncated = page.incomplete.len() < all;
+        page.is_ready = true;
+        Ok(true)
     }
 
     fn is_selected(&self, user: &ListedUser) -> bool {
@@ -317,7 +286,7 @@ impl ReconcileRun {
 
     /// The time to try again and the visible messages; `None` to queue now. The rate is
     /// checked as well, since SQS's counts may be a minute old.
-    async fn check_backlog(&self, page: &ReadyPage) -> Result<Option<(Instant, u64)>, Failure> {
+    async fn check_backlog(&self, page: &Page) -> Result<Option<(Instant, u64)>, Failure> {
         let Some(max_backlog) = self.plan.max_backlog else {
             return Ok(None);
         };
@@ -371,7 +340,7 @@ impl ReconcileRun {
         Ok(())
     }
 
-    fn advance(&mut self, page: &ReadyPage) {
+    fn advance(&mut self, page: &Page) {
         let count = |is_one: fn(&IncompleteUser) -> bool| {
             page.incomplete.iter().filter(|user| is_one(user)).count()
         };

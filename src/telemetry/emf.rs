@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// One line in the embedded metric format.
 ///
@@ -25,23 +25,16 @@ pub fn line(
         .iter()
         .map(|(metric, _)| json!({"Name": metric, "Unit": "Count"}))
         .collect();
-    let mut line = Map::new();
-    line.insert(
-        "_aws".to_owned(),
-        json!({
-            "Timestamp": jiff::Timestamp::now().as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": namespace,
-                "Dimensions": sets,
-                "Metrics": named,
-            }],
-        }),
-    );
-    line.insert(name.to_owned(), json!(value));
+    let directive = json!({"Namespace": namespace, "Dimensions": sets, "Metrics": named});
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut line = json!({
+        "_aws": {"Timestamp": now, "CloudWatchMetrics": [directive]},
+        name: value,
+    });
     for (metric, count) in metrics {
-        line.insert((*metric).to_owned(), json!(count));
+        line[*metric] = json!(count);
     }
-    Value::Object(line).to_string()
+    line.to_string()
 }
 
 #[cfg(test)]

@@ -38,70 +38,107 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
+/// The kind of a metric.
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    /// A histogram of times.
+    Seconds,
+}
+
+const DESCRIPTIONS: [(Kind, &str, &str); 16] = [
+    (
+        Kind::Counter,
+        "usher_messages_total",
+        "Messages settled, by outcome and reason.",
+    ),
+    (
+        Kind::Seconds,
+        "usher_message_queue_seconds",
+        "Time from SendMessage to the receive.",
+    ),
+    (
+        Kind::Seconds,
+        "usher_message_work_seconds",
+        "Time from the receive to the outcome.",
+    ),
+    (
+        Kind::Gauge,
+        "usher_messages_in_flight",
+        "Messages received and not settled: prefetched, in progress or held.",
+    ),
+    (
+        Kind::Histogram,
+        "usher_receive_messages",
+        "Messages that one receive brought.",
+    ),
+    (
+        Kind::Counter,
+        "usher_aws_calls_total",
+        "Calls by service, operation and error; error is empty for a success.",
+    ),
+    (
+        Kind::Seconds,
+        "usher_aws_call_seconds",
+        "Duration of a call, by service and operation.",
+    ),
+    (
+        Kind::Gauge,
+        "usher_quota_rate",
+        "Calls a second that the budget allows now, by category.",
+    ),
+    (
+        Kind::Counter,
+        "usher_quota_throttled_total",
+        "Throttled calls, by category.",
+    ),
+    (
+        Kind::Gauge,
+        "usher_breaker_open",
+        "1 while the breaker is open.",
+    ),
+    (
+        Kind::Counter,
+        "usher_panics_total",
+        "Panics caught while working on a message.",
+    ),
+    (
+        Kind::Counter,
+        "usher_admin_actions_total",
+        "Actions of administrators, by action and result.",
+    ),
+    (
+        Kind::Counter,
+        "usher_admin_denied_total",
+        "Requests to the HTTP API that were refused before any work, by reason.",
+    ),
+    (
+        Kind::Counter,
+        "usher_http_requests_total",
+        "Requests to the HTTP API and /accept, by status of the response.",
+    ),
+    (
+        Kind::Counter,
+        "usher_invitations_accepted_total",
+        "Acceptances of invitations, by result and reason.",
+    ),
+    (
+        Kind::Counter,
+        "usher_invitations_asked_total",
+        "Requests for a new invitation.",
+    ),
+];
+
 /// Adds the description of every metric to the recorder that is installed.
 pub(crate) fn describe() {
-    describe_counter!(
-        "usher_messages_total",
-        "Messages settled, by outcome and reason."
-    );
-    describe_histogram!(
-        "usher_message_queue_seconds",
-        Unit::Seconds,
-        "Time from SendMessage to the receive."
-    );
-    describe_histogram!(
-        "usher_message_work_seconds",
-        Unit::Seconds,
-        "Time from the receive to the outcome."
-    );
-    describe_gauge!(
-        "usher_messages_in_flight",
-        "Messages received and not settled: prefetched, in progress or held."
-    );
-    describe_histogram!(
-        "usher_receive_messages",
-        "Messages that one receive brought."
-    );
-    describe_counter!(
-        "usher_aws_calls_total",
-        "Calls by service, operation and error; error is empty for a success."
-    );
-    describe_histogram!(
-        "usher_aws_call_seconds",
-        Unit::Seconds,
-        "Duration of a call, by service and operation."
-    );
-    describe_gauge!(
-        "usher_quota_rate",
-        "Calls a second that the budget allows now, by category."
-    );
-    describe_counter!(
-        "usher_quota_throttled_total",
-        "Throttled calls, by category."
-    );
-    describe_gauge!("usher_breaker_open", "1 while the breaker is open.");
-    describe_counter!(
-        "usher_panics_total",
-        "Panics caught while working on a message."
-    );
-    describe_counter!(
-        "usher_admin_actions_total",
-        "Actions of administrators, by action and result."
-    );
-    describe_counter!(
-        "usher_admin_denied_total",
-        "Requests to the HTTP API that were refused before any work, by reason."
-    );
-    describe_counter!(
-        "usher_http_requests_total",
-        "Requests to the HTTP API and /accept, by status of the response."
-    );
-    describe_counter!(
-        "usher_invitations_accepted_total",
-        "Acceptances of invitations, by result and reason."
-    );
-    describe_counter!(
-        "usher_invitations_asked_total",
-        "Requests for a new invitation."
-    );
+    for (kind, name, meaning) in DESCRIPTIONS {
+        match kind {
+            Kind::Counter => describe_counter!(name, meaning),
+            Kind::Gauge => describe_gauge!(name, meaning),
+            Kind::Histogram => describe_histogram!(name, meaning),
+            Kind::Seconds => describe_histogram!(name, Unit::Seconds, meaning),
+        }
+    }
 }

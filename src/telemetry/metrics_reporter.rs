@@ -1,6 +1,7 @@
 //! Bounds the memory of the metrics, whether or not they are scraped, and writes them for
 //! `CloudWatch` once a minute if configured.
 
+use std::io::Write;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -8,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Samples, family, increase, label, parse_samples};
-use super::{Health, emf, status_line};
+use super::{Health, emf};
 
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// A histogram stores every value until its upkeep, and a full queue yields 10,000 a second.
@@ -63,20 +64,16 @@ impl MetricsReporter {
                 }
             };
             if let Some(cloudwatch) = &mut self.cloudwatch {
-                let not_ready = !self.health.unready_reasons().is_empty();
-                let status = (!stopped).then_some(WorkerStatus { not_ready });
-                status_line(&cloudwatch.line(parse_samples(&self.metrics.render()), status));
+                let not_ready = (!stopped).then(|| !self.health.unready_reasons().is_empty());
+                let line = cloudwatch.line(parse_samples(&self.metrics.render()), not_ready);
+                // If standard error is closed, only the line is lost.
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
             if stopped {
                 return;
             }
         }
     }
-}
-
-#[derive(Clone, Copy)]
-struct WorkerStatus {
-    not_ready: bool,
 }
 
 impl CloudWatch {
@@ -90,7 +87,8 @@ impl CloudWatch {
         }
     }
 
-    fn line(&mut self, now: Samples, status: Option<WorkerStatus>) -> String {
+    /// Without `not_ready`, the line has no status of the worker.
+    fn line(&mut self, now: Samples, not_ready: Option<bool>) -> String {
         let sum = |of: &str, which: &dyn Fn(&str) -> bool| {
             let wanted = now
                 .iter()
@@ -117,7 +115,7 @@ impl CloudWatch {
             ("Throttled", sum("usher_quota_throttled_total", &|_| true)),
             ("Panics", sum("usher_panics_total", &|_| true)),
         ];
-        if let Some(WorkerStatus { not_ready }) = status {
+        if let Some(not_ready) = not_ready {
             values.extend([
                 ("BreakerOpen", gauge("usher_breaker_open")),
                 ("NotReady", u64::from(not_ready)),
@@ -160,8 +158,7 @@ mod tests {
     fn counters_are_reported_as_increases_and_gauges_as_values() {
         let mut cloudwatch = CloudWatch::new("usher", "https://sqs.example/1/sign-ups");
         let mut report = |text: &str, not_ready: Option<bool>| -> Value {
-            let status = not_ready.map(|not_ready| WorkerStatus { not_ready });
-            serde_json::from_str(&cloudwatch.line(parse_samples(text), status)).expect("JSON")
+            serde_json::from_str(&cloudwatch.line(parse_samples(text), not_ready)).expect("JSON")
         };
         let first = report(
             r#"usher_messages_total{outcome="done",reason=""} 5

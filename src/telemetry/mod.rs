@@ -11,25 +11,23 @@ pub mod health;
 pub mod metrics;
 mod metrics_reporter;
 mod otlp;
-mod progress;
 pub mod spans;
 
 pub use health::Health;
 pub use metrics_reporter::CloudWatch;
 pub(crate) use metrics_reporter::MetricsReporter;
-pub(crate) use progress::{progress_bar, status_line};
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::{Identity, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -54,30 +52,44 @@ impl TraceExporter {
     }
 }
 
-/// Sends log lines to standard error. Called once, by a binary.
-pub fn init(format: Option<LogFormat>, filter: Option<String>) {
-    subscribe(format, filter, None::<Identity>);
+/// Sends log lines to `stderr`, which writes to standard error. Called once, by a binary.
+/// Without a format, lines are text on a terminal and JSON elsewhere.
+pub fn init<W: io::Write + 'static>(
+    format: Option<LogFormat>,
+    filter: Option<String>,
+    stderr: fn() -> W,
+) {
+    subscribe(format, filter, stderr, None);
 }
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
 /// Tokio runtime. Without a usable collector, one warning is logged.
-pub(crate) fn init_with_traces(format: Option<LogFormat>, filter: Option<String>) -> TraceExporter {
+pub(crate) fn init_with_traces<W: io::Write + 'static>(
+    format: Option<LogFormat>,
+    filter: Option<String>,
+    stderr: fn() -> W,
+) -> TraceExporter {
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
         Err(error) => (None, Some(error)),
     };
-    subscribe(format, filter, provider.as_ref().map(otlp::layer));
+    let traces = provider
+        .as_ref()
+        .map(|provider| otlp::layer(provider).boxed());
+    subscribe(format, filter, stderr, traces);
     if let Some(error) = error {
         tracing::warn!(%error, "traces cannot be exported");
     }
     TraceExporter { provider }
 }
 
-fn subscribe<T>(format: Option<LogFormat>, filter: Option<String>, traces: Option<T>)
-where
-    T: Layer<Registry> + Send + Sync,
-{
-    let terminal = std::io::stderr().is_terminal();
+fn subscribe<W: io::Write + 'static>(
+    format: Option<LogFormat>,
+    filter: Option<String>,
+    stderr: fn() -> W,
+    traces: Option<Box<dyn Layer<Registry> + Send + Sync>>,
+) {
+    let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal {
         LogFormat::Text
     } else {
@@ -91,9 +103,7 @@ where
     let filter = EnvFilter::builder().parse_lossy(filter);
     // If standard error is closed, only log lines may be lost: the layer's message about a
     // failed write would panic.
-    let lines = fmt::layer()
-        .with_writer(progress::StderrWriter)
-        .log_internal_errors(false);
+    let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(terminal).boxed(),
         LogFormat::Json => lines

@@ -11,15 +11,12 @@
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
 use std::error::Error;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
-};
-use opentelemetry::{Context, Key, KeyValue};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
@@ -27,13 +24,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
-use tracing::{Span, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::spans::{RemoteParent, SPAN_TARGET};
+use super::spans::SPAN_TARGET;
 
 /// For one request: a collector that hangs must not delay the next batch for long.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,25 +84,6 @@ pub(super) async fn flush(provider: SdkTracerProvider) {
     if !matches!(ended, Ok(Ok(Ok(())))) {
         tracing::warn!("the last traces were not exported in time");
     }
-}
-
-pub(super) fn set_remote_parent(span: &Span, remote: RemoteParent) {
-    let flags = TraceFlags::default().with_sampled(remote.sampled);
-    let context = SpanContext::new(
-        TraceId::from(remote.trace_id),
-        SpanId::from(remote.span_id),
-        flags,
-        true,
-        TraceState::default(),
-    );
-    // It fails if nothing is exported.
-    let _ = span.set_parent(Context::new().with_remote_span_context(context));
-}
-
-pub(super) fn trace_id(span: &Span) -> Option<impl fmt::Display + use<>> {
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    context.is_valid().then(|| context.trace_id())
 }
 
 /// The HTTP client for the collector. The thread of the exporter has no Tokio runtime, so

@@ -7,8 +7,11 @@
 
 use std::fmt;
 
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing::Span;
 use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The target of spans only: they are not logged, and nothing else is exported.
 pub(super) const SPAN_TARGET: &str = "usher::span";
@@ -45,7 +48,15 @@ pub(crate) fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParen
         reason = Empty,
     );
     if let Some(remote) = remote.filter(|_| !span.is_disabled()) {
-        super::otlp::set_remote_parent(&span, remote);
+        let context = SpanContext::new(
+            TraceId::from(remote.trace_id),
+            SpanId::from(remote.span_id),
+            TraceFlags::default().with_sampled(remote.sampled),
+            true,
+            TraceState::default(),
+        );
+        // It fails if nothing is exported.
+        let _ = span.set_parent(Context::new().with_remote_span_context(context));
     }
     span
 }
@@ -111,5 +122,7 @@ pub(crate) fn record_outcome(settled: AttemptOutcome<'_>) {
 /// The current trace's id as log lines have it: 32 hexadecimal digits. `None` while
 /// nothing is exported.
 pub(crate) fn trace_id() -> Option<impl fmt::Display> {
-    super::otlp::trace_id(&Span::current())
+    let context = Span::current().context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| context.trace_id())
 }

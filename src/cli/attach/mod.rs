@@ -10,8 +10,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::operator::actor;
-use super::prompt::confirm;
-use super::{CommandStatus, Global, Usage};
+use super::{CommandStatus, Global, Usage, confirm, status_line};
 use crate::attach::{
     AttachRecord, AttachRequest, FunctionArn, SettingDifference, TriggerKind, TriggerPlan,
     UserPoolSettings,
@@ -19,7 +18,6 @@ use crate::attach::{
 use crate::aws::{Aws, Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
-use crate::telemetry::status_line;
 use report::{AttachReport, audit, describe_difference};
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +67,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let pool = PoolId::new(&options.user_pool_id)
         .ok_or_else(|| Usage::error("--user-pool-id is empty"))?;
     // Invalid arguments are reported before the first call to Cognito.
-    options.request()?;
+    let (request, recorded) = options.request()?;
     if !options.dry_run && !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error(
             "there is no terminal to ask on: say --yes, or --dry-run to look at it",
@@ -89,7 +87,6 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         pool,
     };
     let before = target.read().await?;
-    let (request, recorded) = options.request()?;
     let plan = TriggerPlan::new(&request, &before.triggers())?;
     // The settings after the write, except the triggers.
     let wanted = match recorded {
@@ -260,7 +257,7 @@ impl TargetPool {
             triggers_after: plan.triggers.clone(),
         };
         if stop.is_cancelled() {
-            anyhow::bail!("told to stop: nothing was changed");
+            anyhow::bail!("stop signal received: nothing was changed");
         }
         record
             .write(file)

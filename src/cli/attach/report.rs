@@ -1,9 +1,10 @@
 //! The output and the audit lines of `usher attach`.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::attach::{SettingDifference, TriggerChange};
-use crate::cli::{CommandStatus, Output, print, print_json};
+use crate::cli::{CommandStatus, Output};
 use crate::event::PoolId;
 
 #[derive(Debug, Default, Serialize)]
@@ -45,30 +46,10 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
     }
 }
 
-impl TriggerChange {
-    fn line(&self) -> String {
-        let or_dash =
-            |function: &Option<String>| function.clone().unwrap_or_else(|| "-".to_owned());
-        format!(
-            "{:<20}{}  ->  {}",
-            self.trigger,
-            or_dash(&self.before),
-            or_dash(&self.after)
-        )
-    }
-}
-
 impl AttachReport {
     pub(super) fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<CommandStatus> {
-        match output {
-            Output::Json => print_json(self)?,
-            Output::Text => print(&self.text(dry_run))?,
-        }
-        Ok(if self.differences.is_empty() {
-            CommandStatus::Success
-        } else {
-            CommandStatus::Failure
-        })
+        output.print(self, || self.text(dry_run))?;
+        Ok(CommandStatus::success_if(self.differences.is_empty()))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,7 +58,14 @@ impl AttachReport {
 
     /// One line for each planned change.
     pub(super) fn lines(&self) -> Vec<String> {
-        let triggers = self.changes.iter().map(TriggerChange::line);
+        let triggers = self.changes.iter().map(|change| {
+            let TriggerChange {
+                trigger,
+                before,
+                after,
+            } = change;
+            describe(trigger, before.as_deref(), after.as_deref(), "-")
+        });
         triggers
             .chain(self.settings.iter().map(describe_difference))
             .collect()
@@ -85,7 +73,7 @@ impl AttachReport {
 
     fn text(&self, dry_run: bool) -> String {
         if self.is_empty() {
-            return "the triggers are as they should be; nothing to do\n".to_owned();
+            return "the triggers are as they should be; nothing to do".to_owned();
         }
         let mut lines = Vec::new();
         if dry_run {
@@ -98,30 +86,31 @@ impl AttachReport {
                 self.user_pool
             ));
         }
-        let differences = self.differences.iter();
-        lines.extend(
-            differences.map(|difference| format!("DIFFERENT: {}", describe_difference(difference))),
-        );
+        for difference in &self.differences {
+            lines.push(format!("DIFFERENT: {}", describe_difference(difference)));
+        }
         if !self.differences.is_empty() {
             lines.push(
                 "these were not to change; --restore with --settings puts them back".to_owned(),
             );
         }
-        lines.join("\n") + "\n"
+        lines.join("\n")
     }
 }
 
 /// The setting, its old value and its new value.
 pub(super) fn describe_difference(difference: &SettingDifference) -> String {
-    let or_not_set = |value: &Option<serde_json::Value>| {
-        value
-            .as_ref()
-            .map_or_else(|| "not set".to_owned(), ToString::to_string)
-    };
-    format!(
-        "{:<20}{}  ->  {}",
-        difference.setting,
-        or_not_set(&difference.before),
-        or_not_set(&difference.after)
+    let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
+    let (before, after) = (text(&difference.before), text(&difference.after));
+    describe(
+        &difference.setting,
+        before.as_deref(),
+        after.as_deref(),
+        "not set",
     )
+}
+
+fn describe(name: &str, before: Option<&str>, after: Option<&str>, none: &str) -> String {
+    let (before, after) = (before.unwrap_or(none), after.unwrap_or(none));
+    format!("{name:<20}{before}  ->  {after}")
 }

@@ -2,15 +2,12 @@
 
 use std::io::IsTerminal;
 
-use super::remove::{RemovalCounts, remove};
-use super::{
-    CommandContext, FilterOptions, PARALLEL_RECEIVES, format_count, report_scan_end,
-    show_hidden_count,
+use super::context::{
+    CommandContext, FilterOptions, PARALLEL_RECEIVES, RemovalCounts, letters, report_scan_end,
 };
-use crate::cli::prompt::confirm;
-use crate::cli::{CommandStatus, Global, Output, Usage, print, print_json};
+use crate::aws::MAX_BATCH_ENTRIES;
+use crate::cli::{CommandStatus, Global, Usage, confirm, status_line};
 use crate::dead_letter::{DeadLetterSummary, ReasonCounts};
-use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -38,27 +35,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         return Err(Usage::error("there is no terminal to ask on: say --yes"));
     }
     let context = CommandContext::open(global).await?;
-    let progress = progress_bar(context.depth().await, "letters");
-    let mut selection = context.select(filter, PARALLEL_RECEIVES);
-    let mut matched: Vec<DeadLetterSummary> = Vec::new();
-    let result = loop {
-        match selection
-            .next(|_| true, |n| show_hidden_count(&progress, n))
-            .await
-        {
-            Ok(Some(dead_letters)) => {
-                progress.set_position(selection.seen());
-                matched.extend(
-                    dead_letters
-                        .into_iter()
-                        .map(|dead_letter| dead_letter.summary),
-                );
-            }
-            Ok(None) => break Ok(()),
-            Err(failure) => break Err(failure),
-        }
-    };
-    progress.finish_and_clear();
+    let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
+    let mut matched = Vec::new();
+    let result = scan
+        .for_each(async |_, dead_letters| {
+            matched.extend(dead_letters.into_iter().map(|it| it.summary));
+            Ok(())
+        })
+        .await;
+    scan.bar.finish_and_clear();
+    let selection = &scan.selection;
     let is_confirmed = result.is_ok()
         && !selection.is_stopped()
         && !matched.is_empty()
@@ -66,20 +52,22 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut removed = RemovalCounts::default();
     if is_confirmed {
         let audit = context.audit("drop").await;
-        for dead_letters in matched.chunks(crate::aws::MAX_BATCH_ENTRIES) {
+        for dead_letters in matched.chunks(MAX_BATCH_ENTRIES) {
             if selection.is_stopped() {
                 break;
             }
-            remove(&selection, dead_letters, &audit, "dropped", &mut removed).await;
+            removed
+                .remove(selection, dead_letters, &audit, "dropped")
+                .await;
         }
     }
-    let end = selection.finish().await;
+    let end = scan.finish().await;
     result?;
     let RemovalCounts { deleted, failed } = removed;
-    match global.output {
-        Output::Json => print_json(&serde_json::json!({"dropped": deleted, "failed": failed}))?,
-        Output::Text => print(&format!("{} dropped\n", format_count(deleted)))?,
-    }
+    let counts = serde_json::json!({"dropped": deleted, "failed": failed});
+    global
+        .output
+        .print(&counts, || format!("{} dropped", letters(deleted)))?;
     if failed > 0 {
         status_line(&format!(
             "{failed} letters could not be deleted and are still there"
@@ -104,6 +92,6 @@ async fn confirm_deletion(matched: &[DeadLetterSummary], context: &CommandContex
     for (reason, group) in counts.by_frequency() {
         status_line(&format!("{:>8}  {reason}", group.count));
     }
-    let question = format!("Delete {} for good?", format_count(counts.total()));
+    let question = format!("Delete {} for good?", letters(counts.total()));
     confirm(&question, &context.stop).await
 }

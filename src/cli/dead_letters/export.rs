@@ -1,20 +1,18 @@
 //! `usher dead-letters export`
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::remove::{RemovalCounts, remove};
-use super::{
-    CommandContext, FilterOptions, PARALLEL_RECEIVES, SINGLE_RECEIVE, format_count,
-    report_scan_end, show_hidden_count,
+use super::context::{
+    CommandContext, FilterOptions, PARALLEL_RECEIVES, RemovalCounts, SINGLE_RECEIVE, letters,
+    report_scan_end,
 };
-use crate::cli::{CommandStatus, Global, Output, print, print_json};
-use crate::dead_letter::{DeadLetterSummary, ExportLine, ReceivedDeadLetter};
-use crate::telemetry::progress_bar;
+use crate::cli::{CommandStatus, Global};
+use crate::dead_letter::{ExportLine, ReceivedDeadLetter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -39,52 +37,41 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     } else {
         None
     };
-    let progress = progress_bar(context.depth().await, "letters");
     let width = if options.remove {
         SINGLE_RECEIVE
     } else {
         PARALLEL_RECEIVES
     };
-    let mut selection = context.select(options.filter.filter(), width);
+    let mut scan = context.scan(options.filter.filter(), width).await;
     let mut written = 0_u64;
     let mut removed = RemovalCounts::default();
-    let result = loop {
-        match selection
-            .next(|_| true, |n| show_hidden_count(&progress, n))
-            .await
-        {
-            Ok(Some(dead_letters)) => {
-                progress.set_position(selection.seen());
-                let page = write(&mut file, &dead_letters).context("the file cannot be written");
-                if let Err(error) = page {
-                    break Err(error);
-                }
-                written += dead_letters.len() as u64;
-                if let Some(audit) = &audit {
-                    let dead_letters: Vec<&DeadLetterSummary> = dead_letters
-                        .iter()
-                        .map(|dead_letter| &dead_letter.summary)
-                        .collect();
-                    remove(&selection, &dead_letters, audit, "removed", &mut removed).await;
-                }
+    let mut result = scan
+        .for_each(async |selection, dead_letters| {
+            write(&mut file, &dead_letters).context("the file cannot be written")?;
+            written += dead_letters.len() as u64;
+            if let Some(audit) = &audit {
+                let summaries: Vec<_> = dead_letters.into_iter().map(|it| it.summary).collect();
+                removed
+                    .remove(selection, &summaries, audit, "removed")
+                    .await;
             }
-            Ok(None) => break file.sync_all().context("the file cannot be written"),
-            Err(failure) => break Err(failure.into()),
-        }
-    };
-    let end = selection.finish().await;
-    progress.finish_and_clear();
-    let RemovalCounts { deleted, failed } = removed;
-    match global.output {
-        Output::Json => print_json(
-            &serde_json::json!({"written": written, "removed": deleted, "not_removed": failed}),
-        )?,
-        Output::Text if options.remove => print(&format!(
-            "{} written, {deleted} of them removed from the queue\n",
-            format_count(written)
-        ))?,
-        Output::Text => print(&format!("{} written\n", format_count(written)))?,
+            Ok(())
+        })
+        .await;
+    if result.is_ok() {
+        result = file.sync_all().context("the file cannot be written");
     }
+    let end = scan.finish().await;
+    let RemovalCounts { deleted, failed } = removed;
+    let counts = serde_json::json!({"written": written, "removed": deleted, "not_removed": failed});
+    global.output.print(&counts, || {
+        let written = letters(written);
+        if options.remove {
+            format!("{written} written, {deleted} of them removed from the queue")
+        } else {
+            format!("{written} written")
+        }
+    })?;
     result?;
     if failed > 0 {
         return Ok(CommandStatus::Failure);
@@ -95,23 +82,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
 /// Never overwrites a file: it may hold the only copy of dead letters that were removed.
 fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    options.create(append).create_new(!append);
     // Bodies hold personal data.
-    options.read(true).append(true).mode(0o600);
-    if append {
-        let mut file = options.create(true).open(path)?;
-        lock(&file)?;
-        complete_last_line(&mut file)?;
-        sync_directory(path);
-        return Ok(file);
-    }
-    let file = options.create_new(true).open(path).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AlreadyExists {
+    options.mode(0o600);
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
             anyhow::anyhow!("exists already: name another file, or say --append")
-        } else {
-            error.into()
         }
+        _ => error.into(),
     })?;
     lock(&file)?;
+    if append {
+        complete_last_line(&mut file)?;
+    }
     sync_directory(path);
     Ok(file)
 }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::{CommandContext, format_count};
+use super::context::{CommandContext, letters};
 use crate::aws::{Class, MAX_BATCH_ENTRIES, Outgoing};
-use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::cli::{CommandStatus, Global, progress_bar, status_line};
 use crate::dead_letter::ExportLine;
 use crate::event::strip_bom;
-use crate::telemetry::{progress_bar, status_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -30,16 +29,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut sent = 0_u64;
     let mut failed = 0_u64;
     let mut next = options.from_line;
-    let mut stopped = false;
+    let mut resume_at = None;
     let mut lines = lines(&options.file, options.from_line)?;
-    loop {
+    while resume_at.is_none() {
         let batch: Vec<(u64, ExportLine)> = lines
             .by_ref()
             .take(MAX_BATCH_ENTRIES)
             .collect::<Result<_, _>>()?;
         let Some((last, _)) = batch.last() else { break };
         if context.stop.is_cancelled() {
-            stopped = true;
+            resume_at = Some(next);
             break;
         }
         next = last + 1;
@@ -52,33 +51,24 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             };
             failed += 1;
             status_line(&format!("line {line} was not sent: {failure}"));
-            if failure.class != Class::Permanent && !stopped {
-                stopped = true;
+            if failure.class != Class::Permanent {
                 // Later lines of the batch that were sent are sent again, which does no harm.
-                next = *line;
+                resume_at.get_or_insert(*line);
             }
         }
         progress.set_position(sent + failed);
-        if stopped {
-            break;
-        }
     }
     progress.finish_and_clear();
-    match global.output {
-        Output::Json => print_json(&serde_json::json!({"sent": sent, "failed": failed}))?,
-        Output::Text => print(&format!(
-            "{} sent to the dead-letter queue\n",
-            format_count(sent)
-        ))?,
+    let counts = serde_json::json!({"sent": sent, "failed": failed});
+    global.output.print(&counts, || {
+        format!("{} sent to the dead-letter queue", letters(sent))
+    })?;
+    if let Some(line) = resume_at {
+        status_line(&format!("stopped; go on with --from-line {line}"));
     }
-    if stopped {
-        status_line(&format!("stopped; go on with --from-line {next}"));
-    }
-    Ok(if stopped || failed > 0 {
-        CommandStatus::Failure
-    } else {
-        CommandStatus::Success
-    })
+    Ok(CommandStatus::success_if(
+        resume_at.is_none() && failed == 0,
+    ))
 }
 
 /// Counts and parses the dead letters from line `from` on.

@@ -5,12 +5,11 @@ use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
-use super::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
-use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use super::context::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
+use crate::cli::{CommandStatus, Global, Output, print, print_json, status_line};
 use crate::dead_letter::{Filter, ReceivedDeadLetter, printable};
 use crate::event::{Event, parse};
 use crate::message::attribute;
-use crate::telemetry::status_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -46,9 +45,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         &dead_letter.message.body,
         context.services.config.profiles.is_some(),
     );
+    let mut value = to_json(&dead_letter, state)?;
+    let body = &dead_letter.message.body;
     match global.output {
-        Output::Json => print_json(&to_json(&dead_letter, state, options.body)?)?,
-        Output::Text => print(&text(&dead_letter, state, options.body)?)?,
+        Output::Json => {
+            if options.body {
+                value["body"] = json!(body);
+            }
+            print_json(&value)?;
+        }
+        Output::Text => print(&text(&value, options.body.then_some(body))?)?,
     }
     Ok(CommandStatus::Success)
 }
@@ -68,39 +74,25 @@ fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
 fn to_json(
     dead_letter: &ReceivedDeadLetter,
     state: Option<&'static str>,
-    body: bool,
-) -> anyhow::Result<Value> {
+) -> serde_json::Result<Value> {
     let mut all = serde_json::to_value(&dead_letter.summary)?;
     if let Some(state) = state {
         all["state"] = json!(state);
     }
     all["sent_at"] = json!(dead_letter.message.sent_at);
     all["attributes"] = json!(dead_letter.message.attributes);
-    if body {
-        all["body"] = json!(dead_letter.message.body);
-    }
     Ok(all)
 }
 
-fn text(
-    dead_letter: &ReceivedDeadLetter,
-    state: Option<&'static str>,
-    body: bool,
-) -> anyhow::Result<String> {
+fn text(shown: &Value, body: Option<&String>) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    for (name, value) in to_json(dead_letter, state, false)?
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
+    for (name, value) in shown.as_object().into_iter().flatten() {
         match value {
             Value::Null => {}
             Value::Object(attributes) => {
                 // Attributes that the lines above do not show.
-                for (name, value) in attributes
-                    .iter()
-                    .filter(|(name, _)| !is_already_shown(name))
-                {
+                let attributes = attributes.iter();
+                for (name, value) in attributes.filter(|(name, _)| !is_already_shown(name)) {
                     let value = printable(value.as_str().unwrap_or_default());
                     writeln!(text, "{:<20}{value}", printable(name))?;
                 }
@@ -109,8 +101,7 @@ fn text(
             value => writeln!(text, "{name:<20}{value}")?,
         }
     }
-    if body {
-        let body = &dead_letter.message.body;
+    if let Some(body) = body {
         if std::io::stdout().is_terminal() {
             let lines: Vec<String> = body.lines().map(printable).collect();
             writeln!(text, "\n{}", lines.join("\n"))?;

@@ -1,15 +1,21 @@
 //! A CSV file of invitations, read and checked as a whole before anything is sent.
 
+use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use serde_json::{Map, Value};
 
-use super::columns;
-use super::fields::{SeenUsers, parse_invitation};
-use super::file_errors::FileErrors;
-use super::options::Row;
-use crate::cli::Usage;
-use crate::event::strip_bom;
+use crate::cli::{Usage, plural};
+use crate::event::{InvisibleCharacter, Invitation, InvitationDraft, strip_bom};
+
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Line in the file, from 1; `None` without a file.
+    pub(super) line: Option<u64>,
+    pub(super) invitation: Invitation,
+}
 
 /// The rows in the order of the file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
@@ -38,7 +44,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
         );
         return Err(errors);
     };
-    let columns = columns::read(&header, line, &mut errors);
+    let columns = read_header(&header, line, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -102,6 +108,189 @@ fn records(text: &str, errors: &mut FileErrors) -> Vec<(u64, StringRecord)> {
         }
     }
     records
+}
+
+/// The columns that are no attribute. `groups` has names with `;` between.
+const COLUMNS: [&str; 4] = ["email", "username", "groups", "resend"];
+
+/// Accepts these columns and standard attributes in any case; custom attributes are
+/// case-sensitive.
+fn known_column(name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    if COLUMNS.contains(&lower.as_str()) {
+        return Some(lower);
+    }
+    let mut names = [name, &lower].into_iter();
+    let attribute = names.find(|name| Invitation::may_set_attribute(name));
+    attribute.map(str::to_owned)
+}
+
+/// The columns in the order of the file.
+fn read_header(header: &StringRecord, line: u64, errors: &mut FileErrors) -> Vec<String> {
+    // First, since an unknown column would not show its invisible character.
+    for (at, name) in (1..).zip(header) {
+        if let Some(invisible) = InvisibleCharacter::find_in_name(name) {
+            errors.add_column_error(line, &at.to_string(), &invisible.to_string());
+        }
+    }
+    if !errors.is_empty() {
+        return Vec::new();
+    }
+    let found: Vec<Option<String>> = header.iter().map(known_column).collect();
+    if !found.iter().flatten().any(|column| column == "email") {
+        // Without a header the first line holds personal data, which must not be quoted.
+        errors.add_line_error(line, missing_email(header));
+        return Vec::new();
+    }
+    let mut columns = Vec::new();
+    for (at, (column, name)) in (1..).zip(found.into_iter().zip(header)) {
+        match column {
+            Some(column) if columns.contains(&column) => {
+                errors.add_column_error(line, &column, "is there twice: remove one of the two");
+            }
+            Some(column) => columns.push(column),
+            None if name.is_empty() => {
+                errors.add_column_error(
+                    line,
+                    &at.to_string(),
+                    "has no name: name it, or remove it",
+                );
+            }
+            None => errors.add_column_error(
+                line,
+                &quoted(name, at),
+                "is unknown: remove it, or name it email, username, groups, resend, a standard \
+                 attribute such as given_name (but not sub or email_verified), or custom:…",
+            ),
+        }
+    }
+    columns
+}
+
+fn missing_email(header: &StringRecord) -> &'static str {
+    let text = header.get(0).unwrap_or_default();
+    if header.len() == 1 && text.contains([';', '\t']) {
+        "columns must have commas between them: save the file with commas"
+    } else {
+        "must be a header with a column email: write the columns' names there, such as \
+         email,given_name,groups"
+    }
+}
+
+/// The quoted column name, or its number where the text is hardly a name.
+fn quoted(name: &str, at: u64) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-: ".contains(c);
+    if name.len() <= 40 && name.chars().all(plain) {
+        format!("{name:?}")
+    } else {
+        at.to_string()
+    }
+}
+
+/// The invitation of one record; its errors are added to `errors`.
+fn parse_invitation(
+    columns: &[String],
+    record: &StringRecord,
+    line: u64,
+    errors: &mut FileErrors,
+) -> Option<Invitation> {
+    let mut draft = InvitationDraft::default();
+    let mut attributes = Map::new();
+    let mut is_valid = true;
+    for (column, field) in columns.iter().zip(record) {
+        let mut add_error = |what: &str| {
+            errors.add_column_error(line, column, what);
+            is_valid = false;
+        };
+        if field.contains(['\r', '\n']) && column != "address" {
+            add_error("holds a line break: is a quotation mark missing, or one too many?");
+        }
+        match column.as_str() {
+            "email" => field.clone_into(&mut draft.email),
+            "username" => draft.username = Some(field.to_owned()),
+            "groups" => {
+                let names = field.split(';').map(str::trim);
+                let names = names.filter(|name| !name.is_empty());
+                draft.groups = Some(names.map(str::to_owned).collect());
+            }
+            "resend" => match field.to_ascii_lowercase().as_str() {
+                "" | "false" | "no" | "0" => draft.resend = Some(false),
+                "true" | "yes" | "1" => draft.resend = Some(true),
+                _ => add_error("must be true or false"),
+            },
+            name => {
+                if let Err(rule) = Invitation::check_value(name, field) {
+                    add_error(&rule.to_string());
+                }
+                attributes.insert(name.to_owned(), Value::from(field));
+            }
+        }
+    }
+    if !is_valid {
+        return None;
+    }
+    draft.attributes = Some(Value::Object(attributes));
+    Invitation::new(draft)
+        .map_err(|error| errors.add_column_error(line, error.field, &error.rule.to_string()))
+        .ok()
+}
+
+/// Addresses and user names of earlier lines, with their line numbers.
+#[derive(Default)]
+struct SeenUsers {
+    addresses: HashMap<String, u64>,
+    usernames: HashMap<String, u64>,
+}
+
+impl SeenUsers {
+    fn check(&mut self, invitation: &Invitation, line: u64, errors: &mut FileErrors) {
+        let email = invitation.email.to_lowercase();
+        if let Some(first) = self.addresses.insert(email, line) {
+            let what = format!("the same address as on line {first}: remove one of the two");
+            errors.add_column_error(line, "email", &what);
+        }
+        let username = invitation.username.as_ref();
+        let username = username.map(|name| name.reveal().to_owned());
+        if let Some(first) = username.and_then(|name| self.usernames.insert(name, line)) {
+            let what = format!("the same name as on line {first}: a name is for one person");
+            errors.add_column_error(line, "username", &what);
+        }
+    }
+}
+
+/// All errors of a file at once. They name lines and columns, and never a value.
+#[derive(Debug, Default)]
+struct FileErrors(Vec<String>);
+
+/// More errors are counted and not printed.
+const MAX_SHOWN_ERRORS: usize = 20;
+
+impl FileErrors {
+    fn add_line_error(&mut self, line: u64, what: &str) {
+        self.0.push(format!("line {line}: {what}"));
+    }
+
+    fn add_column_error(&mut self, line: u64, column: &str, what: &str) {
+        self.0.push(format!("line {line}, column {column}: {what}"));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The file and the number of errors, and one line for each error.
+    fn text(&self, file: &str) -> String {
+        let count = self.0.len();
+        let errors = plural(count as u64, "error");
+        let mut text = format!("{file}: {errors}; nothing was sent");
+        for error in self.0.iter().take(MAX_SHOWN_ERRORS) {
+            let _ = write!(text, "\n  {error}");
+        }
+        if count > MAX_SHOWN_ERRORS {
+            let _ = write!(text, "\n  and {} more", count - MAX_SHOWN_ERRORS);
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -233,5 +422,17 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.starts_with(expected), "{found}");
         }
+    }
+
+    #[test]
+    fn shows_twenty_errors_and_counts_all() {
+        let mut errors = FileErrors::default();
+        for line in 2..27 {
+            errors.add_column_error(line, "email", "must be an e-mail address");
+        }
+        let text = errors.text("people.csv");
+        assert!(text.starts_with("people.csv: 25 errors; nothing was sent\n  line 2, column"));
+        assert!(text.ends_with("\n  and 5 more"));
+        assert_eq!(text.lines().count(), 22);
     }
 }

@@ -1,31 +1,25 @@
 //! `usher invite`
 
-mod columns;
-mod fields;
 mod file;
-mod file_errors;
-mod hash;
 mod options;
 mod preview;
 mod results;
 mod row_result;
 mod run;
-mod stop_reason;
 
 use std::time::Duration;
 
 use super::operator::{self, Operator};
-use super::{CommandStatus, Global};
+use super::{CommandStatus, Global, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::Cognito;
 use crate::event::PoolId;
 use crate::shutdown;
-use crate::telemetry::{progress_bar, status_line};
+use file::Row;
 pub(super) use options::Options;
-use options::Row;
 use results::{PastResults, ResultsFile};
-use run::{InviteRun, InviteTally, PendingRow};
-use stop_reason::StopReason;
+use row_result::{RowResult, StopReason};
+use run::{InviteTally, PendingRow, invite_all};
 
 /// E-mails that Cognito sends a day from its own address.
 ///
@@ -59,42 +53,35 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
     // A results file that cannot be written stops the run before anything is sent.
-    let results = match &path {
+    let mut results = match &path {
         Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
     let operator = Operator::new(&services, &pool, options.patience, &stop).await;
     let progress = progress_bar(Some(pending.len() as u64), "people");
-    let run = InviteRun {
-        operator: &operator,
-        output: global.output,
-        progress: &progress,
-        results,
-        stop: &stop,
-    };
-    let tally = run.invite_all(pending).await;
+    let tally = invite_all(&operator, pending, &stop, |pending, result| {
+        progress.inc(1);
+        if let Some(results) = &mut results {
+            results.write(&pending.hash, result)?;
+        }
+        global.output.print_line(result, || result.text())
+    })
+    .await;
     progress.finish_and_clear();
     let tally = tally?;
     if path.is_some() {
         status_line(&tally.text());
         print_resume_hint(&tally, options.patience);
     } else if tally.unsent_mails > 0 {
-        let when = if tally.stop_reason == Some(StopReason::MailLimit) {
-            " tomorrow"
-        } else {
-            ""
-        };
+        let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);
+        let when = if is_over_limit { " tomorrow" } else { "" };
         status_line(&format!(
             "the mail did not go: the same command with --resend sends it{when}"
         ));
     } else if let Some(StopReason::Blocked(why) | StopReason::Outage(why)) = &tally.stop_reason {
         status_line(why);
     }
-    Ok(if tally.is_success() {
-        CommandStatus::Success
-    } else {
-        CommandStatus::Failure
-    })
+    Ok(CommandStatus::success_if(tally.is_success()))
 }
 
 /// The rows that no earlier run completed, or all rows with `again`.
@@ -109,7 +96,7 @@ fn pending_rows(
         let hash = past.key.hash(pool, &row.invitation)?;
         let earlier = past.get(&hash);
         if again || !earlier.is_some_and(|result| result.status.is_done()) {
-            let has_pending_mail = earlier.is_some_and(row_result::RowResult::has_pending_mail);
+            let has_pending_mail = earlier.is_some_and(RowResult::has_pending_mail);
             // The mail was sent before something else failed. A second code would invalidate it.
             if !again && earlier.is_some_and(|result| result.mail.as_deref() == Some("sent")) {
                 row.invitation.resend = false;
@@ -141,29 +128,24 @@ async fn warn_of_mail_limit(cognito: &Cognito, pool: &PoolId, mails: usize) {
 }
 
 fn print_resume_hint(tally: &InviteTally, give_up_after: Duration) {
-    let hint = match &tally.stop_reason {
-        Some(StopReason::MailLimit) => {
+    match &tally.stop_reason {
+        Some(StopReason::MailLimit) => status_line(
             "the mails of a day are used up: go on with the same command tomorrow, or have the \
-             pool send through Amazon SES"
-                .to_owned()
-        }
-        Some(StopReason::Blocked(why)) => {
-            format!(
-                "stopped, since it would go the same way with every row: {why}; go on with the same command once that is mended"
-            )
-        }
-        Some(StopReason::Outage(why)) => format!(
+             pool send through Amazon SES",
+        ),
+        Some(StopReason::Blocked(why)) => status_line(&format!(
+            "stopped, since it would go the same way with every row: {why}; go on with the same \
+             command once that is mended"
+        )),
+        Some(StopReason::Outage(why)) => status_line(&format!(
             "stopped, since nothing has worked for {}: {why}; go on with the same command",
             humantime::format_duration(give_up_after)
-        ),
-        None if tally.untried > 0 => "stopped; go on with the same command".to_owned(),
+        )),
+        None if tally.untried > 0 => status_line("stopped; go on with the same command"),
         None if !tally.is_success() => {
-            "rows that were refused or failed are tried again by the same command".to_owned()
+            status_line("rows that were refused or failed are tried again by the same command");
         }
-        None => String::new(),
-    };
-    if !hint.is_empty() {
-        status_line(&hint);
+        None => {}
     }
     if tally.unknown_mails > 0 {
         status_line(&format!(

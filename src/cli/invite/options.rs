@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::file;
+use super::file::{self, Row};
 use super::results::default_path;
-use crate::cli::{Usage, operator};
+use crate::cli::{Usage, time};
 use crate::event::{Invitation, InvitationDraft};
 
 #[derive(Debug, clap::Args)]
@@ -52,15 +52,8 @@ pub(in crate::cli) struct Options {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Gives up when nothing has worked for so long
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = operator::parse_wait_time)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
     pub(super) patience: Duration,
-}
-
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Line in the file, from 1; `None` without a file.
-    pub(super) line: Option<u64>,
-    pub(super) invitation: Invitation,
 }
 
 impl Options {

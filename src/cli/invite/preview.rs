@@ -8,12 +8,11 @@ use serde::Serialize;
 use super::run::PendingRow;
 use crate::app::Services;
 use crate::cli::reasons::explain;
-use crate::cli::{CommandStatus, Global, Output, print};
+use crate::cli::{CommandStatus, Global, status_line};
 use crate::config::GroupName;
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
 use crate::retry::retry_inline;
-use crate::telemetry::status_line;
 
 #[derive(Debug, Serialize)]
 struct Preview<'a> {
@@ -40,23 +39,25 @@ pub(super) async fn show(
     done: usize,
 ) -> anyhow::Result<CommandStatus> {
     let (config, cognito) = (&services.config, services.cognito());
-    let mut rows: BTreeMap<GroupName, GroupRows<'_>> = BTreeMap::new();
-    for pending_row in pending {
-        let invitation = &pending_row.row.invitation;
-        let given = groups_for(&config.groups, &sign_up(pool, invitation)?);
-        for group in given.into_iter().chain(invitation.groups.clone()) {
-            let rows = rows.entry(group).or_default();
-            rows.all.insert(pending_row.hash.as_str());
+    // The rows of each group, and the groups that a row asks for by name.
+    let mut rows: BTreeMap<GroupName, usize> = BTreeMap::new();
+    let mut requested = BTreeSet::new();
+    for PendingRow { row, .. } in pending {
+        let named = &row.invitation.groups;
+        let given = groups_for(&config.groups, &sign_up(pool, &row.invitation)?);
+        let groups: BTreeSet<&GroupName> = given.iter().chain(named).collect();
+        for group in groups {
+            *rows.entry(group.clone()).or_default() += 1;
         }
-        for group in &invitation.groups {
-            rows.entry(group.clone()).or_default().is_requested = true;
-        }
+        requested.extend(named.clone());
     }
     let mut groups = Vec::new();
-    for (group, GroupRows { all, is_requested }) in &rows {
-        let reason = if *is_requested && !config.admin.grantable.allows(group) {
+    for (group, rows) in &rows {
+        let reason = if !requested.contains(group) {
+            None
+        } else if !config.admin.grantable.allows(group) {
             Some("group_not_grantable")
-        } else if *is_requested {
+        } else {
             match retry_inline(|| cognito.has_group(pool, group)).await {
                 Ok(exists) => (!exists).then_some("group_not_found"),
                 Err(failure) => {
@@ -64,12 +65,10 @@ pub(super) async fn show(
                     None
                 }
             }
-        } else {
-            None
         };
         groups.push(GroupPreview {
             name: group.as_str(),
-            rows: all.len(),
+            rows: *rows,
             reason,
         });
     }
@@ -79,22 +78,11 @@ pub(super) async fn show(
         to_do: pending.len(),
         groups,
     };
-    match global.output {
-        Output::Json => print(&(serde_json::to_string(&preview)? + "\n"))?,
-        Output::Text => print(&preview.text())?,
-    }
-    let refused = preview.groups.iter().any(|group| group.reason.is_some());
-    Ok(if refused {
-        CommandStatus::Failure
-    } else {
-        CommandStatus::Success
-    })
-}
-
-#[derive(Default)]
-struct GroupRows<'a> {
-    all: BTreeSet<&'a str>,
-    is_requested: bool,
+    global.output.print_line(&preview, || preview.text())?;
+    let is_refused = |group: &GroupPreview<'_>| group.reason.is_some();
+    Ok(CommandStatus::success_if(
+        !preview.groups.iter().any(is_refused),
+    ))
 }
 
 /// The sign-up that the group rules will see.

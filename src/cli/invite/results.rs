@@ -2,19 +2,21 @@
 //! values identifies a row, so an edited row is done again. The first line holds the key of
 //! the hashes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
-use super::hash::HashKey;
 use super::row_result::RowResult;
 use crate::cli::Usage;
-use crate::event::PoolId;
+use crate::event::{GroupName, Invitation, PoolId, Username};
 
 /// The first line. Like each entry it begins with `LINE_PREFIX`, which identifies a cut line.
 #[derive(Serialize, Deserialize)]
@@ -41,8 +43,8 @@ pub(super) struct PastResults {
     rows: HashMap<String, RowResult>,
     /// Length of the file in bytes.
     length: u64,
-    /// Length of the complete lines in bytes, if the last line was cut off.
-    intact_length: Option<u64>,
+    /// Length in bytes without a last line that was cut off.
+    intact_length: u64,
     /// The last line lacks only its line feed.
     is_unterminated: bool,
 }
@@ -61,7 +63,7 @@ impl PastResults {
             key: HashKey::random().context("/dev/urandom")?,
             rows: HashMap::new(),
             length: 0,
-            intact_length: None,
+            intact_length: 0,
             is_unterminated: false,
         })
     }
@@ -76,9 +78,8 @@ impl PastResults {
         };
         let mut past = Self::empty()?;
         past.length = bytes.len() as u64;
-        let mut length = 0;
         for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
-            let read = if length == 0 {
+            let read = if past.intact_length == 0 {
                 serde_json::from_str::<ResultsHeader>(line).map(|header| {
                     past.key = header.key;
                     header.pool
@@ -98,9 +99,7 @@ impl PastResults {
                 }
                 Ok(_) => past.is_unterminated = !line.ends_with('\n'),
                 // A process that was killed may leave half a line.
-                Err(_) if !line.ends_with('\n') && is_results_line(line) => {
-                    past.intact_length = Some(length);
-                }
+                Err(_) if !line.ends_with('\n') && is_results_line(line) => return Ok(past),
                 Err(_) => {
                     return Err(Usage::error(format!(
                         "--results {name} is no results file of this version of usher invite: \
@@ -108,7 +107,7 @@ impl PastResults {
                     )));
                 }
             }
-            length += line.len() as u64;
+            past.intact_length += line.len() as u64;
         }
         Ok(past)
     }
@@ -143,12 +142,13 @@ impl ResultsFile {
                     "another run has written to it meanwhile: run this again",
                 ));
             }
-            if let Some(length) = past.intact_length {
-                file.set_len(length)?;
-            } else if past.is_unterminated {
+            if past.intact_length < past.length {
+                file.set_len(past.intact_length)?;
+            }
+            if past.is_unterminated {
                 file.write_all(b"\n")?;
             }
-            if past.intact_length.unwrap_or(past.length) == 0 {
+            if past.intact_length == 0 {
                 let header = ResultsHeader {
                     pool: pool.as_str().to_owned(),
                     key: past.key.clone(),
@@ -165,10 +165,10 @@ impl ResultsFile {
     }
 
     /// One write for each line, so nothing has to be flushed.
-    pub(super) fn write(&mut self, row: String, result: &RowResult) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, row: &str, result: &RowResult) -> anyhow::Result<()> {
         let entry = ResultsEntry {
             pool: self.pool.as_str().to_owned(),
-            row,
+            row: row.to_owned(),
             at: jiff::Timestamp::now(),
             result: result.clone(),
         };
@@ -186,10 +186,69 @@ pub(super) fn default_path(file: &Path) -> PathBuf {
     path.into()
 }
 
+/// The key of a file's hashes: 64 hexadecimal digits. Without one, a row would have the same
+/// hash in every file, and in a precomputed table of addresses. The file holds the key, so it
+/// is not secret.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub(super) struct HashKey(String);
+
+#[derive(Serialize)]
+struct CanonicalRow<'a> {
+    pool: &'a str,
+    email: &'a str,
+    username: Option<&'a str>,
+    attributes: &'a BTreeMap<String, String>,
+    groups: BTreeSet<&'a str>,
+    resend: bool,
+}
+
+impl HashKey {
+    fn random() -> std::io::Result<Self> {
+        let mut bytes = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        Ok(Self(to_hex(&bytes)))
+    }
+
+    /// 32 hexadecimal digits that identify a row of a pool.
+    pub(super) fn hash(&self, pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
+        let canonical = serde_json::to_vec(&CanonicalRow {
+            pool: pool.as_str(),
+            email: &invitation.email,
+            username: invitation.username.as_ref().map(Username::reveal),
+            attributes: &invitation.attributes,
+            groups: invitation.groups.iter().map(GroupName::as_str).collect(),
+            resend: invitation.resend,
+        })?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes())?;
+        mac.update(&canonical);
+        Ok(to_hex(&mac.finalize().into_bytes()[..16]))
+    }
+}
+
+impl TryFrom<String> for HashKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_key
+            .then_some(Self(text))
+            .ok_or("a key has 64 hexadecimal digits")
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::invite::row_result::RowStatus;
+    use crate::event::InvitationDraft;
 
     fn pool(id: &str) -> PoolId {
         PoolId::new(id).expect("not empty")
@@ -214,9 +273,7 @@ mod tests {
         let write = |row: &str, status| {
             let past = PastResults::read(&path, &pool_id).expect("ours");
             let mut results = ResultsFile::open(&path, &pool_id, &past).expect("opened");
-            results
-                .write(row.to_owned(), &row_result(status))
-                .expect("written");
+            results.write(row, &row_result(status)).expect("written");
         };
         let status = |row: &str| {
             let past = PastResults::read(&path, &pool_id).expect("ours");
@@ -260,7 +317,7 @@ mod tests {
         let locked = ResultsFile::open(&path, &pool("a_1"), &past).expect_err("locked");
         assert!(format!("{locked:#}").contains("is writing"), "{locked:#}");
         results
-            .write("x".to_owned(), &row_result(RowStatus::Invited))
+            .write("x", &row_result(RowStatus::Invited))
             .expect("written");
         drop(results);
         let late = ResultsFile::open(&path, &pool("a_1"), &past).expect_err("written to");
@@ -280,6 +337,49 @@ mod tests {
         ] {
             std::fs::write(&path, text).expect("written");
             assert!(PastResults::read(&path, &pool("a_1")).is_err(), "{text}");
+        }
+    }
+
+    fn hashed(key: &HashKey, groups: &[&str], resend: bool, pool: &str) -> String {
+        let invitation = Invitation::new(InvitationDraft {
+            email: "ada@example.com".to_owned(),
+            groups: Some(groups.iter().map(|&name| name.to_owned()).collect()),
+            resend: Some(resend),
+            ..InvitationDraft::default()
+        });
+        key.hash(&self::pool(pool), &invitation.expect("valid"))
+            .expect("JSON")
+    }
+
+    #[test]
+    fn hash_depends_on_values_pool_and_key_not_on_group_order() {
+        let key = HashKey::try_from("0f".repeat(32)).expect("a key");
+        let row = hashed(&key, &["A", "B"], false, "a_1");
+        // By `printf '%s' "$JSON" | openssl dgst -sha256 -hmac $KEY`.
+        assert_eq!(row, "a0a5c64b7e6121561c2b902171fbb22f");
+        assert_eq!(row, hashed(&key, &["B", "A"], false, "a_1"));
+        for other in [
+            hashed(&key, &["A"], false, "a_1"),
+            hashed(&key, &["A", "B"], true, "a_1"),
+            hashed(&key, &["A", "B"], false, "a_2"),
+            hashed(
+                &HashKey::random().expect("random"),
+                &["A", "B"],
+                false,
+                "a_1",
+            ),
+        ] {
+            assert_ne!(row, other);
+        }
+    }
+
+    #[test]
+    fn keys_are_random_and_other_texts_are_refused() {
+        let [one, other] = [(); 2].map(|()| HashKey::random().expect("random").0);
+        assert_ne!(one, other);
+        assert!(HashKey::try_from(one.clone()).is_ok());
+        for wrong in ["", &one[1..], &one.replace(|_| true, "x")] {
+            assert!(HashKey::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

@@ -1,11 +1,12 @@
-//! The result of one row: for the terminal, for programs, and for the next run.
+//! The result of one row: for the terminal, for programs, and for the next run. It also decides
+//! whether the run stops.
 
 use serde::{Deserialize, Serialize};
 
-use super::stop_reason::is_over_mail_limit;
+use crate::cli::operator::is_retryable;
 use crate::cli::reasons::explain;
-use crate::event::{Sub, is_loggable_id};
 use crate::provision::{CommandResult, MailStatus, Outcome};
+use crate::reason::Reason;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,14 +73,10 @@ impl RowResult {
             Outcome::Ignored(why) => (RowStatus::Refused, why.code()),
             outcome => (RowStatus::Failed, outcome.reason_code()),
         };
-        let sub = result.user.as_ref().and_then(|user| user.sub.as_ref());
         Self {
             line,
             status,
-            sub: sub
-                .map(Sub::as_str)
-                .filter(|sub| is_loggable_id(sub))
-                .map(str::to_owned),
+            sub: result.loggable_sub().map(str::to_owned),
             created: invitation.map(|invitation| invitation.created),
             mail: mail.map(|mail| mail.name().to_owned()),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
@@ -109,13 +106,44 @@ impl RowResult {
     }
 }
 
+/// Why the remaining rows are not tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// The pool has reached its daily limit of mails.
+    MailLimit,
+    /// Every row would fail for the same reason.
+    Blocked(String),
+    /// No call has succeeded within `--patience`.
+    Outage(String),
+}
+
+/// `None` if the remaining rows are tried.
+pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
+    match &result.outcome {
+        _ if is_over_mail_limit(result) => Some(StopReason::MailLimit),
+        Outcome::Blocked(failure) => Some(StopReason::Blocked(failure.to_string())),
+        Outcome::Retry(retry) if is_retryable(retry) => {
+            Some(StopReason::Outage(retry.cause.error.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Before the user exists, `limit_exceeded` is the limit of mails. Later it may be the limit of
+/// groups in the pool.
+fn is_over_mail_limit(result: &CommandResult) -> bool {
+    match (&result.outcome, &result.invitation) {
+        (_, Some(invitation)) => invitation.mail == MailStatus::OverLimit,
+        (Outcome::Rejected(rejection), None) => rejection.reason == Reason::LimitExceeded,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::aws::Class;
-    use crate::cli::invite::stop_reason::{StopReason, stop_reason};
     use crate::provision::{InvitationResult, Rejection, RejectionClass, Retry};
-    use crate::reason::Reason;
 
     fn rejection(reason: Reason, class: Class) -> Rejection {
         Rejection::new(reason, RejectionClass::Failure(class), "words")

@@ -1,6 +1,7 @@
 mod admin;
 
 use super::layers::Setting;
+use super::violation::ConfigSource;
 use super::*;
 
 fn layers(flags: &[&str]) -> Layers {

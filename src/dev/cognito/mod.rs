@@ -3,6 +3,7 @@
 //! sent, passwords are checked, tokens can be verified, and the pool's triggers
 //! are called.
 
+mod app_client;
 mod create_user;
 mod event;
 mod invitation;
@@ -30,9 +31,9 @@ use self::pools::PoolStore;
 use self::sessions::Sessions;
 use self::user::{EmbeddedUser, str_or_empty};
 use crate::dev::constraints::AwsErrorResponse;
-use crate::dev::endpoint::{TARGET_HEADER, error_response};
 use crate::dev::hooks::Hooks;
 use crate::dev::issuer::Issuer;
+use crate::dev::wire::{TARGET_HEADER, error_response};
 use crate::event::IssuerType;
 
 pub(super) const COGNITO_TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";

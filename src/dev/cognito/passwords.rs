@@ -1,13 +1,7 @@
-//! Passwords: the policy of a pool, generated passwords, and the secret hash of
-//! an app client.
+//! Passwords: the policy of a pool, and generated passwords.
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::pools::AppClient;
-use super::user::str_or_empty;
 use super::{AwsErrorResponse, aws_error};
 use crate::dev::constraints::AwsService;
 
@@ -93,42 +87,11 @@ impl PasswordPolicy {
     }
 }
 
-/// Refuses a call for a client with a secret, unless it sends the right hash.
-///
-/// <https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html#cognito-user-pools-computing-secret-hash>
-pub(super) fn check_secret_hash(
-    client: &AppClient,
-    username: &str,
-    hash: &Value,
-) -> Result<(), AwsErrorResponse> {
-    let Some(secret) = &client.secret else {
-        return Ok(());
-    };
-    let id = &client.id;
-    let refused = |message: &str| Err(aws_error("NotAuthorizedException", message));
-    if str_or_empty(hash).is_empty() {
-        return refused(&format!(
-            "Client {id} is configured with secret but SECRET_HASH was not received"
-        ));
-    }
-    if str_or_empty(hash) == secret_hash(secret, id, username) {
-        Ok(())
-    } else {
-        refused(&format!("Unable to verify secret hash for client {id}"))
-    }
-}
-
-pub(super) fn secret_hash(secret: &str, client: &str, username: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let hash = hmac::sign(&key, format!("{username}{client}").as_bytes());
-    STANDARD.encode(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{PasswordPolicy, SYMBOLS, secret_hash};
+    use super::{PasswordPolicy, SYMBOLS};
 
     #[test]
     fn policy_error_names_the_first_missing_requirement() {
@@ -179,14 +142,5 @@ mod tests {
             seen.extend(password.bytes());
         }
         assert!(SYMBOLS.iter().all(|symbol| seen.contains(symbol)));
-    }
-
-    #[test]
-    fn secret_hash_is_an_hmac_of_username_and_client_id() {
-        // By `printf 'adaclient' | openssl dgst -sha256 -hmac secret -binary | base64`.
-        assert_eq!(
-            secret_hash("secret", "client", "ada"),
-            "FEW6rzXVdy2RLJp0KqkU9A6/pxQBq5FgsxTWe/Ot+CI="
-        );
     }
 }

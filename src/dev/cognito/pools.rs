@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::app_client::AppClient;
 use super::naming::Naming;
 use super::passwords::PasswordPolicy;
 use super::settings::RawPoolSettings;
@@ -37,14 +38,6 @@ pub(super) struct EmbeddedPoolSettings {
     pub(super) password_policy: PasswordPolicy,
     /// The invitation's subject and text, where the pool has its own.
     pub(super) invitation_template: Value,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct AppClient {
-    pub(super) id: String,
-    pub(super) pool: String,
-    pub(super) secret: Option<String>,
-    pub(super) auth_flows: Vec<String>,
 }
 
 impl EmbeddedPoolSettings {

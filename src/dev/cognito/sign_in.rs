@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::passwords::check_secret_hash;
-use super::pools::AppClient;
+use super::app_client::{AppClient, check_secret_hash};
 use super::sessions::Login;
 use super::sign_up::uuid;
 use super::user::{EmbeddedUser, attribute_list, str_or_empty};

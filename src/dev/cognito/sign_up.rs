@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::app_client::{AppClient, check_secret_hash};
 use super::event::{CLIENT_NOT_APPLICABLE, TriggerContext, trigger_event};
-use super::passwords::check_secret_hash;
-use super::pools::{AppClient, EmbeddedPoolSettings};
+use super::pools::EmbeddedPoolSettings;
 use super::user::{EmbeddedUser, attribute_list, str_or_empty};
 use super::{AwsErrorResponse, CognitoResult, EmbeddedCognito, aws_error, is_error, ok_response};
 

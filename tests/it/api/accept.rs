@@ -517,7 +517,7 @@ async fn the_page_comes_with_a_strict_policy_and_its_settings() {
             assert!(
                 answer
                     .text
-                    .contains("https://app.mail.example/?a=1&amp;b=2")
+                    .contains("https://app.mail.example/?a=1&#38;b=2")
             );
         }
     }

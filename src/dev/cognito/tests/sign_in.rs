@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     TestPool, VALID_PASSWORD, claims, error, password_auth, suppressed_invitation, wrong_password,
 };
-use crate::dev::cognito::passwords::secret_hash;
+use crate::dev::cognito::app_client::secret_hash;
 
 #[tokio::test]
 async fn tokens_have_the_claims_of_cognito() {

@@ -1,0 +1,69 @@
+//! The settings of the Lambda.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::findings::Findings;
+use crate::cli::Usage;
+use crate::config::{InvalidConfig, Layers, TriggerConfig};
+
+/// The Lambda's environment, as `aws lambda get-function-configuration` prints it.
+///
+/// # Errors
+/// When the file cannot be read, or is not an object of strings.
+pub(super) fn read_variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let usage_error = |why: &dyn std::fmt::Display| {
+        Usage::error(format!("--trigger-variables {}: {why}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| usage_error(&error))?;
+    // The parser's error text may contain a value.
+    serde_json::from_str(&text).map_err(|_| {
+        usage_error(&"must be a JSON object of variables, such as {\"NAME\": \"value\"}")
+    })
+}
+
+/// Reads these variables and the file of the Lambda's archive as `usher-trigger` does.
+pub(super) fn check(
+    findings: &mut Findings,
+    variables: BTreeMap<String, String>,
+    file: Option<&Path>,
+) {
+    const ACCESS_SETTINGS: &str = "access settings of the Lambda";
+    const QUEUE_URL: &str = "queue.url of the Lambda";
+    let mut layers = Layers::defaults();
+    let config_file = variables.get("USHER_CONFIG").map(String::as_str);
+    match (config_file.filter(|name| !name.is_empty()), file) {
+        (None, _) => {}
+        (Some(_), Some(file)) => layers = layers.file(file),
+        (Some(config_file), None) => {
+            let missing =
+                format!("give the file that USHER_CONFIG names ({config_file}) with --config");
+            findings.untested(ACCESS_SETTINGS, &missing);
+            return findings.untested(QUEUE_URL, &missing);
+        }
+    }
+    let TriggerConfig { queue_url, access } =
+        TriggerConfig::from_layers(&layers.environment(variables));
+    match queue_url {
+        Ok(_) => findings.right(QUEUE_URL, "sign-ups are forwarded"),
+        Err(invalid) => findings.wrong(
+            QUEUE_URL,
+            format!("sign-ups are not forwarded: {}", join_violations(&invalid)),
+        ),
+    }
+    match access {
+        Ok(_) => findings.right(ACCESS_SETTINGS, "valid"),
+        Err(invalid) => findings.wrong(
+            ACCESS_SETTINGS,
+            format!(
+                "mutations, groups in tokens and mails of invitations are switched off: {}",
+                join_violations(&invalid)
+            ),
+        ),
+    }
+}
+
+fn join_violations(InvalidConfig(violations): &InvalidConfig) -> String {
+    let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}

@@ -1,0 +1,183 @@
+//! What a command shows: results on standard output; status lines, progress bars, log lines and
+//! questions on standard error.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// The format of results on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    Text,
+    Json,
+}
+
+/// How a command ended that returned no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommandStatus {
+    Success,
+    /// The work failed, or a verification found a difference.
+    Failure,
+}
+
+impl CommandStatus {
+    pub(super) fn success_if(condition: bool) -> Self {
+        if condition {
+            Self::Success
+        } else {
+            Self::Failure
+        }
+    }
+}
+
+/// Drawn on standard error, and only when it is a terminal. All output of a command is written
+/// while they are cleared.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+impl Output {
+    /// Prints a result: as text, or as indented JSON.
+    pub(super) fn print(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Json => print_json(value),
+            Self::Text => print(&text()),
+        }
+    }
+
+    /// Prints one of several results: as text, or as JSON in one line.
+    pub(super) fn print_line(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Json => print(&serde_json::to_string(value)?),
+            Self::Text => print(&text()),
+        }
+    }
+}
+
+pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a result, and a line feed if it does not end with one. A closed pipe (`| head`) is
+/// not an error.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let line_feed = if text.ends_with('\n') { "" } else { "\n" };
+    let mut out = io::stdout().lock();
+    match BARS.suspend(|| write!(out, "{text}{line_feed}").and_then(|()| out.flush())) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// `1 letter`, `2 letters`
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// Lines with their cells in columns, two spaces apart. A cell that is longer than `max_width`
+/// overflows its column and does not widen it.
+pub(super) fn table<const N: usize>(rows: &[[String; N]], max_width: usize) -> String {
+    let width_of = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.filter(|width| *width <= max_width).max()
+    };
+    let widths: [usize; N] = std::array::from_fn(|column| width_of(column).unwrap_or_default());
+    let mut text = String::new();
+    for row in rows {
+        for (cell, width) in row[..N - 1].iter().zip(widths) {
+            let _ = write!(text, "{cell:width$}  ");
+        }
+        let _ = writeln!(text, "{}", row[N - 1]);
+    }
+    text
+}
+
+/// A bar with its rate and, if `total` is known and not 0, the time left.
+pub(super) fn progress_bar(total: Option<u64>, label: &'static str) -> ProgressBar {
+    let total = total.filter(|total| *total > 0);
+    let bar = match total {
+        Some(total) => ProgressBar::new(total),
+        None => ProgressBar::no_length(),
+    };
+    let template = if total.is_some() {
+        "{prefix} [{wide_bar}] {human_pos}/{human_len}  {rate}  {eta} left  {msg}"
+    } else {
+        "{spinner} {prefix} {human_pos}  {rate}  {elapsed}  {msg}"
+    };
+    let style = ProgressStyle::with_template(template).map(|style| {
+        style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        })
+    });
+    let bar = bar
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_prefix(label);
+    let bar = BARS.add(bar);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Prints a line to standard error.
+pub(super) fn status_line(text: &str) {
+    // If standard error is closed, only the line is lost.
+    let _ = BARS.suspend(|| writeln!(io::stderr(), "{text}"));
+}
+
+/// Standard error for log lines.
+pub(super) struct StderrWriter;
+
+impl Write for StderrWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Asks on standard error; true only for `y` or `yes`. A stop counts as no.
+pub(super) async fn confirm(question: &str, stop: &CancellationToken) -> bool {
+    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // A read of the terminal cannot be cancelled, so it has a thread of its own.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().read_line(&mut line);
+        let _ = answer.send(line);
+    });
+    let line = tokio::select! {
+        line = answered => line.unwrap_or_default(),
+        () = stop.cancelled() => String::new(),
+    };
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_cell_overflows_its_column() {
+        let rows = [["a", "b", "c"], ["long", "too long", "d"], ["x", "yz", "e"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let expected = "a     b   c\nlong  too long  d\nx     yz  e\n";
+        assert_eq!(table(&rows, 4), expected);
+        assert_eq!(
+            [1, 2].map(|n| plural(n, "letter")),
+            ["1 letter", "2 letters"]
+        );
+    }
+}
