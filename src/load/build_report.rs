@@ -8,17 +8,23 @@ use std::time::Duration;
 use super::difference::Difference;
 use super::latency::LatencyHistogram;
 use super::report::{
-    Cleaned, Finished, Injected, LatencyWindow, LoadReport, Planned, Sample, WorkerTotals,
+    Cleaned, Finished, Injected, LatencyWindow, LoadReport, Planned, RunSettings, Sample,
+    WorkerTotals,
 };
 use super::run::{LoadRun, RunObservation};
+use super::test_users::TestUsers;
+use crate::config::{Config, GroupName};
+use crate::provision::groups_for;
 
 /// The report's latency over time has at most this many windows, of at least a second.
 const MAX_LATENCY_WINDOWS: u32 = 60;
+/// Recorded events repeat, so the first sign-ups have the groups of all.
+const GROUP_SAMPLE: usize = 1_000;
 
 impl LoadReport {
     pub(crate) fn new(
         load: &LoadRun,
-        seed: u64,
+        users: &TestUsers,
         observed: &RunObservation,
         worker: Option<WorkerTotals>,
         differences: Vec<Difference>,
@@ -50,7 +56,7 @@ impl LoadReport {
         Self {
             run: load.run_id.to_string(),
             pool: load.pool.as_str().to_owned(),
-            seed,
+            seed: load.seed,
             began: observed.started_at,
             seconds: observed.duration.as_secs_f64(),
             planned: Planned {
@@ -81,8 +87,65 @@ impl LoadReport {
             verified: differences.is_empty(),
             differences,
             cleaned,
+            settings: RunSettings::new(load, users, &due),
         }
     }
+}
+
+impl RunSettings {
+    fn new(load: &LoadRun, users: &TestUsers, due: &[Duration]) -> Self {
+        let user_update = load.config.quota.user_update;
+        let groups = mean_groups(load, users);
+        Self {
+            command_line: load.command_line.clone(),
+            user_update,
+            groups,
+            earliest_end: earliest_end(due, groups / user_update),
+            configuration: relevant_settings(&load.config),
+        }
+    }
+}
+
+/// The mean number of groups that the rules give a sign-up.
+fn mean_groups(load: &LoadRun, users: &TestUsers) -> f64 {
+    let users = users.users.iter().take(GROUP_SAMPLE);
+    let sign_ups = users.filter_map(|user| load.sign_ups.read(&load.run_id, &load.pool, user));
+    let (count, groups) = sign_ups.fold((0_u32, 0_u32), |(count, groups), sign_up| {
+        let of_one = groups_for(&load.config.groups, &sign_up).len();
+        (count + 1, groups + u32::try_from(of_one).unwrap_or(0))
+    });
+    f64::from(groups) / f64::from(count.max(1))
+}
+
+/// When the last sign-up can end, in seconds, if each takes `seconds` of a quota.
+fn earliest_end(due: &[Duration], seconds: f64) -> f64 {
+    due.iter()
+        .fold(0.0, |end, due| due.as_secs_f64().max(end) + seconds)
+}
+
+/// The settings that decide how fast a run is.
+fn relevant_settings(config: &Config) -> Vec<(&'static str, String)> {
+    let groups: Vec<&str> = config
+        .groups
+        .default
+        .iter()
+        .map(GroupName::as_str)
+        .collect();
+    let table = config
+        .profiles
+        .as_ref()
+        .map(|profiles| profiles.table.clone());
+    vec![
+        ("quota.user_update", config.quota.user_update.to_string()),
+        ("quota.processes", config.quota.processes.to_string()),
+        ("worker.concurrency", config.worker.concurrency.to_string()),
+        (
+            "worker.max_attempts",
+            config.worker.max_attempts.to_string(),
+        ),
+        ("groups.default", groups.join(", ")),
+        ("profiles.table", table.unwrap_or_else(|| "off".to_owned())),
+    ]
 }
 
 /// Events a second; zero when no time has passed.
@@ -175,5 +238,17 @@ mod tests {
             .map(|window| (window.from_second, window.latency_ms.count))
             .collect();
         assert_eq!(counts, [(0.0, 2), (118.0, 1)]);
+    }
+
+    #[test]
+    fn the_quota_ends_a_burst_and_follows_a_slow_schedule() {
+        let due = |millis: &[u64]| -> Vec<Duration> {
+            millis.iter().map(|ms| Duration::from_millis(*ms)).collect()
+        };
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} for {b}");
+        close(earliest_end(&due(&[0; 300]), 0.05), 15.0);
+        close(earliest_end(&due(&[0, 1_000, 2_000]), 0.05), 2.05);
+        close(earliest_end(&due(&[0, 1_000, 1_000, 1_000]), 0.5), 2.5);
+        close(earliest_end(&[], 0.05), 0.0);
     }
 }

@@ -51,22 +51,4 @@ impl DifferenceKind {
             Self::MissingGroup | Self::MissingProfile | Self::MissingDeadLetter
         )
     }
-
-    /// The JSON form, with spaces instead of underscores.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::NotSent => "not sent",
-            Self::MissingGroup => "missing group",
-            Self::ExtraGroup => "extra group",
-            Self::MissingProfile => "missing profile",
-            Self::WrongProfile => "wrong profile",
-            Self::ChangedProfile => "changed profile",
-            Self::UnexpectedProfile => "unexpected profile",
-            Self::MissingDeadLetter => "missing letter",
-            Self::WrongReason => "wrong reason",
-            Self::UnexpectedDeadLetter => "unexpected letter",
-            Self::LeftOnQueue => "left on queue",
-            Self::NotVerified => "not verified",
-        }
-    }
 }

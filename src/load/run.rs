@@ -39,6 +39,8 @@ pub(crate) struct LoadRun {
     pub(crate) run_id: RunId,
     pub pool: PoolId,
     pub plan: LoadPlan,
+    /// The seed of `plan`.
+    pub seed: u64,
     pub sign_ups: SignUpTemplate,
     /// This process's configuration; the workers must have the same.
     pub config: Config,
@@ -47,6 +49,8 @@ pub(crate) struct LoadRun {
     pub(crate) quiet_period: Duration,
     /// The run ends when nothing has changed for this long.
     pub(crate) give_up_after: Duration,
+    /// The command, for the report; without personal data and secrets.
+    pub command_line: String,
 }
 
 /// The observations of a run.

@@ -15,9 +15,9 @@ const HEADERS = {
 };
 
 const FILES = new Map([
-  ['/accept', ['accept.html', 'text/html; charset=utf-8']],
-  ['/accept/accept.css', ['accept.css', 'text/css; charset=utf-8']],
-  ['/accept/accept.js', ['accept.js', 'text/javascript; charset=utf-8']],
+  ['/accept', ['templates/accept.html', 'text/html; charset=utf-8']],
+  ['/accept/accept.css', ['src/http/accept/accept.css', 'text/css; charset=utf-8']],
+  ['/accept/accept.js', ['src/http/accept/accept.js', 'text/javascript; charset=utf-8']],
 ]);
 
 const escaped = (text) => text.replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`);
@@ -43,7 +43,7 @@ export async function serve({ contact = '', done = '', answers: given = [] } = {
     });
     const file = FILES.get(pathname);
     if (request.method === 'GET' && file) {
-      const text = readFileSync(`${process.env.PAGE}/${file[0]}`, 'utf8')
+      const text = readFileSync(`${process.env.PROJECT}/${file[0]}`, 'utf8')
         .replaceAll('{{contact}}', escaped(contact))
         .replaceAll('{{done_url}}', escaped(done));
       response.writeHead(200, { ...HEADERS, 'Content-Type': file[1] }).end(text);

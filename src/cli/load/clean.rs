@@ -2,13 +2,12 @@
 
 use super::connect_services;
 use super::options::Options;
-use crate::cli::{CommandStatus, Global, Output, print, print_json};
+use crate::cli::{CommandStatus, Global, progress_bar, status_line};
 use crate::config::Config;
 use crate::load::report::Cleaned;
 use crate::load::{Cleaner, RunId, SourceQueueState, TestUsers};
 use crate::retry::SharedRetry;
 use crate::shutdown;
-use crate::telemetry::{progress_bar, status_line};
 
 pub(super) async fn run(
     global: &Global,
@@ -51,13 +50,12 @@ pub(super) async fn run(
             ));
         }
     }
-    match global.output {
-        Output::Json => print_json(&total)?,
-        Output::Text => print(&format!(
-            "removed {} messages, {} letters, {} profiles, {} users\n",
+    global.output.print(&total, || {
+        format!(
+            "removed {} messages, {} letters, {} profiles, {} users",
             total.messages, total.dead_letters, total.profiles, total.users
-        ))?,
-    }
+        )
+    })?;
     if total.complete {
         Ok(CommandStatus::Success)
     } else {

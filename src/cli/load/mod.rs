@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandStatus, Global, Output, Usage, print, print_json};
+use super::{CommandStatus, Global, Usage, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::{Class, Failure, SignInName};
 use crate::config::Config;
@@ -22,7 +22,6 @@ use crate::load::{
 use crate::reason::Reason;
 use crate::retry::{SharedRetry, retry_inline};
 use crate::shutdown;
-use crate::telemetry::{progress_bar, status_line};
 pub(super) use options::Options;
 
 /// Long poll of each receive while dead letters are scanned.
@@ -45,10 +44,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         run_id: RunId::new(jiff::Timestamp::now()),
         pool,
         plan: LoadPlan::new(&stages, duplicates, poison, seed),
+        seed,
         sign_ups,
         config,
         quiet_period: options.settle,
         give_up_after: options.patience,
+        command_line: options.command_line(seed, &global.set),
     };
     let sign_in_name = check_access(&services, &load).await?;
     let LoadPlan {
@@ -71,7 +72,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         load,
         stop,
     };
-    test.run(sign_in_name, seed).await
+    test.run(sign_in_name).await
 }
 
 struct LoadTest<'a> {
@@ -83,7 +84,7 @@ struct LoadTest<'a> {
 }
 
 impl LoadTest<'_> {
-    async fn run(self, sign_in_name: SignInName, seed: u64) -> anyhow::Result<CommandStatus> {
+    async fn run(self, sign_in_name: SignInName) -> anyhow::Result<CommandStatus> {
         let (load, services, stop) = (&self.load, &self.services, &self.stop);
         let test_users = match self.create_users(sign_in_name).await {
             Ok(test_users) => test_users,
@@ -142,7 +143,7 @@ impl LoadTest<'_> {
         let worker_totals = workers.totals();
         let report = LoadReport::new(
             load,
-            seed,
+            &test_users,
             &observation,
             worker_totals,
             differences,
@@ -228,10 +229,7 @@ impl LoadTest<'_> {
 
     fn publish(&self, report: &LoadReport) -> anyhow::Result<()> {
         // The figures come first: the page may fail to be written.
-        match self.global.output {
-            Output::Json => print_json(report)?,
-            Output::Text => print(&report.text())?,
-        }
+        self.global.output.print(report, || report.text())?;
         let Some(path) = &self.options.report else {
             return Ok(());
         };

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::Usage;
+use crate::cli::{Usage, status_line, time};
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
 use crate::load::{MAX_SIGN_UPS, RunId, SignUpTemplate, Stages, parse_recorded};
-use crate::telemetry::status_line;
+
+const DEFAULT_EMAIL_DOMAIN: &str = "example.com";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
@@ -53,14 +54,14 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// The part behind the @ of the users' addresses; nothing is sent to them
-    #[arg(long, value_name = "DOMAIN", default_value = "example.com", value_parser = parse_domain)]
+    #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_EMAIL_DOMAIN, value_parser = parse_domain)]
     pub(super) email_domain: String,
     /// The queue is taken for empty once SQS has counted nothing for so long: its counts
     /// may be a minute old. What differs is looked at again for as long
-    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = parse_wait_time)]
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = time::parse_wait)]
     pub(super) settle: Duration,
     /// Gives up when nothing has moved for so long
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_wait_time)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
     pub(super) patience: Duration,
     /// A worker's /metrics, to count its calls and throttles; may be repeated
     #[arg(long, value_name = "URL")]
@@ -182,6 +183,49 @@ impl Options {
         (self.duplicates, self.poison)
     }
 
+    /// The command that repeats the run. Values that may be personal or secret become `…`.
+    pub(super) fn command_line(&self, seed: u64, settings: &[String]) -> String {
+        let schedule = match (&self.profile, self.count) {
+            (Some(stages), _) => format!(" --profile \"{stages}\""),
+            (None, Some(count)) => format!(" --count {count} --rate {}", self.rate),
+            (None, None) => format!(" --rate {}", self.rate),
+        };
+        let percent = |share: f64| (share * 1e6).round() / 1e4;
+        let mut command = format!(
+            "usher load --create-users{schedule} --duplicates {}% --poison {}% --seed {seed} --settle \"{}\" --patience \"{}\"",
+            percent(self.duplicates),
+            percent(self.poison),
+            humantime::format_duration(self.settle),
+            humantime::format_duration(self.patience),
+        );
+        for (flag, is_given) in [
+            ("--keep", self.keep),
+            ("--events …", self.events.is_some()),
+            ("--attribute …", !self.attribute.is_empty()),
+            ("--client-id …", self.client_id.is_some()),
+            (
+                "--email-domain …",
+                self.email_domain != DEFAULT_EMAIL_DOMAIN,
+            ),
+            ("--worker-metrics …", !self.worker_metrics.is_empty()),
+        ] {
+            if is_given {
+                command = format!("{command} {flag}");
+            }
+        }
+        for setting in settings {
+            let key = setting.split('=').next().unwrap_or_default();
+            let is_number = key.starts_with("quota.") || key.starts_with("worker.");
+            let setting = if is_number {
+                setting
+            } else {
+                &format!("{key}=…")
+            };
+            command = format!("{command} --set {setting}");
+        }
+        command
+    }
+
     /// Creates the file of `--report`, so that a wrong path fails before the run.
     pub(super) fn check_report(&self) -> anyhow::Result<()> {
         let Some(path) = &self.report else {
@@ -235,9 +279,48 @@ fn parse_domain(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_wait_time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|time| *time >= Duration::from_secs(1))
-        .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_command_line_holds_no_personal_data_and_no_secrets() {
+        let arguments = [
+            "load",
+            "--create-users",
+            "--profile",
+            "ramp 0..20 over 10s, burst 5",
+            "--duplicates",
+            "5%",
+            "--events",
+            "/home/ada/events",
+            "--email-domain",
+            "ada.example",
+            "--worker-metrics",
+            "http://ada:secret@10.0.0.1:8080/metrics",
+            "--report",
+            "/home/ada/load.html",
+        ];
+        let options = Command::parse_from(arguments).options;
+        let settings = [
+            "quota.user_update=20",
+            "queue.url=https://ada:secret@sqs.example/q",
+            "invitations.contact=mailto:ada@mail.example",
+        ];
+        assert_eq!(
+            options.command_line(7, &settings.map(str::to_owned)),
+            "usher load --create-users --profile \"ramp 0..20 over 10s, burst 5\" --duplicates 5% \
+             --poison 0% --seed 7 --settle \"1m 5s\" --patience \"10m\" --events … --email-domain … \
+             --worker-metrics … --set quota.user_update=20 --set queue.url=… \
+             --set invitations.contact=…"
+        );
+    }
 }

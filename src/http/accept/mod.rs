@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -34,7 +35,6 @@ use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
 use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_id};
 
-const ACCEPT_HTML: &str = include_str!("accept.html");
 const ACCEPT_CSS: &str = include_str!("accept.css");
 const ACCEPT_JS: &str = include_str!("accept.js");
 
@@ -80,6 +80,13 @@ const MAX_ATTRIBUTES: usize = 67;
 const MAX_ATTRIBUTE_NAME_CHARS: usize = 32;
 const MAX_ATTRIBUTE_VALUE_CHARS: usize = 2048;
 
+#[derive(Template)]
+#[template(path = "accept.html")]
+struct PageTemplate<'a> {
+    contact: &'a str,
+    done_url: &'a str,
+}
+
 /// The page, and the routes that it calls.
 #[derive(Debug)]
 pub(crate) struct AcceptService {
@@ -112,19 +119,15 @@ impl AcceptService {
         pools: BTreeSet<PoolId>,
         admission: Admission,
     ) -> Self {
-        let fill = |page: String, name: &str, value: Option<&String>| {
-            page.replace(name, &escape_html(value.map_or("", String::as_str)))
+        let page = PageTemplate {
+            contact: settings.contact.as_deref().unwrap_or_default(),
+            done_url: settings.done_url.as_deref().unwrap_or_default(),
         };
-        let page = fill(
-            ACCEPT_HTML.to_owned(),
-            "{{contact}}",
-            settings.contact.as_ref(),
-        );
         let pool_count = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
         let new_code_rate =
             user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(pool_count);
         Self {
-            page: fill(page, "{{done_url}}", settings.done_url.as_ref()),
+            page: page.to_string(),
             accept_limiter: RateLimiter::new(sign_in.rate()),
             accept_name_limiter: KeyedRateLimiter::new(
                 MAX_ACCEPTS_PER_MINUTE,
@@ -363,15 +366,6 @@ impl AcceptService {
 fn json_response(status: StatusCode, body: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, body.to_string()).into_response()
-}
-
-/// Escapes text for an HTML attribute in double quotes.
-fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -1,165 +1,167 @@
-//! The verdict of a report, and wording that the text and the page share.
+//! The verdict in words, the limit that explains the time of a run, and the differences
+//! in groups.
 
 use std::collections::BTreeMap;
 
-use super::number::{group_digits, pluralize, seconds};
-use super::{Cleaned, LoadReport, Planned};
+use super::format::{count, decimal, duration, plural, rate};
+use super::model::{LoadReport, Planned};
+use crate::dead_letter::printable;
 use crate::load::{Difference, DifferenceKind};
 
-/// The result of the checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LoadVerdict {
-    /// Everything was checked and nothing differs.
-    Verified,
-    /// Not everything was checked; no checked item differs.
-    Unverified,
-    /// Number of differences, above zero.
-    Differs(u64),
+/// A limit explains a run that takes at most this much longer: the workers begin idle,
+/// and their rate rises and falls a little.
+const TOLERANCE: f64 = 1.2;
+/// The same, for short runs: profiles are polled twice a second.
+const TOLERANCE_SECONDS: f64 = 2.0;
+/// A load generator that is this late, in milliseconds, slowed the run.
+const LATE_MS: f64 = 1_000.0;
+/// More names would not help to find the cause.
+const MAX_NAMES: usize = 100;
+
+/// All differences of one kind with one detail.
+pub(super) struct DifferenceGroup {
+    /// What differs, and for how many: `BETA missing for 40 of 40 users`.
+    pub(super) title: String,
+    pub(super) count: usize,
+    /// The first users or messages.
+    pub(super) names: Vec<String>,
+}
+
+impl DifferenceGroup {
+    /// Differences without a name here.
+    pub(super) fn hidden(&self) -> u64 {
+        (self.count - self.names.len()) as u64
+    }
 }
 
 impl LoadReport {
-    /// Differences take precedence over the `verified` field.
-    pub(super) fn verdict(&self) -> LoadVerdict {
-        match u64::try_from(self.differences.len()).unwrap_or(u64::MAX) {
-            0 if self.verified => LoadVerdict::Verified,
-            0 => LoadVerdict::Unverified,
-            differences => LoadVerdict::Differs(differences),
-        }
-    }
-
-    /// The number of each kind: `12 missing group, 1 wrong reason`.
-    pub(super) fn kind_counts(&self) -> String {
-        let mut kinds = BTreeMap::<DifferenceKind, u64>::new();
-        for difference in &self.differences {
-            *kinds.entry(difference.kind).or_default() += 1;
-        }
-        let kinds: Vec<String> = kinds
-            .into_iter()
-            .map(|(kind, count)| format!("{} {}", group_digits(count), kind.label()))
-            .collect();
-        kinds.join(", ")
-    }
-
-    /// At most `max` differences, sorted, with the same limit for each kind: a frequent
-    /// kind must not hide a rare one.
-    pub(super) fn top_differences(&self, max: usize) -> Vec<&Difference> {
-        let mut kinds = BTreeMap::<DifferenceKind, Vec<&Difference>>::new();
-        for difference in &self.differences {
-            kinds.entry(difference.kind).or_default().push(difference);
-        }
-        let shown = |limit: usize| {
-            kinds
-                .values()
-                .map(|all| all.len().min(limit))
-                .sum::<usize>()
-        };
-        // `shown` never falls, so the last fitting limit is the greatest.
-        let limit = (1..=max).take_while(|limit| shown(*limit) <= max).last();
-        for all in kinds.values_mut() {
-            all.sort();
-            all.truncate(limit.unwrap_or(1));
-        }
-        kinds.into_values().flatten().take(max).collect()
-    }
-}
-
-impl Planned {
-    /// The planned counts, without those that are zero.
-    pub(super) fn describe(&self) -> String {
-        let mut text = pluralize(self.sign_ups, "sign-up");
-        for (count, noun) in [
-            (self.duplicates, "duplicate"),
-            (self.poison, "poison message"),
-            (self.bystanders, "bystander"),
-        ] {
-            if count > 0 {
-                text = format!("{text}, {}", pluralize(count, noun));
-            }
-        }
-        format!("{text}; {}", seconds(self.seconds))
-    }
-}
-
-impl Cleaned {
-    pub(super) fn describe(&self) -> String {
-        let removed = [
-            pluralize(self.users, "user"),
-            pluralize(self.profiles, "profile"),
-            pluralize(self.dead_letters, "letter"),
-            pluralize(self.messages, "message"),
-        ];
-        let rest = if self.complete {
-            "nothing is left"
+    /// `Verified`, or the number of differences.
+    pub(super) fn headline(&self) -> String {
+        if self.verified {
+            "Verified".to_owned()
         } else {
-            "something may be left"
+            plural(self.differences.len() as u64, "difference")
+        }
+    }
+
+    pub(super) fn verdict(&self) -> String {
+        let detail = if self.verified {
+            "every group, profile and dead letter is right"
+        } else {
+            "not every result is right"
         };
-        format!("{}; {rest}", removed.join(", "))
+        format!("{}: {detail}", self.headline())
+    }
+
+    /// `300 of 300 sign-ups in 15.2 s: 19.7/s`
+    pub(super) fn outcome(&self) -> String {
+        let finished = &self.finished;
+        format!(
+            "{} of {} in {}: {}",
+            count(finished.sign_ups),
+            plural(self.planned.sign_ups, "sign-up"),
+            duration(finished.seconds),
+            rate(finished.per_second),
+        )
+    }
+
+    /// Sign-ups a second that `quota.user_update` allows; `None` if sign-ups get no groups.
+    pub(super) fn allowed_rate(&self) -> Option<f64> {
+        let settings = &self.settings;
+        (settings.groups > 0.0).then(|| settings.user_update / settings.groups)
+    }
+
+    /// Which limit explains how long the sign-ups took: the schedule, the quota, the load
+    /// generator, throttling, or none of them.
+    pub(super) fn limit(&self) -> String {
+        if self.finished.sign_ups == 0 {
+            return "No sign-up finished.".to_owned();
+        }
+        let settings = &self.settings;
+        let (scheduled, needed) = (self.planned.seconds, settings.earliest_end);
+        let sign_ups = plural(self.planned.sign_ups, "sign-up");
+        let quota = format!("quota.user_update, {}", rate(settings.user_update));
+        if self.finished.seconds <= scheduled.max(needed) * TOLERANCE + TOLERANCE_SECONDS {
+            if needed <= scheduled {
+                let scheduled = duration(scheduled);
+                return format!("Limited by the schedule: {sign_ups} come in {scheduled}.");
+            }
+            let each = match settings.groups {
+                groups if groups > 1.0 => format!(" with {} groups each", decimal(groups, 1)),
+                _ => String::new(),
+            };
+            let needed = duration(needed);
+            return format!("Limited by {quota}: {sign_ups}{each} need {needed}.");
+        }
+        if let Some(late) = self.injected.late_ms.filter(|late| late.p99 >= LATE_MS) {
+            let late = duration(late.max / 1_000.0);
+            return format!("Limited by the load generator: it sent up to {late} late.");
+        }
+        let throttled = self.worker.as_ref().map(|worker| &worker.throttled);
+        if let Some(calls) = throttled.and_then(|calls| calls.get("user_update")) {
+            let calls = plural(*calls, "call");
+            return format!(
+                "Limited by Cognito, which throttled {calls}: it allows less than {quota}, or others use it."
+            );
+        }
+        format!(
+            "No limit explains it: the schedule lasts {}, and {quota}, needs {}. Look at the workers.",
+            duration(scheduled),
+            duration(needed),
+        )
+    }
+
+    /// The differences by kind and detail.
+    pub(super) fn difference_groups(&self) -> Vec<DifferenceGroup> {
+        let mut groups = BTreeMap::<(DifferenceKind, &str), Vec<&Difference>>::new();
+        for difference in &self.differences {
+            let key = (difference.kind, difference.detail.as_str());
+            groups.entry(key).or_default().push(difference);
+        }
+        let groups = groups.into_iter().map(|((kind, detail), all)| {
+            let title = describe(kind, detail, all.len() as u64, &self.planned);
+            DifferenceGroup {
+                title: printable(&title),
+                count: all.len(),
+                names: all.iter().take(MAX_NAMES).map(|it| name(it)).collect(),
+            }
+        });
+        groups.collect()
     }
 }
 
-impl LoadVerdict {
-    pub(super) fn title(self) -> String {
-        match self {
-            Self::Verified => "verified".to_owned(),
-            Self::Unverified => "not verified".to_owned(),
-            Self::Differs(count) => pluralize(count, "difference"),
-        }
-    }
-
-    pub(super) fn describe(self) -> &'static str {
-        match self {
-            Self::Verified => "every group, profile record and letter is as it must be",
-            Self::Unverified => "nothing differs, but not everything was looked at",
-            Self::Differs(_) => "not everything is as it must be",
-        }
-    }
+fn name(difference: &Difference) -> String {
+    let sub = difference.sub.as_ref().map(|sub| format!(" ({sub})"));
+    printable(&format!("{}{}", difference.who, sub.unwrap_or_default()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::report::fixtures;
-
-    #[test]
-    fn differences_take_precedence_over_verified() {
-        let mut report = fixtures::empty();
-        assert_eq!(report.verdict(), LoadVerdict::Unverified);
-        report.verified = true;
-        assert_eq!(report.verdict(), LoadVerdict::Verified);
-        report
-            .differences
-            .push(fixtures::difference(DifferenceKind::NotSent, "a", ""));
-        assert_eq!(report.verdict(), LoadVerdict::Differs(1));
-        assert_eq!(report.verdict().title(), "1 difference");
-    }
-
-    #[test]
-    fn a_frequent_kind_does_not_hide_a_rare_one() {
-        let mut report = fixtures::empty();
-        for n in 0..90 {
-            let who = format!("user-{n:02}");
-            report.differences.push(fixtures::difference(
-                DifferenceKind::MissingGroup,
-                &who,
-                "g",
-            ));
+/// What differs for `n` users or messages.
+fn describe(kind: DifferenceKind, detail: &str, n: u64, planned: &Planned) -> String {
+    let users = format!("{} of {}", count(n), plural(planned.sign_ups, "user"));
+    let poison = format!(
+        "{} of {}",
+        count(n),
+        plural(planned.poison, "poison message")
+    );
+    let text = match kind {
+        DifferenceKind::MissingGroup => return format!("{detail} missing for {users}"),
+        DifferenceKind::ExtraGroup => {
+            return format!("{detail} without a rule for {}", plural(n, "user"));
         }
-        report
-            .differences
-            .push(fixtures::difference(DifferenceKind::NotVerified, "x", ""));
-        report
-            .differences
-            .push(fixtures::difference(DifferenceKind::NotSent, "y", ""));
-        let shown = report.top_differences(10);
-        assert_eq!(shown.len(), 10);
-        assert_eq!(shown[0].kind, DifferenceKind::NotSent);
-        assert_eq!(shown[1].who, "user-00");
-        assert_eq!(shown[9].kind, DifferenceKind::NotVerified);
-        assert_eq!(report.top_differences(2).len(), 2);
-        assert_eq!(report.top_differences(1_000).len(), 92);
-        assert_eq!(
-            report.kind_counts(),
-            "1 not sent, 90 missing group, 1 not verified"
-        );
+        DifferenceKind::MissingProfile => format!("profile missing for {users}"),
+        DifferenceKind::WrongProfile => format!("wrong profile for {users}"),
+        DifferenceKind::ChangedProfile => format!("profile changed for {users}"),
+        DifferenceKind::UnexpectedProfile => plural(n, "unexpected profile"),
+        DifferenceKind::MissingDeadLetter => format!("dead letter missing for {poison}"),
+        DifferenceKind::WrongReason => format!("wrong reason for {poison}"),
+        DifferenceKind::UnexpectedDeadLetter => plural(n, "unexpected dead letter"),
+        DifferenceKind::NotSent => "not sent".to_owned(),
+        DifferenceKind::LeftOnQueue => "left on the queue".to_owned(),
+        DifferenceKind::NotVerified => "not verified".to_owned(),
+    };
+    if detail.is_empty() {
+        text
+    } else {
+        format!("{text}: {detail}")
     }
 }

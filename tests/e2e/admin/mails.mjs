@@ -14,7 +14,7 @@ export function mailsTo(address) {
     .map((mail) => ({
       to: mail.match(/^Destination: +(.*)$/m)?.[1],
       subject: mail.match(/^Email Subject: +(.*)$/m)?.[1],
-      link: mail.match(/href="([^"]+)"/)?.[1].replaceAll('&amp;', '&'),
+      link: mail.match(/href="([^"]+)"/)?.[1].replaceAll('&#38;', '&'),
     }))
     .filter(({ to }) => to === address);
 }

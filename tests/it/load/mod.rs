@@ -256,7 +256,7 @@ async fn real_events_are_sent_under_generated_names() {
     drop(worker);
     assert_eq!(status, Some(0), "{err}\n{}", report["differences"]);
     for (file, why) in [
-        ("3.json", "no confirmed sign-up"),
+        ("3.json", "not a confirmed sign-up"),
         ("usher.toml", "not JSON"),
     ] {
         let line = err.lines().find(|line| line.contains(file));
