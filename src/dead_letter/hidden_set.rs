@@ -15,7 +15,7 @@ use crate::aws::{FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue, Received, SqsOp
 use crate::retry::retry_inline;
 
 /// Calls for one batch while SQS refuses some of its entries.
-const MAX_BATCH_TRIES: u32 = 3;
+const MAX_HIDE_TRIES: u32 = 3;
 const MAX_CALLS_IN_PARALLEL: usize = 8;
 /// The more dead letters are hidden, the longer an extension lasts. So extending takes
 /// at most about twenty calls a second.
@@ -195,7 +195,7 @@ impl HiddenReceipts {
         let mut remaining: Vec<&(String, HiddenReceipt)> = batch.iter().collect();
         let mut failures = Vec::new();
         // SQS responds with 200 although entries failed.
-        for _ in 0..MAX_BATCH_TRIES {
+        for _ in 0..MAX_HIDE_TRIES {
             let receipts: Vec<&str> = remaining
                 .iter()
                 .map(|(_, hidden)| hidden.receipt.as_str())
@@ -226,7 +226,7 @@ impl HiddenReceipts {
             .iter()
             .map(|receipt| (receipt.as_str(), Duration::ZERO))
             .collect();
-        for _ in 0..MAX_BATCH_TRIES {
+        for _ in 0..MAX_HIDE_TRIES {
             if is_unreachable.load(Ordering::Relaxed) {
                 break;
             }

@@ -20,7 +20,7 @@ pub(crate) struct EventFile {
 
 /// The result of sending a file to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub(crate) enum EventDelivery {
     /// On the queue, with this message id.
     Queued(String),
     /// The trigger did not forward it, for this reason.
@@ -86,10 +86,10 @@ impl Stack {
     /// Creates the user whom the event names, and passes the event to the
     /// trigger. A file that is not JSON goes to the queue as it is, since a
     /// Lambda takes only JSON.
-    pub(super) async fn deliver(&self, file: &EventFile) -> Delivery {
+    pub(super) async fn deliver(&self, file: &EventFile) -> EventDelivery {
         let Some(event) = event_for_pool(file, &self.pool.id) else {
             let Ok(text) = std::str::from_utf8(&file.bytes) else {
-                return Delivery::NotSent("not_utf8");
+                return EventDelivery::NotSent("not_utf8");
             };
             // SQS takes no empty body. usher reads white space as an empty body.
             let body = if text.is_empty() { " " } else { text };
@@ -98,12 +98,12 @@ impl Stack {
                 ..Outgoing::default()
             };
             return match self.queue.send(message).await {
-                Ok(id) => Delivery::Queued(id),
-                Err(_) => Delivery::NotSent(FORWARD_FAILED),
+                Ok(id) => EventDelivery::Queued(id),
+                Err(_) => EventDelivery::NotSent(FORWARD_FAILED),
             };
         };
         if self.create_user(&event).await.is_err() {
-            return Delivery::NotSent(USER_NOT_CREATED);
+            return EventDelivery::NotSent(USER_NOT_CREATED);
         }
         let text = event.to_string();
         let reason = match event::parse(&text) {
@@ -111,7 +111,7 @@ impl Stack {
             Err(malformed) => malformed.code(),
         };
         let Ok(raw) = RawValue::from_string(text) else {
-            return Delivery::NotSent(Malformed::NotJson.code());
+            return EventDelivery::NotSent(Malformed::NotJson.code());
         };
         match self
             .trigger
@@ -119,9 +119,9 @@ impl Stack {
             .forward(&raw, &Trace::default())
             .await
         {
-            ForwardResult::Sent(id) => Delivery::Queued(id),
-            ForwardResult::PassedThrough => Delivery::PassedThrough(reason),
-            ForwardResult::Failed { .. } => Delivery::NotSent(FORWARD_FAILED),
+            ForwardResult::Sent(id) => EventDelivery::Queued(id),
+            ForwardResult::PassedThrough => EventDelivery::PassedThrough(reason),
+            ForwardResult::Failed { .. } => EventDelivery::NotSent(FORWARD_FAILED),
         }
     }
 

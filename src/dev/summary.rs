@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::events::{
-    Delivery, EventFile, FORWARD_FAILED, NOT_FORWARDED, USER_NOT_CREATED, event_for_pool,
+    EventDelivery, EventFile, FORWARD_FAILED, NOT_FORWARDED, USER_NOT_CREATED, event_for_pool,
 };
 use super::readback::AccountState;
 use super::sign_ups;
@@ -128,7 +128,7 @@ impl Stack {
     }
 
     /// Delivers each file. Report on them once the queue is empty.
-    pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<Delivery> {
+    pub(crate) async fn deliver_all(&self, files: &[EventFile]) -> Vec<EventDelivery> {
         let mut delivered = Vec::with_capacity(files.len());
         for file in files {
             delivered.push(self.deliver(file).await);
@@ -139,7 +139,7 @@ impl Stack {
     pub(crate) async fn summary_of_events(
         &self,
         files: &[EventFile],
-        delivered: &[Delivery],
+        delivered: &[EventDelivery],
     ) -> Result<DevSummary, Failure> {
         let state = self.read_back().await?;
         let mut summary = summarize(&state);
@@ -177,15 +177,17 @@ impl Stack {
         &self,
         state: &AccountState,
         file: &EventFile,
-        delivered: &Delivery,
+        delivered: &EventDelivery,
         seen: &mut BTreeSet<String>,
     ) -> (EventOutcome, String) {
         let id = match delivered {
-            Delivery::Queued(id) => id,
-            Delivery::PassedThrough(reason) => {
+            EventDelivery::Queued(id) => id,
+            EventDelivery::PassedThrough(reason) => {
                 return (EventOutcome::PassedThrough, (*reason).to_owned());
             }
-            Delivery::NotSent(reason) => return (EventOutcome::Rejected, (*reason).to_owned()),
+            EventDelivery::NotSent(reason) => {
+                return (EventOutcome::Rejected, (*reason).to_owned());
+            }
         };
         if let Some(reason) = state.dead_letters.get(id) {
             return (EventOutcome::Rejected, reason.clone());

@@ -28,7 +28,7 @@ pub(crate) struct ReconcileRun {
     /// Whether the last page of users is done.
     finished: bool,
     cache: ReconcileCache,
-    pending: Option<Page>,
+    pending: Option<UserPage>,
     /// Earliest time to queue more users, so that `plan.rate` holds.
     next_queue_at: Instant,
     refused: u64,
@@ -44,7 +44,7 @@ pub(crate) struct ReconcileCache {
 
 /// A page of users that is not queued yet.
 #[derive(Debug)]
-struct Page {
+struct UserPage {
     users: u64,
     incomplete: Vec<IncompleteUser>,
     next: Option<String>,
@@ -147,7 +147,7 @@ impl ReconcileRun {
     }
 
     /// Returns what the page waits for; `None` once its users are queued.
-    async fn queue_page(&mut self, page: &mut Page) -> Result<Option<ReconcileStep>, Failure> {
+    async fn queue_page(&mut self, page: &mut UserPage) -> Result<Option<ReconcileStep>, Failure> {
         if !page.is_ready && !self.prepare(page).await? {
             return Ok(Some(ReconcileStep::Owners));
         }
@@ -179,7 +179,7 @@ impl ReconcileRun {
     }
 
     /// Starts the list again if its page token has expired.
-    async fn read_users(&mut self) -> Result<Page, Failure> {
+    async fn read_users(&mut self) -> Result<UserPage, Failure> {
         match self.read_users_at_cursor().await {
             Err(failure)
                 if self
@@ -199,7 +199,7 @@ impl ReconcileRun {
         }
     }
 
-    async fn read_users_at_cursor(&self) -> Result<Page, Failure> {
+    async fn read_users_at_cursor(&self) -> Result<UserPage, Failure> {
         let (pool, token) = (&self.plan.pool, self.cursor.token.as_deref());
         let page = retry_inline(|| self.services.cognito.list_users(pool, token)).await?;
         let users: Vec<ListedUser> = page
@@ -240,7 +240,7 @@ impl ReconcileRun {
                 });
             }
         }
-        Ok(Page {
+        Ok(UserPage {
             users: checked,
             incomplete,
             next: page.next,
@@ -251,7 +251,7 @@ impl ReconcileRun {
 
     /// Finds profiles under other ids, and cuts the page at the limit. False while the owners of
     /// profiles are read.
-    async fn prepare(&mut self, page: &mut Page) -> Result<bool, Failure> {
+    async fn prepare(&mut self, page: &mut UserPage) -> Result<bool, Failure> {
         let ReconcilePlan { search, pool, .. } = &self.plan;
         let owners = &mut self.cache.owners;
         if let Some(table) = &self.services.profiles
@@ -286,7 +286,7 @@ impl ReconcileRun {
 
     /// The time to try again and the visible messages; `None` to queue now. The rate is
     /// checked as well, since SQS's counts may be a minute old.
-    async fn check_backlog(&self, page: &Page) -> Result<Option<(Instant, u64)>, Failure> {
+    async fn check_backlog(&self, page: &UserPage) -> Result<Option<(Instant, u64)>, Failure> {
         let Some(max_backlog) = self.plan.max_backlog else {
             return Ok(None);
         };
@@ -340,7 +340,7 @@ impl ReconcileRun {
         Ok(())
     }
 
-    fn advance(&mut self, page: &Page) {
+    fn advance(&mut self, page: &UserPage) {
         let count = |is_one: fn(&IncompleteUser) -> bool| {
             page.incomplete.iter().filter(|user| is_one(user)).count()
         };

@@ -12,7 +12,7 @@ impl Cognito {
     /// `AdminAddUserToGroup`. A user who is a member already is not an error.
     ///
     /// # Errors
-    /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`](super::Class::NotYet).
+    /// `group_not_found` and `user_not_found` are of class [`Class::NotYet`](crate::aws::Class::NotYet).
     pub(crate) async fn add_to_group(
         &self,
         pool: &PoolId,
@@ -55,7 +55,7 @@ impl Cognito {
     /// count as active this month.
     ///
     /// # Errors
-    /// `user_not_found` is of class [`Class::NotYet`](super::Class::NotYet).
+    /// `user_not_found` is of class [`Class::NotYet`](crate::aws::Class::NotYet).
     pub(crate) async fn sub_of(
         &self,
         pool: &PoolId,

@@ -145,12 +145,12 @@ impl Cognito {
 
     /// `AdminGetUser`, by name, alias or the `sub` of a local user. It finds a federated user
     /// only by name. For names that the pool returned, or whose user is checked otherwise; for
-    /// others use [`Cognito::find_user`]. Makes the user count as active this month.
+    /// others use `find_user`. Makes the user count as active this month.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     ///
     /// # Errors
-    /// `user_not_found` is of class [`NotYet`](crate::aws::Class::NotYet).
+    /// `user_not_found` is of class `NotYet`.
     pub async fn get_user(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
         let request = self
             .client

@@ -88,8 +88,8 @@ impl CommandContext {
         Selection::new(&self.dead_letters, width, filter, self.stop.clone())
     }
 
-    pub(super) async fn scan(&self, filter: Filter, width: usize) -> Scan {
-        Scan {
+    pub(super) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
+        DeadLetterScan {
             bar: self.progress_bar().await,
             selection: self.select(filter, width),
         }
@@ -108,12 +108,12 @@ impl CommandContext {
 }
 
 /// The dead letters that match a filter, with a progress bar.
-pub(super) struct Scan {
+pub(super) struct DeadLetterScan {
     pub(super) selection: Selection,
     pub(super) bar: ProgressBar,
 }
 
-impl Scan {
+impl DeadLetterScan {
     /// Passes each page of dead letters to `handle`, until the end or the first error. Call
     /// [`Self::finish`] in any case.
     pub(super) async fn for_each(

@@ -8,11 +8,11 @@ use super::format::{count, plural};
 use super::model::LoadReport;
 
 /// More groups of differences would not make the page more useful.
-const MAX_GROUPS: usize = 100;
+const MAX_PAGE_GROUPS: usize = 100;
 
 #[derive(Template)]
 #[template(path = "load_report.html")]
-struct Page<'a> {
+struct ReportPage<'a> {
     report: &'a LoadReport,
     charts: [Chart; 2],
 }
@@ -20,7 +20,7 @@ struct Page<'a> {
 impl LoadReport {
     /// The page; its `Content-Security-Policy` forbids scripts and other resources.
     pub(crate) fn html(&self) -> String {
-        let page = Page {
+        let page = ReportPage {
             report: self,
             charts: [Chart::throughput(self), Chart::queue(self)],
         };
@@ -28,7 +28,7 @@ impl LoadReport {
     }
 }
 
-impl Page<'_> {
+impl ReportPage<'_> {
     fn title(&self) -> String {
         let sign_ups = plural(self.report.planned.sign_ups, "sign-up");
         format!("{}: load test of {sign_ups}", self.report.headline())

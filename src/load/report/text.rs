@@ -7,8 +7,8 @@ use super::model::LoadReport;
 const MARGIN: usize = 13;
 
 /// More groups of differences would push the figures off the screen.
-const MAX_GROUPS: usize = 30;
-const MAX_NAMES: usize = 3;
+const MAX_TEXT_GROUPS: usize = 30;
+const MAX_TEXT_NAMES: usize = 3;
 
 impl LoadReport {
     /// The figures, the differences, the limit and the verdict; ends with a newline.
@@ -23,9 +23,13 @@ impl LoadReport {
         }));
         lines.push(String::new());
         let groups = self.difference_groups();
-        for group in groups.iter().take(MAX_GROUPS) {
-            let names = group.names[..group.names.len().min(MAX_NAMES)].join(", ");
-            let more = if group.count > MAX_NAMES { ", …" } else { "" };
+        for group in groups.iter().take(MAX_TEXT_GROUPS) {
+            let names = group.names[..group.names.len().min(MAX_TEXT_NAMES)].join(", ");
+            let more = if group.count > MAX_TEXT_NAMES {
+                ", …"
+            } else {
+                ""
+            };
             lines.push(format!("{}: {names}{more}", group.title));
         }
         if !groups.is_empty() {

@@ -16,7 +16,7 @@ const TOLERANCE_SECONDS: f64 = 2.0;
 /// A load generator that is this late, in milliseconds, slowed the run.
 const LATE_MS: f64 = 1_000.0;
 /// More names would not help to find the cause.
-const MAX_NAMES: usize = 100;
+const MAX_NAMES_PER_DIFFERENCE: usize = 100;
 
 /// All differences of one kind with one detail.
 pub(super) struct DifferenceGroup {
@@ -123,7 +123,11 @@ impl LoadReport {
             DifferenceGroup {
                 title: printable(&title),
                 count: all.len(),
-                names: all.iter().take(MAX_NAMES).map(|it| name(it)).collect(),
+                names: all
+                    .iter()
+                    .take(MAX_NAMES_PER_DIFFERENCE)
+                    .map(|it| name(it))
+                    .collect(),
             }
         });
         groups.collect()
