@@ -1,5 +1,6 @@
 //! The composition root: builds the clients and components of a process from its
-//! configuration. No other module creates a client of AWS.
+//! configuration. Only the Lambda and `usher attach`, which have no such configuration, and
+//! `dev` for its own endpoint create clients themselves.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Why a call or a message failed: the short code of logs, metrics and dead letters.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -7,7 +8,7 @@ use serde::{Serialize, Serializer};
 macro_rules! reasons {
     ($($name:ident = $code:literal,)*) => {
         /// A short code in snake case. Dead letters carry it as `usher.reason`.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the names are the codes, which cli/reasons.rs explains")]
         pub enum Reason {
             $($name,)*
@@ -122,6 +123,19 @@ impl Reason {
     }
 }
 
+/// By their codes.
+impl Ord for Reason {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for Reason {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl From<&str> for Reason {
     fn from(code: &str) -> Self {
         code.to_owned().into()
@@ -151,6 +165,7 @@ mod tests {
             assert_eq!(reason.as_str(), *code);
         }
         assert_eq!(Reason::from("new_code").as_str(), "new_code");
+        assert!(Reason::from("needs the queue") < Reason::Throttled);
     }
 
     #[test]

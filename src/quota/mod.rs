@@ -87,7 +87,7 @@ impl Category {
 pub struct Quota([RateBudget; Category::ALL.len()]);
 
 /// The configurable rates, in calls a second for all processes together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// How many processes share these rates, including this one. Each takes an equal part
     /// of every budget.

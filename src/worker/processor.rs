@@ -89,14 +89,11 @@ impl Processor {
     /// Processes a message until it is settled or released. It keeps its permits until then.
     /// A reconcile command, a waiting admin command and a held message that may be at fault
     /// free them earlier.
-    pub(super) fn run(
-        self: Arc<Self>,
-        message: Received,
-        permit: OwnedSemaphorePermit,
-    ) -> impl Future<Output = ()> {
+    pub(super) async fn run(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
+        // Parsed in the message's own task: a body may hold 1 MiB.
         let delivery = Delivery::new(message);
         let span = trace::span(&delivery);
-        self.process(delivery, permit).instrument(span)
+        self.process(delivery, permit).instrument(span).await;
     }
 
     async fn process(self: Arc<Self>, delivery: Delivery, permit: OwnedSemaphorePermit) {

@@ -116,6 +116,7 @@ fn of_the_tools() -> BTreeSet<String> {
     let mut made = of_the_worker();
     made.extend(calls(&["cognito/lists.rs", "sqs/move_tasks.rs"]));
     // `usher reconcile` shows its progress.
+    assert!(text("src/cli/reconcile.rs").contains(".estimate_user_count("));
     made.insert("cognito-idp:DescribeUserPool".to_owned());
     made
 }
@@ -130,7 +131,8 @@ fn of_the_load_test() -> BTreeSet<String> {
         "dynamodb/test_profiles.rs",
         "dynamodb/batch_get.rs",
     ]);
-    // A user who exists is read; `groups_of` is checked.
+    // A user who exists is read, and their groups are.
+    assert!(text("src/aws/cognito/test_users.rs").contains(".get_user("));
     made.extend(
         ["AdminGetUser", "AdminListGroupsForUser"].map(|call| format!("cognito-idp:{call}")),
     );
@@ -173,28 +175,48 @@ fn the_load_policy_and_the_calls_are_the_same() {
 }
 
 #[test]
-fn a_load_test_shares_only_group_lists_with_other_commands() {
+fn a_load_test_calls_cognito_only_as_its_policy_allows() {
     let folders = ["src/load", "src/cli/load"].into_iter();
-    let sources: String = folders.flat_map(files).map(|file| text(&file)).collect();
-    let made = |method: &str| sources.contains(&format!("cognito.{method}("));
-    assert!(made("groups_of"));
-    // Those of `lists.rs`, and those that other commands share.
-    for method in [
-        "list_users",
-        "list_members",
-        "search_users",
-        "estimate_user_count",
-    ] {
-        assert!(!made(method), "{method}");
-    }
-    for foreign in [
-        "add_to_group(",
-        "find_user(",
-        "ProfileTable",
-        "MoveTasks",
-        "caller()",
-    ] {
+    let sources: String = folders.flat_map(files).map(|file| product(&file)).collect();
+    let calls: String = sources.split_whitespace().collect();
+    let made: BTreeSet<&str> = calls
+        .split("cognito.")
+        .skip(1)
+        .filter_map(|call| call.split_once('('))
+        .map(|(method, _)| method)
+        .filter(|method| method.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect();
+    let allowed = [
+        "create_test_user",
+        "delete_user",
+        "groups_of",
+        "list_by_email_prefix",
+        "sign_in_name",
+    ];
+    assert_eq!(made, BTreeSet::from(allowed));
+    for foreign in ["ProfileTable", "MoveTasks", "caller()"] {
         assert!(!sources.contains(foreign), "{foreign}");
+    }
+}
+
+/// A call is labelled with the operation that its request is for.
+#[test]
+fn requests_and_operations_agree() {
+    for folder in ["src/aws/cognito", "src/aws/sqs", "src/aws/dynamodb"] {
+        let sources: String = files(folder).iter().map(|file| product(file)).collect();
+        let named = operations(&sources);
+        let requests: String = sources.split_whitespace().collect();
+        for operation in Operation::all() {
+            let mut request = String::new();
+            for c in operation.name().chars() {
+                if c.is_ascii_uppercase() && !request.is_empty() {
+                    request.push('_');
+                }
+                request.push(c.to_ascii_lowercase());
+            }
+            let is_made = requests.contains(&format!("client.{request}()"));
+            assert_eq!(is_made, named.contains(&operation), "{folder}: {request}");
+        }
     }
 }
 
@@ -249,12 +271,13 @@ fn direct_replay_calls_have_their_own_statements() {
 
 #[test]
 fn the_worker_policy_has_only_the_list_calls_it_makes() {
-    let mut listed = calls(&["cognito/lists.rs"]);
+    let mut listed = calls(&["cognito/lists.rs", "cognito/pools.rs"]);
     let run = text("src/reconcile/run.rs") + &text("src/reconcile/memberships.rs");
     for (method, call) in [
         (".list_users(", "ListUsers"),
         (".list_members(", "ListUsersInGroup"),
         (".groups_of(", "AdminListGroupsForUser"),
+        (".estimate_user_count(", "DescribeUserPool"),
     ] {
         let name = format!("cognito-idp:{call}");
         let made = run.contains(method);

@@ -51,7 +51,7 @@ fn the_defaults_have_the_documented_values() {
     assert_eq!(config.worker.concurrency.get(), 64);
     assert_eq!(config.worker.max_attempts, 8);
     assert_eq!(config.worker.drain, Duration::from_secs(25));
-    assert!((config.quota.user_update - 20.0).abs() < f64::EPSILON);
+    assert_eq!(config.quota, crate::quota::Limits::default());
     let http = config.http;
     assert_eq!(http.listen.expect("on").to_string(), "127.0.0.1:8080");
     let public = http.public_listen.expect("on");

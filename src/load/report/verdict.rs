@@ -82,7 +82,7 @@ impl LoadReport {
         let sign_ups = plural(self.planned.sign_ups, "sign-up");
         let quota = format!("quota.user_update, {}", rate(settings.user_update));
         if self.finished.seconds <= scheduled.max(needed) * TOLERANCE + TOLERANCE_SECONDS {
-            if needed <= scheduled {
+            if needed <= scheduled + TOLERANCE_SECONDS {
                 let scheduled = duration(scheduled);
                 return format!("Limited by the schedule: {sign_ups} come in {scheduled}.");
             }
