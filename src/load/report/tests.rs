@@ -187,6 +187,10 @@ fn the_longest_limit_explains_the_time() {
         report.limit(),
         "Limited by the schedule: 2,000 sign-ups come in 100 s."
     );
+    // The last sign-up needs the quota for a moment after the schedule.
+    report.settings.earliest_end = 100.05;
+    assert!(report.limit().starts_with("Limited by the schedule"));
+    report.settings.earliest_end = 50.0;
     report.planned.seconds = 20.0;
     report.injected.late_ms = Some(quantiles(2_120, 6_000.0));
     let limit = report.limit();

@@ -13,6 +13,8 @@ use crate::load::{Difference, DifferenceKind};
 const TOLERANCE: f64 = 1.2;
 /// The same, for short runs: profiles are polled twice a second.
 const TOLERANCE_SECONDS: f64 = 2.0;
+/// The last sign-up of a schedule takes a moment of the quota, too.
+const SCHEDULE_TOLERANCE: f64 = 1.05;
 /// A load generator that is this late, in milliseconds, slowed the run.
 const LATE_MS: f64 = 1_000.0;
 /// More names would not help to find the cause.
@@ -82,7 +84,7 @@ impl LoadReport {
         let sign_ups = plural(self.planned.sign_ups, "sign-up");
         let quota = format!("quota.user_update, {}", rate(settings.user_update));
         if self.finished.seconds <= scheduled.max(needed) * TOLERANCE + TOLERANCE_SECONDS {
-            if needed <= scheduled + TOLERANCE_SECONDS {
+            if needed <= scheduled * SCHEDULE_TOLERANCE {
                 let scheduled = duration(scheduled);
                 return format!("Limited by the schedule: {sign_ups} come in {scheduled}.");
             }
