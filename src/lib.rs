@@ -21,7 +21,8 @@
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
 //! [`app`] builds their clients and components.
-//! All of them use [`config`], [`quota`], [`reason`], [`retry`], [`shutdown`] and [`telemetry`].
+//! All of them use [`config`], [`quota`], `rate_limiter`, [`reason`], [`retry`], [`shutdown`] and
+//! [`telemetry`].
 
 pub mod admin;
 pub mod app;
@@ -38,6 +39,7 @@ pub mod load;
 pub mod message;
 pub mod provision;
 pub mod quota;
+mod rate_limiter;
 pub mod reason;
 pub mod reconcile;
 pub mod retry;

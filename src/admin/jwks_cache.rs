@@ -4,16 +4,18 @@
 //! issuers; it never supplies an address.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::aws::JwksClient;
+use crate::rate_limiter::RateLimiter;
 
 /// Public keys by issuer and `kid`.
 #[derive(Debug)]
@@ -22,12 +24,12 @@ pub struct JwksCache {
     issuers: BTreeMap<String, IssuerKeys>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct IssuerKeys {
-    keys: RwLock<CachedKeys>,
+    keys: watch::Sender<CachedKeys>,
     /// Held during a fetch, so that concurrent requests for a key make one call.
-    fetch_lock: tokio::sync::Mutex<()>,
-    fetch_limit: Mutex<FetchLimit>,
+    fetch_lock: Mutex<()>,
+    fetch_limiter: RateLimiter,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -60,39 +62,17 @@ const MAX_KEY_AGE: Duration = Duration::from_hours(1);
 const MAX_STALE_KEY_AGE: Duration = Duration::from_hours(24);
 
 /// Limits the fetches from one issuer, since anyone can send tokens with an invented `kid`.
-/// A burst of three is allowed, and one more every ten seconds. So a rotated key is found at
-/// the first attempt, and a flood does not reach the issuer.
-#[derive(Debug)]
-struct FetchLimit {
-    left: u32,
-    refilled_at: Instant,
-}
+/// So a rotated key is found at the first attempt, and a flood does not reach the issuer.
+const KEY_FETCHES_PER_SECOND: f64 = 0.1;
+const KEY_FETCHES_AT_ONCE: f64 = 3.0;
 
-const MAX_KEY_FETCHES: u32 = 3;
-const KEY_FETCH_REFILL_INTERVAL: Duration = Duration::from_secs(10);
-
-impl Default for FetchLimit {
+impl Default for IssuerKeys {
     fn default() -> Self {
         Self {
-            left: MAX_KEY_FETCHES,
-            refilled_at: Instant::now(),
+            keys: watch::Sender::default(),
+            fetch_lock: Mutex::default(),
+            fetch_limiter: RateLimiter::new(KEY_FETCHES_PER_SECOND, KEY_FETCHES_AT_ONCE),
         }
-    }
-}
-
-impl FetchLimit {
-    fn try_acquire(&mut self) -> bool {
-        while self.left < MAX_KEY_FETCHES && self.refilled_at.elapsed() >= KEY_FETCH_REFILL_INTERVAL
-        {
-            self.left += 1;
-            self.refilled_at += KEY_FETCH_REFILL_INTERVAL;
-        }
-        if self.left == MAX_KEY_FETCHES {
-            self.refilled_at = Instant::now();
-        }
-        let acquired = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        acquired
     }
 }
 
@@ -113,10 +93,10 @@ impl JwksCache {
     pub(super) fn with_keys(issuers: Vec<String>, jwks: &[u8]) -> Self {
         let cache = Self::new(JwksClient::new().expect("an HTTP client"), issuers);
         for issuer_keys in cache.issuers.values() {
-            *issuer_keys.keys.write().expect("no panic") = CachedKeys {
+            issuer_keys.keys.send_replace(CachedKeys {
                 by_kid: read(jwks).expect("a key set"),
                 fetched_at: Some(Instant::now()),
-            };
+            });
         }
         cache
     }
@@ -142,7 +122,7 @@ impl JwksCache {
         if let Some(key) = issuer_keys.cached(kid, MAX_KEY_AGE) {
             return Ok(key);
         }
-        if !issuer_keys.may_fetch() {
+        if issuer_keys.fetch_limiter.try_acquire().is_err() {
             return issuer_keys.cached_or_error(kid);
         }
         let fetched = self.key_sets.fetch(issuer).await;
@@ -151,13 +131,10 @@ impl JwksCache {
             .and_then(|text| read(&text));
         let result = match keys {
             Ok(by_kid) => {
-                *issuer_keys
-                    .keys
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner) = CachedKeys {
+                issuer_keys.keys.send_replace(CachedKeys {
                     by_kid,
                     fetched_at: Some(Instant::now()),
-                };
+                });
                 issuer_keys
                     .cached(kid, MAX_KEY_AGE)
                     .ok_or(KeyLookupError::Unknown)
@@ -180,25 +157,13 @@ impl JwksCache {
 
 impl IssuerKeys {
     fn cached(&self, kid: &str, age: Duration) -> Option<Arc<DecodingKey>> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.borrow();
         keys.fetched_at.filter(|at| at.elapsed() < age)?;
         keys.by_kid.get(kid).map(|key| Arc::clone(&key.0))
     }
 
-    fn may_fetch(&self) -> bool {
-        self.fetch_limit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .try_acquire()
-    }
-
     fn cached_or_error(&self, kid: &str) -> Result<Arc<DecodingKey>, KeyLookupError> {
-        let has_fetched = self
-            .keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fetched_at
-            .is_some();
+        let has_fetched = self.keys.borrow().fetched_at.is_some();
         self.cached(kid, MAX_STALE_KEY_AGE).ok_or(if has_fetched {
             KeyLookupError::Unknown
         } else {
@@ -243,14 +208,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn flood_of_unknown_keys_causes_few_fetches() {
-        let mut fetch_limit = FetchLimit::default();
-        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
-        assert_eq!(acquired, 3);
+        let limiter = IssuerKeys::default().fetch_limiter;
+        let acquired = || (0..100).filter(|_| limiter.try_acquire().is_ok()).count();
+        assert_eq!(acquired(), 3);
         tokio::time::advance(Duration::from_secs(25)).await;
-        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
-        assert_eq!(acquired, 2);
+        assert_eq!(acquired(), 2);
         tokio::time::advance(Duration::from_hours(1)).await;
-        let acquired = (0..100).filter(|_| fetch_limit.try_acquire()).count();
-        assert_eq!(acquired, 3);
+        assert_eq!(acquired(), 3);
     }
 }

@@ -11,9 +11,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use tokio::time::Instant;
 
 use crate::event::Caller;
+use crate::rate_limiter::RateLimiter;
 
 /// Refused tokens a second of all unknown callers together. A check takes 20 to 40 µs.
 const UNKNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 100;
@@ -25,76 +25,58 @@ const MAX_KNOWN_CALLERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not ze
 #[derive(Debug)]
 pub(super) struct RefusalLimiter {
     hasher: RandomState,
-    state: Mutex<RefusalState>,
-}
-
-#[derive(Debug)]
-struct RefusalState {
-    known: LruCache<u64, KnownCaller>,
-    unknown: RefusalBucket,
+    known: Mutex<LruCache<u64, KnownCaller>>,
+    unknown: RateLimiter,
 }
 
 #[derive(Debug)]
 struct KnownCaller {
     /// The hash of the last good token, which is checked whatever others send under this `sub`.
     good_token_hash: Option<u64>,
-    allowance: RefusalBucket,
-}
-
-/// A token bucket that holds `rate`, the refill of one second.
-#[derive(Debug)]
-struct RefusalBucket {
-    rate: f64,
-    left: f64,
-    refilled_at: Instant,
+    allowance: RateLimiter,
 }
 
 impl RefusalLimiter {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            state: Mutex::new(RefusalState {
-                known: LruCache::new(MAX_KNOWN_CALLERS),
-                unknown: RefusalBucket::new(UNKNOWN_CALLER_REFUSALS_PER_SECOND),
-            }),
+            known: Mutex::new(LruCache::new(MAX_KNOWN_CALLERS)),
+            unknown: RateLimiter::per_second(UNKNOWN_CALLER_REFUSALS_PER_SECOND.into()),
         }
     }
 
     /// Whether the signature of this token is checked. `claimed` is not verified yet.
     pub(super) fn may_check(&self, claimed: &Caller, token: &str) -> bool {
         let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
-        let mut state = self.state();
-        // `peek_mut`: only a good token makes a caller recent.
-        let known = state.known.peek_mut(&key);
-        known
-            .is_some_and(|known| known.good_token_hash == Some(token) || known.allowance.has_room())
-            || state.unknown.has_room()
+        // `peek`: only a good token makes a caller recent.
+        self.known().peek(&key).is_some_and(|known| {
+            known.good_token_hash == Some(token) || known.allowance.has_token()
+        }) || self.unknown.has_token()
     }
 
     /// To be called after a failed check of the signature.
     pub(super) fn record_refused(&self, claimed: &Caller, token: &str) {
         let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
-        let mut state = self.state();
-        if let Some(known) = state.known.peek_mut(&key) {
+        if let Some(known) = self.known().peek_mut(&key) {
             if known.good_token_hash == Some(token) {
                 // It was good under a key that is withdrawn now.
                 known.good_token_hash = None;
             }
-            if known.allowance.has_room() {
-                known.allowance.take();
+            if known.allowance.try_acquire().is_ok() {
                 return;
             }
         }
-        state.unknown.take();
+        // Other checks may have used the allowance up meanwhile.
+        let _ = self.unknown.try_acquire();
     }
 
     /// To be called after a successful check of the signature.
     pub(super) fn record_accepted(&self, caller: &Caller, token: &str) {
         let (key, token) = (self.caller_key(caller), self.hasher.hash_one(token));
-        let mut state = self.state();
-        let known = state.known.get_or_insert_mut(key, || KnownCaller {
+        let mut known = self.known();
+        let known = known.get_or_insert_mut(key, || KnownCaller {
             good_token_hash: None,
-            allowance: RefusalBucket::new(KNOWN_CALLER_REFUSALS_PER_SECOND),
+            allowance: RateLimiter::per_second(KNOWN_CALLER_REFUSALS_PER_SECOND.into()),
         });
         known.good_token_hash = Some(token);
     }
@@ -103,33 +85,8 @@ impl RefusalLimiter {
         self.hasher.hash_one((caller.pool.as_str(), &caller.sub))
     }
 
-    fn state(&self) -> MutexGuard<'_, RefusalState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RefusalBucket {
-    fn new(rate: u32) -> Self {
-        let rate = f64::from(rate);
-        Self {
-            rate,
-            left: rate,
-            refilled_at: Instant::now(),
-        }
-    }
-
-    fn has_room(&mut self) -> bool {
-        let now = Instant::now();
-        let passed = now
-            .saturating_duration_since(self.refilled_at)
-            .as_secs_f64();
-        self.left = (self.left + passed * self.rate).min(self.rate);
-        self.refilled_at = now;
-        self.left >= 1.0
-    }
-
-    fn take(&mut self) {
-        self.left -= 1.0;
+    fn known(&self) -> MutexGuard<'_, LruCache<u64, KnownCaller>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

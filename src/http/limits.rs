@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::api::Problem;
 use crate::aws::{ATTEMPT_TIMEOUT, with_deadline};
+use crate::rate_limiter::RateLimiter;
 
 /// For the body of a request to arrive. The request holds no permit meanwhile.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -235,75 +236,38 @@ pub(super) fn require_json(headers: &axum::http::HeaderMap) -> Result<(), Proble
 /// Remembers the 10,000 names that were used last.
 #[derive(Debug)]
 pub(super) struct KeyedRateLimiter {
-    window: Duration,
-    max_per_window: u32,
+    rate: f64,
+    burst: f64,
     hasher: RandomState,
-    counts: Mutex<LruCache<u64, (u32, Instant)>>,
+    limiters: Mutex<LruCache<u64, RateLimiter>>,
 }
 
 impl KeyedRateLimiter {
-    /// At most `max_per_window` requests of a name in each `window`.
-    pub(super) fn new(max_per_window: u32, window: Duration) -> Self {
+    /// At most `max` requests of a name at once, and as many in each `period` after that.
+    pub(super) fn new(max: u32, period: Duration) -> Self {
         const MAX_TRACKED_NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
         Self {
-            window,
-            max_per_window,
+            rate: f64::from(max) / period.as_secs_f64(),
+            burst: max.into(),
             hasher: RandomState::new(),
-            counts: Mutex::new(LruCache::new(MAX_TRACKED_NAMES)),
+            limiters: Mutex::new(LruCache::new(MAX_TRACKED_NAMES)),
         }
     }
 
-    /// Counts one more request of this name, unless its window is full.
+    /// Counts one more request of this name, unless there are too many.
     pub(super) fn try_acquire(&self, name: &str) -> bool {
-        let key = self.hasher.hash_one(name.to_lowercase());
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let (count, since) = counts.get_or_insert_mut(key, || (0, now));
-        if now.saturating_duration_since(*since) >= self.window {
-            (*count, *since) = (0, now);
-        }
-        let has_room = *count < self.max_per_window;
-        *count += u32::from(has_room);
-        has_room
+        self.with_limiter(name, |limiter| limiter.try_acquire().is_ok())
     }
 
     /// Takes back the count of a request that had no effect.
     pub(super) fn refund(&self, name: &str) {
+        self.with_limiter(name, RateLimiter::refund);
+    }
+
+    fn with_limiter<T>(&self, name: &str, act: impl FnOnce(&RateLimiter) -> T) -> T {
         let key = self.hasher.hash_one(name.to_lowercase());
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((count, _)) = counts.get_mut(&key) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
-/// A token bucket: `rate` tokens a second, and at most a second's worth at once, but at least one.
-#[derive(Debug)]
-pub(super) struct RateLimiter {
-    rate: f64,
-    state: Mutex<(f64, Instant)>,
-}
-
-impl RateLimiter {
-    pub(super) fn new(rate: f64) -> Self {
-        Self {
-            rate,
-            state: Mutex::new((rate.max(1.0), Instant::now())),
-        }
-    }
-
-    /// Takes one token, or returns the time until there is one.
-    pub(super) fn try_acquire(&self) -> Result<(), Duration> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let since = now.saturating_duration_since(state.1).as_secs_f64();
-        *state = ((state.0 + since * self.rate).min(self.rate.max(1.0)), now);
-        if state.0 < 1.0 {
-            let wait = (1.0 - state.0) / self.rate;
-            return Err(Duration::from_secs_f64(wait));
-        }
-        state.0 -= 1.0;
-        Ok(())
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        act(limiters.get_or_insert(key, || RateLimiter::new(self.rate, self.burst)))
     }
 }
 
@@ -328,17 +292,6 @@ mod tests {
         assert!(one.try_acquire("ada"));
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(admitted("ada"), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_below_one_a_second_admits_one_request_at_once() {
-        let limiter = RateLimiter::new(0.1);
-        assert_eq!(limiter.try_acquire(), Ok(()));
-        tokio::time::advance(Duration::from_secs(4)).await;
-        let wait = limiter.try_acquire().expect_err("ten seconds for each");
-        assert!((5.9..6.1).contains(&wait.as_secs_f64()), "{wait:?}");
-        tokio::time::advance(wait + Duration::from_millis(1)).await;
-        assert_eq!(limiter.try_acquire(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -382,16 +335,5 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(admission.permits_in_use(), others.len());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_is_enforced_after_the_first_second() {
-        let limiter = RateLimiter::new(10.0);
-        let admitted = || (0..100).filter(|_| limiter.try_acquire().is_ok()).count();
-        assert_eq!(admitted(), 10);
-        tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(admitted(), 5);
-        tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(admitted(), 10);
     }
 }

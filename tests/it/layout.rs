@@ -38,9 +38,10 @@ fn product(text: &str) -> &str {
 
 /// The modules that a module may import. `config` may import the pure event types and
 /// the limits of the quota.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
+    ("rate_limiter", &[]),
     ("retry", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
@@ -117,6 +118,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "event",
             "provision",
             "quota",
+            "rate_limiter",
             "reason",
             "retry",
         ],
@@ -127,7 +129,15 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ),
     (
         "http",
-        &["admin", "aws", "config", "event", "provision", "telemetry"],
+        &[
+            "admin",
+            "aws",
+            "config",
+            "event",
+            "provision",
+            "rate_limiter",
+            "telemetry",
+        ],
     ),
     (
         "dev",

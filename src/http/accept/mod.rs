@@ -27,13 +27,14 @@ use serde_json::{Value, json};
 
 use super::api::Problem;
 use super::limits::{
-    Admission, KeyedRateLimiter, RateLimiter, RequestPermit, enforce_limits, parse_object,
-    read_body, require_json,
+    Admission, KeyedRateLimiter, RequestPermit, enforce_limits, parse_object, read_body,
+    require_json,
 };
 use crate::admin::UserLookup;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
 use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_id};
+use crate::rate_limiter::RateLimiter;
 
 const ACCEPT_CSS: &str = include_str!("accept.css");
 const ACCEPT_JS: &str = include_str!("accept.js");
@@ -128,12 +129,12 @@ impl AcceptService {
             user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(pool_count);
         Self {
             page: page.to_string(),
-            accept_limiter: RateLimiter::new(sign_in.rate()),
+            accept_limiter: RateLimiter::per_second(sign_in.rate()),
             accept_name_limiter: KeyedRateLimiter::new(
                 MAX_ACCEPTS_PER_MINUTE,
                 Duration::from_mins(1),
             ),
-            new_code_limiter: RateLimiter::new(new_code_rate),
+            new_code_limiter: RateLimiter::per_second(new_code_rate),
             new_code_name_limiter: KeyedRateLimiter::new(1, NEW_CODE_INTERVAL),
             sign_in,
             user_lookup,

@@ -20,10 +20,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing;
 use tower_http::cors::CorsLayer;
 
-use super::limits::{Admission, RateLimiter, RequestPermit, enforce_limits, read_body};
+use super::limits::{Admission, RequestPermit, enforce_limits, read_body};
 use crate::admin::{AuthError, Authorizer, CommandService, TokenError, UserLookup};
 use crate::aws::Class;
 use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
+use crate::rate_limiter::RateLimiter;
 use idempotency::{IdempotencyLookup, IdempotencyStore, JsonResponse};
 pub(super) use problem::Problem;
 
@@ -63,8 +64,8 @@ impl Api {
             command_service,
             user_lookup,
             idempotency: Arc::default(),
-            admin_limiter: RateLimiter::new(rate.into()),
-            user_limiter: RateLimiter::new(rate.into()),
+            admin_limiter: RateLimiter::per_second(rate.into()),
+            user_limiter: RateLimiter::per_second(rate.into()),
             admission,
         }
     }

@@ -1,0 +1,110 @@
+//! Limits how many requests a second are let through.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A token bucket: gains `rate` tokens a second, and holds at most `burst`.
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    rate: f64,
+    burst: f64,
+    state: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    refilled_at: Instant,
+}
+
+impl RateLimiter {
+    /// Lets a second's worth of requests through at once, but at least one.
+    pub(crate) fn per_second(rate: f64) -> Self {
+        Self::new(rate, rate.max(1.0))
+    }
+
+    pub(crate) fn new(rate: f64, burst: f64) -> Self {
+        Self {
+            rate,
+            burst,
+            state: Mutex::new(Bucket {
+                tokens: burst,
+                refilled_at: Instant::now(),
+            }),
+        }
+    }
+
+    /// Takes one token, or returns the time until there is one.
+    pub(crate) fn try_acquire(&self) -> Result<(), Duration> {
+        let mut bucket = self.refilled();
+        if bucket.tokens < 1.0 {
+            let wait = (1.0 - bucket.tokens) / self.rate;
+            return Err(Duration::from_secs_f64(wait));
+        }
+        bucket.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// Whether [`Self::try_acquire`] would succeed now.
+    pub(crate) fn has_token(&self) -> bool {
+        self.refilled().tokens >= 1.0
+    }
+
+    /// Gives back the token of a request that had no effect.
+    pub(crate) fn refund(&self) {
+        let mut bucket = self.refilled();
+        bucket.tokens = (bucket.tokens + 1.0).min(self.burst);
+    }
+
+    fn refilled(&self) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(bucket.refilled_at);
+        bucket.tokens = (bucket.tokens + passed.as_secs_f64() * self.rate).min(self.burst);
+        bucket.refilled_at = now;
+        bucket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(limiter: &RateLimiter) -> usize {
+        (0..100).filter(|_| limiter.try_acquire().is_ok()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_below_one_a_second_admits_one_request_at_once() {
+        let limiter = RateLimiter::per_second(0.1);
+        assert_eq!(limiter.try_acquire(), Ok(()));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let wait = limiter.try_acquire().expect_err("ten seconds for each");
+        assert!((5.9..6.1).contains(&wait.as_secs_f64()), "{wait:?}");
+        tokio::time::advance(wait + Duration::from_millis(1)).await;
+        assert_eq!(limiter.try_acquire(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_enforced_after_the_first_second() {
+        let limiter = RateLimiter::per_second(10.0);
+        assert_eq!(admitted(&limiter), 10);
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert_eq!(admitted(&limiter), 5);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(admitted(&limiter), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_given_back_is_there_again() {
+        let limiter = RateLimiter::new(0.1, 3.0);
+        limiter.refund();
+        assert_eq!(admitted(&limiter), 3);
+        assert!(!limiter.has_token());
+        limiter.refund();
+        assert!(limiter.has_token());
+        assert_eq!(admitted(&limiter), 1);
+    }
+}
