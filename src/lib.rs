@@ -21,13 +21,14 @@
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
 //! [`app`] builds their clients and components.
-//! All of them use [`config`], [`quota`], `rate_limiter`, [`reason`], [`retry`], [`shutdown`] and
-//! [`telemetry`].
+//! All of them use `cache`, [`config`], [`quota`], `rate_limiter`, [`reason`], [`retry`],
+//! [`shutdown`] and [`telemetry`].
 
 pub mod admin;
 pub mod app;
 pub mod attach;
 pub mod aws;
+mod cache;
 pub mod cli;
 pub mod config;
 pub mod dead_letter;

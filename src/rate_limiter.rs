@@ -1,9 +1,15 @@
 //! Limits how many requests a second are let through.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::cache::{self, Cache};
+
+/// Names whose requests are counted, the ones that were used last.
+const MAX_TRACKED_NAMES: u64 = 10_000;
 
 /// A token bucket: gains `rate` tokens a second, and holds at most `burst`.
 #[derive(Debug)]
@@ -68,6 +74,48 @@ impl RateLimiter {
     }
 }
 
+/// Limits the requests of each name, so that strangers with one name take nothing from others.
+#[derive(Debug)]
+pub(crate) struct KeyedRateLimiter {
+    rate: f64,
+    burst: f64,
+    hasher: RandomState,
+    limiters: Cache<u64, Arc<RateLimiter>>,
+}
+
+impl KeyedRateLimiter {
+    /// At most `max` requests of a name at once, and as many in each `period` after that.
+    pub(crate) fn new(max: u32, period: Duration) -> Self {
+        Self {
+            rate: f64::from(max) / period.as_secs_f64(),
+            burst: max.into(),
+            hasher: RandomState::new(),
+            limiters: cache::lru(MAX_TRACKED_NAMES),
+        }
+    }
+
+    /// Takes one token of this name, if there is one.
+    pub(crate) fn try_acquire(&self, name: &str) -> bool {
+        self.limiter(name).try_acquire().is_ok()
+    }
+
+    /// Whether [`Self::try_acquire`] would succeed now.
+    pub(crate) fn has_token(&self, name: &str) -> bool {
+        self.limiter(name).has_token()
+    }
+
+    /// Gives back the token of a request that had no effect.
+    pub(crate) fn refund(&self, name: &str) {
+        self.limiter(name).refund();
+    }
+
+    fn limiter(&self, name: &str) -> Arc<RateLimiter> {
+        let key = self.hasher.hash_one(name.to_lowercase());
+        let new = || Arc::new(RateLimiter::new(self.rate, self.burst));
+        self.limiters.get_with(key, new)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +154,24 @@ mod tests {
         limiter.refund();
         assert!(limiter.has_token());
         assert_eq!(admitted(&limiter), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_name_has_its_own_limit() {
+        let limiter = KeyedRateLimiter::new(2, Duration::from_mins(1));
+        let admitted = |name| (0..5).filter(|_| limiter.try_acquire(name)).count();
+        assert_eq!(
+            (admitted("ada"), admitted("Ada"), admitted("grace")),
+            (2, 0, 2)
+        );
+        let one = KeyedRateLimiter::new(1, Duration::from_mins(1));
+        assert!(one.try_acquire("ada"));
+        one.refund("ada");
+        assert!(one.try_acquire("ada") && !one.try_acquire("ada"));
+        // A refused request was not counted.
+        one.refund("ada");
+        assert!(one.try_acquire("ada"));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(admitted("ada"), 2);
     }
 }

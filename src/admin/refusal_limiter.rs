@@ -7,93 +7,85 @@
 //! flood can only refuse users whose first token arrives during it, and a retry admits them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use lru::LruCache;
-
+use crate::cache::{self, Cache};
 use crate::event::Caller;
-use crate::rate_limiter::RateLimiter;
+use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
 
 /// Refused tokens a second of all unknown callers together. A check takes 20 to 40 µs.
 const UNKNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 100;
 /// Refused tokens a second of one known caller; more count as those of unknown callers.
 const KNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 10;
 /// Users with a good token who are remembered, the most recent ones.
-const MAX_KNOWN_CALLERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+const MAX_KNOWN_CALLERS: u64 = 10_000;
+/// Good tokens that are remembered, the most recent ones.
+const MAX_GOOD_TOKENS: u64 = MAX_KNOWN_CALLERS;
 
 #[derive(Debug)]
 pub(super) struct RefusalLimiter {
     hasher: RandomState,
-    known: Mutex<LruCache<u64, KnownCaller>>,
-    unknown: RateLimiter,
-}
-
-#[derive(Debug)]
-struct KnownCaller {
-    /// The hash of the last good token, which is checked whatever others send under this `sub`.
-    good_token_hash: Option<u64>,
-    allowance: RateLimiter,
+    known_callers: Cache<u64, ()>,
+    /// These are checked, whatever others send under the same `sub`.
+    good_tokens: Cache<u64, ()>,
+    known_limiter: KeyedRateLimiter,
+    unknown_limiter: RateLimiter,
 }
 
 impl RefusalLimiter {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            known: Mutex::new(LruCache::new(MAX_KNOWN_CALLERS)),
-            unknown: RateLimiter::per_second(UNKNOWN_CALLER_REFUSALS_PER_SECOND.into()),
+            known_callers: cache::lru(MAX_KNOWN_CALLERS),
+            good_tokens: cache::lru(MAX_GOOD_TOKENS),
+            known_limiter: KeyedRateLimiter::new(
+                KNOWN_CALLER_REFUSALS_PER_SECOND,
+                Duration::from_secs(1),
+            ),
+            unknown_limiter: RateLimiter::per_second(UNKNOWN_CALLER_REFUSALS_PER_SECOND.into()),
         }
     }
 
     /// Whether the signature of this token is checked. `claimed` is not verified yet.
     pub(super) fn may_check(&self, claimed: &Caller, token: &str) -> bool {
-        let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
-        // `peek`: only a good token makes a caller recent.
-        self.known().peek(&key).is_some_and(|known| {
-            known.good_token_hash == Some(token) || known.allowance.has_token()
-        }) || self.unknown.has_token()
+        self.good_tokens
+            .contains_key(&self.token_key(claimed, token))
+            || self.is_known(claimed) && self.known_limiter.has_token(&claimed.sub)
+            || self.unknown_limiter.has_token()
     }
 
     /// To be called after a failed check of the signature.
     pub(super) fn record_refused(&self, claimed: &Caller, token: &str) {
-        let (key, token) = (self.caller_key(claimed), self.hasher.hash_one(token));
-        if let Some(known) = self.known().peek_mut(&key) {
-            if known.good_token_hash == Some(token) {
-                // It was good under a key that is withdrawn now.
-                known.good_token_hash = None;
-            }
-            if known.allowance.try_acquire().is_ok() {
-                return;
-            }
+        // If it was good, its key is withdrawn now.
+        self.good_tokens.invalidate(&self.token_key(claimed, token));
+        if !self.is_known(claimed) || !self.known_limiter.try_acquire(&claimed.sub) {
+            // Other checks may have used the allowance up meanwhile.
+            let _ = self.unknown_limiter.try_acquire();
         }
-        // Other checks may have used the allowance up meanwhile.
-        let _ = self.unknown.try_acquire();
     }
 
     /// To be called after a successful check of the signature.
     pub(super) fn record_accepted(&self, caller: &Caller, token: &str) {
-        let (key, token) = (self.caller_key(caller), self.hasher.hash_one(token));
-        let mut known = self.known();
-        let known = known.get_or_insert_mut(key, || KnownCaller {
-            good_token_hash: None,
-            allowance: RateLimiter::per_second(KNOWN_CALLER_REFUSALS_PER_SECOND.into()),
-        });
-        known.good_token_hash = Some(token);
+        self.known_callers.insert(self.caller_key(caller), ());
+        self.good_tokens.insert(self.token_key(caller, token), ());
+    }
+
+    /// Does not make the caller more recent: only a good token does.
+    fn is_known(&self, claimed: &Caller) -> bool {
+        self.known_callers.contains_key(&self.caller_key(claimed))
     }
 
     fn caller_key(&self, caller: &Caller) -> u64 {
         self.hasher.hash_one((caller.pool.as_str(), &caller.sub))
     }
 
-    fn known(&self) -> MutexGuard<'_, LruCache<u64, KnownCaller>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn token_key(&self, caller: &Caller, token: &str) -> u64 {
+        self.hasher.hash_one((self.caller_key(caller), token))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::event::PoolId;
 
@@ -193,14 +185,14 @@ mod tests {
     async fn forged_tokens_do_not_evict_known_callers() {
         let limiter = RefusalLimiter::new();
         limiter.record_accepted(&caller("admin"), "first");
-        let count = MAX_KNOWN_CALLERS.get();
-        for n in 1..count {
+        for n in 1..MAX_KNOWN_CALLERS {
             limiter.record_accepted(&caller(&format!("user-{n}")), "good");
         }
         // Forged tokens do not make the caller whom they name more recent.
         checked(&limiter, std::iter::repeat_n("user-1".to_owned(), 5));
         limiter.record_accepted(&caller("admin"), "second");
         limiter.record_accepted(&caller("one more"), "good");
+        limiter.known_callers.run_pending_tasks();
         checked(&limiter, unknown_callers());
         assert!(limiter.may_check(&caller("admin"), "renewed"));
         assert!(

@@ -5,9 +5,7 @@
 //! Every Cognito call must get its rate permit within five seconds of that, and a call takes at
 //! most five, so a request is over within ten.
 
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -15,7 +13,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lru::LruCache;
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -24,7 +21,6 @@ use tokio_util::task::TaskTracker;
 
 use super::api::Problem;
 use crate::aws::{ATTEMPT_TIMEOUT, with_deadline};
-use crate::rate_limiter::RateLimiter;
 
 /// For the body of a request to arrive. The request holds no permit meanwhile.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -232,67 +228,9 @@ pub(super) fn require_json(headers: &axum::http::HeaderMap) -> Result<(), Proble
     }
 }
 
-/// Limits the requests of each name, so that strangers with one name take nothing from others.
-/// Remembers the 10,000 names that were used last.
-#[derive(Debug)]
-pub(super) struct KeyedRateLimiter {
-    rate: f64,
-    burst: f64,
-    hasher: RandomState,
-    limiters: Mutex<LruCache<u64, RateLimiter>>,
-}
-
-impl KeyedRateLimiter {
-    /// At most `max` requests of a name at once, and as many in each `period` after that.
-    pub(super) fn new(max: u32, period: Duration) -> Self {
-        const MAX_TRACKED_NAMES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
-        Self {
-            rate: f64::from(max) / period.as_secs_f64(),
-            burst: max.into(),
-            hasher: RandomState::new(),
-            limiters: Mutex::new(LruCache::new(MAX_TRACKED_NAMES)),
-        }
-    }
-
-    /// Counts one more request of this name, unless there are too many.
-    pub(super) fn try_acquire(&self, name: &str) -> bool {
-        self.with_limiter(name, |limiter| limiter.try_acquire().is_ok())
-    }
-
-    /// Takes back the count of a request that had no effect.
-    pub(super) fn refund(&self, name: &str) {
-        self.with_limiter(name, RateLimiter::refund);
-    }
-
-    fn with_limiter<T>(&self, name: &str, act: impl FnOnce(&RateLimiter) -> T) -> T {
-        let key = self.hasher.hash_one(name.to_lowercase());
-        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-        act(limiters.get_or_insert(key, || RateLimiter::new(self.rate, self.burst)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn each_name_has_its_own_limit() {
-        let limiter = KeyedRateLimiter::new(2, Duration::from_mins(1));
-        let admitted = |name| (0..5).filter(|_| limiter.try_acquire(name)).count();
-        assert_eq!(
-            (admitted("ada"), admitted("Ada"), admitted("grace")),
-            (2, 0, 2)
-        );
-        let one = KeyedRateLimiter::new(1, Duration::from_mins(1));
-        assert!(one.try_acquire("ada"));
-        one.refund("ada");
-        assert!(one.try_acquire("ada") && !one.try_acquire("ada"));
-        // A refused request was not counted.
-        one.refund("ada");
-        assert!(one.try_acquire("ada"));
-        tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(admitted("ada"), 2);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_late_or_large_body_is_refused() {

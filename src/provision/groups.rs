@@ -1,16 +1,14 @@
 //! Adds users to groups, and never removes them.
 
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lru::LruCache;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::{Outcome, Retry};
 use crate::aws::{Class, Cognito, Failure};
+use crate::cache::{self, Cache};
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::reason::Reason;
@@ -32,37 +30,32 @@ pub(super) struct GroupStep {
     create_missing: bool,
     /// Groups that this process has created, or found created. The first sign-ups of a new
     /// group come in a burst, and one `CreateGroup` is enough for them.
-    created: Mutex<HashMap<(PoolId, GroupName), Creation>>,
+    created: Cache<(PoolId, GroupName), Creation>,
     /// Results of `GetGroup`: invitations come by hundreds, and it is limited to 5 calls a
     /// second for one pool.
-    existence: Mutex<LruCache<(PoolId, GroupName), CachedExistence>>,
+    existence: Cache<(PoolId, GroupName), CachedExistence>,
 }
 
 /// How long a group that was found is taken to exist.
 const EXISTING_GROUP_TTL: Duration = Duration::from_mins(1);
 /// How long a missing group is taken to be missing: someone may be creating it.
 const MISSING_GROUP_TTL: Duration = Duration::from_secs(5);
-const MAX_CACHED_GROUPS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+const MAX_CACHED_GROUPS: u64 = 1024;
 
 impl GroupStep {
     pub(super) fn new(cognito: Cognito, create_missing: bool) -> Self {
         Self {
             cognito,
             create_missing,
-            created: Mutex::default(),
-            existence: Mutex::new(LruCache::new(MAX_CACHED_GROUPS)),
+            created: cache::lru(MAX_CACHED_GROUPS),
+            existence: cache::lru(MAX_CACHED_GROUPS),
         }
     }
 
     /// Whether the group exists; the result may be a minute old.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        let cached = Arc::clone(
-            self.existence
-                .lock()
-                .await
-                .get_or_insert_mut(key, Arc::default),
-        );
+        let cached = self.existence.get_with(key, Arc::default);
         // One task looks the group up, and others wait only if they ask for the same group.
         let mut cached = cached.lock().await;
         if let Some((at, exists)) = *cached
@@ -132,10 +125,8 @@ impl GroupStep {
     }
 
     async fn create(&self, pool: &PoolId, group: &GroupName) -> Result<(), Failure> {
-        let cell = {
-            let mut created = self.created.lock().await;
-            Arc::clone(created.entry((pool.clone(), group.clone())).or_default())
-        };
+        let key = (pool.clone(), group.clone());
+        let cell = self.created.get_with_by_ref(&key, Arc::default);
         let created_at = cell
             .get_or_try_init(|| async {
                 retry_inline(|| self.cognito.create_group(pool, group))
@@ -145,10 +136,7 @@ impl GroupStep {
             .await?;
         if created_at.elapsed() > GROUP_CREATION_LAG {
             // The next attempt creates it again.
-            self.created
-                .lock()
-                .await
-                .remove(&(pool.clone(), group.clone()));
+            self.created.invalidate(&key);
         }
         Ok(())
     }

@@ -1,11 +1,7 @@
 //! Tracks which user pools have worked for a message.
 
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use lru::LruCache;
-
 use crate::aws::Failure;
+use crate::cache::{self, Cache};
 use crate::event::PoolId;
 use crate::reason::Reason;
 
@@ -16,39 +12,34 @@ use crate::reason::Reason;
 #[derive(Debug)]
 pub(super) struct KnownPools {
     has_allowed_pools: bool,
-    working: Mutex<LruCache<PoolId, ()>>,
+    working: Cache<PoolId, ()>,
 }
 
 impl KnownPools {
     pub(super) fn new(has_allowed_pools: bool) -> Self {
-        const MAX_WORKING_POOLS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+        const MAX_WORKING_POOLS: u64 = 256;
         Self {
             has_allowed_pools,
-            working: Mutex::new(LruCache::new(MAX_WORKING_POOLS)),
+            working: cache::lru(MAX_WORKING_POOLS),
         }
     }
 
     pub(super) fn mark_working(&self, pool: &PoolId) {
         if !self.has_allowed_pools {
-            self.working().get_or_insert_ref(pool, || ());
+            self.working.get_with_by_ref(pool, || ());
         }
     }
 
     pub(super) fn is_unknown(&self, pool: &PoolId) -> bool {
-        if self.has_allowed_pools {
-            return false;
-        }
-        let working = self.working();
-        !working.is_empty() && !working.contains(pool)
+        !self.has_allowed_pools
+            && !self.working.contains_key(pool)
+            // Not `entry_count`, which lags behind.
+            && self.working.iter().next().is_some()
     }
 
     /// Whether the message may name a wrong pool. It then must not block other messages.
     pub(super) fn may_be_wrong_pool(&self, failure: &Failure) -> bool {
         !self.has_allowed_pools && failure.reason == Reason::PoolNotFound
-    }
-
-    fn working(&self) -> MutexGuard<'_, LruCache<PoolId, ()>> {
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

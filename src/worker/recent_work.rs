@@ -6,26 +6,25 @@
 //! repetition would use the rate budget.
 
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lru::LruCache;
 use tokio::time::Instant;
 
 use crate::aws::Failure;
+use crate::cache::{self, Cache};
 use crate::config::GroupName;
 use crate::event::{AdminCommand, SignUp};
 
 /// Long enough for Cognito's repeated calls and a visibility timeout. Short enough that
 /// a replay soon restores an effect that was undone.
 const DONE_TTL: Duration = Duration::from_mins(1);
-const MAX_RECENT_WORK: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+const MAX_RECENT_WORK: u64 = 8192;
 
 #[derive(Debug)]
 pub(super) struct RecentWork {
     hashers: [RandomState; 2],
-    entries: Mutex<LruCache<u128, Arc<WorkEntry>>>,
+    entries: Cache<u128, Arc<WorkEntry>>,
 }
 
 /// Runs the work for one user or admin command one at a time; a second attempt finds it done.
@@ -43,7 +42,7 @@ impl Default for RecentWork {
     fn default() -> Self {
         Self {
             hashers: Default::default(),
-            entries: Mutex::new(LruCache::new(MAX_RECENT_WORK)),
+            entries: cache::lru(MAX_RECENT_WORK),
         }
     }
 }
@@ -64,9 +63,7 @@ impl RecentWork {
     }
 
     fn get_or_insert(&self, item: impl Hash) -> Arc<WorkEntry> {
-        let key = self.key(&item);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(entries.get_or_insert(key, Arc::default))
+        self.entries.get_with(self.key(&item), Arc::default)
     }
 
     /// 128 bits under random keys: a collision would skip a user.
@@ -211,12 +208,10 @@ mod tests {
     #[tokio::test]
     async fn memory_is_bounded() {
         let recent = RecentWork::default();
-        for n in 0..2 * MAX_RECENT_WORK.get() {
+        for n in 0..2 * MAX_RECENT_WORK {
             drop(recent.user(&sign_up(&n.to_string()), &[]));
         }
-        assert_eq!(
-            recent.entries.lock().expect("not poisoned").len(),
-            MAX_RECENT_WORK.get()
-        );
+        recent.entries.run_pending_tasks();
+        assert_eq!(recent.entries.entry_count(), MAX_RECENT_WORK);
     }
 }

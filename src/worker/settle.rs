@@ -1,17 +1,16 @@
 //! Turns an outcome into SQS calls: delete, change visibility, or dead-letter and delete.
 
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lru::LruCache;
 use tokio::task::JoinHandle;
 
 use super::batch::{BatchEntry, BatchOperation, Batcher};
 use super::breaker::Breaker;
 use super::visibility::VisibilityGuard;
 use crate::aws::{Class, Failure, Outgoing, Queue, Received};
+use crate::cache::{self, Cache};
 use crate::message::{DeadLetter, Delivery, History, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reason::Reason;
@@ -24,7 +23,7 @@ const REFUSED_DELAY: Duration = Duration::from_secs(3);
 /// The same while such refusals stop intake: other messages are tried first.
 const REFUSED_DELAY_IN_OUTAGE: Duration = Duration::from_mins(1);
 /// Messages whose dead letter is remembered as sent.
-const MAX_REMEMBERED_DEAD_LETTERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+const MAX_REMEMBERED_DEAD_LETTERS: u64 = 4096;
 
 #[derive(Debug)]
 pub(super) struct Settler {
@@ -41,7 +40,7 @@ pub(super) struct Settler {
     has_allowed_pools: bool,
     /// Ids of messages whose dead letter is sent. If the delete fails and the message
     /// returns, no second one is sent.
-    dead_lettered: Mutex<LruCache<String, ()>>,
+    dead_lettered: Cache<String, ()>,
 }
 
 /// The tasks of the two batchers; they end once every entry is sent or abandoned.
@@ -74,7 +73,7 @@ impl Settler {
             dead_letter_queue,
             max_attempts,
             has_allowed_pools,
-            dead_lettered: Mutex::new(LruCache::new(MAX_REMEMBERED_DEAD_LETTERS)),
+            dead_lettered: cache::lru(MAX_REMEMBERED_DEAD_LETTERS),
         });
         let settler_tasks = SettlerTasks {
             settler: Arc::clone(&settler),
@@ -209,7 +208,7 @@ impl Settler {
         rejection: &Rejection,
     ) -> Result<(), Failure> {
         let message = &delivery.message;
-        if self.dead_lettered().contains(&message.id) {
+        if self.dead_lettered.contains_key(&message.id) {
             return Ok(());
         }
         let dead_letter = DeadLetter {
@@ -223,14 +222,8 @@ impl Settler {
         send_dead_letter(&self.dead_letter_queue, &dead_letter)
             .await
             .map(|_| {
-                self.dead_lettered().put(message.id.clone(), ());
+                self.dead_lettered.insert(message.id.clone(), ());
             })
-    }
-
-    fn dead_lettered(&self) -> MutexGuard<'_, LruCache<String, ()>> {
-        self.dead_lettered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

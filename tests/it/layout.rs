@@ -38,10 +38,11 @@ fn product(text: &str) -> &str {
 
 /// The modules that a module may import. `config` may import the pure event types and
 /// the limits of the quota.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("config", &["event", "quota"]),
     ("quota", &[]),
-    ("rate_limiter", &[]),
+    ("cache", &[]),
+    ("rate_limiter", &["cache"]),
     ("retry", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
@@ -52,7 +53,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         &["config", "event", "quota", "reason", "retry", "telemetry"],
     ),
     ("message", &["aws", "event", "reason", "retry"]),
-    ("provision", &["aws", "config", "event", "reason", "retry"]),
+    ("provision", &["aws", "cache", "config", "event", "reason", "retry"]),
     (
         "app",
         &[
@@ -84,6 +85,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         &[
             "app",
             "aws",
+            "cache",
             "config",
             "dead_letter",
             "event",
@@ -114,6 +116,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         "admin",
         &[
             "aws",
+            "cache",
             "config",
             "event",
             "provision",
@@ -132,6 +135,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         &[
             "admin",
             "aws",
+            "cache",
             "config",
             "event",
             "provision",
@@ -206,6 +210,7 @@ fn each_dependency_is_used_in_one_place() {
             ("std::env::", &["config/"]),
             ("tokio::signal", &["shutdown.rs"]),
             ("use backoff", &["retry.rs"]),
+            ("moka", &["cache.rs"]),
             ("jsonwebtoken", &["admin/", "dev/"]),
             ("winterbaume", &["dev/"]),
             ("aws_smithy_", &["aws/"]),

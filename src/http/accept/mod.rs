@@ -27,14 +27,13 @@ use serde_json::{Value, json};
 
 use super::api::Problem;
 use super::limits::{
-    Admission, KeyedRateLimiter, RequestPermit, enforce_limits, parse_object, read_body,
-    require_json,
+    Admission, RequestPermit, enforce_limits, parse_object, read_body, require_json,
 };
 use crate::admin::UserLookup;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
 use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_id};
-use crate::rate_limiter::RateLimiter;
+use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
 
 const ACCEPT_CSS: &str = include_str!("accept.css");
 const ACCEPT_JS: &str = include_str!("accept.js");

@@ -3,21 +3,20 @@
 //! Responses are in this process's memory; other processes do not know them. Every operation
 //! except the sending of a mail may be repeated without harm.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
-use lru::LruCache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::problem::Problem;
+use crate::cache::{self, Cache};
 use crate::event::{AdminCommand, Caller};
 
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
-const MAX_STORED_RESPONSES: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+const MAX_STORED_RESPONSES: u64 = 10_000;
 const RESPONSE_TTL: Duration = Duration::from_hours(1);
 
 pub(super) type JsonResponse = (StatusCode, Value);
@@ -25,15 +24,21 @@ pub(super) type JsonResponse = (StatusCode, Value);
 /// Responses by caller and key.
 #[derive(Debug)]
 pub(super) struct IdempotencyStore {
-    entries: Mutex<LruCache<(String, String), StoredResponse>>,
+    entries: Cache<(String, String), Arc<StoredResponse>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct StoredResponse {
     request_hash: [u8; 32],
     started_at: Instant,
-    /// `None` while the request is in progress.
-    response: Option<JsonResponse>,
+    /// Empty while the request is in progress; `None` if it ended without a final response.
+    response: OnceLock<Option<JsonResponse>>,
+}
+
+impl StoredResponse {
+    fn is_replaceable(&self) -> bool {
+        self.started_at.elapsed() >= RESPONSE_TTL || self.response.get() == Some(&None)
+    }
 }
 
 pub(super) enum IdempotencyLookup {
@@ -47,35 +52,13 @@ pub(super) enum IdempotencyLookup {
 pub(super) struct PendingResponse {
     /// For audit lines and responses; the same in every process for the same key and request.
     pub(super) request_id: String,
-    reservation: Option<Reservation>,
-}
-
-struct Reservation {
-    store: Arc<IdempotencyStore>,
-    key: (String, String),
-    started_at: Instant,
-}
-
-impl Reservation {
-    /// Changes the entry, unless another has replaced it meanwhile.
-    fn update_if_current(
-        &self,
-        change: impl FnOnce(&mut LruCache<(String, String), StoredResponse>),
-    ) {
-        let mut entries = self.store.entries();
-        if entries
-            .peek(&self.key)
-            .is_some_and(|entry| entry.started_at == self.started_at)
-        {
-            change(&mut entries);
-        }
-    }
+    entry: Arc<StoredResponse>,
 }
 
 impl Default for IdempotencyStore {
     fn default() -> Self {
         Self {
-            entries: Mutex::new(LruCache::new(MAX_STORED_RESPONSES)),
+            entries: cache::lru(MAX_STORED_RESPONSES),
         }
     }
 }
@@ -83,15 +66,20 @@ impl Default for IdempotencyStore {
 impl IdempotencyStore {
     /// Looks a request up; `parts` are its method, path and body.
     pub(super) fn look_up(
-        self: &Arc<Self>,
+        &self,
         caller: &Caller,
         headers: &HeaderMap,
         parts: &[&[u8]],
     ) -> Result<IdempotencyLookup, Problem> {
+        let new = Arc::new(StoredResponse {
+            request_hash: fingerprint(parts),
+            started_at: Instant::now(),
+            response: OnceLock::new(),
+        });
         let Some(key) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
             return Ok(IdempotencyLookup::New(PendingResponse {
                 request_id: AdminCommand::new_request_id(),
-                reservation: None,
+                entry: new,
             }));
         };
         let key = key
@@ -101,74 +89,49 @@ impl IdempotencyStore {
             .ok_or_else(|| {
                 Problem::bad_request("an Idempotency-Key has 1 to 255 visible characters")
             })?;
-        let entry_key = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
-        let request = fingerprint(parts);
-        let mut entries = self.entries();
-        match entries.get(&entry_key) {
-            Some(entry) if entry.started_at.elapsed() < RESPONSE_TTL => match &entry.response {
-                _ if entry.request_hash != request => Err(Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "idempotency_key_reused",
-                    "this Idempotency-Key came with another request",
-                )),
-                Some(answer) => Ok(IdempotencyLookup::Replayed(answer.clone())),
-                None => Err(Problem::new(
-                    StatusCode::CONFLICT,
-                    "under_way",
-                    "the request with this Idempotency-Key is in progress",
-                )
-                .retry_after_secs(1)),
-            },
-            _ => {
-                let started_at = Instant::now();
-                let entry = StoredResponse {
-                    request_hash: request,
-                    started_at,
-                    response: None,
-                };
-                entries.put(entry_key.clone(), entry);
-                drop(entries);
-                Ok(IdempotencyLookup::New(PendingResponse {
-                    request_id: request_id(&entry_key, &request),
-                    reservation: Some(Reservation {
-                        store: Arc::clone(self),
-                        key: entry_key,
-                        started_at,
-                    }),
-                }))
-            }
+        let key = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
+        let entry = self
+            .entries
+            .entry_by_ref(&key)
+            .or_insert_with_if(|| Arc::clone(&new), |known| known.is_replaceable())
+            .into_value();
+        if Arc::ptr_eq(&entry, &new) {
+            return Ok(IdempotencyLookup::New(PendingResponse {
+                request_id: request_id(&key, &entry.request_hash),
+                entry,
+            }));
         }
-    }
-
-    fn entries(&self) -> MutexGuard<'_, LruCache<(String, String), StoredResponse>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        if entry.request_hash != new.request_hash {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this Idempotency-Key came with another request",
+            ));
+        }
+        match entry.response.get() {
+            Some(Some(answer)) => Ok(IdempotencyLookup::Replayed(answer.clone())),
+            _ => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "under_way",
+                "the request with this Idempotency-Key is in progress",
+            )
+            .retry_after_secs(1)),
+        }
     }
 }
 
 impl PendingResponse {
     /// Stores the response, unless it asks the client to try again.
-    pub(super) fn complete(mut self, answer: &JsonResponse) {
+    pub(super) fn complete(self, answer: &JsonResponse) {
         let is_final = !answer.0.is_server_error() && answer.0 != StatusCode::TOO_MANY_REQUESTS;
-        if !is_final {
-            return;
-        }
-        if let Some(reservation) = self.reservation.take() {
-            reservation.update_if_current(|entries| {
-                if let Some(entry) = entries.get_mut(&reservation.key) {
-                    entry.response = Some(answer.clone());
-                }
-            });
-        }
+        let _ = self.entry.response.set(is_final.then(|| answer.clone()));
     }
 }
 
 impl Drop for PendingResponse {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            reservation.update_if_current(|entries| {
-                entries.pop(&reservation.key);
-            });
-        }
+        // Changes nothing after `complete`.
+        let _ = self.entry.response.set(None);
     }
 }
 
@@ -207,7 +170,7 @@ mod tests {
     }
 
     fn look_up(
-        store: &Arc<IdempotencyStore>,
+        store: &IdempotencyStore,
         sub: &str,
         request: &str,
     ) -> Result<IdempotencyLookup, Problem> {
@@ -227,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_repeated_request_gets_the_stored_response() {
-        let store = Arc::new(IdempotencyStore::default());
+        let store = IdempotencyStore::default();
         let first = pending(look_up(&store, "a", "x"));
         let id = first.request_id.clone();
         assert!(look_up(&store, "a", "x").is_err(), "in progress");
@@ -244,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_failed_request_may_be_tried_again() {
-        let store = Arc::new(IdempotencyStore::default());
+        let store = IdempotencyStore::default();
         drop(pending(look_up(&store, "a", "x")));
         let second = pending(look_up(&store, "a", "x"));
         second.complete(&(StatusCode::SERVICE_UNAVAILABLE, json!({})));

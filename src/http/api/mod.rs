@@ -34,7 +34,7 @@ pub struct Api {
     authorizer: Authorizer,
     command_service: CommandService,
     user_lookup: UserLookup,
-    idempotency: Arc<IdempotencyStore>,
+    idempotency: IdempotencyStore,
     admin_limiter: RateLimiter,
     /// For requests that every user may send; not shared with the administrators.
     user_limiter: RateLimiter,
@@ -63,7 +63,7 @@ impl Api {
             authorizer,
             command_service,
             user_lookup,
-            idempotency: Arc::default(),
+            idempotency: IdempotencyStore::default(),
             admin_limiter: RateLimiter::per_second(rate.into()),
             user_limiter: RateLimiter::per_second(rate.into()),
             admission,
