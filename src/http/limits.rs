@@ -8,16 +8,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::api::Problem;
 use crate::aws::{ATTEMPT_TIMEOUT, with_deadline};
@@ -147,35 +149,36 @@ fn shutting_down() -> Problem {
     Problem::unavailable("this process is shutting down")
 }
 
-/// The middleware of every route except health and metrics.
-pub(super) async fn enforce_limits(
+/// Adds limits and headers to every route except health and metrics.
+pub(super) fn with_limits(routes: Router, admission: Admission) -> Router {
+    let default_header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    routes
+        .layer(from_fn_with_state(admission, enforce_limits))
+        .layer(default_header(header::CACHE_CONTROL, "no-store"))
+        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+}
+
+async fn enforce_limits(
     State(admission): State<Admission>,
     request: Request,
     next: Next,
 ) -> Response {
-    let answer = async {
-        if admission.stop.is_cancelled() {
-            return shutting_down().into_response();
-        }
-        match tokio::time::timeout(BODY_TIMEOUT + REQUEST_TIMEOUT, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => Problem::unavailable(
+    let response = if admission.stop.is_cancelled() {
+        shutting_down().into_response()
+    } else {
+        // The response of tower-http's time-out could not have this body.
+        let late = |_| {
+            Problem::unavailable(
                 "no answer in time; what was asked for may be done, ask again with the same \
                  Idempotency-Key",
             )
-            .into_response(),
-        }
+            .into_response()
+        };
+        tokio::time::timeout(BODY_TIMEOUT + REQUEST_TIMEOUT, next.run(request))
+            .await
+            .unwrap_or_else(late)
     };
-    let mut response = answer.await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
     let status = response.status().as_u16().to_string();
     metrics::counter!("usher_http_requests_total", "status" => status).increment(1);
     response

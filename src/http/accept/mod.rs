@@ -19,16 +19,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::api::Problem;
-use super::limits::{
-    Admission, RequestPermit, enforce_limits, parse_object, read_body, require_json,
-};
+use super::limits::{Admission, RequestPermit, parse_object, read_body, require_json, with_limits};
 use crate::admin::UserLookup;
 use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
@@ -144,7 +142,7 @@ impl AcceptService {
 
     pub(crate) fn routes(self) -> Router {
         let admission = self.admission.clone();
-        Router::new()
+        let routes = Router::new()
             .route("/accept", routing::get(page).post(accept))
             .route("/accept/renewal", routing::post(request_new_code))
             .route(
@@ -155,17 +153,12 @@ impl AcceptService {
                 "/accept/accept.js",
                 routing::get(|| async { asset("text/javascript; charset=utf-8", ACCEPT_JS) }),
             )
-            .with_state(Arc::new(self))
-            .layer(from_fn_with_state(admission, enforce_limits))
-            .layer(map_response(with_strict_transport))
+            .with_state(Arc::new(self));
+        with_limits(routes, admission).layer(SetResponseHeaderLayer::overriding(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static(STRICT_TRANSPORT_SECURITY),
+        ))
     }
-}
-
-async fn with_strict_transport(mut response: Response) -> Response {
-    let value = HeaderValue::from_static(STRICT_TRANSPORT_SECURITY);
-    let headers = response.headers_mut();
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
-    response
 }
 
 async fn page(State(accept): State<Arc<AcceptService>>) -> Response {

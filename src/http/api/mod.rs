@@ -15,12 +15,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use tower_http::cors::CorsLayer;
 
-use super::limits::{Admission, RequestPermit, enforce_limits, read_body};
+use super::limits::{Admission, RequestPermit, read_body, with_limits};
 use crate::admin::{AuthError, Authorizer, CommandService, TokenError, UserLookup};
 use crate::aws::Class;
 use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
@@ -89,8 +88,8 @@ impl Api {
             .route("/v1/openapi.json", routing::get(openapi))
             .route("/v1/{*rest}", routing::any(no_route))
             .method_not_allowed_fallback(no_method)
-            .with_state(Arc::new(self))
-            .layer(from_fn_with_state(admission, enforce_limits));
+            .with_state(Arc::new(self));
+        let routes = with_limits(routes, admission);
         if origins.is_empty() {
             return routes;
         }
