@@ -1,7 +1,7 @@
 //! Turns an outcome into SQS calls: delete, change visibility, or dead-letter and delete.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;

@@ -53,7 +53,10 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
         &["config", "event", "quota", "reason", "retry", "telemetry"],
     ),
     ("message", &["aws", "event", "reason", "retry"]),
-    ("provision", &["aws", "cache", "config", "event", "reason", "retry"]),
+    (
+        "provision",
+        &["aws", "cache", "config", "event", "reason", "retry"],
+    ),
     (
         "app",
         &[
@@ -211,6 +214,7 @@ fn each_dependency_is_used_in_one_place() {
             ("tokio::signal", &["shutdown.rs"]),
             ("use backoff", &["retry.rs"]),
             ("moka", &["cache.rs"]),
+            ("utoipa", &["http/api/"]),
             ("jsonwebtoken", &["admin/", "dev/"]),
             ("winterbaume", &["dev/"]),
             ("aws_smithy_", &["aws/"]),

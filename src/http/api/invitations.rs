@@ -8,11 +8,35 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::members::bad_path;
+use super::openapi::{
+    AdminProblems, CommandProblems, CommonProblems, IdempotencyKey, InvitationBody,
+};
+use super::response::{Invited, Queued, Resent};
+use super::users::UserPath;
 use super::{Api, Problem};
 use crate::event::{AdminOperation, Invitation, InvitationDraft, Username};
 use crate::http::limits::{parse_object, require_json};
 
-/// `POST /v1/invitations` with the members of an [`InvitationDraft`].
+/// Creates a user with groups and profile, and sends the invitation
+///
+/// An existing user gets the groups and the profile, and another mail only when resend is true.
+#[utoipa::path(
+    post,
+    path = "/v1/invitations",
+    operation_id = "inviteUser",
+    params(IdempotencyKey),
+    request_body = InvitationBody,
+    responses(
+        (status = 200, description = "Done", body = Invited),
+        (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
+            worker performs it", body = Queued),
+        (status = 404, description = "No such group"),
+        (status = 415, description = "The body is not application/json"),
+        CommonProblems,
+        AdminProblems,
+        CommandProblems
+    )
+)]
 pub(super) async fn invite(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -40,14 +64,29 @@ pub(super) async fn invite(
     .await
 }
 
-/// `POST /v1/invitations/{username}/resend`.
+/// Sends a new code to a user who has not accepted yet
+#[utoipa::path(
+    post,
+    path = "/v1/invitations/{username}/resend",
+    operation_id = "resendInvitation",
+    params(UserPath, IdempotencyKey),
+    responses(
+        (status = 200, description = "Done", body = Resent),
+        (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
+            worker performs it", body = Queued),
+        (status = 404, description = "No such user"),
+        CommonProblems,
+        AdminProblems,
+        CommandProblems
+    )
+)]
 pub(super) async fn resend(
     State(api): State<Arc<Api>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Result<Path<UserPath>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     api.run_command(request, |_| {
-        let Path(username) = path.map_err(bad_path)?;
+        let Path(UserPath { username }) = path.map_err(bad_path)?;
         Username::parse(&username)
             .map(AdminOperation::ResendInvitation)
             .map_err(|rule| Problem::invalid_field("username", rule))

@@ -1,10 +1,11 @@
 //! The administrators' API, and each user's own profile.
 //!
-//! `openapi.json` describes input and output of each route; a test compares it with them.
+//! `openapi` describes input and output of each route; a test compares the answers with it.
 
 mod idempotency;
 mod invitations;
 mod members;
+mod openapi;
 mod problem;
 mod response;
 mod users;
@@ -18,6 +19,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use tower_http::cors::CorsLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::limits::{Admission, RequestPermit, read_body, with_limits};
 use crate::admin::{AuthError, Authorizer, CommandService, TokenError, UserLookup};
@@ -25,6 +29,8 @@ use crate::aws::Class;
 use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
 use crate::rate_limiter::RateLimiter;
 use idempotency::{IdempotencyLookup, IdempotencyStore, JsonResponse};
+use openapi::Description;
+pub use openapi::OPENAPI;
 pub(super) use problem::Problem;
 
 /// The state that the routes of the API share.
@@ -40,13 +46,11 @@ pub struct Api {
     admission: Admission,
 }
 
-/// The description of the API, in JSON.
-pub const OPENAPI: &str = include_str!("openapi.json");
-
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
 const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 /// No valid body needs a tenth of it.
 const MAX_API_BODY_BYTES: usize = 64 * 1024;
+const PROBLEM_JSON: &str = "application/problem+json";
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Api {
@@ -72,20 +76,7 @@ impl Api {
     /// The routes under `/v1`, which browsers may call from these origins.
     pub fn routes(self, origins: &[String]) -> Router {
         let admission = self.admission.clone();
-        let routes = Router::new()
-            .route("/v1/groups/{group}/members", routing::post(members::add))
-            .route(
-                "/v1/groups/{group}/members/{username}",
-                routing::delete(members::remove),
-            )
-            .route("/v1/invitations", routing::post(invitations::invite))
-            .route(
-                "/v1/invitations/{username}/resend",
-                routing::post(invitations::resend),
-            )
-            .route("/v1/users/{username}", routing::get(users::show))
-            .route("/v1/me/profile", routing::get(users::own_profile))
-            .route("/v1/openapi.json", routing::get(openapi))
+        let routes = Router::from(described_routes())
             .route("/v1/{*rest}", routing::any(no_route))
             .method_not_allowed_fallback(no_method)
             .with_state(Arc::new(self));
@@ -190,6 +181,18 @@ impl Api {
     }
 }
 
+/// The routes, with their description.
+fn described_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(members::add))
+        .routes(routes!(members::remove))
+        .routes(routes!(invitations::invite))
+        .routes(routes!(invitations::resend))
+        .routes(routes!(users::show))
+        .routes(routes!(users::own_profile))
+        .routes(routes!(description))
+}
+
 fn check_rate(limiter: &RateLimiter) -> Result<(), Problem> {
     limiter.try_acquire().map_err(|wait| {
         Problem::too_many_requests("more requests a second than admin.rate allows")
@@ -201,7 +204,7 @@ fn json_response((status, body): JsonResponse) -> Response {
     let kind = if status.is_success() {
         "application/json"
     } else {
-        "application/problem+json"
+        PROBLEM_JSON
     };
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
@@ -255,8 +258,21 @@ fn access_problem(denied: &AuthError) -> Problem {
     }
 }
 
-async fn openapi(State(_): State<Arc<Api>>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+/// This document
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    operation_id = "getDescription",
+    security(()),
+    responses(
+        (status = 200, description = "OpenAPI", body = Object),
+        (status = 503, description = "Nothing was done, or the result is unknown; try again after \
+            Retry-After")
+    )
+)]
+async fn description(State(_): State<Arc<Api>>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, OPENAPI.as_str()).into_response()
 }
 
 async fn no_route() -> Problem {

@@ -1,20 +1,99 @@
 //! Turns the result of a command into a response.
 
 use axum::http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::idempotency::JsonResponse;
+use super::openapi::Mail;
 use super::problem::Problem;
 use crate::admin::{Submission, UnavailableReason};
 use crate::aws::{FindUserError, PoolUser};
-use crate::event::{AdminCommand, AdminOperation, GroupName, Sub};
-use crate::provision::{CommandResult, InvitationResult, Outcome, Rejection};
+use crate::event::{AdminCommand, AdminOperation, GroupName};
+use crate::provision::{CommandResult, Outcome, Rejection};
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct User {
+    username: String,
+    #[schema(required)]
+    sub: Option<String>,
+    /// `UserStatus` of Cognito
+    status: String,
+    enabled: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Membership)]
+pub(super) struct MembershipBody {
+    request_id: String,
+    status: DoneStatus,
+    user: User,
+    group: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Invited {
+    request_id: String,
+    status: DoneStatus,
+    user: User,
+    #[schema(value_type = Mail)]
+    mail: &'static str,
+    created: bool,
+    groups: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Resent {
+    request_id: String,
+    status: DoneStatus,
+    user: User,
+    #[schema(value_type = Mail)]
+    mail: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Queued {
+    request_id: String,
+    status: QueuedStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum DoneStatus {
+    Done,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum QueuedStatus {
+    Queued,
+}
+
+/// Omits the attributes: the caller of an invitation has sent them.
+impl From<&PoolUser> for User {
+    fn from(user: &PoolUser) -> Self {
+        Self {
+            username: user.username.reveal().to_owned(),
+            sub: user.sub.as_ref().map(|sub| sub.as_str().to_owned()),
+            status: user.status.clone(),
+            enabled: user.enabled,
+        }
+    }
+}
 
 pub(super) fn from_submission(command: &AdminCommand, submission: Submission) -> JsonResponse {
     match submission {
         Submission::Queued => (
             StatusCode::ACCEPTED,
-            json!({"requestId": command.request_id, "status": "QUEUED"}),
+            json!(Queued {
+                request_id: command.request_id.clone(),
+                status: QueuedStatus::Queued,
+            }),
         ),
         Submission::Unavailable(reason, result) => {
             let problem = match reason {
@@ -43,45 +122,43 @@ fn problem_response(
 ) -> JsonResponse {
     let mut problem = problem.with_member("requestId", command.request_id.clone());
     if let (Some(user), Some(invited)) = (&result.user, &result.invitation) {
-        problem = problem.with_member("user", user_json(user));
+        problem = problem.with_member("user", json!(User::from(user)));
         problem = problem.with_member("mail", invited.mail.name());
     }
     (problem.status(), problem.to_json())
 }
 
 fn completed_body(command: &AdminCommand, result: &CommandResult) -> Value {
-    let mut body = json!({"requestId": command.request_id, "status": "DONE"});
-    if let Some(user) = &result.user {
-        body["user"] = user_json(user);
+    let (request_id, status) = (command.request_id.clone(), DoneStatus::Done);
+    let user = result.user.as_ref().map(User::from);
+    match (&command.operation, user, &result.invitation) {
+        (
+            AdminOperation::AddToGroup(membership) | AdminOperation::RemoveFromGroup(membership),
+            Some(user),
+            _,
+        ) => json!(MembershipBody {
+            request_id,
+            status,
+            user,
+            group: membership.group.to_string(),
+        }),
+        (AdminOperation::Invite(_), Some(user), Some(invited)) => json!(Invited {
+            request_id,
+            status,
+            user,
+            mail: invited.mail.name(),
+            created: invited.created,
+            groups: invited.groups.iter().map(GroupName::to_string).collect(),
+        }),
+        (AdminOperation::ResendInvitation(_), Some(user), Some(invited)) => json!(Resent {
+            request_id,
+            status,
+            user,
+            mail: invited.mail.name(),
+        }),
+        // Does not occur: what is done has its user.
+        _ => json!({"requestId": request_id, "status": status}),
     }
-    if let AdminOperation::AddToGroup(membership) | AdminOperation::RemoveFromGroup(membership) =
-        &command.operation
-    {
-        body["group"] = membership.group.as_str().into();
-    }
-    if let Some(InvitationResult {
-        created,
-        mail,
-        groups,
-    }) = &result.invitation
-    {
-        body["mail"] = mail.name().into();
-        if matches!(command.operation, AdminOperation::Invite(_)) {
-            body["created"] = (*created).into();
-            body["groups"] = groups.iter().map(GroupName::as_str).collect();
-        }
-    }
-    body
-}
-
-/// Omits the attributes: the caller of an invitation has sent them.
-pub(super) fn user_json(user: &PoolUser) -> Value {
-    json!({
-        "username": user.username.reveal(),
-        "sub": user.sub.as_ref().map(Sub::as_str),
-        "status": user.status,
-        "enabled": user.enabled,
-    })
 }
 
 /// A UUID that is the name of one user, and may be the `sub` of another.

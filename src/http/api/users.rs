@@ -6,22 +6,56 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::members::bad_path;
+use super::openapi::{AdminProblems, CommonProblems};
+use super::response::User;
 use super::{Api, Problem, response};
 use crate::admin::LookupError;
 use crate::aws::Class;
 use crate::event::{GroupName, Username};
 
-/// `GET /v1/users/{username}`: status, groups, profile.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct UserPath {
+    /// User name, alias or sub, percent-encoded. A UUID must be the sub of the user
+    pub(super) username: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct UserShown {
+    #[serde(flatten)]
+    user: User,
+    groups: Vec<String>,
+    #[schema(required, value_type = Option<Object>)]
+    profile: Option<Map<String, Value>>,
+}
+
+/// Status, groups and profile of a user
+#[utoipa::path(
+    get,
+    path = "/v1/users/{username}",
+    operation_id = "getUser",
+    params(UserPath),
+    responses(
+        (status = 200, description = "The user", body = UserShown),
+        (status = 404, description = "No such user"),
+        (status = 409, description = "The UUID is the user name of one user and may be the sub of another \
+            (ambiguous_user)"),
+        CommonProblems,
+        AdminProblems
+    )
+)]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Result<Path<UserPath>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = api.require_admin(&headers).await?;
-    let Path(username) = path.map_err(bad_path)?;
+    let Path(UserPath { username }) = path.map_err(bad_path)?;
     let username =
         Username::parse(&username).map_err(|rule| Problem::invalid_field("username", rule))?;
     let permit = api.acquire_admin_permit(&caller).await?;
@@ -29,13 +63,31 @@ pub(super) async fn show(
         .run(api.user_lookup.get_user(&caller, &username))
         .await;
     let view = view.map_err(|error| lookup_problem(&error, "user_not_found", "no such user"))?;
-    let mut body = response::user_json(&view.user);
-    body["groups"] = view.groups.iter().map(GroupName::as_str).collect();
-    body["profile"] = view.profile.map_or(json!(null), Into::into);
+    let body = json!(UserShown {
+        user: User::from(&view.user),
+        groups: view.groups.iter().map(GroupName::to_string).collect(),
+        profile: view.profile,
+    });
     Ok(super::json_response((StatusCode::OK, body)))
 }
 
-/// `GET /v1/me/profile`: only the caller's own profile.
+/// The caller's own record
+///
+/// For every user, not only for administrators. The record under the token's sub, when its owner
+/// is the token's `sub::username`, its sub or its user name. A user name that is a UUID or has :: in
+/// it is not compared.
+#[utoipa::path(
+    get,
+    path = "/v1/me/profile",
+    operation_id = "getOwnProfile",
+    responses(
+        (status = 200, description = "The record, as in the table", body = Object),
+        (status = 404, description = "There is none"),
+        (status = 429, description = "Over admin.rate, too many requests in progress, or \
+            too many invalid tokens to check this one; Retry-After says when to try again"),
+        CommonProblems
+    )
+)]
 pub(super) async fn own_profile(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,

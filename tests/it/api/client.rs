@@ -116,7 +116,7 @@ fn parsed(text: &str) -> Answer {
 
 pub(crate) fn description() -> &'static Value {
     static DESCRIPTION: OnceLock<Value> = OnceLock::new();
-    DESCRIPTION.get_or_init(|| serde_json::from_str(usher::http::OPENAPI).expect("JSON"))
+    DESCRIPTION.get_or_init(|| serde_json::from_str(&usher::http::OPENAPI).expect("JSON"))
 }
 
 /// The path template of the description that matches a request's path.
