@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Authorizer, CommandService, JwksCache, TokenVerifier};
 use crate::app::Services;
 use crate::aws::JwksClient;
-use crate::http::{AcceptService, Admission, Api, PublicServer};
+use crate::http::{AcceptService, Admission, Api, PublicServer, api_routes};
 
 /// The administrators' API and `/accept`, each where it is configured.
 pub(super) struct HttpApp {
@@ -27,7 +27,7 @@ impl HttpApp {
         let mut routes = Router::new();
         if !config.admin.client_ids.is_empty() {
             let api = build_api(services, admission.clone())?;
-            routes = routes.merge(api.routes(&config.admin.cors_origins));
+            routes = routes.merge(api_routes(api, &config.admin.cors_origins));
             tracing::info!("serving the administrators' API");
         }
         if let Some(page) = &config.invitations.page {

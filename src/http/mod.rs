@@ -14,6 +14,7 @@ mod probe;
 mod serve;
 
 pub(crate) use accept::AcceptService;
+pub(crate) use api::api_routes;
 pub use api::{Api, OPENAPI};
 pub(crate) use get::Url;
 pub(crate) use get::get;

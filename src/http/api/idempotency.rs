@@ -7,19 +7,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::problem::Problem;
+use super::response::JsonResponse;
 use crate::cache::{self, Cache};
 use crate::event::{AdminCommand, Caller};
 
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 const MAX_STORED_RESPONSES: u64 = 10_000;
 const RESPONSE_TTL: Duration = Duration::from_hours(1);
-
-pub(super) type JsonResponse = (StatusCode, Value);
 
 /// Responses by caller and key.
 #[derive(Debug)]
@@ -109,7 +107,7 @@ impl IdempotencyStore {
             ));
         }
         match entry.response.get() {
-            Some(Some(answer)) => Ok(IdempotencyLookup::Replayed(answer.clone())),
+            Some(Some(response)) => Ok(IdempotencyLookup::Replayed(response.clone())),
             _ => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "under_way",
@@ -122,9 +120,9 @@ impl IdempotencyStore {
 
 impl PendingResponse {
     /// Stores the response, unless it asks the client to try again.
-    pub(super) fn complete(self, answer: &JsonResponse) {
-        let is_final = !answer.0.is_server_error() && answer.0 != StatusCode::TOO_MANY_REQUESTS;
-        let _ = self.entry.response.set(is_final.then(|| answer.clone()));
+    pub(super) fn complete(self, response: &JsonResponse) {
+        let is_final = !response.0.is_server_error() && response.0 != StatusCode::TOO_MANY_REQUESTS;
+        let _ = self.entry.response.set(is_final.then(|| response.clone()));
     }
 }
 

@@ -7,13 +7,13 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::members::bad_path;
 use super::openapi::{
     AdminProblems, CommandProblems, CommonProblems, IdempotencyKey, InvitationBody,
 };
+use super::problem::Problem;
 use super::response::{Invited, Queued, Resent};
+use super::service::Api;
 use super::users::UserPath;
-use super::{Api, Problem};
 use crate::event::{AdminOperation, Invitation, InvitationDraft, Username};
 use crate::http::limits::{parse_object, require_json};
 
@@ -86,7 +86,7 @@ pub(super) async fn resend(
     request: Request,
 ) -> Result<Response, Problem> {
     api.run_command(request, |_| {
-        let Path(UserPath { username }) = path.map_err(bad_path)?;
+        let Path(UserPath { username }) = path?;
         Username::parse(&username)
             .map(AdminOperation::ResendInvitation)
             .map_err(|rule| Problem::invalid_field("username", rule))

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::openapi::{AdminProblems, CommandProblems, CommonProblems, IdempotencyKey, Member};
+use super::problem::Problem;
 use super::response::{MembershipBody, Queued};
+use super::service::Api;
 use super::users::UserPath;
-use super::{Api, Problem};
 use crate::event::{AdminOperation, FieldError, Membership};
 use crate::http::limits::{parse_object, require_json};
 
@@ -48,7 +49,7 @@ pub(super) async fn add(
     let kind = require_json(request.headers());
     api.run_command(request, |body| {
         kind?;
-        let Path(GroupPath { group }) = path.map_err(bad_path)?;
+        let Path(GroupPath { group }) = path?;
         let object = parse_object(body, &["username"])?;
         let username = object.get("username").and_then(|name| name.as_str());
         membership(&group, username.unwrap_or_default()).map(AdminOperation::AddToGroup)
@@ -78,7 +79,7 @@ pub(super) async fn remove(
     request: Request,
 ) -> Result<Response, Problem> {
     api.run_command(request, |_| {
-        let Path((group, username)) = path.map_err(bad_path)?;
+        let Path((group, username)) = path?;
         membership(&group, &username).map(AdminOperation::RemoveFromGroup)
     })
     .await
@@ -87,8 +88,4 @@ pub(super) async fn remove(
 fn membership(group: &str, username: &str) -> Result<Membership, Problem> {
     Membership::new(("username", username), ("group", group))
         .map_err(|FieldError { field, rule }| Problem::invalid_field(field, rule))
-}
-
-pub(super) fn bad_path(_: PathRejection) -> Problem {
-    Problem::bad_request("the path is not UTF-8, percent-encoded")
 }

@@ -3,23 +3,15 @@
 //! <https://spec.openapis.org/oas/v3.1.0>
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Object, ObjectBuilder, Ref, RefOr, Response};
 use utoipa::{IntoParams, IntoResponses, OpenApi, ToSchema};
 
-use super::{PROBLEM_JSON, described_routes};
-
-/// The description of the API, in JSON.
-pub static OPENAPI: LazyLock<String> = LazyLock::new(|| {
-    let mut api = described_routes().into_openapi();
-    complete(&mut api);
-    format!("{:#}", json!(api))
-});
+use super::problem::PROBLEM_JSON;
 
 /// The description without its routes.
 #[derive(OpenApi)]
@@ -36,7 +28,7 @@ pub static OPENAPI: LazyLock<String> = LazyLock::new(|| {
 pub(super) struct Description;
 
 /// Adds what the routes have in common.
-fn complete(api: &mut utoipa::openapi::OpenApi) {
+pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")

@@ -7,9 +7,15 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
+
+use crate::admin::{AuthError, TokenError};
+use crate::aws::Class;
+
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// An error of a request or of the deployment. Its detail quotes nothing of the request except
 /// names of fields.
@@ -107,12 +113,48 @@ impl Problem {
     }
 }
 
+/// The problem does not show why a token is refused.
+impl From<AuthError> for Problem {
+    fn from(denied: AuthError) -> Self {
+        match denied {
+            AuthError::NoToken => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "no_token",
+                "send the user pool's token: Authorization: Bearer …",
+            ),
+            AuthError::Unverified(failure) if failure.class == Class::Busy => Problem::busy(),
+            AuthError::Token(TokenError::Unavailable) | AuthError::Unverified(_) => {
+                Problem::unavailable("whether the token is good cannot be found out now")
+            }
+            AuthError::Token(TokenError::RateLimited) => {
+                Problem::too_many_requests("too many invalid tokens; this one was not checked")
+            }
+            AuthError::Token(_) => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "the token is not one of the user pool and of its app clients, or has expired",
+            ),
+            AuthError::NotAdministrator => Problem::new(
+                StatusCode::FORBIDDEN,
+                "not_administrator",
+                "only administrators may do this",
+            ),
+        }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(_: PathRejection) -> Self {
+        Self::bad_request("the path is not UTF-8, percent-encoded")
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.to_json().to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        let kind = HeaderValue::from_static(super::PROBLEM_JSON);
+        let kind = HeaderValue::from_static(PROBLEM_JSON);
         headers.insert(header::CONTENT_TYPE, kind);
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");

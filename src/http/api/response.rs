@@ -1,17 +1,20 @@
 //! Turns the result of a command into a response.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::idempotency::JsonResponse;
 use super::openapi::Mail;
-use super::problem::Problem;
+use super::problem::{PROBLEM_JSON, Problem};
 use crate::admin::{Submission, UnavailableReason};
 use crate::aws::{FindUserError, PoolUser};
 use crate::event::{AdminCommand, AdminOperation, GroupName};
 use crate::provision::{CommandResult, Outcome, Rejection};
+
+pub(super) type JsonResponse = (StatusCode, Value);
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct User {
@@ -84,6 +87,22 @@ impl From<&PoolUser> for User {
             enabled: user.enabled,
         }
     }
+}
+
+pub(super) fn json_response((status, body): JsonResponse) -> Response {
+    let kind = if status.is_success() {
+        "application/json"
+    } else {
+        PROBLEM_JSON
+    };
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
 }
 
 pub(super) fn from_submission(command: &AdminCommand, submission: Submission) -> JsonResponse {

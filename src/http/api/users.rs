@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::members::bad_path;
 use super::openapi::{AdminProblems, CommonProblems};
-use super::response::User;
-use super::{Api, Problem, response};
+use super::problem::Problem;
+use super::response::{self, User, json_response};
+use super::service::Api;
 use crate::admin::LookupError;
 use crate::aws::Class;
 use crate::event::{GroupName, Username};
@@ -55,7 +55,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = api.require_admin(&headers).await?;
-    let Path(UserPath { username }) = path.map_err(bad_path)?;
+    let Path(UserPath { username }) = path?;
     let username =
         Username::parse(&username).map_err(|rule| Problem::invalid_field("username", rule))?;
     let permit = api.acquire_admin_permit(&caller).await?;
@@ -68,7 +68,7 @@ pub(super) async fn show(
         groups: view.groups.iter().map(GroupName::to_string).collect(),
         profile: view.profile,
     });
-    Ok(super::json_response((StatusCode::OK, body)))
+    Ok(json_response((StatusCode::OK, body)))
 }
 
 /// The caller's own record
@@ -97,7 +97,7 @@ pub(super) async fn own_profile(
     let profile = permit.run(api.user_lookup.own_profile(&caller)).await;
     let profile =
         profile.map_err(|error| lookup_problem(&error, "profile_not_found", "no profile (yet)"))?;
-    Ok(super::json_response((StatusCode::OK, profile.into())))
+    Ok(json_response((StatusCode::OK, profile.into())))
 }
 
 fn lookup_problem(error: &LookupError, code: &'static str, detail: &'static str) -> Problem {
