@@ -10,7 +10,7 @@ use crate::aws::{
     Aws, ClientCredentials, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue,
     SignIn, TestProfiles,
 };
-use crate::config::{AcceptPage, Config};
+use crate::config::{AcceptPage, Config, InvalidConfig};
 use crate::dead_letter::DryRun;
 use crate::provision::Provisioner;
 use crate::quota::Quota;
@@ -54,48 +54,60 @@ impl Services {
     }
 
     /// The source queue, with the configured long poll.
-    pub(crate) fn queue(&self) -> Queue {
+    pub(crate) fn queue(&self) -> Result<Queue, InvalidConfig> {
         self.queue_with_wait(self.config.queue.wait)
     }
 
     /// The source queue, with a long poll of `wait`.
-    pub fn queue_with_wait(&self, wait: Duration) -> Queue {
-        let settings = &self.config.queue;
-        Queue::new(&self.aws, &settings.url, wait, settings.visibility)
+    ///
+    /// # Errors
+    /// Without `queue.url`, if the command does not require it.
+    pub fn queue_with_wait(&self, wait: Duration) -> Result<Queue, InvalidConfig> {
+        let url = self.config.queue.url.clone()?;
+        Ok(self.queue_by_url(&url, wait))
+    }
+
+    pub(crate) fn queue_by_url(&self, url: &str, wait: Duration) -> Queue {
+        Queue::new(&self.aws, url, wait, self.config.queue.visibility)
     }
 
     /// The table of profiles; `None` if they are switched off.
-    pub(crate) fn profiles(&self) -> Option<ProfileTable> {
-        let settings = self.config.profiles.as_ref()?;
-        Some(ProfileTable::new(&self.aws, &settings.table, &settings.key))
+    pub(crate) fn profiles(&self) -> Result<Option<ProfileTable>, InvalidConfig> {
+        let Some(settings) = &self.config.profiles else {
+            return Ok(None);
+        };
+        let table = settings.table.clone()?;
+        Ok(Some(ProfileTable::new(&self.aws, &table, &settings.key)))
     }
 
+    /// Without `profiles.table`, it does everything that concerns no profile.
     pub(crate) fn provisioner(&self) -> Provisioner {
         Provisioner::new(&self.config, self.cognito(), self.profiles())
     }
 
-    pub(crate) fn user_lookup(&self) -> UserLookup {
-        let profiles = self.profiles().zip(self.config.profiles.as_ref());
-        UserLookup::new(self.cognito(), profiles)
+    pub(crate) fn user_lookup(&self) -> Result<UserLookup, InvalidConfig> {
+        let profiles = self.profiles()?.zip(self.config.profiles.as_ref());
+        Ok(UserLookup::new(self.cognito(), profiles))
     }
 
     /// `queue` gets the sign-ups.
-    pub(crate) fn reconcile(&self, queue: Queue) -> ReconcileServices {
-        ReconcileServices {
+    pub(crate) fn reconcile(&self, queue: Queue) -> Result<ReconcileServices, InvalidConfig> {
+        Ok(ReconcileServices {
             cognito: self.cognito(),
-            profiles: self.profiles(),
+            profiles: self.profiles()?,
             queue,
-        }
+        })
     }
 
     /// For a load test; `None` if profiles are switched off.
-    pub(crate) fn test_profiles(&self) -> Option<TestProfiles> {
-        let settings = self.config.profiles.as_ref()?;
-        Some(TestProfiles::new(&self.aws, &settings.table, &settings.key))
+    pub(crate) fn test_profiles(&self) -> Result<Option<TestProfiles>, InvalidConfig> {
+        let profiles = self.profiles()?;
+        Ok(profiles.map(|table| TestProfiles::new(&self.aws, table.name(), table.key())))
     }
 
-    pub(crate) fn dry_run(&self) -> DryRun {
-        DryRun::new(&self.config, self.cognito(), self.profiles())
+    pub(crate) fn dry_run(&self) -> Result<DryRun, InvalidConfig> {
+        let profiles = self.profiles()?;
+        Ok(DryRun::new(&self.config, self.cognito(), profiles))
     }
 
     pub(crate) fn sign_in(&self, page: &AcceptPage) -> SignIn {
@@ -113,5 +125,67 @@ impl Services {
 
     pub(crate) fn pool_settings(&self) -> PoolSettings {
         PoolSettings::new(&self.aws)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::cognito::fake::fake_aws;
+    use crate::config::Layers;
+    use crate::event::{PoolId, Scope, SignUp, Sub, UserAttributes, Username};
+    use crate::provision::Outcome;
+
+    /// The services of a command that requires no setting.
+    async fn services(flags: &[&str]) -> Services {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let config = Config::for_command(&Layers::defaults().flags(&flags), &[]).expect("valid");
+        let aws = fake_aws(|operation, _| panic!("{operation} was called")).await;
+        Services::new(config, aws)
+    }
+
+    #[tokio::test]
+    async fn a_missing_setting_is_an_error_where_it_is_used() {
+        let services = services(&[]).await;
+        let profiles = services.profiles().err();
+        for (error, key) in [
+            (services.queue().err(), "queue.url"),
+            (profiles, "profiles.table"),
+            (services.user_lookup().err(), "profiles.table"),
+            (services.test_profiles().err(), "profiles.table"),
+            (services.dry_run().err(), "profiles.table"),
+        ] {
+            let InvalidConfig(violations) = error.expect("missing");
+            let keys: Vec<&str> = violations.iter().map(|it| it.key.as_str()).collect();
+            assert_eq!(keys, [key]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provisioner_without_table_rejects_sign_ups_unless_profiles_are_off() {
+        let mut sign_up = SignUp {
+            pool: PoolId::new("eu-west-1_x").expect("not empty"),
+            username: Username::new("ada").expect("not empty"),
+            sub: Sub::new("1234"),
+            client_id: None,
+            attributes: UserAttributes::default(),
+            scope: Scope::Full,
+        };
+        for scope in [Scope::Full, Scope::NewPassword] {
+            sign_up.scope = scope;
+            let provisioner = services(&["groups.default="]).await.provisioner();
+            let Outcome::Rejected(rejection) = provisioner.provision(&sign_up).await else {
+                panic!("{:?} was not rejected", sign_up.scope);
+            };
+            assert!(
+                rejection.error.contains("profiles.table"),
+                "{}",
+                rejection.error
+            );
+        }
+        sign_up.scope = Scope::Full;
+        let off = services(&["groups.default=", "profiles.enabled=false"]).await;
+        let outcome = off.provisioner().provision(&sign_up).await;
+        assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
     }
 }

@@ -196,8 +196,8 @@ fn print_endpoint(stack: &Stack, http: SocketAddr) {
     let (endpoint, queue) = (stack.endpoint.url(), stack.queue.url());
     let (pool, client) = (&stack.pool.id, &stack.pool.client);
     let profiles = stack.config.profiles.as_ref();
-    let table = profiles.map_or_else(String::new, |profiles| {
-        format!("  export USHER_PROFILES__TABLE={}\n", profiles.table)
+    let table = profiles.map_or_else(String::new, |_| {
+        format!("  export USHER_PROFILES__TABLE={}\n", Stack::PROFILE_TABLE)
     });
     eprintln!(
         "

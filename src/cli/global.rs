@@ -7,7 +7,7 @@ use clap::builder::PossibleValue;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use crate::config::{Config, InvalidConfig, Layers, file_from_environment};
+use crate::config::{Config, InvalidConfig, Layers, Required, file_from_environment};
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,8 @@ impl Global {
         layers.process_environment().flags(&self.set)
     }
 
-    pub(super) fn config(&self) -> Result<Config, InvalidConfig> {
-        Config::from_layers(&self.layers())
+    /// The configuration of a command that needs what is `required`.
+    pub(super) fn config(&self, required: &[Required]) -> Result<Config, InvalidConfig> {
+        Config::for_command(&self.layers(), required)
     }
 }

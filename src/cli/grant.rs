@@ -45,7 +45,7 @@ struct GrantLine<'a> {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let mut config = global.config()?;
+    let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let groups = options.groups()?;
     Username::parse(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;

@@ -5,7 +5,7 @@ use crate::http::Probe;
 
 pub(super) async fn run(global: &Global) -> anyhow::Result<CommandStatus> {
     let listen = global
-        .config()?
+        .config(&[])?
         .http
         .listen
         .ok_or_else(|| anyhow::anyhow!("http.listen is empty: there is no server to ask"))?;

@@ -34,7 +34,7 @@ impl HttpApp {
             let accept = AcceptService::new(
                 page,
                 services.sign_in(page),
-                services.user_lookup(),
+                services.user_lookup()?,
                 config.pools.allowed.clone(),
                 admission.separate_pool(),
             );
@@ -66,8 +66,8 @@ fn build_api(services: &Services, admission: Admission) -> anyhow::Result<Api> {
     });
     Ok(Api::new(
         Authorizer::new(verifier, config.admin.clone(), services.cognito()),
-        CommandService::new(services.provisioner(), services.queue()),
-        services.user_lookup(),
+        CommandService::new(services.provisioner(), services.queue()?),
+        services.user_lookup()?,
         config.admin.rate,
         admission,
     ))

@@ -11,7 +11,7 @@ use super::operator::pool_id;
 use super::{CommandStatus, Global, Output, Usage, progress_bar, status_line, time};
 use crate::app::Services;
 use crate::aws::{Class, Failure};
-use crate::config::{Config, is_index_name};
+use crate::config::{Config, Required, is_index_name};
 use crate::event::{Cursor, PoolId};
 use crate::reason::Reason;
 use crate::reconcile::{
@@ -87,7 +87,7 @@ struct PoolSummary {
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config()?;
+    let config = global.config(&[Required::Queue, Required::Profiles])?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let pools = pools(options, &config)?;
     let mut checkpoint = if options.dry_run {
@@ -98,7 +98,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let services = Services::from_environment(config).await?;
     let config = &services.config;
     check_owner(options, config)?;
-    let services = services.reconcile(services.queue_with_wait(RECEIVE_WAIT));
+    let services = services.reconcile(services.queue_with_wait(RECEIVE_WAIT)?)?;
     let mut summaries = Vec::new();
     let mut remaining = options.limit;
     for pool in pools {
@@ -108,7 +108,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         let plan = ReconcilePlan {
             pool,
             groups: ReconcilePlan::groups_to_compare(config, options.groups),
-            table: config.profiles.as_ref().map(|it| it.table.clone()),
+            table: services.table(),
             search: ReconcilePlan::choose_search(
                 config,
                 options.owner_index.as_deref(),

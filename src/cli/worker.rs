@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global};
 use crate::app::Services;
-use crate::config::Config;
+use crate::config::{Config, Required};
 use crate::http::{HealthServer, HealthServerState, HealthThread};
 use crate::shutdown;
 use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
@@ -25,7 +25,7 @@ pub(super) struct Options {
 const STARTING: &str = "start";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config()?;
+    let config = global.config(&[Required::Queue, Required::Profiles])?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let health = Health::default();
     health.set_unready(STARTING, "starting");
@@ -47,8 +47,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
         _ => None,
     };
+    let queue_url = config.queue.url.clone()?;
     let cloudwatch = config.metrics.cloudwatch.as_deref();
-    let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &config.queue.url));
+    let cloudwatch = cloudwatch.map(|name| CloudWatch::new(name, &queue_url));
     let reporter = MetricsReporter::new(metrics.clone(), health.clone(), cloudwatch);
     let reporter_stop = CancellationToken::new();
     let reporter_task = tokio::spawn(reporter.run(reporter_stop.clone()));

@@ -63,9 +63,21 @@ pub struct Config {
     pub(crate) metrics: MetricsConfig,
 }
 
+/// What a command cannot do without, among the settings without a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Required {
+    /// `queue.url`.
+    Queue,
+    /// `queue.dead_letter_url`, or `queue.url` to ask SQS for it.
+    DeadLetterQueue,
+    /// `profiles.table`, unless profiles are switched off.
+    Profiles,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct QueueConfig {
-    pub url: String,
+    /// An error if it is missing and the command does not need it.
+    pub url: Result<String, InvalidConfig>,
     /// `None`: the queue that the `RedrivePolicy` names.
     pub dead_letter_url: Option<String>,
     /// Visibility timeout of a receive.
@@ -90,8 +102,9 @@ impl PoolsConfig {
 
 #[derive(Debug, Clone)]
 pub(crate) struct ProfilesConfig {
-    /// Name or ARN of the `DynamoDB` table.
-    pub table: String,
+    /// Name or ARN of the `DynamoDB` table; an error if it is missing and the command does not
+    /// need it.
+    pub table: Result<String, InvalidConfig>,
     /// Name of the partition key of the table.
     pub key: String,
     /// The other attributes of a profile.
@@ -143,19 +156,33 @@ impl Config {
         self.quota.part_of(self.quota.user_update) / f64::from(groups)
     }
 
-    /// Checks every key of the layers.
+    /// Checks every key of the layers, for a process that needs all of them.
     ///
     /// # Errors
     /// [`InvalidConfig`] with every violation.
     pub fn from_layers(layers: &Layers) -> Result<Self, InvalidConfig> {
+        Self::for_command(layers, &[Required::Queue, Required::Profiles])
+    }
+
+    /// Like [`Self::from_layers`], for a command that needs only what is `required`.
+    pub(crate) fn for_command(
+        layers: &Layers,
+        required: &[Required],
+    ) -> Result<Self, InvalidConfig> {
         let mut read = Reader::new(layers);
         let admins = admin::read_groups(&mut read);
         let groups = groups::read(&mut read, &admins);
         let privileged = groups.privileged.clone();
+        let queue_url = read.queue_url();
+        let dead_letter_url = read.optional_url("queue.dead_letter_url");
+        let finds_dead_letters = required.contains(&Required::DeadLetterQueue);
+        if required.contains(&Required::Queue) || finds_dead_letters && dead_letter_url.is_none() {
+            read.require(&queue_url);
+        }
         let config = Self {
             queue: QueueConfig {
-                url: read.queue_url("queue.url"),
-                dead_letter_url: read.optional_url("queue.dead_letter_url"),
+                url: queue_url,
+                dead_letter_url,
                 visibility: read.duration("queue.visibility", secs(10)..=secs(3600)),
                 wait: read.whole_seconds("queue.wait", 1..=20),
             },
@@ -163,7 +190,7 @@ impl Config {
                 allowed: read_pools(&mut read, "pools.allowed"),
             },
             groups,
-            profiles: read_profiles(&mut read),
+            profiles: read_profiles(&mut read, required.contains(&Required::Profiles)),
             worker: WorkerConfig {
                 concurrency: read.nonzero_usize("worker.concurrency", 1..=4096),
                 max_attempts: read.integer("worker.max_attempts", 1..=900),
@@ -197,7 +224,8 @@ impl Config {
         {
             read.reject("worker.drain", "must be at least 5s longer than queue.wait");
         }
-        if config.queue.dead_letter_url.as_ref() == Some(&config.queue.url) {
+        let source = config.queue.url.as_ref().ok();
+        if source.is_some() && config.queue.dead_letter_url.as_ref() == source {
             read.reject(
                 "queue.dead_letter_url",
                 "must be another queue than queue.url",
@@ -239,9 +267,10 @@ fn read_pools(read: &mut Reader<'_>, key: &str) -> BTreeSet<PoolId> {
     pools
 }
 
-fn read_profiles(read: &mut Reader<'_>) -> Option<ProfilesConfig> {
+fn read_profiles(read: &mut Reader<'_>, is_required: bool) -> Option<ProfilesConfig> {
+    const TABLE_KEY: &str = "profiles.table";
     let enabled = read.boolean("profiles.enabled");
-    let table = read.text("profiles.table");
+    let table = read.text(TABLE_KEY);
     let key = read.required_text("profiles.key", "the table's partition key");
     let attributes = template::read_attributes(read, &key);
     let owner = OwnerAttribute::find_in(&attributes);
@@ -250,16 +279,22 @@ fn read_profiles(read: &mut Reader<'_>) -> Option<ProfilesConfig> {
     if !enabled {
         return None;
     }
-    if table.is_empty() {
-        read.reject(
-            "profiles.table",
+    let table = if table.is_empty() {
+        Err(read.missing(
+            TABLE_KEY,
             "required: the name of the DynamoDB table, or set profiles.enabled = false",
-        );
-    } else if !is_table_name(&table) {
-        read.reject(
-            "profiles.table",
-            "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN",
-        );
+        ))
+    } else {
+        if !is_table_name(&table) {
+            read.reject(
+                TABLE_KEY,
+                "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN",
+            );
+        }
+        Ok(table)
+    };
+    if is_required {
+        read.require(&table);
     }
     Some(ProfilesConfig {
         table,

@@ -48,15 +48,33 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn reject(&mut self, key: &str, rule: impl Into<String>) {
+        self.violations.push(self.violation(key, rule));
+    }
+
+    /// The error of an empty setting, which some commands need.
+    pub(super) fn missing(&self, key: &str, rule: &str) -> InvalidConfig {
+        InvalidConfig(vec![self.violation(key, rule)])
+    }
+
+    /// Records the error of a [`Self::missing`] setting, because the command needs it.
+    pub(super) fn require<T>(&mut self, setting: &Result<T, InvalidConfig>) {
+        if let Err(InvalidConfig(missing)) = setting {
+            let missing = missing.iter().filter(|it| self.is_valid(&it.key));
+            let missing: Vec<Violation> = missing.cloned().collect();
+            self.violations.extend(missing);
+        }
+    }
+
+    fn violation(&self, key: &str, rule: impl Into<String>) -> Violation {
         let setting = self.layers.get(key);
-        self.violations.push(Violation {
+        Violation {
             key: key.to_owned(),
             value: setting
                 .filter(|setting| !contains_table(&setting.value))
                 .map(|setting| redact(key, &setting.value).to_string()),
             rule: rule.into(),
             source: setting.map_or(ConfigSource::Default, |setting| setting.source.clone()),
-        });
+        }
     }
 
     pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
@@ -216,10 +234,11 @@ impl<'a> Reader<'a> {
         address
     }
 
-    pub(super) fn queue_url(&mut self, key: &str) -> String {
-        let url = self.required_text(key, "the URL of the SQS queue");
-        self.check_url(key, &url);
-        strip_credentials(url)
+    /// `queue.url`, or the error of its absence.
+    pub(super) fn queue_url(&mut self) -> Result<String, InvalidConfig> {
+        const URL_KEY: &str = "queue.url";
+        let missing = self.missing(URL_KEY, "required: the URL of the SQS queue");
+        self.optional_url(URL_KEY).ok_or(missing)
     }
 
     pub(super) fn optional_url(&mut self, key: &str) -> Option<String> {

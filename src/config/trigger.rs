@@ -30,9 +30,9 @@ impl TriggerConfig {
     /// Reads the layers; errors are stored in the fields.
     pub fn from_layers(layers: &Layers) -> Self {
         let mut read = Reader::lenient(layers);
-        let queue_url = read.queue_url("queue.url");
+        let queue_url = read.queue_url();
         Self {
-            queue_url: read.finish(queue_url),
+            queue_url: read.finish(()).and(queue_url),
             access: AccessConfig::from_layers(layers),
         }
     }

@@ -35,7 +35,7 @@ impl Stack {
         let profiles = match &self.config.profiles {
             Some(settings) => {
                 self.sandbox
-                    .profiles(&settings.table, &settings.key)
+                    .profiles(Stack::PROFILE_TABLE, &settings.key)
                     .await?
             }
             None => BTreeMap::new(),

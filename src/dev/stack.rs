@@ -15,7 +15,6 @@ use crate::trigger::TriggerHandler;
 
 /// The port that local AWS endpoints usually take.
 const DEFAULT_PORT: u16 = 4566;
-const PROFILE_TABLE: &str = "UserProfile";
 /// Above `worker.max_attempts`, so that dead letters carry usher's reason.
 const MAX_RECEIVE_COUNT: u32 = 1000;
 
@@ -56,6 +55,8 @@ pub enum StartError {
 }
 
 impl Stack {
+    pub(crate) const PROFILE_TABLE: &str = "UserProfile";
+
     /// Sets up the endpoint and all resources. Without a `port`, it uses 4566 if that is
     /// free, or else any free port.
     ///
@@ -92,7 +93,7 @@ impl Stack {
             format!("queue.dead_letter_url={dead_letter_url}"),
             "queue.wait=1s".to_owned(),
             format!("pools.allowed={}", pool.id),
-            format!("profiles.table={PROFILE_TABLE}"),
+            format!("profiles.table={}", Self::PROFILE_TABLE),
             "http.listen=127.0.0.1:0".to_owned(),
             "http.public_listen=127.0.0.1:0".to_owned(),
             format!("admin.issuer={}", endpoint.issuer_templates().join(",")),
@@ -104,7 +105,7 @@ impl Stack {
             .profiles
             .as_ref()
             .map_or("id", |profiles| &profiles.key);
-        sandbox.create_table(PROFILE_TABLE, key).await?;
+        sandbox.create_table(Self::PROFILE_TABLE, key).await?;
 
         let settings = config::TriggerConfig::from_layers(&layers);
         let trigger = Arc::new(TriggerHandler::new(Ok(aws.clone()), settings));

@@ -131,10 +131,9 @@ fn relevant_settings(config: &Config) -> Vec<(&'static str, String)> {
         .iter()
         .map(GroupName::as_str)
         .collect();
-    let table = config
-        .profiles
-        .as_ref()
-        .map(|profiles| profiles.table.clone());
+    let profiles = config.profiles.as_ref();
+    // A load test requires the table.
+    let table = profiles.map_or("off", |it| it.table.as_deref().unwrap_or_default());
     vec![
         ("quota.user_update", config.quota.user_update.to_string()),
         ("quota.processes", config.quota.processes.to_string()),
@@ -144,7 +143,7 @@ fn relevant_settings(config: &Config) -> Vec<(&'static str, String)> {
             config.worker.max_attempts.to_string(),
         ),
         ("groups.default", groups.join(", ")),
-        ("profiles.table", table.unwrap_or_else(|| "off".to_owned())),
+        ("profiles.table", table.to_owned()),
     ]
 }
 

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::command_result::{CommandResult, InvitationResult, MailStatus};
-use super::{Outcome, Provisioner, Rejection, RejectionClass, Retry};
+use super::{Outcome, Provisioner, Rejection, RejectionClass, Retry, internal_error};
 use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
 use crate::config::GroupName;
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
@@ -385,14 +385,6 @@ fn alias_exists() -> Outcome {
         Reason::AliasExists,
         RejectionClass::Conflict,
         "another user has this e-mail address or phone number",
-    ))
-}
-
-fn internal_error(error: &str) -> Outcome {
-    Outcome::Rejected(Rejection::new(
-        Reason::Internal,
-        RejectionClass::Internal,
-        error,
     ))
 }
 

@@ -23,7 +23,7 @@ pub(crate) use reset::is_unprovisioned;
 pub(crate) use rules::groups_for;
 
 use crate::aws::{Class, Cognito, Failure, ProfileTable};
-use crate::config::{Config, GroupName};
+use crate::config::{Config, GroupName, InvalidConfig};
 use crate::event::{Scope, SignUp, Sub};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
@@ -37,21 +37,33 @@ pub struct Provisioner {
     config: Config,
     cognito: Cognito,
     groups: GroupStep,
-    profile: Option<ProfileStep>,
+    /// An error if the table is not known, since the command needs none.
+    profile: Result<Option<ProfileStep>, InvalidConfig>,
 }
 
 impl Provisioner {
-    /// `profiles` is `None` when profiles are switched off.
-    pub fn new(config: &Config, cognito: Cognito, profiles: Option<ProfileTable>) -> Self {
-        let profile = profiles
-            .zip(config.profiles.as_ref())
-            .map(|(table, settings)| ProfileStep::new(table, settings.attributes.clone()));
+    /// `profiles` is `None` when profiles are switched off. With its error, whatever would read
+    /// or write a profile is rejected.
+    pub fn new(
+        config: &Config,
+        cognito: Cognito,
+        profiles: Result<Option<ProfileTable>, InvalidConfig>,
+    ) -> Self {
+        let profile_step = |table: ProfileTable| {
+            let settings = config.profiles.as_ref()?;
+            Some(ProfileStep::new(table, settings.attributes.clone()))
+        };
         Self {
             config: config.clone(),
             groups: GroupStep::new(cognito.clone(), config.groups.create_missing),
             cognito,
-            profile,
+            profile: profiles.map(|table| table.and_then(profile_step)),
         }
+    }
+
+    fn profile_step(&self) -> Result<Option<&ProfileStep>, Outcome> {
+        let step = self.profile.as_ref().map(Option::as_ref);
+        step.map_err(|missing| internal_error(&missing.to_string()))
     }
 
     /// The groups within the sign-up's scope, without duplicates.
@@ -121,8 +133,10 @@ impl Provisioner {
     }
 
     async fn write_profile(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
-        let Some(profile) = &self.profile else {
-            return Outcome::Done;
+        let profile = match self.profile_step() {
+            Ok(Some(profile)) => profile,
+            Ok(None) => return Outcome::Done,
+            Err(outcome) => return outcome,
         };
         let sub = match &user.sub {
             // Cognito has just added the user to a group.
@@ -163,6 +177,14 @@ impl Provisioner {
                 ))
             })
     }
+}
+
+fn internal_error(error: &str) -> Outcome {
+    Outcome::Rejected(Rejection::new(
+        Reason::Internal,
+        RejectionClass::Internal,
+        error,
+    ))
 }
 
 /// The outcome of a failed call that sign-ups do not need. A systemic or permanent failure is

@@ -53,7 +53,10 @@ impl Provisioner {
     /// Provisions the user if [`is_unprovisioned`]. These reads do not block sign-ups when they
     /// fail.
     pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
-        let table = self.profile.as_ref().map(ProfileStep::table);
+        let table = match self.profile_step() {
+            Ok(step) => step.map(ProfileStep::table),
+            Err(outcome) => return outcome,
+        };
         match is_unprovisioned(&self.config, &self.cognito, table, user).await {
             Ok(true) => {
                 self.ensure_groups_and_profile(user, &self.groups_for(user))

@@ -16,6 +16,13 @@ pub(crate) struct ReconcileServices {
     pub queue: Queue,
 }
 
+impl ReconcileServices {
+    /// Name of the profile table; `None` when profiles are switched off.
+    pub(crate) fn table(&self) -> Option<String> {
+        self.profiles.as_ref().map(|table| table.name().to_owned())
+    }
+}
+
 /// The users that a run checks, and the limits of what it queues.
 #[derive(Debug, Clone)]
 pub(crate) struct ReconcilePlan {

@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::Services;
 use crate::aws::{Aws, Queue};
-use crate::config::Config;
+use crate::config::{Config, InvalidConfig};
 use crate::dead_letter::{DeadLetterQueue, DeadLetterQueueError, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
 use crate::retry::retry_until_permanent;
@@ -85,6 +85,9 @@ pub enum MaxReceiveCountCheck {
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerStartError {
+    /// The configuration lacks a setting.
+    #[error(transparent)]
+    InvalidConfig(#[from] InvalidConfig),
     /// A rejected message would be lost: there is no queue for its dead letter.
     #[error(transparent)]
     NoDeadLetterQueue(#[from] DeadLetterQueueError),
@@ -129,8 +132,8 @@ impl Worker {
         redrive_check: MaxReceiveCountCheck,
     ) -> Result<Self, WorkerStartError> {
         let config = &services.config;
-        check_regions(config, services.aws())?;
-        let queue = services.queue();
+        let queue = services.queue()?;
+        check_regions(config, queue.url(), services.aws())?;
         let dead_letter_url = config.queue.dead_letter_url.as_deref();
         let dead_letters =
             retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
@@ -146,7 +149,7 @@ impl Worker {
             );
         }
         Ok(Self {
-            reconciler: Reconciler::new(config, services.reconcile(queue.clone())),
+            reconciler: Reconciler::new(config, services.reconcile(queue.clone())?),
             provisioner: services.provisioner(),
             config: config.clone(),
             queue,
@@ -178,15 +181,12 @@ impl Worker {
         let extender_task = ExtenderTask::start(queue.clone(), health.clone());
         let processor = Arc::new(Processor {
             provisioner,
+            table: reconciler.table(),
             reconciler,
             recent_work: RecentWork::default(),
             commands: CommandLimiter::new(config.worker.concurrency.get()),
             concurrency: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(has_allowed_pools),
-            table: config
-                .profiles
-                .as_ref()
-                .map(|profiles| profiles.table.clone()),
             settler,
             extender: extender_task.extender(),
             breaker,
@@ -229,11 +229,10 @@ impl Worker {
 }
 
 /// Checks the Region in the queue's URL: the SDK calls only the configured one.
-fn check_regions(config: &Config, aws: &Aws) -> Result<(), WorkerStartError> {
-    let url = &config.queue.url;
+fn check_regions(config: &Config, url: &str, aws: &Aws) -> Result<(), WorkerStartError> {
     if let Some(region) = aws.other_region_of_queue(url) {
         return Err(WorkerStartError::OtherRegion {
-            queue: url.clone(),
+            queue: url.to_owned(),
             region: region.to_owned(),
             configured: aws.region().to_owned(),
         });

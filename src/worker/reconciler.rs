@@ -53,6 +53,11 @@ impl Reconciler {
         }
     }
 
+    /// Name of the profile table; `None` when profiles are switched off.
+    pub(super) fn table(&self) -> Option<String> {
+        self.services.table()
+    }
+
     /// `None` while another slice runs.
     pub(super) fn try_acquire(&self) -> Option<SliceGuard> {
         Arc::clone(&self.slot).try_lock_owned().ok()
@@ -116,11 +121,7 @@ impl Reconciler {
         let plan = ReconcilePlan {
             pool: pool.clone(),
             groups: ReconcilePlan::groups_to_compare(&self.config, command.groups),
-            table: self
-                .config
-                .profiles
-                .as_ref()
-                .map(|profiles| profiles.table.clone()),
+            table: self.table(),
             search: ReconcilePlan::choose_search(&self.config, None, command.force),
             include_federated: command.include_federated,
             since: command.since,

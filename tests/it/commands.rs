@@ -3,8 +3,9 @@
 use std::process::Output;
 
 use serde_json::Value;
+use usher::aws::Outgoing;
 
-use crate::process::usher;
+use crate::process::{finished, usher};
 use crate::world::World;
 
 async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -44,6 +45,73 @@ async fn usage_errors_are_2_and_invalid_configuration_is_78() {
         "USHER_WORKER__DRAIN",
     ] {
         assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+#[tokio::test]
+async fn each_command_requires_only_the_settings_that_it_uses() {
+    const NEITHER: &[&str] = &[];
+    const QUEUE: &[&str] = &["queue.url"];
+    const TABLE: &[&str] = &["profiles.table"];
+    const BOTH: &[&str] = &["queue.url", "profiles.table"];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("letters"), "{\"body\":\"x\"}\n").expect("written");
+    for (command, required) in [
+        ("worker", BOTH),
+        ("check", BOTH),
+        ("config", BOTH),
+        ("reconcile", BOTH),
+        ("load", BOTH),
+        ("invite --email ada@example.com", TABLE),
+        ("grant --user ada --group STAFF", NEITHER),
+        ("health --set http.listen=127.0.0.1:1", NEITHER),
+        ("dead-letters list", QUEUE),
+        ("dead-letters show 1", QUEUE),
+        ("dead-letters export new", QUEUE),
+        ("dead-letters import letters", QUEUE),
+        ("dead-letters drop --all --yes", QUEUE),
+        ("dead-letters replay", QUEUE),
+        ("dead-letters replay --native", QUEUE),
+        ("dead-letters replay --direct", BOTH),
+        ("dead-letters replay --dry-run", BOTH),
+    ] {
+        let output = usher()
+            .args(command.split(' '))
+            .current_dir(folder.path())
+            .output()
+            .await
+            .expect("runs");
+        let errors = stderr(&output);
+        let is_missing =
+            |key: &&&str| errors.contains(&format!("{key} = \"\" (default): required"));
+        let missing: Vec<&str> = BOTH.iter().filter(is_missing).copied().collect();
+        assert_eq!(missing, required, "{command}: {errors}");
+        let is_invalid = output.status.code() == Some(78);
+        assert_eq!(is_invalid, !required.is_empty(), "{command}: {errors}");
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_need_no_table_and_their_own_queue_only() {
+    let world = World::new().await;
+    let queue = world.queue.url();
+    let dead_letters = world.dead_letters.url();
+    let dead_letter = Outgoing {
+        body: "{".to_owned(),
+        ..Outgoing::default()
+    };
+    world.dead_letters.send(dead_letter).await.expect("sent");
+    for variable in [
+        ("USHER_QUEUE__URL", queue),
+        ("USHER_QUEUE__DEAD_LETTER_URL", dead_letters),
+    ] {
+        let mut list = world.usher(&["dead-letters", "list"]);
+        list.env_remove("USHER_QUEUE__URL")
+            .env_remove("USHER_PROFILES__TABLE")
+            .envs([variable]);
+        let (status, out, errors) = finished(list).await;
+        assert_eq!(status, Some(0), "{variable:?}: {errors}");
+        assert!(out.contains("1 letter"), "{variable:?}: {out}");
     }
 }
 

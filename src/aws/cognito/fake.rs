@@ -38,7 +38,7 @@ pub(crate) async fn fake_cognito(
     processes: u32,
     respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
 ) -> FakeCognito {
-    let aws = Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await;
+    let aws = fake_aws(respond).await;
     let quota = Arc::new(Quota::new(Limits {
         processes: NonZeroU32::new(processes).expect("not zero"),
         ..Limits::default()
@@ -52,6 +52,13 @@ pub(crate) async fn fake_cognito(
         sign_in: SignIn::new(cognito.clone(), app_client),
         cognito,
     }
+}
+
+/// `respond` gets the operation and its input.
+pub(crate) async fn fake_aws(
+    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+) -> Aws {
+    Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await
 }
 
 impl fmt::Debug for FakeHttpClient {

@@ -178,6 +178,11 @@ impl ProfileTable {
         })
     }
 
+    /// Name or ARN of the table.
+    pub(crate) fn name(&self) -> &str {
+        &self.table
+    }
+
     /// The name of the table's partition key.
     pub fn key(&self) -> &str {
         &self.key

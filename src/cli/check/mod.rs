@@ -12,7 +12,7 @@ use super::operator::pool_id;
 use super::{CommandStatus, Global};
 use crate::app::Services;
 use crate::aws::{ProfileTable, Queue, QueueAttributes};
-use crate::config::{Config, OwnerAttribute, ProfilesConfig};
+use crate::config::{Config, OwnerAttribute, ProfilesConfig, Required};
 use crate::event::PoolId;
 use crate::reason::Reason;
 use findings::{Findings, NO_SUCH_USER};
@@ -38,7 +38,7 @@ const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 const SAMPLED_PROFILES: i32 = 100;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config()?;
+    let config = global.config(&[Required::Queue, Required::Profiles])?;
     let services = Services::from_environment(config).await?;
     let (config, aws) = (&services.config, services.aws());
     let mut findings = Findings::default();
@@ -48,12 +48,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         lambda::check(&mut findings, variables, global.config.as_deref());
     }
 
-    let queue = services.queue_with_wait(Duration::ZERO);
+    let queue = services.queue_with_wait(Duration::ZERO)?;
     match aws.other_region_of_queue(queue.url()) {
         Some(region) => findings.wrong("queue", pool::region_mismatch(region, aws)),
         None => check_queue(&mut findings, config, &queue).await,
     }
-    if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()) {
+    if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()?) {
         check_table(&mut findings, profiles, &table).await;
     }
     let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
@@ -174,7 +174,7 @@ async fn check_redrive(
 
 async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: &ProfileTable) {
     const WHAT: &str = "profile table";
-    let name = &profiles.table;
+    let name = table.name();
     match table.key_schema().await {
         // usher itself never calls DescribeTable; the put below tests the table.
         Err(failure) => findings.failure(WHAT, &failure),

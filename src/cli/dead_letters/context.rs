@@ -9,6 +9,7 @@ use crate::app::Services;
 use crate::aws::Queue;
 use crate::cli::operator::actor;
 use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line, time};
+use crate::config::Required;
 use crate::dead_letter::{
     AuditLog, DeadLetterSummary, Filter, ReceivedDeadLetter, Selection, SelectionEnd, Unseen,
     resolve_dead_letter_queue,
@@ -52,34 +53,38 @@ impl FilterOptions {
     }
 }
 
-/// The queues of one command.
+/// The dead-letter queue of one command.
 pub(super) struct CommandContext {
     pub(super) services: Services,
-    pub(super) source: Queue,
     pub(super) dead_letters: Queue,
     pub(super) stop: CancellationToken,
 }
 
+/// Long poll of each receive.
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// Concurrent receives of a command that only reads.
 pub(super) const PARALLEL_RECEIVES: usize = 8;
 /// One receive at a time hides few dead letters while each is processed.
 pub(super) const SINGLE_RECEIVE: usize = 1;
 
 impl CommandContext {
-    pub(super) async fn open(global: &Global) -> anyhow::Result<Self> {
-        let config = global.config()?;
+    /// For a command that needs what is `required` beside the dead-letter queue.
+    pub(super) async fn open(global: &Global, required: &[Required]) -> anyhow::Result<Self> {
+        let config = global.config(&[&[Required::DeadLetterQueue], required].concat())?;
         let stop = shutdown::on_signal(&global.force_exit)?;
         let services = Services::from_environment(config).await?;
-        let source = services.queue_with_wait(Duration::from_secs(1));
-        let dead_letter_url = services.config.queue.dead_letter_url.as_deref();
-        let resolved = tokio::select! {
-            resolved = resolve_dead_letter_queue(&source, dead_letter_url) => resolved?,
-            () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+        let dead_letters = if let Some(url) = &services.config.queue.dead_letter_url {
+            services.queue_by_url(url, RECEIVE_WAIT)
+        } else {
+            let source = services.queue_with_wait(RECEIVE_WAIT)?;
+            tokio::select! {
+                resolved = resolve_dead_letter_queue(&source, None) => resolved?.queue,
+                () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+            }
         };
         Ok(Self {
-            dead_letters: resolved.queue,
             services,
-            source,
+            dead_letters,
             stop,
         })
     }

@@ -34,7 +34,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if !options.yes && !std::io::stdin().is_terminal() {
         return Err(Usage::error("there is no terminal to ask on: say --yes"));
     }
-    let context = CommandContext::open(global).await?;
+    let context = CommandContext::open(global, &[]).await?;
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
     let mut matched = Vec::new();
     let result = scan

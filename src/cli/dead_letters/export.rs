@@ -29,7 +29,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let context = CommandContext::open(global).await?;
+    let context = CommandContext::open(global, &[]).await?;
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
     let audit = if options.remove {

@@ -24,7 +24,7 @@ pub(super) struct Options {
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     // The whole file is checked before the first dead letter is sent.
     let total = count_lines(&options.file, options.from_line)?;
-    let context = CommandContext::open(global).await?;
+    let context = CommandContext::open(global, &[]).await?;
     let progress = progress_bar(Some(total), "letters");
     let mut sent = 0_u64;
     let mut failed = 0_u64;

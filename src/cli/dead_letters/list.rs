@@ -11,7 +11,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let context = CommandContext::open(global).await?;
+    let context = CommandContext::open(global, &[]).await?;
     let mut scan = context
         .scan(options.filter.filter(), PARALLEL_RECEIVES)
         .await;

@@ -12,6 +12,7 @@ use super::context::{
 };
 use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
+use crate::config::Required;
 use crate::dead_letter::{
     DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, Replay,
     ReplayReport, ReplayResult, ReplayTarget, SelectionEnd,
@@ -37,7 +38,12 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let context = CommandContext::open(global).await?;
+    let required = if options.direct || options.dry_run {
+        Required::Profiles
+    } else {
+        Required::Queue
+    };
+    let context = CommandContext::open(global, &[required]).await?;
     if options.dry_run {
         return dry_run(global, options.filter.filter(), &context).await;
     }
@@ -49,7 +55,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         let provisioner = Box::new(context.services.provisioner());
         ReplayTarget::Direct(provisioner, context.dead_letters.clone())
     } else {
-        ReplayTarget::Queue(context.source.clone())
+        ReplayTarget::Queue(context.services.queue()?)
     };
     let audit = context.audit("replay").await;
     let progress = context.progress_bar().await;
@@ -140,7 +146,7 @@ async fn dry_run(
     filter: Filter,
     context: &CommandContext,
 ) -> anyhow::Result<CommandStatus> {
-    let mut predictor = context.services.dry_run();
+    let mut predictor = context.services.dry_run()?;
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
     let mut tally = BTreeMap::new();
     let result = scan
@@ -197,7 +203,7 @@ async fn native(
     context: &CommandContext,
     rate: f64,
 ) -> anyhow::Result<CommandStatus> {
-    let source = context.source.attributes().await?;
+    let source = context.services.queue()?.attributes().await?;
     let dead_letters = context.dead_letters.attributes().await?;
     #[expect(clippy::cast_possible_truncation, reason = "between 1 and 500")]
     let rate = rate.floor().clamp(1.0, 500.0) as i32;

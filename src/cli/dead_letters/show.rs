@@ -21,7 +21,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let context = CommandContext::open(global).await?;
+    let context = CommandContext::open(global, &[]).await?;
     let filter = Filter {
         limit: Some(1),
         ..Filter::default()

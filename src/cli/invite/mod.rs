@@ -13,6 +13,7 @@ use super::operator::{self, Operator};
 use super::{CommandStatus, Global, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::Cognito;
+use crate::config::Required;
 use crate::event::PoolId;
 use crate::shutdown;
 use file::Row;
@@ -27,7 +28,7 @@ use run::{InviteTally, PendingRow, invite_all};
 const COGNITO_MAILS_PER_DAY: usize = 50;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config()?;
+    let config = global.config(&[Required::Profiles])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let rows = options.rows()?;
     let path = options.results_path();

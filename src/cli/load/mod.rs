@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CommandStatus, Global, Usage, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::{Class, Failure, SignInName};
-use crate::config::Config;
+use crate::config::{Config, Required};
 use crate::dead_letter::resolve_dead_letter_queue;
 use crate::event::Username;
 use crate::load::report::Cleaned;
@@ -28,7 +28,7 @@ pub(super) use options::Options;
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config()?;
+    let config = global.config(&[Required::Queue, Required::Profiles])?;
     if let Some(run) = &options.clean {
         return clean::run(global, options, &config, run).await;
     }
@@ -242,7 +242,7 @@ async fn connect_services(
     stop: &CancellationToken,
 ) -> anyhow::Result<LoadServices> {
     let services = Services::from_environment(config.clone()).await?;
-    let queue = services.queue_with_wait(RECEIVE_WAIT);
+    let queue = services.queue_with_wait(RECEIVE_WAIT)?;
     let resolved = tokio::select! {
         resolved = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => resolved?,
         () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
@@ -251,7 +251,7 @@ async fn connect_services(
         dead_letters: resolved.queue,
         queue,
         cognito: services.cognito(),
-        profiles: services.test_profiles(),
+        profiles: services.test_profiles()?,
     })
 }
 

@@ -83,6 +83,35 @@ fn only_queue_and_table_have_no_default() {
 }
 
 #[test]
+fn a_missing_setting_is_a_violation_only_where_it_is_required() {
+    use Required::{DeadLetterQueue, Profiles, Queue};
+    let dead_letter_url = "queue.dead_letter_url=https://sqs.eu-west-1.amazonaws.com/1/letters";
+    for (flag, required, missing) in [
+        (None, &[][..], &[][..]),
+        (None, &[Queue], &["queue.url"]),
+        (None, &[Profiles], &["profiles.table"]),
+        (None, &[Profiles, Queue], &["queue.url", "profiles.table"]),
+        (None, &[DeadLetterQueue], &["queue.url"]),
+        (Some(dead_letter_url), &[DeadLetterQueue], &[]),
+        (
+            Some(dead_letter_url),
+            &[DeadLetterQueue, Queue],
+            &["queue.url"],
+        ),
+        (Some("profiles.enabled=false"), &[Profiles], &[]),
+        // A value that breaks its rule is never accepted.
+        (Some("queue.url=usher"), &[], &["queue.url"]),
+        (Some("profiles.table=a b"), &[], &["profiles.table"]),
+    ] {
+        let flags: Vec<String> = flag.map(str::to_owned).into_iter().collect();
+        let config = Config::for_command(&Layers::defaults().flags(&flags), required);
+        let InvalidConfig(found) = config.err().unwrap_or(InvalidConfig(Vec::new()));
+        let found: Vec<&str> = found.iter().map(|it| it.key.as_str()).collect();
+        assert_eq!(found, missing, "{flag:?} {required:?}");
+    }
+}
+
+#[test]
 fn every_error_is_reported_at_once_with_its_source() {
     let layers = layers(&[
         "worker.concurrency=0",
@@ -168,7 +197,7 @@ fn the_drain_must_be_longer_than_the_long_poll() {
 fn credentials_in_a_queue_url_are_dropped() {
     for url in ["https://me:s3c@ret/pw@host/1/q", "https://host/1/q"] {
         let config = valid(&[&format!("queue.url={url}")]);
-        assert_eq!(config.queue.url, "https://host/1/q", "{url}");
+        assert_eq!(config.queue.url.as_deref(), Ok("https://host/1/q"), "{url}");
     }
 }
 

@@ -46,6 +46,20 @@ async fn privileged_groups_need_the_privileged_flag() {
 }
 
 #[tokio::test]
+async fn grant_works_without_queue_and_table() {
+    let world = World::with_groups(&["STAFF"]).await;
+    world.create_user("zebulon").await;
+    let mut grant = world.usher(&["grant", "--user", "zebulon", "--group", "STAFF"]);
+    grant
+        .args(["--pool", &world.pool.id])
+        .env_remove("USHER_QUEUE__URL")
+        .env_remove("USHER_PROFILES__TABLE");
+    let (status, _, errors) = finished(grant).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(world.members("STAFF").await, ["zebulon"]);
+}
+
+#[tokio::test]
 async fn a_missing_user_or_group_is_reported_at_once() {
     let world = World::with_groups(&["STAFF"]).await;
     let zebulon = world.create_user("zebulon").await;
