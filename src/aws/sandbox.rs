@@ -94,14 +94,6 @@ impl Sandbox {
         Ok((queue.unwrap_or_default(), dead_letter_url))
     }
 
-    /// Creates a user pool with an app client.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn create_pool(&self, name: &str) -> Result<SandboxPool, Failure> {
-        self.create_pool_with(name, &PoolOptions::default()).await
-    }
-
     /// Creates a table with one String partition key.
     ///
     /// # Errors

@@ -80,10 +80,14 @@ impl TriggerHandler {
         if source.is_empty() {
             let call = serde_json::from_str(event.get()).ok();
             return match call.as_ref().and_then(ResolverCall::parse) {
-                Some(call) => TriggerOutput {
-                    response: self.resolve(&call, trace).await.map(Some),
-                    ..unchanged
-                },
+                Some(call) => {
+                    let access = self.access_or_log("AppSync mutation refused");
+                    let answer = resolver::resolve(&call, access, &self.forwarder, trace).await;
+                    TriggerOutput {
+                        response: answer.map(Some),
+                        ..unchanged
+                    }
+                }
                 None => match call {
                     // Cognito does not send this. A misrouted resolver call must not succeed.
                     Some(event) if resolver::may_be_resolver_event(&event) => TriggerOutput {

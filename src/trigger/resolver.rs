@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
-use super::TriggerHandler;
+use super::forward::Forwarder;
 use crate::aws::Outgoing;
 use crate::config::AccessConfig;
 use crate::event::{
@@ -68,60 +68,45 @@ pub(super) fn may_be_resolver_event(event: &Value) -> bool {
     }
 }
 
-impl TriggerHandler {
-    pub(super) async fn resolve(
-        &self,
-        call: &ResolverCall,
-        trace: &Trace,
-    ) -> Result<Box<RawValue>, ResolverError> {
-        let access = self.access_or_log("AppSync mutation refused");
-        let access = access.ok_or_else(ResolverError::unavailable)?;
-        let caller = authorize(call, access)?;
-        let command = AdminCommand {
-            request_id: AdminCommand::new_request_id(),
-            requested_by: caller.sub.clone(),
-            requested_at: Some(jiff::Timestamp::now()),
-            pool: caller.pool.clone(),
-            operation: parse_operation(&call.field, &call.arguments)?,
-        };
-        let mut groups = command.operation.groups().iter();
-        if !groups.all(|group| access.admin().grantable.allows(group)) {
-            audit(&command, CommandStage::Refused("group_not_grantable"));
-            return Err(ResolverError {
-                kind: "Unauthorized",
-                message: "administrators may not give or take this group".to_owned(),
-            });
-        }
-        self.queue(&command, trace).await
+/// Queues the admin command of a mutation, with `trace`. `access` is `None` if the
+/// configuration is invalid.
+pub(super) async fn resolve(
+    call: &ResolverCall,
+    access: Option<&AccessConfig>,
+    forwarder: &Forwarder,
+    trace: &Trace,
+) -> Result<Box<RawValue>, ResolverError> {
+    let access = access.ok_or_else(ResolverError::unavailable)?;
+    let caller = authorize(call, access)?;
+    let command = AdminCommand {
+        request_id: AdminCommand::new_request_id(),
+        requested_by: caller.sub.clone(),
+        requested_at: Some(jiff::Timestamp::now()),
+        pool: caller.pool.clone(),
+        operation: parse_operation(&call.field, &call.arguments)?,
+    };
+    let mut groups = command.operation.groups().iter();
+    if !groups.all(|group| access.admin().grantable.allows(group)) {
+        audit(&command, CommandStage::Refused("group_not_grantable"));
+        return Err(ResolverError {
+            kind: "Unauthorized",
+            message: "administrators may not give or take this group".to_owned(),
+        });
     }
-
-    async fn queue(
-        &self,
-        command: &AdminCommand,
-        trace: &Trace,
-    ) -> Result<Box<RawValue>, ResolverError> {
-        match self
-            .forwarder
-            .send(Outgoing::command(command).with_trace(trace))
-            .await
-        {
-            Ok(_) => {
-                audit(command, CommandStage::Queued);
-                let answer = json!({"status": "QUEUED", "requestId": command.request_id});
-                to_raw_value(&answer).map_err(|_| ResolverError::unavailable())
-            }
-            Err(error) => {
-                tracing::error!(
-                    request.id = command.request_id,
-                    trace.id = trace.id(),
-                    error,
-                    "admin command could not be queued",
-                );
-                audit(command, CommandStage::Unavailable);
-                Err(ResolverError::unavailable())
-            }
-        }
+    let message = Outgoing::command(&command).with_trace(trace);
+    if let Err(error) = forwarder.send(message).await {
+        tracing::error!(
+            request.id = command.request_id,
+            trace.id = trace.id(),
+            error,
+            "admin command could not be queued",
+        );
+        audit(&command, CommandStage::Unavailable);
+        return Err(ResolverError::unavailable());
     }
+    audit(&command, CommandStage::Queued);
+    let answer = json!({"status": "QUEUED", "requestId": command.request_id});
+    to_raw_value(&answer).map_err(|_| ResolverError::unavailable())
 }
 
 fn authorize<'a>(
@@ -218,6 +203,7 @@ fn reject_unknown_arguments(
 mod tests {
     use super::*;
     use crate::config::{self, Layers};
+    use crate::trigger::TriggerHandler;
 
     fn trigger(flags: &[&str]) -> TriggerHandler {
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();

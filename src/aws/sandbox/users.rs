@@ -69,6 +69,14 @@ impl Tokens {
 }
 
 impl Sandbox {
+    /// Creates a user pool with an app client.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_pool(&self, name: &str) -> Result<SandboxPool, Failure> {
+        self.create_pool_with(name, &PoolOptions::default()).await
+    }
+
     /// Creates a user pool and an app client that accepts passwords.
     ///
     /// # Errors

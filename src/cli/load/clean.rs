@@ -1,7 +1,7 @@
 //! `usher load --clean RUN`
 
-use super::connect_services;
 use super::options::Options;
+use super::services::connect_services;
 use crate::cli::{CommandStatus, Global, progress_bar, status_line};
 use crate::config::Config;
 use crate::load::report::Cleaned;

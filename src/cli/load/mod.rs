@@ -2,17 +2,14 @@
 
 mod clean;
 mod options;
-
-use std::time::Duration;
+mod services;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandStatus, Global, Usage, progress_bar, status_line};
-use crate::app::Services;
 use crate::aws::{Class, Failure, SignInName};
-use crate::config::{Config, Required};
-use crate::dead_letter::resolve_dead_letter_queue;
+use crate::config::Required;
 use crate::event::Username;
 use crate::load::report::Cleaned;
 use crate::load::{
@@ -23,9 +20,7 @@ use crate::reason::Reason;
 use crate::retry::{SharedRetry, retry_inline};
 use crate::shutdown;
 pub(super) use options::Options;
-
-/// Long poll of each receive while dead letters are scanned.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
+use services::connect_services;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Queue, Required::Profiles])?;
@@ -235,24 +230,6 @@ impl LoadTest<'_> {
         };
         std::fs::write(path, report.html()).with_context(|| format!("--report {}", path.display()))
     }
-}
-
-async fn connect_services(
-    config: &Config,
-    stop: &CancellationToken,
-) -> anyhow::Result<LoadServices> {
-    let services = Services::from_environment(config.clone()).await?;
-    let queue = services.queue_with_wait(RECEIVE_WAIT)?;
-    let resolved = tokio::select! {
-        resolved = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => resolved?,
-        () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
-    };
-    Ok(LoadServices {
-        dead_letters: resolved.queue,
-        queue,
-        cognito: services.cognito(),
-        profiles: services.test_profiles()?,
-    })
 }
 
 /// Checks the permissions to read and delete before the run creates anything. The calls name a

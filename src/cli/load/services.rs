@@ -1,0 +1,31 @@
+//! The clients of a load test and of its clean-up.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Services;
+use crate::config::Config;
+use crate::dead_letter::resolve_dead_letter_queue;
+use crate::load::LoadServices;
+
+/// Long poll of each receive while dead letters are scanned.
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) async fn connect_services(
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<LoadServices> {
+    let services = Services::from_environment(config.clone()).await?;
+    let queue = services.queue_with_wait(RECEIVE_WAIT)?;
+    let resolved = tokio::select! {
+        resolved = resolve_dead_letter_queue(&queue, config.queue.dead_letter_url.as_deref()) => resolved?,
+        () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+    };
+    Ok(LoadServices {
+        dead_letters: resolved.queue,
+        queue,
+        cognito: services.cognito(),
+        profiles: services.test_profiles()?,
+    })
+}
