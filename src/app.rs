@@ -1,6 +1,5 @@
 //! The composition root: builds the clients and components of a process from its
-//! configuration. Only the Lambda and `usher attach`, which have no such configuration, and
-//! `dev` for its own endpoint create clients themselves.
+//! configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +9,12 @@ use crate::aws::{
     Aws, ClientCredentials, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue,
     SignIn, TestProfiles,
 };
-use crate::config::{AcceptPage, Config, InvalidConfig};
+use crate::config::{AcceptPage, Config, InvalidConfig, TriggerConfig};
 use crate::dead_letter::DryRun;
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 use crate::reconcile::ReconcileServices;
+use crate::trigger::TriggerHandler;
 
 /// The configuration of a process, and the clients that share its budgets.
 #[derive(Debug, Clone)]
@@ -126,6 +126,24 @@ impl Services {
     pub(crate) fn pool_settings(&self) -> PoolSettings {
         PoolSettings::new(&self.aws)
     }
+}
+
+/// The clients of `usher attach`, which reads no configuration.
+pub(crate) async fn attach_clients() -> Result<(Aws, PoolSettings), NoRegion> {
+    let aws = Aws::from_environment().await?;
+    let pool_settings = PoolSettings::new(&aws);
+    Ok((aws, pool_settings))
+}
+
+/// The handler of the Lambda. Without `aws` or the queue's URL, each forward fails with the
+/// reason.
+pub fn trigger_handler(aws: Result<Aws, String>, settings: TriggerConfig) -> TriggerHandler {
+    let TriggerConfig { queue_url, access } = settings;
+    let queue = aws.and_then(|aws| {
+        let url = queue_url.map_err(|invalid| invalid.to_string())?;
+        Ok(Queue::send_only(&aws.for_trigger(), &url))
+    });
+    TriggerHandler::new(queue, access)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
+use usher::app::trigger_handler;
 use usher::aws::Aws;
 use usher::config::{self, Layers, file_from_environment, log_filter};
 use usher::event::Trace;
@@ -44,5 +45,5 @@ fn build_trigger_handler() -> TriggerHandler {
     }
     let settings = config::TriggerConfig::from_layers(&layers.process_environment());
     let aws = Aws::in_lambda(config::env_var);
-    TriggerHandler::new(aws.map_err(|error| error.to_string()), settings)
+    trigger_handler(aws.map_err(|error| error.to_string()), settings)
 }

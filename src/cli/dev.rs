@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global};
-use crate::app::Services;
 use crate::config::Layers;
 use crate::dev::{self, Accounts, DevSummary, SentMail, Stack, StartError};
 use crate::event::IssuerType;
@@ -82,13 +81,12 @@ pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<Com
         .map_err(unwrap_config_error)?;
     stack.set_issuer(options.issuer).await?;
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
-    let services = Services::new(stack.config.clone(), stack.aws.clone());
-    let http_app = HttpApp::new(&services, stop.clone())?;
+    let http_app = HttpApp::new(&stack.services, stop.clone())?;
     let http_stop = CancellationToken::new();
     let health_thread = health_server.start(http_stop.clone())?;
     let server_task = tokio::spawn(public_server.run(http_app.routes, http_stop.clone()));
 
-    let worker = Worker::new(&services, health, MaxReceiveCountCheck::Enforced).await?;
+    let worker = Worker::new(&stack.services, health, MaxReceiveCountCheck::Enforced).await?;
     let worker_stop = CancellationToken::new();
     let worker_task = tokio::spawn(worker.run(Until::Stopped, worker_stop.clone()));
 
@@ -195,7 +193,7 @@ and the ordinary user is refused:
 fn print_endpoint(stack: &Stack, http: SocketAddr) {
     let (endpoint, queue) = (stack.endpoint.url(), stack.queue.url());
     let (pool, client) = (&stack.pool.id, &stack.pool.client);
-    let profiles = stack.config.profiles.as_ref();
+    let profiles = stack.services.config.profiles.as_ref();
     let table = profiles.map_or_else(String::new, |_| {
         format!("  export USHER_PROFILES__TABLE={}\n", Stack::PROFILE_TABLE)
     });

@@ -32,7 +32,7 @@ impl AccountState {
 
 impl Stack {
     pub(super) async fn read_back(&self) -> Result<AccountState, Failure> {
-        let profiles = match &self.config.profiles {
+        let profiles = match &self.services.config.profiles {
             Some(settings) => {
                 self.sandbox
                     .profiles(Stack::PROFILE_TABLE, &settings.key)

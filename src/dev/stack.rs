@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::EmbeddedEndpoint;
+use crate::app::{Services, trigger_handler};
 use crate::aws::{Aws, Failure, Queue, Sandbox, SandboxPool};
 use crate::config::{self, Config, InvalidConfig, Layers};
 use crate::event::{IssuerType, Trace};
@@ -22,12 +23,11 @@ const MAX_RECEIVE_COUNT: u32 = 1000;
 pub struct Stack {
     /// The embedded services behind the port.
     pub endpoint: EmbeddedEndpoint,
-    /// AWS clients that call the endpoint.
-    pub aws: Aws,
+    /// The clients that call the endpoint. The configuration is the user's, changed to use the
+    /// embedded resources.
+    pub services: Services,
     /// Creates users and resources, and reads them back.
     pub sandbox: Sandbox,
-    /// The user's configuration, changed to use the embedded resources.
-    pub config: Config,
     /// The user pool and its client.
     pub pool: SandboxPool,
     /// The queue that the worker reads.
@@ -100,15 +100,13 @@ impl Stack {
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),
         ]);
-        let config = Config::from_layers(&layers)?;
-        let key = config
-            .profiles
-            .as_ref()
-            .map_or("id", |profiles| &profiles.key);
+        let services = Services::new(Config::from_layers(&layers)?, aws.clone());
+        let profiles = services.config.profiles.as_ref();
+        let key = profiles.map_or("id", |profiles| &profiles.key);
         sandbox.create_table(Self::PROFILE_TABLE, key).await?;
 
         let settings = config::TriggerConfig::from_layers(&layers);
-        let trigger = Arc::new(TriggerHandler::new(Ok(aws.clone()), settings));
+        let trigger = Arc::new(trigger_handler(Ok(aws), settings));
         let lambda = Arc::clone(&trigger);
         endpoint.on_trigger(Box::new(move |event| {
             let lambda = Arc::clone(&lambda);
@@ -120,13 +118,12 @@ impl Stack {
                     .ok()?
             })
         }));
-        let queue = Queue::new(&aws, &queue_url, Duration::ZERO, config.queue.visibility);
+        let queue = services.queue_with_wait(Duration::ZERO)?;
         let dead_letters = queue.with_url(&dead_letter_url);
         Ok(Self {
             endpoint,
-            aws,
+            services,
             sandbox,
-            config,
             pool,
             queue,
             dead_letters,

@@ -106,7 +106,7 @@ impl Stack {
             let expected: Vec<String> = self
                 .expected_sign_up(name)
                 .iter()
-                .flat_map(|sign_up| groups_for(&self.config.groups, sign_up))
+                .flat_map(|sign_up| groups_for(&self.services.config.groups, sign_up))
                 .map(|group| group.to_string())
                 .collect();
             is_in_all_groups(&state, name, &expected) && self.has_profile(&state, sub)
@@ -116,7 +116,7 @@ impl Stack {
             provisioned: provisioned.count(),
             ..summarize(&state)
         };
-        let profiles = if self.config.profiles.is_some() {
+        let profiles = if self.services.config.profiles.is_some() {
             count
         } else {
             0
@@ -160,7 +160,7 @@ impl Stack {
                 reason,
             });
         }
-        let profiles = if self.config.profiles.is_some() {
+        let profiles = if self.services.config.profiles.is_some() {
             seen.len()
         } else {
             0
@@ -196,7 +196,7 @@ impl Stack {
         match event {
             Some(Ok(Event::SignUp(sign_up))) => {
                 let sub = sub_of(state, &sign_up);
-                let groups: Vec<String> = groups_for(&self.config.groups, &sign_up)
+                let groups: Vec<String> = groups_for(&self.services.config.groups, &sign_up)
                     .iter()
                     .map(ToString::to_string)
                     .collect();
@@ -218,12 +218,12 @@ impl Stack {
     }
 
     fn provisions_resets(&self) -> bool {
-        let profiles = self.config.profiles.as_ref();
+        let profiles = self.services.config.profiles.as_ref();
         profiles.is_some_and(|profiles| profiles.after_password_reset)
     }
 
     fn has_profile(&self, state: &AccountState, sub: &str) -> bool {
-        self.config.profiles.is_none() || state.profiles.contains_key(sub)
+        self.services.config.profiles.is_none() || state.profiles.contains_key(sub)
     }
 }
 

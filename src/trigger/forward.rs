@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::raw_object::RawObject;
-use crate::aws::{Aws, Outgoing, Queue};
+use crate::aws::{Outgoing, Queue};
 use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_id};
 use crate::telemetry::emf;
 
@@ -32,13 +32,9 @@ pub(crate) enum ForwardResult {
 }
 
 impl Forwarder {
-    pub(crate) fn new(aws: &Aws, queue_url: &str) -> Self {
-        Self(Ok(Queue::send_only(aws, queue_url)))
-    }
-
-    /// Answers every event, but each send fails with this reason.
-    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
-        Self(Err(reason.into()))
+    /// Without `queue`, each send fails with its error.
+    pub(super) fn new(queue: Result<Queue, String>) -> Self {
+        Self(queue)
     }
 
     /// Sends within [`FORWARD_TIMEOUT`]. Returns the message id, or the error as text.
@@ -118,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_confirmed_users_are_forwarded() {
-        let forwarder = Forwarder::unavailable("no queue in this test");
+        let forwarder = Forwarder::new(Err("no queue in this test".to_owned()));
         for (event, expected) in [
             (
                 r#"{"triggerSource":"PostConfirmation_ConfirmSignUp"}"#,

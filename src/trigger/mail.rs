@@ -214,7 +214,7 @@ mod tests {
         let layers = Layers::defaults().flags(&flags);
         TriggerHandler::new(
             Err("none".to_owned()),
-            config::TriggerConfig::from_layers(&layers),
+            config::TriggerConfig::from_layers(&layers).access,
         )
     }
 

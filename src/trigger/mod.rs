@@ -20,8 +20,8 @@ pub(crate) use resolver::ResolverError;
 
 use serde_json::value::RawValue;
 
-use crate::aws::Aws;
-use crate::config::{self, AccessConfig, InvalidConfig};
+use crate::aws::Queue;
+use crate::config::{AccessConfig, InvalidConfig};
 use crate::event::{ResolverCall, Trace};
 use raw_object::RawObject;
 
@@ -42,18 +42,12 @@ pub struct TriggerOutput {
 }
 
 impl TriggerHandler {
-    /// Without `aws` or the queue's URL, forwarding fails but events are still answered.
-    /// Without a valid configuration, logs an error and switches the other functions off.
-    pub fn new(aws: Result<Aws, String>, settings: config::TriggerConfig) -> Self {
-        let config::TriggerConfig { queue_url, access } = settings;
-        let queue = aws.and_then(|aws| match queue_url {
-            Ok(url) => Ok((aws.for_trigger(), url)),
-            Err(invalid) => Err(invalid.to_string()),
-        });
-        let forwarder = match queue {
-            Ok((aws, url)) => Forwarder::new(&aws, &url),
-            Err(reason) => Forwarder::unavailable(reason),
-        };
+    /// Without `queue`, each forward fails with its error, but events are still answered.
+    /// Without `access`, logs an error and switches the other functions off.
+    pub(crate) fn new(
+        queue: Result<Queue, String>,
+        access: Result<AccessConfig, InvalidConfig>,
+    ) -> Self {
         if let Err(invalid) = &access {
             tracing::error!(
                 error = %invalid,
@@ -61,7 +55,10 @@ impl TriggerHandler {
                  the configuration is valid; forwarding sign-ups needs only queue.url",
             );
         }
-        Self { forwarder, access }
+        Self {
+            forwarder: Forwarder::new(queue),
+            access,
+        }
     }
 
     #[cfg(feature = "dev")]

@@ -210,7 +210,7 @@ mod tests {
         let layers = Layers::defaults().flags(&flags);
         TriggerHandler::new(
             Err("no queue".to_owned()),
-            config::TriggerConfig::from_layers(&layers),
+            config::TriggerConfig::from_layers(&layers).access,
         )
     }
 

@@ -129,7 +129,7 @@ mod tests {
         let layers = Layers::defaults().file(&file);
         TriggerHandler::new(
             Err("none".to_owned()),
-            config::TriggerConfig::from_layers(&layers),
+            config::TriggerConfig::from_layers(&layers).access,
         )
     }
 

@@ -67,6 +67,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "provision",
             "quota",
             "reconcile",
+            "trigger",
         ],
     ),
     (
@@ -148,7 +149,15 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ),
     (
         "dev",
-        &["aws", "config", "event", "message", "provision", "trigger"],
+        &[
+            "app",
+            "aws",
+            "config",
+            "event",
+            "message",
+            "provision",
+            "trigger",
+        ],
     ),
     (
         "cli",
@@ -295,6 +304,29 @@ fn tokens(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn clients_are_made_in_one_place() {
+    for (file, text) in sources("src") {
+        let text = tokens(product(&text));
+        for constructor in [
+            "Aws::from_environment",
+            "Cognito::new",
+            "MoveTasks::new",
+            "PoolSettings::new",
+            "ProfileTable::new",
+            "Queue::new",
+            "Queue::send_only",
+            "SignIn::new",
+            "TestProfiles::new",
+        ] {
+            let (client, function) = constructor.split_once("::").expect("a path");
+            let is_called = text.windows(3).any(|it| it == [client, "::", function]);
+            let at_home = file == "app.rs" || file.starts_with("aws/");
+            assert!(at_home || !is_called, "{file} calls {constructor}");
+        }
+    }
 }
 
 /// Whether the quote does not begin a lifetime.

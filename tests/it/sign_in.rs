@@ -144,7 +144,7 @@ async fn the_development_stack_issues_tokens_of_either_issuer() {
         issuers.push(claims["iss"].as_str().expect("text").to_owned());
     }
     let pool = PoolId::new(&stack.pool.id).expect("an id");
-    assert_eq!(stack.config.admin.issuers_of(&pool), issuers);
+    assert_eq!(stack.services.config.admin.issuers_of(&pool), issuers);
     assert_ne!(issuers[0], issuers[1]);
     stack.stop().await;
 }

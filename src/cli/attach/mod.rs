@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::actor;
 use super::{CommandStatus, Global, Usage, confirm, status_line};
+use crate::app::attach_clients;
 use crate::attach::{
     AttachRecord, AttachRequest, FunctionArn, SettingDifference, TriggerKind, TriggerPlan,
     UserPoolSettings,
 };
-use crate::aws::{Aws, Class, PoolSettings};
+use crate::aws::{Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
 use report::{AttachReport, audit, describe_difference};
@@ -74,7 +75,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         ));
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
-    let aws = Aws::from_environment().await?;
+    let (aws, pool_settings) = attach_clients().await?;
     let region = options.region();
     if region != aws.region() {
         return Err(Usage::error(format!(
@@ -83,7 +84,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         )));
     }
     let target = TargetPool {
-        pool_settings: PoolSettings::new(&aws),
+        pool_settings,
         pool,
     };
     let before = target.read().await?;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use serde_json::json;
+use usher::app::trigger_handler;
 use usher::config::{self, Layers};
 use usher::event::Trace;
-use usher::trigger::TriggerHandler;
 
 use super::count;
 use crate::faults::Fault;
@@ -22,7 +22,7 @@ async fn a_name_with_format_characters_is_invited() {
     let text = "invitations.text=Hi {given_name}, {link}";
     let flags: Vec<String> = flags.iter().chain([&text]).map(|&s| s.to_owned()).collect();
     let settings = config::TriggerConfig::from_layers(&Layers::defaults().flags(&flags));
-    let trigger = Arc::new(TriggerHandler::new(Err("no queue".to_owned()), settings));
+    let trigger = Arc::new(trigger_handler(Err("no queue".to_owned()), settings));
     world.endpoint.on_trigger(Box::new(move |event| {
         let trigger = Arc::clone(&trigger);
         Box::pin(async move {
