@@ -61,11 +61,6 @@ impl Provisioner {
         }
     }
 
-    fn profile_step(&self) -> Result<Option<&ProfileStep>, Outcome> {
-        let step = self.profile.as_ref().map(Option::as_ref);
-        step.map_err(|missing| internal_error(&missing.to_string()))
-    }
-
     /// The groups within the sign-up's scope, without duplicates.
     pub(crate) fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
         groups_for(&self.config.groups, sign_up)
@@ -133,10 +128,10 @@ impl Provisioner {
     }
 
     async fn write_profile(&self, user: &SignUp, groups: &[GroupName]) -> Outcome {
-        let profile = match self.profile_step() {
+        let profile = match &self.profile {
             Ok(Some(profile)) => profile,
             Ok(None) => return Outcome::Done,
-            Err(outcome) => return outcome,
+            Err(missing) => return internal_error(&missing.to_string()),
         };
         let sub = match &user.sub {
             // Cognito has just added the user to a group.

@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool.html>
 
 use super::profile::ProfileStep;
-use super::{Ignored, Outcome, Provisioner, outcome_of_optional_read};
+use super::{Ignored, Outcome, Provisioner, internal_error, outcome_of_optional_read};
 use crate::aws::{Cognito, Failure, ProfileTable};
 use crate::config::Config;
 use crate::event::SignUp;
@@ -53,9 +53,9 @@ impl Provisioner {
     /// Provisions the user if [`is_unprovisioned`]. These reads do not block sign-ups when they
     /// fail.
     pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
-        let table = match self.profile_step() {
-            Ok(step) => step.map(ProfileStep::table),
-            Err(outcome) => return outcome,
+        let table = match &self.profile {
+            Ok(step) => step.as_ref().map(ProfileStep::table),
+            Err(missing) => return internal_error(&missing.to_string()),
         };
         match is_unprovisioned(&self.config, &self.cognito, table, user).await {
             Ok(true) => {
