@@ -59,6 +59,14 @@ impl Failure {
         }
     }
 
+    /// Whether SQS refused a receipt: its message is gone, or was received again.
+    pub(crate) fn is_stale_receipt(&self) -> bool {
+        matches!(
+            self.code.rsplit('.').next(),
+            Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
+        )
+    }
+
     /// An entry of a batch that the service did not carry out.
     pub(super) fn from_entry(target: Target<'_>, code: &str) -> Self {
         let (reason, class) = classify(target.operation, code, 400, "");

@@ -35,5 +35,8 @@ pub use operation::{CognitoOperation, DynamoDbOperation, Operation, Service, Sqs
 pub use page::Page;
 #[cfg(feature = "dev")]
 pub use sandbox::{PoolOptions, Sandbox, SandboxPool, SignInResult, Tokens};
+pub(crate) use sqs::{
+    BatchEntry, BatchOperation, FailedEntry, MAX_BATCH_ENTRIES, MAX_BATCHES_IN_PARALLEL, MoveTask,
+    QueueAttributes, VisibilityExtender, VisibilityGuard,
+};
 pub use sqs::{Depth, MoveTasks, Outgoing, Queue, Received, RedrivePolicy};
-pub(crate) use sqs::{FailedEntry, MAX_BATCH_ENTRIES, MoveTask, QueueAttributes};

@@ -2,15 +2,13 @@
 //! `usher dead-letters` lists, exports, replays and deletes them.
 //!
 //! `received_dead_letter` is one of them; `message/` builds and sends them. `scan`
-//! receives all of them, `hidden_set` hides them meanwhile, `selection` filters them. `replay`
-//! sends them to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a
+//! receives all of them and hides them meanwhile, `selection` filters them. `replay` sends them to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a
 //! line of the export file, `redrive` is SQS's own move.
 
 mod audit;
 mod dry_run;
 mod export_line;
 mod filter;
-mod hidden_set;
 mod queue;
 mod reason_counts;
 mod received_dead_letter;

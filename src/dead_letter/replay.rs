@@ -108,7 +108,7 @@ impl Replay {
                 }
                 let results = self.target.replay(dead_letters).await;
                 failure = self
-                    .settle(&selection, dead_letters, results)
+                    .settle(&mut selection, dead_letters, results)
                     .await
                     .or(failure);
                 progress(ReplayProgress {
@@ -148,7 +148,7 @@ impl Replay {
     /// Deletes the replayed dead letters, and logs and counts each result.
     async fn settle(
         &mut self,
-        selection: &Selection,
+        selection: &mut Selection,
         dead_letters: &[ReceivedDeadLetter],
         results: Vec<ReplayAttempt>,
     ) -> Option<Failure> {

@@ -11,15 +11,17 @@
 //!
 //! SQS allows about 120,000 messages in flight; the rest is reported as [`Unseen`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::hidden_set::{HiddenSet, extension_time};
 use super::received_dead_letter::ReceivedDeadLetter;
-use crate::aws::{Failure, MAX_BATCH_ENTRIES, Queue, Received};
+use crate::aws::{
+    BatchEntry, BatchOperation, Failure, MAX_BATCH_ENTRIES, Queue, Received, VisibilityExtender,
+    VisibilityGuard,
+};
 use crate::retry::retry_inline;
 
 /// Long poll of a receive. It asks all of SQS's servers, so an empty response means that
@@ -31,11 +33,16 @@ const SCAN_POLL_WAIT: Duration = Duration::from_secs(1);
 pub(crate) const SQS_COUNTS_LAG: Duration = Duration::from_secs(65);
 /// Added to the time after which the dead letters of a killed process are visible.
 const HIDDEN_WAIT_MARGIN: Duration = Duration::from_secs(5);
+/// The more dead letters are hidden, the longer an extension lasts. So extending takes
+/// at most about twenty calls a second.
+const EXTENSIONS_PER_SECOND: u64 = 100;
 
 #[derive(Debug)]
 pub(super) struct Scan {
     queue: Queue,
-    hidden: HiddenSet,
+    extender: VisibilityExtender,
+    /// The guard of the latest receive, by the id of the dead letter.
+    hidden: HashMap<String, VisibilityGuard>,
     seen_ids: HashSet<String>,
     parallel_receives: usize,
     /// Steps in a row that received nothing new.
@@ -68,8 +75,9 @@ impl Scan {
     pub(super) fn new(queue: &Queue, parallel_receives: usize) -> Self {
         let queue = queue.with_wait(SCAN_POLL_WAIT);
         Self {
-            hidden: HiddenSet::new(queue.clone()),
+            extender: VisibilityExtender::start(queue.clone(), None),
             queue,
+            hidden: HashMap::new(),
             seen_ids: HashSet::new(),
             parallel_receives: parallel_receives.clamp(1, 8),
             empty_steps: 0,
@@ -80,7 +88,7 @@ impl Scan {
     /// One round of parallel receives.
     ///
     /// # Errors
-    /// When the queue cannot be read. Call [`Self::finish`] also then.
+    /// When the queue cannot be read. Call [`Self::make_all_visible`] also then.
     pub(super) async fn step(&mut self) -> Result<ScanStep, Failure> {
         let receives = (0..self.parallel_receives)
             .map(|_| retry_inline(|| self.queue.receive(MAX_BATCH_ENTRIES)));
@@ -109,15 +117,38 @@ impl Scan {
         self.check_end().await
     }
 
-    /// Deletes dead letters that were received. Returns those that SQS did not delete.
-    pub(super) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
-        self.hidden.delete(ids).await
+    /// Deletes dead letters that were received, each by its latest receipt. Returns those that
+    /// SQS did not delete; they stay hidden.
+    pub(super) async fn delete(&mut self, ids: &[&str]) -> Vec<(String, Failure)> {
+        let (ids, entries): (Vec<&str>, Vec<BatchEntry>) = ids
+            .iter()
+            .filter_map(|id| Some((*id, entry_of(self.hidden.get(*id)?))))
+            .unzip();
+        let operation = BatchOperation::Delete;
+        let failed = self.queue.apply_to_all(operation, &entries).await;
+        let failed: Vec<(String, Failure)> = failed
+            .into_iter()
+            .map(|entry| (ids[entry.position].to_owned(), entry.failure))
+            .collect();
+        for id in ids {
+            if failed.iter().all(|(failed_id, _)| failed_id != id) {
+                self.hidden.remove(id);
+            }
+        }
+        failed
     }
 
     /// Makes everything visible again that was not deleted. Returns the number of dead
-    /// letters for which this failed.
-    pub(super) async fn finish(self) -> u64 {
-        self.hidden.release().await
+    /// letters for which this failed: they stay hidden until their visibility timeout ends.
+    pub(super) async fn make_all_visible(self) -> u64 {
+        // An extension in progress must not reach SQS after the messages are visible.
+        self.extender.stop().await;
+        let entries: Vec<BatchEntry> = self.hidden.values().map(entry_of).collect();
+        let operation = BatchOperation::ChangeVisibility;
+        let failed = self.queue.apply_to_all(operation, &entries).await;
+        // Stale receipt: the dead letter is visible, or another process received it.
+        let still_hidden = failed.iter().filter(|it| !it.failure.is_stale_receipt());
+        still_hidden.count() as u64
     }
 
     async fn hide_received(
@@ -128,21 +159,30 @@ impl Scan {
         let mut deleted = Vec::new();
         for message in received {
             if self.seen_ids.insert(message.id.clone()) {
-                self.hidden.insert(&message);
+                self.hide(&message);
                 dead_letters.push(ReceivedDeadLetter::new(message));
             } else {
                 // Its visibility timeout ended, or one of SQS's servers missed its delete.
-                if !self.hidden.contains(&message.id) {
+                if !self.hidden.contains_key(&message.id) {
                     deleted.push(message.id.clone());
                 }
-                self.hidden.insert(&message);
+                self.hide(&message);
             }
         }
         let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
-        match self.hidden.delete(&deleted).await.into_iter().next() {
+        match self.delete(&deleted).await.into_iter().next() {
             Some((_, failure)) if dead_letters.is_empty() => Err(failure),
             _ => Ok(dead_letters),
         }
+    }
+
+    /// Hides a message that was just received. For one that is hidden already, the new receipt
+    /// replaces the old, which is stale.
+    fn hide(&mut self, message: &Received) {
+        let guard = self.extender.keep_hidden(message);
+        self.hidden.insert(message.id.clone(), guard);
+        let time = extension_time(self.queue.visibility(), self.hidden.len() as u64);
+        self.extender.set_extension(time);
     }
 
     async fn check_end(&mut self) -> Result<ScanStep, Failure> {
@@ -170,6 +210,20 @@ impl Scan {
             not_received,
         }))
     }
+}
+
+/// To delete the dead letter, or to make it visible.
+fn entry_of(guard: &VisibilityGuard) -> BatchEntry {
+    BatchEntry {
+        receipt: guard.receipt().to_owned(),
+        visibility_timeout: Duration::ZERO,
+    }
+}
+
+/// How long an extension lasts when `dead_letters` are hidden. After a kill they stay
+/// hidden for at most this time.
+fn extension_time(visibility: Duration, dead_letters: u64) -> Duration {
+    visibility.max(Duration::from_secs(dead_letters / EXTENSIONS_PER_SECOND))
 }
 
 /// Whether its first receive came within five seconds of its send, by SQS's clock.

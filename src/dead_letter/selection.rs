@@ -108,13 +108,13 @@ impl Selection {
     }
 
     /// Deletes dead letters that were returned. Returns those that SQS did not delete.
-    pub(crate) async fn delete(&self, ids: &[&str]) -> Vec<(String, Failure)> {
+    pub(crate) async fn delete(&mut self, ids: &[&str]) -> Vec<(String, Failure)> {
         self.scan.delete(ids).await
     }
 
     /// Makes every dead letter visible again that was not deleted.
     pub async fn finish(self) -> SelectionEnd {
-        let hidden = self.scan.finish().await;
+        let hidden = self.scan.make_all_visible().await;
         if hidden > 0 {
             tracing::warn!(
                 dead_letters = hidden,

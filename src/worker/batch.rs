@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use crate::aws::{Class, FailedEntry, Failure, MAX_BATCH_ENTRIES, Queue};
+use crate::aws::{
+    BatchEntry, BatchOperation, Class, FailedEntry, Failure, MAX_BATCH_ENTRIES,
+    MAX_BATCHES_IN_PARALLEL, Queue,
+};
 use crate::retry::Backoff;
 
 const BATCH_LINGER: Duration = Duration::from_millis(50);
-const MAX_BATCHES_IN_PARALLEL: usize = 8;
 /// Tries of one batch, with pauses of about 16 s in all. After them a message returns
 /// when its visibility timeout ends: a failed delete does not fail the message. While the
 /// queue itself is at fault, the count starts again.
@@ -23,19 +25,6 @@ const MAX_BATCH_TRIES: u32 = 7;
 const MAX_WAITING_ENTRIES: usize = 1024;
 /// Longest pause between tries during a drain.
 const DRAIN_RETRY_PAUSE: Duration = Duration::from_millis(250);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BatchOperation {
-    Delete,
-    ChangeVisibility,
-}
-
-#[derive(Debug)]
-pub(super) struct BatchEntry {
-    pub(super) receipt: String,
-    /// Used for [`BatchOperation::ChangeVisibility`] only.
-    pub(super) visibility_timeout: Duration,
-}
 
 /// Queues entries for the task that sends them.
 #[derive(Debug, Clone)]
@@ -135,8 +124,12 @@ impl BatchSender {
             let mut failed = None;
             while !batch.is_empty() {
                 let rest = batch.split_off(size.min(batch.len()));
-                match self.send(&batch).await {
-                    Ok(failed_entries) => remaining.extend(retain_failed(batch, &failed_entries)),
+                match self.queue.apply_batch(self.operation, &batch).await {
+                    Ok(failed) => {
+                        let sent = batch.into_iter().enumerate();
+                        let again = sent.filter(|(at, _)| FailedEntry::is_to_resend(&failed, *at));
+                        remaining.extend(again.map(|(_, entry)| entry));
+                    }
                     Err(failure) => {
                         remaining.extend(batch);
                         failed = Some(failure);
@@ -190,23 +183,6 @@ impl BatchSender {
         }
     }
 
-    async fn send(&self, batch: &[BatchEntry]) -> Result<Vec<FailedEntry>, Failure> {
-        match self.operation {
-            BatchOperation::Delete => {
-                let receipts: Vec<&str> =
-                    batch.iter().map(|entry| entry.receipt.as_str()).collect();
-                self.queue.delete(&receipts).await
-            }
-            BatchOperation::ChangeVisibility => {
-                let receipts: Vec<(&str, Duration)> = batch
-                    .iter()
-                    .map(|entry| (entry.receipt.as_str(), entry.visibility_timeout))
-                    .collect();
-                self.queue.change_visibility(&receipts).await
-            }
-        }
-    }
-
     fn log_abandoned(&self, messages: usize, error: &str) {
         tracing::warn!(
             verb = ?self.operation, messages, error,
@@ -222,26 +198,7 @@ fn is_queue_fault(failure: &Failure, tries: u32) -> bool {
     match failure.class {
         Class::Systemic => true,
         // Emulators refuse the whole call for a stale receipt.
-        Class::Permanent => {
-            tries >= MAX_BATCH_TRIES && !FailedEntry::is_terminal_code(&failure.code)
-        }
+        Class::Permanent => tries >= MAX_BATCH_TRIES && !failure.is_stale_receipt(),
         _ => false,
     }
-}
-
-/// The failed entries, except those with a stale receipt: their message is deleted or
-/// was received again.
-fn retain_failed(
-    batch: Vec<BatchEntry>,
-    failed_entries: &[FailedEntry],
-) -> impl Iterator<Item = BatchEntry> {
-    batch
-        .into_iter()
-        .enumerate()
-        .filter(|(position, _)| {
-            failed_entries
-                .iter()
-                .any(|failed| failed.position == *position && !failed.is_terminal)
-        })
-        .map(|(_, entry)| entry)
 }

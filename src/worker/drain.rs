@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use super::intake::Intake;
 use super::processor::{MessageCounts, Processor};
 use super::settle::SettlerTasks;
-use super::visibility;
 
 /// The counts of a worker that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,6 @@ pub(super) struct Drain<'a> {
     pub(super) processor: &'a Processor,
     pub(super) tracker: TaskTracker,
     pub(super) settler_tasks: SettlerTasks,
-    pub(super) extender: visibility::ExtenderTask,
     pub(super) time_limit: Duration,
 }
 
@@ -81,7 +79,7 @@ impl Drain<'_> {
                 "drain: deletes and releases not sent in time; their messages will be redelivered"
             );
         }
-        if tokio::time::timeout_at(deadline, self.extender.stop())
+        if tokio::time::timeout_at(deadline, self.processor.extender.stop())
             .await
             .is_err()
         {

@@ -1,6 +1,6 @@
 //! The worker: receives messages, provisions users and settles the messages.
 //!
-//! `intake` receives, `processor` runs attempts, and `visibility` hides the message
+//! `intake` receives, `processor` runs attempts, and `aws::VisibilityExtender` hides the message
 //! meanwhile. `settle` sends the outcome to SQS through `batch`. `breaker` stops intake
 //! while the deployment is broken, and `drain` ends the worker.
 //!
@@ -24,7 +24,6 @@ mod reconciler;
 mod report;
 mod settle;
 mod trace;
-mod visibility;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -35,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::Services;
-use crate::aws::{Aws, Queue};
+use crate::aws::{Aws, Queue, VisibilityExtender};
 use crate::config::{Config, InvalidConfig};
 use crate::dead_letter::{DeadLetterQueue, DeadLetterQueueError, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
@@ -51,7 +50,6 @@ use processor::{MessageCounts, Processor};
 use recent_work::RecentWork;
 use reconciler::Reconciler;
 use settle::Settler;
-use visibility::ExtenderTask;
 
 /// A worker that has found its dead-letter queue, ready to run.
 #[derive(Debug)]
@@ -178,7 +176,6 @@ impl Worker {
             has_allowed_pools,
             &breaker,
         );
-        let extender_task = ExtenderTask::start(queue.clone(), health.clone());
         let processor = Arc::new(Processor {
             provisioner,
             table: reconciler.table(),
@@ -188,7 +185,7 @@ impl Worker {
             concurrency: Arc::new(Semaphore::new(config.worker.concurrency.get())),
             pools: KnownPools::new(has_allowed_pools),
             settler,
-            extender: extender_task.extender(),
+            extender: VisibilityExtender::start(queue.clone(), Some(health.clone())),
             breaker,
             failures_in_a_row: AtomicU32::new(0),
             stop: stop.clone(),
@@ -220,7 +217,6 @@ impl Worker {
             processor: &processor,
             tracker,
             settler_tasks,
-            extender: extender_task,
             time_limit,
         }
         .run()

@@ -20,8 +20,7 @@ use super::reconciler::Reconciler;
 use super::report;
 use super::settle::Settler;
 use super::trace;
-use super::visibility::VisibilityExtender;
-use crate::aws::{Class, Failure, Received, Service};
+use crate::aws::{Class, Failure, Received, Service, VisibilityExtender};
 use crate::event::{AdminCommand, Event, ReconcileCommand, SignUp};
 use crate::message::{Delivery, Unreadable};
 use crate::provision::{

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::batch::{BatchEntry, BatchOperation, Batcher};
+use super::batch::Batcher;
 use super::breaker::Breaker;
-use super::visibility::VisibilityGuard;
-use crate::aws::{Class, Failure, Outgoing, Queue, Received};
+use crate::aws::{
+    BatchEntry, BatchOperation, Class, Failure, Outgoing, Queue, Received, VisibilityGuard,
+};
 use crate::cache::{self, Cache};
 use crate::message::{DeadLetter, Delivery, History, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};

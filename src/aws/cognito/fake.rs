@@ -1,4 +1,4 @@
-//! A fake Amazon Cognito in this process: without sockets, a test can pause its clock.
+//! A fake AWS in this process: without sockets, a test can pause its clock.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -32,7 +32,14 @@ pub(crate) struct FakeCognito {
     pub(crate) cognito: Cognito,
 }
 
-/// `respond` gets the operation and its input. The rates are the default rates, shared by
+/// `respond` gets the operation and its input.
+pub(crate) async fn fake_aws(
+    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+) -> Aws {
+    Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await
+}
+
+/// As [`fake_aws`]. The rates are the default rates, shared by
 /// `processes`.
 pub(crate) async fn fake_cognito(
     processes: u32,

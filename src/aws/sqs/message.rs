@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::time::Instant;
 
+use crate::aws::error::Failure;
 use crate::event::{Trace, TraceParent};
 
 /// A received message. Its body may hold personal data or a password, so `Debug` shows
@@ -61,23 +62,20 @@ pub struct Outgoing {
 }
 
 /// An entry of a batch that SQS did not carry out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedEntry {
     /// Index of the entry in the batch.
-    pub position: usize,
-    /// SQS's error code, such as `ReceiptHandleIsInvalid`.
-    pub code: String,
-    /// Whether a retry is useless: the receipt is stale, or the message is gone.
-    pub(crate) is_terminal: bool,
+    pub(crate) position: usize,
+    pub(crate) failure: Failure,
 }
 
 impl FailedEntry {
-    /// Whether a code is about the receipt: the message is gone, or was received again.
-    pub(crate) fn is_terminal_code(code: &str) -> bool {
-        matches!(
-            code.rsplit('.').next(),
-            Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue")
-        )
+    /// Whether the entry at `position` is to be sent again: it is among `failed`, and its
+    /// receipt is not stale.
+    pub(crate) fn is_to_resend(failed: &[Self], position: usize) -> bool {
+        failed
+            .iter()
+            .any(|entry| entry.position == position && !entry.failure.is_stale_receipt())
     }
 }
 

@@ -163,7 +163,7 @@ impl Queue {
             .set_entries(entries.collect::<Result<_, _>>().ok())
             .send();
         let answer = self.call(SqsOperation::DeleteMessageBatch, request).await?;
-        Ok(failed_entries(&answer.failed))
+        Ok(self.failed_entries(SqsOperation::DeleteMessageBatch, &answer.failed))
     }
 
     /// `ChangeMessageVisibilityBatch` of at most 10 receipts, each hidden for
@@ -194,7 +194,7 @@ impl Queue {
         let answer = self
             .call(SqsOperation::ChangeMessageVisibilityBatch, request)
             .await?;
-        Ok(failed_entries(&answer.failed))
+        Ok(self.failed_entries(SqsOperation::ChangeMessageVisibilityBatch, &answer.failed))
     }
 
     /// `GetQueueAttributes`, of all attributes.
@@ -252,11 +252,6 @@ impl Queue {
         Ok(answer.queue_url.unwrap_or_default())
     }
 
-    /// The failure for an entry of a batch that SQS did not carry out.
-    pub(crate) fn entry_failure(&self, operation: SqsOperation, entry: &FailedEntry) -> Failure {
-        Failure::from_entry(self.target(operation), &entry.code)
-    }
-
     /// The failure for a call that its own time-out did not end.
     pub(crate) fn timeout_failure(&self, operation: SqsOperation) -> Failure {
         let target = self.target(operation);
@@ -282,22 +277,25 @@ impl Queue {
         }
     }
 
+    fn failed_entries(
+        &self,
+        operation: SqsOperation,
+        failed: &[BatchResultErrorEntry],
+    ) -> Vec<FailedEntry> {
+        failed
+            .iter()
+            .filter_map(|entry| {
+                Some(FailedEntry {
+                    position: entry.id().parse().ok()?,
+                    failure: Failure::from_entry(self.target(operation), entry.code()),
+                })
+            })
+            .collect()
+    }
+
     fn name(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }
-}
-
-fn failed_entries(failed: &[BatchResultErrorEntry]) -> Vec<FailedEntry> {
-    failed
-        .iter()
-        .filter_map(|entry| {
-            Some(FailedEntry {
-                position: entry.id().parse().ok()?,
-                code: entry.code().to_owned(),
-                is_terminal: FailedEntry::is_terminal_code(entry.code()),
-            })
-        })
-        .collect()
 }
 
 /// Whole seconds, rounded up, as SQS expects them.

@@ -123,7 +123,7 @@ impl DeadLetterScan {
     /// [`Self::finish`] in any case.
     pub(super) async fn for_each(
         &mut self,
-        mut handle: impl AsyncFnMut(&Selection, Vec<ReceivedDeadLetter>) -> anyhow::Result<()>,
+        mut handle: impl AsyncFnMut(&mut Selection, Vec<ReceivedDeadLetter>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self { selection, bar } = self;
         while let Some(dead_letters) = selection
@@ -157,7 +157,7 @@ impl RemovalCounts {
     /// its result.
     pub(super) async fn remove(
         &mut self,
-        selection: &Selection,
+        selection: &mut Selection,
         dead_letters: &[DeadLetterSummary],
         audit: &AuditLog,
         done: &str,

@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         })
         .await;
     scan.bar.finish_and_clear();
-    let selection = &scan.selection;
+    let selection = &mut scan.selection;
     let is_confirmed = result.is_ok()
         && !selection.is_stopped()
         && !matched.is_empty()
