@@ -30,40 +30,16 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut pauses = inline_backoff();
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
     for _ in 1..MAX_INLINE_TRIES {
         match call().await {
             Err(error) if error.is_transient() => {
-                if let Some(pause) = pauses.next_backoff() {
-                    tokio::time::sleep(pause).await;
-                }
-            }
-            result => return result,
-        }
-    }
-    call().await
-}
-
-/// Retries a transient error without limit, with the pauses of [`Backoff`].
-///
-/// # Errors
-/// The first error that is not transient.
-pub(crate) async fn retry_until_permanent<T, E, F, Fut>(mut call: F) -> Result<T, E>
-where
-    E: Transient + std::fmt::Display,
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-{
-    let mut backoff = Backoff::default();
-    loop {
-        match call().await {
-            Err(error) if error.is_transient() => {
-                tracing::warn!(error = %error, "call failed with a transient error, retrying");
                 tokio::time::sleep(backoff.next_pause()).await;
             }
             result => return result,
         }
     }
+    call().await
 }
 
 /// Retries transient errors for many calls. All of them give up once no call has worked for
@@ -134,26 +110,30 @@ impl SharedRetry {
     }
 }
 
-/// Pauses for a loop that never gives up, such as the poll of an unreachable queue. They
-/// double from 250 ms up to 30 s, ± 50 %.
+/// Pauses that double up to a limit, each ± 50 %. By default from 250 ms up to 30 s, for a loop
+/// that never gives up, such as the poll of an unreachable queue.
 #[derive(Debug)]
 pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(ExponentialBackoff {
-            current_interval: Duration::from_millis(250),
-            initial_interval: Duration::from_millis(250),
-            randomization_factor: 0.5,
-            multiplier: 2.0,
-            max_interval: Duration::from_secs(30),
-            max_elapsed_time: None,
-            ..ExponentialBackoff::default()
-        })
+        Self::new(Duration::from_millis(250), Duration::from_secs(30))
     }
 }
 
 impl Backoff {
+    fn new(first: Duration, limit: Duration) -> Self {
+        Self(ExponentialBackoff {
+            current_interval: first,
+            initial_interval: first,
+            randomization_factor: 0.5,
+            multiplier: 2.0,
+            max_interval: limit,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        })
+    }
+
     pub(crate) fn next_pause(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
     }
@@ -161,18 +141,6 @@ impl Backoff {
     /// Called after a success: the next pause is the shortest again.
     pub(crate) fn reset(&mut self) {
         self.0.reset();
-    }
-}
-
-fn inline_backoff() -> ExponentialBackoff {
-    ExponentialBackoff {
-        current_interval: Duration::from_millis(100),
-        initial_interval: Duration::from_millis(100),
-        randomization_factor: 0.5,
-        multiplier: 2.0,
-        max_interval: Duration::from_secs(1),
-        max_elapsed_time: None,
-        ..ExponentialBackoff::default()
     }
 }
 

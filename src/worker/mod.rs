@@ -38,7 +38,7 @@ use crate::aws::{Aws, Queue, VisibilityExtender};
 use crate::config::{Config, InvalidConfig};
 use crate::dead_letter::{DeadLetterQueue, DeadLetterQueueError, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
-use crate::retry::retry_until_permanent;
+use crate::retry::{SharedRetry, Transient};
 use crate::telemetry::Health;
 use breaker::Breaker;
 use commands::CommandLimiter;
@@ -133,8 +133,16 @@ impl Worker {
         let queue = services.queue()?;
         check_regions(config, queue.url(), services.aws())?;
         let dead_letter_url = config.queue.dead_letter_url.as_deref();
-        let dead_letters =
-            retry_until_permanent(|| resolve_dead_letter_queue(&queue, dead_letter_url)).await?;
+        let resolve = || async {
+            let resolved = resolve_dead_letter_queue(&queue, dead_letter_url).await;
+            resolved.inspect_err(|error| {
+                if error.is_transient() {
+                    tracing::warn!(error = %error, "call failed with a transient error, retrying");
+                }
+            })
+        };
+        let unlimited = SharedRetry::new(Duration::MAX, &CancellationToken::new());
+        let dead_letters = unlimited.call(resolve).await?;
         if let Err(error) =
             check_max_receive_count(&queue, &dead_letters, config.worker.max_attempts)
         {
