@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::command_result::{CommandResult, InvitationResult, MailStatus};
-use super::{Outcome, Provisioner, Rejection, RejectionClass, Retry, internal_error};
+use super::{Outcome, Provisioner, Rejection, RejectionClass, internal_error};
 use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
 use crate::config::GroupName;
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
@@ -163,7 +163,7 @@ impl Provisioner {
             mail,
             looked_up: true,
         };
-        let is_new = |user: &PoolUser| lost.load(Ordering::Relaxed) || command.has_created(user);
+        let is_new = |user: &PoolUser| lost.load(Ordering::Relaxed) || has_created(command, user);
         if failure.code == "UsernameExistsException" || is_alias_conflict(&failure) {
             let user = self
                 .find_existing_user(&name, command, invitation, &failure)
@@ -345,13 +345,12 @@ fn is_invitee(user: &PoolUser, invitation: &Invitation) -> bool {
         && user.status != "UNCONFIRMED"
 }
 
-impl AdminCommand {
-    /// Whether the user was created after this command was requested, and so by it.
-    fn has_created(&self, user: &PoolUser) -> bool {
-        self.requested_at
-            .zip(user.created)
-            .is_some_and(|(asked, created)| created >= asked)
-    }
+/// Whether the user was created after the command was requested, and so by it.
+fn has_created(command: &AdminCommand, user: &PoolUser) -> bool {
+    command
+        .requested_at
+        .zip(user.created)
+        .is_some_and(|(asked, created)| created >= asked)
 }
 
 /// Whether the mail or a Lambda failed, after which the user may exist. `LimitExceeded` concerns
@@ -366,18 +365,6 @@ fn may_have_created_user(failure: &Failure) -> bool {
                 | "InvalidLambdaResponseException"
                 | "LimitExceededException"
         )
-}
-
-impl Outcome {
-    /// Retries where a Lambda could not be run: it may run the next time.
-    fn retry_if_lambda_failed(self) -> Self {
-        match self {
-            Self::Rejected(rejection) if rejection.reason == Reason::UnexpectedLambda => {
-                Self::Retry(Retry::new(rejection))
-            }
-            outcome => outcome,
-        }
-    }
 }
 
 fn alias_exists() -> Outcome {

@@ -163,6 +163,17 @@ impl Outcome {
         }
     }
 
+    /// For an invitation: a Lambda that could not be run may run the next time.
+    #[must_use]
+    pub(super) fn retry_if_lambda_failed(self) -> Self {
+        match self {
+            Self::Rejected(rejection) if rejection.reason == Reason::UnexpectedLambda => {
+                Self::Retry(Retry::new(rejection))
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Combines the outcomes of two steps that were both tried. A step that can still succeed
     /// decides, so that the message is not rejected too early.
     #[must_use]

@@ -1,8 +1,9 @@
 //! The calls that provision a user, which the worker makes.
 
 use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
+use jiff::Timestamp;
 
-use super::Cognito;
+use super::{Cognito, PoolUser};
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 use crate::config::GroupName;
@@ -51,16 +52,15 @@ impl Cognito {
         }
     }
 
-    /// `AdminGetUser`, only for the `sub`; `None` when the answer has none. Makes the user
-    /// count as active this month.
+    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It finds a federated user
+    /// only by name. For names that the pool returned, or whose user is checked otherwise; for
+    /// others use `find_user`. Makes the user count as active this month.
+    ///
+    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
     ///
     /// # Errors
-    /// `user_not_found` is of class [`Class::NotYet`](crate::aws::Class::NotYet).
-    pub(crate) async fn sub_of(
-        &self,
-        pool: &PoolId,
-        username: &Username,
-    ) -> Result<Option<Sub>, Failure> {
+    /// `user_not_found` is of class `NotYet`.
+    pub async fn get_user(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
         let request = self
             .client
             .admin_get_user()
@@ -70,12 +70,34 @@ impl Cognito {
         let user = self
             .call(CognitoOperation::AdminGetUser, pool, request)
             .await?;
-        Ok(user
-            .user_attributes()
-            .iter()
-            .find(|attribute| attribute.name() == "sub")
-            .and_then(|attribute| attribute.value())
-            .and_then(Sub::new))
+        let mut found = PoolUser::from_sdk(
+            Some(user.username()),
+            user.user_attributes(),
+            user.user_status(),
+            user.enabled(),
+            username,
+        );
+        found.created = user
+            .user_create_date()
+            .and_then(|date| {
+                i32::try_from(date.subsec_nanos())
+                    .ok()
+                    .zip(Some(date.secs()))
+            })
+            .and_then(|(nanos, seconds)| Timestamp::new(seconds, nanos).ok());
+        Ok(found)
+    }
+
+    /// Like [`Self::get_user`], only for the `sub`; `None` when the answer has none.
+    ///
+    /// # Errors
+    /// `user_not_found` is of class [`Class::NotYet`](crate::aws::Class::NotYet).
+    pub(crate) async fn sub_of(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> Result<Option<Sub>, Failure> {
+        Ok(self.get_user(pool, username).await?.sub)
     }
 
     /// `GetGroup`: whether the group exists.

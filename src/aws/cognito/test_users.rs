@@ -1,6 +1,8 @@
 //! Amazon Cognito user pools: users that a load test creates, finds and deletes.
 
-use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType, UserType};
+use std::collections::BTreeMap;
+
+use aws_sdk_cognitoidentityprovider::types::MessageActionType;
 
 use super::lists::{ListedUser, MAX_PAGE_ITEMS};
 use super::{Cognito, PoolUser, target};
@@ -42,36 +44,13 @@ impl Cognito {
         name: &Username,
         email: &str,
     ) -> Result<CreatedUser, Failure> {
-        let attribute = |name: &str, value: &str| {
-            let built = AttributeType::builder().name(name).value(value).build();
-            built.ok()
-        };
-        let attributes = [("email", email), ("email_verified", "true")];
         let request = self
-            .client
-            .admin_create_user()
-            .user_pool_id(pool.as_str())
-            .username(name.reveal())
+            .new_user(pool, name, email, &BTreeMap::new())
             .message_action(MessageActionType::Suppress)
-            .set_user_attributes(
-                attributes
-                    .map(|(name, value)| attribute(name, value))
-                    .into_iter()
-                    .collect(),
-            )
             .send();
         let operation = CognitoOperation::AdminCreateUser;
         let user = match self.call(operation, pool, request).await {
-            Ok(answer) => {
-                let user = answer.user();
-                PoolUser::from_sdk(
-                    user.and_then(UserType::username),
-                    user.map(UserType::attributes).unwrap_or_default(),
-                    user.and_then(UserType::user_status),
-                    user.is_none_or(UserType::enabled),
-                    name,
-                )
-            }
+            Ok(answer) => PoolUser::from_created(answer.user(), name),
             Err(refused) if refused.failure.code == "UsernameExistsException" => {
                 self.get_user(pool, name).await?
             }

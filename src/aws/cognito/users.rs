@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_cognitoidentityprovider::operation::admin_create_user::builders::AdminCreateUserFluentBuilder;
 use aws_sdk_cognitoidentityprovider::types::{
     AttributeType, DeliveryMediumType, UserStatusType, UserType,
 };
@@ -81,6 +82,17 @@ impl PoolUser {
         }
     }
 
+    /// The user in the answer of `AdminCreateUser`.
+    pub(super) fn from_created(user: Option<&UserType>, asked: &Username) -> Self {
+        Self::from_sdk(
+            user.and_then(UserType::username),
+            user.map(UserType::attributes).unwrap_or_default(),
+            user.and_then(UserType::user_status),
+            user.is_none_or(UserType::enabled),
+            asked,
+        )
+    }
+
     /// Whether `asked` may mean another user: it has the form of a `sub` and is not this
     /// user's. Cognito looks up a user name first, so a user who chooses the `sub` of another
     /// as their user name is found instead.
@@ -143,42 +155,6 @@ impl Cognito {
         Ok(user)
     }
 
-    /// `AdminGetUser`, by name, alias or the `sub` of a local user. It finds a federated user
-    /// only by name. For names that the pool returned, or whose user is checked otherwise; for
-    /// others use `find_user`. Makes the user count as active this month.
-    ///
-    /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html>
-    ///
-    /// # Errors
-    /// `user_not_found` is of class `NotYet`.
-    pub async fn get_user(&self, pool: &PoolId, username: &Username) -> Result<PoolUser, Failure> {
-        let request = self
-            .client
-            .admin_get_user()
-            .user_pool_id(pool.as_str())
-            .username(username.reveal())
-            .send();
-        let user = self
-            .call(CognitoOperation::AdminGetUser, pool, request)
-            .await?;
-        let mut found = PoolUser::from_sdk(
-            Some(user.username()),
-            user.user_attributes(),
-            user.user_status(),
-            user.enabled(),
-            username,
-        );
-        found.created = user
-            .user_create_date()
-            .and_then(|date| {
-                i32::try_from(date.subsec_nanos())
-                    .ok()
-                    .zip(Some(date.secs()))
-            })
-            .and_then(|(nanos, seconds)| Timestamp::new(seconds, nanos).ok());
-        Ok(found)
-    }
-
     /// `AdminCreateUser` with a verified e-mail address. Cognito generates the code and sends
     /// it there.
     ///
@@ -195,34 +171,36 @@ impl Cognito {
         email: &str,
         attributes: &BTreeMap<String, String>,
     ) -> Result<PoolUser, Failure> {
-        let given = attributes
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
         let request = self
-            .client
-            .admin_create_user()
-            .user_pool_id(pool.as_str())
-            .username(name.reveal())
+            .new_user(pool, name, email, attributes)
             .desired_delivery_mediums(DeliveryMediumType::Email)
-            .set_user_attributes(
-                given
-                    .chain([("email", email), ("email_verified", "true")])
-                    .map(|(name, value)| AttributeType::builder().name(name).value(value).build())
-                    .collect::<Result<Vec<_>, _>>()
-                    .ok(),
-            )
             .send();
         let answer = self
             .call(CognitoOperation::AdminCreateUser, pool, request)
             .await?;
-        let user = answer.user();
-        Ok(PoolUser::from_sdk(
-            user.and_then(UserType::username),
-            user.map(UserType::attributes).unwrap_or_default(),
-            user.and_then(UserType::user_status),
-            user.is_none_or(UserType::enabled),
-            name,
-        ))
+        Ok(PoolUser::from_created(answer.user(), name))
+    }
+
+    /// A request for a user with a verified e-mail address.
+    pub(super) fn new_user(
+        &self,
+        pool: &PoolId,
+        name: &Username,
+        email: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> AdminCreateUserFluentBuilder {
+        let given = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let attributes = given
+            .chain([("email", email), ("email_verified", "true")])
+            .map(|(name, value)| AttributeType::builder().name(name).value(value).build())
+            .collect::<Result<Vec<_>, _>>();
+        self.client
+            .admin_create_user()
+            .user_pool_id(pool.as_str())
+            .username(name.reveal())
+            .set_user_attributes(attributes.ok())
     }
 
     /// `AdminRemoveUserFromGroup`. A user who is not a member is not an error.
