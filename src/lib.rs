@@ -7,13 +7,13 @@
 //! The modules; an event passes the first five in this sequence:
 //!
 //! - [`trigger`]: the Lambda function: forwards sign-ups, and returns the event unchanged
-//! - [`event`]: parses a message into a sign-up, an admin command or a reconcile
-//! - [`message`]: the envelope of an event, and the builders of what is sent
 //! - [`worker`]: receives messages, keeps them hidden, settles them, drains at the end
+//! - [`message`]: the envelope of an event, and the builders of what is sent
+//! - [`event`]: parses a message into a sign-up, an admin command or a reconcile
 //! - [`provision`]: adds a user to groups, writes the profile, gives the outcome
 //! - [`aws`]: the clients of the AWS services
 //! - [`admin`]: authorizes administrators, and performs or queues their commands
-//! - [`dead_letter`]: builds dead letters; lists, exports and replays them
+//! - [`dead_letter`]: lists, exports and replays dead letters
 //! - [`reconcile`]: finds users who were missed, and queues a sign-up for each
 //! - [`load`]: sends many sign-ups to a deployment, and verifies the results
 //! - [`attach`]: sets and removes the function in the triggers of a user pool

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::aws::{Outgoing, Queue, with_deadline};
+use crate::aws::{Queue, with_deadline};
 use crate::event::{AdminCommand, AdminOperation, Trace};
+use crate::message::outgoing;
 use crate::provision::{
     CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner, Rejection,
     Retry,
 };
+use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// Performs or queues admin commands, within the process's budgets.
@@ -93,7 +95,7 @@ impl CommandService {
         result: &CommandResult,
         trace: &Trace,
     ) -> Submission {
-        let message = Outgoing::command(&remaining_command(command, result)).with_trace(trace);
+        let message = outgoing::command(&remaining_command(command, result)).with_trace(trace);
         let sending = retry_inline(|| self.queue.send(message.clone()));
         let sent = tokio::time::timeout(COMMAND_SEND_TIMEOUT, sending).await;
         let error = match sent {
@@ -139,7 +141,10 @@ fn reject_if_missing(command: &AdminCommand, attempt: Option<CommandResult>) -> 
 }
 
 fn is_not_found(rejection: &Rejection) -> bool {
-    ["user_not_found", "group_not_found"].contains(&rejection.reason.as_str())
+    matches!(
+        rejection.reason,
+        Reason::UserNotFound | Reason::GroupNotFound
+    )
 }
 
 /// The command for the worker: a mail that was sent is not sent again, a failed one is.

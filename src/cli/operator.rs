@@ -66,7 +66,7 @@ impl Operator {
                 self.shared_retry.record_success();
                 break result;
             };
-            let may_retry = if is_retryable(retry) {
+            let may_retry = if needs_only_time(retry) {
                 self.shared_retry.wait_to_retry(&mut backoff).await
             } else {
                 self.shared_retry.record_success();
@@ -132,7 +132,7 @@ impl Operator {
 }
 
 /// Whether the error is transient or a throttle, so that only time is needed.
-pub(super) fn is_retryable(retry: &Retry) -> bool {
+pub(super) fn needs_only_time(retry: &Retry) -> bool {
     matches!(
         retry.cause.class,
         RejectionClass::Failure(Class::Throttled | Class::Transient)

@@ -231,7 +231,7 @@ impl PoolReconcile<'_> {
                 break run.is_finished();
             }
             let step = match run.step().await {
-                Err(failure) if is_retryable(&failure) => {
+                Err(failure) if may_recover(&failure) => {
                     tracing::warn!(error = %failure, "reconcile step failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(backoff.next_pause()) => {}
@@ -336,7 +336,7 @@ impl PoolSummary {
 }
 
 /// Waiting does not renew expired credentials.
-fn is_retryable(failure: &Failure) -> bool {
+fn may_recover(failure: &Failure) -> bool {
     failure.is_transient() && failure.class != Class::Credentials
 }
 

@@ -9,7 +9,7 @@ use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
 use crate::aws::{Class, Failure, Outgoing, Queue};
 use crate::event::{Event, parse};
-use crate::message::{DeadLetter, History, send_dead_letter};
+use crate::message::{DeadLetter, History, outgoing, send_dead_letter};
 use crate::provision::{CommandStage, Outcome, Provisioner, Rejection, RejectionClass, Retry};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
@@ -56,7 +56,7 @@ impl ReceivedDeadLetter {
     }
 
     fn to_outgoing(&self) -> Outgoing {
-        let outgoing = Outgoing::renewed(&self.message, self.replayed_history(), Duration::ZERO);
+        let outgoing = outgoing::renewed(&self.message, self.replayed_history(), Duration::ZERO);
         Outgoing {
             // The pool is the tenant of a fair queue.
             message_group: outgoing.message_group.or_else(|| self.summary.pool.clone()),

@@ -19,7 +19,7 @@ use super::watch::{RunEnd, RunWatcher, WatchResult};
 use crate::aws::{Cognito, Outgoing, Queue, TestProfiles};
 use crate::config::Config;
 use crate::event::{PoolId, escape_for_sqs};
-use crate::message::attribute;
+use crate::message::{attribute, outgoing};
 
 /// Clients for the resources of a load test.
 #[derive(Debug, Clone)]
@@ -142,9 +142,9 @@ impl LoadRun {
                 (poison.body(&self.run_id, n, &self.pool), attempts)
             }
         };
-        let message = Outgoing::sign_up(body, Some(self.pool.as_str().to_owned()));
+        let message = outgoing::sign_up(body, Some(self.pool.as_str().to_owned()));
         if attempts > 0 {
-            message.with(attribute::ATTEMPTS, attempts.to_string())
+            message.with_attribute(attribute::ATTEMPTS, attempts.to_string())
         } else {
             message
         }

@@ -124,7 +124,7 @@ impl UserFactory<'_> {
         loop {
             let create = || self.cognito.create_test_user(self.pool, name, email);
             match self.retry.call(create).await {
-                Err(failure) if tries < MAX_USER_CREATE_TRIES && is_retryable(&failure) => {
+                Err(failure) if tries < MAX_USER_CREATE_TRIES && may_succeed_later(&failure) => {
                     tries += 1;
                     tokio::time::sleep(backoff.next_pause()).await;
                 }
@@ -134,6 +134,6 @@ impl UserFactory<'_> {
     }
 }
 
-fn is_retryable(failure: &Failure) -> bool {
+fn may_succeed_later(failure: &Failure) -> bool {
     failure.code == "UnexpectedLambdaException" || failure.class == Class::NotYet
 }

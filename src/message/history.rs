@@ -50,6 +50,7 @@ mod tests {
 
     use super::*;
     use crate::aws::Outgoing;
+    use crate::message::outgoing;
 
     fn received(receives: u32, attributes: &[(&str, &str)]) -> Received {
         Received {
@@ -99,7 +100,7 @@ mod tests {
             attempts: before.attempts - 1,
             ..before
         };
-        let sent = Outgoing::renewed(&message, released, Duration::ZERO);
+        let sent = outgoing::renewed(&message, released, Duration::ZERO);
         assert_eq!(sent.message_group.as_deref(), Some("pool"));
         assert_eq!(sent.attributes["traceparent"], "00-…");
         assert_eq!(sent.trace_header.as_deref(), Some("Root=…"));
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!((history.attempts, history.replays), (1, 1));
         let first = history.first_received_at.expect("a date").to_string();
         assert_eq!(first, "2026-08-01T00:00:00Z");
-        let renewed = Outgoing::renewed(&dead_letter, history, Duration::ZERO).attributes;
+        let renewed = outgoing::renewed(&dead_letter, history, Duration::ZERO).attributes;
         assert!(!renewed.contains_key("usher.reason"));
     }
 
@@ -136,7 +137,7 @@ mod tests {
         many[9].0 = "traceparent";
         let message = received(2, &many);
         let history = History::from_message(&message);
-        let renewed = Outgoing::renewed(&message, history, Duration::ZERO);
+        let renewed = outgoing::renewed(&message, history, Duration::ZERO);
         assert_eq!(renewed.attributes.len(), 10);
         assert!(renewed.attributes.contains_key("usher.attempts"));
         assert!(renewed.attributes.contains_key("traceparent"));

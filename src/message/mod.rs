@@ -5,7 +5,7 @@ pub mod attribute;
 mod dead_letter;
 mod delivery;
 mod history;
-mod outgoing;
+pub(crate) mod outgoing;
 
 pub(crate) use dead_letter::{DeadLetter, send_dead_letter};
 pub(crate) use delivery::{Delivery, Unreadable};

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::aws::{ListedUser, Outgoing};
 use crate::config::GroupName;
 use crate::event::{PoolId, Scope, Sub, escape_for_sqs};
+use crate::message::outgoing;
 
 /// A user without a profile under their `sub`, or outside a compared group.
 #[derive(Debug)]
@@ -89,6 +90,6 @@ impl IncompleteUser {
             "response": {},
         });
         body[Scope::BODY_FIELD] = self.scope().to_json().into();
-        Outgoing::missed_sign_up(escape_for_sqs(&body.to_string()), pool)
+        outgoing::missed_sign_up(escape_for_sqs(&body.to_string()), pool)
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::raw_object::RawObject;
 use crate::aws::{Outgoing, Queue};
 use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_id};
+use crate::message::outgoing;
 use crate::telemetry::emf;
 
 /// For all attempts together. Cognito waits five seconds for a trigger.
@@ -64,7 +65,7 @@ impl Forwarder {
             return ForwardResult::PassedThrough;
         }
         let pool = members.text("userPoolId");
-        let message = Outgoing::sign_up(body(event, &members), pool).with_trace(trace);
+        let message = outgoing::sign_up(body(event, &members), pool).with_trace(trace);
         let error = match self.send(message).await {
             Ok(id) => {
                 tracing::info!(message.id = id, trace.id = trace.id(), "sign-up forwarded");

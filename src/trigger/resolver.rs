@@ -9,12 +9,12 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::forward::Forwarder;
-use crate::aws::Outgoing;
 use crate::config::AccessConfig;
 use crate::event::{
     AdminCommand, AdminOperation, Caller, FieldError, Invitation, InvitationDraft, Membership,
     ResolverCall, Trace, is_loggable_id,
 };
+use crate::message::outgoing;
 use crate::provision::{CommandStage, audit};
 
 /// The error that `AppSync` returns to the caller: a type, and a message without internals.
@@ -93,7 +93,7 @@ pub(super) async fn resolve(
             message: "administrators may not give or take this group".to_owned(),
         });
     }
-    let message = Outgoing::command(&command).with_trace(trace);
+    let message = outgoing::command(&command).with_trace(trace);
     if let Err(error) = forwarder.send(message).await {
         tracing::error!(
             request.id = command.request_id,

@@ -126,13 +126,17 @@ impl Breaker {
     }
 
     /// Counts the failure and holds the message; `None` if enough are held and this one is
-    /// to be released. `is_first` is false for a repeated refusal of the same message: it
-    /// counts towards an outage only if no such failure is known.
-    pub(crate) fn hold(&self, failure: &Failure, is_first: bool) -> Option<HeldMessage<'_>> {
+    /// to be released. The first refusal of a message always counts towards an outage. Any
+    /// other failure counts only if no such failure is known.
+    pub(crate) fn hold(
+        &self,
+        failure: &Failure,
+        is_first_refusal: bool,
+    ) -> Option<HeldMessage<'_>> {
         let mut state = self.state();
         let key = FailureKey::from(failure);
         let has_free_slot = state.held_count(key.held_for()) < MAX_HELD;
-        let is_counted = is_first || !state.active_failures.contains_key(&key);
+        let is_counted = is_first_refusal || !state.active_failures.contains_key(&key);
         if is_counted && (has_free_slot || key.is_refusal()) {
             self.add_failure(&mut state, &key, failure);
         }

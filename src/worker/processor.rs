@@ -111,11 +111,7 @@ impl Processor {
             Err(Unreadable::Panic) => {
                 let outcome = panic_outcome();
                 let settler = &self.settler;
-                Disposition::Settle(
-                    settler
-                        .send_dead_letter_if_rejected(&delivery, outcome)
-                        .await,
-                )
+                Disposition::Settle(settler.finalize_outcome(&delivery, outcome).await)
             }
             event => {
                 let work = async {
@@ -133,7 +129,7 @@ impl Processor {
                         }
                         _ => None,
                     };
-                    self.attempt_until_settled(&delivery, &mut permits).await
+                    self.attempt_until_decided(&delivery, &mut permits).await
                 };
                 tokio::select! {
                     // `work` only borrows the message: if it is dropped, the message can be
@@ -200,11 +196,7 @@ impl Processor {
         };
         match outcome {
             None => Disposition::Release(Duration::ZERO),
-            Some(outcome) => match self
-                .settler
-                .send_dead_letter_if_rejected(delivery, outcome)
-                .await
-            {
+            Some(outcome) => match self.settler.finalize_outcome(delivery, outcome).await {
                 // Its dead letter could not be sent.
                 Outcome::Blocked(_) => Disposition::Release(RECONCILE_BUSY_DELAY),
                 outcome => Disposition::Settle(outcome),
@@ -214,7 +206,7 @@ impl Processor {
 
     /// Runs attempts until an outcome can be settled. While the deployment is broken, the
     /// message is held here and retried.
-    async fn attempt_until_settled(
+    async fn attempt_until_decided(
         &self,
         delivery: &Delivery,
         permits: &mut MessagePermits,
@@ -236,7 +228,7 @@ impl Processor {
             if is_command && self.is_intake_stopped_by(&outcome) {
                 return Disposition::Release(COMMAND_OUTAGE_DELAY);
             }
-            let (outcome, is_first) = match (outcome, &user) {
+            let (outcome, is_first_refusal) = match (outcome, &user) {
                 (Outcome::Rejected(rejection), Some(user)) => {
                     self.classify_refusal(rejection, user)
                 }
@@ -252,11 +244,7 @@ impl Processor {
                 Outcome::Rejected(rejection) => rejection.refused_call.is_none(),
                 _ => true,
             };
-            let failure = match self
-                .settler
-                .send_dead_letter_if_rejected(delivery, outcome)
-                .await
-            {
+            let failure = match self.settler.finalize_outcome(delivery, outcome).await {
                 Outcome::Blocked(failure) => failure,
                 outcome => {
                     if let Ok(Event::AdminCommand(command)) = event {
@@ -276,7 +264,7 @@ impl Processor {
             if let Some(held) = &mut held {
                 held.record_failure(&failure);
             } else {
-                held = self.breaker.hold(&failure, is_first);
+                held = self.breaker.hold(&failure, is_first_refusal);
             }
             let Some(held_message) = &held else {
                 return Disposition::Settle(Outcome::Blocked(failure));
@@ -352,9 +340,9 @@ impl Processor {
                     return (result.queue_outcome(), Some(result));
                 }
                 Err(Unreadable::Malformed(malformed)) => Outcome::Rejected((*malformed).into()),
+                // `process` handles this and a reconcile.
                 Err(Unreadable::Panic) => panic_outcome(),
                 Ok(Event::SignUp(sign_up)) => self.provision(sign_up, is_replayed).await,
-                // `reconcile` handles it.
                 Ok(Event::Reconcile(_)) => internal_retry(
                     Reason::Misrouted,
                     "a reconcile command reached the attempt of a sign-up",
@@ -390,6 +378,7 @@ impl Processor {
     }
 
     async fn provision(&self, sign_up: &SignUp, is_replayed: bool) -> Outcome {
+        // The same groups as in `attempt_until_decided`: they depend on the event only.
         let groups = self.provisioner.groups_for(sign_up);
         let user = self.recent_work.user(sign_up, &groups);
         let guard = user.acquire().await;

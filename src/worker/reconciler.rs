@@ -13,9 +13,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{Class, Failure, Outgoing};
+use crate::aws::{Class, Failure};
 use crate::config::Config;
 use crate::event::{Cursor, PoolId, ReconcileCommand, is_loggable_id};
+use crate::message::outgoing;
 use crate::provision::{Outcome, Rejection, RejectionClass, Retry};
 use crate::reason::Reason;
 use crate::reconcile::{
@@ -103,7 +104,7 @@ impl Reconciler {
             Ok(SliceEnd::Stopped) if cursor == start_cursor => return None,
             Ok(_) => false,
             // A transient failure or an outage is not the fault of the message.
-            Err(failure) if is_retryable(&failure) => true,
+            Err(failure) if is_outage(&failure) => true,
             Err(failure) => return Some(failure_outcome(failure)),
         };
         let delay = if failed { RETRY_DELAY } else { Duration::ZERO };
@@ -212,7 +213,7 @@ impl Reconciler {
     }
 
     async fn send(&self, command: &ReconcileCommand, delay: Duration) -> Result<(), Failure> {
-        let message = Outgoing::reconcile(command, delay);
+        let message = outgoing::reconcile(command, delay);
         let queue = &self.services.queue;
         retry_inline(|| queue.send(message.clone()))
             .await
@@ -240,14 +241,14 @@ enum SliceEnd {
     Stopped,
 }
 
-fn is_retryable(failure: &Failure) -> bool {
+fn is_outage(failure: &Failure) -> bool {
     !matches!(failure.class, Class::Permanent | Class::Systemic)
 }
 
 /// A missing permission of this command must not stop sign-ups: the command becomes a
 /// dead letter instead.
 fn failure_outcome(failure: Failure) -> Outcome {
-    if is_retryable(&failure) {
+    if is_outage(&failure) {
         Outcome::Retry(Retry::new(failure.into()))
     } else {
         Outcome::Rejected(failure.into())

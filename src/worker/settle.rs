@@ -8,11 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::batch::Batcher;
 use super::breaker::Breaker;
-use crate::aws::{
-    BatchEntry, BatchOperation, Class, Failure, Outgoing, Queue, Received, VisibilityGuard,
-};
+use crate::aws::{BatchEntry, BatchOperation, Class, Failure, Queue, Received, VisibilityGuard};
 use crate::cache::{self, Cache};
-use crate::message::{DeadLetter, Delivery, History, send_dead_letter};
+use crate::message::{DeadLetter, Delivery, History, outgoing, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reason::Reason;
 use crate::retry::redelivery_delay;
@@ -83,14 +81,10 @@ impl Settler {
         (settler, settler_tasks)
     }
 
-    /// Applies the limit of attempts to an outcome, and sends the dead letter of a rejected
-    /// message. If that fails, the outcome is a retry or blocked: the message is deleted
-    /// only after its dead letter is sent.
-    pub(super) async fn send_dead_letter_if_rejected(
-        &self,
-        delivery: &Delivery,
-        outcome: Outcome,
-    ) -> Outcome {
+    /// The outcome that [`Self::settle`] carries out. At the last attempt a retry becomes a
+    /// rejection. Then sends the dead letter of a rejected message. If that fails, the outcome
+    /// is a retry or blocked: the message is deleted only after its dead letter is sent.
+    pub(super) async fn finalize_outcome(&self, delivery: &Delivery, outcome: Outcome) -> Outcome {
         match apply_max_attempts(outcome, delivery.attempts(), self.max_attempts) {
             Outcome::Rejected(rejection) => {
                 match self.send_dead_letter(delivery, &rejection).await {
@@ -122,6 +116,7 @@ impl Settler {
             Outcome::Done
             | Outcome::AlreadyDone(_)
             | Outcome::Ignored(_)
+            // `finalize_outcome` has sent its dead letter.
             | Outcome::Rejected(_) => {
                 self.delete(message.receipt_handle).await;
             }
@@ -168,7 +163,7 @@ impl Settler {
         }
         match self
             .queue
-            .send(Outgoing::renewed(&message, untried, delay))
+            .send(outgoing::renewed(&message, untried, delay))
             .await
         {
             Ok(_) => self.delete(message.receipt_handle).await,

@@ -83,7 +83,10 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "retry",
         ],
     ),
-    ("reconcile", &["aws", "config", "event", "reason", "retry"]),
+    (
+        "reconcile",
+        &["aws", "config", "event", "message", "reason", "retry"],
+    ),
     (
         "worker",
         &[
@@ -123,6 +126,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "cache",
             "config",
             "event",
+            "message",
             "provision",
             "quota",
             "rate_limiter",
@@ -132,7 +136,14 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ),
     (
         "trigger",
-        &["aws", "config", "event", "provision", "telemetry"],
+        &[
+            "aws",
+            "config",
+            "event",
+            "message",
+            "provision",
+            "telemetry",
+        ],
     ),
     (
         "http",

@@ -61,13 +61,6 @@ pub(crate) async fn fake_cognito(
     }
 }
 
-/// `respond` gets the operation and its input.
-pub(crate) async fn fake_aws(
-    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
-) -> Aws {
-    Aws::with_http_client(FakeHttpClient(Arc::new(respond))).await
-}
-
 impl fmt::Debug for FakeHttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Stage")

@@ -1,8 +1,14 @@
 //! Amazon Cognito user pools. Each call first takes a permit of the process's budget.
 //!
-//! The files follow the roles that need the calls, as the IAM policies do: `provisioning` is
-//! the worker's, `users`, `groups` and `invitations` are those of admin commands, `lists` is
-//! read-only, `test_users` is for load tests, `pool_settings` for `usher attach`.
+//! The file of a call decides which policy in `deploy/` must allow it (`tests/it/policies.rs`):
+//!
+//! - `provisioning`: the worker
+//! - `users`, `invitations`: admin commands
+//! - `lists`, `pools`: commands that read
+//! - `sign_in`: `/accept`
+//! - `test_users`: the load test
+//! - `pool_settings`: `usher attach`
+//! - `jwks`: the keys that sign tokens; not an AWS call
 
 mod accept_error;
 #[cfg(test)]

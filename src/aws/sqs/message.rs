@@ -129,6 +129,13 @@ impl Outgoing {
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
     pub(crate) const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
+    /// Adds a message attribute.
+    #[must_use]
+    pub(crate) fn with_attribute(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Adds the trace, in X-Ray's format and as W3C Trace Context.
     #[must_use]
     pub(crate) fn with_trace(mut self, trace: &Trace) -> Self {

@@ -56,7 +56,7 @@ impl FilterOptions {
 /// The dead-letter queue of one command.
 pub(super) struct CommandContext {
     pub(super) services: Services,
-    pub(super) dead_letters: Queue,
+    pub(super) dead_letter_queue: Queue,
     pub(super) stop: CancellationToken,
 }
 
@@ -73,7 +73,7 @@ impl CommandContext {
         let config = global.config(&[&[Required::DeadLetterQueue], required].concat())?;
         let stop = shutdown::on_signal(&global.force_exit)?;
         let services = Services::from_environment(config).await?;
-        let dead_letters = if let Some(url) = &services.config.queue.dead_letter_url {
+        let dead_letter_queue = if let Some(url) = &services.config.queue.dead_letter_url {
             services.queue_by_url(url, RECEIVE_WAIT)
         } else {
             let source = services.queue_with_wait(RECEIVE_WAIT)?;
@@ -84,13 +84,13 @@ impl CommandContext {
         };
         Ok(Self {
             services,
-            dead_letters,
+            dead_letter_queue,
             stop,
         })
     }
 
     pub(super) fn select(&self, filter: Filter, width: usize) -> Selection {
-        Selection::new(&self.dead_letters, width, filter, self.stop.clone())
+        Selection::new(&self.dead_letter_queue, width, filter, self.stop.clone())
     }
 
     pub(super) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
@@ -102,7 +102,9 @@ impl CommandContext {
 
     /// Its total is approximate, and unknown when the call fails.
     pub(super) async fn progress_bar(&self) -> ProgressBar {
-        let attributes = retry_inline(|| self.dead_letters.attributes()).await.ok();
+        let attributes = retry_inline(|| self.dead_letter_queue.attributes())
+            .await
+            .ok();
         let depth = attributes.map(|it| it.depth.visible + it.depth.hidden);
         progress_bar(depth, "letters")
     }

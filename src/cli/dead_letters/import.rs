@@ -43,7 +43,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
         next = last + 1;
         let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
-        let results = context.dead_letters.send_all_with_retry(&messages).await;
+        let results = context
+            .dead_letter_queue
+            .send_all_with_retry(&messages)
+            .await;
         for ((line, _), result) in batch.iter().zip(results) {
             let Err(failure) = result else {
                 sent += 1;

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     let target = if options.direct {
         let provisioner = Box::new(context.services.provisioner());
-        ReplayTarget::Direct(provisioner, context.dead_letters.clone())
+        ReplayTarget::Direct(provisioner, context.dead_letter_queue.clone())
     } else {
         ReplayTarget::Queue(context.services.queue()?)
     };
@@ -204,12 +204,12 @@ async fn native(
     rate: f64,
 ) -> anyhow::Result<CommandStatus> {
     let source = context.services.queue()?.attributes().await?;
-    let dead_letters = context.dead_letters.attributes().await?;
+    let dead_letters = context.dead_letter_queue.attributes().await?;
     #[expect(clippy::cast_possible_truncation, reason = "between 1 and 500")]
     let rate = rate.floor().clamp(1.0, 500.0) as i32;
     let audit = context.audit("native replay").await;
     let task = NativeRedrive {
-        moves: context.services.move_tasks(context.dead_letters.url()),
+        moves: context.services.move_tasks(context.dead_letter_queue.url()),
         from_arn: dead_letters.arn,
         to_arn: source.arn,
         rate,
@@ -220,7 +220,7 @@ async fn native(
     }
     // SQS does not say which messages it moves, so the audit line names only the queue.
     let total_known = i64::try_from(total).unwrap_or(i64::MAX);
-    audit.log_queue(context.dead_letters.url(), total_known, "asked for");
+    audit.log_queue(context.dead_letter_queue.url(), total_known, "asked for");
     let progress = progress_bar(Some(total), "letters");
     let moved = task
         .run(&context.stop, |task| {
@@ -236,7 +236,7 @@ async fn native(
         ),
         NativeRedriveResult::Ended(task) => task,
     };
-    audit.log_queue(context.dead_letters.url(), task.moved, &task.status);
+    audit.log_queue(context.dead_letter_queue.url(), task.moved, &task.status);
     let MoveTask {
         status,
         moved,

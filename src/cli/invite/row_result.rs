@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::operator::is_retryable;
+use crate::cli::operator::needs_only_time;
 use crate::cli::reasons::explain;
 use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::Reason;
@@ -122,7 +122,7 @@ pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
     match &result.outcome {
         _ if is_over_mail_limit(result) => Some(StopReason::MailLimit),
         Outcome::Blocked(failure) => Some(StopReason::Blocked(failure.to_string())),
-        Outcome::Retry(retry) if is_retryable(retry) => {
+        Outcome::Retry(retry) if needs_only_time(retry) => {
             Some(StopReason::Outage(retry.cause.error.clone()))
         }
         _ => None,
