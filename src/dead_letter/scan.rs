@@ -233,3 +233,95 @@ fn is_new(dead_letter: &ReceivedDeadLetter) -> bool {
     let times = message.first_received_at.zip(message.sent_at);
     times.is_some_and(|(received, sent)| received.duration_since(sent) < NEW_MESSAGE_AGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::aws::cognito::fake::fake_aws;
+
+    const EXTENSION_CALL_TIME: Duration = Duration::from_secs(3);
+
+    #[tokio::test(start_paused = true)]
+    async fn dead_letters_stay_hidden_until_they_are_deleted_or_the_scan_ends() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&calls);
+        // Refuses to delete `b`.
+        let respond = move |operation: &str, input: &Value| {
+            let entries = input["Entries"].as_array().cloned().unwrap_or_default();
+            let receipt = |entry: &Value| entry["ReceiptHandle"].as_str().map(str::to_owned);
+            let mut receipts: Vec<String> = entries.iter().filter_map(receipt).collect();
+            receipts.sort();
+            let timeout = entries
+                .first()
+                .and_then(|it| it["VisibilityTimeout"].as_u64());
+            let is_first = {
+                let mut log = log.lock().expect("no panic");
+                log.push((Instant::now(), timeout, receipts));
+                log.len() == 1
+            };
+            let answer = match operation {
+                "ReceiveMessage" if is_first => {
+                    let message = |id| json!({"MessageId": id, "ReceiptHandle": id, "Body": "{}"});
+                    let messages = ["a", "b", "c"].map(message);
+                    json!({ "Messages": messages })
+                }
+                "DeleteMessageBatch" => {
+                    let entry = entries.iter().find(|it| it["ReceiptHandle"] == "b");
+                    let failed = entry.map(|it| {
+                        json!({"Id": it["Id"], "Code": "ReceiptHandleIsInvalid", "SenderFault": true})
+                    });
+                    json!({"Successful": [], "Failed": failed.into_iter().collect::<Vec<_>>()})
+                }
+                _ => json!({}),
+            };
+            let is_extension = timeout.is_some_and(|timeout| timeout > 0);
+            let delay = if is_extension {
+                EXTENSION_CALL_TIME
+            } else {
+                Duration::ZERO
+            };
+            (delay, 200, answer)
+        };
+        let aws = fake_aws(respond).await;
+        let url = "https://sqs.us-east-1.amazonaws.com/1/queue";
+        let queue = Queue::new(&aws, url, Duration::ZERO, Duration::from_mins(1));
+        let mut scan = Scan::new(&queue, 1);
+        let step = scan.step().await.expect("a step");
+        assert!(matches!(step, ScanStep::DeadLetters(found) if found.len() == 3));
+
+        let undeleted = scan.delete(&["a", "b", "unknown"]).await;
+        let undeleted: Vec<&str> = undeleted.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(undeleted, ["b"]);
+        let last = || {
+            let calls = calls.lock().expect("no panic");
+            calls.last().cloned().expect("a call")
+        };
+        assert_eq!(last().2, ["a", "b"]);
+        while last().1.is_none() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (extended_at, timeout, receipts) = last();
+        assert_eq!((timeout, receipts.join(" ")), (Some(60), "b c".to_owned()));
+
+        assert_eq!(scan.make_all_visible().await, 0);
+        let (made_visible_at, timeout, receipts) = last();
+        assert_eq!((timeout, receipts.join(" ")), (Some(0), "b c".to_owned()));
+        assert!(
+            made_visible_at >= extended_at + EXTENSION_CALL_TIME,
+            "overtaken"
+        );
+    }
+
+    #[test]
+    fn extending_takes_few_calls_however_many_are_hidden() {
+        let visibility = Duration::from_mins(1);
+        for (dead_letters, seconds) in [(0, 60), (6000, 60), (120_000, 1200)] {
+            let time = extension_time(visibility, dead_letters);
+            assert_eq!(time, Duration::from_secs(seconds), "{dead_letters}");
+        }
+    }
+}
