@@ -18,6 +18,11 @@ pub(super) struct EmbeddedDynamoDb {
 
 impl EmbeddedDynamoDb {
     pub(super) async fn handle(&self, operation: &str, request: MockRequest) -> MockResponse {
+        if let Some(member) = unsupported_member(operation, &request) {
+            return invalid(&format!(
+                "usher dev does not support {member} of {operation}"
+            ));
+        }
         if operation == "Query"
             && let Some(refusal) = self.missing_index_error(&request).await
         {
@@ -27,10 +32,13 @@ impl EmbeddedDynamoDb {
             let _guard = self.write_lock.lock().await;
             self.service.handle(request.clone()).await
         };
+        let input: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        if input["Select"] == "COUNT" && response.status == 200 {
+            return without_items(response);
+        }
         if operation != "PutItem" || response.status == 200 {
             return response;
         }
-        let input: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let refusal: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let wanted = input["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD";
         let failed = refusal["__type"]
@@ -66,11 +74,9 @@ impl EmbeddedDynamoDb {
         if exists {
             return None;
         }
-        let refusal = json!({
-            "__type": "com.amazon.coral.validate#ValidationException",
-            "message": format!("The table does not have the specified index: {index}"),
-        });
-        Some(MockResponse::json(400, refusal.to_string()))
+        Some(invalid(&format!(
+            "The table does not have the specified index: {index}"
+        )))
     }
 
     async fn old_item(&self, request: &MockRequest, put: &Value) -> Option<Value> {
@@ -113,4 +119,48 @@ impl EmbeddedDynamoDb {
             None
         }
     }
+}
+
+/// A member that would change the result, and that the service ignores.
+fn unsupported_member(operation: &str, request: &MockRequest) -> Option<&'static str> {
+    let ignored: &[&str] = match operation {
+        "Scan" | "Query" => &[
+            "AttributesToGet",
+            "ConditionalOperator",
+            "QueryFilter",
+            "ScanFilter",
+            "Segment",
+            "TotalSegments",
+        ],
+        "GetItem" => &["AttributesToGet"],
+        "PutItem" | "DeleteItem" => &["ConditionalOperator", "Expected"],
+        _ => &[],
+    };
+    let input: Value = serde_json::from_slice(&request.body).ok()?;
+    let is_given = |member: &&&str| !input[**member].is_null();
+    if let Some(member) = ignored.iter().find(is_given) {
+        return Some(member);
+    }
+    let select = input["Select"].as_str().unwrap_or("ALL_ATTRIBUTES");
+    (!["ALL_ATTRIBUTES", "COUNT"].contains(&select)).then_some("Select")
+}
+
+/// The response of a `Scan` or `Query` that only counts.
+fn without_items(response: MockResponse) -> MockResponse {
+    let mut counts: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    if let Some(counts) = counts.as_object_mut() {
+        counts.remove("Items");
+    }
+    MockResponse {
+        body: counts.to_string().into(),
+        ..response
+    }
+}
+
+fn invalid(message: &str) -> MockResponse {
+    let refusal = json!({
+        "__type": "com.amazon.coral.validate#ValidationException",
+        "message": message,
+    });
+    MockResponse::json(400, refusal.to_string())
 }

@@ -7,6 +7,7 @@ mod app_client;
 mod create_user;
 mod event;
 mod invitation;
+mod list_users;
 mod naming;
 mod passwords;
 mod pools;
@@ -77,6 +78,7 @@ impl EmbeddedCognito {
             "SignUp" => self.sign_up(input).await,
             "ConfirmSignUp" | "AdminConfirmSignUp" => self.confirm_sign_up(operation, &input).await,
             "ConfirmForgotPassword" => self.confirm_forgot_password(input).await,
+            "ListUsers" => self.list_users(&input).await,
             "AdminCreateUser" => self.create_user(input).await,
             "AdminSetUserPassword" => self.set_password(input).await,
             "AdminUpdateUserAttributes" => self.update_attributes(input).await,

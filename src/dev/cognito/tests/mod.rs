@@ -1,6 +1,7 @@
 //! Sign-ins and invitations of a pool, tested without HTTP.
 
 mod invitations;
+mod list_users;
 mod names;
 mod sign_in;
 
