@@ -13,7 +13,7 @@ use usher::trigger::{TriggerHandler, TriggerOutput};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(Some(LogFormat::Json), log_filter(), std::io::stderr);
+    telemetry::init(Some(LogFormat::Json), log_filter(), false, std::io::stderr);
     let trigger = Arc::new(build_trigger_handler());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);

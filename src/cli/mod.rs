@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{InvalidConfig, has_trace_collector, log_filter};
+use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
 use crate::telemetry::{self, TraceExporter};
 use global::{Global, Usage};
 use output::{
@@ -98,9 +98,13 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let global = self.global;
         let exporter = if self.command.has_spans() && has_trace_collector() {
-            telemetry::init_with_traces(global.log_format, log_filter(), || StderrWriter)
+            telemetry::init_with_traces(global.log_format, log_filter(), allows_colors(), || {
+                StderrWriter
+            })
         } else {
-            telemetry::init(global.log_format, log_filter(), || StderrWriter);
+            telemetry::init(global.log_format, log_filter(), allows_colors(), || {
+                StderrWriter
+            });
             TraceExporter::default()
         };
         let result = tokio::select! {

@@ -16,6 +16,7 @@ mod trigger;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -381,6 +382,21 @@ pub fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG")
         .ok()
         .filter(|filter| !filter.is_empty())
+}
+
+/// Whether the environment allows colours: `NO_COLOR` is unset or empty, and `TERM` is not
+/// `dumb`.
+///
+/// <https://no-color.org>
+pub(crate) fn allows_colors() -> bool {
+    are_colors_allowed(
+        std::env::var_os("NO_COLOR").as_deref(),
+        std::env::var_os("TERM").as_deref(),
+    )
+}
+
+fn are_colors_allowed(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct RateBudget {
     category: &'static str,
+    wait_seconds: metrics::Histogram,
     limit: f64,
     /// First come, first served. Only its holder waits for the next permit, so a cut
     /// applies at once to every caller behind.
@@ -127,6 +128,7 @@ impl RateBudget {
         metrics::gauge!("usher_quota_rate", "category" => category).set(limit);
         Self {
             category,
+            wait_seconds: metrics::histogram!("usher_quota_wait_seconds", "category" => category),
             limit,
             fifo_lock: tokio::sync::Mutex::new(()),
             waiting: AtomicU32::new(0),
@@ -144,11 +146,15 @@ impl RateBudget {
 
     /// Waits for the next permit. Cancel-safe: a cancelled wait uses no permit.
     pub async fn acquire(&self) -> Permit<'_> {
+        let enqueued = Instant::now();
         let _waiter = self.enqueue();
         let _queue = self.fifo_lock.lock().await;
         loop {
             match self.try_acquire() {
-                Ok(permit) => return permit,
+                Ok(permit) => {
+                    self.wait_seconds.record(enqueued.elapsed());
+                    return permit;
+                }
                 // A throttle may delay it meanwhile.
                 Err(due) => tokio::time::sleep_until(due).await,
             }
@@ -161,6 +167,7 @@ impl RateBudget {
     /// # Errors
     /// [`NoPermit`].
     pub(crate) async fn acquire_by(&self, deadline: Instant) -> Result<Permit<'_>, NoPermit> {
+        let enqueued = Instant::now();
         let waiter = self.enqueue();
         if self.due_after(waiter.ahead) > deadline {
             return Err(NoPermit);
@@ -169,7 +176,10 @@ impl RateBudget {
         let _queue = queue.map_err(|_| NoPermit)?;
         loop {
             match self.try_acquire() {
-                Ok(permit) => return Ok(permit),
+                Ok(permit) => {
+                    self.wait_seconds.record(enqueued.elapsed());
+                    return Ok(permit);
+                }
                 Err(due) if due > deadline => return Err(NoPermit),
                 Err(due) => tokio::time::sleep_until(due).await,
             }

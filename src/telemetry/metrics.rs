@@ -48,7 +48,7 @@ enum Kind {
     Seconds,
 }
 
-const DESCRIPTIONS: [(Kind, &str, &str); 16] = [
+const DESCRIPTIONS: [(Kind, &str, &str); 17] = [
     (
         Kind::Counter,
         "usher_messages_total",
@@ -88,6 +88,11 @@ const DESCRIPTIONS: [(Kind, &str, &str); 16] = [
         Kind::Gauge,
         "usher_quota_rate",
         "Calls a second that the budget allows now, by category.",
+    ),
+    (
+        Kind::Seconds,
+        "usher_quota_wait_seconds",
+        "Time that a call waits for the budget, by category.",
     ),
     (
         Kind::Counter,

@@ -53,13 +53,15 @@ impl TraceExporter {
 }
 
 /// Sends log lines to `stderr`, which writes to standard error. Called once, by a binary.
-/// Without a format, lines are text on a terminal and JSON elsewhere.
+/// Without a format, lines are text on a terminal and JSON elsewhere. Only text on a terminal
+/// is coloured, and only if `colors` allows it.
 pub fn init<W: io::Write + 'static>(
     format: Option<LogFormat>,
     filter: Option<String>,
+    colors: bool,
     stderr: fn() -> W,
 ) {
-    subscribe(format, filter, stderr, None);
+    subscribe(format, filter, colors, stderr, None);
 }
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
@@ -67,6 +69,7 @@ pub fn init<W: io::Write + 'static>(
 pub(crate) fn init_with_traces<W: io::Write + 'static>(
     format: Option<LogFormat>,
     filter: Option<String>,
+    colors: bool,
     stderr: fn() -> W,
 ) -> TraceExporter {
     let (provider, error) = match otlp::start() {
@@ -76,7 +79,7 @@ pub(crate) fn init_with_traces<W: io::Write + 'static>(
     let traces = provider
         .as_ref()
         .map(|provider| otlp::layer(provider).boxed());
-    subscribe(format, filter, stderr, traces);
+    subscribe(format, filter, colors, stderr, traces);
     if let Some(error) = error {
         tracing::warn!(%error, "traces cannot be exported");
     }
@@ -86,6 +89,7 @@ pub(crate) fn init_with_traces<W: io::Write + 'static>(
 fn subscribe<W: io::Write + 'static>(
     format: Option<LogFormat>,
     filter: Option<String>,
+    colors: bool,
     stderr: fn() -> W,
     traces: Option<Box<dyn Layer<Registry> + Send + Sync>>,
 ) {
@@ -105,7 +109,7 @@ fn subscribe<W: io::Write + 'static>(
     // failed write would panic.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(terminal).boxed(),
+        LogFormat::Text => lines.with_ansi(terminal && colors).boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)

@@ -28,6 +28,7 @@ async fn a_worker_serves_health_and_metrics() {
         "usher_aws_calls_total{service=\"dynamodb\",operation=\"PutItem\",error=\"\"} 25",
         "usher_aws_call_seconds_bucket",
         "usher_quota_rate{category=\"user_update\"} 1000",
+        "usher_quota_wait_seconds_count{category=\"user_update\"}",
     ] {
         assert!(text.contains(metric), "{metric} is missing in\n{text}");
     }

@@ -410,3 +410,14 @@ fn a_variable_that_is_not_unicode_is_a_violation() {
     ]);
     assert_eq!(violations(&layers), ["admin.groups", "admin.rate\u{fffd}"]);
 }
+
+#[test]
+fn no_color_and_dumb_terminals_switch_colors_off() {
+    let allowed = |no_color: Option<&str>, term: Option<&str>| {
+        are_colors_allowed(no_color.map(OsStr::new), term.map(OsStr::new))
+    };
+    assert!(allowed(None, None));
+    assert!(allowed(Some(""), Some("xterm-256color")));
+    assert!(!allowed(Some("1"), Some("xterm-256color")));
+    assert!(!allowed(None, Some("dumb")));
+}
