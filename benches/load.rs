@@ -1,4 +1,4 @@
-//! How many messages a second the injector of `usher load` sustains on one core.
+//! How many messages a second the injector of `usher load run` sustains on one core.
 //!
 //! The real injector on a runtime of one thread, over HTTP, against a server in
 //! another thread. The server takes 10 ms for each `SendMessageBatch`, as SQS does,
@@ -109,7 +109,7 @@ async fn measure() {
             sub: Sub::new("00000000-0000-4000-8000-000000000000").expect("not empty"),
             email: format!("{name}@example.com"),
         };
-        // As `usher load` builds it.
+        // As `usher load run` builds it.
         Outgoing {
             body: escape_for_sqs(&sign_ups.body(&run, &pool, &user)),
             attributes: BTreeMap::from([

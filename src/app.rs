@@ -128,7 +128,7 @@ impl Services {
     }
 }
 
-/// The clients of `usher attach`, which reads no configuration.
+/// The clients of `usher trigger attach`, which reads no configuration.
 pub(crate) async fn attach_clients() -> Result<(Aws, PoolSettings), NoRegion> {
     let aws = Aws::from_environment().await?;
     let pool_settings = PoolSettings::new(&aws);

@@ -32,10 +32,12 @@ pub(crate) enum RecordError {
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
     /// The file holds something else.
-    #[error("{0} is not a record of usher attach: {1}")]
+    #[error("{0} is not a record of usher trigger attach: {1}")]
     Parse(String, serde_json::Error),
     /// The settings are not those of the recorded pool.
-    #[error("{0} is not a record of usher attach: its settings are not those of a user pool")]
+    #[error(
+        "{0} is not a record of usher trigger attach: its settings are not those of a user pool"
+    )]
     InvalidSettings(String),
 }
 

@@ -210,7 +210,7 @@ or from another terminal, with the same exports and these, by hundreds:
 
   export USHER_QUEUE__URL={queue}
   export USHER_POOLS__ALLOWED={pool} USHER_LOAD__ALLOWED_POOLS={pool}
-{table}  usher load --create-users --count 200 --settle 3s --worker-metrics http://{http}/metrics
+{table}  usher load run --count 200 --quiet-period 3s --worker-metrics http://{http}/metrics
 
   user pool {pool}   queue {queue}   readiness http://{http}/readyz   metrics http://{http}/metrics
 "

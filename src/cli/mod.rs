@@ -1,16 +1,14 @@
 //! The commands. Results go to standard output, logs to standard error.
 
-mod attach;
 mod check;
 mod config;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
 mod global;
-mod grant;
+mod groups;
 mod health;
 mod http_app;
-mod invite;
 mod load;
 mod operator;
 mod output;
@@ -19,6 +17,8 @@ mod reconcile;
 #[cfg(test)]
 mod tests;
 mod time;
+mod trigger;
+mod users;
 mod worker;
 
 use std::process::ExitCode;
@@ -47,29 +47,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The whole system on this machine, without an AWS account
+    /// Run everything locally with an embedded AWS endpoint
     #[cfg(feature = "dev")]
     Dev(dev::Options),
-    /// Works on the queue until SIGTERM or SIGINT
+    /// Process the queue until stopped
     Worker(worker::Options),
-    /// What failed, why, and again
-    DeadLetters(dead_letters::Options),
-    /// Creates people with groups and profile, and has an invitation sent to them
-    Invite(Box<invite::Options>),
-    /// Puts a user into groups, or takes them out
-    Grant(grant::Options),
-    /// Finds confirmed users without their groups or profile, and queues them
-    Reconcile(reconcile::Options),
-    /// Sends many sign-ups, and verifies what came of them
-    Load(load::Options),
-    /// Makes the Lambda the user pool's trigger, and leaves every other setting as it is
-    Attach(attach::Options),
-    /// Configuration, reachability, permissions: what is right and what is not
+    /// Check configuration, connectivity and permissions
     Check(check::Options),
-    /// Asks a running worker's /healthz, as a container's health check
-    Health,
-    /// The effective configuration, and where each value came from
+    /// Invite users
+    Users(users::Options),
+    /// Add users to groups, or remove them
+    Groups(groups::Options),
+    /// List, inspect, replay and delete dead letters
+    DeadLetters(dead_letters::Options),
+    /// Find confirmed users without their groups or profile, and queue them
+    Reconcile(reconcile::Options),
+    /// Send sign-ups and verify the result
+    Load(load::Options),
+    /// Set the Lambda function as the user pool's trigger, or remove it
+    Trigger(trigger::Options),
+    /// Show the effective configuration and the source of each value
     Config,
+    /// Ask a running worker's /healthz (for a container's health check)
+    Health,
 }
 
 /// The same status that clap uses.
@@ -151,11 +151,11 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Dev(options) => Box::pin(dev::run(global, options)).await,
         Command::Worker(options) => Box::pin(worker::run(global, &options)).await,
         Command::DeadLetters(options) => Box::pin(dead_letters::run(global, &options)).await,
-        Command::Invite(options) => Box::pin(invite::run(global, &options)).await,
-        Command::Grant(options) => Box::pin(grant::run(global, &options)).await,
+        Command::Users(options) => Box::pin(users::run(global, &options)).await,
+        Command::Groups(options) => Box::pin(groups::run(global, &options)).await,
         Command::Reconcile(options) => reconcile::run(global, &options).await,
         Command::Load(options) => Box::pin(load::run(global, &options)).await,
-        Command::Attach(options) => Box::pin(attach::run(global, &options)).await,
+        Command::Trigger(options) => Box::pin(trigger::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,
         Command::Config => config::run(global),

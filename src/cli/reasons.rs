@@ -44,7 +44,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "group_not_grantable",
-        "admin.grantable_groups does not include a group; usher grant --privileged gives it \
+        "admin.grantable_groups does not include a group; usher groups add --privileged gives it \
          anyway",
     ),
     ("internal", "usher failed: its log says where"),

@@ -130,7 +130,7 @@ pub(crate) struct WorkerConfig {
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadConfig {
-    /// Pools in which `usher load` may create users; empty means none.
+    /// Pools in which `usher load run` may create users; empty means none.
     pub allowed_pools: BTreeSet<PoolId>,
 }
 

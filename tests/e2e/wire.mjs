@@ -201,9 +201,9 @@ for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses
     const [before, users] = [JSON.stringify(await aws.profiles()), await pool.users()];
     const worker = startWorker();
     const { stdout } = await usher(
-      ...['load', '--output', 'json', '--set', `load.allowed_pools=${pool.id}`],
+      ...['load', 'run', '--output', 'json', '--set', `load.allowed_pools=${pool.id}`],
       ...['--set', 'quota.user_creation=100', '--set', 'quota.user_resource_read=100'],
-      ...['--create-users', '--count', '30', '--rate', '30', '--settle', '3s', '--duplicates', '10%'],
+      ...['--count', '30', '--rate', '30', '--quiet-period', '3s', '--duplicates', '10%'],
       ...['--poison', '10%', '--attribute', 'given_name=<Wire>'],
     ).catch((error) => {
       throw new Error(`${error.stderr}${error.stdout}`);

@@ -1,6 +1,6 @@
 """The settings of a user pool: the lists of src/attach/settings.rs against Cognito's service
 model in the botocore that is installed. UpdateUserPool resets what it is not given, so
-usher attach stops at a setting that is in no list."""
+usher trigger attach stops at a setting that is in no list."""
 
 import copy
 import re

@@ -107,7 +107,7 @@ try {
         'Queue depth',
         'p99',
         'Planned',
-        'usher load --create-users',
+        'usher load run',
         'quota.user_update',
       ];
       let from = 0;

@@ -1,10 +1,10 @@
-"""usher attach, on a pool with every setting that it could lose."""
+"""usher trigger attach, on a pool with every setting that it could lose."""
 
 from made import ACCOUNT, REGION, check, cognito, environment, equal, usher
 
 
 def attaches(function):
-    @check("usher attach changes only the triggers of a pool with twenty settings")
+    @check("usher trigger attach changes only the triggers of a pool with twenty settings")
     def _():
         other = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:another-team"
         settings = {
@@ -55,7 +55,7 @@ def attaches(function):
             if name != "AdminCreateUserConfig":
                 equal(before[name], value)
         own = environment({})
-        done = usher(own, "attach", "--user-pool-id", full, "--function-arn", function,
+        done = usher(own, "trigger", "attach", "--pool", full, "--function-arn", function,
                      "--custom-message", "--yes", "--record", "before.json")
         equal((done.returncode, "DIFFERENT" in done.stdout), (0, False))
         after = described()
@@ -65,7 +65,7 @@ def attaches(function):
         })
         triggers = before.pop("LambdaConfig")
         equal(after, before)
-        back = usher(own, "attach", "--user-pool-id", full, "--restore", "before.json", "--yes",
+        back = usher(own, "trigger", "restore", "before.json", "--pool", full, "--yes",
                      "--record", "after.json")
         equal(back.returncode, 0)
         equal(described()["LambdaConfig"], triggers)

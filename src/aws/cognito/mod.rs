@@ -7,7 +7,7 @@
 //! - `lists`, `pools`: commands that read
 //! - `sign_in`: `/accept`
 //! - `test_users`: the load test
-//! - `pool_settings`: `usher attach`
+//! - `pool_settings`: `usher trigger`
 //! - `jwks`: the keys that sign tokens; not an AWS call
 
 mod accept_error;

@@ -25,7 +25,7 @@ pub(super) fn check_trigger(
     match TriggerKind::PostConfirmation.function(&settings.triggers()) {
         Some(function) => findings.right(what, function),
         // Another source may send to the queue.
-        None => findings.untested(what, "none: usher attach sets it"),
+        None => findings.untested(what, "none: usher trigger attach sets it"),
     }
 }
 

@@ -1,23 +1,28 @@
-//! `usher load --clean RUN`
+//! `usher load clean`
 
-use super::options::Options;
+use super::options::{CommonOptions, pools};
 use super::services::connect_services;
-use crate::cli::{CommandStatus, Global, progress_bar, status_line};
-use crate::config::Config;
+use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line};
+use crate::config::Required;
 use crate::load::report::Cleaned;
 use crate::load::{Cleaner, RunId, SourceQueueState, TestUsers};
 use crate::retry::SharedRetry;
 use crate::shutdown;
 
-pub(super) async fn run(
-    global: &Global,
-    options: &Options,
-    config: &Config,
-    run: &RunId,
-) -> anyhow::Result<CommandStatus> {
-    let pools = options.pools(config)?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Id of the run, as `usher load run` prints it
+    run: RunId,
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let config = global.config(&[Required::Queue, Required::Profiles])?;
+    let Options { run, common } = options;
+    let pools = pools(common.pool.as_deref(), &config)?;
     let stop = shutdown::on_signal(&global.force_exit)?;
-    let services = connect_services(config, &stop).await?;
+    let services = connect_services(&config, &stop).await?;
     let mut total = Cleaned {
         complete: true,
         ..Cleaned::default()
@@ -28,8 +33,8 @@ pub(super) async fn run(
             services: &services,
             run_id: run,
             pool,
-            quiet_period: options.settle,
-            retry: &SharedRetry::new(options.patience, &stop),
+            quiet_period: common.quiet_period,
+            retry: &SharedRetry::new(common.give_up_after, &stop),
             stop: &stop,
         };
         let no_users = TestUsers::default();
@@ -52,17 +57,20 @@ pub(super) async fn run(
     }
     global.output.print(&total, || {
         format!(
-            "removed {} messages, {} letters, {} profiles, {} users",
-            total.messages, total.dead_letters, total.profiles, total.users
+            "removed {}, {}, {} and {}",
+            plural(total.messages, "message"),
+            plural(total.dead_letters, "dead letter"),
+            plural(total.profiles, "profile"),
+            plural(total.users, "user"),
         )
     })?;
     if total.complete {
         Ok(CommandStatus::Success)
     } else {
         status_line(if stop.is_cancelled() {
-            "stopped before the end; run it again to go on"
+            "stopped; run the same command to continue"
         } else {
-            "something may be left, hidden by a worker or not shown yet; run it again"
+            "something may be left, hidden by a worker or not shown yet; run the same command again"
         });
         Ok(CommandStatus::Failure)
     }

@@ -1,4 +1,4 @@
-//! The options of `usher load`, with the checks that clap cannot make.
+//! The options of `usher load run`, with the checks that clap cannot make.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,98 +9,76 @@ use crate::cli::{Usage, status_line, time};
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
-use crate::load::{MAX_SIGN_UPS, RunId, SignUpTemplate, Stages, parse_recorded};
+use crate::load::{MAX_SIGN_UPS, SignUpTemplate, Stages, parse_recorded};
 
 const DEFAULT_EMAIL_DOMAIN: &str = "example.com";
 
+/// The options of a run and of a clean-up.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Options {
-    /// Sign-ups to send
+pub(super) struct CommonOptions {
+    /// User pool [default: the one in `load.allowed_pools`]
+    #[arg(long, value_name = "ID")]
+    pub(super) pool: Option<String>,
+    /// How long the queue must read 0 before it counts as empty: SQS's counts may be a minute
+    /// old. Differences are checked again for as long
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = time::parse_wait)]
+    pub(super) quiet_period: Duration,
+    /// Give up after this long without progress
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
+    pub(super) give_up_after: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Number of sign-ups
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIGN_UPS)))]
     count: Option<u32>,
     /// Sign-ups a second
     #[arg(long, value_name = "R", default_value_t = 10.0)]
     rate: f64,
-    /// Stages instead of count and rate: ramp A..B over TIME, hold TIME,
-    /// hold RATE for TIME, burst N, pause TIME, with commas between
+    /// Stages instead of count and rate, separated by commas: ramp A..B over TIME, hold TIME,
+    /// hold RATE for TIME, burst N, pause TIME
     #[arg(long, value_name = "STAGES", conflicts_with_all = ["count", "rate"])]
-    profile: Option<String>,
-    /// Real events, from a file or a folder, each in its turn, with names made unique
+    stages: Option<String>,
+    /// Send recorded events from a file or folder, with unique user names
     #[arg(long, value_name = "PATH", conflicts_with_all = ["attribute", "client_id"])]
     events: Option<PathBuf>,
-    /// Share of the sign-ups that go twice
+    /// Percentage of sign-ups sent twice
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = parse_share)]
     duplicates: f64,
-    /// So many messages for each hundred sign-ups that must not be provisioned:
-    /// malformed, of an unknown user, of a foreign pool
+    /// Invalid messages to add, as a percentage of sign-ups: malformed, unknown user, foreign
+    /// pool
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = parse_share)]
     poison: f64,
-    /// With the same seed the same goes at the same times
+    /// Seed for reproducible messages and timing
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// Makes the users in the pool first, and removes them and their profiles in the end
+    /// Keep the users, profiles and dead letters of the run
     #[arg(long)]
-    create_users: bool,
-    /// Leaves users, profiles and letters where they are
-    #[arg(long)]
-    pub(super) keep: bool,
-    /// User pool; that of `load.allowed_pools` unless given
-    #[arg(long, value_name = "ID")]
-    pool: Option<String>,
-    /// A user attribute of every sign-up, such as custom:plan=pro; may be repeated
+    pub(super) no_cleanup: bool,
+    /// User attribute of every sign-up, such as custom:plan=pro; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_attribute)]
     attribute: Vec<(String, String)>,
-    /// App client that people sign up through
+    /// App client of the sign-ups
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// The part behind the @ of the users' addresses; nothing is sent to them
+    /// Domain of the users' e-mail addresses; no mail is sent
     #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_EMAIL_DOMAIN, value_parser = parse_domain)]
     pub(super) email_domain: String,
-    /// The queue is taken for empty once SQS has counted nothing for so long: its counts
-    /// may be a minute old. What differs is looked at again for as long
-    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = time::parse_wait)]
-    pub(super) settle: Duration,
-    /// Gives up when nothing has moved for so long
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
-    pub(super) patience: Duration,
-    /// A worker's /metrics, to count its calls and throttles; may be repeated
+    /// URL of a worker's /metrics, to count its calls and throttles; repeatable
     #[arg(long, value_name = "URL")]
     pub(super) worker_metrics: Vec<Url>,
-    /// Writes a page with plots
+    /// Write an HTML report with charts
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
-    /// Removes what an earlier run left that was cut off: users, profiles, messages,
-    /// letters
-    #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "count", "rate", "profile", "events", "duplicates", "poison", "seed", "create_users",
-        "keep", "attribute", "client_id", "email_domain", "worker_metrics", "report",
-    ])]
-    pub(super) clean: Option<RunId>,
+    #[command(flatten)]
+    pub(super) common: CommonOptions,
 }
 
 impl Options {
-    /// The pool of `--pool`, or all of `load.allowed_pools`; each one is allowed.
-    pub(super) fn pools(&self, config: &Config) -> anyhow::Result<Vec<PoolId>> {
-        let allowed = &config.load.allowed_pools;
-        if allowed.is_empty() {
-            return Err(Usage::error(
-                "load.allowed_pools is empty: name the user pool there that may be tested; a load test makes users in it and removes them",
-            ));
-        }
-        let Some(id) = &self.pool else {
-            return Ok(allowed.iter().cloned().collect());
-        };
-        let pool = PoolId::new(id).filter(|pool| allowed.contains(pool));
-        pool.map(|pool| vec![pool]).ok_or_else(|| {
-            Usage::error(format!(
-                "--pool {id} is not in load.allowed_pools: it is refused, since a load test makes users in it and removes them"
-            ))
-        })
-    }
-
     /// The only pool of a run; `pools.allowed` must name it, too.
     pub(super) fn pool(&self, config: &Config) -> anyhow::Result<PoolId> {
-        let mut pools = self.pools(config)?;
+        let mut pools = pools(self.common.pool.as_deref(), config)?;
         if pools.len() > 1 {
             return Err(Usage::error(
                 "load.allowed_pools names several user pools: choose one with --pool",
@@ -112,23 +90,18 @@ impl Options {
                 "{pool} is not in pools.allowed: the worker would make dead letters of its sign-ups (foreign_pool)"
             )));
         }
-        if self.patience < self.settle {
+        if self.common.give_up_after < self.common.quiet_period {
             return Err(Usage::error(
-                "--patience is shorter than --settle: nothing could be waited for",
-            ));
-        }
-        if !self.create_users {
-            return Err(Usage::error(
-                "say --create-users: without users of their own the sign-ups would be of nobody, and none could be provisioned",
+                "--give-up-after must not be shorter than --quiet-period",
             ));
         }
         Ok(pool)
     }
 
-    /// The stages of `--profile`, or a steady rate.
+    /// The stages of `--stages`, or a steady rate.
     pub(super) fn stages(&self, sign_ups: &SignUpTemplate) -> anyhow::Result<Stages> {
-        if let Some(profile) = &self.profile {
-            return Stages::parse(profile).map_err(|e| Usage::error(format!("--profile: {e}")));
+        if let Some(stages) = &self.stages {
+            return Stages::parse(stages).map_err(|e| Usage::error(format!("--stages: {e}")));
         }
         let count = match (self.count, sign_ups) {
             (Some(count), _) => count,
@@ -136,9 +109,7 @@ impl Options {
                 u32::try_from(events.len()).unwrap_or(MAX_SIGN_UPS)
             }
             (None, SignUpTemplate::Generated { .. }) => {
-                return Err(Usage::error(
-                    "say how many: --count N, --profile or --events",
-                ));
+                return Err(Usage::error("set --count, --stages or --events"));
             }
         };
         Stages::steady(count, self.rate).map_err(|e| Usage::error(format!("--rate: {e}")))
@@ -167,11 +138,11 @@ impl Options {
                 },
                 Err(error) => error.to_string(),
             };
-            status_line(&format!("{} is left out: {why}", file.display()));
+            status_line(&format!("skipped {}: {why}", file.display()));
         }
         if events.is_empty() {
             return Err(Usage::error(format!(
-                "{}: no confirmed sign-up there",
+                "{}: found no confirmed sign-up",
                 flag()
             )));
         }
@@ -185,21 +156,21 @@ impl Options {
 
     /// The command that repeats the run. Values that may be personal or secret become `…`.
     pub(super) fn command_line(&self, seed: u64, settings: &[String]) -> String {
-        let schedule = match (&self.profile, self.count) {
-            (Some(stages), _) => format!(" --profile \"{stages}\""),
+        let schedule = match (&self.stages, self.count) {
+            (Some(stages), _) => format!(" --stages \"{stages}\""),
             (None, Some(count)) => format!(" --count {count} --rate {}", self.rate),
             (None, None) => format!(" --rate {}", self.rate),
         };
         let percent = |share: f64| (share * 1e6).round() / 1e4;
         let mut command = format!(
-            "usher load --create-users{schedule} --duplicates {}% --poison {}% --seed {seed} --settle \"{}\" --patience \"{}\"",
+            "usher load run{schedule} --duplicates {}% --poison {}% --seed {seed} --quiet-period \"{}\" --give-up-after \"{}\"",
             percent(self.duplicates),
             percent(self.poison),
-            humantime::format_duration(self.settle),
-            humantime::format_duration(self.patience),
+            humantime::format_duration(self.common.quiet_period),
+            humantime::format_duration(self.common.give_up_after),
         );
         for (flag, is_given) in [
-            ("--keep", self.keep),
+            ("--no-cleanup", self.no_cleanup),
             ("--events …", self.events.is_some()),
             ("--attribute …", !self.attribute.is_empty()),
             ("--client-id …", self.client_id.is_some()),
@@ -238,6 +209,25 @@ impl Options {
             .map(|_| ())
             .with_context(|| format!("--report {}", path.display()))
     }
+}
+
+/// The given pool, or all of `load.allowed_pools`; each one is allowed.
+pub(super) fn pools(given: Option<&str>, config: &Config) -> anyhow::Result<Vec<PoolId>> {
+    let allowed = &config.load.allowed_pools;
+    if allowed.is_empty() {
+        return Err(Usage::error(
+            "load.allowed_pools is empty: add the user pool that may be tested; a load test              creates users in it and removes them",
+        ));
+    }
+    let Some(id) = given else {
+        return Ok(allowed.iter().cloned().collect());
+    };
+    let pool = PoolId::new(id).filter(|pool| allowed.contains(pool));
+    pool.map(|pool| vec![pool]).ok_or_else(|| {
+        Usage::error(format!(
+            "--pool {id} is not in load.allowed_pools: a load test would create users in it and              remove them"
+        ))
+    })
 }
 
 /// The file itself, or the files of a folder, without subfolders.
@@ -295,8 +285,7 @@ mod tests {
     fn the_command_line_holds_no_personal_data_and_no_secrets() {
         let arguments = [
             "load",
-            "--create-users",
-            "--profile",
+            "--stages",
             "ramp 0..20 over 10s, burst 5",
             "--duplicates",
             "5%",
@@ -317,8 +306,8 @@ mod tests {
         ];
         assert_eq!(
             options.command_line(7, &settings.map(str::to_owned)),
-            "usher load --create-users --profile \"ramp 0..20 over 10s, burst 5\" --duplicates 5% \
-             --poison 0% --seed 7 --settle \"1m 5s\" --patience \"10m\" --events … --email-domain … \
+            "usher load run --stages \"ramp 0..20 over 10s, burst 5\" --duplicates 5% \
+             --poison 0% --seed 7 --quiet-period \"1m 5s\" --give-up-after \"10m\" --events … --email-domain … \
              --worker-metrics … --set quota.user_update=20 --set queue.url=… \
              --set invitations.contact=…"
         );

@@ -104,7 +104,7 @@ fn full() -> LoadReport {
             complete: true,
         }),
         settings: RunSettings {
-            command_line: "usher load --create-users --count 2000 --rate 100".to_owned(),
+            command_line: "usher load run --count 2000 --rate 100".to_owned(),
             user_update: 40.0,
             groups: 2.0,
             earliest_end: 100.0,
@@ -325,7 +325,7 @@ fn the_page_answers_first_and_ends_with_how_the_run_was_made() {
         "cognito AdminAddUserToGroup 4,000",
         "lt-7f3a</dd>",
         concat!("usher ", env!("CARGO_PKG_VERSION")),
-        "usher load --create-users --count 2000 --rate 100",
+        "usher load run --count 2000 --rate 100",
         "worker.concurrency",
     ];
     let places: Vec<usize> = order

@@ -81,7 +81,7 @@ async fn commands_and_grant_find_a_federated_user_by_sub() {
         api.world.members("STAFF").await == std::slice::from_ref(&user.name)
     })
     .await;
-    let mut grant = api.world.usher(&["grant", "--group", "TEAM"]);
+    let mut grant = api.world.usher(&["groups", "add", "--group", "TEAM"]);
     grant.args(["--user", &user.sub, "--pool", &api.world.pool.id]);
     let (status, out, err) = finished(grant).await;
     assert_eq!(status, Some(0), "{out} {err}");

@@ -1,4 +1,4 @@
-//! `usher attach` with failing calls and lost settings.
+//! `usher trigger attach` with failing calls and lost settings.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -22,21 +22,23 @@ async fn a_lost_setting_is_named_and_restored_from_the_record() {
         .faults
         .plan(|call| (call.operation == "UpdateUserPool").then_some(Fault::Altered(without_tags)));
     let attach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
-    let (status, out, error) = fixture.attach(&attach).await;
+    let (status, out, error) = fixture.trigger("attach", &attach).await;
     assert_eq!(status, Some(1), "{error}");
     assert!(out.contains("DIFFERENT: UserPoolTags"), "{out}");
-    assert!(out.contains("--restore before.json"), "{out}");
+    assert!(out.contains("trigger restore before.json"), "{out}");
 
     fixture.world.faults.clear();
-    let back = ["--restore", "before.json", "--yes"];
+    let back = ["before.json", "--yes"];
     let dry = [&back[..], &["--dry-run", "--settings"]].concat();
-    let (status, out, error) = fixture.attach(&dry).await;
+    let (status, out, error) = fixture.trigger("restore", &dry).await;
     assert_eq!(status, Some(0), "{error}");
     assert!(out.contains("UserPoolTags"), "{out}");
-    let (status, _, error) = fixture.attach(&back).await;
+    let (status, _, error) = fixture.trigger("restore", &back).await;
     assert_eq!(status, Some(0), "{error}");
-    assert!(error.contains("--settings puts them back"), "{error}");
-    let (status, out, error) = fixture.attach(&[&back[..], &["--settings"]].concat()).await;
+    assert!(error.contains("--settings restores them"), "{error}");
+    let (status, out, error) = fixture
+        .trigger("restore", &[&back[..], &["--settings"]].concat())
+        .await;
     assert_eq!(status, Some(0), "{error} {out}");
     let after = fixture.read().await;
     assert_eq!(before.differences(&after), []);
@@ -55,7 +57,9 @@ async fn an_answer_without_settings_is_an_error() {
         fixture.world.faults.plan(move |call| {
             (call.operation == "DescribeUserPool").then_some(Fault::Answer(answer))
         });
-        let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (status, _, error) = fixture
+            .trigger("attach", &["--function-arn", USHER, "--yes"])
+            .await;
         assert_eq!(status, Some(1));
         assert!(error.contains("not what Cognito answers"), "{error}");
         assert_eq!(
@@ -94,7 +98,7 @@ async fn the_result_of_a_failed_write_is_reported() {
             "SetUserPoolMfaConfig",
             Fault::Error(denied, "AccessDeniedException"),
             Some(1),
-            "the way back: usher attach",
+            "to undo: usher trigger restore",
         ),
         (
             "UpdateUserPool",
@@ -115,7 +119,9 @@ async fn the_result_of_a_failed_write_is_reported() {
             .world
             .faults
             .plan(move |call| (call.operation == operation).then(|| planned.clone()));
-        let (ended, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (ended, _, error) = fixture
+            .trigger("attach", &["--function-arn", USHER, "--yes"])
+            .await;
         assert_eq!(ended, status, "{operation} {fault:?} {error}");
         assert!(error.contains(expected), "{operation} {fault:?} {error}");
         let refused = expected.contains("not changed") || operation.starts_with("Get");
@@ -124,8 +130,8 @@ async fn the_result_of_a_failed_write_is_reported() {
         if operation == "SetUserPoolMfaConfig" {
             // The restore command from the output restores the second factor.
             let record = fixture.records().remove(0);
-            let back = ["--restore", &record, "--settings", "--yes"];
-            let (ended, _, error) = fixture.attach(&back).await;
+            let back = [&record, "--settings", "--yes"];
+            let (ended, _, error) = fixture.trigger("restore", &back).await;
             assert_eq!(ended, Some(0), "{error}");
             assert_eq!(
                 fixture.read().await.mfa["SoftwareTokenMfaConfiguration"]["Enabled"],
@@ -133,7 +139,9 @@ async fn the_result_of_a_failed_write_is_reported() {
             );
         }
         // A second run succeeds in any state that the first run left.
-        let (ended, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
+        let (ended, _, error) = fixture
+            .trigger("attach", &["--function-arn", USHER, "--yes"])
+            .await;
         assert_eq!(ended, fine, "{error}");
         assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     }
@@ -153,7 +161,9 @@ async fn a_pool_changed_meanwhile_is_not_written() {
             answer
         }))
     });
-    let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
+    let (status, _, error) = fixture
+        .trigger("attach", &["--function-arn", USHER, "--yes"])
+        .await;
     assert_eq!(status, Some(1));
     assert!(error.contains("changed meanwhile"), "{error}");
     assert!(fixture.records().is_empty());

@@ -1,4 +1,4 @@
-//! `usher attach`: changes the triggers and no other setting.
+//! `usher trigger attach`: changes the triggers and no other setting.
 
 mod failures;
 
@@ -83,10 +83,10 @@ impl AttachFixture {
         }
     }
 
-    async fn attach(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    async fn trigger(&self, verb: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut command = crate::process::usher();
         command
-            .args(["attach", "--user-pool-id", self.pool.as_str()])
+            .args(["trigger", verb, "--pool", self.pool.as_str()])
             .args(arguments)
             .env("AWS_ENDPOINT_URL", &self.world.url)
             .stdin(std::process::Stdio::null())
@@ -117,7 +117,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
 
     let function = ["--function-arn", USHER];
     let (status, out, error) = fixture
-        .attach(&[&function[..], &["--dry-run"]].concat())
+        .trigger("attach", &[&function[..], &["--dry-run"]].concat())
         .await;
     assert_eq!((status, error.as_str()), (Some(0), ""));
     assert!(
@@ -127,7 +127,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
     assert!(fixture.records().is_empty());
     assert_eq!(fixture.read().await.triggers(), before.triggers());
 
-    let (status, _, error) = fixture.attach(&function).await;
+    let (status, _, error) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(2), "nobody to ask: {error}");
     assert!(error.contains("--yes"), "{error}");
 
@@ -138,7 +138,9 @@ async fn only_the_triggers_change_and_can_be_restored() {
         "--output",
         "json",
     ];
-    let (status, out, error) = fixture.attach(&[&function[..], &all].concat()).await;
+    let (status, out, error) = fixture
+        .trigger("attach", &[&function[..], &all].concat())
+        .await;
     assert_eq!(status, Some(0), "{error}");
     let report: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(report["changed"], true);
@@ -158,8 +160,8 @@ async fn only_the_triggers_change_and_can_be_restored() {
 
     let records = fixture.records();
     assert_eq!(records.len(), 1);
-    let back = ["--restore", &records[0], "--yes"];
-    let (status, _, error) = fixture.attach(&back).await;
+    let back = [&records[0], "--yes"];
+    let (status, _, error) = fixture.trigger("restore", &back).await;
     assert_eq!(status, Some(0), "{error}");
     let restored = fixture.read().await;
     assert_eq!(before.differences(&restored), []);
@@ -177,7 +179,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
         .await
         .expect("set");
     let function = ["--function-arn", USHER, "--yes"];
-    let (status, _, error) = fixture.attach(&function).await;
+    let (status, _, error) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(1));
     assert!(
         error.contains(OTHER) && error.contains("--replace"),
@@ -186,35 +188,39 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     assert!(fixture.records().is_empty());
 
     let (status, ..) = fixture
-        .attach(&[&function[..], &["--detach"]].concat())
+        .trigger("detach", &["--function-arn", USHER, "--yes"])
         .await;
     assert_eq!(status, Some(0));
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 
     let replace = ["--replace", "--record", "before.json"];
-    let (status, _, error) = fixture.attach(&[&function[..], &replace].concat()).await;
+    let (status, _, error) = fixture
+        .trigger("attach", &[&function[..], &replace].concat())
+        .await;
     assert_eq!(status, Some(0), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
-    let (status, out, _) = fixture.attach(&function).await;
+    let (status, out, _) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(0));
     assert!(out.contains("nothing to do"), "{out}");
 
-    let detach = ["--detach", "--record", "before.json"];
-    let (status, _, error) = fixture.attach(&[&function[..], &detach].concat()).await;
+    let detach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
+    let (status, _, error) = fixture.trigger("detach", &detach).await;
     assert_eq!(status, Some(1), "a record is not overwritten: {error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     let (status, _, error) = fixture
-        .attach(&[&function[..], &["--detach"]].concat())
+        .trigger("detach", &["--function-arn", USHER, "--yes"])
         .await;
     assert_eq!(status, Some(0), "{error}");
     let triggers = fixture.read().await.triggers();
     assert!(!triggers.contains_key("PostConfirmation"), "{triggers:?}");
     assert_eq!(triggers["PreSignUp"], OTHER);
 
-    let back = ["--restore", "before.json", "--yes"];
-    let (status, _, error) = fixture.attach(&back).await;
+    let back = ["before.json", "--yes"];
+    let (status, _, error) = fixture.trigger("restore", &back).await;
     assert_eq!(status, Some(1), "changed since: {error}");
-    let (status, _, error) = fixture.attach(&[&back[..], &["--replace"]].concat()).await;
+    let (status, _, error) = fixture
+        .trigger("restore", &[&back[..], &["--replace"]].concat())
+        .await;
     assert_eq!(status, Some(0), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 }
@@ -230,7 +236,9 @@ async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
         (call.operation == "DescribeUserPool").then_some(Fault::Answer(newer))
     });
     let written = fixture.world.faults.calls("UpdateUserPool");
-    let (status, _, error) = fixture.attach(&["--function-arn", USHER, "--yes"]).await;
+    let (status, _, error) = fixture
+        .trigger("attach", &["--function-arn", USHER, "--yes"])
+        .await;
     assert_eq!(status, Some(1));
     for part in [
         "QuantumPolicy",
@@ -247,20 +255,17 @@ async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
         (vec![], "--function-arn"),
         (vec!["--function-arn", "usher-trigger", "--yes"], "ARN"),
         (vec!["--function-arn", &elsewhere, "--yes"], "Region"),
-        (vec!["--restore", "x", "--detach"], "--detach"),
     ] {
-        let (status, _, error) = fixture.attach(&arguments).await;
+        let (status, _, error) = fixture.trigger("attach", &arguments).await;
         assert_eq!(status, Some(2), "{error}");
         assert!(error.contains(word), "{error}");
     }
-    let (status, _, error) = fixture
-        .attach(&["--restore", "nowhere.json", "--yes"])
-        .await;
+    let (status, _, error) = fixture.trigger("restore", &["nowhere.json", "--yes"]).await;
     assert_eq!(status, Some(1));
     assert!(error.contains("nowhere.json"), "{error}");
     let mut command = crate::process::usher();
     command
-        .args(["attach", "--user-pool-id", "us-east-1_nobody", "--yes"])
+        .args(["trigger", "attach", "--pool", "us-east-1_nobody", "--yes"])
         .args(["--function-arn", USHER])
         .env("AWS_ENDPOINT_URL", &fixture.world.url);
     let (status, _, error) = finished(command).await;

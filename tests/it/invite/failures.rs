@@ -83,7 +83,7 @@ async fn a_long_outage_or_missing_permission_ends_the_run() {
         world
             .faults
             .plan(move |call| (call.operation == "AdminCreateUser").then(|| refused(code)));
-        let (status, lines, err) = world.invite(&file, &["--patience", "2s"]).await;
+        let (status, lines, err) = world.invite(&file, &["--give-up-after", "2s"]).await;
         assert_eq!(status, Some(1), "{err}");
         assert_eq!(count(&lines, "failed"), lines.len());
         assert!((1..40).contains(&lines.len()), "{}", lines.len());
@@ -132,7 +132,7 @@ async fn a_failed_mail_is_sent_by_the_next_run() {
 #[tokio::test]
 async fn a_user_who_accepted_meanwhile_gets_no_mail() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
-    let one = ["invite", "--email", "zebulon@quagmire.example"];
+    let one = ["users", "invite", "--email", "zebulon@quagmire.example"];
     let fail = |call: &Call| (call.operation == "AdminCreateUser").then(undelivered);
     world.faults.plan(fail);
     let (status, lines, err) = world.run_command(&one).await;
@@ -203,7 +203,7 @@ async fn the_mail_limit_warning_depends_on_the_sender() {
             (call.operation == "DescribeUserPool").then_some(Fault::Pretended(pool))
         });
         let (_, out, err) = {
-            let mut command = world.usher(&["invite", "--file", file.path(), "--dry-run"]);
+            let mut command = world.usher(&["users", "invite", "--file", file.path(), "--dry-run"]);
             command.args(["--pool", &world.pool.id]);
             crate::process::finished(command).await
         };
@@ -235,7 +235,7 @@ async fn another_users_name_gives_no_groups() {
             "somebody",
         ];
         let (status, lines, err) = world
-            .run_command(&[&["invite", "--group", "STAFF"], &other[..]].concat())
+            .run_command(&[&["users", "invite", "--group", "STAFF"], &other[..]].concat())
             .await;
         assert_eq!(status, Some(1), "{err}");
         assert_eq!(lines[0]["reason"], json!("username_taken"));

@@ -1,4 +1,4 @@
-//! `usher grant`: groups are given and removed.
+//! `usher groups add`: groups are given and removed.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -13,7 +13,7 @@ async fn privileged_groups_need_the_privileged_flag() {
     let world = World::with_groups(&["STAFF", "TEAM-A", "ADMINS"]).await;
     world.create_user("zebulon").await;
     let grant = [
-        "grant", "--user", "zebulon", "--group", "STAFF", "--group", "ADMINS",
+        "groups", "add", "--user", "zebulon", "--group", "STAFF", "--group", "ADMINS",
     ];
     let (status, lines, err) = world.run_command(&grant).await;
     assert_eq!(status, Some(1), "{err}");
@@ -33,13 +33,23 @@ async fn privileged_groups_need_the_privileged_flag() {
     let mut text = world.usher(&grant);
     text.args(["--pool", &world.pool.id]);
     let (_, out, _) = finished(text).await;
-    assert!(out.contains("usher grant --privileged"), "{out}");
+    assert!(out.contains("usher groups add --privileged"), "{out}");
 
     let all = [&grant[..], &["--privileged"]].concat();
     let (status, lines, err) = world.run_command(&all).await;
     assert_eq!((status, count(&lines, "added")), (Some(0), 2), "{err}");
     assert_eq!(world.members("ADMINS").await, ["zebulon"]);
-    let (status, lines, err) = world.run_command(&[&all[..], &["--remove"]].concat()).await;
+    let remove: Vec<&str> = all
+        .iter()
+        .map(|argument| {
+            if *argument == "add" {
+                "remove"
+            } else {
+                argument
+            }
+        })
+        .collect();
+    let (status, lines, err) = world.run_command(&remove).await;
     assert_eq!((status, count(&lines, "removed")), (Some(0), 2), "{err}");
     assert!(world.members("STAFF").await.is_empty());
     assert!(world.members("ADMINS").await.is_empty());
@@ -49,7 +59,7 @@ async fn privileged_groups_need_the_privileged_flag() {
 async fn grant_works_without_queue_and_table() {
     let world = World::with_groups(&["STAFF"]).await;
     world.create_user("zebulon").await;
-    let mut grant = world.usher(&["grant", "--user", "zebulon", "--group", "STAFF"]);
+    let mut grant = world.usher(&["groups", "add", "--user", "zebulon", "--group", "STAFF"]);
     grant
         .args(["--pool", &world.pool.id])
         .env_remove("USHER_QUEUE__URL")
@@ -69,7 +79,7 @@ async fn a_missing_user_or_group_is_reported_at_once() {
     ] {
         let before = world.faults.calls("AdminGetUser");
         let (status, lines, err) = world
-            .run_command(&["grant", "--user", user, "--group", group])
+            .run_command(&["groups", "add", "--user", user, "--group", group])
             .await;
         assert_eq!(status, Some(1), "{err}");
         let sub = (user == "zebulon").then_some(&zebulon.sub);
@@ -87,14 +97,14 @@ async fn a_missing_user_or_group_is_reported_at_once() {
         ))
     });
     let (status, lines, err) = world
-        .run_command(&["grant", "--user", "zebulon", "--group", "STAFF"])
+        .run_command(&["groups", "add", "--user", "zebulon", "--group", "STAFF"])
         .await;
     assert_eq!((status, count(&lines, "added")), (Some(0), 1), "{err}");
     for wrong in [
-        &["grant", "--user", "zebulon"][..],
-        &["grant", "--group", "STAFF"],
-        &["grant", "--user", "a b", "--group", "STAFF"],
-        &["grant", "--user", "zebulon", "--group", "A B"],
+        &["groups", "add", "--user", "zebulon"][..],
+        &["groups", "add", "--group", "STAFF"],
+        &["groups", "add", "--user", "a b", "--group", "STAFF"],
+        &["groups", "add", "--user", "zebulon", "--group", "A B"],
     ] {
         let (status, _, err) = {
             let mut command = world.usher(wrong);
@@ -110,9 +120,24 @@ async fn a_name_that_may_be_the_sub_of_another_is_refused() {
     let world = World::with_groups(&["STAFF"]).await;
     let victim = world.create_user("zebulon").await;
     world.create_user(&victim.sub).await;
-    let grant = ["grant", "--user", &victim.sub, "--group", "STAFF"];
-    let invite = ["invite", "--email", &address(1), "--username", &victim.sub];
-    for arguments in [&grant[..], &[&grant[..], &["--remove"]].concat(), &invite] {
+    let grant = ["groups", "add", "--user", &victim.sub, "--group", "STAFF"];
+    let invite = [
+        "users",
+        "invite",
+        "--email",
+        &address(1),
+        "--username",
+        &victim.sub,
+    ];
+    let remove = [
+        "groups",
+        "remove",
+        "--user",
+        &victim.sub,
+        "--group",
+        "STAFF",
+    ];
+    for arguments in [&grant[..], &remove, &invite] {
         let (status, lines, err) = world.run_command(arguments).await;
         assert_eq!(status, Some(1), "{err}");
         assert_eq!(lines[0]["status"], json!("refused"), "{arguments:?}");

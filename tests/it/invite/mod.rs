@@ -1,4 +1,4 @@
-//! `usher invite` and `usher grant`: their effects and their output.
+//! `usher users invite` and `usher groups add`: their effects and their output.
 
 mod failures;
 mod grant;
@@ -118,7 +118,7 @@ impl World {
     }
 
     async fn invite(&self, file: &File, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
-        let mut all = vec!["invite", "--file", file.path()];
+        let mut all = vec!["users", "invite", "--file", file.path()];
         all.extend(arguments);
         self.run_command(&all).await
     }
@@ -156,6 +156,7 @@ fn count(lines: &[Value], status: &str) -> usize {
 async fn one_user_is_invited_with_groups_and_profile() {
     let world = World::with_groups(&["STAFF"]).await;
     let arguments = [
+        "users",
         "invite",
         "--email",
         "zebulon@quagmire.example",
@@ -207,7 +208,7 @@ async fn one_user_is_invited_with_groups_and_profile() {
     assert_eq!((status, count(&lines, "exists")), (Some(0), 1), "{err}");
     assert_eq!(lines[0]["mail"], json!("not_sent"));
 
-    let mut text = world.usher(&["invite", "--pool", &world.pool.id]);
+    let mut text = world.usher(&["users", "invite", "--pool", &world.pool.id]);
     text.args([
         "--email",
         "zebulon@quagmire.example",
@@ -219,6 +220,7 @@ async fn one_user_is_invited_with_groups_and_profile() {
     assert_eq!(out, format!("exists  {}  no mail\n", sub.as_str()));
 
     let other = [
+        "users",
         "invite",
         "--email",
         "vanished@quagmire.example",
@@ -235,7 +237,7 @@ async fn a_file_is_invited_and_a_second_run_does_nothing() {
     let world = World::with_groups(&["STAFF", "TEAM-A"]).await;
     let file = File::of(30);
     let (status, preview, err) = {
-        let mut command = world.usher(&["invite", "--file", file.path(), "--dry-run"]);
+        let mut command = world.usher(&["users", "invite", "--file", file.path(), "--dry-run"]);
         command.args(["--pool", &world.pool.id]);
         finished(command).await
     };
@@ -269,7 +271,7 @@ async fn a_file_is_invited_and_a_second_run_does_nothing() {
     assert_eq!((status, lines.len()), (Some(0), 0), "{err}");
     assert!(err.contains("30 of 30 rows are done already"), "{err}");
     assert_eq!(world.faults.calls("AdminCreateUser"), before);
-    let (status, lines, _) = world.invite(&file, &["--again"]).await;
+    let (status, lines, _) = world.invite(&file, &["--force"]).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 30));
     world.assert_invited(30).await;
 }
@@ -285,7 +287,7 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
         address(3)
     ));
     let (status, out, err) = {
-        let mut command = world.usher(&["invite", "--file", file.path(), "--dry-run"]);
+        let mut command = world.usher(&["users", "invite", "--file", file.path(), "--dry-run"]);
         command.args(["--pool", &world.pool.id]);
         finished(command).await
     };
@@ -357,14 +359,17 @@ async fn an_invalid_file_or_argument_is_a_usage_error() {
             [&one[..], &["--pool", "us-east-1_other"]].concat(),
             "pools.allowed",
         ),
-        ([&one[..], &["--patience", "0s"]].concat(), "--patience"),
+        (
+            [&one[..], &["--give-up-after", "0s"]].concat(),
+            "--give-up-after",
+        ),
         ([&one[..], &["--set", "pools.allowed="]].concat(), "--pool"),
         (
             [&one[..], &["--set", "pools.allowed=a_1,b_1"]].concat(),
             "--pool",
         ),
     ] {
-        let mut all = vec!["invite"];
+        let mut all = vec!["users", "invite"];
         all.extend(&arguments);
         let mut command = world.usher(&all);
         command.env("USHER_POOLS__ALLOWED", &world.pool.id);

@@ -51,7 +51,7 @@ async fn an_invitation_is_resent_with_any_kind_of_user_name() {
     ] {
         let world = World::new_in(&kind).await;
         let mails = recipients(&world);
-        let mut arguments = vec!["invite", "--email", ADDRESS];
+        let mut arguments = vec!["users", "invite", "--email", ADDRESS];
         if let Some(name) = username {
             arguments.extend(["--username", name]);
         }
@@ -105,7 +105,7 @@ async fn another_users_address_or_number_is_refused_at_once() {
         "--attribute",
         "phone_number_verified=true",
     ];
-    let invite = |name, email| ["invite", "--username", name, "--email", email];
+    let invite = |name, email| ["users", "invite", "--username", name, "--email", email];
     let preferred = ["--attribute", "preferred_username=zeb"];
     let first = [&invite("zebulon", ADDRESS)[..], &with_number, &preferred].concat();
     let (status, lines, err) = world.run_command(&first).await;
@@ -156,11 +156,20 @@ async fn another_users_address_or_number_is_refused_at_once() {
 #[tokio::test]
 async fn an_address_alias_cannot_be_the_user_name() {
     let world = World::new_in(&with_aliases()).await;
-    let first = ["invite", "--username", "zebulon", "--email", ADDRESS];
+    let first = [
+        "users",
+        "invite",
+        "--username",
+        "zebulon",
+        "--email",
+        ADDRESS,
+    ];
     let (status, _, err) = world.run_command(&first).await;
     assert_eq!(status, Some(0), "{err}");
     // The user with this address existed before.
-    let (status, lines, err) = world.run_command(&["invite", "--email", ADDRESS]).await;
+    let (status, lines, err) = world
+        .run_command(&["users", "invite", "--email", ADDRESS])
+        .await;
     assert_eq!(
         (status, count(&lines, "refused")),
         (Some(1), 1),
@@ -176,7 +185,7 @@ async fn a_passwordless_pool_sends_no_code() {
         ..named_by(true, false)
     };
     let world = World::new_in(&kind).await;
-    let one = ["invite", "--email", ADDRESS];
+    let one = ["users", "invite", "--email", ADDRESS];
     let (status, lines, err) = world.run_command(&one).await;
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(lines[0]["status"], json!("invited"));
@@ -197,7 +206,7 @@ async fn a_passwordless_pool_sends_no_code() {
         let is_first = call.operation == "AdminCreateUser" && !std::mem::replace(&mut lost, true);
         is_first.then_some(Fault::ResetAfter)
     });
-    let another = ["invite", "--email", "vanished@quagmire.example"];
+    let another = ["users", "invite", "--email", "vanished@quagmire.example"];
     let (status, lines, err) = world.run_command(&another).await;
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(lines[0]["mail"], json!("no_code"), "{lines:?}");
@@ -229,7 +238,7 @@ async fn an_invisible_character_is_reported_before_any_call() {
     ] {
         assert!(err.contains(part), "{part}: {err}");
     }
-    let one = ["invite", "--dry-run", "--email", ADDRESS];
+    let one = ["users", "invite", "--dry-run", "--email", ADDRESS];
     for (flag, value, part) in [
         (
             "--username",

@@ -11,7 +11,7 @@ impl World {
     /// Starts a run that is slow enough to be interrupted.
     fn start_slowly(&self, file: &File) -> Process {
         let slow = "quota.user_creation=10";
-        let mut command = self.usher(&["invite", "--file", file.path(), "--set", slow]);
+        let mut command = self.usher(&["users", "invite", "--file", file.path(), "--set", slow]);
         command.args(["--pool", &self.pool.id]);
         Process::start(command)
     }
@@ -108,7 +108,7 @@ async fn an_edited_row_is_retried_and_another_pools_file_refused() {
     assert_eq!(lines[0]["line"], json!(2));
     assert_eq!(world.members("STAFF").await, [address(0)]);
 
-    let mut command = world.usher(&["invite", "--file", file.path(), "--set", FAST]);
+    let mut command = world.usher(&["users", "invite", "--file", file.path(), "--set", FAST]);
     command.args(["--pool", "us-east-1_other"]);
     let (status, _, err) = crate::process::finished(command).await;
     assert_eq!(status, Some(2), "{err}");

@@ -12,7 +12,7 @@ use super::count;
 use crate::faults::Fault;
 use crate::world::World;
 
-const ONE: [&str; 3] = ["invite", "--email", "zebulon@quagmire.example"];
+const ONE: [&str; 4] = ["users", "invite", "--email", "zebulon@quagmire.example"];
 
 #[tokio::test]
 async fn a_name_with_format_characters_is_invited() {

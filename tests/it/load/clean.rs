@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use usher::aws::Outgoing;
 use usher::worker::Until;
 
-use super::load_arguments;
+use super::{LIMIT, load_arguments};
 use crate::faults::Fault;
-use crate::process::{Process, finished};
+use crate::process::{Process, finished, finished_within};
 use crate::world::{TestUser, World, eventually};
 
 /// Data that existed before the run and must stay.
@@ -62,7 +62,7 @@ impl World {
     fn start_load(&self, arguments: &[&str]) -> Process {
         let (allowed, pool) = (self.allowed(), self.with_pool());
         let mut all = load_arguments(&allowed, arguments);
-        all.extend(["--set", &pool, "--create-users"]);
+        all.extend(["--set", &pool]);
         Process::start(self.usher(&all))
     }
 
@@ -86,8 +86,11 @@ impl World {
     }
 
     async fn clean(&self, run: &str) -> (Option<i32>, Value, String) {
-        let pool = self.with_pool();
-        self.load(&["--set", &pool, "--clean", run]).await
+        let (allowed, pool) = (self.allowed(), self.with_pool());
+        let mut arguments = load_arguments(&allowed, &["--set", &pool, run]);
+        arguments[1] = "clean";
+        let (status, out, err) = finished_within(LIMIT, self.usher(&arguments)).await;
+        (status, serde_json::from_str(&out).unwrap_or_default(), err)
     }
 }
 
@@ -188,7 +191,7 @@ async fn a_run_stopped_while_sending_reports_and_cleans_up() {
     let out = tempfile::NamedTempFile::new().expect("a file");
     let (allowed, pool) = (world.allowed(), world.with_pool());
     let mut all = load_arguments(&allowed, &["--count", "300", "--rate", "10"]);
-    all.extend(["--set", &pool, "--create-users"]);
+    all.extend(["--set", &pool]);
     let mut command = world.usher(&all);
     command.stdout(out.reopen().expect("opens"));
     let mut process = Process::with_output(command);
@@ -225,8 +228,8 @@ async fn messages_without_a_worker_are_reported_and_removed() {
     let world = World::new().await;
     let others = world.others().await;
     let (allowed, pool) = (world.allowed(), world.with_pool());
-    let mut arguments = load_arguments(&allowed, &["--create-users", "--set", &pool]);
-    arguments.extend(["--count", "20", "--rate", "1000", "--patience", "4s"]);
+    let mut arguments = load_arguments(&allowed, &["--set", &pool]);
+    arguments.extend(["--count", "20", "--rate", "1000", "--give-up-after", "4s"]);
     let (status, out, err) = finished(world.usher(&arguments)).await;
     assert_eq!(status, Some(1), "{err}");
     let report: Value = serde_json::from_str(&out).expect("a report");
@@ -349,22 +352,14 @@ async fn a_failed_clean_up_reports_cause_and_progress() {
         ))
     });
     let pool = world.with_pool();
-    let arguments = [
-        "--set",
-        &pool,
-        "--create-users",
-        "--count",
-        "5",
-        "--patience",
-        "4s",
-    ];
+    let arguments = ["--set", &pool, "--count", "5", "--give-up-after", "4s"];
     let (status, report, err) = world.load(&arguments).await;
     assert_eq!(status, Some(1), "{err}");
     assert_eq!(report["cleaned"]["complete"], json!(false));
     for part in [
         "AdminDeleteUser",
         "AccessDeniedException",
-        "usher load --clean",
+        "usher load clean",
     ] {
         assert!(err.contains(part), "{part} is missing in {err}");
     }

@@ -100,7 +100,6 @@ async fn each_error_of_a_faulty_worker_is_reported() {
         .load(&[
             "--set",
             &pool,
-            "--create-users",
             "--count",
             "40",
             "--rate",

@@ -25,10 +25,10 @@ const FAST: [&str; 4] = [
 
 /// The arguments of a load test; `allowed` is the setting that allows its pool.
 fn load_arguments<'a>(allowed: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut all = vec!["load", "--output", "json", "--set", allowed];
+    let mut all = vec!["load", "run", "--output", "json", "--set", allowed];
     // The counters of the embedded queue are exact.
-    if !arguments.contains(&"--settle") {
-        all.extend(["--settle", "3s"]);
+    if !arguments.contains(&"--quiet-period") {
+        all.extend(["--quiet-period", "3s"]);
     }
     all.extend(FAST.iter().flat_map(|setting| ["--set", setting]));
     all.extend(arguments);
@@ -40,7 +40,7 @@ impl World {
         format!("load.allowed_pools={}", self.pool.id)
     }
 
-    /// `usher load`: exit status, the report, standard error.
+    /// `usher load run`: exit status, the report, standard error.
     async fn load(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
         let allowed = self.allowed();
         let command = self.usher(&load_arguments(&allowed, arguments));
@@ -77,7 +77,6 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
         .load(&[
             "--set",
             &pool,
-            "--create-users",
             "--count",
             &count.to_string(),
             "--rate",
@@ -121,24 +120,9 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
     let pool = world.pool.id.as_str();
     let (allowed, other) = (world.allowed(), "load.allowed_pools=us-east-1_other");
     for (arguments, part) in [
+        (vec!["--count", "1"], "load.allowed_pools is empty"),
         (
-            vec!["--create-users", "--count", "1"],
-            "load.allowed_pools is empty",
-        ),
-        (
-            vec!["--clean", "20261121-142249-k3f9"],
-            "load.allowed_pools is empty",
-        ),
-        (
-            vec![
-                "--set",
-                other,
-                "--pool",
-                pool,
-                "--create-users",
-                "--count",
-                "1",
-            ],
+            vec!["--set", other, "--pool", pool, "--count", "1"],
             "is not in load.allowed_pools",
         ),
         (
@@ -147,50 +131,47 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
                 &allowed,
                 "--set",
                 "pools.allowed=us-east-1_other",
-                "--create-users",
                 "--count",
                 "1",
             ],
             "is not in pools.allowed: the worker would make dead letters of its sign-ups",
         ),
+        (vec!["--set", &allowed], "set --count, --stages or --events"),
         (
-            vec!["--set", &allowed, "--count", "1"],
-            "say --create-users",
-        ),
-        (vec!["--set", &allowed, "--create-users"], "say how many"),
-        (
-            vec!["--set", &allowed, "--create-users", "--profile", "hold 5m"],
+            vec!["--set", &allowed, "--stages", "hold 5m"],
             "no rate before it",
         ),
         (vec!["--duplicates", "5"], "with a percent sign"),
-        (vec!["--clean", "2026"], "not the id of a run"),
         (
             vec!["--worker-metrics", "localhost"],
             "http://HOST:PORT/PATH",
         ),
         (vec!["--attribute", "sub=1"], "each user's own"),
         (
-            vec!["--count", "1", "--profile", "burst 1"],
+            vec!["--count", "1", "--stages", "burst 1"],
             "cannot be used with",
         ),
     ] {
-        let mut all = vec!["load"];
+        let mut all = vec!["load", "run"];
         all.extend(&arguments);
         let (status, out, err) = finished(world.usher(&all)).await;
         assert_eq!(status, Some(2), "{arguments:?}: {err}");
         assert!(err.contains(part), "{arguments:?}: {err}");
         assert_eq!(out, "");
     }
-    let nowhere = [
-        "--set",
-        &allowed,
-        "--create-users",
-        "--count",
-        "1",
-        "--report",
-        "/nowhere/x",
-    ];
-    let mut all = vec!["load"];
+    for (arguments, part) in [
+        (
+            ["load", "clean", "20261121-142249-k3f9"],
+            "load.allowed_pools is empty",
+        ),
+        (["load", "clean", "2026"], "not the id of a run"),
+    ] {
+        let (status, _, err) = finished(world.usher(&arguments)).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(part), "{arguments:?}: {err}");
+    }
+    let nowhere = ["--set", &allowed, "--count", "1", "--report", "/nowhere/x"];
+    let mut all = vec!["load", "run"];
     all.extend(nowhere);
     let (status, _, err) = finished(world.usher(&all)).await;
     assert_eq!(status, Some(1));
@@ -245,12 +226,11 @@ async fn real_events_are_sent_under_generated_names() {
         .load(&[
             "--config",
             path,
-            "--create-users",
             "--events",
             events,
             "--count",
             "6",
-            "--keep",
+            "--no-cleanup",
         ])
         .await;
     drop(worker);
@@ -313,12 +293,11 @@ async fn a_momentarily_empty_queue_does_not_end_the_run() {
         .load(&[
             "--set",
             &pool,
-            "--create-users",
             "--count",
             "80",
             "--rate",
             "80",
-            "--settle",
+            "--quiet-period",
             "8s",
         ])
         .await;

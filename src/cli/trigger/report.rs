@@ -1,4 +1,4 @@
-//! The output and the audit lines of `usher attach`.
+//! The output and the audit lines of `usher trigger`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl AttachReport {
                 before,
                 after,
             } = change;
-            describe(trigger, before.as_deref(), after.as_deref(), "-")
+            describe(trigger, before.as_deref(), after.as_deref(), "(none)")
         });
         triggers
             .chain(self.settings.iter().map(describe_difference))
@@ -73,16 +73,16 @@ impl AttachReport {
 
     fn text(&self, dry_run: bool) -> String {
         if self.is_empty() {
-            return "the triggers are as they should be; nothing to do".to_owned();
+            return "Triggers already set; nothing changed".to_owned();
         }
         let mut lines = Vec::new();
         if dry_run {
             lines.extend(self.lines());
-            lines.push("nothing was changed (--dry-run)".to_owned());
+            lines.push("dry run: nothing was changed".to_owned());
         }
         if let Some(record) = &self.record {
             lines.push(format!(
-                "written, and every other setting compared. The way back: usher attach --user-pool-id {} --restore {record}",
+                "Triggers updated; all other settings verified unchanged. To undo: usher trigger restore {record} --pool {}",
                 self.user_pool
             ));
         }
@@ -91,7 +91,7 @@ impl AttachReport {
         }
         if !self.differences.is_empty() {
             lines.push(
-                "these were not to change; --restore with --settings puts them back".to_owned(),
+                "these settings changed unexpectedly; usher trigger restore --settings restores them".to_owned(),
             );
         }
         lines.join("\n")
@@ -112,5 +112,5 @@ pub(super) fn describe_difference(difference: &SettingDifference) -> String {
 
 fn describe(name: &str, before: Option<&str>, after: Option<&str>, none: &str) -> String {
     let (before, after) = (before.unwrap_or(none), after.unwrap_or(none));
-    format!("{name:<20}{before}  ->  {after}")
+    format!("{name:<24}  {before} -> {after}")
 }

@@ -113,7 +113,7 @@ pub(super) enum StopReason {
     MailLimit,
     /// Every row would fail for the same reason.
     Blocked(String),
-    /// No call has succeeded within `--patience`.
+    /// No call has succeeded within `--give-up-after`.
     Outage(String),
 }
 

@@ -102,7 +102,7 @@ impl PastResults {
                 Err(_) if !line.ends_with('\n') && is_results_line(line) => return Ok(past),
                 Err(_) => {
                     return Err(Usage::error(format!(
-                        "--results {name} is no results file of this version of usher invite: \
+                        "--results {name} is no results file of this version of usher users invite: \
                          remove it, or name another with --results"
                     )));
                 }
@@ -246,8 +246,8 @@ fn to_hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row_result::RowStatus;
     use super::*;
-    use crate::cli::invite::row_result::RowStatus;
     use crate::event::InvitationDraft;
 
     fn pool(id: &str) -> PoolId {

@@ -1,13 +1,13 @@
-//! `usher grant`
+//! `usher groups add` and `remove`
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::operator::{self, Operator};
-use super::reasons::explain;
-use super::{CommandStatus, Global, Usage, status_line, time};
 use crate::app::Services;
+use crate::cli::operator::{self, Operator};
+use crate::cli::reasons::explain;
+use crate::cli::{CommandStatus, Global, Usage, status_line, time};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
 use crate::provision::{CommandResult, Outcome};
@@ -15,36 +15,44 @@ use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// User pool; that of pools.allowed unless given
+    /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
     pool: Option<String>,
-    /// The user: name, e-mail address where it is an alias, or sub
+    /// User name, sub, or e-mail address where the pool signs users in by it
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// A group that exists; may be repeated
+    /// Existing group; repeatable
     #[arg(long, value_name = "GROUP", required = true)]
     group: Vec<String>,
-    /// Takes the user out instead
-    #[arg(long)]
-    remove: bool,
-    /// Also groups that `admin.grantable_groups` leaves out
+    /// Allow groups that `admin.grantable_groups` leaves out
     #[arg(long)]
     privileged: bool,
-    /// Gives up when nothing has worked for so long
+    /// Give up after this long without a success
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time::parse_wait)]
-    patience: Duration,
+    give_up_after: Duration,
+}
+
+/// What is done with the user in each group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MembershipChange {
+    Add,
+    Remove,
 }
 
 /// The result for one group, one line of output.
 #[derive(Debug, Serialize)]
-struct GrantLine<'a> {
+struct MembershipLine<'a> {
     group: &'a str,
     status: &'static str,
     sub: Option<String>,
     reason: Option<String>,
 }
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+pub(super) async fn run(
+    global: &Global,
+    options: &Options,
+    change: MembershipChange,
+) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
     let groups = options.groups()?;
@@ -54,22 +62,21 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = Services::from_environment(config).await?;
-    let operator = Operator::new(&services, &pool, options.patience, &stop).await;
+    let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
     let mut status = CommandStatus::Success;
     for group in &groups {
         if stop.is_cancelled() {
-            status_line("stopped; it may be run again as it is");
+            status_line("stopped; run the same command again");
             return Ok(CommandStatus::Failure);
         }
         let membership = Membership::new(("user", &options.user), ("group", group.as_str()))
             .map_err(|error| Usage::error(format!("--{error}")))?;
-        let operation = if options.remove {
-            AdminOperation::RemoveFromGroup(membership)
-        } else {
-            AdminOperation::AddToGroup(membership)
+        let operation = match change {
+            MembershipChange::Add => AdminOperation::AddToGroup(membership),
+            MembershipChange::Remove => AdminOperation::RemoveFromGroup(membership),
         };
         let result = operator.execute(operation).await;
-        let line = options.line(group, &result);
+        let line = MembershipLine::new(group, change, &result);
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
@@ -90,9 +97,14 @@ impl Options {
         }
         Ok(groups)
     }
+}
 
-    fn line<'a>(&self, group: &'a GroupName, result: &CommandResult) -> GrantLine<'a> {
-        let done = if self.remove { "removed" } else { "added" };
+impl<'a> MembershipLine<'a> {
+    fn new(group: &'a GroupName, change: MembershipChange, result: &CommandResult) -> Self {
+        let done = match change {
+            MembershipChange::Add => "added",
+            MembershipChange::Remove => "removed",
+        };
         let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
             Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",
@@ -100,7 +112,7 @@ impl Options {
             Outcome::Retry(retry) if retry.cause.reason.is_not_found() => "refused",
             Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
         };
-        GrantLine {
+        Self {
             group: group.as_str(),
             status,
             sub: result.loggable_sub().map(str::to_owned),
@@ -109,8 +121,8 @@ impl Options {
     }
 }
 
-fn text(line: &GrantLine<'_>) -> String {
-    let GrantLine { group, status, .. } = line;
+fn text(line: &MembershipLine<'_>) -> String {
+    let MembershipLine { group, status, .. } = line;
     let sub = line.sub.as_deref().unwrap_or("-");
     match &line.reason {
         None => format!("{group}  {status}  {sub}"),

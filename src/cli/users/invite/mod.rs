@@ -1,4 +1,4 @@
-//! `usher invite`
+//! `usher users invite`
 
 mod file;
 mod options;
@@ -9,10 +9,10 @@ mod run;
 
 use std::time::Duration;
 
-use super::operator::{self, Operator};
-use super::{CommandStatus, Global, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::Cognito;
+use crate::cli::operator::{self, Operator};
+use crate::cli::{CommandStatus, Global, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::PoolId;
 use crate::shutdown;
@@ -37,11 +37,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         None => PastResults::empty()?,
     };
     let all = rows.len();
-    let pending = pending_rows(rows, &past, &pool, options.again)?;
+    let pending = pending_rows(rows, &past, &pool, options.force)?;
     let done = all - pending.len();
     if done > 0 {
         status_line(&format!(
-            "{done} of {all} rows are done already; --again does them once more"
+            "{done} of {all} rows are done already; --force does them again"
         ));
     }
     let services = Services::from_environment(config).await?;
@@ -58,7 +58,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
-    let operator = Operator::new(&services, &pool, options.patience, &stop).await;
+    let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
     let progress = progress_bar(Some(pending.len() as u64), "people");
     let tally = invite_all(&operator, pending, &stop, |pending, result| {
         progress.inc(1);
@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let tally = tally?;
     if path.is_some() {
         status_line(&tally.text());
-        print_resume_hint(&tally, options.patience);
+        print_resume_hint(&tally, options.give_up_after);
     } else if tally.unsent_mails > 0 {
         let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);
         let when = if is_over_limit { " tomorrow" } else { "" };

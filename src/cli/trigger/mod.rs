@@ -1,9 +1,10 @@
-//! `usher attach`
+//! `usher trigger`
 
+mod options;
 mod report;
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,71 +13,28 @@ use tokio_util::sync::CancellationToken;
 use super::operator::actor;
 use super::{CommandStatus, Global, Usage, confirm, status_line};
 use crate::app::attach_clients;
-use crate::attach::{
-    AttachRecord, AttachRequest, FunctionArn, SettingDifference, TriggerKind, TriggerPlan,
-    UserPoolSettings,
-};
+use crate::attach::{AttachRecord, SettingDifference, TriggerPlan, UserPoolSettings};
 use crate::aws::{Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
+pub(super) use options::Options;
 use report::{AttachReport, audit, describe_difference};
-
-#[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub(super) struct Options {
-    /// The user pool
-    #[arg(long, value_name = "ID")]
-    user_pool_id: String,
-    /// usher's function: `usher-trigger`
-    #[arg(long, value_name = "ARN", required_unless_present = "restore")]
-    function_arn: Option<FunctionArn>,
-    /// Make it the `CustomMessage` trigger as well, which writes the mail of invitations
-    #[arg(long, conflicts_with_all = ["detach", "restore"])]
-    custom_message: bool,
-    /// Make it the `PreTokenGeneration` trigger as well, which puts groups into first tokens
-    #[arg(long, conflicts_with_all = ["detach", "restore"])]
-    pre_token_generation: bool,
-    /// Put the function out of every trigger that it is in
-    #[arg(long, conflicts_with = "restore")]
-    detach: bool,
-    /// Put back the triggers of this record
-    #[arg(long, value_name = "FILE", conflicts_with = "function_arn")]
-    restore: Option<PathBuf>,
-    /// With --restore: put back every other setting of the record as well
-    #[arg(long, requires = "restore")]
-    settings: bool,
-    /// Put another function out of its place; with --restore, undo later changes, too
-    #[arg(long, conflicts_with = "detach")]
-    replace: bool,
-    /// Show what would be changed, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Where the settings of before are kept
-    /// [default: usher-attach-POOL-TIME.json]
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-}
 
 /// Reads after a write, until the change is visible.
 const MAX_VERIFY_READS: u32 = 5;
 const VERIFY_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let pool = PoolId::new(&options.user_pool_id)
-        .ok_or_else(|| Usage::error("--user-pool-id is empty"))?;
     // Invalid arguments are reported before the first call to Cognito.
-    let (request, recorded) = options.request()?;
-    if !options.dry_run && !options.yes && !std::io::stdin().is_terminal() {
+    let request = options.request()?;
+    if !request.dry_run && !request.is_confirmed && !std::io::stdin().is_terminal() {
         return Err(Usage::error(
-            "there is no terminal to ask on: say --yes, or --dry-run to look at it",
+            "not a terminal: confirm with --yes, or see the change with --dry-run",
         ));
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
     let (aws, pool_settings) = attach_clients().await?;
-    let region = options.region();
+    let region = request.region();
     if region != aws.region() {
         return Err(Usage::error(format!(
             "the user pool is in {region}, and the Region of this shell is {}: set AWS_REGION",
@@ -85,27 +43,27 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     let target = TargetPool {
         pool_settings,
-        pool,
+        pool: request.pool.clone(),
     };
     let before = target.read().await?;
-    let plan = TriggerPlan::new(&request, &before.triggers())?;
+    let plan = TriggerPlan::new(&request.request, &before.triggers())?;
     // The settings after the write, except the triggers.
-    let wanted = match recorded {
-        Some(recorded) if options.settings => before.with_writable_from(&recorded),
+    let wanted = match &request.recorded {
+        Some(recorded) if request.restores_settings => before.with_writable_from(recorded),
         Some(recorded) => {
-            report_other_differences(&before.differences(&before.with_writable_from(&recorded)));
+            report_other_differences(&before.differences(&before.with_writable_from(recorded)));
             before.clone()
         }
         None => before.clone(),
     };
     let mut report = AttachReport {
-        user_pool: options.user_pool_id.clone(),
+        user_pool: request.pool.to_string(),
         changes: plan.changes.clone(),
         settings: before.differences(&wanted),
         ..AttachReport::default()
     };
     if report.is_empty() {
-        return report.print(global.output, options.dry_run);
+        return report.print(global.output, request.dry_run);
     }
     let unknown = before.unknown_settings();
     if !unknown.is_empty() {
@@ -115,7 +73,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             unknown.join(", ")
         );
     }
-    if options.dry_run {
+    if request.dry_run {
         return report.print(global.output, true);
     }
     for line in report.lines() {
@@ -123,20 +81,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     if plan.has_new_functions() {
         status_line(&format!(
-            "The function's policy must let cognito-idp.amazonaws.com invoke it for {}: without that, every \
-             sign-up ends in an error.",
+            "The function's policy must allow cognito-idp.amazonaws.com to invoke it for {}; otherwise \
+             every sign-up fails.",
             before.arn().unwrap_or("this user pool")
         ));
     }
-    if !options.yes && !confirm("Change the user pool?", &stop).await {
+    if !request.is_confirmed && !confirm("Change the user pool?", &stop).await {
         status_line("nothing was changed");
         return Ok(CommandStatus::Failure);
     }
-    let file = options.record_file();
+    let file = request.record_file();
     let restore_hint = format!(
-        "the way back: usher attach --user-pool-id {} --restore {} --settings",
-        options.user_pool_id,
-        file.display()
+        "to undo: usher trigger restore {} --pool {} --settings",
+        file.display(),
+        request.pool
     );
     target.write_record(&before, &plan, &file, &stop).await?;
     audit(&actor(&aws).await, &target.pool, &report);
@@ -150,67 +108,6 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     report.print(global.output, false)
 }
 
-impl Options {
-    /// The request, and the recorded settings with `--restore`.
-    fn request(&self) -> anyhow::Result<(AttachRequest, Option<UserPoolSettings>)> {
-        if let Some(file) = &self.restore {
-            let record = AttachRecord::read(file)?;
-            if record.user_pool != self.user_pool_id {
-                return Err(Usage::error(format!(
-                    "{} is the record of user pool {}, and --user-pool-id says {}",
-                    file.display(),
-                    record.user_pool,
-                    self.user_pool_id
-                )));
-            }
-            let request = AttachRequest::Restore {
-                before: record.before.triggers(),
-                after: record.triggers_after,
-                replace: self.replace,
-            };
-            return Ok((request, Some(record.before)));
-        }
-        let function = self
-            .function_arn
-            .clone()
-            .ok_or_else(|| Usage::error("--function-arn is missing"))?;
-        if self.detach {
-            return Ok((AttachRequest::Detach { function }, None));
-        }
-        let region = self.region();
-        if function.region() != region {
-            return Err(Usage::error(format!(
-                "the function is in {} and the user pool in {region}: a trigger must be in the pool's Region",
-                function.region()
-            )));
-        }
-        let mut triggers = vec![TriggerKind::PostConfirmation];
-        triggers.extend(self.custom_message.then_some(TriggerKind::CustomMessage));
-        triggers.extend(
-            self.pre_token_generation
-                .then_some(TriggerKind::PreTokenGeneration),
-        );
-        let request = AttachRequest::Attach {
-            function,
-            triggers,
-            replace: self.replace,
-        };
-        Ok((request, None))
-    }
-
-    /// The Region of the user pool, which its id begins with.
-    fn region(&self) -> &str {
-        self.user_pool_id.split('_').next().unwrap_or_default()
-    }
-
-    fn record_file(&self) -> PathBuf {
-        self.record.clone().unwrap_or_else(|| {
-            let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
-            format!("usher-attach-{}-{now}.json", self.user_pool_id).into()
-        })
-    }
-}
-
 /// Lists other settings that differ from the record. They may have been changed on purpose or
 /// lost, so the operator decides.
 fn report_other_differences(others: &[SettingDifference]) {
@@ -218,7 +115,7 @@ fn report_other_differences(others: &[SettingDifference]) {
         return;
     }
     status_line(
-        "other settings differ from the record and stay as they are (--settings puts them back):",
+        "other settings differ from the record and stay unchanged (--settings restores them):",
     );
     for difference in others {
         status_line(&describe_difference(difference));
@@ -238,7 +135,7 @@ impl TargetPool {
         })
     }
 
-    /// Writes the file for `--restore`; fails if the user pool changed since `before` was read.
+    /// Writes the file for `restore`; fails if the user pool changed since `before` was read.
     async fn write_record(
         &self,
         before: &UserPoolSettings,
@@ -249,7 +146,9 @@ impl TargetPool {
         // The user pool may have changed while the prompt waited.
         let now = self.read().await?;
         if !before.differences(&now).is_empty() || before.triggers() != now.triggers() {
-            anyhow::bail!("the user pool was changed meanwhile: nothing was done; run this again");
+            anyhow::bail!(
+                "the user pool was changed meanwhile; nothing was done. Run the same command again"
+            );
         }
         let record = AttachRecord {
             user_pool: self.pool.as_str().to_owned(),
@@ -276,14 +175,14 @@ impl TargetPool {
         let input = wanted.update_input(&plan.triggers);
         match self.pool_settings.write(&self.pool, &input).await {
             Err(error) if error.failure.class == Class::Transient => {
-                status_line(&format!("{error}: whether it was done is looked at now"));
+                status_line(&format!("{error}: checking whether it was done"));
                 Ok(())
             }
             Err(error) => {
                 // Nothing was changed, so there is nothing to restore.
                 let _ = std::fs::remove_file(file);
                 let hint = if wanted.has_mfa_without_sms() {
-                    ", perhaps since its second factor goes without text messages: set the trigger in the console"
+                    ", perhaps because its MFA works without text messages: set the trigger in the console"
                 } else {
                     ""
                 };
@@ -308,18 +207,16 @@ impl TargetPool {
                 let result = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
                 return Err(match result {
                     Ok(()) => error,
-                    Err(_) => error.context("the second factor may not be asked for as before"),
+                    Err(_) => error.context("the MFA configuration may have changed"),
                 });
             }
             Err(error) => return Err(error),
         };
         // UpdateUserPool accepts only one second factor, the text message.
         if !wanted.has_same_mfa(&after) {
-            status_line("the second factor is not asked for as before; it is set again");
+            status_line("the MFA configuration changed; restoring it");
             let result = self.pool_settings.write_mfa(&self.pool, &wanted.mfa).await;
-            result.context(
-                "the second factor is not asked for as before, and could not be set again",
-            )?;
+            result.context("MFA configuration changed and could not be restored")?;
             after = self.read_with_retry().await?;
         }
         for _ in 1..MAX_VERIFY_READS {
@@ -335,7 +232,7 @@ impl TargetPool {
                 status_line(&format!("DIFFERENT: {}", describe_difference(difference)));
             }
             let found = serde_json::Value::Object(after.triggers());
-            anyhow::bail!("the triggers are not as they were set, but {found}");
+            anyhow::bail!("the triggers are not as they were set: {found}");
         }
         Ok(differences)
     }
@@ -350,6 +247,6 @@ impl TargetPool {
             tokio::time::sleep(VERIFY_PAUSE).await;
             last = self.read().await;
         }
-        last.context("it could not be looked at again")
+        last.context("the user pool could not be read again")
     }
 }

@@ -1,4 +1,4 @@
-//! The options of `usher invite`, with the checks that clap cannot make.
+//! The options of `usher users invite`, with the checks that clap cannot make.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,47 +13,47 @@ use crate::event::{Invitation, InvitationDraft};
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("whom").required(true).args(["email", "file"])))]
 pub(in crate::cli) struct Options {
-    /// User pool; that of pools.allowed unless given
+    /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
     pub(super) pool: Option<String>,
-    /// Where the invitation goes
+    /// E-mail address of the user
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// For pools whose users have names of their own, or are named by phone number
+    /// User name, in pools where it is not the e-mail address
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     username: Option<String>,
-    /// The attribute `given_name`
+    /// Given name
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     given_name: Option<String>,
-    /// The attribute `family_name`
+    /// Family name
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     family_name: Option<String>,
-    /// A user attribute, such as custom:plan=pro; may be repeated
+    /// User attribute, such as custom:plan=pro; repeatable
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "file")]
     attribute: Vec<String>,
-    /// A group that exists, beside those of the configuration; may be repeated
+    /// Existing group, in addition to those of the configuration; repeatable
     #[arg(long, value_name = "GROUP", conflicts_with = "file")]
     group: Vec<String>,
-    /// Sends the invitation again to somebody who has one
+    /// Send the mail again to a user who has one
     #[arg(long, conflicts_with = "file")]
     resend: bool,
-    /// Many people: CSV with the columns email, and if need be username, groups (with ;
-    /// between), resend (true or false), `given_name` and other attributes, custom:…
+    /// Read many users from a CSV file with a column `email`; optional columns: username,
+    /// groups (separated by ;), resend (true or false), `given_name` and other attributes
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Where results are written and a second run finds what is done; FILE.results.jsonl
-    /// unless given
+    /// Write results here, and skip the rows that are done in it
+    /// [default: FILE.results.jsonl]
     #[arg(long, value_name = "FILE", conflicts_with = "email")]
     results: Option<PathBuf>,
-    /// All rows again, also those that are done
+    /// Process all rows, also those that are done
     #[arg(long, conflicts_with = "email")]
-    pub(super) again: bool,
-    /// Checks everything, says what would be done, and does nothing
+    pub(super) force: bool,
+    /// Check everything, show what would be done, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Gives up when nothing has worked for so long
+    /// Give up after this long without a success
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
-    pub(super) patience: Duration,
+    pub(super) give_up_after: Duration,
 }
 
 impl Options {

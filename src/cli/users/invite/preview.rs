@@ -1,4 +1,4 @@
-//! `usher invite --dry-run`: shows the pending rows and their groups.
+//! `usher users invite --dry-run`: shows the pending rows and their groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
