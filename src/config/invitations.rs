@@ -3,7 +3,10 @@
 use super::Template;
 use super::reader::Reader;
 use super::template::Segment;
-use crate::event::{has_html_reference, is_cognito_character};
+use crate::event::{InvisibleCharacter, has_html_reference, is_cognito_character};
+
+/// It is one line on a telephone.
+const MAX_BRAND_CHARS: usize = 60;
 
 #[derive(Debug, Clone)]
 pub(crate) struct InvitationsConfig {
@@ -13,6 +16,8 @@ pub(crate) struct InvitationsConfig {
 
 #[derive(Debug, Clone)]
 pub(crate) struct InvitationMail {
+    /// Who invites; may be empty.
+    pub brand: String,
     /// URL of the page behind the link, without a fragment.
     pub accept_url: String,
     /// Plain text; it never holds the code or the link.
@@ -32,6 +37,8 @@ pub(crate) enum MailBody {
 /// The page `/accept`, where a user chooses a password.
 #[derive(Clone)]
 pub(crate) struct AcceptPage {
+    /// Who invites; may be empty.
+    pub brand: String,
     /// The app client through which the page signs users in.
     pub client_id: String,
     /// `None` for an app client without a secret.
@@ -46,6 +53,7 @@ pub(crate) struct AcceptPage {
 impl std::fmt::Debug for AcceptPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AcceptPage")
+            .field("brand", &self.brand)
             .field("client_id", &self.client_id)
             .field("done_url", &self.done_url)
             .field("contact", &self.contact)
@@ -54,16 +62,30 @@ impl std::fmt::Debug for AcceptPage {
 }
 
 pub(super) fn read(read: &mut Reader<'_>) -> InvitationsConfig {
+    let brand = read_brand(read);
     // Only the trigger writes the mail; the worker reads the same file and reports its errors.
-    let _ = read_mail(read);
+    let _ = read_mail(read, brand.clone());
     InvitationsConfig {
-        page: read_page(read),
+        page: read_page(read, brand),
     }
+}
+
+/// Who invites: one line of plain text, or empty.
+pub(super) fn read_brand(read: &mut Reader<'_>) -> String {
+    const KEY: &str = "invitations.brand";
+    let brand = read.text(KEY);
+    if let Some(invisible) = InvisibleCharacter::find_in_value(&brand) {
+        read.reject(KEY, invisible.to_string());
+    } else if brand.contains(char::is_control) || brand.chars().count() > MAX_BRAND_CHARS {
+        let rule = format!("must be one line of at most {MAX_BRAND_CHARS} characters");
+        read.reject(KEY, rule);
+    }
+    brand
 }
 
 /// Cognito sends its own message if a mail lacks a placeholder, so the placeholders are
 /// checked here.
-pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
+pub(super) fn read_mail(read: &mut Reader<'_>, brand: String) -> Option<InvitationMail> {
     let accept_url = read_web_url(read, "invitations.accept_url", &["https://"]);
     if accept_url.as_ref().is_some_and(|url| url.contains('#')) {
         let rule = "must have no fragment: the code goes there";
@@ -98,16 +120,18 @@ pub(super) fn read_mail(read: &mut Reader<'_>) -> Option<InvitationMail> {
         read.reject(key, rule);
     }
     Some(InvitationMail {
+        brand,
         accept_url: accept_url?,
         subject,
         body,
     })
 }
 
-fn read_page(read: &mut Reader<'_>) -> Option<AcceptPage> {
+fn read_page(read: &mut Reader<'_>, brand: String) -> Option<AcceptPage> {
     let client_id = read.text("invitations.client_id");
     let client_secret = read.text("invitations.client_secret");
     let page = AcceptPage {
+        brand,
         client_id,
         client_secret: (!client_secret.is_empty()).then_some(client_secret),
         done_url: read_web_url(read, "invitations.done_url", &["https://"]),

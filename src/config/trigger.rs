@@ -48,12 +48,13 @@ impl AccessConfig {
         let admins = admin::read_groups(&mut read);
         let groups = groups::read(&mut read, &admins);
         let privileged = groups.privileged.clone();
+        let brand = invitations::read_brand(&mut read);
         let access = Self {
             pools: PoolsConfig {
                 allowed: read_pools(&mut read, "pools.allowed"),
             },
             admin: admin::read(&mut read, admins, privileged),
-            mail: invitations::read_mail(&mut read),
+            mail: invitations::read_mail(&mut read, brand),
             groups,
         };
         read.finish(access)

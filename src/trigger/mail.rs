@@ -49,6 +49,7 @@ impl TriggerHandler {
         let given: BTreeMap<&str, String> = attributes.texts().collect();
         let fields = MailFields {
             link: format!("{}#u={username}&c={code}", mail.accept_url),
+            brand: &mail.brand,
             accept_url: &mail.accept_url,
             username: &username,
             code: &code,
@@ -76,6 +77,7 @@ impl TriggerHandler {
 
 struct MailFields<'a> {
     link: String,
+    brand: &'a str,
     accept_url: &'a str,
     username: &'a str,
     code: &'a str,
@@ -138,7 +140,7 @@ fn fill(template: &Template, fields: &MailFields<'_>, encode: FieldEncoder) -> S
 ///
 /// <https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html>
 fn fill_as_html(template: &Template, fields: &MailFields<'_>) -> String {
-    template
+    let html: String = template
         .segments
         .iter()
         .map(|segment| match segment {
@@ -153,13 +155,16 @@ fn fill_as_html(template: &Template, fields: &MailFields<'_>) -> String {
             }
             Segment::Field(name) => fields.escaped(name).replace('\n', "<br>\n"),
         })
-        .collect()
+        .collect();
+    // The default text begins with the brand, which may be empty.
+    html.trim_start_matches("<br>\n").to_owned()
 }
 
 impl MailFields<'_> {
     fn plain(&self, name: &str) -> String {
         match name {
             "link" => self.link.clone(),
+            "brand" => self.brand.to_owned(),
             "accept_url" => self.accept_url.to_owned(),
             "username" => self.username.to_owned(),
             "code" => self.code.to_owned(),
@@ -255,6 +260,28 @@ mod tests {
         assert_eq!(answer["response"]["smsMessage"], "as it was");
         assert_eq!(answer["version"], 1);
         assert_eq!(answer["request"], event()["request"]);
+    }
+
+    #[tokio::test]
+    async fn default_mail_begins_with_the_brand() {
+        for (brand, begin) in [
+            ("", "You are invited. Open"),
+            (
+                "<A&B> {####}",
+                "&#60;A&#38;B&#62; &#123;####&#125;<br>\n<br>\nYou are invited. Open",
+            ),
+        ] {
+            let flags = [
+                &format!("invitations.brand={brand}"),
+                "invitations.subject=Invitation to {brand}",
+            ];
+            let answer = handle(&trigger(&flags), &event()).await.expect("a mail");
+            let body = answer["response"]["emailMessage"].as_str().expect("text");
+            assert!(body.starts_with(begin), "{body}");
+            assert_eq!(body.matches("{####}").count(), 2, "link and code: {body}");
+            let subject = answer["response"]["emailSubject"].as_str().expect("text");
+            assert!(!subject.contains('{'), "{subject}");
+        }
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ export const ENCODERS = {
   encodeURIComponent,
   'all but RFC 3986 fragments': all(/[A-Za-z0-9\-._~!$&'()*+,;=:@/?]/),
   'all but unreserved': all(/[A-Za-z0-9\-._~]/),
+  'all but letters, digits and ._-, as usher dev prints it': all(/[A-Za-z0-9._-]/),
   'all but unreserved and /': all(/[A-Za-z0-9\-._/]/),
   'in lower case': (text) => encodeURIComponent(text).replace(/%../g, (found) => found.toLowerCase()),
 };

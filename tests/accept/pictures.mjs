@@ -2,14 +2,30 @@
 
 import assert from 'node:assert/strict';
 
-import { ASKED, CODE, CONTACT, NEEDED, OK, PASSWORD, problem, REFUSED, send, stage } from './stage.mjs';
-import { submit, type } from './steps.mjs';
+import {
+  ASKED,
+  BRAND,
+  CODE,
+  CONTACT,
+  NEEDED,
+  OK,
+  PASSWORD,
+  problem,
+  REFUSED,
+  RULES,
+  send,
+  stage,
+} from './stage.mjs';
+import { change, submit, type } from './steps.mjs';
 
 /** What is in each picture: the answers, and what is done to get there. */
 const LONG =
   'Ann-Kathrin.Freifrau-von-Müller-Lüdenscheidt-Großhöflein@donaudampfschifffahrtsgesellschaft.example.com';
 const pictures = {
   opened: { contact: CONTACT },
+  changed: { contact: CONTACT, play: change },
+  plain: { brand: '', minLength: '', required: '' },
+  'without-link': { link: '/accept', contact: CONTACT },
   empty: { link: '/accept', play: (tab) => submit(tab) },
   long: {
     link: `/accept#u=${LONG}&c=${CODE}${CODE}`,
@@ -39,7 +55,7 @@ const pictures = {
     },
   },
   'password-refused': { answers: [REFUSED], play: send },
-  'password-refused-once': { answers: [problem(422, 'password_refused', { lacks: ['symbol'] })], play: send },
+  'password-refused-once': { answers: [problem(422, 'password_refused', { lacks: ['length'] })], play: send },
   attributes: { answers: [NEEDED], contact: CONTACT, play: send },
   'attribute-refused': {
     answers: [NEEDED, problem(422, 'attribute_refused', { attributes: ['phone_number'] })],
@@ -64,6 +80,14 @@ const pictures = {
     play: send,
   },
   expired: { answers: [problem(410, 'expired')], contact: CONTACT, play: send },
+  'new-code-failed': {
+    answers: [problem(410, 'expired'), problem(503, 'unavailable')],
+    async play(tab) {
+      await send(tab);
+      await tab.getByRole('button', { name: 'Ask for a new code' }).click();
+      await tab.getByText('not available').waitFor();
+    },
+  },
   asked: {
     answers: [problem(410, 'expired'), ASKED],
     contact: CONTACT,
@@ -79,6 +103,7 @@ const pictures = {
   },
   'no-answer': { answers: [{ cut: true }], play: send },
   accepted: { answers: [OK], play: send },
+  'accepted-contact': { answers: [OK], contact: CONTACT, play: send },
   'accepted-leading-on': {
     answers: [OK],
     done: 'https://app.example.com/',
@@ -91,8 +116,8 @@ const pictures = {
 async function picture(name, { play, ...serving }) {
   for (const colorScheme of ['light', 'dark']) {
     for (const width of [390, 1200]) {
-      const context = { colorScheme, viewport: { width, height: 800 } };
-      await stage({ answers: [OK], ...serving, context }, async (tab) => {
+      const context = { colorScheme, viewport: { width, height: width < 500 ? 800 : 900 } };
+      await stage({ answers: [OK], brand: BRAND, ...RULES, ...serving, context }, async (tab) => {
         await play?.(tab);
         const over = await tab.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,

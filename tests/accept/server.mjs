@@ -27,7 +27,14 @@ const escaped = (text) => text.replace(/[&<>"']/g, (found) => `&#${found.charCod
  * `{ status, body, headers, after }`: after a promise, when there is one; `cut` breaks
  * the connection instead.
  */
-export async function serve({ contact = '', done = '', answers: given = [] } = {}) {
+export async function serve({
+  brand = '',
+  contact = '',
+  done = '',
+  minLength = '',
+  required = '',
+  answers: given = [],
+} = {}) {
   const answers = [...given];
   const requests = [];
   const server = createServer(async (request, response) => {
@@ -44,8 +51,11 @@ export async function serve({ contact = '', done = '', answers: given = [] } = {
     const file = FILES.get(pathname);
     if (request.method === 'GET' && file) {
       const text = readFileSync(`${process.env.PROJECT}/${file[0]}`, 'utf8')
+        .replaceAll('{{brand}}', escaped(brand))
         .replaceAll('{{contact}}', escaped(contact))
-        .replaceAll('{{done_url}}', escaped(done));
+        .replaceAll('{{done_url}}', escaped(done))
+        .replaceAll('{{min_length}}', escaped(minLength))
+        .replaceAll('{{required}}', escaped(required));
       response.writeHead(200, { ...HEADERS, 'Content-Type': file[1] }).end(text);
     } else if (request.method === 'POST') {
       const answer = answers.length > 1 ? answers.shift() : answers[0];

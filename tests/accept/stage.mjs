@@ -11,6 +11,8 @@ export const CODE = `a^$*.[]{}()?"!@#%&/\\,><':;|_~\`=+-Z`;
 export const PASSWORD = 'Prüfung "7" <für> Übermut & mehr';
 export const LINK = `/accept#u=jürgen@example.com&c=${CODE}`;
 export const CONTACT = 'mailto:help@example.com';
+export const BRAND = 'Example Library';
+export const RULES = { minLength: '12', required: 'uppercase lowercase number symbol' };
 
 export const OK = { status: 200, body: { status: 'accepted' } };
 export const ASKED = { status: 202, body: { status: 'asked' } };

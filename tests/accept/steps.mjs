@@ -17,6 +17,9 @@ export async function open(tab, link) {
 
 export const type = (tab, label, text) => tab.getByLabel(label, { exact: true }).fill(text);
 
+/** Shows the fields that a whole link hides. */
+export const change = (tab) => tab.getByRole('button', { name: 'Change' }).click();
+
 export const submit = (tab) => tab.getByRole('button', { name: 'Accept invitation' }).click();
 
 /** What the page says once the answer is there. */
@@ -30,5 +33,5 @@ export async function accept(tab, link, password) {
   await open(tab, link);
   await type(tab, 'New password', password);
   await submit(tab);
-  assert.match(await outcome(tab), /^You’re in/);
+  assert.match(await outcome(tab), /^Your account is ready/);
 }

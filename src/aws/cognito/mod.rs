@@ -45,6 +45,7 @@ pub(crate) use lists::ListedUser;
 pub use lists::UserStatus;
 pub(crate) use pool_settings::SettingsError;
 pub use pool_settings::{JsonObject, PoolSettings};
+pub(crate) use pools::PasswordRules;
 pub(crate) use sign_in::{Acceptance, ClientCredentials, SignIn};
 pub(crate) use test_users::{CreatedUser, SignInName};
 pub(crate) use users::FindUserError;

@@ -9,6 +9,16 @@ use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 use crate::event::PoolId;
 
+/// The rules of a user pool for new passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PasswordRules {
+    /// In characters.
+    pub min_length: i32,
+    /// The kinds of characters that a password must have, named as in
+    /// [`AcceptError::InvalidPassword`](super::AcceptError::InvalidPassword).
+    pub required: Vec<&'static str>,
+}
+
 impl Cognito {
     /// Cognito's estimate of the number of users.
     ///
@@ -57,6 +67,31 @@ impl Cognito {
             .and_then(|pool| pool.lambda_config())
             .is_some_and(|lambdas| lambdas.custom_email_sender().is_some());
         Ok(account != Some(&EmailSendingAccountType::Developer) && !by_lambda)
+    }
+
+    /// The rules for passwords; `None` if Cognito does not return them.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn password_rules(
+        &self,
+        pool: &PoolId,
+    ) -> Result<Option<PasswordRules>, Failure> {
+        let pool = self.describe_pool(pool).await?;
+        let policy = pool.and_then(|pool| pool.policies?.password_policy);
+        Ok(policy.and_then(|policy| {
+            let kinds = [
+                (policy.require_uppercase, "uppercase"),
+                (policy.require_lowercase, "lowercase"),
+                (policy.require_numbers, "number"),
+                (policy.require_symbols, "symbol"),
+            ];
+            let required = kinds.into_iter().filter(|(is_required, _)| *is_required);
+            Some(PasswordRules {
+                min_length: policy.minimum_length?,
+                required: required.map(|(_, kind)| kind).collect(),
+            })
+        }))
     }
 
     async fn describe_pool(&self, pool: &PoolId) -> Result<Option<UserPoolType>, Failure> {

@@ -1,6 +1,6 @@
 //! Amazon Cognito user pools: the first sign-in of an invited user.
 //!
-//! Both calls are public and need no IAM permission.
+//! Both calls are public and need no IAM permission. `DescribeUserPool` needs one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,9 +11,11 @@ use aws_smithy_types::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::Cognito;
 use super::accept_error::{AcceptError, SignInStep};
+use super::{Cognito, PasswordRules};
 use crate::aws::call::call_cognito;
+use crate::aws::error::Failure;
+use crate::event::PoolId;
 use crate::quota::Category;
 
 /// Signs invited users in with their code, and sets their password.
@@ -67,6 +69,17 @@ impl SignIn {
         cognito
             .limit(Category::UserAuthentication)
             .min(cognito.limit(Category::AccountRecovery))
+    }
+
+    /// The rules for the passwords that users choose.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn password_rules(
+        &self,
+        pool: &PoolId,
+    ) -> Result<Option<PasswordRules>, Failure> {
+        self.cognito.password_rules(pool).await
     }
 
     /// `InitiateAuth` with the code, then `RespondToAuthChallenge` with the new

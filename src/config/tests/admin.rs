@@ -127,6 +127,43 @@ fn a_mail_without_link_or_code_is_refused() {
 }
 
 #[test]
+fn a_brand_is_one_short_line() {
+    let pages = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
+    let read = |brand: &str| {
+        let page = valid(&[brand, pages[0], pages[1]]).invitations.page;
+        page.expect("a page").brand
+    };
+    assert_eq!(read("invitations.brand="), "");
+    assert_eq!(read("invitations.brand= Zoë & <Söhne> "), "Zoë & <Söhne>");
+    let longest = "ä".repeat(60);
+    assert_eq!(read(&format!("invitations.brand={longest}")), longest);
+    for (invalid, rule) in [
+        (
+            format!("{longest}ä"),
+            "must be one line of at most 60 characters",
+        ),
+        (
+            "Two\nlines".to_owned(),
+            "must be one line of at most 60 characters",
+        ),
+        (
+            "Ex\u{200b}ample".to_owned(),
+            "character 3 is invisible (U+200B)",
+        ),
+        (
+            "\u{202e}elpmaxE".to_owned(),
+            "character 1 is invisible (U+202E)",
+        ),
+    ] {
+        let layers = layers(&[&format!("invitations.brand={invalid}")]);
+        let InvalidConfig(violations) = Config::from_layers(&layers).expect_err("invalid");
+        assert_eq!(violations.len(), 1, "{invalid:?}");
+        assert_eq!(violations[0].key, "invitations.brand");
+        assert!(violations[0].rule.starts_with(rule), "{violations:?}");
+    }
+}
+
+#[test]
 fn an_invalid_app_client_id_is_refused() {
     const POOL_FLAG: &str = "pools.allowed=eu-west-1_x";
     let longest = "a".repeat(128);

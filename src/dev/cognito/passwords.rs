@@ -50,6 +50,15 @@ impl PasswordPolicy {
         }
     }
 
+    /// As `Policies.PasswordPolicy` of `DescribeUserPool`.
+    pub(super) fn to_settings(self) -> Value {
+        let mut settings = json!({"MinimumLength": self.min_length});
+        for ((_, setting, _), is_required) in CHARACTER_CLASSES.iter().zip(self.required_classes) {
+            settings[*setting] = json!(is_required);
+        }
+        settings
+    }
+
     pub(super) fn check(self, password: &str) -> Result<(), AwsErrorResponse> {
         let refused = |message: &str| {
             let message = format!("Password did not conform with policy: {message}");
@@ -113,6 +122,11 @@ mod tests {
         assert!(PasswordPolicy::default().check("Long-enough-1").is_ok());
         let short =
             PasswordPolicy::from_settings(&json!({"MinimumLength": 6, "RequireNumbers": true}));
+        let described = json!({
+            "MinimumLength": 6, "RequireUppercase": false, "RequireLowercase": false,
+            "RequireNumbers": true, "RequireSymbols": false,
+        });
+        assert_eq!(short.to_settings(), described);
         assert!(short.check("abcde1").is_ok());
         assert!(short.check("abcdef").is_err());
     }

@@ -87,6 +87,8 @@ impl EmbeddedCognito {
             answer["UserPool"].as_object_mut(),
             self.pools.raw_settings(pool),
         ) {
+            // The library's default is not the policy that passwords are checked against.
+            described.remove("Policies");
             described.extend(given.settings);
             described.insert(
                 "MfaConfiguration".to_owned(),
@@ -94,6 +96,10 @@ impl EmbeddedCognito {
             );
         }
         let settings = self.pools.settings(pool).unwrap_or_default();
+        let policy = &mut answer["UserPool"]["Policies"]["PasswordPolicy"];
+        if policy.is_null() {
+            *policy = settings.password_policy.to_settings();
+        }
         for (member, attributes) in settings.naming.attribute_lists() {
             answer["UserPool"][member] = json!(attributes);
         }

@@ -68,17 +68,24 @@ const RESPONSE_TIMEOUT_MS = 30_000;
 /** How long the page confirms the acceptance before it redirects. */
 const REDIRECT_DELAY_MS = 4_000;
 
-/** Rules that a password breaks, as texts after "It needs". */
-const LACKS = new Map([
+/** The kinds of characters that a user pool can require, as its rules name them. */
+const KINDS = new Map([
+  ['uppercase', 'an uppercase letter'],
+  ['lowercase', 'a lowercase letter'],
+  ['number', 'a number'],
+  ['symbol', 'a symbol'],
+]);
+/** What to do about a rule that a password breaks, as texts after "Use". */
+const REMEDIES = new Map([
   ['length', 'more characters'],
   ['uppercase', 'an uppercase letter (A–Z)'],
   ['lowercase', 'a lowercase letter (a–z)'],
   ['number', 'a number (0–9)'],
   ['symbol', 'a symbol, such as ! ? - or %'],
-  ['history', 'to be one that you have not had before'],
-  ['not_compromised', 'to be one that is not known to have been stolen somewhere'],
-  ['not_the_code', 'to be another one than the code'],
-  ['no_space_at_ends', 'to begin and end with something other than a space'],
+  ['history', 'a password that you have not had before'],
+  ['not_compromised', 'a password that is not on a list of stolen ones'],
+  ['not_the_code', 'another password than the code'],
+  ['no_space_at_ends', 'no space at the beginning or the end'],
 ]);
 
 /** The standard attributes that a user can be asked for. */
@@ -119,6 +126,8 @@ const username = byId('username');
 const code = byId('code');
 const password = byId('password');
 const reveal = byId('reveal');
+/** The fields that a link fills. */
+const identity = byId('identity');
 /** The fields of attributes that were asked for, by the attribute's name. */
 const attributes = new Map();
 
@@ -131,6 +140,11 @@ const unseenIn = new Map([
   [username, UNSEEN_IN_NAME],
   [code, UNSEEN_IN_NAME],
 ]);
+const EMPTY = new Map([
+  [username, 'Enter your user name.'],
+  [code, 'Enter the code from your mail.'],
+  [password, 'Enter a password.'],
+]);
 const contact = safe(main.dataset.contact, ['https:', 'http:', 'mailto:']);
 const done = safe(main.dataset.done, ['https:', 'http:']);
 let sending = false;
@@ -139,13 +153,27 @@ start();
 
 function start() {
   ({ username: username.value, code: code.value } = parse(fragment));
+  const whole = Boolean(username.value && code.value);
+  showIdentity(!whole);
+  nameUser();
+  byId('code-hint').hidden = !whole;
+  if (whole) {
+    code.setAttribute('aria-describedby', 'code-hint');
+  } else {
+    byId('lead').textContent = 'Enter the user name and code from your invitation mail, and choose a password.';
+  }
+  const rules = passwordRules();
+  byId('password-hint').hidden = !rules;
+  if (rules) {
+    byId('password-hint').textContent = `${rules[0].toUpperCase()}${rules.slice(1)}.`;
+    password.setAttribute('aria-describedby', 'password-hint');
+  }
   if (contact) {
-    for (const link of document.querySelectorAll('#contact a, #asked-contact a')) {
+    for (const link of document.querySelectorAll('a.contact')) {
       link.href = contact.href;
       link.textContent = nameOf(contact);
     }
   }
-  byId('asked-contact').hidden = !contact;
 
   byId('form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -153,6 +181,10 @@ function start() {
   });
   byId('form').addEventListener('input', (event) => clearWrong(event.target));
   reveal.addEventListener('click', () => show(password.type === 'password'));
+  byId('change').addEventListener('click', () => {
+    showIdentity(true);
+    username.focus();
+  });
   byId('back').addEventListener('click', () => {
     clearMessage();
     view('invitation');
@@ -162,12 +194,43 @@ function start() {
   addEventListener('pagehide', () => {
     code.value = '';
     password.value = '';
+    showIdentity(true);
   });
   // Another link, opened in this tab, changes only the fragment: start again with it.
   addEventListener('hashchange', () => location.hash && location.reload());
 
   view('invitation');
   ([username, code].find((field) => !field.value) ?? password).focus();
+}
+
+/** Shows the fields for user name and code, or one line in their place. */
+function showIdentity(shown) {
+  identity.hidden = !shown;
+  byId('from-link').hidden = shown;
+}
+
+/** Writes the user name into the sentences that have it. */
+function nameUser() {
+  for (const place of document.querySelectorAll('.name')) {
+    place.textContent = username.value.trim();
+  }
+}
+
+/** The rules of the user pool as the rest of a sentence; empty if the service does not know them. */
+function passwordRules() {
+  const kinds = main.dataset.required.split(' ').filter((kind) => KINDS.has(kind));
+  const length = remedy('length');
+  if (!main.dataset.minLength || kinds.length === 0) {
+    return main.dataset.minLength && length;
+  }
+  const named = kinds.map((kind) => KINDS.get(kind));
+  const last = named.pop();
+  return `${length}, with ${named.length ? `${named.join(', ')} and ${last}` : last}`;
+}
+
+function remedy(lack) {
+  const least = main.dataset.minLength;
+  return lack === 'length' && least ? `at least ${least} characters` : REMEDIES.get(lack);
 }
 
 /** A URL that may become a link's target, or null. */
@@ -192,8 +255,9 @@ function view(name) {
     section.hidden = section.id !== name;
   }
   const heading = byId(name).querySelector('h1');
-  document.title = heading.textContent;
-  byId('contact').hidden = !contact || name === 'asked';
+  document.title = [heading.textContent, byId('brand').textContent].filter(Boolean).join(' · ');
+  // The other sections name the contact themselves.
+  byId('contact').hidden = !contact || name === 'asked' || (name === 'accepted' && !done);
   heading.focus();
 }
 
@@ -236,7 +300,7 @@ function fields() {
 function missing(asked) {
   const empty = asked.filter((field) => !field.value.trim());
   for (const field of empty) {
-    markWrong(field, 'This is needed.');
+    markWrong(field, EMPTY.get(field) ?? 'Enter a value.');
   }
   return empty[0];
 }
@@ -249,7 +313,7 @@ function unseen(asked) {
     const at = unseenIn.has(field) ? text.search(unseenIn.get(field)) : -1;
     if (at >= 0) {
       const place = [...text.slice(0, at)].length + 1;
-      markWrong(field, `Character ${place} cannot be seen. Take it out, or type the text by hand.`);
+      markWrong(field, `Character ${place} is invisible. Delete it, or type the text by hand.`);
       marked.push(field);
     }
   }
@@ -288,17 +352,17 @@ async function accept() {
       return notAccepted();
     case 'alias_exists':
       return say('bad', 'Another user has this e-mail address or phone number.', [
-        'If you can change it here, give another one. Otherwise ask the people who invited you for help.',
+        'If you can change it here, enter another one. Otherwise ask the people who invited you for help.',
       ]);
     case 'misconfigured':
-      return say('bad', 'You cannot be let in just now.', [
-        'The reason is not a mistake of yours. Ask the people who invited you to look into it, and send it again then.',
+      return say('bad', 'Your account cannot be set up now.', [
+        'This is not your mistake. Ask the people who invited you to look into it, and try again later.',
       ]);
     case 'expired':
       return say(
         'note',
         'This code has expired.',
-        ['Ask the administrators for a new one. It comes by mail.'],
+        ['Ask for a new one. An administrator then has to send it by mail.'],
         renewalButton('primary'),
       );
     default:
@@ -309,6 +373,7 @@ async function accept() {
 function accepted() {
   byId('lead-on').hidden = !done;
   byId('sign-in').hidden = Boolean(done);
+  nameUser();
   view('accepted');
   // The page may stay open, and the secrets are no longer needed.
   for (const field of fields()) {
@@ -316,6 +381,7 @@ function accepted() {
   }
   if (done) {
     byId('lead-on').querySelector('a').href = done.href;
+    byId('done-host').textContent = done.host;
     // Replaces this page, so that "back" does not lead to an empty form.
     setTimeout(() => location.replace(done.href), REDIRECT_DELAY_MS);
   }
@@ -323,14 +389,14 @@ function accepted() {
 
 function needed(names) {
   const asked = names.map(attributeField);
-  say('note', 'A little more is needed.', ['Fill in what is missing and send it again.']);
+  say('note', 'More details are needed.', ['Fill in what is missing and send it again.']);
   (asked.find((field) => !field.value) ?? asked[0]).focus();
 }
 
 function refused(names) {
   const asked = names.map(attributeField);
   for (const field of asked) {
-    markWrong(field, 'This is not accepted as it is.');
+    markWrong(field, 'This value is not accepted.');
   }
   say('bad', 'One of the details is not accepted.', [
     asked.length ? 'Correct what is marked and send it again.' : 'Look through them and send it again.',
@@ -339,41 +405,30 @@ function refused(names) {
 }
 
 function passwordRefused(lacks) {
-  const needs = lacks.filter((lack) => LACKS.has(lack)).map((lack) => LACKS.get(lack));
-  if (needs.length === 0) {
-    markWrong(
-      password,
-      'This password is not allowed. Take a longer one, with uppercase and lowercase letters, a number and a symbol.',
-    );
-  } else if (needs.length === 1) {
-    markWrong(password, `This password is not allowed. It needs ${needs[0]}.`);
-  } else {
+  const remedies = lacks.filter((lack) => REMEDIES.has(lack)).map(remedy);
+  if (remedies.length > 1) {
     const list = document.createElement('ul');
-    list.append(...needs.map((need) => element('li', need)));
-    markWrong(password, 'This password is not allowed. It needs', list);
+    list.append(...remedies.map((text) => element('li', text)));
+    markWrong(password, 'Use:', list);
+  } else {
+    const unnamed = passwordRules() || 'a longer password, with uppercase and lowercase letters, a number and a symbol';
+    markWrong(password, `Use ${remedies[0] ?? unnamed}.`);
   }
   password.focus();
 }
 
 function notAccepted() {
-  const before = element('p', 'If you have set your password already, ');
+  const before = element('p', 'Is your password set already? ');
   if (done) {
-    const link = element('a', 'just sign in');
+    const link = element('a', 'Sign in');
     link.href = done.href;
     before.append(link, '.');
   } else {
-    before.append('just sign in.');
+    before.append('Then sign in with it.');
   }
-  say(
-    'bad',
-    'User name and code are not accepted.',
-    [
-      'Compare both with the mail. A link does not always hold the whole code: copy it from the mail’s text, up to its last character.',
-      before,
-      'If neither helps, ask the people who invited you: perhaps your account cannot be used just now.',
-    ],
-    renewalButton('plain'),
-  );
+  markWrong(username, 'Compare it with your mail.');
+  markWrong(code, 'Compare it with your mail, up to the last character.');
+  say('bad', 'User name and code do not match.', [before], renewalButton('secondary'));
 }
 
 /** Failures that are not the user's mistake: the fields stay, and can be sent again. */
@@ -381,22 +436,22 @@ function failed({ status, body, wait }) {
   // Except for a value that can never be valid.
   const field = new Map(Object.entries({ username, code, password })).get(body.field);
   if (body.code === 'invalid' && field) {
-    markWrong(field, 'This is not accepted as it is.');
+    markWrong(field, 'This value is not accepted.');
     field.focus();
   } else if (body.code === 'invalid' && body.field === 'attributes') {
     refused([]);
   } else if (body.code === 'try_again' || status === 408) {
-    say('note', 'That did not work this time.', ['Nothing is lost. Send it again.']);
+    say('note', 'That did not work.', ['Send it again. Your entries are kept.']);
   } else if (body.code === 'too_many_requests' || status === 429) {
-    say('note', 'There were too many tries.', [`Nothing is lost. Send it again ${later(wait)}.`]);
+    say('note', 'Too many attempts.', [`Send it again ${later(wait)}. Your entries are kept.`]);
   } else if (body.code === 'unavailable' || [502, 503, 504].includes(status)) {
-    say('note', 'The service cannot do this just now.', [`Nothing is lost. Send it again ${later(wait)}.`]);
+    say('note', 'The service is busy or not available.', [`Send it again ${later(wait)}. Your entries are kept.`]);
   } else if (status === 0) {
     say('bad', 'There was no answer.', [
-      'Check that you are online, and send it again. Nothing that you typed is lost.',
+      'Check that you are online, and send it again. Your entries are kept.',
     ]);
   } else {
-    say('bad', 'Something went wrong.', ['Send it again in a few minutes. Nothing that you typed is lost.']);
+    say('bad', 'Something went wrong.', ['Send it again in a few minutes. Your entries are kept.']);
   }
 }
 
@@ -423,7 +478,7 @@ async function renew() {
   } else {
     failed(answer);
     if (!message.querySelector('button')) {
-      message.append(renewalButton('plain'));
+      message.append(renewalButton('secondary'));
     }
   }
 }
@@ -548,6 +603,9 @@ function clearMessage() {
 /** Shows an error below a field. */
 function markWrong(field, ...said) {
   clearWrong(field);
+  if (identity.contains(field)) {
+    showIdentity(true);
+  }
   const note = document.createElement('div');
   note.className = 'wrong';
   note.id = `${field.id}-wrong`;

@@ -8,23 +8,24 @@
 //! code searches with `ListUsers`, since `AdminGetUser` makes a dormant user count as active,
 //! and strangers may ask.
 
+mod page;
 mod response;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use self::page::PageRenderer;
 use super::api::Problem;
 use super::limits::{Admission, RequestPermit, parse_object, read_body, require_json, with_limits};
 use crate::admin::UserLookup;
@@ -32,14 +33,6 @@ use crate::aws::{Acceptance, SignIn};
 use crate::config::AcceptPage;
 use crate::event::{InvisibleCharacter, Invitation, PoolId, Sub, Username, is_loggable_id};
 use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
-
-const ACCEPT_CSS: &str = include_str!("accept.css");
-const ACCEPT_JS: &str = include_str!("accept.js");
-
-/// Allows only the page's own script and style, and calls of this service.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                      connect-src 'self'; form-action 'none'; base-uri 'none'; \
-                      frame-ancestors 'none'";
 
 /// Makes browsers use only TLS for this host, for a year. They obey it in a response over TLS,
 /// which the load balancer makes of ours, and ignore it in plain HTTP. It excludes subdomains,
@@ -53,7 +46,7 @@ const MAX_ACCEPTS_PER_MINUTE: u32 = 20;
 /// The share of the `ListUsers` budget for requests for a new code: strangers send them, and
 /// `usher reconcile` needs the rest.
 const NEW_CODE_BUDGET_SHARE: f64 = 0.5;
-/// Administrators hear of one request under one name in this time.
+/// One request under one name is recorded in this time.
 const NEW_CODE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Three texts and the 17 attributes that a pool can require, each of the maximum length in
@@ -78,20 +71,13 @@ const MAX_ATTRIBUTES: usize = 67;
 const MAX_ATTRIBUTE_NAME_CHARS: usize = 32;
 const MAX_ATTRIBUTE_VALUE_CHARS: usize = 2048;
 
-#[derive(Template)]
-#[template(path = "accept.html")]
-struct PageTemplate<'a> {
-    contact: &'a str,
-    done_url: &'a str,
-}
-
 /// The page, and the routes that it calls.
 #[derive(Debug)]
 pub(crate) struct AcceptService {
     sign_in: SignIn,
     user_lookup: UserLookup,
     pools: BTreeSet<PoolId>,
-    page: String,
+    page: PageRenderer,
     accept_limiter: RateLimiter,
     accept_name_limiter: KeyedRateLimiter,
     new_code_limiter: RateLimiter,
@@ -117,15 +103,13 @@ impl AcceptService {
         pools: BTreeSet<PoolId>,
         admission: Admission,
     ) -> Self {
-        let page = PageTemplate {
-            contact: settings.contact.as_deref().unwrap_or_default(),
-            done_url: settings.done_url.as_deref().unwrap_or_default(),
-        };
+        let mut allowed = pools.iter();
+        let only_pool = allowed.next().filter(|_| allowed.next().is_none());
         let pool_count = u32::try_from(pools.len()).unwrap_or(u32::MAX).max(1);
         let new_code_rate =
             user_lookup.search_rate() * NEW_CODE_BUDGET_SHARE / f64::from(pool_count);
         Self {
-            page: page.to_string(),
+            page: PageRenderer::new(settings.clone(), only_pool.cloned()),
             accept_limiter: RateLimiter::per_second(sign_in.rate()),
             accept_name_limiter: KeyedRateLimiter::new(
                 MAX_ACCEPTS_PER_MINUTE,
@@ -143,16 +127,10 @@ impl AcceptService {
     pub(crate) fn routes(self) -> Router {
         let admission = self.admission.clone();
         let routes = Router::new()
-            .route("/accept", routing::get(page).post(accept))
+            .route("/accept", routing::get(get_page).post(accept))
             .route("/accept/renewal", routing::post(request_new_code))
-            .route(
-                "/accept/accept.css",
-                routing::get(|| async { asset("text/css; charset=utf-8", ACCEPT_CSS) }),
-            )
-            .route(
-                "/accept/accept.js",
-                routing::get(|| async { asset("text/javascript; charset=utf-8", ACCEPT_JS) }),
-            )
+            .route("/accept/accept.css", routing::get(page::css))
+            .route("/accept/accept.js", routing::get(page::js))
             .with_state(Arc::new(self));
         with_limits(routes, admission).layer(SetResponseHeaderLayer::overriding(
             header::STRICT_TRANSPORT_SECURITY,
@@ -161,26 +139,8 @@ impl AcceptService {
     }
 }
 
-async fn page(State(accept): State<Arc<AcceptService>>) -> Response {
-    asset("text/html; charset=utf-8", &accept.page)
-}
-
-fn asset(kind: &'static str, text: &str) -> Response {
-    let mut response = Response::new(Body::from(text.to_owned()));
-    for (name, value) in [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
+async fn get_page(State(accept): State<Arc<AcceptService>>) -> Response {
+    accept.page.to_response(&accept.sign_in).await
 }
 
 /// `POST /accept`: replaces the code with a password.
@@ -284,7 +244,7 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Problem
     Err(Problem::invalid_field("attributes", broken))
 }
 
-/// `POST /accept/renewal`: asks the administrators for a new code. The response does not show
+/// `POST /accept/renewal`: records that a user needs a new code. The response does not show
 /// whether the user exists.
 async fn request_new_code(
     State(accept): State<Arc<AcceptService>>,
@@ -307,7 +267,7 @@ async fn request_new_code(
         // After the response: its duration would show whether the user exists.
         let service = Arc::clone(&accept);
         accept.admission.spawn_background(permit, async move {
-            service.notify_administrators(&username).await;
+            service.record_request(&username).await;
         });
     }
     Ok(json_response(
@@ -324,19 +284,23 @@ impl AcceptService {
         self.admission.try_acquire()
     }
 
-    /// Logs for the administrators that an invited user asks for a new code.
-    async fn notify_administrators(&self, username: &Username) {
+    /// Writes the audit line and counts, if an invited user asks for a new code. No one is
+    /// told unless an alarm watches the count.
+    async fn record_request(&self, username: &Username) {
         let mut has_failed = false;
         for pool in &self.pools {
             match self.user_lookup.find_invited(pool, username).await {
                 Ok(Some(user)) => {
                     metrics::counter!("usher_invitations_asked_total").increment(1);
+                    let sub = user.sub.as_ref().map(Sub::as_str);
+                    let sub = sub.filter(|sub| is_loggable_id(sub));
                     tracing::info!(
                         target: "usher::audit",
                         action = "AskForInvitation",
-                        user.sub = user.sub.as_ref().map(Sub::as_str).filter(|sub| is_loggable_id(sub)),
+                        user.sub = sub,
                         pool.id = pool.as_str(),
-                        "user asks for a new invitation; POST /v1/invitations/{{sub}}/resend sends it",
+                        remedy = sub.map(|sub| format!("POST /v1/invitations/{sub}/resend")),
+                        "invited user asks for a new code",
                     );
                     return;
                 }

@@ -1,4 +1,6 @@
-//! `/accept` under more requests than the budgets admit.
+//! `/accept` under more requests than the budgets admit, and the password rules on the page.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,15 +37,24 @@ async fn page(
     processes: u32,
     respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
 ) -> Arc<AcceptService> {
+    page_for(&["eu-west-1_x"], processes, respond).await
+}
+
+async fn page_for(
+    pools: &[&str],
+    processes: u32,
+    respond: impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+) -> Arc<AcceptService> {
     let services = fake_cognito(processes, respond).await;
     let settings = AcceptPage {
+        brand: String::new(),
         client_id: "client".to_owned(),
         client_secret: None,
         done_url: None,
         contact: None,
     };
     let user_lookup = UserLookup::new(services.cognito, None);
-    let pools = PoolId::new("eu-west-1_x").into_iter().collect();
+    let pools = pools.iter().filter_map(|id| PoolId::new(id)).collect();
     let admission = Admission::new(CancellationToken::new());
     Arc::new(AcceptService::new(
         &settings,
@@ -240,4 +251,87 @@ fn attributes_are_bounded_by_what_a_pool_holds() {
         let field = (!fits).then(|| "attributes".to_owned());
         assert_eq!(check(attributes), field);
     }
+}
+
+/// The answers of `DescribeUserPool`, one after the other, and how often it was called.
+fn described(
+    answers: Vec<FakeResponse>,
+) -> (
+    Arc<AtomicUsize>,
+    impl Fn(&str, &Value) -> FakeResponse + Send + Sync + 'static,
+) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let respond = move |operation: &str, _: &Value| {
+        assert_eq!(operation, "DescribeUserPool");
+        answers[counted.fetch_add(1, Ordering::Relaxed)].clone()
+    };
+    (calls, respond)
+}
+
+fn pool_with(policy: &Value) -> FakeResponse {
+    let pool = json!({"UserPool": {"Policies": {"PasswordPolicy": policy}}});
+    (Duration::from_millis(100), 200, pool)
+}
+
+/// The attributes of the page that hold the password rules.
+async fn shown_rules(page: &Arc<AcceptService>) -> String {
+    let response = get_page(State(Arc::clone(page))).await;
+    assert_eq!(response.status(), 200);
+    let html = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+    let html = String::from_utf8(html.expect("a page").to_vec()).expect("UTF-8");
+    let rules = html.split_once("data-min-length=").expect("the rules").1;
+    rules.split_once('>').expect("an end").0.to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn password_rules_are_read_once_in_ten_minutes() {
+    let denied = json!({"__type": "AccessDeniedException"});
+    let (calls, respond) = described(vec![
+        pool_with(&json!({
+            "MinimumLength": 12, "RequireUppercase": true, "RequireLowercase": false,
+            "RequireNumbers": true, "RequireSymbols": true,
+        })),
+        (Duration::ZERO, 400, denied),
+        pool_with(&json!({"MinimumLength": 6})),
+    ]);
+    let page = page(1, respond).await;
+    let first = r#""12" data-required="uppercase number symbol""#;
+    assert_eq!(shown_rules(&page).await, first);
+    assert_eq!(shown_rules(&page).await, first);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    tokio::time::advance(Duration::from_secs(601)).await;
+    assert_eq!(
+        shown_rules(&page).await,
+        first,
+        "a failed read changes nothing"
+    );
+    assert_eq!(shown_rules(&page).await, first);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    tokio::time::advance(Duration::from_secs(601)).await;
+    assert_eq!(shown_rules(&page).await, r#""6" data-required="""#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn page_without_known_password_rules_is_served_in_time() {
+    let none = r#""" data-required="""#;
+    let denied = json!({"__type": "AccessDeniedException"});
+    for answer in [
+        (Duration::ZERO, 400, denied),
+        (Duration::from_mins(5), 200, json!({})),
+        (Duration::ZERO, 200, json!({"UserPool": {}})),
+    ] {
+        let (calls, respond) = described(vec![answer]);
+        let page = page(1, respond).await;
+        let started = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(shown_rules(&page).await, none);
+        }
+        assert!(started.elapsed() < Duration::from_secs(3));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+    let (calls, respond) = described(Vec::new());
+    let page = page_for(&["eu-west-1_x", "eu-west-1_y"], 1, respond).await;
+    assert_eq!(shown_rules(&page).await, none, "the user's pool is unknown");
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
 }

@@ -39,6 +39,7 @@ impl Page {
             ("pools.allowed", pool.id.as_str()),
             ("invitations.client_id", &pool.client),
             ("invitations.client_secret", &secret),
+            ("invitations.brand", "Ada & <Charles>"),
             ("invitations.contact", "mailto:it@mail.example"),
             ("invitations.done_url", "https://app.mail.example/?a=1&b=2"),
         ] {
@@ -490,7 +491,13 @@ async fn a_renewal_finds_the_user_by_address_or_sub() {
     ask(address.to_owned()).await;
     eventually("the audit line", || async { asked().len() == 1 }).await;
     let line: Value = serde_json::from_str(&asked()[0]).expect("JSON");
-    ask(line["user.sub"].as_str().expect("a sub").to_owned()).await;
+    let sub = line["user.sub"].as_str().expect("a sub");
+    assert_eq!(line["message"], "invited user asks for a new code");
+    assert_eq!(
+        line["remedy"],
+        json!(format!("POST /v1/invitations/{sub}/resend"))
+    );
+    ask(sub.to_owned()).await;
     eventually("another", || async { asked().len() == 2 }).await;
 }
 
@@ -511,9 +518,14 @@ async fn the_page_comes_with_a_strict_policy_and_its_settings() {
         assert_eq!(over_tls, Some("max-age=31536000"));
         let policy = answer.header("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+        assert!(!policy.contains("unsafe-"));
         assert!(!answer.text.contains("{{"), "{path}");
         if path == "/accept" {
             assert!(answer.text.contains("mailto:it@mail.example"));
+            assert!(answer.text.contains(">Ada &#38; &#60;Charles&#62;</p>"));
+            let rules = r#"data-min-length="8" data-required="uppercase lowercase number symbol""#;
+            assert!(answer.text.contains(rules), "{}", answer.text);
+            assert!(!answer.text.contains("told the administrators"));
             assert!(
                 answer
                     .text

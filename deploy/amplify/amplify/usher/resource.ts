@@ -67,6 +67,7 @@ export function addUsher(backend: Backend, { trigger, userPool, profiles }: Part
     // ProfileOwnerIndex: "userProfilesByProfileOwner",
     // AlarmEmail: "ops@example.com",
     // AcceptUrl: "https://app.example.com/accept",
+    // InvitationBrand: "Example Library",
     // OperatorRoleArns: "arn:aws:iam::123456789012:role/operator",
   };
 
