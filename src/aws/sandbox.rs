@@ -22,6 +22,10 @@ use super::page::next_page;
 
 pub use self::users::{PoolOptions, SignInResult, Tokens};
 
+/// The password of every user who signs up. Not a secret: the users are in an emulator, or in a
+/// pool for tests that drops them.
+pub(crate) const SIGN_UP_PASSWORD: &str = "A-passw0rd-for-this-machine";
+
 /// Fills and reads an AWS account or an emulator.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
@@ -158,7 +162,7 @@ impl Sandbox {
             .sign_up()
             .client_id(client)
             .username(username)
-            .password("A-passw0rd-for-this-machine")
+            .password(SIGN_UP_PASSWORD)
             .set_user_attributes(Some(user_attributes(attributes)))
             .send();
         call_service(&(Service::Cognito, "SignUp"), request).await?;

@@ -1,78 +1,61 @@
-//! Two users of the embedded pool whose passwords are known: an administrator
-//! and a user in no group.
+//! Two users of the embedded pool whose password is known: an administrator and an ordinary
+//! user.
 
 use std::collections::BTreeMap;
 
 use super::stack::Stack;
-use crate::aws::{Failure, SignInResult, Tokens};
+use crate::aws::{Failure, SIGN_UP_PASSWORD, Sandbox, SignInResult};
 
-/// Not a secret: the accounts exist only in this process's memory.
-const ACCOUNT_PASSWORD: &str = "A-passw0rd-for-this-machine";
+/// The password of both accounts, and of every generated user.
+pub const ACCOUNT_PASSWORD: &str = SIGN_UP_PASSWORD;
+/// The account that is in the group of administrators.
+pub const ADMIN_ACCOUNT: &str = "admin";
+/// The account without power.
+pub const USER_ACCOUNT: &str = "user";
 const ADMIN_GROUP: &str = "ADMINS";
 
-/// A signed-in user whose password is known.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// The user name, for signing in.
-    pub name: String,
-    /// The password, the same for both accounts.
-    pub password: String,
-    /// Valid for one hour after they were issued.
-    pub tokens: Tokens,
-}
-
-/// Both accounts of the embedded pool.
-#[derive(Debug, Clone)]
-pub struct Accounts {
-    /// `admin`, a member of `ADMINS`.
-    pub admin: Account,
-    /// `user`, in no group.
-    pub user: Account,
-}
-
 impl Stack {
-    /// Creates both, unless they exist, and signs them in. They never signed up,
-    /// so they have neither default groups nor a profile. Count users before this
-    /// call.
+    /// Creates both, unless they exist. They sign up like others, so the worker provisions
+    /// them. Count users before this call.
     ///
     /// # Errors
     /// The first call that fails.
-    pub async fn create_accounts(&self) -> Result<Accounts, Failure> {
-        Ok(Accounts {
-            admin: self.create_account("admin", Some(ADMIN_GROUP)).await?,
-            user: self.create_account("user", None).await?,
-        })
-    }
-
-    async fn create_account(&self, name: &str, group: Option<&str>) -> Result<Account, Failure> {
-        let attributes = [
-            ("email", format!("{name}@example.com")),
-            ("email_verified", "true".to_owned()),
-        ];
-        let attributes: BTreeMap<String, String> = attributes
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+    pub async fn create_accounts(&self) -> Result<(), Failure> {
         let pool = &self.pool.id;
-        self.sandbox.create_user(pool, name, &attributes).await?;
-        self.sandbox
-            .set_password(pool, name, ACCOUNT_PASSWORD)
-            .await?;
-        if let Some(group) = group {
-            self.sandbox.add_to_group(pool, name, group).await?;
+        for name in [ADMIN_ACCOUNT, USER_ACCOUNT] {
+            let attributes = [("email".to_owned(), format!("{name}@example.com"))];
+            let attributes = BTreeMap::from(attributes);
+            let client = &self.pool.client;
+            match self.sandbox.sign_up(client, name, &attributes).await {
+                // Created here before, or for an event of a file.
+                Err(failure) if failure.code == "UsernameExistsException" => {
+                    self.sandbox
+                        .set_password(pool, name, ACCOUNT_PASSWORD)
+                        .await?;
+                }
+                result => result?,
+            }
         }
-        let signed_in = self
-            .sandbox
-            .sign_in(&self.pool.client, name, ACCOUNT_PASSWORD)
-            .await?;
-        let tokens = match signed_in {
-            SignInResult::Tokens(tokens) => tokens,
-            // Not reached: a permanent password leads to no challenge.
-            SignInResult::NewPasswordRequired { .. } => Tokens::default(),
-        };
-        Ok(Account {
-            name: name.to_owned(),
-            password: ACCOUNT_PASSWORD.to_owned(),
-            tokens,
-        })
+        self.sandbox
+            .add_to_group(pool, ADMIN_ACCOUNT, ADMIN_GROUP)
+            .await
     }
+}
+
+/// Signs an account in at an endpoint, and returns its access token, which is valid for one
+/// hour.
+///
+/// # Errors
+/// When the call fails. The result is empty if the pool asks for more than the password.
+pub async fn access_token(
+    sandbox: &Sandbox,
+    client: &str,
+    account: &str,
+) -> Result<String, Failure> {
+    Ok(
+        match sandbox.sign_in(client, account, ACCOUNT_PASSWORD).await? {
+            SignInResult::Tokens(tokens) => tokens.access,
+            SignInResult::NewPasswordRequired { .. } => String::new(),
+        },
+    )
 }

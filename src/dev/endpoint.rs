@@ -2,7 +2,7 @@
 //! The `X-Amz-Target` header of the AWS JSON protocols selects the service.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -21,6 +21,7 @@ use super::constraints;
 use super::dynamodb::EmbeddedDynamoDb;
 use super::hooks::{MailFn, TriggerFn};
 use super::issuer::Issuer;
+use super::running::RUNNING_DEV_PATH;
 use super::sqs::EmbeddedQueues;
 use super::wire::{TARGET_HEADER, error_response};
 use super::{sts, trace_header};
@@ -34,6 +35,8 @@ struct EmbeddedServices {
     cognito: EmbeddedCognito,
     dynamodb: EmbeddedDynamoDb,
     base_url: String,
+    /// What `GET /dev` answers, in JSON.
+    description: OnceLock<String>,
 }
 
 const SQS_TARGET_PREFIX: &str = "AmazonSQS.";
@@ -49,6 +52,7 @@ impl EmbeddedEndpoint {
             cognito: EmbeddedCognito::new(&base),
             dynamodb: EmbeddedDynamoDb::default(),
             base_url: base,
+            description: OnceLock::new(),
         }))
     }
 
@@ -68,6 +72,12 @@ impl EmbeddedEndpoint {
     /// Sets the trigger of all pools. Later calls have no effect.
     pub fn on_trigger(&self, trigger: Box<TriggerFn>) {
         let _ = self.0.cognito.hooks.trigger.set(trigger);
+    }
+
+    /// Sets the JSON text that `GET /dev` answers. Later calls have no effect. Until then the
+    /// status is 503.
+    pub(crate) fn describe(&self, description: String) {
+        let _ = self.0.description.set(description);
     }
 
     /// Sets where mail goes. Later calls have no effect. Until then, mail is dropped.
@@ -102,6 +112,7 @@ impl EmbeddedEndpoint {
     /// The endpoint's routes. Further layers can be added.
     pub fn router(&self) -> Router {
         Router::new()
+            .route(RUNNING_DEV_PATH, get(description))
             .route("/{pool}/.well-known/jwks.json", get(jwks))
             .route(
                 "/issuer-cognito-idp/{pool}/.well-known/jwks.json",
@@ -189,6 +200,16 @@ async fn jwks(State(endpoint): State<EmbeddedEndpoint>, Path(pool): Path<String>
         let message = format!("User pool {pool} does not exist.");
         MockResponse::json(404, serde_json::json!({"message": message}).to_string())
     })
+}
+
+async fn description(State(endpoint): State<EmbeddedEndpoint>) -> Response {
+    match endpoint.0.description.get() {
+        Some(description) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (kind, description.clone()).into_response()
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+    }
 }
 
 /// The services keep one state for each Region in the host name. This endpoint

@@ -36,34 +36,48 @@ pub(super) const FORWARD_FAILED: &str = "forward_failed";
 /// The pool did not create the user whom the event names.
 pub(super) const USER_NOT_CREATED: &str = "user_not_created";
 
-/// Reads files, and the files of folders in the order of their names.
+/// The files of `--events`.
+#[derive(Debug, Default)]
+pub(crate) struct EventFiles {
+    pub read: Vec<EventFile>,
+    /// Files of folders that are not `*.json`.
+    pub skipped: Vec<PathBuf>,
+}
+
+/// Reads the given files, and each `*.json` in the given folders and below, by name.
 ///
 /// # Errors
 /// The first path that cannot be read, with the cause.
-pub(crate) fn read_event_files(paths: &[PathBuf]) -> std::io::Result<Vec<EventFile>> {
-    let mut files = Vec::new();
+pub(crate) fn read_event_files(paths: &[PathBuf]) -> std::io::Result<EventFiles> {
+    let mut files = EventFiles::default();
     for path in paths {
-        collect_event_files(path, &mut files).map_err(|error| {
+        collect_event_files(path, true, &mut files).map_err(|error| {
             std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         })?;
     }
     Ok(files)
 }
 
-fn collect_event_files(path: &Path, files: &mut Vec<EventFile>) -> std::io::Result<()> {
+fn collect_event_files(path: &Path, is_given: bool, files: &mut EventFiles) -> std::io::Result<()> {
     if path.is_dir() {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
         entries.sort();
         for entry in entries {
-            collect_event_files(&entry, files)?;
+            collect_event_files(&entry, false, files)?;
         }
-    } else if path.is_file() || !path.exists() {
-        files.push(EventFile {
+    } else if is_given
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+    {
+        files.read.push(EventFile {
             path: path.to_owned(),
             bytes: std::fs::read(path)?,
         });
+    } else {
+        files.skipped.push(path.to_owned());
     }
     Ok(())
 }
@@ -139,5 +153,26 @@ impl Stack {
         self.sandbox
             .create_user(&self.pool.id, name, &attributes)
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_files_of_a_folder_are_events() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("deep")).expect("a folder");
+        for name in [".npmrc", "b.json", "a.json", "run.mjs", "deep/c.json"] {
+            std::fs::write(path(name), "{}").expect("written");
+        }
+        let given = [folder.path().to_owned(), path("run.mjs")];
+        let files = read_event_files(&given).expect("readable");
+        let read: Vec<PathBuf> = files.read.into_iter().map(|file| file.path).collect();
+        let expected = ["a.json", "b.json", "deep/c.json", "run.mjs"].map(path);
+        assert_eq!(read, expected);
+        assert_eq!(files.skipped, [".npmrc", "run.mjs"].map(path));
     }
 }

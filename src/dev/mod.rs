@@ -15,6 +15,7 @@
 mod accounts;
 mod cognito;
 mod constraints;
+mod demo_failures;
 mod dynamodb;
 mod endpoint;
 mod events;
@@ -22,6 +23,7 @@ mod hooks;
 mod issuer;
 mod move_tasks;
 mod readback;
+mod running;
 mod sign_ups;
 mod sqs;
 mod stack;
@@ -30,11 +32,14 @@ mod summary;
 mod trace_header;
 mod wire;
 
-pub(crate) use accounts::Accounts;
+pub use accounts::{ACCOUNT_PASSWORD, ADMIN_ACCOUNT, USER_ACCOUNT, access_token};
 pub use endpoint::{EmbeddedEndpoint, check_constraints};
-pub(crate) use events::read_event_files;
+pub(crate) use events::{EventFiles, read_event_files};
 pub use hooks::SentMail;
 pub use issuer::Issuer;
+pub(crate) use running::{RUNNING_DEV_PATH, RunningDev};
 pub use stack::Stack;
-pub(crate) use stack::StartError;
+pub(crate) use stack::{DEFAULT_PORT, StartError};
 pub(crate) use summary::DevSummary;
+#[cfg(test)]
+pub(crate) use summary::UserLine;

@@ -15,7 +15,11 @@ use crate::event::{IssuerType, Trace};
 use crate::trigger::TriggerHandler;
 
 /// The port that local AWS endpoints usually take.
-const DEFAULT_PORT: u16 = 4566;
+pub(crate) const DEFAULT_PORT: u16 = 4566;
+/// The group of the examples in the guide.
+const EXAMPLE_GROUP: &str = "STAFF";
+/// The name of the trigger in the settings of the pool. The endpoint calls this process.
+const TRIGGER_FUNCTION: &str = "arn:aws:lambda:us-east-1:123456789012:function:usher-trigger";
 /// Above `worker.max_attempts`, so that dead letters carry usher's reason.
 const MAX_RECEIVE_COUNT: u32 = 1000;
 
@@ -88,14 +92,13 @@ impl Stack {
         let (queue_url, dead_letter_url) =
             sandbox.create_queues("usher", MAX_RECEIVE_COUNT).await?;
         let pool = sandbox.create_pool("usher").await?;
+        sandbox.create_group(&pool.id, EXAMPLE_GROUP).await?;
         let layers = layers.flags(&[
             format!("queue.url={queue_url}"),
             format!("queue.dead_letter_url={dead_letter_url}"),
             "queue.wait=1s".to_owned(),
             format!("pools.allowed={}", pool.id),
             format!("profiles.table={}", Self::PROFILE_TABLE),
-            "http.listen=127.0.0.1:0".to_owned(),
-            "http.public_listen=127.0.0.1:0".to_owned(),
             format!("admin.issuer={}", endpoint.issuer_templates().join(",")),
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),
@@ -133,12 +136,15 @@ impl Stack {
         })
     }
 
-    /// Lets new tokens name this issuer. Older tokens stay valid.
+    /// Lets new tokens name this issuer, and names the trigger in the settings of the pool. Older
+    /// tokens stay valid.
     ///
     /// # Errors
     /// When the call fails.
     pub async fn set_issuer(&self, issuer: IssuerType) -> Result<(), Failure> {
-        self.sandbox.set_issuer(&self.pool.id, issuer).await
+        self.sandbox
+            .set_issuer(&self.pool.id, issuer, Some(TRIGGER_FUNCTION))
+            .await
     }
 
     /// Waits until the queue is empty, at most `limit`. Returns false when

@@ -27,7 +27,7 @@ pub(crate) struct DevSummary {
     pub ignored: usize,
     /// Events that are in the dead-letter queue.
     pub rejected: usize,
-    /// Number of members, by group.
+    /// Number of members, by group, without empty groups.
     pub groups: BTreeMap<String, usize>,
     /// Profiles in the table.
     pub profiles: usize,
@@ -35,7 +35,7 @@ pub(crate) struct DevSummary {
     pub dead_letters: usize,
     /// One for each file, in the order of the files.
     pub events: Vec<EventLine>,
-    /// Each user by name, with groups and the key of the profile.
+    /// Each user by name.
     #[serde(skip)]
     pub users: BTreeMap<String, UserLine>,
     /// Whether no event was lost and all expected profiles exist.
@@ -46,8 +46,11 @@ pub(crate) struct DevSummary {
 /// One user, for the text report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UserLine {
+    /// As in log lines.
+    pub sub: String,
     pub groups: Vec<String>,
-    pub profile: bool,
+    /// `None` if profiles are switched off.
+    pub profile: Option<bool>,
 }
 
 /// The result of one event.
@@ -90,11 +93,16 @@ const NO_EFFECT: &str = "no_effect";
 const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, USER_NOT_CREATED];
 
 impl Stack {
-    /// The report on `count` sign-ups.
+    /// The report on `count` sign-ups, of which none may fail, and on so many other messages
+    /// that must fail.
     ///
     /// # Errors
     /// When the state cannot be read back.
-    pub(crate) async fn summary_of_sign_ups(&self, count: usize) -> Result<DevSummary, Failure> {
+    pub(crate) async fn summary_of_sign_ups(
+        &self,
+        count: usize,
+        failures: usize,
+    ) -> Result<DevSummary, Failure> {
         let state = self.read_back().await?;
         let names: Vec<String> = sign_ups::user_names(count).collect();
         let provisioned = names.iter().filter(|name| {
@@ -114,7 +122,7 @@ impl Stack {
         let mut summary = DevSummary {
             signed_up: count,
             provisioned: provisioned.count(),
-            ..summarize(&state)
+            ..self.summarize(&state)
         };
         let profiles = if self.services.config.profiles.is_some() {
             count
@@ -123,7 +131,7 @@ impl Stack {
         };
         summary.complete = summary.provisioned == count
             && summary.profiles == profiles
-            && summary.dead_letters == 0;
+            && summary.dead_letters == failures;
         Ok(summary)
     }
 
@@ -142,7 +150,7 @@ impl Stack {
         delivered: &[EventDelivery],
     ) -> Result<DevSummary, Failure> {
         let state = self.read_back().await?;
-        let mut summary = summarize(&state);
+        let mut summary = self.summarize(&state);
         let mut seen = BTreeSet::new();
         for (file, delivered) in files.iter().zip(delivered) {
             let (outcome, reason) = self.event_outcome(&state, file, delivered, &mut seen);
@@ -225,36 +233,34 @@ impl Stack {
     fn has_profile(&self, state: &AccountState, sub: &str) -> bool {
         self.services.config.profiles.is_none() || state.profiles.contains_key(sub)
     }
-}
 
-fn summarize(state: &AccountState) -> DevSummary {
-    DevSummary {
-        groups: state
-            .groups
-            .iter()
-            .map(|(name, members)| (name.clone(), members.len()))
-            .collect(),
-        profiles: state.profiles.len(),
-        dead_letters: state.dead_letters.len(),
-        users: state
-            .users
-            .iter()
-            .map(|(name, sub)| {
-                let groups = state
+    fn summarize(&self, state: &AccountState) -> DevSummary {
+        let members = state.groups.iter();
+        let members = members.map(|(name, members)| (name.clone(), members.len()));
+        let to_line = |(name, sub): (&String, &String)| {
+            let line = UserLine {
+                sub: sub.clone(),
+                groups: state
                     .groups_of(name)
                     .into_iter()
                     .map(str::to_owned)
-                    .collect();
-                (
-                    name.clone(),
-                    UserLine {
-                        groups,
-                        profile: state.profiles.contains_key(sub),
-                    },
-                )
-            })
-            .collect(),
-        ..DevSummary::default()
+                    .collect(),
+                profile: self
+                    .services
+                    .config
+                    .profiles
+                    .as_ref()
+                    .map(|_| state.profiles.contains_key(sub)),
+            };
+            (name.clone(), line)
+        };
+        DevSummary {
+            groups: members.filter(|(_, count)| *count > 0).collect(),
+            profiles: state.profiles.len(),
+            dead_letters: state.dead_letters.len(),
+            users: state.users.iter().map(to_line).collect(),
+            ..DevSummary::default()
+        }
     }
 }
 

@@ -14,11 +14,28 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::index::{IndexPage, index_route};
 use super::serve::serve;
 use crate::telemetry::Health;
 
 /// Connections at once: a health check, the nodes of a load balancer and metrics scrapers.
 const MAX_HEALTH_CONNECTIONS: usize = 32;
+
+/// What `GET /` names.
+const PAGES: [IndexPage; 3] = [
+    IndexPage {
+        path: "/healthz",
+        content: "whether the process makes progress",
+    },
+    IndexPage {
+        path: "/readyz",
+        content: "whether the worker can do its work, or why not",
+    },
+    IndexPage {
+        path: "/metrics",
+        content: "metrics for Prometheus",
+    },
+];
 
 /// The state that the routes report.
 #[derive(Clone)]
@@ -93,6 +110,7 @@ fn routes(state: HealthServerState) -> Router {
         .route("/readyz", routing::get(readyz))
         .route("/metrics", routing::get(exposition))
         .with_state(state)
+        .merge(index_route(&PAGES))
 }
 
 async fn healthz(State(state): State<HealthServerState>) -> Response {
@@ -160,6 +178,14 @@ mod tests {
         let stop = CancellationToken::new();
         let thread = server.start(stop.clone()).expect("starts");
         assert!(get(address, "/healthz").ends_with("\r\n\r\nalive\n"));
+        let index = get(address, "/");
+        for part in [
+            "HTTP/1.0 200",
+            "content-security-policy: default-src 'none'",
+            "<a href=\"/readyz\">",
+        ] {
+            assert!(index.contains(part), "{part} is missing in {index}");
+        }
         health.set_unready("queue", "queue_not_found");
         let ready = get(address, "/readyz");
         assert!(ready.starts_with("HTTP/1.0 503"), "{ready}");

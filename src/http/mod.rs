@@ -4,11 +4,13 @@
 //! `/healthz` says whether the loops make progress, `/readyz` whether the worker can do its
 //! work, or the reasons why not, `/metrics` is in Prometheus format. The public address has
 //! `api`, for administrators and users, and `accept`, for invited users, both inside `limits`.
+//! `/` names the pages of either address.
 
 mod accept;
 mod api;
 mod get;
 mod health;
+mod index;
 mod limits;
 mod probe;
 mod serve;
@@ -19,8 +21,11 @@ pub use api::{Api, OPENAPI};
 pub(crate) use get::Url;
 pub(crate) use get::get;
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
+pub(crate) use index::{IndexPage, public_index};
 pub(crate) use limits::Admission;
 pub(crate) use probe::Probe;
+#[cfg(feature = "dev")]
+pub(crate) use probe::loopback_if_unspecified;
 
 use std::net::SocketAddr;
 

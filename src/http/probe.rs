@@ -36,8 +36,9 @@ impl Probe {
     }
 }
 
-/// A server that listens on every address is called on loopback.
-fn loopback_if_unspecified(listen: SocketAddr) -> SocketAddr {
+/// The address for a client on this machine: a server that listens on every address is called
+/// on loopback.
+pub(crate) fn loopback_if_unspecified(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

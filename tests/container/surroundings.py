@@ -5,7 +5,6 @@ import fcntl
 import http.server
 import json
 import queue
-import re
 import socket
 import ssl
 import struct
@@ -210,11 +209,11 @@ class Account:
     TABLE = "Container"
     PASSWORD = "Passw0rd-1"
 
-    def __init__(self, printed):
-        url = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)[1]
+    def __init__(self, dev):
+        url = dev["endpoint"]
         self.port = int(url.rsplit(":", 1)[1])
-        self.client = re.search(r"--client-id (\S+)", printed)[1]
-        self.pool = re.search(r"USHER_POOLS__ALLOWED=(\S+)", printed)[1]
+        self.client = dev["client"]
+        self.pool = dev["pool"]
         self.call = Aws(url).call
         self.dead_letter_queue = self.call(
             "sqs", "CreateQueue", QueueName="container-dead-letters"

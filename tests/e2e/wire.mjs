@@ -177,7 +177,7 @@ for (const [way, ...options] of [['through the queue'], ['directly', '--direct']
   await check(`a dead letter that is replayed ${way} returns with its replays counted`, async () => {
     const [before] = await listDeadLetters();
     assert.equal(before.reason, 'not_json');
-    const { stderr } = await usher('dead-letters', 'replay', ...options).catch((error) => {
+    const { stderr } = await usher('dead-letters', 'replay', '--all', '--yes', ...options).catch((error) => {
       if (way !== 'directly') throw error; // it failed again, and says so
       return error;
     });

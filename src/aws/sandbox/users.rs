@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
-    ExplicitAuthFlowsType, IssuerConfigurationType, MessageActionType, SchemaAttributeType,
-    SignInPolicyType, UserPoolPolicyType, UsernameAttributeType,
+    ExplicitAuthFlowsType, IssuerConfigurationType, LambdaConfigType, MessageActionType,
+    SchemaAttributeType, SignInPolicyType, UserPoolPolicyType, UsernameAttributeType,
 };
 
 use super::{Sandbox, SandboxPool, call_service, user_attributes};
@@ -136,18 +136,28 @@ impl Sandbox {
         })
     }
 
-    /// `UpdateUserPool`, to set the issuer that new tokens name. Every other setting gets its
-    /// default.
+    /// `UpdateUserPool`, to set the issuer that new tokens name, and the ARN of the function
+    /// that a confirmation calls. Every other setting gets its default.
     ///
     /// # Errors
     /// As any call.
-    pub async fn set_issuer(&self, pool: &str, issuer: event::IssuerType) -> Result<(), Failure> {
+    pub async fn set_issuer(
+        &self,
+        pool: &str,
+        issuer: event::IssuerType,
+        function: Option<&str>,
+    ) -> Result<(), Failure> {
+        let triggers = function.map(|function| {
+            let triggers = LambdaConfigType::builder().post_confirmation(function);
+            triggers.build()
+        });
         let issuer = IssuerConfigurationType::builder().r#type(issuer.name().into());
         let request = self
             .cognito
             .update_user_pool()
             .user_pool_id(pool)
             .issuer_configuration(issuer.build())
+            .set_lambda_config(triggers)
             .send();
         call_service(&(Service::Cognito, "UpdateUserPool"), request)
             .await
@@ -203,6 +213,23 @@ impl Sandbox {
             .map(|_| ())
     }
 
+    /// Creates a group, unless it exists.
+    ///
+    /// # Errors
+    /// Any except the group's existence.
+    pub(crate) async fn create_group(&self, pool: &str, group: &str) -> Result<(), Failure> {
+        let request = self
+            .cognito
+            .create_group()
+            .user_pool_id(pool)
+            .group_name(group)
+            .send();
+        match call_service(&(Service::Cognito, "CreateGroup"), request).await {
+            Err(failure) if failure.code != "GroupExistsException" => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds the user to the group; creates a missing group first.
     ///
     /// # Errors
@@ -213,16 +240,7 @@ impl Sandbox {
         username: &str,
         group: &str,
     ) -> Result<(), Failure> {
-        let request = self
-            .cognito
-            .create_group()
-            .user_pool_id(pool)
-            .group_name(group)
-            .send();
-        match call_service(&(Service::Cognito, "CreateGroup"), request).await {
-            Err(failure) if failure.code != "GroupExistsException" => return Err(failure),
-            _ => {}
-        }
+        self.create_group(pool, group).await?;
         let request = self
             .cognito
             .admin_add_user_to_group()

@@ -55,6 +55,8 @@ impl EmbeddedCognito {
             body: message
                 .replace(USERNAME_PLACEHOLDER, name)
                 .replace(CODE_PLACEHOLDER, password),
+            username: name.to_owned(),
+            code: password.to_owned(),
         });
         Ok(())
     }

@@ -35,12 +35,14 @@ impl EmbeddedCognito {
         let limit = input["Limit"].as_u64().unwrap_or(DEFAULT_PAGE);
         let page_size = usize::try_from(limit).unwrap_or_default();
         let all = self.call_json("ListUsers", input).await?;
-        let matching: Vec<&Value> = all["Users"]
+        let mut matching: Vec<&Value> = all["Users"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(|user| filter.as_ref().is_none_or(|filter| filter.matches(user)))
             .collect();
+        // The service lists them in any order, and pages need one.
+        matching.sort_by_key(|user| str_or_empty(&user["Username"]));
         let end = begin.saturating_add(page_size).min(matching.len());
         let page = matching.get(begin..end).unwrap_or_default();
         let users: Vec<Value> = page

@@ -136,6 +136,8 @@ async fn invitation_uses_the_text_of_the_trigger() {
         to: "ada@example.com".to_owned(),
         subject: "Come in".to_owned(),
         body: "https://app.example/accept#u=bob&c=Aa1&%#/?+\"".to_owned(),
+        username: "bob".to_owned(),
+        code: "Aa1&%#/?+\"".to_owned(),
     };
     assert_eq!(mails, [expected]);
     let (code, _) = pool.call_error("AdminCreateUser", input).await;
