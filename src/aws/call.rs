@@ -9,6 +9,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use tracing::Instrument;
 
 use super::classify::Class;
+use super::endpoint::with_endpoint;
 use super::error::Failure;
 use super::operation::{
     CognitoOperation, DynamoDbOperation, Operation, SqsOperation, StsOperation, Target,
@@ -59,7 +60,7 @@ where
         operation,
         resource,
     };
-    measure_call(target, Box::pin(request))
+    Box::pin(measure_call(target, request))
 }
 
 tokio::task_local! {
@@ -94,7 +95,7 @@ where
         operation: operation.into(),
         resource,
     };
-    let call = measure_call(target, Box::pin(request));
+    let call = Box::pin(measure_call(target, request));
     async move {
         let permit = match CALL_DEADLINE.try_with(|deadline| *deadline) {
             Ok(deadline) => budget
@@ -116,7 +117,7 @@ where
 
 async fn measure_call<T, E>(
     target: Target<'_>,
-    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Unpin,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, CallError<E>>
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -125,13 +126,11 @@ where
     let operation = target.operation.name();
     let started = Instant::now();
     let span = spans::call(service, operation);
-    let result = request
-        .instrument(span.clone())
-        .await
-        .map_err(|error| CallError {
-            failure: Failure::new(target, &error),
-            error,
-        });
+    let (result, endpoint) = with_endpoint(request.instrument(span.clone())).await;
+    let result = result.map_err(|error| CallError {
+        failure: Failure::new(target, &error, endpoint),
+        error,
+    });
     metrics::histogram!("usher_aws_call_seconds", "service" => service, "operation" => operation)
         .record(started.elapsed());
     let code = result

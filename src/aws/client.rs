@@ -172,7 +172,8 @@ impl Aws {
     }
 
     fn sqs_settings(&self, queue: &str) -> aws_sdk_sqs::config::Builder {
-        let settings = aws_sdk_sqs::config::Builder::from(&self.0);
+        let recorder = self.endpoint_recorder("SQS", "AWS_ENDPOINT_URL_SQS");
+        let settings = aws_sdk_sqs::config::Builder::from(&self.0).interceptor(recorder);
         match self.queue_endpoint(queue) {
             // Both switches select among AWS's own hosts. The SDK refuses them together with an
             // endpoint.
@@ -185,14 +186,23 @@ impl Aws {
     }
 
     pub(super) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
-        aws_sdk_cognitoidentityprovider::Client::new(&self.0)
+        let recorder = self.endpoint_recorder(
+            "Cognito Identity Provider",
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+        );
+        let settings = aws_sdk_cognitoidentityprovider::config::Builder::from(&self.0);
+        aws_sdk_cognitoidentityprovider::Client::from_conf(settings.interceptor(recorder).build())
     }
 
     pub(super) fn sts(&self) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.0)
+        let recorder = self.endpoint_recorder("STS", "AWS_ENDPOINT_URL_STS");
+        let settings = aws_sdk_sts::config::Builder::from(&self.0);
+        aws_sdk_sts::Client::from_conf(settings.interceptor(recorder).build())
     }
 
     pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.0)
+        let recorder = self.endpoint_recorder("DynamoDB", "AWS_ENDPOINT_URL_DYNAMODB");
+        let settings = aws_sdk_dynamodb::config::Builder::from(&self.0);
+        aws_sdk_dynamodb::Client::from_conf(settings.interceptor(recorder).build())
     }
 }

@@ -4,30 +4,45 @@
 //! dropped: a [`Failure`] holds only codes and usher's own texts.
 
 use std::error::Error;
+use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::classify::{Class, classify, classify_status};
+use super::endpoint::{Endpoint, Explanation, connection_cause};
 use super::operation::{Operation, Target};
 use crate::reason::Reason;
 use crate::retry::Transient;
 
 /// A failed call, without personal data.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} {} on {resource}: {code}", operation.service(), operation.name())]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The call.
     pub operation: Operation,
     /// The pool, app client, table or queue; never a user.
-    pub resource: String,
+    pub resource: Box<str>,
     /// The service's error code, or usher's own where the service sent none.
     pub code: String,
     /// The short code for dead letters and metrics, such as `user_not_found`.
     pub reason: Reason,
     pub(crate) class: Class,
+    /// Shown instead of call and code, where these do not explain the failure.
+    pub(crate) explanation: Option<Box<Explanation>>,
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(explanation) = &self.explanation {
+            return explanation.fmt(f);
+        }
+        let (service, name) = (self.operation.service(), self.operation.name());
+        write!(f, "{service} {name} on {}: {}", self.resource, self.code)
+    }
+}
+
+impl Error for Failure {}
 
 impl Transient for Failure {
     fn is_transient(&self) -> bool {
@@ -39,14 +54,22 @@ impl Transient for Failure {
 }
 
 impl Failure {
-    pub(super) fn new<E>(target: Target<'_>, error: &SdkError<E, HttpResponse>) -> Self
+    /// `endpoint` is where the request went, if it went anywhere.
+    pub(super) fn new<E>(
+        target: Target<'_>,
+        error: &SdkError<E, HttpResponse>,
+        endpoint: Option<Endpoint>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         let SdkError::ServiceError(answer) = error else {
             let (reason, class) = classify_transport_error(error);
             let code = reason.to_string();
-            return Self::for_call(target, &code, reason, class);
+            return Self {
+                explanation: explain_transport_error(error, endpoint).map(Box::new),
+                ..Self::for_call(target, &code, reason, class)
+            };
         };
         let status = answer.raw().status().as_u16();
         if let Some(code) = answer.err().code() {
@@ -56,6 +79,21 @@ impl Failure {
         } else {
             let (reason, class) = classify_status(status);
             Self::for_call(target, &format!("Http{status}"), reason, class)
+        }
+    }
+
+    /// Whether each call to the same endpoint would fail alike: it cannot be reached, it is not
+    /// AWS, or there are no credentials that AWS accepts.
+    pub(crate) fn fails_every_call(&self) -> bool {
+        match self.reason {
+            Reason::Connection
+            | Reason::Timeout
+            | Reason::Credentials
+            | Reason::GarbledResponse
+            | Reason::RequestNotBuilt => true,
+            // `classify` gives no reason of its own to refused signatures and clock errors.
+            Reason::Other(_) => self.class == Class::Systemic,
+            _ => false,
         }
     }
 
@@ -101,10 +139,11 @@ impl Failure {
     pub(super) fn for_call(target: Target<'_>, code: &str, reason: Reason, class: Class) -> Self {
         Self {
             operation: target.operation,
-            resource: target.resource.to_owned(),
+            resource: target.resource.into(),
             code: code.to_owned(),
             reason,
             class,
+            explanation: None,
         }
     }
 }
@@ -113,7 +152,7 @@ impl Failure {
 fn classify_transport_error<E: Error + 'static>(
     error: &SdkError<E, HttpResponse>,
 ) -> (Reason, Class) {
-    if is_credentials_error(error) {
+    if explain_credentials_error(error).is_some() {
         return (Reason::Credentials, Class::Credentials);
     }
     match error {
@@ -128,16 +167,37 @@ fn classify_transport_error<E: Error + 'static>(
     }
 }
 
+/// Explains what is the same for every call to an endpoint. A call that was sent and got no
+/// answer needs no explanation.
+fn explain_transport_error<E: Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+    endpoint: Option<Endpoint>,
+) -> Option<Explanation> {
+    if let Some(explanation) = explain_credentials_error(error) {
+        return Some(explanation);
+    }
+    let (SdkError::DispatchFailure(failure), Some(endpoint)) = (error, endpoint) else {
+        return None;
+    };
+    let cause = if failure.is_timeout() {
+        "timed out"
+    } else {
+        connection_cause(failure.as_connector_error()?)
+    };
+    Some(Explanation::Unreachable(endpoint, cause))
+}
+
 /// Finds the provider's own error, or the SDK's error when the provider does not answer. The
 /// type of the second is not public.
-fn is_credentials_error(error: &(dyn Error + 'static)) -> bool {
+fn explain_credentials_error(error: &(dyn Error + 'static)) -> Option<Explanation> {
     let mut next = Some(error);
     while let Some(error) = next {
+        let provider = error.downcast_ref::<CredentialsError>();
         let is_late = || error.to_string().starts_with("identity resolver timed out");
-        if error.is::<CredentialsError>() || is_late() {
-            return true;
+        if provider.is_some() || is_late() {
+            return Some(provider.into());
         }
         next = error.source();
     }
-    false
+    None
 }

@@ -9,6 +9,7 @@ mod classify;
 mod client;
 pub(crate) mod cognito;
 mod dynamodb;
+mod endpoint;
 mod error;
 mod identity;
 mod lambda;
@@ -25,7 +26,7 @@ pub(crate) use client::ATTEMPT_TIMEOUT;
 pub use client::{Aws, NoRegion};
 pub(crate) use cognito::{
     AcceptError, Acceptance, ClientCredentials, CreatedUser, FindUserError, ListedUser,
-    SettingsError, SignIn, SignInName, UsernameCandidates,
+    PasswordRules, SettingsError, SignIn, SignInName, UsernameCandidates,
 };
 pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
 pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};
@@ -33,6 +34,8 @@ pub use dynamodb::{ProfileTable, PutResult};
 pub(crate) use error::Failure;
 pub use operation::{CognitoOperation, DynamoDbOperation, Operation, Service, SqsOperation};
 pub use page::Page;
+#[cfg(feature = "dev")]
+pub(crate) use sandbox::SIGN_UP_PASSWORD;
 #[cfg(feature = "dev")]
 pub use sandbox::{PoolOptions, Sandbox, SandboxPool, SignInResult, Tokens};
 pub(crate) use sqs::{

@@ -307,10 +307,11 @@ mod tests {
     fn failure(class: Class) -> Failure {
         Failure {
             operation: CognitoOperation::AdminAddUserToGroup.into(),
-            resource: "eu-west-1_x".to_owned(),
+            resource: "eu-west-1_x".into(),
             code: "SomethingException".to_owned(),
             reason: "something".into(),
             class,
+            explanation: None,
         }
     }
 

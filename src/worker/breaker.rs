@@ -192,7 +192,7 @@ impl Breaker {
     /// Whether the refusing service has worked on the resource in an attempt that started
     /// after `since`.
     fn has_succeeded_since(&self, failure: &Failure, since: Instant) -> bool {
-        let target = (failure.operation.service(), failure.resource.clone());
+        let target = (failure.operation.service(), failure.resource.to_string());
         let latest = self.state().last_success.get(&target).copied();
         latest.is_some_and(|started| started > since)
     }
@@ -457,7 +457,7 @@ impl From<&Failure> for FailureKey {
     fn from(failure: &Failure) -> Self {
         Self {
             operation: failure.operation,
-            resource: failure.resource.clone(),
+            resource: failure.resource.to_string(),
             refusal_code: (failure.class == Class::Permanent).then(|| failure.code.clone()),
         }
     }

@@ -185,10 +185,11 @@ mod tests {
         let recent = RecentWork::default();
         let failure = |code: &str| Failure {
             operation: CognitoOperation::AdminAddUserToGroup.into(),
-            resource: "eu-west-1_x".to_owned(),
+            resource: "eu-west-1_x".into(),
             code: code.to_owned(),
             reason: code.to_lowercase().into(),
             class: Class::Permanent,
+            explanation: None,
         };
         let refused = |code| {
             recent

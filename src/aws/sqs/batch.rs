@@ -214,10 +214,11 @@ mod tests {
             position,
             failure: Failure {
                 operation: crate::aws::SqsOperation::DeleteMessageBatch.into(),
-                resource: "queue".to_owned(),
+                resource: "queue".into(),
                 code: code.to_owned(),
                 reason: crate::reason::Reason::ServerError,
                 class: crate::aws::Class::Transient,
+                explanation: None,
             },
         };
         let failed = [

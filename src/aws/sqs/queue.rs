@@ -293,7 +293,8 @@ impl Queue {
             .collect()
     }
 
-    fn name(&self) -> &str {
+    /// The name at the end of the URL.
+    pub(crate) fn name(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 }

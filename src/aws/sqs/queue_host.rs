@@ -8,8 +8,6 @@
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html>
 
-use aws_types::service_config::ServiceConfigKey;
-
 use crate::aws::client::Aws;
 
 impl Aws {
@@ -21,17 +19,8 @@ impl Aws {
     }
 
     /// Whether `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` or a profile sets an endpoint.
-    ///
-    /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
     pub(in crate::aws) fn has_sqs_endpoint(&self) -> bool {
-        let of_sqs = ServiceConfigKey::builder()
-            .service_id("SQS")
-            .env("AWS_ENDPOINT_URL")
-            .profile("endpoint_url")
-            .build();
-        let service = self.sdk().service_config();
-        let loaded = service.zip(of_sqs.ok());
-        self.has_endpoint() || loaded.is_some_and(|(all, key)| all.load_config(key).is_some())
+        self.has_endpoint() || self.loaded_endpoint("SQS").is_some()
     }
 }
 

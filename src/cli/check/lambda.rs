@@ -38,25 +38,25 @@ pub(super) fn check(
         (Some(config_file), None) => {
             let missing =
                 format!("give the file that USHER_CONFIG names ({config_file}) with --config");
-            findings.untested(ACCESS_SETTINGS, &missing);
-            return findings.untested(QUEUE_URL, &missing);
+            findings.skip(ACCESS_SETTINGS, &missing);
+            return findings.skip(QUEUE_URL, &missing);
         }
     }
     let TriggerConfig { queue_url, access } =
         TriggerConfig::from_layers(&layers.environment(variables));
     match queue_url {
-        Ok(_) => findings.right(QUEUE_URL, "sign-ups are forwarded"),
-        Err(invalid) => findings.wrong(
+        Ok(_) => findings.ok(QUEUE_URL, "sign-ups are forwarded"),
+        Err(invalid) => findings.fail(
             QUEUE_URL,
             format!("sign-ups are not forwarded: {}", join_violations(&invalid)),
         ),
     }
     match access {
-        Ok(_) => findings.right(ACCESS_SETTINGS, "valid"),
-        Err(invalid) => findings.wrong(
+        Ok(_) => findings.ok(ACCESS_SETTINGS, "valid"),
+        Err(invalid) => findings.fail(
             ACCESS_SETTINGS,
             format!(
-                "mutations, groups in tokens and mails of invitations are switched off: {}",
+                "mutations, groups in tokens and invitation mails are switched off: {}",
                 join_violations(&invalid)
             ),
         ),

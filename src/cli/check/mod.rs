@@ -8,10 +8,12 @@ mod pool_settings;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indicatif::HumanDuration;
+
 use super::operator::pool_id;
-use super::{CommandStatus, Global};
+use super::{CommandStatus, Global, plural};
 use crate::app::Services;
-use crate::aws::{ProfileTable, Queue, QueueAttributes};
+use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes};
 use crate::config::{Config, OwnerAttribute, ProfilesConfig, Required};
 use crate::event::PoolId;
 use crate::reason::Reason;
@@ -29,6 +31,12 @@ pub(super) struct Options {
     /// that it names.
     #[arg(long, value_name = "FILE")]
     trigger_variables: Option<PathBuf>,
+    /// ARN that the `PostConfirmation` trigger must have; another is a warning
+    #[arg(long, value_name = "ARN")]
+    function_arn: Option<String>,
+    /// Exit with 1 after a warning, too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// A receipt that no queue issued. SQS refuses the call for it only after it has checked the
@@ -36,66 +44,109 @@ pub(super) struct Options {
 const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 /// Profiles that are read to find some under other ids.
 const SAMPLED_PROFILES: i32 = 100;
+/// Work for a longer time than this is a warning.
+const LONG_BACKLOG: Duration = Duration::from_mins(15);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Queue, Required::Profiles])?;
-    let services = Services::from_environment(config).await?;
-    let (config, aws) = (&services.config, services.aws());
-    let mut findings = Findings::default();
-    findings.right("configuration", format!("valid; Region {}", aws.region()));
-    if let Some(file) = &options.trigger_variables {
-        let variables = lambda::read_variables(file)?;
-        lambda::check(&mut findings, variables, global.config.as_deref());
-    }
-
-    let queue = services.queue_with_wait(Duration::ZERO)?;
-    match aws.other_region_of_queue(queue.url()) {
-        Some(region) => findings.wrong("queue", pool::region_mismatch(region, aws)),
-        None => check_queue(&mut findings, config, &queue).await,
-    }
-    if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()?) {
-        check_table(&mut findings, profiles, &table).await;
-    }
+    let variables = options.trigger_variables.as_deref();
+    let variables = variables.map(lambda::read_variables).transpose()?;
     let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
     for id in &options.pool {
         pools.push(pool_id(id)?);
     }
-    if pools.is_empty() {
-        findings.untested("user pool", "pools.allowed is empty: name one with --pool");
+    let mut findings = Findings::default();
+    findings.section("Configuration");
+    match Services::from_environment(config).await {
+        Ok(services) => check_deployment(&mut findings, &services, &pools, options).await?,
+        Err(no_region) => {
+            findings.fail("configuration", no_region.to_string());
+            findings.skip_others("need a Region");
+        }
+    }
+    if let Some(variables) = variables {
+        findings.section("Trigger");
+        lambda::check(&mut findings, variables, global.config.as_deref());
+    }
+    findings.print(global.output, options.strict)
+}
+
+async fn check_deployment(
+    findings: &mut Findings,
+    services: &Services,
+    pools: &[PoolId],
+    options: &Options,
+) -> anyhow::Result<()> {
+    let (config, aws) = (&services.config, services.aws());
+    findings.ok("configuration", format!("valid, Region {}", aws.region()));
+    if config.pools.allowed.is_empty() {
+        let detail = if pools.is_empty() {
+            "empty: every pool is accepted, and none checked; use --pool"
+        } else {
+            "empty: messages of every pool are accepted"
+        };
+        findings.warn("pools.allowed", detail);
+    }
+
+    let queue = services.queue_with_wait(Duration::ZERO)?;
+    findings.section(format!("Queue {}", queue.name()));
+    match aws.other_region_of_queue(queue.url()) {
+        Some(region) => {
+            findings.fail("queue", pool::region_mismatch(region, aws));
+            findings.skip_others("need the queue's Region");
+        }
+        None => check_queue(findings, config, &queue).await,
+    }
+    if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()?) {
+        findings.section(format!("Table {}", table.name()));
+        check_table(findings, profiles, &table).await;
     }
     let cognito = services.cognito();
-    for pool in &pools {
-        if !pool::check(&mut findings, config, aws, &cognito, pool).await {
+    let mut triggers = Vec::new();
+    for pool in pools {
+        findings.section(format!("User pool {pool}"));
+        if !pool::check(findings, config, aws, &cognito, pool).await {
             continue;
         }
         let settings = services.pool_settings().read(pool).await;
-        pool_settings::check_trigger(&mut findings, pool, &settings);
-        pool_settings::check_invitations(&mut findings, &config.invitations, pool, &settings);
-        let issuer = pool_settings::check_issuer(&mut findings, &config.admin, pool, &settings);
-        pool::check_listing(&mut findings, config, &cognito, pool).await;
+        pool_settings::check_invitations(findings, &config.invitations, &settings);
+        let issuer = pool_settings::check_issuer(findings, &config.admin, pool, &settings);
+        pool::check_listing(findings, config, &cognito, pool).await;
         if !config.admin.client_ids.is_empty() {
-            pool_settings::check_issuer_keys(&mut findings, &config.admin, pool, issuer).await;
+            pool_settings::check_issuer_keys(findings, &config.admin, pool, issuer).await;
         }
-        pool::check_admin(&mut findings, config, &cognito, pool).await;
+        pool::check_admin(findings, config, &cognito, pool).await;
+        triggers.push((pool, settings));
     }
     if let Some(page) = &config.invitations.page {
-        pool::check_accept_client(&mut findings, services.sign_in(page)).await;
+        findings.section("Page /accept");
+        pool::check_accept_client(findings, services.sign_in(page)).await;
+        pool::check_accept_links(findings, page);
     }
-    findings.print(global.output)
+    findings.section("Trigger");
+    for (pool, settings) in triggers {
+        let expected = options.function_arn.as_deref();
+        pool_settings::check_trigger(findings, pool, &settings, expected);
+    }
+    Ok(())
 }
 
 async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
-    match queue.attributes().await {
-        Err(failure) => {
-            findings.failure("queue", &failure);
-            if failure.reason == Reason::QueueNotFound {
-                return;
-            }
+    let attributes = queue.attributes().await;
+    if findings.stops("queue", attributes.as_ref().err()) {
+        return;
+    }
+    match attributes {
+        Err(failure) if failure.reason == Reason::QueueNotFound => {
+            findings.fail(
+                "queue",
+                format!("there is no such queue ({})", failure.code),
+            );
+            return findings.skip_others("there is no such queue");
         }
+        Err(failure) => findings.failure("queue", &failure),
         Ok(attributes) => {
-            let depth = attributes.depth;
-            let detail = format!("{} waiting, {} in flight", depth.visible, depth.hidden);
-            findings.right("queue", detail);
+            check_backlog(findings, config, attributes.depth);
             check_redrive(findings, config, queue, attributes).await;
         }
     }
@@ -105,10 +156,44 @@ async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
     let expected_codes = ["ReceiptHandleIsInvalid"];
     findings.allowed("sqs:DeleteMessage", delete, &expected_codes);
     findings.allowed("sqs:ChangeMessageVisibility", hide, &expected_codes);
-    findings.untested(
+    findings.skip(
         "sqs:ReceiveMessage",
-        "a receive would count against a message",
+        "cannot be tested without raising a message's receive count",
     );
+    findings.skip(
+        "sqs:SendMessage",
+        "cannot be tested without sending a message",
+    );
+}
+
+/// Warns where no worker receives messages, or where the messages need longer than
+/// [`LONG_BACKLOG`] at the configured rate: then the last one waits that long.
+fn check_backlog(findings: &mut Findings, config: &Config, depth: Depth) {
+    let Depth {
+        visible, hidden, ..
+    } = depth;
+    let detail = format!("{visible} waiting, {hidden} in flight");
+    if visible == 0 {
+        return findings.ok("queue", detail);
+    }
+    if hidden == 0 {
+        let detail = format!("{detail}: no worker receives, or its breaker is open");
+        return findings.warn("queue", detail);
+    }
+    let rate = config.quota.user_update;
+    let groups = config.groups.default.len().max(1);
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let seconds = (visible + hidden) as f64 * groups as f64 / rate;
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let detail = format!(
+        "{detail}: {} of work at quota.user_update {rate}/s",
+        HumanDuration(time)
+    );
+    if time > LONG_BACKLOG {
+        findings.warn("queue", detail);
+    } else {
+        findings.ok("queue", detail);
+    }
 }
 
 async fn check_redrive(
@@ -127,17 +212,17 @@ async fn check_redrive(
                  messages before usher has written the reason; raise the first above the second",
                 redrive.max_receive_count,
             );
-            findings.wrong("redrive policy", detail);
+            findings.fail("redrive policy", detail);
         }
         Some(redrive) => {
             let count = redrive.max_receive_count;
-            let detail = format!("maxReceiveCount {count} is above worker.max_attempts {attempts}");
-            findings.right("redrive policy", detail);
+            let detail = format!("maxReceiveCount {count} > worker.max_attempts {attempts}");
+            findings.ok("redrive policy", detail);
         }
         None if configured.is_some() => {
-            findings.right("redrive policy", "none; queue.dead_letter_url is set");
+            findings.ok("redrive policy", "none; queue.dead_letter_url is set");
         }
-        None => findings.wrong(
+        None => findings.fail(
             "redrive policy",
             "none, and queue.dead_letter_url is not set",
         ),
@@ -151,48 +236,81 @@ async fn check_redrive(
         (None, None) => return,
     };
     match dead_letters {
-        Err(failure) => findings.wrong("dead-letter queue", failure.to_string()),
+        Err(failure) => findings.fail("dead-letter queue", failure.to_string()),
         Ok(dead_letters) => match dead_letters.attributes().await {
-            Ok(found) if found.retention_seconds < attributes.retention_seconds => findings.wrong(
-                "dead-letter queue",
-                "keeps letters for a shorter time than the queue keeps messages, and a letter's \
-                 age counts from its first day on the queue",
-            ),
-            Ok(found) => findings.right(
-                "dead-letter queue",
-                format!("{} letters", found.depth.visible + found.depth.hidden),
-            ),
+            Ok(found) => {
+                check_dead_letters(findings, found.depth);
+                let retention = (found.retention_seconds, attributes.retention_seconds);
+                if let (Some(own), Some(source)) = retention {
+                    check_retention(findings, own, source);
+                }
+            }
             // The worker only sends there, and may lack the permission to read.
             Err(failure) => findings.failure("dead-letter queue", &failure),
         },
     }
-    findings.untested(
-        "sqs:SendMessage",
-        "a letter or a message would have to be sent",
-    );
+}
+
+fn check_dead_letters(findings: &mut Findings, depth: Depth) {
+    let letters = depth.visible + depth.hidden;
+    let detail = plural(letters, "dead letter");
+    if letters == 0 {
+        findings.ok("dead-letter queue", detail);
+    } else {
+        let detail = format!("{detail}: see \"usher dead-letters list\"");
+        findings.warn("dead-letter queue", detail);
+    }
+}
+
+/// The age of a message that SQS moved counts from its first send.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html>
+fn check_retention(findings: &mut Findings, own: u64, source: u64) {
+    let what = "dead-letter retention";
+    let [dead, live] = [own, source].map(|seconds| HumanDuration(Duration::from_secs(seconds)));
+    if own > source {
+        findings.ok(what, format!("{dead}; the queue's is {live}"));
+    } else {
+        let detail = format!(
+            "{dead}, must be longer than the queue's {live}: age counts from the first send"
+        );
+        findings.warn(what, detail);
+    }
 }
 
 async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: &ProfileTable) {
     const WHAT: &str = "profile table";
-    let name = table.name();
-    match table.key_schema().await {
+    let schema = table.key_schema().await;
+    if findings.stops(WHAT, schema.as_ref().err()) {
+        return;
+    }
+    match schema {
+        Err(failure) if failure.reason == Reason::TableNotFound => {
+            findings.fail(WHAT, format!("there is no such table ({})", failure.code));
+            return findings.skip_others("there is no such table");
+        }
         // usher itself never calls DescribeTable; the put below tests the table.
         Err(failure) => findings.failure(WHAT, &failure),
         Ok(key) => match (&key.partition, &key.sort) {
-            (_, Some(sort)) => findings.wrong(WHAT, format!("it has a sort key, {sort}")),
-            ((partition, _), None) if partition != table.key() => findings.wrong(
+            (_, Some(sort)) => findings.fail(WHAT, format!("it has a sort key, {sort}")),
+            ((partition, _), None) if partition != table.key() => findings.fail(
                 WHAT,
                 format!("its key is {partition}, profiles.key says {}", table.key()),
             ),
             ((partition, true), None) => {
-                findings.right(WHAT, format!("{name}, key {partition} (String)"));
+                findings.ok(WHAT, format!("key {partition} (String)"));
             }
             ((partition, false), None) => {
-                findings.wrong(WHAT, format!("its key {partition} is not a String"));
+                findings.fail(WHAT, format!("its key {partition} is not a String"));
             }
         },
     }
-    findings.allowed("dynamodb:PutItem", table.probe_put().await, &[]);
+    let put = table.probe_put().await;
+    if matches!(&put, Err(failure) if failure.reason == Reason::TableNotFound) {
+        findings.fail("dynamodb:PutItem", "there is no such table");
+        return findings.skip_others("there is no such table");
+    }
+    findings.allowed("dynamodb:PutItem", put, &[]);
     // For the Reconcile command and `usher reconcile`.
     let read = table.existing(&[NO_SUCH_USER]).await;
     findings.allowed("dynamodb:BatchGetItem", read, &[]);
@@ -216,11 +334,9 @@ async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: 
     });
     findings.allowed("dynamodb:Scan", page, &[]);
     if is_elsewhere && profiles.after_password_reset {
-        let detail = format!(
-            "{name} has records under another id than the sub of their owner. A new password \
+        let detail = "the table has records under another id than the sub of their owner. A new password \
              would give the owner a second record: set profiles.owner_index, or switch \
-             profiles.after_password_reset off"
-        );
-        findings.wrong("profiles.after_password_reset", detail);
+             profiles.after_password_reset off";
+        findings.fail("profiles.after_password_reset", detail);
     }
 }

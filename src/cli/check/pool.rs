@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::findings::{Findings, NO_SUCH_USER};
 use crate::aws::{AcceptError, Acceptance, Aws, Cognito, SignIn, UsernameCandidates};
-use crate::config::{Config, GroupName};
+use crate::config::{AcceptPage, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::reason::Reason;
 
@@ -19,53 +19,68 @@ pub(super) async fn check(
     cognito: &Cognito,
     pool: &PoolId,
 ) -> bool {
+    let what = "user pool";
+    if !pool.as_str().contains('_') {
+        let detail = "is no id of a user pool, such as eu-west-1_AbCdEf123";
+        findings.fail(what, detail);
+        findings.skip_others("need a user pool");
+        return false;
+    }
     let Some(no_such_user) = Username::new(NO_SUCH_USER) else {
         return false;
     };
+    let mismatch = aws.other_region_of_pool(pool);
+    let mismatch = mismatch.map(|region| region_mismatch(region, aws));
     let get = cognito.sub_of(pool, &no_such_user).await;
     if matches!(&get, Err(failure) if failure.reason == Reason::PoolNotFound) {
-        let detail = match aws.other_region_of_pool(pool) {
-            Some(region) => region_mismatch(region, aws),
-            None => "does not exist".to_owned(),
-        };
-        findings.wrong(format!("user pool {pool}"), detail);
+        findings.fail(
+            what,
+            mismatch.unwrap_or_else(|| "does not exist".to_owned()),
+        );
+        findings.skip_others("there is no such user pool");
         return false;
     }
-    let what = format!("cognito-idp:AdminGetUser on {pool}");
-    findings.allowed(what, get, &["UserNotFoundException"]);
+    if let Some(mismatch) = mismatch {
+        let detail = format!("{mismatch}: calls find it only where it is replicated");
+        findings.warn(what, detail);
+    }
+    if findings.stops(what, get.as_ref().err()) {
+        return false;
+    }
+    findings.allowed("cognito-idp:AdminGetUser", get, &["UserNotFoundException"]);
     let mut groups: Vec<&GroupName> = config.groups.default.iter().collect();
     groups.extend(config.groups.rules.iter().flat_map(|rule| &rule.groups));
     groups.sort_unstable();
     groups.dedup();
     let mut existing = None;
     for group in &groups {
-        let what = format!("group {group} in {pool}");
+        let what = format!("group {group}");
         match cognito.has_group(pool, group).await {
             Ok(true) => {
                 existing = Some(*group);
-                findings.right(what, "exists");
+                findings.ok(what, "exists");
             }
             Ok(false) if config.groups.create_missing => {
-                findings.right(what, "will be created with its first member");
+                findings.ok(what, "will be created with its first member");
             }
-            Ok(false) => findings.wrong(what, "missing, and groups.create_missing is false"),
+            Ok(false) => findings.fail(what, "missing, and groups.create_missing is false"),
             // Only invitations need this call.
             Err(failure) => findings.failure(what, &failure),
         }
     }
     if let Some(group) = groups.first() {
         let add = cognito.add_to_group(pool, &no_such_user, group).await;
-        let what = format!("cognito-idp:AdminAddUserToGroup on {pool}");
+        let what = "cognito-idp:AdminAddUserToGroup";
         findings.allowed(what, add, &NOT_FOUND);
     }
     if config.groups.create_missing {
-        let what = format!("cognito-idp:CreateGroup on {pool}");
+        let what = "cognito-idp:CreateGroup";
         match existing {
             Some(group) => {
                 let create = cognito.create_group(pool, group).await;
                 findings.allowed(what, create, &[]);
             }
-            None => findings.untested(what, "none of the groups exists: one would be created"),
+            None => findings.skip(what, "would create a group"),
         }
     }
     true
@@ -82,10 +97,10 @@ pub(super) async fn check_listing(
     pool: &PoolId,
 ) {
     let users = cognito.list_users(pool, None).await;
-    findings.allowed(format!("cognito-idp:ListUsers on {pool}"), users, &[]);
+    findings.allowed("cognito-idp:ListUsers", users, &[]);
     if let Some(group) = config.groups.default.first() {
         let members = cognito.list_members(pool, group, None).await;
-        let what = format!("cognito-idp:ListUsersInGroup on {pool}");
+        let what = "cognito-idp:ListUsersInGroup";
         findings.allowed(what, members, &[]);
     }
 }
@@ -108,20 +123,20 @@ pub(super) async fn check_admin(
     };
     if has_api {
         let removed = cognito.remove_from_group(pool, &no_such_user, &group).await;
-        let what = format!("cognito-idp:AdminRemoveUserFromGroup on {pool}");
+        let what = "cognito-idp:AdminRemoveUserFromGroup";
         findings.allowed(what, removed, &NOT_FOUND);
         // Resending the invitation of no user changes nothing. A pool may accept none of the
         // names, but says so only to callers with the permission.
         let resent = cognito
             .resend_invitation(pool, &UsernameCandidates::for_no_user(&no_such_user))
             .await;
-        let what = format!("cognito-idp:AdminCreateUser on {pool}");
+        let what = "cognito-idp:AdminCreateUser";
         let [user, resource] = NOT_FOUND;
         let expected_codes = [user, resource, "InvalidParameterException"];
         findings.allowed(what, resent, &expected_codes);
     }
     let groups = cognito.groups_of(pool, &no_such_user).await;
-    let what = format!("cognito-idp:AdminListGroupsForUser on {pool}");
+    let what = "cognito-idp:AdminListGroupsForUser";
     findings.allowed(what, groups, &NOT_FOUND);
 }
 
@@ -133,19 +148,40 @@ pub(super) async fn check_accept_client(findings: &mut Findings, sign_in: SignIn
         password: "Never-tr1ed",
         attributes: &BTreeMap::new(),
     };
-    let what = "app client of /accept";
+    let what = "app client";
     match sign_in.accept(&no_such_user).await {
         // Cognito accepted the client, and called a trigger for the user who does not exist.
         Err(AcceptError::Misconfigured(_, failure))
             if failure.code == "UserLambdaValidationException" =>
         {
-            findings.right(what, "takes passwords");
+            findings.ok(what, "takes passwords");
         }
         Err(AcceptError::Misconfigured(fault, failure)) => {
-            findings.wrong(what, format!("{failure}: {fault}"));
+            findings.fail(what, format!("{failure}: {fault}"));
         }
-        Err(AcceptError::Unavailable(failure)) => findings.wrong(what, failure.to_string()),
-        Err(AcceptError::Busy) => findings.untested(what, "Cognito throttles: check again"),
-        _ => findings.right(what, "takes passwords"),
+        Err(AcceptError::Unavailable(failure)) => findings.failure(what, &failure),
+        Err(AcceptError::Busy) => findings.skip(what, "Cognito throttles: check again"),
+        _ => findings.ok(what, "takes passwords"),
+    }
+}
+
+/// A page without these links leaves a person without a next step.
+pub(super) fn check_accept_links(findings: &mut Findings, page: &AcceptPage) {
+    for (key, value, missing) in [
+        (
+            "invitations.done_url",
+            &page.done_url,
+            "empty: the page does not lead on after the password",
+        ),
+        (
+            "invitations.contact",
+            &page.contact,
+            "empty: the page names nobody whom a person can ask",
+        ),
+    ] {
+        match value {
+            Some(value) => findings.ok(key, value),
+            None => findings.warn(key, missing),
+        }
     }
 }

@@ -8,13 +8,15 @@ use crate::aws::{JsonObject, JwksClient, SettingsError};
 use crate::config::{AdminConfig, InvitationsConfig};
 use crate::event::{IssuerType, PoolId};
 
-/// Reports the function of the pool's trigger. Its ARN does not show whether it is usher's.
+/// Reports the function of the pool's trigger. Nothing in the pool shows whether it is usher's:
+/// it is compared with `expected`, or else its name with the names that usher's templates give.
 pub(super) fn check_trigger(
     findings: &mut Findings,
     pool: &PoolId,
     settings: &Result<JsonObject, SettingsError>,
+    expected: Option<&str>,
 ) {
-    let what = format!("PostConfirmation trigger of {pool}");
+    let what = format!("PostConfirmation of {pool}");
     let settings = match settings {
         Ok(pool) => UserPoolSettings {
             pool: pool.clone(),
@@ -22,11 +24,31 @@ pub(super) fn check_trigger(
         },
         Err(error) => return findings.failure(what, &error.failure),
     };
-    match TriggerKind::PostConfirmation.function(&settings.triggers()) {
-        Some(function) => findings.right(what, function),
+    match (
+        TriggerKind::PostConfirmation.function(&settings.triggers()),
+        expected,
+    ) {
         // Another source may send to the queue.
-        None => findings.untested(what, "none: usher trigger attach sets it"),
+        (None, _) => findings.warn(
+            what,
+            "no trigger set: sign-ups do not reach usher. Run usher trigger attach",
+        ),
+        (Some(function), Some(expected)) if function != expected => {
+            findings.warn(what, format!("{function} is not {expected}"));
+        }
+        (Some(function), None) if !function_name(function).contains("usher") => findings.warn(
+            what,
+            format!("{function} may not be usher's: compare it with --function-arn"),
+        ),
+        (Some(function), _) => findings.ok(what, function),
     }
+}
+
+/// The name in the ARN of a function or of its alias.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html>
+fn function_name(arn: &str) -> &str {
+    arn.split(':').nth(6).unwrap_or(arn)
 }
 
 /// Adds a finding where the pool makes no codes for invitations. Its users may sign in with
@@ -36,7 +58,6 @@ pub(super) fn check_trigger(
 pub(super) fn check_invitations(
     findings: &mut Findings,
     invitations: &InvitationsConfig,
-    pool: &PoolId,
     settings: &Result<JsonObject, SettingsError>,
 ) {
     let policies = settings.as_ref().ok().and_then(|all| all.get("Policies"));
@@ -45,13 +66,13 @@ pub(super) fn check_invitations(
     if !factors.any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP") {
         return;
     }
-    let what = format!("invitations in {pool}");
+    let what = "invitations";
     let detail = "hold no code: EMAIL_OTP or SMS_OTP is among the pool's first factors, and so \
                   an invited person is confirmed at once, without a password";
     if invitations.page.is_some() {
-        findings.wrong(what, format!("{detail}; nobody can accept on /accept"));
+        findings.fail(what, format!("{detail}; nobody can accept on /accept"));
     } else {
-        findings.right(what, detail);
+        findings.ok(what, detail);
     }
 }
 
@@ -62,10 +83,10 @@ pub(super) fn check_issuer(
     pool: &PoolId,
     settings: &Result<JsonObject, SettingsError>,
 ) -> Option<String> {
-    let what = format!("issuer of {pool}");
+    let what = "issuer";
     if !admin.issuers.is_empty() {
         let issuers = admin.issuers_of(pool).join(" or ");
-        findings.right(what, format!("{issuers}, an emulator (admin.issuer)"));
+        findings.ok(what, format!("{issuers}, an emulator (admin.issuer)"));
         return None;
     }
     let settings = match settings {
@@ -83,17 +104,17 @@ pub(super) fn check_issuer(
     let Some(kind) = IssuerType::from_name(name) else {
         let detail =
             format!("{name} is a type that this version does not know: its tokens may be refused");
-        findings.untested(what, detail);
+        findings.skip(what, detail);
         return None;
     };
     let Some(issuer) = kind.issuer_of(pool) else {
         let detail = "the pool's id begins with no Region of AWS: for an emulator, set \
                       admin.issuer";
-        findings.untested(what, detail);
+        findings.skip(what, detail);
         return None;
     };
     let detail = format!("{issuer} ({name}); tokens of its other issuer are accepted as well");
-    findings.right(what, detail);
+    findings.ok(what, detail);
     Some(issuer)
 }
 
@@ -105,9 +126,9 @@ pub(super) async fn check_issuer_keys(
     pool: &PoolId,
     own_issuer: Option<String>,
 ) {
-    let what = format!("keys of {pool}");
+    let what = "keys";
     let Some(jwks_client) = JwksClient::new() else {
-        return findings.wrong(what, "this build has no HTTP client");
+        return findings.fail(what, "this build has no HTTP client");
     };
     let (mut fetched, mut failed) = (Vec::new(), Vec::new());
     for issuer in admin.issuers_of(pool) {
@@ -123,10 +144,10 @@ pub(super) async fn check_issuer_keys(
     };
     let fetched = fetched.join(" and ");
     match (suffices, failed.as_str()) {
-        (false, "") => findings.wrong(what, "there is no issuer to fetch them from"),
-        (false, failed) => findings.wrong(what, failed),
-        (true, "") => findings.right(what, format!("can be fetched from {fetched}")),
-        (true, failed) => findings.right(
+        (false, "") => findings.fail(what, "there is no issuer to fetch them from"),
+        (false, failed) => findings.fail(what, failed),
+        (true, "") => findings.ok(what, format!("can be fetched from {fetched}")),
+        (true, failed) => findings.ok(
             what,
             format!("can be fetched from {fetched}; but not all: {failed}"),
         ),

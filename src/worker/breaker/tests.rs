@@ -6,10 +6,11 @@ use crate::aws::{Class, CognitoOperation, DynamoDbOperation, SqsOperation};
 fn denied(operation: impl Into<Operation>) -> Failure {
     Failure {
         operation: operation.into(),
-        resource: "eu-west-1_x".to_owned(),
+        resource: "eu-west-1_x".into(),
         code: "AccessDeniedException".to_owned(),
         reason: Reason::AccessDenied,
         class: Class::Systemic,
+        explanation: None,
     }
 }
 

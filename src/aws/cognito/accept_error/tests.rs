@@ -16,10 +16,11 @@ fn accept_error(step: SignInStep, code: &str, message: &str) -> AcceptError {
     let (reason, class) = classify(operation, code, 400, message);
     let failure = Failure {
         operation,
-        resource: "client".to_owned(),
+        resource: "client".into(),
         code: code.to_owned(),
         reason,
         class,
+        explanation: None,
     };
     AcceptError::from_failure(step, failure, message)
 }
