@@ -1,5 +1,7 @@
 //! The meaning of the reasons that usher gives, with advice.
 
+use crate::event::Malformed;
+
 /// Every reason that usher itself gives, and frequent error codes of AWS, in alphabetical order.
 /// The reasons of malformed messages are in [`crate::event::Malformed`]. The list and those
 /// make `docs/reference/reasons.md`.
@@ -137,8 +139,53 @@ pub(super) const REASONS: &[(&str, &str)] = &[
 
 /// The reason with its meaning, where one is known.
 pub(super) fn explain(reason: &str) -> String {
+    let malformed = Malformed::ALL.into_iter().find(|it| it.code() == reason);
     match REASONS.iter().find(|(code, _)| *code == reason) {
         Some((_, meaning)) => format!("{reason}: {meaning}"),
-        None => reason.to_owned(),
+        None => malformed.map_or(reason.to_owned(), |it| format!("{reason}: {it}")),
+    }
+}
+
+/// A reason as an argument. Error codes of AWS that are not listed are reasons as well, so this
+/// refuses only what looks like a mistake in writing.
+pub(super) fn parse(reason: &str) -> Result<String, String> {
+    let listed = REASONS.iter().map(|(code, _)| *code);
+    let all = listed.chain(Malformed::ALL.map(Malformed::code));
+    let nearest = all
+        .map(|code| (strsim::osa_distance(code, reason), code))
+        .min();
+    match nearest {
+        Some((1..=MAX_TYPOS, code)) => {
+            Err(format!("usher writes no such reason: did you mean {code}?"))
+        }
+        _ => Ok(reason.to_owned()),
+    }
+}
+
+/// Two codes differ by more characters.
+const MAX_TYPOS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_reason_is_refused_with_the_right_one() {
+        for (reason, right) in [
+            ("throtled", "throttled"),
+            ("Throttled", "throttled"),
+            ("not_jsno", "not_json"),
+            ("user_notfound", "user_not_found"),
+        ] {
+            let error = parse(reason).expect_err("refused");
+            assert!(
+                error.ends_with(&format!("did you mean {right}?")),
+                "{error}"
+            );
+        }
+        // The last one is an error code of AWS that is not listed.
+        for reason in ["throttled", "not_json", "unknown", "user_not_confirmed"] {
+            assert_eq!(parse(reason).as_deref(), Ok(reason));
+        }
     }
 }

@@ -30,7 +30,8 @@ impl AuditLog {
                 user.sub = dead_letter.sub,
                 outcome,
             },
-            "action on a dead letter",
+            "{} of a dead letter: {outcome}",
+            self.action,
         );
     }
 
@@ -45,7 +46,8 @@ impl AuditLog {
                 dead_letters,
                 outcome,
             },
-            "action on the dead-letter queue",
+            "{} of the dead-letter queue: {outcome}",
+            self.action,
         );
     }
 }

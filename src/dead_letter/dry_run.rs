@@ -1,36 +1,38 @@
 //! Predicts the outcome of a replay with read calls only.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName};
-use crate::event::{Event, PoolId, Scope, SignUp, Sub, parse};
-use crate::provision::{Ignored, groups_for, is_unprovisioned};
+use crate::event::{Event, Scope, SignUp, Sub, parse};
+use crate::provision::{
+    Ignored, Outcome, Provisioner, RejectionClass, groups_for, is_unprovisioned,
+};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
 
 /// The predicted outcome for one dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DryRunResult {
-    /// `done`, `already_done`, `ignored`, `rejected`, `retry`, `blocked` or
-    /// `not_judged`.
+    /// `done`, `already_done`, `ignored`, `rejected`, `retry` or `blocked`.
     pub outcome: &'static str,
-    /// Reason code; empty for some outcomes.
+    /// Reason code, or the operation of a command; empty for some outcomes.
     pub reason: String,
     /// Names of the groups that the user is not in, and `profile` if there is none.
     #[serde(rename = "lacks")]
     pub missing: Vec<String>,
 }
 
-/// Predicts outcomes. It asks Cognito once for each group of a pool.
+/// Predicts outcomes.
 #[derive(Debug)]
 pub(crate) struct DryRun {
     config: Config,
     cognito: Cognito,
     profiles: Option<ProfileTable>,
-    known_groups: HashMap<(PoolId, GroupName), bool>,
+    /// Judges commands, and remembers which groups exist.
+    provisioner: Provisioner,
 }
 
 /// Stands for the profile in [`DryRunResult::missing`].
@@ -39,29 +41,31 @@ const PROFILE: &str = "profile";
 impl DryRun {
     pub(crate) fn new(config: &Config, cognito: Cognito, profiles: Option<ProfileTable>) -> Self {
         Self {
+            provisioner: Provisioner::new(config, cognito.clone(), Ok(profiles.clone())),
             config: config.clone(),
             cognito,
             profiles,
-            known_groups: HashMap::new(),
         }
     }
 
     /// A failed call becomes the outcome that it would have in a replay.
-    pub(crate) async fn predict(&mut self, body: &str) -> DryRunResult {
+    pub(crate) async fn predict(&self, body: &str) -> DryRunResult {
         match parse(body) {
             Err(malformed) => DryRunResult::rejected(malformed.code().into()),
             Ok(event) if self.is_foreign(&event) => DryRunResult::rejected(Reason::ForeignPool),
             Ok(Event::Reconcile(_)) => DryRunResult::new("done", "reconcile"),
-            // Only an attempt shows whether it is allowed and whether the user exists.
             Ok(Event::AdminCommand(command)) => {
-                DryRunResult::new("not_judged", command.operation.name())
+                match self.provisioner.judge_queued(&command.replayed()).await {
+                    Outcome::Done => DryRunResult::new("done", command.operation.name()),
+                    outcome => outcome.into(),
+                }
             }
             Ok(Event::SignUp(sign_up)) => {
                 let result = match sign_up.scope {
                     Scope::NewPassword => self.predict_reset(&sign_up).await,
                     _ => self.predict_sign_up(&sign_up).await,
                 };
-                result.unwrap_or_else(|failure| DryRunResult::from_failure(&failure))
+                result.unwrap_or_else(|failure| Outcome::from(failure).into())
             }
         }
     }
@@ -72,7 +76,7 @@ impl DryRun {
             .is_some_and(|pool| !self.config.pools.is_allowed(pool))
     }
 
-    async fn predict_reset(&mut self, user: &SignUp) -> Result<DryRunResult, Failure> {
+    async fn predict_reset(&self, user: &SignUp) -> Result<DryRunResult, Failure> {
         // As in a replay, first check that the user name still belongs to the user.
         let result = self.predict_sign_up(user).await?;
         let table = self.profiles.as_ref();
@@ -91,7 +95,7 @@ impl DryRun {
         }
     }
 
-    async fn predict_sign_up(&mut self, sign_up: &SignUp) -> Result<DryRunResult, Failure> {
+    async fn predict_sign_up(&self, sign_up: &SignUp) -> Result<DryRunResult, Failure> {
         let (pool, username) = (&sign_up.pool, &sign_up.username);
         // By ListUsers, since AdminGetUser makes the user count as active this month.
         if let Some(sub) = &sign_up.sub {
@@ -108,7 +112,9 @@ impl DryRun {
             if member_of.contains(&group) {
                 continue;
             }
-            if !self.config.groups.create_missing && !self.has_group(pool, &group).await? {
+            if !self.config.groups.create_missing
+                && !self.provisioner.group_exists(pool, &group).await?
+            {
                 refused = Some(Reason::GroupNotFound);
             }
             missing.push(group.as_str().to_owned());
@@ -135,16 +141,6 @@ impl DryRun {
         };
         Ok(DryRunResult { missing, ..result })
     }
-
-    async fn has_group(&mut self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
-        let key = (pool.clone(), group.clone());
-        if let Some(exists) = self.known_groups.get(&key) {
-            return Ok(*exists);
-        }
-        let exists = retry_inline(|| self.cognito.has_group(pool, group)).await?;
-        self.known_groups.insert(key, exists);
-        Ok(exists)
-    }
 }
 
 impl DryRunResult {
@@ -163,13 +159,19 @@ impl DryRunResult {
     fn rejected(reason: Reason) -> Self {
         Self::new("rejected", reason.as_str())
     }
+}
 
-    fn from_failure(failure: &Failure) -> Self {
-        let outcome = match failure.class {
-            Class::NotYet | Class::Permanent => "rejected",
-            Class::Throttled | Class::Busy | Class::Transient => "retry",
-            Class::Systemic | Class::Credentials => "blocked",
+impl From<Outcome> for DryRunResult {
+    fn from(outcome: Outcome) -> Self {
+        let name = match &outcome {
+            // The user or the group is missing, and a replay is never too early.
+            Outcome::Retry(retry)
+                if retry.cause.class == RejectionClass::Failure(Class::NotYet) =>
+            {
+                "rejected"
+            }
+            other => other.name(),
         };
-        Self::new(outcome, failure.reason.as_str())
+        Self::new(name, outcome.reason_code())
     }
 }

@@ -5,6 +5,8 @@ use super::received_dead_letter::DeadLetterSummary;
 /// A dead letter must match every given field. An empty filter matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Ids, on either queue, or the beginnings of ids; empty matches every id.
+    pub ids: Vec<String>,
     /// Matches any of these reason codes; empty matches every reason.
     pub reasons: Vec<String>,
     /// Dead-lettered at this time or later.
@@ -23,7 +25,8 @@ impl Filter {
     /// Whether every dead letter matches. A limit does not count here: it does not
     /// say which dead letters are selected.
     pub fn matches_all(&self) -> bool {
-        self.reasons.is_empty()
+        self.ids.is_empty()
+            && self.reasons.is_empty()
             && self.since.is_none()
             && self.before.is_none()
             && self.pool.is_none()
@@ -34,7 +37,8 @@ impl Filter {
     /// date matches neither `since` nor `before`.
     pub(crate) fn matches(&self, dead_letter: &DeadLetterSummary) -> bool {
         let at = dead_letter.dead_lettered_at;
-        (self.reasons.is_empty() || self.reasons.contains(&dead_letter.reason))
+        (self.ids.is_empty() || self.ids.iter().any(|id| dead_letter.has_id(id)))
+            && (self.reasons.is_empty() || self.reasons.contains(&dead_letter.reason))
             && self
                 .since
                 .is_none_or(|since| at.is_some_and(|at| at >= since))

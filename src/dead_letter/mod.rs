@@ -26,7 +26,9 @@ pub use filter::Filter;
 pub use queue::DeadLetterQueue;
 pub(crate) use queue::{DeadLetterQueueError, resolve_dead_letter_queue};
 pub(crate) use reason_counts::ReasonCounts;
-pub(crate) use received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter, printable};
+pub(crate) use received_dead_letter::{
+    DeadLetterSummary, MIN_ID_CHARS, ReceivedDeadLetter, printable,
+};
 pub(crate) use redrive::{NativeRedrive, NativeRedriveResult};
 pub(crate) use replay::{Replay, ReplayReport};
 pub(crate) use replay_result::ReplayResult;

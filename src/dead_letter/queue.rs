@@ -1,6 +1,7 @@
 //! Finds the dead-letter queue of a source queue.
 
 use crate::aws::{Failure, Queue, RedrivePolicy};
+use crate::reason::Reason;
 use crate::retry::{Transient, retry_inline};
 
 /// The dead-letter queue, and when SQS itself moves a message to it.
@@ -17,7 +18,8 @@ pub struct DeadLetterQueue {
 pub enum DeadLetterQueueError {
     /// A call to SQS failed.
     #[error(
-        "the dead-letter queue of {queue} cannot be found: {failure}; set queue.dead_letter_url to go on without asking"
+        "cannot find the dead-letter queue of {queue}: {failure}{}",
+        hint(failure)
     )]
     LookupFailed {
         /// The source queue's URL.
@@ -39,6 +41,15 @@ pub enum DeadLetterQueueError {
         /// The source queue's URL.
         queue: String,
     },
+}
+
+/// The setting saves the calls that a role may not make.
+fn hint(failure: &Failure) -> &'static str {
+    if failure.reason == Reason::AccessDenied {
+        "; queue.dead_letter_url names it without a call"
+    } else {
+        ""
+    }
 }
 
 impl Transient for DeadLetterQueueError {

@@ -37,6 +37,30 @@ impl ReasonCounts {
         summary.newest = summary.newest.max(at);
     }
 
+    pub(crate) fn of<'a>(dead_letters: impl IntoIterator<Item = &'a DeadLetterSummary>) -> Self {
+        let mut counts = Self::default();
+        for dead_letter in dead_letters {
+            counts.add(dead_letter);
+        }
+        counts
+    }
+
+    /// The ten most frequent reasons, such as `user_not_found, throttled`.
+    pub(crate) fn reasons(&self) -> String {
+        let reasons = self.by_frequency().into_iter().take(10);
+        let parts: Vec<&str> = reasons.map(|(reason, _)| reason).collect();
+        parts.join(", ")
+    }
+
+    /// [`Self::reasons`] with the numbers: `user_not_found 4, throttled 3`.
+    pub(crate) fn describe(&self) -> String {
+        let reasons = self.by_frequency().into_iter().take(10);
+        let parts: Vec<String> = reasons
+            .map(|(reason, summary)| format!("{reason} {}", summary.count))
+            .collect();
+        parts.join(", ")
+    }
+
     pub(crate) fn by_frequency(&self) -> Vec<(&str, &ReasonSummary)> {
         let mut summaries: Vec<_> = self
             .reasons

@@ -1,10 +1,13 @@
 //! A dead letter that was received from the dead-letter queue.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::aws::Received;
 use crate::event::{Event, PoolId, Sub, is_loggable_id, parse};
 use crate::message::attribute;
+use crate::provision::RejectionClass;
 
 /// A received dead letter, hidden from other processes until the scan ends.
 #[derive(Debug)]
@@ -48,39 +51,63 @@ pub(crate) struct DeadLetterSummary {
     pub bytes: usize,
 }
 
+/// Fewer characters of an id may name several dead letters.
+pub(crate) const MIN_ID_CHARS: usize = 8;
+
 /// The reason of a dead letter without the attribute: SQS moved it, or another
 /// program sent it.
 pub(crate) const UNKNOWN_REASON: &str = "unknown";
 
 impl ReceivedDeadLetter {
-    /// Reads the attributes, and from the body only the pool and the `sub`.
     pub(crate) fn new(message: Received) -> Self {
-        let text = |name| {
-            message
-                .attributes
-                .get(name)
-                .map(|text| printable_prefix(text))
-        };
-        let time = |name| message.attributes.get(name)?.parse().ok();
-        let number = |name| message.attributes.get(name)?.parse().ok();
-        let (pool, sub) = pool_and_sub(&message.body);
+        let summary = DeadLetterSummary::new(&message.id, &message.body, &message.attributes);
         let summary = DeadLetterSummary {
-            id: message.id.clone(),
+            first_received_at: summary.first_received_at.or(message.first_received_at),
+            dead_lettered_at: summary.dead_lettered_at.or(message.sent_at),
+            receives: message.receive_count,
+            ..summary
+        };
+        Self { message, summary }
+    }
+}
+
+impl DeadLetterSummary {
+    /// Reads the attributes, and from the body only the pool and the `sub`.
+    pub(crate) fn new(id: &str, body: &str, attributes: &BTreeMap<String, String>) -> Self {
+        let text = |name| attributes.get(name).map(|text| printable_prefix(text));
+        let time = |name| attributes.get(name)?.parse().ok();
+        let number = |name| attributes.get(name)?.parse().ok();
+        let (pool, sub) = pool_and_sub(body);
+        Self {
+            id: id.to_owned(),
             reason: text(attribute::REASON).unwrap_or_else(|| UNKNOWN_REASON.to_owned()),
             class: text(attribute::CLASS),
             error: text(attribute::ERROR),
             attempts: number(attribute::ATTEMPTS),
             replays: number(attribute::REPLAYS).unwrap_or(0),
-            first_received_at: time(attribute::FIRST_RECEIVED_AT).or(message.first_received_at),
-            dead_lettered_at: time(attribute::DEAD_LETTERED_AT).or(message.sent_at),
+            first_received_at: time(attribute::FIRST_RECEIVED_AT),
+            dead_lettered_at: time(attribute::DEAD_LETTERED_AT),
             source_message_id: text(attribute::SOURCE_MESSAGE_ID),
             version: text(attribute::VERSION),
             pool,
             sub,
-            receives: message.receive_count,
-            bytes: message.body.len(),
-        };
-        Self { message, summary }
+            receives: 0,
+            bytes: body.len(),
+        }
+    }
+
+    /// Whether `asked` is an id of the dead letter, on either queue, or the beginning of one.
+    pub(crate) fn has_id(&self, asked: &str) -> bool {
+        let is_asked =
+            |id: &str| id == asked || (asked.len() >= MIN_ID_CHARS && id.starts_with(asked));
+        is_asked(&self.id) || self.source_message_id.as_deref().is_some_and(is_asked)
+    }
+
+    /// Whether another attempt fails again while usher and its configuration stay the same.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        let hopeless = [RejectionClass::Malformed, RejectionClass::Forbidden];
+        let class = self.class.as_deref();
+        hopeless.iter().any(|it| class == Some(it.name()))
     }
 }
 

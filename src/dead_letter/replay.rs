@@ -3,9 +3,10 @@
 //! loses nothing. A second replay changes nothing further, but may mail an invitation again.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
 
 use super::audit::AuditLog;
+use super::reason_counts::ReasonCounts;
 use super::received_dead_letter::ReceivedDeadLetter;
 use super::replay_result::ReplayResult;
 use super::replay_target::{ReplayAttempt, ReplayTarget};
@@ -22,12 +23,21 @@ pub(crate) struct Replay {
     /// Dead letters that are replayed together.
     batch_size: usize,
     audit: AuditLog,
-    /// Ids of the messages that this run sent. One that is dead-lettered again during
-    /// the run must not be replayed again.
-    sent_ids: HashSet<String>,
-    started_at: jiff::Timestamp,
-    skipped: AtomicU64,
+    arrivals: Arrivals,
     tally: ReplayTally,
+    hopeless: u64,
+}
+
+/// The dead letters that arrive during a run, which must not be replayed again.
+#[derive(Debug)]
+struct Arrivals {
+    started_at: jiff::Timestamp,
+    /// Ids of the messages that this run sent.
+    sent_ids: HashSet<String>,
+    /// Those that come from a message of this run, by their new reason.
+    returned: ReasonCounts,
+    /// Others. A worker may have renewed a message of this run under a new id.
+    newer: u64,
 }
 
 /// The number of dead letters with each result.
@@ -51,8 +61,14 @@ pub(crate) struct ReplayReport {
     pub end: SelectionEnd,
     /// The failure that stopped the replay.
     pub failure: Option<Failure>,
-    /// Dead letters that were skipped because they are newer than the run.
-    pub skipped: u64,
+    /// Dead letters that arrived during the run and were not replayed.
+    pub(crate) newer: u64,
+    /// Those that were sent to the source queue, and are dead letters again by now.
+    pub(crate) returned: ReasonCounts,
+    /// Dead letters that were sent to the source queue though they are hopeless.
+    pub(crate) hopeless: u64,
+    /// All dead letters that were received.
+    pub(crate) seen: ReasonCounts,
 }
 
 impl Replay {
@@ -63,10 +79,14 @@ impl Replay {
             budget: RateBudget::new("replay", rate),
             batch_size: batch_size(rate),
             audit,
-            sent_ids: HashSet::new(),
-            started_at: jiff::Timestamp::now(),
-            skipped: AtomicU64::new(0),
+            arrivals: Arrivals {
+                started_at: jiff::Timestamp::now(),
+                sent_ids: HashSet::new(),
+                returned: ReasonCounts::default(),
+                newer: 0,
+            },
             tally: ReplayTally::new(),
+            hopeless: 0,
         }
     }
 
@@ -78,10 +98,10 @@ impl Replay {
     ) -> ReplayReport {
         let mut failure = None;
         loop {
-            let (tally, seen) = (&self.tally, selection.seen());
+            let (tally, seen) = (&self.tally, selection.seen().total());
             let next = selection
                 .next(
-                    |dead_letter| !self.is_from_this_run(dead_letter),
+                    |dead_letter| !self.arrivals.add(dead_letter),
                     |hidden_elsewhere| {
                         progress(ReplayProgress {
                             tally,
@@ -93,7 +113,7 @@ impl Replay {
                 .await;
             let dead_letters = match next {
                 Ok(Some(dead_letters)) => {
-                    self.adjust_start(&dead_letters);
+                    self.arrivals.adjust_start(&dead_letters);
                     dead_letters
                 }
                 Ok(None) => break,
@@ -113,7 +133,7 @@ impl Replay {
                     .or(failure);
                 progress(ReplayProgress {
                     tally: &self.tally,
-                    seen: selection.seen(),
+                    seen: selection.seen().total(),
                     hidden_elsewhere: 0,
                 });
                 if failure.is_some() {
@@ -125,8 +145,15 @@ impl Replay {
             }
         }
         ReplayReport {
+            seen: selection.take_seen(),
             end: selection.finish().await,
-            skipped: self.skipped.into_inner(),
+            newer: self.arrivals.newer,
+            returned: match self.target {
+                ReplayTarget::Queue(_) => self.arrivals.returned,
+                // The tally has them.
+                ReplayTarget::Direct(..) => ReasonCounts::default(),
+            },
+            hopeless: self.hopeless,
             tally: self.tally,
             failure,
         }
@@ -166,15 +193,50 @@ impl Replay {
                 .find(|(id, _)| *id == dead_letter.summary.id);
             let result = undeleted_entry.map_or(replayed.result, |_| ReplayResult::NotDeleted);
             self.audit.log(&dead_letter.summary, &result.to_string());
+            let is_queued = result == ReplayResult::Queued;
+            self.hopeless += u64::from(is_queued && dead_letter.summary.is_hopeless());
             *self.tally.entry(result).or_default() += 1;
-            self.sent_ids.extend(replayed.sent_id);
+            self.arrivals.sent_ids.extend(replayed.sent_id);
             // Stop: without deletes, a replay fills the source queue with copies.
             let delete_failure = undeleted_entry.map(|(_, failure)| failure.clone());
             failure = failure.or(replayed.failure).or(delete_failure);
         }
         failure
     }
+}
 
+/// One line: what was replayed, and what was not or came back.
+impl fmt::Display for ReplayReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |kind: fn(&ReplayResult) -> bool| -> u64 {
+            let of_kind = self.tally.iter().filter(|(result, _)| kind(result));
+            of_kind.map(|(_, count)| count).sum()
+        };
+        let queued = count(|it| *it == ReplayResult::Queued);
+        let total = count(|_| true);
+        if queued > 0 {
+            let plural = if queued == 1 { "" } else { "s" };
+            write!(f, "{queued} dead letter{plural} sent to the source queue")?;
+        } else {
+            write!(f, "{} of {total} replayed", count(ReplayResult::is_success))?;
+        }
+        for (result, count) in self.tally.iter().filter(|(it, _)| !it.is_success()) {
+            let what = match result {
+                ReplayResult::FailedAgain(reason) => format!("failed again ({reason})"),
+                ReplayResult::Unchanged(reason) => format!("not replayed ({reason})"),
+                _ => "replayed, but not deleted".to_owned(),
+            };
+            write!(f, "; {count} {what}")?;
+        }
+        match self.returned.total() {
+            0 => Ok(()),
+            1 => write!(f, "; 1 is back already ({})", self.returned.reasons()),
+            back => write!(f, "; {back} are back already ({})", self.returned.reasons()),
+        }
+    }
+}
+
+impl Arrivals {
     /// Moves the start forward if SQS's clock is ahead of this machine's. Before the first
     /// send, every received dead letter is older than the run.
     fn adjust_start(&mut self, dead_letters: &[ReceivedDeadLetter]) {
@@ -186,10 +248,9 @@ impl Replay {
         }
     }
 
-    /// Whether the dead letter comes from a message of this run, or is younger than the
-    /// run. A worker may have renewed the message under a new id, and clocks differ, so
-    /// an id or a date is enough.
-    fn is_from_this_run(&self, dead_letter: &ReceivedDeadLetter) -> bool {
+    /// Counts the dead letter if it comes from a message of this run, or is younger than the
+    /// run. Clocks differ, so an id or a date is enough.
+    fn add(&mut self, dead_letter: &ReceivedDeadLetter) -> bool {
         if self.sent_ids.is_empty() {
             return false;
         }
@@ -198,15 +259,18 @@ impl Replay {
             dead_letter.summary.source_message_id.as_ref(),
         ];
         let after = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at > self.started_at);
-        let came_back = ids
+        if ids
             .into_iter()
             .flatten()
             .any(|id| self.sent_ids.contains(id))
-            || after(dead_letter.message.sent_at)
-            || after(dead_letter.summary.dead_lettered_at);
-        self.skipped
-            .fetch_add(u64::from(came_back), Ordering::Relaxed);
-        came_back
+        {
+            self.returned.add(&dead_letter.summary);
+            return true;
+        }
+        let is_newer =
+            after(dead_letter.message.sent_at) || after(dead_letter.summary.dead_lettered_at);
+        self.newer += u64::from(is_newer);
+        is_newer
     }
 }
 

@@ -3,7 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
-use super::received_dead_letter::ReceivedDeadLetter;
+use super::reason_counts::ReasonCounts;
+use super::received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter};
 use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
@@ -15,7 +16,7 @@ pub struct Selection {
     filter: Filter,
     stop: CancellationToken,
     selected: u64,
-    seen: u64,
+    seen: ReasonCounts,
     end: Option<SelectionEnd>,
 }
 
@@ -44,19 +45,20 @@ impl Selection {
             filter,
             stop,
             selected: 0,
-            seen: 0,
+            seen: ReasonCounts::default(),
             end: None,
         }
     }
 
-    /// The next dead letters that match the filter and `accept`, at least one; `None` at the end. While other
-    /// processes hide dead letters, it waits and passes their number to `on_wait`.
+    /// The next dead letters that match `accept` and the filter, at least one; `None` at the
+    /// end. `accept` sees every dead letter. While other processes hide some, it waits and passes
+    /// their number to `on_wait`.
     ///
     /// # Errors
     /// When the queue cannot be read. Call [`Self::finish`] also then.
     pub async fn next(
         &mut self,
-        accept: impl Fn(&ReceivedDeadLetter) -> bool,
+        mut accept: impl FnMut(&ReceivedDeadLetter) -> bool,
         mut on_wait: impl FnMut(u64),
     ) -> Result<Option<Vec<ReceivedDeadLetter>>, Failure> {
         let limit = self.filter.limit.unwrap_or(u64::MAX);
@@ -71,11 +73,13 @@ impl Selection {
                     ScanStep::Waiting(hidden_elsewhere) => on_wait(hidden_elsewhere),
                     ScanStep::End(unseen) => self.end = Some(SelectionEnd::Exhausted(unseen)),
                     ScanStep::DeadLetters(dead_letters) => {
-                        self.seen += dead_letters.len() as u64;
+                        for dead_letter in &dead_letters {
+                            self.seen.add(&dead_letter.summary);
+                        }
                         let remaining =
                             usize::try_from(limit - self.selected).unwrap_or(usize::MAX);
                         let is_selected = |dead_letter: &ReceivedDeadLetter| {
-                            self.filter.matches(&dead_letter.summary) && accept(dead_letter)
+                            accept(dead_letter) && self.filter.matches(&dead_letter.summary)
                         };
                         let dead_letters: Vec<ReceivedDeadLetter> = dead_letters
                             .into_iter()
@@ -94,8 +98,38 @@ impl Selection {
     }
 
     /// Dead letters received so far, also those that do not match.
-    pub fn seen(&self) -> u64 {
-        self.seen
+    pub(crate) fn seen(&self) -> &ReasonCounts {
+        &self.seen
+    }
+
+    pub(crate) fn take_seen(&mut self) -> ReasonCounts {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Checks that each of the filter's ids means one of the `matched` dead letters.
+    ///
+    /// # Errors
+    /// Names the first id that means none or several.
+    pub(crate) fn check_ids(&self, matched: &[DeadLetterSummary]) -> Result<(), String> {
+        for asked in &self.filter.ids {
+            let mut found = matched.iter().filter(|it| it.has_id(asked));
+            match (found.next(), found.next()) {
+                (None, _) => {
+                    let seen = self.seen.total();
+                    return Err(format!(
+                        "no dead letter has the id {asked} (scanned {seen})"
+                    ));
+                }
+                (Some(one), Some(other)) => {
+                    return Err(format!(
+                        "{asked} is ambiguous: it means {} and {}",
+                        one.id, other.id
+                    ));
+                }
+                (Some(_), None) => {}
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

@@ -43,6 +43,20 @@ pub enum Malformed {
 }
 
 impl Malformed {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::EmptyBody,
+        Self::NotJson,
+        Self::NotAnObject,
+        Self::SnsEnvelope,
+        Self::UnsupportedCommand,
+        Self::BadCommand,
+        Self::NotAnEvent,
+        Self::NoTriggerSource,
+        Self::OtherTrigger,
+        Self::NoUserPool,
+        Self::NoUserName,
+    ];
+
     /// The short code that a dead letter carries as `usher.reason`.
     pub(crate) fn code(self) -> &'static str {
         match self {

@@ -1,7 +1,9 @@
 //! Executes admin commands.
 
+use super::invite::require_open_invitation;
 use super::{CommandResult, Outcome, Provisioner, Rejection, RejectionClass};
-use crate::event::{AdminCommand, AdminOperation, Membership, PoolId};
+use crate::aws::PoolUser;
+use crate::event::{AdminCommand, AdminOperation, Membership, PoolId, Username};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
 
@@ -52,6 +54,35 @@ impl Provisioner {
         }
     }
 
+    /// The checks of [`Self::execute`] before its first write.
+    pub(super) async fn judge(&self, command: &AdminCommand) -> Result<Outcome, CommandResult> {
+        let pool = &command.pool;
+        match &command.operation {
+            AdminOperation::AddToGroup(membership)
+            | AdminOperation::RemoveFromGroup(membership) => {
+                self.find_user(pool, &membership.username).await?;
+                self.require_groups(pool, [&membership.group]).await?;
+            }
+            AdminOperation::Invite(invitation) => {
+                self.require_groups(pool, &invitation.groups).await?;
+            }
+            AdminOperation::ResendInvitation(username) => {
+                require_open_invitation(&self.find_user(pool, username).await?)?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) async fn find_user(
+        &self,
+        pool: &PoolId,
+        username: &Username,
+    ) -> Result<PoolUser, CommandResult> {
+        retry_inline(|| self.cognito.find_user(pool, username))
+            .await
+            .map_err(CommandResult::new)
+    }
+
     /// Looks the user up first: an unknown one costs none of the scarce calls, and the audit
     /// line names the user by `sub`.
     async fn change_membership(
@@ -61,9 +92,9 @@ impl Provisioner {
         change: MembershipChange,
     ) -> CommandResult {
         let Membership { username, group } = membership;
-        let user = match retry_inline(|| self.cognito.find_user(pool, username)).await {
+        let user = match self.find_user(pool, username).await {
             Ok(user) => user,
-            Err(error) => return CommandResult::new(error),
+            Err(result) => return result,
         };
         let changed = match change {
             MembershipChange::Add => {

@@ -17,6 +17,12 @@ pub(crate) struct CommandResult {
     pub invitation: Option<InvitationResult>,
 }
 
+impl From<Rejection> for CommandResult {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(Outcome::Rejected(rejection))
+    }
+}
+
 impl CommandResult {
     pub(crate) fn new(outcome: impl Into<Outcome>) -> Self {
         Self {

@@ -22,18 +22,8 @@ impl Provisioner {
     ) -> CommandResult {
         let pool = &command.pool;
         // Before a user is created and gets a mail.
-        for group in &invitation.groups {
-            match retry_inline(|| self.groups.exists(pool, group)).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    return CommandResult::rejected(
-                        Reason::GroupNotFound,
-                        RejectionClass::Failure(Class::Permanent),
-                        "a group that was asked for does not exist",
-                    );
-                }
-                Err(failure) => return CommandResult::new(failure),
-            }
+        if let Err(refused) = self.require_groups(pool, &invitation.groups).await {
+            return refused;
         }
         let InvitedUser {
             user,
@@ -85,6 +75,28 @@ impl Provisioner {
         }
     }
 
+    /// Rejects a command with a group that does not exist.
+    pub(super) async fn require_groups(
+        &self,
+        pool: &PoolId,
+        groups: impl IntoIterator<Item = &GroupName>,
+    ) -> Result<(), CommandResult> {
+        for group in groups {
+            match self.group_exists(pool, group).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(CommandResult::rejected(
+                        Reason::GroupNotFound,
+                        RejectionClass::Failure(Class::Permanent),
+                        "a group that was asked for does not exist",
+                    ));
+                }
+                Err(failure) => return Err(CommandResult::new(failure)),
+            }
+        }
+        Ok(())
+    }
+
     /// The groups of the rules and those of the command. An administrator writes the attributes
     /// that the rules read. So a rule gives no privileged group here that the administrator
     /// could not give by name.
@@ -108,9 +120,9 @@ impl Provisioner {
         pool: &PoolId,
         username: &Username,
     ) -> CommandResult {
-        let user = match retry_inline(|| self.cognito.find_user(pool, username)).await {
+        let user = match self.find_user(pool, username).await {
             Ok(user) => user,
-            Err(error) => return CommandResult::new(error),
+            Err(result) => return result,
         };
         match self.resend_mail(pool, &user).await {
             Ok(mail) => CommandResult {
@@ -263,24 +275,7 @@ impl Provisioner {
         pool: &PoolId,
         user: &PoolUser,
     ) -> Result<MailStatus, CommandResult> {
-        let already_accepted = || {
-            CommandResult::rejected(
-                Reason::AlreadyAccepted,
-                RejectionClass::Conflict,
-                "the user has accepted an invitation, signed up, or needs no password",
-            )
-        };
-        if !user.is_invited() {
-            return Err(already_accepted());
-        }
-        // Cognito would send a code that it then refuses.
-        if !user.enabled {
-            return Err(CommandResult::rejected(
-                Reason::UserDisabled,
-                RejectionClass::Conflict,
-                "the user is disabled",
-            ));
-        }
+        require_open_invitation(user)?;
         let names = UsernameCandidates::for_user(user);
         let resent = retry_inline(|| async {
             let resent = self.cognito.resend_invitation(pool, &names).await;
@@ -290,7 +285,7 @@ impl Provisioner {
             Ok(()) => Ok(MailStatus::Sent),
             Err(failure) if failure.reason == Reason::Timeout => Ok(MailStatus::Unknown),
             Err(failure) if failure.code == "UnsupportedUserStateException" => {
-                Err(already_accepted())
+                Err(already_accepted().into())
             }
             Err(failure) if may_have_created_user(&failure) => Ok(failed_mail(&failure)),
             Err(failure) => Err(CommandResult::new(failure)),
@@ -313,6 +308,30 @@ impl Transient for RetryIfThrottled {
     fn is_transient(&self) -> bool {
         self.0.class == Class::Throttled
     }
+}
+
+/// Rejects a user to whom no code can be sent.
+pub(super) fn require_open_invitation(user: &PoolUser) -> Result<(), Rejection> {
+    if !user.is_invited() {
+        return Err(already_accepted());
+    }
+    // Cognito would send a code that it then refuses.
+    if !user.enabled {
+        return Err(Rejection::new(
+            Reason::UserDisabled,
+            RejectionClass::Conflict,
+            "the user is disabled",
+        ));
+    }
+    Ok(())
+}
+
+fn already_accepted() -> Rejection {
+    Rejection::new(
+        Reason::AlreadyAccepted,
+        RejectionClass::Conflict,
+        "the user has accepted an invitation, signed up, or needs no password",
+    )
 }
 
 /// Whether Cognito refused a value. That may be the text of the mail, which it checks after it

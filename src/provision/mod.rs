@@ -24,7 +24,7 @@ pub(crate) use rules::groups_for;
 
 use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName, InvalidConfig};
-use crate::event::{Scope, SignUp, Sub};
+use crate::event::{PoolId, Scope, SignUp, Sub};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
 use groups::GroupStep;
@@ -64,6 +64,15 @@ impl Provisioner {
     /// The groups within the sign-up's scope, without duplicates.
     pub(crate) fn groups_for(&self, sign_up: &SignUp) -> Vec<GroupName> {
         groups_for(&self.config.groups, sign_up)
+    }
+
+    /// Whether the group exists; the result may be a minute old.
+    pub(crate) async fn group_exists(
+        &self,
+        pool: &PoolId,
+        group: &GroupName,
+    ) -> Result<bool, Failure> {
+        retry_inline(|| self.groups.exists(pool, group)).await
     }
 
     /// Makes one attempt for one confirmed user.

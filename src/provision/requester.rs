@@ -38,23 +38,40 @@ impl Provisioner {
     /// the group while it waited. This does not authenticate the sender: every sender to the
     /// queue can name any administrator.
     pub(crate) async fn perform_queued(&self, command: &AdminCommand) -> CommandResult {
-        if let Some(refused) = self.reject_if_forbidden(command) {
+        match self.reject_queued(command).await {
+            Some(refused) => refused,
+            None => self.execute(command).await,
+        }
+    }
+
+    /// Predicts the outcome of [`Self::perform_queued`] with read calls only. It makes the
+    /// worker's own checks. Only the attempt shows whether an address or a name is taken, and
+    /// whether Cognito sends a mail.
+    pub(crate) async fn judge_queued(&self, command: &AdminCommand) -> Outcome {
+        match self.reject_queued(command).await {
+            Some(refused) => refused.outcome,
+            None => self
+                .judge(command)
+                .await
+                .unwrap_or_else(|result| result.outcome),
+        }
+    }
+
+    /// Rejects a command that is not allowed, or whose requester is no administrator.
+    async fn reject_queued(&self, command: &AdminCommand) -> Option<CommandResult> {
+        let refused = self.reject_if_forbidden(command);
+        if refused.is_some() || !self.config.admin.verify_membership {
             return refused;
         }
-        if self.config.admin.verify_membership {
-            match self.is_from_administrator(command).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    return CommandResult::rejected(
-                        Reason::NotAdministrator,
-                        RejectionClass::Forbidden,
-                        "the requester is not in a group of admin.groups",
-                    );
-                }
-                Err(failure) => return CommandResult::new(Outcome::from(failure)),
-            }
+        match self.is_from_administrator(command).await {
+            Ok(true) => None,
+            Ok(false) => Some(CommandResult::rejected(
+                Reason::NotAdministrator,
+                RejectionClass::Forbidden,
+                "the requester is not in a group of admin.groups",
+            )),
+            Err(failure) => Some(CommandResult::new(failure)),
         }
-        self.execute(command).await
     }
 
     /// Looks up the user name of the `sub` first. Cognito takes a `sub` for a user name, which

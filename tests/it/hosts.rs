@@ -61,7 +61,7 @@ async fn fips_and_dual_stack_do_not_apply_to_other_hosts() {
         .env("AWS_USE_DUALSTACK_ENDPOINT", "true");
     let (status, stdout, errors) = finished(list).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(stdout, "0 letters\n");
+    assert_eq!(stdout, "no dead letters found\n");
 }
 
 #[tokio::test]
@@ -83,13 +83,13 @@ async fn a_configured_dead_letter_url_keeps_its_host() {
     // A dead-letter queue from the redrive policy is called at the source queue's host.
     let (status, stdout, errors) = list(None).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(stdout.contains("1 letter"), "{stdout}");
+    assert!(stdout.contains("1 dead letter"), "{stdout}");
     let counted = world.faults.calls("ReceiveMessage");
     assert!(counted > 0);
     let elsewhere = world.uncounted(world.dead_letters.url()).await;
     let (status, stdout, errors) = list(Some(&elsewhere)).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(stdout.contains("1 letter"), "{stdout}");
+    assert!(stdout.contains("1 dead letter"), "{stdout}");
     assert_eq!(world.faults.calls("ReceiveMessage"), counted);
 }
 

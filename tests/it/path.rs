@@ -208,10 +208,16 @@ async fn a_replay_recovers_what_a_wrong_pool_list_refused() {
     let why = running.health.unready_reasons().join(" ");
     assert!(!why.contains("blocked"), "the breaker is closed: {why}");
     running.stop().await;
-    let replay = ["dead-letters", "replay", "--reason", "foreign_pool"];
+    let replay = [
+        "dead-letters",
+        "replay",
+        "--reason",
+        "foreign_pool",
+        "--yes",
+    ];
     let (status, stdout, errors) = finished(world.usher(&replay)).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(stdout.contains("30  queued"), "{stdout}");
+    assert!(stdout.contains("30 dead letters sent"), "{stdout}");
     world.work(&[("pools.allowed", &world.pool.id)]).await;
     world.assert_all_provisioned(&users).await;
 }

@@ -251,11 +251,18 @@ fn direct_replay_calls_have_their_own_statements() {
     assert_eq!(actions_of(apart), wanted);
     assert!(actions_of(others).is_disjoint(&wanted));
     // The other commands of an operator make none of these calls. Only the replay with
-    // `--direct` uses a `Provisioner`.
+    // `--direct` uses a `Provisioner`, and a dry run the checks of one.
+    let dry_run = "src/dead_letter/dry_run.rs";
     let provisioning = [
         "src/dead_letter/replay_target.rs",
         "src/cli/dead_letters/replay.rs",
+        dry_run,
     ];
+    for call in text(dry_run).split("self.provisioner").skip(1) {
+        let call = call.trim_start();
+        let is_check = [".judge_queued(", ".group_exists("];
+        assert!(is_check.iter().any(|it| call.starts_with(it)), "{call}");
+    }
     let folders = ["src/dead_letter", "src/cli/dead_letters", "src/reconcile"];
     let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();
     files.push("src/cli/reconcile.rs".to_owned());

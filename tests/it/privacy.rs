@@ -136,8 +136,16 @@ async fn tools(world: &World) -> String {
         &["dead-letters", "list"][..],
         &["dead-letters", "list", "--output", "json"],
         &["dead-letters", "show", &id],
-        &["dead-letters", "replay", "--dry-run"],
-        &["dead-letters", "replay", "--direct", "--limit", "5"],
+        &["dead-letters", "replay", "--dry-run", "--verbose"],
+        &[
+            "dead-letters",
+            "replay",
+            "--direct",
+            "--all",
+            "--limit",
+            "5",
+            "--yes",
+        ],
         &["reconcile", "--dry-run", "--pool", &world.pool.id],
     ] {
         let mut command = world.usher(arguments);

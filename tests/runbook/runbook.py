@@ -95,7 +95,8 @@ class Shell:
 # --- Comparing output ----------------------------------------------------------------------
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"
+SHORT_ID = r"\b[0-9a-f]{8}\b"
+TIME = r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)| \d\d:\d\d\b)"
 
 
 def real(text, names):
@@ -112,7 +113,7 @@ def written(text, names):
 
 
 def plain(line):
-    line = re.sub(UUID, "ID", line)
+    line = re.sub(f"{UUID}|{SHORT_ID}", "ID", line)
     line = re.sub(TIME, "TIME", line)
     return re.sub(r"\s+", " ", line).strip()
 

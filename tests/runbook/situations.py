@@ -74,9 +74,10 @@ def dead_letters():
     send(gone["event"], late, to=dead_letter_queue, reason="user_not_found")
     send("{", to=dead_letter_queue, reason="not_json")
     NAMES[DEAD_LETTER_ID] = first
+    NAMES[DEAD_LETTER_ID[:8]] = first[:8]
     NAMES[SUB] = people[0]["sub"]
-    # It would wait for minutes for the user.
-    Worker(USHER_WORKER__MAX_ATTEMPTS="2")
+    # It would wait for minutes for the user. After nine seconds the replay has ended.
+    Worker(USHER_WORKER__MAX_ATTEMPTS="3")
 
 
 def four_minutes_pass():
@@ -429,8 +430,8 @@ def the_queue_runs_empty():
     [person] = people
     profile = profile_of(person)
     dynamodb.delete_item(TableName=account.table, Key={"id": {"S": person["sub"]}})
-    # It would wait for minutes for the user.
-    Worker(USHER_WORKER__MAX_ATTEMPTS="2")
+    # It would wait for minutes for the user. After nine seconds the replay has ended.
+    Worker(USHER_WORKER__MAX_ATTEMPTS="3")
     until("the queue is empty", lambda: waiting() == 0)
     assert profile_of(person) is None, "a profile of a deleted user"
     dynamodb.put_item(TableName=account.table, Item=profile)
@@ -504,3 +505,14 @@ def reading_the_logs():
     worker = Worker()
     until("they are provisioned", lambda: is_provisioned(person) and waiting() == 0)
     worker.stop()
+
+
+# --- Once a week -------------------------------------------------------------------------
+
+
+def once_a_week():
+    """the pool has its trigger, and no dead letter is left"""
+    cognito.update_user_pool(
+        UserPoolId=account.pool, LambdaConfig={"PostConfirmation": outputs["TriggerArn"]},
+    )
+    sqs.purge_queue(QueueUrl=dead_letter_queue)

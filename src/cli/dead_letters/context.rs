@@ -1,48 +1,61 @@
 //! What the commands share: the filter, the two queues, and the scan of the dead letters.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
 use crate::aws::Queue;
 use crate::cli::operator::actor;
-use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line, time};
+use crate::cli::{
+    CommandStatus, Global, Progress, Usage, arguments, confirm, plural, progress_bar, reasons,
+    status_line,
+};
 use crate::config::Required;
 use crate::dead_letter::{
-    AuditLog, DeadLetterSummary, Filter, ReceivedDeadLetter, Selection, SelectionEnd, Unseen,
-    resolve_dead_letter_queue,
+    AuditLog, DeadLetterSummary, Filter, MIN_ID_CHARS, ReasonCounts, ReceivedDeadLetter, Selection,
+    SelectionEnd, Unseen, resolve_dead_letter_queue,
 };
 use crate::retry::retry_inline;
 use crate::shutdown;
 
-/// Which letters are meant; all that is given must hold
+/// Which dead letters are meant; all that is given must hold
 #[derive(Debug, clap::Args)]
 pub(super) struct FilterOptions {
-    /// Letters with this reason; may be repeated
-    #[arg(long, value_name = "REASON")]
+    /// Only dead letters with this reason; may be repeated
+    #[arg(long, value_parser = reasons::parse)]
     reason: Vec<String>,
-    /// Letters of this time or later: a time, a day, or how long ago ("2h")
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Only dead letters of this time (UTC) or later: a time, a day, or how long ago ("2h")
+    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     since: Option<jiff::Timestamp>,
-    /// Letters of before this time
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Only dead letters older than this time (UTC)
+    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     before: Option<jiff::Timestamp>,
-    /// Letters whose event names this user pool
+    /// Only dead letters whose event names this user pool
     #[arg(long, value_name = "ID")]
     pool: Option<String>,
-    /// Letters of this user
-    #[arg(long)]
+    /// Only dead letters of the user with this sub
+    #[arg(long, value_parser = parse_sub)]
     sub: Option<String>,
-    /// No more letters than this
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// At most this many dead letters
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = arguments::parse_count)]
     limit: Option<u64>,
 }
 
+/// The options of a filter without `--limit`, which does not say which dead letters are meant.
+const FILTERS: [&str; 5] = ["reason", "since", "before", "pool", "sub"];
+
 impl FilterOptions {
     pub(super) fn filter(&self) -> Filter {
+        for (name, time) in [("since", self.since), ("before", self.before)] {
+            if let Some(time) = time {
+                status_line(&format!("{name} {} UTC", time.strftime("%F %H:%M")));
+            }
+        }
         Filter {
+            ids: Vec::new(),
             reasons: self.reason.clone(),
             since: self.since,
             before: self.before,
@@ -50,6 +63,82 @@ impl FilterOptions {
             sub: self.sub.clone(),
             limit: self.limit,
         }
+    }
+}
+
+fn parse_sub(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Err("is an address: give the sub of the user, a UUID".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// An id, or its beginning.
+pub(super) fn parse_id(text: &str) -> Result<String, String> {
+    if text.len() < MIN_ID_CHARS {
+        return Err(format!("must have {MIN_ID_CHARS} characters or more"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The options of a command that changes dead letters.
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangeOptions {
+    /// Ids, or at least the first 8 characters of each
+    #[arg(value_name = "ID", value_parser = parse_id, conflicts_with_all = FILTERS)]
+    #[arg(conflicts_with_all = ["all", "limit"])]
+    ids: Vec<String>,
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// Every dead letter
+    #[arg(long, conflicts_with_all = FILTERS)]
+    pub(super) all: bool,
+    /// Skip the confirmation prompt
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+impl ChangeOptions {
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            ids: self.ids.clone(),
+            ..self.filter.filter()
+        }
+    }
+
+    /// The filter, if it says which dead letters are meant.
+    pub(super) fn filter_of_change(&self) -> anyhow::Result<Filter> {
+        let filter = self.filter();
+        if filter.matches_all() && !self.all {
+            return Err(Usage::error(
+                "choose dead letters by id, with a filter such as --reason, or with --all",
+            ));
+        }
+        self.require_terminal_or_yes()?;
+        Ok(filter)
+    }
+
+    pub(super) fn require_terminal_or_yes(&self) -> anyhow::Result<()> {
+        if self.yes || std::io::stdin().is_terminal() {
+            return Ok(());
+        }
+        Err(Usage::error("not a terminal: confirm with --yes"))
+    }
+
+    /// Prints the counts by reason and asks, unless `--yes` is given.
+    pub(super) async fn confirm(
+        &self,
+        counts: &ReasonCounts,
+        question: &str,
+        context: &CommandContext,
+    ) -> bool {
+        if self.yes {
+            return true;
+        }
+        for (reason, group) in counts.by_frequency() {
+            status_line(&format!("{:>8}  {reason}", group.count));
+        }
+        confirm(question, &context.stop).await
     }
 }
 
@@ -79,7 +168,7 @@ impl CommandContext {
             let source = services.queue_with_wait(RECEIVE_WAIT)?;
             tokio::select! {
                 resolved = resolve_dead_letter_queue(&source, None) => resolved?.queue,
-                () = stop.cancelled() => anyhow::bail!("stopped before the dead-letter queue was found"),
+                () = stop.cancelled() => bail!("stopped before the dead-letter queue was found"),
             }
         };
         Ok(Self {
@@ -94,19 +183,18 @@ impl CommandContext {
     }
 
     pub(super) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
+        let counted = self.count().await;
         DeadLetterScan {
-            bar: self.progress_bar().await,
+            bar: progress_bar(counted, BAR_LABEL),
+            counted,
             selection: self.select(filter, width),
         }
     }
 
-    /// Its total is approximate, and unknown when the call fails.
-    pub(super) async fn progress_bar(&self) -> ProgressBar {
-        let attributes = retry_inline(|| self.dead_letter_queue.attributes())
-            .await
-            .ok();
-        let depth = attributes.map(|it| it.depth.visible + it.depth.hidden);
-        progress_bar(depth, "letters")
+    /// SQS's approximate count; `None` when the call fails.
+    pub(super) async fn count(&self) -> Option<u64> {
+        let attributes = retry_inline(|| self.dead_letter_queue.attributes()).await;
+        Some(attributes.ok()?.depth.total())
     }
 
     pub(super) async fn audit(&self, action: &'static str) -> AuditLog {
@@ -114,10 +202,14 @@ impl CommandContext {
     }
 }
 
+pub(super) const BAR_LABEL: &str = "dead letters";
+
 /// The dead letters that match a filter, with a progress bar.
 pub(super) struct DeadLetterScan {
     pub(super) selection: Selection,
-    pub(super) bar: ProgressBar,
+    pub(super) bar: Progress,
+    /// SQS's approximate count at the start.
+    pub(super) counted: Option<u64>,
 }
 
 impl DeadLetterScan {
@@ -127,23 +219,91 @@ impl DeadLetterScan {
         &mut self,
         mut handle: impl AsyncFnMut(&mut Selection, Vec<ReceivedDeadLetter>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { selection, bar } = self;
+        let Self { selection, bar, .. } = self;
         while let Some(dead_letters) = selection
             .next(|_| true, |hidden| show_hidden_count(bar, hidden))
             .await?
         {
-            bar.set_position(selection.seen());
+            bar.set_position(selection.seen().total());
             handle(selection, dead_letters).await?;
         }
         Ok(())
     }
 
+    /// All that match, without their bodies. They stay hidden.
+    ///
+    /// # Errors
+    /// Also when not each of the filter's ids is the beginning of one id.
+    pub(super) async fn collect(&mut self) -> anyhow::Result<Vec<DeadLetterSummary>> {
+        let mut matched = Vec::new();
+        self.for_each(async |_, dead_letters| {
+            matched.extend(dead_letters.into_iter().map(|it| it.summary));
+            Ok(())
+        })
+        .await?;
+        self.bar.finish_and_clear();
+        if !self.selection.is_stopped() {
+            self.selection
+                .check_ids(&matched)
+                .map_err(anyhow::Error::msg)?;
+        }
+        Ok(matched)
+    }
+
     /// Makes every dead letter visible again that was not deleted.
-    pub(super) async fn finish(self) -> SelectionEnd {
-        self.bar.set_message("showing them again");
+    pub(super) async fn finish(mut self) -> ScanReport {
+        self.bar.set_message("returning dead letters to the queue");
+        let seen = self.selection.take_seen();
         let end = self.selection.finish().await;
         self.bar.finish_and_clear();
-        end
+        ScanReport { end, seen }
+    }
+}
+
+/// How a scan ended.
+pub(super) struct ScanReport {
+    pub(super) end: SelectionEnd,
+    /// All that were received, also those that do not match.
+    pub(super) seen: ReasonCounts,
+}
+
+impl ScanReport {
+    /// Prints how the scan ended; a failure unless it saw every dead letter that it should.
+    pub(super) fn print_end(&self) -> CommandStatus {
+        match self.end {
+            SelectionEnd::Exhausted(Unseen {
+                hidden_elsewhere,
+                not_received,
+            }) => {
+                if hidden_elsewhere > 0 {
+                    status_line(&format!(
+                        "about {hidden_elsewhere} more are in use by another process; try again in a minute"
+                    ));
+                }
+                if not_received > 0 {
+                    status_line(&format!(
+                        "SQS counts about {not_received} more that it did not deliver (at most 120,000 can be in flight)"
+                    ));
+                }
+                CommandStatus::success_if(hidden_elsewhere + not_received == 0)
+            }
+            SelectionEnd::Limit => CommandStatus::Success,
+            SelectionEnd::Stopped => {
+                status_line("stopped; run the same command again to continue");
+                CommandStatus::Failure
+            }
+        }
+    }
+
+    /// What a command prints that found nothing to act on.
+    pub(super) fn no_match(&self) -> String {
+        match self.seen.total() {
+            0 => "no dead letters found".to_owned(),
+            total => format!(
+                "no dead letter matches the filter ({total} in the queue: {})",
+                self.seen.describe()
+            ),
+        }
     }
 }
 
@@ -178,41 +338,22 @@ impl RemovalCounts {
     }
 }
 
-/// Prints how a scan ended; a failure unless it saw every dead letter that it should.
-pub(super) fn report_scan_end(end: SelectionEnd) -> CommandStatus {
-    match end {
-        SelectionEnd::Exhausted(Unseen {
-            hidden_elsewhere,
-            not_received,
-        }) => {
-            if hidden_elsewhere > 0 {
-                status_line(&format!(
-                    "about {hidden_elsewhere} more letters are hidden by another process and were not looked at; run this again when it is through"
-                ));
-            }
-            if not_received > 0 {
-                status_line(&format!(
-                    "SQS counts about {not_received} more letters that it did not hand out (it lets some 120,000 be in flight at once)"
-                ));
-            }
-            CommandStatus::success_if(hidden_elsewhere + not_received == 0)
-        }
-        SelectionEnd::Limit => CommandStatus::Success,
-        SelectionEnd::Stopped => {
-            status_line("stopped; what was not acted on is as it was");
-            CommandStatus::Failure
-        }
-    }
-}
-
-pub(super) fn show_hidden_count(bar: &ProgressBar, hidden_elsewhere: u64) {
+pub(super) fn show_hidden_count(bar: &Progress, hidden_elsewhere: u64) {
     if hidden_elsewhere > 0 {
         bar.set_message(format!(
-            "waiting for about {hidden_elsewhere} that another process hides"
+            "waiting for about {hidden_elsewhere} in use by another process"
         ));
     }
 }
 
 pub(super) fn letters(count: u64) -> String {
-    plural(count, "letter")
+    plural(count, "dead letter")
+}
+
+/// A longer reason does not widen a table, which fits into 80 columns.
+pub(super) const MAX_REASON_WIDTH: usize = 24;
+
+/// The beginning of an id, as `show`, `replay` and `drop` take it.
+pub(super) fn short_id(id: &str) -> &str {
+    id.get(..MIN_ID_CHARS).unwrap_or(id)
 }

@@ -1,97 +1,59 @@
 //! `usher dead-letters drop`
 
-use std::io::IsTerminal;
-
-use super::context::{
-    CommandContext, FilterOptions, PARALLEL_RECEIVES, RemovalCounts, letters, report_scan_end,
-};
+use super::context::{ChangeOptions, CommandContext, PARALLEL_RECEIVES, RemovalCounts, letters};
 use crate::aws::MAX_BATCH_ENTRIES;
-use crate::cli::{CommandStatus, Global, Usage, confirm, status_line};
-use crate::dead_letter::{DeadLetterSummary, ReasonCounts};
+use crate::cli::{CommandStatus, Global, status_line};
+use crate::dead_letter::ReasonCounts;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    filter: FilterOptions,
-    /// Every letter, where no filter is given
-    #[arg(long)]
-    all: bool,
-    /// Does not ask
-    #[arg(long)]
-    yes: bool,
+    change: ChangeOptions,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let filter = options.filter.filter();
-    if filter.matches_all() && !options.all {
-        return Err(Usage::error(
-            "say which letters: give a filter, such as --reason, or --all",
-        ));
-    }
-    if !filter.matches_all() && options.all {
-        return Err(Usage::error("--all means every letter and takes no filter"));
-    }
-    if !options.yes && !std::io::stdin().is_terminal() {
-        return Err(Usage::error("there is no terminal to ask on: say --yes"));
-    }
+    let filter = options.change.filter_of_change()?;
     let context = CommandContext::open(global, &[]).await?;
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
-    let mut matched = Vec::new();
-    let result = scan
-        .for_each(async |_, dead_letters| {
-            matched.extend(dead_letters.into_iter().map(|it| it.summary));
-            Ok(())
-        })
-        .await;
-    scan.bar.finish_and_clear();
-    let selection = &mut scan.selection;
-    let is_confirmed = result.is_ok()
-        && !selection.is_stopped()
-        && !matched.is_empty()
-        && (options.yes || confirm_deletion(&matched, &context).await);
+    let matched = scan.collect().await;
+    let found = matched.as_deref().unwrap_or_default();
+    let total = found.len() as u64;
+    let question = format!("Delete {} for good?", letters(total));
+    let is_confirmed = total > 0
+        && !scan.selection.is_stopped()
+        && options
+            .change
+            .confirm(&ReasonCounts::of(found), &question, &context)
+            .await;
     let mut removed = RemovalCounts::default();
     if is_confirmed {
         let audit = context.audit("drop").await;
-        for dead_letters in matched.chunks(MAX_BATCH_ENTRIES) {
-            if selection.is_stopped() {
+        for dead_letters in found.chunks(MAX_BATCH_ENTRIES) {
+            if scan.selection.is_stopped() {
                 break;
             }
             removed
-                .remove(selection, dead_letters, &audit, "dropped")
+                .remove(&mut scan.selection, dead_letters, &audit, "dropped")
                 .await;
         }
     }
-    let end = scan.finish().await;
-    result?;
+    let report = scan.finish().await;
+    matched?;
     let RemovalCounts { deleted, failed } = removed;
     let counts = serde_json::json!({"dropped": deleted, "failed": failed});
-    global
-        .output
-        .print(&counts, || format!("{} dropped", letters(deleted)))?;
+    global.output.print(&counts, || match total {
+        0 => report.no_match(),
+        _ => format!("{} dropped", letters(deleted)),
+    })?;
     if failed > 0 {
-        status_line(&format!(
-            "{failed} letters could not be deleted and are still there"
-        ));
+        status_line(&format!("{} could not be deleted", letters(failed)));
     }
+    let status = report.print_end();
     // The answer was no, or a signal stopped the command.
-    let is_incomplete = deleted + failed < matched.len() as u64;
-    let status = report_scan_end(end);
-    Ok(if is_incomplete || failed > 0 {
+    let is_incomplete = deleted < total;
+    Ok(if is_incomplete {
         CommandStatus::Failure
     } else {
         status
     })
-}
-
-/// Prints the counts by reason and asks for confirmation.
-async fn confirm_deletion(matched: &[DeadLetterSummary], context: &CommandContext) -> bool {
-    let mut counts = ReasonCounts::default();
-    for dead_letter in matched {
-        counts.add(dead_letter);
-    }
-    for (reason, group) in counts.by_frequency() {
-        status_line(&format!("{:>8}  {reason}", group.count));
-    }
-    let question = format!("Delete {} for good?", letters(counts.total()));
-    confirm(&question, &context.stop).await
 }

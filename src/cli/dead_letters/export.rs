@@ -9,27 +9,27 @@ use anyhow::{Context, bail};
 
 use super::context::{
     CommandContext, FilterOptions, PARALLEL_RECEIVES, RemovalCounts, SINGLE_RECEIVE, letters,
-    report_scan_end,
 };
 use crate::cli::{CommandStatus, Global};
 use crate::dead_letter::{ExportLine, ReceivedDeadLetter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// The file to write: it must not exist
+    /// File to write; it must not exist
     file: PathBuf,
     #[command(flatten)]
     filter: FilterOptions,
-    /// Writes behind what the file holds already
+    /// Append to the file if it exists
     #[arg(long)]
     append: bool,
-    /// Deletes each letter once its line is safely on the disk
+    /// Delete each dead letter once its line is on the disk
     #[arg(long)]
     remove: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let context = CommandContext::open(global, &[]).await?;
+    let is_new = !options.file.exists();
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
     let audit = if options.remove {
@@ -61,22 +61,28 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if result.is_ok() {
         result = file.sync_all().context("the file cannot be written");
     }
-    let end = scan.finish().await;
+    let report = scan.finish().await;
+    if is_new && written == 0 {
+        std::fs::remove_file(&options.file).context("the empty file cannot be removed")?;
+    }
     let RemovalCounts { deleted, failed } = removed;
     let counts = serde_json::json!({"written": written, "removed": deleted, "not_removed": failed});
     global.output.print(&counts, || {
-        let written = letters(written);
-        if options.remove {
-            format!("{written} written, {deleted} of them removed from the queue")
-        } else {
-            format!("{written} written")
+        let exported = letters(written);
+        match deleted {
+            _ if written == 0 => report.no_match(),
+            0 => format!("{exported} exported"),
+            all if all == written => format!("{exported} exported and removed from the queue"),
+            some => format!("{exported} exported, {some} of them removed from the queue"),
         }
     })?;
     result?;
-    if failed > 0 {
-        return Ok(CommandStatus::Failure);
-    }
-    Ok(report_scan_end(end))
+    let status = report.print_end();
+    Ok(if failed > 0 {
+        CommandStatus::Failure
+    } else {
+        status
+    })
 }
 
 /// Never overwrites a file: it may hold the only copy of dead letters that were removed.
@@ -88,7 +94,7 @@ fn open(path: &Path, append: bool) -> anyhow::Result<File> {
     options.mode(0o600);
     let mut file = options.open(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("exists already: name another file, or say --append")
+            anyhow::anyhow!("already exists; use another name or --append")
         }
         _ => error.into(),
     })?;
@@ -142,7 +148,9 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
         line = next;
     }
     if let Err(error) = ExportLine::parse(&line?) {
-        bail!("line {count} {error}: mend or remove it first (its letter was not removed)");
+        bail!(
+            "line {count} {error}: correct or delete it first (its dead letter is still in the queue)"
+        );
     }
     file.write_all(b"\n")?;
     Ok(())

@@ -1,31 +1,43 @@
 //! `usher dead-letters import`
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
 
-use super::context::{CommandContext, letters};
+use super::context::{BAR_LABEL, CommandContext, PARALLEL_RECEIVES, letters};
 use crate::aws::{Class, MAX_BATCH_ENTRIES, Outgoing};
-use crate::cli::{CommandStatus, Global, progress_bar, status_line};
-use crate::dead_letter::ExportLine;
+use crate::cli::{CommandStatus, Global, arguments, progress_bar, status_line};
+use crate::dead_letter::{DeadLetterSummary, ExportLine, Filter};
 use crate::event::strip_bom;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// A file that export has written
+    /// A file that export wrote
     file: PathBuf,
-    /// Begins at this line, where an import was stopped
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Start at this line, where an earlier import stopped
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = arguments::parse_count)]
     from_line: u64,
+    /// Send also what is in the queue already
+    #[arg(long)]
+    allow_duplicates: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     // The whole file is checked before the first dead letter is sent.
     let total = count_lines(&options.file, options.from_line)?;
     let context = CommandContext::open(global, &[]).await?;
-    let progress = progress_bar(Some(total), "letters");
+    let mut present = if options.allow_duplicates {
+        HashMap::new()
+    } else {
+        bodies_in_queue(&context).await?
+    };
+    let audit = context.audit("import").await;
+    let progress = progress_bar(Some(total), BAR_LABEL);
+    let mut skipped = 0_u64;
     let mut sent = 0_u64;
     let mut failed = 0_u64;
     let mut next = options.from_line;
@@ -42,36 +54,92 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             break;
         }
         next = last + 1;
-        let messages: Vec<Outgoing> = batch.iter().map(|(_, line)| line.to_outgoing()).collect();
+        let mut batch: Vec<(u64, Outgoing)> = batch
+            .into_iter()
+            .map(|(number, line)| (number, line.to_outgoing()))
+            .collect();
+        batch.retain(|(_, message)| {
+            let is_present = take(&mut present, &message.body);
+            skipped += u64::from(is_present);
+            !is_present
+        });
+        let (numbers, messages): (Vec<u64>, Vec<Outgoing>) = batch.into_iter().unzip();
         let results = context
             .dead_letter_queue
             .send_all_with_retry(&messages)
             .await;
-        for ((line, _), result) in batch.iter().zip(results) {
-            let Err(failure) = result else {
-                sent += 1;
-                continue;
+        for ((line, message), result) in numbers.iter().zip(&messages).zip(results) {
+            let failure = match result {
+                Ok(id) => {
+                    sent += 1;
+                    let imported = DeadLetterSummary::new(&id, &message.body, &message.attributes);
+                    audit.log(&imported, "imported");
+                    continue;
+                }
+                Err(failure) => failure,
             };
             failed += 1;
             status_line(&format!("line {line} was not sent: {failure}"));
             if failure.class != Class::Permanent {
-                // Later lines of the batch that were sent are sent again, which does no harm.
+                // The next import skips later lines of the batch that were sent.
                 resume_at.get_or_insert(*line);
             }
         }
-        progress.set_position(sent + failed);
+        progress.set_position(sent + failed + skipped);
     }
     progress.finish_and_clear();
-    let counts = serde_json::json!({"sent": sent, "failed": failed});
+    let counts = serde_json::json!({"sent": sent, "failed": failed, "skipped": skipped});
     global.output.print(&counts, || {
-        format!("{} sent to the dead-letter queue", letters(sent))
+        let sent = format!("{} sent to the dead-letter queue", letters(sent));
+        match skipped {
+            0 => sent,
+            1 => format!("{sent}; 1 of {total} is in the queue already"),
+            skipped => format!("{sent}; {skipped} of {total} are in the queue already"),
+        }
     })?;
+    if skipped > 0 {
+        status_line("--allow-duplicates sends them again");
+    }
     if let Some(line) = resume_at {
-        status_line(&format!("stopped; go on with --from-line {line}"));
+        status_line(&format!("stopped; continue with --from-line {line}"));
     }
     Ok(CommandStatus::success_if(
         resume_at.is_none() && failed == 0,
     ))
+}
+
+type BodyHash = [u8; 32];
+
+/// How often each body is in the queue.
+async fn bodies_in_queue(context: &CommandContext) -> anyhow::Result<HashMap<BodyHash, u64>> {
+    let mut bodies = HashMap::new();
+    let mut scan = context.scan(Filter::default(), PARALLEL_RECEIVES).await;
+    let result = scan
+        .for_each(async |_, dead_letters| {
+            for dead_letter in dead_letters {
+                *bodies.entry(hash(&dead_letter.message.body)).or_default() += 1;
+            }
+            Ok(())
+        })
+        .await;
+    scan.finish().await.print_end();
+    result?;
+    Ok(bodies)
+}
+
+/// Whether the body is in the queue once more than it was taken.
+fn take(present: &mut HashMap<BodyHash, u64>, body: &str) -> bool {
+    match present.get_mut(&hash(body)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn hash(body: &str) -> BodyHash {
+    Sha256::digest(body).into()
 }
 
 /// Counts and parses the dead letters from line `from` on.
@@ -79,7 +147,7 @@ fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
     // The file is read twice, which a pipe does not allow.
     let metadata = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?;
     if !metadata.is_file() {
-        bail!("{}: is no regular file", path.display());
+        bail!("{} is not a regular file", path.display());
     }
     let mut total = 0;
     for line in lines(path, from)? {
@@ -87,7 +155,7 @@ fn count_lines(path: &Path, from: u64) -> anyhow::Result<u64> {
         total += 1;
     }
     if total == 0 {
-        bail!("{}: no letter there", path.display());
+        bail!("{} contains no dead letters", path.display());
     }
     Ok(total)
 }
@@ -107,7 +175,7 @@ fn lines(
             let text = text.with_context(|| format!("{name}: line {number}"))?;
             match ExportLine::parse(strip_bom(&text)) {
                 Ok(line) => Ok((number, line)),
-                Err(error) => bail!("{name}: line {number} {error}; nothing of it was sent"),
+                Err(error) => bail!("{name}: line {number} {error}; nothing was sent"),
             }
         }))
 }

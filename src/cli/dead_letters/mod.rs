@@ -18,17 +18,17 @@ pub(super) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum DeadLetterCommand {
-    /// What failed, by reason; with --output json one object for each letter
+    /// Count dead letters by reason; with --output json print one object for each
     List(list::Options),
-    /// Everything that is known of one letter
+    /// Show one dead letter in full
     Show(show::Options),
-    /// Letters once more: through the source queue, or here and now
+    /// Send dead letters back to the queue, or process them here (--direct)
     Replay(replay::Options),
-    /// Letters into a file, one JSON object a line, to keep or to edit
+    /// Export dead letters to a JSON Lines file
     Export(export::Options),
-    /// Letters of such a file back into the dead-letter queue
+    /// Import an exported file into the dead-letter queue
     Import(import::Options),
-    /// Deletes letters for good
+    /// Delete dead letters for good
     Drop(drop::Options),
 }
 

@@ -1,43 +1,51 @@
 //! `usher dead-letters replay`
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 
 use anyhow::bail;
 use serde::Serialize;
 
 use super::context::{
-    CommandContext, FilterOptions, PARALLEL_RECEIVES, SINGLE_RECEIVE, report_scan_end,
-    show_hidden_count,
+    BAR_LABEL, ChangeOptions, CommandContext, MAX_REASON_WIDTH, PARALLEL_RECEIVES, SINGLE_RECEIVE,
+    ScanReport, letters, short_id, show_hidden_count,
 };
 use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
 use crate::config::Required;
 use crate::dead_letter::{
-    DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, Replay,
-    ReplayReport, ReplayResult, ReplayTarget, SelectionEnd,
+    DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, ReasonCounts,
+    Replay, ReplayReport, ReplayResult, ReplayTarget, SelectionEnd,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    filter: FilterOptions,
-    /// Provisions here and now instead of through the source queue
+    change: ChangeOptions,
+    /// Process them in this process instead of through the source queue
     #[arg(long)]
     direct: bool,
-    /// Says what would become of each letter, and changes nothing
+    /// Predict the outcome of each, and change nothing
     #[arg(long, conflicts_with_all = ["direct", "native"])]
     dry_run: bool,
-    /// Letters a second; what the worker's quota allows unless given, and never
-    /// more than that
+    /// Dead letters a second; by default, and at most, what the worker's quota allows
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// SQS's own redrive: all letters, as they are
-    #[arg(long, conflicts_with_all = ["direct", "reason", "since", "before", "pool", "sub", "limit"])]
+    /// SQS's own redrive: all dead letters, unchanged
+    #[arg(long, conflicts_with_all = ["ids", "direct", "reason", "since", "before", "pool", "sub", "limit"])]
     native: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let change = &options.change;
+    let filter = if options.dry_run {
+        change.filter()
+    } else if options.native {
+        change.require_terminal_or_yes()?;
+        Filter::default()
+    } else {
+        change.filter_of_change()?
+    };
     let required = if options.direct || options.dry_run {
         Required::Profiles
     } else {
@@ -45,9 +53,23 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     };
     let context = CommandContext::open(global, &[required]).await?;
     if options.dry_run {
-        return dry_run(global, options.filter.filter(), &context).await;
+        return dry_run(global, filter, &context).await;
     }
     let rate = rate(options, &context);
+    // An id must mean one dead letter, and a person is asked with the counts at hand.
+    let filter = if change.yes && filter.ids.is_empty() {
+        filter
+    } else {
+        match confirm(options, filter, &context).await? {
+            Confirmation::Replay(filter) => filter,
+            Confirmation::Nothing(seen) => {
+                let counts = BTreeMap::<String, u64>::new();
+                global.output.print(&counts, || seen.no_match())?;
+                return Ok(seen.print_end());
+            }
+            Confirmation::No => return Ok(CommandStatus::Failure),
+        }
+    };
     if options.native {
         return native(global, &context, rate).await;
     }
@@ -58,8 +80,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         ReplayTarget::Queue(context.services.queue()?)
     };
     let audit = context.audit("replay").await;
-    let progress = context.progress_bar().await;
-    let selection = context.select(options.filter.filter(), SINGLE_RECEIVE);
+    let progress = progress_bar(context.count().await, BAR_LABEL);
+    let selection = context.select(filter, SINGLE_RECEIVE);
     let replayed = Replay::new(target, rate, audit)
         .run(selection, |step| {
             progress.set_position(step.seen);
@@ -68,7 +90,63 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         })
         .await;
     progress.finish_and_clear();
-    report(global, replayed)
+    report(global, replayed, change.yes)
+}
+
+enum Confirmation {
+    /// With full ids.
+    Replay(Filter),
+    /// No dead letter matches.
+    Nothing(ScanReport),
+    No,
+}
+
+async fn confirm(
+    options: &Options,
+    filter: Filter,
+    context: &CommandContext,
+) -> anyhow::Result<Confirmation> {
+    let mut scan = context.scan(filter.clone(), PARALLEL_RECEIVES).await;
+    let matched = scan.collect().await;
+    let report = scan.finish().await;
+    let matched = matched?;
+    if report.end == SelectionEnd::Stopped {
+        report.print_end();
+        return Ok(Confirmation::No);
+    }
+    if matched.is_empty() {
+        return Ok(Confirmation::Nothing(report));
+    }
+    let counts = ReasonCounts::of(&matched);
+    let total = letters(counts.total());
+    let hopeless = matched.iter().filter(|it| it.is_hopeless()).count() as u64;
+    let question = match (options.direct, hopeless) {
+        (true, _) => format!("Process {total} here?"),
+        (false, 0) => format!("Send {total} to the source queue?"),
+        (false, _) => format!("{}\nSend {total} anyway?", hopeless_warning(hopeless)),
+    };
+    if !options.change.confirm(&counts, &question, context).await {
+        return Ok(Confirmation::No);
+    }
+    let ids: Vec<String> = if filter.ids.is_empty() {
+        Vec::new()
+    } else {
+        matched.into_iter().map(|it| it.id).collect()
+    };
+    // The end of a selection by id is known.
+    let limit = (!ids.is_empty()).then_some(ids.len() as u64);
+    Ok(Confirmation::Replay(Filter {
+        limit: limit.or(filter.limit),
+        ids,
+        ..filter
+    }))
+}
+
+fn hopeless_warning(count: u64) -> String {
+    let are = if count == 1 { "is" } else { "are" };
+    format!(
+        "{count} of them {are} malformed or forbidden: a replay fails again unless usher or its configuration has changed"
+    )
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
@@ -83,42 +161,53 @@ fn rate(options: &Options, context: &CommandContext) -> f64 {
     let rate = options.rate.unwrap_or(max_rate);
     if rate > max_rate {
         status_line(&format!(
-            "--rate {rate} is more than the worker may make of it: {max_rate} letters a second (quota.user_update for each of groups.default)"
+            "--rate {rate} is above the worker's limit of {max_rate} dead letters a second (quota.user_update divided by the number of groups.default)"
         ));
     }
     rate.min(max_rate)
 }
 
-fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStatus> {
+fn report(
+    global: &Global,
+    replayed: ReplayReport,
+    is_unasked: bool,
+) -> anyhow::Result<CommandStatus> {
+    let text = replayed.to_string();
     let ReplayReport {
         tally,
         end,
         failure,
-        skipped,
+        newer,
+        returned,
+        hopeless,
+        seen,
     } = replayed;
-    if skipped > 0 {
-        status_line(&format!(
-            "{skipped} letters are newer than this run and were left alone: they came back from it, or came meanwhile"
-        ));
+    if newer > 0 {
+        status_line(&format!("{} arrived during this run", letters(newer)));
     }
-    let counts: BTreeMap<String, u64> = tally
+    if hopeless > 0 && is_unasked {
+        status_line(&hopeless_warning(hopeless));
+    }
+    let results = tally
         .iter()
-        .map(|(result, count)| (result.to_string(), *count))
-        .collect();
+        .map(|(result, count)| (result.to_string(), *count));
+    let returned_counts = returned.by_frequency().into_iter();
+    let back = returned_counts.map(|(reason, group)| (format!("back: {reason}"), group.count));
+    let counts: BTreeMap<String, u64> = results.chain(back).collect();
+    let scan = ScanReport { end, seen };
     global.output.print(&counts, || {
         if tally.is_empty() {
-            return "no letter replayed".to_owned();
+            scan.no_match()
+        } else {
+            text
         }
-        let rows = tally.iter();
-        let rows = rows.map(|(result, count)| [format!("{count:>8}"), result.to_string()]);
-        table(&rows.collect::<Vec<_>>(), usize::MAX)
     })?;
     if let Some(failure) = failure {
-        bail!("stopped: {failure}; the other letters are as they were");
+        bail!("stopped: {failure}; the other dead letters are unchanged");
     }
     // A dead letter that stays, or came back, is a failure.
-    let all_succeeded = tally.keys().all(ReplayResult::is_success);
-    let status = report_scan_end(end);
+    let all_succeeded = tally.keys().all(ReplayResult::is_success) && returned.total() == 0;
+    let status = scan.print_end();
     Ok(if all_succeeded {
         status
     } else {
@@ -146,9 +235,11 @@ async fn dry_run(
     filter: Filter,
     context: &CommandContext,
 ) -> anyhow::Result<CommandStatus> {
-    let mut predictor = context.services.dry_run()?;
+    let predictor = context.services.dry_run()?;
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
-    let mut tally = BTreeMap::new();
+    let mut matched = Vec::new();
+    let mut tally = BTreeMap::<(String, String), u64>::new();
+    let mut outcomes = BTreeMap::<&str, u64>::new();
     let result = scan
         .for_each(async |selection, dead_letters| {
             for dead_letter in dead_letters {
@@ -156,44 +247,72 @@ async fn dry_run(
                     break;
                 }
                 let would = predictor.predict(&dead_letter.message.body).await;
-                *tally.entry(would.outcome).or_default() += 1;
-                let line = DryRunLine {
-                    dead_letter: &dead_letter.summary,
-                    would: &would,
-                };
-                global.output.print_line(&line, || line.text())?;
+                let dead_letter = dead_letter.summary;
+                if global.output == Output::Json {
+                    let line = DryRunLine {
+                        dead_letter: &dead_letter,
+                        would: &would,
+                    };
+                    print(&serde_json::to_string(&line)?)?;
+                } else if global.verbose {
+                    let (id, reason) = (short_id(&dead_letter.id), &dead_letter.reason);
+                    print(&format!("{id}  {reason:<20}  {}", detail(&would)))?;
+                }
+                let reason = dead_letter.reason.clone();
+                *tally.entry((reason, outcome(&would))).or_default() += 1;
+                *outcomes.entry(label(would.outcome)).or_default() += 1;
+                matched.push(dead_letter);
             }
             Ok(())
         })
         .await;
-    let end = scan.finish().await;
+    let checked = scan.selection.check_ids(&matched);
+    let report = scan.finish().await;
     result?;
+    checked.map_err(anyhow::Error::msg)?;
     if global.output == Output::Text {
-        let would = if tally.is_empty() {
-            "no letter is meant".to_owned()
+        if tally.is_empty() {
+            print(&report.no_match())?;
         } else {
-            let tally = tally_line(&tally);
-            format!("\nnothing was changed; a replay would be: {tally}")
-        };
-        print(&would)?;
+            let header = ["reason", " count", "a replay"].map(str::to_owned);
+            let rows = tally
+                .into_iter()
+                .map(|((reason, outcome), count)| [reason, format!("{count:>6}"), outcome]);
+            let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
+            let gap = if global.verbose { "\n" } else { "" };
+            let table = table(&rows, MAX_REASON_WIDTH);
+            print(&format!("{gap}{table}\ndry run: {}", tally_line(&outcomes)))?;
+        }
     }
-    Ok(report_scan_end(end))
+    Ok(report.print_end())
 }
 
-impl DryRunLine<'_> {
-    fn text(&self) -> String {
-        let Self { dead_letter, would } = self;
-        let mut line = format!(
-            "{}  {:<20}  {}",
-            dead_letter.id, dead_letter.reason, would.outcome
-        );
-        if !would.reason.is_empty() {
-            let _ = write!(line, ": {}", would.reason);
-        }
-        if !would.missing.is_empty() {
-            let _ = write!(line, ": lacks {}", would.missing.join(", "));
-        }
-        line
+fn label(outcome: &str) -> &'static str {
+    match outcome {
+        "done" => "would succeed",
+        "already_done" => "would change nothing",
+        "ignored" => "would be ignored",
+        "rejected" => "would fail again",
+        "retry" => "cannot be predicted now",
+        _ => "would stop the replay",
+    }
+}
+
+/// The prediction and its reason.
+fn outcome(would: &DryRunResult) -> String {
+    let label = label(would.outcome);
+    match would.outcome {
+        "done" | "already_done" => label.to_owned(),
+        _ => format!("{label}: {}", would.reason),
+    }
+}
+
+/// The prediction for one dead letter.
+fn detail(would: &DryRunResult) -> String {
+    match would.outcome {
+        "done" if would.missing.is_empty() => format!("would run {}", would.reason),
+        "done" => format!("would add {}", would.missing.join(", ")),
+        _ => outcome(would),
     }
 }
 
@@ -216,12 +335,13 @@ async fn native(
     };
     let total = dead_letters.depth.visible + dead_letters.depth.hidden;
     if context.stop.is_cancelled() {
-        return Ok(report_scan_end(SelectionEnd::Stopped));
+        status_line("stopped; nothing was moved");
+        return Ok(CommandStatus::Failure);
     }
     // SQS does not say which messages it moves, so the audit line names only the queue.
     let total_known = i64::try_from(total).unwrap_or(i64::MAX);
     audit.log_queue(context.dead_letter_queue.url(), total_known, "asked for");
-    let progress = progress_bar(Some(total), "letters");
+    let progress = progress_bar(Some(total), BAR_LABEL);
     let moved = task
         .run(&context.stop, |task| {
             progress.set_position(u64::try_from(task.moved).unwrap_or(0));
@@ -230,7 +350,7 @@ async fn native(
     progress.finish_and_clear();
     let task = match moved? {
         NativeRedriveResult::AlreadyRunning(task) => bail!(
-            "SQS is moving letters of this queue already: {} of about {}; wait for it or cancel it",
+            "SQS is already moving dead letters of this queue: {} of about {}; wait for it or cancel it",
             task.moved,
             task.total.unwrap_or(0),
         ),
@@ -245,7 +365,8 @@ async fn native(
     } = &task;
     let result = serde_json::json!({"status": status, "moved": moved, "failure": failure});
     global.output.print(&result, || {
-        format!("{}: {moved} letters moved", status.to_lowercase())
+        let moved = letters(u64::try_from(*moved).unwrap_or(0));
+        format!("{}: {moved} moved", status.to_lowercase())
     })?;
     if let Some(failure) = failure {
         status_line(&format!("SQS says: {failure}"));

@@ -5,48 +5,51 @@ use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
-use super::context::{CommandContext, PARALLEL_RECEIVES, report_scan_end};
-use crate::cli::{CommandStatus, Global, Output, print, print_json, status_line};
-use crate::dead_letter::{Filter, ReceivedDeadLetter, printable};
+use super::context::{CommandContext, PARALLEL_RECEIVES, parse_id, short_id};
+use crate::cli::{CommandStatus, Global, Output, print, print_json, reasons};
+use crate::dead_letter::{DeadLetterSummary, Filter, ReceivedDeadLetter, printable};
 use crate::event::{Event, parse};
 use crate::message::attribute;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// The letter's id, or its message's id on the source queue
+    /// The id, or that of the message on the source queue; the first 8 characters are enough
+    #[arg(value_parser = parse_id)]
     id: String,
-    /// The body, too: it holds personal data, and may hold a password
+    /// Print the body too: it holds personal data, and may hold a password
     #[arg(long)]
     body: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let context = CommandContext::open(global, &[]).await?;
+    // Only the beginning of an id may mean several.
+    let is_full = options.id.len() == FULL_ID_CHARS;
     let filter = Filter {
-        limit: Some(1),
+        ids: vec![options.id.clone()],
+        limit: is_full.then_some(1),
         ..Filter::default()
     };
-    let mut selection = context.select(filter, PARALLEL_RECEIVES);
-    let found = selection
-        .next(
-            |ReceivedDeadLetter { summary, .. }| {
-                summary.id == options.id || summary.source_message_id.as_ref() == Some(&options.id)
-            },
-            |_| {},
-        )
+    let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
+    let mut found = Vec::new();
+    let result = scan
+        .for_each(async |_, dead_letters| {
+            found.extend(dead_letters);
+            Ok(())
+        })
         .await;
-    let end = selection.finish().await;
-    let Some(dead_letter) = found?.and_then(|dead_letters| dead_letters.into_iter().next()) else {
-        report_scan_end(end);
-        status_line(&format!("no letter has the id {}", options.id));
-        return Ok(CommandStatus::Failure);
+    let summaries: Vec<DeadLetterSummary> = found.iter().map(|it| it.summary.clone()).collect();
+    let checked = scan.selection.check_ids(&summaries);
+    let report = scan.finish().await;
+    result?;
+    let status = report.print_end();
+    checked.map_err(anyhow::Error::msg)?;
+    let Some(dead_letter) = found.pop() else {
+        return Ok(status);
     };
-    let state = state(
-        &dead_letter.message.body,
-        context.services.config.profiles.is_some(),
-    );
-    let mut value = to_json(&dead_letter, state)?;
     let body = &dead_letter.message.body;
+    let state = state(body, context.services.config.profiles.is_some());
+    let mut value = to_json(&dead_letter, state)?;
     match global.output {
         Output::Json => {
             if options.body {
@@ -54,10 +57,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             }
             print_json(&value)?;
         }
-        Output::Text => print(&text(&value, options.body.then_some(body))?)?,
+        Output::Text => {
+            let body = options.body.then_some(body);
+            print(&text(&dead_letter.summary, &value, body)?)?;
+        }
     }
     Ok(CommandStatus::Success)
 }
+
+/// An id of SQS is a UUID.
+const FULL_ID_CHARS: usize = 36;
 
 /// Says that a dead-lettered sign-up is not finished; `None` for any other message.
 fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
@@ -84,10 +93,28 @@ fn to_json(
     Ok(all)
 }
 
-fn text(shown: &Value, body: Option<&String>) -> Result<String, std::fmt::Error> {
+/// The members of the object that a person reads first.
+const FIRST: [&str; 7] = [
+    "id",
+    "reason",
+    "error",
+    "sub",
+    "dead_lettered_at",
+    "first_received_at",
+    "sent_at",
+];
+
+fn text(
+    summary: &DeadLetterSummary,
+    shown: &Value,
+    body: Option<&String>,
+) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    for (name, value) in shown.as_object().into_iter().flatten() {
-        match value {
+    let members = shown.as_object();
+    let rest = members.into_iter().flatten().map(|(name, _)| name.as_str());
+    let rest = rest.filter(|name| !FIRST.contains(name));
+    for name in FIRST.into_iter().chain(rest) {
+        match &shown[name] {
             Value::Null => {}
             Value::Object(attributes) => {
                 // Attributes that the lines above do not show.
@@ -97,10 +124,14 @@ fn text(shown: &Value, body: Option<&String>) -> Result<String, std::fmt::Error>
                     writeln!(text, "{:<20}{value}", printable(name))?;
                 }
             }
+            Value::String(reason) if name == "reason" => {
+                writeln!(text, "{name:<20}{}", reasons::explain(reason))?;
+            }
             Value::String(value) => writeln!(text, "{name:<20}{value}")?,
             value => writeln!(text, "{name:<20}{value}")?,
         }
     }
+    writeln!(text, "next: {}", next_step(summary))?;
     if let Some(body) = body {
         if std::io::stdout().is_terminal() {
             let lines: Vec<String> = body.lines().map(printable).collect();
@@ -115,4 +146,34 @@ fn text(shown: &Value, body: Option<&String>) -> Result<String, std::fmt::Error>
 fn is_already_shown(name: &str) -> bool {
     attribute::NOT_COPIED.contains(&name)
         || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
+}
+
+/// The row of the runbook's table ("Dead letters") for the reason.
+fn next_step(dead_letter: &DeadLetterSummary) -> String {
+    let (reason, id) = (dead_letter.reason.as_str(), short_id(&dead_letter.id));
+    let usher = |arguments: &str| format!("usher dead-letters {arguments}");
+    let replay = usher(&format!("replay {id}"));
+    let drop = usher(&format!("drop {id}"));
+    let body = usher(&format!("show {id} --body"));
+    match (reason, dead_letter.class.as_deref()) {
+        ("foreign_pool", _) => {
+            format!("if the pool is yours, add it to pools.allowed, then {replay}; else {drop}")
+        }
+        ("user_not_found", _) => format!("{replay}; if it comes back, {drop}"),
+        ("group_not_found" | "access_denied" | "limit_exceeded" | "table_mismatch", _) => {
+            format!("fix the cause, then {replay}")
+        }
+        ("repeated_token", _) => format!("usher reconcile --dry-run; if it ends, {replay}"),
+        ("invalid_parameter", _) => {
+            let export = usher("export FILE --reason invalid_parameter --remove");
+            format!("{export}, edit, import and replay")
+        }
+        ("ambiguous_user", _) => format!("{drop}, check the user, repeat by e-mail address"),
+        ("not_administrator", _) => format!("{drop}, or make the requester one and {replay}"),
+        (_, Some("malformed")) => format!("find the sender ({body}), then {drop}"),
+        (_, Some("forbidden" | "conflict")) => {
+            format!("inform the administrator (requestedBy in {body}), then {drop}")
+        }
+        _ => replay,
+    }
 }

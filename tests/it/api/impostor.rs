@@ -84,9 +84,9 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     refused_after(0).await;
     let before = refusals();
     let mut replay = api.world.usher(&["dead-letters", "replay"]);
-    replay.args(["--reason", "ambiguous_user"]);
-    let (status, out, err) = finished(replay).await;
-    assert_eq!(status, Some(0), "{out} {err}");
+    replay.args(["--reason", "ambiguous_user", "--yes"]);
+    let (_, out, err) = finished(replay).await;
+    assert!(out.contains("sent to the source queue"), "{out} {err}");
     refused_after(before).await;
     let dead_letters = api.world.read_dead_letters().await;
     let reasons: Vec<&str> = dead_letters

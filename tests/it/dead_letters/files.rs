@@ -1,6 +1,7 @@
 //! Dead letters in files: export and import.
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 use super::{audited, dead_letter};
 use crate::faults::Fault;
@@ -24,7 +25,7 @@ async fn an_interrupted_import_prints_the_line_to_resume_at() {
     });
     let (status, _, errors) = world.run_dead_letters(&["import", path]).await;
     assert_eq!(status, Some(1));
-    assert!(errors.contains("go on with --from-line 11"), "{errors}");
+    assert!(errors.contains("continue with --from-line 11"), "{errors}");
     world.faults.clear();
     let (status, _, errors) = world
         .run_dead_letters(&["import", path, "--from-line", "11"])
@@ -53,22 +54,22 @@ async fn dead_letters_are_exported_edited_and_imported() {
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(
         stdout,
-        "1 letter written, 1 of them removed from the queue\n"
+        "1 dead letter exported and removed from the queue\n"
     );
     assert_eq!(audited(&errors)[0]["outcome"], "removed");
     assert_eq!(world.visible_dead_letters().await, 1, "the other one");
 
     let (status, _, errors) = world.run_dead_letters(&export).await;
     assert_eq!(status, Some(1));
-    assert!(errors.contains("exists already"), "{errors}");
+    assert!(errors.contains("already exists"), "{errors}");
 
     let text = std::fs::read_to_string(&file).expect("written");
     std::fs::write(&file, text.replace("persom-0", "person-0")).expect("edited");
     let (status, stdout, errors) = world.run_dead_letters(&["import", path]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(stdout, "1 letter sent to the dead-letter queue\n");
+    assert_eq!(stdout, "1 dead letter sent to the dead-letter queue\n");
 
-    let replay = ["replay", "--reason", "user_not_found"];
+    let replay = ["replay", "--reason", "user_not_found", "--yes"];
     let (status, _, errors) = world.run_dead_letters(&replay).await;
     assert_eq!(status, Some(0), "{errors}");
     world.work(&[]).await;
@@ -93,7 +94,7 @@ async fn an_import_with_an_invalid_line_sends_nothing() {
     let append = ["export", path, "--append"];
     let (status, _, errors) = world.run_dead_letters(&append).await;
     assert_eq!(status, Some(1));
-    assert!(errors.contains("mend or remove it first"), "{errors}");
+    assert!(errors.contains("correct or delete it first"), "{errors}");
 }
 
 #[tokio::test]
@@ -127,5 +128,53 @@ async fn two_exports_do_not_write_to_one_file() {
     }
     let (status, stdout, errors) = world.run_dead_letters(&["import", path]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(stdout, "60 letters sent to the dead-letter queue\n");
+    assert_eq!(stdout, "60 dead letters sent to the dead-letter queue\n");
+}
+
+#[tokio::test]
+async fn an_import_skips_what_is_in_the_queue_and_writes_audit_lines() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("letters.jsonl");
+    let lines = ["same", "same", "other"].map(|body| {
+        format!("{{\"body\":\"{body}\",\"attributes\":{{\"usher.reason\":\"throttled\"}}}}\n")
+    });
+    std::fs::write(&file, lines.concat()).expect("written");
+    let path = file.to_str().expect("text");
+    world
+        .send_dead_letters(&[dead_letter("same", "timeout")])
+        .await;
+    let import = ["import", path];
+    let (status, out, errors) = world.run_dead_letters(&import).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(
+        out,
+        "2 dead letters sent to the dead-letter queue; 1 of 3 is in the queue already\n"
+    );
+    let lines = audited(&errors);
+    let actions: Vec<(&Value, &Value)> = lines
+        .iter()
+        .map(|line| (&line["audit.action"], &line["dead_letter.reason"]))
+        .collect();
+    assert_eq!(actions, vec![(&json!("import"), &json!("throttled")); 2]);
+    assert!(lines[0]["dead_letter.id"].is_string(), "{errors}");
+
+    let (_, out, errors) = world.run_dead_letters(&import).await;
+    assert_eq!(
+        out,
+        "0 dead letters sent to the dead-letter queue; 3 of 3 are in the queue already\n"
+    );
+    assert!(
+        errors.contains("--allow-duplicates sends them again"),
+        "{errors}"
+    );
+    assert_eq!(world.visible_dead_letters().await, 3);
+    let again = [&import[..], &["--allow-duplicates"]].concat();
+    let (_, out, _) = world.run_dead_letters(&again).await;
+    assert_eq!(out, "3 dead letters sent to the dead-letter queue\n");
+    assert_eq!(world.visible_dead_letters().await, 6);
+    std::fs::write(&file, "\n").expect("written");
+    let (status, _, errors) = world.run_dead_letters(&import).await;
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("contains no dead letters"), "{errors}");
 }

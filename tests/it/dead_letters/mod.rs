@@ -65,7 +65,7 @@ impl World {
             .await
             .expect("attributes")
             .depth;
-        assert_eq!(depth.hidden, 0, "hidden letters");
+        assert_eq!(depth.hidden, 0, "hidden dead letters");
         depth.visible
     }
 }
@@ -92,19 +92,26 @@ fn objects_of(stderr: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn drop_needs_a_filter_and_yes_and_writes_an_audit_line() {
+async fn changes_need_a_filter_and_yes_and_drop_writes_an_audit_line() {
     let world = World::new().await;
     world
         .send_dead_letters(&[dead_letter("a", "not_json"), dead_letter("b", "throttled")])
         .await;
     for (arguments, says) in [
-        (&["drop"][..], "give a filter"),
-        (&["drop", "--limit", "1"], "give a filter"),
-        (&["drop", "--all"], "say --yes"),
+        (&["drop"][..], "choose dead letters"),
+        (&["drop", "--limit", "1"], "choose dead letters"),
+        (&["drop", "--all"], "confirm with --yes"),
+        (&["drop", "12345678", "--all"], "cannot be used with"),
         (
             &["drop", "--all", "--reason", "x", "--yes"],
-            "takes no filter",
+            "cannot be used with",
         ),
+        (&["replay"], "choose dead letters"),
+        (&["replay", "--reason", "throttled"], "confirm with --yes"),
+        (&["replay", "--native"], "confirm with --yes"),
+        (&["list", "--reason", "throtled"], "did you mean throttled?"),
+        (&["list", "--sub", "ada@example.com"], "give the sub"),
+        (&["show", "1234567"], "8 characters"),
     ] {
         let (status, _, errors) = world.run_dead_letters(arguments).await;
         assert_eq!(status, Some(2), "{arguments:?}");
@@ -115,14 +122,14 @@ async fn drop_needs_a_filter_and_yes_and_writes_an_audit_line() {
         .await;
     assert_eq!(
         (status, stdout.as_str()),
-        (Some(0), "1 letter dropped\n"),
+        (Some(0), "1 dead letter dropped\n"),
         "{errors}"
     );
     let lines = audited(&errors);
     assert_eq!(lines.len(), 1);
     assert_eq!(
-        (&lines[0]["audit.action"], &lines[0]["outcome"]),
-        (&json!("drop"), &json!("dropped"))
+        (&lines[0]["audit.action"], &lines[0]["message"]),
+        (&json!("drop"), &json!("drop of a dead letter: dropped"))
     );
     let dead_letters = world.read_dead_letters().await;
     assert_eq!(
@@ -143,6 +150,29 @@ async fn show_prints_the_body_only_with_the_flag() {
         "{shown}"
     );
     assert!(!shown.contains("mail.example"), "{shown}");
+    let names: Vec<&str> = shown
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let first = [
+        "id",
+        "reason",
+        "error",
+        "sub",
+        "dead_lettered_at",
+        "first_received_at",
+        "sent_at",
+    ];
+    assert_eq!(names[..7], first, "{shown}");
+    let meaning = "throttled: the service accepted no more calls for now";
+    assert!(shown.contains(meaning), "{shown}");
+    let id = names
+        .iter()
+        .zip(shown.lines())
+        .find(|(name, _)| **name == "id");
+    let id = id.map(|(_, line)| line[20..28].to_owned()).expect("an id");
+    let next = format!("next: usher dead-letters replay {id}\n");
+    assert!(shown.ends_with(&next), "{shown}");
     let (_, shown, _) = world
         .run_dead_letters(&["show", "source-1", "--body"])
         .await;
@@ -157,7 +187,10 @@ async fn show_prints_the_body_only_with_the_flag() {
     );
     let (status, _, errors) = world.run_dead_letters(&["show", "source-2"]).await;
     assert_eq!(status, Some(1));
-    assert!(errors.contains("no letter has the id source-2"), "{errors}");
+    assert!(
+        errors.contains("no dead letter has the id source-2 (scanned 1)"),
+        "{errors}"
+    );
     assert_eq!(world.visible_dead_letters().await, 1);
 }
 
@@ -172,7 +205,7 @@ async fn a_dead_letter_with_a_long_attribute_is_listed() {
     let (status, listed, errors) = world.run_dead_letters(&["list"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        listed.contains("1 letter") && listed.len() < 2_000,
+        listed.contains("1 dead letter") && listed.len() < 2_000,
         "{listed}"
     );
     let (status, shown, _) = world.run_dead_letters(&["show", "source-1"]).await;
@@ -220,4 +253,122 @@ async fn a_dead_letter_visible_early_is_neither_repeated_nor_missed() {
     let expected: Vec<String> = (0..35).map(|n| n.to_string()).collect();
     assert_eq!(bodies, expected);
     assert_eq!(world.visible_dead_letters().await, 35);
+}
+
+#[tokio::test]
+async fn a_filter_that_matches_nothing_says_what_is_there() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("none.jsonl");
+    let path = file.to_str().expect("text");
+    let filter = ["--reason", "kms"];
+    let (_, listed, _) = world.run_dead_letters(&["list"]).await;
+    assert_eq!(listed, "no dead letters found\n");
+    let reasons = ["throttled", "not_json", "throttled"];
+    let dead_letters: Vec<Outgoing> = reasons.map(|reason| dead_letter("{", reason)).into();
+    world.send_dead_letters(&dead_letters).await;
+    for command in [
+        &["list"][..],
+        &["replay", "--yes"],
+        &["replay", "--direct", "--yes"],
+        &["replay", "--dry-run"],
+        &["export", path],
+        &["drop", "--yes"],
+    ] {
+        let (status, out, errors) = world.run_dead_letters(&[command, &filter].concat()).await;
+        assert_eq!(status, Some(0), "{command:?} {errors}");
+        assert_eq!(
+            out, "no dead letter matches the filter (3 in the queue: throttled 2, not_json 1)\n",
+            "{command:?}"
+        );
+    }
+    assert!(!file.exists(), "an export of nothing makes no file");
+    let (_, listed, _) = world.run_dead_letters(&["list", "--limit", "2"]).await;
+    assert!(listed.ends_with("\n2 of 3 dead letters\n"), "{listed}");
+    let longest = listed.lines().map(str::len).max();
+    assert!(longest <= Some(80), "{listed}");
+}
+
+#[tokio::test]
+async fn list_prints_the_approximate_count_first_or_only() {
+    let world = World::new().await;
+    let dead_letters: Vec<Outgoing> = ["a", "b"].map(|body| dead_letter(body, "timeout")).into();
+    world.send_dead_letters(&dead_letters).await;
+    let (_, listed, errors) = world.run_dead_letters(&["list"]).await;
+    assert!(errors.starts_with("about 2 dead letters\n"), "{errors}");
+    assert!(listed.ends_with("\n2 dead letters\n"), "{listed}");
+    let calls = || ["ReceiveMessage", "GetQueueAttributes"].map(|it| world.faults.calls(it));
+    let before = calls();
+    world.dead_letters.receive(1).await.expect("received");
+    let (_, counted, _) = world.run_dead_letters(&["list", "--count"]).await;
+    assert_eq!(counted, "about 2 dead letters, 1 of them in use\n");
+    let (_, counted, _) = world
+        .run_dead_letters(&["list", "--count", "--output", "json"])
+        .await;
+    let counted: Value = serde_json::from_str(&counted).expect("an object");
+    assert_eq!(counted, json!({"dead_letters": 2, "in_use": 1}));
+    // For each run one look for the queue and one count.
+    assert_eq!(calls(), [before[0], before[1] + 4]);
+}
+
+#[tokio::test]
+async fn commands_take_the_beginning_of_an_id() {
+    let world = World::new().await;
+    let with_source = |body: &str, source: &str| {
+        let mut dead_letter = dead_letter(body, "throttled");
+        let name = "usher.source_message_id".to_owned();
+        dead_letter.attributes.insert(name, source.to_owned());
+        dead_letter
+    };
+    world
+        .send_dead_letters(&[
+            with_source("one", "aaaaaaaa-1"),
+            with_source("two", "aaaaaaaa-2"),
+            with_source("three", "bbbbbbbb-3"),
+        ])
+        .await;
+    for command in [
+        &["show"][..],
+        &["drop", "--yes"],
+        &["replay", "--yes"],
+        &["replay", "--dry-run"],
+    ] {
+        let (status, _, errors) = world
+            .run_dead_letters(&[command, &["aaaaaaaa"]].concat())
+            .await;
+        assert_eq!(status, Some(1), "{command:?}");
+        assert!(
+            errors.contains("aaaaaaaa is ambiguous: it means "),
+            "{errors}"
+        );
+        let (status, _, errors) = world
+            .run_dead_letters(&[command, &["cccccccc"]].concat())
+            .await;
+        assert_eq!(status, Some(1), "{command:?}");
+        let says = "no dead letter has the id cccccccc (scanned 3)";
+        assert!(errors.contains(says), "{errors}");
+    }
+    let (status, dropped, errors) = world.run_dead_letters(&["drop", "bbbbbbbb", "--yes"]).await;
+    assert_eq!(
+        (status, dropped.as_str()),
+        (Some(0), "1 dead letter dropped\n"),
+        "{errors}"
+    );
+    let (status, replayed, errors) = world
+        .run_dead_letters(&["replay", "aaaaaaaa-1", "--yes"])
+        .await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(replayed, "1 dead letter sent to the source queue\n");
+    let dead_letters = world.read_dead_letters().await;
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!(dead_letters[0].body, "two");
+    let id = &dead_letters[0].id;
+    let receipt = [(dead_letters[0].receipt_handle.as_str(), Duration::ZERO)];
+    let visible = world.dead_letters.change_visibility(&receipt).await;
+    visible.expect("visible again");
+    for asked in [id.as_str(), &id[..8]] {
+        let (status, shown, errors) = world.run_dead_letters(&["show", asked]).await;
+        assert_eq!(status, Some(0), "{errors}");
+        assert!(shown.contains(id), "{shown}");
+    }
 }

@@ -14,6 +14,10 @@ use crate::faults::Fault;
 use crate::process::Process;
 use crate::world::{TestUser, World, eventually};
 
+const REPLAY_ALL: [&str; 3] = ["replay", "--all", "--yes"];
+/// Dead letters that fail at once are back before the replay ends.
+const REPLAY_SLOWLY: [&str; 6] = ["replay", "--reason", "throttled", "--yes", "--rate", "10"];
+
 #[tokio::test]
 async fn five_thousand_dead_letters_list_and_a_killed_replay_resumes() {
     let world = World::new().await;
@@ -62,6 +66,7 @@ async fn five_thousand_dead_letters_list_and_a_killed_replay_resumes() {
         "user_not_found",
         "--rate",
         "50",
+        "--yes",
     ];
     let mut killed = Process::start(world.usher(&replay));
     eventually("half of them", || async {
@@ -140,15 +145,15 @@ async fn a_dead_letter_moved_by_sqs_is_unknown_and_replayable() {
     let (status, listed, _) = world.run_dead_letters(&["list"]).await;
     assert_eq!(status, Some(0));
     assert!(
-        listed.contains("unknown") && listed.contains("1 letter"),
+        listed.contains("unknown") && listed.contains("1 dead letter"),
         "{listed}"
     );
 
     let (status, replayed, errors) = world
-        .run_dead_letters(&["replay", "--reason", "unknown"])
+        .run_dead_letters(&["replay", "--reason", "unknown", "--yes"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(replayed.contains("1  queued"), "{replayed}");
+    assert!(replayed.contains("1 dead letter sent"), "{replayed}");
     world.work(&[]).await;
     world.assert_all_provisioned(&users).await;
 }
@@ -160,7 +165,7 @@ async fn a_failed_replay_keeps_its_first_date_and_counts_replays() {
         .send_dead_letters(&[dead_letter("{", "throttled")])
         .await;
     for replays in ["1", "2"] {
-        let (status, _, errors) = world.run_dead_letters(&["replay"]).await;
+        let (status, _, errors) = world.run_dead_letters(&REPLAY_ALL).await;
         assert_eq!(status, Some(0), "{errors}");
         world.work(&[]).await;
         let dead_letters = world.read_dead_letters().await;
@@ -188,10 +193,12 @@ async fn a_replay_ends_although_its_dead_letters_return() {
         .collect();
     world.send_dead_letters(&dead_letters).await;
     let (status, tally, errors) = world
-        .run_dead_letters(&["replay", "--output", "json"])
+        .run_dead_letters(&[&REPLAY_SLOWLY[..], &["--output", "json"]].concat())
         .await;
-    assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(tally.trim(), "{\n  \"queued\": 25\n}");
+    assert_eq!(status, Some(1), "{errors}");
+    let tally: Value = serde_json::from_str(&tally).expect("JSON");
+    assert_eq!(tally["queued"], 25, "{tally}");
+    assert!(tally["back: not_json"].as_u64() > Some(0), "{tally}");
     eventually("all back", || async {
         world.visible_dead_letters().await == 25
     })
@@ -199,7 +206,7 @@ async fn a_replay_ends_although_its_dead_letters_return() {
     worker.stop().await;
 
     let (status, tally, _) = world
-        .run_dead_letters(&["replay", "--direct", "--output", "json"])
+        .run_dead_letters(&["replay", "--direct", "--all", "--yes", "--output", "json"])
         .await;
     assert_eq!(status, Some(1), "they failed again");
     assert_eq!(tally.trim(), "{\n  \"failed again: not_json\": 25\n}");
@@ -222,9 +229,12 @@ async fn a_replay_that_may_not_delete_stops_and_says_so() {
             "AccessDeniedException",
         ))
     });
-    let (status, tally, errors) = world.run_dead_letters(&["replay"]).await;
+    let (status, tally, errors) = world.run_dead_letters(&REPLAY_ALL).await;
     assert_eq!(status, Some(1));
-    assert_eq!(tally, "      10  not deleted\n", "one batch and no more");
+    assert_eq!(
+        tally, "0 of 10 replayed; 10 replayed, but not deleted\n",
+        "one batch and no more"
+    );
     assert!(
         errors.contains("DeleteMessageBatch") && errors.contains("AccessDenied"),
         "{errors}"
@@ -238,10 +248,10 @@ async fn a_direct_replay_provisions_in_its_own_process() {
     let users = world.create_users(12).await;
     world.send_dead_letters_of(&users, "timeout").await;
     let (status, tally, errors) = world
-        .run_dead_letters(&["replay", "--direct", "--reason", "timeout"])
+        .run_dead_letters(&["replay", "--direct", "--reason", "timeout", "--yes"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(tally.contains("12  done"), "{tally}");
+    assert!(tally.contains("12 of 12 replayed"), "{tally}");
     world.assert_all_provisioned(&users).await;
 }
 
@@ -259,13 +269,15 @@ async fn a_replay_gives_nothing_to_a_new_user_of_the_name() {
             .await;
         let (_, verdicts, errors) = world.run_dead_letters(&["replay", "--dry-run"]).await;
         assert!(
-            verdicts.contains("rejected: user_not_found"),
+            verdicts.contains("would fail again: user_not_found"),
             "{verdicts} {errors}"
         );
         if direct {
-            world.run_dead_letters(&["replay", "--direct"]).await;
+            world
+                .run_dead_letters(&["replay", "--direct", "--all", "--yes"])
+                .await;
         } else {
-            world.run_dead_letters(&["replay"]).await;
+            world.run_dead_letters(&REPLAY_ALL).await;
             world.work(&[]).await;
         }
         assert!(world.members("EVERYONE").await.is_empty(), "{direct}");
@@ -292,7 +304,7 @@ async fn a_direct_replay_leaves_foreign_dead_letters() {
             dead_letter(r#"{"usher":1,"command":"Reconcile"}"#, "throttled"),
         ])
         .await;
-    let replay = ["replay", "--direct", "--output", "json"];
+    let replay = ["replay", "--direct", "--all", "--yes", "--output", "json"];
     let (status, tally, errors) = world.run_dead_letters(&replay).await;
     assert_eq!(status, Some(1), "{errors}");
     let tally: Value = serde_json::from_str(&tally).expect("JSON");
@@ -331,7 +343,7 @@ async fn a_direct_replay_verifies_admin_membership() {
     world
         .send_dead_letters(&[command(&admin), command(&former)])
         .await;
-    let replay = ["replay", "--direct", "--output", "json"];
+    let replay = ["replay", "--direct", "--all", "--yes", "--output", "json"];
     let verified = ["--set", "admin.verify_membership=true"];
     let (status, tally, errors) = world
         .run_dead_letters(&[&replay[..], &verified].concat())
@@ -363,10 +375,9 @@ async fn a_second_signal_ends_a_command_at_once() {
     })
     .await;
     list.signal(Signal::INT);
-    assert_eq!(list.exit().await.code(), Some(1));
+    assert_eq!(list.exit().await.code(), Some(130));
     assert!(
-        list.log()
-            .contains("second signal received, exiting immediately"),
+        list.log().contains("stopped immediately (second signal)"),
         "{}",
         list.log()
     );
@@ -394,13 +405,9 @@ async fn a_dry_run_reports_and_changes_nothing() {
             dead_letter(command.to_string(), "throttled"),
         ])
         .await;
-    let writes = [
-        "AdminAddUserToGroup",
-        "PutItem",
-        "CreateGroup",
-        "AdminGetUser",
-    ];
+    let writes = ["AdminAddUserToGroup", "PutItem", "CreateGroup"];
     let before = writes.map(|operation| world.faults.calls(operation));
+    let looked_up = world.faults.calls("AdminGetUser");
     let (status, verdicts, errors) = world
         .run_dead_letters(&["replay", "--dry-run", "--output", "json"])
         .await;
@@ -421,8 +428,8 @@ async fn a_dry_run_reports_and_changes_nothing() {
     let expected = [
         ("already_done", "", none()),
         ("done", "", json!(["EVERYONE", "profile"])),
-        ("not_judged", "AddUserToGroup", none()),
         ("rejected", "not_json", none()),
+        ("rejected", "user_not_found", none()),
         ("rejected", "user_not_found", none()),
     ];
     let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c));
@@ -431,8 +438,34 @@ async fn a_dry_run_reports_and_changes_nothing() {
         before,
         writes.map(|operation| world.faults.calls(operation))
     );
+    // The command's, as a worker makes it; a sign-up needs none.
+    assert_eq!(world.faults.calls("AdminGetUser"), looked_up + 1);
     assert_eq!(world.visible_dead_letters().await, 5);
     assert!(audited(&errors).is_empty());
+
+    let dry_run = ["replay", "--dry-run"];
+    let (_, tally, _) = world.run_dead_letters(&dry_run).await;
+    let expected = "\
+reason      count  a replay
+throttled       1  would change nothing
+throttled       1  would fail again: not_json
+throttled       2  would fail again: user_not_found
+throttled       1  would succeed
+
+dry run: 1 would change nothing, 3 would fail again, 1 would succeed
+";
+    assert_eq!(tally, expected);
+    let (_, rows, _) = world
+        .run_dead_letters(&[&dry_run[..], &["--verbose"]].concat())
+        .await;
+    assert!(
+        rows.contains("  throttled             would add EVERYONE, profile\n"),
+        "{rows}"
+    );
+    assert!(
+        rows.ends_with(expected) && rows.lines().count() == 13,
+        "{rows}"
+    );
 }
 
 #[tokio::test]
@@ -444,10 +477,10 @@ async fn a_native_replay_moves_all_and_counts_as_a_replay() {
         .send_dead_letters(&[dead_letter("?", "throttled")])
         .await;
     let (status, moved, errors) = world
-        .run_dead_letters(&["replay", "--native", "--rate", "5"])
+        .run_dead_letters(&["replay", "--native", "--rate", "5", "--yes"])
         .await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(moved, "completed: 9 letters moved\n");
+    assert_eq!(moved, "completed: 9 dead letters moved\n");
     assert_eq!(audited(&errors)[0]["audit.action"], "native replay");
     world.work(&[]).await;
     assert_eq!(world.profiles().await.len(), users.len());
@@ -456,4 +489,106 @@ async fn a_native_replay_moves_all_and_counts_as_a_replay() {
     assert_eq!(dead_letters[0].attributes["usher.replays"], "1");
     assert_eq!(dead_letters[0].attributes["usher.attempts"], "1");
     assert_eq!(dead_letters[0].attributes["usher.first_received_at"], FIRST);
+}
+
+#[tokio::test]
+async fn a_replay_says_what_came_back_and_what_cannot_succeed() {
+    let world = World::new().await;
+    let worker = world.worker(&world.config(&[]), Until::Stopped).await;
+    let mut malformed = dead_letter("{", "throttled");
+    let class = "usher.class".to_owned();
+    malformed.attributes.insert(class, "malformed".to_owned());
+    world.send_dead_letters(&[malformed]).await;
+    world
+        .send_dead_letters(&vec![dead_letter("{", "throttled"); 11])
+        .await;
+    let (status, out, errors) = world.run_dead_letters(&REPLAY_SLOWLY).await;
+    assert_eq!(status, Some(1), "{errors}");
+    let back = out
+        .strip_prefix("12 dead letters sent to the source queue; ")
+        .and_then(|rest| rest.strip_suffix(" back already (not_json)\n"));
+    assert!(back.is_some(), "{out}");
+    assert!(
+        errors.contains("1 of them is malformed or forbidden"),
+        "{errors}"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_predicts_commands_with_the_workers_checks() {
+    let world = World::new().await;
+    let admin = world.create_user("admin").await;
+    world.create_user("user").await;
+    let pool = &world.pool.id;
+    for group in ["ADMINS", "STAFF"] {
+        let joined = world.sandbox.add_to_group(pool, "admin", group).await;
+        joined.expect("joined");
+    }
+    let command = |sub: &str, pool: &str, user: &str, group: &str| {
+        let body = json!({
+            "usher": 1, "command": "AddUserToGroup", "requestId": format!("{sub}{pool}{user}{group}"),
+            "requestedBy": {"sub": sub}, "userPoolId": pool, "username": user, "groupName": group,
+        });
+        dead_letter(body.to_string(), "timeout")
+    };
+    let sub = admin.sub.as_str();
+    let invite = json!({
+        "usher": 1, "command": "InviteUser", "requestId": "i1", "requestedBy": {"sub": sub},
+        "userPoolId": pool, "email": "new@example.com", "groups": ["BETA"],
+    });
+    let resend = json!({
+        "usher": 1, "command": "ResendInvitation", "requestId": "i2", "requestedBy": {"sub": sub},
+        "userPoolId": pool, "username": "user",
+    });
+    world
+        .send_dead_letters(&[
+            command(sub, pool, "user", "STAFF"),
+            command(sub, pool, "user", "BETA"),
+            command(sub, pool, "user", "ROOT"),
+            command(sub, pool, "nobody", "STAFF"),
+            command("someone", pool, "user", "STAFF"),
+            command(sub, "us-east-1_Strange01", "user", "STAFF"),
+            dead_letter(invite.to_string(), "timeout"),
+            dead_letter(resend.to_string(), "timeout"),
+        ])
+        .await;
+    let allowed = format!("pools.allowed={pool}");
+    let settings = [
+        "--output",
+        "json",
+        "--set",
+        &allowed,
+        "--set",
+        "admin.verify_membership=true",
+        "--set",
+        "admin.grantable_groups=STAFF,BETA",
+    ];
+    let dry_run = [&["replay", "--dry-run"][..], &settings].concat();
+    let (status, predicted, errors) = world.run_dead_letters(&dry_run).await;
+    assert_eq!(status, Some(0), "{errors}");
+    let mut predictions = BTreeMap::<String, u64>::new();
+    for one in objects(&predicted) {
+        let (outcome, reason) = (&one["would"]["outcome"], &one["would"]["reason"]);
+        let result = match (outcome.as_str(), reason.as_str()) {
+            (Some("done"), _) => "done".to_owned(),
+            (Some("rejected"), Some("foreign_pool")) => "left: foreign_pool".to_owned(),
+            (Some("rejected"), Some(reason)) => format!("failed again: {reason}"),
+            other => panic!("{other:?}"),
+        };
+        *predictions.entry(result).or_default() += 1;
+    }
+    let replay = [&["replay", "--direct", "--all", "--yes"][..], &settings].concat();
+    let (_, tally, errors) = world.run_dead_letters(&replay).await;
+    let tally: Value = serde_json::from_str(&tally).expect("JSON");
+    assert_eq!(json!(predictions), tally, "{errors}");
+    let expected = json!({
+        "done": 2,
+        "failed again: group_not_found": 2,
+        "failed again: group_not_grantable": 1,
+        "failed again: not_administrator": 1,
+        "failed again: user_not_found": 1,
+        "left: foreign_pool": 1,
+    });
+    assert_eq!(tally, expected);
 }

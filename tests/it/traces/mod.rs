@@ -126,7 +126,7 @@ async fn a_dead_letter_keeps_its_trace_through_export_and_replay() {
     for arguments in [
         &["dead-letters", "export", file, "--remove"][..],
         &["dead-letters", "import", file],
-        &["dead-letters", "replay"],
+        &["dead-letters", "replay", "--all", "--yes"],
     ] {
         let (status, _, errors) = finished(world.usher(arguments)).await;
         assert_eq!(status, Some(0), "{arguments:?}: {errors}");
