@@ -21,6 +21,7 @@ use crate::aws::{Class, Failure, MAX_BATCH_ENTRIES, Queue, Received, SqsOperatio
 use crate::retry::Backoff;
 use crate::telemetry::Health;
 
+const FIRST_POLL_WAIT: Duration = Duration::from_secs(1);
 const INTAKE_LOOP: &str = "intake";
 /// Maximum number of prefetched messages: those of two full receives.
 const PREFETCH: usize = 2 * MAX_BATCH_ENTRIES;
@@ -52,6 +53,7 @@ pub(super) struct Intake {
     max_polls: usize,
     backoff: Backoff,
     failures_in_a_row: u32,
+    has_polled: bool,
 }
 
 struct CompletedPoll {
@@ -86,7 +88,7 @@ impl Intake {
         tracker: TaskTracker,
         health: Health,
     ) -> Self {
-        health.set_unready(QUEUE_COMPONENT, "no receive has succeeded yet");
+        health.set_unready(QUEUE_COMPONENT, "starting: first receive pending");
         Self {
             queue,
             concurrency,
@@ -100,6 +102,7 @@ impl Intake {
             max_polls: 1,
             backoff: Backoff::default(),
             failures_in_a_row: 0,
+            has_polled: false,
         }
     }
 
@@ -219,7 +222,13 @@ impl Intake {
     }
 
     fn start_poll(&mut self, permits: OwnedSemaphorePermit) {
-        let queue = self.queue.clone();
+        // The first poll is short: an idle worker is ready soon.
+        let queue = if self.has_polled {
+            self.queue.clone()
+        } else {
+            self.queue.with_wait(FIRST_POLL_WAIT)
+        };
+        self.has_polled = true;
         let requested = permits.num_permits();
         self.polls.spawn(async move {
             let time_limit = queue.wait() + RECEIVE_GRACE;

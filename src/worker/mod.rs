@@ -23,6 +23,7 @@ mod recent_work;
 mod reconciler;
 mod report;
 mod settle;
+mod startup_check;
 mod trace;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use processor::{MessageCounts, Processor};
 use recent_work::RecentWork;
 use reconciler::Reconciler;
 use settle::Settler;
+use startup_check::StartupCheck;
 
 /// A worker that has found its dead-letter queue, ready to run.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ pub struct Worker {
     dead_letter_queue: Queue,
     provisioner: Provisioner,
     reconciler: Reconciler,
+    startup_check: StartupCheck,
     health: Health,
 }
 
@@ -157,6 +160,7 @@ impl Worker {
         Ok(Self {
             reconciler: Reconciler::new(config, services.reconcile(queue.clone())?),
             provisioner: services.provisioner(),
+            startup_check: StartupCheck::new(services)?,
             config: config.clone(),
             queue,
             dead_letter_queue: dead_letters.queue,
@@ -172,6 +176,7 @@ impl Worker {
             dead_letter_queue,
             provisioner,
             reconciler,
+            startup_check,
             health,
         } = self;
         let stop = stop.child_token();
@@ -213,6 +218,7 @@ impl Worker {
             health.clone(),
         );
         tracing::info!(queue.url = queue.url(), "worker started");
+        tokio::spawn(startup_check.run(health.clone(), stop.clone()));
         match until {
             Until::Stopped => intake.run_until_stopped().await,
             Until::Empty => intake.run_until_empty().await,

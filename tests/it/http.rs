@@ -47,7 +47,8 @@ async fn a_worker_serves_health_and_metrics() {
         .await;
     let output = output.expect("runs");
     assert!(output.status.success());
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "alive\n");
+    let expected = format!("healthy ({http})\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
     process.signal(Signal::INT);
     assert!(process.exit().await.success());
     let output = world
@@ -59,6 +60,25 @@ async fn a_worker_serves_health_and_metrics() {
         Some(1),
         "nobody answers any more"
     );
+}
+
+#[tokio::test]
+async fn a_missing_table_or_pool_shows_in_readiness_before_any_message() {
+    let world = World::new().await;
+    for (setting, name) in [
+        ("profiles.table=Nosuch", "Nosuch"),
+        ("pools.allowed=us-east-1_Nosuch", "us-east-1_Nosuch"),
+    ] {
+        let mut process = Process::start(world.usher(&["worker", "--set", setting]));
+        let http = process.http().await;
+        eventually("unready", || async {
+            let (status, reasons) = get(&http, "/readyz").await;
+            status == 503 && reasons.contains("missing: ") && reasons.contains(name)
+        })
+        .await;
+        process.signal(Signal::TERM);
+        assert!(process.exit().await.success());
+    }
 }
 
 #[tokio::test]

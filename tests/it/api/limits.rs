@@ -238,7 +238,8 @@ async fn a_full_public_port_does_not_block_health() {
     }
     let set = format!("http.listen={health}");
     let (status, text, _) = finished(api.world.usher(&["health", "--set", &set])).await;
-    assert_eq!((status, text.as_str()), (Some(0), "alive\n"));
+    let expected = format!("healthy ({health})\n");
+    assert_eq!((status, text), (Some(0), expected));
     assert!(!late.is_finished(), "the public port is full");
     drop(idle);
     assert_eq!(late.await.expect("no panic"), 200);
