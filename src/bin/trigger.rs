@@ -8,12 +8,20 @@ use usher::app::trigger_handler;
 use usher::aws::Aws;
 use usher::config::{self, Layers, file_from_environment, log_filter};
 use usher::event::Trace;
-use usher::telemetry::{self, LogFormat};
+use usher::telemetry::{self, LogFormat, LogOptions};
 use usher::trigger::{TriggerHandler, TriggerOutput};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(Some(LogFormat::Json), log_filter(), false, std::io::stderr);
+    telemetry::init(
+        LogOptions::<std::io::Empty> {
+            format: Some(LogFormat::Json),
+            filter: log_filter(),
+            colors: false,
+            audit_file: None,
+        },
+        std::io::stderr,
+    );
     let trigger = Arc::new(build_trigger_handler());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let trigger = Arc::clone(&trigger);

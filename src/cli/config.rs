@@ -1,33 +1,43 @@
 //! `usher config`
 
 use serde::Serialize;
+use toml::Value;
 
 use super::{CommandStatus, Global, table};
-use crate::config::{Config, redact};
+use crate::config::{Config, Layers, redact};
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher config --changed
+  usher config --output json")]
+pub(super) struct Options {
+    /// Show only the settings that are not the default
+    #[arg(long)]
+    changed: bool,
+}
 
 #[derive(Serialize)]
 struct SettingLine<'a> {
     key: &'a str,
-    value: toml::Value,
+    value: Value,
     source: String,
 }
 
-/// Longer values overflow their column.
-const MAX_VALUE_WIDTH: usize = 40;
-
-pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
+pub(super) fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let layers = global.layers();
-    let lines: Vec<SettingLine<'_>> = layers
-        .settings()
-        .map(|(key, setting)| SettingLine {
+    let defaults = Layers::defaults();
+    let settings = layers.settings().zip(defaults.settings());
+    let lines: Vec<SettingLine<'_>> = settings
+        .filter(|((_, setting), _)| !options.changed || !setting.source.is_default())
+        .map(|((key, setting), (_, default))| SettingLine {
             key,
-            value: redact(key, &setting.value),
+            value: redact(key, &with_type_of(&default.value, &setting.value)),
             source: setting.source.to_string(),
         })
         .collect();
     global.output.print(&lines, || {
         let rows = lines.iter().map(SettingLine::cells);
-        table(&rows.collect::<Vec<_>>(), MAX_VALUE_WIDTH)
+        table(&rows.collect::<Vec<_>>(), usize::MAX)
     })?;
     // The values are printed before they are checked, so that an error is easier to locate.
     Config::from_layers(&layers)?;
@@ -35,11 +45,35 @@ pub(super) fn run(global: &Global) -> anyhow::Result<CommandStatus> {
 }
 
 impl SettingLine<'_> {
+    /// The value comes last, since it may be long.
     fn cells(&self) -> [String; 3] {
         [
             self.key.to_owned(),
-            self.value.to_string(),
             self.source.clone(),
+            self.value.to_string(),
         ]
     }
+}
+
+/// The value of a variable or flag, which is text, as a file would hold it.
+fn with_type_of(default: &Value, value: &Value) -> Value {
+    let Value::String(text) = value else {
+        return value.clone();
+    };
+    let typed = match default {
+        Value::Array(_) => {
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Some(Value::Array(
+                items.map(|item| Value::String(item.to_owned())).collect(),
+            ))
+        }
+        Value::Integer(_) => text.parse().ok().map(Value::Integer),
+        Value::Float(_) => text.parse().ok().map(Value::Float),
+        Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| value.clone())
 }

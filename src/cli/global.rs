@@ -4,29 +4,39 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use crate::config::{Config, InvalidConfig, Layers, Required, file_from_environment};
+use crate::shutdown::ForceExit;
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Configuration file [environment: `USHER_CONFIG`]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read this configuration file [environment: `USHER_CONFIG`]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Sets one key over file and environment; may be repeated
+    /// Set one key over file and environment; repeatable
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    /// Format of results
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
-    /// How log lines look; text on a terminal, JSON otherwise
-    #[arg(long, global = true, value_enum)]
+    /// Show only results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Show details: single rows and debug lines
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// Format of log lines [default: text on a terminal, otherwise json]
+    #[arg(long, global = true, value_enum, hide_possible_values = true)]
     pub(super) log_format: Option<LogFormat>,
-    /// Cancelled by the second signal.
+    /// Append audit lines to this file instead of standard error
+    /// [default on a terminal: usher-audit.jsonl]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) audit_file: Option<PathBuf>,
     #[arg(skip)]
-    pub(super) force_exit: CancellationToken,
+    pub(super) force_exit: ForceExit,
 }
 
 impl ValueEnum for LogFormat {
@@ -60,6 +70,15 @@ impl Global {
             layers = layers.file(&file);
         }
         layers.process_environment().flags(&self.set)
+    }
+
+    /// The filter of log lines without `RUST_LOG`; `None`: the default one.
+    pub(super) fn log_filter(&self) -> Option<String> {
+        if self.quiet {
+            Some("error".to_owned())
+        } else {
+            self.verbose.then(|| "warn,usher=debug".to_owned())
+        }
     }
 
     /// The configuration of a command that needs what is `required`.

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Authorizer, CommandService, JwksCache, TokenVerifier};
 use crate::app::Services;
 use crate::aws::JwksClient;
-use crate::http::{AcceptService, Admission, Api, PublicServer, api_routes};
+use crate::http::{
+    AcceptService, Admission, Api, IndexPage, PublicServer, api_routes, public_index,
+};
 
 /// The administrators' API and `/accept`, each where it is configured.
 pub(super) struct HttpApp {
@@ -25,9 +27,14 @@ impl HttpApp {
         let config = &services.config;
         let admission = Admission::new(stop);
         let mut routes = Router::new();
+        let mut pages = Vec::new();
         if !config.admin.client_ids.is_empty() {
             let api = build_api(services, admission.clone())?;
             routes = routes.merge(api_routes(api, &config.admin.cors_origins));
+            pages.push(IndexPage {
+                path: "/v1/openapi.json",
+                content: "the administrators' API, in OpenAPI",
+            });
             tracing::info!("serving the administrators' API");
         }
         if let Some(page) = &config.invitations.page {
@@ -39,9 +46,17 @@ impl HttpApp {
                 admission.separate_pool(),
             );
             routes = routes.merge(accept.routes());
+            pages.push(IndexPage {
+                path: "/accept",
+                content: "where an invited user chooses a password",
+            });
             tracing::info!("serving /accept");
         }
-        Ok(Self { routes, admission })
+        let index = public_index(&pages, admission.clone());
+        Ok(Self {
+            routes: routes.merge(index),
+            admission,
+        })
     }
 
     /// Serves the routes until `stop` is cancelled; the task ends with the server.

@@ -1,5 +1,7 @@
 //! The commands. Results go to standard output, logs to standard error.
 
+mod arguments;
+mod audit_file;
 mod check;
 mod config;
 mod dead_letters;
@@ -16,7 +18,6 @@ mod reasons;
 mod reconcile;
 #[cfg(test)]
 mod tests;
-mod time;
 mod trigger;
 mod users;
 mod worker;
@@ -27,17 +28,18 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
-use crate::telemetry::{self, TraceExporter};
+use crate::telemetry::{self, LogOptions, TraceExporter};
+use audit_file::AuditFile;
 use global::{Global, Usage};
 use output::{
-    CommandStatus, Output, StderrWriter, confirm, plural, print, print_json, progress_bar,
-    status_line, table,
+    CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
+    progress_bar, status_line, table,
 };
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
 /// groups and gives them one profile record.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version)]
+#[command(name = "usher", version, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -67,7 +69,7 @@ enum Command {
     /// Set the Lambda function as the user pool's trigger, or remove it
     Trigger(trigger::Options),
     /// Show the effective configuration and the source of each value
-    Config,
+    Config(config::Options),
     /// Ask a running worker's /healthz (for a container's health check)
     Health,
 }
@@ -97,14 +99,24 @@ impl Cli {
     /// configuration.
     pub async fn run(self) -> ExitCode {
         let global = self.global;
+        output::set_quiet(global.quiet);
+        let audit_file = match AuditFile::open(&global, self.command.is_operator_command()) {
+            Ok(file) => file,
+            Err(error) => {
+                eprintln!("usher: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let log = LogOptions {
+            format: global.log_format,
+            filter: log_filter().or_else(|| global.log_filter()),
+            colors: allows_colors(),
+            audit_file: audit_file.as_ref().map(AuditFile::writer),
+        };
         let exporter = if self.command.has_spans() && has_trace_collector() {
-            telemetry::init_with_traces(global.log_format, log_filter(), allows_colors(), || {
-                StderrWriter
-            })
+            telemetry::init_with_traces(log, || StderrWriter)
         } else {
-            telemetry::init(global.log_format, log_filter(), allows_colors(), || {
-                StderrWriter
-            });
+            telemetry::init(log, || StderrWriter);
             TraceExporter::default()
         };
         let result = tokio::select! {
@@ -112,10 +124,14 @@ impl Cli {
                 exporter.flush().await;
                 result
             }
-            () = global.force_exit.cancelled() => {
-                Err(anyhow::anyhow!("second signal received, exiting immediately"))
+            status = global.force_exit.requested() => {
+                eprintln!("usher: stopped immediately (second signal)");
+                return ExitCode::from(status);
             }
         };
+        if let Some(audit_file) = audit_file {
+            audit_file.report();
+        }
         match result {
             Ok(CommandStatus::Success) => ExitCode::SUCCESS,
             Ok(CommandStatus::Failure) => ExitCode::FAILURE,
@@ -134,6 +150,14 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether a person runs it, so that its audit lines are not a service's log.
+    fn is_operator_command(&self) -> bool {
+        matches!(
+            self,
+            Self::Users(_) | Self::Groups(_) | Self::DeadLetters(_) | Self::Trigger(_)
+        )
+    }
+
     /// Whether the command processes messages: each attempt is a span.
     fn has_spans(&self) -> bool {
         match self {
@@ -158,6 +182,6 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Trigger(options) => Box::pin(trigger::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Health => health::run(global).await,
-        Command::Config => config::run(global),
+        Command::Config(options) => config::run(global, &options),
     }
 }

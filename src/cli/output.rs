@@ -1,12 +1,14 @@
 //! What a command shows: results on standard output; status lines, progress bars, log lines and
 //! questions on standard error.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,9 @@ impl CommandStatus {
 /// Drawn on standard error, and only when it is a terminal. All output of a command is written
 /// while they are cleared.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+static QUIET: AtomicBool = AtomicBool::new(false);
+/// Time between two lines about the progress where no terminal shows a bar.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Output {
     /// Prints a result: as text, or as indented JSON.
@@ -104,8 +109,12 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]], max_width: usize) -> S
     text
 }
 
-/// A bar with its rate and, if `total` is known and not 0, the time left.
-pub(super) fn progress_bar(total: Option<u64>, label: &'static str) -> ProgressBar {
+/// The progress of a command: a bar on a terminal, a line every [`PROGRESS_INTERVAL`] elsewhere.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(ProgressBar);
+
+/// With the rate and, if `total` is known and not 0, the time left.
+pub(super) fn progress_bar(total: Option<u64>, label: &'static str) -> Progress {
     let total = total.filter(|total| *total > 0);
     let bar = match total {
         Some(total) => ProgressBar::new(total),
@@ -124,13 +133,78 @@ pub(super) fn progress_bar(total: Option<u64>, label: &'static str) -> ProgressB
     let bar = bar
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(label);
+    if is_quiet() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        return Progress(bar);
+    }
     let bar = BARS.add(bar);
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    let progress = Progress(bar);
+    if !io::stderr().is_terminal() {
+        tokio::spawn(progress.clone().print_lines());
+    }
+    progress
 }
 
-/// Prints a line to standard error.
+impl Progress {
+    pub(super) fn inc(&self, count: u64) {
+        self.set_position(self.0.position() + count);
+    }
+
+    pub(super) fn set_position(&self, position: u64) {
+        // Rate and time left are those of the work, not of the time before it.
+        if self.0.position() == 0 && position > 0 {
+            self.0.reset_elapsed();
+            self.0.reset_eta();
+        }
+        self.0.set_position(position);
+    }
+
+    pub(super) fn set_message(&self, message: impl Into<Cow<'static, str>>) {
+        self.0.set_message(message);
+    }
+
+    pub(super) fn finish_and_clear(&self) {
+        self.0.finish_and_clear();
+    }
+
+    async fn print_lines(self) {
+        loop {
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
+            if self.0.is_finished() {
+                return;
+            }
+            status_line(&self.text());
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}: {}", self.0.prefix(), self.0.position());
+        if let Some(total) = self.0.length() {
+            let _ = write!(text, " of {total}");
+        }
+        let message = self.0.message();
+        if !message.is_empty() {
+            let _ = write!(text, ", {message}");
+        }
+        text
+    }
+}
+
+/// Hides status lines and progress.
+pub(super) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Prints a line to standard error, unless `--quiet` is given.
 pub(super) fn status_line(text: &str) {
+    if is_quiet() {
+        return;
+    }
     // If standard error is closed, only the line is lost.
     let _ = BARS.suspend(|| writeln!(io::stderr(), "{text}"));
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::operator::pool_id;
-use super::{CommandStatus, Global, Output, Usage, progress_bar, status_line, time};
+use super::{CommandStatus, Global, Usage, arguments, plural, progress_bar, status_line};
 use crate::app::Services;
 use crate::aws::{Class, Failure};
 use crate::config::{Config, Required, is_index_name};
@@ -18,48 +18,55 @@ use crate::reconcile::{
     Checkpoint, IncompleteUserLine, OtherIdSearch, ReconcilePlan, ReconcileRun, ReconcileServices,
     ReconcileStep,
 };
-use crate::retry::{Backoff, Transient};
+use crate::retry::{Backoff, SharedRetry, Transient};
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(after_long_help = "Examples:
+  usher reconcile --dry-run
+  usher reconcile --since 2days
+  usher reconcile --groups --limit 1000")]
 pub(super) struct Options {
-    /// User pool; those of pools.allowed unless given; may be repeated
+    /// User pool; repeatable [default: those in pools.allowed]
     #[arg(long, value_name = "ID")]
     pool: Vec<String>,
-    /// Compare memberships in the default groups, too: for the first run in a pool that has
-    /// records already, and after a group was added to groups.default
+    /// Also compare memberships in the default groups: for the first run in a pool that
+    /// already has profiles, and after a group was added to groups.default
     #[arg(long)]
     groups: bool,
-    /// Users of an external provider, too
+    /// Include users of external identity providers
     #[arg(long)]
     include_federated: bool,
-    /// Index of the profile table by the owner of a record, to find records under other ids
-    /// with; `profiles.owner_index` unless given. Without one the whole table is read
+    /// Index of the profile table by owner, to find profiles under another id. Without one the
+    /// whole table is read [default: `profiles.owner_index`]
     #[arg(long, value_name = "NAME", value_parser = parse_index)]
     owner_index: Option<String>,
-    /// Writes a second record for a user who has one under another id than their sub
+    /// Write a second profile for users who have one under another id than their sub
     #[arg(long, conflicts_with = "owner_index")]
     force: bool,
-    /// Only users created at this time or later: a time, a day, or how long ago
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Only users created at this time or later: a time, a day in UTC, or how long ago (2h)
+    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     since: Option<jiff::Timestamp>,
-    /// Queues no more users than this
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Queue at most this many users
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = arguments::parse_count)]
     limit: Option<u64>,
-    /// Says who lacks what, and queues nobody
+    /// Show who lacks what, and queue no one
     #[arg(long)]
     dry_run: bool,
-    /// Waits while more messages than this are on the queue, so that live
-    /// sign-ups need not; 0 never waits
+    /// Pause while the queue has more messages than this, so that sign-ups do not wait;
+    /// 0: never
     #[arg(long, value_name = "N", default_value_t = 1000)]
     backlog: u64,
-    /// Where a run that was stopped is taken up again
+    /// File that lets a stopped run continue
     #[arg(long, value_name = "FILE", default_value = "usher-reconcile.json")]
     checkpoint: PathBuf,
-    /// Begins anew, whatever the checkpoint says
+    /// Start over, whatever the checkpoint says
     #[arg(long)]
     restart: bool,
+    /// Give up after this long without a success
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
+    give_up_after: Duration,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,7 +214,7 @@ impl PoolReconcile<'_> {
             .cloned();
         if let Some(cursor) = &saved_cursor {
             status_line(&format!(
-                "goes on after {} users, as {} says; --restart begins anew",
+                "resuming after {} users ({}); --restart starts over",
                 cursor.users,
                 options.checkpoint.display()
             ));
@@ -225,6 +232,7 @@ impl PoolReconcile<'_> {
             checkpoint.save(&self.plan, run.cursor())?;
         }
         let (mut lack_profile, mut lack_group) = (0, 0);
+        let retry = SharedRetry::new(options.give_up_after, self.stop);
         let mut backoff = Backoff::default();
         let complete = loop {
             if self.stop.is_cancelled() {
@@ -232,25 +240,24 @@ impl PoolReconcile<'_> {
             }
             let step = match run.step().await {
                 Err(failure) if may_recover(&failure) => {
-                    tracing::warn!(error = %failure, "reconcile step failed; trying again");
-                    tokio::select! {
-                        () = tokio::time::sleep(backoff.next_pause()) => {}
-                        () = self.stop.cancelled() => {}
+                    tracing::warn!(error = %failure, "reconcile step failed, retrying");
+                    let may_retry = retry.wait_to_retry(&mut backoff).await;
+                    if may_retry || self.stop.is_cancelled() {
+                        continue;
                     }
-                    continue;
+                    return Err(self.stopped(run.cursor(), failure));
                 }
                 Err(failure) => return Err(self.stopped(run.cursor(), failure)),
                 Ok(step) => step,
             };
+            retry.record_success();
             backoff.reset();
             match step {
-                ReconcileStep::Members => progress.set_message("reading the members of the groups"),
-                ReconcileStep::Owners => progress.set_message("reading the owners of the records"),
+                ReconcileStep::Members => progress.set_message("reading group members"),
+                ReconcileStep::Owners => progress.set_message("reading profile owners"),
                 ReconcileStep::Wait(at, waiting) => {
                     if waiting > 0 {
-                        progress.set_message(format!(
-                            "paused: {waiting} messages already on the queue"
-                        ));
+                        progress.set_message(format!("paused: {waiting} messages in the queue"));
                     }
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {}
@@ -320,16 +327,16 @@ impl PoolSummary {
     fn describe_missing(&self) -> String {
         let mut missing = Vec::new();
         if self.compares_profiles {
-            missing.push(format!("{} lack a profile", self.lack_profile));
+            missing.push(format!("{} without profile", self.lack_profile));
             if self.elsewhere > 0 {
                 missing.push(format!(
-                    "{} have a profile under another id",
+                    "{} with a profile under another id",
                     self.elsewhere
                 ));
             }
         }
         if self.compares_groups || !self.compares_profiles {
-            missing.push(format!("{} lack a group", self.lack_group));
+            missing.push(format!("{} missing a group", self.lack_group));
         }
         missing.join(", ")
     }
@@ -368,16 +375,19 @@ fn report(
             complete,
             ..
         } = summary;
-        // With a dry run, each line of JSON is a user.
-        if global.output == Output::Text || !options.dry_run {
-            global.output.print_line(summary, || {
-                let missing = summary.describe_missing();
-                format!("{pool}: {users} users checked, {missing}; {queued} queued")
-            })?;
+        if !complete && *users == 0 {
+            status_line("stopped before any user was read");
+            continue;
         }
+        global.output.print_line(summary, || {
+            let checked = plural(*users, "user");
+            let missing = summary.describe_missing();
+            let dry_run = if options.dry_run { " (dry run)" } else { "" };
+            format!("{pool}: {checked} checked: {missing}; {queued} queued{dry_run}")
+        })?;
         if *refused > 0 {
             status_line(&format!(
-                "{refused} users could not be queued: the log says who"
+                "{refused} users could not be queued; the log has their subs"
             ));
         }
         if *left_out > 0 {
@@ -388,7 +398,7 @@ fn report(
             ));
         }
         if !complete {
-            status_line("stopped before the end; run it again to go on");
+            status_line("stopped; run the same command to continue");
         }
     }
     // A dry run only reports: users who are left out do not make it a failure.

@@ -216,19 +216,7 @@ fn reasons() -> String {
         .iter()
         .map(|(reason, meaning)| (*reason, (*meaning).to_owned()))
         .collect();
-    for malformed in [
-        Malformed::EmptyBody,
-        Malformed::NotJson,
-        Malformed::NotAnObject,
-        Malformed::SnsEnvelope,
-        Malformed::UnsupportedCommand,
-        Malformed::BadCommand,
-        Malformed::NotAnEvent,
-        Malformed::NoTriggerSource,
-        Malformed::OtherTrigger,
-        Malformed::NoUserPool,
-        Malformed::NoUserName,
-    ] {
+    for malformed in Malformed::ALL {
         rows.insert(malformed.code(), malformed.to_string());
     }
     for (reason, meaning) in rows {

@@ -1,5 +1,8 @@
 //! `usher worker`
 
+use std::io::IsTerminal;
+use std::time::Duration;
+
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
@@ -13,19 +16,28 @@ use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
 use crate::worker::{MaxReceiveCountCheck, Until, Worker};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher worker
+  usher worker --until-empty
+  usher worker -c usher.toml --set worker.concurrency=100")]
 pub(super) struct Options {
-    /// Stop once the queue is empty and all is settled
+    /// Stop once the queue is empty and every message is settled
     #[arg(long)]
     until_empty: bool,
-    /// Start although SQS moves messages before usher has written the reason
+    /// Start even if maxReceiveCount is too low for dead letters to carry a reason
     #[arg(long)]
     allow_unreasoned: bool,
 }
 
 const STARTING: &str = "start";
+/// Longest poll where a person may press Ctrl-C: an open receive is awaited.
+const TERMINAL_POLL_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config(&[Required::Queue, Required::Profiles])?;
+    let mut config = global.config(&[Required::Queue, Required::Profiles])?;
+    if std::io::stderr().is_terminal() {
+        config.queue.wait = config.queue.wait.min(TERMINAL_POLL_WAIT);
+    }
     let stop = shutdown::on_signal(&global.force_exit)?;
     let health = Health::default();
     health.set_unready(STARTING, "starting");

@@ -28,6 +28,8 @@ pub struct Layers {
 
 /// A table or a list of tables under one of these keys is one value.
 const WHOLE_VALUE_KEYS: [&str; 2] = ["groups.rules", "profiles.attributes"];
+/// Similarity (0 to 1) from which a key is offered instead of an unknown one.
+const MIN_SIMILARITY: f64 = 0.85;
 const ENV_PREFIX: &str = "USHER_";
 /// The only variable with the prefix that names no key: it names the file.
 const CONFIG_FILE_VARIABLE: &str = "USHER_CONFIG";
@@ -85,7 +87,7 @@ impl Layers {
                 }
             }
             Err(rule) => self.violations.push(Violation {
-                key: "--config".to_owned(),
+                key: "--config or USHER_CONFIG".to_owned(),
                 value: None,
                 rule,
                 source,
@@ -218,6 +220,16 @@ impl Layers {
     }
 
     fn describe_unknown_key(&self, key: &str) -> String {
+        let similar = self
+            .settings
+            .keys()
+            .map(|known| (strsim::jaro_winkler(known, key), known))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other));
+        if let Some((similarity, known)) = similar
+            && similarity >= MIN_SIMILARITY
+        {
+            return format!("no such key; did you mean {known}?");
+        }
         let section = key.split('.').next().unwrap_or_default();
         let known: Vec<&str> = self
             .settings

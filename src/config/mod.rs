@@ -9,6 +9,8 @@ mod groups;
 mod invitations;
 mod layers;
 mod owner;
+#[cfg(feature = "dev")]
+mod process;
 mod reader;
 mod template;
 mod traces;
@@ -30,10 +32,14 @@ pub(crate) use invitations::{AcceptPage, InvitationMail, InvitationsConfig, Mail
 pub(crate) use layers::DEFAULTS;
 pub use layers::Layers;
 pub(crate) use owner::OwnerAttribute;
+#[cfg(feature = "dev")]
+pub(crate) use process::{folder_outside_path, program};
 pub(crate) use template::{Segment, Template};
 pub(crate) use traces::has_trace_collector;
 pub(crate) use trigger::AccessConfig;
 pub use trigger::TriggerConfig;
+#[cfg(feature = "dev")]
+pub(crate) use violation::ConfigSource;
 pub use violation::{InvalidConfig, Violation};
 
 pub use crate::event::GroupName;

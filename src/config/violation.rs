@@ -16,6 +16,12 @@ pub(crate) enum ConfigSource {
     Flag,
 }
 
+impl ConfigSource {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
+}
+
 impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -35,7 +35,10 @@ pub enum LogFormat {
     Json,
 }
 
-const DEFAULT_FILTER: &str = "warn,usher=info";
+/// The SDK reports missing credentials with its internal values, and usher reports them itself.
+const DEFAULT_FILTER: &str = "warn,aws_config=error,usher=info";
+/// No filter removes lines of this target.
+const AUDIT_TARGET: &str = "usher::audit";
 
 /// Exports spans until it is flushed. The default exports nothing.
 #[derive(Debug, Default)]
@@ -52,26 +55,35 @@ impl TraceExporter {
     }
 }
 
+/// How and where log lines are written.
+#[derive(Debug)]
+pub struct LogOptions<A> {
+    /// Without one, lines are text on a terminal and JSON elsewhere.
+    pub format: Option<LogFormat>,
+    /// In the syntax of the tracing crates.
+    pub filter: Option<String>,
+    /// Whether text on a terminal may be coloured.
+    pub colors: bool,
+    /// Gets the audit lines, as JSON; without one they are log lines.
+    pub audit_file: Option<A>,
+}
+
 /// Sends log lines to `stderr`, which writes to standard error. Called once, by a binary.
-/// Without a format, lines are text on a terminal and JSON elsewhere. Only text on a terminal
-/// is coloured, and only if `colors` allows it.
-pub fn init<W: io::Write + 'static>(
-    format: Option<LogFormat>,
-    filter: Option<String>,
-    colors: bool,
-    stderr: fn() -> W,
-) {
-    subscribe(format, filter, colors, stderr, None);
+pub fn init<W, A>(options: LogOptions<A>, stderr: fn() -> W)
+where
+    W: io::Write + 'static,
+    A: io::Write + Clone + Send + Sync + 'static,
+{
+    subscribe(options, stderr, None);
 }
 
 /// Like [`init`], and exports spans to the collector that the environment names. Needs a
 /// Tokio runtime. Without a usable collector, one warning is logged.
-pub(crate) fn init_with_traces<W: io::Write + 'static>(
-    format: Option<LogFormat>,
-    filter: Option<String>,
-    colors: bool,
-    stderr: fn() -> W,
-) -> TraceExporter {
+pub(crate) fn init_with_traces<W, A>(options: LogOptions<A>, stderr: fn() -> W) -> TraceExporter
+where
+    W: io::Write + 'static,
+    A: io::Write + Clone + Send + Sync + 'static,
+{
     let (provider, error) = match otlp::start() {
         Ok(provider) => (Some(provider), None),
         Err(error) => (None, Some(error)),
@@ -79,20 +91,27 @@ pub(crate) fn init_with_traces<W: io::Write + 'static>(
     let traces = provider
         .as_ref()
         .map(|provider| otlp::layer(provider).boxed());
-    subscribe(format, filter, colors, stderr, traces);
+    subscribe(options, stderr, traces);
     if let Some(error) = error {
         tracing::warn!(%error, "traces cannot be exported");
     }
     TraceExporter { provider }
 }
 
-fn subscribe<W: io::Write + 'static>(
-    format: Option<LogFormat>,
-    filter: Option<String>,
-    colors: bool,
+fn subscribe<W, A>(
+    options: LogOptions<A>,
     stderr: fn() -> W,
     traces: Option<Box<dyn Layer<Registry> + Send + Sync>>,
-) {
+) where
+    W: io::Write + 'static,
+    A: io::Write + Clone + Send + Sync + 'static,
+{
+    let LogOptions {
+        format,
+        filter,
+        colors,
+        audit_file,
+    } = options;
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal {
         LogFormat::Text
@@ -103,7 +122,7 @@ fn subscribe<W: io::Write + 'static>(
     // Audit lines are always on. Spans are on only if they are exported.
     let spans = if traces.is_some() { "info" } else { "off" };
     let target = spans::SPAN_TARGET;
-    let filter = format!("{filter},usher::audit=info,{target}={spans}");
+    let filter = format!("{filter},{AUDIT_TARGET}=info,{target}={spans}");
     let filter = EnvFilter::builder().parse_lossy(filter);
     // If standard error is closed, only log lines may be lost: the layer's message about a
     // failed write would panic.
@@ -116,9 +135,22 @@ fn subscribe<W: io::Write + 'static>(
             .with_current_span(false)
             .boxed(),
     };
+    let has_audit_file = audit_file.is_some();
+    let is_line =
+        move |line: &Metadata<'_>| is_safe(line) && !(has_audit_file && is_audit_line(line));
+    let audit = audit_file.map(|file| {
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_writer(move || file.clone())
+            .log_internal_errors(false)
+            .with_filter(filter_fn(is_audit_line))
+    });
     tracing_subscriber::registry()
         .with(traces)
-        .with(lines.with_filter(filter_fn(is_safe)))
+        .with(lines.with_filter(filter_fn(is_line)))
+        .with(audit)
         .with(filter)
         .init();
     std::panic::set_hook(Box::new(|panic| {
@@ -126,6 +158,10 @@ fn subscribe<W: io::Write + 'static>(
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked");
     }));
+}
+
+fn is_audit_line(line: &Metadata<'_>) -> bool {
+    line.target() == AUDIT_TARGET
 }
 
 fn is_safe(line: &Metadata<'_>) -> bool {

@@ -67,13 +67,13 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
         ("groups add --user ada --group STAFF", NEITHER),
         ("health --set http.listen=127.0.0.1:1", NEITHER),
         ("dead-letters list", QUEUE),
-        ("dead-letters show 1", QUEUE),
+        ("dead-letters show 12345678", QUEUE),
         ("dead-letters export new", QUEUE),
         ("dead-letters import letters", QUEUE),
         ("dead-letters drop --all --yes", QUEUE),
-        ("dead-letters replay", QUEUE),
-        ("dead-letters replay --native", QUEUE),
-        ("dead-letters replay --direct", BOTH),
+        ("dead-letters replay --all --yes", QUEUE),
+        ("dead-letters replay --native --yes", QUEUE),
+        ("dead-letters replay --direct --all --yes", BOTH),
         ("dead-letters replay --dry-run", BOTH),
     ] {
         let output = usher()
@@ -112,7 +112,7 @@ async fn dead_letters_need_no_table_and_their_own_queue_only() {
             .envs([variable]);
         let (status, out, errors) = finished(list).await;
         assert_eq!(status, Some(0), "{variable:?}: {errors}");
-        assert!(out.contains("1 letter"), "{variable:?}: {out}");
+        assert!(out.contains("1 dead letter"), "{variable:?}: {out}");
     }
 }
 
@@ -146,7 +146,7 @@ async fn config_shows_each_value_with_its_source() {
             .expect("there")
             .clone()
     };
-    assert_eq!(find("worker.concurrency")["value"], "8");
+    assert_eq!(find("worker.concurrency")["value"], 8);
     assert_eq!(find("worker.concurrency")["source"], "flag --set");
     assert_eq!(
         find("profiles.table")["source"],
@@ -224,6 +224,8 @@ async fn dev_signs_users_up_and_reads_them_back() {
         "json",
         "--port",
         "0",
+        "--set",
+        "http.listen=127.0.0.1:0",
     ];
     // A proxy from the environment does not apply to calls on loopback.
     let output = run(&arguments, &[("HTTP_PROXY", "http://127.0.0.1:1")]).await;
@@ -240,7 +242,7 @@ async fn dev_signs_users_up_and_reads_them_back() {
     ] {
         assert_eq!(summary[key], value, "{key}");
     }
-    assert_eq!(summary["groups"]["EVERYONE"], 12);
+    assert_eq!(summary["groups"], serde_json::json!({"EVERYONE": 12}));
     assert_eq!(summary["events"], Value::Array(Vec::new()));
 }
 
@@ -302,8 +304,12 @@ async fn dev_gives_each_event_file_its_answer() {
         "json",
         "--port",
         "0",
+        "--set",
+        "http.listen=127.0.0.1:0",
     ];
+    std::fs::write(folder.path().join(".npmrc"), "audit=false").expect("written");
     let output = run(&arguments, &[]).await;
+    assert!(stderr(&output).contains("/.npmrc: not *.json"));
     let summary = json(&output);
     assert!(output.status.success(), "{summary:#}");
     for (event, (name, _, outcome, reason)) in summary["events"]

@@ -9,6 +9,7 @@ mod check;
 mod commands;
 mod damaged_responses;
 mod dead_letters;
+mod dev;
 mod endpoint;
 mod events;
 mod faults;

@@ -7,13 +7,16 @@ use serde::Serialize;
 use crate::app::Services;
 use crate::cli::operator::{self, Operator};
 use crate::cli::reasons::explain;
-use crate::cli::{CommandStatus, Global, Usage, status_line, time};
+use crate::cli::{CommandStatus, Global, Usage, arguments, status_line};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
 use crate::provision::{CommandResult, Outcome};
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher groups add --user ada@example.com --group STAFF
+  usher groups remove --user ada@example.com --group STAFF")]
 pub(super) struct Options {
     /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
@@ -28,15 +31,8 @@ pub(super) struct Options {
     #[arg(long)]
     privileged: bool,
     /// Give up after this long without a success
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time::parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = arguments::parse_wait)]
     give_up_after: Duration,
-}
-
-/// What is done with the user in each group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MembershipChange {
-    Add,
-    Remove,
 }
 
 /// The result for one group, one line of output.
@@ -48,10 +44,12 @@ struct MembershipLine<'a> {
     reason: Option<String>,
 }
 
+/// `done` is the status of a group for which the operation succeeded.
 pub(super) async fn run(
     global: &Global,
     options: &Options,
-    change: MembershipChange,
+    operation: fn(Membership) -> AdminOperation,
+    done: &'static str,
 ) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
@@ -71,12 +69,8 @@ pub(super) async fn run(
         }
         let membership = Membership::new(("user", &options.user), ("group", group.as_str()))
             .map_err(|error| Usage::error(format!("--{error}")))?;
-        let operation = match change {
-            MembershipChange::Add => AdminOperation::AddToGroup(membership),
-            MembershipChange::Remove => AdminOperation::RemoveFromGroup(membership),
-        };
-        let result = operator.execute(operation).await;
-        let line = MembershipLine::new(group, change, &result);
+        let result = operator.execute(operation(membership)).await;
+        let line = MembershipLine::new(group, done, &result);
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
@@ -100,11 +94,7 @@ impl Options {
 }
 
 impl<'a> MembershipLine<'a> {
-    fn new(group: &'a GroupName, change: MembershipChange, result: &CommandResult) -> Self {
-        let done = match change {
-            MembershipChange::Add => "added",
-            MembershipChange::Remove => "removed",
-        };
+    fn new(group: &'a GroupName, done: &'static str, result: &CommandResult) -> Self {
         let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
             Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",

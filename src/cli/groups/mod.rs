@@ -3,7 +3,7 @@
 mod members;
 
 use super::{CommandStatus, Global};
-use members::MembershipChange;
+use crate::event::AdminOperation;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -20,10 +20,13 @@ enum GroupsCommand {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    match &options.command {
-        GroupsCommand::Add(options) => members::run(global, options, MembershipChange::Add).await,
-        GroupsCommand::Remove(options) => {
-            members::run(global, options, MembershipChange::Remove).await
+    let change = match &options.command {
+        GroupsCommand::Add(options) => {
+            members::run(global, options, AdminOperation::AddToGroup, "added")
         }
-    }
+        GroupsCommand::Remove(options) => {
+            members::run(global, options, AdminOperation::RemoveFromGroup, "removed")
+        }
+    };
+    Box::pin(change).await
 }

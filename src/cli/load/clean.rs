@@ -1,6 +1,6 @@
 //! `usher load clean`
 
-use super::options::{CommonOptions, pools};
+use super::options::{LimitOptions, pools};
 use super::services::connect_services;
 use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line};
 use crate::config::Required;
@@ -10,11 +10,13 @@ use crate::retry::SharedRetry;
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher load clean 20261121-150344-tnkt")]
 pub(super) struct Options {
     /// Id of the run, as `usher load run` prints it
     run: RunId,
     #[command(flatten)]
-    common: CommonOptions,
+    common: LimitOptions,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {

@@ -23,7 +23,7 @@ enum LoadCommand {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     match &options.command {
-        LoadCommand::Run(options) => run::run(global, options).await,
+        LoadCommand::Run(options) => Box::pin(run::run(global, options)).await,
         LoadCommand::Clean(options) => clean::run(global, options).await,
     }
 }

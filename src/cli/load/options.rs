@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::{Usage, status_line, time};
+use crate::cli::{Usage, arguments, status_line};
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
@@ -15,23 +15,26 @@ const DEFAULT_EMAIL_DOMAIN: &str = "example.com";
 
 /// The options of a run and of a clean-up.
 #[derive(Debug, clap::Args)]
-pub(super) struct CommonOptions {
+pub(super) struct LimitOptions {
     /// User pool [default: the one in `load.allowed_pools`]
     #[arg(long, value_name = "ID")]
     pub(super) pool: Option<String>,
     /// How long the queue must read 0 before it counts as empty: SQS's counts may be a minute
     /// old. Differences are checked again for as long
-    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = time::parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = arguments::parse_wait)]
     pub(super) quiet_period: Duration,
     /// Give up after this long without progress
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
     pub(super) give_up_after: Duration,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher load run --count 300 --rate 20 --report load.html
+  usher load run --stages \"ramp 0..20 over 30s, hold 1m\" --duplicates 5%")]
 pub(super) struct Options {
     /// Number of sign-ups
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIGN_UPS)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_sign_up_count)]
     count: Option<u32>,
     /// Sign-ups a second
     #[arg(long, value_name = "R", default_value_t = 10.0)]
@@ -72,7 +75,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) common: CommonOptions,
+    pub(super) common: LimitOptions,
 }
 
 impl Options {
@@ -197,17 +200,24 @@ impl Options {
         command
     }
 
-    /// Creates the file of `--report`, so that a wrong path fails before the run.
+    /// Creates the file of `--report`, so that a wrong path fails before the run. A report of
+    /// an earlier run is kept.
     pub(super) fn check_report(&self) -> anyhow::Result<()> {
         let Some(path) = &self.report else {
             return Ok(());
         };
-        std::fs::OpenOptions::new()
+        let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
-            .map(|_| ())
-            .with_context(|| format!("--report {}", path.display()))
+            .with_context(|| format!("--report {}", path.display()))?;
+        if file.metadata()?.len() > 0 {
+            return Err(Usage::error(format!(
+                "--report {}: the file already exists; use another name",
+                path.display()
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -238,6 +248,13 @@ fn list_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
     let paths: std::io::Result<Vec<PathBuf>> = entries.collect();
     Ok(paths?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+fn parse_sign_up_count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=MAX_SIGN_UPS).contains(count))
+        .ok_or_else(|| format!("must be a whole number from 1 to {MAX_SIGN_UPS}"))
 }
 
 /// `5%` is 0.05.

@@ -221,7 +221,10 @@ impl LoadTest<'_> {
         let Some(path) = &self.options.report else {
             return Ok(());
         };
-        std::fs::write(path, report.html()).with_context(|| format!("--report {}", path.display()))
+        std::fs::write(path, report.html())
+            .with_context(|| format!("--report {}", path.display()))?;
+        status_line(&format!("report: {}", path.display()));
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ enum TriggerCommand {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run")]
 struct AttachOptions {
     /// usher's function `usher-trigger`
     #[arg(long, value_name = "ARN")]
@@ -37,19 +39,24 @@ struct AttachOptions {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    common: CommonOptions,
+    common: ChangeOptions,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher trigger detach --pool eu-west-1_AbCdEf123 --function-arn ARN")]
 struct DetachOptions {
     /// usher's function `usher-trigger`
     #[arg(long, value_name = "ARN")]
     function_arn: FunctionArn,
     #[command(flatten)]
-    common: CommonOptions,
+    common: ChangeOptions,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher trigger restore usher-trigger-eu-west-1_AbCdEf123-20261121T150344.123Z.json \\
+      --pool eu-west-1_AbCdEf123")]
 struct RestoreOptions {
     /// Record that `attach` or `detach` wrote
     file: PathBuf,
@@ -60,11 +67,11 @@ struct RestoreOptions {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    common: CommonOptions,
+    common: ChangeOptions,
 }
 
 #[derive(Debug, clap::Args)]
-struct CommonOptions {
+struct ChangeOptions {
     /// User pool
     #[arg(long, value_name = "ID")]
     pool: String,

@@ -18,6 +18,6 @@ enum UsersCommand {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     match &options.command {
-        UsersCommand::Invite(options) => invite::run(global, options).await,
+        UsersCommand::Invite(options) => Box::pin(invite::run(global, options)).await,
     }
 }

@@ -181,7 +181,7 @@ fn lists_are_comma_separated_outside_of_files() {
 #[test]
 fn an_empty_file_is_a_violation_and_one_without_keys_is_not() {
     for text in ["", " \n\n"] {
-        assert_eq!(violations(&with_file(text)), ["--config"]);
+        assert_eq!(violations(&with_file(text)), ["--config or USHER_CONFIG"]);
     }
     assert!(Config::from_layers(&with_file("# nothing is set here\n")).is_ok());
 }
@@ -309,9 +309,12 @@ fn a_file_replaces_the_whole_profile_map() {
 fn a_missing_file_and_invalid_toml_are_violations() {
     assert_eq!(
         violations(&layers(&[]).file("/nonexistent/usher.toml".as_ref())),
-        ["--config"]
+        ["--config or USHER_CONFIG"]
     );
-    assert_eq!(violations(&with_file("queue = [")), ["--config"]);
+    assert_eq!(
+        violations(&with_file("queue = [")),
+        ["--config or USHER_CONFIG"]
+    );
 }
 
 #[test]
@@ -352,9 +355,9 @@ fn an_invalid_configuration_leaves_the_trigger_only_its_queue() {
     for (layers, key) in [
         (
             layers(&[]).file("/nonexistent/usher.toml".as_ref()),
-            "--config",
+            "--config or USHER_CONFIG",
         ),
-        (with_file("admin = ["), "--config"),
+        (with_file("admin = ["), "--config or USHER_CONFIG"),
         (with_file("[admn]\ngroups = [\"X\"]"), "admn.groups"),
         (with_file("[admn]"), "admn"),
         (with_file("admin = 5"), "admin"),
@@ -409,6 +412,19 @@ fn a_variable_that_is_not_unicode_is_a_violation() {
         (name(b"USHER_CONFIG"), name(b"/odd\xff")),
     ]);
     assert_eq!(violations(&layers), ["admin.groups", "admin.rate\u{fffd}"]);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_one() {
+    for (key, nearest) in [
+        ("worker.max_atempts", "worker.max_attempts"),
+        ("qeue.url", "queue.url"),
+        ("profile.table", "profiles.table"),
+    ] {
+        let layers = layers(&[]).flags(&[format!("{key}=1")]);
+        let rule = &layers.violations()[0].rule;
+        assert_eq!(*rule, format!("no such key; did you mean {nearest}?"));
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn the_result_of_a_failed_write_is_reported() {
             "UpdateUserPool",
             Fault::ResetAfter,
             Some(0),
-            "whether it was done is looked at now",
+            "checking whether it was done",
         ),
         (
             "GetUserPoolMfaConfig",

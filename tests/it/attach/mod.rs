@@ -201,7 +201,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     let (status, out, _) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(0));
-    assert!(out.contains("nothing to do"), "{out}");
+    assert!(out.contains("nothing changed"), "{out}");
 
     let detach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
     let (status, _, error) = fixture.trigger("detach", &detach).await;

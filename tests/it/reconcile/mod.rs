@@ -121,7 +121,7 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("10000 users checked, 137 lack a profile; 137 queued\n"),
+        stdout.ends_with("10000 users checked: 137 without profile; 137 queued\n"),
         "{stdout}"
     );
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
@@ -136,7 +136,10 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
     });
 
     let (_, stdout, _) = world.reconcile(folder.path(), &[]).await;
-    assert!(stdout.ends_with("0 lack a profile; 0 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("0 without profile; 0 queued\n"),
+        "{stdout}"
+    );
     let scans = world.faults.calls("Scan");
     assert_eq!(
         scans, 1,
@@ -156,7 +159,7 @@ async fn imported_users_count_and_disabled_users_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    let lack = "27 users checked, 7 lack a profile, 7 lack a group; 7 queued\n";
+    let lack = "27 users checked: 7 without profile, 7 missing a group; 7 queued\n";
     assert!(stdout.ends_with(lack), "{stdout}");
     let imported: BTreeSet<String> = (23..30).map(name).collect();
     assert_eq!(world.take_queued().await, once_each(&imported));
@@ -181,6 +184,11 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
+    let (summary, dry) = dry.split_last().expect("a summary");
+    assert_eq!(
+        (&summary["users"], &summary["queued"]),
+        (&json!(10_000), &json!(0))
+    );
     assert_eq!(dry.len(), lacking.len());
     assert_eq!(
         dry.iter()
@@ -200,7 +208,7 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     assert_eq!(status, Some(0), "{errors}");
     assert!(
         stdout.ends_with(&format!(
-            "10000 users checked, 137 lack a profile, 41 lack a group; {} queued\n",
+            "10000 users checked: 137 without profile, 41 missing a group; {} queued\n",
             lacking.len()
         )),
         "{stdout}"
@@ -214,7 +222,7 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("0 lack a profile, 0 lack a group; 0 queued\n"),
+        stdout.ends_with("0 without profile, 0 missing a group; 0 queued\n"),
         "{stdout}"
     );
     world.assert_queue_empty().await;
@@ -258,7 +266,7 @@ async fn a_stopped_or_killed_run_resumes() {
     let before = world.faults.calls("ListUsers");
     let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("goes on after"), "{errors}");
+    assert!(errors.contains("resuming after"), "{errors}");
     let pages = world.faults.calls("ListUsers") - before;
     assert!(pages < 168 - 80, "{pages} pages: it went on");
     let mut queued = world.take_queued().await;
@@ -283,7 +291,7 @@ async fn limit_since_and_include_federated_select_users() {
     let first = world.take_queued().await;
     assert_eq!(first.len(), 10);
     let (_, _, errors) = world.reconcile(folder.path(), &["--limit", "10000"]).await;
-    assert!(errors.contains("goes on after"), "{errors}");
+    assert!(errors.contains("resuming after"), "{errors}");
     let mut all = world.take_queued().await;
     all.extend(first);
     assert_eq!(
@@ -323,14 +331,14 @@ async fn a_list_that_begins_again_counts_each_user_once() {
         }
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let all = ": 10000 users checked, 137 lack a profile; 137 queued\n";
+    let all = ": 10000 users checked: 137 without profile; 137 queued\n";
 
     // Some users were checked before the run resumed.
     world.reconcile(folder.path(), &["--limit", "10"]).await;
     world.faults.plan(expired());
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(errors.contains("goes on after"), "{errors}");
+    assert!(errors.contains("resuming after"), "{errors}");
     assert!(errors.contains("read again from its start"), "{errors}");
     assert!(stdout.ends_with(all), "{stdout}");
 

@@ -100,7 +100,7 @@ async fn no_user_gets_a_second_profile_without_force() {
     let dry = ["reconcile", "--dry-run"];
     let (status, stdout, errors) = world.run(folder.path(), &dry).await;
     assert_eq!(status, Some(0), "{errors}");
-    let lack = "53 users checked, 3 lack a profile, 50 have a profile under another id; 0 queued\n";
+    let lack = "53 users checked: 3 without profile, 50 with a profile under another id; 0 queued (dry run)\n";
     assert!(stdout.ends_with(lack), "{stdout}");
     for part in ["50 users", "--force", "docs/guide/amplify-migration.md"] {
         assert!(errors.contains(part), "{part} in {errors}");
@@ -114,6 +114,7 @@ async fn no_user_gets_a_second_profile_without_force() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
+    let (_summary, users) = users.split_last().expect("a summary");
     let elsewhere = users
         .iter()
         .filter(|it| it["record_elsewhere"] == json!(true));
@@ -146,7 +147,10 @@ async fn no_user_gets_a_second_profile_without_force() {
     // A missing group is still given.
     let (status, stdout, _) = world.run(folder.path(), &["reconcile", "--groups"]).await;
     assert_eq!(status, Some(1));
-    assert!(stdout.ends_with("50 lack a group; 50 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("50 missing a group; 50 queued\n"),
+        "{stdout}"
+    );
     world.work(&[]).await;
     assert_eq!(world.by_owner(TABLE).await, expected);
     assert_eq!(world.members("EVERYONE").await.len(), 53);
@@ -154,7 +158,7 @@ async fn no_user_gets_a_second_profile_without_force() {
     let (status, stdout, errors) = world.run(folder.path(), &["reconcile", "--force"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("53 users checked, 50 lack a profile; 50 queued\n"),
+        stdout.ends_with("53 users checked: 50 without profile; 50 queued\n"),
         "{stdout}"
     );
     world.work(&[]).await;
@@ -202,7 +206,7 @@ async fn the_owner_scan_survives_failing_pages() {
     let (status, stdout, errors) = world.run(folder.path(), &["reconcile", "--dry-run"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.contains("50 have a profile under another id"),
+        stdout.contains("50 with a profile under another id"),
         "{stdout}"
     );
     assert_eq!(
@@ -240,7 +244,7 @@ async fn an_owner_index_replaces_the_scan() {
     let reconcile = [&["reconcile", "--owner-index", INDEX][..], &table].concat();
     let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
     assert_eq!(status, Some(1), "{errors}");
-    let lack = "3 lack a profile, 50 have a profile under another id; 3 queued\n";
+    let lack = "3 without profile, 50 with a profile under another id; 3 queued\n";
     assert!(stdout.ends_with(lack), "{stdout}");
     assert_eq!(world.faults.calls("Scan"), 0);
     let settings = [
@@ -304,7 +308,7 @@ async fn the_likely_owner_value_is_queried_first() {
     ];
     let (_, stdout, errors) = world.run(folder.path(), &reconcile).await;
     assert!(
-        stdout.contains("5 have a profile under another id"),
+        stdout.contains("5 with a profile under another id"),
         "{stdout}"
     );
     assert_eq!(world.faults.calls("Query"), 5 + 1, "{errors}");
@@ -332,7 +336,7 @@ async fn a_profile_created_meanwhile_is_not_elsewhere() {
         let reconcile = [&["reconcile"], arguments].concat();
         let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
         assert_eq!(status, Some(0), "{errors}");
-        let none = ": 1 users checked, 0 lack a profile; 0 queued\n";
+        let none = ": 1 user checked: 0 without profile; 0 queued\n";
         assert!(stdout.ends_with(none), "{stdout}");
         assert_eq!(world.faults.calls("BatchGetItem"), 2, "{table}");
     }
@@ -385,10 +389,7 @@ async fn users_left_out_are_counted_across_resumed_runs() {
         let reconcile = [&["reconcile"], arguments].concat();
         let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
         assert_eq!(status, Some(1), "{stdout}{errors}");
-        assert!(
-            stdout.contains(&format!(": {users} users checked")),
-            "{stdout}"
-        );
+        assert!(stdout.contains(&format!(": {users} user")), "{stdout}");
         assert!(errors.contains(left_out), "{errors}");
         assert_eq!(
             errors.contains("read again from its start"),
@@ -409,7 +410,10 @@ async fn an_unknown_owner_attribute_is_reported() {
     let reconcile = ["reconcile", "--dry-run", "--config", file];
     let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(stdout.ends_with("1 lack a profile; 0 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("1 without profile; 0 queued (dry run)\n"),
+        "{stdout}"
+    );
     assert!(errors.contains("profiles.attributes"), "{errors}");
     let index = [&reconcile[..], &["--owner-index", INDEX]].concat();
     let (status, _, errors) = world.run(folder.path(), &index).await;

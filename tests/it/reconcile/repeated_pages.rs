@@ -93,7 +93,10 @@ async fn a_scan_ends_with_an_empty_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert!(stdout.ends_with("1 lack a profile; 1 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("1 without profile; 1 queued\n"),
+        "{stdout}"
+    );
     assert_eq!(world.faults.calls("Scan"), 1);
 }
 

@@ -112,7 +112,10 @@ async fn a_user_without_a_profile_gets_all_but_privileged_groups() {
     let setup = Setup::new().await;
     let user = setup.create_user("missed").await;
     let stdout = setup.reconcile(&[]).await;
-    assert!(stdout.ends_with("1 lack a profile; 1 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("1 without profile; 1 queued\n"),
+        "{stdout}"
+    );
     setup.work().await;
     assert_eq!(setup.has(&user).await, (vec!["EVERYONE", "PRO"], true));
 }
@@ -136,7 +139,7 @@ async fn a_removed_group_is_not_given_again() {
     // With `--groups` it compares memberships, and gives only default groups.
     let stdout = setup.reconcile(&["--groups"]).await;
     assert!(
-        stdout.ends_with("0 lack a profile, 1 lack a group; 1 queued\n"),
+        stdout.ends_with("0 without profile, 1 missing a group; 1 queued\n"),
         "{stdout}"
     );
     setup.work().await;
@@ -149,7 +152,10 @@ async fn without_profiles_only_missing_default_groups_are_given() {
     let user = setup.create_user("plain").await;
     let off = ["--set", "profiles.enabled=false"];
     let stdout = setup.reconcile(&off).await;
-    assert!(stdout.ends_with("1 lack a group; 1 queued\n"), "{stdout}");
+    assert!(
+        stdout.ends_with("1 missing a group; 1 queued\n"),
+        "{stdout}"
+    );
     setup
         .usher(&[&["worker", "--until-empty"][..], &off].concat())
         .await;
@@ -177,7 +183,9 @@ async fn a_replayed_reconcile_dead_letter_gives_no_privileged_group() {
         .usher(&["dead-letters", "export", file, "--remove"])
         .await;
     setup.usher(&["dead-letters", "import", file]).await;
-    setup.usher(&["dead-letters", "replay"]).await;
+    setup
+        .usher(&["dead-letters", "replay", "--all", "--yes"])
+        .await;
     setup.work().await;
     assert_eq!(setup.has(&user).await, (vec!["EVERYONE", "PRO"], true));
 }

@@ -7,11 +7,15 @@ use serde_json::{Map, Value};
 
 use super::file::{self, Row};
 use super::results::default_path;
-use crate::cli::{Usage, time};
+use crate::cli::{Usage, arguments};
 use crate::event::{Invitation, InvitationDraft};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("whom").required(true).args(["email", "file"])))]
+#[command(after_long_help = "Examples:
+  usher users invite --email ada@example.com --group STAFF
+  usher users invite --email ada@example.com --resend
+  usher users invite --file people.csv --dry-run")]
 pub(in crate::cli) struct Options {
     /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
@@ -52,7 +56,7 @@ pub(in crate::cli) struct Options {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Give up after this long without a success
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time::parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
     pub(super) give_up_after: Duration,
 }
 

@@ -1,15 +1,23 @@
-//! Points in time and durations, as the arguments of commands.
+//! Points in time, durations and counts, as the arguments of commands.
 
 use std::time::{Duration, SystemTime};
 
-/// `2026-08-07T12:00:00Z`, `2026-08-07` (midnight, UTC), or how long ago: `2h`,
-/// `3days`.
+use jiff::tz::TimeZone;
+
+/// `2026-08-07T12:00:00Z`, `2026-08-07`, `today` or `yesterday` (midnight, UTC), or how long
+/// ago: `2h`, `3days`.
 pub(super) fn parse(text: &str) -> Result<jiff::Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    if let Ok(day) = text.parse::<jiff::civil::Date>() {
-        let midnight = day.to_zoned(jiff::tz::TimeZone::UTC);
+    let today = || jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let day = match text {
+        "today" => Some(today()),
+        "yesterday" => today().yesterday().ok(),
+        _ => text.parse::<jiff::civil::Date>().ok(),
+    };
+    if let Some(day) = day {
+        let midnight = day.to_zoned(TimeZone::UTC);
         return midnight
             .map(|midnight| midnight.timestamp())
             .map_err(|error| error.to_string());
@@ -19,7 +27,8 @@ pub(super) fn parse(text: &str) -> Result<jiff::Timestamp, String> {
         .and_then(|ago| SystemTime::now().checked_sub(ago))
         .and_then(|time| jiff::Timestamp::try_from(time).ok())
         .ok_or_else(|| {
-            "must be a time (2026-08-07T12:00:00Z), a day (2026-08-07) or how long ago (2h)"
+            "must be a time (2026-08-07T12:00:00Z), a day in UTC (2026-08-07, today, yesterday) \
+             or how long ago (2h)"
                 .to_owned()
         })
 }
@@ -30,6 +39,12 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|time| *time >= Duration::from_secs(1))
         .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
+}
+
+/// Parses a number of things, at least one.
+pub(super) fn parse_count(text: &str) -> Result<u64, &'static str> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or("must be a whole number of 1 or more")
 }
 
 #[cfg(test)]
@@ -44,10 +59,13 @@ mod tests {
             Ok("2026-08-07T12:00:00Z".to_owned())
         );
         assert_eq!(time("2026-08-07"), Ok("2026-08-07T00:00:00Z".to_owned()));
+        let (today, yesterday) = (parse("today"), parse("yesterday"));
+        let [today, yesterday] = [today, yesterday].map(|time| time.expect("a day").as_second());
+        assert_eq!((today % 86_400, today - yesterday), (0, 86_400));
         let then = parse("2h").expect("a time").as_second();
         let ago = jiff::Timestamp::now().as_second() - then;
         assert!((7200..7210).contains(&ago));
-        for invalid in ["", "yesterday", "2026-13-01", "5"] {
+        for invalid in ["", "midnight", "2026-13-01", "5"] {
             assert!(parse(invalid).is_err(), "{invalid}");
         }
     }
