@@ -18,7 +18,7 @@ tokio::task_local! {
     static LAST_ENDPOINT: Cell<Option<Endpoint>>;
 }
 
-/// The URL of a request, and the setting that named its host.
+/// Where a request went: scheme, host and port, and the setting that named them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     url: String,
@@ -60,10 +60,10 @@ impl Intercept for EndpointRecorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let endpoint = Endpoint {
-            url: context.request().uri().to_owned(),
+            url: server_of(context.request().uri()),
             setting: self.setting,
         };
-        // Outside of a call there is nobody to tell.
+        // Other requests of the SDK belong to no call.
         let _ = LAST_ENDPOINT.try_with(|last| last.set(Some(endpoint)));
         Ok(())
     }
@@ -102,13 +102,17 @@ impl Aws {
     }
 }
 
-/// Scheme, host and port; credentials in the URL are left out.
+/// Scheme, host and port of a URL, without its credentials.
+fn server_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        write!(f, "{scheme}://{host}")?;
+        f.write_str(&self.url)?;
         match self.setting {
             Some(setting) => write!(f, " ({setting})"),
             None => Ok(()),
@@ -200,7 +204,7 @@ mod tests {
                 "https://sqs.example",
             ),
         ] {
-            let url = url.to_owned();
+            let url = server_of(url);
             assert_eq!(Endpoint { url, setting }.to_string(), shown);
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Global {
     /// Format of results
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
-    /// Show only results and errors
+    /// Hide progress, and log lines below errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Show details: single rows and debug lines
@@ -77,7 +77,8 @@ impl Global {
         if self.quiet {
             Some("error".to_owned())
         } else {
-            self.verbose.then(|| "warn,usher=debug".to_owned())
+            self.verbose
+                .then(|| "warn,aws_config=error,usher=debug".to_owned())
         }
     }
 

@@ -191,7 +191,7 @@ impl Progress {
     }
 }
 
-/// Hides status lines and progress.
+/// Hides progress.
 pub(super) fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
@@ -200,11 +200,8 @@ fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-/// Prints a line to standard error, unless `--quiet` is given.
+/// Prints a line to standard error.
 pub(super) fn status_line(text: &str) {
-    if is_quiet() {
-        return;
-    }
     // If standard error is closed, only the line is lost.
     let _ = BARS.suspend(|| writeln!(io::stderr(), "{text}"));
 }

@@ -307,8 +307,12 @@ pub(crate) fn redact(key: &str, value: &Value) -> Value {
     if key.ends_with("_secret") && value.as_str() != Some("") {
         return Value::String("***".to_owned());
     }
-    let Value::String(text) = value else {
-        return value.clone();
+    let text = match value {
+        Value::String(text) => text,
+        Value::Array(items) => {
+            return Value::Array(items.iter().map(|item| redact(key, item)).collect());
+        }
+        _ => return value.clone(),
     };
     let redacted =
         split_at_credentials(text).map(|(scheme, host)| format!("{scheme}://***@{host}"));

@@ -2,8 +2,9 @@
 //! `usher dead-letters` lists, exports, replays and deletes them.
 //!
 //! `received_dead_letter` is one of them; `message/` builds and sends them. `scan`
-//! receives all of them and hides them meanwhile, `selection` filters them. `replay` sends them to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a
-//! line of the export file, `redrive` is SQS's own move.
+//! receives all of them and hides them meanwhile, `selection` filters them. `replay` sends them
+//! to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a line of the
+//! export file, `redrive` is SQS's own move.
 
 mod audit;
 mod dry_run;

@@ -228,7 +228,6 @@ impl Intake {
         } else {
             self.queue.with_wait(FIRST_POLL_WAIT)
         };
-        self.has_polled = true;
         let requested = permits.num_permits();
         self.polls.spawn(async move {
             let time_limit = queue.wait() + RECEIVE_GRACE;
@@ -262,6 +261,7 @@ impl Intake {
         self.backoff.reset();
         self.failures_in_a_row = 0;
         self.health.clear_unready(QUEUE_COMPONENT);
+        self.has_polled = true;
         #[expect(clippy::cast_precision_loss, reason = "ten at most")]
         metrics::histogram!("usher_receive_messages").record(messages.len() as f64);
         let count = messages.len();

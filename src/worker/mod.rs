@@ -218,7 +218,7 @@ impl Worker {
             health.clone(),
         );
         tracing::info!(queue.url = queue.url(), "worker started");
-        tokio::spawn(startup_check.run(health.clone(), stop.clone()));
+        startup_check.start(health.clone(), stop.clone());
         match until {
             Until::Stopped => intake.run_until_stopped().await,
             Until::Empty => intake.run_until_empty().await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
-use crate::aws::{Cognito, Failure, ProfileTable};
+use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::InvalidConfig;
 use crate::event::{GroupName, PoolId};
 use crate::reason::Reason;
@@ -14,6 +14,7 @@ use crate::telemetry::Health;
 
 /// Pause between two checks while something is missing.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+const CHECK_COMPONENT: &str = "startup check";
 const TABLE_COMPONENT: &str = "profile table";
 /// Its existence does not matter: the call shows whether the pool exists.
 const ANY_GROUP: &str = "usher";
@@ -34,9 +35,15 @@ impl StartupCheck {
         })
     }
 
-    /// Keeps the process unready while the table or a pool does not exist. Ends once all of
-    /// them do, or with `stop`. A call that fails for another reason shows nothing.
-    pub(super) async fn run(self, health: Health, stop: CancellationToken) {
+    /// Keeps the process unready until each was looked up once, and while one of them does not
+    /// exist. Ends once all of them exist, or with `stop`. A denied call shows nothing, and any
+    /// other failure is repeated.
+    pub(super) fn start(self, health: Health, stop: CancellationToken) {
+        health.set_unready(CHECK_COMPONENT, "starting: table and pools are looked up");
+        tokio::spawn(self.run(health, stop));
+    }
+
+    async fn run(self, health: Health, stop: CancellationToken) {
         loop {
             let check = async {
                 let mut is_complete = true;
@@ -49,13 +56,13 @@ impl StartupCheck {
                 }
                 is_complete
             };
-            tokio::select! {
-                is_complete = check => {
-                    if is_complete {
-                        return;
-                    }
-                }
+            let is_complete = tokio::select! {
+                is_complete = check => is_complete,
                 () = stop.cancelled() => return,
+            };
+            health.clear_unready(CHECK_COMPONENT);
+            if is_complete {
+                return;
             }
             tokio::select! {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
@@ -72,7 +79,7 @@ impl StartupCheck {
     }
 }
 
-/// Sets or clears the readiness of one resource; false if it is missing.
+/// Sets or clears the readiness of one resource; false if it has to be looked up again.
 fn report(health: &Health, component: &str, result: Result<(), Failure>) -> bool {
     match result {
         Err(failure) if matches!(failure.reason, Reason::TableNotFound | Reason::PoolNotFound) => {
@@ -80,7 +87,9 @@ fn report(health: &Health, component: &str, result: Result<(), Failure>) -> bool
             health.set_unready(component, format!("missing: {failure}"));
             false
         }
-        _ => {
+        // Denied: no later call shows more.
+        Err(failure) => failure.class == Class::Systemic,
+        Ok(()) => {
             health.clear_unready(component);
             true
         }

@@ -87,6 +87,8 @@ export async function recordsOfAmplify({ queue, workUntilEmpty }) {
     await aws.deleteProfile(people[0].record.id.S);
     const { status, lines } = await reconcile('--dry-run');
     assert.equal(status, 0);
+    const summary = lines.pop();
+    assert.deepEqual([summary.lack_profile, summary.queued], [1, 0]);
     assert.deepEqual(lines.map((line) => line.sub), [people[0].sub]);
   });
 

@@ -117,7 +117,7 @@ async fn wrong_settings_are_named() {
         ("us-east-1_Nobody001", "does not exist"),
         (
             "nonsense",
-            "is no id of a user pool, such as eu-west-1_AbCdEf123",
+            "is not a user pool id, such as eu-west-1_AbCdEf123",
         ),
     ] {
         let (code, findings) = check(&world, &["--pool", pool]).await;

@@ -21,7 +21,7 @@ pub(super) async fn check(
 ) -> bool {
     let what = "user pool";
     if !pool.as_str().contains('_') {
-        let detail = "is no id of a user pool, such as eu-west-1_AbCdEf123";
+        let detail = "is not a user pool id, such as eu-west-1_AbCdEf123";
         findings.fail(what, detail);
         findings.skip_others("need a user pool");
         return false;
@@ -176,7 +176,7 @@ pub(super) fn check_accept_links(findings: &mut Findings, page: &AcceptPage) {
         (
             "invitations.contact",
             &page.contact,
-            "empty: the page names nobody whom a person can ask",
+            "empty: the page names no contact",
         ),
     ] {
         match value {

@@ -70,7 +70,7 @@ pub(super) fn check_invitations(
     let detail = "hold no code: EMAIL_OTP or SMS_OTP is among the pool's first factors, and so \
                   an invited person is confirmed at once, without a password";
     if invitations.page.is_some() {
-        findings.fail(what, format!("{detail}; nobody can accept on /accept"));
+        findings.fail(what, format!("{detail}; no one can accept on /accept"));
     } else {
         findings.ok(what, detail);
     }

@@ -289,7 +289,9 @@ impl ScanReport {
             }
             SelectionEnd::Limit => CommandStatus::Success,
             SelectionEnd::Stopped => {
-                status_line("stopped; run the same command again to continue");
+                status_line(
+                    "stopped; for the rest, run the command again (without the ids that are done)",
+                );
                 CommandStatus::Failure
             }
         }

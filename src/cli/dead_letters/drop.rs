@@ -38,6 +38,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         }
     }
     let report = scan.finish().await;
+    let status = report.print_end();
     matched?;
     let RemovalCounts { deleted, failed } = removed;
     let counts = serde_json::json!({"dropped": deleted, "failed": failed});
@@ -48,7 +49,6 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if failed > 0 {
         status_line(&format!("{} could not be deleted", letters(failed)));
     }
-    let status = report.print_end();
     // The answer was no, or a signal stopped the command.
     let is_incomplete = deleted < total;
     Ok(if is_incomplete {

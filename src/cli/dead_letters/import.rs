@@ -42,6 +42,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut failed = 0_u64;
     let mut next = options.from_line;
     let mut resume_at = None;
+    // Copies of earlier lines are not those of a later line with the same body.
+    for line in lines(&options.file, 1)?.take_while(|line| {
+        line.as_ref()
+            .is_ok_and(|(number, _)| *number < options.from_line)
+    }) {
+        let (_, earlier) = line?;
+        take(&mut present, &earlier.to_outgoing().body);
+    }
     let mut lines = lines(&options.file, options.from_line)?;
     while resume_at.is_none() {
         let batch: Vec<(u64, ExportLine)> = lines
@@ -122,8 +130,13 @@ async fn bodies_in_queue(context: &CommandContext) -> anyhow::Result<HashMap<Bod
             Ok(())
         })
         .await;
-    scan.finish().await.print_end();
+    let status = scan.finish().await.print_end();
     result?;
+    if status == CommandStatus::Failure {
+        bail!(
+            "nothing was imported: not every dead letter of the queue could be read, to skip those that are in it"
+        );
+    }
     Ok(bodies)
 }
 

@@ -109,9 +109,11 @@ async fn confirm(
     let mut scan = context.scan(filter.clone(), PARALLEL_RECEIVES).await;
     let matched = scan.collect().await;
     let report = scan.finish().await;
+    if matched.is_err() || report.end == SelectionEnd::Stopped {
+        report.print_end();
+    }
     let matched = matched?;
     if report.end == SelectionEnd::Stopped {
-        report.print_end();
         return Ok(Confirmation::No);
     }
     if matched.is_empty() {

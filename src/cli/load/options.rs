@@ -71,7 +71,7 @@ pub(super) struct Options {
     /// URL of a worker's /metrics, to count its calls and throttles; repeatable
     #[arg(long, value_name = "URL")]
     pub(super) worker_metrics: Vec<Url>,
-    /// Write an HTML report with charts
+    /// Write an HTML report with charts to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     #[command(flatten)]
@@ -226,7 +226,8 @@ pub(super) fn pools(given: Option<&str>, config: &Config) -> anyhow::Result<Vec<
     let allowed = &config.load.allowed_pools;
     if allowed.is_empty() {
         return Err(Usage::error(
-            "load.allowed_pools is empty: add the user pool that may be tested; a load test              creates users in it and removes them",
+            "load.allowed_pools is empty: add the user pool that may be tested; a load test \
+             creates users in it and removes them",
         ));
     }
     let Some(id) = given else {
@@ -235,7 +236,8 @@ pub(super) fn pools(given: Option<&str>, config: &Config) -> anyhow::Result<Vec<
     let pool = PoolId::new(id).filter(|pool| allowed.contains(pool));
     pool.map(|pool| vec![pool]).ok_or_else(|| {
         Usage::error(format!(
-            "--pool {id} is not in load.allowed_pools: a load test would create users in it and              remove them"
+            "--pool {id} is not in load.allowed_pools: a load test would create users in it and \
+             remove them"
         ))
     })
 }

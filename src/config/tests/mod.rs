@@ -437,3 +437,13 @@ fn no_color_and_dumb_terminals_switch_colors_off() {
     assert!(!allowed(Some("1"), Some("xterm-256color")));
     assert!(!allowed(None, Some("dumb")));
 }
+
+#[test]
+fn credentials_in_a_list_of_urls_are_hidden() {
+    let urls = toml::Value::Array(vec![
+        "https://me:secret@host/x".into(),
+        "https://host".into(),
+    ]);
+    let shown = redact("admin.issuer", &urls).to_string();
+    assert_eq!(shown, r#"["https://***@host/x", "https://host"]"#);
+}

@@ -124,7 +124,7 @@ impl From<AuthError> for Problem {
             ),
             AuthError::Unverified(failure) if failure.class == Class::Busy => Problem::busy(),
             AuthError::Token(TokenError::Unavailable) | AuthError::Unverified(_) => {
-                Problem::unavailable("whether the token is good cannot be found out now")
+                Problem::unavailable("the token could not be checked; try again")
             }
             AuthError::Token(TokenError::RateLimited) => {
                 Problem::too_many_requests("too many invalid tokens; this one was not checked")

@@ -132,6 +132,21 @@ async fn two_exports_do_not_write_to_one_file() {
 }
 
 #[tokio::test]
+async fn an_import_that_continues_does_not_skip_for_earlier_lines() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("letters.jsonl");
+    std::fs::write(&file, "{\"body\":\"same\"}\n".repeat(2)).expect("written");
+    world
+        .send_dead_letters(&[dead_letter("same", "timeout")])
+        .await;
+    let import = ["import", file.to_str().expect("text"), "--from-line", "2"];
+    let (status, out, errors) = world.run_dead_letters(&import).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(out, "1 dead letter sent to the dead-letter queue\n");
+}
+
+#[tokio::test]
 async fn an_import_skips_what_is_in_the_queue_and_writes_audit_lines() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");

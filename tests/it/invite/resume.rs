@@ -60,7 +60,7 @@ async fn sigint_finishes_rows_in_progress_and_prints_resume_hint() {
     let status = process.exit().await;
     let log = process.log();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("go on with the same command"), "{log}");
+    assert!(log.contains("run the same command to continue"), "{log}");
     let users = world.sandbox.users(&world.pool.id).await.expect("users");
     let written = file.answers();
     assert_eq!(

@@ -31,7 +31,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
         Ok(text) => strip_bom(text),
         Err(error) => {
             let before = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n');
-            let what = "is no UTF-8: save the file as \"CSV UTF-8\"";
+            let what = "is not UTF-8; save as \"CSV UTF-8\"";
             errors.add_line_error(before.count() as u64, what);
             return Err(errors);
         }
@@ -67,7 +67,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, FileErrors> {
         }
     }
     if rows.is_empty() && errors.is_empty() {
-        errors.add_line_error(line + 1, "nobody is there: it needs a row for each person");
+        errors.add_line_error(line + 1, "no rows: add one row per person");
     }
     if errors.is_empty() {
         Ok(rows)
@@ -347,7 +347,7 @@ mod tests {
     fn header_errors_name_the_fix_and_quote_no_address() {
         for (text, part) in [
             ("", "line 1: the file is empty"),
-            ("email\n", "line 2: nobody is there"),
+            ("email\n", "line 2: no rows"),
             ("ada@example.com,Ada\n", "line 1: must be a header"),
             ("email;given_name\n", "commas"),
             ("email,plan\n", "line 1, column \"plan\": is unknown"),
@@ -370,7 +370,7 @@ mod tests {
             assert!(!found.contains("example"), "{found}");
         }
         let latin = parse(b"email,name\na@example.com,Zo\xeb\n").expect_err("wrong");
-        assert!(latin.text("f").contains("line 2: is no UTF-8"));
+        assert!(latin.text("f").contains("line 2: is not UTF-8"));
     }
 
     #[test]

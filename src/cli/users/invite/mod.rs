@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::app::Services;
 use crate::aws::Cognito;
 use crate::cli::operator::{self, Operator};
-use crate::cli::{CommandStatus, Global, progress_bar, status_line};
+use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::PoolId;
 use crate::shutdown;
@@ -131,28 +131,26 @@ async fn warn_of_mail_limit(cognito: &Cognito, pool: &PoolId, mails: usize) {
 fn print_resume_hint(tally: &InviteTally, give_up_after: Duration) {
     match &tally.stop_reason {
         Some(StopReason::MailLimit) => status_line(
-            "the mails of a day are used up: go on with the same command tomorrow, or have the \
-             pool send through Amazon SES",
+            "the daily limit of mails is reached: run the same command tomorrow, or let the pool \
+             send through Amazon SES",
         ),
         Some(StopReason::Blocked(why)) => status_line(&format!(
-            "stopped, since it would go the same way with every row: {why}; go on with the same \
-             command once that is mended"
+            "stopped: every row would fail ({why}). Fix it and run the same command again"
         )),
         Some(StopReason::Outage(why)) => status_line(&format!(
-            "stopped, since nothing has worked for {}: {why}; go on with the same command",
+            "stopped: nothing has worked for {} ({why}); run the same command again",
             humantime::format_duration(give_up_after)
         )),
-        None if tally.untried > 0 => status_line("stopped; go on with the same command"),
+        None if tally.untried > 0 => status_line("stopped; run the same command to continue"),
         None if !tally.is_success() => {
-            status_line("rows that were refused or failed are tried again by the same command");
+            status_line("run the same command again to retry refused and failed rows");
         }
         None => {}
     }
     if tally.unknown_mails > 0 {
         status_line(&format!(
-            "of {} people nobody knows whether the mail went, since Cognito's answer was lost: \
-             send it again to those who ask",
-            tally.unknown_mails
+            "{}: delivery unknown (no answer from Cognito); use --resend if asked",
+            plural(tally.unknown_mails, "mail")
         ));
     }
 }

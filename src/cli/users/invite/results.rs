@@ -102,8 +102,8 @@ impl PastResults {
                 Err(_) if !line.ends_with('\n') && is_results_line(line) => return Ok(past),
                 Err(_) => {
                     return Err(Usage::error(format!(
-                        "--results {name} is no results file of this version of usher users invite: \
-                         remove it, or name another with --results"
+                        "--results {name} is not a results file of this version of usher: remove it, or \
+                         choose another with --results"
                     )));
                 }
             }
