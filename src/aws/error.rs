@@ -167,8 +167,8 @@ fn classify_transport_error<E: Error + 'static>(
     }
 }
 
-/// Explains what is the same for every call to an endpoint. A call that was sent and got no
-/// answer needs no explanation.
+/// Explains a failure that every call to the endpoint would share. `None` for a call that was
+/// sent and got no answer.
 fn explain_transport_error<E: Error + 'static>(
     error: &SdkError<E, HttpResponse>,
     endpoint: Option<Endpoint>,

@@ -82,7 +82,7 @@ impl Global {
         }
     }
 
-    /// The configuration of a command that needs what is `required`.
+    /// The configuration of a command that needs the `required` settings.
     pub(super) fn config(&self, required: &[Required]) -> Result<Config, InvalidConfig> {
         Config::for_command(&self.layers(), required)
     }

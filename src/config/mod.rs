@@ -171,7 +171,7 @@ impl Config {
         Self::for_command(layers, &[Required::Queue, Required::Profiles])
     }
 
-    /// Like [`Self::from_layers`], for a command that needs only what is `required`.
+    /// Like [`Self::from_layers`], for a command that needs only the `required` settings.
     pub(crate) fn for_command(
         layers: &Layers,
         required: &[Required],

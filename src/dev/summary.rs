@@ -93,8 +93,8 @@ const NO_EFFECT: &str = "no_effect";
 const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, USER_NOT_CREATED];
 
 impl Stack {
-    /// The report on `count` sign-ups, of which none may fail, and on so many other messages
-    /// that must fail.
+    /// The report on `count` sign-ups, which must all succeed, and on `failures` other messages,
+    /// which must all fail.
     ///
     /// # Errors
     /// When the state cannot be read back.

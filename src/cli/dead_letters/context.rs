@@ -157,7 +157,7 @@ pub(super) const PARALLEL_RECEIVES: usize = 8;
 pub(super) const SINGLE_RECEIVE: usize = 1;
 
 impl CommandContext {
-    /// For a command that needs what is `required` beside the dead-letter queue.
+    /// For a command that needs the dead-letter queue and the `required` settings.
     pub(super) async fn open(global: &Global, required: &[Required]) -> anyhow::Result<Self> {
         let config = global.config(&[&[Required::DeadLetterQueue], required].concat())?;
         let stop = shutdown::on_signal(&global.force_exit)?;

@@ -21,7 +21,7 @@ pub(super) struct Options {
     /// Start at this line, where an earlier import stopped
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = arguments::parse_count)]
     from_line: u64,
-    /// Send also what is in the queue already
+    /// Also send dead letters that are already in the queue
     #[arg(long)]
     allow_duplicates: bool,
 }

@@ -284,8 +284,8 @@ impl AcceptService {
         self.admission.try_acquire()
     }
 
-    /// Writes the audit line and counts, if an invited user asks for a new code. No one is
-    /// told unless an alarm watches the count.
+    /// Writes the audit line and counts, if an invited user asks for a new code. usher
+    /// notifies no one; an alarm on the count may.
     async fn record_request(&self, username: &Username) {
         let mut has_failed = false;
         for pool in &self.pools {

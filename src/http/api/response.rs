@@ -175,7 +175,7 @@ fn completed_body(command: &AdminCommand, result: &CommandResult) -> Value {
             user,
             mail: invited.mail.name(),
         }),
-        // Does not occur: what is done has its user.
+        // Does not occur: a command that is done has a user.
         _ => json!({"requestId": request_id, "status": status}),
     }
 }
