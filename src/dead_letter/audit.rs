@@ -21,14 +21,14 @@ impl AuditLog {
         tracing::info!(
             target: "usher::audit",
             {
-                audit.who = self.caller,
-                audit.action = self.action,
+                actor = self.caller,
+                action = self.action,
                 dead_letter.id = dead_letter.id,
                 dead_letter.reason = dead_letter.reason,
                 dead_letter.source_message_id = dead_letter.source_message_id,
                 pool.id = dead_letter.pool,
                 user.sub = dead_letter.sub,
-                outcome,
+                result = outcome,
             },
             "{} of a dead letter: {outcome}",
             self.action,
@@ -40,11 +40,11 @@ impl AuditLog {
         tracing::info!(
             target: "usher::audit",
             {
-                audit.who = self.caller,
-                audit.action = self.action,
+                actor = self.caller,
+                action = self.action,
                 queue.url = queue,
                 dead_letters,
-                outcome,
+                result = outcome,
             },
             "{} of the dead-letter queue: {outcome}",
             self.action,

@@ -56,7 +56,7 @@ async fn dead_letters_are_exported_edited_and_imported() {
         stdout,
         "1 dead letter exported and removed from the queue\n"
     );
-    assert_eq!(audited(&errors)[0]["outcome"], "removed");
+    assert_eq!(audited(&errors)[0]["result"], "removed");
     assert_eq!(world.visible_dead_letters().await, 1, "the other one");
 
     let (status, _, errors) = world.run_dead_letters(&export).await;
@@ -169,7 +169,7 @@ async fn an_import_skips_what_is_in_the_queue_and_writes_audit_lines() {
     let lines = audited(&errors);
     let actions: Vec<(&Value, &Value)> = lines
         .iter()
-        .map(|line| (&line["audit.action"], &line["dead_letter.reason"]))
+        .map(|line| (&line["action"], &line["dead_letter.reason"]))
         .collect();
     assert_eq!(actions, vec![(&json!("import"), &json!("throttled")); 2]);
     assert!(lines[0]["dead_letter.id"].is_string(), "{errors}");

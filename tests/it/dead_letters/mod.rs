@@ -128,7 +128,7 @@ async fn changes_need_a_filter_and_yes_and_drop_writes_an_audit_line() {
     let lines = audited(&errors);
     assert_eq!(lines.len(), 1);
     assert_eq!(
-        (&lines[0]["audit.action"], &lines[0]["message"]),
+        (&lines[0]["action"], &lines[0]["message"]),
         (&json!("drop"), &json!("drop of a dead letter: dropped"))
     );
     let dead_letters = world.read_dead_letters().await;

@@ -99,7 +99,7 @@ async fn five_thousand_dead_letters_list_and_a_killed_replay_resumes() {
         "a line for each"
     );
     let who = "arn:aws:iam::123456789012:user/local";
-    assert_eq!(lines[0]["audit.who"], who, "{errors}");
+    assert_eq!(lines[0]["actor"], who, "{errors}");
 
     eventually("all users are provisioned", || async {
         world.members("EVERYONE").await.len() == users.len()
@@ -481,7 +481,7 @@ async fn a_native_replay_moves_all_and_counts_as_a_replay() {
         .await;
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(moved, "completed: 9 dead letters moved\n");
-    assert_eq!(audited(&errors)[0]["audit.action"], "native replay");
+    assert_eq!(audited(&errors)[0]["action"], "native replay");
     world.work(&[]).await;
     assert_eq!(world.profiles().await.len(), users.len());
     let dead_letters = world.read_dead_letters().await;
