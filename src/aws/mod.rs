@@ -26,7 +26,7 @@ pub(crate) use client::ATTEMPT_TIMEOUT;
 pub use client::{Aws, NoRegion};
 pub(crate) use cognito::{
     AcceptError, Acceptance, ClientCredentials, CreatedUser, FindUserError, ListedUser,
-    PasswordRules, SettingsError, SignIn, SignInName, UsernameCandidates,
+    PasswordRules, PoolGroup, SettingsError, SignIn, SignInName, UsernameCandidates,
 };
 pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
 pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};

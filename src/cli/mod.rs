@@ -58,7 +58,7 @@ enum Command {
     Check(check::Options),
     /// Invite users
     Users(users::Options),
-    /// Add users to groups, or remove them
+    /// List and create groups, and add users to them or remove them
     Groups(groups::Options),
     /// List, inspect, replay and delete dead letters
     DeadLetters(dead_letters::Options),

@@ -131,7 +131,7 @@ impl GroupStep {
             .get_or_try_init(|| async {
                 retry_inline(|| self.cognito.create_group(pool, group))
                     .await
-                    .map(|()| Instant::now())
+                    .map(|_| Instant::now())
             })
             .await?;
         if created_at.elapsed() > GROUP_CREATION_LAG {

@@ -25,7 +25,7 @@ pub enum Category {
     UserRead,
     /// `CreateGroup`: 5 a second for one pool.
     GroupCreate,
-    /// `GetGroup`: 5 a second for one pool.
+    /// `GetGroup`, `ListGroups`: 5 a second for one pool.
     GroupRead,
     /// `UserList`: `ListUsers`, `ListUsersInGroup`. 30 a second, not adjustable.
     UserList,

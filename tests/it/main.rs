@@ -21,6 +21,7 @@ mod large_pool;
 mod layout;
 mod load;
 mod outage;
+mod outputs;
 mod path;
 mod poison;
 mod policies;

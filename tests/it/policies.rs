@@ -153,6 +153,7 @@ pub(crate) fn of_the_admins() -> BTreeSet<String> {
     // `username_of` finds a federated user by `sub` with `ListUsers`.
     assert!(text("src/aws/cognito/users.rs").contains(".username_of("));
     made.insert("cognito-idp:ListUsers".to_owned());
+    made.insert("cognito-idp:ListGroups".to_owned());
     // Only `usher check` makes this call.
     assert!(made.remove("dynamodb:DescribeTable"));
     made
@@ -284,6 +285,7 @@ fn the_worker_policy_has_only_the_list_calls_it_makes() {
         (".list_users(", "ListUsers"),
         (".list_members(", "ListUsersInGroup"),
         (".groups_of(", "AdminListGroupsForUser"),
+        (".list_groups(", "ListGroups"),
         (".estimate_user_count(", "DescribeUserPool"),
     ] {
         let name = format!("cognito-idp:{call}");

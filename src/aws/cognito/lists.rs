@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
+use aws_sdk_cognitoidentityprovider::types::{GroupType, UserStatusType, UserType};
 
 use super::{Cognito, next_token};
 use crate::aws::error::Failure;
@@ -27,6 +27,22 @@ pub(crate) struct ListedUser {
     pub status: UserStatus,
     /// When the user signed up or was created.
     pub created: Option<jiff::Timestamp>,
+}
+
+/// A group as `ListGroups` returns it.
+#[derive(Debug)]
+pub(crate) struct PoolGroup {
+    pub name: GroupName,
+    pub description: Option<String>,
+}
+
+impl PoolGroup {
+    fn new(group: GroupType) -> Option<Self> {
+        Some(Self {
+            name: GroupName::new(group.group_name()?)?,
+            description: group.description.filter(|it| !it.is_empty()),
+        })
+    }
 }
 
 /// A user's status, reduced to the differences that matter to usher.
@@ -168,6 +184,31 @@ impl Cognito {
 
     /// Limit of calls for one [`Self::search_users`], without retries.
     pub(crate) const MAX_SEARCH_CALLS: u32 = 3;
+
+    /// `ListGroups`, one page.
+    ///
+    /// # Errors
+    /// As any call; `repeated_token` where the next page is the same.
+    pub(crate) async fn list_groups(
+        &self,
+        pool: &PoolId,
+        token: Option<&str>,
+    ) -> Result<Page<PoolGroup>, Failure> {
+        let operation = CognitoOperation::ListGroups;
+        let request = self
+            .client
+            .list_groups()
+            .user_pool_id(pool.as_str())
+            .limit(MAX_PAGE_ITEMS)
+            .set_next_token(token.map(str::to_owned))
+            .send();
+        let page = self.call(operation, pool, request).await?;
+        let groups = page.groups.unwrap_or_default().into_iter();
+        Ok(Page {
+            items: groups.filter_map(PoolGroup::new).collect(),
+            next: next_token(operation, pool, token, page.next_token)?,
+        })
+    }
 
     /// `ListUsersInGroup`: the members' names. A group that does not exist has none.
     ///

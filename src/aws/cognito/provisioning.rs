@@ -32,11 +32,11 @@ impl Cognito {
         Ok(())
     }
 
-    /// `CreateGroup`. An existing group is not an error.
+    /// `CreateGroup`: whether it is new. An existing group is not an error.
     ///
     /// # Errors
     /// `limit_exceeded` when the pool has its 10,000 groups.
-    pub async fn create_group(&self, pool: &PoolId, group: &GroupName) -> Result<(), Failure> {
+    pub async fn create_group(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let request = self
             .client
             .create_group()
@@ -47,8 +47,8 @@ impl Cognito {
             .call(CognitoOperation::CreateGroup, pool, request)
             .await
         {
-            Err(refused) if refused.failure.code != "GroupExistsException" => Err(refused.failure),
-            _ => Ok(()),
+            Err(refused) if refused.failure.code == "GroupExistsException" => Ok(false),
+            result => Ok(result.map(|_| true)?),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
-    let groups = options.groups()?;
+    let groups = super::names(&options.group)?;
     Username::parse(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
     if options.privileged {
         config.admin.grantable = GrantableGroups::only(&groups);
@@ -77,20 +77,6 @@ pub(super) async fn run(
         global.output.print_line(&line, || text(&line))?;
     }
     Ok(status)
-}
-
-impl Options {
-    fn groups(&self) -> anyhow::Result<Vec<GroupName>> {
-        let mut groups = Vec::new();
-        for name in &self.group {
-            let group =
-                GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        Ok(groups)
-    }
 }
 
 impl<'a> MembershipLine<'a> {

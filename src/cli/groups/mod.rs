@@ -1,8 +1,11 @@
 //! `usher groups`
 
+mod create;
+mod list;
 mod members;
 
-use super::{CommandStatus, Global};
+use super::{CommandStatus, Global, Usage};
+use crate::config::GroupName;
 use crate::event::AdminOperation;
 
 #[derive(Debug, clap::Args)]
@@ -13,6 +16,10 @@ pub(super) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum GroupsCommand {
+    /// List the groups of a user pool, and those that the configuration names
+    List(list::Options),
+    /// Create groups
+    Create(create::Options),
     /// Add a user to groups
     Add(members::Options),
     /// Remove a user from groups
@@ -20,13 +27,29 @@ enum GroupsCommand {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let change = match &options.command {
+    match &options.command {
+        GroupsCommand::List(options) => list::run(global, options).await,
+        GroupsCommand::Create(options) => create::run(global, options).await,
         GroupsCommand::Add(options) => {
-            members::run(global, options, AdminOperation::AddToGroup, "added")
+            let add = members::run(global, options, AdminOperation::AddToGroup, "added");
+            Box::pin(add).await
         }
         GroupsCommand::Remove(options) => {
-            members::run(global, options, AdminOperation::RemoveFromGroup, "removed")
+            let remove = AdminOperation::RemoveFromGroup;
+            Box::pin(members::run(global, options, remove, "removed")).await
         }
-    };
-    Box::pin(change).await
+    }
+}
+
+/// The values of `--group`, each once.
+fn names(given: &[String]) -> anyhow::Result<Vec<GroupName>> {
+    let mut groups = Vec::new();
+    for name in given {
+        let group =
+            GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    Ok(groups)
 }

@@ -149,3 +149,54 @@ async fn a_name_that_may_be_the_sub_of_another_is_refused() {
     let (_, out, _) = finished(text).await;
     assert!(out.contains("e-mail address"), "says what helps: {out}");
 }
+
+#[tokio::test]
+async fn groups_are_created_once_and_listed_with_their_settings() {
+    let world = World::with_groups(&["TEAM-A"]).await;
+    let create = ["groups", "create", "--group", "STAFF", "--group", "TEAM-A"];
+    let (status, lines, err) = world.run_command(&create).await;
+    assert_eq!(status, Some(0), "{err}");
+    let created = json!({"group": "STAFF", "status": "created"});
+    let exists = json!({"group": "TEAM-A", "status": "exists"});
+    assert_eq!(lines, [created, exists]);
+    for part in [
+        "\"action\":\"CreateGroup\"",
+        "\"result\":\"created\"",
+        "arn:aws:iam",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+
+    let settings = [
+        "--set=groups.default=EVERYONE,TEAM-A",
+        "--set=admin.grantable_groups=STAFF",
+    ];
+    let (status, lines, err) = world
+        .run_command(&[&settings[..], &["groups", "list"]].concat())
+        .await;
+    assert_eq!(status, Some(0), "{err}");
+    let group = |name: &str, exists: bool, settings: &[&str], grantable: bool| {
+        json!({
+            "group": name, "exists": exists, "settings": settings, "grantable": grantable,
+            "description": null,
+        })
+    };
+    let expected = [
+        group("ADMINS", false, &["privileged"], false),
+        group("EVERYONE", false, &["groups.default"], false),
+        group("STAFF", true, &[], true),
+        group("TEAM-A", true, &["groups.default"], false),
+    ];
+    assert_eq!(lines, expected);
+
+    let mut text = world.usher(&[&settings[..], &["groups", "list"]].concat());
+    text.env("USHER_POOLS__ALLOWED", &world.pool.id);
+    let (_, out, _) = finished(text).await;
+    let expected = "\
+ADMINS    missing  privileged, not grantable
+EVERYONE  missing  groups.default, not grantable
+STAFF     exists
+TEAM-A    exists   groups.default, not grantable
+";
+    assert_eq!(out, expected);
+}

@@ -1,0 +1,86 @@
+//! `usher groups create`
+
+use serde::Serialize;
+
+use crate::app::Services;
+use crate::aws::Failure;
+use crate::cli::{CommandStatus, Global, operator};
+use crate::config::GroupName;
+use crate::event::PoolId;
+use crate::retry::retry_inline;
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher groups create --group STAFF
+  usher groups create --group STAFF --group TEAM-A")]
+pub(super) struct Options {
+    /// User pool [default: the one in pools.allowed]
+    #[arg(long, value_name = "ID")]
+    pool: Option<String>,
+    /// Name of the group; repeatable
+    #[arg(long, value_name = "GROUP", required = true)]
+    group: Vec<String>,
+}
+
+/// The result for one group, one line of output.
+#[derive(Debug, Serialize)]
+struct GroupLine<'a> {
+    group: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
+    let config = global.config(&[])?;
+    let pool = operator::pool(options.pool.as_deref(), &config)?;
+    let groups = super::names(&options.group)?;
+    let services = Services::from_environment(config).await?;
+    let cognito = services.cognito();
+    let actor = operator::actor(services.aws()).await;
+    let mut all_exist = true;
+    for group in &groups {
+        let result = retry_inline(|| cognito.create_group(&pool, group)).await;
+        let line = GroupLine::new(group, &result);
+        audit(&actor, &pool, &line);
+        all_exist &= result.is_ok();
+        global.output.print_line(&line, || text(&line))?;
+    }
+    Ok(CommandStatus::success_if(all_exist))
+}
+
+impl<'a> GroupLine<'a> {
+    fn new(group: &'a GroupName, created: &Result<bool, Failure>) -> Self {
+        Self {
+            group: group.as_str(),
+            status: match created {
+                Ok(true) => "created",
+                Ok(false) => "exists",
+                Err(_) => "failed",
+            },
+            error: created.as_ref().err().map(Failure::to_string),
+        }
+    }
+}
+
+fn audit(actor: &str, pool: &PoolId, line: &GroupLine<'_>) {
+    tracing::info!(
+        target: "usher::audit",
+        action = "CreateGroup",
+        actor,
+        group.names = line.group,
+        pool.id = pool.as_str(),
+        result = line.status,
+        reason = line.error,
+        "group {}",
+        line.status,
+    );
+}
+
+fn text(line: &GroupLine<'_>) -> String {
+    let GroupLine { group, status, .. } = line;
+    match &line.error {
+        None => format!("{group}  {status}"),
+        Some(error) => format!("{group}  {status}  {error}"),
+    }
+}

@@ -1,0 +1,182 @@
+//! What each command prints on a small deployment, as text. `tests/it/outputs.txt` holds it all,
+//! to be read as a person would read it on a screen. The help texts are in
+//! `docs/reference/commands.md`, which a unit test compares with the program.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use regex::{Captures, Regex};
+use serde_json::json;
+
+use crate::process::finished;
+use crate::world::World;
+
+const COMMANDS: &str = "\
+check
+status
+groups list
+groups create --group STAFF
+groups add --user ada --group STAFF
+groups add --user ada --group ADMINS
+groups add --user ada --group NOWHERE
+groups remove --user ada --group STAFF
+users show ada
+users show bob
+users show bob --fix
+users show nobody
+users invite --file people.csv --dry-run
+users invite --file people.csv
+users invite --email eve@mail.example --resend
+users invite --email not-an-address
+dead-letters list
+dead-letters list --reason throttled
+dead-letters list --reason throtled
+dead-letters show LETTER
+dead-letters show 00000000
+dead-letters replay --all --dry-run
+dead-letters replay --all --yes
+dead-letters replay --reason user_not_found --direct --yes
+dead-letters export letters.jsonl --reason not_json
+dead-letters import letters.jsonl
+dead-letters import letters.jsonl
+dead-letters drop
+dead-letters drop --all
+dead-letters drop --all --yes
+dead-letters list
+reconcile --dry-run
+reconcile
+worker --until-empty
+reconcile
+status
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --dry-run
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
+trigger detach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
+load run --count 3 --rate 30 --quiet-period 1s
+config --changed
+health
+";
+
+const PEOPLE: &str = "\
+email,given_name,groups
+eve@mail.example,Eve,STAFF
+sam@mail.example,Sam,NOWHERE
+";
+
+/// A pool with Ada, who has everything, and Bob, who was missed; three dead letters.
+async fn small_deployment() -> World {
+    let world = World::new().await;
+    let ada = world.create_user("ada").await;
+    world.send_all(&[ada]).await;
+    world.send("{").await;
+    let mut ghost = world.create_user("ghost").await.event;
+    world.delete_user("ghost").await;
+    ghost["userName"] = json!("ghost");
+    world.send(ghost.to_string()).await;
+    let command = json!({
+        "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
+        "requestedBy": {"sub": "00000000-0000-4000-8000-00000000aaaa", "username": "root",
+            "groups": ["ADMINS"]},
+        "userPoolId": world.pool.id, "username": "ada", "groupName": "ADMINS",
+    });
+    world.send(command.to_string()).await;
+    world.work(&[("worker.max_attempts", "1")]).await;
+    world.create_user("bob").await;
+    world
+}
+
+#[tokio::test]
+async fn every_command_prints_what_the_file_says() {
+    let world = small_deployment().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("people.csv"), PEOPLE).expect("written");
+    let letters = world.usher(&["dead-letters", "list", "-o", "json"]);
+    let (_, letters, _) = finished(letters).await;
+    let letter = letters.lines().find(|line| line.contains("not_json"));
+    let letter: serde_json::Value =
+        serde_json::from_str(letter.expect("a dead letter")).expect("JSON");
+    let letter = letter["id"].as_str().expect("an id");
+
+    let mut all = String::new();
+    let mut fixed = Fixed::default();
+    for line in COMMANDS.lines() {
+        let arguments = line.replace("LETTER", letter);
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let mut command = world.usher(&arguments);
+        command
+            .current_dir(folder.path())
+            .env("USHER_POOLS__ALLOWED", &world.pool.id);
+        let (status, out, err) = finished(command).await;
+        let err = err.lines().filter(|line| !line.starts_with('{'));
+        let err: String = err.map(|line| format!("! {line}\n")).collect();
+        let text = fixed.fix(&world, &format!("{out}{err}"));
+        let status = status.expect("a status");
+        let _ = writeln!(all, "$ usher {line}\n{text}[{status}]\n");
+    }
+    compare(&all);
+}
+
+/// Replaces what differs from run to run by something of the same width.
+#[derive(Default)]
+struct Fixed {
+    ids: BTreeMap<String, usize>,
+}
+
+impl Fixed {
+    fn fix(&mut self, world: &World, text: &str) -> String {
+        let mut text = text
+            .replace(&world.pool.id, "us-east-1_AbCdEf123")
+            .replace(&world.pool.client, "client")
+            .replace(&world.url, "http://127.0.0.1:4566");
+        let numbered = r"\b([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?\b";
+        text = self.number(numbered, &text);
+        for (pattern, fixed) in [
+            (
+                r"\d{4}-\d\d-\d\d([ T])\d\d:\d\d(:\d\d(\.\d+)?)?",
+                "2026-08-01${1}09:00",
+            ),
+            (r"\b\d{8}-\d{6}-[a-z0-9]{4}\b", "20260801-090000-aaaa"),
+            (r"\b[\d,]+(\.\d+)? (ms|s|min)\b", "N $2"),
+            (r"\b\d+(\.\d+)?/s\b", "N/s"),
+        ] {
+            let pattern = Regex::new(pattern).expect("a pattern");
+            text = pattern.replace_all(&text, fixed).into_owned();
+        }
+        text
+    }
+
+    /// The first id becomes 1, and so on, whether it is whole or only its first 8 digits.
+    fn number(&mut self, pattern: &str, text: &str) -> String {
+        let pattern = Regex::new(pattern).expect("a pattern");
+        let replace = |id: &Captures<'_>| {
+            let next = self.ids.len() + 1;
+            let number = *self.ids.entry(id[1].to_owned()).or_insert(next);
+            let rest = id.get(2).map(|_| "-0000-4000-8000-000000000000");
+            format!("{number:08}{}", rest.unwrap_or_default())
+        };
+        pattern.replace_all(text, replace).into_owned()
+    }
+}
+
+fn compare(printed: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let expected = std::fs::read_to_string(root.join("tests/it/outputs.txt")).unwrap_or_default();
+    if printed == expected {
+        return;
+    }
+    let written = root.join("target/outputs.txt");
+    std::fs::create_dir_all(root.join("target")).expect("a folder");
+    std::fs::write(&written, printed).expect("written");
+    let differs = |(line, (printed, expected)): (usize, (&str, &str))| {
+        (printed != expected).then(|| format!("line {}: {printed}", line + 1))
+    };
+    let lines = printed.lines().zip(expected.lines()).enumerate();
+    panic!(
+        "the output has changed, first in {}. Read it, then: cp target/outputs.txt tests/it/",
+        lines
+            .into_iter()
+            .find_map(differs)
+            .unwrap_or_else(|| "its length".to_owned()),
+    );
+}
