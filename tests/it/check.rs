@@ -468,13 +468,11 @@ async fn a_cause_of_every_failure_is_one_line() {
         }
         let (code, stdout, _) = finished(command).await;
         assert_eq!(code, Some(1));
-        let marks = |mark: &str| stdout.lines().filter(|it| it.starts_with(mark)).count();
-        assert_eq!(marks("  FAIL"), 1, "{stdout}");
-        let words: Vec<&str> = stdout.split_whitespace().collect();
-        assert!(
-            words.join(" ").contains(cause),
-            "{cause} is not in {stdout}"
-        );
+        // Each line is an entry of a log: a filter finds the cause with the word.
+        let mut failures = stdout.lines().filter(|line| line.contains("FAIL"));
+        let failure = failures.next().unwrap_or_default();
+        assert!(failure.contains(cause), "{cause} is not in {stdout}");
+        assert_eq!(failures.next(), None, "{stdout}");
         assert!(!stdout.contains("sqs:"), "{stdout}");
         assert!(stdout.ends_with("1 failure\n"), "{stdout}");
     }
@@ -579,7 +577,6 @@ async fn text_and_json_of_a_small_deployment() {
     let (code, text, _) = finished(world.usher(&arguments)).await;
     assert_eq!(code, Some(0));
     assert_eq!(with_fixed_ids(&text, &world), TEXT);
-    assert!(text.lines().all(|line| line.chars().count() <= 80));
 
     let mut json_output = world.usher(&arguments);
     json_output.args(["--output", "json"]);
@@ -588,10 +585,7 @@ async fn text_and_json_of_a_small_deployment() {
     assert_eq!(report["warnings"], 3);
     assert_eq!(report["failures"], 0);
     let findings = report["findings"].as_array().expect("a list");
-    assert_eq!(
-        findings.len(),
-        TEXT.matches("\n  ").count() - TEXT.matches("\n   ").count()
-    );
+    assert_eq!(findings.len(), TEXT.matches("\n  ").count());
     assert_eq!(
         findings[3],
         json!({
@@ -611,13 +605,10 @@ Queue usher
   ok    queue                        0 waiting, 0 in flight
   ok    redrive policy               maxReceiveCount 10 > worker.max_attempts 8
   ok    dead-letter queue            0 dead letters
-  WARN  dead-letter retention
-          4 days, must be longer than the queue's 4 days: age counts from the
-          first send
+  WARN  dead-letter retention        4 days, must be longer than the queue's 4 days: age counts from the first send
   ok    sqs:DeleteMessage            allowed
   ok    sqs:ChangeMessageVisibility  allowed
-  skip  sqs:ReceiveMessage
-          cannot be tested without raising a message's receive count
+  skip  sqs:ReceiveMessage           cannot be tested without raising a message's receive count
   skip  sqs:SendMessage              cannot be tested without sending a message
 
 Table UserProfile
@@ -632,15 +623,12 @@ User pool us-east-1_AbCdEf123
   ok    group STAFF                      will be created with its first member
   ok    cognito-idp:AdminAddUserToGroup  allowed
   skip  cognito-idp:CreateGroup          would create a group
-  ok    issuer
-          https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf123
-          (ORIGINAL); tokens of its other issuer are accepted as well
+  ok    issuer                           https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf123 (ORIGINAL); tokens of its other issuer are accepted as well
   ok    cognito-idp:ListUsers            allowed
   ok    cognito-idp:ListUsersInGroup     allowed
 
 Trigger
-  WARN  PostConfirmation of us-east-1_AbCdEf123
-          no trigger set: sign-ups do not reach usher. Run usher trigger attach
+  WARN  PostConfirmation of us-east-1_AbCdEf123  no trigger set: sign-ups do not reach usher. Run usher trigger attach
 
 3 warnings, 0 failures
 ";

@@ -19,8 +19,9 @@ pub(super) const NO_SUCH_USER: &str = "usher-check-no-such-user@example.invalid"
 
 /// The name of what a section leaves out after its first check failed.
 const OTHER_CHECKS: &str = "all other checks";
-/// Columns of the text; only a longer word exceeds them.
-const WIDTH: usize = 80;
+/// Columns of the text on a terminal; only a longer word exceeds them. Elsewhere each finding is
+/// one line, so that a filter of a log finds a name with its cause.
+const TERMINAL_COLUMNS: usize = 80;
 /// A longer name does not widen its column.
 const MAX_NAME_WIDTH: usize = 40;
 /// Columns before a name, and before a detail on a line of its own.
@@ -149,10 +150,12 @@ impl Findings {
             findings: &self.findings,
         };
         output.print(&report, || {
-            let colors = io::stdout().is_terminal() && allows_colors();
+            let is_terminal = io::stdout().is_terminal();
+            let colors = is_terminal && allows_colors();
+            let text = self.text(colors, is_terminal.then_some(TERMINAL_COLUMNS));
             let warnings = plural(report.warnings, "warning");
             let failures = plural(report.failures, "failure");
-            format!("{}\n{warnings}, {failures}\n", self.text(colors))
+            format!("{text}\n{warnings}, {failures}\n")
         })?;
         let is_good = report.failures == 0 && (report.warnings == 0 || !strict);
         Ok(CommandStatus::success_if(is_good))
@@ -163,7 +166,8 @@ impl Findings {
         counted.map(|_| 1).sum()
     }
 
-    fn text(&self, colors: bool) -> String {
+    /// A finding that is longer than `max_columns` takes several lines.
+    fn text(&self, colors: bool, max_columns: Option<usize>) -> String {
         let styled = |style: Style| if colors { style } else { Style::new() };
         let sections = self.findings.chunk_by(|a, b| a.section == b.section);
         let sections = sections.map(|findings| {
@@ -182,13 +186,14 @@ impl Findings {
                 let style = styled(style);
                 let _ = write!(text, "  {style}{mark}{style:#}{:1$}", "", 6 - mark.len());
                 let width = width.unwrap_or_default().max(what.chars().count());
-                if NAME_INDENT + width + 2 + detail.chars().count() <= WIDTH {
+                let columns = NAME_INDENT + width + 2 + detail.chars().count();
+                let Some(max_columns) = max_columns.filter(|max| columns > *max) else {
                     let _ = writeln!(text, "{what:width$}  {detail}");
-                } else {
-                    let _ = writeln!(text, "{what}");
-                    for line in wrap(detail, WIDTH - DETAIL_INDENT) {
-                        let _ = writeln!(text, "{:DETAIL_INDENT$}{line}", "");
-                    }
+                    continue;
+                };
+                let _ = writeln!(text, "{what}");
+                for line in wrap(detail, max_columns - DETAIL_INDENT) {
+                    let _ = writeln!(text, "{:DETAIL_INDENT$}{line}", "");
                 }
             }
             text
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_have_columns_and_at_most_80_characters() {
+    fn on_a_terminal_lines_have_at_most_80_characters() {
         let words = ["word"; 14].join(" ");
         let rest = ["word"; 6].join(" ");
         let long = "a".repeat(41);
@@ -253,12 +258,21 @@ mod tests {
                FAIL  dynamodb:PutItem\n          {words}\n          {rest}\n  \
                skip  {long}  short\n"
         );
-        assert_eq!(findings().text(false), expected);
+        assert_eq!(findings().text(false, Some(TERMINAL_COLUMNS)), expected);
+    }
+
+    #[test]
+    fn without_a_terminal_each_finding_is_one_line() {
+        let words = ["word"; 20].join(" ");
+        let text = findings().text(false, None);
+        let line = format!("\n  FAIL  dynamodb:PutItem  {words}\n");
+        assert!(text.contains(&line), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
     }
 
     #[test]
     fn colors_mark_states_and_headings() {
-        let text = findings().text(true);
+        let text = findings().text(true, None);
         for part in [
             "\u{1b}[1mQueue usher\u{1b}[0m\n",
             "  \u{1b}[32mok\u{1b}[0m    queue",
