@@ -146,6 +146,23 @@ pub(super) fn explain(reason: &str) -> String {
     }
 }
 
+/// What gives a group that `admin.grantable_groups` leaves out.
+pub(super) const GRANT_PRIVILEGED: &str = "add it with usher groups add --privileged";
+
+/// The reason of a refused command, in words that name the group; `privileged` says how to change
+/// a privileged one.
+pub(super) fn explain_refusal(reason: &str, group: Option<&str>, privileged: &str) -> String {
+    match (reason, group) {
+        ("group_not_found", Some(group)) => {
+            format!("group {group} does not exist (names are case-sensitive)")
+        }
+        ("group_not_grantable", Some(group)) => {
+            format!("group {group} is privileged; {privileged}")
+        }
+        _ => explain(reason),
+    }
+}
+
 /// A reason as an argument. Error codes of AWS that are not listed are reasons as well, so this
 /// refuses only what looks like a mistake in writing.
 pub(super) fn parse(reason: &str) -> Result<String, String> {

@@ -26,15 +26,14 @@ impl Provisioner {
             )));
         }
         let grantable = &self.config.admin.grantable;
-        let groups = command.operation.groups();
-        if !groups.iter().all(|group| grantable.allows(group)) {
-            return Some(CommandResult::rejected(
-                Reason::GroupNotGrantable,
-                RejectionClass::Forbidden,
-                "admin.grantable_groups does not let administrators give or take the group",
-            ));
-        }
-        None
+        let mut groups = command.operation.groups().iter();
+        let refused = groups.find(|group| !grantable.allows(group))?;
+        let rejected = CommandResult::rejected(
+            Reason::GroupNotGrantable,
+            RejectionClass::Forbidden,
+            "admin.grantable_groups does not let administrators give or take the group",
+        );
+        Some(rejected.with_group(refused))
     }
 
     pub(super) async fn execute(&self, command: &AdminCommand) -> CommandResult {
@@ -105,7 +104,12 @@ impl Provisioner {
             }
         };
         let outcome = changed.map_or_else(Outcome::from, |()| Outcome::Done);
-        CommandResult::new(outcome).with_user(user)
+        let is_missing = outcome.reason() == Some(&Reason::GroupNotFound);
+        CommandResult {
+            user: Some(user),
+            group: is_missing.then(|| group.clone()),
+            ..CommandResult::new(outcome)
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct CommandResult {
     pub user: Option<PoolUser>,
     /// Set once the invited user exists.
     pub invitation: Option<InvitationResult>,
+    /// The group of the command that is missing or not grantable.
+    pub group: Option<GroupName>,
 }
 
 impl From<Rejection> for CommandResult {
@@ -29,6 +31,7 @@ impl CommandResult {
             outcome: outcome.into(),
             user: None,
             invitation: None,
+            group: None,
         }
     }
 
@@ -84,6 +87,13 @@ impl CommandResult {
     pub(super) fn with_user(self, user: PoolUser) -> Self {
         Self {
             user: Some(user),
+            ..self
+        }
+    }
+
+    pub(super) fn with_group(self, group: &GroupName) -> Self {
+        Self {
+            group: Some(group.clone()),
             ..self
         }
     }

@@ -65,13 +65,13 @@ impl Provisioner {
             }
         }
         CommandResult {
-            outcome,
             user: Some(user),
             invitation: Some(InvitationResult {
                 created: !existed,
                 mail,
                 groups,
             }),
+            ..CommandResult::new(outcome)
         }
     }
 
@@ -85,11 +85,12 @@ impl Provisioner {
             match self.group_exists(pool, group).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Err(CommandResult::rejected(
+                    let rejected = CommandResult::rejected(
                         Reason::GroupNotFound,
                         RejectionClass::Failure(Class::Permanent),
                         "a group that was asked for does not exist",
-                    ));
+                    );
+                    return Err(rejected.with_group(group));
                 }
                 Err(failure) => return Err(CommandResult::new(failure)),
             }
@@ -126,13 +127,13 @@ impl Provisioner {
         };
         match self.resend_mail(pool, &user).await {
             Ok(mail) => CommandResult {
-                outcome: Outcome::Done,
                 user: Some(user),
                 invitation: Some(InvitationResult {
                     created: false,
                     mail,
                     groups: Vec::new(),
                 }),
+                ..CommandResult::new(Outcome::Done)
             },
             Err(result) => result.with_user(user),
         }

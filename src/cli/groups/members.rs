@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::cli::operator::{self, Operator};
-use crate::cli::reasons::explain;
+use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
 use crate::cli::{CommandStatus, Global, Usage, arguments, status_line};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
@@ -74,7 +74,7 @@ pub(super) async fn run(
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
-        global.output.print_line(&line, || text(&line))?;
+        global.output.print_line(&line, || text(&line, done))?;
     }
     Ok(status)
 }
@@ -97,11 +97,18 @@ impl<'a> MembershipLine<'a> {
     }
 }
 
-fn text(line: &MembershipLine<'_>) -> String {
+fn text(line: &MembershipLine<'_>, done: &str) -> String {
     let MembershipLine { group, status, .. } = line;
     let sub = line.sub.as_deref().unwrap_or("-");
+    let privileged = match done {
+        "added" => GRANT_PRIVILEGED,
+        _ => "remove it with usher groups remove --privileged",
+    };
     match &line.reason {
         None => format!("{group}  {status}  {sub}"),
-        Some(reason) => format!("{group}  {status}  {sub}  {}", explain(reason)),
+        Some(reason) => {
+            let reason = explain_refusal(reason, Some(group), privileged);
+            format!("{group}  {status}  {sub}  {reason}")
+        }
     }
 }

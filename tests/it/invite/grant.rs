@@ -33,12 +33,19 @@ async fn privileged_groups_need_the_privileged_flag() {
     let mut text = world.usher(&grant);
     text.args(["--pool", &world.pool.id]);
     let (_, out, _) = finished(text).await;
-    assert!(out.contains("usher groups add --privileged"), "{out}");
+    let refusal = "group ADMINS is privileged; add it with usher groups add --privileged\n";
+    assert!(out.ends_with(refusal), "{out}");
 
     let all = [&grant[..], &["--privileged"]].concat();
     let (status, lines, err) = world.run_command(&all).await;
     assert_eq!((status, count(&lines, "added")), (Some(0), 2), "{err}");
     assert_eq!(world.members("ADMINS").await, ["zebulon"]);
+    let remove = ["groups", "remove", "--user", "zebulon", "--group", "ADMINS"];
+    let mut text = world.usher(&remove);
+    text.args(["--pool", &world.pool.id]);
+    let (_, out, _) = finished(text).await;
+    let refusal = "group ADMINS is privileged; remove it with usher groups remove --privileged\n";
+    assert!(out.ends_with(refusal), "{out}");
     let remove: Vec<&str> = all
         .iter()
         .map(|argument| {
@@ -87,6 +94,11 @@ async fn a_missing_user_or_group_is_reported_at_once() {
         assert_eq!(lines, [expected]);
         assert_eq!(world.faults.calls("AdminGetUser"), before + 1);
     }
+    let mut text = world.usher(&["groups", "add", "--user", "zebulon", "--group", "NOWHERE"]);
+    text.args(["--pool", &world.pool.id]);
+    let (_, out, _) = finished(text).await;
+    let refusal = "group NOWHERE does not exist (names are case-sensitive)\n";
+    assert!(out.ends_with(refusal), "{out}");
     let mut throttled = 0;
     world.faults.plan(move |call| {
         throttled += u32::from(call.operation == "AdminAddUserToGroup");

@@ -184,7 +184,7 @@ async fn one_user_is_invited_with_groups_and_profile() {
     let sub = user.sub.expect("a sub");
     let expected = json!({
         "line": null, "status": "invited", "sub": sub.as_str(), "created": true,
-        "mail": "sent", "reason": null,
+        "mail": "sent", "reason": null, "group": null,
     });
     assert_eq!(lines, [expected]);
     for group in ["EVERYONE", "STAFF"] {
@@ -292,24 +292,28 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
         finished(command).await
     };
     assert_eq!(status, Some(1), "{err}");
-    assert!(out.contains("ADMINS  1 rows  group_not_grantable"), "{out}");
-    assert!(out.contains("NOWHERE  1 rows  group_not_found"), "{out}");
+    for refusal in [
+        "ADMINS  1 rows  group ADMINS is privileged; add it with usher groups add --privileged",
+        "NOWHERE  1 rows  group NOWHERE does not exist (names are case-sensitive)",
+    ] {
+        assert!(out.contains(refusal), "{refusal}: {out}");
+    }
 
     let (status, mut lines, err) = world.invite(&file, &[]).await;
     assert_eq!(status, Some(1), "{err}");
     lines.sort_by_key(|line| line["line"].as_u64());
-    let ends: Vec<(&str, &str)> = lines
+    let ends: Vec<(&str, &str, &str)> = lines
         .iter()
         .map(|line| {
             let text = |key: &str| line[key].as_str().unwrap_or_default();
-            (text("status"), text("reason"))
+            (text("status"), text("reason"), text("group"))
         })
         .collect();
     let expected = [
-        ("invited", ""),
-        ("refused", "group_not_found"),
-        ("refused", "group_not_grantable"),
-        ("invited", ""),
+        ("invited", "", ""),
+        ("refused", "group_not_found", "NOWHERE"),
+        ("refused", "group_not_grantable", "ADMINS"),
+        ("invited", "", ""),
     ];
     assert_eq!(ends, expected);
     assert!(err.contains("4 rows: 2 invited, 2 refused"), "{err}");

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::run::PendingRow;
 use crate::app::Services;
-use crate::cli::reasons::explain;
+use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
 use crate::cli::{CommandStatus, Global, status_line};
 use crate::config::GroupName;
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
@@ -108,6 +108,7 @@ impl Preview<'_> {
         } = self;
         let mut text = format!("{rows} rows: {to_do} to do, {done} done already\n");
         for group in &self.groups {
+            let explain = |reason| explain_refusal(reason, Some(group.name), GRANT_PRIVILEGED);
             let reason = group.reason.map(|reason| format!("  {}", explain(reason)));
             let reason = reason.unwrap_or_default();
             let _ = writeln!(text, "{}  {} rows{reason}", group.name, group.rows);

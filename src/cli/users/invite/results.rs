@@ -262,6 +262,7 @@ mod tests {
             created: Some(true),
             mail: Some("sent".to_owned()),
             reason: None,
+            group: None,
         }
     }
 

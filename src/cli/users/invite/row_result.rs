@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cli::operator::needs_only_time;
-use crate::cli::reasons::explain;
+use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
 use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::Reason;
 
@@ -34,6 +34,8 @@ pub(super) struct RowResult {
     /// The status of the mail, once the user exists.
     pub(super) mail: Option<String>,
     pub(super) reason: Option<String>,
+    /// The group that is missing or not grantable.
+    pub(super) group: Option<String>,
 }
 
 impl RowStatus {
@@ -80,6 +82,7 @@ impl RowResult {
             created: invitation.map(|invitation| invitation.created),
             mail: mail.map(|mail| mail.name().to_owned()),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
+            group: result.group.as_ref().map(ToString::to_string),
         }
     }
 
@@ -101,7 +104,9 @@ impl RowResult {
             "no_code" => "no code".to_owned(),
             mail => format!("mail {mail}"),
         }));
-        parts.extend(self.reason.as_deref().map(explain));
+        let group = self.group.as_deref();
+        let reason = self.reason.as_deref();
+        parts.extend(reason.map(|reason| explain_refusal(reason, group, GRANT_PRIVILEGED)));
         parts.join("  ")
     }
 }
@@ -143,6 +148,7 @@ fn is_over_mail_limit(result: &CommandResult) -> bool {
 mod tests {
     use super::*;
     use crate::aws::Class;
+    use crate::event::GroupName;
     use crate::provision::{InvitationResult, Rejection, RejectionClass, Retry};
 
     fn rejection(reason: Reason, class: Class) -> Rejection {
@@ -158,6 +164,7 @@ mod tests {
                 mail,
                 groups: Vec::new(),
             }),
+            group: None,
         }
     }
 
@@ -259,6 +266,7 @@ mod tests {
             created: Some(true),
             mail: Some("sent".to_owned()),
             reason: None,
+            group: None,
         };
         assert_eq!(row_result.text(), "line 7  invited  1234  mail sent");
         row_result.line = None;
@@ -267,5 +275,23 @@ mod tests {
         row_result.status = RowStatus::Exists;
         row_result.mail = Some("not_sent".to_owned());
         assert_eq!(row_result.text(), "exists  1234  no mail");
+    }
+
+    #[test]
+    fn a_refusal_names_the_group() {
+        let refused = |reason: Reason, group: &str| {
+            let rejected = Outcome::Rejected(rejection(reason, Class::Permanent));
+            let mut result = command_result(rejected, None);
+            result.group = GroupName::new(group);
+            RowResult::new(Some(3), &result).text()
+        };
+        assert_eq!(
+            refused(Reason::GroupNotFound, "STAFF"),
+            "line 3  refused  group STAFF does not exist (names are case-sensitive)"
+        );
+        assert_eq!(
+            refused(Reason::GroupNotGrantable, "ADMINS"),
+            "line 3  refused  group ADMINS is privileged; add it with usher groups add --privileged"
+        );
     }
 }
