@@ -74,7 +74,9 @@ pub(super) async fn run(
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
-        global.output.print_line(&line, || text(&line, done))?;
+        global
+            .output
+            .print_line(&line, || text(&line, &options.user, done))?;
     }
     Ok(status)
 }
@@ -97,7 +99,8 @@ impl<'a> MembershipLine<'a> {
     }
 }
 
-fn text(line: &MembershipLine<'_>, done: &str) -> String {
+/// The line for a person, with the user as they typed it.
+fn text(line: &MembershipLine<'_>, user: &str, done: &str) -> String {
     let MembershipLine { group, status, .. } = line;
     let sub = line.sub.as_deref().unwrap_or("-");
     let privileged = match done {
@@ -105,10 +108,10 @@ fn text(line: &MembershipLine<'_>, done: &str) -> String {
         _ => "remove it with usher groups remove --privileged",
     };
     match &line.reason {
-        None => format!("{group}  {status}  {sub}"),
+        None => format!("{group}  {status}  {user}  {sub}"),
         Some(reason) => {
             let reason = explain_refusal(reason, Some(group), privileged);
-            format!("{group}  {status}  {sub}  {reason}")
+            format!("{group}  {status}  {user}  {sub}  {reason}")
         }
     }
 }

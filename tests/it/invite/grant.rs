@@ -32,9 +32,13 @@ async fn privileged_groups_need_the_privileged_flag() {
 
     let mut text = world.usher(&grant);
     text.args(["--pool", &world.pool.id]);
-    let (_, out, _) = finished(text).await;
+    let (_, out, err) = finished(text).await;
     let refusal = "group ADMINS is privileged; add it with usher groups add --privileged\n";
     assert!(out.ends_with(refusal), "{out}");
+    let sub = lines[0]["sub"].as_str().expect("a sub");
+    let added = format!("STAFF  added  zebulon  {sub}\n");
+    assert!(out.starts_with(&added), "{out}");
+    assert!(!err.contains("zebulon"), "{err}");
 
     let all = [&grant[..], &["--privileged"]].concat();
     let (status, lines, err) = world.run_command(&all).await;

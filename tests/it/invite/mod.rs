@@ -217,7 +217,12 @@ async fn one_user_is_invited_with_groups_and_profile() {
     ]);
     let (status, out, err) = finished(text).await;
     assert_eq!(status, Some(0), "{err}");
-    assert_eq!(out, format!("exists  {}  no mail\n", sub.as_str()));
+    let expected = format!(
+        "exists  zebulon@quagmire.example  {}  no mail\n",
+        sub.as_str()
+    );
+    assert_eq!(out, expected);
+    assert!(!err.contains("zebulon"), "{err}");
 
     let other = [
         "users",

@@ -65,7 +65,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         if let Some(results) = &mut results {
             results.write(&pending.hash, result)?;
         }
-        global.output.print_line(result, || result.text())
+        let address = &pending.row.invitation.email;
+        global.output.print_line(result, || result.text(address))
     })
     .await;
     progress.finish_and_clear();

@@ -92,12 +92,14 @@ impl RowResult {
             || self.reason.as_deref() == Some("limit_exceeded")
     }
 
-    pub(super) fn text(&self) -> String {
+    /// The line for a person, with the address that they typed.
+    pub(super) fn text(&self, address: &str) -> String {
         let mut parts = Vec::new();
         if let Some(line) = self.line {
             parts.push(format!("line {line}"));
         }
         parts.push(self.status.name().to_owned());
+        parts.push(address.to_owned());
         parts.extend(self.sub.clone());
         parts.extend(self.mail.as_deref().map(|mail| match mail {
             "not_sent" => "no mail".to_owned(),
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn text_shows_line_status_sub_and_mail() {
+    fn text_shows_line_status_address_sub_and_mail() {
         let mut row_result = RowResult {
             line: Some(7),
             status: RowStatus::Invited,
@@ -268,13 +270,17 @@ mod tests {
             reason: None,
             group: None,
         };
-        assert_eq!(row_result.text(), "line 7  invited  1234  mail sent");
+        let text = |result: &RowResult| result.text("ada@example.com");
+        assert_eq!(
+            text(&row_result),
+            "line 7  invited  ada@example.com  1234  mail sent"
+        );
         row_result.line = None;
         row_result.mail = Some("no_code".to_owned());
-        assert_eq!(row_result.text(), "invited  1234  no code");
+        assert_eq!(text(&row_result), "invited  ada@example.com  1234  no code");
         row_result.status = RowStatus::Exists;
         row_result.mail = Some("not_sent".to_owned());
-        assert_eq!(row_result.text(), "exists  1234  no mail");
+        assert_eq!(text(&row_result), "exists  ada@example.com  1234  no mail");
     }
 
     #[test]
@@ -283,15 +289,15 @@ mod tests {
             let rejected = Outcome::Rejected(rejection(reason, Class::Permanent));
             let mut result = command_result(rejected, None);
             result.group = GroupName::new(group);
-            RowResult::new(Some(3), &result).text()
+            RowResult::new(Some(3), &result).text("ada@example.com")
         };
         assert_eq!(
             refused(Reason::GroupNotFound, "STAFF"),
-            "line 3  refused  group STAFF does not exist (names are case-sensitive)"
+            "line 3  refused  ada@example.com  group STAFF does not exist (names are case-sensitive)"
         );
         assert_eq!(
             refused(Reason::GroupNotGrantable, "ADMINS"),
-            "line 3  refused  group ADMINS is privileged; add it with usher groups add --privileged"
+            "line 3  refused  ada@example.com  group ADMINS is privileged; add it with usher groups add --privileged"
         );
     }
 }
