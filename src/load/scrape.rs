@@ -17,8 +17,8 @@ pub(crate) struct MetricsScraper(Vec<ScrapedWorker>);
 struct ScrapedWorker {
     url: Url,
     last: Option<Samples>,
-    /// Increase of each counter since the first answer.
-    increases: Samples,
+    /// Increase of each counter since the first answer; `None` before the second one.
+    increases: Option<Samples>,
     unanswered: u64,
 }
 
@@ -33,7 +33,7 @@ impl MetricsScraper {
                 .map(|url| ScrapedWorker {
                     url,
                     last: None,
-                    increases: Samples::new(),
+                    increases: None,
                     unanswered: 0,
                 })
                 .collect(),
@@ -57,9 +57,10 @@ impl MetricsScraper {
         }
     }
 
-    /// Calls that Cognito throttled since the first answer; `None` without workers.
+    /// Calls that Cognito throttled since the first answer; `None` before any worker answers.
     pub(crate) fn throttled(&self) -> Option<u64> {
-        (!self.0.is_empty()).then(|| self.sum("usher_quota_throttled_total", |_| true))
+        let has_answer = self.0.iter().any(|worker| worker.last.is_some());
+        has_answer.then(|| self.sum("usher_quota_throttled_total", |_| true))
     }
 
     /// Increases from the first answers to the last; `None` without workers.
@@ -67,10 +68,21 @@ impl MetricsScraper {
         if self.0.is_empty() {
             return None;
         }
+        let unknown = WorkerTotals {
+            workers: self.0.len(),
+            unanswered: self.0.iter().map(|worker| worker.unanswered).sum(),
+            messages: None,
+            calls_per_message: None,
+            calls: None,
+            throttled: None,
+        };
+        if self.0.iter().all(|worker| worker.increases.is_none()) {
+            return Some(unknown);
+        }
         let messages = self.settled();
         let mut calls = BTreeMap::new();
         let mut throttled = BTreeMap::new();
-        for (name, count) in self.0.iter().flat_map(|worker| &worker.increases) {
+        for (name, count) in self.increases() {
             if *count == 0 {
                 continue;
             }
@@ -86,18 +98,22 @@ impl MetricsScraper {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let per = |calls: u64, messages: u64| calls as f64 / messages as f64;
         Some(WorkerTotals {
-            workers: self.0.len(),
-            unanswered: self.0.iter().map(|worker| worker.unanswered).sum(),
-            messages,
+            messages: Some(messages),
             calls_per_message: (messages > 0).then(|| per(calls.values().sum(), messages)),
-            calls,
-            throttled,
+            calls: Some(calls),
+            throttled: Some(throttled),
+            ..unknown
         })
     }
 
+    /// The increases of each worker's counters.
+    fn increases(&self) -> impl Iterator<Item = (&String, &u64)> {
+        let answered = self.0.iter().filter_map(|worker| worker.increases.as_ref());
+        answered.flatten()
+    }
+
     fn sum(&self, metric: &str, includes: impl Fn(&str) -> bool) -> u64 {
-        let increases = self.0.iter().flat_map(|worker| &worker.increases);
-        increases
+        self.increases()
             .filter(|(name, _)| family(name) == metric && includes(name))
             .map(|(_, count)| count)
             .sum()
@@ -115,9 +131,10 @@ impl ScrapedWorker {
     /// Adds the increases. A counter that fell belongs to a restarted process.
     fn record(&mut self, now: Samples) {
         if let Some(last) = &self.last {
+            let increases = self.increases.get_or_insert_default();
             for (name, count) in &now {
                 let before = last.get(name).copied().unwrap_or(0);
-                *self.increases.entry(name.clone()).or_default() += increase(before, *count);
+                *increases.entry(name.clone()).or_default() += increase(before, *count);
             }
         }
         self.last = Some(now);
@@ -166,15 +183,31 @@ usher_quota_throttled_total{category="user_update"} 1
         worker.record(counters(FIRST));
         worker.record(counters(SECOND));
         let totals = workers.totals().expect("asked");
-        assert_eq!(totals.messages, 20);
-        assert_eq!(totals.calls["cognito AdminAddUserToGroup"], 21);
-        assert_eq!(
-            totals.calls["sqs ReceiveMessage"], 4,
-            "the counter restarted"
-        );
+        assert_eq!(totals.messages, Some(20));
+        let calls = totals.calls.expect("known");
+        assert_eq!(calls["cognito AdminAddUserToGroup"], 21);
+        assert_eq!(calls["sqs ReceiveMessage"], 4, "the counter restarted");
         assert_eq!(totals.calls_per_message, Some(1.25));
-        assert_eq!(totals.throttled["user_update"], 1);
+        assert_eq!(totals.throttled.expect("known")["user_update"], 1);
         assert_eq!(workers.throttled(), Some(1));
         assert_eq!(MetricsScraper::new(Vec::new()).totals(), None);
+    }
+
+    #[test]
+    fn figures_are_unknown_until_a_worker_has_answered_twice() {
+        let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
+        let mut workers = MetricsScraper::new(vec![url.clone(), url]);
+        workers.0[0].record_failure("refused");
+        let totals = workers.totals().expect("asked");
+        assert_eq!((totals.messages, totals.unanswered), (None, 1));
+        assert_eq!((totals.calls, totals.throttled), (None, None));
+        assert_eq!(workers.throttled(), None);
+        workers.0[1].record(counters(FIRST));
+        assert_eq!(workers.throttled(), Some(0));
+        assert_eq!(workers.totals().expect("asked").throttled, None);
+        workers.0[1].record(counters(FIRST));
+        let totals = workers.totals().expect("asked");
+        assert_eq!(totals.messages, Some(0));
+        assert_eq!(totals.throttled, Some(BTreeMap::new()));
     }
 }

@@ -131,27 +131,37 @@ impl Planned {
 
 impl WorkerTotals {
     fn facts(&self) -> [Fact; 3] {
-        let mut text = format!(
-            "{} asked, {} settled",
-            count(self.workers as u64),
-            plural(self.messages, "message"),
-        );
+        let mut text = format!("{} asked", count(self.workers as u64));
+        if let Some(messages) = self.messages {
+            text = format!("{text}, {} settled", plural(messages, "message"));
+        }
         if let Some(calls) = self.calls_per_message {
             text = format!("{text}, {} calls each", decimal(calls, 2));
         }
         if self.unanswered > 0 {
             let times = plural(self.unanswered, "time");
-            text = format!("{text}; {times} without an answer, so these figures may be too low");
+            text = format!("{text}; {times} without an answer");
+            if self.messages.is_some() {
+                text.push_str(", so these figures may be too low");
+            }
         }
         [
             ("workers", text),
-            ("calls", list(&self.calls)),
-            ("throttled", list(&self.throttled)),
+            ("calls", self.list(self.calls.as_ref())),
+            ("throttled", self.list(self.throttled.as_ref())),
         ]
+    }
+
+    /// One line for each count.
+    fn list(&self, counts: Option<&BTreeMap<String, u64>>) -> String {
+        match (counts, self.workers) {
+            (Some(counts), _) => list(counts),
+            (None, 1) => "not known: the worker did not answer".to_owned(),
+            (None, _) => "not known: no worker answered".to_owned(),
+        }
     }
 }
 
-/// One line for each count.
 fn list(counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return "none".to_owned();

@@ -120,21 +120,21 @@ pub struct Quantiles {
     pub max: f64,
 }
 
-/// Increases of the workers' `/metrics` counters during the run.
+/// Increases of the workers' `/metrics` counters during the run; absent if no worker answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct WorkerTotals {
-    /// Number of workers whose metrics were read.
+    /// Number of workers that were asked.
     pub workers: usize,
     /// Number of failed reads of a worker's metrics.
     pub(crate) unanswered: u64,
     /// Settled messages, without those that went back to the queue.
-    pub messages: u64,
+    pub messages: Option<u64>,
     /// Calls by service and operation, such as `cognito AdminAddUserToGroup`.
-    pub calls: BTreeMap<String, u64>,
+    pub calls: Option<BTreeMap<String, u64>>,
     /// Mean number of calls for each settled message.
     pub(crate) calls_per_message: Option<f64>,
     /// Calls that Cognito throttled, by category; categories without any are left out.
-    pub throttled: BTreeMap<String, u64>,
+    pub throttled: Option<BTreeMap<String, u64>>,
 }
 
 /// The state of the run at one time.
@@ -157,7 +157,7 @@ pub(crate) struct Sample {
     pub delayed: Option<u64>,
     /// Age of the oldest sign-up that was due and not finished; 0 without one.
     pub(crate) oldest_seconds: f64,
-    /// Calls that Cognito had throttled, from the workers' metrics.
+    /// Calls that Cognito had throttled, from the workers' metrics; absent before a first answer.
     pub throttled: Option<u64>,
 }
 

@@ -73,13 +73,13 @@ fn full() -> LoadReport {
         worker: Some(WorkerTotals {
             workers: 2,
             unanswered: 0,
-            messages: 2_120,
-            calls: BTreeMap::from([
+            messages: Some(2_120),
+            calls: Some(BTreeMap::from([
                 ("cognito AdminAddUserToGroup".to_owned(), 4_000),
                 ("dynamodb PutItem".to_owned(), 2_000),
-            ]),
+            ])),
             calls_per_message: Some(2.83),
-            throttled: BTreeMap::from([("user_update".to_owned(), 31)]),
+            throttled: Some(BTreeMap::from([("user_update".to_owned(), 31)])),
         }),
         timeline: (0..=101).map(timeline_sample).collect(),
         latency_over_time: (0..10_u32)
@@ -257,6 +257,33 @@ fn an_empty_report_names_the_unknown_figures() {
     ] {
         assert!(text.contains(line), "{line}{text}");
     }
+}
+
+#[test]
+fn figures_of_a_silent_worker_are_not_known() {
+    let mut report = full();
+    report.worker = Some(WorkerTotals {
+        workers: 1,
+        unanswered: 101,
+        messages: None,
+        calls: None,
+        calls_per_message: None,
+        throttled: None,
+    });
+    let text = report.text();
+    for line in [
+        "workers      1 asked; 101 times without an answer\n",
+        "calls        not known: the worker did not answer\n",
+        "throttled    not known: the worker did not answer\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let page = report.html();
+    let cell = "<dt>throttled</dt><dd>not known: the worker did not answer</dd>";
+    assert!(page.contains(cell), "{page}");
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["worker"]["throttled"], serde_json::Value::Null);
+    assert_eq!(json["worker"]["calls"], serde_json::Value::Null);
 }
 
 #[test]

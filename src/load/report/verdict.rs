@@ -99,7 +99,7 @@ impl LoadReport {
             let late = duration(late.max / 1_000.0);
             return format!("Limited by the load generator: it sent up to {late} late.");
         }
-        let throttled = self.worker.as_ref().map(|worker| &worker.throttled);
+        let throttled = self.worker.as_ref().and_then(|it| it.throttled.as_ref());
         if let Some(calls) = throttled.and_then(|calls| calls.get("user_update")) {
             let calls = plural(*calls, "call");
             return format!(
