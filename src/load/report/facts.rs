@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::format::{count, decimal, duration, plural, rate};
+use super::format::{count, decimal, duration, durations, plural, rate};
 use super::model::{Cleaned, LoadReport, Planned, Quantiles, Sample, WorkerTotals};
 use crate::dead_letter::printable;
 
@@ -64,7 +64,8 @@ impl LoadReport {
     pub(super) fn latency_rows(&self) -> [LatencyRow; 3] {
         let row = |step, quantiles: Option<Quantiles>, absent| LatencyRow {
             step,
-            cells: quantiles.map(|q| [q.p50, q.p90, q.p99, q.max].map(|ms| duration(ms / 1_000.0))),
+            cells: quantiles
+                .map(|q| durations([q.p50, q.p90, q.p99, q.max].map(|ms| ms / 1_000.0))),
             absent,
         };
         [

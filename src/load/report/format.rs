@@ -36,14 +36,26 @@ pub(super) fn rate(per_second: f64) -> String {
 /// A length of time with about three digits: `9.2 ms`, `842 ms`, `1.23 s`, `83.2 s`,
 /// `20 min`. indicatif's `HumanDuration` would round 101 s to 2 minutes.
 pub(super) fn duration(seconds: f64) -> String {
-    let (value, places, unit) = match seconds {
-        s if s < 0.00995 => (s * 1_000.0, 1, "ms"),
-        s if s < 0.9995 => (s * 1_000.0, 0, "ms"),
-        s if s < 9.995 => (s, 2, "s"),
-        s if s < 599.95 => (s, 1, "s"),
-        s => (s / 60.0, 1, "min"),
+    if seconds < 599.95 {
+        let [text] = durations([seconds]);
+        return text;
+    }
+    format!("{} min", decimal(seconds / 60.0, 1))
+}
+
+/// Lengths of time in one unit, so that they can be compared: `0.84 s`, `20 s`, `1,214.5 s`.
+pub(super) fn durations<const N: usize>(seconds: [f64; N]) -> [String; N] {
+    let are_short = seconds.iter().all(|seconds| *seconds < 0.9995);
+    let (per_second, unit, places) = if are_short {
+        (1_000.0, "ms", 1)
+    } else {
+        (1.0, "s", 2)
     };
-    format!("{} {unit}", decimal(value, places))
+    seconds.map(|seconds| {
+        let value = seconds * per_second;
+        let places = if value < 10.0 { places } else { places - 1 };
+        format!("{} {unit}", decimal(value, places))
+    })
 }
 
 #[cfg(test)]
@@ -65,6 +77,18 @@ mod tests {
             (14_400.0, "240 min"),
         ] {
             assert_eq!(duration(seconds), written);
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_in_a_row_have_one_unit() {
+        let rows = [
+            ([0.0012, 0.0123, 0.842], ["1.2 ms", "12 ms", "842 ms"]),
+            ([0.842, 6.828, 14.8], ["0.84 s", "6.83 s", "14.8 s"]),
+            ([0.0012, 61.04, 1_214.5], ["0 s", "61 s", "1,214.5 s"]),
+        ];
+        for (seconds, written) in rows {
+            assert_eq!(durations(seconds), written);
         }
     }
 
