@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// One difference, with the user or message that it concerns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
     pub kind: DifferenceKind,
     /// The run's name for the user or message, `run ID`, or `letter ID`.
@@ -12,6 +12,27 @@ pub(crate) struct Difference {
     pub sub: Option<String>,
     /// The group, attribute, reason or error.
     pub detail: String,
+}
+
+impl Difference {
+    /// By kind, and by name with 2 before 10.
+    pub(super) fn sort(differences: &mut [Self]) {
+        differences.sort_by(|a, b| a.key().cmp(&b.key()));
+    }
+
+    fn key(&self) -> (DifferenceKind, &str, usize, &str, Option<&str>, &str) {
+        let stem = self.who.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number = &self.who[stem.len()..];
+        let sub = self.sub.as_deref();
+        (
+            self.kind,
+            stem,
+            number.len(),
+            number,
+            sub,
+            self.detail.as_str(),
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,5 +71,36 @@ impl DifferenceKind {
             self,
             Self::MissingGroup | Self::MissingProfile | Self::MissingDeadLetter
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_in_the_order_of_their_numbers() {
+        let difference = |kind, who: &str| Difference {
+            kind,
+            who: who.to_owned(),
+            sub: None,
+            detail: "BETA".to_owned(),
+        };
+        let missing = |who: &str| difference(DifferenceKind::MissingGroup, who);
+        let not_sent = difference(DifferenceKind::NotSent, "lt-7f3a-11");
+        let mut found = ["10", "b1", "2", "0"]
+            .map(|n| missing(&format!("lt-7f3a-{n}")))
+            .to_vec();
+        found.push(not_sent);
+        Difference::sort(&mut found);
+        let names: Vec<&str> = found.iter().map(|it| it.who.as_str()).collect();
+        let expected = [
+            "lt-7f3a-11",
+            "lt-7f3a-0",
+            "lt-7f3a-2",
+            "lt-7f3a-10",
+            "lt-7f3a-b1",
+        ];
+        assert_eq!(names, expected);
     }
 }

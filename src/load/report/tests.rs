@@ -305,6 +305,25 @@ Limited by quota.user_update, 40/s: 2,000 sign-ups with 2 groups each need 100 s
     assert!(text.contains("; 3 not sent\n"));
 }
 
+#[test]
+fn many_kinds_of_differences_leave_the_figures_on_the_screen() {
+    let mut report = full();
+    report.verified = false;
+    report.differences = (0..12)
+        .map(|n| Difference {
+            kind: DifferenceKind::NotVerified,
+            who: format!("lt-7f3a-{n}"),
+            sub: None,
+            detail: format!("error {n:02}"),
+        })
+        .collect();
+    let text = report.text();
+    let end = text.find("not verified: error 09").expect("ten kinds");
+    assert!(!text.contains("error 10"), "{text}");
+    let rest = "and 2 more kinds\n--output json lists all of them\n";
+    assert!(text[end..].contains(rest), "{text}");
+}
+
 /// Checks that elements are closed in order and that all attributes are closed.
 fn assert_well_formed(page: &str) {
     let body = page.split_once("</head>").expect("a head").1;

@@ -1,13 +1,14 @@
 //! The text form of the report, for a terminal.
 
 use super::facts::LATENCY_COLUMNS;
+use super::format::plural;
 use super::model::LoadReport;
 
 /// Width of the name column.
 const MARGIN: usize = 13;
 
 /// More groups of differences would push the figures off the screen.
-const MAX_TEXT_GROUPS: usize = 30;
+const MAX_TEXT_GROUPS: usize = 10;
 const MAX_TEXT_NAMES: usize = 3;
 
 impl LoadReport {
@@ -31,6 +32,10 @@ impl LoadReport {
                 ""
             };
             lines.push(format!("{}: {names}{more}", group.title));
+        }
+        let hidden = groups.len().saturating_sub(MAX_TEXT_GROUPS);
+        if hidden > 0 {
+            lines.push(format!("and {}", plural(hidden as u64, "more kind")));
         }
         if !groups.is_empty() {
             lines.extend(["--output json lists all of them".to_owned(), String::new()]);

@@ -64,7 +64,7 @@ impl LoadVerifier<'_> {
         found.retain(|difference| {
             !(difference.kind.is_missing() && not_sent.contains(&difference.who))
         });
-        found.sort();
+        Difference::sort(&mut found);
         found.dedup();
         found
     }
