@@ -214,8 +214,8 @@ impl PoolReconcile<'_> {
             .cloned();
         if let Some(cursor) = &saved_cursor {
             status_line(&format!(
-                "resuming after {} users ({}); --restart starts over",
-                cursor.users,
+                "resuming after {} ({}); --restart starts over",
+                plural(cursor.users, "user"),
                 options.checkpoint.display()
             ));
         }
@@ -257,7 +257,8 @@ impl PoolReconcile<'_> {
                 ReconcileStep::Owners => progress.set_message("reading profile owners"),
                 ReconcileStep::Wait(at, waiting) => {
                     if waiting > 0 {
-                        progress.set_message(format!("paused: {waiting} messages in the queue"));
+                        let waiting = plural(waiting, "message");
+                        progress.set_message(format!("paused: {waiting} in the queue"));
                     }
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {}
@@ -275,7 +276,7 @@ impl PoolReconcile<'_> {
                     }
                     let Cursor { users, queued, .. } = run.cursor();
                     progress.set_position(*users);
-                    progress.set_message(format!("{queued} lack something"));
+                    progress.set_message(format!("{queued} incomplete"));
                     if !options.dry_run && !run.is_finished() {
                         checkpoint.save(&self.plan, run.cursor())?;
                     }
@@ -307,7 +308,7 @@ impl PoolReconcile<'_> {
     }
 
     fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
-        let stopped = format!("stopped after {} users", cursor.users);
+        let stopped = format!("stopped after {}", plural(cursor.users, "user"));
         let stopped = match &self.plan.search {
             OtherIdSearch::Index(owner, index) if failure.reason == Reason::TableMismatch => {
                 format!(
@@ -386,14 +387,16 @@ fn report(
             format!("{pool}: {checked} checked: {missing}; {queued} queued{dry_run}")
         })?;
         if *refused > 0 {
+            let refused = plural(*refused, "user");
             status_line(&format!(
-                "{refused} users could not be queued; the log has their subs"
+                "{refused} could not be queued; the log has each sub"
             ));
         }
         if *left_out > 0 {
+            let left_out = plural(*left_out, "user");
             status_line(&format!(
-                "{left_out} users have a profile under another id than their sub and get no \
-                 second one: docs/guide/amplify-migration.md says how to move it, --force writes one \
+                "{left_out} with a profile under another id than the sub, and no second one was \
+                 written: docs/guide/amplify-migration.md says how to move it, --force writes one \
                  beside it"
             ));
         }

@@ -69,7 +69,7 @@ impl Stages {
             return Err("it has no sign-ups".to_owned());
         }
         if count > f64::from(MAX_SIGN_UPS) {
-            return Err(format!("more than {MAX_SIGN_UPS} sign-ups"));
+            return Err(format!("more sign-ups than {MAX_SIGN_UPS}"));
         }
         if self.duration() > MAX_SCHEDULE_DURATION {
             return Err("longer than 48 hours".to_owned());
@@ -293,7 +293,7 @@ mod tests {
             ("hold 1 for 0s", "is not a time"),
             ("burst 0", "from 1 to"),
             ("pause 5m", "it has no sign-ups"),
-            ("hold 10000 for 1h", "more than 1000000"),
+            ("hold 10000 for 1h", "more sign-ups than 1000000"),
             ("hold 1 for 49h", "longer than 48 hours"),
         ] {
             let error = Stages::parse(text).expect_err(text);

@@ -260,6 +260,34 @@ fn no_file_is_longer_than_500_lines() {
     }
 }
 
+/// `1 users` is avoided with `plural`.
+#[test]
+fn no_text_has_a_count_before_a_fixed_plural() {
+    for (file, text) in sources("src") {
+        for noun in [
+            "user",
+            "row",
+            "profile",
+            "group",
+            "message",
+            "letter",
+            "dead letter",
+            "second",
+            "sign-up",
+            "mail",
+            "time",
+            "line",
+            "failure",
+            "worker",
+            "attempt",
+        ] {
+            let plural = format!("}} {noun}s");
+            let found = product(&text).lines().find(|line| line.contains(&plural));
+            assert_eq!(found, None, "{file}");
+        }
+    }
+}
+
 #[test]
 fn binaries_only_parse_wire_and_wait() {
     for file in ["src/main.rs", "src/bin/trigger.rs"] {

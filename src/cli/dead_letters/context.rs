@@ -277,7 +277,7 @@ impl ScanReport {
             }) => {
                 if hidden_elsewhere > 0 {
                     status_line(&format!(
-                        "about {hidden_elsewhere} more are in use by another process; try again in a minute"
+                        "about {hidden_elsewhere} more in use by another process; try again in a minute"
                     ));
                 }
                 if not_received > 0 {

@@ -163,7 +163,7 @@ fn rate(options: &Options, context: &CommandContext) -> f64 {
     let rate = options.rate.unwrap_or(max_rate);
     if rate > max_rate {
         status_line(&format!(
-            "--rate {rate} is above the worker's limit of {max_rate} dead letters a second (quota.user_update divided by the number of groups.default)"
+            "--rate {rate} is above the worker's limit of {max_rate} a second (quota.user_update divided by the number of groups.default)"
         ));
     }
     rate.min(max_rate)

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::options::Options;
 use super::services::connect_services;
 use crate::aws::{Class, Failure, SignInName};
-use crate::cli::{CommandStatus, Global, Usage, progress_bar, status_line};
+use crate::cli::{CommandStatus, Global, Usage, plural, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::Username;
 use crate::load::report::Cleaned;
@@ -46,10 +46,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         ..
     } = load.plan;
     status_line(&format!(
-        "run {}: {sign_ups} sign-ups over {:.1} s, {} users in {}. If interrupted, clean up with: usher load clean {}",
+        "run {}: {} over {:.1} s, {} in {}. If interrupted, clean up with: usher load clean {}",
         load.run_id,
+        plural(u64::from(sign_ups), "sign-up"),
         load.plan.duration.as_secs_f64(),
-        sign_ups + bystanders,
+        plural(u64::from(sign_ups + bystanders), "user"),
         load.pool,
         load.run_id,
     ));
@@ -266,7 +267,8 @@ async fn check_access(services: &LoadServices, load: &LoadRun) -> anyhow::Result
         .total();
     if waiting > 0 {
         status_line(&format!(
-            "about {waiting} messages are already on the queue; the measured latency includes them"
+            "about {} on the queue already; the measured latency includes this backlog",
+            plural(waiting, "message")
         ));
     }
     Ok(sign_in_name)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::format::{count, decimal, duration, durations, plural, rate};
+use super::format::{count, decimal_plural, duration, durations, plural, rate};
 use super::model::{Cleaned, LoadReport, Planned, Quantiles, Sample, WorkerTotals};
 use crate::dead_letter::printable;
 
@@ -137,7 +137,7 @@ impl WorkerTotals {
             text = format!("{text}, {} settled", plural(messages, "message"));
         }
         if let Some(calls) = self.calls_per_message {
-            text = format!("{text}, {} calls each", decimal(calls, 2));
+            text = format!("{text}, {} each", decimal_plural(calls, 2, "call"));
         }
         if self.unanswered > 0 {
             let times = plural(self.unanswered, "time");

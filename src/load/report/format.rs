@@ -17,7 +17,7 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// `1 user`, `2 users`
-pub(super) fn plural(n: u64, noun: &str) -> String {
+pub(in crate::load) fn plural(n: u64, noun: &str) -> String {
     let ending = if n == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(n))
 }
@@ -25,6 +25,13 @@ pub(super) fn plural(n: u64, noun: &str) -> String {
 /// At most `places` decimal places, without final zeros: `1,234.5`.
 pub(super) fn decimal(value: f64, places: usize) -> String {
     format!("{:.places$}", HumanFloatCount(value))
+}
+
+/// `1 call`, `2.83 calls`, with at most `places` decimal places.
+pub(super) fn decimal_plural(value: f64, places: usize, noun: &str) -> String {
+    let value = decimal(value, places);
+    let ending = if value == "1" { "" } else { "s" };
+    format!("{value} {noun}{ending}")
 }
 
 /// `19.9/s`
@@ -96,6 +103,8 @@ mod tests {
     fn counts_and_rates_have_separators_and_few_decimals() {
         assert_eq!(plural(1, "user"), "1 user");
         assert_eq!(plural(12_345, "user"), "12,345 users");
+        let groups = [1.04, 2.83].map(|groups| decimal_plural(groups, 1, "group"));
+        assert_eq!(groups, ["1 group", "2.8 groups"]);
         let rates = [0.0, 0.254, 19.94, 20.0, 1_234.44].map(rate);
         assert_eq!(rates, ["0/s", "0.25/s", "19.9/s", "20/s", "1,234.4/s"]);
     }

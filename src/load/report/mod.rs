@@ -11,6 +11,7 @@ mod tests;
 mod text;
 mod verdict;
 
+pub(super) use format::plural;
 pub use model::Quantiles;
 pub(crate) use model::{
     Cleaned, Finished, Injected, LatencyBin, LatencyWindow, LoadReport, Planned, RunSettings,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::format::{count, decimal, duration, plural, rate};
+use super::format::{count, decimal_plural, duration, plural, rate};
 use super::model::{LoadReport, Planned};
 use crate::dead_letter::printable;
 use crate::load::{Difference, DifferenceKind};
@@ -89,7 +89,9 @@ impl LoadReport {
                 return format!("Limited by the schedule: {sign_ups} come in {scheduled}.");
             }
             let each = match settings.groups {
-                groups if groups > 1.0 => format!(" with {} groups each", decimal(groups, 1)),
+                groups if groups > 1.0 => {
+                    format!(" with {} each", decimal_plural(groups, 1, "group"))
+                }
                 _ => String::new(),
             };
             let needed = duration(needed);

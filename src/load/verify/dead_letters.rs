@@ -5,6 +5,7 @@ use super::{LoadVerifier, user_difference};
 use crate::load::dead_letters::RunDeadLetters;
 use crate::load::difference::{Difference, DifferenceKind};
 use crate::load::poison::Poison;
+use crate::load::report::plural;
 use crate::load::run_id::Tag;
 
 impl LoadVerifier<'_> {
@@ -59,10 +60,8 @@ impl LoadVerifier<'_> {
             detail: format!("{reason}: came during the run and is not of it"),
         }));
         if dead_letters.unread > 0 {
-            let detail = format!(
-                "about {} letters could not be looked at",
-                dead_letters.unread
-            );
+            let unread = plural(dead_letters.unread, "dead letter");
+            let detail = format!("about {unread} not read");
             found.push(self.run_difference(DifferenceKind::NotVerified, detail));
         }
         found

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::difference::{Difference, DifferenceKind};
 use super::plan::LoadMessage;
+use super::report::plural;
 use super::run::{LoadRun, LoadServices, RunObservation};
 use super::run_id::Tag;
 use super::test_users::{TestUser, TestUsers};
@@ -73,10 +74,8 @@ impl LoadVerifier<'_> {
         let failed = self.observation.injection.failed.iter();
         let not_attempted = self.observation.injection.not_attempted;
         let not_attempted = (not_attempted > 0).then(|| {
-            self.run_difference(
-                DifferenceKind::NotSent,
-                format!("{not_attempted} messages were never tried"),
-            )
+            let messages = plural(not_attempted, "message");
+            self.run_difference(DifferenceKind::NotSent, format!("{messages} not tried"))
         });
         let differences = failed.map(|(message, reason)| Difference {
             kind: DifferenceKind::NotSent,
@@ -99,7 +98,10 @@ impl LoadVerifier<'_> {
             )),
             RunEnd::Stalled(messages) => Some(self.run_difference(
                 DifferenceKind::LeftOnQueue,
-                format!("about {messages} messages, and nothing moved for the whole patience"),
+                format!(
+                    "about {}, and nothing moved for the whole --give-up-after",
+                    plural(messages, "message")
+                ),
             )),
             RunEnd::Stopped => Some(self.run_difference(
                 DifferenceKind::NotVerified,

@@ -274,7 +274,7 @@ async fn a_file_is_invited_and_a_second_run_does_nothing() {
     let before = world.faults.calls("AdminCreateUser");
     let (status, lines, err) = world.invite(&file, &[]).await;
     assert_eq!((status, lines.len()), (Some(0), 0), "{err}");
-    assert!(err.contains("30 of 30 rows are done already"), "{err}");
+    assert!(err.contains("30 of 30 rows done already"), "{err}");
     assert_eq!(world.faults.calls("AdminCreateUser"), before);
     let (status, lines, _) = world.invite(&file, &["--force"]).await;
     assert_eq!((status, count(&lines, "exists")), (Some(0), 30));
@@ -298,8 +298,8 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
     };
     assert_eq!(status, Some(1), "{err}");
     for refusal in [
-        "ADMINS  1 rows  group ADMINS is privileged; add it with usher groups add --privileged",
-        "NOWHERE  1 rows  group NOWHERE does not exist (names are case-sensitive)",
+        "ADMINS  1 row  group ADMINS is privileged; add it with usher groups add --privileged",
+        "NOWHERE  1 row  group NOWHERE does not exist (names are case-sensitive)",
     ] {
         assert!(out.contains(refusal), "{refusal}: {out}");
     }

@@ -41,7 +41,7 @@ async fn after_a_kill_the_same_command_invites_the_rest_once() {
     let (status, lines, err) = world.invite(&file, &[]).await;
     assert_eq!(status, Some(0), "{err}");
     assert!(
-        err.contains(&format!("{} of 30 rows are done", written - 1)),
+        err.contains(&format!("{} of 30 rows done already", written - 1)),
         "{err}"
     );
     assert_eq!(lines.len(), 30 - (written - 1));

@@ -406,7 +406,7 @@ async fn a_user_the_queue_refuses_does_not_stop_the_others() {
     let (status, _, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(1));
     assert!(
-        errors.contains("1 users could not be queued") && errors.contains(&sub(73)),
+        errors.contains("1 user could not be queued") && errors.contains(&sub(73)),
         "{errors}"
     );
     assert!(lacking.profile.remove("user-73"));

@@ -375,7 +375,7 @@ async fn users_left_out_are_counted_across_resumed_runs() {
         })
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let left_out = "1 users have a profile under another id";
+    let left_out = "1 user with a profile under another id";
     // The limit is reached on the first page, which has a user of each kind. The last run
     // begins again, and counts each user once.
     let limit: &[&str] = &["--limit", "1"];

@@ -41,7 +41,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let done = all - pending.len();
     if done > 0 {
         status_line(&format!(
-            "{done} of {all} rows are done already; --force does them again"
+            "{done} of {} done already; --force repeats what is done",
+            plural(all as u64, "row")
         ));
     }
     let services = Services::from_environment(config).await?;

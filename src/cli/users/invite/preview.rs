@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::PendingRow;
 use crate::app::Services;
 use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
-use crate::cli::{CommandStatus, Global, status_line};
+use crate::cli::{CommandStatus, Global, plural, status_line};
 use crate::config::GroupName;
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
@@ -106,12 +106,14 @@ impl Preview<'_> {
         let Self {
             rows, done, to_do, ..
         } = self;
-        let mut text = format!("{rows} rows: {to_do} to do, {done} done already\n");
+        let rows = plural(*rows as u64, "row");
+        let mut text = format!("{rows}: {to_do} to do, {done} done already\n");
         for group in &self.groups {
             let explain = |reason| explain_refusal(reason, Some(group.name), GRANT_PRIVILEGED);
             let reason = group.reason.map(|reason| format!("  {}", explain(reason)));
             let reason = reason.unwrap_or_default();
-            let _ = writeln!(text, "{}  {} rows{reason}", group.name, group.rows);
+            let rows = plural(group.rows as u64, "row");
+            let _ = writeln!(text, "{}  {rows}{reason}", group.name);
         }
         text
     }
