@@ -68,6 +68,15 @@ impl Output {
             Self::Text => print(&text()),
         }
     }
+
+    /// Prints a line about the results: after them as text, on standard error beside JSON.
+    pub(super) fn print_summary(self, text: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Json => status_line(text),
+            Self::Text => print(text)?,
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {

@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         return report.print(global.output, true);
     }
     for line in report.lines() {
-        status_line(&line);
+        global.output.print_summary(&line)?;
     }
     if plan.has_new_functions() {
         status_line(&format!(

@@ -194,10 +194,14 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 
     let replace = ["--replace", "--record", "before.json"];
-    let (status, _, error) = fixture
+    let (status, out, error) = fixture
         .trigger("attach", &[&function[..], &replace].concat())
         .await;
     assert_eq!(status, Some(0), "{error}");
+    let plan = format!("PostConfirmation          {OTHER} -> {USHER}\n");
+    assert!(out.starts_with(&plan), "{out}");
+    assert!(out.contains("\nTriggers updated"), "{out}");
+    assert!(!error.contains(" -> "), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     let (status, out, _) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(0));

@@ -322,6 +322,16 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
     ];
     assert_eq!(ends, expected);
     assert!(err.contains("4 rows: 2 invited, 2 refused"), "{err}");
+    // As text, rows and summary are one stream.
+    let mut command = world.usher(&["users", "invite", "--file", file.path()]);
+    command.args(["--pool", &world.pool.id]);
+    let (_, out, err) = finished(command).await;
+    assert!(
+        out.contains("refused  zebulon-1@quagmire.example  group"),
+        "{out}"
+    );
+    assert!(out.ends_with("\n2 rows: 2 refused\n"), "{out}");
+    assert!(!err.contains("rows: "), "{err}");
     let users = world.sandbox.users(&world.pool.id).await.expect("users");
     assert_eq!(users.len(), 2);
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     progress.finish_and_clear();
     let tally = tally?;
     if path.is_some() {
-        status_line(&tally.text());
+        global.output.print_summary(&tally.text())?;
         print_resume_hint(&tally, options.give_up_after);
     } else if tally.unsent_mails > 0 {
         let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);
