@@ -143,7 +143,7 @@ impl Stack {
     /// When the call fails.
     pub async fn set_issuer(&self, issuer: IssuerType) -> Result<(), Failure> {
         self.sandbox
-            .set_issuer(&self.pool.id, issuer, Some(TRIGGER_FUNCTION))
+            .set_issuer_and_trigger(&self.pool.id, issuer, Some(TRIGGER_FUNCTION))
             .await
     }
 

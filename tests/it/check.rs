@@ -168,7 +168,10 @@ async fn the_issuer_of_new_tokens_is_reported() {
     let world = World::new().await;
     let what = "issuer";
     for issuer in IssuerType::ALL {
-        let set = world.sandbox.set_issuer(&world.pool.id, issuer, None).await;
+        let set = world
+            .sandbox
+            .set_issuer_and_trigger(&world.pool.id, issuer, None)
+            .await;
         set.expect("a setting");
         let (_, findings) = check(&world, &[]).await;
         let pool = PoolId::new(&world.pool.id).expect("an id");

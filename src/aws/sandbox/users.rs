@@ -141,7 +141,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As any call.
-    pub async fn set_issuer(
+    pub async fn set_issuer_and_trigger(
         &self,
         pool: &str,
         issuer: event::IssuerType,

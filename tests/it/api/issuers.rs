@@ -111,7 +111,7 @@ async fn after_an_issuer_switch_both_issuers_are_accepted() {
     let mut issuers = Vec::new();
     let mut tokens = Vec::new();
     for issuer in IssuerType::ALL {
-        let set = sandbox.set_issuer(&pool.id, issuer, None).await;
+        let set = sandbox.set_issuer_and_trigger(&pool.id, issuer, None).await;
         set.expect("a setting");
         let signed_in = sandbox.sign_in(&pool.client, "boss", password).await;
         let Ok(SignInResult::Tokens(signed_in)) = signed_in else {
