@@ -44,8 +44,13 @@ pub(super) struct FilterOptions {
     limit: Option<u64>,
 }
 
-/// The options of a filter without `--limit`, which does not say which dead letters are meant.
-const FILTERS: [&str; 5] = ["reason", "since", "before", "pool", "sub"];
+/// The options of a filter. The last one does not say which dead letters are meant.
+pub(super) const FILTER_OPTIONS: [&str; 6] = ["reason", "since", "before", "pool", "sub", "limit"];
+/// Those that say which dead letters are meant.
+const FILTERS: [&str; 5] = {
+    let [filters @ .., _limit] = FILTER_OPTIONS;
+    filters
+};
 
 impl FilterOptions {
     pub(super) fn filter(&self) -> Filter {
@@ -85,8 +90,8 @@ pub(super) fn parse_id(text: &str) -> Result<String, String> {
 #[derive(Debug, clap::Args)]
 pub(super) struct ChangeOptions {
     /// Ids, or at least the first 8 characters of each
-    #[arg(value_name = "ID", value_parser = parse_id, conflicts_with_all = FILTERS)]
-    #[arg(conflicts_with_all = ["all", "limit"])]
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    #[arg(conflicts_with = "all", conflicts_with_all = FILTER_OPTIONS)]
     ids: Vec<String>,
     #[command(flatten)]
     filter: FilterOptions,
@@ -358,4 +363,18 @@ pub(super) const MAX_REASON_WIDTH: usize = 24;
 /// The beginning of an id, as `show`, `replay` and `drop` take it.
 pub(super) fn short_id(id: &str) -> &str {
     id.get(..MIN_ID_CHARS).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command};
+
+    use super::*;
+
+    #[test]
+    fn the_options_of_a_filter_are_listed() {
+        let command = FilterOptions::augment_args(Command::new("filter"));
+        let ids = command.get_arguments().map(|it| it.get_id().as_str());
+        assert_eq!(ids.collect::<Vec<_>>(), FILTER_OPTIONS);
+    }
 }

@@ -1,8 +1,8 @@
 //! `usher dead-letters list`
 
 use super::context::{
-    CommandContext, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, ScanReport, letters,
-    short_id,
+    CommandContext, FILTER_OPTIONS, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, ScanReport,
+    letters, short_id,
 };
 use crate::cli::{CommandStatus, Global, Output, print, status_line, table};
 use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen};
@@ -13,7 +13,7 @@ pub(super) struct Options {
     #[command(flatten)]
     filter: FilterOptions,
     /// Only print SQS's approximate count, and receive nothing
-    #[arg(long, conflicts_with_all = ["reason", "since", "before", "pool", "sub", "limit"])]
+    #[arg(long, conflicts_with_all = FILTER_OPTIONS)]
     count: bool,
 }
 

@@ -7,8 +7,8 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::context::{
-    BAR_LABEL, ChangeOptions, CommandContext, MAX_REASON_WIDTH, PARALLEL_RECEIVES, SINGLE_RECEIVE,
-    ScanReport, letters, short_id, show_hidden_count,
+    BAR_LABEL, ChangeOptions, CommandContext, FILTER_OPTIONS, MAX_REASON_WIDTH, PARALLEL_RECEIVES,
+    SINGLE_RECEIVE, ScanReport, letters, short_id, show_hidden_count,
 };
 use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
@@ -32,7 +32,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
     /// SQS's own redrive: all dead letters, unchanged
-    #[arg(long, conflicts_with_all = ["ids", "direct", "reason", "since", "before", "pool", "sub", "limit"])]
+    #[arg(long, conflicts_with_all = ["ids", "direct"], conflicts_with_all = FILTER_OPTIONS)]
     native: bool,
 }
 
