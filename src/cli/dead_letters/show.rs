@@ -177,3 +177,79 @@ fn next_step(dead_letter: &DeadLetterSummary) -> String {
         _ => replay,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::cli::reasons::REASONS;
+    use crate::event::Malformed;
+
+    const RUNBOOK: &str = include_str!("../../../docs/OPERATIONS.md");
+
+    /// The steps of a text, without those that only look.
+    fn steps(text: &str) -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphabetic());
+        words
+            .map(str::to_lowercase)
+            .filter(|word| ["replay", "drop", "import", "reconcile"].contains(&word.as_str()))
+            .collect()
+    }
+
+    fn class(reason: &str) -> &'static str {
+        match reason {
+            "foreign_pool" | "group_not_grantable" | "not_administrator" => "forbidden",
+            "alias_exists" | "already_accepted" | "ambiguous_user" | "user_disabled"
+            | "username_taken" => "conflict",
+            "no_sub" => "malformed",
+            _ if Malformed::ALL.iter().any(|it| it.code() == reason) => "malformed",
+            _ => "permanent",
+        }
+    }
+
+    fn next_steps(reason: &str) -> BTreeSet<String> {
+        let attributes = [
+            (attribute::REASON, reason),
+            (attribute::CLASS, class(reason)),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let attributes = BTreeMap::from(attributes);
+        let dead_letter = DeadLetterSummary::new("91e29d26-c230", "{", &attributes);
+        steps(&next_step(&dead_letter))
+    }
+
+    #[test]
+    fn the_next_step_is_that_of_the_runbook() {
+        let section = RUNBOOK
+            .split("\n## Dead letters\n")
+            .nth(1)
+            .expect("a section");
+        let table = section
+            .split("\n| reason | do |\n")
+            .nth(1)
+            .expect("a table");
+        let rows = table
+            .lines()
+            .skip(1)
+            .take_while(|line| line.starts_with('|'));
+        let mut in_table = BTreeSet::new();
+        for row in rows {
+            let (reasons, advice) = row[1..].split_once('|').expect("two cells");
+            for reason in reasons.split('`').skip(1).step_by(2) {
+                in_table.insert(reason);
+                assert_eq!(next_steps(reason), steps(advice), "{reason}");
+            }
+        }
+        assert!(in_table.len() > 15, "{in_table:?}");
+        // A row with "…" is for the others of its class, or those that only need a replay.
+        for (reason, _) in REASONS {
+            let usual = match class(reason) {
+                "malformed" | "forbidden" | "conflict" => "drop",
+                _ => "replay",
+            };
+            let is_usual = next_steps(reason) == steps(usual);
+            assert!(is_usual || in_table.contains(reason), "{reason}");
+        }
+    }
+}
