@@ -250,6 +250,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_clock_of_a_bar_begins_with_its_work() {
+        let waited = Duration::from_secs(100);
+        let bar = || ProgressBar::hidden().with_elapsed(waited);
+        let progress = Progress(bar());
+        progress.set_position(0);
+        assert!(progress.0.elapsed() >= waited);
+        progress.set_position(1);
+        assert!(progress.0.elapsed() < waited);
+        let progress = Progress(bar().with_position(1));
+        progress.inc(1);
+        assert!(progress.0.elapsed() >= waited);
+    }
+
+    #[test]
+    fn progress_in_words_has_position_total_and_message() {
+        let bar = ProgressBar::hidden().with_prefix("verified");
+        let progress = Progress(bar);
+        progress.set_position(3);
+        assert_eq!(progress.text(), "verified: 3");
+        progress.0.set_length(10);
+        progress.set_message("2 left");
+        assert_eq!(progress.text(), "verified: 3 of 10, 2 left");
+    }
+
+    #[test]
     fn a_long_cell_overflows_its_column() {
         let rows = [["a", "b", "c"], ["long", "too long", "d"], ["x", "yz", "e"]];
         let rows = rows.map(|row| row.map(str::to_owned));

@@ -52,6 +52,29 @@ async fn sigterm_loses_no_message_and_leaves_none_hidden() {
 }
 
 #[tokio::test]
+async fn sigint_says_what_it_waits_for() {
+    let world = World::new().await;
+    let mut command = world.usher(&["worker", "--set", "queue.wait=1s"]);
+    command.args(["--set", "http.listen="]);
+    let mut worker = Process::start(command);
+    eventually("it waits for messages", || async {
+        world.faults.calls("ReceiveMessage") > 0
+    })
+    .await;
+    worker.signal(Signal::INT);
+    assert!(worker.exit().await.success(), "{}", worker.log());
+    let log = worker.log();
+    let line = log.lines().find(|line| line.contains("SIGINT"));
+    let line = line.expect("a line about the signal");
+    for part in [
+        "finishing what is in progress",
+        "a second signal stops at once",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn after_sigkill_another_worker_finishes() {
     let world = World::new().await;
     let users = world.create_users(500).await;

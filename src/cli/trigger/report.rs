@@ -114,3 +114,29 @@ fn describe(name: &str, before: Option<&str>, after: Option<&str>, none: &str) -
     let (before, after) = (before.unwrap_or(none), after.unwrap_or(none));
     format!("{name:<24}  {before} -> {after}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_is_apart_from_its_values() {
+        let report = AttachReport {
+            changes: ["PostConfirmation", "PreTokenGenerationConfig"]
+                .map(|trigger| TriggerChange {
+                    trigger: trigger.to_owned(),
+                    before: None,
+                    after: Some("arn".to_owned()),
+                })
+                .to_vec(),
+            ..AttachReport::default()
+        };
+        assert_eq!(
+            report.lines(),
+            [
+                "PostConfirmation          (none) -> arn",
+                "PreTokenGenerationConfig  (none) -> arn",
+            ]
+        );
+    }
+}

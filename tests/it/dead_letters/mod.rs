@@ -70,6 +70,20 @@ impl World {
     }
 }
 
+#[tokio::test]
+async fn the_times_of_a_filter_are_shown_in_utc() {
+    let world = World::new().await;
+    let times = ["--since", "yesterday", "--before", "2026-08-07"];
+    let (status, out, errors) = world
+        .run_dead_letters(&[&["list"], &times[..]].concat())
+        .await;
+    assert_eq!((status, &*out), (Some(0), "no dead letters found\n"));
+    let is_since = |line: &str| line.starts_with("since 20") && line.ends_with(" 00:00 UTC");
+    assert!(errors.lines().any(is_since), "{errors}");
+    let before = "before 2026-08-07 00:00 UTC\n";
+    assert!(errors.contains(before), "{errors}");
+}
+
 fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).expect("an object a line"))

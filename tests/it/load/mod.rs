@@ -111,6 +111,11 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
     assert_eq!(last["finished"], json!(count));
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains(report["run"].as_str().expect("a run")));
+    let last = err.lines().last().expect("a line");
+    assert!(
+        last.starts_with("report: ") && last.ends_with("/report.html"),
+        "{err}"
+    );
     world.assert_untouched().await;
 }
 
@@ -176,6 +181,16 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
     let (status, _, err) = finished(world.usher(&all)).await;
     assert_eq!(status, Some(1));
     assert!(err.contains("--report /nowhere/x"), "{err}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let earlier = folder.path().join("report.html");
+    std::fs::write(&earlier, "an earlier report").expect("written");
+    all.pop();
+    all.push(earlier.to_str().expect("text"));
+    let (status, _, err) = finished(world.usher(&all)).await;
+    assert_eq!(status, Some(2));
+    assert!(err.contains("already exists; use another name"), "{err}");
+    let kept = std::fs::read_to_string(&earlier).expect("text");
+    assert_eq!(kept, "an earlier report");
     world.assert_untouched().await;
 }
 
@@ -303,5 +318,8 @@ async fn a_momentarily_empty_queue_does_not_end_the_run() {
         .await;
     worker.stop().await;
     assert_eq!(status, Some(0), "{err}\n{}", report["differences"]);
+    // Without a terminal the progress is a line now and then.
+    let is_progress = |line: &str| line.starts_with("finished: ") && line.contains(" of 80, ");
+    assert!(err.lines().any(is_progress), "{err}");
     world.assert_untouched().await;
 }
