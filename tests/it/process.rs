@@ -1,9 +1,13 @@
 //! Runs the real binaries as processes.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::process::{Child, Command};
 
 use crate::world::{World, eventually};
@@ -50,6 +54,33 @@ pub(crate) async fn finished(command: Command) -> (Option<i32>, String, String) 
     finished_within(crate::world::PATIENCE, command).await
 }
 
+/// Like [`finished`], with a terminal as standard error. Its lines end with CR and LF.
+pub(crate) async fn finished_on_terminal(mut command: Command) -> (Option<i32>, String, String) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&screen).expect("granted");
+    unlockpt(&screen).expect("unlocked");
+    let name = ptsname(&screen, Vec::new()).expect("a name");
+    let terminal = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("open");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(terminal)
+        .kill_on_drop(true);
+    let child = command.spawn().expect("starts");
+    // The screen ends when no process has the terminal.
+    drop(command);
+    let shown = tokio::task::spawn_blocking(move || {
+        let (mut screen, mut shown) = (File::from(screen), Vec::new());
+        // At the end Linux reports an error, after everything was read.
+        let _ = screen.read_to_end(&mut shown);
+        String::from_utf8(shown).expect("text")
+    });
+    let output = tokio::time::timeout(crate::world::PATIENCE, child.wait_with_output());
+    let output = output.await.expect("ends in time").expect("runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), text, shown.await.expect("read"))
+}
+
 /// Like [`finished`], with another time limit.
 pub(crate) async fn finished_within(
     limit: std::time::Duration,
@@ -77,7 +108,7 @@ impl Process {
     pub(crate) fn with_output(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
-        let file = std::fs::File::create(&log).expect("a log file");
+        let file = File::create(&log).expect("a log file");
         let child = command
             .stdin(Stdio::null())
             .stderr(file)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{address, count};
 use crate::faults::Fault;
-use crate::process::finished;
+use crate::process::{finished, finished_on_terminal};
 use crate::world::World;
 
 #[tokio::test]
@@ -64,6 +64,40 @@ async fn privileged_groups_need_the_privileged_flag() {
     assert_eq!((status, count(&lines, "removed")), (Some(0), 2), "{err}");
     assert!(world.members("STAFF").await.is_empty());
     assert!(world.members("ADMINS").await.is_empty());
+}
+
+#[tokio::test]
+async fn audit_lines_go_to_a_file_on_a_terminal_or_where_it_is_named() {
+    let world = World::with_groups(&["STAFF"]).await;
+    let sub = world.create_user("zebulon").await.sub;
+    let folder = tempfile::tempdir().expect("a folder");
+    let grant = |file: Option<&str>| {
+        let mut grant = world.usher(&["groups", "add", "--user", "zebulon", "--group", "STAFF"]);
+        grant.args(["--pool", &world.pool.id]);
+        grant.args(file.iter().flat_map(|file| ["--audit-file", *file]));
+        grant.current_dir(folder.path());
+        grant
+    };
+    let audited = |file: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(folder.path().join(file)).expect("lines");
+        super::objects(&text)
+    };
+    let (_, _, errors) = finished(grant(None)).await;
+    assert!(errors.contains("usher::audit"), "{errors}");
+    let no_file = std::fs::read_dir(folder.path()).expect("a folder").next();
+    assert!(no_file.is_none(), "{no_file:?}");
+
+    let (_, out, errors) = finished(grant(Some("named.jsonl"))).await;
+    let shown = finished_on_terminal(grant(None)).await;
+    assert_eq!(shown.1, out);
+    for (file, errors) in [("named.jsonl", errors), ("usher-audit.jsonl", shown.2)] {
+        assert_eq!(errors.trim_end(), format!("1 audit line in {file}"));
+        let lines = audited(file);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["target"], "usher::audit");
+        assert_eq!(lines[0]["user.sub"], json!(sub));
+        assert_eq!(lines[0]["group.names"], "STAFF");
+    }
 }
 
 #[tokio::test]
