@@ -8,8 +8,9 @@ use crate::config::{Config, Layers, redact};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
+  usher config
   usher config --changed
-  usher config --output json")]
+  usher config --config usher.toml --output json")]
 pub(super) struct Options {
     /// Show only the settings that are not the default
     #[arg(long)]

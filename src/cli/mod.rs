@@ -71,6 +71,9 @@ enum Command {
     /// Show the effective configuration and the source of each value
     Config(config::Options),
     /// Ask a running worker's /healthz (for a container's health check)
+    #[command(after_long_help = "Examples:
+  usher health
+  usher health --set http.listen=127.0.0.1:8080")]
     Health,
 }
 

@@ -1,6 +1,8 @@
 //! The pages of `docs/reference` that are written from the program. The test fails when a
 //! page is not current and says how to replace it.
 
+mod help;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;

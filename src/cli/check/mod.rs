@@ -20,6 +20,10 @@ use crate::reason::Reason;
 use findings::{Findings, NO_SUCH_USER};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher check
+  usher check --function-arn ARN --strict
+  usher check --trigger-variables variables.json --output json")]
 pub(super) struct Options {
     /// User pool to check, beside those of pools.allowed; may be repeated
     #[arg(long, value_name = "ID")]

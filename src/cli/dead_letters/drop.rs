@@ -6,6 +6,9 @@ use crate::cli::{CommandStatus, Global, status_line};
 use crate::dead_letter::ReasonCounts;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters drop 91e29d26 21af6bbf
+  usher dead-letters drop --reason not_json --before 2days")]
 pub(super) struct Options {
     #[command(flatten)]
     change: ChangeOptions,

@@ -14,6 +14,9 @@ use crate::cli::{CommandStatus, Global};
 use crate::dead_letter::{ExportLine, ReceivedDeadLetter};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters export dead-letters.jsonl
+  usher dead-letters export malformed.jsonl --reason not_json --remove")]
 pub(super) struct Options {
     /// File to write; it must not exist
     file: PathBuf,

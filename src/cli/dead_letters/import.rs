@@ -15,6 +15,9 @@ use crate::dead_letter::{DeadLetterSummary, ExportLine, Filter};
 use crate::event::strip_bom;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters import dead-letters.jsonl
+  usher dead-letters import dead-letters.jsonl --from-line 120")]
 pub(super) struct Options {
     /// A file that export wrote
     file: PathBuf,

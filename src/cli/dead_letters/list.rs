@@ -9,6 +9,10 @@ use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen};
 use crate::retry::retry_inline;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters list
+  usher dead-letters list --reason throttled --since yesterday
+  usher dead-letters list --count")]
 pub(super) struct Options {
     #[command(flatten)]
     filter: FilterOptions,

@@ -19,6 +19,10 @@ use crate::dead_letter::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters replay --dry-run
+  usher dead-letters replay --reason throttled --since 2h
+  usher dead-letters replay 91e29d26 --direct")]
 pub(super) struct Options {
     #[command(flatten)]
     change: ChangeOptions,

@@ -12,6 +12,9 @@ use crate::event::{Event, parse};
 use crate::message::attribute;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dead-letters show 91e29d26
+  usher dead-letters show 91e29d26 --body")]
 pub(super) struct Options {
     /// The id, or that of the message on the source queue; the first 8 characters are enough
     #[arg(value_parser = parse_id)]

@@ -14,6 +14,9 @@ use crate::dev::{self, ADMIN_ACCOUNT, DEFAULT_PORT, RUNNING_DEV_PATH, RunningDev
 use crate::http::{Url, get};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  eval \"$(usher dev env)\"
+  usher dev env --port 4567")]
 pub(super) struct EnvOptions {
     /// Port of the AWS endpoint of `usher dev`
     #[arg(long, default_value_t = DEFAULT_PORT)]
@@ -21,6 +24,9 @@ pub(super) struct EnvOptions {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  usher dev token admin
+  TOKEN=$(usher dev token user)")]
 pub(super) struct TokenOptions {
     /// The administrator, or the ordinary user
     #[arg(value_enum)]

@@ -26,6 +26,10 @@ use servers::Servers;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_long_help = "Examples:
+  usher dev
+  usher dev --signups 200 --demo-failures
+  usher dev --events events --exit-when-done")]
 pub(super) struct Options {
     #[command(subcommand)]
     command: Option<DevCommand>,

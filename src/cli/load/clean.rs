@@ -11,7 +11,8 @@ use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  usher load clean 20261121-150344-tnkt")]
+  usher load clean 20261121-150344-tnkt
+  usher load clean 20261121-150344-tnkt --pool eu-west-1_AbCdEf123")]
 pub(super) struct Options {
     /// Id of the run, as `usher load run` prints it
     run: RunId,

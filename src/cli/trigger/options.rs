@@ -24,7 +24,9 @@ enum TriggerCommand {
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run")]
+  usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run
+  usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN \\
+      --custom-message --pre-token-generation")]
 struct AttachOptions {
     /// usher's function `usher-trigger`
     #[arg(long, value_name = "ARN")]
@@ -44,6 +46,7 @@ struct AttachOptions {
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
+  usher trigger detach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run
   usher trigger detach --pool eu-west-1_AbCdEf123 --function-arn ARN")]
 struct DetachOptions {
     /// usher's function `usher-trigger`
@@ -55,8 +58,8 @@ struct DetachOptions {
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  usher trigger restore usher-trigger-eu-west-1_AbCdEf123-20261121T150344.123Z.json \\
-      --pool eu-west-1_AbCdEf123")]
+  usher trigger restore before.json --pool eu-west-1_AbCdEf123 --dry-run
+  usher trigger restore before.json --pool eu-west-1_AbCdEf123 --settings")]
 struct RestoreOptions {
     /// Record that `attach` or `detach` wrote
     file: PathBuf,
