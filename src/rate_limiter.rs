@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 
 /// Names whose requests are counted, the ones that were used last.
-const MAX_TRACKED_NAMES: u64 = 10_000;
+const MAX_TRACKED_NAMES: usize = 10_000;
 
 /// A token bucket: gains `rate` tokens a second, and holds at most `burst`.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl KeyedRateLimiter {
             rate: f64::from(max) / period.as_secs_f64(),
             burst: max.into(),
             hasher: RandomState::new(),
-            limiters: cache::lru(MAX_TRACKED_NAMES),
+            limiters: Cache::new(MAX_TRACKED_NAMES),
         }
     }
 
@@ -112,7 +112,7 @@ impl KeyedRateLimiter {
     fn limiter(&self, name: &str) -> Arc<RateLimiter> {
         let key = self.hasher.hash_one(name.to_lowercase());
         let new = || Arc::new(RateLimiter::new(self.rate, self.burst));
-        self.limiters.get_with(key, new)
+        self.limiters.get_or_insert(&key, new)
     }
 }
 

@@ -9,7 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::event::Caller;
 use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
 
@@ -18,9 +18,9 @@ const UNKNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 100;
 /// Refused tokens a second of one known caller; more count as those of unknown callers.
 const KNOWN_CALLER_REFUSALS_PER_SECOND: u32 = 10;
 /// Users with a good token who are remembered, the most recent ones.
-const MAX_KNOWN_CALLERS: u64 = 10_000;
+const MAX_KNOWN_CALLERS: usize = 10_000;
 /// Good tokens that are remembered, the most recent ones.
-const MAX_GOOD_TOKENS: u64 = MAX_KNOWN_CALLERS;
+const MAX_GOOD_TOKENS: usize = MAX_KNOWN_CALLERS;
 
 #[derive(Debug)]
 pub(super) struct RefusalLimiter {
@@ -36,8 +36,8 @@ impl RefusalLimiter {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            known_callers: cache::lru(MAX_KNOWN_CALLERS),
-            good_tokens: cache::lru(MAX_GOOD_TOKENS),
+            known_callers: Cache::new(MAX_KNOWN_CALLERS),
+            good_tokens: Cache::new(MAX_GOOD_TOKENS),
             known_limiter: KeyedRateLimiter::new(
                 KNOWN_CALLER_REFUSALS_PER_SECOND,
                 Duration::from_secs(1),
@@ -48,8 +48,7 @@ impl RefusalLimiter {
 
     /// Whether the signature of this token is checked. `claimed` is not verified yet.
     pub(super) fn may_check(&self, claimed: &Caller, token: &str) -> bool {
-        self.good_tokens
-            .contains_key(&self.token_key(claimed, token))
+        self.good_tokens.contains(&self.token_key(claimed, token))
             || self.is_known(claimed) && self.known_limiter.has_token(&claimed.sub)
             || self.unknown_limiter.has_token()
     }
@@ -57,7 +56,7 @@ impl RefusalLimiter {
     /// To be called after a failed check of the signature.
     pub(super) fn record_refused(&self, claimed: &Caller, token: &str) {
         // If it was good, its key is withdrawn now.
-        self.good_tokens.invalidate(&self.token_key(claimed, token));
+        self.good_tokens.remove(&self.token_key(claimed, token));
         if !self.is_known(claimed) || !self.known_limiter.try_acquire(&claimed.sub) {
             // Other checks may have used the allowance up meanwhile.
             let _ = self.unknown_limiter.try_acquire();
@@ -72,7 +71,7 @@ impl RefusalLimiter {
 
     /// Does not make the caller more recent: only a good token does.
     fn is_known(&self, claimed: &Caller) -> bool {
-        self.known_callers.contains_key(&self.caller_key(claimed))
+        self.known_callers.contains(&self.caller_key(claimed))
     }
 
     fn caller_key(&self, caller: &Caller) -> u64 {
@@ -192,7 +191,6 @@ mod tests {
         checked(&limiter, std::iter::repeat_n("user-1".to_owned(), 5));
         limiter.record_accepted(&caller("admin"), "second");
         limiter.record_accepted(&caller("one more"), "good");
-        limiter.known_callers.run_pending_tasks();
         checked(&limiter, unknown_callers());
         assert!(limiter.may_check(&caller("admin"), "renewed"));
         assert!(

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Outcome, Retry};
 use crate::aws::{Class, Cognito, Failure};
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::config::GroupName;
 use crate::event::{PoolId, Username};
 use crate::reason::Reason;
@@ -40,22 +40,22 @@ pub(super) struct GroupStep {
 const EXISTING_GROUP_TTL: Duration = Duration::from_mins(1);
 /// How long a missing group is taken to be missing: someone may be creating it.
 const MISSING_GROUP_TTL: Duration = Duration::from_secs(5);
-const MAX_CACHED_GROUPS: u64 = 1024;
+const MAX_CACHED_GROUPS: usize = 1024;
 
 impl GroupStep {
     pub(super) fn new(cognito: Cognito, create_missing: bool) -> Self {
         Self {
             cognito,
             create_missing,
-            created: cache::lru(MAX_CACHED_GROUPS),
-            existence: cache::lru(MAX_CACHED_GROUPS),
+            created: Cache::new(MAX_CACHED_GROUPS),
+            existence: Cache::new(MAX_CACHED_GROUPS),
         }
     }
 
     /// Whether the group exists; the result may be a minute old.
     pub(super) async fn exists(&self, pool: &PoolId, group: &GroupName) -> Result<bool, Failure> {
         let key = (pool.clone(), group.clone());
-        let cached = self.existence.get_with(key, Arc::default);
+        let cached = self.existence.get_or_insert(&key, Arc::default);
         // One task looks the group up, and others wait only if they ask for the same group.
         let mut cached = cached.lock().await;
         if let Some((at, exists)) = *cached
@@ -126,7 +126,7 @@ impl GroupStep {
 
     async fn create(&self, pool: &PoolId, group: &GroupName) -> Result<(), Failure> {
         let key = (pool.clone(), group.clone());
-        let cell = self.created.get_with_by_ref(&key, Arc::default);
+        let cell = self.created.get_or_insert(&key, Arc::default);
         let created_at = cell
             .get_or_try_init(|| async {
                 retry_inline(|| self.cognito.create_group(pool, group))
@@ -136,7 +136,7 @@ impl GroupStep {
             .await?;
         if created_at.elapsed() > GROUP_CREATION_LAG {
             // The next attempt creates it again.
-            self.created.invalidate(&key);
+            self.created.remove(&key);
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Remembers invitation mails that failed. When a command is retried for another reason,
 //! its next attempt finds the user and cannot know that the mail failed.
 
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::event::AdminCommand;
 use crate::provision::{CommandResult, MailStatus};
 
-const MAX_FAILED_MAILS: u64 = 4096;
+const MAX_FAILED_MAILS: usize = 4096;
 
 /// Mail failures of admin commands that are retried, by request id.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct FailedMails(Cache<String, MailStatus>);
 
 impl Default for FailedMails {
     fn default() -> Self {
-        Self(cache::lru(MAX_FAILED_MAILS))
+        Self(Cache::new(MAX_FAILED_MAILS))
     }
 }
 
@@ -32,7 +32,7 @@ impl FailedMails {
                 self.0.insert(command.request_id.clone(), invitation.mail);
             }
             MailStatus::Sent | MailStatus::NoCode => {
-                self.0.invalidate(&command.request_id);
+                self.0.remove(&command.request_id);
             }
             MailStatus::NotSent | MailStatus::Unknown => {
                 if let Some(mail) = self.0.get(&command.request_id) {

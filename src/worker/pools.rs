@@ -1,7 +1,7 @@
 //! Tracks which user pools have worked for a message.
 
 use crate::aws::Failure;
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::event::PoolId;
 use crate::reason::Reason;
 
@@ -17,24 +17,21 @@ pub(super) struct KnownPools {
 
 impl KnownPools {
     pub(super) fn new(has_allowed_pools: bool) -> Self {
-        const MAX_WORKING_POOLS: u64 = 256;
+        const MAX_WORKING_POOLS: usize = 256;
         Self {
             has_allowed_pools,
-            working: cache::lru(MAX_WORKING_POOLS),
+            working: Cache::new(MAX_WORKING_POOLS),
         }
     }
 
     pub(super) fn mark_working(&self, pool: &PoolId) {
         if !self.has_allowed_pools {
-            self.working.get_with_by_ref(pool, || ());
+            self.working.get_or_insert(pool, || ());
         }
     }
 
     pub(super) fn is_unknown(&self, pool: &PoolId) -> bool {
-        !self.has_allowed_pools
-            && !self.working.contains_key(pool)
-            // Not `entry_count`, which lags behind.
-            && self.working.iter().next().is_some()
+        !self.has_allowed_pools && !self.working.contains(pool) && !self.working.is_empty()
     }
 
     /// Whether the message may name a wrong pool. It then must not block other messages.

@@ -12,14 +12,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::aws::Failure;
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::config::GroupName;
 use crate::event::{AdminCommand, SignUp};
 
 /// Long enough for Cognito's repeated calls and a visibility timeout. Short enough that
 /// a replay soon restores an effect that was undone.
 const DONE_TTL: Duration = Duration::from_mins(1);
-const MAX_RECENT_WORK: u64 = 8192;
+const MAX_RECENT_WORK: usize = 8192;
 
 #[derive(Debug)]
 pub(super) struct RecentWork {
@@ -42,7 +42,7 @@ impl Default for RecentWork {
     fn default() -> Self {
         Self {
             hashers: Default::default(),
-            entries: cache::lru(MAX_RECENT_WORK),
+            entries: Cache::new(MAX_RECENT_WORK),
         }
     }
 }
@@ -63,7 +63,7 @@ impl RecentWork {
     }
 
     fn get_or_insert(&self, item: impl Hash) -> Arc<WorkEntry> {
-        self.entries.get_with(self.key(&item), Arc::default)
+        self.entries.get_or_insert(&self.key(&item), Arc::default)
     }
 
     /// 128 bits under random keys: a collision would skip a user.
@@ -212,7 +212,6 @@ mod tests {
         for n in 0..2 * MAX_RECENT_WORK {
             drop(recent.user(&sign_up(&n.to_string()), &[]));
         }
-        recent.entries.run_pending_tasks();
-        assert_eq!(recent.entries.entry_count(), MAX_RECENT_WORK);
+        assert_eq!(recent.entries.len(), MAX_RECENT_WORK);
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::batch::Batcher;
 use super::breaker::Breaker;
 use crate::aws::{BatchEntry, BatchOperation, Class, Failure, Queue, Received, VisibilityGuard};
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::message::{DeadLetter, Delivery, History, outgoing, send_dead_letter};
 use crate::provision::{Outcome, Rejection, Retry};
 use crate::reason::Reason;
@@ -22,7 +22,7 @@ const REFUSED_DELAY: Duration = Duration::from_secs(3);
 /// The same while such refusals stop intake: other messages are tried first.
 const REFUSED_DELAY_IN_OUTAGE: Duration = Duration::from_mins(1);
 /// Messages whose dead letter is remembered as sent.
-const MAX_REMEMBERED_DEAD_LETTERS: u64 = 4096;
+const MAX_REMEMBERED_DEAD_LETTERS: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Settler {
@@ -72,7 +72,7 @@ impl Settler {
             dead_letter_queue,
             max_attempts,
             has_allowed_pools,
-            dead_lettered: cache::lru(MAX_REMEMBERED_DEAD_LETTERS),
+            dead_lettered: Cache::new(MAX_REMEMBERED_DEAD_LETTERS),
         });
         let settler_tasks = SettlerTasks {
             settler: Arc::clone(&settler),
@@ -204,7 +204,7 @@ impl Settler {
         rejection: &Rejection,
     ) -> Result<(), Failure> {
         let message = &delivery.message;
-        if self.dead_lettered.contains_key(&message.id) {
+        if self.dead_lettered.contains(&message.id) {
             return Ok(());
         }
         let dead_letter = DeadLetter {

@@ -233,7 +233,7 @@ fn each_dependency_is_used_in_one_place() {
             ("std::env::", &["config/"]),
             ("tokio::signal", &["shutdown.rs"]),
             ("use backoff", &["retry.rs"]),
-            ("moka", &["cache.rs"]),
+            ("use lru", &["cache.rs"]),
             ("utoipa", &["http/api/"]),
             ("jsonwebtoken", &["admin/", "dev/"]),
             ("winterbaume", &["dev/"]),

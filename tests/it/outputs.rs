@@ -109,8 +109,8 @@ async fn every_command_prints_what_the_file_says() {
             .env("USHER_POOLS__ALLOWED", &world.pool.id);
         let (status, out, err) = finished(command).await;
         let err = err.lines().filter(|line| !line.starts_with('{'));
-        let err: String = err.map(|line| format!("! {line}\n")).collect();
-        let text = fixed.fix(&world, &format!("{out}{err}"));
+        let err: Vec<String> = err.map(|line| format!("! {line}\n")).collect();
+        let text = fixed.fix(&world, &format!("{out}{}", err.concat()));
         let status = status.expect("a status");
         let _ = writeln!(all, "$ usher {line}\n{text}[{status}]\n");
     }

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::problem::Problem;
 use super::response::JsonResponse;
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::event::{AdminCommand, Caller};
 
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
-const MAX_STORED_RESPONSES: u64 = 10_000;
+const MAX_STORED_RESPONSES: usize = 10_000;
 const RESPONSE_TTL: Duration = Duration::from_hours(1);
 
 /// Responses by caller and key.
@@ -56,7 +56,7 @@ pub(super) struct PendingResponse {
 impl Default for IdempotencyStore {
     fn default() -> Self {
         Self {
-            entries: cache::lru(MAX_STORED_RESPONSES),
+            entries: Cache::new(MAX_STORED_RESPONSES),
         }
     }
 }
@@ -88,11 +88,9 @@ impl IdempotencyStore {
                 Problem::bad_request("an Idempotency-Key has 1 to 255 visible characters")
             })?;
         let key = (format!("{}/{}", caller.pool, caller.sub), key.to_owned());
-        let entry = self
-            .entries
-            .entry_by_ref(&key)
-            .or_insert_with_if(|| Arc::clone(&new), |known| known.is_replaceable())
-            .into_value();
+        let entry =
+            self.entries
+                .get_or_replace(&key, |known| known.is_replaceable(), || Arc::clone(&new));
         if Arc::ptr_eq(&entry, &new) {
             return Ok(IdempotencyLookup::New(PendingResponse {
                 request_id: request_id(&key, &entry.request_hash),
