@@ -29,13 +29,21 @@ pub(crate) struct GetResponse {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GetError {
     /// No server listens there, or the connection broke.
-    #[error("no answer from {0}: {1}")]
+    #[error("no answer from {host}: {cause}", host = .0, cause = cause(.1))]
     Unreachable(String, std::io::Error),
     #[error("no answer from {0} within {1:?}")]
     TimedOut(String, Duration),
     /// The server there speaks another protocol.
     #[error("{0} did not answer in HTTP")]
     NotHttp(String),
+}
+
+/// Without the number of the error, which tells an operator nothing.
+fn cause(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl Url {
@@ -45,6 +53,16 @@ impl Url {
             host: host.to_string(),
             path: path.to_owned(),
         }
+    }
+
+    /// Another path of the same server.
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        Self::new(&self.host, path)
+    }
+
+    /// Host and port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 }
 

@@ -4,7 +4,7 @@
 //! `/healthz` says whether the loops make progress, `/readyz` whether the worker can do its
 //! work, or the reasons why not, `/metrics` is in Prometheus format. The public address has
 //! `api`, for administrators and users, and `accept`, for invited users, both inside `limits`.
-//! `/` names the pages of either address.
+//! `/` names the pages of either address. `get`, `probe` and `scrape` ask such a server.
 
 mod accept;
 mod api;
@@ -13,6 +13,7 @@ mod health;
 mod index;
 mod limits;
 mod probe;
+mod scrape;
 mod serve;
 
 pub(crate) use accept::AcceptService;
@@ -23,9 +24,8 @@ pub(crate) use get::get;
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
 pub(crate) use index::{IndexPage, public_index};
 pub(crate) use limits::Admission;
-pub(crate) use probe::Probe;
-#[cfg(feature = "dev")]
-pub(crate) use probe::loopback_if_unspecified;
+pub(crate) use probe::{Probe, loopback_if_unspecified};
+pub(crate) use scrape::scrape;
 
 use std::net::SocketAddr;
 

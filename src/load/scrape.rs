@@ -1,13 +1,12 @@
 //! Reads the workers' counters from their `/metrics` endpoints.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::report::WorkerTotals;
-use crate::http::{Url, get};
-use crate::telemetry::exposition::{Samples, family, increase, label, parse_samples};
+use crate::http::{Url, scrape};
+use crate::telemetry::exposition::{Samples, add_increases, family, label};
 
 /// Sums the counters of several workers since the first scrape.
 #[derive(Debug)]
@@ -21,10 +20,6 @@ struct ScrapedWorker {
     increases: Option<Samples>,
     unanswered: u64,
 }
-
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Far above the size of usher's own metrics.
-const MAX_METRICS_BYTES: u64 = 4 * 1024 * 1024;
 
 impl MetricsScraper {
     pub(crate) fn new(urls: Vec<Url>) -> Self {
@@ -42,16 +37,10 @@ impl MetricsScraper {
 
     /// Reads the counters of all workers in parallel.
     pub(crate) async fn scrape(&mut self) {
-        let answers = join_all(
-            self.0
-                .iter()
-                .map(|worker| get(&worker.url, SCRAPE_TIMEOUT, MAX_METRICS_BYTES)),
-        )
-        .await;
+        let answers = join_all(self.0.iter().map(|worker| scrape(&worker.url))).await;
         for (worker, answer) in self.0.iter_mut().zip(answers) {
             match answer {
-                Ok(answer) if answer.status == 200 => worker.record(counters(&answer.body)),
-                Ok(answer) => worker.record_failure(&format!("status {}", answer.status)),
+                Ok(samples) => worker.record(counters(samples)),
                 Err(error) => worker.record_failure(&error.to_string()),
             }
         }
@@ -132,10 +121,7 @@ impl ScrapedWorker {
     fn record(&mut self, now: Samples) {
         if let Some(last) = &self.last {
             let increases = self.increases.get_or_insert_default();
-            for (name, count) in &now {
-                let before = last.get(name).copied().unwrap_or(0);
-                *increases.entry(name.clone()).or_default() += increase(before, *count);
-            }
+            add_increases(increases, last, &now);
         }
         self.last = Some(now);
     }
@@ -149,8 +135,7 @@ impl ScrapedWorker {
 }
 
 /// Only the counters: a gauge may fall.
-fn counters(text: &str) -> Samples {
-    let mut samples = parse_samples(text);
+fn counters(mut samples: Samples) -> Samples {
     samples.retain(|sample, _| family(sample).ends_with("_total"));
     samples
 }
@@ -158,6 +143,7 @@ fn counters(text: &str) -> Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::exposition::parse_samples;
 
     const FIRST: &str = r#"# TYPE usher_aws_calls_total counter
 usher_aws_calls_total{service="cognito",operation="AdminAddUserToGroup",error=""} 10
@@ -180,8 +166,8 @@ usher_quota_throttled_total{category="user_update"} 1
         let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
         let mut workers = MetricsScraper::new(vec![url]);
         let worker = &mut workers.0[0];
-        worker.record(counters(FIRST));
-        worker.record(counters(SECOND));
+        worker.record(counters(parse_samples(FIRST)));
+        worker.record(counters(parse_samples(SECOND)));
         let totals = workers.totals().expect("asked");
         assert_eq!(totals.messages, Some(20));
         let calls = totals.calls.expect("known");
@@ -202,10 +188,10 @@ usher_quota_throttled_total{category="user_update"} 1
         assert_eq!((totals.messages, totals.unanswered), (None, 1));
         assert_eq!((totals.calls, totals.throttled), (None, None));
         assert_eq!(workers.throttled(), None);
-        workers.0[1].record(counters(FIRST));
+        workers.0[1].record(counters(parse_samples(FIRST)));
         assert_eq!(workers.throttled(), Some(0));
         assert_eq!(workers.totals().expect("asked").throttled, None);
-        workers.0[1].record(counters(FIRST));
+        workers.0[1].record(counters(parse_samples(FIRST)));
         let totals = workers.totals().expect("asked");
         assert_eq!(totals.messages, Some(0));
         assert_eq!(totals.throttled, Some(BTreeMap::new()));

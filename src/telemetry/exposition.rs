@@ -3,12 +3,15 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::collections::BTreeMap;
+use std::ops::{AddAssign, Sub};
+use std::str::FromStr;
 
-/// Whole-number samples by name and labels, as in `usher_messages_total{outcome="done"}`.
-pub(crate) type Samples = BTreeMap<String, u64>;
+/// Samples by name and labels, as in `usher_messages_total{outcome="done"}`. Whole numbers,
+/// unless `V` is another type.
+pub(crate) type Samples<V = u64> = BTreeMap<String, V>;
 
-/// Reads the samples of usher's metrics; skips values that are not whole numbers.
-pub(crate) fn parse_samples(text: &str) -> Samples {
+/// Reads the samples of usher's metrics; skips values that are no `V`.
+pub(crate) fn parse_samples<V: FromStr>(text: &str) -> Samples<V> {
     text.lines()
         .filter(|line| line.starts_with("usher_"))
         .filter_map(|line| {
@@ -36,8 +39,19 @@ pub(crate) fn label<'a>(sample: &'a str, label: &str) -> &'a str {
 }
 
 /// The increase of a counter. A lower value means that the process restarted from zero.
-pub(crate) fn increase(before: u64, now: u64) -> u64 {
-    now.checked_sub(before).unwrap_or(now)
+pub(crate) fn increase<V: PartialOrd + Sub<Output = V>>(before: V, now: V) -> V {
+    if now < before { now } else { now - before }
+}
+
+/// Adds the increase of each counter between two readings of a process to `sums`.
+pub(crate) fn add_increases<V>(sums: &mut Samples<V>, before: &Samples<V>, now: &Samples<V>)
+where
+    V: Copy + Default + PartialOrd + Sub<Output = V> + AddAssign,
+{
+    for (name, count) in now {
+        let before = before.get(name).copied().unwrap_or_default();
+        *sums.entry(name.clone()).or_default() += increase(before, *count);
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +66,7 @@ usher_breaker_open 1
 usher_quota_rate{category="user_update"} 17.5
 other_total 9
 "#;
-        let samples = parse_samples(text);
+        let samples: Samples = parse_samples(text);
         let names: Vec<&String> = samples.keys().collect();
         let message = r#"usher_messages_total{outcome="done",reason=""}"#;
         assert_eq!(names, ["usher_breaker_open", message]);
@@ -62,5 +76,7 @@ other_total 9
         assert_eq!(label(message, "reason"), "");
         assert_eq!(label("usher_breaker_open", "outcome"), "");
         assert_eq!((increase(3, 10), increase(10, 4)), (7, 4));
+        let with_fractions: Samples<f64> = parse_samples(text);
+        assert_eq!(with_fractions.len(), 3);
     }
 }
