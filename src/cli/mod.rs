@@ -16,6 +16,7 @@ mod operator;
 mod output;
 mod reasons;
 mod reconcile;
+mod status;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -33,7 +34,7 @@ use audit_file::AuditFile;
 use global::{Global, Usage};
 use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
-    progress_bar, status_line, table,
+    print_unless_closed, progress_bar, status_line, table,
 };
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right
@@ -56,7 +57,9 @@ enum Command {
     Worker(worker::Options),
     /// Check configuration, connectivity and permissions
     Check(check::Options),
-    /// Invite users
+    /// Show what is wrong now: queue, dead letters, workers, triggers
+    Status(status::Options),
+    /// Invite users, or show what one has and lacks
     Users(users::Options),
     /// List and create groups, and add users to them or remove them
     Groups(groups::Options),
@@ -184,6 +187,7 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Load(options) => Box::pin(load::run(global, &options)).await,
         Command::Trigger(options) => Box::pin(trigger::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
+        Command::Status(options) => Box::pin(status::run(global, &options)).await,
         Command::Health => health::run(global).await,
         Command::Config(options) => config::run(global, &options),
     }

@@ -48,6 +48,10 @@ def free_port():
         return server.getsockname()[1]
 
 
+# The operator's machine has no worker, whatever else may run on this one.
+NO_WORKER = f"127.0.0.1:{free_port()}"
+
+
 # --- The stack ---------------------------------------------------------------------------
 
 

@@ -62,6 +62,7 @@ class Shell:
             "PATH": f"{account.WORK / 'bin'}:{variables['PATH']}",
             "AWS_ENDPOINT_URL": account.front.url,
             "AWS_PAGER": "",
+            "USHER_HTTP__LISTEN": account.NO_WORKER,
         }
         self.directory = directory
         self.errors = (account.WORK / "log/shell.log").open("a")

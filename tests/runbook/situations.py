@@ -22,6 +22,7 @@ NAMES = {
     "usher-ProfileTable-1ABCDEFGHIJKL": account.table,
     "usher-Cluster-1ABCDEFGHIJKL": outputs["ClusterName"],
     "usher-Worker-1ABCDEFGHIJKL": outputs["ServiceName"],
+    "127.0.0.1:8080": account.NO_WORKER,
 }
 SUB = "42296c21-5207-4a93-8e3b-d3fc17fff32d"
 ELSEWHERE = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -144,6 +145,34 @@ def the_permission_is_back():
 def after_breaker_open():
     """it left no dead letter"""
     assert waiting(dead_letter_queue) == 0 and waiting() == 0
+
+
+# --- Sign-ups are slow -------------------------------------------------------------------
+
+
+def sign_ups_are_slow():
+    """the pool has its trigger, two workers run, and 200 users sign up"""
+    cognito.update_user_pool(
+        UserPoolId=account.pool, LambdaConfig={"PostConfirmation": outputs["TriggerArn"]},
+        AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
+    )
+    people[:] = [sign_up(f"slow-{number}") for number in range(200)]
+    workers = Worker(), Worker()
+    for worker, address in zip(workers, ("10.0.1.23:8080", "10.0.1.24:8080")):
+        NAMES[address] = f"127.0.0.1:{worker.port}"
+        until("it is ready", lambda: "worker started" in worker.log.read_text())
+    send(*[person["event"] for person in people])
+    until("they work", lambda: waiting() < len(people))
+
+
+def the_queue_is_done():
+    """the workers provision all of them"""
+    until("the queue is empty", lambda: waiting() == 0)
+
+
+def after_sign_ups_are_slow():
+    """all 200 are provisioned"""
+    assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
 # --- Throttled ---------------------------------------------------------------------------

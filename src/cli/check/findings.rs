@@ -44,7 +44,7 @@ struct Finding {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+pub(in crate::cli) enum State {
     Ok,
     /// It works, and needs attention.
     Warn,
@@ -133,7 +133,7 @@ impl Findings {
         failed.any(|finding| finding.state == State::Fail && finding.detail == detail)
     }
 
-    fn add(&mut self, state: State, what: String, detail: String) {
+    pub(super) fn add(&mut self, state: State, what: String, detail: String) {
         self.findings.push(Finding {
             section: self.section.clone(),
             what,
@@ -203,7 +203,7 @@ impl Findings {
 }
 
 impl State {
-    fn mark(self) -> (&'static str, Style) {
+    pub(in crate::cli) fn mark(self) -> (&'static str, Style) {
         match self {
             Self::Ok => ("ok", AnsiColor::Green.on_default()),
             Self::Warn => ("WARN", AnsiColor::Yellow.on_default()),
@@ -214,7 +214,7 @@ impl State {
 }
 
 /// Breaks a text between words.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(in crate::cli) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {

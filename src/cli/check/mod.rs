@@ -18,6 +18,8 @@ use crate::config::{Config, OwnerAttribute, ProfilesConfig, Required};
 use crate::event::PoolId;
 use crate::reason::Reason;
 use findings::{Findings, NO_SUCH_USER};
+pub(super) use findings::{State, wrap};
+pub(super) use pool_settings::trigger_state;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -48,8 +50,10 @@ pub(super) struct Options {
 const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 /// Profiles that are read to find some under other ids.
 const SAMPLED_PROFILES: i32 = 100;
-/// Work for a longer time than this is a warning.
-const LONG_BACKLOG: Duration = Duration::from_mins(15);
+/// Work for a longer time than this is a warning, and so is a longer wait in the queue.
+pub(super) const LONG_BACKLOG: Duration = Duration::from_mins(15);
+/// The cause where messages wait and none is in flight.
+pub(super) const NO_RECEIVER: &str = "no worker receives, or its breaker is open";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Queue, Required::Profiles])?;
@@ -181,23 +185,27 @@ fn check_backlog(findings: &mut Findings, config: &Config, depth: Depth) {
         return findings.ok("queue", detail);
     }
     if hidden == 0 {
-        let detail = format!("{detail}: no worker receives, or its breaker is open");
-        return findings.warn("queue", detail);
+        return findings.warn("queue", format!("{detail}: {NO_RECEIVER}"));
     }
-    let rate = config.quota.user_update;
-    let groups = config.groups.default.len().max(1);
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let seconds = (visible + hidden) as f64 * groups as f64 / rate;
-    let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let time = work_left(config, depth);
     let detail = format!(
-        "{detail}: {} of work at quota.user_update {rate}/s",
-        HumanDuration(time)
+        "{detail}: {} of work at quota.user_update {}/s",
+        HumanDuration(time),
+        config.quota.user_update,
     );
     if time > LONG_BACKLOG {
         findings.warn("queue", detail);
     } else {
         findings.ok("queue", detail);
     }
+}
+
+/// The time that the messages of the queue need at the configured rate.
+pub(super) fn work_left(config: &Config, depth: Depth) -> Duration {
+    let groups = config.groups.default.len().max(1);
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let calls = (depth.visible + depth.hidden) as f64 * groups as f64;
+    Duration::try_from_secs_f64(calls / config.quota.user_update).unwrap_or(Duration::MAX)
 }
 
 async fn check_redrive(

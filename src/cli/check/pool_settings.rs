@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use super::findings::Findings;
+use super::findings::{Findings, State};
 use crate::attach::{TriggerKind, UserPoolSettings};
 use crate::aws::{JsonObject, JwksClient, SettingsError};
 use crate::config::{AdminConfig, InvitationsConfig};
 use crate::event::{IssuerType, PoolId};
 
-/// Reports the function of the pool's trigger. Nothing in the pool shows whether it is usher's:
-/// it is compared with `expected`, or else its name with the names that usher's templates give.
+/// Reports the function of the pool's trigger.
 pub(super) fn check_trigger(
     findings: &mut Findings,
     pool: &PoolId,
@@ -17,30 +16,45 @@ pub(super) fn check_trigger(
     expected: Option<&str>,
 ) {
     let what = format!("PostConfirmation of {pool}");
-    let settings = match settings {
-        Ok(pool) => UserPoolSettings {
-            pool: pool.clone(),
-            ..UserPoolSettings::default()
-        },
-        Err(error) => return findings.failure(what, &error.failure),
-    };
-    match (
-        TriggerKind::PostConfirmation.function(&settings.triggers()),
-        expected,
-    ) {
-        // Another source may send to the queue.
-        (None, _) => findings.warn(
-            what,
-            "no trigger set: sign-ups do not reach usher. Run usher trigger attach",
-        ),
-        (Some(function), Some(expected)) if function != expected => {
-            findings.warn(what, format!("{function} is not {expected}"));
+    match settings {
+        Ok(settings) => {
+            let (state, mut detail, next) = trigger_state(settings, expected);
+            if let Some(next) = next {
+                detail = format!("{detail}. Run {next}");
+            }
+            findings.add(state, what, detail);
         }
-        (Some(function), None) if !function_name(function).contains("usher") => findings.warn(
-            what,
-            format!("{function} may not be usher's: compare it with --function-arn"),
-        ),
-        (Some(function), _) => findings.ok(what, function),
+        Err(error) => findings.failure(what, &error.failure),
+    }
+}
+
+/// State and detail of a pool's trigger, and the command that sets a missing one. Nothing in
+/// the pool shows whether the function is usher's: it is compared with `expected`, or else its
+/// name with the names that usher's templates give.
+pub(in crate::cli) fn trigger_state(
+    settings: &JsonObject,
+    expected: Option<&str>,
+) -> (State, String, Option<&'static str>) {
+    let settings = UserPoolSettings {
+        pool: settings.clone(),
+        ..UserPoolSettings::default()
+    };
+    let triggers = settings.triggers();
+    match (TriggerKind::PostConfirmation.function(&triggers), expected) {
+        // Another source may send to the queue.
+        (None, _) => {
+            let detail = "no trigger set: sign-ups do not reach usher".to_owned();
+            (State::Warn, detail, Some("usher trigger attach"))
+        }
+        (Some(function), Some(expected)) if function != expected => {
+            let detail = format!("{function} is not {expected}");
+            (State::Warn, detail, None)
+        }
+        (Some(function), None) if !function_name(function).contains("usher") => {
+            let detail = format!("{function} may not be usher's: compare it with --function-arn");
+            (State::Warn, detail, None)
+        }
+        (Some(function), _) => (State::Ok, function.to_owned(), None),
     }
 }
 
