@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Usage;
 use crate::app::Services;
 use crate::aws::{Aws, Class, CognitoOperation, PoolUser};
-use crate::config::Config;
+use crate::config::{Config, GroupName};
 use crate::event::{AdminCommand, AdminOperation, Invitation, PoolId};
 use crate::provision::{
     CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner,
@@ -221,6 +221,19 @@ pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolI
 /// The value of `--pool`.
 pub(super) fn pool_id(id: &str) -> anyhow::Result<PoolId> {
     PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))
+}
+
+/// The values of `--group`, each once.
+pub(super) fn groups(given: &[String]) -> anyhow::Result<Vec<GroupName>> {
+    let mut groups = Vec::new();
+    for name in given {
+        let group =
+            GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    Ok(groups)
 }
 
 /// The caller's ARN for audit lines; `unknown` when STS fails.

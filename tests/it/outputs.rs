@@ -33,27 +33,28 @@ dead-letters list
 dead-letters list --reason throttled
 dead-letters list --reason throtled
 dead-letters show LETTER
-dead-letters show 00000000
-dead-letters replay --all --dry-run
-dead-letters replay --all --yes
-dead-letters replay --reason user_not_found --direct --yes
+dead-letters show ffffffff
 dead-letters export letters.jsonl --reason not_json
 dead-letters import letters.jsonl
 dead-letters import letters.jsonl
+dead-letters replay --all --dry-run
+dead-letters replay --reason user_not_found --direct --yes
+dead-letters replay --all --yes
+worker --until-empty --set worker.max_attempts=1
 dead-letters drop
 dead-letters drop --all
 dead-letters drop --all --yes
 dead-letters list
 reconcile --dry-run
 reconcile
-worker --until-empty
+worker --until-empty --set worker.max_attempts=1
 reconcile
 status
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --dry-run
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
-trigger detach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --yes
-load run --count 3 --rate 30 --quiet-period 1s
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --dry-run
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
+trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
+trigger detach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
+load run --count 3
 config --changed
 health
 ";
@@ -83,6 +84,12 @@ async fn small_deployment() -> World {
     world.send(command.to_string()).await;
     world.work(&[("worker.max_attempts", "1")]).await;
     world.create_user("bob").await;
+    for name in ["ada", "bob"] {
+        let set = world
+            .sandbox
+            .set_password(&world.pool.id, name, "A-passw0rd");
+        set.await.expect("confirmed");
+    }
     world
 }
 
@@ -101,7 +108,9 @@ async fn every_command_prints_what_the_file_says() {
     let mut all = String::new();
     let mut fixed = Fixed::default();
     for line in COMMANDS.lines() {
-        let arguments = line.replace("LETTER", letter);
+        let arguments = line
+            .replace("LETTER", letter)
+            .replace("POOL", &world.pool.id);
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let mut command = world.usher(&arguments);
         command
@@ -132,6 +141,7 @@ impl Fixed {
         let numbered = r"\b([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?\b";
         text = self.number(numbered, &text);
         for (pattern, fixed) in [
+            (r"\d{8}T\d{6}\.\d+Z", "20260801T090000.000Z"),
             (
                 r"\d{4}-\d\d-\d\d([ T])\d\d:\d\d(:\d\d(\.\d+)?)?",
                 "2026-08-01${1}09:00",
@@ -146,12 +156,19 @@ impl Fixed {
         text
     }
 
-    /// The first id becomes 1, and so on, whether it is whole or only its first 8 digits.
+    /// The first id becomes 1, and so on. Eight digits are the beginning of an id, if one has it.
     fn number(&mut self, pattern: &str, text: &str) -> String {
         let pattern = Regex::new(pattern).expect("a pattern");
         let replace = |id: &Captures<'_>| {
             let next = self.ids.len() + 1;
-            let number = *self.ids.entry(id[1].to_owned()).or_insert(next);
+            let known = self
+                .ids
+                .iter()
+                .find(|(known, _)| known.starts_with(&id[0]) || id[0].starts_with(*known));
+            let number = known.map_or(next, |(_, number)| *number);
+            if id.get(2).is_some() || number == next {
+                self.ids.entry(id[0].to_owned()).or_insert(number);
+            }
             let rest = id.get(2).map(|_| "-0000-4000-8000-000000000000");
             format!("{number:08}{}", rest.unwrap_or_default())
         };

@@ -34,7 +34,7 @@ struct GroupLine<'a> {
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
-    let groups = super::names(&options.group)?;
+    let groups = operator::groups(&options.group)?;
     let services = Services::from_environment(config).await?;
     let cognito = services.cognito();
     let actor = operator::actor(services.aws()).await;

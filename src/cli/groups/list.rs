@@ -14,7 +14,7 @@ use crate::retry::retry_inline;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   usher groups list
-  usher groups list --output json | jq -r 'select(.exists | not).group'")]
+  usher groups list --output json")]
 pub(super) struct Options {
     /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]

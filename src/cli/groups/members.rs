@@ -53,7 +53,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
-    let groups = super::names(&options.group)?;
+    let groups = operator::groups(&options.group)?;
     Username::parse(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
     if options.privileged {
         config.admin.grantable = GrantableGroups::only(&groups);

@@ -4,8 +4,7 @@ mod create;
 mod list;
 mod members;
 
-use super::{CommandStatus, Global, Usage};
-use crate::config::GroupName;
+use super::{CommandStatus, Global};
 use crate::event::AdminOperation;
 
 #[derive(Debug, clap::Args)]
@@ -39,17 +38,4 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             Box::pin(members::run(global, options, remove, "removed")).await
         }
     }
-}
-
-/// The values of `--group`, each once.
-fn names(given: &[String]) -> anyhow::Result<Vec<GroupName>> {
-    let mut groups = Vec::new();
-    for name in given {
-        let group =
-            GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
-        if !groups.contains(&group) {
-            groups.push(group);
-        }
-    }
-    Ok(groups)
 }
