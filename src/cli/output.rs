@@ -86,11 +86,16 @@ pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// Writes a result, and a line feed if it does not end with one. A closed pipe (`| head`) is
 /// not an error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    print_unless_closed(text).map(|_| ())
+}
+
+/// Like [`print`]; false after the pipe was closed.
+pub(super) fn print_unless_closed(text: &str) -> anyhow::Result<bool> {
     let line_feed = if text.ends_with('\n') { "" } else { "\n" };
     let mut out = io::stdout().lock();
     match BARS.suspend(|| write!(out, "{text}{line_feed}").and_then(|()| out.flush())) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => Ok(result.map(|()| true)?),
     }
 }
 

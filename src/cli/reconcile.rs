@@ -153,7 +153,7 @@ fn parse_index(name: &str) -> Result<String, &'static str> {
     }
 }
 
-const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a record, in a \
+pub(super) const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a record, in a \
                      template of {sub}, {username} or both";
 
 /// Only an attribute that names the owner finds profiles under other ids.

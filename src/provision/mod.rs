@@ -20,7 +20,7 @@ pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;
 pub(crate) use requester::is_administrator;
 pub(crate) use reset::is_unprovisioned;
-pub(crate) use rules::groups_for;
+pub(crate) use rules::{group_sources, groups_for};
 
 use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName, InvalidConfig};

@@ -1,4 +1,6 @@
-//! Selects the groups of a sign-up. Makes no calls.
+//! Selects the groups of a sign-up, and says what gives each. Makes no calls.
+
+use std::fmt;
 
 use crate::config::{Condition, GroupName, GroupRule, GroupsConfig};
 use crate::event::{Scope, SignUp};
@@ -23,6 +25,63 @@ pub(crate) fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupNa
     }
 }
 
+/// A part of the configuration that gives a group to a user.
+#[derive(Debug)]
+pub(crate) struct GroupSource<'a> {
+    pub group: &'a GroupName,
+    /// With its place in `groups.rules`, from 1; `None` for `groups.default`.
+    rule: Option<(usize, &'a GroupRule)>,
+}
+
+impl GroupSource<'_> {
+    /// Whether the rule also asks for an app client. Only the event of the sign-up has it.
+    pub(crate) fn depends_on_client(&self) -> bool {
+        self.rule.is_some_and(|(_, rule)| {
+            let mut conditions = rule.conditions.iter();
+            conditions.any(|condition| matches!(condition, Condition::ClientId(_)))
+        })
+    }
+}
+
+/// The place in the configuration with the names of the conditions, without their values.
+impl fmt::Display for GroupSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((place, rule)) = self.rule else {
+            return f.write_str("groups.default");
+        };
+        let names = rule.conditions.iter().map(|condition| match condition {
+            Condition::EmailDomain(_) => "email_domain".to_owned(),
+            Condition::Attribute { name, .. } => format!("attribute {name}"),
+            Condition::ClientId(_) => "client_id".to_owned(),
+        });
+        let names: Vec<String> = names.collect();
+        write!(f, "groups.rules {place}: {}", names.join(" and "))
+    }
+}
+
+/// What gives a group to a user by their attributes, in the order of the configuration. The app
+/// client is not known: a rule that asks for one is included if its other conditions hold.
+pub(crate) fn group_sources<'a>(groups: &'a GroupsConfig, user: &SignUp) -> Vec<GroupSource<'a>> {
+    let may_hold = |rule: &GroupRule| {
+        rule.conditions
+            .iter()
+            .all(|condition| matches!(condition, Condition::ClientId(_)) || holds(condition, user))
+    };
+    let default = groups.default.iter();
+    let mut sources: Vec<GroupSource<'a>> = default
+        .map(|group| GroupSource { group, rule: None })
+        .collect();
+    for (index, rule) in groups.rules.iter().enumerate() {
+        if may_hold(rule) {
+            sources.extend(rule.groups.iter().map(|group| GroupSource {
+                group,
+                rule: Some((index + 1, rule)),
+            }));
+        }
+    }
+    sources
+}
+
 fn matching_groups(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
     let by_rule = groups
         .rules
@@ -39,13 +98,18 @@ fn matching_groups(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupName> {
 }
 
 fn is_satisfied(rule: &GroupRule, sign_up: &SignUp) -> bool {
-    rule.conditions.iter().all(|condition| match condition {
+    let mut conditions = rule.conditions.iter();
+    conditions.all(|condition| holds(condition, sign_up))
+}
+
+fn holds(condition: &Condition, sign_up: &SignUp) -> bool {
+    match condition {
         Condition::EmailDomain(domain) => has_verified_domain(sign_up, domain),
         Condition::Attribute { name, equals } => {
             sign_up.attributes.get(name) == Some(equals) && is_verified(sign_up, name)
         }
         Condition::ClientId(id) => sign_up.client_id.as_ref() == Some(id),
-    })
+    }
 }
 
 fn has_verified_domain(sign_up: &SignUp, domain: &str) -> bool {
@@ -204,6 +268,69 @@ mod tests {
             .to_vec();
         assert_eq!(with(Scope::Groups(named)), ["EVERYONE"]);
         assert!(with(Scope::Groups(vec![group("RETIRED")])).is_empty());
+    }
+
+    #[test]
+    fn each_group_has_the_place_in_the_configuration_that_gives_it() {
+        let staff = Condition::EmailDomain("example.com".into());
+        let plan = Condition::Attribute {
+            name: "custom:plan".into(),
+            equals: "pro".into(),
+        };
+        let other_plan = Condition::Attribute {
+            name: "custom:plan".into(),
+            equals: "basic".into(),
+        };
+        let web = Condition::ClientId("web".into());
+        let groups = groups(vec![
+            (vec![staff.clone()], "STAFF"),
+            (vec![other_plan.clone()], "BASIC"),
+            (vec![staff, plan], "EVERYONE"),
+            (vec![web.clone()], "WEB"),
+            (vec![other_plan, web], "BASIC-WEB"),
+        ]);
+        let attributes = [
+            ("email", "ada@example.com"),
+            ("email_verified", "true"),
+            ("custom:plan", "pro"),
+        ];
+        let found: Vec<(String, String, bool)> =
+            group_sources(&groups, &sign_up(None, &attributes))
+                .iter()
+                .map(|it| (it.group.to_string(), it.to_string(), it.depends_on_client()))
+                .collect();
+        let expected = [
+            ("EVERYONE", "groups.default", false),
+            ("STAFF", "groups.rules 1: email_domain", false),
+            (
+                "EVERYONE",
+                "groups.rules 3: email_domain and attribute custom:plan",
+                false,
+            ),
+            ("WEB", "groups.rules 4: client_id", true),
+        ];
+        let expected =
+            expected.map(|(group, source, client)| (group.to_owned(), source.to_owned(), client));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn sources_name_every_group_that_a_sign_up_gives() {
+        let with_client = |client: &str| vec![Condition::ClientId(client.into())];
+        let domain = vec![Condition::EmailDomain("example.com".into())];
+        let groups = groups(vec![(with_client("web"), "WEB"), (domain, "STAFF")]);
+        for attributes in [
+            &[("email", "a@example.com"), ("email_verified", "true")][..],
+            &[("email", "a@example.com")],
+            &[],
+        ] {
+            let known: Vec<String> = group_sources(&groups, &sign_up(None, attributes))
+                .iter()
+                .filter(|source| !source.depends_on_client())
+                .map(|source| source.group.to_string())
+                .collect();
+            assert_eq!(known, given(&groups, &sign_up(None, attributes)));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::aws::{ListedUser, Outgoing};
+use crate::aws::{ListedUser, Outgoing, UserStatus};
 use crate::config::GroupName;
 use crate::event::{PoolId, Scope, Sub, escape_for_sqs};
 use crate::message::outgoing;
@@ -20,13 +20,27 @@ pub(crate) struct IncompleteUser {
 
 /// Whether a run has found the user's profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProfileState {
+pub(crate) enum ProfileState {
     /// Under their `sub`; also when profiles are switched off.
     Present,
     /// Under another id: a sign-up would write a second one.
     OtherId,
     /// No profile was found.
     Missing,
+}
+
+/// Why no sign-up is queued for a user of this status, and what must come first. A run also
+/// leaves out federated users, unless it is asked for them.
+pub(crate) fn why_not_queued(status: UserStatus) -> Option<&'static str> {
+    match status {
+        UserStatus::Confirmed | UserStatus::Federated => None,
+        UserStatus::Disabled => Some("the user is disabled: enable them first"),
+        UserStatus::Invited => Some(
+            "the user must first choose a password; usher users invite gives groups and profile \
+             at once",
+        ),
+        UserStatus::Other => Some("the user must first confirm the sign-up"),
+    }
 }
 
 /// The output line for one user, without personal data.
@@ -61,7 +75,7 @@ impl IncompleteUser {
 
     /// A profile is the receipt of a finished sign-up, so a user without one may lack any
     /// group. Other users lack only groups that were compared.
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         match self.profile {
             ProfileState::Missing => Scope::NoProfile,
             ProfileState::Present | ProfileState::OtherId => Scope::Groups(self.groups.clone()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::incomplete_user::{IncompleteUser, ProfileState};
+use super::incomplete_user::{IncompleteUser, ProfileState, why_not_queued};
 use super::memberships::{MembershipSet, Restarts};
 use super::other_ids::OwnerSet;
 use super::plan::{ReconcilePlan, ReconcileServices};
@@ -275,13 +275,11 @@ impl ReconcileRun {
     }
 
     fn is_selected(&self, user: &ListedUser) -> bool {
-        let status = match user.status {
-            UserStatus::Confirmed => true,
-            UserStatus::Federated => self.plan.include_federated,
-            UserStatus::Invited | UserStatus::Disabled | UserStatus::Other => false,
-        };
+        let is_excluded = user.status == UserStatus::Federated && !self.plan.include_federated;
         let is_recent = |since| user.created.is_none_or(|created| created >= since);
-        status && self.plan.since.is_none_or(is_recent)
+        !is_excluded
+            && why_not_queued(user.status).is_none()
+            && self.plan.since.is_none_or(is_recent)
     }
 
     /// The time to try again and the visible messages; `None` to queue now. The rate is

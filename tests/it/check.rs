@@ -116,10 +116,6 @@ async fn wrong_settings_are_named() {
     for (pool, detail) in [
         ("us-east-1_Nobody001", "does not exist"),
         (
-            "eu-west-1_Nobody001",
-            "is in eu-west-1, and AWS_REGION is us-east-1",
-        ),
-        (
             "nonsense",
             "is not a user pool id, such as eu-west-1_AbCdEf123",
         ),

@@ -231,6 +231,33 @@ fn the_operator_policy_and_the_calls_are_the_same() {
     assert_eq!(of_the_tools(), actions("deploy/operator-policy.json"));
 }
 
+/// `usher users show --fix` reads users like an administrator, and queues them like reconcile.
+#[test]
+fn the_operator_policy_is_enough_to_show_and_queue_a_user() {
+    let calls = [
+        ("src/admin/user_lookup.rs", ".find_user(", "AdminGetUser"),
+        (
+            "src/admin/user_lookup.rs",
+            ".groups_of(",
+            "AdminListGroupsForUser",
+        ),
+        ("src/cli/users/show/find.rs", ".search_users(", "ListUsers"),
+    ];
+    let allowed = actions("deploy/operator-policy.json");
+    for (file, method, call) in calls {
+        assert!(text(file).contains(method), "{file}: {method}");
+        assert!(allowed.contains(&format!("cognito-idp:{call}")), "{call}");
+    }
+    for call in [
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "sqs:SendMessage",
+    ] {
+        assert!(allowed.contains(call), "{call}");
+    }
+}
+
 /// Operators who replay only through the queue can leave these statements out.
 #[test]
 fn direct_replay_calls_have_their_own_statements() {
@@ -264,7 +291,12 @@ fn direct_replay_calls_have_their_own_statements() {
         let is_check = [".judge_queued(", ".group_exists("];
         assert!(is_check.iter().any(|it| call.starts_with(it)), "{call}");
     }
-    let folders = ["src/dead_letter", "src/cli/dead_letters", "src/reconcile"];
+    let folders = [
+        "src/dead_letter",
+        "src/cli/dead_letters",
+        "src/cli/users/show",
+        "src/reconcile",
+    ];
     let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();
     files.push("src/cli/reconcile.rs".to_owned());
     for file in files {

@@ -1,6 +1,7 @@
-//! A queue in another Region.
+//! A queue or a user pool in another Region.
 
 use crate::process::{finished, usher};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_queue_of_another_region_is_reported() {
@@ -22,4 +23,22 @@ async fn a_queue_of_another_region_is_reported() {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_user_pool_of_another_region_is_reported() {
+    let world = World::new().await;
+    let mut check = world.usher(&["check", "--pool", "eu-west-1_Nobody001"]);
+    // An emulator's pools are in any Region: only the services have endpoints here.
+    check.env_remove("AWS_ENDPOINT_URL").envs([
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &world.url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &world.url),
+    ]);
+    let (code, stdout, _) = finished(check).await;
+    assert_eq!(code, Some(1), "{stdout}");
+    let failure = stdout.lines().find(|line| line.contains("FAIL"));
+    let failure = failure.unwrap_or_default();
+    let expected = " is in eu-west-1, and AWS_REGION is us-east-1";
+    assert!(failure.contains("user pool "), "{stdout}");
+    assert!(failure.ends_with(expected), "{stdout}");
 }

@@ -63,6 +63,18 @@ pub enum UserStatus {
     Other,
 }
 
+impl UserStatus {
+    pub(super) fn from_sdk(status: Option<&UserStatusType>, enabled: bool) -> Self {
+        match status {
+            _ if !enabled => Self::Disabled,
+            Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => Self::Confirmed,
+            Some(UserStatusType::ExternalProvider) => Self::Federated,
+            Some(UserStatusType::ForceChangePassword) => Self::Invited,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Cognito's limit for one page.
 pub(super) const MAX_PAGE_ITEMS: i32 = 60;
 /// Cognito's limit for a filter, in characters.
@@ -334,15 +346,7 @@ impl ListedUser {
             username: Username::new(&user.username?)?,
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
-            status: match user.user_status {
-                _ if !user.enabled => UserStatus::Disabled,
-                Some(UserStatusType::Confirmed | UserStatusType::ResetRequired) => {
-                    UserStatus::Confirmed
-                }
-                Some(UserStatusType::ExternalProvider) => UserStatus::Federated,
-                Some(UserStatusType::ForceChangePassword) => UserStatus::Invited,
-                _ => UserStatus::Other,
-            },
+            status: UserStatus::from_sdk(user.user_status.as_ref(), user.enabled),
             created: user
                 .user_create_date
                 .and_then(|date| jiff::Timestamp::new(date.secs(), 0).ok()),

@@ -11,7 +11,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use jiff::Timestamp;
 
-use super::Cognito;
+use super::{Cognito, ListedUser, UserStatus};
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 use crate::config::GroupName;
@@ -110,6 +110,18 @@ impl PoolUser {
     pub(crate) fn has_generated_username(&self) -> bool {
         let sub = self.sub.as_ref().map_or("", Sub::as_str);
         sub.eq_ignore_ascii_case(self.username.reveal())
+    }
+
+    /// The same user, as a list returns them.
+    pub(crate) fn to_listed(&self) -> ListedUser {
+        let status = UserStatusType::from(self.status.as_str());
+        ListedUser {
+            username: self.username.clone(),
+            sub: self.sub.clone(),
+            attributes: self.attributes.clone(),
+            status: UserStatus::from_sdk(Some(&status), self.enabled),
+            created: self.created,
+        }
     }
 
     /// Whether the user was invited and has not chosen a password yet.

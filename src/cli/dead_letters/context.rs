@@ -148,7 +148,7 @@ impl ChangeOptions {
 }
 
 /// The dead-letter queue of one command.
-pub(super) struct CommandContext {
+pub(in crate::cli) struct CommandContext {
     pub(super) services: Services,
     pub(super) dead_letter_queue: Queue,
     pub(super) stop: CancellationToken,
@@ -157,7 +157,7 @@ pub(super) struct CommandContext {
 /// Long poll of each receive.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// Concurrent receives of a command that only reads.
-pub(super) const PARALLEL_RECEIVES: usize = 8;
+pub(in crate::cli) const PARALLEL_RECEIVES: usize = 8;
 /// One receive at a time hides few dead letters while each is processed.
 pub(super) const SINGLE_RECEIVE: usize = 1;
 
@@ -167,6 +167,14 @@ impl CommandContext {
         let config = global.config(&[&[Required::DeadLetterQueue], required].concat())?;
         let stop = shutdown::on_signal(&global.force_exit)?;
         let services = Services::from_environment(config).await?;
+        Self::with_services(services, stop).await
+    }
+
+    /// For a command that has its services already.
+    pub(in crate::cli) async fn with_services(
+        services: Services,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let dead_letter_queue = if let Some(url) = &services.config.queue.dead_letter_url {
             services.queue_by_url(url, RECEIVE_WAIT)
         } else {
@@ -187,7 +195,7 @@ impl CommandContext {
         Selection::new(&self.dead_letter_queue, width, filter, self.stop.clone())
     }
 
-    pub(super) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
+    pub(in crate::cli) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
         let counted = self.count().await;
         DeadLetterScan {
             bar: progress_bar(counted, BAR_LABEL),
@@ -210,7 +218,7 @@ impl CommandContext {
 pub(super) const BAR_LABEL: &str = "dead letters";
 
 /// The dead letters that match a filter, with a progress bar.
-pub(super) struct DeadLetterScan {
+pub(in crate::cli) struct DeadLetterScan {
     pub(super) selection: Selection,
     pub(super) bar: Progress,
     /// SQS's approximate count at the start.
@@ -239,7 +247,7 @@ impl DeadLetterScan {
     ///
     /// # Errors
     /// Also when not each of the filter's ids is the beginning of one id.
-    pub(super) async fn collect(&mut self) -> anyhow::Result<Vec<DeadLetterSummary>> {
+    pub(in crate::cli) async fn collect(&mut self) -> anyhow::Result<Vec<DeadLetterSummary>> {
         let mut matched = Vec::new();
         self.for_each(async |_, dead_letters| {
             matched.extend(dead_letters.into_iter().map(|it| it.summary));
@@ -256,7 +264,7 @@ impl DeadLetterScan {
     }
 
     /// Makes every dead letter visible again that was not deleted.
-    pub(super) async fn finish(mut self) -> ScanReport {
+    pub(in crate::cli) async fn finish(mut self) -> ScanReport {
         self.bar.set_message("returning dead letters to the queue");
         let seen = self.selection.take_seen();
         let end = self.selection.finish().await;
@@ -266,8 +274,8 @@ impl DeadLetterScan {
 }
 
 /// How a scan ended.
-pub(super) struct ScanReport {
-    pub(super) end: SelectionEnd,
+pub(in crate::cli) struct ScanReport {
+    pub(in crate::cli) end: SelectionEnd,
     /// All that were received, also those that do not match.
     pub(super) seen: ReasonCounts,
 }
@@ -275,31 +283,39 @@ pub(super) struct ScanReport {
 impl ScanReport {
     /// Prints how the scan ended; a failure unless it saw every dead letter that it should.
     pub(super) fn print_end(&self) -> CommandStatus {
+        let unread = self.unread();
+        for line in &unread {
+            status_line(line);
+        }
+        CommandStatus::success_if(unread.is_empty())
+    }
+
+    /// Says why the scan did not see every dead letter that it should; empty if it did.
+    pub(in crate::cli) fn unread(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         match self.end {
             SelectionEnd::Exhausted(Unseen {
                 hidden_elsewhere,
                 not_received,
             }) => {
                 if hidden_elsewhere > 0 {
-                    status_line(&format!(
+                    lines.push(format!(
                         "about {hidden_elsewhere} more in use by another process; try again in a minute"
                     ));
                 }
                 if not_received > 0 {
-                    status_line(&format!(
+                    lines.push(format!(
                         "SQS counts about {not_received} more that it did not deliver (at most 120,000 can be in flight)"
                     ));
                 }
-                CommandStatus::success_if(hidden_elsewhere + not_received == 0)
             }
-            SelectionEnd::Limit => CommandStatus::Success,
-            SelectionEnd::Stopped => {
-                status_line(
-                    "stopped; for the rest, run the command again (without the ids that are done)",
-                );
-                CommandStatus::Failure
-            }
+            SelectionEnd::Limit => {}
+            SelectionEnd::Stopped => lines.push(
+                "stopped; for the rest, run the command again (without the ids that are done)"
+                    .to_owned(),
+            ),
         }
+        lines
     }
 
     /// What a command prints that found nothing to act on.
@@ -361,7 +377,7 @@ pub(super) fn letters(count: u64) -> String {
 pub(super) const MAX_REASON_WIDTH: usize = 24;
 
 /// The beginning of an id, as `show`, `replay` and `drop` take it.
-pub(super) fn short_id(id: &str) -> &str {
+pub(in crate::cli) fn short_id(id: &str) -> &str {
     id.get(..MIN_ID_CHARS).unwrap_or(id)
 }
 

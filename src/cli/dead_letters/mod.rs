@@ -5,10 +5,13 @@ mod drop;
 mod export;
 mod import;
 mod list;
+mod next_step;
 mod replay;
 mod show;
 
 use super::{CommandStatus, Global};
+pub(super) use context::{CommandContext, PARALLEL_RECEIVES, short_id};
+pub(super) use next_step::special_step;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
