@@ -151,12 +151,12 @@ def after_breaker_open():
 
 
 def sign_ups_are_slow():
-    """the pool has its trigger, two workers run, and 200 users sign up"""
+    """the pool has its trigger, two workers run, and 400 users sign up"""
     cognito.update_user_pool(
         UserPoolId=account.pool, LambdaConfig={"PostConfirmation": outputs["TriggerArn"]},
         AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
     )
-    people[:] = [sign_up(f"slow-{number}") for number in range(200)]
+    people[:] = [sign_up(f"slow-{number}") for number in range(400)]
     workers = Worker(), Worker()
     for worker, address in zip(workers, ("10.0.1.23:8080", "10.0.1.24:8080")):
         NAMES[address] = f"127.0.0.1:{worker.port}"
@@ -171,7 +171,7 @@ def the_queue_is_done():
 
 
 def after_sign_ups_are_slow():
-    """all 200 are provisioned"""
+    """all 400 are provisioned"""
     assert all(map(is_provisioned, people)) and waiting(dead_letter_queue) == 0
 
 
