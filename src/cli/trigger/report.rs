@@ -73,27 +73,35 @@ impl AttachReport {
 
     fn text(&self, dry_run: bool) -> String {
         if self.is_empty() {
-            return "Triggers already set; nothing changed".to_owned();
+            return "The triggers are as asked; nothing changed".to_owned();
         }
         let mut lines = Vec::new();
         if dry_run {
             lines.extend(self.lines());
             lines.push("dry run: nothing was changed".to_owned());
         }
-        if let Some(record) = &self.record {
-            lines.push(format!(
-                "Triggers updated; all other settings verified unchanged. To undo: usher trigger restore {record} --pool {}",
-                self.user_pool
-            ));
-        }
-        for difference in &self.differences {
-            lines.push(format!("DIFFERENT: {}", describe_difference(difference)));
-        }
-        if !self.differences.is_empty() {
-            lines.push(
-                "these settings changed unexpectedly; usher trigger restore --settings restores them".to_owned(),
+        lines.extend(
+            self.record
+                .as_ref()
+                .map(|record| self.describe_write(record)),
+        );
+        lines.join("\n")
+    }
+
+    /// What a write that is recorded in `record` has changed.
+    fn describe_write(&self, record: &str) -> String {
+        let restore = format!("usher trigger restore {record} --pool {}", self.user_pool);
+        if self.differences.is_empty() {
+            return format!(
+                "Triggers updated; all other settings verified unchanged. To undo: {restore}"
             );
         }
+        let differences = self.differences.iter().map(describe_difference);
+        let mut lines: Vec<String> = differences.map(|it| format!("DIFFERENT: {it}")).collect();
+        lines.push(format!(
+            "Triggers updated, but these settings changed unexpectedly. To restore them: {restore} \
+             --settings"
+        ));
         lines.join("\n")
     }
 }

@@ -25,6 +25,8 @@ async fn a_lost_setting_is_named_and_restored_from_the_record() {
     let (status, out, error) = fixture.trigger("attach", &attach).await;
     assert_eq!(status, Some(1), "{error}");
     assert!(out.contains("DIFFERENT: UserPoolTags"), "{out}");
+    assert!(!out.contains("verified unchanged"), "{out}");
+    assert!(out.trim_end().ends_with("--settings"), "{out}");
     assert!(out.contains("trigger restore before.json"), "{out}");
 
     fixture.world.faults.clear();
