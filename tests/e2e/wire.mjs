@@ -181,7 +181,7 @@ for (const [way, ...options] of [['through the queue'], ['directly', '--direct']
       if (way !== 'directly') throw error; // it failed again, and says so
       return error;
     });
-    assert.match(stderr, /"audit\.who":"arn:aws:/);
+    assert.match(stderr, /"actor":"arn:aws:/);
     await workUntilEmpty();
     const all = await listDeadLetters();
     assert.equal(all.length, 1);
