@@ -51,7 +51,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         self.get_or_replace(key, |_| false, new)
     }
 
-    /// Like [`Self::get_or_insert`]; also replaces an entry of which `is_old` is true.
+    /// Like [`Self::get_or_insert`]; also replaces an entry for which `is_old` returns true.
     pub(crate) fn get_or_replace(
         &self,
         key: &K,

@@ -57,7 +57,7 @@ enum Command {
     Worker(worker::Options),
     /// Check configuration, connectivity and permissions
     Check(check::Options),
-    /// Show what is wrong now: queue, dead letters, workers, triggers
+    /// Show current problems: queue, dead letters, workers, triggers
     Status(status::Options),
     /// Invite users, or show what one has and lacks
     Users(users::Options),

@@ -1,4 +1,4 @@
-//! `usher status`: what is wrong now, on one screen.
+//! `usher status`: current problems, on one screen.
 
 mod limit;
 mod queues;
@@ -161,7 +161,7 @@ impl<'a> StatusReader<'a> {
         Some(Status::new(findings))
     }
 
-    /// Prints the status until the stop signal, or until nobody reads it.
+    /// Prints the status until the stop signal, or until standard output is closed.
     async fn watch(&mut self, interval: Duration, output: Output) -> anyhow::Result<CommandStatus> {
         let mut ticks = tokio::time::interval(interval);
         let mut separator = "";

@@ -147,7 +147,7 @@ impl QueueCounts {
         self.source.as_ref().is_ok_and(|depth| depth.visible > 0)
     }
 
-    /// A backlog alone is not wrong.
+    /// A backlog is not a problem in itself.
     pub(super) fn source_finding(
         &self,
         config: &Config,

@@ -14,7 +14,7 @@ pub(super) enum Found {
     Several(Vec<ListedUser>),
 }
 
-/// By user name, `sub` or alias. An e-mail address that is no alias is searched for.
+/// By user name, `sub` or alias. Searches for an e-mail address that is not an alias.
 pub(super) async fn find(
     services: &Services,
     pool: &PoolId,

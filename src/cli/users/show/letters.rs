@@ -20,7 +20,7 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// A queue that cannot be read is no error: the other facts are worth knowing.
+    /// A queue that cannot be read is not an error: the other facts are still useful.
     pub(super) async fn read(
         services: &Services,
         sub: Option<&Sub>,

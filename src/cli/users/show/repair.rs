@@ -17,7 +17,7 @@ const AUDIT_ACTION: &str = "users_show_fix";
 pub(super) const OTHER_ID_STEP: &str =
     "docs/guide/amplify-migration.md says how to move the profile";
 
-/// What a sign-up would add, of what is missing.
+/// The missing groups and profile: those that a sign-up adds, and the others.
 pub(super) struct RepairPlan {
     pub(super) adds_groups: Vec<GroupName>,
     pub(super) adds_profile: bool,
