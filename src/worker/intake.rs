@@ -60,7 +60,8 @@ struct CompletedPoll {
     result: Result<Vec<Received>, Failure>,
     permits: OwnedSemaphorePermit,
     requested: usize,
-    elapsed: Duration,
+    /// Far earlier than the wait that it asked for.
+    is_early: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +186,7 @@ impl Intake {
             () = self.stop.cancelled() => None,
         };
         let poll = poll?.ok()?;
-        let is_early = poll.elapsed < self.queue.wait() / 2;
+        let is_early = poll.is_early;
         let poll_outcome = self.handle_poll(poll);
         if poll_outcome == PollOutcome::Failed {
             let pause = self.backoff.next_pause();
@@ -239,7 +240,7 @@ impl Intake {
                 result,
                 permits,
                 requested,
-                elapsed: started.elapsed(),
+                is_early: started.elapsed() < queue.wait() / 2,
             }
         });
     }

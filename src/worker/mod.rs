@@ -279,3 +279,60 @@ fn check_max_receive_count(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::aws::cognito::fake::fake_aws;
+    use crate::config::Layers;
+
+    /// The start and the wait of each receive from an empty queue, in seconds.
+    async fn receives_of_first_minute() -> Vec<(u64, u64)> {
+        let receives = Arc::new(Mutex::new(Vec::new()));
+        let (log, started) = (Arc::clone(&receives), Instant::now());
+        let respond = move |operation: &str, input: &Value| match operation {
+            "ReceiveMessage" => {
+                let wait = input["WaitTimeSeconds"].as_u64().expect("a number");
+                let second = started.elapsed().as_secs();
+                log.lock().expect("no panic").push((second, wait));
+                (Duration::from_secs(wait), 200, json!({}))
+            }
+            "GetQueueAttributes" => {
+                let attributes = json!({"QueueArn": "arn:aws:sqs:us-east-1:1:dead"});
+                (Duration::ZERO, 200, json!({"Attributes": attributes}))
+            }
+            _ => (Duration::ZERO, 200, json!({})),
+        };
+        let flags = [
+            "queue.url=https://sqs.us-east-1.amazonaws.com/1/queue",
+            "queue.dead_letter_url=https://sqs.us-east-1.amazonaws.com/1/dead",
+            "profiles.enabled=false",
+        ];
+        let layers = Layers::defaults().flags(&flags.map(str::to_owned));
+        let config = Config::from_layers(&layers).expect("valid");
+        let services = Services::new(config, fake_aws(respond).await);
+        let health = Health::default();
+        let worker = Worker::new(&services, health, MaxReceiveCountCheck::Enforced).await;
+        let stop = CancellationToken::new();
+        let timer = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            timer.cancel();
+        });
+        worker.expect("valid").run(Until::Stopped, stop).await;
+        receives.lock().expect("no panic").clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_receives_without_a_pause_from_its_start() {
+        assert_eq!(
+            receives_of_first_minute().await,
+            [(0, 1), (1, 20), (21, 20), (41, 20)]
+        );
+    }
+}
