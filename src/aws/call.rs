@@ -2,6 +2,7 @@
 //! takes a permit of the process's budget, and reports a throttle to it.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::time::Instant;
 
 use aws_sdk_sqs::config::http::HttpResponse;
@@ -44,8 +45,8 @@ impl WithoutPermit for SqsOperation {}
 impl WithoutPermit for DynamoDbOperation {}
 impl WithoutPermit for StsOperation {}
 
-/// Makes a call of SQS, `DynamoDB` or STS. The SDK's future of some 17 KiB is boxed: otherwise
-/// every future above it would be as large.
+/// Makes a call of SQS, `DynamoDB` or STS. The SDK's future of some 17 KiB is boxed before
+/// anything takes it: every `async` function that takes a future by value holds it twice.
 pub(super) fn call<'a, T, E>(
     operation: impl WithoutPermit,
     resource: &'a str,
@@ -60,7 +61,7 @@ where
         operation,
         resource,
     };
-    Box::pin(measure_call(target, request))
+    measure_call(target, Box::pin(request))
 }
 
 tokio::task_local! {
@@ -95,7 +96,7 @@ where
         operation: operation.into(),
         resource,
     };
-    let call = Box::pin(measure_call(target, request));
+    let call = measure_call(target, Box::pin(request));
     async move {
         let permit = match CALL_DEADLINE.try_with(|deadline| *deadline) {
             Ok(deadline) => budget
@@ -117,7 +118,7 @@ where
 
 async fn measure_call<T, E>(
     target: Target<'_>,
-    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    request: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
 ) -> Result<T, CallError<E>>
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -154,7 +155,22 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use aws_sdk_sqs::operation::delete_message_batch::DeleteMessageBatchError;
+
     use super::*;
+
+    /// 64 messages are in flight at once, and each future above holds this one.
+    #[test]
+    fn future_of_a_call_does_not_hold_the_request_itself() {
+        let request = async {
+            let response = [0_u8; 17 * 1024];
+            tokio::task::yield_now().await;
+            Ok::<_, SdkError<DeleteMessageBatchError, HttpResponse>>(response.len())
+        };
+        assert!(size_of_val(&request) > 17 * 1024);
+        let call = call(SqsOperation::DeleteMessageBatch, "queue", request);
+        assert!(size_of_val(&call) < 1024, "{}", size_of_val(&call));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_earlier_of_two_deadlines_counts() {
