@@ -12,7 +12,10 @@ use usher::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return Cli::print_without_command(&answer),
+    };
     match cli.runtime() {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use toml::Value;
 
-use super::{CommandStatus, Global, table};
+use super::{CommandStatus, Global, Output, print, table};
 use crate::config::{Config, Layers, redact};
 
 #[derive(Debug, clap::Args)]
@@ -12,7 +12,7 @@ use crate::config::{Config, Layers, redact};
   usher config --changed
   usher config --config usher.toml --output json")]
 pub(super) struct Options {
-    /// Show only the settings that are not the default
+    /// Show only settings that a file, the environment or --set gives
     #[arg(long)]
     changed: bool,
 }
@@ -20,8 +20,8 @@ pub(super) struct Options {
 #[derive(Serialize)]
 struct SettingLine<'a> {
     key: &'a str,
-    value: Value,
     source: String,
+    value: Value,
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
@@ -32,14 +32,21 @@ pub(super) fn run(global: &Global, options: &Options) -> anyhow::Result<CommandS
         .filter(|((_, setting), _)| !options.changed || !setting.source.is_default())
         .map(|((key, setting), (_, default))| SettingLine {
             key,
-            value: redact(key, &with_type_of(&default.value, &setting.value)),
             source: setting.source.to_string(),
+            value: redact(key, &with_type_of(&default.value, &setting.value)),
         })
         .collect();
-    global.output.print(&lines, || {
-        let rows = lines.iter().map(SettingLine::cells);
-        table(&rows.collect::<Vec<_>>(), usize::MAX)
-    })?;
+    match global.output {
+        Output::Text => {
+            let rows: Vec<_> = lines.iter().map(SettingLine::cells).collect();
+            print(&table(&rows, usize::MAX))?;
+        }
+        Output::Json => {
+            for line in &lines {
+                print(&serde_json::to_string(line)?)?;
+            }
+        }
+    }
     // The values are printed before they are checked, so that an error is easier to locate.
     Config::from_layers(&layers)?;
     Ok(CommandStatus::Success)

@@ -13,23 +13,23 @@ use crate::telemetry::LogFormat;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Read this configuration file [environment: `USHER_CONFIG`]
+    /// Read this configuration file [environment: USHER_CONFIG]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Set one key over file and environment; repeatable
+    /// Override one setting of file and environment; repeatable
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     /// Format of results
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     pub(super) output: Output,
-    /// Hide progress, and log lines below errors
+    /// Hide progress and all log lines except errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Show details: single rows and debug lines
+    /// Also show debug log lines, and each dead letter of a dry run
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// Format of log lines [default: text on a terminal, otherwise json]
-    #[arg(long, global = true, value_enum, hide_possible_values = true)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
     /// Append audit lines to this file instead of standard error
     /// [default on a terminal: usher-audit.jsonl]
@@ -62,6 +62,11 @@ impl Usage {
         Self(message.into()).into()
     }
 }
+
+/// A setting is empty that this command needs, and that others do without.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct MissingSetting(pub(super) &'static str);
 
 impl Global {
     pub(super) fn layers(&self) -> Layers {

@@ -31,16 +31,16 @@ use tokio::runtime::{Builder, Runtime};
 use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
 use crate::telemetry::{self, LogOptions, TraceExporter};
 use audit_file::AuditFile;
-use global::{Global, Usage};
+use global::{Global, MissingSetting, Usage};
 use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
-    print_unless_closed, progress_bar, status_line, table,
+    print_unless_closed, progress_bar, row, status_line, table, time, width_of,
 };
 
-/// Puts every user who signs up in an Amazon Cognito user pool into the right
-/// groups and gives them one profile record.
+/// Puts every user who signs up in an Amazon Cognito user pool into the right groups, and writes
+/// one profile for each.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version, max_term_width = 100)]
+#[command(name = "usher", version, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -59,17 +59,18 @@ enum Command {
     Check(check::Options),
     /// Show current problems: queue, dead letters, workers, triggers
     Status(status::Options),
-    /// Invite users, or show what one has and lacks
+    /// Invite users, or show what one has and what is missing
     Users(users::Options),
-    /// List and create groups, and add users to them or remove them
+    /// List and create groups; add and remove members
     Groups(groups::Options),
     /// List, inspect, replay and delete dead letters
     DeadLetters(dead_letters::Options),
-    /// Find confirmed users without their groups or profile, and queue them
+    /// Find confirmed users who have no profile (--groups: or lack a default group), and queue a
+    /// sign-up for each
     Reconcile(reconcile::Options),
-    /// Send sign-ups and verify the result
+    /// Load test: create test users, sign them up, verify, and delete them
     Load(load::Options),
-    /// Set the Lambda function as the user pool's trigger, or remove it
+    /// Attach usher's Lambda function to a user pool, or detach it
     Trigger(trigger::Options),
     /// Show the effective configuration and the source of each value
     Config(config::Options),
@@ -80,6 +81,8 @@ enum Command {
     Health,
 }
 
+const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed or found something wrong, 2 wrong usage, \
+                           78 invalid configuration";
 /// The same status that clap uses.
 const EXIT_USAGE: u8 = 2;
 /// <https://man.freebsd.org/cgi/man.cgi?query=sysexits>: `EX_CONFIG`.
@@ -101,8 +104,26 @@ impl Cli {
         builder.enable_all().build()
     }
 
-    /// Runs the command and returns its exit status: 0 done, 1 failed, 2 usage, 78 invalid
-    /// configuration.
+    /// Prints the answer to arguments that are not a command: help and version on standard output,
+    /// an error as every other one.
+    pub fn print_without_command(answer: &clap::Error) -> ExitCode {
+        if !answer.use_stderr() {
+            // A closed pipe is not an error.
+            let _ = answer.print();
+            return ExitCode::SUCCESS;
+        }
+        let text = answer.to_string();
+        let text = text
+            .trim_end()
+            .trim_end_matches("For more information, try '--help'.");
+        match text.strip_prefix("error: ") {
+            Some(error) => eprintln!("usher: {}", error.trim_end()),
+            None => eprintln!("{}", text.trim_end()),
+        }
+        ExitCode::from(EXIT_USAGE)
+    }
+
+    /// Runs the command and returns its exit status, as in [`EXIT_STATUS`].
     pub async fn run(self) -> ExitCode {
         let global = self.global;
         output::set_quiet(global.quiet);
@@ -143,7 +164,7 @@ impl Cli {
             Ok(CommandStatus::Failure) => ExitCode::FAILURE,
             Err(error) => {
                 eprintln!("usher: {error:#}");
-                if error.is::<InvalidConfig>() {
+                if error.is::<InvalidConfig>() || error.is::<MissingSetting>() {
                     ExitCode::from(EXIT_INVALID_CONFIGURATION)
                 } else if error.is::<Usage>() {
                     ExitCode::from(EXIT_USAGE)

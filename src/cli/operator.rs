@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Usage;
+use super::{MissingSetting, Usage};
 use crate::app::Services;
 use crate::aws::{Aws, Class, CognitoOperation, PoolUser};
 use crate::config::{Config, GroupName};
@@ -195,15 +195,16 @@ impl EarlierAttempts {
     }
 }
 
+pub(super) const NO_POOL: &str =
+    "pools.allowed is empty: set it, or name the user pool with --pool";
+
 /// The given pool, or the only one of `pools.allowed`.
 pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolId> {
     let Some(id) = given else {
         let mut allowed = config.pools.allowed.iter();
         return match (allowed.next(), allowed.next()) {
             (Some(pool), None) => Ok(pool.clone()),
-            (None, _) => Err(Usage::error(
-                "pools.allowed is empty: name the user pool with --pool",
-            )),
+            (None, _) => Err(MissingSetting(NO_POOL).into()),
             _ => Err(Usage::error(
                 "pools.allowed names several user pools: choose one with --pool",
             )),

@@ -114,13 +114,36 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]], max_width: usize) -> S
     };
     let widths: [usize; N] = std::array::from_fn(|column| width_of(column).unwrap_or_default());
     let mut text = String::new();
-    for row in rows {
-        for (cell, width) in row[..N - 1].iter().zip(widths) {
-            let _ = write!(text, "{cell:width$}  ");
-        }
-        let _ = writeln!(text, "{}", row[N - 1]);
+    for cells in rows {
+        let mut widths = widths;
+        widths[N - 1] = 0;
+        let _ = writeln!(
+            text,
+            "{}",
+            row(cells.each_ref().map(String::as_str), widths)
+        );
     }
     text
+}
+
+/// One row of a table whose rows are printed one by one: each cell has the width of its column.
+pub(super) fn row<const N: usize>(cells: [&str; N], widths: [usize; N]) -> String {
+    let mut text = String::new();
+    for (cell, width) in cells.into_iter().zip(widths) {
+        let _ = write!(text, "{cell:width$}  ");
+    }
+    text.trim_end().to_owned()
+}
+
+/// The width of a column with these cells.
+pub(super) fn width_of<'a>(cells: impl IntoIterator<Item = &'a str>) -> usize {
+    let widths = cells.into_iter().map(|cell| cell.chars().count());
+    widths.max().unwrap_or_default()
+}
+
+/// A time as every text shows it.
+pub(super) fn time(time: jiff::Timestamp) -> String {
+    time.strftime("%F %H:%M UTC").to_string()
 }
 
 /// The progress of a command: a bar on a terminal, a line every [`PROGRESS_INTERVAL`] elsewhere.
@@ -289,5 +312,8 @@ mod tests {
             [1, 2].map(|n| plural(n, "letter")),
             ["1 letter", "2 letters"]
         );
+        let cells = ["added", "STAFF", "ada", ""];
+        let width = width_of(["STAFF", "TEAM-A"]);
+        assert_eq!(row(cells, [7, width, 0, 0]), "added    STAFF   ada");
     }
 }

@@ -25,6 +25,13 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON document on standard output")
 }
 
+fn objects(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("one JSON object a line"))
+        .collect()
+}
+
 #[tokio::test]
 async fn usage_errors_are_2_and_invalid_configuration_is_78() {
     for wrong in [
@@ -33,8 +40,17 @@ async fn usage_errors_are_2_and_invalid_configuration_is_78() {
         &[],
         &["dev", "--signups", "x"],
     ] {
-        assert_eq!(run(wrong, &[]).await.status.code(), Some(2), "{wrong:?}");
+        let output = run(wrong, &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        // As usher's own errors; without a command it prints its help.
+        let errors = stderr(&output);
+        assert_eq!(errors.starts_with("usher: "), !wrong.is_empty(), "{errors}");
+        assert!(!errors.contains("For more information"), "{errors}");
+        assert!(output.stdout.is_empty());
     }
+    let output = run(&["--version"], &[]).await;
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.starts_with(b"usher ") && output.stderr.is_empty());
     let output = run(&["worker"], &[("USHER_WORKER__DRAIN", "1h")]).await;
     assert_eq!(output.status.code(), Some(78));
     let text = stderr(&output);
@@ -66,7 +82,7 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
         ("users invite --email ada@example.com", TABLE),
         ("users show ada", TABLE),
         ("users show ada --fix", BOTH),
-        ("groups add --user ada --group STAFF", NEITHER),
+        ("groups add --user ada --group STAFF --pool ada", NEITHER),
         ("health --set http.listen=127.0.0.1:1", NEITHER),
         ("status", QUEUE),
         ("dead-letters list", QUEUE),
@@ -140,14 +156,10 @@ async fn config_shows_each_value_with_its_source() {
     );
     let output = output.await;
     assert!(output.status.success());
-    let lines = json(&output);
+    let lines = objects(&output);
     let find = |key: &str| {
-        let lines = lines.as_array().expect("a list").iter();
-        lines
-            .clone()
-            .find(|line| line["key"] == key)
-            .expect("there")
-            .clone()
+        let line = lines.iter().find(|line| line["key"] == key);
+        line.expect("there").clone()
     };
     assert_eq!(find("worker.concurrency")["value"], 8);
     assert_eq!(find("worker.concurrency")["source"], "flag --set");
