@@ -1,4 +1,4 @@
-//! Records a pool's settings before a change, so that they can be restored.
+//! Saves a pool's settings before a change, so that they can be restored.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use crate::aws::JsonObject;
 
 /// Written before a change, and read to undo it.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(expecting = "struct Record")]
-pub(crate) struct AttachRecord {
+#[serde(expecting = "struct Backup")]
+pub(crate) struct PoolBackup {
     /// Id of the user pool.
     pub(crate) user_pool: String,
     /// Shortly before the change.
@@ -25,47 +25,47 @@ pub(crate) struct AttachRecord {
     pub(crate) triggers_after: JsonObject,
 }
 
-/// Why a record cannot be used.
+/// Why a backup cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordError {
+pub(crate) enum BackupError {
     /// The file is missing or unreadable.
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
     /// The file holds something else.
-    #[error("{0} is not a record of usher trigger attach: {1}")]
+    #[error("{0} is not a backup of usher trigger attach: {1}")]
     Parse(String, serde_json::Error),
-    /// The settings are not those of the recorded pool.
+    /// The settings are not those of the named pool.
     #[error(
-        "{0} is not a record of usher trigger attach: its settings are not those of a user pool"
+        "{0} is not a backup of usher trigger attach: its settings are not those of a user pool"
     )]
     InvalidSettings(String),
 }
 
-impl AttachRecord {
-    /// Reads a record and checks that it belongs to its pool.
+impl PoolBackup {
+    /// Reads a backup and checks that it belongs to its pool.
     ///
     /// # Errors
-    /// [`RecordError`].
-    pub(crate) fn read(path: &Path) -> Result<Self, RecordError> {
+    /// [`BackupError`].
+    pub(crate) fn read(path: &Path) -> Result<Self, BackupError> {
         let name = || path.display().to_string();
-        let file = File::open(path).map_err(|error| RecordError::Io(name(), error))?;
-        let record: Self = serde_json::from_reader(io::BufReader::new(file))
-            .map_err(|error| RecordError::Parse(name(), error))?;
-        let pool = &record.before.pool;
-        let is_same_pool = pool.get("Id").and_then(Value::as_str) == Some(&record.user_pool);
+        let file = File::open(path).map_err(|error| BackupError::Io(name(), error))?;
+        let backup: Self = serde_json::from_reader(io::BufReader::new(file))
+            .map_err(|error| BackupError::Parse(name(), error))?;
+        let pool = &backup.before.pool;
+        let is_same_pool = pool.get("Id").and_then(Value::as_str) == Some(&backup.user_pool);
         let has_triggers = pool.get("LambdaConfig").is_none_or(Value::is_object);
         if is_same_pool && has_triggers {
-            Ok(record)
+            Ok(backup)
         } else {
-            Err(RecordError::InvalidSettings(name()))
+            Err(BackupError::InvalidSettings(name()))
         }
     }
 
-    /// Writes the record to the disk, readable only for its owner: settings are not secret, but
+    /// Writes the backup to the disk, readable only for its owner: settings are not secret, but
     /// concern no other user.
     ///
     /// # Errors
-    /// When the file exists already: it may be the record of another state.
+    /// When the file exists already: it may hold another state.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)

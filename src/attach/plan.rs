@@ -22,11 +22,11 @@ pub(crate) enum AttachRequest {
         /// usher's trigger function.
         function: FunctionArn,
     },
-    /// Restores the triggers of a record.
+    /// Restores the triggers of a backup.
     Restore {
-        /// The triggers before the recorded change.
+        /// The triggers before the change.
         before: JsonObject,
-        /// The triggers after the recorded change.
+        /// The triggers after the change.
         after: JsonObject,
         /// Whether changes since then may be lost.
         replace: bool,
@@ -77,20 +77,15 @@ pub(crate) enum PlanError {
         /// The ARN that the trigger calls.
         function: String,
     },
-    /// The triggers have changed since the record.
+    /// The triggers have changed since the backup.
     #[error(
-        "the triggers are not as the change of the record left them: they have changed since. \
-         Look at --dry-run with --replace, which puts back those of the record"
+        "the triggers have changed since the backup. Look at --dry-run with --discard-changes, which \
+         restores those of the backup"
     )]
     ChangedSince,
 }
 
 impl TriggerPlan {
-    /// Whether a member gets a new value, rather than being removed.
-    pub(crate) fn has_new_functions(&self) -> bool {
-        self.changes.iter().any(|change| change.after.is_some())
-    }
-
     /// Plans the changes that the request makes to the triggers `now`.
     ///
     /// # Errors
@@ -231,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_restored_only_over_the_triggers_that_it_left() {
+    fn a_backup_is_restored_only_over_the_triggers_that_it_left() {
         let before = triggers(&json!({"PostConfirmation": "arn:other"}));
         let after = triggers(&json!({"PostConfirmation": USHER}));
         let restore = |replace| AttachRequest::Restore {

@@ -327,14 +327,14 @@ mod tests {
             &json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "2"}, "DeletionProtection": "ACTIVE"}),
             &json!({"MfaConfiguration": "OFF"}),
         );
-        let recorded = settings(
+        let saved = settings(
             &json!({"Domain": "old", "UserPoolTags": {"aws:x": "0", "a": "1"}, "UserPoolTier": "PLUS"}),
             &json!({"MfaConfiguration": "ON"}),
         );
-        let wanted = now.with_writable_from(&recorded);
+        let wanted = now.with_writable_from(&saved);
         let pool = json!({"Domain": "new", "UserPoolTags": {"aws:x": "1", "a": "1"}, "UserPoolTier": "PLUS"});
         assert_eq!(Value::Object(wanted.pool.clone()), pool);
-        assert_eq!(wanted.mfa, recorded.mfa);
+        assert_eq!(wanted.mfa, saved.mfa);
         assert!(wanted.has_mfa_without_sms() && !now.has_mfa());
     }
 

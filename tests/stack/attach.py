@@ -56,8 +56,8 @@ def attaches(function):
                 equal(before[name], value)
         own = environment({})
         done = usher(own, "trigger", "attach", "--pool", full, "--function-arn", function,
-                     "--custom-message", "--yes", "--record", "before.json")
-        equal((done.returncode, "DIFFERENT" in done.stdout), (0, False))
+                     "--custom-message", "--yes", "--backup", "before.json")
+        equal((done.returncode, "settings checked, unchanged" in done.stdout), (0, True))
         after = described()
         equal(after.pop("LambdaConfig"), {
             "PreSignUp": other, "PostAuthentication": other,
@@ -66,6 +66,6 @@ def attaches(function):
         triggers = before.pop("LambdaConfig")
         equal(after, before)
         back = usher(own, "trigger", "restore", "before.json", "--pool", full, "--yes",
-                     "--record", "after.json")
+                     "--backup", "after.json")
         equal(back.returncode, 0)
         equal(described()["LambdaConfig"], triggers)

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::operator::actor;
 use super::{CommandStatus, Global, Usage, confirm, status_line};
 use crate::app::attach_clients;
-use crate::attach::{AttachRecord, SettingDifference, TriggerPlan, UserPoolSettings};
+use crate::attach::{PoolBackup, SettingDifference, TriggerPlan, UserPoolSettings};
 use crate::aws::{Class, PoolSettings};
 use crate::event::PoolId;
 use crate::shutdown;
 pub(super) use options::Options;
-use report::{AttachReport, audit, describe_difference};
+use report::{TriggerReport, Verb, audit, describe_settings, invoke_warning, undo};
 
 /// Reads after a write, until the change is visible.
 const MAX_VERIFY_READS: u32 = 5;
@@ -48,19 +48,23 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let before = target.read().await?;
     let plan = TriggerPlan::new(&request.request, &before.triggers())?;
     // The settings after the write, except the triggers.
-    let wanted = match &request.recorded {
-        Some(recorded) if request.restores_settings => before.with_writable_from(recorded),
-        Some(recorded) => {
-            report_other_differences(&before.differences(&before.with_writable_from(recorded)));
+    let wanted = match &request.saved {
+        Some(saved) if request.restores_settings => before.with_writable_from(saved),
+        Some(saved) => {
+            report_other_differences(&before.differences(&before.with_writable_from(saved)));
             before.clone()
         }
         None => before.clone(),
     };
-    let mut report = AttachReport {
-        user_pool: request.pool.to_string(),
+    let file = request.file.as_deref();
+    let mut report = TriggerReport {
+        pool: request.pool.to_string(),
         changes: plan.changes.clone(),
         settings: before.differences(&wanted),
-        ..AttachReport::default()
+        changed: false,
+        backup: None,
+        differences: Vec::new(),
+        verb: Verb::new(&request.request, file, request.restores_settings),
     };
     if report.is_empty() {
         return report.print(global.output, request.dry_run);
@@ -73,53 +77,42 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             unknown.join(", ")
         );
     }
+    let pool_arn = before.arn().unwrap_or("POOL_ARN");
+    if let Some(warning) = invoke_warning(&plan.changes, &request.pool, pool_arn) {
+        status_line(&warning);
+    }
     if request.dry_run {
         return report.print(global.output, true);
     }
-    for line in report.lines() {
-        global.output.print_summary(&line)?;
-    }
-    if plan.has_new_functions() {
-        status_line(&format!(
-            "The function's policy must allow cognito-idp.amazonaws.com to invoke it for {}; otherwise \
-             every sign-up fails.",
-            before.arn().unwrap_or("this user pool")
-        ));
-    }
+    global.output.print_summary(&report.plan())?;
     if !request.is_confirmed && !confirm("Change the user pool?", &stop).await {
         status_line("nothing was changed");
         return Ok(CommandStatus::Failure);
     }
-    let file = request.record_file();
-    let restore_hint = format!(
-        "to undo: usher trigger restore {} --pool {} --settings",
-        file.display(),
-        request.pool
-    );
-    target.write_record(&before, &plan, &file, &stop).await?;
+    let file = request.backup_file();
+    let backup = file.display().to_string();
+    target.write_backup(&before, &plan, &file, &stop).await?;
     audit(&actor(&aws).await, &target.pool, &report);
     target.write(&wanted, &plan, &file).await?;
     report.changed = true;
-    report.record = Some(file.display().to_string());
-    report.differences = target
-        .verify(&wanted, &plan)
-        .await
-        .with_context(|| format!("the user pool may have been changed; {restore_hint}"))?;
+    report.differences = target.verify(&wanted, &plan).await.with_context(|| {
+        let undo = undo(&backup, request.pool.as_str(), true);
+        format!("the user pool may have been changed; {undo}")
+    })?;
+    report.backup = Some(backup);
     report.print(global.output, false)
 }
 
-/// Lists other settings that differ from the record. They may have been changed on purpose or
+/// Lists other settings that differ from the backup. They may have been changed on purpose or
 /// lost, so the operator decides.
 fn report_other_differences(others: &[SettingDifference]) {
     if others.is_empty() {
         return;
     }
-    status_line(
-        "other settings differ from the record and stay unchanged (--settings restores them):",
-    );
-    for difference in others {
-        status_line(&describe_difference(difference));
-    }
+    status_line(&format!(
+        "other settings differ from the backup and stay unchanged (--settings restores them):\n{}",
+        describe_settings(others).trim_end()
+    ));
 }
 
 struct TargetPool {
@@ -136,7 +129,7 @@ impl TargetPool {
     }
 
     /// Writes the file for `restore`; fails if the user pool changed since `before` was read.
-    async fn write_record(
+    async fn write_backup(
         &self,
         before: &UserPoolSettings,
         plan: &TriggerPlan,
@@ -150,7 +143,7 @@ impl TargetPool {
                 "the user pool was changed meanwhile; nothing was done. Run the same command again"
             );
         }
-        let record = AttachRecord {
+        let backup = PoolBackup {
             user_pool: self.pool.as_str().to_owned(),
             at: jiff::Timestamp::now(),
             before: before.clone(),
@@ -159,9 +152,9 @@ impl TargetPool {
         if stop.is_cancelled() {
             anyhow::bail!("stop signal received: nothing was changed");
         }
-        record
+        backup
             .write(file)
-            .with_context(|| format!("cannot write the record {} (--record)", file.display()))
+            .with_context(|| format!("cannot write the backup {} (--backup)", file.display()))
     }
 
     /// Writes the triggers. After a transient error the write may have succeeded, so it is
@@ -228,8 +221,9 @@ impl TargetPool {
         }
         let differences = wanted.differences(&after);
         if after.triggers() != plan.triggers {
-            for difference in &differences {
-                status_line(&format!("DIFFERENT: {}", describe_difference(difference)));
+            if !differences.is_empty() {
+                let settings = describe_settings(&differences);
+                status_line(&format!("other settings changed:\n{}", settings.trim_end()));
             }
             let found = serde_json::Value::Object(after.triggers());
             anyhow::bail!("the triggers are not as they were set: {found}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::attach::{AttachRecord, AttachRequest, FunctionArn, TriggerKind, UserPoolSettings};
+use crate::attach::{AttachRequest, FunctionArn, PoolBackup, TriggerKind, UserPoolSettings};
 use crate::cli::{Usage, operator};
 use crate::event::PoolId;
 
@@ -18,7 +18,7 @@ enum TriggerCommand {
     Attach(AttachOptions),
     /// Remove the function from all triggers of the user pool
     Detach(DetachOptions),
-    /// Put back the triggers of a record
+    /// Restore the triggers that a backup file holds
     Restore(RestoreOptions),
 }
 
@@ -28,13 +28,14 @@ enum TriggerCommand {
   usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN \\
       --custom-message --pre-token-generation")]
 struct AttachOptions {
-    /// usher's function `usher-trigger`
+    /// ARN of the Lambda function usher-trigger
     #[arg(long, value_name = "ARN")]
     function_arn: FunctionArn,
-    /// Also set the `CustomMessage` trigger, which writes the mail of invitations
+    /// Also set the CustomMessage trigger, which writes the mail of invitations
     #[arg(long)]
     custom_message: bool,
-    /// Also set the `PreTokenGeneration` trigger, which adds groups to first tokens
+    /// Also set the PreTokenGeneration trigger, which adds the groups to the first token after a
+    /// sign-up
     #[arg(long)]
     pre_token_generation: bool,
     /// Replace a trigger that points to another function
@@ -49,7 +50,7 @@ struct AttachOptions {
   usher trigger detach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run
   usher trigger detach --pool eu-west-1_AbCdEf123 --function-arn ARN")]
 struct DetachOptions {
-    /// usher's function `usher-trigger`
+    /// ARN of the Lambda function usher-trigger
     #[arg(long, value_name = "ARN")]
     function_arn: FunctionArn,
     #[command(flatten)]
@@ -61,14 +62,14 @@ struct DetachOptions {
   usher trigger restore before.json --pool eu-west-1_AbCdEf123 --dry-run
   usher trigger restore before.json --pool eu-west-1_AbCdEf123 --settings")]
 struct RestoreOptions {
-    /// Record that `attach` or `detach` wrote
+    /// Backup file that attach, detach or restore wrote
     file: PathBuf,
-    /// Also put back every other setting of the record
+    /// Also restore every other setting that the backup holds
     #[arg(long)]
     settings: bool,
-    /// Undo changes that were made after the record
+    /// Restore even if the triggers were changed since the backup
     #[arg(long)]
-    replace: bool,
+    discard_changes: bool,
     #[command(flatten)]
     common: ChangeOptions,
 }
@@ -81,10 +82,10 @@ struct ChangeOptions {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// File for the settings before the change
+    /// File to save the settings to before the change
     /// [default: usher-trigger-POOL-TIME.json]
     #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    backup: Option<PathBuf>,
     /// Skip the confirmation prompt
     #[arg(long)]
     yes: bool,
@@ -94,17 +95,18 @@ struct ChangeOptions {
 pub(super) struct TriggerRequest {
     pub(super) pool: PoolId,
     pub(super) request: AttachRequest,
-    /// The settings of the record, for a restore.
-    pub(super) recorded: Option<UserPoolSettings>,
-    /// Whether the settings of the record are put back as well.
+    /// The file and the settings of the backup, for a restore.
+    pub(super) file: Option<String>,
+    pub(super) saved: Option<UserPoolSettings>,
+    /// Whether the settings of the backup are restored as well.
     pub(super) restores_settings: bool,
     pub(super) dry_run: bool,
     pub(super) is_confirmed: bool,
-    record: Option<PathBuf>,
+    backup: Option<PathBuf>,
 }
 
 impl Options {
-    /// Checks the arguments and reads the record of a restore.
+    /// Checks the arguments and reads the backup of a restore.
     pub(super) fn request(&self) -> anyhow::Result<TriggerRequest> {
         let common = match &self.command {
             TriggerCommand::Attach(options) => &options.common,
@@ -112,15 +114,15 @@ impl Options {
             TriggerCommand::Restore(options) => &options.common,
         };
         let pool = operator::pool_id(&common.pool)?;
-        let (request, recorded) = match &self.command {
+        let (request, saved) = match &self.command {
             TriggerCommand::Attach(options) => (options.request(&pool)?, None),
             TriggerCommand::Detach(options) => {
                 let function = options.function_arn.clone();
                 (AttachRequest::Detach { function }, None)
             }
             TriggerCommand::Restore(options) => {
-                let (request, recorded) = options.request(&pool)?;
-                (request, Some(recorded))
+                let (request, saved) = options.request(&pool)?;
+                (request, Some(saved))
             }
         };
         let restores_settings =
@@ -128,12 +130,21 @@ impl Options {
         Ok(TriggerRequest {
             pool,
             request,
-            recorded,
+            file: self.file(),
+            saved,
             restores_settings,
             dry_run: common.dry_run,
             is_confirmed: common.yes,
-            record: common.record.clone(),
+            backup: common.backup.clone(),
         })
+    }
+
+    /// The file of a restore.
+    fn file(&self) -> Option<String> {
+        match &self.command {
+            TriggerCommand::Restore(options) => Some(options.file.display().to_string()),
+            _ => None,
+        }
     }
 }
 
@@ -161,20 +172,20 @@ impl AttachOptions {
 
 impl RestoreOptions {
     fn request(&self, pool: &PoolId) -> anyhow::Result<(AttachRequest, UserPoolSettings)> {
-        let record = AttachRecord::read(&self.file)?;
-        if record.user_pool != pool.as_str() {
+        let backup = PoolBackup::read(&self.file)?;
+        if backup.user_pool != pool.as_str() {
             return Err(Usage::error(format!(
-                "{} is the record of user pool {}, not of --pool {pool}",
+                "{} is the backup of user pool {}, not of --pool {pool}",
                 self.file.display(),
-                record.user_pool,
+                backup.user_pool,
             )));
         }
         let request = AttachRequest::Restore {
-            before: record.before.triggers(),
-            after: record.triggers_after,
-            replace: self.replace,
+            before: backup.before.triggers(),
+            after: backup.triggers_after,
+            replace: self.discard_changes,
         };
-        Ok((request, record.before))
+        Ok((request, backup.before))
     }
 }
 
@@ -184,8 +195,8 @@ impl TriggerRequest {
     }
 
     /// The file for the settings before the change.
-    pub(super) fn record_file(&self) -> PathBuf {
-        self.record.clone().unwrap_or_else(|| {
+    pub(super) fn backup_file(&self) -> PathBuf {
+        self.backup.clone().unwrap_or_else(|| {
             let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
             format!("usher-trigger-{}-{now}.json", self.pool).into()
         })

@@ -3,25 +3,80 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::attach::{SettingDifference, TriggerChange};
-use crate::cli::{CommandStatus, Output};
+use crate::attach::{AttachRequest, SettingDifference, TriggerChange};
+use crate::cli::{CommandStatus, Output, plural, table};
 use crate::event::PoolId;
 
-#[derive(Debug, Default, Serialize)]
-pub(super) struct AttachReport {
-    pub(super) user_pool: String,
+#[derive(Debug, Serialize)]
+pub(super) struct TriggerReport {
+    pub(super) pool: String,
     pub(super) changes: Vec<TriggerChange>,
-    /// Other settings that are put back.
+    /// Other settings that are restored.
     pub(super) settings: Vec<SettingDifference>,
     pub(super) changed: bool,
     /// The file with the earlier settings.
-    pub(super) record: Option<String>,
+    pub(super) backup: Option<String>,
     /// Other settings that the write changed; must be empty.
     pub(super) differences: Vec<SettingDifference>,
+    #[serde(skip)]
+    pub(super) verb: Verb,
+}
+
+/// What is done, with the file of a restore.
+#[derive(Debug)]
+pub(super) enum Verb {
+    Attach,
+    Detach,
+    Restore { file: String, with_settings: bool },
+}
+
+impl Verb {
+    pub(super) fn new(request: &AttachRequest, file: Option<&str>, with_settings: bool) -> Self {
+        match request {
+            AttachRequest::Attach { .. } => Self::Attach,
+            AttachRequest::Detach { .. } => Self::Detach,
+            AttachRequest::Restore { .. } => Self::Restore {
+                file: file.unwrap_or_default().to_owned(),
+                with_settings,
+            },
+        }
+    }
+
+    fn nothing_to_do(&self) -> String {
+        match self {
+            Self::Attach => "already attached; nothing changed".to_owned(),
+            Self::Detach => "not attached; nothing changed".to_owned(),
+            Self::Restore { file, .. } => format!("already as in {file}; nothing changed"),
+        }
+    }
+
+    /// What was done, in a pool whose other settings are as they were.
+    fn done(&self) -> String {
+        match self {
+            Self::Attach | Self::Detach => {
+                "triggers updated; other settings checked, unchanged".to_owned()
+            }
+            Self::Restore {
+                file,
+                with_settings,
+            } => {
+                let settings = if *with_settings { " and settings" } else { "" };
+                format!(
+                    "triggers{settings} restored from {file}; other settings checked, unchanged"
+                )
+            }
+        }
+    }
+}
+
+/// The command that restores the settings of a backup.
+pub(super) fn undo(backup: &str, pool: &str, with_settings: bool) -> String {
+    let settings = if with_settings { " --settings" } else { "" };
+    format!("to undo: usher trigger restore {backup} --pool {pool}{settings}")
 }
 
 /// Logs each change before the write, whose result may stay unknown.
-pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
+pub(super) fn audit(actor: &str, pool: &PoolId, report: &TriggerReport) {
     for change in &report.changes {
         tracing::info!(
             target: "usher::audit",
@@ -41,12 +96,12 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &AttachReport) {
             actor,
             pool.id = pool.as_str(),
             setting = difference.setting.as_str(),
-            "a setting of the user pool is being put back",
+            "a setting of the user pool is being restored",
         );
     }
 }
 
-impl AttachReport {
+impl TriggerReport {
     pub(super) fn print(&self, output: Output, dry_run: bool) -> anyhow::Result<CommandStatus> {
         output.print(self, || self.text(dry_run))?;
         Ok(CommandStatus::success_if(self.differences.is_empty()))
@@ -56,95 +111,200 @@ impl AttachReport {
         self.changes.is_empty() && self.settings.is_empty()
     }
 
-    /// One line for each planned change.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// A row for each planned change.
+    pub(super) fn plan(&self) -> String {
         let triggers = self.changes.iter().map(|change| {
             let TriggerChange {
                 trigger,
                 before,
                 after,
             } = change;
-            describe(trigger, before.as_deref(), after.as_deref(), "(none)")
+            row(trigger, before.as_deref(), after.as_deref())
         });
-        triggers
-            .chain(self.settings.iter().map(describe_difference))
-            .collect()
+        let settings = self.settings.iter().map(row_of_setting);
+        let rows: Vec<_> = triggers.chain(settings).collect();
+        table(&rows, usize::MAX)
     }
 
     fn text(&self, dry_run: bool) -> String {
         if self.is_empty() {
-            return "The triggers are as asked; nothing changed".to_owned();
+            return self.verb.nothing_to_do();
         }
-        let mut lines = Vec::new();
         if dry_run {
-            lines.extend(self.lines());
-            lines.push("dry run: nothing was changed".to_owned());
-        }
-        lines.extend(
-            self.record
-                .as_ref()
-                .map(|record| self.describe_write(record)),
-        );
-        lines.join("\n")
-    }
-
-    /// What a write that is recorded in `record` has changed.
-    fn describe_write(&self, record: &str) -> String {
-        let restore = format!("usher trigger restore {record} --pool {}", self.user_pool);
-        if self.differences.is_empty() {
+            let triggers = plural(self.changes.len() as u64, "trigger");
+            let settings = plural(self.settings.len() as u64, "other setting");
             return format!(
-                "Triggers updated; all other settings verified unchanged. To undo: {restore}"
+                "{}dry run: {triggers} and {settings} would change",
+                self.plan()
             );
         }
-        let differences = self.differences.iter().map(describe_difference);
-        let mut lines: Vec<String> = differences.map(|it| format!("DIFFERENT: {it}")).collect();
-        lines.push(format!(
-            "Triggers updated, but these settings changed unexpectedly. To restore them: {restore} \
-             --settings"
-        ));
-        lines.join("\n")
+        let Some(backup) = &self.backup else {
+            return String::new();
+        };
+        if self.differences.is_empty() {
+            let undo = undo(backup, &self.pool, !self.settings.is_empty());
+            return format!("{}\n{undo}", self.verb.done());
+        }
+        format!(
+            "triggers updated, but these other settings changed:\n{}{}",
+            describe_settings(&self.differences),
+            undo(backup, &self.pool, true),
+        )
     }
 }
 
-/// The setting, its old value and its new value.
-pub(super) fn describe_difference(difference: &SettingDifference) -> String {
-    let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
-    let (before, after) = (text(&difference.before), text(&difference.after));
-    describe(
-        &difference.setting,
-        before.as_deref(),
-        after.as_deref(),
-        "not set",
-    )
+/// A row for each setting with its old value and its new value.
+pub(super) fn describe_settings(differences: &[SettingDifference]) -> String {
+    let rows: Vec<_> = differences.iter().map(row_of_setting).collect();
+    table(&rows, usize::MAX)
 }
 
-fn describe(name: &str, before: Option<&str>, after: Option<&str>, none: &str) -> String {
-    let (before, after) = (before.unwrap_or(none), after.unwrap_or(none));
-    format!("{name:<24}  {before} -> {after}")
+fn row_of_setting(difference: &SettingDifference) -> [String; 2] {
+    let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
+    let (before, after) = (text(&difference.before), text(&difference.after));
+    row(&difference.setting, before.as_deref(), after.as_deref())
+}
+
+fn row(name: &str, before: Option<&str>, after: Option<&str>) -> [String; 2] {
+    let (before, after) = (before.unwrap_or("none"), after.unwrap_or("none"));
+    [name.to_owned(), format!("{before} -> {after}")]
+}
+
+/// Says what Cognito must be allowed to do, with the commands that allow it; `None` if no
+/// trigger gets a function.
+pub(super) fn invoke_warning(
+    changes: &[TriggerChange],
+    pool: &PoolId,
+    arn: &str,
+) -> Option<String> {
+    let after = changes.iter().filter_map(|change| change.after.as_deref());
+    let mut functions: Vec<&str> = after.filter(|after| after.contains(":lambda:")).collect();
+    functions.retain(|after| after.starts_with("arn:"));
+    functions.sort_unstable();
+    functions.dedup();
+    if functions.is_empty() {
+        return None;
+    }
+    let allow = functions.iter().map(|function| {
+        format!(
+            "\n  aws lambda add-permission --function-name {function} --statement-id usher-{pool} \
+             --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn {arn}"
+        )
+    });
+    Some(format!(
+        "warning: every sign-up fails unless Cognito may invoke the function. Where the stack of the \
+         function does not allow it, do so first:{}",
+        allow.collect::<String>()
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:usher-trigger";
+
+    fn change(trigger: &str, after: Option<&str>) -> TriggerChange {
+        TriggerChange {
+            trigger: trigger.to_owned(),
+            before: None,
+            after: after.map(str::to_owned),
+        }
+    }
+
+    fn report(verb: Verb) -> TriggerReport {
+        TriggerReport {
+            pool: "eu-west-1_x".to_owned(),
+            changes: Vec::new(),
+            settings: Vec::new(),
+            changed: false,
+            backup: None,
+            differences: Vec::new(),
+            verb,
+        }
+    }
+
+    fn restore(with_settings: bool) -> Verb {
+        Verb::Restore {
+            file: "before.json".to_owned(),
+            with_settings,
+        }
+    }
+
     #[test]
     fn the_longest_name_is_apart_from_its_values() {
-        let report = AttachReport {
-            changes: ["PostConfirmation", "PreTokenGenerationConfig"]
-                .map(|trigger| TriggerChange {
-                    trigger: trigger.to_owned(),
-                    before: None,
-                    after: Some("arn".to_owned()),
-                })
-                .to_vec(),
-            ..AttachReport::default()
+        let names = ["PostConfirmation", "PreTokenGenerationConfig"];
+        let report = TriggerReport {
+            changes: names.map(|name| change(name, Some("arn"))).to_vec(),
+            ..report(Verb::Attach)
+        };
+        let plan = "\
+PostConfirmation          none -> arn
+PreTokenGenerationConfig  none -> arn
+";
+        assert_eq!(report.plan(), plan);
+    }
+
+    #[test]
+    fn each_verb_says_that_there_is_nothing_to_do_in_its_words() {
+        for (verb, expected) in [
+            (Verb::Attach, "already attached; nothing changed"),
+            (Verb::Detach, "not attached; nothing changed"),
+            (restore(false), "already as in before.json; nothing changed"),
+        ] {
+            assert_eq!(report(verb).text(false), expected);
+        }
+    }
+
+    #[test]
+    fn the_undo_of_restored_settings_restores_settings() {
+        let setting = SettingDifference {
+            setting: "UserPoolTier".to_owned(),
+            before: None,
+            after: Some("PLUS".into()),
+        };
+        let restored = TriggerReport {
+            settings: vec![setting.clone()],
+            backup: Some("later.json".to_owned()),
+            ..report(restore(true))
         };
         assert_eq!(
-            report.lines(),
-            [
-                "PostConfirmation          (none) -> arn",
-                "PreTokenGenerationConfig  (none) -> arn",
-            ]
+            restored.text(false),
+            "triggers and settings restored from before.json; other settings checked, unchanged\n\
+             to undo: usher trigger restore later.json --pool eu-west-1_x --settings"
         );
+        let damaged = TriggerReport {
+            changes: vec![change("PostConfirmation", Some(FUNCTION))],
+            settings: Vec::new(),
+            differences: vec![setting],
+            verb: Verb::Attach,
+            ..restored
+        };
+        assert_eq!(
+            damaged.text(false),
+            "triggers updated, but these other settings changed:\n\
+             UserPoolTier  none -> \"PLUS\"\n\
+             to undo: usher trigger restore later.json --pool eu-west-1_x --settings"
+        );
+    }
+
+    #[test]
+    fn the_warning_has_one_whole_command_for_each_function() {
+        let versioned = format!("{{\"LambdaArn\":\"{FUNCTION}\",\"LambdaVersion\":\"V1_0\"}}");
+        let changes = [
+            change("PostConfirmation", Some(FUNCTION)),
+            change("CustomMessage", Some(FUNCTION)),
+            change("PreTokenGenerationConfig", Some(&versioned)),
+        ];
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let warning = invoke_warning(&changes, &pool, "arn:of:pool").expect("a warning");
+        let commands: Vec<&str> = warning.lines().skip(1).collect();
+        let command = format!(
+            "  aws lambda add-permission --function-name {FUNCTION} --statement-id usher-eu-west-1_x \
+             --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn arn:of:pool"
+        );
+        assert_eq!(commands, [command]);
+        let detached = [change("PostConfirmation", None)];
+        assert_eq!(invoke_warning(&detached, &pool, "arn:of:pool"), None);
     }
 }

@@ -14,18 +14,18 @@ fn without_tags(mut input: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_lost_setting_is_named_and_restored_from_the_record() {
+async fn a_lost_setting_is_named_and_restored_from_the_backup() {
     let fixture = AttachFixture::new().await;
     let before = fixture.read().await;
     fixture
         .world
         .faults
         .plan(|call| (call.operation == "UpdateUserPool").then_some(Fault::Altered(without_tags)));
-    let attach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
+    let attach = ["--function-arn", USHER, "--yes", "--backup", "before.json"];
     let (status, out, error) = fixture.trigger("attach", &attach).await;
     assert_eq!(status, Some(1), "{error}");
-    assert!(out.contains("DIFFERENT: UserPoolTags"), "{out}");
-    assert!(!out.contains("verified unchanged"), "{out}");
+    assert!(out.contains("changed:\nUserPoolTags"), "{out}");
+    assert!(!out.contains("unchanged"), "{out}");
     assert!(out.trim_end().ends_with("--settings"), "{out}");
     assert!(out.contains("trigger restore before.json"), "{out}");
 
@@ -127,12 +127,12 @@ async fn the_result_of_a_failed_write_is_reported() {
         assert_eq!(ended, status, "{operation} {fault:?} {error}");
         assert!(error.contains(expected), "{operation} {fault:?} {error}");
         let refused = expected.contains("not changed") || operation.starts_with("Get");
-        assert_eq!(fixture.records().len(), usize::from(!refused), "{error}");
+        assert_eq!(fixture.backups().len(), usize::from(!refused), "{error}");
         fixture.world.faults.clear();
         if operation == "SetUserPoolMfaConfig" {
             // The restore command from the output restores the second factor.
-            let record = fixture.records().remove(0);
-            let back = [&record, "--settings", "--yes"];
+            let backup = fixture.backups().remove(0);
+            let back = [&backup, "--settings", "--yes"];
             let (ended, _, error) = fixture.trigger("restore", &back).await;
             assert_eq!(ended, Some(0), "{error}");
             assert_eq!(
@@ -168,7 +168,7 @@ async fn a_pool_changed_meanwhile_is_not_written() {
         .await;
     assert_eq!(status, Some(1));
     assert!(error.contains("changed meanwhile"), "{error}");
-    assert!(fixture.records().is_empty());
+    assert!(fixture.backups().is_empty());
     assert_eq!(
         fixture.world.faults.calls("UpdateUserPool"),
         1,

@@ -94,7 +94,7 @@ impl AttachFixture {
         finished(command).await
     }
 
-    fn records(&self) -> Vec<String> {
+    fn backups(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
         entries
             .map(|entry| entry.expect("an entry").file_name())
@@ -119,12 +119,13 @@ async fn only_the_triggers_change_and_can_be_restored() {
     let (status, out, error) = fixture
         .trigger("attach", &[&function[..], &["--dry-run"]].concat())
         .await;
-    assert_eq!((status, error.as_str()), (Some(0), ""));
+    assert_eq!(status, Some(0), "{error}");
+    assert!(error.contains("aws lambda add-permission"), "{error}");
     assert!(
         out.contains("PostConfirmation") && out.contains(USHER),
         "{out}"
     );
-    assert!(fixture.records().is_empty());
+    assert!(fixture.backups().is_empty());
     assert_eq!(fixture.read().await.triggers(), before.triggers());
 
     let (status, _, error) = fixture.trigger("attach", &function).await;
@@ -158,9 +159,9 @@ async fn only_the_triggers_change_and_can_be_restored() {
     expected.insert("PreTokenGenerationConfig".to_owned(), versioned);
     assert_eq!(after.triggers(), expected);
 
-    let records = fixture.records();
-    assert_eq!(records.len(), 1);
-    let back = [&records[0], "--yes"];
+    let backups = fixture.backups();
+    assert_eq!(backups.len(), 1);
+    let back = [&backups[0], "--yes"];
     let (status, _, error) = fixture.trigger("restore", &back).await;
     assert_eq!(status, Some(0), "{error}");
     let restored = fixture.read().await;
@@ -185,7 +186,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
         error.contains(OTHER) && error.contains("--replace"),
         "{error}"
     );
-    assert!(fixture.records().is_empty());
+    assert!(fixture.backups().is_empty());
 
     let (status, ..) = fixture
         .trigger("detach", &["--function-arn", USHER, "--yes"])
@@ -193,23 +194,23 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     assert_eq!(status, Some(0));
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 
-    let replace = ["--replace", "--record", "before.json"];
+    let replace = ["--replace", "--backup", "before.json"];
     let (status, out, error) = fixture
         .trigger("attach", &[&function[..], &replace].concat())
         .await;
     assert_eq!(status, Some(0), "{error}");
-    let plan = format!("PostConfirmation          {OTHER} -> {USHER}\n");
+    let plan = format!("PostConfirmation  {OTHER} -> {USHER}\n");
     assert!(out.starts_with(&plan), "{out}");
-    assert!(out.contains("\nTriggers updated"), "{out}");
+    assert!(out.contains("\ntriggers updated"), "{out}");
     assert!(!error.contains(" -> "), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     let (status, out, _) = fixture.trigger("attach", &function).await;
     assert_eq!(status, Some(0));
     assert!(out.contains("nothing changed"), "{out}");
 
-    let detach = ["--function-arn", USHER, "--yes", "--record", "before.json"];
+    let detach = ["--function-arn", USHER, "--yes", "--backup", "before.json"];
     let (status, _, error) = fixture.trigger("detach", &detach).await;
-    assert_eq!(status, Some(1), "a record is not overwritten: {error}");
+    assert_eq!(status, Some(1), "a backup is not overwritten: {error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], USHER);
     let (status, _, error) = fixture
         .trigger("detach", &["--function-arn", USHER, "--yes"])
@@ -223,7 +224,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
     let (status, _, error) = fixture.trigger("restore", &back).await;
     assert_eq!(status, Some(1), "changed since: {error}");
     let (status, _, error) = fixture
-        .trigger("restore", &[&back[..], &["--replace"]].concat())
+        .trigger("restore", &[&back[..], &["--discard-changes"]].concat())
         .await;
     assert_eq!(status, Some(0), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
