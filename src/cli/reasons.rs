@@ -146,18 +146,19 @@ pub(super) fn explain(reason: &str) -> String {
     }
 }
 
-/// What gives a group that `admin.grantable_groups` leaves out.
-pub(super) const GRANT_PRIVILEGED: &str = "add it with usher groups add --privileged";
+/// What gives an invited user a group that `admin.grantable_groups` leaves out.
+pub(super) const GRANT_LATER: &str =
+    "leave it out here and give it with usher groups add --privileged";
 
-/// The reason of a refused command, in words that name the group; `privileged` says how to change
-/// a privileged one.
-pub(super) fn explain_refusal(reason: &str, group: Option<&str>, privileged: &str) -> String {
+/// The reason of a refused command, in words that name the group; `remedy` is for one that is not
+/// grantable.
+pub(super) fn explain_refusal(reason: &str, group: Option<&str>, remedy: &str) -> String {
     match (reason, group) {
         ("group_not_found", Some(group)) => {
             format!("group {group} does not exist (names are case-sensitive)")
         }
         ("group_not_grantable", Some(group)) => {
-            format!("group {group} is privileged; {privileged}")
+            format!("group {group} is not in admin.grantable_groups: {remedy}")
         }
         _ => explain(reason),
     }
@@ -172,9 +173,7 @@ pub(super) fn parse(reason: &str) -> Result<String, String> {
         .map(|code| (strsim::osa_distance(code, reason), code))
         .min();
     match nearest {
-        Some((1..=MAX_TYPOS, code)) => {
-            Err(format!("usher writes no such reason: did you mean {code}?"))
-        }
+        Some((1..=MAX_TYPOS, code)) => Err(format!("unknown reason; did you mean {code}?")),
         _ => Ok(reason.to_owned()),
     }
 }

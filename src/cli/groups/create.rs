@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::aws::Failure;
-use crate::cli::{CommandStatus, Global, operator};
+use crate::cli::{CommandStatus, Global, operator, row, width_of};
 use crate::config::GroupName;
 use crate::event::PoolId;
 use crate::retry::retry_inline;
@@ -27,7 +27,7 @@ pub(super) struct Options {
 struct GroupLine<'a> {
     group: &'a str,
     status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     error: Option<String>,
 }
 
@@ -38,13 +38,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let services = Services::from_environment(config).await?;
     let cognito = services.cognito();
     let actor = operator::actor(services.aws()).await;
+    let width = width_of(groups.iter().map(GroupName::as_str));
     let mut all_exist = true;
     for group in &groups {
         let result = retry_inline(|| cognito.create_group(&pool, group)).await;
         let line = GroupLine::new(group, &result);
         audit(&actor, &pool, &line);
         all_exist &= result.is_ok();
-        global.output.print_line(&line, || text(&line))?;
+        global.output.print_line(&line, || text(&line, width))?;
     }
     Ok(CommandStatus::success_if(all_exist))
 }
@@ -58,6 +59,7 @@ impl<'a> GroupLine<'a> {
                 Ok(false) => "exists",
                 Err(_) => "failed",
             },
+            reason: created.as_ref().err().map(|it| it.reason.to_string()),
             error: created.as_ref().err().map(Failure::to_string),
         }
     }
@@ -77,10 +79,10 @@ fn audit(actor: &str, pool: &PoolId, line: &GroupLine<'_>) {
     );
 }
 
-fn text(line: &GroupLine<'_>) -> String {
-    let GroupLine { group, status, .. } = line;
-    match &line.error {
-        None => format!("{group}  {status}"),
-        Some(error) => format!("{group}  {status}  {error}"),
-    }
+fn text(line: &GroupLine<'_>, width: usize) -> String {
+    let error = line.error.as_deref().unwrap_or_default();
+    row(
+        [line.status, line.group, error],
+        ["created".len(), width, 0],
+    )
 }

@@ -25,7 +25,8 @@ pub(super) struct Options {
 #[derive(Debug, Serialize)]
 struct GroupLine<'a> {
     group: &'a str,
-    exists: bool,
+    /// `exists` or `missing`.
+    state: &'static str,
     /// The settings that name it.
     settings: Vec<&'static str>,
     grantable: bool,
@@ -75,7 +76,7 @@ fn lines<'a>(config: &'a Config, groups: &'a [PoolGroup]) -> Vec<GroupLine<'a>> 
         let group = existing.get(name);
         GroupLine {
             group: name.as_str(),
-            exists: group.is_some(),
+            state: if group.is_some() { "exists" } else { "missing" },
             settings: configured.get(name).cloned().unwrap_or_default(),
             grantable: config.admin.grantable.allows(name),
             description: group.and_then(|group| group.description.as_deref()),
@@ -88,9 +89,12 @@ fn configured(config: &Config) -> BTreeMap<&GroupName, Vec<&'static str>> {
     let groups = &config.groups;
     let of_rules = groups.rules.iter().flat_map(|rule| &rule.groups);
     let named = groups.default.iter().map(|it| (it, "groups.default"));
+    // The groups of administrators are privileged without being named a second time.
+    let privileged = groups.privileged.difference(&config.admin.groups);
     let named = named
         .chain(of_rules.map(|it| (it, "groups.rules")))
-        .chain(groups.privileged.iter().map(|it| (it, "privileged")));
+        .chain(config.admin.groups.iter().map(|it| (it, "admin.groups")))
+        .chain(privileged.map(|it| (it, "groups.privileged")));
     let mut settings: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (group, setting) in named {
         let settings = settings.entry(group).or_default();
@@ -105,20 +109,21 @@ fn text(lines: &[GroupLine<'_>]) -> String {
     if lines.is_empty() {
         return "no groups".to_owned();
     }
+    let header = ["group", "in pool", "grantable", "named by", "description"];
+    let yes_or_no = |is: bool| if is { "yes" } else { "no" };
     let row = |line: &GroupLine<'_>| {
-        let exists = if line.exists { "exists" } else { "missing" };
-        let mut notes = line.settings.join(", ");
-        if !line.grantable {
-            notes += if notes.is_empty() { "" } else { ", " };
-            notes += "not grantable";
-        }
-        let description = line.description.unwrap_or_default();
-        [line.group, exists, &notes, description].map(str::to_owned)
+        let (in_pool, grantable) = (line.state == "exists", line.grantable);
+        let settings = match line.settings.join(", ") {
+            none if none.is_empty() => "-".to_owned(),
+            settings => settings,
+        };
+        let description = line.description.unwrap_or("-");
+        let [in_pool, grantable] = [in_pool, grantable].map(yes_or_no);
+        [line.group, in_pool, grantable, &settings, description].map(str::to_owned)
     };
-    let rows: Vec<[String; 4]> = lines.iter().map(row).collect();
-    let table = table(&rows, MAX_WIDTH);
-    let rows: Vec<&str> = table.lines().map(str::trim_end).collect();
-    rows.join("\n")
+    let header = std::iter::once(header.map(str::to_owned));
+    let rows: Vec<[String; 5]> = header.chain(lines.iter().map(row)).collect();
+    table(&rows, MAX_WIDTH)
 }
 
 #[cfg(test)]

@@ -6,17 +6,16 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::cli::operator::{self, Operator};
-use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
-use crate::cli::{CommandStatus, Global, Usage, arguments, status_line};
+use crate::cli::reasons::explain_refusal;
+use crate::cli::{CommandStatus, Global, Usage, arguments, row, status_line, width_of};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
 use crate::provision::{CommandResult, Outcome};
+use crate::reason::Reason;
+use crate::retry::retry_inline;
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:
-  usher groups add --user ada@example.com --group STAFF
-  usher groups remove --user ada@example.com --group STAFF")]
 pub(super) struct Options {
     /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
@@ -24,13 +23,13 @@ pub(super) struct Options {
     /// User name, sub, or e-mail address where the pool signs users in by it
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// Existing group; repeatable
+    /// Group of the pool; repeatable
     #[arg(long, value_name = "GROUP", required = true)]
     group: Vec<String>,
-    /// Allow groups that `admin.grantable_groups` leaves out
+    /// Also allow groups that are not in admin.grantable_groups
     #[arg(long)]
     privileged: bool,
-    /// Give up after this long without a success
+    /// Give up after this long without a successful call
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = arguments::parse_wait)]
     give_up_after: Duration,
 }
@@ -44,12 +43,41 @@ struct MembershipLine<'a> {
     reason: Option<String>,
 }
 
-/// `done` is the status of a group for which the operation succeeded.
+/// A change of memberships.
+#[derive(Clone, Copy)]
+pub(super) enum Change {
+    Add,
+    Remove,
+}
+
+impl Change {
+    fn operation(self, membership: Membership) -> AdminOperation {
+        match self {
+            Self::Add => AdminOperation::AddToGroup(membership),
+            Self::Remove => AdminOperation::RemoveFromGroup(membership),
+        }
+    }
+
+    /// The status after the change. Cognito does not say whether it was so before.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Add => "member",
+            Self::Remove => "not_member",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Add => "repeat with --privileged to add the user anyway",
+            Self::Remove => "repeat with --privileged to remove the user anyway",
+        }
+    }
+}
+
 pub(super) async fn run(
     global: &Global,
     options: &Options,
-    operation: fn(Membership) -> AdminOperation,
-    done: &'static str,
+    change: Change,
 ) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
     let pool = operator::pool(options.pool.as_deref(), &config)?;
@@ -61,6 +89,8 @@ pub(super) async fn run(
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = Services::from_environment(config).await?;
     let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
+    let cognito = services.cognito();
+    let width = width_of(groups.iter().map(GroupName::as_str));
     let mut status = CommandStatus::Success;
     for group in &groups {
         if stop.is_cancelled() {
@@ -69,20 +99,28 @@ pub(super) async fn run(
         }
         let membership = Membership::new(("user", &options.user), ("group", group.as_str()))
             .map_err(|error| Usage::error(format!("--{error}")))?;
-        let result = operator.execute(operation(membership)).await;
-        let line = MembershipLine::new(group, done, &result);
+        let result = operator.execute(change.operation(membership)).await;
+        let mut line = MembershipLine::new(group, change, &result);
+        // The right to give a group is checked before the group is looked up.
+        if line.reason.as_deref() == Some(Reason::GroupNotGrantable.as_str()) {
+            let exists = retry_inline(|| cognito.has_group(&pool, group)).await;
+            if matches!(exists, Ok(false)) {
+                line.reason = Some(Reason::GroupNotFound.as_str().to_owned());
+            }
+        }
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
         global
             .output
-            .print_line(&line, || text(&line, &options.user, done))?;
+            .print_line(&line, || text(&line, &options.user, change, width))?;
     }
     Ok(status)
 }
 
 impl<'a> MembershipLine<'a> {
-    fn new(group: &'a GroupName, done: &'static str, result: &CommandResult) -> Self {
+    fn new(group: &'a GroupName, change: Change, result: &CommandResult) -> Self {
+        let done = change.done();
         let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
             Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",
@@ -100,18 +138,17 @@ impl<'a> MembershipLine<'a> {
 }
 
 /// The line for a person, with the user as they typed it.
-fn text(line: &MembershipLine<'_>, user: &str, done: &str) -> String {
-    let MembershipLine { group, status, .. } = line;
-    let sub = line.sub.as_deref().unwrap_or("-");
-    let privileged = match done {
-        "added" => GRANT_PRIVILEGED,
-        _ => "remove it with usher groups remove --privileged",
-    };
-    match &line.reason {
-        None => format!("{group}  {status}  {user}  {sub}"),
-        Some(reason) => {
-            let reason = explain_refusal(reason, Some(group), privileged);
-            format!("{group}  {status}  {user}  {sub}  {reason}")
-        }
-    }
+fn text(line: &MembershipLine<'_>, user: &str, change: Change, width: usize) -> String {
+    let group = line.group;
+    let reason = line.reason.as_deref();
+    let reason = reason.map(|reason| explain_refusal(reason, Some(group), change.remedy()));
+    let status = line.status.replace('_', " ");
+    let cells = [
+        &status,
+        group,
+        user,
+        line.sub.as_deref().unwrap_or("-"),
+        reason.as_deref().unwrap_or_default(),
+    ];
+    row(cells, [change.done().len(), width, 0, 0, 0])
 }

@@ -5,7 +5,7 @@ mod list;
 mod members;
 
 use super::{CommandStatus, Global};
-use crate::event::AdminOperation;
+use members::Change;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -19,9 +19,15 @@ enum GroupsCommand {
     List(list::Options),
     /// Create groups
     Create(create::Options),
-    /// Add a user to groups
+    /// Add a user to groups; a user who is in the group stays in it
+    #[command(after_long_help = "Examples:
+  usher groups add --user ada@example.com --group STAFF
+  usher groups add --user ada --group ADMINS --privileged")]
     Add(members::Options),
     /// Remove a user from groups
+    #[command(after_long_help = "Examples:
+  usher groups remove --user ada@example.com --group STAFF
+  usher groups remove --user ada --group STAFF --group TEAM-A")]
     Remove(members::Options),
 }
 
@@ -29,13 +35,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     match &options.command {
         GroupsCommand::List(options) => list::run(global, options).await,
         GroupsCommand::Create(options) => create::run(global, options).await,
-        GroupsCommand::Add(options) => {
-            let add = members::run(global, options, AdminOperation::AddToGroup, "added");
-            Box::pin(add).await
-        }
+        GroupsCommand::Add(options) => Box::pin(members::run(global, options, Change::Add)).await,
         GroupsCommand::Remove(options) => {
-            let remove = AdminOperation::RemoveFromGroup;
-            Box::pin(members::run(global, options, remove, "removed")).await
+            Box::pin(members::run(global, options, Change::Remove)).await
         }
     }
 }

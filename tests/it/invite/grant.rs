@@ -17,7 +17,7 @@ async fn privileged_groups_need_the_privileged_flag() {
     ];
     let (status, lines, err) = world.run_command(&grant).await;
     assert_eq!(status, Some(1), "{err}");
-    assert_eq!(lines[0]["status"], json!("added"));
+    assert_eq!(lines[0]["status"], json!("member"));
     assert_eq!(lines[1]["status"], json!("refused"));
     assert_eq!(lines[1]["reason"], json!("group_not_grantable"));
     assert_eq!(world.members("STAFF").await, ["zebulon"]);
@@ -33,22 +33,22 @@ async fn privileged_groups_need_the_privileged_flag() {
     let mut text = world.usher(&grant);
     text.args(["--pool", &world.pool.id]);
     let (_, out, err) = finished(text).await;
-    let refusal = "group ADMINS is privileged; add it with usher groups add --privileged\n";
+    let refusal = "group ADMINS is not in admin.grantable_groups: repeat with --privileged to add the user anyway\n";
     assert!(out.ends_with(refusal), "{out}");
     let sub = lines[0]["sub"].as_str().expect("a sub");
-    let added = format!("STAFF  added  zebulon  {sub}\n");
+    let added = format!("member  STAFF   zebulon  {sub}\n");
     assert!(out.starts_with(&added), "{out}");
     assert!(!err.contains("zebulon"), "{err}");
 
     let all = [&grant[..], &["--privileged"]].concat();
     let (status, lines, err) = world.run_command(&all).await;
-    assert_eq!((status, count(&lines, "added")), (Some(0), 2), "{err}");
+    assert_eq!((status, count(&lines, "member")), (Some(0), 2), "{err}");
     assert_eq!(world.members("ADMINS").await, ["zebulon"]);
     let remove = ["groups", "remove", "--user", "zebulon", "--group", "ADMINS"];
     let mut text = world.usher(&remove);
     text.args(["--pool", &world.pool.id]);
     let (_, out, _) = finished(text).await;
-    let refusal = "group ADMINS is privileged; remove it with usher groups remove --privileged\n";
+    let refusal = "group ADMINS is not in admin.grantable_groups: repeat with --privileged to remove the user anyway\n";
     assert!(out.ends_with(refusal), "{out}");
     let remove: Vec<&str> = all
         .iter()
@@ -61,7 +61,7 @@ async fn privileged_groups_need_the_privileged_flag() {
         })
         .collect();
     let (status, lines, err) = world.run_command(&remove).await;
-    assert_eq!((status, count(&lines, "removed")), (Some(0), 2), "{err}");
+    assert_eq!((status, count(&lines, "not_member")), (Some(0), 2), "{err}");
     assert!(world.members("STAFF").await.is_empty());
     assert!(world.members("ADMINS").await.is_empty());
 }
@@ -137,6 +137,12 @@ async fn a_missing_user_or_group_is_reported_at_once() {
     let (_, out, _) = finished(text).await;
     let refusal = "group NOWHERE does not exist (names are case-sensitive)\n";
     assert!(out.ends_with(refusal), "{out}");
+    // Not a matter of rights: the option would not help.
+    let (status, lines, _) = world
+        .run_command(&["groups", "add", "--user", "zebulon", "--group", "ADMINS"])
+        .await;
+    assert_eq!(status, Some(1));
+    assert_eq!(lines[0]["reason"], json!("group_not_found"));
     let mut throttled = 0;
     world.faults.plan(move |call| {
         throttled += u32::from(call.operation == "AdminAddUserToGroup");
@@ -149,7 +155,7 @@ async fn a_missing_user_or_group_is_reported_at_once() {
     let (status, lines, err) = world
         .run_command(&["groups", "add", "--user", "zebulon", "--group", "STAFF"])
         .await;
-    assert_eq!((status, count(&lines, "added")), (Some(0), 1), "{err}");
+    assert_eq!((status, count(&lines, "member")), (Some(0), 1), "{err}");
     for wrong in [
         &["groups", "add", "--user", "zebulon"][..],
         &["groups", "add", "--group", "STAFF"],
@@ -206,8 +212,8 @@ async fn groups_are_created_once_and_listed_with_their_settings() {
     let create = ["groups", "create", "--group", "STAFF", "--group", "TEAM-A"];
     let (status, lines, err) = world.run_command(&create).await;
     assert_eq!(status, Some(0), "{err}");
-    let created = json!({"group": "STAFF", "status": "created"});
-    let exists = json!({"group": "TEAM-A", "status": "exists"});
+    let created = json!({"group": "STAFF", "status": "created", "reason": null, "error": null});
+    let exists = json!({"group": "TEAM-A", "status": "exists", "reason": null, "error": null});
     assert_eq!(lines, [created, exists]);
     for part in [
         "\"action\":\"CreateGroup\"",
@@ -225,17 +231,17 @@ async fn groups_are_created_once_and_listed_with_their_settings() {
         .run_command(&[&settings[..], &["groups", "list"]].concat())
         .await;
     assert_eq!(status, Some(0), "{err}");
-    let group = |name: &str, exists: bool, settings: &[&str], grantable: bool| {
+    let group = |name: &str, state: &str, settings: &[&str], grantable: bool| {
         json!({
-            "group": name, "exists": exists, "settings": settings, "grantable": grantable,
+            "group": name, "state": state, "settings": settings, "grantable": grantable,
             "description": null,
         })
     };
     let expected = [
-        group("ADMINS", false, &["privileged"], false),
-        group("EVERYONE", false, &["groups.default"], false),
-        group("STAFF", true, &[], true),
-        group("TEAM-A", true, &["groups.default"], false),
+        group("ADMINS", "missing", &["admin.groups"], false),
+        group("EVERYONE", "missing", &["groups.default"], false),
+        group("STAFF", "exists", &[], true),
+        group("TEAM-A", "exists", &["groups.default"], false),
     ];
     assert_eq!(lines, expected);
 
@@ -243,10 +249,11 @@ async fn groups_are_created_once_and_listed_with_their_settings() {
     text.env("USHER_POOLS__ALLOWED", &world.pool.id);
     let (_, out, _) = finished(text).await;
     let expected = "\
-ADMINS    missing  privileged, not grantable
-EVERYONE  missing  groups.default, not grantable
-STAFF     exists
-TEAM-A    exists   groups.default, not grantable
+group     in pool  grantable  named by        description
+ADMINS    no       no         admin.groups    -
+EVERYONE  no       no         groups.default  -
+STAFF     yes      yes        -               -
+TEAM-A    yes      no         groups.default  -
 ";
     assert_eq!(out, expected);
 }

@@ -247,8 +247,8 @@ async fn a_file_is_invited_and_a_second_run_does_nothing() {
         finished(command).await
     };
     assert_eq!(status, Some(0), "{err}");
-    let expected = "30 rows: 30 to do, 0 done already\n\
-                    EVERYONE  30 rows\nSTAFF  30 rows\nTEAM-A  30 rows\n";
+    let expected = "EVERYONE  30 rows\nSTAFF     30 rows\nTEAM-A    30 rows\n\
+                    dry run: 30 would be invited, 0 would be refused, 0 already done\n";
     assert_eq!(preview, expected);
     assert_eq!(world.faults.calls("AdminCreateUser"), 0);
     assert!(!file.results().exists());
@@ -296,10 +296,12 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
         command.args(["--pool", &world.pool.id]);
         finished(command).await
     };
-    assert_eq!(status, Some(1), "{err}");
+    assert_eq!(status, Some(0), "a plan was made: {err}");
     for refusal in [
-        "ADMINS  1 row  group ADMINS is privileged; add it with usher groups add --privileged",
-        "NOWHERE  1 row  group NOWHERE does not exist (names are case-sensitive)",
+        "ADMINS    1 row   group ADMINS is not in admin.grantable_groups: leave it out here and give it \
+         with usher groups add --privileged\n",
+        "NOWHERE   1 row   group NOWHERE does not exist (names are case-sensitive)\n",
+        "dry run: 2 would be invited, 2 would be refused, 0 already done\n",
     ] {
         assert!(out.contains(refusal), "{refusal}: {out}");
     }
@@ -327,11 +329,16 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
     command.args(["--pool", &world.pool.id]);
     let (_, out, err) = finished(command).await;
     assert!(
-        out.contains("refused  zebulon-1@quagmire.example  group"),
+        out.contains("refused  line 3  zebulon-1@quagmire.example  -  -  group"),
         "{out}"
     );
     assert!(out.ends_with("\n2 rows: 2 refused\n"), "{out}");
     assert!(!err.contains("rows: "), "{err}");
+    assert!(
+        err.contains("note: 2 refused rows: fix what the reason names"),
+        "{err}"
+    );
+    assert!(!err.contains("to retry"), "{err}");
     let users = world.sandbox.users(&world.pool.id).await.expect("users");
     assert_eq!(users.len(), 2);
 }
@@ -382,7 +389,6 @@ async fn an_invalid_file_or_argument_is_a_usage_error() {
             [&one[..], &["--give-up-after", "0s"]].concat(),
             "--give-up-after",
         ),
-        ([&one[..], &["--set", "pools.allowed="]].concat(), "--pool"),
         (
             [&one[..], &["--set", "pools.allowed=a_1,b_1"]].concat(),
             "--pool",
@@ -396,6 +402,11 @@ async fn an_invalid_file_or_argument_is_a_usage_error() {
         assert_eq!(status, Some(2), "{arguments:?}: {err}");
         assert!(err.contains(part), "{part}: {err}");
     }
+    let mut command = world.usher(&["users", "invite", "--email", "zebulon@quagmire.example"]);
+    command.env("USHER_POOLS__ALLOWED", "");
+    let (status, _, err) = finished(command).await;
+    assert_eq!(status, Some(78), "a setting is missing: {err}");
+    assert!(err.contains("--pool"), "{err}");
     for operation in ["AdminCreateUser", "AdminAddUserToGroup", "PutItem"] {
         assert_eq!(world.faults.calls(operation), 0, "{operation}");
     }

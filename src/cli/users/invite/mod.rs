@@ -19,7 +19,7 @@ use crate::shutdown;
 use file::Row;
 pub(super) use options::Options;
 use results::{PastResults, ResultsFile};
-use row_result::{RowResult, StopReason};
+use row_result::{RowResult, RowStatus, StopReason, Widths};
 use run::{InviteTally, PendingRow, invite_all};
 
 /// E-mails that Cognito sends a day from its own address.
@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let done = all - pending.len();
     if done > 0 {
         status_line(&format!(
-            "{done} of {} done already; --force repeats what is done",
+            "{done} of {} done already (--force repeats them)",
             plural(all as u64, "row")
         ));
     }
@@ -60,14 +60,19 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         None => None,
     };
     let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
-    let progress = progress_bar(Some(pending.len() as u64), "people");
+    let progress = progress_bar(Some(pending.len() as u64), "rows");
+    let last_line = pending.iter().filter_map(|it| it.row.line).max();
+    let addresses = pending.iter().map(|it| it.row.invitation.email.as_str());
+    let widths = Widths::new(last_line.unwrap_or_default(), addresses);
     let tally = invite_all(&operator, pending, &stop, |pending, result| {
         progress.inc(1);
         if let Some(results) = &mut results {
             results.write(&pending.hash, result)?;
         }
         let address = &pending.row.invitation.email;
-        global.output.print_line(result, || result.text(address))
+        global
+            .output
+            .print_line(result, || result.text(address, &widths))
     })
     .await;
     progress.finish_and_clear();
@@ -79,7 +84,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);
         let when = if is_over_limit { " tomorrow" } else { "" };
         status_line(&format!(
-            "the mail did not go: the same command with --resend sends it{when}"
+            "note: the mail did not go; the same command with --resend sends it{when}"
         ));
     } else if let Some(StopReason::Blocked(why) | StopReason::Outage(why)) = &tally.stop_reason {
         status_line(why);
@@ -133,26 +138,39 @@ async fn warn_of_mail_limit(cognito: &Cognito, pool: &PoolId, mails: usize) {
 fn print_resume_hint(tally: &InviteTally, give_up_after: Duration) {
     match &tally.stop_reason {
         Some(StopReason::MailLimit) => status_line(
-            "the daily limit of mails is reached: run the same command tomorrow, or let the pool \
-             send through Amazon SES",
+            "note: the daily limit of mails is reached; run the same command tomorrow, or let the \
+             pool send through Amazon SES",
         ),
         Some(StopReason::Blocked(why)) => status_line(&format!(
             "stopped: every row would fail ({why}). Fix it and run the same command again"
         )),
         Some(StopReason::Outage(why)) => status_line(&format!(
-            "stopped: nothing has worked for {} ({why}); run the same command again",
+            "stopped: no call succeeded for {} ({why}); run the same command again",
             humantime::format_duration(give_up_after)
         )),
         None if tally.untried > 0 => status_line("stopped; run the same command to continue"),
-        None if !tally.is_success() => {
-            status_line("run the same command again to retry refused and failed rows");
-        }
-        None => {}
+        None => print_retry_hint(tally),
     }
     if tally.unknown_mails > 0 {
         status_line(&format!(
             "{}: delivery unknown (no answer from Cognito); use --resend if asked",
             plural(tally.unknown_mails, "mail")
         ));
+    }
+}
+
+/// Refused rows are refused again, unless something is changed; failed ones may succeed.
+fn print_retry_hint(tally: &InviteTally) {
+    let count = |status| tally.by_status.get(&status).copied().unwrap_or_default();
+    let (refused, failed) = (count(RowStatus::Refused), count(RowStatus::Failed));
+    if refused > 0 {
+        status_line(&format!(
+            "note: {}: fix what the reason names, then run the same command again",
+            plural(refused, "refused row")
+        ));
+    }
+    if failed > 0 {
+        let rows = plural(failed, "failed row");
+        status_line(&format!("note: run the same command again to retry {rows}"));
     }
 }

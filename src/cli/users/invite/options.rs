@@ -35,27 +35,26 @@ pub(in crate::cli) struct Options {
     /// User attribute, such as custom:plan=pro; repeatable
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "file")]
     attribute: Vec<String>,
-    /// Existing group, in addition to those of the configuration; repeatable
+    /// Existing group, besides those of the configuration; repeatable
     #[arg(long, value_name = "GROUP", conflicts_with = "file")]
     group: Vec<String>,
-    /// Send the mail again to a user who has one
+    /// Send the invitation mail again to a user who was invited before
     #[arg(long, conflicts_with = "file")]
     resend: bool,
-    /// Read many users from a CSV file with a column `email`; optional columns: username,
-    /// groups (separated by ;), resend (true or false), `given_name` and other attributes
+    /// Read many users from a CSV file with a column email; optional columns: username, groups
+    /// (separated by ;), resend (true or false), given_name and other attributes
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Write results here, and skip the rows that are done in it
-    /// [default: FILE.results.jsonl]
+    /// Results file: rows that it lists as done are skipped [default: FILE.results.jsonl]
     #[arg(long, value_name = "FILE", conflicts_with = "email")]
     results: Option<PathBuf>,
-    /// Process all rows, also those that are done
+    /// Process rows again that are done
     #[arg(long, conflicts_with = "email")]
     pub(super) force: bool,
-    /// Check everything, show what would be done, and change nothing
+    /// Check the rows and their groups, show what would be done, and send nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Give up after this long without a success
+    /// Give up after this long without a successful call
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
     pub(super) give_up_after: Duration,
 }

@@ -1,15 +1,14 @@
 //! `usher users invite --dry-run`: shows the pending rows and their groups.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::run::PendingRow;
 use crate::app::Services;
-use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
-use crate::cli::{CommandStatus, Global, plural, status_line};
-use crate::config::GroupName;
+use crate::cli::reasons::{GRANT_LATER, explain_refusal};
+use crate::cli::{CommandStatus, Global, plural, status_line, table};
+use crate::config::{Config, GroupName};
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
 use crate::retry::retry_inline;
@@ -18,6 +17,9 @@ use crate::retry::retry_inline;
 struct Preview<'a> {
     rows: usize,
     done: usize,
+    /// Pending rows that ask for a group which is missing or not grantable.
+    refused: usize,
+    /// The other pending rows.
     to_do: usize,
     groups: Vec<GroupPreview<'a>>,
 }
@@ -25,7 +27,7 @@ struct Preview<'a> {
 /// A group, and the number of pending rows whose users would be added to it.
 #[derive(Debug, Serialize)]
 struct GroupPreview<'a> {
-    name: &'a str,
+    group: &'a str,
     rows: usize,
     /// The reason for which rows that ask for it would be refused.
     reason: Option<&'static str>,
@@ -38,51 +40,69 @@ pub(super) async fn show(
     pending: &[PendingRow],
     done: usize,
 ) -> anyhow::Result<CommandStatus> {
-    let (config, cognito) = (&services.config, services.cognito());
-    // The rows of each group, and the groups that a row asks for by name.
-    let mut rows: BTreeMap<GroupName, usize> = BTreeMap::new();
-    let mut requested = BTreeSet::new();
-    for PendingRow { row, .. } in pending {
-        let named = &row.invitation.groups;
-        let given = groups_for(&config.groups, &sign_up(pool, &row.invitation)?);
-        let groups: BTreeSet<&GroupName> = given.iter().chain(named).collect();
-        for group in groups {
-            *rows.entry(group.clone()).or_default() += 1;
-        }
-        requested.extend(named.clone());
-    }
-    let mut groups = Vec::new();
-    for (group, rows) in &rows {
-        let reason = if !requested.contains(group) {
-            None
-        } else if !config.admin.grantable.allows(group) {
-            Some("group_not_grantable")
-        } else {
-            match retry_inline(|| cognito.has_group(pool, group)).await {
-                Ok(exists) => (!exists).then_some("group_not_found"),
-                Err(failure) => {
-                    status_line(&format!("whether {group} is there is not known: {failure}"));
-                    None
-                }
-            }
-        };
-        groups.push(GroupPreview {
-            name: group.as_str(),
-            rows: *rows,
-            reason,
-        });
-    }
+    let rows = count_groups(&services.config, pool, pending)?;
+    let named = pending.iter().flat_map(|it| &it.row.invitation.groups);
+    let refusals = refusals(services, pool, named.collect()).await;
+    let groups = rows.iter().map(|(group, rows)| GroupPreview {
+        group: group.as_str(),
+        rows: *rows,
+        reason: refusals.get(group).copied(),
+    });
+    let is_refused = |pending: &&PendingRow| {
+        let mut groups = pending.row.invitation.groups.iter();
+        groups.any(|group| refusals.contains_key(group))
+    };
+    let refused = pending.iter().filter(is_refused).count();
     let preview = Preview {
         rows: pending.len() + done,
         done,
-        to_do: pending.len(),
-        groups,
+        refused,
+        to_do: pending.len() - refused,
+        groups: groups.collect(),
     };
-    global.output.print_line(&preview, || preview.text())?;
-    let is_refused = |group: &GroupPreview<'_>| group.reason.is_some();
-    Ok(CommandStatus::success_if(
-        !preview.groups.iter().any(is_refused),
-    ))
+    global.output.print(&preview, || preview.text())?;
+    Ok(CommandStatus::Success)
+}
+
+/// The number of rows for each group that a rule or the row itself gives.
+fn count_groups(
+    config: &Config,
+    pool: &PoolId,
+    pending: &[PendingRow],
+) -> anyhow::Result<BTreeMap<GroupName, usize>> {
+    let mut rows = BTreeMap::new();
+    for PendingRow { row, .. } in pending {
+        let given = groups_for(&config.groups, &sign_up(pool, &row.invitation)?);
+        let groups: BTreeSet<&GroupName> = given.iter().chain(&row.invitation.groups).collect();
+        for group in groups {
+            *rows.entry(group.clone()).or_default() += 1;
+        }
+    }
+    Ok(rows)
+}
+
+/// The groups that refuse a row which names them, with the reason.
+async fn refusals<'a>(
+    services: &Services,
+    pool: &PoolId,
+    named: BTreeSet<&'a GroupName>,
+) -> BTreeMap<&'a GroupName, &'static str> {
+    let cognito = services.cognito();
+    let mut refusals = BTreeMap::new();
+    for group in named {
+        match retry_inline(|| cognito.has_group(pool, group)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                refusals.insert(group, "group_not_found");
+                continue;
+            }
+            Err(failure) => status_line(&format!("whether {group} exists is not known: {failure}")),
+        }
+        if !services.config.admin.grantable.allows(group) {
+            refusals.insert(group, "group_not_grantable");
+        }
+    }
+    refusals
 }
 
 /// The sign-up that the group rules will see.
@@ -103,18 +123,22 @@ fn sign_up(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<SignUp> {
 
 impl Preview<'_> {
     fn text(&self) -> String {
-        let Self {
-            rows, done, to_do, ..
-        } = self;
-        let rows = plural(*rows as u64, "row");
-        let mut text = format!("{rows}: {to_do} to do, {done} done already\n");
-        for group in &self.groups {
-            let explain = |reason| explain_refusal(reason, Some(group.name), GRANT_PRIVILEGED);
-            let reason = group.reason.map(|reason| format!("  {}", explain(reason)));
-            let reason = reason.unwrap_or_default();
+        let row = |group: &GroupPreview<'_>| {
+            let explain = |reason| explain_refusal(reason, Some(group.group), GRANT_LATER);
+            let reason = group.reason.map(explain).unwrap_or_default();
             let rows = plural(group.rows as u64, "row");
-            let _ = writeln!(text, "{}  {rows}{reason}", group.name);
-        }
-        text
+            [group.group.to_owned(), rows, reason]
+        };
+        let rows: Vec<_> = self.groups.iter().map(row).collect();
+        let Self {
+            done,
+            refused,
+            to_do,
+            ..
+        } = self;
+        format!(
+            "{}dry run: {to_do} would be invited, {refused} would be refused, {done} already done",
+            table(&rows, usize::MAX),
+        )
     }
 }

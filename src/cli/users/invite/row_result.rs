@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cli::operator::needs_only_time;
-use crate::cli::reasons::{GRANT_PRIVILEGED, explain_refusal};
+use crate::cli::reasons::{GRANT_LATER, explain_refusal};
+use crate::cli::{row, width_of};
 use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::Reason;
 
@@ -39,6 +40,9 @@ pub(super) struct RowResult {
 }
 
 impl RowStatus {
+    /// The width of the longest name.
+    const MAX_WIDTH: usize = 7;
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Invited => "invited",
@@ -93,23 +97,46 @@ impl RowResult {
     }
 
     /// The line for a person, with the address that they typed.
-    pub(super) fn text(&self, address: &str) -> String {
-        let mut parts = Vec::new();
-        if let Some(line) = self.line {
-            parts.push(format!("line {line}"));
-        }
-        parts.push(self.status.name().to_owned());
-        parts.push(address.to_owned());
-        parts.extend(self.sub.clone());
-        parts.extend(self.mail.as_deref().map(|mail| match mail {
-            "not_sent" => "no mail".to_owned(),
-            "no_code" => "no code".to_owned(),
-            mail => format!("mail {mail}"),
-        }));
+    pub(super) fn text(&self, address: &str, widths: &Widths) -> String {
+        let line = self.line.map(|line| format!("line {line}"));
+        let mail = match self.mail.as_deref() {
+            None => "-".to_owned(),
+            Some("not_sent") => "no mail".to_owned(),
+            Some("no_code") => "no code".to_owned(),
+            Some(mail) => format!("mail {mail}"),
+        };
         let group = self.group.as_deref();
         let reason = self.reason.as_deref();
-        parts.extend(reason.map(|reason| explain_refusal(reason, group, GRANT_PRIVILEGED)));
-        parts.join("  ")
+        let reason = reason.map(|reason| explain_refusal(reason, group, GRANT_LATER));
+        let reason = reason.as_deref().unwrap_or_default();
+        let sub = self.sub.as_deref().unwrap_or("-");
+        let status = self.status.name();
+        match line {
+            Some(line) => row(
+                [status, &line, address, sub, &mail, reason],
+                [RowStatus::MAX_WIDTH, widths.line, widths.address, 0, 0, 0],
+            ),
+            None => row([status, address, sub, &mail, reason], [0; 5]),
+        }
+    }
+}
+
+/// The widths of the columns of a file's rows.
+#[derive(Debug, Default)]
+pub(super) struct Widths {
+    line: usize,
+    address: usize,
+}
+
+/// A longer address moves the rest of its row.
+const MAX_ADDRESS_WIDTH: usize = 40;
+
+impl Widths {
+    pub(super) fn new<'a>(last_line: u64, addresses: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            line: format!("line {last_line}").len(),
+            address: width_of(addresses).min(MAX_ADDRESS_WIDTH),
+        }
     }
 }
 
@@ -270,10 +297,14 @@ mod tests {
             reason: None,
             group: None,
         };
-        let text = |result: &RowResult| result.text("ada@example.com");
+        let widths = Widths {
+            line: 6,
+            address: 17,
+        };
+        let text = |result: &RowResult| result.text("ada@example.com", &widths);
         assert_eq!(
             text(&row_result),
-            "line 7  invited  ada@example.com  1234  mail sent"
+            "invited  line 7  ada@example.com    1234  mail sent"
         );
         row_result.line = None;
         row_result.mail = Some("no_code".to_owned());
@@ -289,15 +320,16 @@ mod tests {
             let rejected = Outcome::Rejected(rejection(reason, Class::Permanent));
             let mut result = command_result(rejected, None);
             result.group = GroupName::new(group);
-            RowResult::new(Some(3), &result).text("ada@example.com")
+            RowResult::new(Some(3), &result).text("ada@example.com", &Widths::default())
         };
         assert_eq!(
             refused(Reason::GroupNotFound, "STAFF"),
-            "line 3  refused  ada@example.com  group STAFF does not exist (names are case-sensitive)"
+            "refused  line 3  ada@example.com  -  -  group STAFF does not exist (names are case-sensitive)"
         );
         assert_eq!(
             refused(Reason::GroupNotGrantable, "ADMINS"),
-            "line 3  refused  ada@example.com  group ADMINS is privileged; add it with usher groups add --privileged"
+            "refused  line 3  ada@example.com  -  -  group ADMINS is not in admin.grantable_groups: leave it \
+             out here and give it with usher groups add --privileged"
         );
     }
 }
