@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::pool_id;
-use super::{CommandStatus, Global, Usage, arguments, plural, progress_bar, status_line};
+use super::operator::{NO_POOL, pool_id};
+use super::{
+    CommandStatus, Global, MissingSetting, Usage, arguments, plural, progress_bar, status_line,
+};
 use crate::app::Services;
 use crate::aws::{Class, Failure};
 use crate::config::{Config, Required, is_index_name};
@@ -28,7 +30,7 @@ use crate::shutdown;
   usher reconcile --since 2days
   usher reconcile --groups --limit 1000")]
 pub(super) struct Options {
-    /// User pool; repeatable [default: those in pools.allowed]
+    /// User pool to check; repeatable [default: those in pools.allowed]
     #[arg(long, value_name = "ID")]
     pool: Vec<String>,
     /// Also compare memberships in the default groups: for the first run in a pool that
@@ -38,49 +40,52 @@ pub(super) struct Options {
     /// Include users of external identity providers
     #[arg(long)]
     include_federated: bool,
-    /// Index of the profile table by owner, to find profiles under another id. Without one the
-    /// whole table is read [default: `profiles.owner_index`]
+    /// Index of the profile table by owner, to find profiles under another id; without one the
+    /// whole table is read [default: profiles.owner_index]
     #[arg(long, value_name = "NAME", value_parser = parse_index)]
     owner_index: Option<String>,
-    /// Write a second profile for users who have one under another id than their sub
+    /// Write a profile under the sub even if there is one under another id
     #[arg(long, conflicts_with = "owner_index")]
-    force: bool,
-    /// Only users created at this time or later: a time, a day in UTC, or how long ago (2h)
+    second_profile: bool,
+    /// Only users created at this time or later: time, UTC day (2026-08-01, yesterday) or age (2h,
+    /// 3days)
     #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     since: Option<jiff::Timestamp>,
     /// Queue at most this many users
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = arguments::parse_count)]
     limit: Option<u64>,
-    /// Show who lacks what, and queue no one
+    /// Show what each user is missing, and queue no one
     #[arg(long)]
     dry_run: bool,
-    /// Pause while the queue has more messages than this, so that sign-ups do not wait;
-    /// 0: never
+    /// Pause while the queue has more messages than this, so that sign-ups do not wait (0: do
+    /// not pause)
     #[arg(long, value_name = "N", default_value_t = 1000)]
     backlog: u64,
-    /// File that lets a stopped run continue
+    /// Checkpoint file: the next run resumes there
     #[arg(long, value_name = "FILE", default_value = "usher-reconcile.json")]
     checkpoint: PathBuf,
-    /// Start over, whatever the checkpoint says
+    /// Ignore the checkpoint and start over
     #[arg(long)]
     restart: bool,
-    /// Give up after this long without a success
+    /// Give up after this long without a successful call
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
     give_up_after: Duration,
 }
 
 #[derive(Debug, Serialize)]
 struct PoolSummary {
+    /// Tells the line from that of a user.
+    kind: &'static str,
     pool: String,
     users: u64,
     queued: u64,
     refused: u64,
-    #[serde(skip)]
+    /// Users who are queued, or would be in a dry run.
     incomplete: u64,
-    lack_profile: u64,
-    lack_group: u64,
+    missing_profile: u64,
+    missing_group: u64,
     /// Users who have a profile under another id than their `sub`, and get no second one.
-    elsewhere: u64,
+    under_another_id: u64,
     /// The same, with the users from before the run was stopped.
     #[serde(skip)]
     left_out: u64,
@@ -119,7 +124,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             search: ReconcilePlan::choose_search(
                 config,
                 options.owner_index.as_deref(),
-                options.force,
+                options.second_profile,
             ),
             include_federated: options.include_federated,
             since: options.since,
@@ -153,7 +158,7 @@ fn parse_index(name: &str) -> Result<String, &'static str> {
     }
 }
 
-pub(super) const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a record, in a \
+pub(super) const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a profile, in a \
                      template of {sub}, {username} or both";
 
 /// Only an attribute that names the owner finds profiles under other ids.
@@ -161,14 +166,14 @@ fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
     let Some(profiles) = &config.profiles else {
         return Ok(());
     };
-    if profiles.owner.is_some() || options.force {
+    if profiles.owner.is_some() || options.second_profile {
         return Ok(());
     }
     if options.owner_index.is_some() {
         return Err(Usage::error(format!("--owner-index: {NO_OWNER_ATTRIBUTE}")));
     }
     status_line(&format!(
-        "{NO_OWNER_ATTRIBUTE}; users who have a record under another id are not found"
+        "{NO_OWNER_ATTRIBUTE}; users who have a profile under another id are not found"
     ));
     Ok(())
 }
@@ -176,9 +181,7 @@ fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
 fn pools(options: &Options, config: &Config) -> anyhow::Result<BTreeSet<PoolId>> {
     if options.pool.is_empty() {
         if config.pools.allowed.is_empty() {
-            return Err(Usage::error(
-                "pools.allowed is empty: name a user pool with --pool",
-            ));
+            return Err(MissingSetting(NO_POOL).into());
         }
         return Ok(config.pools.allowed.clone());
     }
@@ -231,7 +234,7 @@ impl PoolReconcile<'_> {
             // A checkpoint that cannot be written stops the run before the first user is queued.
             checkpoint.save(&self.plan, run.cursor())?;
         }
-        let (mut lack_profile, mut lack_group) = (0, 0);
+        let (mut missing_profile, mut missing_group) = (0, 0);
         let retry = SharedRetry::new(options.give_up_after, self.stop);
         let mut backoff = Backoff::default();
         let complete = loop {
@@ -268,8 +271,8 @@ impl PoolReconcile<'_> {
                 ReconcileStep::Users(incomplete) => {
                     for user in &incomplete {
                         let line = user.line(&pool);
-                        lack_profile += u64::from(line.lacks_profile);
-                        lack_group += u64::from(!line.lacks_groups.is_empty());
+                        missing_profile += u64::from(line.missing_profile);
+                        missing_group += u64::from(!line.missing_groups.is_empty());
                         if options.dry_run {
                             self.global.output.print_line(&line, || text(&line))?;
                         }
@@ -292,14 +295,15 @@ impl PoolReconcile<'_> {
         let refused = run.refused();
         let queued = counts.queued.saturating_sub(refused);
         Ok(PoolSummary {
+            kind: "pool",
             pool: pool.as_str().to_owned(),
             users: counts.users,
             queued: if options.dry_run { 0 } else { queued },
             refused,
             incomplete: counts.queued,
-            lack_profile,
-            lack_group,
-            elsewhere: counts.elsewhere,
+            missing_profile,
+            missing_group,
+            under_another_id: counts.elsewhere,
             left_out: run.cursor().elsewhere,
             complete,
             compares_profiles: self.services.profiles.is_some(),
@@ -312,7 +316,7 @@ impl PoolReconcile<'_> {
         let stopped = match &self.plan.search {
             OtherIdSearch::Index(owner, index) if failure.reason == Reason::TableMismatch => {
                 format!(
-                    "{stopped}; records are looked for with the index {index}, whose partition key \
+                    "{stopped}; profiles are looked for with the index {index}, whose partition key \
                  has to be {}",
                     owner.name(),
                 )
@@ -324,22 +328,39 @@ impl PoolReconcile<'_> {
 }
 
 impl PoolSummary {
-    /// Names only the kinds that were compared.
+    /// What users are missing, and what was not compared.
     fn describe_missing(&self) -> String {
         let mut missing = Vec::new();
         if self.compares_profiles {
-            missing.push(format!("{} without profile", self.lack_profile));
-            if self.elsewhere > 0 {
-                missing.push(format!(
-                    "{} with a profile under another id",
-                    self.elsewhere
-                ));
+            missing.push(format!("{} missing a profile", self.missing_profile));
+            if self.under_another_id > 0 {
+                let count = self.under_another_id;
+                missing.push(format!("{count} with a profile under another id"));
             }
         }
-        if self.compares_groups || !self.compares_profiles {
-            missing.push(format!("{} missing a group", self.lack_group));
-        }
+        missing.push(if self.compares_groups || !self.compares_profiles {
+            format!("{} missing a group", self.missing_group)
+        } else {
+            "groups not compared (--groups)".to_owned()
+        });
         missing.join(", ")
+    }
+
+    fn text(&self, options: &Options) -> String {
+        // Users of an external provider are not confirmed by Cognito.
+        let noun = if options.include_federated {
+            "user"
+        } else {
+            "confirmed user"
+        };
+        let (pool, checked) = (&self.pool, plural(self.users, noun));
+        let missing = self.describe_missing();
+        let end = if options.dry_run {
+            format!("dry run: {} would be queued", self.incomplete)
+        } else {
+            format!("{} queued", self.queued)
+        };
+        format!("{pool}: {checked} checked: {missing}; {end}")
     }
 }
 
@@ -349,16 +370,16 @@ fn may_recover(failure: &Failure) -> bool {
 }
 
 fn text(line: &IncompleteUserLine<'_>) -> String {
-    let mut lacks = line.lacks_groups.clone();
-    lacks.extend(line.lacks_profile.then_some("a profile"));
+    let mut missing = line.missing_groups.clone();
+    missing.extend(line.missing_profile.then_some("profile"));
     let mut found = Vec::new();
-    if !lacks.is_empty() {
-        found.push(format!("lacks {}", lacks.join(", ")));
+    if !missing.is_empty() {
+        found.push(format!("missing {}", missing.join(", ")));
     }
-    if line.record_elsewhere {
-        found.push("has a profile under another id".to_owned());
+    if line.under_another_id {
+        found.push("profile under another id".to_owned());
     }
-    format!("{}  {}", line.sub.unwrap_or("(no sub)"), found.join("; "))
+    format!("{}  {}", line.sub.unwrap_or("-"), found.join("; "))
 }
 
 fn report(
@@ -368,9 +389,7 @@ fn report(
 ) -> anyhow::Result<CommandStatus> {
     for summary in summaries {
         let PoolSummary {
-            pool,
             users,
-            queued,
             refused,
             left_out,
             complete,
@@ -380,12 +399,9 @@ fn report(
             status_line("stopped before any user was read");
             continue;
         }
-        global.output.print_line(summary, || {
-            let checked = plural(*users, "user");
-            let missing = summary.describe_missing();
-            let dry_run = if options.dry_run { " (dry run)" } else { "" };
-            format!("{pool}: {checked} checked: {missing}; {queued} queued{dry_run}")
-        })?;
+        global
+            .output
+            .print_line(summary, || summary.text(options))?;
         if *refused > 0 {
             let refused = plural(*refused, "user");
             status_line(&format!(
@@ -395,8 +411,8 @@ fn report(
         if *left_out > 0 {
             let left_out = plural(*left_out, "user");
             status_line(&format!(
-                "{left_out} with a profile under another id than the sub, and no second one was \
-                 written: docs/guide/amplify-migration.md says how to move it, --force writes one \
+                "note: {left_out} with a profile under another id got no second one: \
+                 docs/guide/amplify-migration.md says how to move it, --second-profile writes one \
                  beside it"
             ));
         }

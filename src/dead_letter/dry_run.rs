@@ -20,9 +20,9 @@ pub(crate) struct DryRunResult {
     pub outcome: &'static str,
     /// Reason code, or the operation of a command; empty for some outcomes.
     pub reason: String,
-    /// Names of the groups that the user is not in, and `profile` if there is none.
-    #[serde(rename = "lacks")]
-    pub missing: Vec<String>,
+    /// Names of the groups that the user is not in.
+    pub missing_groups: Vec<String>,
+    pub missing_profile: bool,
 }
 
 /// Predicts outcomes.
@@ -34,9 +34,6 @@ pub(crate) struct DryRun {
     /// Judges commands, and remembers which groups exist.
     provisioner: Provisioner,
 }
-
-/// Stands for the profile in [`DryRunResult::missing`].
-const PROFILE: &str = "profile";
 
 impl DryRun {
     pub(crate) fn new(config: &Config, cognito: Cognito, profiles: Option<ProfileTable>) -> Self {
@@ -106,7 +103,7 @@ impl DryRun {
         }
         let member_of: BTreeSet<GroupName> =
             retry_inline(|| self.cognito.groups_of(pool, username)).await?;
-        let mut missing = Vec::new();
+        let (mut missing_groups, mut missing_profile) = (Vec::new(), false);
         let mut refused = None;
         for group in groups_for(&self.config.groups, sign_up) {
             if member_of.contains(&group) {
@@ -117,7 +114,7 @@ impl DryRun {
             {
                 refused = Some(Reason::GroupNotFound);
             }
-            missing.push(group.as_str().to_owned());
+            missing_groups.push(group.as_str().to_owned());
         }
         if let Some(profiles) = self
             .profiles
@@ -128,18 +125,23 @@ impl DryRun {
                 None => refused = Some(Reason::NoSub),
                 Some(sub) => {
                     let keys = [sub.as_str()];
-                    if retry_inline(|| profiles.existing(&keys)).await?.is_empty() {
-                        missing.push(PROFILE.to_owned());
-                    }
+                    let found = retry_inline(|| profiles.existing(&keys)).await?;
+                    missing_profile = found.is_empty();
                 }
             }
         }
         let result = match refused {
             Some(reason) => DryRunResult::rejected(reason),
-            None if missing.is_empty() => DryRunResult::new("already_done", ""),
+            None if missing_groups.is_empty() && !missing_profile => {
+                DryRunResult::new("already_done", "")
+            }
             None => DryRunResult::new("done", ""),
         };
-        Ok(DryRunResult { missing, ..result })
+        Ok(DryRunResult {
+            missing_groups,
+            missing_profile,
+            ..result
+        })
     }
 }
 
@@ -148,7 +150,8 @@ impl DryRunResult {
         Self {
             outcome,
             reason: reason.to_owned(),
-            missing: Vec::new(),
+            missing_groups: Vec::new(),
+            missing_profile: false,
         }
     }
 

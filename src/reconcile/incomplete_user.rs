@@ -46,25 +46,28 @@ pub(crate) fn why_not_queued(status: UserStatus) -> Option<&'static str> {
 /// The output line for one user, without personal data.
 #[derive(Debug, Serialize)]
 pub(crate) struct IncompleteUserLine<'a> {
+    /// Tells the line from that of a pool.
+    kind: &'static str,
     pub pool: &'a str,
     /// The user's `sub`; `None` if the pool shows none or it may hold personal data.
     pub sub: Option<&'a str>,
     /// Default groups that the user is not in.
-    pub lacks_groups: Vec<&'a str>,
+    pub missing_groups: Vec<&'a str>,
     /// Whether no profile was found, under any id.
-    pub lacks_profile: bool,
+    pub missing_profile: bool,
     /// Whether the profile is under another id than the `sub`.
-    pub record_elsewhere: bool,
+    pub under_another_id: bool,
 }
 
 impl IncompleteUser {
     pub(crate) fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
         IncompleteUserLine {
+            kind: "user",
             pool: pool.as_str(),
             sub: self.user.sub.as_ref().and_then(Sub::loggable),
-            lacks_groups: self.groups.iter().map(GroupName::as_str).collect(),
-            lacks_profile: self.profile == ProfileState::Missing,
-            record_elsewhere: self.profile == ProfileState::OtherId,
+            missing_groups: self.groups.iter().map(GroupName::as_str).collect(),
+            missing_profile: self.profile == ProfileState::Missing,
+            under_another_id: self.profile == ProfileState::OtherId,
         }
     }
 

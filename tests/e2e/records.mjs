@@ -45,14 +45,14 @@ export async function recordsOfAmplify({ queue, workUntilEmpty }) {
     const lines = ended.stdout.split('\n').filter(Boolean);
     return { status: ended.code ?? 0, lines: lines.map((line) => JSON.parse(line)) };
   };
-  const counted = ({ users, queued, lack_profile, elsewhere }) =>
-    ({ users, queued, lack_profile, elsewhere });
-  const LEFT_OUT = { users: COUNT, queued: 0, lack_profile: 0, elsewhere: COUNT };
+  const counted = ({ users, queued, missing_profile, under_another_id }) =>
+    ({ users, queued, missing_profile, under_another_id });
+  const LEFT_OUT = { users: COUNT, queued: 0, missing_profile: 0, under_another_id: COUNT };
 
   await check('reconcile counts users with a record under another id', async () => {
     const { status, lines } = await reconcile('--dry-run');
     assert.equal(status, 0);
-    assert.equal(lines.filter((line) => line.record_elsewhere).length, COUNT);
+    assert.equal(lines.filter((line) => line.kind === 'user' && line.under_another_id).length, COUNT);
   });
 
   await check('it writes no second record, nor does the command on the queue', async () => {
@@ -88,7 +88,7 @@ export async function recordsOfAmplify({ queue, workUntilEmpty }) {
     const { status, lines } = await reconcile('--dry-run');
     assert.equal(status, 0);
     const summary = lines.pop();
-    assert.deepEqual([summary.lack_profile, summary.queued], [1, 0]);
+    assert.deepEqual([summary.missing_profile, summary.queued], [1, 0]);
     assert.deepEqual(lines.map((line) => line.sub), [people[0].sub]);
   });
 

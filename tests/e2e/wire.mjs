@@ -146,14 +146,14 @@ await check('reconcile queues users who lack something, and none the second time
   await aws.deleteProfile(others[0].sub);
   const reconcile = async () => {
     const { stdout } = await usher('reconcile', '--groups', '--output', 'json', '--pool', byName.id);
-    const { users, queued, lack_profile, lack_group } = JSON.parse(stdout);
-    return { users, queued, lack_profile, lack_group };
+    const { users, queued, missing_profile, missing_group } = JSON.parse(stdout);
+    return { users, queued, missing_profile, missing_group };
   };
-  assert.deepEqual(await reconcile(), { users: 5, queued: 2, lack_profile: 1, lack_group: 1 });
+  assert.deepEqual(await reconcile(), { users: 5, queued: 2, missing_profile: 1, missing_group: 1 });
   await workUntilEmpty();
   assert.deepEqual(await byName.groupsOf('ada'), ['EVERYONE']);
   assertProfile(others[0], (await aws.profiles())[others[0].sub]);
-  assert.deepEqual(await reconcile(), { users: 5, queued: 0, lack_profile: 0, lack_group: 0 });
+  assert.deepEqual(await reconcile(), { users: 5, queued: 0, missing_profile: 0, missing_group: 0 });
 });
 
 await check('the Reconcile command on the queue does the same', async () => {
@@ -190,7 +190,7 @@ for (const [way, ...options] of [['through the queue'], ['directly', '--direct']
   });
 }
 
-await check('a dead letter that is dropped is deleted', async () => {
+await check('a dropped dead letter is deleted', async () => {
   await usher('dead-letters', 'drop', '--all', '--yes');
   assert.equal(await aws.depth(deadLetters), 0);
 });

@@ -121,7 +121,7 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("10000 users checked: 137 without profile; 137 queued\n"),
+        stdout.ends_with("10000 confirmed users checked: 137 missing a profile, groups not compared (--groups); 137 queued\n"),
         "{stdout}"
     );
     assert_eq!(world.faults.calls("ListUsersInGroup"), 0);
@@ -137,7 +137,7 @@ async fn users_without_a_profile_are_queued_without_reading_groups() {
 
     let (_, stdout, _) = world.reconcile(folder.path(), &[]).await;
     assert!(
-        stdout.ends_with("0 without profile; 0 queued\n"),
+        stdout.ends_with("0 missing a profile, groups not compared (--groups); 0 queued\n"),
         "{stdout}"
     );
     let scans = world.faults.calls("Scan");
@@ -159,7 +159,7 @@ async fn imported_users_count_and_disabled_users_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
-    let lack = "27 users checked: 7 without profile, 7 missing a group; 7 queued\n";
+    let lack = "27 confirmed users checked: 7 missing a profile, 7 missing a group; 7 queued\n";
     assert!(stdout.ends_with(lack), "{stdout}");
     let imported: BTreeSet<String> = (23..30).map(name).collect();
     assert_eq!(world.take_queued().await, once_each(&imported));
@@ -192,13 +192,13 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     assert_eq!(dry.len(), lacking.len());
     assert_eq!(
         dry.iter()
-            .filter(|user| user["lacks_profile"] == json!(true))
+            .filter(|user| user["missing_profile"] == json!(true))
             .count(),
         137
     );
     assert_eq!(
         dry.iter()
-            .filter(|user| user["lacks_groups"] == json!(["EVERYONE"]))
+            .filter(|user| user["missing_groups"] == json!(["EVERYONE"]))
             .count(),
         41
     );
@@ -208,7 +208,7 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     assert_eq!(status, Some(0), "{errors}");
     assert!(
         stdout.ends_with(&format!(
-            "10000 users checked: 137 without profile, 41 missing a group; {} queued\n",
+            "10000 confirmed users checked: 137 missing a profile, 41 missing a group; {} queued\n",
             lacking.len()
         )),
         "{stdout}"
@@ -222,7 +222,7 @@ async fn only_incomplete_users_are_queued_and_none_the_second_time() {
     let (status, stdout, errors) = world.reconcile(folder.path(), &["--groups"]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("0 without profile, 0 missing a group; 0 queued\n"),
+        stdout.ends_with("0 missing a profile, 0 missing a group; 0 queued\n"),
         "{stdout}"
     );
     world.assert_queue_empty().await;
@@ -331,7 +331,7 @@ async fn a_list_that_begins_again_counts_each_user_once() {
         }
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let all = ": 10000 users checked: 137 without profile; 137 queued\n";
+    let all = ": 10000 confirmed users checked: 137 missing a profile, groups not compared (--groups); 137 queued\n";
 
     // Some users were checked before the run resumed.
     world.reconcile(folder.path(), &["--limit", "10"]).await;
@@ -345,7 +345,10 @@ async fn a_list_that_begins_again_counts_each_user_once() {
     world.faults.plan(expired());
     let (_, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert!(errors.contains("read again from its start"), "{errors}");
-    assert!(stdout.contains(": 10000 users checked"), "{stdout}");
+    assert!(
+        stdout.contains(": 10000 confirmed users checked"),
+        "{stdout}"
+    );
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn no_user_gets_a_second_profile_without_force() {
+async fn no_user_gets_a_second_profile_without_the_option() {
     let world = World::new().await;
     let (before, without) = sample(&world, TABLE).await;
     let profiles = world.by_owner(TABLE).await;
@@ -100,14 +100,18 @@ async fn no_user_gets_a_second_profile_without_force() {
     let dry = ["reconcile", "--dry-run"];
     let (status, stdout, errors) = world.run(folder.path(), &dry).await;
     assert_eq!(status, Some(0), "{errors}");
-    let lack = "53 users checked: 3 without profile, 50 with a profile under another id; 0 queued (dry run)\n";
+    let lack = "53 confirmed users checked: 3 missing a profile, 50 with a profile under another id, groups not compared (--groups); dry run: 3 would be queued\n";
     assert!(stdout.ends_with(lack), "{stdout}");
-    for part in ["50 users", "--force", "docs/guide/amplify-migration.md"] {
+    for part in [
+        "50 users",
+        "--second-profile",
+        "docs/guide/amplify-migration.md",
+    ] {
         assert!(errors.contains(part), "{part} in {errors}");
     }
     let lines = |ending: &str| stdout.lines().filter(|line| line.ends_with(ending)).count();
-    assert_eq!(lines("  has a profile under another id"), 50);
-    assert_eq!(lines("  lacks a profile"), 3);
+    assert_eq!(lines("  profile under another id"), 50);
+    assert_eq!(lines("  missing profile"), 3);
     let json = [&dry[..], &["--output", "json"]].concat();
     let (_, stdout, _) = world.run(folder.path(), &json).await;
     let users: Vec<Value> = stdout
@@ -117,14 +121,14 @@ async fn no_user_gets_a_second_profile_without_force() {
     let (_summary, users) = users.split_last().expect("a summary");
     let elsewhere = users
         .iter()
-        .filter(|it| it["record_elsewhere"] == json!(true));
+        .filter(|it| it["under_another_id"] == json!(true));
     assert_eq!((users.len(), elsewhere.count()), (53, 50));
 
     // The run refuses the others, and still queues the users without any profile.
     let (status, stdout, errors) = world.run(folder.path(), &["reconcile"]).await;
     assert_eq!(status, Some(1), "{stdout}{errors}");
-    assert!(stdout.ends_with("another id; 3 queued\n"), "{stdout}");
-    assert!(errors.contains("--force"), "{errors}");
+    assert!(stdout.ends_with("(--groups); 3 queued\n"), "{stdout}");
+    assert!(errors.contains("--second-profile"), "{errors}");
     world.work(&[]).await;
     let mut expected = profiles.clone();
     for TestUser { sub, name, .. } in &without {
@@ -155,10 +159,12 @@ async fn no_user_gets_a_second_profile_without_force() {
     assert_eq!(world.by_owner(TABLE).await, expected);
     assert_eq!(world.members("EVERYONE").await.len(), 53);
 
-    let (status, stdout, errors) = world.run(folder.path(), &["reconcile", "--force"]).await;
+    let (status, stdout, errors) = world
+        .run(folder.path(), &["reconcile", "--second-profile"])
+        .await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("53 users checked: 50 without profile; 50 queued\n"),
+        stdout.ends_with("53 confirmed users checked: 50 missing a profile, groups not compared (--groups); 50 queued\n"),
         "{stdout}"
     );
     world.work(&[]).await;
@@ -244,7 +250,7 @@ async fn an_owner_index_replaces_the_scan() {
     let reconcile = [&["reconcile", "--owner-index", INDEX][..], &table].concat();
     let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
     assert_eq!(status, Some(1), "{errors}");
-    let lack = "3 without profile, 50 with a profile under another id; 3 queued\n";
+    let lack = "3 missing a profile, 50 with a profile under another id, groups not compared (--groups); 3 queued\n";
     assert!(stdout.ends_with(lack), "{stdout}");
     assert_eq!(world.faults.calls("Scan"), 0);
     let settings = [
@@ -336,7 +342,7 @@ async fn a_profile_created_meanwhile_is_not_elsewhere() {
         let reconcile = [&["reconcile"], arguments].concat();
         let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
         assert_eq!(status, Some(0), "{errors}");
-        let none = ": 1 user checked: 0 without profile; 0 queued\n";
+        let none = ": 1 confirmed user checked: 0 missing a profile, groups not compared (--groups); 0 queued\n";
         assert!(stdout.ends_with(none), "{stdout}");
         assert_eq!(world.faults.calls("BatchGetItem"), 2, "{table}");
     }
@@ -389,7 +395,10 @@ async fn users_left_out_are_counted_across_resumed_runs() {
         let reconcile = [&["reconcile"], arguments].concat();
         let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
         assert_eq!(status, Some(1), "{stdout}{errors}");
-        assert!(stdout.contains(&format!(": {users} user")), "{stdout}");
+        assert!(
+            stdout.contains(&format!(": {users} confirmed user")),
+            "{stdout}"
+        );
         assert!(errors.contains(left_out), "{errors}");
         assert_eq!(
             errors.contains("read again from its start"),
@@ -411,7 +420,9 @@ async fn an_unknown_owner_attribute_is_reported() {
     let (status, stdout, errors) = world.run(folder.path(), &reconcile).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("1 without profile; 0 queued (dry run)\n"),
+        stdout.ends_with(
+            "1 missing a profile, groups not compared (--groups); dry run: 1 would be queued\n"
+        ),
         "{stdout}"
     );
     assert!(errors.contains("profiles.attributes"), "{errors}");

@@ -94,7 +94,7 @@ async fn a_scan_ends_with_an_empty_key() {
     let (status, stdout, errors) = world.reconcile(folder.path(), &[]).await;
     assert_eq!(status, Some(0), "{errors}");
     assert!(
-        stdout.ends_with("1 without profile; 1 queued\n"),
+        stdout.ends_with("1 missing a profile, groups not compared (--groups); 1 queued\n"),
         "{stdout}"
     );
     assert_eq!(world.faults.calls("Scan"), 1);

@@ -113,7 +113,7 @@ async fn a_user_without_a_profile_gets_all_but_privileged_groups() {
     let user = setup.create_user("missed").await;
     let stdout = setup.reconcile(&[]).await;
     assert!(
-        stdout.ends_with("1 without profile; 1 queued\n"),
+        stdout.ends_with("1 missing a profile, groups not compared (--groups); 1 queued\n"),
         "{stdout}"
     );
     setup.work().await;
@@ -139,7 +139,7 @@ async fn a_removed_group_is_not_given_again() {
     // With `--groups` it compares memberships, and gives only default groups.
     let stdout = setup.reconcile(&["--groups"]).await;
     assert!(
-        stdout.ends_with("0 without profile, 1 missing a group; 1 queued\n"),
+        stdout.ends_with("0 missing a profile, 1 missing a group; 1 queued\n"),
         "{stdout}"
     );
     setup.work().await;
@@ -180,7 +180,7 @@ async fn a_replayed_reconcile_dead_letter_gives_no_privileged_group() {
     let file = setup.folder.path().join("letters.jsonl");
     let file = file.to_str().expect("text");
     setup
-        .usher(&["dead-letters", "export", file, "--remove"])
+        .usher(&["dead-letters", "export", file, "--delete"])
         .await;
     setup.usher(&["dead-letters", "import", file]).await;
     setup
