@@ -31,7 +31,7 @@ pub(crate) use received_dead_letter::{
     DeadLetterSummary, MIN_ID_CHARS, ReceivedDeadLetter, printable,
 };
 pub(crate) use redrive::{NativeRedrive, NativeRedriveResult};
-pub(crate) use replay::{Replay, ReplayReport};
+pub(crate) use replay::{Replay, ReplayReport, ReplayTally};
 pub(crate) use replay_result::ReplayResult;
 pub(crate) use replay_target::ReplayTarget;
 pub(crate) use scan::SQS_COUNTS_LAG;

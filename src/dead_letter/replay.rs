@@ -2,7 +2,7 @@
 //! Each is sent or provisioned first and deleted afterwards. So a stop at any point
 //! loses nothing. A second replay changes nothing further, but may mail an invitation again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use super::audit::AuditLog;
@@ -25,7 +25,8 @@ pub(crate) struct Replay {
     audit: AuditLog,
     arrivals: Arrivals,
     tally: ReplayTally,
-    hopeless: u64,
+    /// Reasons of hopeless dead letters that were announced.
+    announced: BTreeSet<String>,
 }
 
 /// The dead letters that arrive during a run, which must not be replayed again.
@@ -51,6 +52,9 @@ pub(crate) struct ReplayProgress<'a> {
     pub seen: u64,
     /// About how many dead letters other processes hide; the replay waits for them.
     pub(crate) hidden_elsewhere: u64,
+    /// Reasons of hopeless dead letters that are about to be sent to the source queue; each comes
+    /// once, and mostly there are none.
+    pub(crate) hopeless: String,
 }
 
 /// The result of [`Replay::run`].
@@ -65,8 +69,6 @@ pub(crate) struct ReplayReport {
     pub(crate) newer: u64,
     /// Those that were sent to the source queue, and are dead letters again by now.
     pub(crate) returned: ReasonCounts,
-    /// Dead letters that were sent to the source queue though they are hopeless.
-    pub(crate) hopeless: u64,
     /// All dead letters that were received.
     pub(crate) seen: ReasonCounts,
 }
@@ -86,7 +88,7 @@ impl Replay {
                 newer: 0,
             },
             tally: ReplayTally::new(),
-            hopeless: 0,
+            announced: BTreeSet::new(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Replay {
                             tally,
                             seen,
                             hidden_elsewhere,
+                            hopeless: String::new(),
                         });
                     },
                 )
@@ -122,6 +125,13 @@ impl Replay {
                     break;
                 }
             };
+            let hopeless = self.announce_hopeless(&dead_letters);
+            progress(ReplayProgress {
+                tally: &self.tally,
+                seen: selection.seen().total(),
+                hidden_elsewhere: 0,
+                hopeless,
+            });
             for dead_letters in dead_letters.chunks(self.batch_size) {
                 if !self.acquire_permits(dead_letters.len(), &selection).await {
                     break;
@@ -135,6 +145,7 @@ impl Replay {
                     tally: &self.tally,
                     seen: selection.seen().total(),
                     hidden_elsewhere: 0,
+                    hopeless: String::new(),
                 });
                 if failure.is_some() {
                     break;
@@ -153,10 +164,21 @@ impl Replay {
                 // The tally has them.
                 ReplayTarget::Direct(..) => ReasonCounts::default(),
             },
-            hopeless: self.hopeless,
             tally: self.tally,
             failure,
         }
+    }
+
+    /// The reasons, not announced before, of those that the source queue gets in vain.
+    fn announce_hopeless(&mut self, dead_letters: &[ReceivedDeadLetter]) -> String {
+        if !matches!(self.target, ReplayTarget::Queue(_)) {
+            return String::new();
+        }
+        let hopeless = dead_letters.iter().filter(|it| it.summary.is_hopeless());
+        let reasons: BTreeSet<String> = hopeless.map(|it| it.summary.reason.clone()).collect();
+        let new: Vec<String> = reasons.difference(&self.announced).cloned().collect();
+        self.announced.extend(reasons);
+        new.join(", ")
     }
 
     /// Waits for a permit for each of `count` dead letters. Returns `false` after a stop
@@ -193,8 +215,6 @@ impl Replay {
                 .find(|(id, _)| *id == dead_letter.summary.id);
             let result = undeleted_entry.map_or(replayed.result, |_| ReplayResult::NotDeleted);
             self.audit.log(&dead_letter.summary, &result.to_string());
-            let is_queued = result == ReplayResult::Queued;
-            self.hopeless += u64::from(is_queued && dead_letter.summary.is_hopeless());
             *self.tally.entry(result).or_default() += 1;
             self.arrivals.sent_ids.extend(replayed.sent_id);
             // Stop: without deletes, a replay fills the source queue with copies.

@@ -116,9 +116,7 @@ impl Selection {
             match (found.next(), found.next()) {
                 (None, _) => {
                     let seen = self.seen.total();
-                    return Err(format!(
-                        "no dead letter has the id {asked} (scanned {seen})"
-                    ));
+                    return Err(format!("no dead letter has the id {asked} ({seen} read)"));
                 }
                 (Some(one), Some(other)) => {
                     return Err(format!(

@@ -11,7 +11,7 @@ use crate::aws::Queue;
 use crate::cli::operator::actor;
 use crate::cli::{
     CommandStatus, Global, Progress, Usage, arguments, confirm, plural, progress_bar, reasons,
-    status_line,
+    status_line, time as show_time,
 };
 use crate::config::Required;
 use crate::dead_letter::{
@@ -24,20 +24,21 @@ use crate::shutdown;
 /// Which dead letters are meant; all that is given must hold
 #[derive(Debug, clap::Args)]
 pub(super) struct FilterOptions {
-    /// Only dead letters with this reason; may be repeated
-    #[arg(long, value_parser = reasons::parse)]
+    /// Only dead letters with this reason; repeatable
+    #[arg(long, value_name = "CODE", value_parser = reasons::parse)]
     reason: Vec<String>,
-    /// Only dead letters of this time (UTC) or later: a time, a day, or how long ago ("2h")
+    /// Only dead letters of this time or later: time, UTC day (2026-08-01, yesterday) or age (2h,
+    /// 3days)
     #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     since: Option<jiff::Timestamp>,
-    /// Only dead letters older than this time (UTC)
+    /// Only dead letters from before this time
     #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     before: Option<jiff::Timestamp>,
     /// Only dead letters whose event names this user pool
     #[arg(long, value_name = "ID")]
     pool: Option<String>,
     /// Only dead letters of the user with this sub
-    #[arg(long, value_parser = parse_sub)]
+    #[arg(long, value_name = "UUID", value_parser = parse_sub)]
     sub: Option<String>,
     /// At most this many dead letters
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = arguments::parse_count)]
@@ -56,7 +57,7 @@ impl FilterOptions {
     pub(super) fn filter(&self) -> Filter {
         for (name, time) in [("since", self.since), ("before", self.before)] {
             if let Some(time) = time {
-                status_line(&format!("{name} {} UTC", time.strftime("%F %H:%M")));
+                status_line(&format!("{name} {}", show_time(time)));
             }
         }
         Filter {
@@ -89,7 +90,7 @@ pub(super) fn parse_id(text: &str) -> Result<String, String> {
 /// The options of a command that changes dead letters.
 #[derive(Debug, clap::Args)]
 pub(super) struct ChangeOptions {
-    /// Ids, or at least the first 8 characters of each
+    /// Ids, or their first 8 characters or more
     #[arg(value_name = "ID", value_parser = parse_id)]
     #[arg(conflicts_with = "all", conflicts_with_all = FILTER_OPTIONS)]
     ids: Vec<String>,
@@ -300,7 +301,7 @@ impl ScanReport {
             }) => {
                 if hidden_elsewhere > 0 {
                     lines.push(format!(
-                        "about {hidden_elsewhere} more in use by another process; try again in a minute"
+                        "about {hidden_elsewhere} more in flight: another process reads them; try again in a minute"
                     ));
                 }
                 if not_received > 0 {
@@ -323,7 +324,7 @@ impl ScanReport {
         match self.seen.total() {
             0 => "no dead letters found".to_owned(),
             total => format!(
-                "no dead letter matches the filter ({total} in the queue: {})",
+                "no dead letter matches the filter ({total} others: {})",
                 self.seen.describe()
             ),
         }
@@ -338,24 +339,22 @@ pub(super) struct RemovalCounts {
 }
 
 impl RemovalCounts {
-    /// Deletes dead letters that `selection` holds, and writes an audit line for each; `done` is
-    /// its result.
+    /// Deletes dead letters that `selection` holds, and writes an audit line for each.
     pub(super) async fn remove(
         &mut self,
         selection: &mut Selection,
         dead_letters: &[DeadLetterSummary],
         audit: &AuditLog,
-        done: &str,
     ) {
         let ids: Vec<&str> = dead_letters.iter().map(|it| it.id.as_str()).collect();
         let failed = selection.delete(&ids).await;
         for dead_letter in dead_letters {
             if let Some((_, failure)) = failed.iter().find(|(id, _)| *id == dead_letter.id) {
                 self.failed += 1;
-                audit.log(dead_letter, &format!("not {done}: {}", failure.reason));
+                audit.log(dead_letter, &format!("not deleted: {}", failure.reason));
             } else {
                 self.deleted += 1;
-                audit.log(dead_letter, done);
+                audit.log(dead_letter, "deleted");
             }
         }
     }
@@ -364,7 +363,7 @@ impl RemovalCounts {
 pub(super) fn show_hidden_count(bar: &Progress, hidden_elsewhere: u64) {
     if hidden_elsewhere > 0 {
         bar.set_message(format!(
-            "waiting for about {hidden_elsewhere} in use by another process"
+            "waiting for about {hidden_elsewhere} in flight: another process reads them"
         ));
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
                 break;
             }
             removed
-                .remove(&mut scan.selection, dead_letters, &audit, "dropped")
+                .remove(&mut scan.selection, dead_letters, &audit)
                 .await;
         }
     }
@@ -44,10 +44,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let status = report.print_end();
     matched?;
     let RemovalCounts { deleted, failed } = removed;
-    let counts = serde_json::json!({"dropped": deleted, "failed": failed});
+    let counts = serde_json::json!({"deleted": deleted, "not_deleted": failed});
     global.output.print(&counts, || match total {
         0 => report.no_match(),
-        _ => format!("{} dropped", letters(deleted)),
+        _ => format!("{} deleted", letters(deleted)),
     })?;
     if failed > 0 {
         status_line(&format!("{} could not be deleted", letters(failed)));

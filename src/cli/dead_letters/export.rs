@@ -16,18 +16,18 @@ use crate::dead_letter::{ExportLine, ReceivedDeadLetter};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   usher dead-letters export dead-letters.jsonl
-  usher dead-letters export malformed.jsonl --reason not_json --remove")]
+  usher dead-letters export malformed.jsonl --reason not_json --delete")]
 pub(super) struct Options {
-    /// File to write; it must not exist
+    /// File to write; must not exist unless --append
     file: PathBuf,
     #[command(flatten)]
     filter: FilterOptions,
     /// Append to the file if it exists
     #[arg(long)]
     append: bool,
-    /// Delete each dead letter once its line is on the disk
+    /// Delete each dead letter after it was written; without a filter, all of them
     #[arg(long)]
-    remove: bool,
+    delete: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
@@ -35,12 +35,12 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let is_new = !options.file.exists();
     let mut file = open(&options.file, options.append)
         .with_context(|| format!("{}", options.file.display()))?;
-    let audit = if options.remove {
+    let audit = if options.delete {
         Some(context.audit("export").await)
     } else {
         None
     };
-    let width = if options.remove {
+    let width = if options.delete {
         SINGLE_RECEIVE
     } else {
         PARALLEL_RECEIVES
@@ -54,9 +54,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             written += dead_letters.len() as u64;
             if let Some(audit) = &audit {
                 let summaries: Vec<_> = dead_letters.into_iter().map(|it| it.summary).collect();
-                removed
-                    .remove(selection, &summaries, audit, "removed")
-                    .await;
+                removed.remove(selection, &summaries, audit).await;
             }
             Ok(())
         })
@@ -69,14 +67,19 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         std::fs::remove_file(&options.file).context("the empty file cannot be removed")?;
     }
     let RemovalCounts { deleted, failed } = removed;
-    let counts = serde_json::json!({"written": written, "removed": deleted, "not_removed": failed});
+    let counts =
+        serde_json::json!({"exported": written, "deleted": deleted, "not_deleted": failed});
     global.output.print(&counts, || {
-        let exported = letters(written);
+        let exported = format!(
+            "{} exported to {}",
+            letters(written),
+            options.file.display()
+        );
         match deleted {
             _ if written == 0 => report.no_match(),
-            0 => format!("{exported} exported"),
-            all if all == written => format!("{exported} exported and removed from the queue"),
-            some => format!("{exported} exported, {some} of them removed from the queue"),
+            0 => format!("{exported}; still in the dead-letter queue"),
+            all if all == written => format!("{exported} and deleted from the dead-letter queue"),
+            some => format!("{exported}; {some} of them deleted from the dead-letter queue"),
         }
     })?;
     result?;
@@ -152,7 +155,7 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
     }
     if let Err(error) = ExportLine::parse(&line?) {
         bail!(
-            "line {count} {error}: correct or delete it first (its dead letter is still in the queue)"
+            "line {count} {error}: correct or delete it first (its dead letter is still in the dead-letter queue)"
         );
     }
     file.write_all(b"\n")?;

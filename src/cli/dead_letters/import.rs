@@ -19,12 +19,12 @@ use crate::event::strip_bom;
   usher dead-letters import dead-letters.jsonl
   usher dead-letters import dead-letters.jsonl --from-line 120")]
 pub(super) struct Options {
-    /// A file that export wrote
+    /// File that "dead-letters export" wrote
     file: PathBuf,
     /// Start at this line, where an earlier import stopped
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = arguments::parse_count)]
     from_line: u64,
-    /// Also send dead letters that are already in the queue
+    /// Also import dead letters that are already in the dead-letter queue
     #[arg(long)]
     allow_duplicates: bool,
 }
@@ -90,7 +90,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
                 Err(failure) => failure,
             };
             failed += 1;
-            status_line(&format!("line {line} was not sent: {failure}"));
+            status_line(&format!("line {line} was not imported: {failure}"));
             if failure.class != Class::Permanent {
                 // The next import skips later lines of the batch that were sent.
                 resume_at.get_or_insert(*line);
@@ -99,18 +99,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         progress.set_position(sent + failed + skipped);
     }
     progress.finish_and_clear();
-    let counts = serde_json::json!({"sent": sent, "failed": failed, "skipped": skipped});
+    let counts = serde_json::json!({"imported": sent, "failed": failed, "skipped": skipped});
     global.output.print(&counts, || {
-        let sent = format!("{} sent to the dead-letter queue", letters(sent));
+        let imported = format!("{} imported", letters(sent));
+        let anyway = |them| format!("(--allow-duplicates imports {them} anyway)");
         match skipped {
-            0 => sent,
-            1 => format!("{sent}; 1 of {total} is in the queue already"),
-            skipped => format!("{sent}; {skipped} of {total} are in the queue already"),
+            0 => imported,
+            1 => format!("{imported}, 1 already there {}", anyway("it")),
+            skipped => format!("{imported}, {skipped} already there {}", anyway("them")),
         }
     })?;
-    if skipped > 0 {
-        status_line("--allow-duplicates sends them again");
-    }
     if let Some(line) = resume_at {
         status_line(&format!("stopped; continue with --from-line {line}"));
     }
@@ -137,7 +135,7 @@ async fn bodies_in_queue(context: &CommandContext) -> anyhow::Result<HashMap<Bod
     result?;
     if status == CommandStatus::Failure {
         bail!(
-            "nothing was imported: not every dead letter of the queue could be read, to skip those that are in it"
+            "nothing was imported: not every dead letter of the dead-letter queue could be read, to skip those that are in it"
         );
     }
     Ok(bodies)
@@ -191,7 +189,7 @@ fn lines(
             let text = text.with_context(|| format!("{name}: line {number}"))?;
             match ExportLine::parse(strip_bom(&text)) {
                 Ok(line) => Ok((number, line)),
-                Err(error) => bail!("{name}: line {number} {error}; nothing was sent"),
+                Err(error) => bail!("{name}: line {number} {error}; nothing was imported"),
             }
         }))
 }

@@ -4,7 +4,7 @@ use super::context::{
     CommandContext, FILTER_OPTIONS, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, ScanReport,
     letters, short_id,
 };
-use crate::cli::{CommandStatus, Global, Output, print, status_line, table};
+use crate::cli::{CommandStatus, Global, Output, print, table};
 use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen};
 use crate::retry::retry_inline;
 
@@ -28,19 +28,16 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             .await?
             .depth;
         let total = depth.total();
-        let counts = serde_json::json!({"dead_letters": total, "in_use": depth.hidden});
+        let counts = serde_json::json!({"dead_letters": total, "in_flight": depth.hidden});
         global.output.print(&counts, || match depth.hidden {
             0 => format!("about {}", letters(total)),
-            hidden => format!("about {}, {hidden} of them in use", letters(total)),
+            hidden => format!("about {}, {hidden} of them in flight", letters(total)),
         })?;
         return Ok(CommandStatus::Success);
     }
     let filter = options.filter.filter();
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
     let counted = scan.counted.unwrap_or(0);
-    if counted > 0 {
-        status_line(&format!("about {}", letters(counted)));
-    }
     let mut counts = ReasonCounts::default();
     let result = scan
         .for_each(async |_, dead_letters| {
@@ -71,7 +68,7 @@ fn text(counts: &ReasonCounts, report: &ScanReport, counted: u64) -> String {
         " count",
         "oldest (UTC)",
         "newest (UTC)",
-        "example",
+        "id of one",
     ];
     let mut rows = vec![header.map(str::to_owned)];
     for (reason, summary) in counts.by_frequency() {
@@ -122,7 +119,7 @@ mod tests {
         let counts = ReasonCounts::of(vec![&summary; 70]);
         let shared = text(&counts, &report(50), 120);
         let expected = "\
-reason                   count  oldest (UTC)      newest (UTC)      example
+reason                   count  oldest (UTC)      newest (UTC)      id of one
 user_lambda_validation      70  2026-08-01 09:05  2026-08-01 09:05  91e29d26
 
 70 of about 120 dead letters";

@@ -21,11 +21,11 @@ pub(super) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum DeadLetterCommand {
-    /// Count dead letters by reason; with --output json print one object for each
+    /// Count dead letters by reason (JSON: one line for each dead letter)
     List(list::Options),
     /// Show one dead letter in full
     Show(show::Options),
-    /// Send dead letters back to the queue, or process them here (--direct)
+    /// Send dead letters to the source queue again, or provision here (--direct)
     Replay(replay::Options),
     /// Export dead letters to a JSON Lines file
     Export(export::Options),

@@ -1,40 +1,110 @@
 //! What to do about a dead letter: the row of the runbook's table ("Dead letters") for its reason.
 
+use std::fmt;
+
 use super::context::short_id;
 use crate::dead_letter::DeadLetterSummary;
 
-pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> String {
-    special_step(dead_letter).unwrap_or_else(|| replay_of(dead_letter))
+/// What to know, and commands that can be copied.
+#[derive(Debug)]
+pub(super) struct NextStep {
+    note: Option<&'static str>,
+    /// Each with its label: `next`, `then` or `or`.
+    commands: Vec<(&'static str, String)>,
 }
 
-/// `None` if a replay is all that it needs.
+pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
+    special(dead_letter).unwrap_or_else(|| NextStep {
+        note: None,
+        commands: vec![("next", replay_of(dead_letter))],
+    })
+}
+
+/// One sentence for what is more than a replay; `None` if a replay is all that it needs.
 pub(in crate::cli) fn special_step(dead_letter: &DeadLetterSummary) -> Option<String> {
+    let NextStep { note, commands } = special(dead_letter)?;
+    let mut text = note.map_or(String::new(), |note| format!("{note}, then "));
+    for (at, (label, command)) in commands.iter().enumerate() {
+        if at > 0 {
+            text += &format!(", {label} ");
+        }
+        text += command;
+    }
+    Some(text)
+}
+
+fn special(dead_letter: &DeadLetterSummary) -> Option<NextStep> {
     let (reason, id) = (dead_letter.reason.as_str(), short_id(&dead_letter.id));
     let replay = replay_of(dead_letter);
     let drop = usher(&format!("drop {id}"));
     let body = usher(&format!("show {id} --body"));
-    let step = match (reason, dead_letter.class.as_deref()) {
-        ("foreign_pool", _) => {
-            format!("if the pool is yours, add it to pools.allowed, then {replay}; else {drop}")
-        }
-        ("user_not_found", _) => format!("{replay}; if it comes back, {drop}"),
+    let (note, commands) = match (reason, dead_letter.class.as_deref()) {
+        ("foreign_pool", _) => (
+            "if the pool is yours, add it to pools.allowed and replay; otherwise drop",
+            vec![("next", replay), ("or", drop)],
+        ),
+        ("user_not_found", _) => (
+            "if it comes back after a replay, the user is deleted: drop it",
+            vec![("next", replay), ("or", drop)],
+        ),
         ("group_not_found" | "access_denied" | "limit_exceeded" | "table_mismatch", _) => {
-            format!("fix the cause, then {replay}")
+            ("fix the cause", vec![("next", replay)])
         }
-        ("repeated_token", _) => format!("usher reconcile --dry-run; if it ends, {replay}"),
+        ("repeated_token", _) => (
+            "replay once the dry run ends without an error",
+            vec![
+                ("next", "usher reconcile --dry-run".to_owned()),
+                ("then", replay),
+            ],
+        ),
         ("invalid_parameter", _) => {
-            let export = usher("export FILE --reason invalid_parameter --remove");
-            format!("{export}, edit, import and replay")
+            let file = "invalid.jsonl";
+            (
+                "edit the file before the import",
+                vec![
+                    (
+                        "next",
+                        usher(&format!("export {file} --reason {reason} --delete")),
+                    ),
+                    ("then", usher(&format!("import {file}"))),
+                    ("then", usher(&format!("replay --reason {reason}"))),
+                ],
+            )
         }
-        ("ambiguous_user", _) => format!("{drop}, check the user, repeat by e-mail address"),
-        ("not_administrator", _) => format!("{drop}, or make the requester one and {replay}"),
-        (_, Some("malformed")) => format!("find the sender ({body}), then {drop}"),
-        (_, Some("forbidden" | "conflict")) => {
-            format!("inform the administrator (requestedBy in {body}), then {drop}")
-        }
+        ("ambiguous_user", _) => (
+            "check the user, and repeat the command by e-mail address",
+            vec![("next", drop)],
+        ),
+        ("not_administrator", _) => (
+            "if the requester is to be an administrator, make them one and replay; otherwise drop",
+            vec![("next", drop), ("or", replay)],
+        ),
+        (_, Some("malformed")) => (
+            "find and fix the sender",
+            vec![("next", body), ("then", drop)],
+        ),
+        (_, Some("forbidden" | "conflict")) => (
+            "inform the administrator: requestedBy in the body",
+            vec![("next", body), ("then", drop)],
+        ),
         _ => return None,
     };
-    Some(step)
+    Some(NextStep {
+        note: Some(note),
+        commands,
+    })
+}
+
+impl fmt::Display for NextStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(note) = self.note {
+            writeln!(f, "note: {note}")?;
+        }
+        for (label, command) in &self.commands {
+            writeln!(f, "{label}: {command}")?;
+        }
+        Ok(())
+    }
 }
 
 fn replay_of(dead_letter: &DeadLetterSummary) -> String {
@@ -84,7 +154,7 @@ mod tests {
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let attributes = BTreeMap::from(attributes);
         let dead_letter = DeadLetterSummary::new("91e29d26-c230", "{", &attributes);
-        steps(&next_step(&dead_letter))
+        steps(&next_step(&dead_letter).to_string())
     }
 
     #[test]

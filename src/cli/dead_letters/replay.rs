@@ -15,7 +15,7 @@ use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line
 use crate::config::Required;
 use crate::dead_letter::{
     DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, ReasonCounts,
-    Replay, ReplayReport, ReplayResult, ReplayTarget, SelectionEnd,
+    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, SelectionEnd,
 };
 
 #[derive(Debug, clap::Args)]
@@ -26,16 +26,16 @@ use crate::dead_letter::{
 pub(super) struct Options {
     #[command(flatten)]
     change: ChangeOptions,
-    /// Process them in this process instead of through the source queue
+    /// Provision here, instead of sending to the source queue
     #[arg(long)]
     direct: bool,
-    /// Predict the outcome of each, and change nothing
+    /// Predict the outcome of each; nothing is sent or deleted
     #[arg(long, conflicts_with_all = ["direct", "native"])]
     dry_run: bool,
-    /// Dead letters a second; by default, and at most, what the worker's quota allows
+    /// At most this many a second [default and maximum: one worker's rate]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// SQS's own redrive: all dead letters, unchanged
+    /// Let SQS move all dead letters back (SQS redrive); usher counts no replay
     #[arg(long, conflicts_with_all = ["ids", "direct"], conflicts_with_all = FILTER_OPTIONS)]
     native: bool,
 }
@@ -67,7 +67,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         match confirm(options, filter, &context).await? {
             Confirmation::Replay(filter) => filter,
             Confirmation::Nothing(seen) => {
-                let counts = BTreeMap::<String, u64>::new();
+                let counts = ReplayCounts::default();
                 global.output.print(&counts, || seen.no_match())?;
                 return Ok(seen.print_end());
             }
@@ -91,10 +91,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             progress.set_position(step.seen);
             progress.set_message(tally_line(step.tally));
             show_hidden_count(&progress, step.hidden_elsewhere);
+            // A person who was asked has seen it.
+            if change.yes && !step.hopeless.is_empty() {
+                status_line(&format!("warning: {}", fails_again(&step.hopeless)));
+            }
         })
         .await;
     progress.finish_and_clear();
-    report(global, replayed, change.yes)
+    report(global, replayed)
 }
 
 enum Confirmation {
@@ -125,11 +129,14 @@ async fn confirm(
     }
     let counts = ReasonCounts::of(&matched);
     let total = letters(counts.total());
-    let hopeless = matched.iter().filter(|it| it.is_hopeless()).count() as u64;
-    let question = match (options.direct, hopeless) {
-        (true, _) => format!("Process {total} here?"),
+    let hopeless = ReasonCounts::of(matched.iter().filter(|it| it.is_hopeless()));
+    let question = match (options.direct, hopeless.total()) {
+        (true, _) => format!("Provision {total} here?"),
         (false, 0) => format!("Send {total} to the source queue?"),
-        (false, _) => format!("{}\nSend {total} anyway?", hopeless_warning(hopeless)),
+        (false, _) => format!(
+            "{}\nSend {total} anyway?",
+            fails_again(&hopeless.describe())
+        ),
     };
     if !options.change.confirm(&counts, &question, context).await {
         return Ok(Confirmation::No);
@@ -148,11 +155,8 @@ async fn confirm(
     }))
 }
 
-fn hopeless_warning(count: u64) -> String {
-    let are = if count == 1 { "is" } else { "are" };
-    format!(
-        "{count} of them {are} malformed or forbidden: a replay fails again unless usher or its configuration has changed"
-    )
+fn fails_again(reasons: &str) -> String {
+    format!("fails again unless usher or its configuration has changed: {reasons}")
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
@@ -173,11 +177,47 @@ fn rate(options: &Options, context: &CommandContext) -> f64 {
     rate.min(max_rate)
 }
 
-fn report(
-    global: &Global,
-    replayed: ReplayReport,
-    is_unasked: bool,
-) -> anyhow::Result<CommandStatus> {
+/// The number of dead letters with each result; those of a failure by its reason.
+#[derive(Debug, Default, Serialize)]
+struct ReplayCounts {
+    queued: u64,
+    done: u64,
+    already_done: u64,
+    ignored: u64,
+    failed_again: BTreeMap<String, u64>,
+    left: BTreeMap<String, u64>,
+    not_deleted: u64,
+    back: BTreeMap<String, u64>,
+}
+
+impl ReplayCounts {
+    fn new(tally: &ReplayTally, returned: &ReasonCounts) -> Self {
+        let mut counts = Self::default();
+        for (result, count) in tally {
+            let of_result = match result {
+                ReplayResult::Queued => &mut counts.queued,
+                ReplayResult::Done => &mut counts.done,
+                ReplayResult::AlreadyDone => &mut counts.already_done,
+                ReplayResult::Ignored => &mut counts.ignored,
+                ReplayResult::NotDeleted => &mut counts.not_deleted,
+                ReplayResult::FailedAgain(reason) => {
+                    counts.failed_again.entry(reason.to_string()).or_default()
+                }
+                ReplayResult::Unchanged(reason) => {
+                    counts.left.entry(reason.to_string()).or_default()
+                }
+            };
+            *of_result += count;
+        }
+        let back = returned.by_frequency().into_iter();
+        counts.back = back
+            .map(|(reason, group)| (reason.to_owned(), group.count))
+            .collect();
+        counts
+    }
+}
+
+fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStatus> {
     let text = replayed.to_string();
     let ReplayReport {
         tally,
@@ -185,21 +225,12 @@ fn report(
         failure,
         newer,
         returned,
-        hopeless,
         seen,
     } = replayed;
     if newer > 0 {
         status_line(&format!("{} arrived during this run", letters(newer)));
     }
-    if hopeless > 0 && is_unasked {
-        status_line(&hopeless_warning(hopeless));
-    }
-    let results = tally
-        .iter()
-        .map(|(result, count)| (result.to_string(), *count));
-    let returned_counts = returned.by_frequency().into_iter();
-    let back = returned_counts.map(|(reason, group)| (format!("back: {reason}"), group.count));
-    let counts: BTreeMap<String, u64> = results.chain(back).collect();
+    let counts = ReplayCounts::new(&tally, &returned);
     let scan = ScanReport { end, seen };
     global.output.print(&counts, || {
         if tally.is_empty() {
@@ -262,10 +293,11 @@ async fn dry_run(
                     print(&serde_json::to_string(&line)?)?;
                 } else if global.verbose {
                     let (id, reason) = (short_id(&dead_letter.id), &dead_letter.reason);
-                    print(&format!("{id}  {reason:<20}  {}", detail(&would)))?;
+                    print(&format!("{id}  {reason:<20}  {}", detail(reason, &would)))?;
                 }
                 let reason = dead_letter.reason.clone();
-                *tally.entry((reason, outcome(&would))).or_default() += 1;
+                let outcome = outcome(&reason, &would);
+                *tally.entry((reason, outcome)).or_default() += 1;
                 *outcomes.entry(label(would.outcome)).or_default() += 1;
                 matched.push(dead_letter);
             }
@@ -280,7 +312,7 @@ async fn dry_run(
         if tally.is_empty() {
             print(&report.no_match())?;
         } else {
-            let header = ["reason", " count", "a replay"].map(str::to_owned);
+            let header = ["reason", " count", "prediction"].map(str::to_owned);
             let rows = tally
                 .into_iter()
                 .map(|((reason, outcome), count)| [reason, format!("{count:>6}"), outcome]);
@@ -304,21 +336,24 @@ fn label(outcome: &str) -> &'static str {
     }
 }
 
-/// The prediction and its reason.
-fn outcome(would: &DryRunResult) -> String {
+/// The prediction, and its reason if it is not that of the dead letter.
+fn outcome(reason: &str, would: &DryRunResult) -> String {
     let label = label(would.outcome);
     match would.outcome {
         "done" | "already_done" => label.to_owned(),
+        _ if would.reason == reason => label.to_owned(),
         _ => format!("{label}: {}", would.reason),
     }
 }
 
 /// The prediction for one dead letter.
-fn detail(would: &DryRunResult) -> String {
+fn detail(reason: &str, would: &DryRunResult) -> String {
+    let mut missing = would.missing_groups.clone();
+    missing.extend(would.missing_profile.then(|| "profile".to_owned()));
     match would.outcome {
-        "done" if would.missing.is_empty() => format!("would run {}", would.reason),
-        "done" => format!("would add {}", would.missing.join(", ")),
-        _ => outcome(would),
+        "done" if missing.is_empty() => format!("would run {}", would.reason),
+        "done" => format!("would add {}", missing.join(", ")),
+        _ => outcome(reason, would),
     }
 }
 
@@ -369,7 +404,7 @@ async fn native(
         failure_reason: failure,
         ..
     } = &task;
-    let result = serde_json::json!({"status": status, "moved": moved, "failure": failure});
+    let result = serde_json::json!({"status": status, "moved": moved, "error": failure});
     global.output.print(&result, || {
         let moved = letters(u64::try_from(*moved).unwrap_or(0));
         format!("{}: {moved} moved", status.to_lowercase())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::{CommandContext, PARALLEL_RECEIVES, parse_id};
 use super::next_step::next_step;
-use crate::cli::{CommandStatus, Global, Output, print, print_json, reasons};
+use crate::cli::{CommandStatus, Global, Output, plural, print, print_json, reasons, table, time};
 use crate::dead_letter::{DeadLetterSummary, Filter, ReceivedDeadLetter, printable};
 use crate::event::{Event, parse};
 use crate::message::attribute;
@@ -17,8 +17,8 @@ use crate::message::attribute;
   usher dead-letters show 91e29d26
   usher dead-letters show 91e29d26 --body")]
 pub(super) struct Options {
-    /// The id, or that of the message on the source queue; the first 8 characters are enough
-    #[arg(value_parser = parse_id)]
+    /// Id of the dead letter or of the original message, or its first 8 characters
+    #[arg(value_name = "ID", value_parser = parse_id)]
     id: String,
     /// Print the body too: it holds personal data, and may hold a password
     #[arg(long)]
@@ -53,18 +53,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     };
     let body = &dead_letter.message.body;
     let state = state(body, context.services.config.profiles.is_some());
-    let mut value = to_json(&dead_letter, state)?;
     match global.output {
         Output::Json => {
+            let mut value = to_json(&dead_letter, state)?;
             if options.body {
                 value["body"] = json!(body);
             }
             print_json(&value)?;
         }
-        Output::Text => {
-            let body = options.body.then_some(body);
-            print(&text(&dead_letter.summary, &value, body)?)?;
-        }
+        Output::Text => print(&text(&dead_letter, state, options.body)?)?,
     }
     Ok(CommandStatus::Success)
 }
@@ -97,54 +94,57 @@ fn to_json(
     Ok(all)
 }
 
-/// The members of the object that a person reads first.
-const FIRST: [&str; 7] = [
-    "id",
-    "reason",
-    "error",
-    "sub",
-    "dead_lettered_at",
-    "first_received_at",
-    "sent_at",
-];
-
 fn text(
-    summary: &DeadLetterSummary,
-    shown: &Value,
-    body: Option<&String>,
+    dead_letter: &ReceivedDeadLetter,
+    state: Option<&str>,
+    with_body: bool,
 ) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    let members = shown.as_object();
-    let rest = members.into_iter().flatten().map(|(name, _)| name.as_str());
-    let rest = rest.filter(|name| !FIRST.contains(name));
-    for name in FIRST.into_iter().chain(rest) {
-        match &shown[name] {
-            Value::Null => {}
-            Value::Object(attributes) => {
-                // Attributes that the lines above do not show.
-                let attributes = attributes.iter();
-                for (name, value) in attributes.filter(|(name, _)| !is_already_shown(name)) {
-                    let value = printable(value.as_str().unwrap_or_default());
-                    writeln!(text, "{:<20}{value}", printable(name))?;
-                }
-            }
-            Value::String(reason) if name == "reason" => {
-                writeln!(text, "{name:<20}{}", reasons::explain(reason))?;
-            }
-            Value::String(value) => writeln!(text, "{name:<20}{value}")?,
-            value => writeln!(text, "{name:<20}{value}")?,
-        }
-    }
-    writeln!(text, "next: {}", next_step(summary))?;
-    if let Some(body) = body {
-        if std::io::stdout().is_terminal() {
-            let lines: Vec<String> = body.lines().map(printable).collect();
-            writeln!(text, "\n{}", lines.join("\n"))?;
-        } else {
-            writeln!(text, "\n{body}")?;
-        }
+    let mut text = table(&rows(dead_letter, state), usize::MAX);
+    write!(text, "{}", next_step(&dead_letter.summary))?;
+    let body = &dead_letter.message.body;
+    if with_body && std::io::stdout().is_terminal() {
+        let lines: Vec<String> = body.lines().map(printable).collect();
+        writeln!(text, "\n{}", lines.join("\n"))?;
+    } else if with_body {
+        writeln!(text, "\n{body}")?;
     }
     Ok(text)
+}
+
+/// What is known of the dead letter, the most important first. How often it was read is only in
+/// the JSON: reads are mostly those of these commands.
+fn rows(dead_letter: &ReceivedDeadLetter, state: Option<&str>) -> Vec<[String; 2]> {
+    let ReceivedDeadLetter { message, summary } = dead_letter;
+    let reason = reasons::explain(&summary.reason);
+    // Often it is only the meaning of the reason.
+    let error = summary.error.clone().filter(|it| !reason.ends_with(it));
+    let known = [
+        ("id", Some(summary.id.clone())),
+        ("reason", Some(reason)),
+        ("error", error),
+        ("state", state.map(str::to_owned)),
+        ("sub", summary.sub.clone()),
+        ("pool", summary.pool.clone()),
+        ("dead-lettered", summary.dead_lettered_at.map(time)),
+        ("first received", summary.first_received_at.map(time)),
+        ("sent", message.sent_at.map(time)),
+        ("attempts", summary.attempts.map(|it| it.to_string())),
+        ("replays", Some(summary.replays.to_string())),
+        ("class", summary.class.clone()),
+        ("body", Some(plural(summary.bytes as u64, "byte"))),
+        ("original message id", summary.source_message_id.clone()),
+        (
+            "written by",
+            summary.version.as_ref().map(|it| format!("usher {it}")),
+        ),
+    ];
+    let attributes = message.attributes.iter();
+    let attributes = attributes.filter(|(name, _)| !is_already_shown(name));
+    let known = known.into_iter();
+    let known = known.filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    known
+        .chain(attributes.map(|(name, value)| [printable(name), printable(value)]))
+        .collect()
 }
 
 fn is_already_shown(name: &str) -> bool {

@@ -49,14 +49,13 @@ async fn dead_letters_are_exported_edited_and_imported() {
     let file = folder.path().join("letters.jsonl");
     let path = file.to_str().expect("text");
 
-    let export = ["export", path, "--reason", "user_not_found", "--remove"];
+    let export = ["export", path, "--reason", "user_not_found", "--delete"];
     let (status, stdout, errors) = world.run_dead_letters(&export).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(
-        stdout,
-        "1 dead letter exported and removed from the queue\n"
-    );
-    assert_eq!(audited(&errors)[0]["result"], "removed");
+    let exported =
+        format!("1 dead letter exported to {path} and deleted from the dead-letter queue\n");
+    assert_eq!(stdout, exported);
+    assert_eq!(audited(&errors)[0]["result"], "deleted");
     assert_eq!(world.visible_dead_letters().await, 1, "the other one");
 
     let (status, _, errors) = world.run_dead_letters(&export).await;
@@ -67,7 +66,7 @@ async fn dead_letters_are_exported_edited_and_imported() {
     std::fs::write(&file, text.replace("persom-0", "person-0")).expect("edited");
     let (status, stdout, errors) = world.run_dead_letters(&["import", path]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(stdout, "1 dead letter sent to the dead-letter queue\n");
+    assert_eq!(stdout, "1 dead letter imported\n");
 
     let replay = ["replay", "--reason", "user_not_found", "--yes"];
     let (status, _, errors) = world.run_dead_letters(&replay).await;
@@ -107,7 +106,7 @@ async fn two_exports_do_not_write_to_one_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("letters.jsonl");
     let path = file.to_str().expect("text");
-    let export = ["export", path, "--append", "--remove"];
+    let export = ["export", path, "--append", "--delete"];
     let (one, other) = tokio::join!(
         world.run_dead_letters(&export),
         world.run_dead_letters(&export)
@@ -128,7 +127,7 @@ async fn two_exports_do_not_write_to_one_file() {
     }
     let (status, stdout, errors) = world.run_dead_letters(&["import", path]).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(stdout, "60 dead letters sent to the dead-letter queue\n");
+    assert_eq!(stdout, "60 dead letters imported\n");
 }
 
 #[tokio::test]
@@ -143,7 +142,7 @@ async fn an_import_that_continues_does_not_skip_for_earlier_lines() {
     let import = ["import", file.to_str().expect("text"), "--from-line", "2"];
     let (status, out, errors) = world.run_dead_letters(&import).await;
     assert_eq!(status, Some(0), "{errors}");
-    assert_eq!(out, "1 dead letter sent to the dead-letter queue\n");
+    assert_eq!(out, "1 dead letter imported\n");
 }
 
 #[tokio::test]
@@ -164,7 +163,7 @@ async fn an_import_skips_what_is_in_the_queue_and_writes_audit_lines() {
     assert_eq!(status, Some(0), "{errors}");
     assert_eq!(
         out,
-        "2 dead letters sent to the dead-letter queue; 1 of 3 is in the queue already\n"
+        "2 dead letters imported, 1 already there (--allow-duplicates imports it anyway)\n"
     );
     let lines = audited(&errors);
     let actions: Vec<(&Value, &Value)> = lines
@@ -174,19 +173,15 @@ async fn an_import_skips_what_is_in_the_queue_and_writes_audit_lines() {
     assert_eq!(actions, vec![(&json!("import"), &json!("throttled")); 2]);
     assert!(lines[0]["dead_letter.id"].is_string(), "{errors}");
 
-    let (_, out, errors) = world.run_dead_letters(&import).await;
+    let (_, out, _) = world.run_dead_letters(&import).await;
     assert_eq!(
         out,
-        "0 dead letters sent to the dead-letter queue; 3 of 3 are in the queue already\n"
-    );
-    assert!(
-        errors.contains("--allow-duplicates sends them again"),
-        "{errors}"
+        "0 dead letters imported, 3 already there (--allow-duplicates imports them anyway)\n"
     );
     assert_eq!(world.visible_dead_letters().await, 3);
     let again = [&import[..], &["--allow-duplicates"]].concat();
     let (_, out, _) = world.run_dead_letters(&again).await;
-    assert_eq!(out, "3 dead letters sent to the dead-letter queue\n");
+    assert_eq!(out, "3 dead letters imported\n");
     assert_eq!(world.visible_dead_letters().await, 6);
     std::fs::write(&file, "\n").expect("written");
     let (status, _, errors) = world.run_dead_letters(&import).await;

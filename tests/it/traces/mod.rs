@@ -124,7 +124,7 @@ async fn a_dead_letter_keeps_its_trace_through_export_and_replay() {
     let file = folder.path().join("letters");
     let file = file.to_str().expect("text");
     for arguments in [
-        &["dead-letters", "export", file, "--remove"][..],
+        &["dead-letters", "export", file, "--delete"][..],
         &["dead-letters", "import", file],
         &["dead-letters", "replay", "--all", "--yes"],
     ] {
