@@ -7,13 +7,13 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::http_app::HttpApp;
-use super::{CommandStatus, Global};
+use super::{CommandStatus, Global, plural};
 use crate::app::Services;
 use crate::config::{Config, Required};
 use crate::http::{HealthServer, HealthServerState, HealthThread};
 use crate::shutdown;
 use crate::telemetry::{CloudWatch, Health, MetricsReporter, metrics};
-use crate::worker::{MaxReceiveCountCheck, Until, Worker};
+use crate::worker::{MaxReceiveCountCheck, Until, Worker, WorkerReport};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -24,7 +24,8 @@ pub(super) struct Options {
     /// Stop once the queue is empty and every message is settled
     #[arg(long)]
     until_empty: bool,
-    /// Start even if maxReceiveCount is too low for dead letters to carry a reason
+    /// Start even if SQS would move messages before usher records the reason (maxReceiveCount not
+    /// above worker.max_attempts)
     #[arg(long)]
     allow_unreasoned: bool,
 }
@@ -83,7 +84,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let result = match worker {
         Some(Ok(worker)) => {
             health_at_start.clear_unready(STARTING);
-            worker.run(until, stop.clone()).await;
+            let report = worker.run(until, stop.clone()).await;
+            if options.until_empty {
+                print_report(global, &report, stop.is_cancelled())?;
+            }
             Ok(CommandStatus::Success)
         }
         Some(Err(error)) => Err(error.into()),
@@ -104,6 +108,27 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         thread.join().await;
     }
     result
+}
+
+/// What a worker of `--until-empty` did.
+fn print_report(global: &Global, report: &WorkerReport, is_stopped: bool) -> anyhow::Result<()> {
+    let WorkerReport {
+        settled,
+        retried,
+        rejected,
+        released,
+        ..
+    } = *report;
+    let done = settled.saturating_sub(retried + rejected);
+    let result = serde_json::json!({
+        "done": done, "retried": retried, "dead_letters": rejected, "released": released,
+    });
+    global.output.print(&result, || {
+        let end = if is_stopped { "stopped" } else { "queue empty" };
+        let done = format!("{} done", plural(done, "message"));
+        let letters = plural(rejected, "dead letter");
+        format!("{end}: {done}, {retried} tried again, {letters}")
+    })
 }
 
 fn serve_health(

@@ -15,7 +15,7 @@ pub(crate) struct Url {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be http://HOST:PORT/PATH, such as http://127.0.0.1:8080/metrics")]
+#[error("must be http://HOST:PORT, such as http://127.0.0.1:8080")]
 pub(crate) struct InvalidUrl;
 
 #[derive(Debug)]

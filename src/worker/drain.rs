@@ -27,6 +27,10 @@ use super::settle::SettlerTasks;
 pub struct WorkerReport {
     /// Messages settled with an outcome, including retries.
     pub settled: u64,
+    /// Those that went back to the queue for another attempt.
+    pub(crate) retried: u64,
+    /// Those that were given up.
+    pub(crate) rejected: u64,
     /// Messages released to the queue without one, or blocked by the deployment.
     pub released: u64,
     /// Time from the stop to the end of the drain.
@@ -98,6 +102,8 @@ fn time_to_release(drain: Duration) -> Duration {
 fn report(counts: &MessageCounts, drained_in: Duration) -> WorkerReport {
     let report = WorkerReport {
         settled: counts.settled.load(Ordering::Relaxed),
+        retried: counts.retried.load(Ordering::Relaxed),
+        rejected: counts.rejected.load(Ordering::Relaxed),
         released: counts.released.load(Ordering::Relaxed),
         drained_in,
     };

@@ -67,6 +67,8 @@ pub(super) struct Processor {
 #[derive(Debug, Default)]
 pub(super) struct MessageCounts {
     pub(super) settled: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) rejected: AtomicU64,
     pub(super) released: AtomicU64,
 }
 
@@ -148,6 +150,14 @@ impl Processor {
                     _ => &self.counts.settled,
                 };
                 count.fetch_add(1, Ordering::Relaxed);
+                let of_outcome = match outcome {
+                    Outcome::Retry(_) => Some(&self.counts.retried),
+                    Outcome::Rejected(_) => Some(&self.counts.rejected),
+                    _ => None,
+                };
+                if let Some(count) = of_outcome {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
             }
             Disposition::Release(delay) => {
                 report::record_released();

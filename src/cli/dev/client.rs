@@ -18,7 +18,7 @@ use crate::http::{Url, get};
   eval \"$(usher dev env)\"
   usher dev env --port 4567")]
 pub(super) struct EnvOptions {
-    /// Port of the AWS endpoint of `usher dev`
+    /// Port of the AWS endpoint of usher dev
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
 }
@@ -31,7 +31,7 @@ pub(super) struct TokenOptions {
     /// The administrator, or the ordinary user
     #[arg(value_enum)]
     account: AccountName,
-    /// Port of the AWS endpoint of `usher dev`; by default that of `AWS_ENDPOINT_URL`, or 4566
+    /// Port of the AWS endpoint of usher dev [default: that of AWS_ENDPOINT_URL, or 4566]
     #[arg(long)]
     port: Option<u16>,
 }

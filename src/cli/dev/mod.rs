@@ -60,9 +60,9 @@ struct StartOptions {
     #[arg(long)]
     exit_when_done: bool,
     /// Port of the AWS endpoint on 127.0.0.1; 4566 unless it is taken, 0 for any
-    #[arg(long)]
+    #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Issuer that new tokens name, as the pool's `IssuerConfiguration` has it
+    /// Issuer type of new tokens
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = IssuerType::Original)]
     issuer: IssuerType,
 }

@@ -14,7 +14,7 @@ use crate::shutdown;
   usher load clean 20261121-150344-tnkt
   usher load clean 20261121-150344-tnkt --pool eu-west-1_AbCdEf123")]
 pub(super) struct Options {
-    /// Id of the run, as `usher load run` prints it
+    /// Id of the run, as usher load run prints it
     run: RunId,
     #[command(flatten)]
     common: LimitOptions,
@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         ..Cleaned::default()
     };
     for pool in &pools {
-        let progress = progress_bar(None, "users removed");
+        let progress = progress_bar(None, "users deleted");
         let cleaner = Cleaner {
             services: &services,
             run_id: run,
@@ -54,13 +54,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         total.complete &= counts.complete;
         if let Some(failure) = failure {
             status_line(&format!(
-                "{pool}: not everything could be removed: {failure}"
+                "{pool}: not everything could be deleted: {failure}"
             ));
         }
     }
     global.output.print(&total, || {
         format!(
-            "removed {}, {}, {} and {}",
+            "deleted {}, {}, {} and {}",
             plural(total.messages, "message"),
             plural(total.dead_letters, "dead letter"),
             plural(total.profiles, "profile"),

@@ -15,9 +15,9 @@ pub(super) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum LoadCommand {
-    /// Create users, send their sign-ups, verify the result, and remove everything
+    /// Create test users, send their sign-ups, verify the result, and delete everything
     Run(Box<options::Options>),
-    /// Remove what an interrupted run left: users, profiles, messages and dead letters
+    /// Delete what an interrupted run left: users, profiles, messages and dead letters
     Clean(clean::Options),
 }
 

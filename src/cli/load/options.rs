@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::{Usage, arguments, status_line};
+use crate::cli::{MissingSetting, Usage, arguments, status_line};
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
@@ -16,11 +16,11 @@ const DEFAULT_EMAIL_DOMAIN: &str = "example.com";
 /// The options of a run and of a clean-up.
 #[derive(Debug, clap::Args)]
 pub(super) struct LimitOptions {
-    /// User pool [default: the one in `load.allowed_pools`]
+    /// User pool [default: the one in load.allowed_pools]
     #[arg(long, value_name = "ID")]
     pub(super) pool: Option<String>,
     /// How long the queue must read 0 before it counts as empty: SQS's counts may be a minute
-    /// old. Differences are checked again for as long
+    /// old. Differences are rechecked for the same time
     #[arg(long, value_name = "TIME", default_value = "65s", value_parser = arguments::parse_wait)]
     pub(super) quiet_period: Duration,
     /// Give up after this long without progress
@@ -37,7 +37,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_sign_up_count)]
     count: Option<u32>,
     /// Sign-ups a second
-    #[arg(long, value_name = "R", default_value_t = 10.0)]
+    #[arg(long, value_name = "N", default_value_t = 10.0)]
     rate: f64,
     /// Stages instead of count and rate, separated by commas: ramp A..B over TIME, hold TIME,
     /// hold RATE for TIME, burst N, pause TIME
@@ -54,7 +54,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = parse_share)]
     poison: f64,
     /// Seed for reproducible messages and timing
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     /// Keep the users, profiles and dead letters of the run
     #[arg(long)]
@@ -68,9 +68,10 @@ pub(super) struct Options {
     /// Domain of the users' e-mail addresses; no mail is sent
     #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_EMAIL_DOMAIN, value_parser = parse_domain)]
     pub(super) email_domain: String,
-    /// URL of a worker's /metrics, to count its calls and throttles; repeatable
+    /// URL of a worker's health server, such as http://10.0.1.23:8080, to count its calls and
+    /// throttles; repeatable
     #[arg(long, value_name = "URL")]
-    pub(super) worker_metrics: Vec<Url>,
+    pub(super) worker: Vec<Url>,
     /// Write an HTML report with charts to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -181,7 +182,7 @@ impl Options {
                 "--email-domain …",
                 self.email_domain != DEFAULT_EMAIL_DOMAIN,
             ),
-            ("--worker-metrics …", !self.worker_metrics.is_empty()),
+            ("--worker …", !self.worker.is_empty()),
         ] {
             if is_given {
                 command = format!("{command} {flag}");
@@ -225,10 +226,11 @@ impl Options {
 pub(super) fn pools(given: Option<&str>, config: &Config) -> anyhow::Result<Vec<PoolId>> {
     let allowed = &config.load.allowed_pools;
     if allowed.is_empty() {
-        return Err(Usage::error(
-            "load.allowed_pools is empty: add the user pool that may be tested; a load test \
-             creates users in it and removes them",
-        ));
+        return Err(MissingSetting(
+            "load.allowed_pools is empty: name a user pool for tests; a load test creates and \
+             deletes users in it",
+        )
+        .into());
     }
     let Some(id) = given else {
         return Ok(allowed.iter().cloned().collect());
@@ -236,8 +238,8 @@ pub(super) fn pools(given: Option<&str>, config: &Config) -> anyhow::Result<Vec<
     let pool = PoolId::new(id).filter(|pool| allowed.contains(pool));
     pool.map(|pool| vec![pool]).ok_or_else(|| {
         Usage::error(format!(
-            "--pool {id} is not in load.allowed_pools: a load test would create users in it and \
-             remove them"
+            "--pool {id} is not in load.allowed_pools: a load test would create and \
+             delete users in it"
         ))
     })
 }
@@ -312,8 +314,8 @@ mod tests {
             "/home/ada/events",
             "--email-domain",
             "ada.example",
-            "--worker-metrics",
-            "http://ada:secret@10.0.0.1:8080/metrics",
+            "--worker",
+            "http://ada:secret@10.0.0.1:8080",
             "--report",
             "/home/ada/load.html",
         ];
@@ -327,7 +329,7 @@ mod tests {
             options.command_line(7, &settings.map(str::to_owned)),
             "usher load run --stages \"ramp 0..20 over 10s, burst 5\" --duplicates 5% \
              --poison 0% --seed 7 --quiet-period \"1m 5s\" --give-up-after \"10m\" --events … --email-domain … \
-             --worker-metrics … --set quota.user_update=20 --set queue.url=… \
+             --worker … --set quota.user_update=20 --set queue.url=… \
              --set invitations.contact=…"
         );
     }

@@ -87,7 +87,9 @@ impl LoadTest<'_> {
             self.clean(&test_users, SourceQueueState::Unused).await;
             return Ok(CommandStatus::Failure);
         }
-        let mut workers = MetricsScraper::new(self.options.worker_metrics.clone());
+        let workers = self.options.worker.iter();
+        let metrics = workers.map(|url| url.with_path("/metrics")).collect();
+        let mut workers = MetricsScraper::new(metrics);
         let progress = progress_bar(Some(u64::from(load.plan.sign_ups)), "finished");
         let observation = load
             .run(services, &test_users, &mut workers, stop, |sample| {
@@ -174,14 +176,14 @@ impl LoadTest<'_> {
         created
     }
 
-    /// Removes all that the run created, unless `--no-cleanup` is given. Prints a hint when something
+    /// Deletes all that the run created, unless `--no-cleanup` is given. Prints a hint when something
     /// may be left.
     async fn clean(&self, test_users: &TestUsers, source: SourceQueueState) -> Option<Cleaned> {
         if self.options.no_cleanup {
             return None;
         }
         let users = (test_users.users.len() + test_users.bystanders.len()) as u64;
-        let progress = progress_bar(Some(users), "users removed");
+        let progress = progress_bar(Some(users), "users deleted");
         let stop = if self.stop.is_cancelled() {
             status_line("cleaning up; a second signal leaves what is still there");
             CancellationToken::new()
@@ -201,7 +203,7 @@ impl LoadTest<'_> {
             .await;
         progress.finish_and_clear();
         if let Some(failure) = failure {
-            status_line(&format!("not everything could be removed: {failure}"));
+            status_line(&format!("not everything could be deleted: {failure}"));
         }
         if !counts.complete {
             self.print_clean_hint();

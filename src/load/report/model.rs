@@ -184,7 +184,6 @@ pub(crate) struct LatencyBin {
 pub(crate) struct Cleaned {
     /// Messages on the source queue.
     pub messages: u64,
-    #[serde(rename = "letters")]
     pub dead_letters: u64,
     pub profiles: u64,
     pub users: u64,

@@ -481,7 +481,7 @@ fn the_json_form_has_the_fields_of_the_first_release() {
         ("/histogram/0", "count from_ms to_ms"),
         ("/differences/0", "detail kind sub who"),
         ("/differences/160", "detail kind who"),
-        ("/cleaned", "complete letters messages profiles users"),
+        ("/cleaned", "complete dead_letters messages profiles users"),
     ] {
         assert_eq!(
             keys(json.pointer(part).expect("a part")),

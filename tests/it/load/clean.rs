@@ -154,7 +154,7 @@ async fn clean_removes_only_the_messages_of_its_run() {
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(0), "{err}");
     let right = json!({
-        "messages": 55, "letters": 0, "profiles": 0, "users": 51, "complete": true,
+        "messages": 55, "dead_letters": 0, "profiles": 0, "users": 51, "complete": true,
     });
     assert_eq!(cleaned, right);
     let left = world.queue.receive(10).await.expect("messages");
@@ -293,7 +293,7 @@ async fn users_stay_while_a_worker_holds_a_message() {
     let (status, cleaned, err) = world.clean(&run).await;
     assert_eq!(status, Some(1), "{err}");
     let right = json!({
-        "messages": 2, "letters": 0, "profiles": 0, "users": 0, "complete": false,
+        "messages": 2, "dead_letters": 0, "profiles": 0, "users": 0, "complete": false,
     });
     assert_eq!(cleaned, right);
     world
@@ -331,7 +331,7 @@ async fn a_profile_without_user_is_found_by_its_dead_letter() {
     let (status, cleaned, err) = world.clean(run).await;
     assert_eq!(status, Some(0), "{err}");
     let right = json!({
-        "messages": 0, "letters": 1, "profiles": 1, "users": 0, "complete": true,
+        "messages": 0, "dead_letters": 1, "profiles": 1, "users": 0, "complete": true,
     });
     assert_eq!(cleaned, right);
     world.assert_only(&others).await;

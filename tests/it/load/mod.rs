@@ -101,7 +101,7 @@ async fn many_sign_ups_verify_clean_and_leave_nothing() {
     assert_eq!(report["latency_ms"]["count"], json!(count));
     // A third is malformed, a third of unknown users, and a third of a foreign pool.
     let cleaned = json!({
-        "messages": 0, "letters": poison, "profiles": count,
+        "messages": 0, "dead_letters": poison, "profiles": count,
         "users": count + poison, "complete": true,
     });
     assert_eq!(report["cleaned"], cleaned);
@@ -125,7 +125,6 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
     let pool = world.pool.id.as_str();
     let (allowed, other) = (world.allowed(), "load.allowed_pools=us-east-1_other");
     for (arguments, part) in [
-        (vec!["--count", "1"], "load.allowed_pools is empty"),
         (
             vec!["--set", other, "--pool", pool, "--count", "1"],
             "is not in load.allowed_pools",
@@ -147,10 +146,7 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
             "no rate before it",
         ),
         (vec!["--duplicates", "5"], "with a percent sign"),
-        (
-            vec!["--worker-metrics", "localhost"],
-            "http://HOST:PORT/PATH",
-        ),
+        (vec!["--worker", "localhost"], "http://HOST:PORT"),
         (vec!["--attribute", "sub=1"], "each user's own"),
         (
             vec!["--count", "1", "--stages", "burst 1"],
@@ -164,15 +160,21 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
         assert!(err.contains(part), "{arguments:?}: {err}");
         assert_eq!(out, "");
     }
-    for (arguments, part) in [
+    for (arguments, status, part) in [
         (
-            ["load", "clean", "20261121-142249-k3f9"],
+            &["load", "run", "--count", "1"][..],
+            78,
             "load.allowed_pools is empty",
         ),
-        (["load", "clean", "2026"], "not the id of a run"),
+        (
+            &["load", "clean", "20261121-142249-k3f9"],
+            78,
+            "load.allowed_pools is empty",
+        ),
+        (&["load", "clean", "2026"], 2, "not the id of a run"),
     ] {
-        let (status, _, err) = finished(world.usher(&arguments)).await;
-        assert_eq!(status, Some(2), "{arguments:?}: {err}");
+        let (ended, _, err) = finished(world.usher(arguments)).await;
+        assert_eq!(ended, Some(status), "{arguments:?}: {err}");
         assert!(err.contains(part), "{arguments:?}: {err}");
     }
     let nowhere = ["--set", &allowed, "--count", "1", "--report", "/nowhere/x"];
