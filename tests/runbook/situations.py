@@ -1,10 +1,12 @@
 """For each section of docs/OPERATIONS.md: what is true before it, what happens in it, and what
 must be true after it (`after_…`). A docstring is the check's name."""
 
+import json
 import os
 import socket
 import subprocess
 import time
+import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import account
@@ -304,6 +306,34 @@ def after_an_invitation_does_not_arrive():
     """the user can still accept"""
     # moto creates the user again, so the groups are not looked up.
     found = cognito.admin_get_user(UserPoolId=account.pool, Username="eve@example.com")
+    assert found["UserStatus"] == "FORCE_CHANGE_PASSWORD", found
+
+
+def a_user_asks_for_a_new_code():
+    """an invited user asks for a new code on /accept"""
+    name = "finn@example.com"
+    _invite(name, name)
+    found = cognito.admin_get_user(UserPoolId=account.pool, Username=name)
+    [NAMES[SUB]] = [one["Value"] for one in found["UserAttributes"] if one["Name"] == "sub"]
+    port = account.free_port()
+    worker = Worker(
+        USHER_HTTP__PUBLIC_LISTEN=f"127.0.0.1:{port}",
+        USHER_INVITATIONS__CLIENT_ID=account.app,
+    )
+    until("it is ready", lambda: "worker started" in worker.log.read_text())
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/accept/renewal", json.dumps({"username": name}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    assert direct.open(request, timeout=10).status == 202
+    until("it is recorded", lambda: "AskForInvitation" in worker.log.read_text())
+    worker.stop()
+
+
+def after_a_user_asks_for_a_new_code():
+    """the user can still accept"""
+    found = cognito.admin_get_user(UserPoolId=account.pool, Username="finn@example.com")
     assert found["UserStatus"] == "FORCE_CHANGE_PASSWORD", found
 
 
