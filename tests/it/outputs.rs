@@ -7,38 +7,51 @@ use std::fmt::Write;
 use std::path::Path;
 
 use regex::{Captures, Regex};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::process::finished;
 use crate::world::World;
 
-const COMMANDS: &str = "\
+/// Each list runs in a deployment of its own, beside the others.
+const USERS: &str = "\
 check
 status
 groups list
+groups list --config rules.toml
 groups create --group STAFF
-groups add --user ada --group STAFF
+groups create --group STAFF --group TEAM-A
+groups add --user ada --group STAFF --group TEAM-A
+groups add --user ada --group STAFF -o json
 groups add --user ada --group ADMINS
 groups add --user ada --group NOWHERE
+groups create --group ADMINS
+groups add --user ada --group ADMINS
 groups remove --user ada --group STAFF
 users show ada
 users show bob
 users show bob --fix
 users show nobody
 users invite --file people.csv --dry-run
+users invite --file people.csv --dry-run -o json
+users invite --file people.csv
 users invite --file people.csv
 users invite --email eve@mail.example --resend
 users invite --email not-an-address
+";
+const QUEUES: &str = "\
 dead-letters list
+dead-letters list --count
 dead-letters list --reason throttled
 dead-letters list --reason throtled
 dead-letters show LETTER
 dead-letters show ffffffff
 dead-letters export letters.jsonl --reason not_json
 dead-letters import letters.jsonl
-dead-letters import letters.jsonl
+dead-letters import letters.jsonl --allow-duplicates
 dead-letters replay --all --dry-run
 dead-letters replay --reason user_not_found --direct --yes
+dead-letters replay --reason user_not_found --direct --yes -o json
 dead-letters replay --all --yes
 worker --until-empty --set worker.max_attempts=1
 dead-letters drop
@@ -46,18 +59,27 @@ dead-letters drop --all
 dead-letters drop --all --yes
 dead-letters list
 reconcile --dry-run
+reconcile --groups --dry-run -o json
 reconcile
-worker --until-empty --set worker.max_attempts=1
+worker --until-empty
 reconcile
 status
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --dry-run
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
-trigger attach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
-trigger detach --function-arn arn:aws:lambda:us-east-1:123456789012:function:usher-trigger --pool POOL --yes
+";
+const SETTINGS: &str = "\
+trigger attach --function-arn ARN --pool POOL --dry-run
+trigger attach --function-arn ARN --pool POOL --yes
+trigger attach --function-arn ARN --pool POOL --yes
+trigger detach --function-arn ARN --pool POOL --yes --backup before.json
+trigger detach --function-arn ARN --pool POOL --yes
+trigger restore before.json --pool POOL --yes
+trigger restore before.json --pool POOL --yes
+trigger attach --pool POOL
 load run --count 3
 config --changed
+config --changed -o json
 health
 ";
+const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:usher-trigger";
 
 const PEOPLE: &str = "\
 email,given_name,groups
@@ -65,9 +87,25 @@ eve@mail.example,Eve,STAFF
 sam@mail.example,Sam,NOWHERE
 ";
 
+const RULES: &str = "\
+[[groups.rules]]
+attribute = \"custom:plan\"
+equals = \"pro\"
+groups = [\"STAFF\"]
+";
+
+/// SQS answers a receive at once, also an empty one: nothing else comes that it could wait for.
+fn without_wait(mut input: Value) -> Value {
+    input["WaitTimeSeconds"] = json!(0);
+    input
+}
+
 /// A pool with Ada, who has everything, and Bob, who was missed; three dead letters.
 async fn small_deployment() -> World {
     let world = World::new().await;
+    world
+        .faults
+        .plan(|call| (call.operation == "ReceiveMessage").then_some(Fault::Altered(without_wait)));
     let ada = world.create_user("ada").await;
     world.send_all(&[ada]).await;
     world.send("{").await;
@@ -93,24 +131,25 @@ async fn small_deployment() -> World {
     world
 }
 
-#[tokio::test]
-async fn every_command_prints_what_the_file_says() {
-    let world = small_deployment().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("people.csv"), PEOPLE).expect("written");
-    let letters = world.usher(&["dead-letters", "list", "-o", "json"]);
-    let (_, letters, _) = finished(letters).await;
-    let letter = letters.lines().find(|line| line.contains("not_json"));
-    let letter: serde_json::Value =
-        serde_json::from_str(letter.expect("a dead letter")).expect("JSON");
-    let letter = letter["id"].as_str().expect("an id");
+/// What one command printed, with the line of its list.
+struct Printed {
+    line: &'static str,
+    status: i32,
+    text: String,
+}
 
-    let mut all = String::new();
-    let mut fixed = Fixed::default();
-    for line in COMMANDS.lines() {
+/// Runs the commands one after the other.
+async fn run(world: &World, commands: &'static str, letter: &str) -> Vec<Printed> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("people.csv", PEOPLE), ("rules.toml", RULES)] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let mut all = Vec::new();
+    for line in commands.lines() {
         let arguments = line
             .replace("LETTER", letter)
-            .replace("POOL", &world.pool.id);
+            .replace("POOL", &world.pool.id)
+            .replace("ARN", ARN);
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let mut command = world.usher(&arguments);
         command
@@ -119,9 +158,50 @@ async fn every_command_prints_what_the_file_says() {
         let (status, out, err) = finished(command).await;
         let err = err.lines().filter(|line| !line.starts_with('{'));
         let err: Vec<String> = err.map(|line| format!("! {line}\n")).collect();
-        let text = fixed.fix(&world, &format!("{out}{}", err.concat()));
-        let status = status.expect("a status");
-        let _ = writeln!(all, "$ usher {line}\n{text}[{status}]\n");
+        all.push(Printed {
+            line,
+            status: status.expect("a status"),
+            text: format!("{out}{}", err.concat()),
+        });
+    }
+    all
+}
+
+/// The id of the dead letter whose body is not JSON.
+async fn malformed_letter(world: &World) -> String {
+    let letters = world.usher(&["dead-letters", "list", "-o", "json"]);
+    let (_, letters, _) = finished(letters).await;
+    let letter = letters.lines().find(|line| line.contains("not_json"));
+    let letter: Value = serde_json::from_str(letter.expect("a dead letter")).expect("JSON");
+    letter["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_prints_what_the_file_says() {
+    let users = async {
+        let world = small_deployment().await;
+        let printed = run(&world, USERS, "").await;
+        (world, printed)
+    };
+    let queues = async {
+        let world = small_deployment().await;
+        let letter = malformed_letter(&world).await;
+        let printed = run(&world, QUEUES, &letter).await;
+        (world, printed)
+    };
+    let settings = async {
+        let world = World::new().await;
+        let printed = run(&world, SETTINGS, "").await;
+        (world, printed)
+    };
+    let (users, queues, settings) = tokio::join!(users, queues, settings);
+    let mut all = String::new();
+    let mut fixed = Fixed::default();
+    for (world, printed) in [users, queues, settings] {
+        for Printed { line, status, text } in printed {
+            let text = fixed.fix(&world, &text);
+            let _ = writeln!(all, "$ usher {line}\n{text}[{status}]\n");
+        }
     }
     compare(&all);
 }
@@ -140,6 +220,7 @@ impl Fixed {
             .replace(&world.url, "http://127.0.0.1:4566");
         let numbered = r"\b([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?\b";
         text = self.number(numbered, &text);
+        text = text.replace(ARN, "ARN");
         for (pattern, fixed) in [
             (r"\d{8}T\d{6}\.\d+Z", "20260801T090000.000Z"),
             (
@@ -160,6 +241,10 @@ impl Fixed {
     fn number(&mut self, pattern: &str, text: &str) -> String {
         let pattern = Regex::new(pattern).expect("a pattern");
         let replace = |id: &Captures<'_>| {
+            // It was only typed.
+            if &id[0] == "ffffffff" {
+                return id[0].to_owned();
+            }
             let next = self.ids.len() + 1;
             let known = self
                 .ids
