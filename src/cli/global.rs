@@ -46,8 +46,8 @@ impl ValueEnum for LogFormat {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Text => PossibleValue::new("text").help("For people"),
-            Self::Json => PossibleValue::new("json").help("One JSON object a line"),
+            Self::Text => PossibleValue::new("text"),
+            Self::Json => PossibleValue::new("json"),
         })
     }
 }

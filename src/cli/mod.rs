@@ -1,4 +1,8 @@
 //! The commands. Results go to standard output, logs to standard error.
+#![expect(
+    clippy::doc_markdown,
+    reason = "a help text is printed as it is, and a terminal shows backticks"
+)]
 
 mod arguments;
 mod audit_file;

@@ -216,7 +216,7 @@ for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses
     assert.equal(report.latency_ms.count, 30);
     assert.deepEqual(report.cleaned, {
       messages: 0,
-      letters: 3,
+      dead_letters: 3,
       profiles: 30,
       users: 31,
       complete: true,

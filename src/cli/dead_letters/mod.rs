@@ -26,6 +26,9 @@ enum DeadLetterCommand {
     /// Show one dead letter in full
     Show(show::Options),
     /// Send dead letters to the source queue again, or provision here (--direct)
+    ///
+    /// Without --direct, exit status 0 means that they were sent: a worker processes them later, and
+    /// those that fail again come back.
     Replay(replay::Options),
     /// Export dead letters to a JSON Lines file
     Export(export::Options),

@@ -23,14 +23,13 @@ pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
 /// One sentence for what is more than a replay; `None` if a replay is all that it needs.
 pub(in crate::cli) fn special_step(dead_letter: &DeadLetterSummary) -> Option<String> {
     let NextStep { note, commands } = special(dead_letter)?;
-    let mut text = note.map_or(String::new(), |note| format!("{note}, then "));
-    for (at, (label, command)) in commands.iter().enumerate() {
-        if at > 0 {
-            text += &format!(", {label} ");
-        }
-        text += command;
-    }
-    Some(text)
+    let commands = commands.into_iter().enumerate();
+    let commands = commands.map(|(at, (label, command))| match (at, note) {
+        (0, None) => command,
+        (0, Some(note)) => format!("{note}, then {command}"),
+        _ => format!(", {label} {command}"),
+    });
+    Some(commands.collect())
 }
 
 fn special(dead_letter: &DeadLetterSummary) -> Option<NextStep> {

@@ -40,18 +40,18 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let pending = pending_rows(rows, &past, &pool, options.force)?;
     let done = all - pending.len();
     if done > 0 {
-        status_line(&format!(
-            "{done} of {} done already (--force repeats them)",
-            plural(all as u64, "row")
-        ));
+        let rows = plural(all as u64, "row");
+        let text = format!("{done} of {rows} done already (--force repeats them)");
+        if pending.is_empty() && !options.dry_run {
+            global.output.print_summary(&text)?;
+            return Ok(CommandStatus::Success);
+        }
+        status_line(&text);
     }
     let services = Services::from_environment(config).await?;
     warn_of_mail_limit(&services.cognito(), &pool, pending.len()).await;
     if options.dry_run {
         return preview::show(global, &services, &pool, &pending, done).await;
-    }
-    if pending.is_empty() {
-        return Ok(CommandStatus::Success);
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
     // A results file that cannot be written stops the run before anything is sent.
@@ -165,7 +165,7 @@ fn print_retry_hint(tally: &InviteTally) {
     let (refused, failed) = (count(RowStatus::Refused), count(RowStatus::Failed));
     if refused > 0 {
         status_line(&format!(
-            "note: {}: fix what the reason names, then run the same command again",
+            "note: to process {}, fix what the reason names and run the same command again",
             plural(refused, "refused row")
         ));
     }
