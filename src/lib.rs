@@ -17,6 +17,7 @@
 //! - [`reconcile`]: finds users who were missed, and queues a sign-up for each
 //! - [`load`]: sends many sign-ups to a deployment, and verifies the results
 //! - [`attach`]: sets and removes the function in the triggers of a user pool
+//! - [`status`]: finds out what is wrong in a deployment now
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
@@ -45,6 +46,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod retry;
 pub mod shutdown;
+pub mod status;
 pub mod telemetry;
 pub mod trigger;
 pub mod worker;

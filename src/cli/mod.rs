@@ -11,6 +11,7 @@ mod config;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
+mod findings;
 mod global;
 mod groups;
 mod health;

@@ -19,12 +19,11 @@ mod serve;
 pub(crate) use accept::AcceptService;
 pub(crate) use api::api_routes;
 pub use api::{Api, OPENAPI};
-pub(crate) use get::Url;
-pub(crate) use get::get;
+pub(crate) use get::{GetError, GetResponse, Url, get};
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
 pub(crate) use index::{IndexPage, public_index};
 pub(crate) use limits::Admission;
-pub(crate) use probe::{Probe, loopback_if_unspecified};
+pub(crate) use probe::{Probe, loopback_if_unspecified, own_server};
 pub(crate) use scrape::scrape;
 
 use std::net::SocketAddr;

@@ -18,21 +18,32 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Requests `/healthz` of a server on this machine that listens on this address.
+    /// Requests `/healthz` of this server.
     ///
     /// # Errors
     /// [`GetError`] when there is no HTTP response.
-    pub(crate) async fn run(listen: SocketAddr) -> Result<Self, GetError> {
-        let response = get(
-            &Url::new(loopback_if_unspecified(listen), "/healthz"),
-            PROBE_TIMEOUT,
-            MAX_PROBE_BYTES,
-        )
-        .await?;
+    pub(crate) async fn run(server: &Url) -> Result<Self, GetError> {
+        let url = server.with_path("/healthz");
+        let response = get(&url, PROBE_TIMEOUT, MAX_PROBE_BYTES).await?;
         Ok(Self {
             healthy: response.status == 200,
             text: response.body.trim().to_owned(),
         })
+    }
+}
+
+/// The server of `http.listen` on this machine.
+///
+/// # Errors
+/// Says why it has no address that can be asked.
+pub(crate) fn own_server(listen: Option<SocketAddr>) -> Result<Url, &'static str> {
+    match listen {
+        None => Err("http.listen is empty: there is no server to ask"),
+        // The system chooses the port.
+        Some(listen) if listen.port() == 0 => {
+            Err("http.listen has port 0: there is no fixed address to ask")
+        }
+        Some(listen) => Ok(Url::new(loopback_if_unspecified(listen), "/")),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 pub struct RateBudget {
     category: &'static str,
     wait_seconds: metrics::Histogram,
+    waiting_calls: metrics::Gauge,
     limit: f64,
     /// First come, first served. Only its holder waits for the next permit, so a cut
     /// applies at once to every caller behind.
@@ -68,14 +69,15 @@ pub(crate) struct NoPermit;
 
 /// A caller in the queue, counted until it is dropped.
 struct Waiter<'a> {
-    count: &'a AtomicU32,
+    budget: &'a RateBudget,
     /// Callers that already waited.
     ahead: u32,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.budget.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.budget.waiting_calls.decrement(1.0);
     }
 }
 
@@ -125,10 +127,12 @@ impl RateBudget {
     /// A budget of `limit` calls a second, starting at the full rate.
     pub fn new(category: &'static str, limit: f64) -> Self {
         let now = Instant::now();
+        metrics::gauge!("usher_quota_limit", "category" => category).set(limit);
         metrics::gauge!("usher_quota_rate", "category" => category).set(limit);
         Self {
             category,
             wait_seconds: metrics::histogram!("usher_quota_wait_seconds", "category" => category),
+            waiting_calls: metrics::gauge!("usher_quota_waiting", "category" => category),
             limit,
             fifo_lock: tokio::sync::Mutex::new(()),
             waiting: AtomicU32::new(0),
@@ -187,8 +191,9 @@ impl RateBudget {
     }
 
     fn enqueue(&self) -> Waiter<'_> {
+        self.waiting_calls.increment(1.0);
         Waiter {
-            count: &self.waiting,
+            budget: self,
             ahead: self.waiting.fetch_add(1, Ordering::Relaxed),
         }
     }

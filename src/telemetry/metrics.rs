@@ -48,7 +48,7 @@ enum Kind {
     Seconds,
 }
 
-const DESCRIPTIONS: [(Kind, &str, &str); 17] = [
+const DESCRIPTIONS: [(Kind, &str, &str); 19] = [
     (
         Kind::Counter,
         "usher_messages_total",
@@ -86,8 +86,18 @@ const DESCRIPTIONS: [(Kind, &str, &str); 17] = [
     ),
     (
         Kind::Gauge,
+        "usher_quota_limit",
+        "Calls a second that the budget allows at most, by category.",
+    ),
+    (
+        Kind::Gauge,
         "usher_quota_rate",
         "Calls a second that the budget allows now, by category.",
+    ),
+    (
+        Kind::Gauge,
+        "usher_quota_waiting",
+        "Calls that wait for the budget now, by category.",
     ),
     (
         Kind::Seconds,

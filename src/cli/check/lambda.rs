@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::findings::Findings;
 use crate::cli::Usage;
 use crate::config::{InvalidConfig, Layers, TriggerConfig};
+use crate::status::Findings;
 
 /// The Lambda's environment, as `aws lambda get-function-configuration` prints it.
 ///

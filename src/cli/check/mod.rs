@@ -1,6 +1,5 @@
 //! `usher check`: tests the settings and permissions of a deployment without changing it.
 
-mod findings;
 mod lambda;
 mod pool;
 mod pool_settings;
@@ -11,15 +10,14 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 
 use super::operator::pool_id;
-use super::{CommandStatus, Global, plural};
+use super::{CommandStatus, Global, findings, plural};
 use crate::app::Services;
 use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes};
 use crate::config::{Config, OwnerAttribute, ProfilesConfig, Required};
 use crate::event::PoolId;
 use crate::reason::Reason;
-use findings::{Findings, NO_SUCH_USER};
-pub(super) use findings::{State, wrap};
-pub(super) use pool_settings::trigger_state;
+use crate::status::{Findings, check_backlog, check_trigger, read_source};
+use pool::NO_SUCH_USER;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -37,10 +35,10 @@ pub(super) struct Options {
     /// that it names.
     #[arg(long, value_name = "FILE")]
     trigger_variables: Option<PathBuf>,
-    /// ARN that the `PostConfirmation` trigger must have; another is a warning
+    /// Warn unless the `PostConfirmation` trigger is this function
     #[arg(long, value_name = "ARN")]
     function_arn: Option<String>,
-    /// Exit with 1 after a warning, too
+    /// Exit with 1 on warnings too
     #[arg(long)]
     strict: bool,
 }
@@ -50,10 +48,6 @@ pub(super) struct Options {
 const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 /// Profiles that are read to find some under other ids.
 const SAMPLED_PROFILES: i32 = 100;
-/// Work for a longer time than this is a warning, and so is a longer wait in the queue.
-pub(super) const LONG_BACKLOG: Duration = Duration::from_mins(15);
-/// The cause where messages wait and none is in flight.
-pub(super) const NO_RECEIVER: &str = "no worker receives, or its breaker is open";
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Queue, Required::Profiles])?;
@@ -76,7 +70,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         findings.section("Trigger");
         lambda::check(&mut findings, variables, global.config.as_deref());
     }
-    findings.print(global.output, options.strict)
+    findings::print(global.output, &findings.into_report(), options.strict)
 }
 
 async fn check_deployment(
@@ -134,13 +128,13 @@ async fn check_deployment(
     findings.section("Trigger");
     for (pool, settings) in triggers {
         let expected = options.function_arn.as_deref();
-        pool_settings::check_trigger(findings, pool, &settings, expected);
+        check_trigger(findings, pool, &settings, expected);
     }
     Ok(())
 }
 
 async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
-    let attributes = queue.attributes().await;
+    let attributes = read_source(queue).await;
     if findings.stops("queue", attributes.as_ref().err()) {
         return;
     }
@@ -154,7 +148,7 @@ async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
         }
         Err(failure) => findings.failure("queue", &failure),
         Ok(attributes) => {
-            check_backlog(findings, config, attributes.depth);
+            check_backlog(findings, config, attributes.depth, false);
             check_redrive(findings, config, queue, attributes).await;
         }
     }
@@ -172,40 +166,6 @@ async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
         "sqs:SendMessage",
         "cannot be tested without sending a message",
     );
-}
-
-/// Warns where no worker receives messages, or where the messages need longer than
-/// [`LONG_BACKLOG`] at the configured rate: then the last one waits that long.
-fn check_backlog(findings: &mut Findings, config: &Config, depth: Depth) {
-    let Depth {
-        visible, hidden, ..
-    } = depth;
-    let detail = format!("{visible} waiting, {hidden} in flight");
-    if visible == 0 {
-        return findings.ok("queue", detail);
-    }
-    if hidden == 0 {
-        return findings.warn("queue", format!("{detail}: {NO_RECEIVER}"));
-    }
-    let time = work_left(config, depth);
-    let detail = format!(
-        "{detail}: {} of work at quota.user_update {}/s",
-        HumanDuration(time),
-        config.quota.user_update,
-    );
-    if time > LONG_BACKLOG {
-        findings.warn("queue", detail);
-    } else {
-        findings.ok("queue", detail);
-    }
-}
-
-/// The time that the messages of the queue need at the configured rate.
-pub(super) fn work_left(config: &Config, depth: Depth) -> Duration {
-    let groups = config.groups.default.len().max(1);
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let calls = (depth.visible + depth.hidden) as f64 * groups as f64;
-    Duration::try_from_secs_f64(calls / config.quota.user_update).unwrap_or(Duration::MAX)
 }
 
 async fn check_redrive(
@@ -228,7 +188,7 @@ async fn check_redrive(
         }
         Some(redrive) => {
             let count = redrive.max_receive_count;
-            let detail = format!("maxReceiveCount {count} > worker.max_attempts {attempts}");
+            let detail = format!("maxReceiveCount {count}, above worker.max_attempts {attempts}");
             findings.ok("redrive policy", detail);
         }
         None if configured.is_some() => {
@@ -269,8 +229,8 @@ fn check_dead_letters(findings: &mut Findings, depth: Depth) {
     if letters == 0 {
         findings.ok("dead-letter queue", detail);
     } else {
-        let detail = format!("{detail}: see \"usher dead-letters list\"");
         findings.warn("dead-letter queue", detail);
+        findings.next("usher dead-letters list");
     }
 }
 
@@ -284,7 +244,8 @@ fn check_retention(findings: &mut Findings, own: u64, source: u64) {
         findings.ok(what, format!("{dead}; the queue's is {live}"));
     } else {
         let detail = format!(
-            "{dead}, must be longer than the queue's {live}: age counts from the first send"
+            "{dead}, the queue's is {live}: make it longer, since a message that SQS moves keeps \
+             its age"
         );
         findings.warn(what, detail);
     }

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::findings::{Findings, NO_SUCH_USER};
 use crate::aws::{AcceptError, Acceptance, Aws, Cognito, SignIn, UsernameCandidates};
 use crate::config::{AcceptPage, Config, GroupName};
 use crate::event::{PoolId, Username};
 use crate::reason::Reason;
+use crate::status::Findings;
+
+/// A name that no user has. It is an address, since a pool may use addresses as user names, and
+/// no mail can be sent to it.
+///
+/// <https://www.rfc-editor.org/rfc/rfc2606>
+pub(super) const NO_SUCH_USER: &str = "usher-check-no-such-user@example.invalid";
 
 /// The errors of a call that was allowed, about a user who does not exist.
 const NOT_FOUND: [&str; 2] = ["UserNotFoundException", "ResourceNotFoundException"];

@@ -1,69 +1,11 @@
-//! The settings of a pool: its trigger, the codes of invitations, and the issuer of its tokens.
+//! The settings of a pool: the codes of invitations, and the issuer of its tokens.
 
 use serde_json::Value;
 
-use super::findings::{Findings, State};
-use crate::attach::{TriggerKind, UserPoolSettings};
 use crate::aws::{JsonObject, JwksClient, SettingsError};
 use crate::config::{AdminConfig, InvitationsConfig};
 use crate::event::{IssuerType, PoolId};
-
-/// Reports the function of the pool's trigger.
-pub(super) fn check_trigger(
-    findings: &mut Findings,
-    pool: &PoolId,
-    settings: &Result<JsonObject, SettingsError>,
-    expected: Option<&str>,
-) {
-    let what = format!("PostConfirmation of {pool}");
-    match settings {
-        Ok(settings) => {
-            let (state, mut detail, next) = trigger_state(settings, expected);
-            if let Some(next) = next {
-                detail = format!("{detail}. Run {next}");
-            }
-            findings.add(state, what, detail);
-        }
-        Err(error) => findings.failure(what, &error.failure),
-    }
-}
-
-/// State and detail of a pool's trigger, and the command that sets a missing one. Nothing in
-/// the pool shows whether the function is usher's: it is compared with `expected`, or else its
-/// name with the names that usher's templates give.
-pub(in crate::cli) fn trigger_state(
-    settings: &JsonObject,
-    expected: Option<&str>,
-) -> (State, String, Option<&'static str>) {
-    let settings = UserPoolSettings {
-        pool: settings.clone(),
-        ..UserPoolSettings::default()
-    };
-    let triggers = settings.triggers();
-    match (TriggerKind::PostConfirmation.function(&triggers), expected) {
-        // Another source may send to the queue.
-        (None, _) => {
-            let detail = "no trigger set: sign-ups do not reach usher".to_owned();
-            (State::Warn, detail, Some("usher trigger attach"))
-        }
-        (Some(function), Some(expected)) if function != expected => {
-            let detail = format!("{function} is not {expected}");
-            (State::Warn, detail, None)
-        }
-        (Some(function), None) if !function_name(function).contains("usher") => {
-            let detail = format!("{function} may not be usher's: compare it with --function-arn");
-            (State::Warn, detail, None)
-        }
-        (Some(function), _) => (State::Ok, function.to_owned(), None),
-    }
-}
-
-/// The name in the ARN of a function or of its alias.
-///
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html>
-fn function_name(arn: &str) -> &str {
-    arn.split(':').nth(6).unwrap_or(arn)
-}
+use crate::status::Findings;
 
 /// Adds a finding where the pool makes no codes for invitations. Its users may sign in with
 /// a code for each sign-in, so a new user needs no password.
