@@ -17,6 +17,7 @@
 //! - [`reconcile`]: finds users who were missed, and queues a sign-up for each
 //! - [`load`]: sends many sign-ups to a deployment, and verifies the results
 //! - [`attach`]: sets and removes the function in the triggers of a user pool
+//! - [`users`]: finds out what one user has and lacks, and queues their sign-up
 //! - [`status`]: finds out what is wrong in a deployment now
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!
@@ -49,4 +50,5 @@ pub mod shutdown;
 pub mod status;
 pub mod telemetry;
 pub mod trigger;
+pub mod users;
 pub mod worker;

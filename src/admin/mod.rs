@@ -16,4 +16,4 @@ pub(crate) use authorizer::{AuthError, Authorizer};
 pub(crate) use command_service::{CommandService, Submission, UnavailableReason};
 pub use jwks_cache::JwksCache;
 pub use token::{TokenError, TokenVerifier};
-pub(crate) use user_lookup::{LookupError, UserLookup, UserView};
+pub(crate) use user_lookup::{FoundUsers, LookupError, UserLookup, UserView};

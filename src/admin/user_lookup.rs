@@ -33,6 +33,14 @@ pub(crate) struct UserView {
     pub profile: Option<Map<String, Value>>,
 }
 
+/// The users whom a name means.
+#[derive(Debug)]
+pub(crate) enum FoundUsers {
+    One(Box<UserView>),
+    /// These users have the e-mail address.
+    Several(Vec<ListedUser>),
+}
+
 /// Why a lookup has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LookupError {
@@ -109,6 +117,27 @@ impl UserLookup {
             groups,
             profile,
         })
+    }
+
+    /// Like [`Self::look_up`]. Also searches for an e-mail address that is not an alias.
+    pub(crate) async fn find(
+        &self,
+        pool: &PoolId,
+        asked: &Username,
+    ) -> Result<FoundUsers, LookupError> {
+        let found = self.look_up(pool, asked).await;
+        if !matches!(found, Err(LookupError::NotFound)) || !asked.reveal().contains('@') {
+            return Ok(FoundUsers::One(Box::new(found?)));
+        }
+        let mut users = self.cognito.search_users(pool, asked).await?;
+        if users.len() > 1 {
+            return Ok(FoundUsers::Several(users));
+        }
+        let user = users.pop().ok_or(LookupError::NotFound)?;
+        // A listed name may belong to another user by now, a `sub` cannot.
+        let sub = user.sub.as_ref().map(Sub::as_str).and_then(Username::new);
+        let view = self.look_up(pool, &sub.unwrap_or(user.username)).await?;
+        Ok(FoundUsers::One(Box::new(view)))
     }
 
     /// The profile under the caller's `sub`. If an attribute names the owner, it must name the

@@ -78,7 +78,7 @@ impl fmt::Debug for Username {
 }
 
 /// The `sub` attribute: an opaque id without personal data.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Sub(String);
 
 impl Sub {

@@ -7,7 +7,7 @@ use super::text_rule::{TextRule, check_name};
 /// The name of a Cognito group: 1 to 128 visible characters, no white space.
 ///
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateGroup.html>
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct GroupName(String);
 
 impl GroupName {

@@ -56,19 +56,18 @@ pub(crate) fn check_backlog(
     if depth.delayed > 0 {
         let _ = write!(detail, ", {} delayed", depth.delayed);
     }
-    if depth.visible == 0 {
-        return findings.ok(QUEUE, detail);
-    }
     if !is_received(depth) && !has_ready_worker {
         let detail = format!("{detail}: no worker receives, or its breaker is open");
         return findings.warn(QUEUE, detail);
     }
     let time = work_left(config, depth);
-    let detail = format!(
-        "{detail}: about {} of work at quota.user_update {}/s",
-        HumanDuration(time),
-        config.quota.user_update,
-    );
+    if time.as_secs() > 0 {
+        let (time, rate) = (HumanDuration(time), config.quota.user_update);
+        let _ = write!(
+            detail,
+            ": about {time} of work at quota.user_update {rate}/s"
+        );
+    }
     if time > LONG_BACKLOG {
         findings.warn(QUEUE, detail);
     } else {
@@ -239,6 +238,12 @@ mod tests {
                 false,
                 State::Ok,
                 "0 waiting, 3 in flight".to_owned(),
+            ),
+            (
+                depth(0, 100),
+                false,
+                State::Ok,
+                format!("100 in flight: about 10 seconds {work}"),
             ),
             (
                 depth(2, 0),

@@ -79,7 +79,7 @@ async fn a_correct_deployment_passes_and_is_not_changed() {
     }
     assert_eq!(state(&findings, "sqs:ReceiveMessage"), "skipped");
     // The embedded queues keep messages equally long, and the pool has no trigger.
-    for what in ["pools.allowed", "dead-letter retention", "PostConfirmation"] {
+    for what in ["pools.allowed", "dead-letter retention", "trigger"] {
         assert_eq!(state(&findings, what), "warn", "{what} in {findings:?}");
     }
     assert_eq!(check(&world, &["--strict"]).await.0, Some(1));
@@ -516,7 +516,7 @@ async fn what_needs_attention_is_a_warning() {
     assert_eq!(code, Some(0), "{findings:?}");
     for (what, words) in [
         ("queue", "1 waiting, 0 in flight: no worker receives"),
-        ("dead-letter queue", "1 dead letter: see"),
+        ("dead-letter queue", "1 dead letter"),
         ("invitations.contact", "empty"),
         ("invitations.done_url", "empty"),
     ] {
@@ -561,9 +561,10 @@ async fn the_trigger_is_compared_with_the_function() {
             arguments.extend(["--function-arn", arn]);
         }
         let (_, findings) = check(&world, &arguments).await;
-        let (found, detail) = &findings[&format!("PostConfirmation of {}", world.pool.id)];
+        let (found, detail) = &findings["trigger"];
         assert_eq!(found, state, "{function}, {expected:?}: {detail}");
-        assert!(detail.starts_with(function), "{detail}");
+        let calls = format!("PostConfirmation of {} calls {function}", world.pool.id);
+        assert!(detail.starts_with(&calls), "{detail}");
     }
 }
 
@@ -588,14 +589,16 @@ async fn text_and_json_of_a_small_deployment() {
     assert_eq!(report["warnings"], 3);
     assert_eq!(report["failures"], 0);
     let findings = report["findings"].as_array().expect("a list");
-    assert_eq!(findings.len(), TEXT.matches("\n  ").count());
+    let marks = ["ok  ", "WARN", "skip"];
+    let of = |mark| TEXT.matches(&format!("\n  {mark}  ")).count();
+    assert_eq!(findings.len(), marks.map(of).iter().sum::<usize>());
     assert_eq!(
         findings[3],
         json!({
             "section": "Queue usher",
             "what": "redrive policy",
             "state": "ok",
-            "detail": "maxReceiveCount 10 > worker.max_attempts 8",
+            "detail": "maxReceiveCount 10, above worker.max_attempts 8",
         })
     );
 }
@@ -606,9 +609,9 @@ const TEXT: &str = r"Configuration
 
 Queue usher
   ok    queue                        0 waiting, 0 in flight
-  ok    redrive policy               maxReceiveCount 10 > worker.max_attempts 8
+  ok    redrive policy               maxReceiveCount 10, above worker.max_attempts 8
   ok    dead-letter queue            0 dead letters
-  WARN  dead-letter retention        4 days, must be longer than the queue's 4 days: age counts from the first send
+  WARN  dead-letter retention        4 days, the queue's is 4 days: make it longer, since a message that SQS moves keeps its age
   ok    sqs:DeleteMessage            allowed
   ok    sqs:ChangeMessageVisibility  allowed
   skip  sqs:ReceiveMessage           cannot be tested without raising a message's receive count
@@ -631,7 +634,8 @@ User pool us-east-1_AbCdEf123
   ok    cognito-idp:ListUsersInGroup     allowed
 
 Trigger
-  WARN  PostConfirmation of us-east-1_AbCdEf123  no trigger set: sign-ups do not reach usher. Run usher trigger attach
+  WARN  trigger  us-east-1_AbCdEf123 has no PostConfirmation trigger: sign-ups do not reach usher
+          next: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn ARN
 
 3 warnings, 0 failures
 ";

@@ -10,8 +10,7 @@ mod replay;
 mod show;
 
 use super::{CommandStatus, Global};
-pub(super) use context::{CommandContext, PARALLEL_RECEIVES, short_id};
-pub(super) use next_step::special_step;
+pub(super) use context::short_id;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

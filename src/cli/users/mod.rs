@@ -17,10 +17,11 @@ enum UsersCommand {
     Invite(Box<invite::Options>),
     /// Show what a user has and lacks, and why; with --fix queue their sign-up
     ///
-    /// The exit status is 1 if a group or the profile is missing, or if there is a dead letter. Dead
-    /// letters are found by the sub: those of admin commands have none. A missing profile is looked
-    /// for under other ids, without `profiles.owner_index` in the whole table. The look-up makes the
-    /// user count as active this month.
+    /// Exit status 1: something is missing and was not queued, could not be read, or is a dead
+    /// letter. Dead letters are matched by sub, so those of admin commands are not shown. If the
+    /// profile is missing, usher looks for one under another id: with `profiles.owner_index` by
+    /// a query, otherwise by a scan of the whole table. Cognito bills the user as active this
+    /// month.
     Show(show::Options),
 }
 

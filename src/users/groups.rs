@@ -1,0 +1,58 @@
+//! The groups that a user has or should have, each with what says so.
+
+use serde::Serialize;
+
+use crate::admin::UserView;
+use crate::config::{GroupName, GroupsConfig};
+use crate::event::SignUp;
+use crate::provision::group_sources;
+
+/// One group.
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupLine {
+    pub(crate) group: GroupName,
+    pub(crate) state: GroupState,
+    /// The parts of the configuration that give it; empty if none does now.
+    pub(crate) sources: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GroupState {
+    Member,
+    Missing,
+    /// The user is not in the group, and only a rule on the app client would give it.
+    NotJudged,
+}
+
+/// By the configuration and the attributes of today, which `sign_up` has.
+pub(super) fn group_lines(
+    config: &GroupsConfig,
+    sign_up: &SignUp,
+    view: &UserView,
+) -> Vec<GroupLine> {
+    let sources = group_sources(config, sign_up);
+    let given = sources.iter().map(|source| source.group);
+    let mut groups: Vec<&GroupName> = Vec::new();
+    for group in given.chain(&view.groups) {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let line = |group: &GroupName| {
+        let of_group = || sources.iter().filter(|source| source.group == group);
+        let state = if view.groups.contains(group) {
+            GroupState::Member
+        } else if of_group().any(|source| !source.depends_on_client()) {
+            GroupState::Missing
+        } else {
+            GroupState::NotJudged
+        };
+        GroupLine {
+            group: group.clone(),
+            state,
+            sources: of_group().map(ToString::to_string).collect(),
+        }
+    };
+    groups.into_iter().map(line).collect()
+}

@@ -1,0 +1,18 @@
+//! What one user has and lacks, which rule says so, and the sign-up that repairs it.
+//!
+//! [`UserReport`] holds all of it; `usher users show` draws it. `groups` compares memberships,
+//! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
+//! the sign-up, as reconcile does.
+
+mod dead_letters;
+mod groups;
+mod profile;
+mod repair;
+mod report;
+
+pub(crate) use groups::GroupState;
+pub(crate) use profile::Profile;
+pub(crate) use report::UserReport;
+
+/// Called with the number of things that were read, and their name.
+pub(crate) type OnProgress<'a> = &'a (dyn Fn(u64, &'static str) + Sync);

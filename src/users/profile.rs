@@ -1,0 +1,61 @@
+//! The profile of the user: under the `sub`, under another id, or missing.
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::OnProgress;
+use crate::app::Services;
+use crate::config::InvalidConfig;
+use crate::event::PoolId;
+use crate::reconcile::{ProfileState, ReconcilePlan, SingleUser};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Profile {
+    Exists,
+    Missing,
+    /// `profiles.enabled` is false.
+    Off,
+    UnderAnotherId,
+    /// There is none under the `sub`. For this cause it is not known whether one is under
+    /// another id.
+    NotKnown(String),
+}
+
+impl Profile {
+    /// Looks for a missing profile under other ids, as reconcile does.
+    pub(super) async fn find(
+        services: &Services,
+        pool: &PoolId,
+        user: &mut SingleUser,
+        stop: &CancellationToken,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Self, InvalidConfig> {
+        let Some(table) = services.profiles()? else {
+            return Ok(Self::Off);
+        };
+        let search = ReconcilePlan::choose_search(&services.config, None, false);
+        let mut pages = 0;
+        while user.profile() == ProfileState::Missing {
+            if stop.is_cancelled() {
+                return Ok(Self::NotKnown("stopped".to_owned()));
+            }
+            match user.search(&search, &table, pool).await {
+                Ok(true) => break,
+                Ok(false) => pages += 1,
+                Err(failure) => return Ok(Self::NotKnown(failure.to_string())),
+            }
+            on_progress(pages, "pages of the profile table");
+        }
+        Ok(match user.profile() {
+            ProfileState::Present => Self::Exists,
+            ProfileState::OtherId => Self::UnderAnotherId,
+            ProfileState::Missing => Self::Missing,
+        })
+    }
+
+    /// Whether there is none under the `sub`, where usher writes it.
+    pub(super) fn is_missing(&self) -> bool {
+        !matches!(self, Self::Exists | Self::Off)
+    }
+}
