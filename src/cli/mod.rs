@@ -61,8 +61,14 @@ enum Command {
     /// Process the queue until stopped
     Worker(worker::Options),
     /// Check configuration, connectivity and permissions
+    ///
+    /// Exit status 1 after a FAIL: something cannot work. Dead letters are a WARN: they say nothing
+    /// about the settings.
     Check(check::Options),
     /// Show current problems: queue, dead letters, workers, triggers
+    ///
+    /// Exit status 1 after a FAIL: the queue cannot be read, there are dead letters, a worker is not
+    /// ready, or one that --worker names does not answer.
     Status(status::Options),
     /// Invite users, or show what one has and what is missing
     Users(users::Options),

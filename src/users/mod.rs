@@ -10,9 +10,10 @@ mod profile;
 mod repair;
 mod report;
 
+pub(crate) use dead_letters::DeadLetters;
 pub(crate) use groups::GroupState;
 pub(crate) use profile::Profile;
-pub(crate) use report::UserReport;
+pub(crate) use report::{User, UserReport};
 
 /// Called with the number of things that were read, and their name.
 pub(crate) type OnProgress<'a> = &'a (dyn Fn(u64, &'static str) + Sync);

@@ -288,7 +288,7 @@ mod tests {
         fn result(self) -> (bool, Vec<String>, Vec<String>) {
             let flags = [
                 "pools.allowed=eu-west-1_x",
-                "profiles.table=t",
+                "profiles.table=UserProfile",
                 "admin.groups=ADMINS",
                 "admin.grantable_groups=PRO",
             ];

@@ -241,7 +241,7 @@ fn the_operator_policy_is_enough_to_show_and_queue_a_user() {
             ".groups_of(",
             "AdminListGroupsForUser",
         ),
-        ("src/cli/users/show/find.rs", ".search_users(", "ListUsers"),
+        ("src/admin/user_lookup.rs", ".search_users(", "ListUsers"),
     ];
     let allowed = actions("deploy/operator-policy.json");
     for (file, method, call) in calls {
@@ -294,7 +294,7 @@ fn direct_replay_calls_have_their_own_statements() {
     let folders = [
         "src/dead_letter",
         "src/cli/dead_letters",
-        "src/cli/users/show",
+        "src/users",
         "src/reconcile",
     ];
     let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();

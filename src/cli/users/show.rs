@@ -9,10 +9,10 @@ use crate::cli::dead_letters::short_id;
 use crate::cli::reasons::explain;
 use crate::cli::{CommandStatus, Global, Usage, operator, plural, progress_bar, table};
 use crate::config::Required;
-use crate::dead_letter::printable;
+use crate::dead_letter::{DeadLetterSummary, printable};
 use crate::event::{PoolId, Sub, Username};
 use crate::shutdown;
-use crate::users::{GroupState, Profile, UserReport};
+use crate::users::{DeadLetters, GroupState, Profile, User, UserReport};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -45,8 +45,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let asked = Username::parse(&options.user).map_err(|rule| Usage::error(rule.to_string()))?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = Services::from_environment(config).await?;
+    let lookup = services.user_lookup()?;
     let found = tokio::select! {
-        found = async { services.user_lookup()?.find(&pool, &asked).await.map_err(|error| describe(error, &pool)) } => found?,
+        found = lookup.find(&pool, &asked) => found.map_err(|error| describe(error, &pool))?,
         () = stop.cancelled() => anyhow::bail!("stopped"),
     };
     let view = match found {
@@ -84,39 +85,12 @@ fn describe(error: LookupError, pool: &PoolId) -> anyhow::Error {
 }
 
 fn text(report: &UserReport) -> String {
-    let user = &report.user;
-    let state = if user.enabled { "enabled" } else { "disabled" };
-    let time = |time: Option<jiff::Timestamp>| {
-        time.map_or_else(
-            || "-".to_owned(),
-            |time| time.strftime("%F %H:%M UTC").to_string(),
-        )
-    };
-    let sub = user.sub.as_ref().map_or("-", Sub::as_str);
-    let mut rows = vec![
-        ["user".to_owned(), printable(&user.name)],
-        ["sub".to_owned(), printable(sub)],
-        ["status".to_owned(), format!("{}, {state}", user.status)],
-        ["created".to_owned(), time(user.created)],
-    ];
-    let letters = &report.dead_letters;
-    let mut letter_lines: Vec<String> = letters
-        .found
-        .iter()
-        .map(|letter| {
-            let (id, at) = (short_id(&letter.id), time(letter.dead_lettered_at));
-            format!("{id}  {at}  {}", explain(&letter.reason))
-        })
-        .collect();
-    letter_lines.extend(letters.not_read.as_ref().map(|cause| {
-        let all = if letters.found.is_empty() { "" } else { "all " };
-        format!("not {all}read: {cause}")
-    }));
     let fields = [
         ("groups", group_lines(report)),
         ("profile", vec![profile_line(report)]),
-        ("dead letters", letter_lines),
+        ("dead letters", dead_letter_lines(&report.dead_letters)),
     ];
+    let mut rows = user_rows(&report.user);
     for (name, mut lines) in fields {
         if lines.is_empty() {
             lines.push("none".to_owned());
@@ -124,29 +98,48 @@ fn text(report: &UserReport) -> String {
         let names = std::iter::once(name).chain(std::iter::repeat(""));
         rows.extend(names.zip(lines).map(|(name, line)| [name.to_owned(), line]));
     }
-    let mut text = table(&rows, usize::MAX);
-    let mut push = |label: &str, line: &str| {
-        text.push_str(&format!("{label}{line}\n"));
-    };
-    for note in &report.notes {
-        push("note: ", note);
-    }
+    let label = |label: &'static str| move |line: &String| format!("{label}: {line}");
+    let mut lines = vec![table(&rows, usize::MAX).trim_end().to_owned()];
+    lines.extend(report.notes.iter().map(label("note")));
     if let Some(adds) = &report.queued {
         let groups = adds.groups.iter().map(ToString::to_string);
         let profile = adds.profile.then(|| "the profile".to_owned());
         let adds: Vec<String> = groups.chain(profile).collect();
-        push("queued: the worker adds ", &adds.join(", "));
+        lines.push(format!("queued: the worker adds {}", adds.join(", ")));
     }
-    if let Some(why) = &report.not_queued {
-        push("not queued: ", why);
-    }
+    lines.extend(report.not_queued.iter().map(label("not queued")));
     if report.is_complete() {
-        push("nothing is missing", "");
+        lines.push("nothing is missing".to_owned());
     }
-    for step in &report.next {
-        push("next: ", step);
-    }
-    text
+    lines.extend(report.next.iter().map(label("next")));
+    lines.join("\n")
+}
+
+fn user_rows(user: &User) -> Vec<[String; 2]> {
+    let state = if user.enabled { "enabled" } else { "disabled" };
+    let sub = user.sub.as_ref().map_or("-", Sub::as_str);
+    let rows = [
+        ("user", printable(&user.name)),
+        ("sub", printable(sub)),
+        ("status", format!("{}, {state}", user.status)),
+        ("created", time(user.created)),
+    ];
+    rows.map(|(name, value)| [name.to_owned(), value]).into()
+}
+
+fn time(time: Option<jiff::Timestamp>) -> String {
+    let text = time.map(|time| time.strftime("%F %H:%M UTC").to_string());
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn dead_letter_lines(DeadLetters { not_read, found }: &DeadLetters) -> Vec<String> {
+    let line = |letter: &DeadLetterSummary| {
+        let (id, at) = (short_id(&letter.id), time(letter.dead_lettered_at));
+        format!("{id}  {at}  {}", explain(&letter.reason))
+    };
+    let not = if found.is_empty() { "not" } else { "not all" };
+    let unread = not_read.iter().map(|cause| format!("{not} read: {cause}"));
+    found.iter().map(line).chain(unread).collect()
 }
 
 /// `EVERYONE  missing  (groups.default)`
