@@ -1,4 +1,4 @@
-//! What is wrong in a deployment now. [`StatusReader`] reads queue, dead letters, workers and
+//! What is wrong in a deployment now. `StatusReader` reads queue, dead letters, workers and
 //! triggers; `usher status` draws the report.
 //!
 //! `findings` holds what is found. `usher check` uses it as well, and the rules for the backlog

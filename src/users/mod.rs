@@ -1,6 +1,6 @@
 //! What one user has and lacks, which rule says so, and the sign-up that repairs it.
 //!
-//! [`UserReport`] holds all of it; `usher users show` draws it. `groups` compares memberships,
+//! `UserReport` holds all of it; `usher users show` draws it. `groups` compares memberships,
 //! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
 //! the sign-up, as reconcile does.
 

@@ -33,6 +33,8 @@ pub(super) struct Options {
 
 /// A longer group name does not widen its column.
 const MAX_GROUP_WIDTH: usize = 32;
+/// Dead letters that are shown.
+const MAX_DEAD_LETTERS: usize = 10;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let required: &[Required] = if options.fix {
@@ -137,9 +139,13 @@ fn dead_letter_lines(DeadLetters { not_read, found }: &DeadLetters) -> Vec<Strin
         let (id, at) = (short_id(&letter.id), time(letter.dead_lettered_at));
         format!("{id}  {at}  {}", explain(&letter.reason))
     };
+    let mut lines: Vec<String> = found.iter().take(MAX_DEAD_LETTERS).map(line).collect();
+    if found.len() > MAX_DEAD_LETTERS {
+        lines.push(format!("and {} more", found.len() - MAX_DEAD_LETTERS));
+    }
     let not = if found.is_empty() { "not" } else { "not all" };
-    let unread = not_read.iter().map(|cause| format!("{not} read: {cause}"));
-    found.iter().map(line).chain(unread).collect()
+    lines.extend(not_read.iter().map(|cause| format!("{not} read: {cause}")));
+    lines
 }
 
 /// `EVERYONE  missing  (groups.default)`
