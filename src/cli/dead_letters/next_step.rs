@@ -14,25 +14,6 @@ pub(super) struct NextStep {
 }
 
 pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
-    special(dead_letter).unwrap_or_else(|| NextStep {
-        note: None,
-        commands: vec![("next", replay_of(dead_letter))],
-    })
-}
-
-/// One sentence for what is more than a replay; `None` if a replay is all that it needs.
-pub(in crate::cli) fn special_step(dead_letter: &DeadLetterSummary) -> Option<String> {
-    let NextStep { note, commands } = special(dead_letter)?;
-    let commands = commands.into_iter().enumerate();
-    let commands = commands.map(|(at, (label, command))| match (at, note) {
-        (0, None) => command,
-        (0, Some(note)) => format!("{note}, then {command}"),
-        _ => format!(", {label} {command}"),
-    });
-    Some(commands.collect())
-}
-
-fn special(dead_letter: &DeadLetterSummary) -> Option<NextStep> {
     let (reason, id) = (dead_letter.reason.as_str(), short_id(&dead_letter.id));
     let replay = replay_of(dead_letter);
     let drop = usher(&format!("drop {id}"));
@@ -86,12 +67,17 @@ fn special(dead_letter: &DeadLetterSummary) -> Option<NextStep> {
             "inform the administrator: requestedBy in the body",
             vec![("next", body), ("then", drop)],
         ),
-        _ => return None,
+        _ => {
+            return NextStep {
+                note: None,
+                commands: vec![("next", replay)],
+            };
+        }
     };
-    Some(NextStep {
+    NextStep {
         note: Some(note),
         commands,
-    })
+    }
 }
 
 impl fmt::Display for NextStep {
