@@ -577,7 +577,7 @@ async fn a_dry_run_predicts_commands_with_the_workers_checks() {
         match (outcome.as_str(), reason.as_str()) {
             (Some("done"), _) => add(&mut predictions["done"]),
             (Some("rejected"), Some("foreign_pool")) => {
-                add(&mut predictions["left"]["foreign_pool"])
+                add(&mut predictions["left"]["foreign_pool"]);
             }
             (Some("rejected"), Some(reason)) => add(&mut predictions["failed_again"][reason]),
             other => panic!("{other:?}"),
