@@ -207,7 +207,7 @@ async fn the_mail_limit_warning_depends_on_the_sender() {
             command.args(["--pool", &world.pool.id]);
             crate::process::finished(command).await
         };
-        assert!(out.contains("dry run: 51 would"), "{err}");
+        assert!(out.contains("51 would be refused"), "{err}");
         assert_eq!(err.contains("50 e-mails a day"), warned, "{err}");
     }
     world.faults.plan(|call| {
