@@ -181,7 +181,7 @@ def _():
 def _():
     done = usher(environment(stack.worker_environment()), "check", "--output", "json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "> worker.max_attempts 8" in done.stdout, done.stdout
+    assert "above worker.max_attempts 8" in done.stdout, done.stdout
 
 
 # --- The path of a sign-up ---------------------------------------------------------------
