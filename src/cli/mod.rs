@@ -134,7 +134,7 @@ impl Cli {
         ExitCode::from(EXIT_USAGE)
     }
 
-    /// Runs the command and returns its exit status, as in [`EXIT_STATUS`].
+    /// Runs the command and returns its exit status, as `usher --help` lists them.
     pub async fn run(self) -> ExitCode {
         let global = self.global;
         output::set_quiet(global.quiet);
