@@ -17,6 +17,8 @@ const MAX_NAME_WIDTH: usize = 40;
 /// Columns before a name, and before a detail or next command on a line of its own.
 const NAME_INDENT: usize = 8;
 const DETAIL_INDENT: usize = 10;
+/// Problems of one name and state that are shown.
+const MAX_ALIKE: usize = 2;
 
 /// Prints a report. Returns its exit status.
 pub(super) fn print(
@@ -47,14 +49,16 @@ fn text_in(report: &Report, colors: bool, max_columns: Option<usize>) -> String 
         }
         let widths = findings.iter().map(|it| it.what.chars().count());
         let width = widths.filter(|width| *width <= MAX_NAME_WIDTH).max();
-        for finding in findings {
-            push_finding(
-                &mut text,
-                finding,
-                width.unwrap_or_default(),
-                colors,
-                max_columns,
-            );
+        let width = width.unwrap_or_default();
+        for (index, finding) in findings.iter().enumerate() {
+            let is_alike = |other: &&Finding| is_alike_problem(finding, other);
+            let before = findings[..index].iter().filter(is_alike).count();
+            if before < MAX_ALIKE {
+                push_finding(&mut text, finding, width, colors, max_columns);
+            } else if !findings[index + 1..].iter().any(|it| is_alike(&it)) {
+                let more = before + 1 - MAX_ALIKE;
+                let _ = writeln!(text, "{:DETAIL_INDENT$}and {more} more (all: -o json)", "");
+            }
         }
         text.push('\n');
     }
@@ -62,6 +66,12 @@ fn text_in(report: &Report, colors: bool, max_columns: Option<usize>) -> String 
     let failures = plural(report.failures, "failure");
     let _ = writeln!(text, "{warnings}, {failures}");
     text
+}
+
+/// Whether both are problems of one name, such as those of several workers.
+fn is_alike_problem(one: &Finding, other: &Finding) -> bool {
+    let is_problem = matches!(one.state, State::Warn | State::Fail);
+    is_problem && one.state == other.state && one.what == other.what
 }
 
 fn push_finding(
@@ -89,6 +99,9 @@ fn push_finding(
         }
     }
     // A command is never broken, so that it can be copied.
+    if let Some(note) = &finding.note {
+        let _ = writeln!(text, "{:DETAIL_INDENT$}note: {note}", "");
+    }
     if let Some(next) = &finding.next {
         let _ = writeln!(text, "{:DETAIL_INDENT$}next: {next}", "");
     }
@@ -176,6 +189,20 @@ mod tests {
         let text = text_in(&findings.into_report(), false, None);
         let expected = "  ok    queue  0 waiting, 0 in flight\n\n0 warnings, 0 failures\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn problems_of_one_name_are_counted_after_two() {
+        let mut findings = Findings::default();
+        for worker in 0..5 {
+            findings.fail("workers", format!("no answer from {worker}"));
+            findings.ok("trigger", "attached");
+        }
+        let text = text_in(&findings.into_report(), false, None);
+        assert_eq!(text.matches("FAIL").count(), MAX_ALIKE, "{text}");
+        assert!(text.contains("\n          and 3 more (all: -o json)\n"));
+        assert_eq!(text.matches("attached").count(), 5, "{text}");
+        assert!(text.ends_with("\n0 warnings, 5 failures\n"), "{text}");
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) struct Finding {
     pub(crate) what: String,
     pub(crate) state: State,
     pub(crate) detail: String,
+    /// Advice, also with a command that lacks a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
     /// The command that shows more, or repairs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
@@ -76,8 +79,16 @@ impl Findings {
             what: what.into(),
             state,
             detail: detail.into(),
+            note: None,
             next: None,
         });
+    }
+
+    /// Adds advice to the last finding.
+    pub(crate) fn note(&mut self, advice: impl Into<String>) {
+        if let Some(last) = self.findings.last_mut() {
+            last.note = Some(advice.into());
+        }
     }
 
     /// Adds the next command to the last finding.

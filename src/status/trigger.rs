@@ -28,9 +28,12 @@ pub(crate) fn check_trigger(
         // Another source may send to the queue.
         let detail = format!("{pool} has no PostConfirmation trigger: sign-ups do not reach usher");
         findings.warn(TRIGGER, detail);
-        let function = expected.unwrap_or("ARN");
-        let attach = format!("usher trigger attach --pool {pool} --function-arn {function}");
-        return findings.next(attach);
+        let attach =
+            |function| format!("usher trigger attach --pool {pool} --function-arn {function}");
+        return match expected {
+            Some(function) => findings.next(attach(function)),
+            None => findings.note(format!("attach usher-trigger: {}", attach("ARN"))),
+        };
     };
     let detail = format!("PostConfirmation of {pool} calls {function}");
     match expected {

@@ -635,7 +635,7 @@ User pool us-east-1_AbCdEf123
 
 Trigger
   WARN  trigger  us-east-1_AbCdEf123 has no PostConfirmation trigger: sign-ups do not reach usher
-          next: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn ARN
+          note: attach usher-trigger: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn ARN
 
 3 warnings, 0 failures
 ";
