@@ -81,15 +81,22 @@ impl StatusReader {
             () = stop.cancelled() => return None,
         };
         let mut findings = Findings::default();
-        let mut has_backlog = false;
+        let mut has_backlog = None;
         match queues {
             Ok((depth, dead_letters)) => {
-                has_backlog = depth.visible > 0;
-                check_backlog(&mut findings, config, depth, workers.ready() > 0);
+                has_backlog = Some(depth.visible > 0);
+                check_backlog(
+                    &mut findings,
+                    config,
+                    depth,
+                    workers.ready() > 0,
+                    "usher check",
+                );
                 check_dead_letters(&mut findings, dead_letters, &mut self.reasons, stop).await;
             }
             Err(failure) => {
                 findings.fail(QUEUE, failure.to_string());
+                findings.next("usher check");
                 findings.skip(DEAD_LETTERS, "the queue cannot be read");
             }
         }

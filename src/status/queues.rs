@@ -45,12 +45,14 @@ fn is_received(depth: Depth) -> bool {
 }
 
 /// Warns where no worker receives messages, or where they need longer than [`LONG_BACKLOG`] at the
-/// configured rate. `has_ready_worker`: a worker says that it receives.
+/// configured rate. `has_ready_worker`: a worker says that it receives. `next` is the command that
+/// says more where none does.
 pub(crate) fn check_backlog(
     findings: &mut Findings,
     config: &Config,
     depth: Depth,
     has_ready_worker: bool,
+    next: &str,
 ) {
     let mut detail = format!("{} waiting, {} in flight", depth.visible, depth.hidden);
     if depth.delayed > 0 {
@@ -58,7 +60,8 @@ pub(crate) fn check_backlog(
     }
     if !is_received(depth) && !has_ready_worker {
         let detail = format!("{detail}: no worker receives, or its breaker is open");
-        return findings.warn(QUEUE, detail);
+        findings.warn(QUEUE, detail);
+        return findings.next(next);
     }
     let time = work_left(config, depth);
     if time.as_secs() > 0 {
@@ -271,8 +274,11 @@ mod tests {
             ),
         ] {
             let mut findings = Findings::default();
-            check_backlog(&mut findings, &config, depth, is_ready);
+            check_backlog(&mut findings, &config, depth, is_ready, "usher check");
             let finding = findings.into_report().findings.remove(0);
+            let is_received = !end.starts_with("no worker");
+            let next = (!is_received).then_some("usher check");
+            assert_eq!(finding.next.as_deref(), next, "{depth:?}");
             assert_eq!(finding.state, state, "{depth:?}");
             assert!(finding.detail.ends_with(&end), "{}", finding.detail);
         }

@@ -141,14 +141,23 @@ async fn a_pool_without_trigger_and_a_queue_without_worker_warn() {
     let (code, text) = world.status(&[]).await;
     let trigger = "
   WARN  trigger       us-east-1_AbCdEf123 has no PostConfirmation trigger: sign-ups do not reach usher
-          next: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn ARN
+          note: attach usher-trigger: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn ARN
 
 2 warnings, 0 failures
 ";
     assert_eq!(code, Some(0));
     assert!(text.ends_with(trigger), "{text}");
-    let queue = "  WARN  queue         1 waiting, 0 in flight: no worker receives";
+    let queue =
+        "  WARN  queue         1 waiting, 0 in flight: no worker receives, or its breaker is open
+          next: usher check
+";
     assert!(text.starts_with(queue), "{text}");
+    let known = format!("--function-arn={FUNCTION}");
+    let (_, text) = world.status(&[&known]).await;
+    let next = format!(
+        "next: usher trigger attach --pool us-east-1_AbCdEf123 --function-arn {FUNCTION}\n"
+    );
+    assert!(text.contains(&next), "{text}");
     assert_eq!(world.status(&["--strict"]).await.0, Some(1));
 
     world.attach_trigger().await;

@@ -148,7 +148,7 @@ async fn check_queue(findings: &mut Findings, config: &Config, queue: &Queue) {
         }
         Err(failure) => findings.failure("queue", &failure),
         Ok(attributes) => {
-            check_backlog(findings, config, attributes.depth, false);
+            check_backlog(findings, config, attributes.depth, false, "usher status");
             check_redrive(findings, config, queue, attributes).await;
         }
     }
