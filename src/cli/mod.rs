@@ -67,8 +67,9 @@ enum Command {
     Check(check::Options),
     /// Show current problems: queue, dead letters, workers, triggers
     ///
-    /// Exit status 1 after a FAIL: the queue cannot be read, there are dead letters, a worker is not
-    /// ready, or one that --worker names does not answer.
+    /// Exit status 1 after a FAIL: there are dead letters, their queue or the source queue is missing
+    /// or cannot be read, a worker is not ready, one that --worker names does not answer, a circuit
+    /// breaker is open, or the settings of a pool cannot be read.
     Status(status::Options),
     /// Invite users, or show what one has and what is missing
     Users(users::Options),
