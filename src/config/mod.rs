@@ -12,6 +12,7 @@ mod owner;
 #[cfg(feature = "dev")]
 mod process;
 mod reader;
+mod shell;
 mod template;
 mod traces;
 mod trigger;
@@ -34,6 +35,7 @@ pub use layers::Layers;
 pub(crate) use owner::OwnerAttribute;
 #[cfg(feature = "dev")]
 pub(crate) use process::{folder_outside_path, program};
+pub(crate) use shell::in_shell_quotes;
 pub(crate) use template::{Segment, Template};
 pub(crate) use traces::has_trace_collector;
 pub(crate) use trigger::AccessConfig;

@@ -73,6 +73,7 @@ trigger detach --function-arn ARN --pool POOL --yes --backup before.json
 trigger detach --function-arn ARN --pool POOL --yes
 trigger restore before.json --pool POOL --yes
 trigger restore before.json --pool POOL --yes
+trigger detach --function-arn ARN --pool POOL --yes -o json
 trigger attach --pool POOL
 load run --count 3
 config --changed

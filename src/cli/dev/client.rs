@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::aws::{Aws, Sandbox};
 use crate::cli::{CommandStatus, Global};
-use crate::config;
+use crate::config::{self, in_shell_quotes};
 use crate::dev::{self, ADMIN_ACCOUNT, DEFAULT_PORT, RUNNING_DEV_PATH, RunningDev, USER_ACCOUNT};
 use crate::http::{Url, get};
 
@@ -148,34 +148,9 @@ fn port_of(url: &str) -> Option<u16> {
     rest.trim_end_matches('/').parse().ok()
 }
 
-/// The text as one word of a POSIX shell.
-pub(super) fn in_shell_quotes(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shell_reads_each_value_as_one_word() {
-        for (text, quoted) in [
-            ("http://127.0.0.1:4566", "http://127.0.0.1:4566"),
-            ("us-east-1_A,us-east-1_B", "us-east-1_A,us-east-1_B"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("$(reboot)`x`\"\n", "'$(reboot)`x`\"\n'"),
-            ("it's", r"'it'\''s'"),
-            ("~root", "'~root'"),
-        ] {
-            assert_eq!(in_shell_quotes(text), quoted);
-        }
-    }
 
     #[test]
     fn a_token_is_asked_for_at_the_endpoint_of_the_environment() {

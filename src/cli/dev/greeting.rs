@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::client::{in_shell_quotes, port_option};
-use crate::config;
+use super::client::port_option;
+use crate::config::{self, in_shell_quotes};
 use crate::dev::{ACCOUNT_PASSWORD, ADMIN_ACCOUNT, DevSummary, RunningDev, USER_ACCOUNT};
 
 /// Commands for another terminal, once `usher dev env` has set its variables.

@@ -77,14 +77,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             unknown.join(", ")
         );
     }
-    let pool_arn = before.arn().unwrap_or("POOL_ARN");
-    if let Some(warning) = invoke_warning(&plan.changes, &request.pool, pool_arn) {
+    if let Some(warning) = invoke_warning(&plan.changes, &request.pool, before.arn()) {
         status_line(&warning);
     }
     if request.dry_run {
         return report.print(global.output, true);
     }
-    global.output.print_summary(&report.plan())?;
+    global.output.print_summary(report.plan().trim_end())?;
     if !request.is_confirmed && !confirm("Change the user pool?", &stop).await {
         status_line("nothing was changed");
         return Ok(CommandStatus::Failure);

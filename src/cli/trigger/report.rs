@@ -1,10 +1,13 @@
 //! The output and the audit lines of `usher trigger`.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::attach::{AttachRequest, SettingDifference, TriggerChange};
 use crate::cli::{CommandStatus, Output, plural, table};
+use crate::config::in_shell_quotes;
 use crate::event::PoolId;
 
 #[derive(Debug, Serialize)]
@@ -72,6 +75,7 @@ impl Verb {
 /// The command that restores the settings of a backup.
 pub(super) fn undo(backup: &str, pool: &str, with_settings: bool) -> String {
     let settings = if with_settings { " --settings" } else { "" };
+    let backup = in_shell_quotes(backup);
     format!("to undo: usher trigger restore {backup} --pool {pool}{settings}")
 }
 
@@ -171,31 +175,41 @@ fn row(name: &str, before: Option<&str>, after: Option<&str>) -> [String; 2] {
 }
 
 /// Says what Cognito must be allowed to do, with the commands that allow it; `None` if no
-/// trigger gets a function.
+/// trigger gets a function. `pool_arn` is `None` if Cognito did not say it.
 pub(super) fn invoke_warning(
     changes: &[TriggerChange],
     pool: &PoolId,
-    arn: &str,
+    pool_arn: Option<&str>,
 ) -> Option<String> {
     let after = changes.iter().filter_map(|change| change.after.as_deref());
-    let mut functions: Vec<&str> = after.filter(|after| after.contains(":lambda:")).collect();
-    functions.retain(|after| after.starts_with("arn:"));
-    functions.sort_unstable();
-    functions.dedup();
+    let functions: BTreeSet<String> = after.filter_map(function_arn).collect();
     if functions.is_empty() {
         return None;
     }
+    let warning = "warning: every sign-up fails unless Cognito may invoke the function. Where the \
+                   stack of the function does not allow it, do so first";
+    let Some(pool_arn) = pool_arn else {
+        return Some(warning.to_owned());
+    };
     let allow = functions.iter().map(|function| {
+        let function = in_shell_quotes(function);
         format!(
             "\n  aws lambda add-permission --function-name {function} --statement-id usher-{pool} \
-             --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn {arn}"
+             --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com \
+             --source-arn {pool_arn}"
         )
     });
-    Some(format!(
-        "warning: every sign-up fails unless Cognito may invoke the function. Where the stack of the \
-         function does not allow it, do so first:{}",
-        allow.collect::<String>()
-    ))
+    Some(format!("{warning}:{}", allow.collect::<String>()))
+}
+
+/// The function in the value of a trigger, which is its ARN or a JSON object with `LambdaArn`.
+fn function_arn(trigger: &str) -> Option<String> {
+    let arn = match serde_json::from_str::<Value>(trigger) {
+        Ok(value) => value.get("LambdaArn")?.as_str()?.to_owned(),
+        Err(_) => trigger.to_owned(),
+    };
+    // Others are those of keys.
+    arn.contains(":lambda:").then_some(arn)
 }
 
 #[cfg(test)]
@@ -280,6 +294,11 @@ PreTokenGenerationConfig  none -> arn
             verb: Verb::Attach,
             ..restored
         };
+        let spaced = undo("my files/$(x).json", "eu-west-1_x", false);
+        assert_eq!(
+            spaced,
+            "to undo: usher trigger restore 'my files/$(x).json' --pool eu-west-1_x"
+        );
         assert_eq!(
             damaged.text(false),
             "triggers updated, but these other settings changed:\n\
@@ -290,21 +309,32 @@ PreTokenGenerationConfig  none -> arn
 
     #[test]
     fn the_warning_has_one_whole_command_for_each_function() {
-        let versioned = format!("{{\"LambdaArn\":\"{FUNCTION}\",\"LambdaVersion\":\"V1_0\"}}");
+        let versioned = |arn: &str| {
+            let value = serde_json::json!({"LambdaArn": arn, "LambdaVersion": "V1_0"});
+            value.to_string()
+        };
+        let other = FUNCTION.replace("usher-trigger", "token");
         let changes = [
             change("PostConfirmation", Some(FUNCTION)),
             change("CustomMessage", Some(FUNCTION)),
-            change("PreTokenGenerationConfig", Some(&versioned)),
+            change("PreTokenGenerationConfig", Some(&versioned(FUNCTION))),
+            change("CustomEmailSender", Some(&versioned(&other))),
+            change("KMSKeyID", Some("arn:aws:kms:eu-west-1:123456789012:key/1")),
         ];
         let pool = PoolId::new("eu-west-1_x").expect("an id");
-        let warning = invoke_warning(&changes, &pool, "arn:of:pool").expect("a warning");
+        let pool_arn = Some("arn:of:pool");
+        let warning = invoke_warning(&changes, &pool, pool_arn).expect("a warning");
         let commands: Vec<&str> = warning.lines().skip(1).collect();
-        let command = format!(
-            "  aws lambda add-permission --function-name {FUNCTION} --statement-id usher-eu-west-1_x \
-             --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn arn:of:pool"
-        );
-        assert_eq!(commands, [command]);
+        let command = |function: &str| {
+            format!(
+                "  aws lambda add-permission --function-name {function} --statement-id usher-eu-west-1_x \
+                 --action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn arn:of:pool"
+            )
+        };
+        assert_eq!(commands, [command(&other), command(FUNCTION)]);
         let detached = [change("PostConfirmation", None)];
-        assert_eq!(invoke_warning(&detached, &pool, "arn:of:pool"), None);
+        assert_eq!(invoke_warning(&detached, &pool, pool_arn), None);
+        let unknown = invoke_warning(&changes, &pool, None).expect("a warning");
+        assert!(unknown.ends_with("do so first"), "{unknown}");
     }
 }
