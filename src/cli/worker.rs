@@ -85,10 +85,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         Some(Ok(worker)) => {
             health_at_start.clear_unready(STARTING);
             let report = worker.run(until, stop.clone()).await;
-            if options.until_empty {
-                print_report(global, &report, stop.is_cancelled())?;
-            }
-            Ok(CommandStatus::Success)
+            // A closed or full standard output is reported after the shutdown.
+            let printed = if options.until_empty {
+                print_report(global, &report, stop.is_cancelled())
+            } else {
+                Ok(())
+            };
+            printed.map(|()| CommandStatus::Success)
         }
         Some(Err(error)) => Err(error.into()),
         None => Ok(CommandStatus::Success),
