@@ -34,6 +34,9 @@ pub(super) struct Options {
     give_up_after: Duration,
 }
 
+const REFUSED: &str = "refused";
+const FAILED: &str = "failed";
+
 /// The result for one group, one line of output.
 #[derive(Debug, Serialize)]
 struct MembershipLine<'a> {
@@ -100,20 +103,24 @@ pub(super) async fn run(
         let membership = Membership::new(("user", &options.user), ("group", group.as_str()))
             .map_err(|error| Usage::error(format!("--{error}")))?;
         let result = operator.execute(change.operation(membership)).await;
-        let mut line = MembershipLine::new(group, change, &result);
-        // The right to give a group is checked before the group is looked up.
-        if line.reason.as_deref() == Some(Reason::GroupNotGrantable.as_str()) {
+        let line = MembershipLine::new(group, change, &result);
+        let mut shown_reason = line.reason.as_deref();
+        // The right to give a group is checked before the group is looked up. A person needs the
+        // group first.
+        if shown_reason == Some(Reason::GroupNotGrantable.as_str()) {
             let exists = retry_inline(|| cognito.has_group(&pool, group)).await;
             if matches!(exists, Ok(false)) {
-                line.reason = Some(Reason::GroupNotFound.as_str().to_owned());
+                shown_reason = Some(Reason::GroupNotFound.as_str());
             }
         }
         if line.reason.is_some() {
             status = CommandStatus::Failure;
         }
-        global
-            .output
-            .print_line(&line, || text(&line, &options.user, change, width))?;
+        let reason = shown_reason
+            .map(|reason| explain_refusal(reason, Some(group.as_str()), change.remedy()));
+        global.output.print_line(&line, || {
+            text(&line, &options.user, reason.as_deref(), change, width)
+        })?;
     }
     Ok(status)
 }
@@ -123,10 +130,10 @@ impl<'a> MembershipLine<'a> {
         let done = change.done();
         let status = match &result.outcome {
             Outcome::Done | Outcome::AlreadyDone(_) => done,
-            Outcome::Rejected(_) | Outcome::Ignored(_) => "refused",
+            Outcome::Rejected(_) | Outcome::Ignored(_) => REFUSED,
             // No more attempts follow: the user or the group does not exist.
-            Outcome::Retry(retry) if retry.cause.reason.is_not_found() => "refused",
-            Outcome::Retry(_) | Outcome::Blocked(_) => "failed",
+            Outcome::Retry(retry) if retry.cause.reason.is_not_found() => REFUSED,
+            Outcome::Retry(_) | Outcome::Blocked(_) => FAILED,
         };
         Self {
             group: group.as_str(),
@@ -138,17 +145,21 @@ impl<'a> MembershipLine<'a> {
 }
 
 /// The line for a person, with the user as they typed it.
-fn text(line: &MembershipLine<'_>, user: &str, change: Change, width: usize) -> String {
-    let group = line.group;
-    let reason = line.reason.as_deref();
-    let reason = reason.map(|reason| explain_refusal(reason, Some(group), change.remedy()));
+fn text(
+    line: &MembershipLine<'_>,
+    user: &str,
+    reason: Option<&str>,
+    change: Change,
+    width: usize,
+) -> String {
     let status = line.status.replace('_', " ");
     let cells = [
         &status,
-        group,
+        line.group,
         user,
         line.sub.as_deref().unwrap_or("-"),
-        reason.as_deref().unwrap_or_default(),
+        reason.unwrap_or_default(),
     ];
-    row(cells, [change.done().len(), width, 0, 0, 0])
+    let status_width = width_of([change.done(), REFUSED, FAILED]);
+    row(cells, [status_width, width, 0, 0, 0])
 }
