@@ -335,7 +335,7 @@ async fn a_refused_row_is_named_and_the_others_are_done() {
     assert!(out.ends_with("\n2 rows: 2 refused\n"), "{out}");
     assert!(!err.contains("rows: "), "{err}");
     assert!(
-        err.contains("note: to process 2 refused rows, fix"),
+        err.contains("note: 2 rows were refused: fix the cause in their lines and run"),
         "{err}"
     );
     assert!(!err.contains("to retry"), "{err}");

@@ -164,9 +164,13 @@ fn print_retry_hint(tally: &InviteTally) {
     let count = |status| tally.by_status.get(&status).copied().unwrap_or_default();
     let (refused, failed) = (count(RowStatus::Refused), count(RowStatus::Failed));
     if refused > 0 {
+        let (rows, were, lines) = match refused {
+            1 => ("row", "was", "its line"),
+            _ => ("rows", "were", "their lines"),
+        };
         status_line(&format!(
-            "note: to process {}, fix what the reason names and run the same command again",
-            plural(refused, "refused row")
+            "note: {refused} {rows} {were} refused: fix the cause in {lines} and run the same \
+             command again"
         ));
     }
     if failed > 0 {
