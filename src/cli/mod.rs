@@ -41,6 +41,8 @@ use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
     print_unless_closed, progress_bar, row, status_line, table, time, width_of,
 };
+#[cfg(test)]
+pub(crate) use reasons::REASONS;
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right groups, and writes
 /// one profile for each.

@@ -5,7 +5,7 @@ use crate::event::Malformed;
 /// Every reason that usher itself gives, and frequent error codes of AWS, in alphabetical order.
 /// The reasons of malformed messages are in [`crate::event::Malformed`]. The list and those
 /// make `docs/reference/reasons.md`.
-pub(super) const REASONS: &[(&str, &str)] = &[
+pub(crate) const REASONS: &[(&str, &str)] = &[
     (
         "access_denied",
         "the credentials may not do it: for a command, deploy/admin-policy.json allows it",

@@ -3,13 +3,14 @@
 //!
 //! `received_dead_letter` is one of them; `message/` builds and sends them. `scan`
 //! receives all of them and hides them meanwhile, `selection` filters them. `replay` sends them
-//! to a `replay_target`; `dry_run` only predicts the outcome. `export_line` is a line of the
-//! export file, `redrive` is SQS's own move.
+//! to a `replay_target`; `dry_run` only predicts the outcome, `next_step` says what to do.
+//! `export_line` is a line of the export file, `redrive` is SQS's own move.
 
 mod audit;
 mod dry_run;
 mod export_line;
 mod filter;
+mod next_step;
 mod queue;
 mod reason_counts;
 mod received_dead_letter;
@@ -24,11 +25,12 @@ pub(crate) use audit::AuditLog;
 pub(crate) use dry_run::{DryRun, DryRunResult};
 pub(crate) use export_line::ExportLine;
 pub use filter::Filter;
+pub(crate) use next_step::{needs_only_replay, next_step};
 pub use queue::DeadLetterQueue;
 pub(crate) use queue::{DeadLetterQueueError, resolve_dead_letter_queue};
 pub(crate) use reason_counts::ReasonCounts;
 pub(crate) use received_dead_letter::{
-    DeadLetterSummary, MIN_ID_CHARS, ReceivedDeadLetter, printable,
+    DeadLetterSummary, MIN_ID_CHARS, ReceivedDeadLetter, printable, short_id,
 };
 pub(crate) use redrive::{NativeRedrive, NativeRedriveResult};
 pub(crate) use replay::{Replay, ReplayReport, ReplayTally};

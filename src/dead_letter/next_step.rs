@@ -2,18 +2,30 @@
 
 use std::fmt;
 
-use super::context::short_id;
-use crate::dead_letter::DeadLetterSummary;
+use super::received_dead_letter::{DeadLetterSummary, short_id};
 
 /// What to know, and commands that can be copied.
 #[derive(Debug)]
-pub(super) struct NextStep {
+pub(crate) struct NextStep {
     note: Option<&'static str>,
     /// Each with its label: `next`, `then` or `or`.
     commands: Vec<(&'static str, String)>,
 }
 
-pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
+pub(crate) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
+    special_step(dead_letter).unwrap_or_else(|| NextStep {
+        note: None,
+        commands: vec![("next", replay_of(dead_letter))],
+    })
+}
+
+/// Whether a replay is all that it needs.
+pub(crate) fn needs_only_replay(dead_letter: &DeadLetterSummary) -> bool {
+    special_step(dead_letter).is_none()
+}
+
+/// `None` if a replay is all that it needs.
+fn special_step(dead_letter: &DeadLetterSummary) -> Option<NextStep> {
     let (reason, id) = (dead_letter.reason.as_str(), short_id(&dead_letter.id));
     let replay = replay_of(dead_letter);
     let drop = usher(&format!("drop {id}"));
@@ -67,17 +79,12 @@ pub(super) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
             "inform the administrator: requestedBy in the body",
             vec![("next", body), ("then", drop)],
         ),
-        _ => {
-            return NextStep {
-                note: None,
-                commands: vec![("next", replay)],
-            };
-        }
+        _ => return None,
     };
-    NextStep {
+    Some(NextStep {
         note: Some(note),
         commands,
-    }
+    })
 }
 
 impl fmt::Display for NextStep {
@@ -104,12 +111,14 @@ fn usher(arguments: &str) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use clap::Parser;
+
     use super::*;
-    use crate::cli::reasons::REASONS;
+    use crate::cli::{Cli, REASONS};
     use crate::event::Malformed;
     use crate::message::attribute;
 
-    const RUNBOOK: &str = include_str!("../../../docs/OPERATIONS.md");
+    const RUNBOOK: &str = include_str!("../../docs/OPERATIONS.md");
 
     /// The steps of a text, without those that only look.
     fn steps(text: &str) -> BTreeSet<String> {
@@ -131,6 +140,7 @@ mod tests {
         }
     }
 
+    /// The steps of the commands, which the program accepts.
     fn next_steps(reason: &str) -> BTreeSet<String> {
         let attributes = [
             (attribute::REASON, reason),
@@ -139,7 +149,13 @@ mod tests {
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let attributes = BTreeMap::from(attributes);
         let dead_letter = DeadLetterSummary::new("91e29d26-c230", "{", &attributes);
-        steps(&next_step(&dead_letter).to_string())
+        let commands = next_step(&dead_letter).commands;
+        let commands = commands.iter().map(|(_, command)| {
+            let parsed = Cli::try_parse_from(command.split(' '));
+            assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
+            command.as_str()
+        });
+        steps(&commands.collect::<Vec<_>>().join(" "))
     }
 
     #[test]

@@ -54,6 +54,11 @@ pub(crate) struct DeadLetterSummary {
 /// Fewer characters of an id may name several dead letters.
 pub(crate) const MIN_ID_CHARS: usize = 8;
 
+/// The beginning of an id, as `show`, `replay` and `drop` take it.
+pub(crate) fn short_id(id: &str) -> &str {
+    id.get(..MIN_ID_CHARS).unwrap_or(id)
+}
+
 /// The reason of a dead letter without the attribute: SQS moved it, or another
 /// program sent it.
 pub(crate) const UNKNOWN_REASON: &str = "unknown";

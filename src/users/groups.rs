@@ -22,7 +22,7 @@ pub(crate) enum GroupState {
     Member,
     Missing,
     /// The user is not in the group, and only a rule on the app client would give it.
-    NotJudged,
+    NotEvaluated,
 }
 
 /// By the configuration and the attributes of today, which `sign_up` has.
@@ -46,7 +46,7 @@ pub(super) fn group_lines(
         } else if of_group().any(|source| !source.depends_on_client()) {
             GroupState::Missing
         } else {
-            GroupState::NotJudged
+            GroupState::NotEvaluated
         };
         GroupLine {
             group: group.clone(),

@@ -1,6 +1,6 @@
 //! The profile of the user: under the `sub`, under another id, or missing.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
@@ -9,8 +9,7 @@ use crate::config::InvalidConfig;
 use crate::event::PoolId;
 use crate::reconcile::{ProfileState, ReconcilePlan, SingleUser};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Profile {
     Exists,
     Missing,
@@ -54,8 +53,29 @@ impl Profile {
         })
     }
 
+    /// Why it is not known whether there is one.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::NotKnown(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
     /// Whether there is none under the `sub`, where usher writes it.
     pub(super) fn is_missing(&self) -> bool {
         !matches!(self, Self::Exists | Self::Off)
+    }
+}
+
+/// As its code. [`Profile::error`] is beside it.
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Exists => "exists",
+            Self::Missing => "missing",
+            Self::Off => "off",
+            Self::UnderAnotherId => "under_another_id",
+            Self::NotKnown(_) => "not_known",
+        })
     }
 }

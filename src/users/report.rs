@@ -11,11 +11,14 @@ use super::repair::{Additions, RepairPlan, sign_up};
 use crate::admin::UserView;
 use crate::app::Services;
 use crate::aws::PoolUser;
-use crate::config::{Config, GroupName, InvalidConfig};
-use crate::dead_letter::DeadLetterSummary;
+use crate::config::{Config, GroupName, InvalidConfig, in_shell_quotes};
+use crate::dead_letter::{DeadLetterSummary, needs_only_replay, short_id};
 use crate::event::{PoolId, Scope, Sub};
 use crate::reconcile::SingleUser;
 use crate::retry::retry_inline;
+
+/// Commands for dead letters that need more than a replay.
+const MAX_SHOWN: usize = 10;
 
 #[derive(Serialize)]
 pub(crate) struct UserReport {
@@ -23,6 +26,8 @@ pub(crate) struct UserReport {
     pub(crate) user: User,
     pub(crate) groups: Vec<GroupLine>,
     pub(crate) profile: Profile,
+    /// Why it is not known whether there is a profile.
+    pub(crate) profile_error: Option<String>,
     pub(crate) dead_letters: DeadLetters,
     /// Whether a group or the profile is missing.
     pub(crate) is_missing: bool,
@@ -71,6 +76,7 @@ impl UserReport {
             pool: pool.clone(),
             user: User::new(user),
             groups,
+            profile_error: profile.error().map(str::to_owned),
             profile,
             dead_letters,
             is_missing,
@@ -113,6 +119,13 @@ impl UserReport {
         Ok(())
     }
 
+    /// Says that [`Self::fix`] was asked for, and not done because of the stop signal.
+    pub(crate) fn set_stopped(&mut self) {
+        if self.is_missing {
+            self.not_queued = Some("stopped".to_owned());
+        }
+    }
+
     /// Whether there is nothing left to do, as far as all was read.
     pub(crate) fn is_good(&self) -> bool {
         let is_queued = self.queued.as_ref().is_some_and(|adds| {
@@ -150,8 +163,8 @@ impl UserReport {
             }
         };
         note(
-            has(GroupState::NotJudged),
-            "rules on client_id are not judged: only the event of the sign-up has the app client",
+            has(GroupState::NotEvaluated),
+            "rules on client_id are not evaluated: only the event of the sign-up has the app client",
         );
         note(
             self.profile == Profile::Exists && has(GroupState::Missing),
@@ -181,18 +194,8 @@ impl UserReport {
         let Some(sub) = self.user.sub.as_ref().and_then(Sub::loggable) else {
             return Vec::new();
         };
-        let letters = self.dead_letters.found.iter();
-        let (hopeless, replayable): (Vec<_>, Vec<_>) =
-            letters.partition(|it: &&DeadLetterSummary| it.is_hopeless());
-        let mut steps = Vec::new();
-        if !replayable.is_empty() {
-            steps.push(format!("usher dead-letters replay --sub {sub}"));
-        }
-        if let Some(letter) = hopeless.first() {
-            steps.push(format!("usher dead-letters show {}", letter.id));
-        }
-        // The replay of a sign-up gives all that is missing.
-        if !self.is_missing || !replayable.is_empty() {
+        let mut steps = dead_letter_steps(&self.dead_letters.found);
+        if !self.is_missing {
             return steps;
         }
         let pool = match config.pools.allowed.len() {
@@ -204,7 +207,7 @@ impl UserReport {
         }
         let left = &self.plan.left;
         if !left.is_empty() {
-            let mut groups: Vec<String> = left.iter().map(|it| format!(" --group {it}")).collect();
+            let mut groups: Vec<String> = left.iter().map(group_option).collect();
             if !left
                 .iter()
                 .all(|group| config.admin.grantable.allows(group))
@@ -216,6 +219,29 @@ impl UserReport {
         }
         steps
     }
+}
+
+/// Replays those that need no more, and shows the others: `usher dead-letters show` says what each
+/// of them needs.
+fn dead_letter_steps(found: &[DeadLetterSummary]) -> Vec<String> {
+    let (replayable, others): (Vec<_>, Vec<_>) = found.iter().partition(|it| needs_only_replay(it));
+    let ids: Vec<&str> = replayable.iter().map(|it| short_id(&it.id)).collect();
+    let replay = (!ids.is_empty()).then(|| format!("usher dead-letters replay {}", ids.join(" ")));
+    let show = others.into_iter().take(MAX_SHOWN);
+    let show = show.map(|it| format!("usher dead-letters show {}", short_id(&it.id)));
+    replay.into_iter().chain(show).collect()
+}
+
+/// `--group STAFF`, as a shell takes it.
+fn group_option(group: &GroupName) -> String {
+    let quoted = in_shell_quotes(group.as_str());
+    // After a blank it would be another option.
+    let gap = if group.as_str().starts_with('-') {
+        "="
+    } else {
+        " "
+    };
+    format!(" --group{gap}{quoted}")
 }
 
 impl User {
@@ -258,7 +284,7 @@ mod tests {
         names.filter_map(|name| GroupName::new(name)).collect()
     }
 
-    fn letter(reason: &str) -> DeadLetterSummary {
+    fn letter(id: &str, reason: &str) -> DeadLetterSummary {
         let class = if reason == "foreign_pool" {
             "forbidden"
         } else {
@@ -266,7 +292,7 @@ mod tests {
         };
         let attributes = [("usher.reason", reason), ("usher.class", class)];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        DeadLetterSummary::new("91e29d26", "{}", &BTreeMap::from(attributes))
+        DeadLetterSummary::new(id, "{}", &BTreeMap::from(attributes))
     }
 
     /// What one user lacks.
@@ -308,6 +334,10 @@ mod tests {
                 }),
                 refusal => Err(refusal.unwrap_or("nothing").to_owned()),
             };
+            let found = ["91e29d26", "21af6bbf", "cec13b36"]
+                .iter()
+                .zip(self.reasons);
+            let found = found.map(|(id, reason)| letter(id, reason));
             let mut report = UserReport {
                 pool: PoolId::new("eu-west-1_x").expect("an id"),
                 user: User {
@@ -320,9 +350,10 @@ mod tests {
                 groups: Vec::new(),
                 is_missing: lacks_group || profile.is_missing(),
                 profile,
+                profile_error: None,
                 dead_letters: DeadLetters {
                     not_read: None,
-                    found: self.reasons.iter().map(|reason| letter(reason)).collect(),
+                    found: found.collect(),
                 },
                 queued: self.is_queued.then_some(adds),
                 not_queued: None,
@@ -341,7 +372,7 @@ mod tests {
     #[test]
     fn the_next_step_is_the_command_that_repairs_it() {
         let fix = format!("usher users show {SUB} --fix");
-        let replay = format!("usher dead-letters replay --sub {SUB}");
+        let letters = |arguments: &str| format!("usher dead-letters {arguments}");
         let add = |groups: &str| format!("usher groups add --user {SUB} {groups}");
         let missing = || Some(Profile::Missing);
         let case = |adds, left, profile, reasons| Case {
@@ -356,24 +387,41 @@ mod tests {
             (case(&["EVERYONE"], &[], missing(), &[]), vec![fix.clone()]),
             (
                 case(&["EVERYONE"], &["PRO"], None, &[]),
-                vec![fix, add("--group PRO")],
+                vec![fix.clone(), add("--group PRO")],
             ),
             (
                 case(&[], &["PRO", "ADMINS"], None, &[]),
                 vec![add("--group PRO --group ADMINS --privileged")],
             ),
             (
-                case(&[], &["PRO"], missing(), &["throttled"]),
-                vec![replay.clone()],
+                case(&[], &["R&D", "-x"], None, &[]),
+                vec![add("--group 'R&D' --group=-x --privileged")],
+            ),
+            // Both queue the same sign-up, and a second one changes nothing.
+            (
+                case(&[], &["PRO"], missing(), &["throttled", "timeout"]),
+                vec![
+                    letters("replay 91e29d26 21af6bbf"),
+                    fix.clone(),
+                    add("--group PRO"),
+                ],
+            ),
+            (
+                case(&[], &[], missing(), &["group_not_found"]),
+                vec![letters("show 91e29d26"), fix],
             ),
             (
                 case(
                     &[],
                     &[],
                     None,
-                    &["throttled", "foreign_pool", "foreign_pool"],
+                    &["foreign_pool", "throttled", "foreign_pool"],
                 ),
-                vec![replay, "usher dead-letters show 91e29d26".to_owned()],
+                vec![
+                    letters("replay 21af6bbf"),
+                    letters("show 91e29d26"),
+                    letters("show cec13b36"),
+                ],
             ),
         ] {
             let (is_good, steps, _) = case.result();

@@ -149,8 +149,8 @@ async fn fix_gives_what_is_missing_and_audits_it() {
     for part in [
         "EVERYONE missing (groups.default)",
         "PRO missing (groups.rules 1: attribute custom:plan)",
-        "BETA not judged (groups.rules 2: client_id)",
-        "note: rules on client_id are not judged",
+        "BETA not evaluated (groups.rules 2: client_id)",
+        "note: rules on client_id are not evaluated",
         "profile missing",
     ] {
         assert!(text.contains(part), "{part} in {stdout}");
@@ -231,14 +231,17 @@ async fn a_dead_letter_is_shown_with_its_command_and_stays() {
     world.send_dead_letter(&other, "timeout").await;
     let (status, stdout, errors) = world.show(&["ada"]).await;
     assert_eq!(status, Some(1), "{errors}");
-    let replay = format!("next: usher dead-letters replay --sub {}\n", user.sub);
-    assert!(stdout.ends_with(&replay), "{stdout}");
+    let shown = world.show_json(&["ada"], &[]).await;
+    let id = shown["dead_letters"]["found"][0]["id"].as_str();
+    let id = &id.expect("an id")[..8];
+    let replay = format!("next: usher dead-letters replay {id}\n");
+    let fix = format!("next: usher users show {} --fix\n", user.sub);
+    assert!(stdout.ends_with(&format!("{replay}{fix}")), "{stdout}");
     assert!(
         stdout.contains("2026-08-01 09:05 UTC  throttled: "),
         "{stdout}"
     );
     assert!(!stdout.contains("timeout"), "{stdout}");
-    let shown = world.show_json(&["ada"], &[]).await;
     let found = &shown["dead_letters"]["found"];
     assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
     assert_eq!(found[0]["reason"], "throttled");
@@ -369,10 +372,14 @@ async fn fix_never_writes_a_second_profile() {
     assert_eq!(status, Some(1), "{errors}");
     for part in [
         "not queued: the profile may be under another id",
-        "under another id not known: dynamodb Scan on UserProfile: AccessDeniedException",
+        "none under the sub; search under other ids failed: dynamodb Scan on UserProfile: AccessDeniedException",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
+    let shown = world.show_json(&["ada"], &[]).await;
+    assert_eq!(shown["profile"], "not_known");
+    let cause = "dynamodb Scan on UserProfile: AccessDeniedException";
+    assert_eq!(shown["profile_error"], cause);
     world.assert_queue_empty().await;
     world.faults.clear();
 
@@ -424,10 +431,11 @@ async fn json_has_the_facts_of_the_text() {
     let groups = json!([
         group("EVERYONE", "missing", "groups.default"),
         group("PRO", "missing", "groups.rules 1: attribute custom:plan"),
-        group("BETA", "not_judged", "groups.rules 2: client_id"),
+        group("BETA", "not_evaluated", "groups.rules 2: client_id"),
     ]);
     assert_eq!(shown["groups"], groups);
     assert_eq!(shown["profile"], "missing");
+    assert_eq!(shown["profile_error"], Value::Null);
     assert_eq!(shown["is_missing"], true);
     assert_eq!(
         shown["dead_letters"],

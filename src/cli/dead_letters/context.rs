@@ -375,11 +375,6 @@ pub(super) fn letters(count: u64) -> String {
 /// A longer reason does not widen a table, which fits into 80 columns.
 pub(super) const MAX_REASON_WIDTH: usize = 24;
 
-/// The beginning of an id, as `show`, `replay` and `drop` take it.
-pub(in crate::cli) fn short_id(id: &str) -> &str {
-    id.get(..MIN_ID_CHARS).unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{Args, Command};

@@ -2,10 +2,10 @@
 
 use super::context::{
     CommandContext, FILTER_OPTIONS, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, ScanReport,
-    letters, short_id,
+    letters,
 };
 use crate::cli::{CommandStatus, Global, Output, print, table};
-use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen};
+use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen, short_id};
 use crate::retry::retry_inline;
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ fn text(counts: &ReasonCounts, report: &ScanReport, counted: u64) -> String {
         " count",
         "oldest (UTC)",
         "newest (UTC)",
-        "id of one",
+        "example id",
     ];
     let mut rows = vec![header.map(str::to_owned)];
     for (reason, summary) in counts.by_frequency() {
@@ -119,7 +119,7 @@ mod tests {
         let counts = ReasonCounts::of(vec![&summary; 70]);
         let shared = text(&counts, &report(50), 120);
         let expected = "\
-reason                   count  oldest (UTC)      newest (UTC)      id of one
+reason                   count  oldest (UTC)      newest (UTC)      example id
 user_lambda_validation      70  2026-08-01 09:05  2026-08-01 09:05  91e29d26
 
 70 of about 120 dead letters";

@@ -5,12 +5,10 @@ mod drop;
 mod export;
 mod import;
 mod list;
-mod next_step;
 mod replay;
 mod show;
 
 use super::{CommandStatus, Global};
-pub(super) use context::short_id;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::context::{
     BAR_LABEL, ChangeOptions, CommandContext, FILTER_OPTIONS, MAX_REASON_WIDTH, PARALLEL_RECEIVES,
-    SINGLE_RECEIVE, ScanReport, letters, short_id, show_hidden_count,
+    SINGLE_RECEIVE, ScanReport, letters, show_hidden_count,
 };
 use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
 use crate::config::Required;
 use crate::dead_letter::{
     DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, ReasonCounts,
-    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, SelectionEnd,
+    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, SelectionEnd, short_id,
 };
 
 #[derive(Debug, clap::Args)]
@@ -156,7 +156,7 @@ async fn confirm(
 }
 
 fn fails_again(reasons: &str) -> String {
-    format!("fails again unless usher or its configuration has changed: {reasons}")
+    format!("these will fail again unless usher or its configuration has changed: {reasons}")
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

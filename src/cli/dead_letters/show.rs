@@ -6,9 +6,8 @@ use std::io::IsTerminal;
 use serde_json::{Value, json};
 
 use super::context::{CommandContext, PARALLEL_RECEIVES, parse_id};
-use super::next_step::next_step;
 use crate::cli::{CommandStatus, Global, Output, plural, print, print_json, reasons, table, time};
-use crate::dead_letter::{DeadLetterSummary, Filter, ReceivedDeadLetter, printable};
+use crate::dead_letter::{DeadLetterSummary, Filter, ReceivedDeadLetter, next_step, printable};
 use crate::event::{Event, parse};
 use crate::message::attribute;
 

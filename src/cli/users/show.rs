@@ -5,11 +5,10 @@ use serde_json::json;
 use crate::admin::{FoundUsers, LookupError};
 use crate::app::Services;
 use crate::aws::ListedUser;
-use crate::cli::dead_letters::short_id;
 use crate::cli::reasons::explain;
-use crate::cli::{CommandStatus, Global, Usage, operator, plural, progress_bar, table};
+use crate::cli::{CommandStatus, Global, Usage, operator, plural, progress_bar, table, time};
 use crate::config::Required;
-use crate::dead_letter::{DeadLetterSummary, printable};
+use crate::dead_letter::{DeadLetterSummary, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
 use crate::shutdown;
 use crate::users::{DeadLetters, GroupState, Profile, User, UserReport};
@@ -70,6 +69,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if options.fix && !stop.is_cancelled() {
         let actor = operator::actor(services.aws()).await;
         report.fix(&services, &actor).await?;
+    } else if options.fix {
+        report.set_stopped();
     }
     global.output.print(&report, || text(&report))?;
     Ok(CommandStatus::success_if(report.is_good()))
@@ -119,24 +120,23 @@ fn text(report: &UserReport) -> String {
 
 fn user_rows(user: &User) -> Vec<[String; 2]> {
     let state = if user.enabled { "enabled" } else { "disabled" };
-    let sub = user.sub.as_ref().map_or("-", Sub::as_str);
+    let sub = user.sub.as_ref().map_or("none", Sub::as_str);
     let rows = [
         ("user", printable(&user.name)),
         ("sub", printable(sub)),
         ("status", format!("{}, {state}", user.status)),
-        ("created", time(user.created)),
+        (
+            "created",
+            user.created.map_or_else(|| "none".to_owned(), time),
+        ),
     ];
     rows.map(|(name, value)| [name.to_owned(), value]).into()
 }
 
-fn time(time: Option<jiff::Timestamp>) -> String {
-    let text = time.map(|time| time.strftime("%F %H:%M UTC").to_string());
-    text.unwrap_or_else(|| "-".to_owned())
-}
-
 fn dead_letter_lines(DeadLetters { not_read, found }: &DeadLetters) -> Vec<String> {
     let line = |letter: &DeadLetterSummary| {
-        let (id, at) = (short_id(&letter.id), time(letter.dead_lettered_at));
+        let (id, at) = (short_id(&letter.id), letter.dead_lettered_at.map(time));
+        let at = at.unwrap_or_else(|| "-".to_owned());
         format!("{id}  {at}  {}", explain(&letter.reason))
     };
     let mut lines: Vec<String> = found.iter().take(MAX_DEAD_LETTERS).map(line).collect();
@@ -157,10 +157,10 @@ fn group_lines(report: &UserReport) -> Vec<String> {
             GroupState::Member => "member",
             GroupState::Missing if is_queued => "missing, queued",
             GroupState::Missing => "missing",
-            GroupState::NotJudged => "not judged",
+            GroupState::NotEvaluated => "not evaluated",
         };
         let sources = if line.sources.is_empty() {
-            "by no rule".to_owned()
+            "no rule gives it".to_owned()
         } else {
             line.sources.join(", ")
         };
@@ -182,7 +182,7 @@ fn profile_line(report: &UserReport) -> String {
         Profile::Off => "off (profiles.enabled = false)".to_owned(),
         Profile::UnderAnotherId => "under another id than the sub".to_owned(),
         Profile::NotKnown(cause) => {
-            format!("not under the sub; under another id not known: {cause}")
+            format!("none under the sub; search under other ids failed: {cause}")
         }
     }
 }

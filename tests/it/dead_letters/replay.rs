@@ -513,7 +513,8 @@ async fn a_replay_says_what_came_back_and_what_cannot_succeed() {
         .strip_prefix("12 dead letters sent to the source queue; ")
         .and_then(|rest| rest.strip_suffix(" back already (not_json)\n"));
     assert!(back.is_some(), "{out}");
-    let warning = "warning: fails again unless usher or its configuration has changed: throttled\n";
+    let warning =
+        "warning: these will fail again unless usher or its configuration has changed: throttled\n";
     assert_eq!(errors.matches(warning).count(), 1, "{errors}");
     worker.stop().await;
 }
