@@ -22,11 +22,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     watch: Option<u64>,
-    /// URL of a worker's health server, such as `http://10.0.1.23:8080`; repeatable
-    /// [default: `http.listen` on this machine]
+    /// URL of a worker's health server, such as http://10.0.1.23:8080; repeatable
+    /// [default: http.listen on this machine]
     #[arg(long, value_name = "URL")]
     worker: Vec<Url>,
-    /// Warn unless the `PostConfirmation` trigger is this function
+    /// Warn unless the PostConfirmation trigger is this function
     #[arg(long, value_name = "ARN")]
     function_arn: Option<String>,
     /// Exit with 1 on warnings too

@@ -25,17 +25,17 @@ use pool::NO_SUCH_USER;
   usher check --function-arn ARN --strict
   usher check --trigger-variables variables.json --output json")]
 pub(super) struct Options {
-    /// User pool to check, beside those of pools.allowed; may be repeated
+    /// User pool to check, beside those of pools.allowed; repeatable
     #[arg(long, value_name = "ID")]
     pool: Vec<String>,
-    /// JSON file of the Lambda's environment variables: check them as `usher-trigger` does
+    /// JSON file of the Lambda's environment variables: check them as usher-trigger does
     ///
     /// Write it with: aws lambda get-function-configuration --function-name usher-trigger
-    /// --query Environment.Variables. Where `USHER_CONFIG` is among them, --config is the file
+    /// --query Environment.Variables. Where USHER_CONFIG is among them, --config is the file
     /// that it names.
     #[arg(long, value_name = "FILE")]
     trigger_variables: Option<PathBuf>,
-    /// Warn unless the `PostConfirmation` trigger is this function
+    /// Warn unless the PostConfirmation trigger is this function
     #[arg(long, value_name = "ARN")]
     function_arn: Option<String>,
     /// Exit with 1 on warnings too
@@ -307,8 +307,8 @@ async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: 
     });
     findings.allowed("dynamodb:Scan", page, &[]);
     if is_elsewhere && profiles.after_password_reset {
-        let detail = "the table has records under another id than the sub of their owner. A new password \
-             would give the owner a second record: set profiles.owner_index, or switch \
+        let detail = "the table has profiles under another id than the sub of their owner. A new password \
+             would give the owner a second profile: set profiles.owner_index, or switch \
              profiles.after_password_reset off";
         findings.fail("profiles.after_password_reset", detail);
     }

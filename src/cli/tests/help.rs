@@ -89,6 +89,19 @@ fn help_fits_80_columns_and_global_options_come_last() {
 }
 
 #[test]
+fn no_help_has_a_backtick() {
+    fn check(command: &Command) {
+        let help = command.clone().render_long_help().to_string();
+        let line = help.lines().find(|line| line.contains('`'));
+        assert_eq!(line, None, "{}", command.get_name());
+        command.get_subcommands().for_each(check);
+    }
+    let mut root = Cli::command();
+    root.build();
+    check(&root);
+}
+
+#[test]
 fn a_user_pool_is_named_with_the_same_option_everywhere() {
     let mut count = 0;
     for (name, command) in commands() {

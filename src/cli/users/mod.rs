@@ -19,7 +19,7 @@ enum UsersCommand {
     ///
     /// Exit status 1: something is missing and was not queued, could not be read, or is a dead
     /// letter. Dead letters are matched by sub, so those of admin commands are not shown. If the
-    /// profile is missing, usher looks for one under another id: with `profiles.owner_index` by
+    /// profile is missing, usher looks for one under another id: with profiles.owner_index by
     /// a query, otherwise by a scan of the whole table. Cognito bills the user as active this
     /// month.
     Show(show::Options),
