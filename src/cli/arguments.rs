@@ -58,6 +58,9 @@ mod tests {
             time("2026-08-07T14:00:00+02:00"),
             Ok("2026-08-07T12:00:00Z".to_owned())
         );
+        // As the help has it.
+        let expected = Ok("2026-08-01T09:05:00Z".to_owned());
+        assert_eq!(time("2026-08-01T09:05Z"), expected);
         assert_eq!(time("2026-08-07"), Ok("2026-08-07T00:00:00Z".to_owned()));
         let (today, yesterday) = (parse("today"), parse("yesterday"));
         let [today, yesterday] = [today, yesterday].map(|time| time.expect("a day").as_second());

@@ -27,8 +27,7 @@ pub(super) struct FilterOptions {
     /// Only dead letters with this reason; repeatable
     #[arg(long, value_name = "CODE", value_parser = reasons::parse)]
     reason: Vec<String>,
-    /// Only dead letters of this time or later: time, UTC day (2026-08-01, yesterday) or age (2h,
-    /// 3days)
+    /// Only dead letters since TIME: a time (2026-08-01T09:05Z), a UTC day or an age
     #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
     since: Option<jiff::Timestamp>,
     /// Only dead letters from before this time
