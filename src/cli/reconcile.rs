@@ -158,7 +158,7 @@ fn parse_index(name: &str) -> Result<String, &'static str> {
     }
 }
 
-pub(super) const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a profile, in a \
+const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a profile, in a \
                      template of {sub}, {username} or both";
 
 /// Only an attribute that names the owner finds profiles under other ids.

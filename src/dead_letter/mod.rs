@@ -38,4 +38,5 @@ pub(crate) use replay_result::ReplayResult;
 pub(crate) use replay_target::ReplayTarget;
 pub(crate) use scan::SQS_COUNTS_LAG;
 pub use scan::Unseen;
+pub(crate) use selection::PARALLEL_RECEIVES;
 pub use selection::{Selection, SelectionEnd};

@@ -8,6 +8,9 @@ use super::received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter};
 use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
+/// Concurrent receives of one who only reads.
+pub(crate) const PARALLEL_RECEIVES: usize = 8;
+
 /// Returns the dead letters that match the filter. Every received one stays hidden until
 /// it is deleted or [`Self::finish`] makes it visible.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use super::findings::Findings;
 use crate::aws::{Depth, Failure, Queue, QueueAttributes};
 use crate::config::Config;
 use crate::dead_letter::{
-    DeadLetterQueueError, Filter, ReasonCounts, Selection, resolve_dead_letter_queue,
+    DeadLetterQueueError, Filter, PARALLEL_RECEIVES, ReasonCounts, Selection,
+    resolve_dead_letter_queue,
 };
 use crate::retry::retry_inline;
 
@@ -25,7 +26,6 @@ const RECOUNT_PAUSE: Duration = Duration::from_secs(1);
 const MAX_READ: u64 = 1000;
 /// No further dead letters are read after this time.
 const MAX_READ_TIME: Duration = Duration::from_secs(5);
-const PARALLEL_RECEIVES: usize = 8;
 
 /// Reads a source queue for [`check_backlog`]: a second time where no worker seems to receive.
 ///

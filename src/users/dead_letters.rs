@@ -9,13 +9,13 @@ use super::OnProgress;
 use crate::app::Services;
 use crate::aws::Queue;
 use crate::dead_letter::{
-    DeadLetterSummary, Filter, Selection, SelectionEnd, resolve_dead_letter_queue,
+    DeadLetterSummary, Filter, PARALLEL_RECEIVES, Selection, SelectionEnd,
+    resolve_dead_letter_queue,
 };
 use crate::event::Sub;
 
 /// Long poll of each receive.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-const PARALLEL_RECEIVES: usize = 8;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct DeadLetters {

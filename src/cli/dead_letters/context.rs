@@ -14,6 +14,7 @@ use crate::cli::{
     status_line, time as show_time,
 };
 use crate::config::Required;
+pub(super) use crate::dead_letter::PARALLEL_RECEIVES;
 use crate::dead_letter::{
     AuditLog, DeadLetterSummary, Filter, MIN_ID_CHARS, ReasonCounts, ReceivedDeadLetter, Selection,
     SelectionEnd, Unseen, resolve_dead_letter_queue,
@@ -156,8 +157,6 @@ pub(in crate::cli) struct CommandContext {
 
 /// Long poll of each receive.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-/// Concurrent receives of a command that only reads.
-pub(in crate::cli) const PARALLEL_RECEIVES: usize = 8;
 /// One receive at a time hides few dead letters while each is processed.
 pub(super) const SINGLE_RECEIVE: usize = 1;
 
