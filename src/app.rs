@@ -10,7 +10,7 @@ use crate::aws::{
     SignIn, TestProfiles,
 };
 use crate::config::{AcceptPage, Config, InvalidConfig, TriggerConfig};
-use crate::dead_letter::DryRun;
+use crate::dead_letter::{DryRun, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 use crate::reconcile::ReconcileServices;
@@ -69,6 +69,15 @@ impl Services {
 
     pub(crate) fn queue_by_url(&self, url: &str, wait: Duration) -> Queue {
         Queue::new(&self.aws, url, wait, self.config.queue.visibility)
+    }
+
+    /// The dead-letter queue: the configured one, or that of the source queue's policy.
+    pub(crate) async fn dead_letter_queue(&self, wait: Duration) -> anyhow::Result<Queue> {
+        if let Some(url) = &self.config.queue.dead_letter_url {
+            return Ok(self.queue_by_url(url, wait));
+        }
+        let source = self.queue_with_wait(wait)?;
+        Ok(resolve_dead_letter_queue(&source, None).await?.queue)
     }
 
     /// The table of profiles; `None` if they are switched off.

@@ -19,6 +19,7 @@
 //! - [`attach`]: sets and removes the function in the triggers of a user pool
 //! - [`users`]: finds out what one user has and lacks, and queues their sign-up
 //! - [`status`]: finds out what is wrong in a deployment now
+//! - `console`: pages for operators
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
@@ -33,6 +34,7 @@ pub mod aws;
 mod cache;
 pub mod cli;
 pub mod config;
+mod console;
 pub mod dead_letter;
 #[cfg(feature = "dev")]
 pub mod dev;

@@ -1,37 +1,6 @@
-//! Points in time, durations and counts, as the arguments of commands.
+//! Durations and counts, as the arguments of commands.
 
-use std::time::{Duration, SystemTime};
-
-use jiff::tz::TimeZone;
-
-/// `2026-08-07T12:00:00Z`, `2026-08-07`, `today` or `yesterday` (midnight, UTC), or how long
-/// ago: `2h`, `3days`.
-pub(super) fn parse(text: &str) -> Result<jiff::Timestamp, String> {
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let today = || jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
-    let day = match text {
-        "today" => Some(today()),
-        "yesterday" => today().yesterday().ok(),
-        _ => text.parse::<jiff::civil::Date>().ok(),
-    };
-    if let Some(day) = day {
-        let midnight = day.to_zoned(TimeZone::UTC);
-        return midnight
-            .map(|midnight| midnight.timestamp())
-            .map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text)
-        .ok()
-        .and_then(|ago| SystemTime::now().checked_sub(ago))
-        .and_then(|time| jiff::Timestamp::try_from(time).ok())
-        .ok_or_else(|| {
-            "must be a time (2026-08-07T12:00:00Z), a day in UTC (2026-08-07, today, yesterday) \
-             or how long ago (2h)"
-                .to_owned()
-        })
-}
+use std::time::Duration;
 
 /// Parses a time of at least a second.
 pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
@@ -45,31 +14,4 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_count(text: &str) -> Result<u64, &'static str> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or("must be a whole number of 1 or more")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parses_a_time_a_day_and_how_long_ago() {
-        let time = |text| parse(text).map(|time| time.to_string());
-        assert_eq!(
-            time("2026-08-07T14:00:00+02:00"),
-            Ok("2026-08-07T12:00:00Z".to_owned())
-        );
-        // As the help has it.
-        let expected = Ok("2026-08-01T09:05:00Z".to_owned());
-        assert_eq!(time("2026-08-01T09:05Z"), expected);
-        assert_eq!(time("2026-08-07"), Ok("2026-08-07T00:00:00Z".to_owned()));
-        let (today, yesterday) = (parse("today"), parse("yesterday"));
-        let [today, yesterday] = [today, yesterday].map(|time| time.expect("a day").as_second());
-        assert_eq!((today % 86_400, today - yesterday), (0, 86_400));
-        let then = parse("2h").expect("a time").as_second();
-        let ago = jiff::Timestamp::now().as_second() - then;
-        assert!((7200..7210).contains(&ago));
-        for invalid in ["", "midnight", "2026-13-01", "5"] {
-            assert!(parse(invalid).is_err(), "{invalid}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod arguments;
 mod audit_file;
 mod check;
 mod config;
+mod console;
 mod dead_letters;
 #[cfg(feature = "dev")]
 mod dev;
@@ -19,7 +20,6 @@ mod http_app;
 mod load;
 mod operator;
 mod output;
-mod reasons;
 mod reconcile;
 mod status;
 #[cfg(test)]
@@ -41,8 +41,6 @@ use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
     print_unless_closed, progress_bar, row, status_line, table, time, width_of,
 };
-#[cfg(test)]
-pub(crate) use reasons::REASONS;
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right groups, and writes
 /// one profile for each.
@@ -73,6 +71,8 @@ enum Command {
     /// or cannot be read, a worker is not ready, one that --worker names does not answer, a circuit
     /// breaker is open, or the settings of a pool cannot be read.
     Status(status::Options),
+    /// Serve pages on this machine: current problems and dead letters
+    Console(console::Options),
     /// Invite users, or show what one has and what is missing
     Users(users::Options),
     /// List and create groups; add and remove members
@@ -195,7 +195,11 @@ impl Command {
     fn is_operator_command(&self) -> bool {
         matches!(
             self,
-            Self::Users(_) | Self::Groups(_) | Self::DeadLetters(_) | Self::Trigger(_)
+            Self::Users(_)
+                | Self::Groups(_)
+                | Self::DeadLetters(_)
+                | Self::Console(_)
+                | Self::Trigger(_)
         )
     }
 
@@ -223,6 +227,7 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Trigger(options) => Box::pin(trigger::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,
         Command::Status(options) => Box::pin(status::run(global, &options)).await,
+        Command::Console(options) => Box::pin(console::run(global, &options)).await,
         Command::Health => health::run(global).await,
         Command::Config(options) => config::run(global, &options),
     }

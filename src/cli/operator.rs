@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{MissingSetting, Usage};
 use crate::app::Services;
-use crate::aws::{Aws, Class, CognitoOperation, PoolUser};
+use crate::aws::{Class, CognitoOperation, PoolUser};
 use crate::config::{Config, GroupName};
 use crate::event::{AdminCommand, AdminOperation, Invitation, PoolId};
 use crate::provision::{
@@ -14,7 +14,7 @@ use crate::provision::{
     RejectionClass, Retry,
 };
 use crate::reason::Reason;
-use crate::retry::{Backoff, SharedRetry, retry_inline};
+use crate::retry::{Backoff, SharedRetry};
 
 /// Attempts when a user or group is not found, and may appear later.
 const MAX_NOT_FOUND_TRIES: u32 = 5;
@@ -40,7 +40,7 @@ impl Operator {
     ) -> Self {
         Self {
             pool: pool.clone(),
-            actor: actor(services.aws()).await,
+            actor: services.aws().caller_name().await,
             provisioner: services.provisioner(),
             shared_retry: SharedRetry::new(give_up_after, stop),
             stop: stop.clone(),
@@ -235,18 +235,4 @@ pub(super) fn groups(given: &[String]) -> anyhow::Result<Vec<GroupName>> {
         }
     }
     Ok(groups)
-}
-
-/// The caller's ARN for audit lines; `unknown` when STS fails.
-pub(super) async fn actor(aws: &Aws) -> String {
-    match retry_inline(|| aws.caller()).await {
-        Ok(arn) => arn,
-        Err(failure) => {
-            tracing::warn!(
-                error = %failure,
-                "sts:GetCallerIdentity failed; audit lines name no caller",
-            );
-            "unknown".to_owned()
-        }
-    }
 }

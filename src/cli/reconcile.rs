@@ -13,7 +13,7 @@ use super::{
 };
 use crate::app::Services;
 use crate::aws::{Class, Failure};
-use crate::config::{Config, Required, is_index_name};
+use crate::config::{Config, Required, is_index_name, parse_time};
 use crate::event::{Cursor, PoolId};
 use crate::reason::Reason;
 use crate::reconcile::{
@@ -49,7 +49,7 @@ pub(super) struct Options {
     second_profile: bool,
     /// Only users created at this time or later: time, UTC day (2026-08-01, yesterday) or age (2h,
     /// 3days)
-    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<jiff::Timestamp>,
     /// Queue at most this many users
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = arguments::parse_count)]

@@ -12,9 +12,9 @@ use clap::{Command, CommandFactory};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::Cli;
-use super::reasons::REASONS;
 use crate::config::DEFAULTS;
 use crate::event::Malformed;
+use crate::reason::REASONS;
 use crate::telemetry::metrics::describe;
 
 const NOTE: &str =

@@ -8,12 +8,25 @@ use super::received_dead_letter::DeadLetterSummary;
 pub(crate) struct AuditLog {
     caller: String,
     action: &'static str,
+    /// Why the caller does it, in their words.
+    note: Option<String>,
 }
 
 impl AuditLog {
     /// `caller` is an ARN; `action` is the command, such as `replay`.
     pub(crate) fn new(caller: String, action: &'static str) -> Self {
-        Self { caller, action }
+        Self {
+            caller,
+            action,
+            note: None,
+        }
+    }
+
+    pub(crate) fn with_note(self, note: impl Into<String>) -> Self {
+        Self {
+            note: Some(note.into()),
+            ..self
+        }
     }
 
     /// Logs the outcome of the action on one dead letter.
@@ -28,6 +41,7 @@ impl AuditLog {
                 dead_letter.source_message_id = dead_letter.source_message_id,
                 pool.id = dead_letter.pool,
                 user.sub = dead_letter.sub,
+                note = self.note,
                 result = outcome,
             },
             "{} of a dead letter: {outcome}",

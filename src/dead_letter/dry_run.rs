@@ -146,6 +146,28 @@ impl DryRun {
 }
 
 impl DryRunResult {
+    /// The prediction, in words.
+    pub(crate) fn label(&self) -> &'static str {
+        match self.outcome {
+            "done" => "would succeed",
+            "already_done" => "would change nothing",
+            "ignored" => "would be ignored",
+            "rejected" => "would fail again",
+            "retry" => "cannot be predicted now",
+            _ => "would stop the replay",
+        }
+    }
+
+    /// The prediction, and its reason if it is not that of the dead letter.
+    pub(crate) fn describe(&self, reason: &str) -> String {
+        let label = self.label();
+        match self.outcome {
+            "done" | "already_done" => label.to_owned(),
+            _ if self.reason == reason => label.to_owned(),
+            _ => format!("{label}: {}", self.reason),
+        }
+    }
+
     fn new(outcome: &'static str, reason: &str) -> Self {
         Self {
             outcome,

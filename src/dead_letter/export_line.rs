@@ -43,7 +43,7 @@ pub(crate) struct ExportLine {
 }
 
 impl ExportLine {
-    pub(crate) fn new(dead_letter: &ReceivedDeadLetter) -> Self {
+    fn new(dead_letter: &ReceivedDeadLetter) -> Self {
         let iso = |time: Option<jiff::Timestamp>| time.map(|time| format!("{time:.3}"));
         Self {
             id: dead_letter.summary.id.clone(),
@@ -55,6 +55,18 @@ impl ExportLine {
             first_received_at: iso(dead_letter.summary.first_received_at),
             dead_lettered_at: iso(dead_letter.summary.dead_lettered_at),
         }
+    }
+
+    /// The lines of these dead letters.
+    pub(crate) fn lines<'a>(
+        dead_letters: impl IntoIterator<Item = &'a ReceivedDeadLetter>,
+    ) -> serde_json::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        for dead_letter in dead_letters {
+            serde_json::to_writer(&mut text, &Self::new(dead_letter))?;
+            text.push(b'\n');
+        }
+        Ok(text)
     }
 
     /// Reads one line of a file.

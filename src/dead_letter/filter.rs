@@ -1,12 +1,16 @@
 //! Selects dead letters by reason, date, user pool and user.
 
-use super::received_dead_letter::DeadLetterSummary;
+use std::collections::HashSet;
+
+use super::received_dead_letter::{DeadLetterSummary, MIN_ID_CHARS};
 
 /// A dead letter must match every given field. An empty filter matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Ids, on either queue, or the beginnings of ids; empty matches every id.
     pub ids: Vec<String>,
+    /// Whole ids on the dead-letter queue; empty matches every id.
+    pub exact_ids: HashSet<String>,
     /// Matches any of these reason codes; empty matches every reason.
     pub reasons: Vec<String>,
     /// Dead-lettered at this time or later.
@@ -26,6 +30,7 @@ impl Filter {
     /// say which dead letters are selected.
     pub fn matches_all(&self) -> bool {
         self.ids.is_empty()
+            && self.exact_ids.is_empty()
             && self.reasons.is_empty()
             && self.since.is_none()
             && self.before.is_none()
@@ -38,6 +43,7 @@ impl Filter {
     pub(crate) fn matches(&self, dead_letter: &DeadLetterSummary) -> bool {
         let at = dead_letter.dead_lettered_at;
         (self.ids.is_empty() || self.ids.iter().any(|id| dead_letter.has_id(id)))
+            && (self.exact_ids.is_empty() || self.exact_ids.contains(&dead_letter.id))
             && (self.reasons.is_empty() || self.reasons.contains(&dead_letter.reason))
             && self
                 .since
@@ -48,6 +54,22 @@ impl Filter {
             && (self.pool.is_none() || self.pool == dead_letter.pool)
             && (self.sub.is_none() || self.sub == dead_letter.sub)
     }
+}
+
+/// A sub, as an operator gives it.
+pub(crate) fn parse_sub(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Err("is an address: give the sub of the user, a UUID".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// An id, or its beginning.
+pub(crate) fn parse_id(text: &str) -> Result<String, String> {
+    if text.len() < MIN_ID_CHARS {
+        return Err(format!("must have {MIN_ID_CHARS} characters or more"));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -147,6 +169,16 @@ mod tests {
             assert!(!filter.matches_all());
             assert_eq!(filter.matches(&summary()), matches, "{filter:?}");
         }
+        let exact = |id: &str| Filter {
+            exact_ids: [id.to_owned()].into(),
+            ..Filter::default()
+        };
+        let moved = DeadLetterSummary {
+            source_message_id: Some("seen-by-an-operator".to_owned()),
+            ..summary()
+        };
+        assert!(exact("m").matches(&moved) && !exact("m").matches_all());
+        assert!(!exact("seen-by-an-operator").matches(&moved));
         let dateless = DeadLetterSummary {
             dead_lettered_at: None,
             ..summary()

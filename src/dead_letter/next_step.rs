@@ -7,9 +7,9 @@ use super::received_dead_letter::{DeadLetterSummary, short_id};
 /// What to know, and commands that can be copied.
 #[derive(Debug)]
 pub(crate) struct NextStep {
-    note: Option<&'static str>,
+    pub(crate) note: Option<&'static str>,
     /// Each with its label: `next`, `then` or `or`.
-    commands: Vec<(&'static str, String)>,
+    pub(crate) commands: Vec<(&'static str, String)>,
 }
 
 pub(crate) fn next_step(dead_letter: &DeadLetterSummary) -> NextStep {
@@ -114,9 +114,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, REASONS};
+    use crate::cli::Cli;
     use crate::event::Malformed;
     use crate::message::attribute;
+    use crate::reason::REASONS;
 
     const RUNBOOK: &str = include_str!("../../docs/OPERATIONS.md");
 

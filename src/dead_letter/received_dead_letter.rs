@@ -74,6 +74,31 @@ impl ReceivedDeadLetter {
         };
         Self { message, summary }
     }
+
+    /// Says that a dead-lettered sign-up is not finished; `None` for any other message.
+    pub(crate) fn unfinished(&self, has_profiles: bool) -> Option<&'static str> {
+        let Ok(Event::SignUp(sign_up)) = parse(&self.message.body) else {
+            return None;
+        };
+        Some(if has_profiles && sign_up.scope.includes_profile() {
+            "not finished: the profile is written after the groups; a replay gives what is missing"
+        } else {
+            "not finished: a replay gives the groups that are missing"
+        })
+    }
+
+    /// Attributes that the summary does not have, safe for a terminal.
+    pub(crate) fn other_attributes(&self) -> impl Iterator<Item = (String, String)> {
+        let attributes = self.message.attributes.iter();
+        attributes
+            .filter(|(name, _)| !is_in_summary(name))
+            .map(|(name, value)| (printable(name), printable(value)))
+    }
+}
+
+fn is_in_summary(name: &str) -> bool {
+    attribute::NOT_COPIED.contains(&name)
+        || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
 }
 
 impl DeadLetterSummary {
@@ -85,7 +110,9 @@ impl DeadLetterSummary {
         let (pool, sub) = pool_and_sub(body);
         Self {
             id: id.to_owned(),
-            reason: text(attribute::REASON).unwrap_or_else(|| UNKNOWN_REASON.to_owned()),
+            reason: text(attribute::REASON)
+                .filter(|reason| reason.trim() == reason && !reason.is_empty())
+                .unwrap_or_else(|| UNKNOWN_REASON.to_owned()),
             class: text(attribute::CLASS),
             error: text(attribute::ERROR),
             attempts: number(attribute::ATTEMPTS),

@@ -225,6 +225,14 @@ impl Replay {
     }
 }
 
+impl ReplayReport {
+    /// Whether no dead letter stays or came back. Does not say whether all were seen.
+    pub(crate) fn is_success(&self) -> bool {
+        let is_done = self.tally.keys().all(ReplayResult::is_success);
+        is_done && self.returned.total() == 0 && self.failure.is_none()
+    }
+}
+
 /// One line: what was replayed, and what was not or came back.
 impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -292,6 +300,11 @@ impl Arrivals {
         self.newer += u64::from(is_newer);
         is_newer
     }
+}
+
+/// Says before a replay that dead letters with these reasons are hopeless.
+pub(crate) fn fails_again(reasons: &str) -> String {
+    format!("these will fail again unless usher or its configuration has changed: {reasons}")
 }
 
 /// The dead letters of a quarter of a second, 1 to 10, so that a stop does not wait long.

@@ -14,13 +14,14 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
-use crate::aws::{Failure, JsonObject, Queue, SettingsError};
+use crate::aws::{Depth, Failure, JsonObject, Queue, SettingsError};
 use crate::config::InvalidConfig;
 use crate::http::{Url, own_server};
+use crate::telemetry::exposition::Samples;
 pub(crate) use findings::{Finding, Findings, Report, State};
 use limit::{LIMIT, check_limit};
 use queues::{DEAD_LETTERS, QUEUE, Reasons, check_dead_letters, find_dead_letters};
-pub(crate) use queues::{check_backlog, read_source};
+pub(crate) use queues::{check_backlog, read_source, work_left};
 use trigger::TRIGGER;
 pub(crate) use trigger::check_trigger;
 use workers::{WORKERS, Workers};
@@ -38,6 +39,19 @@ pub(crate) struct StatusReader {
     /// The function that each trigger must call.
     function_arn: Option<String>,
     reasons: Option<Reasons>,
+    reads_reasons: bool,
+    figures: Figures,
+}
+
+/// The numbers behind a report.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Figures {
+    /// What SQS counts; `None` if it cannot be read.
+    pub(crate) queue: Option<Depth>,
+    pub(crate) dead_letters: Option<Depth>,
+    pub(crate) ready_workers: u64,
+    /// The sums over all workers that answered.
+    pub(crate) metrics: Samples<f64>,
 }
 
 impl StatusReader {
@@ -56,7 +70,22 @@ impl StatusReader {
             named_workers,
             function_arn,
             reasons: None,
+            reads_reasons: true,
+            figures: Figures::default(),
         })
+    }
+
+    /// Only counts dead letters: it receives none of them.
+    pub(crate) fn without_reasons(self) -> Self {
+        Self {
+            reads_reasons: false,
+            ..self
+        }
+    }
+
+    /// The numbers of the last reading.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// `None` after the stop signal. All that was hidden is visible again then.
@@ -80,6 +109,15 @@ impl StatusReader {
             reading = reading => reading,
             () = stop.cancelled() => return None,
         };
+        self.figures = Figures {
+            queue: queues.as_ref().ok().map(|(depth, _)| *depth),
+            dead_letters: queues
+                .as_ref()
+                .ok()
+                .and_then(|(_, it)| Some(it.as_ref().ok()?.1)),
+            ready_workers: workers.ready(),
+            metrics: workers.metrics.clone(),
+        };
         let mut findings = Findings::default();
         let mut has_backlog = None;
         match queues {
@@ -92,7 +130,8 @@ impl StatusReader {
                     workers.ready() > 0,
                     "usher check",
                 );
-                check_dead_letters(&mut findings, dead_letters, &mut self.reasons, stop).await;
+                let reasons = self.reads_reasons.then_some(&mut self.reasons);
+                check_dead_letters(&mut findings, dead_letters, reasons, stop).await;
             }
             Err(failure) => {
                 findings.fail(QUEUE, failure.to_string());

@@ -79,7 +79,7 @@ pub(crate) fn check_backlog(
 }
 
 /// The time that the messages of the queue need at the configured rate.
-fn work_left(config: &Config, depth: Depth) -> Duration {
+pub(crate) fn work_left(config: &Config, depth: Depth) -> Duration {
     let groups = config.groups.default.len().max(1);
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let calls = (depth.visible + depth.hidden) as f64 * groups as f64;
@@ -109,12 +109,12 @@ pub(super) struct Reasons {
 }
 
 /// Each dead letter is a user without groups or profile, so it is a failure. Reads the reasons
-/// only if `reasons` has none: a reading hides the dead letters for a moment, and SQS counts it as
+/// only if `reasons` is there and has none: a reading hides the dead letters for a moment, and SQS counts it as
 /// a receive.
 pub(super) async fn check_dead_letters(
     findings: &mut Findings,
     found: Result<(Queue, Depth), DeadLetterQueueError>,
-    reasons: &mut Option<Reasons>,
+    reasons: Option<&mut Option<Reasons>>,
     stop: &CancellationToken,
 ) {
     let (queue, depth) = match found {
@@ -125,13 +125,19 @@ pub(super) async fn check_dead_letters(
         Err(error) => return findings.fail(DEAD_LETTERS, error.to_string()),
     };
     if depth.is_empty() {
-        *reasons = None;
+        if let Some(reasons) = reasons {
+            *reasons = None;
+        }
         return findings.ok(DEAD_LETTERS, "none");
     }
-    if depth.visible > 0 && reasons.is_none() {
-        *reasons = Some(Reasons::read(&queue, depth.visible.min(MAX_READ), stop).await);
+    let mut read = None;
+    if let Some(reasons) = reasons {
+        if depth.visible > 0 && reasons.is_none() {
+            *reasons = Some(Reasons::read(&queue, depth.visible.min(MAX_READ), stop).await);
+        }
+        read = reasons.as_ref();
     }
-    findings.fail(DEAD_LETTERS, describe(depth, reasons.as_ref()));
+    findings.fail(DEAD_LETTERS, describe(depth, read));
     findings.next("usher dead-letters list");
 }
 

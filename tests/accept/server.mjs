@@ -15,9 +15,9 @@ const HEADERS = {
 };
 
 const FILES = new Map([
-  ['/accept', ['templates/accept.html', 'text/html; charset=utf-8']],
-  ['/accept/accept.css', ['src/http/accept/accept.css', 'text/css; charset=utf-8']],
-  ['/accept/accept.js', ['src/http/accept/accept.js', 'text/javascript; charset=utf-8']],
+  ['/accept', ['text/html; charset=utf-8', 'templates/accept.html']],
+  ['/accept/accept.css', ['text/css; charset=utf-8', 'templates/palette.css', 'src/http/accept/accept.css']],
+  ['/accept/accept.js', ['text/javascript; charset=utf-8', 'src/http/accept/accept.js']],
 ]);
 
 const escaped = (text) => text.replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`);
@@ -50,13 +50,17 @@ export async function serve({
     });
     const file = FILES.get(pathname);
     if (request.method === 'GET' && file) {
-      const text = readFileSync(`${process.env.PROJECT}/${file[0]}`, 'utf8')
+      const [type, ...parts] = file;
+      const read = (part) => readFileSync(`${process.env.PROJECT}/${part}`, 'utf8');
+      const text = parts
+        .map(read)
+        .join('')
         .replaceAll('{{brand}}', escaped(brand))
         .replaceAll('{{contact}}', escaped(contact))
         .replaceAll('{{done_url}}', escaped(done))
         .replaceAll('{{min_length}}', escaped(minLength))
         .replaceAll('{{required}}', escaped(required));
-      response.writeHead(200, { ...HEADERS, 'Content-Type': file[1] }).end(text);
+      response.writeHead(200, { ...HEADERS, 'Content-Type': type }).end(text);
     } else if (request.method === 'POST') {
       const answer = answers.length > 1 ? answers.shift() : answers[0];
       await answer.after;

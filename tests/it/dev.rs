@@ -94,7 +94,7 @@ async fn dev_greets_and_every_printed_command_works() {
     let commands = commands.replace("--count 200", "--count 3");
     let commands: Vec<&str> = commands.lines().map(str::trim).collect();
     let (eval, commands) = commands.split_first().expect("eval");
-    assert_eq!(commands.iter().filter(|text| !text.is_empty()).count(), 5);
+    assert_eq!(commands.iter().filter(|text| !text.is_empty()).count(), 4);
     for line in commands.iter().filter(|line| line.starts_with("usher ")) {
         let (status, stdout, stderr) = finished(shell(&format!("{eval}; {line}"))).await;
         assert_eq!(status, Some(0), "{line}: {stdout}{stderr}");

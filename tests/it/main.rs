@@ -7,6 +7,7 @@ mod attach;
 mod chaos;
 mod check;
 mod commands;
+mod console;
 mod damaged_responses;
 mod dead_letters;
 mod dev;

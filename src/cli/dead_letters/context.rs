@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
 use crate::aws::Queue;
-use crate::cli::operator::actor;
 use crate::cli::{
-    CommandStatus, Global, Progress, Usage, arguments, confirm, plural, progress_bar, reasons,
-    status_line, time as show_time,
+    CommandStatus, Global, Progress, Usage, arguments, confirm, plural, progress_bar, status_line,
+    time as show_time,
 };
-use crate::config::Required;
+use crate::config::{Required, parse_time};
 pub(super) use crate::dead_letter::PARALLEL_RECEIVES;
 use crate::dead_letter::{
-    AuditLog, DeadLetterSummary, Filter, MIN_ID_CHARS, ReasonCounts, ReceivedDeadLetter, Selection,
-    SelectionEnd, Unseen, resolve_dead_letter_queue,
+    AuditLog, DeadLetterSummary, Filter, ReasonCounts, ReceivedDeadLetter, ScanReport, Selection,
+    parse_id, parse_sub,
 };
+use crate::reason;
 use crate::retry::retry_inline;
 use crate::shutdown;
 
@@ -26,13 +26,13 @@ use crate::shutdown;
 #[derive(Debug, clap::Args)]
 pub(super) struct FilterOptions {
     /// Only dead letters with this reason; repeatable
-    #[arg(long, value_name = "CODE", value_parser = reasons::parse)]
+    #[arg(long, value_name = "CODE", value_parser = reason::parse)]
     reason: Vec<String>,
     /// Only dead letters since TIME: a time (2026-08-01T09:05Z), a UTC day or an age
-    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<jiff::Timestamp>,
     /// Only dead letters from before this time
-    #[arg(long, value_name = "TIME", value_parser = arguments::parse)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     before: Option<jiff::Timestamp>,
     /// Only dead letters whose event names this user pool
     #[arg(long, value_name = "ID")]
@@ -61,30 +61,15 @@ impl FilterOptions {
             }
         }
         Filter {
-            ids: Vec::new(),
             reasons: self.reason.clone(),
             since: self.since,
             before: self.before,
             pool: self.pool.clone(),
             sub: self.sub.clone(),
             limit: self.limit,
+            ..Filter::default()
         }
     }
-}
-
-fn parse_sub(text: &str) -> Result<String, String> {
-    if text.contains('@') {
-        return Err("is an address: give the sub of the user, a UUID".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// An id, or its beginning.
-pub(super) fn parse_id(text: &str) -> Result<String, String> {
-    if text.len() < MIN_ID_CHARS {
-        return Err(format!("must have {MIN_ID_CHARS} characters or more"));
-    }
-    Ok(text.to_owned())
 }
 
 /// The options of a command that changes dead letters.
@@ -174,14 +159,9 @@ impl CommandContext {
         services: Services,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let dead_letter_queue = if let Some(url) = &services.config.queue.dead_letter_url {
-            services.queue_by_url(url, RECEIVE_WAIT)
-        } else {
-            let source = services.queue_with_wait(RECEIVE_WAIT)?;
-            tokio::select! {
-                resolved = resolve_dead_letter_queue(&source, None) => resolved?.queue,
-                () = stop.cancelled() => bail!("stopped before the dead-letter queue was found"),
-            }
+        let dead_letter_queue = tokio::select! {
+            queue = services.dead_letter_queue(RECEIVE_WAIT) => queue?,
+            () = stop.cancelled() => bail!("stopped before the dead-letter queue was found"),
         };
         Ok(Self {
             services,
@@ -210,7 +190,7 @@ impl CommandContext {
     }
 
     pub(super) async fn audit(&self, action: &'static str) -> AuditLog {
-        AuditLog::new(actor(self.services.aws()).await, action)
+        AuditLog::new(self.services.aws().caller_name().await, action)
     }
 }
 
@@ -272,13 +252,6 @@ impl DeadLetterScan {
     }
 }
 
-/// How a scan ended.
-pub(in crate::cli) struct ScanReport {
-    pub(in crate::cli) end: SelectionEnd,
-    /// All that were received, also those that do not match.
-    pub(super) seen: ReasonCounts,
-}
-
 impl ScanReport {
     /// Prints how the scan ended; a failure unless it saw every dead letter that it should.
     pub(super) fn print_end(&self) -> CommandStatus {
@@ -287,74 +260,6 @@ impl ScanReport {
             status_line(line);
         }
         CommandStatus::success_if(unread.is_empty())
-    }
-
-    /// Says why the scan did not see every dead letter that it should; empty if it did.
-    pub(in crate::cli) fn unread(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        match self.end {
-            SelectionEnd::Exhausted(Unseen {
-                hidden_elsewhere,
-                not_received,
-            }) => {
-                if hidden_elsewhere > 0 {
-                    lines.push(format!(
-                        "about {hidden_elsewhere} more in flight: another process reads them; try again in a minute"
-                    ));
-                }
-                if not_received > 0 {
-                    lines.push(format!(
-                        "SQS counts about {not_received} more that it did not deliver (at most 120,000 can be in flight)"
-                    ));
-                }
-            }
-            SelectionEnd::Limit => {}
-            SelectionEnd::Stopped => lines.push(
-                "stopped; for the rest, run the command again (without the ids that are done)"
-                    .to_owned(),
-            ),
-        }
-        lines
-    }
-
-    /// What a command prints that found nothing to act on.
-    pub(super) fn no_match(&self) -> String {
-        match self.seen.total() {
-            0 => "no dead letters found".to_owned(),
-            total => format!(
-                "no dead letter matches the filter ({total} others: {})",
-                self.seen.describe()
-            ),
-        }
-    }
-}
-
-/// The dead letters that a command has deleted.
-#[derive(Debug, Default)]
-pub(super) struct RemovalCounts {
-    pub(super) deleted: u64,
-    pub(super) failed: u64,
-}
-
-impl RemovalCounts {
-    /// Deletes dead letters that `selection` holds, and writes an audit line for each.
-    pub(super) async fn remove(
-        &mut self,
-        selection: &mut Selection,
-        dead_letters: &[DeadLetterSummary],
-        audit: &AuditLog,
-    ) {
-        let ids: Vec<&str> = dead_letters.iter().map(|it| it.id.as_str()).collect();
-        let failed = selection.delete(&ids).await;
-        for dead_letter in dead_letters {
-            if let Some((_, failure)) = failed.iter().find(|(id, _)| *id == dead_letter.id) {
-                self.failed += 1;
-                audit.log(dead_letter, &format!("not deleted: {}", failure.reason));
-            } else {
-                self.deleted += 1;
-                audit.log(dead_letter, "deleted");
-            }
-        }
     }
 }
 

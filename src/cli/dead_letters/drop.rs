@@ -1,9 +1,8 @@
 //! `usher dead-letters drop`
 
-use super::context::{ChangeOptions, CommandContext, PARALLEL_RECEIVES, RemovalCounts, letters};
-use crate::aws::MAX_BATCH_ENTRIES;
+use super::context::{ChangeOptions, CommandContext, PARALLEL_RECEIVES, letters};
 use crate::cli::{CommandStatus, Global, status_line};
-use crate::dead_letter::ReasonCounts;
+use crate::dead_letter::{ReasonCounts, RemovalCounts};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -31,14 +30,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let mut removed = RemovalCounts::default();
     if is_confirmed {
         let audit = context.audit("drop").await;
-        for dead_letters in found.chunks(MAX_BATCH_ENTRIES) {
-            if scan.selection.is_stopped() {
-                break;
-            }
-            removed
-                .remove(&mut scan.selection, dead_letters, &audit)
-                .await;
-        }
+        removed
+            .drop_all(&mut scan.selection, found, &audit, |_| {})
+            .await;
     }
     let report = scan.finish().await;
     let status = report.print_end();

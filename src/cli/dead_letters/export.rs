@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::context::{
-    CommandContext, FilterOptions, PARALLEL_RECEIVES, RemovalCounts, SINGLE_RECEIVE, letters,
-};
+use super::context::{CommandContext, FilterOptions, PARALLEL_RECEIVES, SINGLE_RECEIVE, letters};
 use crate::cli::{CommandStatus, Global};
-use crate::dead_letter::{ExportLine, ReceivedDeadLetter};
+use crate::dead_letter::{ExportLine, ReceivedDeadLetter, RemovalCounts};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -165,11 +163,7 @@ fn complete_last_line(file: &mut File) -> anyhow::Result<()> {
 /// Writes and syncs all lines; an error restores the length of the file.
 fn write(file: &mut File, dead_letters: &[ReceivedDeadLetter]) -> std::io::Result<()> {
     let begin = file.metadata()?.len();
-    let mut text = Vec::new();
-    for dead_letter in dead_letters {
-        serde_json::to_writer(&mut text, &ExportLine::new(dead_letter))?;
-        text.push(b'\n');
-    }
+    let text = ExportLine::lines(dead_letters)?;
     let written = file.write_all(&text).and_then(|()| file.sync_data());
     if written.is_err() {
         let _ = file.set_len(begin);

@@ -1,11 +1,10 @@
 //! `usher dead-letters list`
 
 use super::context::{
-    CommandContext, FILTER_OPTIONS, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, ScanReport,
-    letters,
+    CommandContext, FILTER_OPTIONS, FilterOptions, MAX_REASON_WIDTH, PARALLEL_RECEIVES, letters,
 };
 use crate::cli::{CommandStatus, Global, Output, print, table};
-use crate::dead_letter::{ReasonCounts, SelectionEnd, Unseen, short_id};
+use crate::dead_letter::{ReasonCounts, ScanReport, SelectionEnd, Unseen, short_id};
 use crate::retry::retry_inline;
 
 #[derive(Debug, clap::Args)]

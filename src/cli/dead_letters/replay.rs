@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::context::{
     BAR_LABEL, ChangeOptions, CommandContext, FILTER_OPTIONS, MAX_REASON_WIDTH, PARALLEL_RECEIVES,
-    SINGLE_RECEIVE, ScanReport, letters, show_hidden_count,
+    SINGLE_RECEIVE, letters, show_hidden_count,
 };
 use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
 use crate::config::Required;
 use crate::dead_letter::{
     DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, ReasonCounts,
-    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, SelectionEnd, short_id,
+    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, ScanReport, SelectionEnd,
+    fails_again, short_id,
 };
 
 #[derive(Debug, clap::Args)]
@@ -155,10 +156,6 @@ async fn confirm(
     }))
 }
 
-fn fails_again(reasons: &str) -> String {
-    format!("these will fail again unless usher or its configuration has changed: {reasons}")
-}
-
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok();
     rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.01)
@@ -219,6 +216,7 @@ impl ReplayCounts {
 
 fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStatus> {
     let text = replayed.to_string();
+    let all_succeeded = replayed.is_success();
     let ReplayReport {
         tally,
         end,
@@ -242,8 +240,6 @@ fn report(global: &Global, replayed: ReplayReport) -> anyhow::Result<CommandStat
     if let Some(failure) = failure {
         bail!("stopped: {failure}; the other dead letters are unchanged");
     }
-    // A dead letter that stays, or came back, is a failure.
-    let all_succeeded = tally.keys().all(ReplayResult::is_success) && returned.total() == 0;
     let status = scan.print_end();
     Ok(if all_succeeded {
         status
@@ -296,9 +292,9 @@ async fn dry_run(
                     print(&format!("{id}  {reason:<20}  {}", detail(reason, &would)))?;
                 }
                 let reason = dead_letter.reason.clone();
-                let outcome = outcome(&reason, &would);
+                let outcome = would.describe(&reason);
                 *tally.entry((reason, outcome)).or_default() += 1;
-                *outcomes.entry(label(would.outcome)).or_default() += 1;
+                *outcomes.entry(would.label()).or_default() += 1;
                 matched.push(dead_letter);
             }
             Ok(())
@@ -325,27 +321,6 @@ async fn dry_run(
     Ok(report.print_end())
 }
 
-fn label(outcome: &str) -> &'static str {
-    match outcome {
-        "done" => "would succeed",
-        "already_done" => "would change nothing",
-        "ignored" => "would be ignored",
-        "rejected" => "would fail again",
-        "retry" => "cannot be predicted now",
-        _ => "would stop the replay",
-    }
-}
-
-/// The prediction, and its reason if it is not that of the dead letter.
-fn outcome(reason: &str, would: &DryRunResult) -> String {
-    let label = label(would.outcome);
-    match would.outcome {
-        "done" | "already_done" => label.to_owned(),
-        _ if would.reason == reason => label.to_owned(),
-        _ => format!("{label}: {}", would.reason),
-    }
-}
-
 /// The prediction for one dead letter.
 fn detail(reason: &str, would: &DryRunResult) -> String {
     let mut missing = would.missing_groups.clone();
@@ -353,7 +328,7 @@ fn detail(reason: &str, would: &DryRunResult) -> String {
     match would.outcome {
         "done" if missing.is_empty() => format!("would run {}", would.reason),
         "done" => format!("would add {}", missing.join(", ")),
-        _ => outcome(reason, would),
+        _ => would.describe(reason),
     }
 }
 

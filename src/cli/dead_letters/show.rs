@@ -5,11 +5,12 @@ use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
-use super::context::{CommandContext, PARALLEL_RECEIVES, parse_id};
-use crate::cli::{CommandStatus, Global, Output, plural, print, print_json, reasons, table, time};
-use crate::dead_letter::{DeadLetterSummary, Filter, ReceivedDeadLetter, next_step, printable};
-use crate::event::{Event, parse};
-use crate::message::attribute;
+use super::context::{CommandContext, PARALLEL_RECEIVES};
+use crate::cli::{CommandStatus, Global, Output, plural, print, print_json, table, time};
+use crate::dead_letter::{
+    DeadLetterSummary, Filter, ReceivedDeadLetter, next_step, parse_id, printable,
+};
+use crate::reason;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -51,7 +52,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         return Ok(status);
     };
     let body = &dead_letter.message.body;
-    let state = state(body, context.services.config.profiles.is_some());
+    let state = dead_letter.unfinished(context.services.config.profiles.is_some());
     match global.output {
         Output::Json => {
             let mut value = to_json(&dead_letter, state)?;
@@ -67,18 +68,6 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
 
 /// An id of SQS is a UUID.
 const FULL_ID_CHARS: usize = 36;
-
-/// Says that a dead-lettered sign-up is not finished; `None` for any other message.
-fn state(body: &str, has_profiles: bool) -> Option<&'static str> {
-    let Ok(Event::SignUp(sign_up)) = parse(body) else {
-        return None;
-    };
-    Some(if has_profiles && sign_up.scope.includes_profile() {
-        "not finished: the profile is written after the groups; a replay gives what is missing"
-    } else {
-        "not finished: a replay gives the groups that are missing"
-    })
-}
 
 fn to_json(
     dead_letter: &ReceivedDeadLetter,
@@ -114,7 +103,7 @@ fn text(
 /// the JSON: reads are mostly those of these commands.
 fn rows(dead_letter: &ReceivedDeadLetter, state: Option<&str>) -> Vec<[String; 2]> {
     let ReceivedDeadLetter { message, summary } = dead_letter;
-    let reason = reasons::explain(&summary.reason);
+    let reason = reason::explain(&summary.reason);
     // Often it is only the meaning of the reason.
     let error = summary.error.clone().filter(|it| !reason.ends_with(it));
     let known = [
@@ -137,16 +126,8 @@ fn rows(dead_letter: &ReceivedDeadLetter, state: Option<&str>) -> Vec<[String; 2
             summary.version.as_ref().map(|it| format!("usher {it}")),
         ),
     ];
-    let attributes = message.attributes.iter();
-    let attributes = attributes.filter(|(name, _)| !is_already_shown(name));
     let known = known.into_iter();
     let known = known.filter_map(|(name, value)| Some([name.to_owned(), value?]));
-    known
-        .chain(attributes.map(|(name, value)| [printable(name), printable(value)]))
-        .collect()
-}
-
-fn is_already_shown(name: &str) -> bool {
-    attribute::NOT_COPIED.contains(&name)
-        || [attribute::REPLAYS, attribute::FIRST_RECEIVED_AT].contains(&name)
+    let others = dead_letter.other_attributes();
+    known.chain(others.map(<[String; 2]>::from)).collect()
 }

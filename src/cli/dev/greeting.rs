@@ -7,21 +7,20 @@ use crate::config::{self, in_shell_quotes};
 use crate::dev::{ACCOUNT_PASSWORD, ADMIN_ACCOUNT, DevSummary, RunningDev, USER_ACCOUNT};
 
 /// Commands for another terminal, once `usher dev env` has set its variables.
-const TRY_NEXT: [&str; 5] = [
+const TRY_NEXT: [&str; 4] = [
     "usher check",
     "usher users invite --email grace@example.com --group STAFF",
     "usher load run --count 200 --quiet-period 3s",
-    "usher dead-letters list",
     r#"curl -H "Authorization: Bearer $(usher dev token admin)" $API/v1/users/admin"#,
 ];
 
 /// With the report below it, it fits a terminal of 24 lines and 80 columns.
-pub(super) fn text(running: &RunningDev, summary: &DevSummary) -> String {
+pub(super) fn text(running: &RunningDev, summary: &DevSummary, console: &str) -> String {
     let program = config::program();
-    greeting(running, summary, &program.to_string_lossy())
+    greeting(running, summary, console, &program.to_string_lossy())
 }
 
-fn greeting(running: &RunningDev, summary: &DevSummary, program: &str) -> String {
+fn greeting(running: &RunningDev, summary: &DevSummary, console: &str, program: &str) -> String {
     let RunningDev {
         endpoint,
         region,
@@ -35,6 +34,7 @@ usher dev is ready. Ctrl-C ends it; nothing is kept.
 
   AWS endpoint  {endpoint}  for any AWS SDK, Region {region}
   API, /accept  {api}  health, metrics  {health}
+  console       {console}
   accounts      {ADMIN_ACCOUNT}, {USER_ACCOUNT}; password {ACCOUNT_PASSWORD}
 "
     );
@@ -65,6 +65,8 @@ mod tests {
     use crate::cli::Cli;
     use crate::cli::dev::report::DevReport;
     use crate::dev::UserLine;
+
+    const LINK: &str = "http://127.0.0.1:65535/?token=0123456789abcdef0123456789abcdef";
 
     fn running(port: u16) -> RunningDev {
         let url = |port| format!("http://127.0.0.1:{port}");
@@ -115,7 +117,7 @@ mod tests {
             summary: &failures,
             running: &running,
         };
-        let greeting = greeting(&running, &failures, "usher");
+        let greeting = greeting(&running, &failures, LINK, "usher");
         let screen = format!("{}\n{}", greeting.trim_start(), report.text());
         // The last line of the terminal is for the cursor.
         assert!(screen.lines().count() < 24, "{screen}");
@@ -137,7 +139,7 @@ mod tests {
     fn the_default_port_and_one_user_need_no_further_words() {
         let one = summary(1, None);
         let running = running(4566);
-        let greeting = greeting(&running, &one, "/opt/it's/usher");
+        let greeting = greeting(&running, &one, LINK, "/opt/it's/usher");
         assert!(
             greeting.contains("  eval \"$('/opt/it'\\''s/usher' dev env)\"\n"),
             "{greeting}"

@@ -13,11 +13,13 @@ use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use super::console::{self, RunningConsole};
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global, status_line};
 use crate::config::Layers;
 use crate::dev::{self, DevSummary, EventFiles, RunningDev, SentMail, Stack, StartError};
 use crate::event::IssuerType;
+use crate::http::Url;
 use crate::shutdown;
 use crate::telemetry::Health;
 use crate::worker::{MaxReceiveCountCheck, Until, Worker};
@@ -105,6 +107,7 @@ async fn start(global: &Global, options: StartOptions) -> anyhow::Result<Command
     stack.set_issuer(options.issuer).await?;
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
     let running = RunningDev::new(&stack, servers.api, servers.health);
+    let health_url = Url::new(servers.health, "/");
     let http_app = HttpApp::new(&stack.services, stop.clone())?;
     let servers = servers.start(http_app.routes.clone())?;
 
@@ -124,19 +127,22 @@ async fn start(global: &Global, options: StartOptions) -> anyhow::Result<Command
         summary = prepared => Some(summary?),
         () = stop.cancelled() => None,
     };
+    let mut console = None;
     if let Some(summary) = &summary {
         if !options.exit_when_done {
             stack.endpoint.describe(serde_json::to_string(&running)?);
-            status_line(&greeting::text(&running, summary));
+            let started = start_console(&stack, health_url, &stop).await?;
+            status_line(&greeting::text(&running, summary, &started.link()));
+            console = Some(started);
         }
         let report = DevReport {
             summary,
             running: &running,
         };
         global.output.print(&report, || report.text())?;
-        if !options.exit_when_done {
-            stop.cancelled().await;
-        }
+    }
+    if let Some(console) = console {
+        console.run(&stop).await?;
     }
     worker_stop.cancel();
     worker_task.await?;
@@ -145,6 +151,19 @@ async fn start(global: &Global, options: StartOptions) -> anyhow::Result<Command
     stack.stop().await;
     let is_complete = summary.is_some_and(|summary| summary.complete);
     Ok(CommandStatus::success_if(is_complete))
+}
+
+/// If the default port is taken, the system chooses another one.
+async fn start_console(
+    stack: &Stack,
+    worker: Url,
+    stop: &CancellationToken,
+) -> anyhow::Result<RunningConsole> {
+    let server = match console::bind(console::DEFAULT_PORT).await {
+        Err(_) => console::bind(0).await?,
+        Ok(server) => server,
+    };
+    RunningConsole::start(server, stack.services.clone(), &[worker], stop).await
 }
 
 /// Reads the files of `--events`, and says which it skipped.

@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let groups = operator::groups(&options.group)?;
     let services = Services::from_environment(config).await?;
     let cognito = services.cognito();
-    let actor = operator::actor(services.aws()).await;
+    let actor = services.aws().caller_name().await;
     let width = width_of(groups.iter().map(GroupName::as_str));
     let mut all_exist = true;
     for group in &groups {

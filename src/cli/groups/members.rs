@@ -6,12 +6,11 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::cli::operator::{self, Operator};
-use crate::cli::reasons::explain_refusal;
 use crate::cli::{CommandStatus, Global, Usage, arguments, row, status_line, width_of};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
 use crate::provision::{CommandResult, Outcome};
-use crate::reason::Reason;
+use crate::reason::{Reason, explain_refusal};
 use crate::retry::retry_inline;
 use crate::shutdown;
 

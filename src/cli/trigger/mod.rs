@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::actor;
 use super::{CommandStatus, Global, Usage, confirm, status_line};
 use crate::app::attach_clients;
 use crate::attach::{PoolBackup, SettingDifference, TriggerPlan, UserPoolSettings};
@@ -91,7 +90,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let file = request.backup_file();
     let backup = file.display().to_string();
     target.write_backup(&before, &plan, &file, &stop).await?;
-    audit(&actor(&aws).await, &target.pool, &report);
+    audit(&aws.caller_name().await, &target.pool, &report);
     target.write(&wanted, &plan, &file).await?;
     report.changed = true;
     report.differences = target.verify(&wanted, &plan).await.with_context(|| {

@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::admin::{FoundUsers, LookupError};
 use crate::app::Services;
 use crate::aws::ListedUser;
-use crate::cli::reasons::explain;
 use crate::cli::{CommandStatus, Global, Usage, operator, plural, progress_bar, table, time};
 use crate::config::Required;
 use crate::dead_letter::{DeadLetterSummary, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
+use crate::reason::explain;
 use crate::shutdown;
 use crate::users::{DeadLetters, GroupState, Profile, User, UserReport};
 
@@ -67,7 +67,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     progress.finish_and_clear();
     let mut report = report?;
     if options.fix && !stop.is_cancelled() {
-        let actor = operator::actor(services.aws()).await;
+        let actor = services.aws().caller_name().await;
         report.fix(&services, &actor).await?;
     } else if options.fix {
         report.set_stopped();

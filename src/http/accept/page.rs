@@ -13,7 +13,10 @@ use crate::aws::{PasswordRules, SignIn};
 use crate::config::AcceptPage;
 use crate::event::PoolId;
 
-const ACCEPT_CSS: &str = include_str!("accept.css");
+const ACCEPT_CSS: &str = concat!(
+    include_str!("../../../templates/palette.css"),
+    include_str!("accept.css")
+);
 const ACCEPT_JS: &str = include_str!("accept.js");
 
 /// Allows only the page's own script and style, and calls of this service.

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::run::PendingRow;
 use crate::app::Services;
-use crate::cli::reasons::{GRANT_LATER, explain_refusal};
 use crate::cli::{CommandStatus, Global, plural, status_line, table};
 use crate::config::{Config, GroupName};
 use crate::event::{Invitation, PoolId, Scope, SignUp, UserAttributes, Username};
 use crate::provision::groups_for;
+use crate::reason::{GRANT_LATER, explain_refusal};
 use crate::retry::retry_inline;
 
 #[derive(Debug, Serialize)]

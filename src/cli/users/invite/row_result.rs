@@ -4,10 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cli::operator::needs_only_time;
-use crate::cli::reasons::{GRANT_LATER, explain_refusal};
 use crate::cli::{row, width_of};
 use crate::provision::{CommandResult, MailStatus, Outcome};
-use crate::reason::Reason;
+use crate::reason::{GRANT_LATER, Reason, explain_refusal};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

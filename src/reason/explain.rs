@@ -138,7 +138,7 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
 ];
 
 /// The reason with its meaning, where one is known.
-pub(super) fn explain(reason: &str) -> String {
+pub(crate) fn explain(reason: &str) -> String {
     let malformed = Malformed::ALL.into_iter().find(|it| it.code() == reason);
     match REASONS.iter().find(|(code, _)| *code == reason) {
         Some((_, meaning)) => format!("{reason}: {meaning}"),
@@ -147,12 +147,12 @@ pub(super) fn explain(reason: &str) -> String {
 }
 
 /// What gives an invited user a group that `admin.grantable_groups` leaves out.
-pub(super) const GRANT_LATER: &str =
+pub(crate) const GRANT_LATER: &str =
     "leave it out here and give it with usher groups add --privileged";
 
 /// The reason of a refused command, in words that name the group; `remedy` is for one that is not
 /// grantable.
-pub(super) fn explain_refusal(reason: &str, group: Option<&str>, remedy: &str) -> String {
+pub(crate) fn explain_refusal(reason: &str, group: Option<&str>, remedy: &str) -> String {
     match (reason, group) {
         ("group_not_found", Some(group)) => {
             format!("group {group} does not exist (names are case-sensitive)")
@@ -166,7 +166,7 @@ pub(super) fn explain_refusal(reason: &str, group: Option<&str>, remedy: &str) -
 
 /// A reason as an argument. Error codes of AWS that are not listed are reasons as well, so this
 /// refuses only what looks like a mistake in writing.
-pub(super) fn parse(reason: &str) -> Result<String, String> {
+pub(crate) fn parse(reason: &str) -> Result<String, String> {
     let listed = REASONS.iter().map(|(code, _)| *code);
     let all = listed.chain(Malformed::ALL.map(Malformed::code));
     let nearest = all

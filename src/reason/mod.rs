@@ -1,4 +1,11 @@
-//! Why a call or a message failed: the short code of logs, metrics and dead letters.
+//! Why a call or a message failed: the short code of logs, metrics and dead letters, and its
+//! meaning.
+
+mod explain;
+
+#[cfg(test)]
+pub(crate) use explain::REASONS;
+pub(crate) use explain::{GRANT_LATER, explain, explain_refusal, parse};
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,7 +16,7 @@ macro_rules! reasons {
     ($($name:ident = $code:literal,)*) => {
         /// A short code in snake case. Dead letters carry it as `usher.reason`.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        #[allow(missing_docs, reason = "the names are the codes, which cli/reasons.rs explains")]
+        #[allow(missing_docs, reason = "the names are the codes, which reason/explain.rs explains")]
         pub enum Reason {
             $($name,)*
             /// Made of an error code of AWS that usher does not know by name.

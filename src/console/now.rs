@@ -1,0 +1,152 @@
+//! What `usher status` finds, read again and again by this process, with an hour of figures.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Services;
+use crate::config::InvalidConfig;
+use crate::http::Url;
+use crate::status::{Figures, Report, StatusReader};
+use crate::telemetry::exposition::{Samples, family, label};
+
+/// Between two readings.
+pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+/// An hour of them.
+pub(super) const MAX_SAMPLES: usize = 360;
+/// A message with another outcome comes again.
+const SETTLED: [&str; 4] = ["done", "already_done", "ignored", "rejected"];
+
+/// Figures of one time. Those of workers that did not answer are missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) at: Timestamp,
+    pub(super) waiting: Option<u64>,
+    ready_workers: u64,
+    /// Messages that the workers have settled since they started.
+    pub(super) settled: Option<f64>,
+    /// Calls that Cognito throttled since then.
+    pub(super) throttled: Option<f64>,
+    pub(super) is_stopped: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) report: Report,
+    pub(super) figures: Figures,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    pub(super) latest: Option<Arc<Reading>>,
+    /// The oldest first.
+    pub(super) samples: VecDeque<Sample>,
+}
+
+#[derive(Debug)]
+pub(super) struct NowReader {
+    reader: tokio::sync::Mutex<StatusReader>,
+    readings: Mutex<Readings>,
+}
+
+impl NowReader {
+    /// # Errors
+    /// Without `queue.url`.
+    pub(super) fn new(services: &Services, workers: &[Url]) -> Result<Self, InvalidConfig> {
+        let reader = StatusReader::new(services.clone(), workers.to_vec(), None)?;
+        Ok(Self {
+            reader: tokio::sync::Mutex::new(reader.without_reasons()),
+            readings: Mutex::default(),
+        })
+    }
+
+    pub(super) fn readings(&self) -> MutexGuard<'_, Readings> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until `stop` is cancelled.
+    pub(super) async fn run(&self, stop: &CancellationToken) {
+        let mut reader = self.reader.lock().await;
+        while let Some(report) = reader.read(stop).await {
+            let figures = reader.figures().clone();
+            self.readings().add(Reading { report, figures });
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Readings {
+    fn add(&mut self, reading: Reading) {
+        if self.samples.len() == MAX_SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample::new(&reading));
+        self.latest = Some(Arc::new(reading));
+    }
+}
+
+impl Sample {
+    fn new(reading: &Reading) -> Self {
+        let metrics = &reading.figures.metrics;
+        let settled = |sample: &str| SETTLED.contains(&label(sample, "outcome"));
+        let is_open = metrics.get("usher_breaker_open");
+        Self {
+            at: reading.report.time,
+            waiting: reading.figures.queue.map(|depth| depth.visible),
+            ready_workers: reading.figures.ready_workers,
+            settled: sum(metrics, "usher_messages_total", settled),
+            throttled: sum(metrics, "usher_quota_throttled_total", |_| true),
+            is_stopped: is_open.is_some_and(|open| *open > 0.0),
+        }
+    }
+}
+
+/// The increase of a counter between two readings. `None` if other workers answered, or one
+/// began anew: their sum says nothing then.
+pub(super) fn increase(
+    [before, now]: [&Sample; 2],
+    counter: fn(&Sample) -> Option<f64>,
+) -> Option<f64> {
+    let difference = counter(now)? - counter(before)?;
+    let is_same = before.ready_workers == now.ready_workers;
+    (is_same && difference >= 0.0).then_some(difference)
+}
+
+/// `None` without any metrics.
+fn sum(metrics: &Samples<f64>, name: &str, is_counted: fn(&str) -> bool) -> Option<f64> {
+    let counted = metrics.iter().filter(|(sample, _)| family(sample) == name);
+    let counted = counted.filter(|(sample, _)| is_counted(sample));
+    (!metrics.is_empty()).then(|| counted.map(|(_, value)| value).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_of_other_workers_does_not_increase() {
+        let sample = |ready_workers, settled| Sample {
+            at: Timestamp::UNIX_EPOCH,
+            waiting: None,
+            ready_workers,
+            settled,
+            throttled: None,
+            is_stopped: false,
+        };
+        for (before, now, expected) in [
+            (sample(2, Some(5.0)), sample(2, Some(8.0)), Some(3.0)),
+            (sample(1, Some(5.0)), sample(2, Some(8.0)), None),
+            (sample(2, Some(5.0)), sample(2, Some(1.0)), None),
+            (sample(2, Some(5.0)), sample(2, None), None),
+        ] {
+            let found = increase([&before, &now], |it| it.settled);
+            assert_eq!(found, expected);
+        }
+    }
+}

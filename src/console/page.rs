@@ -1,0 +1,148 @@
+//! What every page has: its frame, its style sheet and script, and the page of a refusal.
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::state::Console;
+
+const CSS: &str = concat!(
+    include_str!("../../templates/palette.css"),
+    include_str!("../../templates/console/console.css")
+);
+const JS: &str = include_str!("../../templates/console/console.js");
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum View {
+    Now,
+    DeadLetters,
+    /// Outside the views.
+    #[default]
+    None,
+}
+
+/// What the layout shows around a page.
+#[derive(Default)]
+pub(super) struct Frame<'a> {
+    pub(super) title: String,
+    pub(super) view: View,
+    /// Empty for a browser that is not signed in.
+    pub(super) caller: &'a str,
+    /// For the forms of the page.
+    pub(super) token: &'a str,
+    /// The command that does the same.
+    pub(super) command: String,
+    /// Whether the script reads the page again and again.
+    pub(super) moves: bool,
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn new(console: &'a Console, view: View, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            view,
+            caller: &console.caller,
+            token: console.access.token.reveal(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with_command(self, command: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            ..self
+        }
+    }
+}
+
+pub(super) fn html(page: &impl Template) -> Response {
+    Html(page.to_string()).into_response()
+}
+
+pub(super) async fn css() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], CSS).into_response()
+}
+
+pub(super) async fn js() -> Response {
+    let kind = "text/javascript; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], JS).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "console/signed_in.html")]
+struct SignedInPage;
+
+/// Leads to the first view.
+pub(super) fn signed_in() -> Response {
+    html(&SignedInPage)
+}
+
+/// Why nothing was done, as a page.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    title: String,
+    detail: String,
+    /// Where to go next: a path and its name.
+    next: Option<(String, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "console/refusal.html")]
+struct RefusalPage<'a> {
+    frame: Frame<'static>,
+    refusal: &'a Refusal,
+}
+
+impl Refusal {
+    pub(super) fn new(
+        status: StatusCode,
+        title: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            title: title.into(),
+            detail: detail.into(),
+            next: None,
+        }
+    }
+
+    pub(super) fn signed_out() -> Self {
+        let detail = "Open the link that the console printed in your terminal when it started. A \
+                      console that was started again has a new link.";
+        Self::new(StatusCode::UNAUTHORIZED, "You are not signed in", detail)
+    }
+
+    pub(super) fn forbidden(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Nothing was done", detail)
+    }
+
+    pub(super) fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", detail)
+    }
+
+    pub(super) fn with_next(self, path: impl Into<String>, name: &'static str) -> Self {
+        Self {
+            next: Some((path.into(), name)),
+            ..self
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let page = RefusalPage {
+            frame: Frame {
+                title: self.title.clone(),
+                ..Frame::default()
+            },
+            refusal: &self,
+        };
+        (self.status, html(&page)).into_response()
+    }
+}
+
+pub(super) async fn not_found() -> Refusal {
+    Refusal::not_found("There is no such page.").with_next("/console", "Now")
+}

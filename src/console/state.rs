@@ -1,0 +1,68 @@
+//! What all pages share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::access::Access;
+use super::job::Jobs;
+use super::now::NowReader;
+use super::snapshot::Snapshot;
+use crate::app::Services;
+use crate::http::Url;
+
+/// The state of one console.
+pub(crate) struct Console {
+    pub(super) services: Services,
+    pub(super) access: Access,
+    /// The ARN that audit lines name.
+    pub(super) caller: String,
+    pub(super) now: NowReader,
+    pub(super) jobs: Jobs,
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
+}
+
+impl Console {
+    /// For a server at `address`, which must be on loopback. Jobs stop when `stop` is cancelled.
+    ///
+    /// # Errors
+    /// Without `queue.url`, or when the system has no random numbers.
+    pub(crate) async fn new(
+        services: Services,
+        workers: &[Url],
+        address: SocketAddr,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Arc<Self>> {
+        let console = Self {
+            access: Access::new(address)?,
+            caller: services.aws().caller_name().await,
+            now: NowReader::new(&services, workers)?,
+            jobs: Jobs::new(stop),
+            snapshot: Mutex::default(),
+            services,
+        };
+        Ok(Arc::new(console))
+    }
+
+    /// The link that signs a browser in.
+    pub(crate) fn link(&self) -> String {
+        self.access.link()
+    }
+
+    /// Reads the state for the pages and does the work of jobs until `stop` is cancelled. A job in
+    /// progress then ends first, so that it leaves no dead letter hidden.
+    pub(crate) async fn run(&self, stop: &CancellationToken) {
+        tokio::join!(self.now.run(stop), self.jobs.run());
+    }
+
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let snapshot = self.snapshot.lock();
+        snapshot.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn replace_snapshot(&self, snapshot: Snapshot) {
+        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::new(snapshot));
+    }
+}
