@@ -23,7 +23,9 @@ pub(crate) use get::{GetError, GetResponse, Url, get};
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
 pub(crate) use index::{IndexPage, public_index};
 pub(crate) use limits::Admission;
-pub(crate) use probe::{Probe, loopback_if_unspecified, own_server};
+#[cfg(feature = "dev")]
+pub(crate) use probe::loopback_if_unspecified;
+pub(crate) use probe::{Probe, own_server};
 pub(crate) use scrape::scrape;
 
 use std::net::SocketAddr;
