@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::state::Console;
 
 const CSS: &str = concat!(
-    include_str!("../../templates/palette.css"),
+    include_str!("../../templates/base.css"),
     include_str!("../../templates/console/console.css")
 );
 const JS: &str = include_str!("../../templates/console/console.js");

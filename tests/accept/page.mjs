@@ -12,31 +12,17 @@ if (process.env.ACCEPT_LINK && process.env.ACCEPT_PASSWORD) {
     await browser.close();
   }
 } else {
-  await checkAll(process.argv[2] ?? '');
+  await checkAll(process.argv[2]);
 }
 
 async function checkAll(chosen) {
   const { browser } = await import('./stage.mjs');
-  let passed = 0;
-  let failed = 0;
+  const { runChecks } = await import('./run-checks.mjs');
+  const files = ['behaviour', 'links', 'pictures'];
   try {
-    for (const file of ['behaviour', 'links', 'pictures']) {
-      const { checks } = await import(`./${file}.mjs`);
-      for (const [name, check] of Object.entries(checks).filter(([name]) => name.includes(chosen))) {
-        const start = performance.now();
-        try {
-          await check();
-          passed += 1;
-          console.log(`ok    ${name} (${Math.round(performance.now() - start)} ms)`);
-        } catch (error) {
-          failed += 1;
-          console.log(`FAIL  ${name}\n${error.stack}`);
-        }
-      }
-    }
+    const modules = await Promise.all(files.map((file) => import(`./${file}.mjs`)));
+    await runChecks(modules.map(({ checks }) => checks), chosen);
   } finally {
     await browser.close();
   }
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }

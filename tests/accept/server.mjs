@@ -16,7 +16,7 @@ const HEADERS = {
 
 const FILES = new Map([
   ['/accept', ['text/html; charset=utf-8', 'templates/accept.html']],
-  ['/accept/accept.css', ['text/css; charset=utf-8', 'templates/palette.css', 'src/http/accept/accept.css']],
+  ['/accept/accept.css', ['text/css; charset=utf-8', 'templates/base.css', 'src/http/accept/accept.css']],
   ['/accept/accept.js', ['text/javascript; charset=utf-8', 'src/http/accept/accept.js']],
 ]);
 

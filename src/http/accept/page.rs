@@ -14,7 +14,7 @@ use crate::config::AcceptPage;
 use crate::event::PoolId;
 
 const ACCEPT_CSS: &str = concat!(
-    include_str!("../../../templates/palette.css"),
+    include_str!("../../../templates/base.css"),
     include_str!("accept.css")
 );
 const ACCEPT_JS: &str = include_str!("accept.js");
