@@ -10,7 +10,7 @@ use crate::aws::{
     SignIn, TestProfiles,
 };
 use crate::config::{AcceptPage, Config, InvalidConfig, TriggerConfig};
-use crate::dead_letter::{DryRun, resolve_dead_letter_queue};
+use crate::dead_letter::{DryRun, RECEIVE_WAIT, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
 use crate::reconcile::ReconcileServices;
@@ -72,11 +72,11 @@ impl Services {
     }
 
     /// The dead-letter queue: the configured one, or that of the source queue's policy.
-    pub(crate) async fn dead_letter_queue(&self, wait: Duration) -> anyhow::Result<Queue> {
+    pub(crate) async fn dead_letter_queue(&self) -> anyhow::Result<Queue> {
         if let Some(url) = &self.config.queue.dead_letter_url {
-            return Ok(self.queue_by_url(url, wait));
+            return Ok(self.queue_by_url(url, RECEIVE_WAIT));
         }
-        let source = self.queue_with_wait(wait)?;
+        let source = self.queue_with_wait(RECEIVE_WAIT)?;
         Ok(resolve_dead_letter_queue(&source, None).await?.queue)
     }
 

@@ -17,8 +17,8 @@
 //! - [`reconcile`]: finds users who were missed, and queues a sign-up for each
 //! - [`load`]: sends many sign-ups to a deployment, and verifies the results
 //! - [`attach`]: sets and removes the function in the triggers of a user pool
-//! - [`users`]: finds out what one user has and lacks, and queues their sign-up
-//! - [`status`]: finds out what is wrong in a deployment now
+//! - [`users`]: reads the groups and the profile of one user, and queues a sign-up for them
+//! - [`status`]: reads the state of queue, dead letters, workers and triggers
 //! - `console`: pages for operators
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!

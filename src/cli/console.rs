@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let result = serde_json::json!({"console": link});
     global.output.print(&result, || link.clone())?;
     status_line(
-        "note: open the link on this machine; it signs you in, so show it to nobody (Ctrl-C ends)",
+        "note: open the link on this machine; it signs you in, so keep it secret (Ctrl-C ends)",
     );
     console.run(&stop).await?;
     Ok(CommandStatus::Success)

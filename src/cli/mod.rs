@@ -73,7 +73,7 @@ enum Command {
     Status(status::Options),
     /// Serve pages on this machine: current problems and dead letters
     Console(console::Options),
-    /// Invite users, or show what one has and what is missing
+    /// Invite users, or show the groups and the profile of one
     Users(users::Options),
     /// List and create groups; add and remove members
     Groups(groups::Options),

@@ -14,6 +14,7 @@ use super::{
 use crate::app::Services;
 use crate::aws::{Class, Failure};
 use crate::config::{Config, Required, is_index_name, parse_time};
+use crate::dead_letter::RECEIVE_WAIT;
 use crate::event::{Cursor, PoolId};
 use crate::reason::Reason;
 use crate::reconcile::{
@@ -95,8 +96,6 @@ struct PoolSummary {
     #[serde(skip)]
     compares_groups: bool,
 }
-
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Queue, Required::Profiles])?;

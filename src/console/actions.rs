@@ -20,9 +20,7 @@ use super::snapshot::Snapshot;
 use super::state::Console;
 use super::text::{count, dead_letters, duration};
 use super::work;
-use crate::dead_letter::{
-    AuditLog, ExportLine, ReasonCounts, ReceivedDeadLetter, fails_again, printable,
-};
+use crate::dead_letter::{ExportLine, ReasonCounts, ReceivedDeadLetter, fails_again, printable};
 
 pub(super) const LIST_PATH: &str = "/console/dead-letters";
 /// Above this number a person types it.
@@ -237,7 +235,7 @@ pub(super) async fn export(
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Refusal::new(status, "Nothing was exported", error.to_string())
     })?;
-    let audit = AuditLog::new(console.caller.clone(), "export");
+    let audit = console.audit("export").await;
     for dead_letter in dead_letters {
         audit.log(&dead_letter.summary, "exported");
     }
@@ -296,7 +294,7 @@ impl<'a> ConfirmPage<'a> {
         }
     }
 
-    /// Whether the form has what this page asks for; the page says what is missing.
+    /// Whether all required fields are valid. The page shows the errors.
     fn is_confirmed(&mut self) -> bool {
         let typed = self.form.get("typed").replace([',', ' '], "");
         if self.must_type && typed != self.count.to_string() {

@@ -14,9 +14,7 @@ use super::query::Query;
 use super::snapshot::{ReasonRow, Snapshot};
 use super::state::Console;
 use super::text::{self, Moment, count, dead_letters, duration};
-use crate::dead_letter::{
-    self, AuditLog, DeadLetterSummary, ReceivedDeadLetter, printable, short_id,
-};
+use crate::dead_letter::{self, DeadLetterSummary, ReceivedDeadLetter, printable, short_id};
 
 const PAGE_ROWS: usize = 50;
 /// More reasons are not listed.
@@ -29,6 +27,7 @@ struct ListPage<'a> {
     snapshot: Option<&'a Snapshot>,
     running: Option<Arc<Job>>,
     reasons: Vec<ReasonRow<'a>>,
+    more_reasons: usize,
     query: Query,
     form: Form,
     /// All that match, and those of this page.
@@ -54,6 +53,7 @@ pub(super) async fn list(
     let page = form.get("page").parse().unwrap_or(1).clamp(1, pages);
     let rows = selected.chunks(PAGE_ROWS).nth(page - 1);
     let mut reasons = snapshot.map_or_else(Vec::new, Snapshot::by_reason);
+    let more_reasons = reasons.len().saturating_sub(MAX_REASONS);
     reasons.truncate(MAX_REASONS);
     let command = format!("usher dead-letters list{}", query.arguments());
     html(&ListPage {
@@ -61,6 +61,7 @@ pub(super) async fn list(
         snapshot,
         running: console.jobs.running(),
         reasons,
+        more_reasons,
         rows: rows.unwrap_or_default().to_vec(),
         selected: selected.len(),
         page,
@@ -232,7 +233,7 @@ pub(super) async fn body(
 ) -> Result<Response, Refusal> {
     let snapshot = console.snapshot();
     let (snapshot, dead_letter) = find(snapshot.as_deref(), &id)?;
-    let audit = AuditLog::new(console.caller.clone(), "show");
+    let audit = console.audit("show").await;
     audit.log(&dead_letter.summary, "body shown");
     let mut page = DeadLetterPage::new(&console, snapshot, dead_letter);
     let lines = dead_letter.message.body.lines().map(printable);

@@ -172,7 +172,11 @@ impl Jobs {
             let end = match work.await {
                 Ok(Ok(end)) => end,
                 Ok(Err(error)) => JobEnd::new(false, format!("{error:#}")),
-                Err(_) => JobEnd::new(false, "usher failed: its log says where"),
+                Err(_) => JobEnd::new(
+                    false,
+                    "usher failed: its log says where. Dead letters that it has received stay hidden for some \
+                     minutes; read the queue again then",
+                ),
             };
             job.update(|progress| progress.end = Some(end));
         }

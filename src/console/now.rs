@@ -107,8 +107,8 @@ impl Sample {
     }
 }
 
-/// The increase of a counter between two readings. `None` if other workers answered, or one
-/// began anew: their sum says nothing then.
+/// The increase of a counter between two readings. `None` if the number of workers has
+/// changed, or a counter has started again from zero.
 pub(super) fn increase(
     [before, now]: [&Sample; 2],
     counter: fn(&Sample) -> Option<f64>,

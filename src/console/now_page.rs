@@ -140,7 +140,7 @@ fn headline(reading: Option<&Reading>, samples: &[Sample], config: &Config) -> H
     }
 }
 
-/// What the workers may call now, of what is set.
+/// The calls a second that the workers may make now, and at most.
 fn budget(reading: &Reading) -> Option<(f64, f64)> {
     let gauge = |name: &str| {
         let sample = format!("{name}{{category=\"user_update\"}}");

@@ -144,5 +144,5 @@ impl IntoResponse for Refusal {
 }
 
 pub(super) async fn not_found() -> Refusal {
-    Refusal::not_found("There is no such page.").with_next("/console", "Now")
+    Refusal::not_found("This page does not exist.").with_next("/console", "Now")
 }

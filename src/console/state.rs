@@ -10,13 +10,14 @@ use super::job::Jobs;
 use super::now::NowReader;
 use super::snapshot::Snapshot;
 use crate::app::Services;
+use crate::dead_letter::AuditLog;
 use crate::http::Url;
 
 /// The state of one console.
 pub(crate) struct Console {
     pub(super) services: Services,
     pub(super) access: Access,
-    /// The ARN that audit lines name.
+    /// The ARN of the credentials at the start, for the pages.
     pub(super) caller: String,
     pub(super) now: NowReader,
     pub(super) jobs: Jobs,
@@ -54,6 +55,11 @@ impl Console {
     /// progress then ends first, so that it leaves no dead letter hidden.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         tokio::join!(self.now.run(stop), self.jobs.run());
+    }
+
+    /// Audit lines name the caller of now: credentials change while a console runs.
+    pub(super) async fn audit(&self, action: &'static str) -> AuditLog {
+        AuditLog::new(self.services.aws().caller_name().await, action)
     }
 
     pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {

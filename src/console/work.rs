@@ -1,6 +1,5 @@
 //! What the jobs do, with the functions of the commands.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +10,14 @@ use super::snapshot::{MAX_DEAD_LETTERS, Snapshot};
 use super::state::Console;
 use super::text::{count, dead_letters};
 use crate::dead_letter::{
-    AuditLog, DeadLetterSummary, Filter, ReceivedDeadLetter, RemovalCounts, Replay, ReplayTarget,
-    ScanReport, Selection, SelectionEnd,
+    DeadLetterSummary, DryRunTally, Filter, PARALLEL_RECEIVES, ReceivedDeadLetter, RemovalCounts,
+    Replay, ReplayTarget, SINGLE_RECEIVE, ScanReport, Selection, SelectionEnd, waiting_for,
 };
 use crate::retry::retry_inline;
 
-/// Long poll of each receive.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-/// Concurrent receives where each dead letter takes no time.
-const PARALLEL_RECEIVES: usize = 8;
-/// One receive at a time hides few dead letters while each is processed.
-const SINGLE_RECEIVE: usize = 1;
-
 /// Reads the dead-letter queue, and replaces the snapshot.
 pub(super) async fn read(console: Arc<Console>, job: Arc<Job>) -> anyhow::Result<JobEnd> {
-    let queue = console.services.dead_letter_queue(RECEIVE_WAIT).await?;
+    let queue = console.services.dead_letter_queue().await?;
     let attributes = retry_inline(|| queue.attributes()).await.ok();
     let total = attributes.as_ref().map_or(0, |it| it.depth.total());
     job.update(|progress| progress.total = total);
@@ -35,9 +27,8 @@ pub(super) async fn read(console: Arc<Console>, job: Arc<Job>) -> anyhow::Result
     };
     let mut selection = Selection::new(&queue, PARALLEL_RECEIVES, filter, job.stop.clone());
     let found = collect(&mut selection, &job, Vec::push).await;
-    let seen = selection.take_seen();
-    let end = selection.finish().await;
-    let (found, report) = (found?, ScanReport { end, seen });
+    let report = ScanReport::finish(selection).await;
+    let found = found?;
     if report.end == SelectionEnd::Stopped {
         bail!("stopped: the last reading stays");
     }
@@ -82,7 +73,7 @@ fn show_hidden(job: &Job, hidden_elsewhere: u64) {
     job.update(|progress| {
         progress.message = match hidden_elsewhere {
             0 => "waiting until SQS's counts are current".to_owned(),
-            hidden => format!("waiting for about {hidden} in flight: another process reads them"),
+            hidden => waiting_for(hidden),
         };
     });
 }
@@ -97,29 +88,23 @@ pub(super) async fn dry_run(
     let predictor = console.services.dry_run()?;
     let selected = snapshot.select(&filter);
     job.update(|progress| progress.total = selected.len() as u64);
-    let mut tally = BTreeMap::<(String, String), u64>::new();
-    let mut outcomes = BTreeMap::<&str, u64>::new();
+    let mut tally = DryRunTally::default();
     let mut done = 0;
     for dead_letter in &selected {
         if job.stop.is_cancelled() {
             break;
         }
         let would = predictor.predict(&dead_letter.message.body).await;
-        let reason = &dead_letter.summary.reason;
-        let key = (reason.clone(), would.describe(reason));
-        *tally.entry(key).or_default() += 1;
-        *outcomes.entry(would.label()).or_default() += 1;
+        tally.add(&dead_letter.summary.reason, &would);
         done += 1;
         job.update(|progress| progress.done = done);
     }
     let is_complete = done == selected.len() as u64;
-    let parts = outcomes
-        .iter()
-        .map(|(label, n)| format!("{} {label}", count(*n)));
+    let parts = tally.outcomes.iter();
+    let parts = parts.map(|(label, n)| format!("{} {label}", count(*n)));
     let parts: Vec<String> = parts.collect();
-    let rows = tally
-        .into_iter()
-        .map(|((reason, would), n)| (reason, n, would));
+    let rows = tally.rows.into_iter();
+    let rows = rows.map(|((reason, would), n)| (reason, n, would));
     let stopped = (!is_complete).then(|| format!("stopped after {done} of {}", selected.len()));
     let summary = match done {
         0 => "nothing was predicted".to_owned(),
@@ -143,9 +128,9 @@ pub(super) async fn replay(
     let services = &console.services;
     let asked = ids.len() as u64;
     job.update(|progress| progress.total = asked);
-    let queue = services.dead_letter_queue(RECEIVE_WAIT).await?;
+    let queue = services.dead_letter_queue().await?;
     let target = ReplayTarget::Queue(services.queue()?);
-    let audit = AuditLog::new(console.caller.clone(), "replay");
+    let audit = console.audit("replay").await;
     let selection = Selection::new(&queue, SINGLE_RECEIVE, of_ids(ids), job.stop.clone());
     let replayed = Replay::new(target, services.config.sign_up_rate(), audit)
         .run(selection, |step| {
@@ -184,12 +169,12 @@ pub(super) async fn drop(
     mark(&snapshot, &job);
     let asked = ids.len() as u64;
     job.update(|progress| progress.total = asked);
-    let queue = console.services.dead_letter_queue(RECEIVE_WAIT).await?;
+    let queue = console.services.dead_letter_queue().await?;
     let mut selection = Selection::new(&queue, PARALLEL_RECEIVES, of_ids(ids), job.stop.clone());
     let keep = |found: &mut Vec<DeadLetterSummary>, it: ReceivedDeadLetter| found.push(it.summary);
     let found = collect(&mut selection, &job, keep).await;
     job.update(|progress| progress.done = 0);
-    let audit = AuditLog::new(console.caller.clone(), "drop").with_note(note);
+    let audit = console.audit("drop").await.with_note(note);
     let mut removed = RemovalCounts::default();
     removed
         .drop_all(

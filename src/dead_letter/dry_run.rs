@@ -1,6 +1,6 @@
 //! Predicts the outcome of a replay with read calls only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -23,6 +23,23 @@ pub(crate) struct DryRunResult {
     /// Names of the groups that the user is not in.
     pub missing_groups: Vec<String>,
     pub missing_profile: bool,
+}
+
+/// Counts predictions.
+#[derive(Debug, Default)]
+pub(crate) struct DryRunTally {
+    /// By the reason of the dead letters, and what is predicted.
+    pub(crate) rows: BTreeMap<(String, String), u64>,
+    /// By [`DryRunResult::label`].
+    pub(crate) outcomes: BTreeMap<&'static str, u64>,
+}
+
+impl DryRunTally {
+    pub(crate) fn add(&mut self, reason: &str, would: &DryRunResult) {
+        let row = (reason.to_owned(), would.describe(reason));
+        *self.rows.entry(row).or_default() += 1;
+        *self.outcomes.entry(would.label()).or_default() += 1;
+    }
 }
 
 /// Predicts outcomes.

@@ -24,7 +24,7 @@ mod scan_report;
 mod selection;
 
 pub(crate) use audit::AuditLog;
-pub(crate) use dry_run::{DryRun, DryRunResult};
+pub(crate) use dry_run::{DryRun, DryRunResult, DryRunTally};
 pub(crate) use export_line::ExportLine;
 pub use filter::Filter;
 pub(crate) use filter::{parse_id, parse_sub};
@@ -40,6 +40,6 @@ pub(crate) use replay_result::ReplayResult;
 pub(crate) use replay_target::ReplayTarget;
 pub(crate) use scan::SQS_COUNTS_LAG;
 pub use scan::Unseen;
-pub(crate) use scan_report::ScanReport;
-pub(crate) use selection::PARALLEL_RECEIVES;
+pub(crate) use scan_report::{ScanReport, waiting_for};
+pub(crate) use selection::{PARALLEL_RECEIVES, RECEIVE_WAIT, SINGLE_RECEIVE};
 pub use selection::{Selection, SelectionEnd};

@@ -81,7 +81,7 @@ impl ReceivedDeadLetter {
             return None;
         };
         Some(if has_profiles && sign_up.scope.includes_profile() {
-            "not finished: the profile is written after the groups; a replay gives what is missing"
+            "not finished: the profile is written after the groups; a replay writes it"
         } else {
             "not finished: a replay gives the groups that are missing"
         })

@@ -2,7 +2,7 @@
 
 use super::reason_counts::ReasonCounts;
 use super::scan::Unseen;
-use super::selection::SelectionEnd;
+use super::selection::{Selection, SelectionEnd};
 
 /// How a scan ended.
 #[derive(Debug)]
@@ -13,6 +13,13 @@ pub(crate) struct ScanReport {
 }
 
 impl ScanReport {
+    /// Makes every dead letter visible again that was not deleted.
+    pub(crate) async fn finish(mut selection: Selection) -> Self {
+        let seen = selection.take_seen();
+        let end = selection.finish().await;
+        Self { end, seen }
+    }
+
     /// Says why the scan did not see every dead letter that it should; empty if it did.
     pub(crate) fn unread(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -51,4 +58,9 @@ impl ScanReport {
             ),
         }
     }
+}
+
+/// Says what a scan waits for while another process hides dead letters.
+pub(crate) fn waiting_for(hidden_elsewhere: u64) -> String {
+    format!("waiting for about {hidden_elsewhere} in flight: another process reads them")
 }

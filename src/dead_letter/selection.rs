@@ -1,5 +1,7 @@
 //! The dead letters of a scan that match a filter.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
@@ -8,8 +10,12 @@ use super::received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter};
 use super::scan::{Scan, ScanStep, Unseen};
 use crate::aws::{Failure, Queue};
 
+/// Long poll of each receive.
+pub(crate) const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// Concurrent receives of one who only reads.
 pub(crate) const PARALLEL_RECEIVES: usize = 8;
+/// One receive at a time hides few dead letters while each is processed.
+pub(crate) const SINGLE_RECEIVE: usize = 1;
 
 /// Returns the dead letters that match the filter. Every received one stays hidden until
 /// it is deleted or [`Self::finish`] makes it visible.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Services;
 use crate::aws::{Depth, Failure, JsonObject, Queue, SettingsError};
 use crate::config::InvalidConfig;
+use crate::dead_letter::RECEIVE_WAIT;
 use crate::http::{Url, own_server};
 use crate::telemetry::exposition::Samples;
 pub(crate) use findings::{Finding, Findings, Report, State};
@@ -25,9 +26,6 @@ pub(crate) use queues::{check_backlog, read_source, work_left};
 use trigger::TRIGGER;
 pub(crate) use trigger::check_trigger;
 use workers::{WORKERS, Workers};
-
-/// Long poll of a receive from the dead-letter queue.
-const RECEIVE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Reads the status, again and again. It reads the reasons of dead letters once.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! The dead letters of the user.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -9,13 +7,9 @@ use super::OnProgress;
 use crate::app::Services;
 use crate::aws::Queue;
 use crate::dead_letter::{
-    DeadLetterSummary, Filter, PARALLEL_RECEIVES, Selection, SelectionEnd,
-    resolve_dead_letter_queue,
+    DeadLetterSummary, Filter, PARALLEL_RECEIVES, ScanReport, Selection, SelectionEnd,
 };
 use crate::event::Sub;
-
-/// Long poll of each receive.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 pub(crate) struct DeadLetters {
@@ -52,14 +46,12 @@ impl DeadLetters {
 
 /// The error says why there is none to read.
 async fn find_queue(services: &Services) -> Result<Queue, String> {
-    if let Some(url) = &services.config.queue.dead_letter_url {
-        return Ok(services.queue_by_url(url, RECEIVE_WAIT));
-    }
-    let Ok(source) = services.queue_with_wait(RECEIVE_WAIT) else {
+    let settings = &services.config.queue;
+    if settings.dead_letter_url.is_none() && settings.url.is_err() {
         return Err("queue.dead_letter_url and queue.url are not set".to_owned());
-    };
-    let found = resolve_dead_letter_queue(&source, None).await;
-    found.map(|it| it.queue).map_err(|error| error.to_string())
+    }
+    let queue = services.dead_letter_queue().await;
+    queue.map_err(|error| error.to_string())
 }
 
 async fn read_all(
@@ -92,23 +84,19 @@ async fn read_all(
             Err(failure) => break Some(failure),
         }
     };
-    let end = selection.finish().await;
+    let report = ScanReport::finish(selection).await;
     found.sort_by_key(|letter: &DeadLetterSummary| letter.dead_lettered_at);
     let not_read = failure.map(|failure| failure.to_string());
     DeadLetters {
-        not_read: not_read.or_else(|| why_unread(end)),
+        not_read: not_read.or_else(|| why_unread(&report)),
         found,
     }
 }
 
-fn why_unread(end: SelectionEnd) -> Option<String> {
-    match end {
-        SelectionEnd::Limit => None,
-        SelectionEnd::Stopped => Some("stopped".to_owned()),
-        SelectionEnd::Exhausted(unseen) => {
-            let more = unseen.hidden_elsewhere + unseen.not_received;
-            let why = "in flight elsewhere or not delivered; try again in a minute";
-            (more > 0).then(|| format!("about {more} more {why}"))
-        }
+fn why_unread(report: &ScanReport) -> Option<String> {
+    if report.end == SelectionEnd::Stopped {
+        return Some("stopped".to_owned());
     }
+    let unread = report.unread();
+    (!unread.is_empty()).then(|| unread.join("; "))
 }

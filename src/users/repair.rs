@@ -53,7 +53,7 @@ impl RepairPlan {
             let why = if *profile == Profile::UnderAnotherId {
                 "usher writes no second profile beside one under another id"
             } else {
-                "no sign-up gives what is missing"
+                "a sign-up would add nothing"
             };
             return Self {
                 sign_up: Err(why.to_owned()),

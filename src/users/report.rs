@@ -90,7 +90,7 @@ impl UserReport {
         Ok(report)
     }
 
-    /// Queues the sign-up that gives what is missing, unless reconcile would not queue it.
+    /// Queues the sign-up that adds missing groups and profile, unless reconcile would not queue it.
     ///
     /// # Errors
     /// Without `queue.url`, if the command does not require it.

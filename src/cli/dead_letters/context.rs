@@ -1,7 +1,6 @@
 //! What the commands share: the filter, the two queues, and the scan of the dead letters.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
@@ -13,11 +12,11 @@ use crate::cli::{
     time as show_time,
 };
 use crate::config::{Required, parse_time};
-pub(super) use crate::dead_letter::PARALLEL_RECEIVES;
 use crate::dead_letter::{
     AuditLog, DeadLetterSummary, Filter, ReasonCounts, ReceivedDeadLetter, ScanReport, Selection,
-    parse_id, parse_sub,
+    parse_id, parse_sub, waiting_for,
 };
+pub(super) use crate::dead_letter::{PARALLEL_RECEIVES, SINGLE_RECEIVE};
 use crate::reason;
 use crate::retry::retry_inline;
 use crate::shutdown;
@@ -140,27 +139,14 @@ pub(in crate::cli) struct CommandContext {
     pub(super) stop: CancellationToken,
 }
 
-/// Long poll of each receive.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-/// One receive at a time hides few dead letters while each is processed.
-pub(super) const SINGLE_RECEIVE: usize = 1;
-
 impl CommandContext {
     /// For a command that needs the dead-letter queue and the `required` settings.
     pub(super) async fn open(global: &Global, required: &[Required]) -> anyhow::Result<Self> {
         let config = global.config(&[&[Required::DeadLetterQueue], required].concat())?;
         let stop = shutdown::on_signal(&global.force_exit)?;
         let services = Services::from_environment(config).await?;
-        Self::with_services(services, stop).await
-    }
-
-    /// For a command that has its services already.
-    pub(in crate::cli) async fn with_services(
-        services: Services,
-        stop: CancellationToken,
-    ) -> anyhow::Result<Self> {
         let dead_letter_queue = tokio::select! {
-            queue = services.dead_letter_queue(RECEIVE_WAIT) => queue?,
+            queue = services.dead_letter_queue() => queue?,
             () = stop.cancelled() => bail!("stopped before the dead-letter queue was found"),
         };
         Ok(Self {
@@ -174,7 +160,7 @@ impl CommandContext {
         Selection::new(&self.dead_letter_queue, width, filter, self.stop.clone())
     }
 
-    pub(in crate::cli) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
+    pub(super) async fn scan(&self, filter: Filter, width: usize) -> DeadLetterScan {
         let counted = self.count().await;
         DeadLetterScan {
             bar: progress_bar(counted, BAR_LABEL),
@@ -197,7 +183,7 @@ impl CommandContext {
 pub(super) const BAR_LABEL: &str = "dead letters";
 
 /// The dead letters that match a filter, with a progress bar.
-pub(in crate::cli) struct DeadLetterScan {
+pub(super) struct DeadLetterScan {
     pub(super) selection: Selection,
     pub(super) bar: Progress,
     /// SQS's approximate count at the start.
@@ -226,7 +212,7 @@ impl DeadLetterScan {
     ///
     /// # Errors
     /// Also when not each of the filter's ids is the beginning of one id.
-    pub(in crate::cli) async fn collect(&mut self) -> anyhow::Result<Vec<DeadLetterSummary>> {
+    pub(super) async fn collect(&mut self) -> anyhow::Result<Vec<DeadLetterSummary>> {
         let mut matched = Vec::new();
         self.for_each(async |_, dead_letters| {
             matched.extend(dead_letters.into_iter().map(|it| it.summary));
@@ -243,12 +229,11 @@ impl DeadLetterScan {
     }
 
     /// Makes every dead letter visible again that was not deleted.
-    pub(in crate::cli) async fn finish(mut self) -> ScanReport {
+    pub(super) async fn finish(self) -> ScanReport {
         self.bar.set_message("returning dead letters to the queue");
-        let seen = self.selection.take_seen();
-        let end = self.selection.finish().await;
+        let report = ScanReport::finish(self.selection).await;
         self.bar.finish_and_clear();
-        ScanReport { end, seen }
+        report
     }
 }
 
@@ -265,9 +250,7 @@ impl ScanReport {
 
 pub(super) fn show_hidden_count(bar: &Progress, hidden_elsewhere: u64) {
     if hidden_elsewhere > 0 {
-        bar.set_message(format!(
-            "waiting for about {hidden_elsewhere} in flight: another process reads them"
-        ));
+        bar.set_message(waiting_for(hidden_elsewhere));
     }
 }
 

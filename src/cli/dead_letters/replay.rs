@@ -14,9 +14,9 @@ use crate::aws::MoveTask;
 use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
 use crate::config::Required;
 use crate::dead_letter::{
-    DeadLetterSummary, DryRunResult, Filter, NativeRedrive, NativeRedriveResult, ReasonCounts,
-    Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, ScanReport, SelectionEnd,
-    fails_again, short_id,
+    DeadLetterSummary, DryRunResult, DryRunTally, Filter, NativeRedrive, NativeRedriveResult,
+    ReasonCounts, Replay, ReplayReport, ReplayResult, ReplayTally, ReplayTarget, ScanReport,
+    SelectionEnd, fails_again, short_id,
 };
 
 #[derive(Debug, clap::Args)]
@@ -271,8 +271,7 @@ async fn dry_run(
     let predictor = context.services.dry_run()?;
     let mut scan = context.scan(filter, PARALLEL_RECEIVES).await;
     let mut matched = Vec::new();
-    let mut tally = BTreeMap::<(String, String), u64>::new();
-    let mut outcomes = BTreeMap::<&str, u64>::new();
+    let mut tally = DryRunTally::default();
     let result = scan
         .for_each(async |selection, dead_letters| {
             for dead_letter in dead_letters {
@@ -291,10 +290,7 @@ async fn dry_run(
                     let (id, reason) = (short_id(&dead_letter.id), &dead_letter.reason);
                     print(&format!("{id}  {reason:<20}  {}", detail(reason, &would)))?;
                 }
-                let reason = dead_letter.reason.clone();
-                let outcome = would.describe(&reason);
-                *tally.entry((reason, outcome)).or_default() += 1;
-                *outcomes.entry(would.label()).or_default() += 1;
+                tally.add(&dead_letter.reason, &would);
                 matched.push(dead_letter);
             }
             Ok(())
@@ -305,17 +301,20 @@ async fn dry_run(
     result?;
     checked.map_err(anyhow::Error::msg)?;
     if global.output == Output::Text {
-        if tally.is_empty() {
+        if tally.rows.is_empty() {
             print(&report.no_match())?;
         } else {
             let header = ["reason", " count", "prediction"].map(str::to_owned);
-            let rows = tally
-                .into_iter()
-                .map(|((reason, outcome), count)| [reason, format!("{count:>6}"), outcome]);
+            let rows = tally.rows.into_iter();
+            let rows =
+                rows.map(|((reason, outcome), count)| [reason, format!("{count:>6}"), outcome]);
             let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
             let gap = if global.verbose { "\n" } else { "" };
             let table = table(&rows, MAX_REASON_WIDTH);
-            print(&format!("{gap}{table}\ndry run: {}", tally_line(&outcomes)))?;
+            print(&format!(
+                "{gap}{table}\ndry run: {}",
+                tally_line(&tally.outcomes)
+            ))?;
         }
     }
     Ok(report.print_end())

@@ -1,16 +1,11 @@
 //! The clients of a load test and of its clean-up.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
 use crate::config::Config;
-use crate::dead_letter::resolve_dead_letter_queue;
+use crate::dead_letter::{RECEIVE_WAIT, resolve_dead_letter_queue};
 use crate::load::LoadServices;
-
-/// Long poll of each receive while dead letters are scanned.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn connect_services(
     config: &Config,

@@ -1,4 +1,4 @@
-//! `usher users show`: draws what one user has and lacks, and queues their sign-up.
+//! `usher users show`: prints the groups and the profile of one user, and queues a sign-up for them.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// User pool [default: the one in pools.allowed]
     #[arg(long, value_name = "ID")]
     pool: Option<String>,
-    /// Queue a sign-up that adds what is missing, also a default group that someone removed
+    /// Queue a sign-up that adds missing groups and profile, even a default group that someone removed
     #[arg(long)]
     fix: bool,
 }

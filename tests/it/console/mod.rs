@@ -164,6 +164,7 @@ impl World {
             ("usher.reason", reason),
             ("usher.class", "permanent"),
             ("usher.error", error),
+            ("crm.customer", "eve@mail.example"),
             ("usher.dead_lettered_at", "2026-08-01T09:05:00.000Z"),
         ];
         let dead_letter = Outgoing {

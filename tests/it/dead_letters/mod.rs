@@ -187,7 +187,7 @@ async fn show_prints_the_body_only_with_the_flag() {
     let shown: Value = serde_json::from_str(&shown).expect("an object");
     assert_eq!(
         shown["state"],
-        "not finished: the profile is written after the groups; a replay gives what is missing"
+        "not finished: the profile is written after the groups; a replay writes it"
     );
     let (status, _, errors) = world.run_dead_letters(&["show", "source-2"]).await;
     assert_eq!(status, Some(1));
