@@ -18,10 +18,10 @@ mod groups;
 mod health;
 mod http_app;
 mod load;
-mod operator;
 mod output;
 mod reconcile;
 mod status;
+mod target;
 #[cfg(test)]
 mod tests;
 mod trigger;

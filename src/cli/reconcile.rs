@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::{NO_POOL, pool_id};
+use super::target::{NO_POOL, pool_id};
 use super::{
     CommandStatus, Global, MissingSetting, Usage, arguments, plural, progress_bar, status_line,
 };

@@ -1,4 +1,5 @@
 //! What one user has and lacks, which rule says so, and the sign-up that repairs it.
+//! `operator` executes admin commands.
 //!
 //! `UserReport` holds all of it; `usher users show` draws it. `groups` compares memberships,
 //! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
@@ -6,12 +7,14 @@
 
 mod dead_letters;
 mod groups;
+mod operator;
 mod profile;
 mod repair;
 mod report;
 
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use groups::GroupState;
+pub(crate) use operator::{Operator, needs_only_time};
 pub(crate) use profile::Profile;
 pub(crate) use report::{User, UserReport};
 

@@ -198,6 +198,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
             "dead_letter",
             "event",
             "provision",
+            "reason",
             "reconcile",
             "retry",
         ],

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::HumanDuration;
 
-use super::operator::pool_id;
+use super::target::pool_id;
 use super::{CommandStatus, Global, findings, plural};
 use crate::app::Services;
 use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes};

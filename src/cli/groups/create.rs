@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::aws::Failure;
-use crate::cli::{CommandStatus, Global, operator, row, width_of};
+use crate::cli::{CommandStatus, Global, row, target, width_of};
 use crate::config::GroupName;
 use crate::event::PoolId;
 use crate::retry::retry_inline;
@@ -33,8 +33,8 @@ struct GroupLine<'a> {
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[])?;
-    let pool = operator::pool(options.pool.as_deref(), &config)?;
-    let groups = operator::groups(&options.group)?;
+    let pool = target::pool(options.pool.as_deref(), &config)?;
+    let groups = target::groups(&options.group)?;
     let services = Services::from_environment(config).await?;
     let cognito = services.cognito();
     let actor = services.aws().caller_name().await;

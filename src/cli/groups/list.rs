@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::app::Services;
 use crate::aws::{Cognito, Failure, PoolGroup};
-use crate::cli::{CommandStatus, Global, Output, operator, print, table};
+use crate::cli::{CommandStatus, Global, Output, print, table, target};
 use crate::config::{Config, GroupName};
 use crate::event::PoolId;
 use crate::retry::retry_inline;
@@ -38,7 +38,7 @@ const MAX_WIDTH: usize = 40;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[])?;
-    let pool = operator::pool(options.pool.as_deref(), &config)?;
+    let pool = target::pool(options.pool.as_deref(), &config)?;
     let services = Services::from_environment(config).await?;
     let groups = all_groups(&services.cognito(), &pool).await?;
     let lines = lines(&services.config, &groups);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::app::Services;
-use crate::cli::operator::{self, Operator};
+use crate::cli::target;
 use crate::cli::{CommandStatus, Global, Usage, arguments, row, status_line, width_of};
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership, Username};
@@ -13,6 +13,7 @@ use crate::provision::{CommandResult, Outcome};
 use crate::reason::{Reason, explain_refusal};
 use crate::retry::retry_inline;
 use crate::shutdown;
+use crate::users::Operator;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -82,8 +83,8 @@ pub(super) async fn run(
     change: Change,
 ) -> anyhow::Result<CommandStatus> {
     let mut config = global.config(&[])?;
-    let pool = operator::pool(options.pool.as_deref(), &config)?;
-    let groups = operator::groups(&options.group)?;
+    let pool = target::pool(options.pool.as_deref(), &config)?;
+    let groups = target::groups(&options.group)?;
     Username::parse(&options.user).map_err(|rule| Usage::error(format!("--user: {rule}")))?;
     if options.privileged {
         config.admin.grantable = GrantableGroups::only(&groups);

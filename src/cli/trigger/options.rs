@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::attach::{AttachRequest, FunctionArn, PoolBackup, TriggerKind, UserPoolSettings};
-use crate::cli::{Usage, operator};
+use crate::cli::{Usage, target};
 use crate::event::PoolId;
 
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,7 @@ impl Options {
             TriggerCommand::Detach(options) => &options.common,
             TriggerCommand::Restore(options) => &options.common,
         };
-        let pool = operator::pool_id(&common.pool)?;
+        let pool = target::pool_id(&common.pool)?;
         let (request, saved) = match &self.command {
             TriggerCommand::Attach(options) => (options.request(&pool)?, None),
             TriggerCommand::Detach(options) => {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::admin::{FoundUsers, LookupError};
 use crate::app::Services;
 use crate::aws::ListedUser;
-use crate::cli::{CommandStatus, Global, Usage, operator, plural, progress_bar, table, time};
+use crate::cli::{CommandStatus, Global, Usage, plural, progress_bar, table, target, time};
 use crate::config::Required;
 use crate::dead_letter::{DeadLetterSummary, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         &[Required::Profiles]
     };
     let config = global.config(required)?;
-    let pool = operator::pool(options.pool.as_deref(), &config)?;
+    let pool = target::pool(options.pool.as_deref(), &config)?;
     let asked = Username::parse(&options.user).map_err(|rule| Usage::error(rule.to_string()))?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = Services::from_environment(config).await?;

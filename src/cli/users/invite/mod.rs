@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use crate::app::Services;
 use crate::aws::Cognito;
-use crate::cli::operator::{self, Operator};
+use crate::cli::target;
 use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::PoolId;
 use crate::shutdown;
+use crate::users::Operator;
 use file::Row;
 pub(super) use options::Options;
 use results::{PastResults, ResultsFile};
@@ -29,7 +30,7 @@ const COGNITO_MAILS_PER_DAY: usize = 50;
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Profiles])?;
-    let pool = operator::pool(options.pool.as_deref(), &config)?;
+    let pool = target::pool(options.pool.as_deref(), &config)?;
     let rows = options.rows()?;
     let path = options.results_path();
     let past = match &path {

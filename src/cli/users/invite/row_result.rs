@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::operator::needs_only_time;
 use crate::cli::{row, width_of};
 use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::{GRANT_LATER, Reason, explain_refusal};
+use crate::users::needs_only_time;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

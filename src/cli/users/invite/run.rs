@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::Row;
 use super::row_result::{RowResult, RowStatus, StopReason, stop_reason};
-use crate::cli::operator::Operator;
 use crate::cli::plural;
+use crate::users::Operator;
 
 /// An invitation takes about half a second, mostly for Cognito's mail. With this many rows the
 /// budget limits the rate, and latency does not.

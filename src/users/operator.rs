@@ -1,13 +1,11 @@
-//! Executes admin commands at once, with the credentials of this shell.
+//! Executes admin commands at once, with the AWS credentials of this process.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{MissingSetting, Usage};
 use crate::app::Services;
 use crate::aws::{Class, CognitoOperation, PoolUser};
-use crate::config::{Config, GroupName};
 use crate::event::{AdminCommand, AdminOperation, Invitation, PoolId};
 use crate::provision::{
     CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner,
@@ -22,7 +20,7 @@ const NOT_FOUND_PAUSE: Duration = Duration::from_secs(3);
 
 /// Executes admin commands in one pool. `actor` is the requester in audit lines.
 #[derive(Debug)]
-pub(super) struct Operator {
+pub(crate) struct Operator {
     pool: PoolId,
     actor: String,
     provisioner: Provisioner,
@@ -32,7 +30,7 @@ pub(super) struct Operator {
 
 impl Operator {
     /// `give_up_after` limits the time in which no attempt succeeds.
-    pub(super) async fn new(
+    pub(crate) async fn new(
         services: &Services,
         pool: &PoolId,
         give_up_after: Duration,
@@ -49,7 +47,7 @@ impl Operator {
 
     /// Retries until the operation is done or rejected. If it gives up, the outcome is the
     /// last attempt's `Retry`. Writes the audit line.
-    pub(super) async fn execute(&self, operation: AdminOperation) -> CommandResult {
+    pub(crate) async fn execute(&self, operation: AdminOperation) -> CommandResult {
         let mut command = AdminCommand {
             request_id: AdminCommand::new_request_id(),
             requested_by: self.actor.clone(),
@@ -110,7 +108,7 @@ impl Operator {
 
     /// Sends one invitation. With `has_pending_mail` the last mail was never sent: it is sent
     /// again, unless the user has accepted another.
-    pub(super) async fn invite(
+    pub(crate) async fn invite(
         &self,
         invitation: &Invitation,
         has_pending_mail: bool,
@@ -132,7 +130,7 @@ impl Operator {
 }
 
 /// Whether the error is transient or a throttle, so that only time is needed.
-pub(super) fn needs_only_time(retry: &Retry) -> bool {
+pub(crate) fn needs_only_time(retry: &Retry) -> bool {
     matches!(
         retry.cause.class,
         RejectionClass::Failure(Class::Throttled | Class::Transient)
@@ -193,46 +191,4 @@ impl EarlierAttempts {
         result.user = result.user.or_else(|| self.user.clone());
         result
     }
-}
-
-pub(super) const NO_POOL: &str =
-    "pools.allowed is empty: set it, or name the user pool with --pool";
-
-/// The given pool, or the only one of `pools.allowed`.
-pub(super) fn pool(given: Option<&str>, config: &Config) -> anyhow::Result<PoolId> {
-    let Some(id) = given else {
-        let mut allowed = config.pools.allowed.iter();
-        return match (allowed.next(), allowed.next()) {
-            (Some(pool), None) => Ok(pool.clone()),
-            (None, _) => Err(MissingSetting(NO_POOL).into()),
-            _ => Err(Usage::error(
-                "pools.allowed names several user pools: choose one with --pool",
-            )),
-        };
-    };
-    let pool = pool_id(id)?;
-    if !config.pools.is_allowed(&pool) {
-        return Err(Usage::error(format!(
-            "--pool {id} is not in pools.allowed: add it there, or name one that is"
-        )));
-    }
-    Ok(pool)
-}
-
-/// The value of `--pool`.
-pub(super) fn pool_id(id: &str) -> anyhow::Result<PoolId> {
-    PoolId::new(id).ok_or_else(|| Usage::error("--pool: not the id of a user pool"))
-}
-
-/// The values of `--group`, each once.
-pub(super) fn groups(given: &[String]) -> anyhow::Result<Vec<GroupName>> {
-    let mut groups = Vec::new();
-    for name in given {
-        let group =
-            GroupName::parse(name).map_err(|rule| Usage::error(format!("--group: {rule}")))?;
-        if !groups.contains(&group) {
-            groups.push(group);
-        }
-    }
-    Ok(groups)
 }
