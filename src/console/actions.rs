@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::form::Form;
-use super::job::{Job, JobEnd, JobKind, JobPlan};
+use super::job::{Job, JobEnd, JobKind, JobPlan, Selected};
 use super::page::{Frame, Refusal, View, html};
 use super::query::Query;
 use super::snapshot::Snapshot;
@@ -106,6 +106,13 @@ impl Chosen {
         }
     }
 
+    fn selected(&self) -> Selected {
+        Selected {
+            snapshot: self.snapshot.number,
+            query: self.query.encoded(),
+        }
+    }
+
     fn plan(&self, kind: JobKind) -> JobPlan {
         let arguments = self.query.change_arguments();
         let (title, command) = match kind {
@@ -120,8 +127,8 @@ impl Chosen {
             kind,
             title: format!("{title} of {}", self.words()),
             command: format!("usher dead-letters {command}"),
-            snapshot: self.snapshot.number,
-            query: self.query.encoded(),
+            view: View::DeadLetters,
+            selected: Some(self.selected()),
         }
     }
 }
@@ -152,8 +159,8 @@ pub(super) async fn read(State(console): State<Arc<Console>>) -> Result<Response
         kind: JobKind::Read,
         title: "Reading the dead-letter queue".to_owned(),
         command: "usher dead-letters list".to_owned(),
-        snapshot: 0,
-        query: String::new(),
+        view: View::DeadLetters,
+        selected: None,
     };
     start(&console, plan, work::read)
 }
@@ -288,7 +295,7 @@ impl<'a> ConfirmPage<'a> {
             must_type: is_drop || chosen.count > MAX_UNTYPED,
             cost: cost(console, chosen.count),
             warning: (!is_drop && hopeless.total() > 0).then(|| fails_again(&hopeless.describe())),
-            dry_run: console.jobs.dry_run(plan.snapshot, &plan.query),
+            dry_run: console.jobs.dry_run(&chosen.selected()),
             form,
             errors: Vec::new(),
         }

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::page::View;
+
 /// Ended jobs whose result is kept.
 const MAX_JOBS: usize = 50;
 
@@ -29,6 +31,15 @@ pub(super) struct JobPlan {
     pub(super) title: String,
     /// The command that does the same.
     pub(super) command: String,
+    /// For the link to its view.
+    pub(super) view: View,
+    /// The dead letters that it is about.
+    pub(super) selected: Option<Selected>,
+}
+
+/// The dead letters of a snapshot that match a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selected {
     /// The number of the snapshot.
     pub(super) snapshot: u64,
     /// The filter, as the query of a URL.
@@ -193,11 +204,11 @@ impl Jobs {
     }
 
     /// The latest dry run of all these dead letters.
-    pub(super) fn dry_run(&self, snapshot: u64, query: &str) -> Option<Arc<Job>> {
+    pub(super) fn dry_run(&self, selected: &Selected) -> Option<Arc<Job>> {
         let jobs = lock(&self.all);
         let is_it = |job: &&Arc<Job>| {
             let plan = &job.plan;
-            let is_same = plan.snapshot == snapshot && plan.query == query;
+            let is_same = plan.selected.as_ref() == Some(selected);
             plan.kind == JobKind::DryRun && is_same && job.has_succeeded()
         };
         jobs.iter().rev().find(is_it).cloned()

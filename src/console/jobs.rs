@@ -21,17 +21,13 @@ struct JobPage<'a> {
 }
 
 impl JobPage<'_> {
-    fn is_dry_run(&self) -> bool {
-        self.job.plan.kind == JobKind::DryRun
-    }
-
-    /// The page that replays what the dry run was about.
-    fn replay_path(&self) -> String {
+    /// The page that replays what a dry run was about.
+    fn replay_path(&self) -> Option<String> {
         let plan = &self.job.plan;
-        format!(
-            "{LIST_PATH}/replay?snapshot={}&{}",
-            plan.snapshot, plan.query
-        )
+        let selected = plan.selected.as_ref()?;
+        let (snapshot, query) = (selected.snapshot, &selected.query);
+        let is_dry_run = plan.kind == JobKind::DryRun;
+        is_dry_run.then(|| format!("{LIST_PATH}/replay?snapshot={snapshot}&{query}"))
     }
 }
 
@@ -45,7 +41,7 @@ pub(super) async fn show(
     if job.plan.kind == JobKind::Read && end.is_some_and(|end| end.is_success) {
         return Ok(Redirect::to(LIST_PATH).into_response());
     }
-    let frame = Frame::new(&console, View::DeadLetters, job.plan.title.clone());
+    let frame = Frame::new(&console, job.plan.view, job.plan.title.clone());
     let page = JobPage {
         frame: Frame {
             moves: end.is_none(),

@@ -21,6 +21,25 @@ pub(super) enum View {
     None,
 }
 
+impl View {
+    /// In the order of the menu.
+    pub(super) const ALL: &[Self] = &[Self::Now, Self::DeadLetters];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Now | Self::None => "Now",
+            Self::DeadLetters => "Dead letters",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Now | Self::None => "/console",
+            Self::DeadLetters => "/console/dead-letters",
+        }
+    }
+}
+
 /// What the layout shows around a page.
 #[derive(Default)]
 pub(super) struct Frame<'a> {
