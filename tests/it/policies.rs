@@ -299,6 +299,8 @@ fn direct_replay_calls_have_their_own_statements() {
     ];
     let mut files: Vec<String> = folders.into_iter().flat_map(files).collect();
     files.push("src/cli/reconcile.rs".to_owned());
+    // It executes admin commands, whose calls are compared with their own policy.
+    files.retain(|file| file != "src/users/operator.rs");
     for file in files {
         let source = text(&file);
         for (_, method, _) in made {
