@@ -198,7 +198,7 @@ mod tests {
             attributes: UserAttributes::default(),
             scope: Scope::Full,
         };
-        for scope in [Scope::Full, Scope::NewPassword] {
+        for scope in [Scope::Full, Scope::IfNoProfile] {
             sign_up.scope = scope;
             let provisioner = services(&["groups.default="]).await.provisioner();
             let Outcome::Rejected(rejection) = provisioner.provision(&sign_up).await else {

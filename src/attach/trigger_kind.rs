@@ -15,8 +15,10 @@ pub(crate) enum TriggerKind {
     PostConfirmation,
     /// Writes the mail of an invitation.
     CustomMessage,
-    /// Puts groups into a first token.
+    /// Puts groups into tokens, and queues users of an identity provider.
     PreTokenGeneration,
+    /// Queues users of an identity provider.
+    PostAuthentication,
 }
 
 /// ARN of a Lambda function, including its version or alias.
@@ -30,10 +32,11 @@ pub(crate) struct FunctionArn(String);
 pub(crate) struct InvalidFunctionArn;
 
 impl TriggerKind {
-    pub(crate) const ALL: [Self; 3] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::PostConfirmation,
         Self::CustomMessage,
         Self::PreTokenGeneration,
+        Self::PostAuthentication,
     ];
 
     /// The name of the trigger in Cognito's `LambdaConfig`.
@@ -42,6 +45,7 @@ impl TriggerKind {
             Self::PostConfirmation => "PostConfirmation",
             Self::CustomMessage => "CustomMessage",
             Self::PreTokenGeneration => "PreTokenGeneration",
+            Self::PostAuthentication => "PostAuthentication",
         }
     }
 

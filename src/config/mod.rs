@@ -5,6 +5,7 @@
 //! module reads the environment.
 
 mod admin;
+mod group_rules;
 mod groups;
 mod invitations;
 mod layers;
@@ -15,6 +16,7 @@ mod reader;
 mod shell;
 mod template;
 mod time;
+mod token_groups;
 mod traces;
 mod trigger;
 mod violation;
@@ -27,8 +29,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
-pub use groups::Condition;
-pub(crate) use groups::{GroupRule, GroupsConfig};
+pub(crate) use group_rules::GroupRule;
+pub use group_rules::{Condition, ValueTest};
+pub(crate) use groups::GroupsConfig;
 pub(crate) use invitations::{AcceptPage, InvitationMail, InvitationsConfig, MailBody};
 #[cfg(test)]
 pub(crate) use layers::DEFAULTS;
@@ -39,6 +42,7 @@ pub(crate) use process::{folder_outside_path, program};
 pub(crate) use shell::in_shell_quotes;
 pub(crate) use template::{Segment, Template};
 pub(crate) use time::parse_time;
+pub(crate) use token_groups::TokenGroups;
 pub(crate) use traces::has_trace_collector;
 pub(crate) use trigger::AccessConfig;
 pub use trigger::TriggerConfig;
@@ -124,8 +128,9 @@ pub(crate) struct ProfilesConfig {
     pub owner: Option<OwnerAttribute>,
     /// Name of an index of the table by the owner attribute.
     pub owner_index: Option<String>,
-    /// Whether a new password provisions a user without a profile.
-    pub after_password_reset: bool,
+    /// Whether a new password, or a sign-in through a provider, provisions a user without a
+    /// profile.
+    pub without_sign_up: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -286,7 +291,7 @@ fn read_profiles(read: &mut Reader<'_>, is_required: bool) -> Option<ProfilesCon
     let attributes = template::read_attributes(read, &key);
     let owner = OwnerAttribute::find_in(&attributes);
     let owner_index = read_owner_index(read, owner.as_ref());
-    let after_password_reset = read.boolean("profiles.after_password_reset");
+    let without_sign_up = read.boolean("profiles.without_sign_up");
     if !enabled {
         return None;
     }
@@ -313,7 +318,7 @@ fn read_profiles(read: &mut Reader<'_>, is_required: bool) -> Option<ProfilesCon
         attributes,
         owner,
         owner_index,
-        after_password_reset,
+        without_sign_up,
     })
 }
 

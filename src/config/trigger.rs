@@ -24,6 +24,7 @@ pub(crate) struct AccessConfig {
     groups: GroupsConfig,
     admin: AdminConfig,
     mail: Option<InvitationMail>,
+    provisions_without_sign_up: bool,
 }
 
 impl TriggerConfig {
@@ -55,6 +56,8 @@ impl AccessConfig {
             },
             admin: admin::read(&mut read, admins, privileged),
             mail: invitations::read_mail(&mut read, brand),
+            provisions_without_sign_up: read.boolean("profiles.enabled")
+                && read.boolean("profiles.without_sign_up"),
             groups,
         };
         read.finish(access)
@@ -66,6 +69,11 @@ impl AccessConfig {
 
     pub(crate) fn groups(&self) -> &GroupsConfig {
         &self.groups
+    }
+
+    /// Whether the worker provisions users who sign in and have no profile.
+    pub(crate) fn provisions_without_sign_up(&self) -> bool {
+        self.provisions_without_sign_up
     }
 
     pub(crate) fn admin(&self) -> &AdminConfig {

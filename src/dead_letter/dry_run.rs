@@ -76,7 +76,7 @@ impl DryRun {
             }
             Ok(Event::SignUp(sign_up)) => {
                 let result = match sign_up.scope {
-                    Scope::NewPassword => self.predict_reset(&sign_up).await,
+                    Scope::IfNoProfile => self.predict_if_no_profile(&sign_up).await,
                     _ => self.predict_sign_up(&sign_up).await,
                 };
                 result.unwrap_or_else(|failure| Outcome::from(failure).into())
@@ -90,7 +90,7 @@ impl DryRun {
             .is_some_and(|pool| !self.config.pools.is_allowed(pool))
     }
 
-    async fn predict_reset(&self, user: &SignUp) -> Result<DryRunResult, Failure> {
+    async fn predict_if_no_profile(&self, user: &SignUp) -> Result<DryRunResult, Failure> {
         // As in a replay, first check that the user name still belongs to the user.
         let result = self.predict_sign_up(user).await?;
         let table = self.profiles.as_ref();
@@ -98,7 +98,7 @@ impl DryRun {
         if is_gone || is_unprovisioned(&self.config, &self.cognito, table, user).await? {
             Ok(result)
         } else {
-            Ok(DryRunResult::new("ignored", Ignored::ForgotPassword.code()))
+            Ok(DryRunResult::new("ignored", Ignored::NotNeeded.code()))
         }
     }
 

@@ -210,11 +210,13 @@ impl Stack {
                     .collect();
                 let is_provisioned = is_in_all_groups(state, sign_up.username.reveal(), &groups)
                     && self.has_profile(state, &sub);
-                let is_reset = sign_up.scope == Scope::NewPassword;
+                let may_have_profile = sign_up.scope == Scope::IfNoProfile;
                 match is_provisioned {
                     true if seen.insert(sub) => (EventOutcome::Provisioned, String::new()),
-                    _ if is_reset && (is_provisioned || !self.provisions_resets()) => {
-                        let reason = Ignored::ForgotPassword.code();
+                    _ if may_have_profile
+                        && (is_provisioned || !self.provisions_without_sign_up()) =>
+                    {
+                        let reason = Ignored::NotNeeded.code();
                         (EventOutcome::Ignored, reason.to_owned())
                     }
                     true => (EventOutcome::Provisioned, "already_done".to_owned()),
@@ -225,9 +227,9 @@ impl Stack {
         }
     }
 
-    fn provisions_resets(&self) -> bool {
+    fn provisions_without_sign_up(&self) -> bool {
         let profiles = self.services.config.profiles.as_ref();
-        profiles.is_some_and(|profiles| profiles.after_password_reset)
+        profiles.is_some_and(|profiles| profiles.without_sign_up)
     }
 
     fn has_profile(&self, state: &AccountState, sub: &str) -> bool {

@@ -1,4 +1,4 @@
-//! A lenient parser of the `PostConfirmation` event.
+//! A lenient parser of the events that provision a user.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
 //! AWS warns there that fields may be added or moved, and that strict validation makes
@@ -117,6 +117,11 @@ impl UserAttributes {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// With one more attribute, or another value of it.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        self.iter().chain([(name, value)]).collect()
+    }
+
     fn from_json(value: Option<&Value>) -> Self {
         let Some(Value::Object(object)) = value else {
             return Self::default();
@@ -157,12 +162,14 @@ pub(crate) enum TriggerSource {
     ConfirmSignUp,
     /// `PostConfirmation_ConfirmForgotPassword`.
     ConfirmForgotPassword,
+    /// `PostAuthentication_Authentication`, and `TokenGeneration_…` for a user.
+    SignIn,
     Other,
 }
 
 impl TriggerSource {
-    /// Whether the user of the event may have to be provisioned.
-    pub(crate) fn is_forwarded(self) -> bool {
+    /// Whether the event confirms a user, who may have to be provisioned.
+    pub(crate) fn is_confirmation(self) -> bool {
         matches!(self, Self::ConfirmSignUp | Self::ConfirmForgotPassword)
     }
 
@@ -173,10 +180,19 @@ impl TriggerSource {
                 Self::ConfirmSignUp
             }
             "PostConfirmation_ConfirmForgotPassword" => Self::ConfirmForgotPassword,
+            "PostAuthentication_Authentication" => Self::SignIn,
+            // A token of client credentials belongs to no user.
+            "TokenGeneration_ClientCredentials" => Self::Other,
+            _ if name.starts_with("TokenGeneration_") => Self::SignIn,
             _ => Self::Other,
         }
     }
 }
+
+/// The attribute of an event that holds the user's status. No client can write it.
+pub(crate) const STATUS_ATTRIBUTE: &str = "cognito:user_status";
+/// The status of a user who signs in through an identity provider.
+pub(crate) const FEDERATED_STATUS: &str = "EXTERNAL_PROVIDER";
 
 /// Whether a `sub`, run id or request id has the form of one, so that logs may hold it: a
 /// forged one could be an e-mail address.
@@ -191,16 +207,18 @@ pub(super) fn parse(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
         }
         None => Err(Malformed::NotAnEvent),
         Some(TriggerSource::Other) => Err(Malformed::OtherTrigger),
-        Some(TriggerSource::ConfirmForgotPassword) => parse_new_password(object),
+        Some(TriggerSource::ConfirmForgotPassword | TriggerSource::SignIn) => {
+            parse_late_event(object)
+        }
         Some(TriggerSource::ConfirmSignUp) => parse_sign_up(object),
     }
 }
 
-/// The app client is dropped: a new password may be chosen through any client.
-fn parse_new_password(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
+/// The app client is dropped: a user may choose a new password and sign in through any client.
+fn parse_late_event(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
     Ok(SignUp {
         client_id: None,
-        scope: Scope::NewPassword,
+        scope: Scope::IfNoProfile,
         ..parse_sign_up(object)?
     })
 }
@@ -381,7 +399,7 @@ mod tests {
         event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
         event["callerContext"] = json!({"clientId": "web"});
         let reset = parsed(&event);
-        assert_eq!((reset.scope, reset.client_id), (Scope::NewPassword, None));
+        assert_eq!((reset.scope, reset.client_id), (Scope::IfNoProfile, None));
         assert_eq!(reset.username.reveal(), "someone");
     }
 }

@@ -6,6 +6,7 @@
 
 mod admin_command;
 pub(crate) mod appsync;
+mod attribute_list;
 mod caller;
 mod characters;
 pub mod cognito;
@@ -21,10 +22,11 @@ mod trace;
 
 pub(crate) use admin_command::{AdminCommand, AdminOperation, Membership};
 pub(crate) use appsync::ResolverCall;
+pub(crate) use attribute_list::has_item;
 pub(crate) use caller::Caller;
 pub(crate) use characters::{has_html_reference, is_cognito_character};
+pub(crate) use cognito::{FEDERATED_STATUS, STATUS_ATTRIBUTE, TriggerSource, is_loggable_id};
 pub use cognito::{SignUp, Sub, UserAttributes, Username};
-pub(crate) use cognito::{TriggerSource, is_loggable_id};
 pub use group::GroupName;
 pub(crate) use invitation::{FieldError, Invitation, InvitationDraft};
 pub use issuer::IssuerType;

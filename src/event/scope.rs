@@ -16,9 +16,9 @@ pub(crate) enum Scope {
     NoProfile,
     /// The user is not in these groups: these except privileged ones, and no profile.
     Groups(Vec<GroupName>),
-    /// The user has chosen a new password (`ConfirmForgotPassword`). As [`Self::NoProfile`] if
-    /// they have no profile, else nothing: for imported users this is the only event.
-    NewPassword,
+    /// The user has chosen a new password, or has signed in through a provider. As
+    /// [`Self::NoProfile`] if they have no profile, else nothing: some users have no other event.
+    IfNoProfile,
 }
 
 impl Scope {
@@ -33,7 +33,7 @@ impl Scope {
     /// The value of [`Self::BODY_FIELD`]; `None` for an event of the trigger, which has none.
     pub(crate) fn to_json(&self) -> Option<Value> {
         match self {
-            Self::Full | Self::NewPassword => None,
+            Self::Full | Self::IfNoProfile => None,
             Self::NoProfile => Some(json!({"reconcile": {"record": true}})),
             Self::Groups(groups) => {
                 let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();

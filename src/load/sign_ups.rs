@@ -26,15 +26,15 @@ pub(crate) enum NotASignUp {
     /// The worker could not parse it.
     #[error("{0}")]
     Malformed(#[from] event::Malformed),
-    /// Another kind of event, or a new password.
+    /// Another kind of event, a new password or a sign-in.
     #[error("it is not a confirmed sign-up")]
     OtherEvent,
 }
 
-/// Parses one recorded event, which must be a sign-up and not a new password.
+/// Parses one recorded event, which must be a sign-up, not a new password or a sign-in.
 pub(crate) fn parse_recorded(text: &str) -> Result<Map<String, Value>, NotASignUp> {
     match event::parse(text)? {
-        Event::SignUp(sign_up) if sign_up.scope != Scope::NewPassword => {}
+        Event::SignUp(sign_up) if sign_up.scope != Scope::IfNoProfile => {}
         Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_) => {
             return Err(NotASignUp::OtherEvent);
         }

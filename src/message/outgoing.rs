@@ -24,6 +24,13 @@ pub(crate) fn sign_up(body: String, pool: Option<String>) -> Outgoing {
     .with_attribute(attribute::FORWARDED_AT, now)
 }
 
+/// The sign-in of a user who may have no sign-up. Its message group is another than that of the
+/// pool's sign-ups: fair queues deliver those first.
+pub(crate) fn sign_in(body: String, pool: Option<&str>) -> Outgoing {
+    let group = pool.map(|pool| format!("{pool}.sign_in"));
+    sign_up(body, group).with_attribute(attribute::ORIGIN, "sign_in")
+}
+
 /// A sign-up that a reconcile queues. Its message group is another than that of the pool's
 /// live sign-ups: fair queues deliver those first.
 pub(crate) fn missed_sign_up(body: String, pool: &PoolId) -> Outgoing {

@@ -25,8 +25,17 @@ impl Provisioner {
                 Rejection::foreign_pool(),
             )));
         }
-        let grantable = &self.config.admin.grantable;
         let mut groups = command.operation.groups().iter();
+        let in_token = &self.config.groups.in_token;
+        if let Some(group) = groups.clone().find(|group| in_token.contains(group)) {
+            let rejected = CommandResult::rejected(
+                Reason::GroupInToken,
+                RejectionClass::Conflict,
+                "groups.in_token has the group: no user is added to it or removed from it",
+            );
+            return Some(rejected.with_group(group));
+        }
+        let grantable = &self.config.admin.grantable;
         let refused = groups.find(|group| !grantable.allows(group))?;
         let rejected = CommandResult::rejected(
             Reason::GroupNotGrantable,

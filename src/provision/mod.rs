@@ -8,8 +8,8 @@ mod invite;
 mod outcome;
 mod profile;
 mod requester;
-mod reset;
 mod rules;
+mod without_profile;
 
 pub(crate) use audit::audit;
 
@@ -19,8 +19,8 @@ pub use outcome::{AlreadyDone, Ignored};
 pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;
 pub(crate) use requester::is_administrator;
-pub(crate) use reset::is_unprovisioned;
 pub(crate) use rules::{group_sources, groups_for};
+pub(crate) use without_profile::is_unprovisioned;
 
 use crate::aws::{Class, Cognito, Failure, ProfileTable};
 use crate::config::{Config, GroupName, InvalidConfig};
@@ -105,8 +105,8 @@ impl Provisioner {
     }
 
     async fn provision_by_scope(&self, sign_up: &SignUp) -> Outcome {
-        if sign_up.scope == Scope::NewPassword {
-            self.after_reset(sign_up).await
+        if sign_up.scope == Scope::IfNoProfile {
+            self.provision_if_no_profile(sign_up).await
         } else {
             self.ensure_groups_and_profile(sign_up, &self.groups_for(sign_up))
                 .await

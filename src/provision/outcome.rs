@@ -26,15 +26,15 @@ pub(crate) enum Outcome {
 /// Why nothing is done for a well-formed event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// The user chose a new password and has a profile, or such events are switched off.
-    ForgotPassword,
+    /// The event is not a sign-up, and the user has a profile, or such events are switched off.
+    NotNeeded,
 }
 
 impl Ignored {
     /// The short code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
-            Self::ForgotPassword => "forgot_password",
+            Self::NotNeeded => "not_needed",
         }
     }
 }
@@ -135,7 +135,7 @@ impl Outcome {
         match self {
             Self::Done | Self::AlreadyDone(AlreadyDone::ProfileExists) => None,
             Self::AlreadyDone(AlreadyDone::Duplicate) => Some(&Reason::Duplicate),
-            Self::Ignored(Ignored::ForgotPassword) => Some(&Reason::ForgotPassword),
+            Self::Ignored(Ignored::NotNeeded) => Some(&Reason::NotNeeded),
             Self::Retry(retry) => Some(&retry.cause.reason),
             Self::Rejected(rejection) => Some(&rejection.reason),
             Self::Blocked(failure) => Some(&failure.reason),

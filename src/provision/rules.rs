@@ -12,7 +12,7 @@ pub(crate) fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupNa
     let not_privileged = |group: &GroupName| !groups.privileged.contains(group);
     match &sign_up.scope {
         Scope::Full => matching_groups(groups, sign_up),
-        Scope::NoProfile | Scope::NewPassword => {
+        Scope::NoProfile | Scope::IfNoProfile => {
             let mut all = matching_groups(groups, sign_up);
             all.retain(not_privileged);
             all
@@ -29,24 +29,21 @@ pub(crate) fn groups_for(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<GroupNa
 #[derive(Debug)]
 pub(crate) struct GroupSource<'a> {
     pub group: &'a GroupName,
-    /// With its place in `groups.rules`, from 1; `None` for `groups.default`.
-    rule: Option<(usize, &'a GroupRule)>,
+    /// `None` for `groups.default`.
+    rule: Option<&'a GroupRule>,
 }
 
 impl GroupSource<'_> {
     /// Whether the rule also asks for an app client. Only the event of the sign-up has it.
     pub(crate) fn depends_on_client(&self) -> bool {
-        self.rule.is_some_and(|(_, rule)| {
-            let mut conditions = rule.conditions.iter();
-            conditions.any(|condition| matches!(condition, Condition::ClientId(_)))
-        })
+        self.rule.is_some_and(GroupRule::asks_for_client)
     }
 }
 
 /// The place in the configuration with the names of the conditions, without their values.
 impl fmt::Display for GroupSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((place, rule)) = self.rule else {
+        let Some(rule) = self.rule else {
             return f.write_str("groups.default");
         };
         let names = rule.conditions.iter().map(|condition| match condition {
@@ -55,27 +52,32 @@ impl fmt::Display for GroupSource<'_> {
             Condition::ClientId(_) => "client_id".to_owned(),
         });
         let names: Vec<String> = names.collect();
-        write!(f, "groups.rules {place}: {}", names.join(" and "))
+        write!(f, "groups.rules {}: {}", rule.place, names.join(" and "))
     }
 }
 
 /// What gives a group to a user by their attributes, in the order of the configuration. The app
 /// client is not known: a rule that asks for one is included if its other conditions hold.
-pub(crate) fn group_sources<'a>(groups: &'a GroupsConfig, user: &SignUp) -> Vec<GroupSource<'a>> {
+pub(crate) fn group_sources<'a>(
+    default: &'a [GroupName],
+    rules: &'a [GroupRule],
+    user: &SignUp,
+) -> Vec<GroupSource<'a>> {
     let may_hold = |rule: &GroupRule| {
         rule.conditions
             .iter()
             .all(|condition| matches!(condition, Condition::ClientId(_)) || holds(condition, user))
     };
-    let default = groups.default.iter();
+    let default = default.iter();
     let mut sources: Vec<GroupSource<'a>> = default
         .map(|group| GroupSource { group, rule: None })
         .collect();
-    for (index, rule) in groups.rules.iter().enumerate() {
+    for rule in rules {
         if may_hold(rule) {
-            sources.extend(rule.groups.iter().map(|group| GroupSource {
+            let groups = rule.groups.iter();
+            sources.extend(groups.map(|group| GroupSource {
                 group,
-                rule: Some((index + 1, rule)),
+                rule: Some(rule),
             }));
         }
     }
@@ -105,8 +107,9 @@ fn is_satisfied(rule: &GroupRule, sign_up: &SignUp) -> bool {
 fn holds(condition: &Condition, sign_up: &SignUp) -> bool {
     match condition {
         Condition::EmailDomain(domain) => has_verified_domain(sign_up, domain),
-        Condition::Attribute { name, equals } => {
-            sign_up.attributes.get(name) == Some(equals) && is_verified(sign_up, name)
+        Condition::Attribute { name, test } => {
+            let value = sign_up.attributes.get(name);
+            value.is_some_and(|value| test.holds(value)) && is_verified(sign_up, name)
         }
         Condition::ClientId(id) => sign_up.client_id.as_ref() == Some(id),
     }
@@ -137,6 +140,7 @@ fn is_verified(sign_up: &SignUp, attribute: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{TokenGroups, ValueTest};
     use crate::event::{PoolId, Scope, UserAttributes, Username};
 
     fn sign_up(client: Option<&str>, attributes: &[(&str, &str)]) -> SignUp {
@@ -157,16 +161,29 @@ mod tests {
     fn groups(rules: Vec<(Vec<Condition>, &str)>) -> GroupsConfig {
         GroupsConfig {
             default: vec![group("EVERYONE")],
-            rules: rules
-                .into_iter()
-                .map(|(conditions, name)| GroupRule {
+            rules: (1..)
+                .zip(rules)
+                .map(|(place, (conditions, name))| GroupRule {
+                    place,
                     groups: vec![group(name)],
                     conditions,
                 })
                 .collect(),
+            in_token: TokenGroups::default(),
             privileged: [].into(),
             create_missing: true,
         }
+    }
+
+    fn equals(name: &str, value: &str) -> Condition {
+        Condition::Attribute {
+            name: name.to_owned(),
+            test: ValueTest::AnyOf(vec![value.to_owned()]),
+        }
+    }
+
+    fn sources<'a>(groups: &'a GroupsConfig, user: &SignUp) -> Vec<GroupSource<'a>> {
+        group_sources(&groups.default, &groups.rules, user)
     }
 
     fn given(groups: &GroupsConfig, sign_up: &SignUp) -> Vec<String> {
@@ -204,11 +221,7 @@ mod tests {
             ("email", "email_verified", "a@example.com"),
             ("phone_number", "phone_number_verified", "+15550100"),
         ] {
-            let equals = Condition::Attribute {
-                name: name.into(),
-                equals: value.into(),
-            };
-            let groups = groups(vec![(vec![equals], "STAFF")]);
+            let groups = groups(vec![(vec![equals(name, value)], "STAFF")]);
             let with = |more: &[(&str, &str)]| {
                 given(&groups, &sign_up(None, &[&[(name, value)], more].concat()))
             };
@@ -225,11 +238,27 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_compared_whole_by_its_start_or_as_a_list() {
+        let any_of = ["pro", "team"].map(str::to_owned).to_vec();
+        let any_of = ValueTest::AnyOf(any_of);
+        let prefix = ValueTest::Prefix("pro".to_owned());
+        let contains = ValueTest::Contains("pro".to_owned());
+        for (value, expected) in [
+            ("pro", [true, true, true]),
+            ("team", [true, false, false]),
+            ("product", [false, true, false]),
+            ("[team, pro]", [false, false, true]),
+            ("[product, PRO]", [false, false, false]),
+            ("", [false, false, false]),
+        ] {
+            let tests = [&any_of, &prefix, &contains];
+            assert_eq!(tests.map(|test| test.holds(value)), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn all_conditions_of_a_rule_must_hold() {
-        let plan = Condition::Attribute {
-            name: "custom:plan".into(),
-            equals: "pro".into(),
-        };
+        let plan = equals("custom:plan", "pro");
         let groups = groups(vec![(vec![plan, Condition::ClientId("web".into())], "PRO")]);
         let pro = [("custom:plan", "pro")];
         assert_eq!(
@@ -246,10 +275,7 @@ mod tests {
 
     #[test]
     fn reconcile_scopes_give_no_privileged_or_retired_group() {
-        let plan = |plan: &str| Condition::Attribute {
-            name: "custom:plan".into(),
-            equals: plan.into(),
-        };
+        let plan = |plan: &str| equals("custom:plan", plan);
         let rules = vec![(vec![plan("pro")], "PRO"), (vec![plan("pro")], "ADMINS")];
         let groups = GroupsConfig {
             privileged: [group("ADMINS")].into(),
@@ -262,7 +288,7 @@ mod tests {
         };
         assert_eq!(with(Scope::Full), ["EVERYONE", "PRO", "ADMINS"]);
         assert_eq!(with(Scope::NoProfile), ["EVERYONE", "PRO"]);
-        assert_eq!(with(Scope::NewPassword), ["EVERYONE", "PRO"]);
+        assert_eq!(with(Scope::IfNoProfile), ["EVERYONE", "PRO"]);
         let named = ["RETIRED", "ADMINS", "PRO", "EVERYONE", "EVERYONE"]
             .map(group)
             .to_vec();
@@ -273,14 +299,8 @@ mod tests {
     #[test]
     fn each_group_has_the_place_in_the_configuration_that_gives_it() {
         let staff = Condition::EmailDomain("example.com".into());
-        let plan = Condition::Attribute {
-            name: "custom:plan".into(),
-            equals: "pro".into(),
-        };
-        let other_plan = Condition::Attribute {
-            name: "custom:plan".into(),
-            equals: "basic".into(),
-        };
+        let plan = equals("custom:plan", "pro");
+        let other_plan = equals("custom:plan", "basic");
         let web = Condition::ClientId("web".into());
         let groups = groups(vec![
             (vec![staff.clone()], "STAFF"),
@@ -294,11 +314,10 @@ mod tests {
             ("email_verified", "true"),
             ("custom:plan", "pro"),
         ];
-        let found: Vec<(String, String, bool)> =
-            group_sources(&groups, &sign_up(None, &attributes))
-                .iter()
-                .map(|it| (it.group.to_string(), it.to_string(), it.depends_on_client()))
-                .collect();
+        let found: Vec<(String, String, bool)> = sources(&groups, &sign_up(None, &attributes))
+            .iter()
+            .map(|it| (it.group.to_string(), it.to_string(), it.depends_on_client()))
+            .collect();
         let expected = [
             ("EVERYONE", "groups.default", false),
             ("STAFF", "groups.rules 1: email_domain", false),
@@ -324,7 +343,7 @@ mod tests {
             &[("email", "a@example.com")],
             &[],
         ] {
-            let known: Vec<String> = group_sources(&groups, &sign_up(None, attributes))
+            let known: Vec<String> = sources(&groups, &sign_up(None, attributes))
                 .iter()
                 .filter(|source| !source.depends_on_client())
                 .map(|source| source.group.to_string())

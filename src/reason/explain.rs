@@ -41,6 +41,10 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
         "the service sent a response that does not fit the call",
     ),
     (
+        "group_in_token",
+        "only tokens have a group (groups.in_token): nobody is added to it or removed from it",
+    ),
+    (
         "group_not_found",
         "a group does not exist: create it, or correct its name",
     ),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::aws::{ListedUser, Outgoing, UserStatus};
 use crate::config::GroupName;
-use crate::event::{PoolId, Scope, Sub, escape_for_sqs};
+use crate::event::{FEDERATED_STATUS, PoolId, STATUS_ATTRIBUTE, Scope, Sub, escape_for_sqs};
 use crate::message::outgoing;
 
 /// A user without a profile under their `sub`, or outside a compared group.
@@ -88,7 +88,11 @@ impl IncompleteUser {
     /// The event that the trigger should have sent, with its scope. The app client is
     /// unknown, so no group rule for an app client applies.
     pub(super) fn to_outgoing(&self, pool: &PoolId) -> Outgoing {
-        let attributes: BTreeMap<&str, &str> = self.user.attributes.iter().collect();
+        let mut attributes: BTreeMap<&str, &str> = self.user.attributes.iter().collect();
+        if self.user.status == UserStatus::Federated {
+            // As in the events of the trigger: rules read it.
+            attributes.insert(STATUS_ATTRIBUTE, FEDERATED_STATUS);
+        }
         let region = pool
             .as_str()
             .split_once('_')

@@ -61,7 +61,7 @@ impl Forwarder {
             .text("triggerSource")
             .as_deref()
             .map(TriggerSource::from_name);
-        if !source.is_some_and(TriggerSource::is_forwarded) {
+        if !source.is_some_and(TriggerSource::is_confirmation) {
             return ForwardResult::PassedThrough;
         }
         let pool = members.text("userPoolId");
@@ -99,7 +99,7 @@ fn forward_failed_metric(pool: &str) -> String {
 /// captcha token, or more than a message may hold.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html>
-fn body(event: &RawValue, members: &RawObject<'_>) -> String {
+pub(super) fn body(event: &RawValue, members: &RawObject<'_>) -> String {
     let request = members.object("request").without("clientMetadata");
     let rest = request.and_then(|request| members.with("request", &request));
     escape_for_sqs(rest.as_deref().unwrap_or(event).get())

@@ -2,7 +2,8 @@
 //!
 //! The shape of an event says what it is. `forward` sends a sign-up to the queue and returns
 //! the event unchanged. It never fails: a failing trigger neither undoes the confirmation nor
-//! fires again, and the user sees an error. `mail` writes the mail of an invitation, and
+//! fires again, and the user sees an error. `sign_in` queues users of an identity provider whom no
+//! sign-up has reached; it never fails either. `mail` writes the mail of an invitation, and
 //! `token_groups` adds groups to tokens. Both return the event unchanged where they have
 //! nothing to add. `resolver` answers an `AppSync` mutation; only it may refuse.
 //!
@@ -12,7 +13,9 @@
 mod forward;
 mod mail;
 mod raw_object;
+mod recent_users;
 mod resolver;
+mod sign_in;
 mod token_groups;
 
 pub(crate) use forward::{ForwardResult, Forwarder};
@@ -22,14 +25,16 @@ use serde_json::value::RawValue;
 
 use crate::aws::Queue;
 use crate::config::{AccessConfig, InvalidConfig};
-use crate::event::{ResolverCall, Trace};
+use crate::event::{ResolverCall, Trace, TriggerSource};
 use raw_object::RawObject;
+use recent_users::RecentUsers;
 
 /// Answers every event that reaches the Lambda.
 #[derive(Debug)]
 pub struct TriggerHandler {
     forwarder: Forwarder,
     access: Result<AccessConfig, InvalidConfig>,
+    recent_users: RecentUsers,
 }
 
 /// The Lambda's response, and a line for its standard output.
@@ -51,17 +56,18 @@ impl TriggerHandler {
         if let Err(invalid) = &access {
             tracing::error!(
                 error = %invalid,
-                "AppSync mutations, groups in tokens and invitation mails are switched off until \
-                 the configuration is valid; forwarding sign-ups needs only queue.url",
+                "AppSync mutations, groups in tokens, invitation mails and the queueing of sign-ins \
+                 are switched off until the configuration is valid; forwarding sign-ups needs only \
+                 queue.url",
             );
         }
         Self {
             forwarder: Forwarder::new(queue),
             access,
+            recent_users: RecentUsers::default(),
         }
     }
 
-    #[cfg(feature = "dev")]
     pub(crate) fn forwarder(&self) -> &Forwarder {
         &self.forwarder
     }
@@ -101,10 +107,14 @@ impl TriggerHandler {
                 ..unchanged
             };
         }
-        // A token of client credentials belongs to no user.
-        if source.starts_with("TokenGeneration_") && source != "TokenGeneration_ClientCredentials" {
+        if TriggerSource::from_name(&source) == TriggerSource::SignIn {
+            // A refresh is no sign-in, and comes every hour.
+            if source != "TokenGeneration_RefreshTokens" {
+                self.queue_missed_user(event, &members, trace).await;
+            }
+            let is_token = source.starts_with("TokenGeneration_");
             return TriggerOutput {
-                response: Ok(self.add_token_groups(&members)),
+                response: Ok(is_token.then(|| self.add_token_groups(&members)).flatten()),
                 ..unchanged
             };
         }
@@ -113,7 +123,15 @@ impl TriggerHandler {
                 metric: Some(metric),
                 ..unchanged
             },
-            ForwardResult::Sent(_) | ForwardResult::PassedThrough => unchanged,
+            ForwardResult::Sent(_) => {
+                // Their first token follows at once.
+                let attributes = members.object("request").object("userAttributes");
+                if let Some(sub) = attributes.text("sub") {
+                    self.recent_users.add(&sub);
+                }
+                unchanged
+            }
+            ForwardResult::PassedThrough => unchanged,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Adds the groups of the rules to a token.
+//! Adds the groups of `[groups]` to a token.
 //!
 //! The worker adds a new user to their groups shortly after the confirmation. A token that
 //! is issued before that lacks them, so they are added here. Only the event is read, without
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::TriggerHandler;
 use super::raw_object::RawObject;
-use crate::config::{Condition, GroupsConfig};
+use crate::config::GroupsConfig;
 use crate::event::{PoolId, Scope, SignUp, Username};
 use crate::provision::groups_for;
 
@@ -38,7 +38,7 @@ impl TriggerHandler {
         let mut all: Vec<String> = string_list(&configured, "groupsToOverride")?;
         let roles = string_list(&configured, "iamRolesToOverride")?;
         let before = all.len();
-        for group in groups_for(&without_client_rules(groups), &user) {
+        for group in groups_for(&groups_of_tokens(groups), &user) {
             let is_new = !all.iter().any(|name| name == group.as_str());
             if is_new && !groups.privileged.contains(&group) {
                 all.push(group.as_str().to_owned());
@@ -65,17 +65,15 @@ impl TriggerHandler {
     }
 }
 
-/// Rules on the app client concern the client of the sign-up, which this event does not name.
-/// A user who signs in through another client must not get its groups.
-fn without_client_rules(groups: &GroupsConfig) -> GroupsConfig {
-    let mut groups = groups.clone();
-    groups.rules.retain(|rule| {
-        !rule
-            .conditions
-            .iter()
-            .any(|condition| matches!(condition, Condition::ClientId(_)))
-    });
-    groups
+/// The groups of the user pool and those only in tokens. Rules on the app client concern the
+/// client of the sign-up, which this event does not name. A user who signs in through another
+/// client must not get its groups.
+fn groups_of_tokens(groups: &GroupsConfig) -> GroupsConfig {
+    let mut all = groups.clone();
+    all.default.extend(groups.in_token.default.iter().cloned());
+    all.rules.extend(groups.in_token.rules.iter().cloned());
+    all.rules.retain(|rule| !rule.asks_for_client());
+    all
 }
 
 /// The member of the response differs between V1 events, and V2 and V3 ones. The latter also
@@ -206,6 +204,20 @@ mod tests {
         assert_eq!(
             response(&trigger("[groups]\ndefault = 5"), &self::event()).await,
             None
+        );
+    }
+
+    #[tokio::test]
+    async fn groups_only_in_tokens_are_added() {
+        let rules = RULES.replace(
+            "default = [\"EVERYONE\"]",
+            "default = [\"EVERYONE\", \"NEWS\"]\nin_token = [\"EVERYONE\", \"PRO\"]",
+        );
+        let answer = response(&trigger(&rules), &event()).await.expect("groups");
+        let details = &answer["claimsOverrideDetails"]["groupOverrideDetails"];
+        assert_eq!(
+            details["groupsToOverride"],
+            json!(["OLD", "NEWS", "EVERYONE", "PRO"])
         );
     }
 

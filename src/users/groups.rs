@@ -21,6 +21,8 @@ pub(crate) struct GroupLine {
 pub(crate) enum GroupState {
     Member,
     Missing,
+    /// Only tokens have the group: nobody is added to it.
+    InToken,
     /// The user is not in the group, and only a rule on the app client would give it.
     NotEvaluated,
 }
@@ -31,7 +33,11 @@ pub(super) fn group_lines(
     sign_up: &SignUp,
     view: &UserView,
 ) -> Vec<GroupLine> {
-    let sources = group_sources(config, sign_up);
+    let token = &config.in_token;
+    let token_sources = group_sources(&token.default, &token.rules, sign_up);
+    let is_in_token = |group: &GroupName| token_sources.iter().any(|source| source.group == group);
+    let mut sources = group_sources(&config.default, &config.rules, sign_up);
+    sources.extend(group_sources(&token.default, &token.rules, sign_up));
     let given = sources.iter().map(|source| source.group);
     let mut groups: Vec<&GroupName> = Vec::new();
     for group in given.chain(&view.groups) {
@@ -43,6 +49,8 @@ pub(super) fn group_lines(
         let of_group = || sources.iter().filter(|source| source.group == group);
         let state = if view.groups.contains(group) {
             GroupState::Member
+        } else if is_in_token(group) {
+            GroupState::InToken
         } else if of_group().any(|source| !source.depends_on_client()) {
             GroupState::Missing
         } else {

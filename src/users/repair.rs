@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::profile::Profile;
 use crate::aws::{Failure, Outgoing, PoolUser};
 use crate::config::{GroupName, GroupsConfig};
-use crate::event::{PoolId, Scope, SignUp, Sub};
+use crate::event::{PoolId, STATUS_ATTRIBUTE, Scope, SignUp, Sub};
 use crate::provision::groups_for;
 use crate::reconcile::{SingleUser, why_not_queued};
 
@@ -115,7 +115,8 @@ pub(super) fn sign_up(pool: &PoolId, user: &PoolUser, scope: Scope) -> SignUp {
         username: user.username.clone(),
         sub: user.sub.clone(),
         client_id: None,
-        attributes: user.attributes.clone(),
+        // As in the events of the trigger: rules read it.
+        attributes: user.attributes.with(STATUS_ATTRIBUTE, &user.status),
         scope,
     }
 }

@@ -195,6 +195,42 @@ await check('a dropped dead letter is deleted', async () => {
   assert.equal(await aws.depth(deadLetters), 0);
 });
 
+// cognito-local has no identity providers, so the test sends what Cognito sends.
+await check('a sign-in through a provider provisions once, and a removal lasts', async () => {
+  const google = user(byName, 'Google_1', 'google@example.com');
+  await signUp(google); // without a confirmation, so that nothing else provisions it
+  const event = {
+    version: '1',
+    triggerSource: 'TokenGeneration_HostedAuth',
+    userPoolId: byName.id,
+    userName: google.name,
+    request: {
+      userAttributes: {
+        sub: google.sub,
+        email: google.email,
+        'cognito:user_status': 'EXTERNAL_PROVIDER',
+      },
+      groupConfiguration: { groupsToOverride: [] },
+    },
+    response: {},
+  };
+  const body = JSON.stringify(event);
+  const answer = await fetch(TRIGGER, { method: 'POST', body, signal: AbortSignal.timeout(30_000) });
+  const { response } = await answer.json();
+  const { groupsToOverride } = response.claimsOverrideDetails.groupOverrideDetails;
+  assert.deepEqual(groupsToOverride, ['EVERYONE']);
+  assert.equal(await aws.depth(QUEUE), 1);
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groupsOf(google.name), ['EVERYONE']);
+  assertProfile(google, (await aws.profiles())[google.sub]);
+
+  await byName.removeFromGroup(google.name, 'EVERYONE');
+  await aws.send(QUEUE, body);
+  await workUntilEmpty();
+  assert.deepEqual(await byName.groupsOf(google.name), []);
+  await aws.deleteProfile(google.sub);
+});
+
 // Users of the second pool are named by the pool itself.
 for (const [pool, names] of [[byName, 'plain names'], [byMail, 'e-mail addresses']]) {
   await check(`a load test in a pool of ${names} verifies clean and leaves nothing`, async () => {

@@ -284,7 +284,7 @@ async fn dev_gives_each_event_file_its_answer() {
             "4-forgot.json",
             sign_up.replace("ConfirmSignUp", "ConfirmForgotPassword"),
             "ignored",
-            "forgot_password",
+            "not_needed",
         ),
         (
             "5-test.json",

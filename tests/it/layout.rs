@@ -156,6 +156,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
         "trigger",
         &[
             "aws",
+            "cache",
             "config",
             "event",
             "message",

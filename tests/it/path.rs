@@ -109,11 +109,18 @@ async fn a_missing_sub_is_looked_up() {
 #[tokio::test]
 async fn rules_give_groups_by_event_attributes() {
     let world = World::new().await;
-    let users = world.create_users(2).await;
+    let users = world.create_users(3).await;
     let mut pro = users[1].event.clone();
-    pro["request"]["userAttributes"]["custom:plan"] = json!("pro");
+    let attributes = &mut pro["request"]["userAttributes"];
+    attributes["custom:plan"] = json!("pro");
+    attributes["custom:idp_groups"] = json!("[Everyone+in+Sales, Unknown]");
+    attributes["cognito:user_status"] = json!("EXTERNAL_PROVIDER");
+    let mut other = users[2].event.clone();
+    // Without a provider, the user has written it.
+    other["request"]["userAttributes"]["custom:idp_groups"] = json!("[Everyone+in+Sales]");
     world.send(users[0].event.to_string()).await;
     world.send(pro.to_string()).await;
+    world.send(other.to_string()).await;
 
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("usher.toml");
@@ -128,6 +135,11 @@ async fn rules_give_groups_by_event_attributes() {
         [[groups.rules]]
         groups = ["MAIL"]
         email_domain = "mail.example"
+
+        [[groups.rules]]
+        [groups.rules.groups_from]
+        attribute = "custom:idp_groups"
+        map = { "Everyone in Sales" = "SALES", "Everyone in IT" = "IT" }
         "#,
     )
     .expect("written");
@@ -144,7 +156,9 @@ async fn rules_give_groups_by_event_attributes() {
         .await;
 
     assert_eq!(world.members("PRO").await, [users[1].name.clone()]);
-    assert_eq!(world.members("MAIL").await.len(), 2);
+    assert_eq!(world.members("MAIL").await.len(), 3);
+    assert_eq!(world.members("SALES").await, [users[1].name.clone()]);
+    assert!(world.members("IT").await.is_empty());
     world.assert_all_provisioned(&users).await;
 }
 

@@ -37,3 +37,22 @@ async fn a_shared_quota_is_detected_and_nothing_is_lost() {
     world.faults.clear();
     world.assert_all_provisioned(&users).await;
 }
+
+#[tokio::test]
+async fn groups_only_in_tokens_cost_no_call() {
+    for (in_token, calls_each) in [("", 3), ("A", 2), ("A,B", 1)] {
+        let world = World::new().await;
+        let users = world.create_users(5).await;
+        let settings = [("groups.default", "A,B,C"), ("groups.in_token", in_token)];
+        // The groups exist from the first user on.
+        world.send(users[0].event.to_string()).await;
+        world.work(&settings).await;
+        let before = world.faults.calls("AdminAddUserToGroup");
+        world.send_all(&users[1..]).await;
+        world.work(&settings).await;
+        let calls = world.faults.calls("AdminAddUserToGroup") - before;
+        assert_eq!(calls, 4 * calls_each, "{in_token}");
+        assert_eq!(world.members("C").await.len(), 5);
+        assert_eq!(world.profiles().await.len(), 5);
+    }
+}

@@ -21,7 +21,7 @@ BIN = Path(os.environ["RUNBOOK_BIN"]).resolve()
 WORK = Path(os.environ["RUNBOOK_WORK"])
 TEMPLATE = PROJECT / "deploy/template.yaml"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-RECONCILE = '{"usher": 1, "command": "Reconcile"}'
+RECONCILE = '{"usher": 1, "command": "Reconcile", "includeFederated": true}'
 
 
 def client(service):

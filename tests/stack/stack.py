@@ -15,7 +15,7 @@ from made import (
 )
 from taken_up import take_up
 
-RECONCILE = '{"usher": 1, "command": "Reconcile"}'
+RECONCILE = '{"usher": 1, "command": "Reconcile", "includeFederated": true}'
 # What moto's CloudFormation passes over, and says so: nothing of these can be seen here.
 # Beside that it does not delete log groups and clusters; an update does not change the
 # policies of a role or the retention of a log group, nor take away what a condition
@@ -223,7 +223,8 @@ def _():
 
 @check("the schedule's message lets the worker find missed users")
 def _():
-    assert f"Input: '{RECONCILE}'" in TEMPLATE.read_text(), "the schedule says something else"
+    template = RECONCILE.replace("true", "${ReconcileFederated}")
+    assert f"Input: !Sub '{template}'" in TEMPLATE.read_text(), "the schedule says something else"
     missed = sign_up("missed")
     sqs.send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody=RECONCILE)
     until("they are provisioned", lambda: is_provisioned(missed, table))

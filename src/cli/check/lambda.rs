@@ -56,7 +56,8 @@ pub(super) fn check(
         Err(invalid) => findings.fail(
             ACCESS_SETTINGS,
             format!(
-                "mutations, groups in tokens and invitation mails are switched off: {}",
+                "mutations, groups in tokens, invitation mails and the queueing of sign-ins are \
+                 switched off: {}",
                 join_violations(&invalid)
             ),
         ),

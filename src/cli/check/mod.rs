@@ -112,6 +112,7 @@ async fn check_deployment(
         }
         let settings = services.pool_settings().read(pool).await;
         pool_settings::check_invitations(findings, &config.invitations, &settings);
+        pool_settings::check_token_groups(findings, &config.groups.in_token, &settings);
         let issuer = pool_settings::check_issuer(findings, &config.admin, pool, &settings);
         pool::check_listing(findings, config, &cognito, pool).await;
         if !config.admin.client_ids.is_empty() {
@@ -306,10 +307,10 @@ async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: 
         items.any(|(id, value)| OwnerAttribute::has_other_id(id, value))
     });
     findings.allowed("dynamodb:Scan", page, &[]);
-    if is_elsewhere && profiles.after_password_reset {
-        let detail = "the table has profiles under another id than the sub of their owner. A new password \
-             would give the owner a second profile: set profiles.owner_index, or switch \
-             profiles.after_password_reset off";
-        findings.fail("profiles.after_password_reset", detail);
+    if is_elsewhere && profiles.without_sign_up {
+        let detail = "the table has profiles under another id than the sub of their owner. A new password, \
+             or a sign-in through a provider, would give the owner a second profile: set profiles.owner_index, or switch \
+             profiles.without_sign_up off";
+        findings.fail("profiles.without_sign_up", detail);
     }
 }

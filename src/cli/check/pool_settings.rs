@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::attach::TriggerKind;
 use crate::aws::{JsonObject, JwksClient, SettingsError};
-use crate::config::{AdminConfig, InvitationsConfig};
+use crate::config::{AdminConfig, InvitationsConfig, TokenGroups};
 use crate::event::{IssuerType, PoolId};
 use crate::status::Findings;
 
@@ -29,6 +30,33 @@ pub(super) fn check_invitations(
         findings.fail(what, format!("{detail}; no one can accept on /accept"));
     } else {
         findings.ok(what, detail);
+    }
+}
+
+/// Checks that the pool calls a function that puts `groups.in_token` into tokens.
+pub(super) fn check_token_groups(
+    findings: &mut Findings,
+    groups: &TokenGroups,
+    settings: &Result<JsonObject, SettingsError>,
+) {
+    if groups.is_empty() {
+        return;
+    }
+    let what = "groups.in_token";
+    match settings {
+        Err(error) => findings.failure(what, &error.failure),
+        Ok(settings) => {
+            let triggers = settings.get("LambdaConfig").and_then(Value::as_object);
+            match triggers.and_then(|all| TriggerKind::PreTokenGeneration.function(all)) {
+                Some(function) => {
+                    findings.ok(what, format!("for tokens, the pool calls {function}"));
+                }
+                None => findings.fail(
+                    what,
+                    "nobody has them: the pool has no PreTokenGeneration trigger",
+                ),
+            }
+        }
     }
 }
 

@@ -91,7 +91,11 @@ fn configured(config: &Config) -> BTreeMap<&GroupName, Vec<&'static str>> {
     let named = groups.default.iter().map(|it| (it, "groups.default"));
     // The groups of administrators are privileged without being named a second time.
     let privileged = groups.privileged.difference(&config.admin.groups);
+    let in_token = &groups.in_token;
+    let of_token_rules = in_token.rules.iter().flat_map(|rule| &rule.groups);
+    let of_tokens = in_token.default.iter().chain(of_token_rules);
     let named = named
+        .chain(of_tokens.map(|it| (it, "groups.in_token")))
         .chain(of_rules.map(|it| (it, "groups.rules")))
         .chain(config.admin.groups.iter().map(|it| (it, "admin.groups")))
         .chain(privileged.map(|it| (it, "groups.privileged")));

@@ -27,6 +27,7 @@ enum TriggerCommand {
   usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN --dry-run
   usher trigger attach --pool eu-west-1_AbCdEf123 --function-arn ARN \\
       --custom-message --pre-token-generation")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 struct AttachOptions {
     /// ARN of the Lambda function usher-trigger
     #[arg(long, value_name = "ARN")]
@@ -34,10 +35,13 @@ struct AttachOptions {
     /// Also set the CustomMessage trigger, which writes the mail of invitations
     #[arg(long)]
     custom_message: bool,
-    /// Also set the PreTokenGeneration trigger, which adds the groups to the first token after a
-    /// sign-up
+    /// Also set the PreTokenGeneration trigger, which adds groups to tokens, and queues users of an
+    /// identity provider whom no sign-up has reached
     #[arg(long)]
     pre_token_generation: bool,
+    /// Also set the PostAuthentication trigger, which only queues users of an identity provider
+    #[arg(long)]
+    post_authentication: bool,
     /// Replace a trigger that points to another function
     #[arg(long)]
     replace: bool,
@@ -161,6 +165,10 @@ impl AttachOptions {
         triggers.extend(
             self.pre_token_generation
                 .then_some(TriggerKind::PreTokenGeneration),
+        );
+        triggers.extend(
+            self.post_authentication
+                .then_some(TriggerKind::PostAuthentication),
         );
         Ok(AttachRequest::Attach {
             function: self.function_arn.clone(),

@@ -157,6 +157,7 @@ fn group_lines(report: &UserReport) -> Vec<String> {
             GroupState::Member => "member",
             GroupState::Missing if is_queued => "missing, queued",
             GroupState::Missing => "missing",
+            GroupState::InToken => "in tokens",
             GroupState::NotEvaluated => "not evaluated",
         };
         let sources = if line.sources.is_empty() {

@@ -1,4 +1,5 @@
 mod admin;
+mod groups;
 
 use super::layers::Setting;
 use super::violation::ConfigSource;
@@ -60,7 +61,7 @@ fn the_defaults_have_the_documented_values() {
     assert_eq!(profiles.key, "id");
     let owner = profiles.owner.as_ref().map(OwnerAttribute::name);
     assert_eq!(owner, Some("profileOwner"));
-    assert!(profiles.after_password_reset && profiles.owner_index.is_none());
+    assert!(profiles.without_sign_up && profiles.owner_index.is_none());
     let names: Vec<&String> = profiles.attributes.keys().collect();
     assert_eq!(
         names,
@@ -225,8 +226,8 @@ fn values_that_would_fail_every_message_are_refused() {
         ("profiles.table=User Profile", "profiles.table"),
         ("profiles.owner_index=by owner", "profiles.owner_index"),
         (
-            "profiles.after_password_reset=sometimes",
-            "profiles.after_password_reset",
+            "profiles.without_sign_up=sometimes",
+            "profiles.without_sign_up",
         ),
         ("groups.default=EVERY\u{200b}ONE", "groups.default"),
         ("quota.user_update=NaN", "quota.user_update"),
@@ -245,40 +246,6 @@ fn values_that_would_fail_every_message_are_refused() {
             .pools
             .is_allowed(&PoolId::new("eu-west-1_a").expect("not empty"))
     );
-}
-
-#[test]
-fn a_rule_with_a_privileged_group_must_be_trusted() {
-    let rule = |more: &str| with_file(&format!("[[groups.rules]]\ngroups = [\"ADMINS\"]\n{more}"));
-    for condition in [
-        "email_domain = \"example.com\"",
-        "attribute = \"custom:a\"\nequals = \"b\"",
-        "client_id = \"c\"",
-    ] {
-        assert_eq!(
-            violations(&rule(condition)),
-            ["groups.rules"],
-            "{condition}"
-        );
-        let trusted = rule(&format!("{condition}\ntrusted = true"));
-        let config = Config::from_layers(&trusted).expect("valid");
-        assert_eq!(config.groups.rules.len(), 1);
-    }
-}
-
-#[test]
-fn invalid_group_rules_are_refused() {
-    for rule in [
-        "groups = [\"A\"]",
-        "groups = []\nclient_id = \"c\"",
-        "groups = [\"A\"]\nattribute = \"a\"",
-        "groups = [\"A\"]\nemail_domain = \"a@b\"",
-        "groups = [\"A\"]\nclient_metadata = \"x\"",
-        "groups = [\"A B\"]\nclient_id = \"c\"",
-    ] {
-        let layers = with_file(&format!("[[groups.rules]]\n{rule}"));
-        assert_eq!(violations(&layers), ["groups.rules"], "{rule}");
-    }
 }
 
 #[test]

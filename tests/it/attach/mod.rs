@@ -135,6 +135,7 @@ async fn only_the_triggers_change_and_can_be_restored() {
     let all = [
         "--custom-message",
         "--pre-token-generation",
+        "--post-authentication",
         "--yes",
         "--output",
         "json",
@@ -146,13 +147,18 @@ async fn only_the_triggers_change_and_can_be_restored() {
     let report: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(report["changed"], true);
     assert_eq!(report["differences"], json!([]));
-    assert_eq!(report["changes"].as_array().map(Vec::len), Some(4));
+    assert_eq!(report["changes"].as_array().map(Vec::len), Some(5));
     assert!(error.contains("usher::audit"), "{error}");
 
     let after = fixture.read().await;
     assert_eq!(before.differences(&after), []);
     let mut expected = before.triggers();
-    for slot in ["PostConfirmation", "CustomMessage", "PreTokenGeneration"] {
+    for slot in [
+        "PostConfirmation",
+        "CustomMessage",
+        "PreTokenGeneration",
+        "PostAuthentication",
+    ] {
         expected.insert(slot.to_owned(), json!(USHER));
     }
     let versioned = json!({"LambdaArn": USHER, "LambdaVersion": "V1_0"});

@@ -63,7 +63,7 @@ export function addUsher(backend: Backend, { trigger, userPool, profiles }: Part
     // All branches and sandboxes of the account share 25 calls a second.
     ...(type === "sandbox" ? { DesiredCount: "1", UserUpdateRate: "2" } : {}),
     // For records that another function wrote: docs/guide/amplify-migration.md.
-    // AfterPasswordReset: "false",
+    // WithoutSignUp: "false",
     // ProfileOwnerIndex: "userProfilesByProfileOwner",
     // AlarmEmail: "ops@example.com",
     // AcceptUrl: "https://app.example.com/accept",

@@ -1,7 +1,7 @@
-//! Treats a new password as a sign-up if the user has no profile.
+//! Treats another event than a sign-up as one if the user has no profile.
 //!
 //! A new password is the only event of users of an import, and of those whose password an
-//! administrator has reset: Cognito sends no sign-up event for them.
+//! administrator has reset. A sign-in may be the only one of users of an identity provider.
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool.html>
 
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::event::SignUp;
 use crate::retry::retry_inline;
 
-/// Whether the user needs provisioning after a new password: `profiles.after_password_reset`
+/// Whether the user needs provisioning after such an event: `profiles.without_sign_up`
 /// is on, and they have no profile. False without profiles, since nothing shows which
 /// users are finished. Costs one read of the table and, with an owner index, its queries.
 ///
@@ -25,7 +25,7 @@ pub(crate) async fn is_unprovisioned(
     user: &SignUp,
 ) -> Result<bool, Failure> {
     let settings = config.profiles.as_ref();
-    let settings = settings.filter(|settings| settings.after_password_reset);
+    let settings = settings.filter(|settings| settings.without_sign_up);
     let (Some(settings), Some(table)) = (settings, table) else {
         return Ok(false);
     };
@@ -52,7 +52,7 @@ pub(crate) async fn is_unprovisioned(
 impl Provisioner {
     /// Provisions the user if [`is_unprovisioned`]. These reads do not block sign-ups when they
     /// fail.
-    pub(super) async fn after_reset(&self, user: &SignUp) -> Outcome {
+    pub(super) async fn provision_if_no_profile(&self, user: &SignUp) -> Outcome {
         let table = match &self.profile {
             Ok(step) => step.as_ref().map(ProfileStep::table),
             Err(missing) => return internal_error(&missing.to_string()),
@@ -62,7 +62,7 @@ impl Provisioner {
                 self.ensure_groups_and_profile(user, &self.groups_for(user))
                     .await
             }
-            Ok(false) => Outcome::Ignored(Ignored::ForgotPassword),
+            Ok(false) => Outcome::Ignored(Ignored::NotNeeded),
             Err(failure) => outcome_of_optional_read(failure),
         }
     }

@@ -1,12 +1,14 @@
-//! Users who have chosen a new password: imported users have no other event.
+//! Users without a sign-up event: they choose a new password, or sign in through a provider.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::process::finished;
+use crate::trigger::Lambda;
 use crate::world::{TABLE, TestUser, World};
 
 const INDEXED: &str = "Indexed";
@@ -106,10 +108,7 @@ async fn a_user_with_a_profile_costs_one_read() {
 async fn a_new_password_is_ignored_without_setting_or_profiles() {
     let world = World::new().await;
     let user = world.create_user("forgot").await;
-    for setting in [
-        "profiles.after_password_reset=false",
-        "profiles.enabled=false",
-    ] {
+    for setting in ["profiles.without_sign_up=false", "profiles.enabled=false"] {
         world.send(reset(&user).to_string()).await;
         work(&world, RULES, &[setting]).await;
         assert!(groups(&world).await.is_empty(), "{setting}");
@@ -213,7 +212,7 @@ async fn check_finds_profiles_that_a_new_password_would_duplicate() {
         }
         let (status, stdout, errors) = finished(command).await;
         let text = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        let found = text.split_once("FAIL profiles.after_password_reset ");
+        let found = text.split_once("FAIL profiles.without_sign_up ");
         let found = found.map(|(_, detail)| detail.to_owned());
         assert_eq!(status == Some(1), found.is_some(), "{stdout}{errors}");
         found
@@ -234,7 +233,7 @@ async fn check_finds_profiles_that_a_new_password_would_duplicate() {
     for personal in [grace.name.as_str(), &grace.sub] {
         assert!(!found.contains(personal), "{found}");
     }
-    let off = "profiles.after_password_reset=false";
+    let off = "profiles.without_sign_up=false";
     assert_eq!(check(&[off]).await, None);
 
     let index = Some((INDEX, "profileOwner"));
@@ -268,9 +267,117 @@ async fn a_dry_run_predicts_the_replay_of_a_new_password() {
     assert_eq!(status, Some(0), "{errors}");
     for part in [
         r#""outcome":"ignored""#,
-        r#""forgot_password""#,
+        r#""not_needed""#,
         r#""outcome":"done""#,
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
+    }
+}
+
+/// A sign-in through a provider, as a `PreTokenGeneration` trigger gets it.
+fn sign_in(user: &TestUser, groups: &[&str]) -> String {
+    let mut event = user.event.clone();
+    event["triggerSource"] = json!("TokenGeneration_HostedAuth");
+    event["request"]["userAttributes"]["cognito:user_status"] = json!("EXTERNAL_PROVIDER");
+    event["request"]["groupConfiguration"] = json!({"groupsToOverride": groups});
+    event.to_string()
+}
+
+/// The groups that the answer puts into the token.
+fn token_groups(answer: &str) -> Value {
+    let answer: Value = serde_json::from_str(answer).expect("JSON");
+    answer["response"]["claimsOverrideDetails"]["groupOverrideDetails"]["groupsToOverride"].clone()
+}
+
+#[tokio::test]
+async fn a_sign_in_of_a_providers_user_provisions_once() {
+    let world = World::new().await;
+    let user = world.create_user("google").await;
+    let mut lambda = Lambda::of(&world).await;
+    for _ in 0..2 {
+        let answer = lambda.invoke(&sign_in(&user, &[])).await;
+        assert_eq!(token_groups(&answer), json!(["EVERYONE"]));
+    }
+    assert_eq!(world.faults.calls("SendMessage"), 1, "once a minute");
+    work(&world, RULES, &[]).await;
+    world
+        .assert_all_provisioned(std::slice::from_ref(&user))
+        .await;
+
+    // A removal lasts, though another instance of the Lambda sends the next sign-in.
+    let (pool, name) = (&world.pool.id, &user.name);
+    let removed = world
+        .sandbox
+        .remove_from_group(pool, name, "EVERYONE")
+        .await;
+    removed.expect("removed");
+    Lambda::of(&world).await.invoke(&sign_in(&user, &[])).await;
+    assert_eq!(world.faults.calls("SendMessage"), 2);
+    work(&world, RULES, &[]).await;
+    assert!(world.members("EVERYONE").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sign_in_with_all_groups_or_of_others_sends_nothing() {
+    let world = World::new().await;
+    let user = world.create_user("ada").await;
+    let mut lambda = Lambda::of(&world).await;
+    lambda.invoke(&sign_in(&user, &["EVERYONE"])).await;
+    let native = sign_in(&user, &[]).replace("EXTERNAL_PROVIDER", "CONFIRMED");
+    lambda.invoke(&native).await;
+    let refresh = sign_in(&user, &[]).replace("HostedAuth", "RefreshTokens");
+    lambda.invoke(&refresh).await;
+    assert_eq!(world.faults.calls("SendMessage"), 0);
+}
+
+#[tokio::test]
+async fn post_authentication_sends_and_returns_the_event_unchanged() {
+    let world = World::new().await;
+    let user = world.create_user("google").await;
+    let mut lambda = Lambda::of(&world).await;
+    let event = sign_in(&user, &[]).replace(
+        "TokenGeneration_HostedAuth",
+        "PostAuthentication_Authentication",
+    );
+    assert_eq!(lambda.invoke(&event).await, event);
+    assert_eq!(world.faults.calls("SendMessage"), 1);
+    work(&world, RULES, &[]).await;
+    world
+        .assert_all_provisioned(std::slice::from_ref(&user))
+        .await;
+}
+
+#[tokio::test]
+async fn a_sign_up_is_not_sent_again_with_the_first_token() {
+    let world = World::new().await;
+    let user = world.create_user("google").await;
+    let mut lambda = Lambda::of(&world).await;
+    lambda.invoke(&user.event.to_string()).await;
+    lambda.invoke(&sign_in(&user, &[])).await;
+    assert_eq!(world.faults.calls("SendMessage"), 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_never_fails_nor_waits_for_the_queue() {
+    let world = World::new().await;
+    let user = world.create_user("google").await;
+    for fault in [Fault::Hang(Duration::from_secs(20)), Fault::ResetBefore] {
+        let mut lambda = Lambda::of(&world).await;
+        world.faults.plan(move |_| Some(fault.clone()));
+        let begun = Instant::now();
+        let answer = lambda.invoke(&sign_in(&user, &[])).await;
+        // 300 ms, and time for a busy machine.
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(token_groups(&answer), json!(["EVERYONE"]));
+        let log = lambda.process.log();
+        assert!(
+            log.contains("sign-in not queued") && log.contains(&user.sub),
+            "{log}"
+        );
+        assert!(!log.contains(&user.name), "{log}");
     }
 }
