@@ -48,8 +48,11 @@ def free_port():
         return server.getsockname()[1]
 
 
-# The operator's machine has no worker, whatever else may run on this one.
-NO_WORKER = f"127.0.0.1:{free_port()}"
+# The operator's machine has no worker, whatever else may run on this one. The port is bound but not
+# listening: it stays reserved, and connections are refused.
+_reserved = socket.socket()
+_reserved.bind(("127.0.0.1", 0))
+NO_WORKER = f"127.0.0.1:{_reserved.getsockname()[1]}"
 
 
 # --- The stack ---------------------------------------------------------------------------
