@@ -19,19 +19,21 @@
 //! - [`attach`]: sets and removes the function in the triggers of a user pool
 //! - [`users`]: reads the groups and the profile of one user, and queues a sign-up for them
 //! - [`status`]: reads the state of queue, dead letters, workers and triggers
+//! - `check`: tests the settings and permissions of a deployment
 //! - `console`: pages for operators
 //! - [`http`]: health, readiness, metrics, the API for administrators, `/accept`
 //!
 //! [`cli`] holds the commands, and `dev` runs the whole system on one machine.
 //! [`app`] builds their clients and components.
 //! All of them use `cache`, [`config`], [`quota`], `rate_limiter`, [`reason`], [`retry`],
-//! [`shutdown`] and [`telemetry`].
+//! [`shutdown`], [`telemetry`] and `text`.
 
 pub mod admin;
 pub mod app;
 pub mod attach;
 pub mod aws;
 mod cache;
+mod check;
 pub mod cli;
 pub mod config;
 mod console;
@@ -51,6 +53,7 @@ pub mod retry;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;
+mod text;
 pub mod trigger;
 pub mod users;
 pub mod worker;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandStatus, Global, status_line};
 use crate::app::Services;
-use crate::config::Required;
+use crate::config::{Config, EffectiveSetting, Required};
 use crate::console::{self, Console};
 use crate::http::{PublicServer, Url};
 use crate::shutdown;
@@ -33,19 +33,21 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config(&[Required::Queue])?;
+    let layers = global.layers();
+    let config = Config::for_command(&layers, &[Required::Queue])?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let server = bind(options.port).await.with_context(|| {
         let port = options.port;
         format!("cannot listen on 127.0.0.1:{port}; choose another with --port, or 0 for any")
     })?;
     let services = Services::from_environment(config).await?;
-    let console = RunningConsole::start(server, services, &options.worker, &stop).await?;
+    let settings = layers.effective();
+    let console = RunningConsole::start(server, services, settings, &options.worker, &stop).await?;
     let link = console.link();
     let result = serde_json::json!({"console": link});
     global.output.print(&result, || link.clone())?;
     status_line(
-        "note: open the link on this machine; it signs you in, so keep it secret (Ctrl-C ends)",
+        "note: open the link on this machine; it works once, so keep it secret (Ctrl-C ends)",
     );
     console.run(&stop).await?;
     Ok(CommandStatus::Success)
@@ -68,10 +70,12 @@ impl RunningConsole {
     pub(super) async fn start(
         server: PublicServer,
         services: Services,
+        settings: Vec<EffectiveSetting>,
         workers: &[Url],
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let console = Console::new(services, workers, server.address()?, stop).await?;
+        let address = server.address()?;
+        let console = Console::new(services, settings, workers, address, stop).await?;
         let server_stop = CancellationToken::new();
         let server_task = tokio::spawn(server.run(console::routes(&console), server_stop.clone()));
         Ok(Self {
@@ -81,7 +85,7 @@ impl RunningConsole {
         })
     }
 
-    /// Signs a browser in.
+    /// Signs one browser in.
     pub(super) fn link(&self) -> String {
         self.console.link()
     }

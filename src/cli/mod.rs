@@ -35,11 +35,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
 use crate::telemetry::{self, LogOptions, TraceExporter};
+use crate::text::plural;
 use audit_file::AuditFile;
 use global::{Global, MissingSetting, Usage};
 use output::{
-    CommandStatus, Output, Progress, StderrWriter, confirm, plural, print, print_json,
-    print_unless_closed, progress_bar, row, status_line, table, time, width_of,
+    CommandStatus, Output, Progress, StderrWriter, confirm, print, print_json, print_unless_closed,
+    progress_bar, row, status_line, table, time, width_of,
 };
 
 /// Puts every user who signs up in an Amazon Cognito user pool into the right groups, and writes
@@ -71,7 +72,7 @@ enum Command {
     /// or cannot be read, a worker is not ready, one that --worker names does not answer, a circuit
     /// breaker is open, or the settings of a pool cannot be read.
     Status(status::Options),
-    /// Serve pages on this machine: current problems and dead letters
+    /// Serve pages for operators on this machine
     Console(console::Options),
     /// Invite users, or show the groups and the profile of one
     Users(users::Options),

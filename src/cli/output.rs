@@ -99,12 +99,6 @@ pub(super) fn print_unless_closed(text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// `1 letter`, `2 letters`
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
-}
-
 /// Lines with their cells in columns, two spaces apart. A cell that is longer than `max_width`
 /// overflows its column and does not widen it.
 pub(super) fn table<const N: usize>(rows: &[[String; N]], max_width: usize) -> String {
@@ -308,10 +302,6 @@ mod tests {
         let rows = rows.map(|row| row.map(str::to_owned));
         let expected = "a     b   c\nlong  too long  d\nx     yz  e\n";
         assert_eq!(table(&rows, 4), expected);
-        assert_eq!(
-            [1, 2].map(|n| plural(n, "letter")),
-            ["1 letter", "2 letters"]
-        );
         let cells = ["added", "STAFF", "ada", ""];
         let width = width_of(["STAFF", "TEAM-A"]);
         assert_eq!(row(cells, [7, width, 0, 0]), "added    STAFF   ada");

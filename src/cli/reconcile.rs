@@ -4,24 +4,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
-
 use super::target::{NO_POOL, pool_id};
 use super::{
     CommandStatus, Global, MissingSetting, Usage, arguments, plural, progress_bar, status_line,
 };
 use crate::app::Services;
-use crate::aws::{Class, Failure};
 use crate::config::{Config, Required, is_index_name, parse_time};
 use crate::dead_letter::RECEIVE_WAIT;
-use crate::event::{Cursor, PoolId};
-use crate::reason::Reason;
+use crate::event::PoolId;
 use crate::reconcile::{
-    Checkpoint, IncompleteUserLine, OtherIdSearch, ReconcilePlan, ReconcileRun, ReconcileServices,
-    ReconcileStep,
+    Checkpoint, DEFAULT_BACKLOG, IncompleteUserLine, PoolRun, PoolRunProgress, PoolSummary,
+    ReconcilePlan, why_no_search,
 };
-use crate::retry::{Backoff, SharedRetry, Transient};
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
@@ -60,7 +54,7 @@ pub(super) struct Options {
     dry_run: bool,
     /// Pause while the queue has more messages than this, so that sign-ups do not wait (0: do
     /// not pause)
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BACKLOG)]
     backlog: u64,
     /// Checkpoint file: the next run resumes there
     #[arg(long, value_name = "FILE", default_value = "usher-reconcile.json")]
@@ -71,30 +65,6 @@ pub(super) struct Options {
     /// Give up after this long without a successful call
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = arguments::parse_wait)]
     give_up_after: Duration,
-}
-
-#[derive(Debug, Serialize)]
-struct PoolSummary {
-    /// Tells the line from that of a user.
-    kind: &'static str,
-    pool: String,
-    users: u64,
-    queued: u64,
-    refused: u64,
-    /// Users who are queued, or would be in a dry run.
-    incomplete: u64,
-    missing_profile: u64,
-    missing_group: u64,
-    /// Users who have a profile under another id than their `sub`, and get no second one.
-    under_another_id: u64,
-    /// The same, with the users from before the run was stopped.
-    #[serde(skip)]
-    left_out: u64,
-    complete: bool,
-    #[serde(skip)]
-    compares_profiles: bool,
-    #[serde(skip)]
-    compares_groups: bool,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
@@ -132,13 +102,13 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             dry_run: options.dry_run,
             rate: config.sign_up_rate(),
         };
-        let pool_reconcile = PoolReconcile {
-            global,
+        let run = PoolRun {
             plan,
             services: services.clone(),
+            give_up_after: options.give_up_after,
             stop: &stop,
         };
-        let summary = pool_reconcile.run(options, &mut checkpoint).await?;
+        let summary = run_pool(global, options, run, &mut checkpoint).await?;
         let complete = summary.complete;
         remaining = remaining.map(|remaining| remaining - summary.incomplete.min(remaining));
         summaries.push(summary);
@@ -146,7 +116,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
             break;
         }
     }
-    report(global, options, &summaries)
+    report(global, &summaries)
 }
 
 fn parse_index(name: &str) -> Result<String, &'static str> {
@@ -157,22 +127,16 @@ fn parse_index(name: &str) -> Result<String, &'static str> {
     }
 }
 
-const NO_OWNER_ATTRIBUTE: &str = "no attribute of profiles.attributes names the owner of a profile, in a \
-                     template of {sub}, {username} or both";
-
 /// Only an attribute that names the owner finds profiles under other ids.
 fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let Some(profiles) = &config.profiles else {
+    let Some(why) = why_no_search(config).filter(|_| !options.second_profile) else {
         return Ok(());
     };
-    if profiles.owner.is_some() || options.second_profile {
-        return Ok(());
-    }
     if options.owner_index.is_some() {
-        return Err(Usage::error(format!("--owner-index: {NO_OWNER_ATTRIBUTE}")));
+        return Err(Usage::error(format!("--owner-index: {why}")));
     }
     status_line(&format!(
-        "{NO_OWNER_ATTRIBUTE}; users who have a profile under another id are not found"
+        "{why}; users who have a profile under another id are not found"
     ));
     Ok(())
 }
@@ -196,233 +160,75 @@ fn pools(options: &Options, config: &Config) -> anyhow::Result<BTreeSet<PoolId>>
     pools.collect()
 }
 
-struct PoolReconcile<'a> {
-    global: &'a Global,
-    plan: ReconcilePlan,
-    services: ReconcileServices,
-    stop: &'a CancellationToken,
-}
-
-impl PoolReconcile<'_> {
-    async fn run(
-        self,
-        options: &Options,
-        checkpoint: &mut Checkpoint,
-    ) -> anyhow::Result<PoolSummary> {
-        let pool = self.plan.pool.clone();
-        let saved_cursor = checkpoint
-            .cursor(&self.plan)
-            .filter(|_| !options.restart && !options.dry_run)
-            .cloned();
-        if let Some(cursor) = &saved_cursor {
-            status_line(&format!(
-                "resuming after {} ({}); --restart starts over",
-                plural(cursor.users, "user"),
-                options.checkpoint.display()
-            ));
-        }
-        // Only for the progress bar, which has no total where the role may not ask.
-        let estimate = self.services.cognito.estimate_user_count(&pool).await.ok();
-        let progress = progress_bar(estimate, "users");
-        let mut run = ReconcileRun::new(
-            self.services.clone(),
-            self.plan.clone(),
-            saved_cursor.unwrap_or_default(),
-        );
-        if !options.dry_run {
-            // A checkpoint that cannot be written stops the run before the first user is queued.
-            checkpoint.save(&self.plan, run.cursor())?;
-        }
-        let (mut missing_profile, mut missing_group) = (0, 0);
-        let retry = SharedRetry::new(options.give_up_after, self.stop);
-        let mut backoff = Backoff::default();
-        let complete = loop {
-            if self.stop.is_cancelled() {
-                break run.is_finished();
+/// Runs over the pool of the plan, with a progress bar.
+async fn run_pool(
+    global: &Global,
+    options: &Options,
+    run: PoolRun<'_>,
+    checkpoint: &mut Checkpoint,
+) -> anyhow::Result<PoolSummary> {
+    let pool = run.plan.pool.clone();
+    let saved_cursor = checkpoint
+        .cursor(&run.plan)
+        .filter(|_| !options.restart && !options.dry_run)
+        .cloned();
+    if let Some(cursor) = &saved_cursor {
+        status_line(&format!(
+            "resuming after {} ({}); --restart starts over",
+            plural(cursor.users, "user"),
+            options.checkpoint.display()
+        ));
+    }
+    // Only for the progress bar, which has no total where the role may not ask.
+    let estimate = run.services.cognito.estimate_user_count(&pool).await.ok();
+    let progress = progress_bar(estimate, "users");
+    let checkpoint = (!options.dry_run).then_some(checkpoint);
+    let summary = run.run(saved_cursor.unwrap_or_default(), checkpoint, |step| {
+        match step {
+            PoolRunProgress::Members => progress.set_message("reading group members"),
+            PoolRunProgress::Owners => progress.set_message("reading profile owners"),
+            PoolRunProgress::Paused(waiting) => {
+                let waiting = plural(waiting, "message");
+                progress.set_message(format!("paused: {waiting} in the queue"));
             }
-            let step = match run.step().await {
-                Err(failure) if may_recover(&failure) => {
-                    tracing::warn!(error = %failure, "reconcile step failed, retrying");
-                    let may_retry = retry.wait_to_retry(&mut backoff).await;
-                    if may_retry || self.stop.is_cancelled() {
-                        continue;
-                    }
-                    return Err(self.stopped(run.cursor(), failure));
+            PoolRunProgress::Users(cursor, incomplete) => {
+                for user in incomplete.iter().filter(|_| options.dry_run) {
+                    let line = user.line(&pool);
+                    global.output.print_line(&line, || text(&line))?;
                 }
-                Err(failure) => return Err(self.stopped(run.cursor(), failure)),
-                Ok(step) => step,
-            };
-            retry.record_success();
-            backoff.reset();
-            match step {
-                ReconcileStep::Members => progress.set_message("reading group members"),
-                ReconcileStep::Owners => progress.set_message("reading profile owners"),
-                ReconcileStep::Wait(at, waiting) => {
-                    if waiting > 0 {
-                        let waiting = plural(waiting, "message");
-                        progress.set_message(format!("paused: {waiting} in the queue"));
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep_until(at) => {}
-                        () = self.stop.cancelled() => {}
-                    }
-                }
-                ReconcileStep::Users(incomplete) => {
-                    for user in &incomplete {
-                        let line = user.line(&pool);
-                        missing_profile += u64::from(line.missing_profile);
-                        missing_group += u64::from(!line.missing_groups.is_empty());
-                        if options.dry_run {
-                            self.global.output.print_line(&line, || text(&line))?;
-                        }
-                    }
-                    let Cursor { users, queued, .. } = run.cursor();
-                    progress.set_position(*users);
-                    progress.set_message(format!("{queued} incomplete"));
-                    if !options.dry_run && !run.is_finished() {
-                        checkpoint.save(&self.plan, run.cursor())?;
-                    }
-                }
-                ReconcileStep::Done => break true,
-            }
-        };
-        progress.finish_and_clear();
-        if run.is_finished() && !options.dry_run {
-            checkpoint.remove(&pool)?;
-        }
-        let counts = run.counts();
-        let refused = run.refused();
-        let queued = counts.queued.saturating_sub(refused);
-        Ok(PoolSummary {
-            kind: "pool",
-            pool: pool.as_str().to_owned(),
-            users: counts.users,
-            queued: if options.dry_run { 0 } else { queued },
-            refused,
-            incomplete: counts.queued,
-            missing_profile,
-            missing_group,
-            under_another_id: counts.elsewhere,
-            left_out: run.cursor().elsewhere,
-            complete,
-            compares_profiles: self.services.profiles.is_some(),
-            compares_groups: !self.plan.groups.is_empty(),
-        })
-    }
-
-    fn stopped(&self, cursor: &Cursor, failure: Failure) -> anyhow::Error {
-        let stopped = format!("stopped after {}", plural(cursor.users, "user"));
-        let stopped = match &self.plan.search {
-            OtherIdSearch::Index(owner, index) if failure.reason == Reason::TableMismatch => {
-                format!(
-                    "{stopped}; profiles are looked for with the index {index}, whose partition key \
-                 has to be {}",
-                    owner.name(),
-                )
-            }
-            _ => stopped,
-        };
-        anyhow::Error::new(failure).context(stopped)
-    }
-}
-
-impl PoolSummary {
-    /// What users are missing, and what was not compared.
-    fn describe_missing(&self) -> String {
-        let mut missing = Vec::new();
-        if self.compares_profiles {
-            missing.push(format!("{} missing a profile", self.missing_profile));
-            if self.under_another_id > 0 {
-                let count = self.under_another_id;
-                missing.push(format!("{count} with a profile under another id"));
+                progress.set_position(cursor.users);
+                progress.set_message(format!("{} incomplete", cursor.queued));
             }
         }
-        missing.push(if self.compares_groups || !self.compares_profiles {
-            format!("{} missing a group", self.missing_group)
-        } else {
-            "groups not compared (--groups)".to_owned()
-        });
-        missing.join(", ")
-    }
-
-    fn text(&self, options: &Options) -> String {
-        // Users of an external provider are not confirmed by Cognito.
-        let noun = if options.include_federated {
-            "user"
-        } else {
-            "confirmed user"
-        };
-        let (pool, checked) = (&self.pool, plural(self.users, noun));
-        let missing = self.describe_missing();
-        let end = if options.dry_run {
-            format!("dry run: {} would be queued", self.incomplete)
-        } else {
-            format!("{} queued", self.queued)
-        };
-        format!("{pool}: {checked} checked: {missing}; {end}")
-    }
-}
-
-/// Waiting does not renew expired credentials.
-fn may_recover(failure: &Failure) -> bool {
-    failure.is_transient() && failure.class != Class::Credentials
+        Ok(())
+    });
+    let summary = summary.await?;
+    progress.finish_and_clear();
+    Ok(summary)
 }
 
 fn text(line: &IncompleteUserLine<'_>) -> String {
-    let mut missing = line.missing_groups.clone();
-    missing.extend(line.missing_profile.then_some("profile"));
-    let mut found = Vec::new();
-    if !missing.is_empty() {
-        found.push(format!("missing {}", missing.join(", ")));
-    }
-    if line.under_another_id {
-        found.push("profile under another id".to_owned());
-    }
-    format!("{}  {}", line.sub.unwrap_or("-"), found.join("; "))
+    format!("{}  {}", line.sub.unwrap_or("-"), line.describe())
 }
 
-fn report(
-    global: &Global,
-    options: &Options,
-    summaries: &[PoolSummary],
-) -> anyhow::Result<CommandStatus> {
+fn report(global: &Global, summaries: &[PoolSummary]) -> anyhow::Result<CommandStatus> {
     for summary in summaries {
-        let PoolSummary {
-            users,
-            refused,
-            left_out,
-            complete,
-            ..
-        } = summary;
-        if !complete && *users == 0 {
+        if !summary.complete && summary.users == 0 {
             status_line("stopped before any user was read");
             continue;
         }
-        global
-            .output
-            .print_line(summary, || summary.text(options))?;
-        if *refused > 0 {
-            let refused = plural(*refused, "user");
-            status_line(&format!(
-                "{refused} could not be queued; the log has each sub"
-            ));
+        let text = || summary.describe(" (--groups)");
+        global.output.print_line(summary, text)?;
+        if let Some(refused) = summary.describe_refused() {
+            status_line(&refused);
         }
-        if *left_out > 0 {
-            let left_out = plural(*left_out, "user");
-            status_line(&format!(
-                "note: {left_out} with a profile under another id got no second one: \
-                 docs/guide/amplify-migration.md says how to move it, --second-profile writes one \
-                 beside it"
-            ));
+        if let Some(left_out) = summary.describe_left_out() {
+            status_line(&format!("note: {left_out}"));
         }
-        if !complete {
+        if !summary.complete {
             status_line("stopped; run the same command to continue");
         }
     }
-    // A dry run only reports: users who are left out do not make it a failure.
-    let is_whole = |summary: &PoolSummary| {
-        let leaves_out = !options.dry_run && summary.left_out > 0;
-        summary.complete && summary.refused == 0 && !leaves_out
-    };
-    Ok(CommandStatus::success_if(summaries.iter().all(is_whole)))
+    let are_successful = summaries.iter().all(PoolSummary::is_success);
+    Ok(CommandStatus::success_if(are_successful))
 }

@@ -5,6 +5,7 @@
 //! module reads the environment.
 
 mod admin;
+mod effective;
 mod group_rules;
 mod groups;
 mod invitations;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
+pub(crate) use effective::EffectiveSetting;
 pub(crate) use group_rules::GroupRule;
 pub use group_rules::{Condition, ValueTest};
 pub(crate) use groups::GroupsConfig;
@@ -55,7 +57,8 @@ use crate::event::PoolId;
 pub(crate) use crate::event::{has_html_reference, is_cognito_character};
 use crate::quota::Limits;
 use reader::Reader;
-pub(crate) use reader::redact;
+#[cfg(test)]
+use reader::redact;
 
 /// The checked configuration; its values obey all rules.
 #[derive(Debug, Clone)]

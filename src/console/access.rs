@@ -6,6 +6,7 @@
 //! `Sec-Fetch-Site: same-origin` and the token that is in each form.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
@@ -32,10 +33,20 @@ impl Secret {
     }
 }
 
+/// A link signs in once: whoever finds it later, as in a history or a log, gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkUse {
+    First,
+    Again,
+    /// It is of another start of the console.
+    Wrong,
+}
+
 pub(super) struct Access {
     /// `Host` must be this. Another process may serve `localhost`, by IPv6.
     host: String,
-    pub(super) link_token: Secret,
+    link_token: Secret,
+    is_link_used: AtomicBool,
     /// Other servers at 127.0.0.1 get the cookies of this one for the same path, so its name has
     /// the port.
     cookie_name: String,
@@ -50,6 +61,7 @@ impl Access {
         Ok(Self {
             host: address.to_string(),
             link_token: Secret::new()?,
+            is_link_used: AtomicBool::new(false),
             cookie_name: format!("usher_console_{port}"),
             session: Secret::new()?,
             token: Secret::new()?,
@@ -65,6 +77,17 @@ impl Access {
     /// The link that an operator opens.
     pub(super) fn link(&self) -> String {
         format!("http://{}/?token={}", self.host, self.link_token.reveal())
+    }
+
+    /// What the link with this token does.
+    pub(super) fn open(&self, token: &str) -> LinkUse {
+        if !self.link_token.is(token) {
+            LinkUse::Wrong
+        } else if self.is_link_used.swap(true, Ordering::Relaxed) {
+            LinkUse::Again
+        } else {
+            LinkUse::First
+        }
     }
 
     pub(super) fn is_host(&self, headers: &HeaderMap) -> bool {

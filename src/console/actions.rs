@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::form::Form;
-use super::job::{Job, JobEnd, JobKind, JobPlan, Selected};
+use super::job::{Job, JobEnd, JobKind, JobPlan};
 use super::page::{Frame, Refusal, View, html};
 use super::query::Query;
 use super::snapshot::Snapshot;
@@ -24,10 +24,10 @@ use crate::dead_letter::{ExportLine, ReasonCounts, ReceivedDeadLetter, fails_aga
 
 pub(super) const LIST_PATH: &str = "/console/dead-letters";
 /// Above this number a person types it.
-const MAX_UNTYPED: u64 = 100;
+pub(super) const MAX_UNTYPED: u64 = 100;
 const NOTE_CHARS: std::ops::RangeInclusive<usize> = 3..=500;
 
-type Fields = Extension<Arc<Form>>;
+pub(super) type Fields = Extension<Arc<Form>>;
 
 /// The dead letters that a request means.
 struct Chosen {
@@ -39,6 +39,14 @@ struct Chosen {
 fn stale(detail: &str) -> Refusal {
     Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail)
         .with_next(LIST_PATH, "Dead letters")
+}
+
+/// `path` is the page that offers the dry run.
+pub(super) fn needs_dry_run(path: String) -> Refusal {
+    let detail = "A dry run of exactly this comes first. It changes nothing, and says what will \
+                  happen.";
+    Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail)
+        .with_next(path, "Go to the dry run")
 }
 
 impl Chosen {
@@ -106,11 +114,9 @@ impl Chosen {
         }
     }
 
-    fn selected(&self) -> Selected {
-        Selected {
-            snapshot: self.snapshot.number,
-            query: self.query.encoded(),
-        }
+    /// As the query of the page that asks.
+    fn selected(&self) -> String {
+        format!("snapshot={}&{}", self.snapshot.number, self.query.encoded())
     }
 
     fn plan(&self, kind: JobKind) -> JobPlan {
@@ -134,7 +140,7 @@ impl Chosen {
 }
 
 /// Starts a job, and leads to its page.
-fn start<W>(
+pub(super) fn start<W>(
     console: &Arc<Console>,
     plan: JobPlan,
     work: impl FnOnce(Arc<Console>, Arc<Job>) -> W + Send + 'static,
@@ -206,6 +212,10 @@ pub(super) async fn replay(
 ) -> Result<Response, Refusal> {
     let chosen = Chosen::to_change(&console, &form)?;
     let mut page = ConfirmPage::new(&console, &chosen, JobKind::Replay, &form);
+    if page.dry_run.is_none() {
+        let path = format!("{LIST_PATH}/replay?{}", chosen.selected());
+        return Err(needs_dry_run(path));
+    }
     if !page.is_confirmed() {
         return Ok(page.to_response());
     }
@@ -303,8 +313,7 @@ impl<'a> ConfirmPage<'a> {
 
     /// Whether all required fields are valid. The page shows the errors.
     fn is_confirmed(&mut self) -> bool {
-        let typed = self.form.get("typed").replace([',', ' '], "");
-        if self.must_type && typed != self.count.to_string() {
+        if self.must_type && !self.form.has_typed(self.count) {
             self.errors.push(("typed", "is not the number"));
         }
         if self.is_drop {

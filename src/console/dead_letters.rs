@@ -55,7 +55,7 @@ pub(super) async fn list(
     let mut reasons = snapshot.map_or_else(Vec::new, Snapshot::by_reason);
     let more_reasons = reasons.len().saturating_sub(MAX_REASONS);
     reasons.truncate(MAX_REASONS);
-    let command = format!("usher dead-letters list{}", query.arguments());
+    let command = query.list_command();
     html(&ListPage {
         frame: Frame::new(&console, View::DeadLetters, "Dead letters").with_command(command),
         snapshot,
@@ -202,7 +202,8 @@ impl<'a> DeadLetterPage<'a> {
     }
 
     fn left(&self) -> Option<String> {
-        self.snapshot.time_left(self.dead_letter).map(duration)
+        let left = self.snapshot.time_left(self.dead_letter.message.sent_at);
+        left.map(duration)
     }
 }
 

@@ -44,6 +44,12 @@ impl Form {
         self.all(name).next().unwrap_or_default()
     }
 
+    /// Whether a person typed this number.
+    pub(super) fn has_typed(&self, number: u64) -> bool {
+        let typed = self.get("typed").replace([',', ' '], "");
+        typed == number.to_string()
+    }
+
     /// The values that are not empty.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let fields = self.0.iter().filter(move |(field, _)| field == name);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::access::Access;
+use super::access::{Access, LinkUse};
 use super::form::Form;
 use super::page::{Refusal, signed_in};
 use super::state::Console;
@@ -18,6 +18,8 @@ use super::state::Console;
 /// Each page needs its own script and style, sends forms, and fetches itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(super) const USED_LINK_PATH: &str = "/console/used-link";
 
 pub(super) async fn require_host(
     State(console): State<Arc<Console>>,
@@ -28,6 +30,16 @@ pub(super) async fn require_host(
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response()
+    }
+}
+
+/// No route has another method. A HEAD request would use up the link.
+pub(super) async fn require_method(request: Request, next: Next) -> Response {
+    if [Method::GET, Method::POST].contains(request.method()) {
+        next.run(request).await
+    } else {
+        let allowed = [(header::ALLOW, "GET, POST")];
+        (StatusCode::METHOD_NOT_ALLOWED, allowed).into_response()
     }
 }
 
@@ -61,8 +73,8 @@ pub(super) async fn require_session(
     Ok(next.run(Request::from_parts(head, Body::empty())).await)
 }
 
-/// `GET /`: with the token of the link it sets the cookie. It answers with a page: a browser sends
-/// no strict cookie after a redirect, if another site had the link.
+/// `GET /`: with the token of the link it sets the cookie, once. It answers with a page: a browser
+/// sends no strict cookie after a redirect, if another site had the link.
 pub(super) async fn sign_in(
     State(console): State<Arc<Console>>,
     RawQuery(query): RawQuery,
@@ -71,13 +83,25 @@ pub(super) async fn sign_in(
     let Some(query) = query else {
         return Ok(Redirect::to("/console").into_response());
     };
-    if !access
-        .link_token
-        .is(Form::parse(query.as_bytes()).get("token"))
-    {
-        return Err(Refusal::signed_out());
+    match access.open(Form::parse(query.as_bytes()).get("token")) {
+        LinkUse::First => {
+            Ok(([(header::SET_COOKIE, access.cookie())], signed_in()).into_response())
+        }
+        LinkUse::Again => Ok(Redirect::to(USED_LINK_PATH).into_response()),
+        LinkUse::Wrong => Err(Refusal::signed_out()),
     }
-    Ok(([(header::SET_COOKIE, access.cookie())], signed_in()).into_response())
+}
+
+/// Where a used link leads: `/` does not get the cookie, which is only for `/console`.
+pub(super) async fn used_link(
+    State(console): State<Arc<Console>>,
+    headers: HeaderMap,
+) -> Result<Redirect, Refusal> {
+    if console.access.has_session(&headers) {
+        Ok(Redirect::to("/console"))
+    } else {
+        Err(Refusal::used_link())
+    }
 }
 
 /// Adds the headers of every response.

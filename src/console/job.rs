@@ -21,6 +21,8 @@ pub(super) enum JobKind {
     DryRun,
     Replay,
     Drop,
+    Reconcile,
+    Check,
 }
 
 /// What a job is about.
@@ -33,17 +35,8 @@ pub(super) struct JobPlan {
     pub(super) command: String,
     /// For the link to its view.
     pub(super) view: View,
-    /// The dead letters that it is about.
-    pub(super) selected: Option<Selected>,
-}
-
-/// The dead letters of a snapshot that match a filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Selected {
-    /// The number of the snapshot.
-    pub(super) snapshot: u64,
-    /// The filter, as the query of a URL.
-    pub(super) query: String,
+    /// What a dry run or an action is about, as the query of the page that asks before it.
+    pub(super) selected: Option<String>,
 }
 
 #[derive(Debug)]
@@ -74,8 +67,11 @@ pub(super) struct JobEnd {
     pub(super) summary: String,
     /// What else to know.
     pub(super) notes: Vec<String>,
-    /// Reason, number and result, where a job has results by reason.
+    /// A table of results: the heads of its columns, and its rows.
+    pub(super) columns: [&'static str; 3],
     pub(super) rows: Vec<(String, u64, String)>,
+    /// The sign-ups that a reconcile would queue, or has queued.
+    pub(super) sign_ups: u64,
 }
 
 impl JobEnd {
@@ -85,7 +81,9 @@ impl JobEnd {
             is_success,
             summary: summary.into(),
             notes: Vec::new(),
+            columns: ["Reason", "Number", "Prediction"],
             rows: Vec::new(),
+            sign_ups: 0,
         }
     }
 }
@@ -179,14 +177,14 @@ impl Jobs {
                 () = self.stop.cancelled() => return,
             };
             let Some((job, work)) = next else { return };
-            let work = AssertUnwindSafe(work(Arc::clone(&job))).catch_unwind();
-            let end = match work.await {
+            let work = async { work(Arc::clone(&job)).await };
+            let end = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(Ok(end)) => end,
                 Ok(Err(error)) => JobEnd::new(false, format!("{error:#}")),
                 Err(_) => JobEnd::new(
                     false,
-                    "usher failed: its log says where. Dead letters that it has received stay hidden for some \
-                     minutes; read the queue again then",
+                    "usher failed: its log says where. If it has received dead letters, they stay hidden for \
+                     some minutes",
                 ),
             };
             job.update(|progress| progress.end = Some(end));
@@ -203,18 +201,103 @@ impl Jobs {
         jobs.iter().find(|job| job.is_running()).cloned()
     }
 
-    /// The latest dry run of all these dead letters.
-    pub(super) fn dry_run(&self, selected: &Selected) -> Option<Arc<Job>> {
+    /// The latest one that has ended.
+    pub(super) fn last(&self, kind: JobKind) -> Option<Arc<Job>> {
         let jobs = lock(&self.all);
-        let is_it = |job: &&Arc<Job>| {
-            let plan = &job.plan;
-            let is_same = plan.selected.as_ref() == Some(selected);
-            plan.kind == JobKind::DryRun && is_same && job.has_succeeded()
-        };
+        let is_it = |job: &&Arc<Job>| job.plan.kind == kind && !job.is_running();
         jobs.iter().rev().find(is_it).cloned()
+    }
+
+    /// Those of a view, the latest first.
+    pub(super) fn of(&self, view: View) -> Vec<Arc<Job>> {
+        let jobs = lock(&self.all);
+        let of_view = jobs.iter().rev().filter(|job| job.plan.view == view);
+        of_view.cloned().collect()
+    }
+
+    /// The dry run of exactly this, if it has succeeded and nothing was done about it since. A
+    /// reconcile of other options may have changed the same users.
+    pub(super) fn dry_run(&self, selected: &str) -> Option<Arc<Job>> {
+        let jobs = lock(&self.all);
+        let is_same = |job: &&Arc<Job>| {
+            let is_reconcile = job.plan.kind == JobKind::Reconcile;
+            is_reconcile || job.plan.selected.as_deref() == Some(selected)
+        };
+        let latest = jobs.iter().rev().find(is_same)?;
+        let is_it = latest.plan.kind == JobKind::DryRun && latest.has_succeeded();
+        is_it.then(|| Arc::clone(latest))
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> JobPlan {
+        JobPlan {
+            kind: JobKind::Read,
+            title: "A job".to_owned(),
+            command: String::new(),
+            view: View::Now,
+            selected: None,
+        }
+    }
+
+    async fn ended(job: &Job) -> JobEnd {
+        loop {
+            match job.progress().end {
+                Some(end) => return end,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_leaves_the_next_one_to_run() {
+        let stop = CancellationToken::new();
+        let jobs = Jobs::new(&stop);
+        let play = async {
+            let first = jobs.start(plan(), |_| async { panic!("of a test") });
+            let end = ended(&first.expect("no other job")).await;
+            assert!(!end.is_success && end.summary.starts_with("usher failed"));
+            let second = jobs.start(plan(), |_| async { Ok(JobEnd::new(true, "done")) });
+            let end = ended(&second.expect("the first has ended")).await;
+            assert_eq!(end.summary, "done");
+            stop.cancel();
+        };
+        tokio::join!(jobs.run(), play);
+    }
+
+    #[tokio::test]
+    async fn only_the_latest_job_about_the_same_counts_as_its_dry_run() {
+        let stop = CancellationToken::new();
+        let jobs = Jobs::new(&stop);
+        let play = async {
+            for (kind, selected, is_success, expected) in [
+                (JobKind::DryRun, "a", true, true),
+                (JobKind::DryRun, "b", true, true),
+                (JobKind::Reconcile, "a", true, false),
+                (JobKind::DryRun, "a", false, false),
+                (JobKind::DryRun, "a", true, true),
+            ] {
+                let plan = JobPlan {
+                    kind,
+                    selected: Some(selected.to_owned()),
+                    ..plan()
+                };
+                let job = jobs.start(
+                    plan,
+                    move |_| async move { Ok(JobEnd::new(is_success, "")) },
+                );
+                ended(&job.expect("no other job")).await;
+                assert_eq!(jobs.dry_run("a").is_some(), expected, "{kind:?} {selected}");
+            }
+            stop.cancel();
+        };
+        tokio::join!(jobs.run(), play);
+    }
 }

@@ -21,13 +21,17 @@ struct JobPage<'a> {
 }
 
 impl JobPage<'_> {
-    /// The page that replays what a dry run was about.
-    fn replay_path(&self) -> Option<String> {
+    /// The page that asks before what a dry run was about: its path and its name.
+    fn next(&self) -> Option<(String, &'static str)> {
         let plan = &self.job.plan;
         let selected = plan.selected.as_ref()?;
-        let (snapshot, query) = (selected.snapshot, &selected.query);
-        let is_dry_run = plan.kind == JobKind::DryRun;
-        is_dry_run.then(|| format!("{LIST_PATH}/replay?snapshot={snapshot}&{query}"))
+        let name = match plan.view {
+            View::Reconcile => "run",
+            _ => "replay",
+        };
+        let path = format!("{}/{name}?{selected}", plan.view.path());
+        let has_succeeded = self.progress.end.as_ref().is_some_and(|end| end.is_success);
+        (plan.kind == JobKind::DryRun && has_succeeded).then_some((path, name))
     }
 }
 
@@ -38,8 +42,9 @@ pub(super) async fn show(
     let job = find(&console, number)?;
     let progress = job.progress();
     let end = progress.end.as_ref();
-    if job.plan.kind == JobKind::Read && end.is_some_and(|end| end.is_success) {
-        return Ok(Redirect::to(LIST_PATH).into_response());
+    let is_shown_there = [JobKind::Read, JobKind::Check].contains(&job.plan.kind);
+    if is_shown_there && end.is_some_and(|end| end.is_success) {
+        return Ok(Redirect::to(job.plan.view.path()).into_response());
     }
     let frame = Frame::new(&console, job.plan.view, job.plan.title.clone());
     let page = JobPage {

@@ -2,6 +2,7 @@
 //!
 //! `access` and `guard` decide who is served. `now` reads the findings, `dead_letters` shows what
 //! one reading of the dead-letter queue, a `snapshot`, has found. `query` is a filter in a URL.
+//! `reconcile` finds missed users, and `deployment` checks settings and permissions.
 //! `job` is work that takes long, `work` does it. All of them call the functions of the commands.
 //! Pages are the templates in `templates/console/`; they work without the script.
 
@@ -9,6 +10,7 @@ mod access;
 mod actions;
 mod chart;
 mod dead_letters;
+mod deployment;
 mod form;
 mod guard;
 mod job;
@@ -17,6 +19,9 @@ mod now;
 mod now_page;
 mod page;
 mod query;
+mod reconcile;
+mod reconcile_options;
+mod reconcile_work;
 mod snapshot;
 mod state;
 mod text;
@@ -25,7 +30,7 @@ mod work;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 pub(crate) use self::state::Console;
@@ -48,6 +53,14 @@ pub(crate) fn routes(console: &Arc<Console>) -> Router {
         .route("/console/dead-letters/export", post(actions::export))
         .route("/console/dead-letters/{id}", get(dead_letters::show))
         .route("/console/dead-letters/{id}/body", post(dead_letters::body))
+        .route("/console/reconcile", get(reconcile::show))
+        .route("/console/reconcile/dry-run", post(reconcile::dry_run))
+        .route(
+            "/console/reconcile/run",
+            get(reconcile::confirm).post(reconcile::run),
+        )
+        .route("/console/deployment", get(deployment::show))
+        .route("/console/deployment/check", post(deployment::check))
         .route("/console/jobs/{number}", get(jobs::show))
         .route("/console/jobs/{number}/stop", post(jobs::stop))
         .layer(from_fn_with_state(
@@ -56,9 +69,11 @@ pub(crate) fn routes(console: &Arc<Console>) -> Router {
         ));
     let open = Router::new()
         .route("/", get(guard::sign_in))
+        .route(guard::USED_LINK_PATH, get(guard::used_link))
         .route("/console/console.css", get(page::css))
         .route("/console/console.js", get(page::js));
-    guard::with_headers(guarded.merge(open).fallback(page::not_found))
+    let routes = guarded.merge(open).fallback(page::not_found);
+    guard::with_headers(routes.layer(from_fn(guard::require_method)))
         .layer(from_fn_with_state(Arc::clone(console), guard::require_host))
         .with_state(Arc::clone(console))
 }

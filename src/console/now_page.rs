@@ -9,13 +9,14 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::chart::Chart;
+use super::job::{Job, JobKind};
 use super::now::{INTERVAL, Reading, Sample, increase};
 use super::page::{Frame, View, html};
 use super::state::Console;
-use super::text::{Moment, count, dead_letters};
+use super::text::{self, Moment, count, dead_letters};
 use crate::aws::Depth;
 use crate::config::Config;
-use crate::status::{Finding, State, work_left};
+use crate::status::{State, work_left};
 
 /// The last minutes, for throttled calls.
 const RECENT: Duration = Duration::from_mins(5);
@@ -30,6 +31,8 @@ struct NowPage<'a> {
     budget: Option<(f64, f64)>,
     throttled: Option<String>,
     charts: Vec<Chart>,
+    /// The last reconcile of this console that has ended.
+    reconcile: Option<Arc<Job>>,
 }
 
 /// The one sentence.
@@ -57,6 +60,7 @@ pub(super) async fn show(extract::State(console): extract::State<Arc<Console>>) 
         budget: reading.as_deref().and_then(budget),
         throttled: throttled(&samples),
         charts: Chart::of(&samples),
+        reconcile: console.jobs.last(JobKind::Reconcile),
         reading,
     })
 }
@@ -74,16 +78,6 @@ impl NowPage<'_> {
     fn dead_letters(&self) -> Option<String> {
         let depth = self.reading.as_ref()?.figures.dead_letters?;
         Some(count(depth.total()))
-    }
-
-    /// The style and the word of a state.
-    fn mark(finding: &Finding) -> (&'static str, &'static str) {
-        match finding.state {
-            State::Ok => ("ok", "ok"),
-            State::Warn => ("warn", "warning"),
-            State::Fail => ("fail", "failure"),
-            State::Skipped => ("unknown", "not known"),
-        }
     }
 }
 

@@ -16,6 +16,8 @@ const JS: &str = include_str!("../../templates/console/console.js");
 pub(super) enum View {
     Now,
     DeadLetters,
+    Reconcile,
+    Deployment,
     /// Outside the views.
     #[default]
     None,
@@ -23,12 +25,19 @@ pub(super) enum View {
 
 impl View {
     /// In the order of the menu.
-    pub(super) const ALL: &[Self] = &[Self::Now, Self::DeadLetters];
+    pub(super) const ALL: &[Self] = &[
+        Self::Now,
+        Self::DeadLetters,
+        Self::Reconcile,
+        Self::Deployment,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Now | Self::None => "Now",
             Self::DeadLetters => "Dead letters",
+            Self::Reconcile => "Reconcile",
+            Self::Deployment => "Deployment",
         }
     }
 
@@ -36,6 +45,8 @@ impl View {
         match self {
             Self::Now | Self::None => "/console",
             Self::DeadLetters => "/console/dead-letters",
+            Self::Reconcile => "/console/reconcile",
+            Self::Deployment => "/console/deployment",
         }
     }
 }
@@ -63,6 +74,16 @@ impl<'a> Frame<'a> {
             caller: &console.caller,
             token: console.access.token.reveal(),
             ..Self::default()
+        }
+    }
+
+    /// How the command differs. It cannot know which are the oldest before it has read all.
+    pub(super) fn difference(&self) -> &'static str {
+        let is_limited = self.command.contains(" --limit ");
+        if is_limited && self.command.starts_with("usher dead-letters ") {
+            ", where --limit takes the first that SQS delivers"
+        } else {
+            ""
         }
     }
 
@@ -131,6 +152,16 @@ impl Refusal {
         let detail = "Open the link that the console printed in your terminal when it started. A \
                       console that was started again has a new link.";
         Self::new(StatusCode::UNAUTHORIZED, "You are not signed in", detail)
+    }
+
+    pub(super) fn used_link() -> Self {
+        let detail = "It works once. Use the browser that opened it. If that was not yours, somebody else is \
+                      signed in: end the console at once. Started again, it prints a new link.";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "This link was already used",
+            detail,
+        )
     }
 
     pub(super) fn forbidden(detail: &str) -> Self {

@@ -35,21 +35,19 @@ impl Query {
         for text in form.all("id") {
             filter.ids.extend(keep(&mut errors, "id", parse_id(text)));
         }
-        let mut time = |name: &'static str| {
-            let text = form.all(name).next()?;
-            keep(&mut errors, name, parse_time(text))
-        };
-        filter.since = time("since");
-        filter.before = time("before");
+        filter.since = one(form, "since", parse_time, &mut errors);
+        filter.before = one(form, "before", parse_time, &mut errors);
         filter.pool = form.all("pool").next().map(str::to_owned);
-        let sub = form.all("sub").next();
-        filter.sub = sub.and_then(|text| keep(&mut errors, "sub", parse_sub(text)));
-        let limit = form.all("limit").next();
-        filter.limit = limit.and_then(|text| {
-            let limit = text.parse().ok().filter(|limit: &u64| *limit > 0);
-            let limit = limit.ok_or_else(|| "must be a whole number of 1 or more".to_owned());
-            keep(&mut errors, "limit", limit)
-        });
+        filter.sub = one(form, "sub", parse_sub, &mut errors);
+        filter.limit = one(form, "limit", parse_limit, &mut errors);
+        let by_id = Filter {
+            ids: filter.ids.clone(),
+            ..Filter::default()
+        };
+        if !filter.ids.is_empty() && filter != by_id {
+            // As for the commands: an id needs no filter.
+            errors.push(("id", "cannot be combined with other fields".to_owned()));
+        }
         Self { filter, errors }
     }
 
@@ -101,6 +99,15 @@ impl Query {
         self.fields().into_iter().map(argument).collect()
     }
 
+    /// The command that lists them. Only `show` takes an id, and one.
+    pub(super) fn list_command(&self) -> String {
+        let show = |id: &String| format!("usher dead-letters show {}", in_shell_quotes(id));
+        match self.filter.ids.as_slice() {
+            [] => format!("usher dead-letters list{}", self.arguments()),
+            ids => ids.iter().map(show).collect::<Vec<_>>().join(" && "),
+        }
+    }
+
     /// The arguments of a command that changes dead letters.
     pub(super) fn change_arguments(&self) -> String {
         let all = if self.filter.matches_all() {
@@ -125,6 +132,22 @@ impl Query {
         let parts: Vec<String> = self.fields().into_iter().map(part).collect();
         parts.join(", ")
     }
+}
+
+/// The value of a field; `None` if it is empty or not valid.
+pub(super) fn one<T>(
+    form: &Form,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    let text = form.all(name).next()?;
+    keep(errors, name, parse(text))
+}
+
+pub(super) fn parse_limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| "must be a whole number of 1 or more".to_owned())
 }
 
 fn keep<T>(
@@ -157,6 +180,23 @@ mod tests {
         assert_eq!(query("").change_arguments(), " --all");
         assert_eq!(query("limit=5").change_arguments(), " --all --limit 5");
         assert_eq!(query("reason=").change_arguments(), " --all");
+    }
+
+    #[test]
+    fn an_id_stands_alone_as_in_the_commands() {
+        let two = query("id=12345678&id=abcdef%2000");
+        assert!(two.errors.is_empty(), "{:?}", two.errors);
+        assert_eq!(two.change_arguments(), " 12345678 'abcdef 00'");
+        let shown = "usher dead-letters show 12345678 && usher dead-letters show 'abcdef 00'";
+        assert_eq!(two.list_command(), shown);
+        assert_eq!(
+            query("reason=a").list_command(),
+            "usher dead-letters list --reason a"
+        );
+        for other in ["reason=throttled", "limit=1", "pool=p"] {
+            let both = query(&format!("id=12345678&{other}"));
+            assert_eq!(both.errors.len(), 1, "{other}");
+        }
     }
 
     #[test]

@@ -10,18 +10,24 @@ use super::job::Jobs;
 use super::now::NowReader;
 use super::snapshot::Snapshot;
 use crate::app::Services;
+use crate::config::EffectiveSetting;
 use crate::dead_letter::AuditLog;
 use crate::http::Url;
+use crate::status::Report;
 
 /// The state of one console.
 pub(crate) struct Console {
     pub(super) services: Services,
+    /// The effective configuration.
+    pub(super) settings: Vec<EffectiveSetting>,
     pub(super) access: Access,
     /// The ARN of the credentials at the start, for the pages.
     pub(super) caller: String,
     pub(super) now: NowReader,
     pub(super) jobs: Jobs,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// Of the last check.
+    report: Mutex<Option<Arc<Report>>>,
 }
 
 impl Console {
@@ -31,6 +37,7 @@ impl Console {
     /// Without `queue.url`, or when the system has no random numbers.
     pub(crate) async fn new(
         services: Services,
+        settings: Vec<EffectiveSetting>,
         workers: &[Url],
         address: SocketAddr,
         stop: &CancellationToken,
@@ -41,12 +48,14 @@ impl Console {
             now: NowReader::new(&services, workers)?,
             jobs: Jobs::new(stop),
             snapshot: Mutex::default(),
+            report: Mutex::default(),
+            settings,
             services,
         };
         Ok(Arc::new(console))
     }
 
-    /// The link that signs a browser in.
+    /// The link that signs one browser in.
     pub(crate) fn link(&self) -> String {
         self.access.link()
     }
@@ -70,5 +79,15 @@ impl Console {
     pub(super) fn replace_snapshot(&self, snapshot: Snapshot) {
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::new(snapshot));
+    }
+
+    pub(super) fn report(&self) -> Option<Arc<Report>> {
+        let report = self.report.lock();
+        report.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn replace_report(&self, report: Report) {
+        let mut current = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::new(report));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::reason::explain;
+use crate::status::State;
 
 /// A time on a page. The script shows it in the reader's time zone.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,16 @@ pub(super) fn meaning(reason: &str) -> String {
     let text = explain(reason);
     let meaning = text.strip_prefix(&format!("{reason}: "));
     meaning.unwrap_or_default().to_owned()
+}
+
+/// The style of a finding's state, and its word in the commands.
+pub(super) fn mark(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Ok => ("ok", "ok"),
+        State::Warn => ("warn", "WARN"),
+        State::Fail => ("fail", "FAIL"),
+        State::Skipped => ("unknown", "skip"),
+    }
 }
 
 /// In the two largest units: `3 min 20 s`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::job::{Job, JobEnd};
-use super::snapshot::{MAX_DEAD_LETTERS, Snapshot};
+use super::snapshot::{MAX_BYTES, MAX_DEAD_LETTERS, Snapshot};
 use super::state::Console;
 use super::text::{count, dead_letters};
 use crate::dead_letter::{
@@ -25,7 +25,8 @@ pub(super) async fn read(console: Arc<Console>, job: Arc<Job>) -> anyhow::Result
         limit: Some(MAX_DEAD_LETTERS),
         ..Filter::default()
     };
-    let mut selection = Selection::new(&queue, PARALLEL_RECEIVES, filter, job.stop.clone());
+    let mut selection = Selection::new(&queue, PARALLEL_RECEIVES, filter, job.stop.clone())
+        .with_max_bytes(MAX_BYTES);
     let found = collect(&mut selection, &job, Vec::push).await;
     let report = ScanReport::finish(selection).await;
     let found = found?;
@@ -34,19 +35,19 @@ pub(super) async fn read(console: Arc<Console>, job: Arc<Job>) -> anyhow::Result
     }
     let mut unread = report.unread();
     if report.end == SelectionEnd::Limit {
-        let max = count(MAX_DEAD_LETTERS);
         unread.push(format!(
-            "this page reads {max} at most: the commands read all"
+            "a reading ends at {} or {} MB. Replay or drop these and read again, or use the \
+             commands, which read all",
+            dead_letters(MAX_DEAD_LETTERS),
+            MAX_BYTES / 1_000_000
         ));
     }
     let read = found.len() as u64;
-    console.replace_snapshot(Snapshot {
-        unread,
-        retention: attributes
-            .and_then(|it| it.retention_seconds)
-            .map(Duration::from_secs),
-        ..Snapshot::new(job.number as u64, found)
-    });
+    let mut snapshot = Snapshot::new(job.number as u64, found);
+    snapshot.unread = unread;
+    let retention = attributes.and_then(|it| it.retention_seconds);
+    snapshot.retention = retention.map(Duration::from_secs);
+    console.replace_snapshot(snapshot);
     Ok(JobEnd::new(true, format!("{} read", dead_letters(read))))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::received_dead_letter::{DeadLetterSummary, MIN_ID_CHARS};
 
 /// A dead letter must match every given field. An empty filter matches all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Ids, on either queue, or the beginnings of ids; empty matches every id.
     pub ids: Vec<String>,

@@ -31,7 +31,7 @@ pub(crate) use filter::{parse_id, parse_sub};
 pub(crate) use next_step::{needs_only_replay, next_step};
 pub use queue::DeadLetterQueue;
 pub(crate) use queue::{DeadLetterQueueError, resolve_dead_letter_queue};
-pub(crate) use reason_counts::{ReasonCounts, ReasonSummary};
+pub(crate) use reason_counts::ReasonCounts;
 pub(crate) use received_dead_letter::{DeadLetterSummary, ReceivedDeadLetter, printable, short_id};
 pub(crate) use redrive::{NativeRedrive, NativeRedriveResult};
 pub(crate) use removal::RemovalCounts;

@@ -75,6 +75,13 @@ impl ReceivedDeadLetter {
         Self { message, summary }
     }
 
+    /// The bytes of its body and its attributes.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.message.attributes.iter();
+        let attributes = attributes.map(|(name, value)| name.len() + value.len());
+        self.message.body.len() + attributes.sum::<usize>()
+    }
+
     /// Says that a dead-lettered sign-up is not finished; `None` for any other message.
     pub(crate) fn unfinished(&self, has_profiles: bool) -> Option<&'static str> {
         let Ok(Event::SignUp(sign_up)) = parse(&self.message.body) else {

@@ -25,6 +25,8 @@ pub struct Selection {
     filter: Filter,
     stop: CancellationToken,
     selected: u64,
+    /// That those which are returned may still hold.
+    bytes_left: usize,
     seen: ReasonCounts,
     end: Option<SelectionEnd>,
 }
@@ -34,7 +36,7 @@ pub struct Selection {
 pub enum SelectionEnd {
     /// The scan ended; only these were not received.
     Exhausted(Unseen),
-    /// The limit of the filter is reached.
+    /// The limit of the filter, or of the bytes, is reached.
     Limit,
     /// The stop signal came, or a call failed.
     Stopped,
@@ -54,8 +56,17 @@ impl Selection {
             filter,
             stop,
             selected: 0,
+            bytes_left: usize::MAX,
             seen: ReasonCounts::default(),
             end: None,
+        }
+    }
+
+    /// For one who keeps what is returned: it holds at most `max_bytes`.
+    pub(crate) fn with_max_bytes(self, max_bytes: usize) -> Self {
+        Self {
+            bytes_left: max_bytes,
+            ..self
         }
     }
 
@@ -90,11 +101,12 @@ impl Selection {
                         let is_selected = |dead_letter: &ReceivedDeadLetter| {
                             accept(dead_letter) && self.filter.matches(&dead_letter.summary)
                         };
-                        let dead_letters: Vec<ReceivedDeadLetter> = dead_letters
+                        let mut dead_letters: Vec<ReceivedDeadLetter> = dead_letters
                             .into_iter()
                             .filter(is_selected)
                             .take(remaining)
                             .collect();
+                        self.cut(&mut dead_letters);
                         self.selected += dead_letters.len() as u64;
                         if !dead_letters.is_empty() {
                             return Ok(Some(dead_letters));
@@ -104,6 +116,20 @@ impl Selection {
             }
         }
         Ok(None)
+    }
+
+    /// Leaves out those that would hold too many bytes, and ends there.
+    fn cut(&mut self, dead_letters: &mut Vec<ReceivedDeadLetter>) {
+        let mut fits = |it: &ReceivedDeadLetter| {
+            let left = self.bytes_left.checked_sub(it.size());
+            self.bytes_left = left.unwrap_or_default();
+            left.is_some()
+        };
+        let count = dead_letters.iter().take_while(|it| fits(it)).count();
+        if count < dead_letters.len() {
+            dead_letters.truncate(count);
+            self.end = Some(SelectionEnd::Limit);
+        }
     }
 
     /// Dead letters received so far, also those that do not match.
@@ -163,5 +189,47 @@ impl Selection {
             );
         }
         self.end.unwrap_or(SelectionEnd::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::aws::cognito::fake::fake_aws;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_selection_ends_before_it_holds_more_bytes() {
+        for (max_bytes, expected) in [(249, 2), (250, 2), (299, 2), (300, 3), (99, 0)] {
+            let respond = |operation: &str, _: &Value| {
+                let message = |id: &str| {
+                    let attributes =
+                        json!({"text": {"DataType": "String", "StringValue": "x".repeat(16)}});
+                    json!({
+                        "MessageId": id, "ReceiptHandle": id, "Body": "b".repeat(80),
+                        "MessageAttributes": attributes,
+                    })
+                };
+                let messages = ["a", "b", "c", "d"].map(message);
+                let answer = match operation {
+                    "ReceiveMessage" => json!({ "Messages": messages }),
+                    _ => json!({}),
+                };
+                (Duration::ZERO, 200, answer)
+            };
+            let aws = fake_aws(respond).await;
+            let url = "https://sqs.us-east-1.amazonaws.com/1/queue";
+            let queue = Queue::new(&aws, url, Duration::ZERO, Duration::from_mins(1));
+            let stop = CancellationToken::new();
+            let mut selection = Selection::new(&queue, SINGLE_RECEIVE, Filter::default(), stop)
+                .with_max_bytes(max_bytes);
+            let mut found = 0;
+            while let Some(some) = selection.next(|_| true, |_| {}).await.expect("a page") {
+                found += some.len();
+            }
+            assert_eq!(found, expected, "{max_bytes}");
+            assert_eq!(selection.finish().await, SelectionEnd::Limit);
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::EmbeddedEndpoint;
 use crate::app::{Services, trigger_handler};
 use crate::aws::{Aws, Failure, Queue, Sandbox, SandboxPool};
-use crate::config::{self, Config, InvalidConfig, Layers};
+use crate::config::{self, Config, EffectiveSetting, InvalidConfig, Layers};
 use crate::event::{IssuerType, Trace};
 use crate::trigger::TriggerHandler;
 
@@ -30,6 +30,8 @@ pub struct Stack {
     /// The clients that call the endpoint. The configuration is the user's, changed to use the
     /// embedded resources.
     pub services: Services,
+    /// Its settings, with their sources.
+    pub(crate) settings: Vec<EffectiveSetting>,
     /// Creates users and resources, and reads them back.
     pub sandbox: Sandbox,
     /// The user pool and its client.
@@ -126,6 +128,7 @@ impl Stack {
         Ok(Self {
             endpoint,
             services,
+            settings: layers.effective(),
             sandbox,
             pool,
             queue,

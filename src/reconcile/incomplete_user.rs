@@ -59,6 +59,22 @@ pub(crate) struct IncompleteUserLine<'a> {
     pub under_another_id: bool,
 }
 
+impl IncompleteUserLine<'_> {
+    /// In words: `missing EVERYONE, profile`.
+    pub(crate) fn describe(&self) -> String {
+        let mut missing = self.missing_groups.clone();
+        missing.extend(self.missing_profile.then_some("profile"));
+        let mut found = Vec::new();
+        if !missing.is_empty() {
+            found.push(format!("missing {}", missing.join(", ")));
+        }
+        if self.under_another_id {
+            found.push("profile under another id".to_owned());
+        }
+        found.join("; ")
+    }
+}
+
 impl IncompleteUser {
     pub(crate) fn line<'a>(&'a self, pool: &'a PoolId) -> IncompleteUserLine<'a> {
         IncompleteUserLine {

@@ -48,6 +48,18 @@ pub(crate) struct ReconcilePlan {
     pub rate: f64,
 }
 
+/// A run pauses while more messages than this are on the queue, unless it is told another number.
+pub(crate) const DEFAULT_BACKLOG: u64 = 1000;
+
+/// Why no profile is found under another id; `None` if it is, or if profiles are switched off.
+pub(crate) fn why_no_search(config: &Config) -> Option<&'static str> {
+    let profiles = config.profiles.as_ref()?;
+    profiles.owner.is_none().then_some(
+        "no attribute of profiles.attributes names the owner of a profile, in a template of {sub}, \
+         {username} or both",
+    )
+}
+
 impl ReconcilePlan {
     /// The default groups if a run compares memberships, otherwise none. It compares them
     /// on request, and if no profile shows who is finished.

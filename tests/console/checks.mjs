@@ -154,6 +154,10 @@ export const checks = {
       await tab.getByText('Receives').waitFor();
       await pressOn(tab, /^Replay …$/);
       await tab.getByText('What is affected').waitFor();
+      await pressOn(tab, /^Dry run of 1 dead letter: id /);
+      await ended(tab);
+      await pressOn(tab, /^Go on to the replay …$/);
+      await tab.getByText('What is affected').waitFor();
       await pressOn(tab, /^Replay 1 dead letter: id /);
       assert.match(await ended(tab), /1 dead letter sent to the source queue/);
     });
@@ -175,17 +179,21 @@ export const checks = {
   },
 
   async 'pages are fast'() {
-    await stage({}, async (tab) => {
-      for (const path of ['/console', '/console/dead-letters']) {
+    await stage({}, async (tab, context) => {
+      await read(tab);
+      const [{ name, value }] = await context.cookies(`${BASE}/console`);
+      const headers = { cookie: `${name}=${value}` };
+      for (const path of ['/console', '/console/dead-letters', '/console/dead-letters?reason=throttled']) {
         const times = [];
-        for (let at = 0; at < 40; at += 1) {
+        for (let at = 0; at < 100; at += 1) {
           const start = performance.now();
-          const answer = await tab.request.get(BASE + path);
+          const answer = await fetch(BASE + path, { headers });
+          await answer.text();
           times.push(performance.now() - start);
-          assert.equal(answer.status(), 200);
+          assert.equal(answer.status, 200);
         }
         times.sort((a, b) => a - b);
-        console.log(`      ${path}: p50 ${times[20].toFixed(1)} ms`);
+        console.log(`      ${path}: p50 ${times[50].toFixed(1)} ms, p95 ${times[95].toFixed(1)} ms`);
       }
     });
   },

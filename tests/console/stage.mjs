@@ -15,9 +15,13 @@ export const LINK = process.env.CONSOLE;
 export const BASE = new URL(LINK).origin;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Opens the link in a browser of its own, and plays. */
+/** The cookie of the first tab: the link works once. */
+let storageState;
+
+/** Opens the console in a browser of its own, and plays. */
 export async function stage(options, play) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const viewport = { width: 1280, height: 900 };
+  const context = await browser.newContext({ viewport, storageState, ...options });
   const trouble = [];
   const asked = [];
   try {
@@ -34,8 +38,9 @@ export async function stage(options, play) {
     tab.on('console', (said) => {
       if (!said.text().startsWith('Failed to load resource')) trouble.push(said.text());
     });
-    await tab.goto(LINK);
+    await tab.goto(storageState ? `${BASE}/console` : LINK);
     await tab.waitForURL(`${BASE}/console`);
+    storageState ??= await context.storageState();
     await play(tab, context);
     assert.deepEqual(trouble, []);
     for (const url of asked) {

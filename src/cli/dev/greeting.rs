@@ -30,7 +30,7 @@ fn greeting(running: &RunningDev, summary: &DevSummary, console: &str, program: 
     } = running;
     let mut text = format!(
         "
-usher dev is ready. Ctrl-C ends it; nothing is kept.
+usher dev is ready until Ctrl-C; nothing is kept. The console's link works once.
 
   AWS endpoint  {endpoint}  for any AWS SDK, Region {region}
   API, /accept  {api}  health, metrics  {health}

@@ -163,7 +163,8 @@ async fn start_console(
         Err(_) => console::bind(0).await?,
         Ok(server) => server,
     };
-    RunningConsole::start(server, stack.services.clone(), &[worker], stop).await
+    let settings = stack.settings.clone();
+    RunningConsole::start(server, stack.services.clone(), settings, &[worker], stop).await
 }
 
 /// Reads the files of `--events`, and says which it skipped.

@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     if !unknown.is_empty() {
         anyhow::bail!(
             "the user pool has settings that this release does not know ({}), and a write might reset \
-             them: set the trigger in the console, or use a newer release",
+             them: set the trigger in the AWS console, or use a newer release",
             unknown.join(", ")
         );
     }
@@ -173,7 +173,7 @@ impl TargetPool {
                 // Nothing was changed, so there is nothing to restore.
                 let _ = std::fs::remove_file(file);
                 let hint = if wanted.has_mfa_without_sms() {
-                    ", perhaps because its MFA works without text messages: set the trigger in the console"
+                    ", perhaps because its MFA works without text messages: set the trigger in the AWS console"
                 } else {
                     ""
                 };

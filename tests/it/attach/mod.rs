@@ -253,7 +253,7 @@ async fn an_unknown_setting_stops_attach_and_bad_arguments_are_named() {
     assert_eq!(status, Some(1));
     for part in [
         "QuantumPolicy",
-        "set the trigger in the console",
+        "set the trigger in the AWS console",
         "newer release",
     ] {
         assert!(error.contains(part), "{error}");

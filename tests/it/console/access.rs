@@ -6,14 +6,30 @@ use tokio::net::TcpStream;
 use super::{Console, FORM, encoded};
 use crate::world::World;
 
-const ACTIONS: [&str; 7] = [
+pub(super) const ACTIONS: [&str; 10] = [
     "/console/dead-letters/read",
     "/console/dead-letters/dry-run",
     "/console/dead-letters/replay",
     "/console/dead-letters/drop",
     "/console/dead-letters/export",
     "/console/dead-letters/91e29d26/body",
+    "/console/reconcile/dry-run",
+    "/console/reconcile/run",
+    "/console/deployment/check",
     "/console/jobs/1/stop",
+];
+/// The other routes, and a path that is none.
+pub(super) const PAGES: [&str; 10] = [
+    "/",
+    "/console",
+    "/console/dead-letters",
+    "/console/dead-letters/91e29d26",
+    "/console/reconcile",
+    "/console/deployment",
+    "/console/jobs/1",
+    "/console/used-link",
+    "/console/console.css",
+    "/nothing",
 ];
 
 #[tokio::test]
@@ -68,6 +84,35 @@ async fn only_the_link_opens_the_console() {
     let headers = [("cookie", both.as_str())];
     let answer = console.client.raw("GET", "/console", b"", &headers).await;
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn the_link_works_once() {
+    let console = Console::start(World::new().await, &[]).await;
+    let link = format!("/?token={}", console.link_token);
+    let head = console.client.raw("HEAD", &link, b"", &[]).await;
+    assert_eq!((head.status, head.header("set-cookie")), (405, None));
+    let open = || console.client.raw("GET", &link, b"", &[]);
+    let (one, other) = tokio::join!(open(), open());
+    let (first, second) = if one.status == 200 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let cookie = first.header("set-cookie").expect("a cookie");
+    let cookie = cookie.split(';').next().expect("a value");
+    assert_eq!((second.status, second.header("set-cookie")), (303, None));
+    let next = second.header("location").expect("a page");
+    let refused = console.client.raw("GET", next, b"", &[]).await;
+    assert_eq!(refused.status, 401);
+    for part in ["This link was already used", "end the console at once"] {
+        assert!(refused.text.contains(part), "{}", refused.text);
+    }
+    // The browser that opened it sends its cookie only to `/console`.
+    assert_eq!(open().await.header("location"), Some(next));
+    let headers = [("cookie", cookie)];
+    let led_in = console.client.raw("GET", next, b"", &headers).await;
+    assert_eq!(led_in.header("location"), Some("/console"));
 }
 
 #[tokio::test]
@@ -158,8 +203,13 @@ async fn a_post_of_another_page_is_refused_and_a_get_changes_nothing() {
     for path in ACTIONS {
         let path = format!("{path}?{}", body(token));
         let answer = console.get(&path).await;
-        let asks = path.contains("/replay?") || path.contains("/drop?");
-        assert_eq!(answer.status, if asks { 200 } else { 405 }, "{path}");
+        let expected = match path.split('?').next() {
+            Some("/console/dead-letters/replay" | "/console/dead-letters/drop") => 200,
+            // The form has no pool.
+            Some("/console/reconcile/run") => 422,
+            _ => 405,
+        };
+        assert_eq!(answer.status, expected, "{path}");
     }
     assert_eq!(
         console.get("/console/jobs/2").await.status,

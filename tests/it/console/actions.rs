@@ -54,14 +54,19 @@ async fn a_replay_sends_what_was_seen_and_nothing_else() {
     ] {
         assert!(asks.contains(part), "{part} is missing in {asks}");
     }
-    let dry_run = console.act("dry-run", &throttled).await;
-    let dry_run = console.end_of(&dry_run).await;
+    assert!(!asks.contains("action=\"/console/dead-letters/replay\""));
+    let dry_run = console.predict(&throttled).await;
     assert!(dry_run.contains("3 would succeed"), "{dry_run}");
     let asks = console
         .get(&format!("/console/dead-letters/replay?{query}"))
         .await
         .text;
     assert!(asks.contains("3 would succeed"), "{asks}");
+    assert!(asks.contains("action=\"/console/dead-letters/replay\""));
+
+    let limited = console.get("/console/dead-letters?limit=2").await.text;
+    let differs = "where --limit takes the first that SQS delivers";
+    assert!(limited.contains(differs) && !asks.contains(differs));
 
     for count in ["4", ""] {
         let wrong_count = with(&all[..1], &[("count", count), ("reason", "throttled")]);
@@ -97,6 +102,32 @@ async fn a_replay_sends_what_was_seen_and_nothing_else() {
     );
     console.world.work(&[]).await;
     assert_eq!(console.world.members("EVERYONE").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_replay_needs_a_dry_run_of_the_same_dead_letters() {
+    let world = World::new().await;
+    for reason in ["throttled", "throttled", "not_json"] {
+        world.put_dead_letter("{", reason, "").await;
+    }
+    let console = Console::open(world).await;
+    let all = console.read(3).await;
+    let throttled = with(&all[..1], &[("count", "2"), ("reason", "throttled")]);
+    let refused = async |fields: &[(&'static str, String)]| {
+        let refused = console.act("replay", fields).await;
+        assert_eq!(refused.status, 409);
+        for part in ["A dry run of exactly this comes first", "/replay?snapshot="] {
+            assert!(refused.text.contains(part), "{part}: {}", refused.text);
+        }
+    };
+    refused(&throttled).await;
+    console.predict(&all).await;
+    // One that covers more is not the same.
+    refused(&throttled).await;
+    console.predict(&throttled).await;
+    let replayed = console.act("replay", &throttled).await;
+    console.end_of(&replayed).await;
+    assert_eq!(console.visible().await, 1);
 }
 
 #[tokio::test]
@@ -248,8 +279,14 @@ async fn a_stopped_replay_loses_nothing() {
             .put_dead_letter(&user.event.to_string(), "throttled", "")
             .await;
     }
-    let mut console = Console::open_with(world, &["quota.user_update=4"]).await;
+    let quota = [
+        "quota.user_update=4",
+        "quota.user_list=1000",
+        "quota.user_resource_read=1000",
+    ];
+    let mut console = Console::open_with(world, &quota).await;
     let all = console.read(60).await;
+    console.predict(&all).await;
     let started = console.act("replay", &all).await;
     let path = started.header("location").expect("a page").to_owned();
     eventually("some are sent", || async {
@@ -278,6 +315,7 @@ async fn a_stopped_replay_loses_nothing() {
     let rest = console
         .read(60 - usize::try_from(sent).expect("a few"))
         .await;
+    console.predict(&rest).await;
     let started = console.act("replay", &rest).await;
     let path = started.header("location").expect("a page").to_owned();
     eventually("some more are sent", || async {

@@ -2,6 +2,10 @@
 
 mod access;
 mod actions;
+mod deployment;
+mod hostile;
+mod large;
+mod reconcile;
 
 use std::fs::File;
 
@@ -31,6 +35,13 @@ impl Console {
     }
 
     async fn open_with(world: World, overrides: &[&str]) -> Self {
+        let mut console = Self::start(world, overrides).await;
+        console.sign_in().await;
+        console
+    }
+
+    /// Nobody has opened the link.
+    async fn start(world: World, overrides: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let output = folder.path().join("out");
         let mut arguments = vec!["console", "--port", "0"];
@@ -47,7 +58,7 @@ impl Console {
             .and_then(|rest| rest.split_once("/?token="))
             .expect("a link");
         let client = Client::new(address.to_owned());
-        let mut console = Self {
+        Self {
             world,
             process,
             address: address.to_owned(),
@@ -55,9 +66,7 @@ impl Console {
             client,
             cookie: String::new(),
             token: String::new(),
-        };
-        console.sign_in().await;
-        console
+        }
     }
 
     async fn sign_in(&mut self) {
@@ -115,6 +124,12 @@ impl Console {
             .and_then(|it| it.rsplit('/').next());
         let number = number.expect("a number").to_owned();
         vec![("snapshot", number), ("count", count.to_string())]
+    }
+
+    /// A dry run, which each replay needs.
+    async fn predict(&self, fields: &[(&'static str, String)]) -> String {
+        let started = self.act("dry-run", fields).await;
+        self.end_of(&started).await
     }
 
     async fn act(&self, action: &str, fields: &[(&'static str, String)]) -> Answer {

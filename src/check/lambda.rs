@@ -3,27 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::Usage;
 use crate::config::{InvalidConfig, Layers, TriggerConfig};
 use crate::status::Findings;
 
-/// The Lambda's environment, as `aws lambda get-function-configuration` prints it.
-///
-/// # Errors
-/// When the file cannot be read, or is not an object of strings.
-pub(super) fn read_variables(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let usage_error = |why: &dyn std::fmt::Display| {
-        Usage::error(format!("--trigger-variables {}: {why}", file.display()))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| usage_error(&error))?;
-    // The parser's error text may contain a value.
-    serde_json::from_str(&text).map_err(|_| {
-        usage_error(&"must be a JSON object of variables, such as {\"NAME\": \"value\"}")
-    })
-}
-
 /// Reads these variables and the file of the Lambda's archive as `usher-trigger` does.
-pub(super) fn check(
+pub(crate) fn check(
     findings: &mut Findings,
     variables: BTreeMap<String, String>,
     file: Option<&Path>,

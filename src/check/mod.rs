@@ -1,47 +1,29 @@
-//! `usher check`: tests the settings and permissions of a deployment without changing it.
+//! Tests the settings and permissions of a deployment without changing it. `usher check` prints
+//! the findings.
+//!
+//! Queue and table are here, `pool` and `pool_settings` are about a user pool, `lambda` is about
+//! the settings of the trigger.
 
 mod lambda;
 mod pool;
 mod pool_settings;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::HumanDuration;
 
-use super::target::pool_id;
-use super::{CommandStatus, Global, findings, plural};
 use crate::app::Services;
 use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes};
-use crate::config::{Config, OwnerAttribute, ProfilesConfig, Required};
+use crate::config::{Config, InvalidConfig, OwnerAttribute, ProfilesConfig};
 use crate::event::PoolId;
 use crate::reason::Reason;
 use crate::status::{Findings, check_backlog, check_trigger, read_source};
+use crate::text::plural;
+pub(crate) use lambda::check as check_lambda;
 use pool::NO_SUCH_USER;
 
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:
-  usher check
-  usher check --function-arn ARN --strict
-  usher check --trigger-variables variables.json --output json")]
-pub(super) struct Options {
-    /// User pool to check, beside those of pools.allowed; repeatable
-    #[arg(long, value_name = "ID")]
-    pool: Vec<String>,
-    /// JSON file of the Lambda's environment variables: check them as usher-trigger does
-    ///
-    /// Write it with: aws lambda get-function-configuration --function-name usher-trigger
-    /// --query Environment.Variables. Where USHER_CONFIG is among them, --config is the file
-    /// that it names.
-    #[arg(long, value_name = "FILE")]
-    trigger_variables: Option<PathBuf>,
-    /// Warn unless the PostConfirmation trigger is this function
-    #[arg(long, value_name = "ARN")]
-    function_arn: Option<String>,
-    /// Exit with 1 on warnings too
-    #[arg(long)]
-    strict: bool,
-}
+/// The first section of the findings.
+pub(crate) const CONFIGURATION: &str = "Configuration";
 
 /// A receipt that no queue issued. SQS refuses the call for it only after it has checked the
 /// permission.
@@ -49,37 +31,18 @@ const NO_SUCH_RECEIPT: &str = "usher-check-no-such-receipt";
 /// Profiles that are read to find some under other ids.
 const SAMPLED_PROFILES: i32 = 100;
 
-pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
-    let config = global.config(&[Required::Queue, Required::Profiles])?;
-    let variables = options.trigger_variables.as_deref();
-    let variables = variables.map(lambda::read_variables).transpose()?;
-    let mut pools: Vec<PoolId> = config.pools.allowed.iter().cloned().collect();
-    for id in &options.pool {
-        pools.push(pool_id(id)?);
-    }
-    let mut findings = Findings::default();
-    findings.section("Configuration");
-    match Services::from_environment(config).await {
-        Ok(services) => check_deployment(&mut findings, &services, &pools, options).await?,
-        Err(no_region) => {
-            findings.fail("configuration", no_region.to_string());
-            findings.skip_others("need a Region");
-        }
-    }
-    if let Some(variables) = variables {
-        findings.section("Trigger");
-        lambda::check(&mut findings, variables, global.config.as_deref());
-    }
-    findings::print(global.output, &findings.into_report(), options.strict)
-}
-
-async fn check_deployment(
+/// `function_arn` is the function that each trigger must call.
+///
+/// # Errors
+/// Without `queue.url` or `profiles.table`, if the command does not require it.
+pub(crate) async fn check_deployment(
     findings: &mut Findings,
     services: &Services,
     pools: &[PoolId],
-    options: &Options,
-) -> anyhow::Result<()> {
+    function_arn: Option<&str>,
+) -> Result<(), InvalidConfig> {
     let (config, aws) = (&services.config, services.aws());
+    findings.section(CONFIGURATION);
     findings.ok("configuration", format!("valid, Region {}", aws.region()));
     if config.pools.allowed.is_empty() {
         let detail = if pools.is_empty() {
@@ -128,8 +91,7 @@ async fn check_deployment(
     }
     findings.section("Trigger");
     for (pool, settings) in triggers {
-        let expected = options.function_arn.as_deref();
-        check_trigger(findings, pool, &settings, expected);
+        check_trigger(findings, pool, &settings, function_arn);
     }
     Ok(())
 }
