@@ -107,9 +107,12 @@ operations! {
     AdminAddUserToGroup,
     AdminCreateUser,
     AdminDeleteUser,
+    AdminDisableUser,
+    AdminEnableUser,
     AdminGetUser,
     AdminListGroupsForUser,
     AdminRemoveUserFromGroup,
+    AdminUserGlobalSignOut,
     CreateGroup,
     DescribeUserPool,
     GetGroup,
@@ -203,9 +206,12 @@ impl CognitoOperation {
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
     pub(super) fn category(self) -> Category {
         match self {
-            Self::AdminAddUserToGroup | Self::AdminDeleteUser | Self::AdminRemoveUserFromGroup => {
-                Category::UserUpdate
-            }
+            Self::AdminAddUserToGroup
+            | Self::AdminDeleteUser
+            | Self::AdminDisableUser
+            | Self::AdminEnableUser
+            | Self::AdminRemoveUserFromGroup
+            | Self::AdminUserGlobalSignOut => Category::UserUpdate,
             Self::AdminCreateUser => Category::UserCreation,
             Self::AdminGetUser => Category::UserRead,
             Self::AdminListGroupsForUser => Category::UserResourceRead,

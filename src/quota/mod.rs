@@ -18,8 +18,8 @@ pub use budget::RateBudget;
 /// The categories of Cognito's requests that usher makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
-    /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`. 25 a second,
-    /// not adjustable.
+    /// `UserUpdate`: `AdminAddUserToGroup`, `AdminRemoveUserFromGroup`, and the calls that disable,
+    /// enable and sign out a user. 25 a second, not adjustable.
     UserUpdate,
     /// `UserRead`: `AdminGetUser`. 120 a second; usher uses half at most.
     UserRead,

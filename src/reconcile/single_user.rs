@@ -79,6 +79,8 @@ mod tests {
             sub: None,
             attributes: UserAttributes::default(),
             status: UserStatus::Confirmed,
+            cognito_status: "CONFIRMED".to_owned(),
+            enabled: true,
             created: None,
         };
         SingleUser::new(listed, groups.collect(), has_profile)

@@ -114,7 +114,12 @@ fn a_query_is_allowed_on_an_index_only() {
 /// The calls of an operator's commands: those of the worker, and more.
 fn of_the_tools() -> BTreeSet<String> {
     let mut made = of_the_worker();
-    made.extend(calls(&["cognito/lists.rs", "sqs/move_tasks.rs"]));
+    made.extend(calls(&[
+        "cognito/accounts.rs",
+        "cognito/lists.rs",
+        "cognito/searches.rs",
+        "sqs/move_tasks.rs",
+    ]));
     // `usher reconcile` shows its progress.
     assert!(text("src/cli/reconcile.rs").contains(".estimate_user_count("));
     made.insert("cognito-idp:DescribeUserPool".to_owned());
@@ -131,10 +136,12 @@ fn of_the_load_test() -> BTreeSet<String> {
         "dynamodb/test_profiles.rs",
         "dynamodb/batch_get.rs",
     ]);
-    // A user who exists is read, and their groups are.
-    assert!(text("src/aws/cognito/test_users.rs").contains(".get_user("));
+    // A user who exists is read, and their groups are. Others are found by their address.
+    let test_users = text("src/aws/cognito/test_users.rs");
+    assert!(test_users.contains(".get_user(") && test_users.contains(".list_by_prefix("));
     made.extend(
-        ["AdminGetUser", "AdminListGroupsForUser"].map(|call| format!("cognito-idp:{call}")),
+        ["AdminGetUser", "AdminListGroupsForUser", "ListUsers"]
+            .map(|call| format!("cognito-idp:{call}")),
     );
     made
 }
@@ -256,6 +263,19 @@ fn the_operator_policy_is_enough_to_show_and_queue_a_user() {
     ] {
         assert!(allowed.contains(call), "{call}");
     }
+}
+
+/// Operators who disable no users can leave this statement out.
+#[test]
+fn calls_of_the_console_only_have_their_own_statement() {
+    let policy: Value = serde_json::from_str(&text("deploy/operator-policy.json")).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let (apart, others): (Vec<&Value>, Vec<&Value>) = statements
+        .iter()
+        .partition(|statement| statement["Sid"] == "ConsoleOnlyUserPool");
+    let made = calls(&["cognito/accounts.rs"]);
+    assert_eq!(actions_of(apart), made);
+    assert!(actions_of(others).is_disjoint(&made));
 }
 
 /// Operators who replay only through the queue can leave these statements out.

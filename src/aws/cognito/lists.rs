@@ -3,7 +3,6 @@
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aws_sdk_cognitoidentityprovider::types::{GroupType, UserStatusType, UserType};
@@ -15,7 +14,6 @@ use crate::aws::page::Page;
 use crate::config::GroupName;
 use crate::event::{PoolId, Sub, UserAttributes, Username, is_loggable_id};
 use crate::reason::Reason;
-use crate::retry::retry_inline;
 
 /// A user as `ListUsers` returns them.
 #[derive(Debug)]
@@ -25,6 +23,9 @@ pub(crate) struct ListedUser {
     pub sub: Option<Sub>,
     pub attributes: UserAttributes,
     pub status: UserStatus,
+    /// Cognito's `UserStatus`, such as `CONFIRMED`.
+    pub cognito_status: String,
+    pub enabled: bool,
     /// When the user signed up or was created.
     pub created: Option<jiff::Timestamp>,
 }
@@ -75,10 +76,12 @@ impl UserStatus {
     }
 }
 
+pub(super) fn status_text(status: Option<&UserStatusType>) -> String {
+    status.map_or("UNKNOWN", UserStatusType::as_str).to_owned()
+}
+
 /// Cognito's limit for one page.
 pub(super) const MAX_PAGE_ITEMS: i32 = 60;
-/// Cognito's limit for a filter, in characters.
-const MAX_FILTER_CHARS: usize = 256;
 
 impl Cognito {
     /// `ListUsers` of this `sub`: the user's name. Also finds federated users, whom the Admin
@@ -149,53 +152,6 @@ impl Cognito {
             .await?;
         Page::from_users(pool, token, page.users, page.pagination_token)
     }
-
-    /// `ListUsers` with a filter: the users with this user name, e-mail address, phone number
-    /// or `sub`. An address is also searched for in lower case: a filter is exact, and users
-    /// type capitals. No user has a value that is too long for a filter. Makes at most
-    /// [`Self::MAX_SEARCH_CALLS`] calls, without retries. Eventually consistent.
-    ///
-    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html>
-    ///
-    /// # Errors
-    /// As any call.
-    pub(crate) async fn search_users(
-        &self,
-        pool: &PoolId,
-        name: &Username,
-    ) -> Result<Vec<ListedUser>, Failure> {
-        for (attribute, value) in search_terms(name) {
-            let Some(filter) = filter_of(attribute, &value) else {
-                continue;
-            };
-            let found = retry_inline(|| {
-                let request = self
-                    .client
-                    .list_users()
-                    .user_pool_id(pool.as_str())
-                    .filter(filter.as_str())
-                    .limit(MAX_PAGE_ITEMS)
-                    .send();
-                self.call(CognitoOperation::ListUsers, pool, request)
-            });
-            let mut users: Vec<ListedUser> = ListedUser::from_page(found.await?.users).collect();
-            // Not every emulator filters.
-            users.retain(|user| match attribute {
-                "username" => user.username.reveal() == value,
-                attribute => {
-                    let actual = user.attributes.get(attribute);
-                    actual.is_some_and(|actual| actual.eq_ignore_ascii_case(&value))
-                }
-            });
-            if !users.is_empty() {
-                return Ok(users);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Limit of calls for one [`Self::search_users`], without retries.
-    pub(crate) const MAX_SEARCH_CALLS: u32 = 3;
 
     /// `ListGroups`, one page.
     ///
@@ -327,7 +283,7 @@ impl Page<ListedUser> {
 }
 
 impl ListedUser {
-    fn from_page(users: Option<Vec<UserType>>) -> impl Iterator<Item = Self> {
+    pub(super) fn from_page(users: Option<Vec<UserType>>) -> impl Iterator<Item = Self> {
         users
             .unwrap_or_default()
             .into_iter()
@@ -347,132 +303,11 @@ impl ListedUser {
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
             status: UserStatus::from_sdk(user.user_status.as_ref(), user.enabled),
+            cognito_status: status_text(user.user_status.as_ref()),
+            enabled: user.enabled,
             created: user
                 .user_create_date
                 .and_then(|date| jiff::Timestamp::new(date.secs(), 0).ok()),
         })
-    }
-}
-
-/// The attributes to search, the likely one first, each with the value.
-fn search_terms(username: &Username) -> Vec<(&'static str, Cow<'_, str>)> {
-    let name = username.reveal();
-    let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
-    let mut searched = Vec::new();
-    if name.contains('@') {
-        searched.push(("email", name.into()));
-        let lower = name.to_lowercase();
-        if lower != name {
-            searched.push(("email", lower.into()));
-        }
-    } else if name.strip_prefix('+').is_some_and(is_number) {
-        searched.push(("phone_number", name.into()));
-    } else if username.is_uuid() {
-        searched.push(("sub", name.into()));
-    }
-    searched.push(("username", name.into()));
-    searched
-}
-
-/// `None` for a filter that is longer than Cognito accepts.
-///
-/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html>
-fn filter_of(attribute: &str, value: &str) -> Option<String> {
-    let filter = format!("{attribute} = \"{}\"", escape(value));
-    (filter.chars().count() <= MAX_FILTER_CHARS).then_some(filter)
-}
-
-/// Escapes a value between quotation marks in a filter.
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::time::Duration;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::aws::cognito::fake::fake_cognito;
-
-    #[test]
-    fn name_is_searched_for_by_its_form() {
-        let uuid = "0f8e3a52-7b1d-4c60-9a2e-5d4c3b2a1f00";
-        for (name, expected) in [
-            ("Ada", &[("username", "Ada")][..]),
-            (
-                "+4930123",
-                &[("phone_number", "+4930123"), ("username", "+4930123")],
-            ),
-            (
-                "a@x.example",
-                &[("email", "a@x.example"), ("username", "a@x.example")],
-            ),
-            (
-                "A@x.example",
-                &[
-                    ("email", "A@x.example"),
-                    ("email", "a@x.example"),
-                    ("username", "A@x.example"),
-                ],
-            ),
-            (uuid, &[("sub", uuid), ("username", uuid)]),
-        ] {
-            let username = Username::new(name).expect("not empty");
-            let searched = search_terms(&username);
-            let searched: Vec<_> = searched
-                .iter()
-                .map(|(by, value)| (*by, value.as_ref()))
-                .collect();
-            assert_eq!(searched, expected, "{name}");
-            assert!(searched.len() <= Cognito::MAX_SEARCH_CALLS as usize);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_filter_that_is_too_long_is_not_sent() {
-        let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
-        let seen = std::sync::Arc::clone(&asked);
-        let respond = move |_: &str, input: &Value| {
-            let filter = input["Filter"].as_str().expect("a filter");
-            seen.lock().expect("no panic").push(filter.chars().count());
-            (Duration::ZERO, 200, json!({"Users": []}))
-        };
-        let services = fake_cognito(1, respond).await;
-        let pool = PoolId::new("eu-west-1_x").expect("an id");
-        // A quotation mark takes two characters of a filter.
-        let longest = "\"".repeat(121) + "é";
-        for name in [longest, "\"".repeat(122)] {
-            let name = Username::parse(&name).expect("a name");
-            let found = services.cognito.search_users(&pool, &name).await;
-            assert!(found.expect("an answer").is_empty());
-        }
-        assert_eq!(*asked.lock().expect("no panic"), [256]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn email_search_ignores_case_in_the_pool() {
-        let respond = |_: &str, _: &Value| {
-            let user = json!({
-                "Username": "ada", "UserStatus": "CONFIRMED", "Enabled": true,
-                "Attributes": [{"Name": "email", "Value": "Ada@Example.com"}],
-            });
-            (Duration::ZERO, 200, json!({"Users": [user]}))
-        };
-        let services = fake_cognito(1, respond).await;
-        let pool = PoolId::new("eu-west-1_x").expect("an id");
-        for (asked, expected) in [("ada@example.com", 1), ("eve@example.com", 0)] {
-            let name = Username::parse(asked).expect("a name");
-            let found = services.cognito.search_users(&pool, &name).await;
-            assert_eq!(found.expect("an answer").len(), expected, "{asked}");
-        }
-    }
-
-    #[test]
-    fn filter_value_cannot_end_its_quotation_marks() {
-        assert_eq!(escape(r#"a" or "b"#), r#"a\" or \"b"#);
-        assert_eq!(escape(r"a\"), r"a\\");
     }
 }

@@ -4,13 +4,15 @@
 //!
 //! - `provisioning`: the worker
 //! - `users`, `invitations`: admin commands
-//! - `lists`, `pools`: commands that read
+//! - `lists`, `searches`, `pools`: commands that read
+//! - `accounts`: the console
 //! - `sign_in`: `/accept`
 //! - `test_users`: the load test
 //! - `pool_settings`: `usher trigger`
 //! - `jwks`: the keys that sign tokens; not an AWS call
 
 mod accept_error;
+mod accounts;
 #[cfg(test)]
 pub(crate) mod fake;
 mod invitations;
@@ -19,6 +21,7 @@ mod lists;
 mod pool_settings;
 mod pools;
 mod provisioning;
+mod searches;
 mod sign_in;
 mod test_users;
 mod users;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cognitoidentityprovider::types::MessageActionType;
 
-use super::lists::{ListedUser, MAX_PAGE_ITEMS};
-use super::{Cognito, PoolUser, target};
+use super::{Cognito, ListedUser, PoolUser, target};
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 use crate::aws::page::Page;
@@ -95,17 +94,6 @@ impl Cognito {
         prefix: &str,
         token: Option<&str>,
     ) -> Result<Page<ListedUser>, Failure> {
-        let request = self
-            .client
-            .list_users()
-            .user_pool_id(pool.as_str())
-            .filter(format!("email ^= \"{prefix}\""))
-            .limit(MAX_PAGE_ITEMS)
-            .set_pagination_token(token.map(str::to_owned))
-            .send();
-        let page = self
-            .call(CognitoOperation::ListUsers, pool, request)
-            .await?;
-        Page::from_users(pool, token, page.users, page.pagination_token)
+        self.list_by_prefix(pool, "email", prefix, token).await
     }
 }

@@ -11,6 +11,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use jiff::Timestamp;
 
+use super::lists::status_text;
 use super::{Cognito, ListedUser, UserStatus};
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
@@ -76,7 +77,7 @@ impl PoolUser {
                 .unwrap_or_else(|| asked.clone()),
             sub: attributes.get("sub").and_then(Sub::new),
             attributes,
-            status: status.map_or("UNKNOWN", UserStatusType::as_str).to_owned(),
+            status: status_text(status),
             enabled,
             created: None,
         }
@@ -120,6 +121,8 @@ impl PoolUser {
             sub: self.sub.clone(),
             attributes: self.attributes.clone(),
             status: UserStatus::from_sdk(Some(&status), self.enabled),
+            cognito_status: self.status.clone(),
+            enabled: self.enabled,
             created: self.created,
         }
     }

@@ -89,6 +89,7 @@ impl EmbeddedCognito {
             "RespondToAuthChallenge" | "AdminRespondToAuthChallenge" => {
                 self.respond_to_challenge(&input).await
             }
+            "AdminUserGlobalSignOut" => self.sign_out_everywhere(&input).await,
             _ if operation.starts_with("Admin") => self.call_for_user(operation, input).await,
             _ => Ok(self.call(operation, body.clone()).await),
         };

@@ -59,6 +59,13 @@ impl Sessions {
     pub(super) fn login_of_refresh_token(&self, token: &str) -> Option<Login> {
         lock(&self.refresh_tokens).get(token).cloned()
     }
+
+    /// Ends all sign-ins of a user.
+    pub(super) fn end(&self, pool: &str, user: &str) {
+        let is_other = |login: &Login| login.pool != pool || login.user != user;
+        lock(&self.challenges).retain(|_, (_, login)| is_other(login));
+        lock(&self.refresh_tokens).retain(|_, login| is_other(login));
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -162,6 +162,9 @@ impl EmbeddedCognito {
         if login.client != client.id || login.user != user.name {
             return Err(not_authorized("Invalid session for the user."));
         }
+        if !user.enabled {
+            return Err(not_authorized("User is disabled."));
+        }
         let settings = self.pools.settings(&login.pool).unwrap_or_default();
         settings.password_policy.check(password)?;
         let attributes = self.response_attributes(&login.pool, &user, given)?;
@@ -236,6 +239,17 @@ impl EmbeddedCognito {
         let user = self.get_user(&login.pool, &user.name).await?;
         self.pools.add_aliases(&login.pool, &user);
         Ok(user)
+    }
+
+    /// `AdminUserGlobalSignOut`. Nothing at this endpoint takes an access token.
+    pub(super) async fn sign_out_everywhere(&self, input: &Value) -> CognitoResult {
+        let operation = "AdminUserGlobalSignOut";
+        let answer = self.call_for_user(operation, input.clone()).await?;
+        let [pool, name] = ["UserPoolId", "Username"].map(|field| str_or_empty(&input[field]));
+        if let Ok(user) = self.find_user(pool, name).await {
+            self.sessions.end(pool, &user.name);
+        }
+        Ok(answer)
     }
 
     /// New tokens for the same sign-in, with the user's current groups.

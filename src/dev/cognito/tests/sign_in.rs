@@ -1,9 +1,10 @@
 //! Passwords and tokens.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    TestPool, VALID_PASSWORD, claims, error, password_auth, suppressed_invitation, wrong_password,
+    TestPool, VALID_PASSWORD, claims, error, new_password_response, password_auth,
+    suppressed_invitation, wrong_password,
 };
 use crate::dev::cognito::app_client::secret_hash;
 
@@ -121,6 +122,56 @@ async fn only_the_right_password_of_a_confirmed_user_signs_in() {
         (&*code, &*message),
         ("NotAuthorizedException", "User is disabled.")
     );
+}
+
+#[tokio::test]
+async fn sign_out_everywhere_ends_all_sign_ins_of_the_user() {
+    let pool = TestPool::new().await;
+    let refresh = |token: &Value| json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": {"REFRESH_TOKEN": token}});
+    let mut tokens = Vec::new();
+    for name in ["ada", "bob"] {
+        pool.create_user(name).await;
+        let answer = pool.sign_in(name, VALID_PASSWORD).await;
+        let answer = answer.expect("signed in");
+        tokens.push(answer["AuthenticationResult"]["RefreshToken"].clone());
+    }
+    let temporary = pool.invite("eve").await;
+    let challenge = pool.sign_in("eve", &temporary).await.expect("a challenge");
+    for name in ["ada", "eve"] {
+        let user = json!({"Username": name});
+        pool.call("AdminUserGlobalSignOut", user).await;
+    }
+    let (code, message) = pool.call_error("InitiateAuth", refresh(&tokens[0])).await;
+    assert_eq!(
+        (&*code, &*message),
+        ("NotAuthorizedException", "Invalid Refresh Token")
+    );
+    pool.call("InitiateAuth", refresh(&tokens[1])).await;
+    let chosen = new_password_response(&challenge, "eve", VALID_PASSWORD);
+    let (code, _) = pool.call_error("RespondToAuthChallenge", chosen).await;
+    assert_eq!(code, "NotAuthorizedException");
+    assert!(pool.sign_in("ada", VALID_PASSWORD).await.is_ok());
+    let (code, _) = pool
+        .call_error("AdminUserGlobalSignOut", json!({"Username": "nobody"}))
+        .await;
+    assert_eq!(code, "UserNotFoundException");
+}
+
+#[tokio::test]
+async fn a_disabled_user_cannot_finish_a_sign_in() {
+    let pool = TestPool::new().await;
+    let temporary = pool.invite("eve").await;
+    let challenge = pool.sign_in("eve", &temporary).await.expect("a challenge");
+    let eve = || json!({"Username": "eve"});
+    let chosen = new_password_response(&challenge, "eve", VALID_PASSWORD);
+    pool.call("AdminDisableUser", eve()).await;
+    let refused = pool
+        .try_call("RespondToAuthChallenge", chosen.clone())
+        .await;
+    let disabled = error("NotAuthorizedException", "User is disabled.");
+    assert_eq!(refused, Err(disabled));
+    pool.call("AdminEnableUser", eve()).await;
+    pool.call("RespondToAuthChallenge", chosen).await;
 }
 
 #[tokio::test]
