@@ -19,19 +19,22 @@ pub(crate) struct DeadLetters {
 }
 
 impl DeadLetters {
+    pub(super) fn unread(cause: impl Into<String>) -> Self {
+        Self {
+            not_read: Some(cause.into()),
+            found: Vec::new(),
+        }
+    }
+
     /// A queue that cannot be read is not an error: the other facts are still useful.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         services: &Services,
         sub: Option<&Sub>,
         stop: &CancellationToken,
         on_progress: OnProgress<'_>,
     ) -> Self {
-        let unread = |cause: String| Self {
-            not_read: Some(cause),
-            found: Vec::new(),
-        };
         let Some(sub) = sub.and_then(Sub::loggable) else {
-            return unread("Cognito shows no sub for the user".to_owned());
+            return Self::unread("Cognito shows no sub for the user");
         };
         let queue = tokio::select! {
             queue = find_queue(services) => queue,
@@ -39,7 +42,7 @@ impl DeadLetters {
         };
         match queue {
             Ok(queue) => read_all(&queue, sub, stop, on_progress).await,
-            Err(cause) => unread(cause),
+            Err(cause) => Self::unread(cause),
         }
     }
 }

@@ -16,6 +16,17 @@ pub(crate) struct GroupLine {
     pub(crate) sources: Vec<String>,
 }
 
+impl GroupLine {
+    /// What gives the group, in words.
+    pub(crate) fn given_by(&self) -> String {
+        if self.sources.is_empty() {
+            "no rule gives it".to_owned()
+        } else {
+            self.sources.join(", ")
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum GroupState {
@@ -25,6 +36,19 @@ pub(crate) enum GroupState {
     InToken,
     /// The user is not in the group, and only a rule on the app client would give it.
     NotEvaluated,
+}
+
+impl GroupState {
+    /// In words; `is_queued` says that a sign-up which gives it was just queued.
+    pub(crate) fn describe(self, is_queued: bool) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Missing if is_queued => "missing, queued",
+            Self::Missing => "missing",
+            Self::InToken => "in tokens",
+            Self::NotEvaluated => "not evaluated",
+        }
+    }
 }
 
 /// By the configuration and the attributes of today, which `sign_up` has.

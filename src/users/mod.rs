@@ -1,10 +1,12 @@
 //! What one user has and lacks, which rule says so, and the sign-up that repairs it.
-//! `operator` executes admin commands.
+//! `operator` executes admin commands, `account` disables and signs out.
 //!
 //! `UserReport` holds all of it; `usher users show` draws it. `groups` compares memberships,
 //! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
-//! the sign-up, as reconcile does.
+//! the sign-up, as reconcile does; `commands` are the commands that do the same.
 
+mod account;
+mod commands;
 mod dead_letters;
 mod groups;
 mod operator;
@@ -12,10 +14,12 @@ mod profile;
 mod repair;
 mod report;
 
+pub(crate) use account::AccountChange;
+pub(crate) use commands::{groups_command, pool_option};
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use groups::GroupState;
 pub(crate) use operator::{Operator, needs_only_time};
-pub(crate) use profile::Profile;
+pub(crate) use repair::Additions;
 pub(crate) use report::{User, UserReport};
 
 /// Called with the number of things that were read, and their name.

@@ -36,10 +36,11 @@ impl Profile {
         let search = ReconcilePlan::choose_search(&services.config, None, false);
         let mut pages = 0;
         while user.profile() == ProfileState::Missing {
-            if stop.is_cancelled() {
-                return Ok(Self::NotKnown("stopped".to_owned()));
-            }
-            match user.search(&search, &table, pool).await {
+            let searched = tokio::select! {
+                searched = user.search(&search, &table, pool) => searched,
+                () = stop.cancelled() => return Ok(Self::NotKnown("stopped".to_owned())),
+            };
+            match searched {
                 Ok(true) => break,
                 Ok(false) => pages += 1,
                 Err(failure) => return Ok(Self::NotKnown(failure.to_string())),
@@ -51,6 +52,21 @@ impl Profile {
             ProfileState::OtherId => Self::UnderAnotherId,
             ProfileState::Missing => Self::Missing,
         })
+    }
+
+    /// In words; `is_queued` says that a sign-up which writes it was just queued.
+    pub(crate) fn describe(&self, is_queued: bool) -> String {
+        let words = match self {
+            Self::Exists => "exists",
+            Self::Missing if is_queued => "missing, queued",
+            Self::Missing => "missing",
+            Self::Off => "off (profiles.enabled = false)",
+            Self::UnderAnotherId => "under another id than the sub",
+            Self::NotKnown(cause) => {
+                return format!("none under the sub; search under other ids failed: {cause}");
+            }
+        };
+        words.to_owned()
     }
 
     /// Why it is not known whether there is one.

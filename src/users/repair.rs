@@ -34,6 +34,16 @@ pub(crate) struct Additions {
     pub(crate) profile: bool,
 }
 
+impl Additions {
+    /// `EVERYONE, the profile`
+    pub(crate) fn describe(&self) -> String {
+        let groups = self.groups.iter().map(ToString::to_string);
+        let profile = self.profile.then(|| "the profile".to_owned());
+        let all: Vec<String> = groups.chain(profile).collect();
+        all.join(", ")
+    }
+}
+
 impl RepairPlan {
     pub(super) fn new(
         config: &GroupsConfig,

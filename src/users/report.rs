@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
+use super::commands::{dead_letter_steps, groups_command, pool_option};
 use super::dead_letters::DeadLetters;
 use super::groups::{GroupLine, GroupState, group_lines};
 use super::profile::Profile;
@@ -11,14 +12,10 @@ use super::repair::{Additions, RepairPlan, sign_up};
 use crate::admin::UserView;
 use crate::app::Services;
 use crate::aws::PoolUser;
-use crate::config::{Config, GroupName, InvalidConfig, in_shell_quotes};
-use crate::dead_letter::{DeadLetterSummary, needs_only_replay, short_id};
+use crate::config::{Config, GroupName, InvalidConfig};
 use crate::event::{PoolId, Scope, Sub};
 use crate::reconcile::SingleUser;
 use crate::retry::retry_inline;
-
-/// Commands for dead letters that need more than a replay.
-const MAX_SHOWN: usize = 10;
 
 #[derive(Serialize)]
 pub(crate) struct UserReport {
@@ -53,6 +50,9 @@ pub(crate) struct User {
 }
 
 impl UserReport {
+    /// Reads all except the dead letters: that takes a scan of their queue. Add them with
+    /// [`Self::set_dead_letters`].
+    ///
     /// # Errors
     /// Without `profiles.table`, if the command does not require it.
     pub(crate) async fn read(
@@ -68,8 +68,6 @@ impl UserReport {
         let missing: Vec<GroupName> = missing.map(|it| it.group.clone()).collect();
         let mut single_user = single_user(config, view);
         let profile = Profile::find(services, pool, &mut single_user, stop, on_progress).await?;
-        let sub = user.sub.as_ref();
-        let dead_letters = DeadLetters::read(services, sub, stop, on_progress).await;
         let is_missing = !missing.is_empty() || profile.is_missing();
         let plan = RepairPlan::new(&config.groups, pool, user, &single_user, missing, &profile);
         let mut report = Self {
@@ -78,7 +76,7 @@ impl UserReport {
             groups,
             profile_error: profile.error().map(str::to_owned),
             profile,
-            dead_letters,
+            dead_letters: DeadLetters::unread("not asked for"),
             is_missing,
             queued: None,
             not_queued: None,
@@ -88,6 +86,20 @@ impl UserReport {
         };
         report.advise(config);
         Ok(report)
+    }
+
+    pub(crate) fn set_dead_letters(&mut self, dead_letters: DeadLetters, config: &Config) {
+        self.dead_letters = dead_letters;
+        self.advise(config);
+    }
+
+    /// What [`Self::fix`] would add, or why it would queue nothing.
+    pub(crate) fn additions(&self) -> Result<&Additions, &str> {
+        if !self.is_missing {
+            return Err("nothing is missing");
+        }
+        let sign_up = self.plan.sign_up.as_ref();
+        sign_up.map(|repair| &repair.adds).map_err(String::as_str)
     }
 
     /// Queues the sign-up that adds missing groups and profile, unless reconcile would not queue it.
@@ -198,50 +210,21 @@ impl UserReport {
         if !self.is_missing {
             return steps;
         }
-        let pool = match config.pools.allowed.len() {
-            1 => String::new(),
-            _ => format!(" --pool {}", self.pool),
-        };
+        let pool = pool_option(config, &self.pool);
         if self.plan.sign_up.is_ok() && !self.is_fix_asked() {
             steps.push(format!("usher users show {sub}{pool} --fix"));
         }
-        let left = &self.plan.left;
-        if !left.is_empty() {
-            let mut groups: Vec<String> = left.iter().map(group_option).collect();
-            if !left
-                .iter()
-                .all(|group| config.admin.grantable.allows(group))
-            {
-                groups.push(" --privileged".to_owned());
-            }
-            let groups = groups.concat();
-            steps.push(format!("usher groups add --user {sub}{pool}{groups}"));
+        if !self.plan.left.is_empty() {
+            steps.push(groups_command(
+                config,
+                &self.pool,
+                "add",
+                sub,
+                &self.plan.left,
+            ));
         }
         steps
     }
-}
-
-/// Replays those that need no more, and shows the others: `usher dead-letters show` says what each
-/// of them needs.
-fn dead_letter_steps(found: &[DeadLetterSummary]) -> Vec<String> {
-    let (replayable, others): (Vec<_>, Vec<_>) = found.iter().partition(|it| needs_only_replay(it));
-    let ids: Vec<&str> = replayable.iter().map(|it| short_id(&it.id)).collect();
-    let replay = (!ids.is_empty()).then(|| format!("usher dead-letters replay {}", ids.join(" ")));
-    let show = others.into_iter().take(MAX_SHOWN);
-    let show = show.map(|it| format!("usher dead-letters show {}", short_id(&it.id)));
-    replay.into_iter().chain(show).collect()
-}
-
-/// `--group STAFF`, as a shell takes it.
-fn group_option(group: &GroupName) -> String {
-    let quoted = in_shell_quotes(group.as_str());
-    // After a blank it would be another option.
-    let gap = if group.as_str().starts_with('-') {
-        "="
-    } else {
-        " "
-    };
-    format!(" --group{gap}{quoted}")
 }
 
 impl User {
@@ -276,6 +259,7 @@ mod tests {
     use super::*;
     use crate::aws::Outgoing;
     use crate::config::Layers;
+    use crate::dead_letter::DeadLetterSummary;
 
     const SUB: &str = "42296c21-5207-4a93-8e3b-d3fc17fff32d";
 

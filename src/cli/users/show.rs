@@ -1,17 +1,18 @@
 //! `usher users show`: prints the groups and the profile of one user, and queues a sign-up for them.
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use crate::admin::{FoundUsers, LookupError};
+use crate::admin::{FoundUsers, LookupError, UserView};
 use crate::app::Services;
 use crate::aws::ListedUser;
 use crate::cli::{CommandStatus, Global, Usage, plural, progress_bar, table, target, time};
-use crate::config::Required;
+use crate::config::{InvalidConfig, Required};
 use crate::dead_letter::{DeadLetterSummary, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
 use crate::reason::explain;
 use crate::shutdown;
-use crate::users::{DeadLetters, GroupState, Profile, User, UserReport};
+use crate::users::{DeadLetters, OnProgress, User, UserReport};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -63,7 +64,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         progress.set_position(count);
         progress.set_message(what);
     };
-    let report = UserReport::read(&services, &pool, &view, &stop, &on_progress).await;
+    let report = read(&services, &pool, &view, &stop, &on_progress).await;
     progress.finish_and_clear();
     let mut report = report?;
     if options.fix && !stop.is_cancelled() {
@@ -74,6 +75,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     }
     global.output.print(&report, || text(&report))?;
     Ok(CommandStatus::success_if(report.is_good()))
+}
+
+async fn read(
+    services: &Services,
+    pool: &PoolId,
+    view: &UserView,
+    stop: &CancellationToken,
+    on_progress: OnProgress<'_>,
+) -> Result<UserReport, InvalidConfig> {
+    let mut report = UserReport::read(services, pool, view, stop, on_progress).await?;
+    let sub = view.user.sub.as_ref();
+    let dead_letters = DeadLetters::read(services, sub, stop, on_progress).await;
+    report.set_dead_letters(dead_letters, &services.config);
+    Ok(report)
 }
 
 /// Does not repeat the name: standard error may be a log.
@@ -88,9 +103,11 @@ fn describe(error: LookupError, pool: &PoolId) -> anyhow::Error {
 }
 
 fn text(report: &UserReport) -> String {
+    let is_queued = report.queued.as_ref().is_some_and(|adds| adds.profile);
+    let profile = report.profile.describe(is_queued);
     let fields = [
         ("groups", group_lines(report)),
-        ("profile", vec![profile_line(report)]),
+        ("profile", vec![profile]),
         ("dead letters", dead_letter_lines(&report.dead_letters)),
     ];
     let mut rows = user_rows(&report.user);
@@ -105,10 +122,7 @@ fn text(report: &UserReport) -> String {
     let mut lines = vec![table(&rows, usize::MAX).trim_end().to_owned()];
     lines.extend(report.notes.iter().map(label("note")));
     if let Some(adds) = &report.queued {
-        let groups = adds.groups.iter().map(ToString::to_string);
-        let profile = adds.profile.then(|| "the profile".to_owned());
-        let adds: Vec<String> = groups.chain(profile).collect();
-        lines.push(format!("queued: the worker adds {}", adds.join(", ")));
+        lines.push(format!("queued: the worker adds {}", adds.describe()));
     }
     lines.extend(report.not_queued.iter().map(label("not queued")));
     if report.is_complete() {
@@ -153,39 +167,13 @@ fn group_lines(report: &UserReport) -> Vec<String> {
     let rows = report.groups.iter().map(|line| {
         let queued = report.queued.as_ref();
         let is_queued = queued.is_some_and(|adds| adds.groups.contains(&line.group));
-        let state = match line.state {
-            GroupState::Member => "member",
-            GroupState::Missing if is_queued => "missing, queued",
-            GroupState::Missing => "missing",
-            GroupState::InToken => "in tokens",
-            GroupState::NotEvaluated => "not evaluated",
-        };
-        let sources = if line.sources.is_empty() {
-            "no rule gives it".to_owned()
-        } else {
-            line.sources.join(", ")
-        };
         let group = printable(line.group.as_str());
-        [group, state.to_owned(), format!("({sources})")]
+        let state = line.state.describe(is_queued).to_owned();
+        [group, state, format!("({})", line.given_by())]
     });
     let rows: Vec<[String; 3]> = rows.collect();
     let text = table(&rows, MAX_GROUP_WIDTH);
     text.lines().map(str::to_owned).collect()
-}
-
-fn profile_line(report: &UserReport) -> String {
-    match &report.profile {
-        Profile::Exists => "exists".to_owned(),
-        Profile::Missing if report.queued.as_ref().is_some_and(|adds| adds.profile) => {
-            "missing, queued".to_owned()
-        }
-        Profile::Missing => "missing".to_owned(),
-        Profile::Off => "off (profiles.enabled = false)".to_owned(),
-        Profile::UnderAnotherId => "under another id than the sub".to_owned(),
-        Profile::NotKnown(cause) => {
-            format!("none under the sub; search under other ids failed: {cause}")
-        }
-    }
 }
 
 /// The users who have one address, so that one can be chosen.
