@@ -10,11 +10,13 @@ use super::actions::LIST_PATH;
 use super::form::Form;
 use super::job::Job;
 use super::page::{Frame, Refusal, View, html};
+use super::person::person_path;
 use super::query::Query;
 use super::snapshot::{ReasonRow, Snapshot};
 use super::state::Console;
 use super::text::{self, Moment, count, dead_letters, duration};
 use crate::dead_letter::{self, DeadLetterSummary, ReceivedDeadLetter, printable, short_id};
+use crate::event::PoolId;
 
 const PAGE_ROWS: usize = 50;
 /// More reasons are not listed.
@@ -154,6 +156,8 @@ struct DeadLetterPage<'a> {
     snapshot: &'a Snapshot,
     dead_letter: &'a ReceivedDeadLetter,
     it: &'a DeadLetterSummary,
+    /// Of the page of the user.
+    person_path: Option<String>,
     state: Option<&'static str>,
     /// Only where it was asked for.
     body: Option<String>,
@@ -168,10 +172,14 @@ impl<'a> DeadLetterPage<'a> {
         let it = &dead_letter.summary;
         let title = format!("Dead letter {}", short_id(&it.id));
         let command = format!("usher dead-letters show {}", short_id(&it.id));
+        let pools = &console.services.config.pools;
+        let pool = it.pool.as_deref().and_then(PoolId::new);
+        let pool = pool.filter(|pool| pools.is_allowed(pool));
         Self {
             frame: Frame::new(console, View::DeadLetters, title).with_command(command),
             snapshot,
             dead_letter,
+            person_path: pool.and_then(|pool| person_path(&pool, it.sub.as_deref()?)),
             it,
             state: dead_letter.unfinished(console.services.config.profiles.is_some()),
             body: None,

@@ -1,9 +1,11 @@
-//! The console: pages that show the state of a deployment, and act on its dead letters.
+//! The console: pages that show the state of a deployment, and act on its dead letters and users.
 //!
 //! `access` and `guard` decide who is served. `now` reads the findings, `dead_letters` shows what
 //! one reading of the dead-letter queue, a `snapshot`, has found. `query` is a filter in a URL.
-//! `reconcile` finds missed users, and `deployment` checks settings and permissions.
-//! `job` is work that takes long, `work` does it. All of them call the functions of the commands.
+//! `people` finds users, `person` shows one, `person_action` says what can be done about them, and
+//! `perform` does it. `reconcile` finds missed users, and `deployment` checks settings and
+//! permissions. `job` is work that takes long, `work` does it. All of them call the functions of the
+//! commands.
 //! Pages are the templates in `templates/console/`; they work without the script.
 
 mod access;
@@ -18,6 +20,10 @@ mod jobs;
 mod now;
 mod now_page;
 mod page;
+mod people;
+mod perform;
+mod person;
+mod person_action;
 mod query;
 mod reconcile;
 mod reconcile_options;
@@ -53,6 +59,15 @@ pub(crate) fn routes(console: &Arc<Console>) -> Router {
         .route("/console/dead-letters/export", post(actions::export))
         .route("/console/dead-letters/{id}", get(dead_letters::show))
         .route("/console/dead-letters/{id}/body", post(dead_letters::body))
+        .route("/console/people", get(people::start))
+        .route("/console/people/look-up", post(people::look_up))
+        .route("/console/people/search", post(people::search))
+        .route("/console/people/{pool}/{sub}", get(person::show))
+        .route(
+            "/console/people/{pool}/{sub}/personal-data",
+            post(person::personal_data),
+        )
+        .route("/console/people/{pool}/{sub}/{action}", post(perform::act))
         .route("/console/reconcile", get(reconcile::show))
         .route("/console/reconcile/dry-run", post(reconcile::dry_run))
         .route(

@@ -16,6 +16,7 @@ const JS: &str = include_str!("../../templates/console/console.js");
 pub(super) enum View {
     Now,
     DeadLetters,
+    People,
     Reconcile,
     Deployment,
     /// Outside the views.
@@ -28,6 +29,7 @@ impl View {
     pub(super) const ALL: &[Self] = &[
         Self::Now,
         Self::DeadLetters,
+        Self::People,
         Self::Reconcile,
         Self::Deployment,
     ];
@@ -36,6 +38,7 @@ impl View {
         match self {
             Self::Now | Self::None => "Now",
             Self::DeadLetters => "Dead letters",
+            Self::People => "People",
             Self::Reconcile => "Reconcile",
             Self::Deployment => "Deployment",
         }
@@ -45,6 +48,7 @@ impl View {
         match self {
             Self::Now | Self::None => "/console",
             Self::DeadLetters => "/console/dead-letters",
+            Self::People => "/console/people",
             Self::Reconcile => "/console/reconcile",
             Self::Deployment => "/console/deployment",
         }

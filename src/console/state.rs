@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::access::Access;
 use super::job::Jobs;
 use super::now::NowReader;
+use super::person_action::ActionResult;
 use super::snapshot::Snapshot;
 use crate::app::Services;
 use crate::config::EffectiveSetting;
@@ -25,9 +27,13 @@ pub(crate) struct Console {
     pub(super) caller: String,
     pub(super) now: NowReader,
     pub(super) jobs: Jobs,
+    /// Actions on users that run.
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
     /// Of the last check.
     report: Mutex<Option<Arc<Report>>>,
+    last_action: Mutex<Option<Arc<ActionResult>>>,
 }
 
 impl Console {
@@ -47,9 +53,12 @@ impl Console {
             caller: services.aws().caller_name().await,
             now: NowReader::new(&services, workers)?,
             jobs: Jobs::new(stop),
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
             snapshot: Mutex::default(),
             report: Mutex::default(),
             settings,
+            last_action: Mutex::default(),
             services,
         };
         Ok(Arc::new(console))
@@ -61,9 +70,11 @@ impl Console {
     }
 
     /// Reads the state for the pages and does the work of jobs until `stop` is cancelled. A job in
-    /// progress then ends first, so that it leaves no dead letter hidden.
+    /// progress then ends first, so that it leaves no dead letter hidden; so does an action.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         tokio::join!(self.now.run(stop), self.jobs.run());
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Audit lines name the caller of now: credentials change while a console runs.
@@ -89,5 +100,20 @@ impl Console {
     pub(super) fn replace_report(&self, report: Report) {
         let mut current = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::new(report));
+    }
+
+    /// The last action, if it was on the user of this page.
+    pub(super) fn last_action(&self, path: &str) -> Option<Arc<ActionResult>> {
+        let last = self.last_action.lock();
+        let last = last.unwrap_or_else(PoisonError::into_inner).clone();
+        last.filter(|last| last.path == path)
+    }
+
+    pub(super) fn set_last_action(&self, result: ActionResult) {
+        let mut last = self
+            .last_action
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Arc::new(result));
     }
 }

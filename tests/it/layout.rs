@@ -231,6 +231,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     (
         "console",
         &[
+            "admin",
             "app",
             "aws",
             "check",
@@ -238,12 +239,14 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "dead_letter",
             "event",
             "http",
+            "provision",
             "reason",
             "reconcile",
             "retry",
             "status",
             "telemetry",
             "text",
+            "users",
         ],
     ),
     (

@@ -7,10 +7,10 @@ use super::{Console, with};
 use crate::process::finished;
 use crate::world::{World, eventually};
 
-const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>";
+pub(super) const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>";
 
 /// A text in HTML, as the template engine escapes it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&#38;")
         .replace('<', "&#60;")
         .replace('>', "&#62;")

@@ -5,6 +5,7 @@ mod actions;
 mod deployment;
 mod hostile;
 mod large;
+mod people;
 mod reconcile;
 
 use std::fs::File;

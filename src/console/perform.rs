@@ -1,0 +1,223 @@
+//! Actions on a user: says what will happen, then does it, and leads to the page of the user.
+
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+
+use super::form::Form;
+use super::page::{Frame, Refusal, View, html};
+use super::person::Person;
+use super::person_action::{Action, ActionResult};
+use super::state::Console;
+use crate::config::{GrantableGroups, GroupName};
+use crate::event::{AdminOperation, Membership};
+use crate::provision::{CommandResult, Outcome};
+use crate::reason::explain_refusal;
+use crate::retry::retry_inline;
+use crate::users::{AccountChange, Operator};
+
+/// A person waits for the page.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
+const REMEDY: &str = "tick \u{201c}Also a privileged group\u{201d}";
+
+/// An action that is possible.
+struct Plan {
+    action: Action,
+    group: Option<GroupName>,
+    /// Whether the group need not be grantable, as with `--privileged`.
+    privileged: bool,
+}
+
+pub(super) async fn act(
+    State(console): State<Arc<Console>>,
+    Path((pool, sub, action)): Path<(String, String, String)>,
+    Extension(form): Extension<Arc<Form>>,
+) -> Result<Response, Refusal> {
+    let action = Action::named(&action).ok_or_else(|| {
+        Refusal::not_found("This page does not exist.").with_next("/console", "Now")
+    })?;
+    let person = Person::read(&console, &pool, &sub).await?;
+    let plan = Plan::new(action, &person, &form)?;
+    if form.get("confirmed").is_empty() {
+        plan.require_group(&console, &person).await?;
+        return Ok(html(&ActionPage::new(&console, &person, &plan)));
+    }
+    let path = person.path();
+    let own = Arc::clone(&console);
+    // The browser may close the connection: the action and its audit line go on.
+    let performed = console.tasks.spawn(async move {
+        let path = person.path();
+        let (is_success, text) = plan.perform(&own, person).await;
+        own.set_last_action(ActionResult {
+            action,
+            path,
+            is_success,
+            text,
+            at: Timestamp::now(),
+        });
+    });
+    performed.await.map_err(|_| {
+        let detail = "usher failed: its log says where. The action may have been done.";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Not finished", detail)
+    })?;
+    Ok(Redirect::to(&path).into_response())
+}
+
+fn refuse(person: &Person, status: StatusCode, why: &str) -> Refusal {
+    let detail = format!("{why}.");
+    Refusal::new(status, "Nothing was done", detail).with_next(person.path(), "The user")
+}
+
+impl Plan {
+    fn new(action: Action, person: &Person, form: &Form) -> Result<Self, Refusal> {
+        let group = if action.needs_group() {
+            let group = GroupName::parse(form.get("group"));
+            let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+            Some(group.map_err(|rule| refuse(person, invalid, &rule.to_string()))?)
+        } else {
+            None
+        };
+        let why = action.refusal(&person.view, &person.report, group.as_ref());
+        if let Some(why) = why {
+            return Err(refuse(person, StatusCode::CONFLICT, why));
+        }
+        Ok(Self {
+            action,
+            group,
+            privileged: !form.get("privileged").is_empty(),
+        })
+    }
+
+    /// A missing group is said before anything is confirmed. If this is not known, the action
+    /// finds out.
+    async fn require_group(&self, console: &Console, person: &Person) -> Result<(), Refusal> {
+        let (Action::AddToGroup, Some(group)) = (self.action, &self.group) else {
+            return Ok(());
+        };
+        let (cognito, pool) = (console.services.cognito(), &person.report.pool);
+        match retry_inline(|| cognito.has_group(pool, group)).await {
+            Ok(false) => {
+                let why = explain_refusal("group_not_found", Some(group.as_str()), REMEDY);
+                Err(refuse(person, StatusCode::CONFLICT, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it was done, and the result in words.
+    async fn perform(&self, console: &Console, mut person: Person) -> (bool, String) {
+        let username = person.username.clone();
+        let membership = |group: &GroupName| Membership {
+            username: username.clone(),
+            group: group.clone(),
+        };
+        let change = match (self.action, &self.group) {
+            (Action::Provision, _) => return provision(console, &mut person).await,
+            (Action::AddToGroup, Some(group)) => {
+                let operation = AdminOperation::AddToGroup(membership(group));
+                return self.operate(console, &person, operation).await;
+            }
+            (Action::RemoveFromGroup, Some(group)) => {
+                let operation = AdminOperation::RemoveFromGroup(membership(group));
+                return self.operate(console, &person, operation).await;
+            }
+            (Action::AddToGroup | Action::RemoveFromGroup, None) => {
+                return (false, "no group".to_owned());
+            }
+            (Action::ResendInvitation, _) => {
+                let operation = AdminOperation::ResendInvitation(username);
+                return self.operate(console, &person, operation).await;
+            }
+            (Action::SignOut, _) => AccountChange::SignOut,
+            (Action::Disable, _) => AccountChange::Disable,
+            (Action::Enable, _) => AccountChange::Enable,
+        };
+        let (services, pool) = (&console.services, &person.report.pool);
+        match change.execute(services, pool, &person.view.user).await {
+            Ok(()) => (true, self.action.done(None)),
+            Err(failure) => (false, failure.to_string()),
+        }
+    }
+
+    async fn operate(
+        &self,
+        console: &Console,
+        person: &Person,
+        operation: AdminOperation,
+    ) -> (bool, String) {
+        let mut services = console.services.clone();
+        if let (true, Some(group)) = (self.privileged, &self.group) {
+            services.config.admin.grantable = GrantableGroups::only(slice::from_ref(group));
+        }
+        let pool = &person.report.pool;
+        let operator = Operator::new(&services, pool, GIVE_UP_AFTER, &console.stop).await;
+        self.words(&operator.execute(operation).await)
+    }
+
+    fn words(&self, result: &CommandResult) -> (bool, String) {
+        let outcome = result.queue_outcome();
+        if let Outcome::Done | Outcome::AlreadyDone(_) = outcome {
+            return (true, self.action.done(self.group.as_ref()));
+        }
+        let group = self.group.as_ref().map(GroupName::as_str);
+        (false, explain_refusal(outcome.reason_code(), group, REMEDY))
+    }
+}
+
+async fn provision(console: &Console, person: &mut Person) -> (bool, String) {
+    let actor = console.services.aws().caller_name().await;
+    if let Err(invalid) = person.report.fix(&console.services, &actor).await {
+        return (false, invalid.to_string());
+    }
+    match (&person.report.queued, &person.report.not_queued) {
+        (Some(adds), _) => (true, format!("queued: the worker adds {}", adds.describe())),
+        (None, why) => (false, why.clone().unwrap_or_default()),
+    }
+}
+
+/// What will happen, before it happens.
+#[derive(Template)]
+#[template(path = "console/person_action.html")]
+struct ActionPage<'a> {
+    frame: Frame<'a>,
+    person: &'a Person,
+    action: Action,
+    group: &'a str,
+    effect: String,
+    warning: Option<String>,
+    is_privileged: bool,
+}
+
+impl<'a> ActionPage<'a> {
+    fn new(console: &'a Console, person: &'a Person, plan: &'a Plan) -> Self {
+        let (config, report) = (&console.services.config, &person.report);
+        let Plan { action, group, .. } = plan;
+        let group = group.as_ref();
+        let command = action.command(config, report, person.sub.as_str(), group);
+        let mut lines = report.groups.iter();
+        let given = lines.find(|line| Some(&line.group) == group && !line.sources.is_empty());
+        let given = given.filter(|_| *action == Action::RemoveFromGroup);
+        let grantable = &config.admin.grantable;
+        Self {
+            frame: Frame::new(console, View::People, action.label()).with_command(command),
+            person,
+            action: *action,
+            group: group.map_or("", GroupName::as_str),
+            effect: action.effect(report, group),
+            warning: given.map(|line| {
+                let by = line.given_by();
+                format!(
+                    "The configuration gives the group ({by}): a later sign-up may add it again"
+                )
+            }),
+            is_privileged: group.is_some_and(|group| !grantable.allows(group)),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The page of one user. It has no personal data until they are asked for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tokio_util::sync::CancellationToken;
+
+use super::actions::LIST_PATH;
+use super::page::{Frame, Refusal, View, html};
+use super::person_action::{Action, ActionResult};
+use super::snapshot::Snapshot;
+use super::state::Console;
+use super::text::{self, Moment, count};
+use crate::admin::{LookupError, UserView};
+use crate::app::Services;
+use crate::config::{GroupName, InvalidConfig};
+use crate::dead_letter::{self, Filter, ReceivedDeadLetter, printable, short_id};
+use crate::event::{PoolId, Sub, Username};
+use crate::reason::{self, explain};
+use crate::users::{GroupState, UserReport, pool_option};
+
+pub(super) const PEOPLE_PATH: &str = "/console/people";
+/// A page does not wait longer for the search of a profile under other ids.
+const SEARCH_LIMIT: Duration = Duration::from_secs(5);
+/// Dead letters that the page shows.
+const MAX_DEAD_LETTERS: usize = 10;
+
+/// A user of an allowed pool.
+pub(super) struct Person {
+    pub(super) sub: Sub,
+    /// The `sub`, as calls take it.
+    pub(super) username: Username,
+    pub(super) view: UserView,
+    pub(super) report: UserReport,
+}
+
+/// Of the page of a user; `None` for a `sub` that is no UUID: it could be an address.
+pub(super) fn person_path(pool: &PoolId, sub: &str) -> Option<String> {
+    let is_uuid = Username::new(sub).is_some_and(|sub| sub.is_uuid());
+    is_uuid.then(|| format!("{PEOPLE_PATH}/{pool}/{sub}"))
+}
+
+/// The words of an error have no personal data.
+pub(super) fn not_read(error: impl std::fmt::Display) -> Refusal {
+    let detail = format!("{error}.");
+    Refusal::new(
+        StatusCode::BAD_GATEWAY,
+        "The user pool was not read",
+        detail,
+    )
+    .with_next(PEOPLE_PATH, "People")
+}
+
+/// Writes the audit line of a look at users. It says who looked, and never what they typed.
+pub(super) async fn audit(
+    console: &Console,
+    action: &'static str,
+    pool: &PoolId,
+    sub: Option<&str>,
+    results: usize,
+) {
+    let actor = console.services.aws().caller_name().await;
+    tracing::info!(
+        target: "usher::audit",
+        { actor, action, pool.id = pool.as_str(), user.sub = sub, results },
+        "users shown in the console",
+    );
+}
+
+impl Person {
+    /// Reads the user, as the path names them.
+    pub(super) async fn read(console: &Console, pool: &str, sub: &str) -> Result<Self, Refusal> {
+        let services = &console.services;
+        let missing = || {
+            Refusal::not_found("No user of an allowed user pool has this sub.")
+                .with_next(PEOPLE_PATH, "People")
+        };
+        let pools = &services.config.pools;
+        let pool = PoolId::new(pool).filter(|pool| pools.is_allowed(pool));
+        let asked = Username::new(sub).filter(Username::is_uuid);
+        let (pool, asked) = pool.zip(asked).ok_or_else(missing)?;
+        let lookup = services.user_lookup().map_err(not_read)?;
+        let found = lookup.look_up(&pool, &asked).await;
+        let view = found.map_err(|error| match error {
+            LookupError::NotFound => missing(),
+            LookupError::Ambiguous => Refusal::new(
+                StatusCode::CONFLICT,
+                "Two users may be meant",
+                explain("ambiguous_user"),
+            )
+            .with_next(PEOPLE_PATH, "People"),
+            LookupError::Failed(failure) => not_read(failure),
+        })?;
+        let sub = view.user.sub.clone().ok_or_else(missing)?;
+        let report = report(services, &pool, &view).await.map_err(not_read)?;
+        Ok(Self {
+            sub,
+            username: asked,
+            view,
+            report,
+        })
+    }
+
+    pub(super) fn path(&self) -> String {
+        let (pool, sub) = (&self.report.pool, self.sub.as_str());
+        format!("{PEOPLE_PATH}/{pool}/{sub}")
+    }
+
+    pub(super) fn short_sub(&self) -> &str {
+        short_id(self.sub.as_str())
+    }
+}
+
+/// The report, without dead letters: the page shows those of the last reading.
+async fn report(
+    services: &Services,
+    pool: &PoolId,
+    view: &UserView,
+) -> Result<UserReport, InvalidConfig> {
+    let stop = CancellationToken::new();
+    let read = UserReport::read(services, pool, view, &stop, &|_, _| {});
+    tokio::pin!(read);
+    tokio::select! {
+        report = &mut read => return report,
+        () = tokio::time::sleep(SEARCH_LIMIT) => stop.cancel(),
+    }
+    read.await
+}
+
+#[derive(Template)]
+#[template(path = "console/person.html")]
+struct PersonPage<'a> {
+    frame: Frame<'a>,
+    person: &'a Person,
+    report: &'a UserReport,
+    last: Option<Arc<ActionResult>>,
+    snapshot: Option<&'a Snapshot>,
+    dead_letters: Vec<&'a ReceivedDeadLetter>,
+    /// Groups of the configuration that the user is not in.
+    other_groups: BTreeSet<&'a GroupName>,
+    /// Only where they were asked for.
+    attributes: Option<Vec<(String, String)>>,
+}
+
+impl<'a> PersonPage<'a> {
+    fn new(console: &'a Console, person: &'a Person, snapshot: Option<&'a Snapshot>) -> Self {
+        let (config, report) = (&console.services.config, &person.report);
+        let (pool, sub) = (report.pool.as_str(), person.sub.as_str());
+        let title = format!("User {}", person.short_sub());
+        let command = format!(
+            "usher users show {sub}{}",
+            pool_option(config, &report.pool)
+        );
+        let filter = Filter {
+            pool: Some(pool.to_owned()),
+            sub: Some(sub.to_owned()),
+            ..Filter::default()
+        };
+        let groups = &config.groups;
+        let of_rules = groups.rules.iter().flat_map(|rule| &rule.groups);
+        let named = groups.default.iter().chain(of_rules);
+        let named = named.chain(&config.admin.groups).chain(&groups.privileged);
+        Self {
+            frame: Frame::new(console, View::People, title).with_command(command),
+            report,
+            last: console.last_action(&person.path()),
+            snapshot,
+            dead_letters: snapshot.map_or_else(Vec::new, |it| it.select(&filter)),
+            other_groups: named
+                .filter(|it| !person.view.groups.contains(it))
+                .collect(),
+            attributes: None,
+            person,
+        }
+    }
+
+    /// Those that the table of actions allows.
+    fn actions(&self) -> Vec<Action> {
+        let Person { view, report, .. } = self.person;
+        let mut actions = Action::WITHOUT_GROUP.to_vec();
+        actions.retain(|action| action.refusal(view, report, None).is_none());
+        actions
+    }
+
+    fn created(&self) -> Option<Moment> {
+        self.report.user.created.map(Moment)
+    }
+
+    /// The style of the state of a group.
+    fn mark(state: GroupState) -> &'static str {
+        match state {
+            GroupState::Member | GroupState::InToken => "ok",
+            GroupState::Missing => "fail",
+            GroupState::NotEvaluated => "unknown",
+        }
+    }
+
+    fn shown_dead_letters(&self) -> impl Iterator<Item = &ReceivedDeadLetter> {
+        self.dead_letters.iter().take(MAX_DEAD_LETTERS).copied()
+    }
+
+    fn dead_letter_words(&self) -> String {
+        text::dead_letters(self.dead_letters.len() as u64)
+    }
+
+    /// The list of all of them.
+    fn list_path(&self) -> String {
+        let (pool, sub) = (&self.report.pool, self.person.sub.as_str());
+        format!("{LIST_PATH}?pool={pool}&sub={sub}#list")
+    }
+
+    fn search_limit() -> String {
+        format!("{} s", count(SEARCH_LIMIT.as_secs()))
+    }
+}
+
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Path((pool, sub)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let person = Person::read(&console, &pool, &sub).await?;
+    let snapshot = console.snapshot();
+    let page = PersonPage::new(&console, &person, snapshot.as_deref());
+    Ok(html(&page))
+}
+
+/// Shows the attributes too.
+pub(super) async fn personal_data(
+    State(console): State<Arc<Console>>,
+    Path((pool, sub)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let person = Person::read(&console, &pool, &sub).await?;
+    let user = &person.view.user;
+    audit(
+        &console,
+        "person_shown",
+        &person.report.pool,
+        Some(person.sub.as_str()),
+        1,
+    )
+    .await;
+    let snapshot = console.snapshot();
+    let mut page = PersonPage::new(&console, &person, snapshot.as_deref());
+    let name = ("user name", user.username.reveal());
+    let all = std::iter::once(name).chain(user.attributes.iter());
+    let all = all.map(|(name, value)| (printable(name), printable(value)));
+    page.attributes = Some(all.collect());
+    Ok(html(&page))
+}

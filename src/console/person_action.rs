@@ -1,0 +1,197 @@
+//! What can be done about a user. Buttons and handlers ask the same table, [`Action::refusal`].
+
+use std::slice;
+
+use jiff::Timestamp;
+
+use super::text::Moment;
+use crate::admin::UserView;
+use crate::config::{Config, GroupName};
+use crate::users::{Additions, UserReport, groups_command, pool_option};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Provision,
+    AddToGroup,
+    RemoveFromGroup,
+    ResendInvitation,
+    SignOut,
+    Disable,
+    Enable,
+}
+
+/// The result of an action, for the page of the user.
+#[derive(Debug)]
+pub(super) struct ActionResult {
+    pub(super) action: Action,
+    /// Of the page of the user.
+    pub(super) path: String,
+    pub(super) is_success: bool,
+    /// Without personal data.
+    pub(super) text: String,
+    pub(super) at: Timestamp,
+}
+
+impl ActionResult {
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.at)
+    }
+}
+
+impl Action {
+    const ALL: [Self; 7] = [
+        Self::Provision,
+        Self::AddToGroup,
+        Self::RemoveFromGroup,
+        Self::ResendInvitation,
+        Self::SignOut,
+        Self::Disable,
+        Self::Enable,
+    ];
+
+    /// The actions that need no group, in the order of the page.
+    pub(super) const WITHOUT_GROUP: [Self; 5] = [
+        Self::Provision,
+        Self::ResendInvitation,
+        Self::Enable,
+        Self::SignOut,
+        Self::Disable,
+    ];
+
+    /// The action whose path ends so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// The last part of its path.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::AddToGroup => "add-to-group",
+            Self::RemoveFromGroup => "remove-from-group",
+            Self::ResendInvitation => "resend-invitation",
+            Self::SignOut => "sign-out",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+        }
+    }
+
+    /// On its button.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Provision => "Provision now",
+            Self::AddToGroup => "Add to group",
+            Self::RemoveFromGroup => "Remove from group",
+            Self::ResendInvitation => "Resend the invitation",
+            Self::SignOut => "Sign out everywhere",
+            Self::Disable => "Disable",
+            Self::Enable => "Enable",
+        }
+    }
+
+    /// The style of its button.
+    pub(super) fn style(self) -> &'static str {
+        match self {
+            Self::Provision | Self::Enable => "primary",
+            Self::Disable | Self::RemoveFromGroup => "danger",
+            _ => "secondary",
+        }
+    }
+
+    pub(super) fn needs_group(self) -> bool {
+        matches!(self, Self::AddToGroup | Self::RemoveFromGroup)
+    }
+
+    /// Why it is not possible for this user now.
+    pub(super) fn refusal<'a>(
+        self,
+        view: &UserView,
+        report: &'a UserReport,
+        group: Option<&GroupName>,
+    ) -> Option<&'a str> {
+        let user = &view.user;
+        let is_member = group.is_some_and(|group| view.groups.contains(group));
+        match self {
+            Self::Provision => report.additions().err(),
+            Self::AddToGroup if is_member => Some("the user is in the group"),
+            Self::RemoveFromGroup if !is_member => Some("the user is not in the group"),
+            Self::ResendInvitation if !user.is_invited() => Some("no invitation is open"),
+            Self::ResendInvitation | Self::Disable if !user.enabled => Some("the user is disabled"),
+            Self::Enable if user.enabled => Some("the user is enabled"),
+            _ => None,
+        }
+    }
+
+    /// What it will do.
+    pub(super) fn effect(self, report: &UserReport, group: Option<&GroupName>) -> String {
+        let group = group.map_or("", GroupName::as_str);
+        match self {
+            Self::Provision => {
+                let adds = report.additions().map(Additions::describe);
+                let adds = adds.unwrap_or_default();
+                format!("A sign-up of this user goes on the queue. A worker then adds {adds}.")
+            }
+            Self::AddToGroup => format!(
+                "The user becomes a member of {group}. Applications see it in the next token."
+            ),
+            Self::RemoveFromGroup => {
+                format!("The user leaves {group}. Tokens from before name it until they expire.")
+            }
+            Self::ResendInvitation => "Cognito sends the invitation again, with a new code. The \
+                                       earlier code is no longer valid."
+                .to_owned(),
+            Self::SignOut => "Cognito takes no access token and no refresh token of this user any \
+                              more. An application that verifies tokens itself takes them until \
+                              they expire. The user can sign in again at once."
+                .to_owned(),
+            Self::Disable => "The user cannot sign in any more, and Cognito revokes their access \
+                              tokens. Groups and profile stay."
+                .to_owned(),
+            Self::Enable => "The user can sign in again.".to_owned(),
+        }
+    }
+
+    /// What it has done.
+    pub(super) fn done(self, group: Option<&GroupName>) -> String {
+        let group = group.map_or("", GroupName::as_str);
+        match self {
+            Self::Provision => "queued".to_owned(),
+            Self::AddToGroup => format!("the user is a member of {group}"),
+            Self::RemoveFromGroup => format!("the user is not a member of {group} any more"),
+            Self::ResendInvitation => "Cognito has sent the mail".to_owned(),
+            Self::SignOut => "the user is signed out".to_owned(),
+            Self::Disable => "the user is disabled".to_owned(),
+            Self::Enable => "the user is enabled".to_owned(),
+        }
+    }
+
+    /// The command that does the same. It names the user by `sub`: a user name may be an address.
+    pub(super) fn command(
+        self,
+        config: &Config,
+        report: &UserReport,
+        sub: &str,
+        group: Option<&GroupName>,
+    ) -> String {
+        let pool = &report.pool;
+        let groups = group.map_or(&[][..], slice::from_ref);
+        let pool_option = pool_option(config, pool);
+        let aws = |verb: &str| {
+            // The Admin calls know federated users only by name.
+            let is_federated = report.user.status == "EXTERNAL_PROVIDER";
+            let name = if is_federated { "USER" } else { sub };
+            format!("aws cognito-idp {verb} --user-pool-id {pool} --username {name}")
+        };
+        match self {
+            Self::Provision => format!("usher users show {sub}{pool_option} --fix"),
+            Self::AddToGroup => groups_command(config, pool, "add", sub, groups),
+            Self::RemoveFromGroup => groups_command(config, pool, "remove", sub, groups),
+            Self::ResendInvitation => {
+                format!("usher users invite --email ADDRESS{pool_option} --resend")
+            }
+            Self::SignOut => aws("admin-user-global-sign-out"),
+            Self::Disable => aws("admin-disable-user"),
+            Self::Enable => aws("admin-enable-user"),
+        }
+    }
+}
