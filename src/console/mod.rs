@@ -9,6 +9,7 @@
 //! Pages are the templates in `templates/console/`; they work without the script.
 
 mod access;
+mod action_slots;
 mod actions;
 mod chart;
 mod dead_letters;

@@ -70,7 +70,7 @@ impl<'a> PeoplePage<'a> {
     fn new(console: &'a Console, form: &'a Form) -> Self {
         let frame = Frame::new(console, View::People, "People");
         Self {
-            frame: frame.with_command("usher users show ADDRESS|NAME|SUB"),
+            frame: frame.with_command("usher users show USER"),
             pools: &console.services.config.pools.allowed,
             form,
             problem: None,
@@ -171,7 +171,10 @@ pub(super) async fn look_up(
     match &found {
         Ok(FoundUsers::One(_)) => Ok(match sub.and_then(|sub| person_path(&pool, sub)) {
             Some(path) => Redirect::to(&path).into_response(),
-            None => page.with_problem(StatusCode::CONFLICT, explain("no_sub")),
+            None => page.with_problem(
+                StatusCode::CONFLICT,
+                "The sub of this user is no UUID, so they have no page. Use usher users show.",
+            ),
         }),
         Ok(FoundUsers::Several(users)) => {
             Ok(page.with_found("Several users have this address", &pool, users, None))
@@ -212,9 +215,10 @@ pub(super) async fn search(
     audit(&console, "people_search", &pool, None, results).await;
     match listed {
         Ok(users) => {
-            let filter = format!("'{attribute} ^= \"PREFIX\"'");
+            let filter = format!(" --filter '{attribute} ^= \"PREFIX\"'");
+            let filter = if prefix.is_empty() { "" } else { &filter };
             page.frame.command =
-                format!("aws cognito-idp list-users --user-pool-id {pool} --filter {filter}");
+                format!("aws cognito-idp list-users --user-pool-id {pool} --max-items 60{filter}");
             let is_empty = users.items.is_empty() && users.next.is_none();
             let title = if is_empty { "No user found" } else { "Found" };
             Ok(page.with_found(title, &pool, &users.items, users.next))

@@ -11,21 +11,27 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
+use super::action_slots::Taken;
 use super::form::Form;
 use super::page::{Frame, Refusal, View, html};
 use super::person::Person;
 use super::person_action::{Action, ActionResult};
 use super::state::Console;
+use crate::aws::Class;
 use crate::config::{GrantableGroups, GroupName};
 use crate::event::{AdminOperation, Membership};
-use crate::provision::{CommandResult, Outcome};
+use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::explain_refusal;
 use crate::retry::retry_inline;
 use crate::users::{AccountChange, Operator};
 
 /// A person waits for the page.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
-const REMEDY: &str = "tick \u{201c}Also a privileged group\u{201d}";
+const REMEDY: &str = "begin again, and tick \u{201c}Also a group outside \
+                      admin.grantable_groups\u{201d}";
+/// For disable, enable and sign-out.
+const ACCOUNT_POLICY: &str = "the statement ConsoleOnlyUserPool of deploy/operator-policy.json \
+                              allows it";
 
 /// An action that is possible.
 struct Plan {
@@ -43,31 +49,59 @@ pub(super) async fn act(
     let action = Action::named(&action).ok_or_else(|| {
         Refusal::not_found("This page does not exist.").with_next("/console", "Now")
     })?;
-    let person = Person::read(&console, &pool, &sub).await?;
-    let plan = Plan::new(action, &person, &form)?;
-    if form.get("confirmed").is_empty() {
-        plan.require_group(&console, &person).await?;
-        return Ok(html(&ActionPage::new(&console, &person, &plan)));
+    if console.stop.is_cancelled() {
+        let detail = "The console is ending. Start it again.";
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(Refusal::new(unavailable, "Nothing was done", detail));
     }
+    // Only a sign-up depends on a profile under another id, and nobody waits to be disabled.
+    let searches = action == Action::Provision;
+    let person = Person::read(&console, &pool, &sub, searches).await?;
     let path = person.path();
-    let own = Arc::clone(&console);
+    let id = form.get("action");
+    // The first request may have done it: then it is not possible any more.
+    let is_done = || Redirect::to(&format!("{path}?result={id}")).into_response();
+    if console.actions.result(id, &path).is_some() {
+        return Ok(is_done());
+    }
+    let plan = Plan::new(action, &person, &form)?;
+    let effect = action.effect(&person.report, plan.group.as_ref());
+    match console.actions.take(id, &path, &effect) {
+        Taken::Now => {}
+        Taken::Before => return Ok(is_done()),
+        Taken::Changed => {
+            plan.require_group(&console, &person).await?;
+            let id = console.actions.offer(path, effect.clone());
+            let id = id.map_err(|error| not_offered(&person, &error))?;
+            return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
+        }
+    }
+    let (own, done) = (Arc::clone(&console), id.to_owned());
     // The browser may close the connection: the action and its audit line go on.
     let performed = console.tasks.spawn(async move {
-        let path = person.path();
         let (is_success, text) = plan.perform(&own, person).await;
-        own.set_last_action(ActionResult {
+        let result = ActionResult {
             action,
-            path,
             is_success,
             text,
             at: Timestamp::now(),
-        });
+        };
+        own.actions.end(&done, result);
     });
     performed.await.map_err(|_| {
         let detail = "usher failed: its log says where. The action may have been done.";
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Not finished", detail)
     })?;
-    Ok(Redirect::to(&path).into_response())
+    Ok(is_done())
+}
+
+fn not_offered(person: &Person, error: &getrandom::Error) -> Refusal {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    refuse(
+        person,
+        status,
+        &format!("there are no random numbers: {error}"),
+    )
 }
 
 fn refuse(person: &Person, status: StatusCode, why: &str) -> Refusal {
@@ -142,6 +176,9 @@ impl Plan {
         let (services, pool) = (&console.services, &person.report.pool);
         match change.execute(services, pool, &person.view.user).await {
             Ok(()) => (true, self.action.done(None)),
+            Err(failure) if failure.class == Class::Systemic => {
+                (false, format!("{failure}; {ACCOUNT_POLICY}"))
+            }
             Err(failure) => (false, failure.to_string()),
         }
     }
@@ -163,11 +200,23 @@ impl Plan {
 
     fn words(&self, result: &CommandResult) -> (bool, String) {
         let outcome = result.queue_outcome();
+        let mail = result.invitation.as_ref().map(|invited| invited.mail);
+        if mail == Some(MailStatus::Unknown) {
+            let text = "no answer from Cognito: it may have sent the mail";
+            return (false, text.to_owned());
+        }
         if let Outcome::Done | Outcome::AlreadyDone(_) = outcome {
             return (true, self.action.done(self.group.as_ref()));
         }
         let group = self.group.as_ref().map(GroupName::as_str);
-        (false, explain_refusal(outcome.reason_code(), group, REMEDY))
+        let why = explain_refusal(outcome.reason_code(), group, REMEDY);
+        (
+            false,
+            match outcome {
+                Outcome::Blocked(failure) => format!("{failure}: {why}"),
+                _ => why,
+            },
+        )
     }
 }
 
@@ -191,12 +240,21 @@ struct ActionPage<'a> {
     action: Action,
     group: &'a str,
     effect: String,
+    /// Of the offer.
+    id: String,
     warning: Option<String>,
+    is_grantable: bool,
     is_privileged: bool,
 }
 
 impl<'a> ActionPage<'a> {
-    fn new(console: &'a Console, person: &'a Person, plan: &'a Plan) -> Self {
+    fn new(
+        console: &'a Console,
+        person: &'a Person,
+        plan: &'a Plan,
+        effect: String,
+        id: String,
+    ) -> Self {
         let (config, report) = (&console.services.config, &person.report);
         let Plan { action, group, .. } = plan;
         let group = group.as_ref();
@@ -210,14 +268,16 @@ impl<'a> ActionPage<'a> {
             person,
             action: *action,
             group: group.map_or("", GroupName::as_str),
-            effect: action.effect(report, group),
+            effect,
+            id,
             warning: given.map(|line| {
                 let by = line.given_by();
                 format!(
                     "The configuration gives the group ({by}): a later sign-up may add it again"
                 )
             }),
-            is_privileged: group.is_some_and(|group| !grantable.allows(group)),
+            is_grantable: group.is_none_or(|group| grantable.allows(group)),
+            is_privileged: group.is_some_and(|group| config.groups.privileged.contains(group)),
         }
     }
 }

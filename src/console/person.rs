@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::LIST_PATH;
+use super::form::Form;
 use super::page::{Frame, Refusal, View, html};
 use super::person_action::{Action, ActionResult};
 use super::snapshot::Snapshot;
 use super::state::Console;
 use super::text::{self, Moment, count};
 use crate::admin::{LookupError, UserView};
-use crate::app::Services;
 use crate::config::{GroupName, InvalidConfig};
 use crate::dead_letter::{self, Filter, ReceivedDeadLetter, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
@@ -74,7 +74,15 @@ pub(super) async fn audit(
 
 impl Person {
     /// Reads the user, as the path names them.
-    pub(super) async fn read(console: &Console, pool: &str, sub: &str) -> Result<Self, Refusal> {
+    ///
+    /// With `searches`, a profile that is not under the sub is searched under other ids, which may
+    /// take [`SEARCH_LIMIT`].
+    pub(super) async fn read(
+        console: &Console,
+        pool: &str,
+        sub: &str,
+        searches: bool,
+    ) -> Result<Self, Refusal> {
         let services = &console.services;
         let missing = || {
             Refusal::not_found("No user of an allowed user pool has this sub.")
@@ -97,7 +105,9 @@ impl Person {
             LookupError::Failed(failure) => not_read(failure),
         })?;
         let sub = view.user.sub.clone().ok_or_else(missing)?;
-        let report = report(services, &pool, &view).await.map_err(not_read)?;
+        let report = report(console, &pool, &view, searches)
+            .await
+            .map_err(not_read)?;
         Ok(Self {
             sub,
             username: asked,
@@ -118,12 +128,18 @@ impl Person {
 
 /// The report, without dead letters: the page shows those of the last reading.
 async fn report(
-    services: &Services,
+    console: &Console,
     pool: &PoolId,
     view: &UserView,
+    searches: bool,
 ) -> Result<UserReport, InvalidConfig> {
     let stop = CancellationToken::new();
-    let read = UserReport::read(services, pool, view, &stop, &|_, _| {});
+    // Another page searches: this one does not wait, and does not search beside it.
+    let permit = console.profile_search.try_acquire().ok();
+    if permit.is_none() || !searches {
+        stop.cancel();
+    }
+    let read = UserReport::read(&console.services, pool, view, &stop, &|_, _| {});
     tokio::pin!(read);
     tokio::select! {
         report = &mut read => return report,
@@ -148,7 +164,12 @@ struct PersonPage<'a> {
 }
 
 impl<'a> PersonPage<'a> {
-    fn new(console: &'a Console, person: &'a Person, snapshot: Option<&'a Snapshot>) -> Self {
+    fn new(
+        console: &'a Console,
+        person: &'a Person,
+        snapshot: Option<&'a Snapshot>,
+        result: &str,
+    ) -> Self {
         let (config, report) = (&console.services.config, &person.report);
         let (pool, sub) = (report.pool.as_str(), person.sub.as_str());
         let title = format!("User {}", person.short_sub());
@@ -168,7 +189,7 @@ impl<'a> PersonPage<'a> {
         Self {
             frame: Frame::new(console, View::People, title).with_command(command),
             report,
-            last: console.last_action(&person.path()),
+            last: console.actions.result(result, &person.path()),
             snapshot,
             dead_letters: snapshot.map_or_else(Vec::new, |it| it.select(&filter)),
             other_groups: named
@@ -214,6 +235,10 @@ impl<'a> PersonPage<'a> {
         format!("{LIST_PATH}?pool={pool}&sub={sub}#list")
     }
 
+    fn was_search_ended(&self) -> bool {
+        self.report.profile_error.as_deref() == Some("stopped")
+    }
+
     fn search_limit() -> String {
         format!("{} s", count(SEARCH_LIMIT.as_secs()))
     }
@@ -222,10 +247,12 @@ impl<'a> PersonPage<'a> {
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Path((pool, sub)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let person = Person::read(&console, &pool, &sub).await?;
+    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    let person = Person::read(&console, &pool, &sub, true).await?;
     let snapshot = console.snapshot();
-    let page = PersonPage::new(&console, &person, snapshot.as_deref());
+    let page = PersonPage::new(&console, &person, snapshot.as_deref(), query.get("result"));
     Ok(html(&page))
 }
 
@@ -234,7 +261,7 @@ pub(super) async fn personal_data(
     State(console): State<Arc<Console>>,
     Path((pool, sub)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let person = Person::read(&console, &pool, &sub).await?;
+    let person = Person::read(&console, &pool, &sub, true).await?;
     let user = &person.view.user;
     audit(
         &console,
@@ -245,7 +272,7 @@ pub(super) async fn personal_data(
     )
     .await;
     let snapshot = console.snapshot();
-    let mut page = PersonPage::new(&console, &person, snapshot.as_deref());
+    let mut page = PersonPage::new(&console, &person, snapshot.as_deref(), "");
     let name = ("user name", user.username.reveal());
     let all = std::iter::once(name).chain(user.attributes.iter());
     let all = all.map(|(name, value)| (printable(name), printable(value)));

@@ -24,8 +24,6 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) struct ActionResult {
     pub(super) action: Action,
-    /// Of the page of the user.
-    pub(super) path: String,
     pub(super) is_success: bool,
     /// Without personal data.
     pub(super) text: String,
@@ -186,9 +184,11 @@ impl Action {
             Self::Provision => format!("usher users show {sub}{pool_option} --fix"),
             Self::AddToGroup => groups_command(config, pool, "add", sub, groups),
             Self::RemoveFromGroup => groups_command(config, pool, "remove", sub, groups),
-            Self::ResendInvitation => {
-                format!("usher users invite --email ADDRESS{pool_option} --resend")
-            }
+            // `usher users invite --resend` also adds groups and writes the profile.
+            Self::ResendInvitation => format!(
+                "aws cognito-idp admin-create-user --user-pool-id {pool} --username USER \
+                 --message-action RESEND --desired-delivery-mediums EMAIL"
+            ),
             Self::SignOut => aws("admin-user-global-sign-out"),
             Self::Disable => aws("admin-disable-user"),
             Self::Enable => aws("admin-enable-user"),

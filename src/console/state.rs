@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access::Access;
+use super::action_slots::ActionSlots;
 use super::job::Jobs;
 use super::now::NowReader;
-use super::person_action::ActionResult;
 use super::snapshot::Snapshot;
 use crate::app::Services;
 use crate::config::EffectiveSetting;
@@ -33,7 +34,10 @@ pub(crate) struct Console {
     snapshot: Mutex<Option<Arc<Snapshot>>>,
     /// Of the last check.
     report: Mutex<Option<Arc<Report>>>,
-    last_action: Mutex<Option<Arc<ActionResult>>>,
+    /// Offered and done, on users.
+    pub(super) actions: ActionSlots,
+    /// One search of a profile under other ids at a time: it reads the whole table.
+    pub(super) profile_search: Semaphore,
 }
 
 impl Console {
@@ -58,7 +62,8 @@ impl Console {
             snapshot: Mutex::default(),
             report: Mutex::default(),
             settings,
-            last_action: Mutex::default(),
+            actions: ActionSlots::default(),
+            profile_search: Semaphore::new(1),
             services,
         };
         Ok(Arc::new(console))
@@ -100,20 +105,5 @@ impl Console {
     pub(super) fn replace_report(&self, report: Report) {
         let mut current = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::new(report));
-    }
-
-    /// The last action, if it was on the user of this page.
-    pub(super) fn last_action(&self, path: &str) -> Option<Arc<ActionResult>> {
-        let last = self.last_action.lock();
-        let last = last.unwrap_or_else(PoisonError::into_inner).clone();
-        last.filter(|last| last.path == path)
-    }
-
-    pub(super) fn set_last_action(&self, result: ActionResult) {
-        let mut last = self
-            .last_action
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Arc::new(result));
     }
 }

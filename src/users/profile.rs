@@ -37,8 +37,9 @@ impl Profile {
         let mut pages = 0;
         while user.profile() == ProfileState::Missing {
             let searched = tokio::select! {
-                searched = user.search(&search, &table, pool) => searched,
+                biased;
                 () = stop.cancelled() => return Ok(Self::NotKnown("stopped".to_owned())),
+                searched = user.search(&search, &table, pool) => searched,
             };
             match searched {
                 Ok(true) => break,

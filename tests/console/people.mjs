@@ -90,10 +90,10 @@ export const people = {
       assert.match(await confirm(tab, 'Add to group'), /not in admin.grantable_groups/);
       await picture(tab, 'person-refused');
       await addTo(tab, 'ADMINS');
-      await tab.getByLabel('Also a privileged group').check();
+      await tab.getByLabel('Also a group outside admin.grantable_groups').check();
       assert.match(await confirm(tab, 'Add to group'), /is a member of ADMINS/);
       await button(tab, /^Remove from ADMINS/).click();
-      await tab.getByLabel('Also a privileged group').check();
+      await tab.getByLabel('Also a group outside admin.grantable_groups').check();
       assert.match(await confirm(tab, 'Remove from group'), /not a member of ADMINS/);
       await addTo(tab, 'NOWHERE');
       await tab.getByText('group NOWHERE does not exist').waitFor();
