@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use crate::admin::UserLookup;
 use crate::aws::{
-    Aws, ClientCredentials, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue,
-    SignIn, TestProfiles,
+    Aws, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue, SignIn, TestProfiles,
 };
-use crate::config::{AcceptPage, Config, InvalidConfig, TriggerConfig};
+use crate::config::{AppClient, Config, InvalidConfig, TriggerConfig};
 use crate::dead_letter::{DryRun, RECEIVE_WAIT, resolve_dead_letter_queue};
 use crate::provision::Provisioner;
 use crate::quota::Quota;
@@ -119,12 +118,8 @@ impl Services {
         Ok(DryRun::new(&self.config, self.cognito(), profiles))
     }
 
-    pub(crate) fn sign_in(&self, page: &AcceptPage) -> SignIn {
-        let app_client = ClientCredentials {
-            id: page.client_id.clone(),
-            secret: page.client_secret.clone(),
-        };
-        SignIn::new(self.cognito(), app_client)
+    pub(crate) fn sign_in(&self, client: &AppClient) -> SignIn {
+        SignIn::new(self.cognito(), client.clone())
     }
 
     /// `queue` is the URL of a queue whose endpoint takes the calls.

@@ -25,8 +25,9 @@ pub(crate) use classify::Class;
 pub(crate) use client::ATTEMPT_TIMEOUT;
 pub use client::{Aws, NoRegion};
 pub(crate) use cognito::{
-    AcceptError, Acceptance, ClientCredentials, CreatedUser, FindUserError, ListedUser,
-    PasswordRules, PoolGroup, SettingsError, SignIn, SignInName, UsernameCandidates,
+    AcceptError, Acceptance, Challenge, ChallengeKind, CreatedUser, FindUserError, ListedUser,
+    PasswordRules, PoolGroup, SessionTokens, SettingsError, SignIn, SignInError, SignInName,
+    SignInProgress, UsernameCandidates,
 };
 pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
 pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};

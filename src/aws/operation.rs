@@ -122,6 +122,7 @@ operations! {
     ListUsers,
     ListUsersInGroup,
     RespondToAuthChallenge,
+    RevokeToken,
     SetUserPoolMfaConfig,
     UpdateUserPool,
 }
@@ -184,7 +185,9 @@ impl Operation {
     pub fn iam_action(self) -> Option<String> {
         let prefix = match self {
             Self::Cognito(
-                CognitoOperation::InitiateAuth | CognitoOperation::RespondToAuthChallenge,
+                CognitoOperation::InitiateAuth
+                | CognitoOperation::RespondToAuthChallenge
+                | CognitoOperation::RevokeToken,
             )
             | Self::Sts(StsOperation::GetCallerIdentity) => return None,
             _ => match self.service() {
@@ -220,6 +223,7 @@ impl CognitoOperation {
             Self::InitiateAuth => Category::UserAuthentication,
             Self::ListUsers | Self::ListUsersInGroup => Category::UserList,
             Self::RespondToAuthChallenge => Category::AccountRecovery,
+            Self::RevokeToken => Category::UserToken,
             Self::DescribeUserPool | Self::GetUserPoolMfaConfig => Category::PoolRead,
             Self::SetUserPoolMfaConfig | Self::UpdateUserPool => Category::PoolUpdate,
         }

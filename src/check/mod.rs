@@ -78,7 +78,7 @@ pub(crate) async fn check_deployment(
         pool_settings::check_token_groups(findings, &config.groups.in_token, &settings);
         let issuer = pool_settings::check_issuer(findings, &config.admin, pool, &settings);
         pool::check_listing(findings, config, &cognito, pool).await;
-        if !config.admin.client_ids.is_empty() {
+        if !config.admin.client_ids.is_empty() || config.console.is_some() {
             pool_settings::check_issuer_keys(findings, &config.admin, pool, issuer).await;
         }
         pool::check_admin(findings, config, &cognito, pool).await;
@@ -86,8 +86,12 @@ pub(crate) async fn check_deployment(
     }
     if let Some(page) = &config.invitations.page {
         findings.section("Page /accept");
-        pool::check_accept_client(findings, services.sign_in(page)).await;
+        pool::check_app_client(findings, services.sign_in(&page.client)).await;
         pool::check_accept_links(findings, page);
+    }
+    if let Some(client) = &config.console {
+        findings.section("Page /console");
+        pool::check_app_client(findings, services.sign_in(client)).await;
     }
     findings.section("Trigger");
     for (pool, settings) in triggers {

@@ -111,14 +111,14 @@ pub(super) async fn check_listing(
     }
 }
 
-/// Checks only calls that the API or `admin.verify_membership` makes.
+/// Checks only calls that the API, the console or `admin.verify_membership` makes.
 pub(super) async fn check_admin(
     findings: &mut Findings,
     config: &Config,
     cognito: &Cognito,
     pool: &PoolId,
 ) {
-    let has_api = !config.admin.client_ids.is_empty();
+    let has_api = !config.admin.client_ids.is_empty() || config.console.is_some();
     if !has_api && !config.admin.verify_membership {
         return;
     }
@@ -147,7 +147,7 @@ pub(super) async fn check_admin(
 }
 
 /// Signs in a user who does not exist. The error shows whether the app client works.
-pub(super) async fn check_accept_client(findings: &mut Findings, sign_in: SignIn) {
+pub(super) async fn check_app_client(findings: &mut Findings, sign_in: SignIn) {
     let no_such_user = Acceptance {
         username: NO_SUCH_USER,
         code: NO_SUCH_USER,

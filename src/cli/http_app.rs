@@ -40,7 +40,7 @@ impl HttpApp {
         if let Some(page) = &config.invitations.page {
             let accept = AcceptService::new(
                 page,
-                services.sign_in(page),
+                services.sign_in(&page.client),
                 services.user_lookup()?,
                 config.pools.allowed.clone(),
                 admission.separate_pool(),

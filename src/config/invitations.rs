@@ -1,6 +1,7 @@
 //! The mail of an invitation, and the page behind its link.
 
 use super::Template;
+use super::app_client::{self, AppClient};
 use super::reader::Reader;
 use super::template::Segment;
 use crate::event::{InvisibleCharacter, has_html_reference, is_cognito_character};
@@ -35,30 +36,16 @@ pub(crate) enum MailBody {
 }
 
 /// The page `/accept`, where a user chooses a password.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct AcceptPage {
     /// Who invites; may be empty.
     pub brand: String,
     /// The app client through which the page signs users in.
-    pub client_id: String,
-    /// `None` for an app client without a secret.
-    pub client_secret: Option<String>,
+    pub client: AppClient,
     /// URL of the link that is shown after success.
     pub done_url: Option<String>,
     /// URL or `mailto:` address of the administrators.
     pub contact: Option<String>,
-}
-
-/// Omits the secret.
-impl std::fmt::Debug for AcceptPage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AcceptPage")
-            .field("brand", &self.brand)
-            .field("client_id", &self.client_id)
-            .field("done_url", &self.done_url)
-            .field("contact", &self.contact)
-            .finish_non_exhaustive()
-    }
 }
 
 pub(super) fn read(read: &mut Reader<'_>) -> InvitationsConfig {
@@ -128,38 +115,15 @@ pub(super) fn read_mail(read: &mut Reader<'_>, brand: String) -> Option<Invitati
 }
 
 fn read_page(read: &mut Reader<'_>, brand: String) -> Option<AcceptPage> {
-    let client_id = read.text("invitations.client_id");
-    let client_secret = read.text("invitations.client_secret");
-    let page = AcceptPage {
+    let done_url = read_web_url(read, "invitations.done_url", &["https://"]);
+    let contact = read_web_url(read, "invitations.contact", &["https://", "mailto:"]);
+    let client = app_client::read(read, "invitations", "ask for a new code")?;
+    Some(AcceptPage {
         brand,
-        client_id,
-        client_secret: (!client_secret.is_empty()).then_some(client_secret),
-        done_url: read_web_url(read, "invitations.done_url", &["https://"]),
-        contact: read_web_url(read, "invitations.contact", &["https://", "mailto:"]),
-    };
-    if page.client_id.is_empty() {
-        if page.client_secret.is_some() {
-            read.reject("invitations.client_secret", "needs invitations.client_id");
-        }
-        return None;
-    }
-    if read.list("pools.allowed").is_empty() {
-        let rule = "needs pools.allowed: the pools whose people ask for a new code";
-        read.reject("invitations.client_id", rule);
-    }
-    if !is_client_id(&page.client_id) {
-        let rule = "must be the id of an app client: 1 to 128 letters, digits, _ and +";
-        read.reject("invitations.client_id", rule);
-    }
-    Some(page)
-}
-
-/// The pattern of Cognito is `[\w+]+`.
-///
-/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html>
-fn is_client_id(id: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
-    (1..=128).contains(&id.len()) && id.chars().all(is_allowed)
+        client,
+        done_url,
+        contact,
+    })
 }
 
 fn read_template(read: &mut Reader<'_>, key: &str) -> Template {

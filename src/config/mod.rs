@@ -5,6 +5,7 @@
 //! module reads the environment.
 
 mod admin;
+mod app_client;
 mod effective;
 mod group_rules;
 mod groups;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
+pub(crate) use app_client::AppClient;
 pub(crate) use effective::EffectiveSetting;
 pub(crate) use group_rules::GroupRule;
 pub use group_rules::{Condition, ValueTest};
@@ -75,6 +77,8 @@ pub struct Config {
     /// The administrators, and the groups that they may grant.
     pub admin: AdminConfig,
     pub(crate) invitations: InvitationsConfig,
+    /// The app client of the console that `usher worker` serves; `None` switches it off.
+    pub(crate) console: Option<AppClient>,
     pub(crate) load: LoadConfig,
     pub(crate) http: HttpConfig,
     /// Metrics in the log; the others are fetched over HTTP.
@@ -156,7 +160,7 @@ pub(crate) struct LoadConfig {
 pub(crate) struct HttpConfig {
     /// Address of health, readiness and metrics; `None` switches them off.
     pub listen: Option<SocketAddr>,
-    /// Address of the administrators' API and `/accept`; `None` switches both off.
+    /// Address of the administrators' API, `/accept` and `/console`; `None` switches all off.
     pub public_listen: Option<SocketAddr>,
 }
 
@@ -224,6 +228,7 @@ impl Config {
             },
             admin: admin::read(&mut read, admins, privileged),
             invitations: invitations::read(&mut read),
+            console: app_client::read(&mut read, "console", "sign in to the console"),
             load: LoadConfig {
                 allowed_pools: read_pools(&mut read, "load.allowed_pools"),
             },
@@ -262,12 +267,21 @@ impl Config {
                 "must be another address than http.listen",
             );
         }
+        if config.console.is_some()
+            && public_listen.is_none()
+            && read.is_valid("http.public_listen")
+        {
+            let rule = "needs http.public_listen: where the console is served";
+            read.reject("console.client_id", rule);
+        }
         read.finish(config)
     }
 
-    /// Whether the administrators' API or `/accept` is switched on.
+    /// Whether the administrators' API, `/accept` or `/console` is switched on.
     pub(crate) fn has_public_server(&self) -> bool {
-        !self.admin.client_ids.is_empty() || self.invitations.page.is_some()
+        !self.admin.client_ids.is_empty()
+            || self.invitations.page.is_some()
+            || self.console.is_some()
     }
 }
 

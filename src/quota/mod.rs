@@ -41,6 +41,8 @@ pub enum Category {
     /// second, not adjustable; users who forgot theirs need it, too. usher uses 10 at
     /// most.
     AccountRecovery,
+    /// `UserToken`: `RevokeToken`. usher uses 10 a second at most.
+    UserToken,
     /// `UserPoolRead`: `DescribeUserPool`. 15 a second, not adjustable; usher uses 5 at most.
     /// `GetUserPoolMfaConfig` counts here as well.
     PoolRead,
@@ -50,7 +52,7 @@ pub enum Category {
 }
 
 impl Category {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::UserUpdate,
         Self::UserRead,
         Self::GroupCreate,
@@ -60,6 +62,7 @@ impl Category {
         Self::UserCreation,
         Self::UserAuthentication,
         Self::AccountRecovery,
+        Self::UserToken,
         Self::PoolRead,
         Self::PoolUpdate,
     ];
@@ -76,6 +79,7 @@ impl Category {
             Self::UserCreation => ("user_creation", limits.user_creation),
             Self::UserAuthentication => ("user_authentication", 20.0),
             Self::AccountRecovery => ("account_recovery", 10.0),
+            Self::UserToken => ("user_token", 10.0),
             Self::PoolRead => ("pool_read", 5.0),
             Self::PoolUpdate => ("pool_update", 5.0),
         }

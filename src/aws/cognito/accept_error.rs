@@ -91,6 +91,25 @@ impl SignInStep {
     }
 }
 
+/// One of the calls, refused, with Cognito's text.
+#[derive(Debug)]
+pub(super) struct RefusedStep {
+    pub(super) step: SignInStep,
+    pub(super) failure: Failure,
+    pub(super) message: String,
+}
+
+impl From<RefusedStep> for AcceptError {
+    fn from(refused: RefusedStep) -> Self {
+        let RefusedStep {
+            step,
+            failure,
+            message,
+        } = refused;
+        Self::from_failure(step, failure, &message)
+    }
+}
+
 /// Cognito's texts, in lower case, for an attribute value that it refuses.
 const INVALID_VALUE_TEXTS: [&str; 4] = [
     "invalid email address format",
@@ -253,10 +272,10 @@ impl fmt::Display for DeploymentFault {
                 "the user pool has a domain and refuses calls through a VPC endpoint: let the \
                  calls go through a NAT gateway, or remove the domain"
             }
-            Self::Client => "there is no such app client: correct invitations.client_id",
+            Self::Client => "there is no such app client: correct client_id in the configuration",
             Self::ClientSecret => {
-                "invitations.client_secret is not the app client's: set it to the secret of the \
-                 client, or to nothing where the client has none"
+                "client_secret in the configuration is not the app client's: set it to the secret \
+                 of the client, or to nothing where the client has none"
             }
             Self::ClientFlow => {
                 "the app client does not allow USER_PASSWORD_AUTH: add ALLOW_USER_PASSWORD_AUTH \

@@ -14,8 +14,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use super::{ClientCredentials, Cognito, SignIn};
+use super::{Cognito, SignIn};
 use crate::aws::client::Aws;
+use crate::config::AppClient;
 use crate::quota::{Limits, Quota};
 
 /// Delay, HTTP status and body.
@@ -51,7 +52,7 @@ pub(crate) async fn fake_cognito(
         ..Limits::default()
     }));
     let cognito = Cognito::new(&aws, quota);
-    let app_client = ClientCredentials {
+    let app_client = AppClient {
         id: "client".to_owned(),
         secret: None,
     };

@@ -5,14 +5,15 @@
 //! - `provisioning`: the worker
 //! - `users`, `invitations`: admin commands
 //! - `lists`, `searches`, `pools`: commands that read
-//! - `accounts`: the console
-//! - `sign_in`: `/accept`
+//! - `accounts`: actions of the console on users
+//! - `sign_in`, `console_sign_in`: `/accept` and `/console`
 //! - `test_users`: the load test
 //! - `pool_settings`: `usher trigger`
 //! - `jwks`: the keys that sign tokens; not an AWS call
 
 mod accept_error;
 mod accounts;
+mod console_sign_in;
 #[cfg(test)]
 pub(crate) mod fake;
 mod invitations;
@@ -42,6 +43,9 @@ use crate::event::PoolId;
 use crate::quota::{Category, Quota};
 
 pub(crate) use accept_error::AcceptError;
+pub(crate) use console_sign_in::{
+    Challenge, ChallengeKind, SessionTokens, SignInError, SignInProgress,
+};
 pub(crate) use invitations::UsernameCandidates;
 pub use jwks::JwksClient;
 pub use lists::UserStatus;
@@ -49,7 +53,7 @@ pub(crate) use lists::{ListedUser, PoolGroup};
 pub(crate) use pool_settings::SettingsError;
 pub use pool_settings::{JsonObject, PoolSettings};
 pub(crate) use pools::PasswordRules;
-pub(crate) use sign_in::{Acceptance, ClientCredentials, SignIn};
+pub(crate) use sign_in::{Acceptance, SignIn};
 pub(crate) use test_users::{CreatedUser, SignInName};
 pub(crate) use users::FindUserError;
 pub use users::PoolUser;

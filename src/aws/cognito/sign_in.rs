@@ -1,4 +1,4 @@
-//! Amazon Cognito user pools: the first sign-in of an invited user.
+//! Amazon Cognito user pools: sign-in through an app client, and the first one of an invited user.
 //!
 //! Both calls are public and need no IAM permission. `DescribeUserPool` needs one.
 
@@ -6,38 +6,26 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::operation::initiate_auth::InitiateAuthOutput;
+use aws_sdk_cognitoidentityprovider::operation::respond_to_auth_challenge::RespondToAuthChallengeOutput;
 use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, ChallengeNameType};
 use aws_smithy_types::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::accept_error::{AcceptError, SignInStep};
+use super::accept_error::{AcceptError, RefusedStep, SignInStep};
 use super::{Cognito, PasswordRules};
 use crate::aws::call::call_cognito;
 use crate::aws::error::Failure;
+use crate::config::AppClient;
 use crate::event::PoolId;
 use crate::quota::Category;
 
-/// Signs invited users in with their code, and sets their password.
+/// Signs users in through an app client.
 #[derive(Debug, Clone)]
 pub(crate) struct SignIn {
-    cognito: Cognito,
-    app_client: ClientCredentials,
-}
-
-/// The app client that users sign in through.
-#[derive(Clone)]
-pub(crate) struct ClientCredentials {
-    pub id: String,
-    /// `None` for a client without a secret.
-    pub secret: Option<String>,
-}
-
-/// Does not show the secret.
-impl std::fmt::Debug for ClientCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("App").field(&self.id).finish()
-    }
+    pub(super) cognito: Cognito,
+    pub(super) app_client: AppClient,
 }
 
 /// The input of [`SignIn::accept`]. Has no `Debug`, since it holds passwords.
@@ -54,16 +42,17 @@ pub(crate) struct Acceptance<'a> {
 
 const USERNAME_PARAMETER: &str = "USERNAME";
 const ATTRIBUTE_PREFIX: &str = "userAttributes.";
+pub(super) const NEW_PASSWORD: &str = "NEW_PASSWORD";
 
 impl SignIn {
-    pub(crate) fn new(cognito: Cognito, app_client: ClientCredentials) -> Self {
+    pub(crate) fn new(cognito: Cognito, app_client: AppClient) -> Self {
         Self {
             cognito,
             app_client,
         }
     }
 
-    /// Acceptances a second that both budgets of this process allow.
+    /// Sign-ins a second that both budgets of this process allow.
     pub(crate) fn rate(&self) -> f64 {
         let cognito = &self.cognito;
         cognito
@@ -97,23 +86,7 @@ impl SignIn {
         if acceptance.password == acceptance.code {
             return Err(AcceptError::InvalidPassword(vec!["not_the_code"]));
         }
-        let client = &self.cognito.client;
-        let request = client
-            .initiate_auth()
-            .client_id(&self.app_client.id)
-            .auth_flow(AuthFlowType::UserPasswordAuth)
-            .set_auth_parameters(Some(self.with_secret_hash(
-                acceptance.username,
-                HashMap::from([
-                    (
-                        USERNAME_PARAMETER.to_owned(),
-                        acceptance.username.to_owned(),
-                    ),
-                    ("PASSWORD".to_owned(), acceptance.code.to_owned()),
-                ]),
-            )))
-            .send();
-        let initiated = self.call_step(SignInStep::Initiate, request).await?;
+        let initiated = self.initiate(acceptance.username, acceptance.code).await?;
         if initiated.challenge_name() != Some(&ChallengeNameType::NewPasswordRequired) {
             // The code was the user's password: there is no invitation to accept.
             return Err(AcceptError::WrongCode);
@@ -124,14 +97,9 @@ impl SignIn {
         if !missing.is_empty() {
             return Err(AcceptError::MissingAttributes(missing));
         }
-        // The hash is over the name that the pool knows, not over an alias.
-        let username = parameters
-            .get("USER_ID_FOR_SRP")
-            .map_or(acceptance.username, String::as_str);
-        let mut responses = HashMap::from([
-            (USERNAME_PARAMETER.to_owned(), username.to_owned()),
-            ("NEW_PASSWORD".to_owned(), acceptance.password.to_owned()),
-        ]);
+        let username = known_username(&parameters, acceptance.username);
+        let mut responses =
+            HashMap::from([(NEW_PASSWORD.to_owned(), acceptance.password.to_owned())]);
         // Only the required ones: usher signs with the client's secret, and the client may
         // write other attributes, which group rules may read.
         responses.extend(
@@ -144,23 +112,61 @@ impl SignIn {
         let step = SignInStep::Respond {
             with_attributes: !required.is_empty(),
         };
-        let request = client
+        let challenge = ChallengeNameType::NewPasswordRequired;
+        // The password is set, even if another challenge follows.
+        self.respond(step, challenge, username, initiated.session, responses)
+            .await?;
+        Ok(())
+    }
+
+    /// `InitiateAuth` with user name and password.
+    pub(super) async fn initiate(
+        &self,
+        username: &str,
+        password: &str,
+    ) -> Result<InitiateAuthOutput, RefusedStep> {
+        let parameters = HashMap::from([
+            (USERNAME_PARAMETER.to_owned(), username.to_owned()),
+            ("PASSWORD".to_owned(), password.to_owned()),
+        ]);
+        let request = self
+            .cognito
+            .client
+            .initiate_auth()
+            .client_id(&self.app_client.id)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .set_auth_parameters(Some(self.with_secret_hash(username, parameters)))
+            .send();
+        self.call_step(SignInStep::Initiate, request).await
+    }
+
+    /// `RespondToAuthChallenge`. `username` is the name that the challenge has given.
+    pub(super) async fn respond(
+        &self,
+        step: SignInStep,
+        challenge: ChallengeNameType,
+        username: &str,
+        session: Option<String>,
+        mut responses: HashMap<String, String>,
+    ) -> Result<RespondToAuthChallengeOutput, RefusedStep> {
+        responses.insert(USERNAME_PARAMETER.to_owned(), username.to_owned());
+        let request = self
+            .cognito
+            .client
             .respond_to_auth_challenge()
             .client_id(&self.app_client.id)
-            .challenge_name(ChallengeNameType::NewPasswordRequired)
-            .set_session(initiated.session)
+            .challenge_name(challenge)
+            .set_session(session)
             .set_challenge_responses(Some(self.with_secret_hash(username, responses)))
             .send();
-        // The password is set, even if another challenge follows.
-        self.call_step(step, request).await?;
-        Ok(())
+        self.call_step(step, request).await
     }
 
     async fn call_step<T, E>(
         &self,
         step: SignInStep,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, AcceptError>
+    ) -> Result<T, RefusedStep>
     where
         T: Send,
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
@@ -168,9 +174,10 @@ impl SignIn {
         let quota = &self.cognito.quota;
         call_cognito(quota, step.operation(), &self.app_client.id, request)
             .await
-            .map_err(|refused| {
-                let message = refused.error.message().unwrap_or_default();
-                AcceptError::from_failure(step, refused.failure, message)
+            .map_err(|refused| RefusedStep {
+                step,
+                message: refused.error.message().unwrap_or_default().to_owned(),
+                failure: refused.failure,
             })
     }
 
@@ -195,7 +202,7 @@ impl SignIn {
 /// Cognito refuses such a password in every pool. Spaces inside a password are symbols.
 ///
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html>
-fn has_outer_space(password: &str) -> bool {
+pub(super) fn has_outer_space(password: &str) -> bool {
     let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
     password.starts_with(is_space) || password.ends_with(is_space)
 }
@@ -208,8 +215,18 @@ fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
     base64::encode(mac.finalize().into_bytes())
 }
 
+/// The name that the pool knows, where a user signs in with an alias. The secret hash is over it.
+pub(super) fn known_username<'a>(
+    parameters: &'a HashMap<String, String>,
+    given: &'a str,
+) -> &'a str {
+    parameters
+        .get("USER_ID_FOR_SRP")
+        .map_or(given, String::as_str)
+}
+
 /// The attributes that the challenge requires, without their prefix.
-fn required_attributes(parameters: &HashMap<String, String>) -> Vec<String> {
+pub(super) fn required_attributes(parameters: &HashMap<String, String>) -> Vec<String> {
     let names: Vec<String> = parameters
         .get("requiredAttributes")
         .and_then(|text| serde_json::from_str(text).ok())

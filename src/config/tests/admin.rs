@@ -83,12 +83,15 @@ fn the_two_http_servers_need_different_addresses() {
     assert!(!valid(&[same]).has_public_server());
     let api = ["admin.client_ids=c", "pools.allowed=eu-west-1_x"];
     let accept = ["invitations.client_id=c", "pools.allowed=eu-west-1_x"];
-    for on in [api, accept] {
+    let console = ["console.client_id=c", "pools.allowed=eu-west-1_x"];
+    for on in [api, accept, console] {
         assert!(valid(&on).has_public_server());
         let invalid = violations(&layers(&[on[0], on[1], same]));
         assert_eq!(invalid, ["http.public_listen"]);
         let any_port = ["http.listen=127.0.0.1:0", "http.public_listen=127.0.0.1:0"];
         valid(&[on[0], on[1], any_port[0], any_port[1]]);
+    }
+    for on in [api, accept] {
         let neither = valid(&[on[0], on[1], "http.listen=", "http.public_listen="]);
         assert!(neither.http.listen.is_none() && neither.http.public_listen.is_none());
     }
@@ -174,6 +177,30 @@ fn an_invalid_app_client_id_is_refused() {
         let flag = format!("invitations.client_id={invalid}");
         let violations = violations(&layers(&[&flag, POOL_FLAG]));
         assert_eq!(violations, ["invitations.client_id"], "{invalid}");
+    }
+}
+
+#[test]
+fn a_console_needs_a_pool_and_an_address() {
+    assert!(valid(&[]).console.is_none(), "off by default");
+    let on = ["console.client_id=c", "pools.allowed=eu-west-1_x"];
+    let client = valid(&[on[0], on[1], "console.client_secret=s3cret"]).console;
+    let client = client.expect("a client");
+    assert_eq!(
+        (client.id.as_str(), client.secret.as_deref()),
+        ("c", Some("s3cret"))
+    );
+    assert!(!format!("{client:?}").contains("s3cret"));
+    for (flags, key) in [
+        (vec![on[0]], "console.client_id"),
+        (
+            vec![on[0], on[1], "http.public_listen="],
+            "console.client_id",
+        ),
+        (vec!["console.client_id=a-b", on[1]], "console.client_id"),
+        (vec!["console.client_secret=x"], "console.client_secret"),
+    ] {
+        assert_eq!(violations(&layers(&flags)), [key], "{flags:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::aws::cognito::fake::{FakeResponse, fake_cognito};
+use crate::config::AppClient;
 
 const VALID_CODE: &str = "the-code";
 
@@ -48,8 +49,10 @@ async fn page_for(
     let services = fake_cognito(processes, respond).await;
     let settings = AcceptPage {
         brand: String::new(),
-        client_id: "client".to_owned(),
-        client_secret: None,
+        client: AppClient {
+            id: "client".to_owned(),
+            secret: None,
+        },
         done_url: None,
         contact: None,
     };
