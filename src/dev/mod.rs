@@ -33,6 +33,7 @@ mod trace_header;
 mod wire;
 
 pub use accounts::{ACCOUNT_PASSWORD, ADMIN_ACCOUNT, USER_ACCOUNT, access_token};
+pub use cognito::MFA_CODE;
 pub use endpoint::{EmbeddedEndpoint, check_constraints};
 pub(crate) use events::{EventFiles, read_event_files};
 pub use hooks::SentMail;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType, DeliveryMediumType,
     ExplicitAuthFlowsType, IssuerConfigurationType, LambdaConfigType, MessageActionType,
-    SchemaAttributeType, SignInPolicyType, UserPoolPolicyType, UsernameAttributeType,
+    SchemaAttributeType, SignInPolicyType, SmsMfaSettingsType, SoftwareTokenMfaSettingsType,
+    UserPoolPolicyType, UsernameAttributeType,
 };
 
 use super::{Sandbox, SandboxPool, call_service, user_attributes};
@@ -209,6 +210,32 @@ impl Sandbox {
             .permanent(true)
             .send();
         call_service(&(Service::Cognito, "AdminSetUserPassword"), request)
+            .await
+            .map(|_| ())
+    }
+
+    /// `AdminSetUserMFAPreference`: the user needs one of these factors to sign in.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_factors(
+        &self,
+        pool: &str,
+        username: &str,
+        software_token: bool,
+        text_message: bool,
+    ) -> Result<(), Failure> {
+        let software_token = SoftwareTokenMfaSettingsType::builder().enabled(software_token);
+        let text_message = SmsMfaSettingsType::builder().enabled(text_message);
+        let request = self
+            .cognito
+            .admin_set_user_mfa_preference()
+            .user_pool_id(pool)
+            .username(username)
+            .software_token_mfa_settings(software_token.build())
+            .sms_mfa_settings(text_message.build())
+            .send();
+        call_service(&(Service::Cognito, "AdminSetUserMFAPreference"), request)
             .await
             .map(|_| ())
     }

@@ -8,6 +8,7 @@ mod create_user;
 mod event;
 mod invitation;
 mod list_users;
+mod mfa;
 mod naming;
 mod passwords;
 mod pools;
@@ -36,6 +37,8 @@ use crate::dev::hooks::Hooks;
 use crate::dev::issuer::Issuer;
 use crate::dev::wire::{TARGET_HEADER, error_response};
 use crate::event::IssuerType;
+
+pub use self::mfa::MFA_CODE;
 
 pub(super) const COGNITO_TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 
@@ -81,6 +84,7 @@ impl EmbeddedCognito {
             "ListUsers" => self.list_users(&input).await,
             "AdminCreateUser" => self.create_user(input).await,
             "AdminSetUserPassword" => self.set_password(input).await,
+            "AdminSetUserMFAPreference" => self.set_mfa_preference(&input).await,
             "AdminUpdateUserAttributes" => self.update_attributes(input).await,
             "AdminAddUserToGroup" | "AdminRemoveUserFromGroup" => {
                 self.change_membership(operation, input).await
@@ -90,6 +94,7 @@ impl EmbeddedCognito {
                 self.respond_to_challenge(&input).await
             }
             "AdminUserGlobalSignOut" => self.sign_out_everywhere(&input).await,
+            "RevokeToken" => self.revoke_token(&input),
             _ if operation.starts_with("Admin") => self.call_for_user(operation, input).await,
             _ => Ok(self.call(operation, body.clone()).await),
         };
@@ -232,6 +237,19 @@ pub(super) fn issuer_templates(base: &str) -> [String; 2] {
 
 fn aws_error(code: &str, message: &str) -> AwsErrorResponse {
     error_response(code, message).into()
+}
+
+fn required_parameter<'a>(given: &'a Value, name: &str) -> Result<&'a str, AwsErrorResponse> {
+    let value = str_or_empty(&given[name]);
+    if value.is_empty() {
+        let message = format!("Missing required parameter {name}");
+        return Err(aws_error("InvalidParameterException", &message));
+    }
+    Ok(value)
+}
+
+fn not_authorized(message: &str) -> AwsErrorResponse {
+    aws_error("NotAuthorizedException", message)
 }
 
 fn ok_response(answer: &Value) -> MockResponse {

@@ -25,6 +25,8 @@ struct PoolStoreState {
     aliases: HashMap<(String, String), String>,
     /// Pool and user name of users whose temporary password has expired.
     expired_passwords: HashSet<(String, String)>,
+    /// The challenges for the second factors of a user, by pool and user name.
+    factors: HashMap<(String, String), Vec<&'static str>>,
 }
 
 /// From `CreateUserPool`; `UpdateUserPool` changes some of them.
@@ -156,6 +158,17 @@ impl PoolStore {
     pub(super) fn is_password_expired(&self, pool: &str, user: &str) -> bool {
         let key = (pool.to_owned(), user.to_owned());
         self.lock().expired_passwords.contains(&key)
+    }
+
+    pub(super) fn set_factors(&self, pool: &str, user: &str, factors: Vec<&'static str>) {
+        let key = (pool.to_owned(), user.to_owned());
+        self.lock().factors.insert(key, factors);
+    }
+
+    /// Empty for a user who signs in with the password only.
+    pub(super) fn factors(&self, pool: &str, user: &str) -> Vec<&'static str> {
+        let key = (pool.to_owned(), user.to_owned());
+        self.lock().factors.get(&key).cloned().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolStoreState> {

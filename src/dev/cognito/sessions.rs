@@ -9,8 +9,14 @@ const CHALLENGE_LIFETIME: Duration = Duration::from_mins(3);
 
 #[derive(Default)]
 pub(super) struct Sessions {
-    challenges: Mutex<HashMap<String, (Instant, Login)>>,
+    challenges: Mutex<HashMap<String, OpenChallenge>>,
     refresh_tokens: Mutex<HashMap<String, Login>>,
+}
+
+struct OpenChallenge {
+    since: Instant,
+    name: &'static str,
+    login: Login,
 }
 
 /// A sign-in whose password was right.
@@ -27,17 +33,19 @@ pub(super) struct Login {
 }
 
 impl Sessions {
-    /// Returns the session for the response to a challenge.
-    pub(super) fn start_challenge(&self, login: Login) -> String {
+    /// Returns the session for the response to the challenge of this name.
+    pub(super) fn start_challenge(&self, name: &'static str, login: Login) -> String {
         let session = opaque_token("AYABe");
-        lock(&self.challenges).insert(session.clone(), (Instant::now(), login));
+        let since = Instant::now();
+        let challenge = OpenChallenge { since, name, login };
+        lock(&self.challenges).insert(session.clone(), challenge);
         session
     }
 
-    pub(super) fn login_of_challenge(&self, session: &str) -> Option<Login> {
+    pub(super) fn login_of_challenge(&self, name: &str, session: &str) -> Option<Login> {
         let challenges = lock(&self.challenges);
-        let (since, login) = challenges.get(session)?;
-        (since.elapsed() < CHALLENGE_LIFETIME).then(|| login.clone())
+        let challenge = challenges.get(session).filter(|it| it.name == name)?;
+        (challenge.since.elapsed() < CHALLENGE_LIFETIME).then(|| challenge.login.clone())
     }
 
     /// False when the challenge was answered before.
@@ -56,6 +64,16 @@ impl Sessions {
         token
     }
 
+    pub(super) fn revoke_refresh_token(&self, token: &str, client: &str) {
+        let mut tokens = lock(&self.refresh_tokens);
+        if tokens
+            .get(token)
+            .is_some_and(|login| login.client == client)
+        {
+            tokens.remove(token);
+        }
+    }
+
     pub(super) fn login_of_refresh_token(&self, token: &str) -> Option<Login> {
         lock(&self.refresh_tokens).get(token).cloned()
     }
@@ -63,7 +81,7 @@ impl Sessions {
     /// Ends all sign-ins of a user.
     pub(super) fn end(&self, pool: &str, user: &str) {
         let is_other = |login: &Login| login.pool != pool || login.user != user;
-        lock(&self.challenges).retain(|_, (_, login)| is_other(login));
+        lock(&self.challenges).retain(|_, open| is_other(&open.login));
         lock(&self.refresh_tokens).retain(|_, login| is_other(login));
     }
 }

@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::app_client::{AppClient, check_secret_hash};
+use super::mfa::{Factor, SELECT_CHALLENGE};
 use super::sessions::Login;
 use super::sign_up::uuid;
 use super::user::{EmbeddedUser, attribute_list, str_or_empty};
-use super::{AwsErrorResponse, CognitoResult, EmbeddedCognito, aws_error, is_error, ok_response};
+use super::{
+    AwsErrorResponse, CognitoResult, EmbeddedCognito, aws_error, is_error, not_authorized,
+    ok_response, required_parameter,
+};
 use crate::dev::constraints::AwsService;
 
 const NEW_PASSWORD_CHALLENGE: &str = "NEW_PASSWORD_REQUIRED";
@@ -75,10 +79,8 @@ impl EmbeddedCognito {
             "FORCE_CHANGE_PASSWORD" => Ok(ok_response(&self.new_password_challenge(login, user))),
             _ => {
                 let source = "TokenGeneration_Authentication";
-                let metadata = &input["ClientMetadata"];
-                let mut tokens = self.issue_tokens(&login, &user, source, metadata).await?;
-                tokens["RefreshToken"] = json!(self.sessions.issue_refresh_token(login));
-                Ok(ok_response(&authentication_result(&tokens)))
+                self.finish_sign_in(login, &user, source, &input["ClientMetadata"])
+                    .await
             }
         }
     }
@@ -119,7 +121,7 @@ impl EmbeddedCognito {
         user.attributes.remove("sub");
         json!({
             "ChallengeName": NEW_PASSWORD_CHALLENGE,
-            "Session": self.sessions.start_challenge(login),
+            "Session": self.sessions.start_challenge(NEW_PASSWORD_CHALLENGE, login),
             "ChallengeParameters": {
                 "USER_ID_FOR_SRP": user.name,
                 "requiredAttributes": json!(required).to_string(),
@@ -140,21 +142,35 @@ impl EmbeddedCognito {
 
     /// `RespondToAuthChallenge` and `AdminRespondToAuthChallenge`.
     pub(super) async fn respond_to_challenge(&self, input: &Value) -> CognitoResult {
-        let client = self.app_client(input)?;
-        if input["ChallengeName"] != NEW_PASSWORD_CHALLENGE {
-            let message = "Unsupported challenge.";
-            return Err(aws_error("InvalidParameterException", message));
+        let name = str_or_empty(&input["ChallengeName"]);
+        if let Some(factor) = Factor::of_challenge(name) {
+            return self.check_factor(input, factor).await;
         }
+        match name {
+            NEW_PASSWORD_CHALLENGE => self.respond_with_password(input).await,
+            SELECT_CHALLENGE => self.choose_factor(input).await,
+            _ => {
+                let message = "Unsupported challenge.";
+                Err(aws_error("InvalidParameterException", message))
+            }
+        }
+    }
+
+    /// The sign-in that a response to a challenge continues, and its user.
+    pub(super) async fn challenged_user(
+        &self,
+        input: &Value,
+        challenge: &str,
+    ) -> Result<(Login, EmbeddedUser), AwsErrorResponse> {
+        let client = self.app_client(input)?;
         let given = &input["ChallengeResponses"];
         let name = username_parameter(given)?;
-        let password = required_parameter(given, "NEW_PASSWORD")?;
         check_secret_hash(&client, name, &given["SECRET_HASH"])?;
         let session = str_or_empty(&input["Session"]);
-        let invalid = || not_authorized("Invalid session for the user, session is expired.");
         let login = self
             .sessions
-            .login_of_challenge(session)
-            .ok_or_else(invalid)?;
+            .login_of_challenge(challenge, session)
+            .ok_or_else(expired_session)?;
         let user = self
             .find_user(&login.pool, name)
             .await
@@ -165,19 +181,41 @@ impl EmbeddedCognito {
         if !user.enabled {
             return Err(not_authorized("User is disabled."));
         }
+        Ok((login, user))
+    }
+
+    /// Of two concurrent responses one counts. One that was refused so far can be repeated.
+    pub(super) fn end_challenge(&self, input: &Value) -> Result<(), AwsErrorResponse> {
+        let is_open = self
+            .sessions
+            .remove_challenge(str_or_empty(&input["Session"]));
+        is_open.then_some(()).ok_or_else(expired_session)
+    }
+
+    async fn respond_with_password(&self, input: &Value) -> CognitoResult {
+        let given = &input["ChallengeResponses"];
+        let password = required_parameter(given, "NEW_PASSWORD")?;
+        let (login, user) = self.challenged_user(input, NEW_PASSWORD_CHALLENGE).await?;
         let settings = self.pools.settings(&login.pool).unwrap_or_default();
         settings.password_policy.check(password)?;
         let attributes = self.response_attributes(&login.pool, &user, given)?;
-        // Of two concurrent responses one counts. One that was refused so far can be repeated.
-        if !self.sessions.remove_challenge(session) {
-            return Err(invalid());
-        }
+        self.end_challenge(input)?;
         let user = self
             .set_new_password(&login, &user, password, &attributes)
             .await?;
         let source = "TokenGeneration_NewPasswordChallenge";
-        let metadata = &input["ClientMetadata"];
-        let mut tokens = self.issue_tokens(&login, &user, source, metadata).await?;
+        self.finish_sign_in(login, &user, source, &input["ClientMetadata"])
+            .await
+    }
+
+    pub(super) async fn sign_in_with_tokens(
+        &self,
+        login: Login,
+        user: &EmbeddedUser,
+        source: &str,
+        metadata: &Value,
+    ) -> CognitoResult {
+        let mut tokens = self.issue_tokens(&login, user, source, metadata).await?;
         tokens["RefreshToken"] = json!(self.sessions.issue_refresh_token(login));
         Ok(ok_response(&authentication_result(&tokens)))
     }
@@ -271,6 +309,10 @@ impl EmbeddedCognito {
     }
 }
 
+fn expired_session() -> AwsErrorResponse {
+    not_authorized("Invalid session for the user, session is expired.")
+}
+
 fn authentication_result(tokens: &Value) -> Value {
     json!({"AuthenticationResult": tokens, "ChallengeParameters": {}})
 }
@@ -280,17 +322,4 @@ fn username_parameter(given: &Value) -> Result<&str, AwsErrorResponse> {
     let name = required_parameter(given, "USERNAME")?;
     AwsService::Cognito.check_value("@SignIn", &json!({"username": name}))?;
     Ok(name)
-}
-
-fn required_parameter<'a>(given: &'a Value, name: &str) -> Result<&'a str, AwsErrorResponse> {
-    let value = str_or_empty(&given[name]);
-    if value.is_empty() {
-        let message = format!("Missing required parameter {name}");
-        return Err(aws_error("InvalidParameterException", &message));
-    }
-    Ok(value)
-}
-
-fn not_authorized(message: &str) -> AwsErrorResponse {
-    aws_error("NotAuthorizedException", message)
 }
