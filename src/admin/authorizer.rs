@@ -37,6 +37,14 @@ impl AuthError {
             Self::Unverified(_) => "unverified",
         }
     }
+
+    /// Whether the token may be good.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unverified(_) | Self::Token(TokenError::Unavailable | TokenError::RateLimited)
+        )
+    }
 }
 
 impl Authorizer {
@@ -53,11 +61,16 @@ impl Authorizer {
         &self,
         authorization: Option<&str>,
     ) -> Result<Caller, AuthError> {
-        let result = match authorization.and_then(bearer_token) {
-            Some(token) => self.verifier.verify(token).await.map_err(AuthError::Token),
-            None => Err(AuthError::NoToken),
-        };
-        count_denied(result)
+        match authorization.and_then(bearer_token) {
+            Some(token) => self.verify(token).await,
+            None => count_denied(Err(AuthError::NoToken)),
+        }
+    }
+
+    /// Accepts every user with a good token.
+    pub(crate) async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
+        let result = self.verifier.verify(token).await;
+        count_denied(result.map_err(AuthError::Token))
     }
 
     /// Checks the groups of the token, without a call.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CommandStatus, Global, status_line};
 use crate::app::Services;
 use crate::config::{Config, EffectiveSetting, Required};
-use crate::console::{self, Console};
+use crate::console::{self, Console, LinkHost};
 use crate::http::{PublicServer, Url};
 use crate::shutdown;
 
@@ -61,6 +61,7 @@ pub(super) async fn bind(port: u16) -> std::io::Result<PublicServer> {
 /// A console whose pages are served.
 pub(super) struct RunningConsole {
     console: Arc<Console>,
+    host: Arc<LinkHost>,
     server_task: JoinHandle<()>,
     server_stop: CancellationToken,
 }
@@ -74,12 +75,14 @@ impl RunningConsole {
         workers: &[Url],
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let address = server.address()?;
-        let console = Console::new(services, settings, workers, address, stop).await?;
+        let host = LinkHost::new(server.address()?, services.aws().caller_name().await)?;
+        let console = Console::new(services, settings, workers, stop)?;
         let server_stop = CancellationToken::new();
-        let server_task = tokio::spawn(server.run(console::routes(&console), server_stop.clone()));
+        let routes = console::link_routes(&console, &host);
+        let server_task = tokio::spawn(server.run(routes, server_stop.clone()));
         Ok(Self {
             console,
+            host,
             server_task,
             server_stop,
         })
@@ -87,7 +90,7 @@ impl RunningConsole {
 
     /// Signs one browser in.
     pub(super) fn link(&self) -> String {
-        self.console.link()
+        self.host.link()
     }
 
     /// Does its work until `stop` is cancelled. Without it, pages show nothing new.

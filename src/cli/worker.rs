@@ -54,9 +54,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let health_thread = serve_health(config, health_state, http_stop.clone())?;
     let public = match config.http.public_listen {
         Some(address) if config.has_public_server() => {
-            let http_app = HttpApp::new(&services, stop.clone())?;
+            let http_app = HttpApp::new(&services, &stop)?;
             let server_task = http_app.serve(address, http_stop.clone()).await?;
-            Some((http_app.admission, server_task))
+            Some((http_app, server_task))
         }
         _ => None,
     };
@@ -66,40 +66,18 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let reporter = MetricsReporter::new(metrics.clone(), health.clone(), cloudwatch);
     let reporter_stop = CancellationToken::new();
     let reporter_task = tokio::spawn(reporter.run(reporter_stop.clone()));
-    let health_at_start = health.clone();
-    let redrive_check = if options.allow_unreasoned {
-        MaxReceiveCountCheck::WarnOnly
-    } else {
-        MaxReceiveCountCheck::Enforced
+    let working = async {
+        let result = work(global, options, &services, health, &stop).await;
+        // Accepted admin commands are finished and answered, however the worker ended.
+        stop.cancel();
+        result
     };
-    let worker = tokio::select! {
-        worker = Worker::new(&services, health, redrive_check) => Some(worker),
-        () = stop.cancelled() => None,
+    let result = match &public {
+        Some((http_app, _)) => tokio::join!(working, http_app.run_console(&stop)).0,
+        None => working.await,
     };
-    let until = if options.until_empty {
-        Until::Empty
-    } else {
-        Until::Stopped
-    };
-    let result = match worker {
-        Some(Ok(worker)) => {
-            health_at_start.clear_unready(STARTING);
-            let report = worker.run(until, stop.clone()).await;
-            // A closed or full standard output is reported after the shutdown.
-            let printed = if options.until_empty {
-                print_report(global, &report, stop.is_cancelled())
-            } else {
-                Ok(())
-            };
-            printed.map(|()| CommandStatus::Success)
-        }
-        Some(Err(error)) => Err(error.into()),
-        None => Ok(CommandStatus::Success),
-    };
-    // Accepted admin commands are finished and answered, however the worker ended.
-    stop.cancel();
-    if let Some((admission, _)) = &public {
-        admission.drain().await;
+    if let Some((http_app, _)) = &public {
+        http_app.admission.drain().await;
     }
     reporter_stop.cancel();
     reporter_task.await?;
@@ -111,6 +89,38 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         thread.join().await;
     }
     result
+}
+
+/// Receives messages until `stop` is cancelled, or until the queue is empty.
+async fn work(
+    global: &Global,
+    options: &Options,
+    services: &Services,
+    health: Health,
+    stop: &CancellationToken,
+) -> anyhow::Result<CommandStatus> {
+    let health_at_start = health.clone();
+    let redrive_check = if options.allow_unreasoned {
+        MaxReceiveCountCheck::WarnOnly
+    } else {
+        MaxReceiveCountCheck::Enforced
+    };
+    let worker = tokio::select! {
+        worker = Worker::new(services, health, redrive_check) => worker?,
+        () = stop.cancelled() => return Ok(CommandStatus::Success),
+    };
+    let until = if options.until_empty {
+        Until::Empty
+    } else {
+        Until::Stopped
+    };
+    health_at_start.clear_unready(STARTING);
+    let report = worker.run(until, stop.clone()).await;
+    // A closed or full standard output is reported after the shutdown.
+    if options.until_empty {
+        print_report(global, &report, stop.is_cancelled())?;
+    }
+    Ok(CommandStatus::Success)
 }
 
 /// What a worker of `--until-empty` did.

@@ -23,6 +23,10 @@ impl Secret {
         Ok(Self(format!("{:032x}", u128::from_ne_bytes(bytes))))
     }
 
+    pub(super) fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The time that this takes says nothing about the secret.
     pub(super) fn is(&self, text: &str) -> bool {
         Sha256::digest(text) == Sha256::digest(&self.0)
@@ -51,8 +55,6 @@ pub(super) struct Access {
     /// the port.
     cookie_name: String,
     session: Secret,
-    /// In each form.
-    pub(super) token: Secret,
 }
 
 impl Access {
@@ -64,7 +66,6 @@ impl Access {
             is_link_used: AtomicBool::new(false),
             cookie_name: format!("usher_console_{port}"),
             session: Secret::new()?,
-            token: Secret::new()?,
         })
     }
 
@@ -108,8 +109,8 @@ impl Access {
     /// `Referrer-Policy: no-referrer` the `Origin` of a form is `null`.
     ///
     /// <https://fetch.spec.whatwg.org/#append-a-request-origin-header>
-    pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
-        let own = format!("http://{}", text(headers, &header::HOST));
+    pub(super) fn is_same_origin(headers: &HeaderMap, scheme: &str) -> bool {
+        let own = format!("{scheme}://{}", text(headers, &header::HOST));
         let origin = text(headers, &header::ORIGIN);
         (origin == "null" || origin == own) && text(headers, &SEC_FETCH_SITE) == "same-origin"
     }

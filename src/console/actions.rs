@@ -12,7 +12,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::form::Form;
+use super::caller::{Asking, Caller};
+use super::form::{Fields, Form};
 use super::job::{Job, JobEnd, JobKind, JobPlan};
 use super::page::{Frame, Refusal, View, html};
 use super::query::Query;
@@ -26,8 +27,6 @@ pub(super) const LIST_PATH: &str = "/console/dead-letters";
 /// Above this number a person types it.
 pub(super) const MAX_UNTYPED: u64 = 100;
 const NOTE_CHARS: std::ops::RangeInclusive<usize> = 3..=500;
-
-pub(super) type Fields = Extension<Arc<Form>>;
 
 /// The dead letters that a request means.
 struct Chosen {
@@ -187,31 +186,39 @@ pub(super) async fn dry_run(
 
 pub(super) async fn confirm_replay(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     query: RawQuery,
 ) -> Result<Response, Refusal> {
-    confirm(&console, query, JobKind::Replay)
+    confirm(&console, &caller, query, JobKind::Replay)
 }
 
 pub(super) async fn confirm_drop(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     query: RawQuery,
 ) -> Result<Response, Refusal> {
-    confirm(&console, query, JobKind::Drop)
+    confirm(&console, &caller, query, JobKind::Drop)
 }
 
-fn confirm(console: &Console, query: RawQuery, kind: JobKind) -> Result<Response, Refusal> {
+fn confirm(
+    console: &Console,
+    caller: &Caller,
+    query: RawQuery,
+    kind: JobKind,
+) -> Result<Response, Refusal> {
     let RawQuery(query) = query;
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let chosen = Chosen::new(console, &form)?;
-    Ok(ConfirmPage::new(console, &chosen, kind, &form).to_response())
+    Ok(ConfirmPage::new(console, caller, &chosen, kind, &form).to_response())
 }
 
 pub(super) async fn replay(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
     let chosen = Chosen::to_change(&console, &form)?;
-    let mut page = ConfirmPage::new(&console, &chosen, JobKind::Replay, &form);
+    let mut page = ConfirmPage::new(&console, &caller, &chosen, JobKind::Replay, &form);
     if page.dry_run.is_none() {
         let path = format!("{LIST_PATH}/replay?{}", chosen.selected());
         return Err(needs_dry_run(path));
@@ -227,10 +234,11 @@ pub(super) async fn replay(
 
 pub(super) async fn drop(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
     let chosen = Chosen::to_change(&console, &form)?;
-    let mut page = ConfirmPage::new(&console, &chosen, JobKind::Drop, &form);
+    let mut page = ConfirmPage::new(&console, &caller, &chosen, JobKind::Drop, &form);
     if !page.is_confirmed() {
         return Ok(page.to_response());
     }
@@ -285,7 +293,13 @@ struct ConfirmPage<'a> {
 }
 
 impl<'a> ConfirmPage<'a> {
-    fn new(console: &'a Console, chosen: &Chosen, kind: JobKind, form: &'a Form) -> Self {
+    fn new(
+        console: &Console,
+        caller: &'a Caller,
+        chosen: &Chosen,
+        kind: JobKind,
+        form: &'a Form,
+    ) -> Self {
         let is_drop = kind == JobKind::Drop;
         let title = if is_drop { "Drop" } else { "Replay" };
         let summaries = chosen.dead_letters().into_iter().map(|it| &it.summary);
@@ -295,7 +309,7 @@ impl<'a> ConfirmPage<'a> {
         let reasons = reasons.map(|(reason, it)| (reason.to_owned(), count(it.count)));
         let plan = chosen.plan(kind);
         Self {
-            frame: Frame::new(console, View::DeadLetters, title).with_command(plan.command),
+            frame: Frame::new(caller, View::DeadLetters, title).with_command(plan.command),
             words: chosen.words(),
             count: chosen.count,
             snapshot: chosen.snapshot.number,

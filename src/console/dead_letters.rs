@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 
 use super::actions::LIST_PATH;
+use super::caller::{Asking, Caller};
 use super::form::Form;
 use super::job::Job;
 use super::page::{Frame, Refusal, View, html};
@@ -40,6 +42,7 @@ struct ListPage<'a> {
 
 pub(super) async fn list(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     RawQuery(query): RawQuery,
 ) -> Response {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
@@ -59,7 +62,7 @@ pub(super) async fn list(
     reasons.truncate(MAX_REASONS);
     let command = query.list_command();
     html(&ListPage {
-        frame: Frame::new(&console, View::DeadLetters, "Dead letters").with_command(command),
+        frame: Frame::new(&caller, View::DeadLetters, "Dead letters").with_command(command),
         snapshot,
         running: console.jobs.running(),
         reasons,
@@ -165,7 +168,8 @@ struct DeadLetterPage<'a> {
 
 impl<'a> DeadLetterPage<'a> {
     fn new(
-        console: &'a Console,
+        console: &Console,
+        caller: &'a Caller,
         snapshot: &'a Snapshot,
         dead_letter: &'a ReceivedDeadLetter,
     ) -> Self {
@@ -176,7 +180,7 @@ impl<'a> DeadLetterPage<'a> {
         let pool = it.pool.as_deref().and_then(PoolId::new);
         let pool = pool.filter(|pool| pools.is_allowed(pool));
         Self {
-            frame: Frame::new(console, View::DeadLetters, title).with_command(command),
+            frame: Frame::new(caller, View::DeadLetters, title).with_command(command),
             snapshot,
             dead_letter,
             person_path: pool.and_then(|pool| person_path(&pool, it.sub.as_deref()?)),
@@ -228,23 +232,26 @@ fn find<'a>(
 
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let snapshot = console.snapshot();
     let (snapshot, dead_letter) = find(snapshot.as_deref(), &id)?;
-    Ok(html(&DeadLetterPage::new(&console, snapshot, dead_letter)))
+    let page = DeadLetterPage::new(&console, &caller, snapshot, dead_letter);
+    Ok(html(&page))
 }
 
 /// Shows the body too, which holds personal data.
 pub(super) async fn body(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let snapshot = console.snapshot();
     let (snapshot, dead_letter) = find(snapshot.as_deref(), &id)?;
     let audit = console.audit("show").await;
     audit.log(&dead_letter.summary, "body shown");
-    let mut page = DeadLetterPage::new(&console, snapshot, dead_letter);
+    let mut page = DeadLetterPage::new(&console, &caller, snapshot, dead_letter);
     let lines = dead_letter.message.body.lines().map(printable);
     page.body = Some(lines.collect::<Vec<_>>().join("\n"));
     page.frame.command.push_str(" --body");

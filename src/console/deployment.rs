@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::actions::start;
+use super::caller::Asking;
 use super::job::{Job, JobEnd, JobKind, JobPlan};
 use super::page::{Frame, Refusal, View, html};
 use super::state::Console;
@@ -31,9 +33,12 @@ struct DeploymentPage<'a> {
     changed: Vec<&'a EffectiveSetting>,
 }
 
-pub(super) async fn show(State(console): State<Arc<Console>>) -> Response {
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
+) -> Response {
     let changed = console.settings.iter().filter(|it| !it.is_default);
-    let frame = Frame::new(&console, View::Deployment, "Deployment");
+    let frame = Frame::new(&caller, View::Deployment, "Deployment");
     html(&DeploymentPage {
         frame: frame.with_command(COMMAND),
         report: console.report(),

@@ -1,7 +1,9 @@
 //! The fields of a form, from a query or the body of a POST.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 
@@ -13,6 +15,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
+
+/// Those of a POST, as a handler takes them.
+pub(super) type Fields = Extension<Arc<Form>>;
 
 impl Form {
     pub(super) fn parse(text: &[u8]) -> Self {
@@ -48,6 +53,13 @@ impl Form {
     pub(super) fn has_typed(&self, number: u64) -> bool {
         let typed = self.get("typed").replace([',', ' '], "");
         typed == number.to_string()
+    }
+
+    /// The value as it was typed; empty if there is none.
+    pub(super) fn untrimmed(&self, name: &str) -> &str {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(field, _)| field == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The values that are not empty.

@@ -1,5 +1,7 @@
-//! What every request passes: the checks of [`Access`], and the headers of every response.
+//! What every request of an operator passes: the checks of [`Access`], and the headers of every
+//! response.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,9 +13,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Access, LinkUse};
+use super::caller::Caller;
 use super::form::Form;
-use super::page::{Refusal, signed_in};
-use super::state::Console;
+use super::page::{Refusal, forward};
 
 /// Each page needs its own script and style, sends forms, and fetches itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -21,12 +23,37 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 pub(super) const USED_LINK_PATH: &str = "/console/used-link";
 
+/// Serves one operator: the browser that opened the link.
+pub(crate) struct LinkHost {
+    access: Access,
+    caller: Arc<Caller>,
+}
+
+impl LinkHost {
+    /// For a server at `address`, which must be on loopback. `arn` is that of the credentials at
+    /// the start, for the pages.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub(crate) fn new(address: SocketAddr, arn: String) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            access: Access::new(address)?,
+            caller: Arc::new(Caller::operator(arn)?),
+        }))
+    }
+
+    /// The link that signs one browser in.
+    pub(crate) fn link(&self) -> String {
+        self.access.link()
+    }
+}
+
 pub(super) async fn require_host(
-    State(console): State<Arc<Console>>,
+    State(host): State<Arc<LinkHost>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if console.access.is_host(request.headers()) {
+    if host.access.is_host(request.headers()) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response()
@@ -43,49 +70,69 @@ pub(super) async fn require_method(request: Request, next: Next) -> Response {
     }
 }
 
-/// Lets only the signed-in browser pass. A POST has its fields as an extension, [`Form`], once
-/// its origin and its token are checked.
+/// Lets only the signed-in browser pass.
 pub(super) async fn require_session(
-    State(console): State<Arc<Console>>,
+    State(host): State<Arc<LinkHost>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let access = &console.access;
-    if !access.has_session(request.headers()) {
+    if !host.access.has_session(request.headers()) {
         return Err(Refusal::signed_out());
     }
-    if request.method() != Method::POST {
-        return Ok(next.run(request).await);
+    let request = with_caller(request, &host.caller, "http").await?;
+    Ok(next.run(request).await)
+}
+
+/// Adds the caller as an extension; to a POST also its fields, [`Form`], once its origin and its
+/// token are checked.
+pub(super) async fn with_caller(
+    request: Request,
+    caller: &Arc<Caller>,
+    scheme: &str,
+) -> Result<Request, Refusal> {
+    let (mut head, mut body) = request.into_parts();
+    if head.method == Method::POST {
+        let form = read_form(&head.headers, body, scheme).await?;
+        if !caller.token.is(form.get("token")) {
+            return Err(Refusal::forbidden(
+                "The page is from an earlier session of the console: open it again.",
+            ));
+        }
+        head.extensions.insert(Arc::new(form));
+        body = Body::empty();
     }
-    if !Access::is_same_origin(request.headers()) {
+    head.extensions.insert(Arc::clone(caller));
+    Ok(Request::from_parts(head, body))
+}
+
+/// The fields of a POST that a page of this console sends.
+pub(super) async fn read_form(
+    headers: &HeaderMap,
+    body: Body,
+    scheme: &str,
+) -> Result<Form, Refusal> {
+    if !Access::is_same_origin(headers, scheme) {
         return Err(Refusal::forbidden(
             "The request does not come from a page of this console.",
         ));
     }
-    let (mut head, body) = request.into_parts();
-    let form = Form::read(&head.headers, body).await?;
-    if !access.token.is(form.get("token")) {
-        return Err(Refusal::forbidden(
-            "The page is from an earlier start of the console: open its link again.",
-        ));
-    }
-    head.extensions.insert(Arc::new(form));
-    Ok(next.run(Request::from_parts(head, Body::empty())).await)
+    Form::read(headers, body).await
 }
 
 /// `GET /`: with the token of the link it sets the cookie, once. It answers with a page: a browser
 /// sends no strict cookie after a redirect, if another site had the link.
 pub(super) async fn sign_in(
-    State(console): State<Arc<Console>>,
+    State(host): State<Arc<LinkHost>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let access = &console.access;
+    let access = &host.access;
     let Some(query) = query else {
         return Ok(Redirect::to("/console").into_response());
     };
     match access.open(Form::parse(query.as_bytes()).get("token")) {
         LinkUse::First => {
-            Ok(([(header::SET_COOKIE, access.cookie())], signed_in()).into_response())
+            let page = forward("You are signed in", "/console");
+            Ok(([(header::SET_COOKIE, access.cookie())], page).into_response())
         }
         LinkUse::Again => Ok(Redirect::to(USED_LINK_PATH).into_response()),
         LinkUse::Wrong => Err(Refusal::signed_out()),
@@ -94,10 +141,10 @@ pub(super) async fn sign_in(
 
 /// Where a used link leads: `/` does not get the cookie, which is only for `/console`.
 pub(super) async fn used_link(
-    State(console): State<Arc<Console>>,
+    State(host): State<Arc<LinkHost>>,
     headers: HeaderMap,
 ) -> Result<Redirect, Refusal> {
-    if console.access.has_session(&headers) {
+    if host.access.has_session(&headers) {
         Ok(Redirect::to("/console"))
     } else {
         Err(Refusal::used_link())

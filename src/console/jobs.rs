@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::actions::LIST_PATH;
+use super::caller::{Asking, Caller};
 use super::job::{Job, JobKind, JobProgress};
 use super::page::{Frame, Refusal, View, html};
 use super::state::Console;
@@ -37,16 +39,17 @@ impl JobPage<'_> {
 
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path(number): Path<usize>,
 ) -> Result<Response, Refusal> {
-    let job = find(&console, number)?;
+    let job = find(&console, &caller, number)?;
     let progress = job.progress();
     let end = progress.end.as_ref();
     let is_shown_there = [JobKind::Read, JobKind::Check].contains(&job.plan.kind);
     if is_shown_there && end.is_some_and(|end| end.is_success) {
         return Ok(Redirect::to(job.plan.view.path()).into_response());
     }
-    let frame = Frame::new(&console, job.plan.view, job.plan.title.clone());
+    let frame = Frame::new(&caller, job.plan.view, job.plan.title.clone());
     let page = JobPage {
         frame: Frame {
             moves: end.is_none(),
@@ -60,15 +63,18 @@ pub(super) async fn show(
 
 pub(super) async fn stop(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path(number): Path<usize>,
 ) -> Result<Response, Refusal> {
-    let job = find(&console, number)?;
+    let job = find(&console, &caller, number)?;
     job.stop.cancel();
     Ok(Redirect::to(&job.path()).into_response())
 }
 
-fn find(console: &Console, number: usize) -> Result<Arc<Job>, Refusal> {
+/// A job of a view that the caller is served.
+fn find(console: &Console, caller: &Caller, number: usize) -> Result<Arc<Job>, Refusal> {
     let job = console.jobs.find(number);
+    let job = job.filter(|job| job.plan.view.may(caller.role));
     job.ok_or_else(|| {
         Refusal::not_found("This console has no such job: it may have been started again.")
             .with_next(LIST_PATH, "Dead letters")

@@ -1,16 +1,21 @@
 //! The console: pages that show the state of a deployment, and act on its dead letters and users.
 //!
-//! `access` and `guard` decide who is served. `now` reads the findings, `dead_letters` shows what
-//! one reading of the dead-letter queue, a `snapshot`, has found. `query` is a filter in a URL.
-//! `people` finds users, `person` shows one, `person_action` says what can be done about them, and
-//! `perform` does it. `reconcile` finds missed users, and `deployment` checks settings and
-//! permissions. `job` is work that takes long, `work` does it. All of them call the functions of the
-//! commands.
+//! Two hosts serve it. For an operator, on their own machine, `access` and `guard` decide who is
+//! served. For administrators, in a worker, `pool_guard` does: `sign_in` signs them in with the user
+//! pool, and `session` keeps that in cookies. A `caller` has a role, and `page` says which views a
+//! role sees.
+//!
+//! `now` reads the findings, `dead_letters` shows what one reading of the dead-letter queue, a
+//! `snapshot`, has found. `query` is a filter in a URL. `people` finds users, `person` shows one,
+//! `person_action` says what can be done about them, and `perform` does it. `reconcile` finds missed
+//! users, and `deployment` checks settings and permissions. `job` is work that takes long, `work`
+//! does it. All of them call the functions of the commands.
 //! Pages are the templates in `templates/console/`; they work without the script.
 
 mod access;
 mod action_slots;
 mod actions;
+mod caller;
 mod chart;
 mod dead_letters;
 mod deployment;
@@ -25,10 +30,14 @@ mod people;
 mod perform;
 mod person;
 mod person_action;
+mod pool_guard;
 mod query;
 mod reconcile;
 mod reconcile_options;
 mod reconcile_work;
+mod session;
+mod sign_in;
+mod sign_in_page;
 mod snapshot;
 mod state;
 mod text;
@@ -37,14 +46,19 @@ mod work;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
+use tower_http::set_header::SetResponseHeaderLayer;
 
+pub(crate) use self::guard::LinkHost;
+pub(crate) use self::pool_guard::PoolHost;
 pub(crate) use self::state::Console;
+use crate::http::{STRICT_TRANSPORT_SECURITY, with_limits};
 
-/// All pages.
-pub(crate) fn routes(console: &Arc<Console>) -> Router {
-    let guarded = Router::new()
+/// All pages that need a caller.
+fn views(console: &Arc<Console>) -> Router {
+    Router::new()
         .route("/console", get(now_page::show))
         .route("/console/dead-letters", get(dead_letters::list))
         .route("/console/dead-letters/read", post(actions::read))
@@ -79,17 +93,61 @@ pub(crate) fn routes(console: &Arc<Console>) -> Router {
         .route("/console/deployment/check", post(deployment::check))
         .route("/console/jobs/{number}", get(jobs::show))
         .route("/console/jobs/{number}/stop", post(jobs::stop))
-        .layer(from_fn_with_state(
-            Arc::clone(console),
-            guard::require_session,
-        ));
+        .with_state(Arc::clone(console))
+}
+
+fn assets() -> Router {
+    Router::new()
+        .route("/console/console.css", get(page::css))
+        .route("/console/console.js", get(page::js))
+}
+
+/// The console of an operator.
+pub(crate) fn link_routes(console: &Arc<Console>, host: &Arc<LinkHost>) -> Router {
+    let guarded =
+        views(console).layer(from_fn_with_state(Arc::clone(host), guard::require_session));
     let open = Router::new()
         .route("/", get(guard::sign_in))
         .route(guard::USED_LINK_PATH, get(guard::used_link))
-        .route("/console/console.css", get(page::css))
-        .route("/console/console.js", get(page::js));
-    let routes = guarded.merge(open).fallback(page::not_found);
+        .with_state(Arc::clone(host));
+    let routes = guarded
+        .merge(open)
+        .merge(assets())
+        .fallback(page::not_found);
     guard::with_headers(routes.layer(from_fn(guard::require_method)))
-        .layer(from_fn_with_state(Arc::clone(console), guard::require_host))
-        .with_state(Arc::clone(console))
+        .layer(from_fn_with_state(Arc::clone(host), guard::require_host))
+}
+
+/// The console of administrators, below `/console`.
+pub(crate) fn pool_routes(console: &Arc<Console>, host: PoolHost) -> Router {
+    let host = Arc::new(host);
+    let sign_out = Router::new()
+        .route("/console/sign-out", post(sign_in::end))
+        .with_state(Arc::clone(&host));
+    let guarded = views(console)
+        .merge(sign_out)
+        .route("/console/{*other}", any(page::not_found))
+        .layer(from_fn_with_state(
+            Arc::clone(&host),
+            pool_guard::require_session,
+        ));
+    let open = Router::new()
+        .route(
+            "/console/sign-in",
+            get(sign_in::first_view).post(sign_in::begin),
+        )
+        .route(
+            "/console/sign-in/answer",
+            get(sign_in::first_view).post(sign_in::answer),
+        )
+        .with_state(Arc::clone(&host));
+    let routes = guarded
+        .merge(open)
+        .merge(assets())
+        .layer(from_fn(guard::require_method));
+    let routes = guard::with_headers(with_limits(routes, host.admission.clone()));
+    routes.layer(SetResponseHeaderLayer::overriding(
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static(STRICT_TRANSPORT_SECURITY),
+    ))
 }

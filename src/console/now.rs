@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Services;
@@ -17,6 +18,8 @@ use crate::telemetry::exposition::{Samples, family, label};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// An hour of them.
 pub(super) const MAX_SAMPLES: usize = 360;
+/// After a longer pause the charts begin again.
+const MAX_PAUSE: Duration = Duration::from_mins(2);
 /// A message with another outcome comes again.
 const SETTLED: [&str; 4] = ["done", "already_done", "ignored", "rejected"];
 
@@ -50,6 +53,8 @@ pub(super) struct Readings {
 pub(super) struct NowReader {
     reader: tokio::sync::Mutex<StatusReader>,
     readings: Mutex<Readings>,
+    /// Notified by each look; `None` to read without one.
+    looked_at: Option<Notify>,
 }
 
 impl NowReader {
@@ -60,17 +65,37 @@ impl NowReader {
         Ok(Self {
             reader: tokio::sync::Mutex::new(reader.without_reasons()),
             readings: Mutex::default(),
+            looked_at: None,
         })
     }
 
-    pub(super) fn readings(&self) -> MutexGuard<'_, Readings> {
+    /// Reads only while pages look at the readings.
+    pub(super) fn on_demand(self) -> Self {
+        Self {
+            looked_at: Some(Notify::new()),
+            ..self
+        }
+    }
+
+    /// The readings, for a page.
+    pub(super) fn look(&self) -> MutexGuard<'_, Readings> {
+        if let Some(looked_at) = &self.looked_at {
+            looked_at.notify_one();
+        }
+        self.readings()
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Readings> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads until `stop` is cancelled.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let mut reader = self.reader.lock().await;
-        while let Some(report) = reader.read(stop).await {
+        while self.is_wanted(stop).await {
+            let Some(report) = reader.read(stop).await else {
+                return;
+            };
             let figures = reader.figures().clone();
             self.readings().add(Reading { report, figures });
             tokio::select! {
@@ -79,10 +104,25 @@ impl NowReader {
             }
         }
     }
+
+    /// Waits for a look, if it reads on demand. False when `stop` is cancelled.
+    async fn is_wanted(&self, stop: &CancellationToken) -> bool {
+        let Some(looked_at) = &self.looked_at else {
+            return true;
+        };
+        tokio::select! {
+            () = looked_at.notified() => true,
+            () = stop.cancelled() => false,
+        }
+    }
 }
 
 impl Readings {
     fn add(&mut self, reading: Reading) {
+        let pause = |last: &Sample| reading.report.time.duration_since(last.at).unsigned_abs();
+        if self.samples.back().is_some_and(|it| pause(it) > MAX_PAUSE) {
+            self.samples.clear();
+        }
         if self.samples.len() == MAX_SAMPLES {
             self.samples.pop_front();
         }

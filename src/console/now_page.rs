@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract;
 use axum::response::Response;
+use axum::{Extension, extract};
 use jiff::Timestamp;
 
+use super::caller::Asking;
 use super::chart::Chart;
 use super::job::{Job, JobKind};
 use super::now::{INTERVAL, Reading, Sample, increase};
@@ -16,7 +17,7 @@ use super::state::Console;
 use super::text::{self, Moment, count, dead_letters};
 use crate::aws::Depth;
 use crate::config::Config;
-use crate::status::{State, work_left};
+use crate::status::{DEAD_LETTERS, Finding, State, work_left};
 
 /// The last minutes, for throttled calls.
 const RECENT: Duration = Duration::from_mins(5);
@@ -43,14 +44,17 @@ struct Headline {
     at: Option<Moment>,
 }
 
-pub(super) async fn show(extract::State(console): extract::State<Arc<Console>>) -> Response {
+pub(super) async fn show(
+    extract::State(console): extract::State<Arc<Console>>,
+    Extension(caller): Asking,
+) -> Response {
     let (reading, samples) = {
-        let readings = console.now.readings();
+        let readings = console.now.look();
         let samples: Vec<Sample> = readings.samples.iter().copied().collect();
         (readings.latest.clone(), samples)
     };
     let config = &console.services.config;
-    let frame = Frame::new(&console, View::Now, "Now").with_command("usher status");
+    let frame = Frame::new(&caller, View::Now, "Now").with_command("usher status");
     html(&NowPage {
         frame: Frame {
             moves: true,
@@ -78,6 +82,17 @@ impl NowPage<'_> {
     fn dead_letters(&self) -> Option<String> {
         let depth = self.reading.as_ref()?.figures.dead_letters?;
         Some(count(depth.total()))
+    }
+
+    fn shows_dead_letters(&self) -> bool {
+        View::DeadLetters.may(self.frame.role)
+    }
+
+    /// Those that the caller can follow up.
+    fn findings<'a>(&self, reading: &'a Reading) -> impl Iterator<Item = &'a Finding> {
+        let shows_dead_letters = self.shows_dead_letters();
+        let findings = reading.report.findings.iter();
+        findings.filter(move |it| shows_dead_letters || it.what != DEAD_LETTERS)
     }
 }
 

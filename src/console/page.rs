@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::state::Console;
+use super::caller::{Caller, Role};
 
 const CSS: &str = concat!(
     include_str!("../../templates/base.css"),
@@ -53,6 +53,33 @@ impl View {
             Self::Deployment => "/console/deployment",
         }
     }
+
+    /// Who is served this view. Buttons and the menu follow from it too.
+    pub(super) fn may(self, role: Role) -> bool {
+        match role {
+            Role::Operator => true,
+            Role::Administrator => matches!(self, Self::Now),
+        }
+    }
+}
+
+/// Below these, a page decides for itself, or is for everyone who is signed in.
+const SHARED_PATHS: [&str; 2] = ["/console/jobs", "/console/sign-out"];
+
+/// Whether this role is served the path. What belongs to no view is for operators only.
+pub(super) fn may_ask(role: Role, path: &str) -> bool {
+    let is_below = |base: &str| {
+        let rest = path.strip_prefix(base);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_of = |view: View| match view {
+        View::Now => path == view.path(),
+        _ => is_below(view.path()),
+    };
+    let mut views = View::ALL.iter().filter(|view| is_of(**view));
+    role == Role::Operator
+        || SHARED_PATHS.into_iter().any(is_below)
+        || views.any(|view| view.may(role))
 }
 
 /// What the layout shows around a page.
@@ -62,6 +89,7 @@ pub(super) struct Frame<'a> {
     pub(super) view: View,
     /// Empty for a browser that is not signed in.
     pub(super) caller: &'a str,
+    pub(super) role: Role,
     /// For the forms of the page.
     pub(super) token: &'a str,
     /// The command that does the same.
@@ -71,12 +99,13 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(console: &'a Console, view: View, title: impl Into<String>) -> Self {
+    pub(super) fn new(caller: &'a Caller, view: View, title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
             view,
-            caller: &console.caller,
-            token: console.access.token.reveal(),
+            caller: &caller.name,
+            role: caller.role,
+            token: caller.token.reveal(),
             ..Self::default()
         }
     }
@@ -89,6 +118,24 @@ impl<'a> Frame<'a> {
         } else {
             ""
         }
+    }
+
+    /// Of a browser that is not signed in.
+    pub(super) fn without_caller(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Those of the menu.
+    pub(super) fn views(&self) -> impl Iterator<Item = &'static View> {
+        View::ALL.iter().filter(|view| view.may(self.role))
+    }
+
+    /// Whether the page can end the session. That of an operator ends with the console.
+    pub(super) fn can_sign_out(&self) -> bool {
+        self.role == Role::Administrator
     }
 
     pub(super) fn with_command(self, command: impl Into<String>) -> Self {
@@ -113,12 +160,16 @@ pub(super) async fn js() -> Response {
 }
 
 #[derive(Template)]
-#[template(path = "console/signed_in.html")]
-struct SignedInPage;
+#[template(path = "console/forward.html")]
+struct ForwardPage<'a> {
+    title: &'a str,
+    path: &'a str,
+}
 
-/// Leads to the first view.
-pub(super) fn signed_in() -> Response {
-    html(&SignedInPage)
+/// Leads to another page of the console. The browser then asks for it from this page, and sends
+/// its cookies, whatever site it came from.
+pub(super) fn forward(title: &str, path: &str) -> Response {
+    html(&ForwardPage { title, path })
 }
 
 /// Why nothing was done, as a page.
@@ -187,10 +238,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let page = RefusalPage {
-            frame: Frame {
-                title: self.title.clone(),
-                ..Frame::default()
-            },
+            frame: Frame::without_caller(self.title.clone()),
             refusal: &self,
         };
         (self.status, html(&page)).into_response()
@@ -199,4 +247,28 @@ impl IntoResponse for Refusal {
 
 pub(super) async fn not_found() -> Refusal {
     Refusal::not_found("This page does not exist.").with_next("/console", "Now")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_administrator_is_served_only_their_views() {
+        for (path, expected) in [
+            ("/console", true),
+            ("/console/jobs/1", true),
+            ("/console/jobs/1/stop", true),
+            ("/console/sign-out", true),
+            ("/console/dead-letters", false),
+            ("/console/dead-letters/1/body", false),
+            ("/console/dead-letters-of-others", false),
+            ("/console/jobsite", false),
+            ("/console/", false),
+            ("/console/of-no-view", false),
+        ] {
+            assert_eq!(may_ask(Role::Administrator, path), expected, "{path}");
+            assert!(may_ask(Role::Operator, path));
+        }
+    }
 }

@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::form::Form;
+use super::caller::{Asking, Caller};
+use super::form::{Fields, Form};
 use super::page::{Frame, Refusal, View, html};
 use super::person::{audit, not_read, person_path};
 use super::state::Console;
@@ -21,8 +22,6 @@ use crate::dead_letter::printable;
 use crate::event::{PoolId, Sub, Username};
 use crate::reason::explain;
 use crate::retry::retry_inline;
-
-type Fields = Extension<Arc<Form>>;
 
 #[derive(Template)]
 #[template(path = "console/people.html")]
@@ -67,8 +66,8 @@ impl<'a> PeoplePage<'a> {
         ("phone_number", "Phone number"),
     ];
 
-    fn new(console: &'a Console, form: &'a Form) -> Self {
-        let frame = Frame::new(console, View::People, "People");
+    fn new(console: &'a Console, caller: &'a Caller, form: &'a Form) -> Self {
+        let frame = Frame::new(caller, View::People, "People");
         Self {
             frame: frame.with_command("usher users show USER"),
             pools: &console.services.config.pools.allowed,
@@ -141,16 +140,20 @@ impl UserRow {
     }
 }
 
-pub(super) async fn start(State(console): State<Arc<Console>>) -> Response {
-    PeoplePage::new(&console, &Form::default()).respond(StatusCode::OK)
+pub(super) async fn start(
+    State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
+) -> Response {
+    PeoplePage::new(&console, &caller, &Form::default()).respond(StatusCode::OK)
 }
 
 /// Leads to the page of the user.
 pub(super) async fn look_up(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
-    let page = PeoplePage::new(&console, &form);
+    let page = PeoplePage::new(&console, &caller, &form);
     let invalid = StatusCode::UNPROCESSABLE_ENTITY;
     let pool = match page.pool() {
         Ok(pool) => pool,
@@ -196,9 +199,10 @@ pub(super) async fn look_up(
 /// Answers with one page of users.
 pub(super) async fn search(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
-    let mut page = PeoplePage::new(&console, &form);
+    let mut page = PeoplePage::new(&console, &caller, &form);
     let invalid = StatusCode::UNPROCESSABLE_ENTITY;
     let pool = match page.pool() {
         Ok(pool) => pool,

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
 use super::action_slots::Taken;
-use super::form::Form;
+use super::caller::{Asking, Caller};
+use super::form::{Fields, Form};
 use super::page::{Frame, Refusal, View, html};
 use super::person::Person;
 use super::person_action::{Action, ActionResult};
@@ -43,8 +44,9 @@ struct Plan {
 
 pub(super) async fn act(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path((pool, sub, action)): Path<(String, String, String)>,
-    Extension(form): Extension<Arc<Form>>,
+    Extension(form): Fields,
 ) -> Result<Response, Refusal> {
     let action = Action::named(&action).ok_or_else(|| {
         Refusal::not_found("This page does not exist.").with_next("/console", "Now")
@@ -73,7 +75,9 @@ pub(super) async fn act(
             plan.require_group(&console, &person).await?;
             let id = console.actions.offer(path, effect.clone());
             let id = id.map_err(|error| not_offered(&person, &error))?;
-            return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
+            return Ok(html(&ActionPage::new(
+                &console, &caller, &person, &plan, effect, id,
+            )));
         }
     }
     let (own, done) = (Arc::clone(&console), id.to_owned());
@@ -250,6 +254,7 @@ struct ActionPage<'a> {
 impl<'a> ActionPage<'a> {
     fn new(
         console: &'a Console,
+        caller: &'a Caller,
         person: &'a Person,
         plan: &'a Plan,
         effect: String,
@@ -264,7 +269,7 @@ impl<'a> ActionPage<'a> {
         let given = given.filter(|_| *action == Action::RemoveFromGroup);
         let grantable = &config.admin.grantable;
         Self {
-            frame: Frame::new(console, View::People, action.label()).with_command(command),
+            frame: Frame::new(caller, View::People, action.label()).with_command(command),
             person,
             action: *action,
             group: group.map_or("", GroupName::as_str),

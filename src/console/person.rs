@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::LIST_PATH;
+use super::caller::{Asking, Caller};
 use super::form::Form;
 use super::page::{Frame, Refusal, View, html};
 use super::person_action::{Action, ActionResult};
@@ -166,6 +168,7 @@ struct PersonPage<'a> {
 impl<'a> PersonPage<'a> {
     fn new(
         console: &'a Console,
+        caller: &'a Caller,
         person: &'a Person,
         snapshot: Option<&'a Snapshot>,
         result: &str,
@@ -187,7 +190,7 @@ impl<'a> PersonPage<'a> {
         let named = groups.default.iter().chain(of_rules);
         let named = named.chain(&config.admin.groups).chain(&groups.privileged);
         Self {
-            frame: Frame::new(console, View::People, title).with_command(command),
+            frame: Frame::new(caller, View::People, title).with_command(command),
             report,
             last: console.actions.result(result, &person.path()),
             snapshot,
@@ -246,19 +249,27 @@ impl<'a> PersonPage<'a> {
 
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path((pool, sub)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     let person = Person::read(&console, &pool, &sub, true).await?;
     let snapshot = console.snapshot();
-    let page = PersonPage::new(&console, &person, snapshot.as_deref(), query.get("result"));
+    let page = PersonPage::new(
+        &console,
+        &caller,
+        &person,
+        snapshot.as_deref(),
+        query.get("result"),
+    );
     Ok(html(&page))
 }
 
 /// Shows the attributes too.
 pub(super) async fn personal_data(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Path((pool, sub)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
     let person = Person::read(&console, &pool, &sub, true).await?;
@@ -272,7 +283,7 @@ pub(super) async fn personal_data(
     )
     .await;
     let snapshot = console.snapshot();
-    let mut page = PersonPage::new(&console, &person, snapshot.as_deref(), "");
+    let mut page = PersonPage::new(&console, &caller, &person, snapshot.as_deref(), "");
     let name = ("user name", user.username.reveal());
     let all = std::iter::once(name).chain(user.attributes.iter());
     let all = all.map(|(name, value)| (printable(name), printable(value)));

@@ -8,8 +8,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::actions::{Fields, MAX_UNTYPED, needs_dry_run, start};
-use super::form::Form;
+use super::actions::{MAX_UNTYPED, needs_dry_run, start};
+use super::caller::{Asking, Caller};
+use super::form::{Fields, Form};
 use super::job::{Job, JobKind, JobPlan};
 use super::page::{Frame, Refusal, View, html};
 use super::query::FieldError;
@@ -39,12 +40,12 @@ struct ReconcilePage<'a> {
 }
 
 impl<'a> ReconcilePage<'a> {
-    fn new(console: &'a Console, form: &'a Form, errors: Vec<FieldError>) -> Self {
+    fn new(console: &Console, caller: &'a Caller, form: &'a Form, errors: Vec<FieldError>) -> Self {
         let config = &console.services.config;
         let groups = config.groups.default.iter().map(GroupName::as_str);
         let mut runs = console.jobs.of(View::Reconcile);
         runs.truncate(MAX_RUNS);
-        let frame = Frame::new(console, View::Reconcile, "Reconcile");
+        let frame = Frame::new(caller, View::Reconcile, "Reconcile");
         Self {
             frame: frame.with_command("usher reconcile --dry-run"),
             pools: config
@@ -77,18 +78,23 @@ impl<'a> ReconcilePage<'a> {
     }
 }
 
-pub(super) async fn show(State(console): State<Arc<Console>>) -> Response {
-    html(&ReconcilePage::new(&console, &Form::default(), Vec::new()))
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
+) -> Response {
+    let form = Form::default();
+    html(&ReconcilePage::new(&console, &caller, &form, Vec::new()))
 }
 
 pub(super) async fn dry_run(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
     let options = match ReconcileOptions::parse(&form, &console.services.config) {
         Ok(options) => options,
         Err(errors) => {
-            let page = ReconcilePage::new(&console, &form, errors);
+            let page = ReconcilePage::new(&console, &caller, &form, errors);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)).into_response());
         }
     };
@@ -121,7 +127,12 @@ struct RunPage<'a> {
 }
 
 impl<'a> RunPage<'a> {
-    fn new(console: &'a Console, options: &ReconcileOptions, form: &'a Form) -> Self {
+    fn new(
+        console: &Console,
+        caller: &'a Caller,
+        options: &ReconcileOptions,
+        form: &'a Form,
+    ) -> Self {
         let dry_run = console.jobs.dry_run(&options.encoded());
         let count = dry_run.as_ref().and_then(|job| job.progress().end);
         let count = count.map_or(0, |end| end.sign_ups);
@@ -140,7 +151,7 @@ impl<'a> RunPage<'a> {
         } else {
             "Queue sign-ups".to_owned()
         };
-        let frame = Frame::new(console, View::Reconcile, title);
+        let frame = Frame::new(caller, View::Reconcile, title);
         Self {
             frame: frame.with_command(run.command(false)),
             words: options.describe(),
@@ -180,19 +191,21 @@ fn parse(console: &Console, form: &Form) -> Result<ReconcileOptions, Refusal> {
 
 pub(super) async fn confirm(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let options = parse(&console, &form)?;
-    Ok(html(&RunPage::new(&console, &options, &form)))
+    Ok(html(&RunPage::new(&console, &caller, &options, &form)))
 }
 
 pub(super) async fn run(
     State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
     Extension(form): Fields,
 ) -> Result<Response, Refusal> {
     let options = parse(&console, &form)?;
-    let mut page = RunPage::new(&console, &options, &form);
+    let mut page = RunPage::new(&console, &caller, &options, &form);
     let path = format!("{PATH}/run?{}", options.encoded());
     if page.dry_run.is_none() {
         return Err(needs_dry_run(path));

@@ -1,19 +1,17 @@
 //! What all pages share.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::access::Access;
 use super::action_slots::ActionSlots;
 use super::job::Jobs;
 use super::now::NowReader;
 use super::snapshot::Snapshot;
 use crate::app::Services;
-use crate::config::EffectiveSetting;
+use crate::config::{EffectiveSetting, InvalidConfig};
 use crate::dead_letter::AuditLog;
 use crate::http::Url;
 use crate::status::Report;
@@ -21,11 +19,8 @@ use crate::status::Report;
 /// The state of one console.
 pub(crate) struct Console {
     pub(super) services: Services,
-    /// The effective configuration.
+    /// The effective configuration, for operators.
     pub(super) settings: Vec<EffectiveSetting>,
-    pub(super) access: Access,
-    /// The ARN of the credentials at the start, for the pages.
-    pub(super) caller: String,
     pub(super) now: NowReader,
     pub(super) jobs: Jobs,
     /// Actions on users that run.
@@ -41,21 +36,40 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// For a server at `address`, which must be on loopback. Jobs stop when `stop` is cancelled.
+    /// For an operator, who sees figures of these workers. Jobs stop when `stop` is cancelled.
     ///
     /// # Errors
-    /// Without `queue.url`, or when the system has no random numbers.
-    pub(crate) async fn new(
+    /// Without `queue.url`.
+    pub(crate) fn new(
         services: Services,
         settings: Vec<EffectiveSetting>,
         workers: &[Url],
-        address: SocketAddr,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Arc<Self>> {
-        let console = Self {
-            access: Access::new(address)?,
-            caller: services.aws().caller_name().await,
-            now: NowReader::new(&services, workers)?,
+    ) -> Result<Arc<Self>, InvalidConfig> {
+        let now = NowReader::new(&services, workers)?;
+        Ok(Self::with(services, settings, now, stop))
+    }
+
+    /// For the administrators whom a worker serves. It reads the state only while someone looks.
+    ///
+    /// # Errors
+    /// Without `queue.url`.
+    pub(crate) fn in_worker(
+        services: Services,
+        stop: &CancellationToken,
+    ) -> Result<Arc<Self>, InvalidConfig> {
+        let now = NowReader::new(&services, &[])?.on_demand();
+        Ok(Self::with(services, Vec::new(), now, stop))
+    }
+
+    fn with(
+        services: Services,
+        settings: Vec<EffectiveSetting>,
+        now: NowReader,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            now,
             jobs: Jobs::new(stop),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
@@ -65,13 +79,7 @@ impl Console {
             actions: ActionSlots::default(),
             profile_search: Semaphore::new(1),
             services,
-        };
-        Ok(Arc::new(console))
-    }
-
-    /// The link that signs one browser in.
-    pub(crate) fn link(&self) -> String {
-        self.access.link()
+        })
     }
 
     /// Reads the state for the pages and does the work of jobs until `stop` is cancelled. A job in
@@ -82,7 +90,8 @@ impl Console {
         self.tasks.wait().await;
     }
 
-    /// Audit lines name the caller of now: credentials change while a console runs.
+    /// For the actions of an operator. The lines name the caller of now: credentials change while
+    /// a console runs.
     pub(super) async fn audit(&self, action: &'static str) -> AuditLog {
         AuditLog::new(self.services.aws().caller_name().await, action)
     }

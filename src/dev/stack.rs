@@ -104,6 +104,7 @@ impl Stack {
             format!("admin.issuer={}", endpoint.issuer_templates().join(",")),
             format!("admin.client_ids={}", pool.client),
             format!("invitations.client_id={}", pool.client),
+            format!("console.client_id={}", pool.client),
         ]);
         let services = Services::new(Config::from_layers(&layers)?, aws.clone());
         let profiles = services.config.profiles.as_ref();

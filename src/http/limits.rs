@@ -102,6 +102,16 @@ impl Admission {
         })
     }
 
+    /// Runs the work of a request to its end, as [`Self::run_detached`] does. `None` if no request
+    /// is admitted now, or the work has failed.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let permit = self.try_acquire().ok()?;
+        self.run_detached(permit, work).await.ok()
+    }
+
     /// Waits for requests in progress, at most as long as one may take.
     pub(crate) async fn drain(&self) {
         self.tasks.close();
@@ -150,7 +160,7 @@ fn shutting_down() -> Problem {
 }
 
 /// Adds limits and headers to every route except health and metrics.
-pub(super) fn with_limits(routes: Router, admission: Admission) -> Router {
+pub(crate) fn with_limits(routes: Router, admission: Admission) -> Router {
     let default_header =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     routes

@@ -16,13 +16,13 @@ mod probe;
 mod scrape;
 mod serve;
 
-pub(crate) use accept::AcceptService;
+pub(crate) use accept::{AcceptService, STRICT_TRANSPORT_SECURITY};
 pub(crate) use api::api_routes;
 pub use api::{Api, OPENAPI};
 pub(crate) use get::{GetError, GetResponse, Url, get};
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
 pub(crate) use index::{IndexPage, public_index};
-pub(crate) use limits::Admission;
+pub(crate) use limits::{Admission, with_limits};
 #[cfg(feature = "dev")]
 pub(crate) use probe::loopback_if_unspecified;
 pub(crate) use probe::{Probe, own_server};

@@ -17,7 +17,7 @@ use crate::dead_letter::{
 use crate::retry::retry_inline;
 
 pub(super) const QUEUE: &str = "queue";
-pub(super) const DEAD_LETTERS: &str = "dead letters";
+pub(crate) const DEAD_LETTERS: &str = "dead letters";
 /// Work for a longer time than this is a warning: the last message waits that long.
 const LONG_BACKLOG: Duration = Duration::from_mins(15);
 /// SQS counts a message late that was just received.

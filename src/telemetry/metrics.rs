@@ -48,7 +48,7 @@ enum Kind {
     Seconds,
 }
 
-const DESCRIPTIONS: [(Kind, &str, &str); 19] = [
+const DESCRIPTIONS: [(Kind, &str, &str); 20] = [
     (
         Kind::Counter,
         "usher_messages_total",
@@ -127,12 +127,17 @@ const DESCRIPTIONS: [(Kind, &str, &str); 19] = [
     (
         Kind::Counter,
         "usher_admin_denied_total",
-        "Requests to the HTTP API that were refused before any work, by reason.",
+        "Requests to the HTTP API and /console that were refused before any work, by reason.",
     ),
     (
         Kind::Counter,
         "usher_http_requests_total",
-        "Requests to the HTTP API and /accept, by status of the response.",
+        "Requests to the HTTP API, /accept and /console, by status of the response.",
+    ),
+    (
+        Kind::Counter,
+        "usher_console_sign_ins_total",
+        "Steps of sign-ins to /console, by result.",
     ),
     (
         Kind::Counter,

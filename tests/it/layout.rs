@@ -240,6 +240,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "event",
             "http",
             "provision",
+            "rate_limiter",
             "reason",
             "reconcile",
             "retry",

@@ -87,7 +87,7 @@ const QUIET_TIMEOUT: Duration = Duration::from_mins(15);
 
 pub(super) async fn run(global: &Global, options: Options) -> anyhow::Result<CommandStatus> {
     match options.command {
-        None => start(global, options.start).await,
+        None => Box::pin(start(global, options.start)).await,
         Some(DevCommand::Env(options)) => client::print_env(global, &options).await,
         Some(DevCommand::Token(options)) => client::print_token(global, &options).await,
     }
@@ -108,7 +108,7 @@ async fn start(global: &Global, options: StartOptions) -> anyhow::Result<Command
     stack.endpoint.on_mail(Box::new(|mail| print_mail(&mail)));
     let running = RunningDev::new(&stack, servers.api, servers.health);
     let health_url = Url::new(servers.health, "/");
-    let http_app = HttpApp::new(&stack.services, stop.clone())?;
+    let http_app = HttpApp::new(&stack.services, &stop)?;
     let servers = servers.start(http_app.routes.clone())?;
 
     let worker = Worker::new(&stack.services, health, MaxReceiveCountCheck::Enforced).await?;
@@ -142,7 +142,8 @@ async fn start(global: &Global, options: StartOptions) -> anyhow::Result<Command
         global.output.print(&report, || report.text())?;
     }
     if let Some(console) = console {
-        console.run(&stop).await?;
+        let (ended, ()) = tokio::join!(console.run(&stop), http_app.run_console(&stop));
+        ended?;
     }
     worker_stop.cancel();
     worker_task.await?;

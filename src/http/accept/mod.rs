@@ -39,7 +39,7 @@ use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
 /// which may belong to others.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6797#section-8.1>
-const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
+pub(crate) const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Acceptances a minute under one name: people mistype a code, and try passwords.
 const MAX_ACCEPTS_PER_MINUTE: u32 = 20;

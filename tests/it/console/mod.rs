@@ -1,12 +1,15 @@
-//! `usher console`: who is served, and what its pages and actions do.
+//! `usher console` and `/console` of a worker: who is served, and what pages and actions do.
 
 mod access;
 mod actions;
 mod deployment;
+mod hosted;
 mod hostile;
 mod large;
 mod people;
 mod reconcile;
+mod sessions;
+mod sign_in;
 
 use std::fs::File;
 
