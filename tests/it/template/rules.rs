@@ -101,6 +101,14 @@ fn contradicting_parameters_are_refused() {
             vec![("InvitationClientSecretArn", secret)],
             "ASecretNeedsItsClient",
         ),
+        (
+            vec![("ConsoleClientId", "app")],
+            "TheConsoleNeedsTheActions",
+        ),
+        (
+            vec![("ConsoleClientSecretArn", secret)],
+            "TheConsoleSecretNeedsItsClient",
+        ),
         (vec![("VpcId", "")], "ATaskNeedsItsSecurityGroup"),
         (vec![("WorkerCpu", "512")], "FargateHasTheSize"),
         (vec![("WorkerCpu", "1024")], "FargateHasTheSize"),
@@ -143,6 +151,7 @@ fn consistent_parameters_are_accepted() {
             ("TriggerCodeKey", ""),
         ],
         vec![("VpcId", ""), ("SecurityGroupIds", "sg-01,sg-02")],
+        vec![("ConsoleClientId", "app"), ("AdminActions", "true")],
         vec![("WorkerMemory", "1024")],
         vec![("WorkerMemory", "2048")],
         vec![("WorkerCpu", "512"), ("WorkerMemory", "1024")],
