@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Extension;
 
 use super::access::Secret;
-use crate::event::{self, PoolId, Sub};
+use crate::app::Services;
+use crate::event::{self, PoolId, Sub, is_loggable_id};
 
 /// What a caller may see follows from it: [`super::page::View::may`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,14 +20,15 @@ pub(super) enum Role {
 
 /// The sender of a request, an extension of it.
 pub(super) struct Caller {
-    /// An ARN, or a user name, which is personal data.
-    pub(super) name: String,
-    pub(super) role: Role,
+    identity: Identity,
     /// In each form.
     pub(super) token: Secret,
-    /// Of an administrator.
-    pub(super) sub: Option<Sub>,
-    pub(super) pool: Option<PoolId>,
+}
+
+enum Identity {
+    /// With the ARN of the credentials at the start.
+    Operator(String),
+    Administrator(event::Caller),
 }
 
 /// Who asks, as a handler takes it.
@@ -37,21 +39,59 @@ impl Caller {
     /// When the system has no random numbers.
     pub(super) fn operator(arn: String) -> Result<Self, getrandom::Error> {
         Ok(Self {
-            name: arn,
-            role: Role::Operator,
+            identity: Identity::Operator(arn),
             token: Secret::new()?,
-            sub: None,
-            pool: None,
         })
     }
 
-    pub(super) fn administrator(user: &event::Caller, token: Secret) -> Self {
+    pub(super) fn administrator(user: event::Caller, token: Secret) -> Self {
         Self {
-            name: user.username.clone(),
-            role: Role::Administrator,
+            identity: Identity::Administrator(user),
             token,
-            sub: Sub::new(&user.sub),
-            pool: Some(user.pool.clone()),
+        }
+    }
+
+    /// For the pages: an ARN, or a user name, which is personal data.
+    pub(super) fn name(&self) -> &str {
+        match &self.identity {
+            Identity::Operator(arn) => arn,
+            Identity::Administrator(user) => &user.username,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match self.identity {
+            Identity::Operator(_) => Role::Operator,
+            Identity::Administrator(_) => Role::Administrator,
+        }
+    }
+
+    /// The pool of an administrator, who sees no other.
+    pub(super) fn only_pool(&self) -> Option<&PoolId> {
+        match &self.identity {
+            Identity::Operator(_) => None,
+            Identity::Administrator(user) => Some(&user.pool),
+        }
+    }
+
+    pub(super) fn is(&self, sub: &Sub) -> bool {
+        matches!(&self.identity, Identity::Administrator(user) if user.sub == sub.as_str())
+    }
+
+    /// Of an administrator, if logs may hold it.
+    pub(super) fn sub(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Operator(_) => None,
+            Identity::Administrator(user) => Some(&*user.sub).filter(|sub| is_loggable_id(sub)),
+        }
+    }
+
+    /// As audit lines name them. An operator by the credentials of now: they change while a console
+    /// runs.
+    pub(super) async fn actor(&self, services: &Services) -> String {
+        match self.role() {
+            Role::Operator => services.aws().caller_name().await,
+            Role::Administrator => self.sub().unwrap_or_default().to_owned(),
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn stop(
 /// A job of a view that the caller is served.
 fn find(console: &Console, caller: &Caller, number: usize) -> Result<Arc<Job>, Refusal> {
     let job = console.jobs.find(number);
-    let job = job.filter(|job| job.plan.view.may(caller.role));
+    let job = job.filter(|job| job.plan.view.may(caller.role()));
     job.ok_or_else(|| {
         Refusal::not_found("This console has no such job: it may have been started again.")
             .with_next(LIST_PATH, "Dead letters")

@@ -58,7 +58,7 @@ impl View {
     pub(super) fn may(self, role: Role) -> bool {
         match role {
             Role::Operator => true,
-            Role::Administrator => matches!(self, Self::Now),
+            Role::Administrator => matches!(self, Self::Now | Self::People),
         }
     }
 }
@@ -103,8 +103,8 @@ impl<'a> Frame<'a> {
         Self {
             title: title.into(),
             view,
-            caller: &caller.name,
-            role: caller.role,
+            caller: caller.name(),
+            role: caller.role(),
             token: caller.token.reveal(),
             ..Self::default()
         }
@@ -138,11 +138,13 @@ impl<'a> Frame<'a> {
         self.role == Role::Administrator
     }
 
+    /// Administrators have no terminal with AWS credentials.
     pub(super) fn with_command(self, command: impl Into<String>) -> Self {
-        Self {
-            command: command.into(),
-            ..self
-        }
+        let command = match self.role {
+            Role::Operator => command.into(),
+            Role::Administrator => String::new(),
+        };
+        Self { command, ..self }
     }
 }
 
@@ -260,6 +262,8 @@ mod tests {
             ("/console/jobs/1", true),
             ("/console/jobs/1/stop", true),
             ("/console/sign-out", true),
+            ("/console/people", true),
+            ("/console/people/look-up", true),
             ("/console/dead-letters", false),
             ("/console/dead-letters/1/body", false),
             ("/console/dead-letters-of-others", false),

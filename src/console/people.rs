@@ -1,7 +1,6 @@
 //! The view People: look one user up, or search by the beginning of an attribute. What is typed
 //! never becomes part of a URL or of a log.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -27,7 +26,8 @@ use crate::retry::retry_inline;
 #[template(path = "console/people.html")]
 struct PeoplePage<'a> {
     frame: Frame<'a>,
-    pools: &'a BTreeSet<PoolId>,
+    /// To choose from; with none, the form asks for an id.
+    pools: Vec<&'a PoolId>,
     form: &'a Form,
     /// Why nothing was found, and what to try.
     problem: Option<String>,
@@ -70,7 +70,10 @@ impl<'a> PeoplePage<'a> {
         let frame = Frame::new(caller, View::People, "People");
         Self {
             frame: frame.with_command("usher users show USER"),
-            pools: &console.services.config.pools.allowed,
+            pools: match caller.only_pool() {
+                Some(pool) => vec![pool],
+                None => console.services.config.pools.allowed.iter().collect(),
+            },
             form,
             problem: None,
             found: None,
@@ -106,13 +109,13 @@ impl<'a> PeoplePage<'a> {
         self.form.get("attribute") == attribute
     }
 
-    /// The pool of the form. With one allowed pool, the form has no field for it.
+    /// The pool of the form. With one pool, the form has no field for it.
     fn pool(&self) -> Result<PoolId, &'static str> {
-        if let (1, Some(pool)) = (self.pools.len(), self.pools.first()) {
-            return Ok(pool.clone());
+        if let [pool] = self.pools.as_slice() {
+            return Ok((*pool).clone());
         }
         let pool = PoolId::new(self.form.get("pool"));
-        let allowed = |pool: &PoolId| self.pools.is_empty() || self.pools.contains(pool);
+        let allowed = |pool: &PoolId| self.pools.is_empty() || self.pools.contains(&pool);
         pool.filter(allowed)
             .ok_or("Choose a user pool of pools.allowed.")
     }
@@ -170,7 +173,7 @@ pub(super) async fn look_up(
         Ok(FoundUsers::Several(users)) => (None, users.len()),
         Err(_) => (None, 0),
     };
-    audit(&console, "people_look_up", &pool, sub, results).await;
+    audit(&console, &caller, "people_look_up", &pool, sub, results).await;
     match &found {
         Ok(FoundUsers::One(_)) => Ok(match sub.and_then(|sub| person_path(&pool, sub)) {
             Some(path) => Redirect::to(&path).into_response(),
@@ -216,13 +219,14 @@ pub(super) async fn search(
     let cognito = console.services.cognito();
     let listed = retry_inline(|| cognito.list_by_prefix(&pool, attribute, prefix, token)).await;
     let results = listed.as_ref().map_or(0, |users| users.items.len());
-    audit(&console, "people_search", &pool, None, results).await;
+    audit(&console, &caller, "people_search", &pool, None, results).await;
     match listed {
         Ok(users) => {
             let filter = format!(" --filter '{attribute} ^= \"PREFIX\"'");
             let filter = if prefix.is_empty() { "" } else { &filter };
-            page.frame.command =
+            let command =
                 format!("aws cognito-idp list-users --user-pool-id {pool} --max-items 60{filter}");
+            page.frame = page.frame.with_command(command);
             let is_empty = users.items.is_empty() && users.next.is_none();
             let title = if is_empty { "No user found" } else { "Found" };
             Ok(page.with_found(title, &pool, &users.items, users.next))

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
 use super::action_slots::Taken;
-use super::caller::{Asking, Caller};
+use super::caller::{Asking, Role};
 use super::form::{Fields, Form};
 use super::page::{Frame, Refusal, View, html};
 use super::person::Person;
@@ -31,7 +31,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 const REMEDY: &str = "begin again, and tick \u{201c}Also a group outside \
                       admin.grantable_groups\u{201d}";
 /// For disable, enable and sign-out.
-const ACCOUNT_POLICY: &str = "the statement ConsoleOnlyUserPool of deploy/operator-policy.json \
+const ACCOUNT_POLICY: &str = "the statement ConsoleOnlyUserPool of deploy/operator-policy.json, or \
+                              for a worker the parameter ConsoleClientId of deploy/template.yaml, \
                               allows it";
 
 /// An action that is possible.
@@ -58,7 +59,7 @@ pub(super) async fn act(
     }
     // Only a sign-up depends on a profile under another id, and nobody waits to be disabled.
     let searches = action == Action::Provision;
-    let person = Person::read(&console, &pool, &sub, searches).await?;
+    let person = Person::read(&console, &caller, &pool, &sub, searches).await?;
     let path = person.path();
     let id = form.get("action");
     // The first request may have done it: then it is not possible any more.
@@ -66,7 +67,7 @@ pub(super) async fn act(
     if console.actions.result(id, &path).is_some() {
         return Ok(is_done());
     }
-    let plan = Plan::new(action, &person, &form)?;
+    let plan = Plan::new(&console, action, &person, &form)?;
     let effect = action.effect(&person.report, plan.group.as_ref());
     match console.actions.take(id, &path, &effect) {
         Taken::Now => {}
@@ -75,9 +76,7 @@ pub(super) async fn act(
             plan.require_group(&console, &person).await?;
             let id = console.actions.offer(path, effect.clone());
             let id = id.map_err(|error| not_offered(&person, &error))?;
-            return Ok(html(&ActionPage::new(
-                &console, &caller, &person, &plan, effect, id,
-            )));
+            return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
         }
     }
     let (own, done) = (Arc::clone(&console), id.to_owned());
@@ -114,7 +113,12 @@ fn refuse(person: &Person, status: StatusCode, why: &str) -> Refusal {
 }
 
 impl Plan {
-    fn new(action: Action, person: &Person, form: &Form) -> Result<Self, Refusal> {
+    fn new(
+        console: &Console,
+        action: Action,
+        person: &Person,
+        form: &Form,
+    ) -> Result<Self, Refusal> {
         let group = if action.needs_group() {
             let group = GroupName::parse(form.get("group"));
             let invalid = StatusCode::UNPROCESSABLE_ENTITY;
@@ -122,14 +126,14 @@ impl Plan {
         } else {
             None
         };
-        let why = action.refusal(&person.view, &person.report, group.as_ref());
-        if let Some(why) = why {
+        if let Some(why) = person.refusal(console, action, group.as_ref()) {
             return Err(refuse(person, StatusCode::CONFLICT, why));
         }
         Ok(Self {
             action,
             group,
-            privileged: !form.get("privileged").is_empty(),
+            privileged: person.caller.role() == Role::Operator
+                && !form.get("privileged").is_empty(),
         })
     }
 
@@ -178,7 +182,9 @@ impl Plan {
             (Action::Enable, _) => AccountChange::Enable,
         };
         let (services, pool) = (&console.services, &person.report.pool);
-        match change.execute(services, pool, &person.view.user).await {
+        let actor = person.caller.actor(services).await;
+        let user = &person.view.user;
+        match change.execute(services, pool, user, actor).await {
             Ok(()) => (true, self.action.done(None)),
             Err(failure) if failure.class == Class::Systemic => {
                 (false, format!("{failure}; {ACCOUNT_POLICY}"))
@@ -198,7 +204,8 @@ impl Plan {
             services.config.admin.grantable = GrantableGroups::only(slice::from_ref(group));
         }
         let pool = &person.report.pool;
-        let operator = Operator::new(&services, pool, GIVE_UP_AFTER, &console.stop).await;
+        let actor = person.caller.actor(&services).await;
+        let operator = Operator::new(&services, pool, actor, GIVE_UP_AFTER, &console.stop);
         self.words(&operator.execute(operation).await)
     }
 
@@ -225,7 +232,7 @@ impl Plan {
 }
 
 async fn provision(console: &Console, person: &mut Person) -> (bool, String) {
-    let actor = console.services.aws().caller_name().await;
+    let actor = person.caller.actor(&console.services).await;
     if let Err(invalid) = person.report.fix(&console.services, &actor).await {
         return (false, invalid.to_string());
     }
@@ -254,7 +261,6 @@ struct ActionPage<'a> {
 impl<'a> ActionPage<'a> {
     fn new(
         console: &'a Console,
-        caller: &'a Caller,
         person: &'a Person,
         plan: &'a Plan,
         effect: String,
@@ -269,7 +275,7 @@ impl<'a> ActionPage<'a> {
         let given = given.filter(|_| *action == Action::RemoveFromGroup);
         let grantable = &config.admin.grantable;
         Self {
-            frame: Frame::new(caller, View::People, action.label()).with_command(command),
+            frame: Frame::new(&person.caller, View::People, action.label()).with_command(command),
             person,
             action: *action,
             group: group.map_or("", GroupName::as_str),

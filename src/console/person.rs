@@ -12,7 +12,7 @@ use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::LIST_PATH;
-use super::caller::{Asking, Caller};
+use super::caller::{Asking, Caller, Role};
 use super::form::Form;
 use super::page::{Frame, Refusal, View, html};
 use super::person_action::{Action, ActionResult};
@@ -32,8 +32,9 @@ const SEARCH_LIMIT: Duration = Duration::from_secs(5);
 /// Dead letters that the page shows.
 const MAX_DEAD_LETTERS: usize = 10;
 
-/// A user of an allowed pool.
+/// A user of a pool that the caller may see.
 pub(super) struct Person {
+    pub(super) caller: Arc<Caller>,
     pub(super) sub: Sub,
     /// The `sub`, as calls take it.
     pub(super) username: Username,
@@ -61,12 +62,13 @@ pub(super) fn not_read(error: impl std::fmt::Display) -> Refusal {
 /// Writes the audit line of a look at users. It says who looked, and never what they typed.
 pub(super) async fn audit(
     console: &Console,
+    caller: &Caller,
     action: &'static str,
     pool: &PoolId,
     sub: Option<&str>,
     results: usize,
 ) {
-    let actor = console.services.aws().caller_name().await;
+    let actor = caller.actor(&console.services).await;
     tracing::info!(
         target: "usher::audit",
         { actor, action, pool.id = pool.as_str(), user.sub = sub, results },
@@ -81,6 +83,7 @@ impl Person {
     /// take [`SEARCH_LIMIT`].
     pub(super) async fn read(
         console: &Console,
+        caller: &Arc<Caller>,
         pool: &str,
         sub: &str,
         searches: bool,
@@ -91,7 +94,8 @@ impl Person {
                 .with_next(PEOPLE_PATH, "People")
         };
         let pools = &services.config.pools;
-        let pool = PoolId::new(pool).filter(|pool| pools.is_allowed(pool));
+        let is_seen = |pool: &PoolId| caller.only_pool().is_none_or(|only| only == pool);
+        let pool = PoolId::new(pool).filter(|pool| pools.is_allowed(pool) && is_seen(pool));
         let asked = Username::new(sub).filter(Username::is_uuid);
         let (pool, asked) = pool.zip(asked).ok_or_else(missing)?;
         let lookup = services.user_lookup().map_err(not_read)?;
@@ -111,11 +115,29 @@ impl Person {
             .await
             .map_err(not_read)?;
         Ok(Self {
+            caller: Arc::clone(caller),
             sub,
             username: asked,
             view,
             report,
         })
+    }
+
+    /// Why the caller cannot do it now.
+    pub(super) fn refusal(
+        &self,
+        console: &Console,
+        action: Action,
+        group: Option<&GroupName>,
+    ) -> Option<&str> {
+        let Self { caller, view, .. } = self;
+        let admin = &console.services.config.admin;
+        let forbidden = || match caller.role() {
+            Role::Operator => None,
+            Role::Administrator => action.forbidden(admin, view, caller.is(&self.sub), group),
+        };
+        let refusal = action.refusal(view, &self.report, group);
+        refusal.or_else(forbidden)
     }
 
     pub(super) fn path(&self) -> String {
@@ -153,13 +175,14 @@ async fn report(
 #[derive(Template)]
 #[template(path = "console/person.html")]
 struct PersonPage<'a> {
+    console: &'a Console,
     frame: Frame<'a>,
     person: &'a Person,
     report: &'a UserReport,
     last: Option<Arc<ActionResult>>,
     snapshot: Option<&'a Snapshot>,
     dead_letters: Vec<&'a ReceivedDeadLetter>,
-    /// Groups of the configuration that the user is not in.
+    /// Groups of the configuration that the caller can add.
     other_groups: BTreeSet<&'a GroupName>,
     /// Only where they were asked for.
     attributes: Option<Vec<(String, String)>>,
@@ -168,7 +191,6 @@ struct PersonPage<'a> {
 impl<'a> PersonPage<'a> {
     fn new(
         console: &'a Console,
-        caller: &'a Caller,
         person: &'a Person,
         snapshot: Option<&'a Snapshot>,
         result: &str,
@@ -189,26 +211,39 @@ impl<'a> PersonPage<'a> {
         let of_rules = groups.rules.iter().flat_map(|rule| &rule.groups);
         let named = groups.default.iter().chain(of_rules);
         let named = named.chain(&config.admin.groups).chain(&groups.privileged);
+        let may_add = |group: &&GroupName| {
+            let refusal = person.refusal(console, Action::AddToGroup, Some(group));
+            refusal.is_none()
+        };
         Self {
-            frame: Frame::new(caller, View::People, title).with_command(command),
+            console,
+            frame: Frame::new(&person.caller, View::People, title).with_command(command),
             report,
             last: console.actions.result(result, &person.path()),
             snapshot,
             dead_letters: snapshot.map_or_else(Vec::new, |it| it.select(&filter)),
-            other_groups: named
-                .filter(|it| !person.view.groups.contains(it))
-                .collect(),
+            other_groups: named.filter(may_add).collect(),
             attributes: None,
             person,
         }
     }
 
-    /// Those that the table of actions allows.
-    fn actions(&self) -> Vec<Action> {
-        let Person { view, report, .. } = self.person;
-        let mut actions = Action::WITHOUT_GROUP.to_vec();
-        actions.retain(|action| action.refusal(view, report, None).is_none());
-        actions
+    fn actions(&self) -> impl Iterator<Item = Action> {
+        let possible = |action: &Action| {
+            let refusal = self.person.refusal(self.console, *action, None);
+            refusal.is_none()
+        };
+        Action::WITHOUT_GROUP.into_iter().filter(possible)
+    }
+
+    fn can_remove(&self, group: &GroupName) -> bool {
+        let remove = Action::RemoveFromGroup;
+        let refusal = self.person.refusal(self.console, remove, Some(group));
+        refusal.is_none()
+    }
+
+    fn shows_dead_letters(&self) -> bool {
+        View::DeadLetters.may(self.frame.role)
     }
 
     fn created(&self) -> Option<Moment> {
@@ -254,15 +289,9 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let person = Person::read(&console, &pool, &sub, true).await?;
+    let person = Person::read(&console, &caller, &pool, &sub, true).await?;
     let snapshot = console.snapshot();
-    let page = PersonPage::new(
-        &console,
-        &caller,
-        &person,
-        snapshot.as_deref(),
-        query.get("result"),
-    );
+    let page = PersonPage::new(&console, &person, snapshot.as_deref(), query.get("result"));
     Ok(html(&page))
 }
 
@@ -272,10 +301,11 @@ pub(super) async fn personal_data(
     Extension(caller): Asking,
     Path((pool, sub)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let person = Person::read(&console, &pool, &sub, true).await?;
+    let person = Person::read(&console, &caller, &pool, &sub, true).await?;
     let user = &person.view.user;
     audit(
         &console,
+        &caller,
         "person_shown",
         &person.report.pool,
         Some(person.sub.as_str()),
@@ -283,7 +313,7 @@ pub(super) async fn personal_data(
     )
     .await;
     let snapshot = console.snapshot();
-    let mut page = PersonPage::new(&console, &caller, &person, snapshot.as_deref(), "");
+    let mut page = PersonPage::new(&console, &person, snapshot.as_deref(), "");
     let name = ("user name", user.username.reveal());
     let all = std::iter::once(name).chain(user.attributes.iter());
     let all = all.map(|(name, value)| (printable(name), printable(value)));

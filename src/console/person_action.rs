@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::text::Moment;
 use crate::admin::UserView;
-use crate::config::{Config, GroupName};
+use crate::config::{AdminConfig, Config, GroupName};
 use crate::users::{Additions, UserReport, groups_command, pool_option};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,35 @@ impl Action {
             Self::ResendInvitation if !user.is_invited() => Some("no invitation is open"),
             Self::ResendInvitation | Self::Disable if !user.enabled => Some("the user is disabled"),
             Self::Enable if user.enabled => Some("the user is enabled"),
+            _ => None,
+        }
+    }
+
+    /// Why an administrator may not do it: they would lose their own power, or take from others what
+    /// they may not give.
+    pub(super) fn forbidden(
+        self,
+        admin: &AdminConfig,
+        view: &UserView,
+        is_self: bool,
+        group: Option<&GroupName>,
+    ) -> Option<&'static str> {
+        let grantable = &admin.grantable;
+        match self {
+            Self::Disable if is_self => Some("you cannot disable yourself"),
+            Self::RemoveFromGroup
+                if is_self && group.is_some_and(|it| admin.groups.contains(it)) =>
+            {
+                Some("you cannot leave the administrators")
+            }
+            Self::AddToGroup | Self::RemoveFromGroup
+                if !group.is_some_and(|it| grantable.allows(it)) =>
+            {
+                Some("administrators may not give or take this group")
+            }
+            Self::Disable | Self::Enable if !view.groups.iter().all(|it| grantable.allows(it)) => {
+                Some("the user is in a group that administrators may not give or take")
+            }
             _ => None,
         }
     }

@@ -103,8 +103,11 @@ pub(super) async fn require_session(
         Ok(user) => user,
         Err(error) => return Ok(refuse(&error, &path)),
     };
-    let caller = Arc::new(Caller::administrator(&user, session::form_token(token)));
-    if !may_ask(caller.role, request.uri().path()) {
+    let caller = Arc::new(Caller::administrator(
+        user.clone(),
+        session::form_token(token),
+    ));
+    if !may_ask(caller.role(), request.uri().path()) {
         return Err(not_found().await);
     }
     let request = with_caller(request, &caller, SCHEME).await?;

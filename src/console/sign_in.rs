@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::caller::Caller;
+use super::caller::{Asking, Caller};
 use super::form::Form;
 use super::guard::read_form;
 use super::page::{Refusal, View};
@@ -15,7 +15,7 @@ use super::pool_guard::{PoolHost, SCHEME, busy, refusal};
 use super::sign_in_page::next_path;
 use super::{session, sign_in_page};
 use crate::aws::{Challenge, ChallengeKind, SessionTokens, SignInError, SignInProgress};
-use crate::event::{PoolId, Sub};
+use crate::event::PoolId;
 
 /// The limits of Cognito.
 ///
@@ -87,7 +87,7 @@ pub(super) async fn answer(
 /// Ends the session of the browser, and what Cognito takes of it.
 pub(super) async fn end(
     State(host): State<Arc<PoolHost>>,
-    Extension(caller): Extension<Arc<Caller>>,
+    Extension(caller): Asking,
     headers: HeaderMap,
 ) -> Response {
     host.revoke(session::refresh_token(&headers)).await;
@@ -183,7 +183,7 @@ async fn verify(host: &PoolHost, tokens: &SessionTokens) -> Result<Caller, Refus
     let error = match host.verify_current(&tokens.access).await {
         Ok(user) => {
             let token = session::form_token(&tokens.access);
-            return Ok(Caller::administrator(&user, token));
+            return Ok(Caller::administrator(user, token));
         }
         Err(error) => error,
     };
@@ -287,8 +287,8 @@ fn audit(action: &'static str, caller: &Caller) {
     tracing::info!(
         target: "usher::audit",
         action,
-        actor = caller.sub.as_ref().and_then(Sub::loggable),
-        pool.id = caller.pool.as_ref().map(PoolId::as_str),
+        actor = caller.sub(),
+        pool.id = caller.only_pool().map(PoolId::as_str),
         result = "done",
         "{action} of an administrator at the console",
     );

@@ -23,14 +23,14 @@ impl AccountChange {
         }
     }
 
-    /// Makes the change and writes the audit line. It may be repeated.
+    /// Makes the change and writes the audit line, which names `actor`. It may be repeated.
     pub(crate) async fn execute(
         self,
         services: &Services,
         pool: &PoolId,
         user: &PoolUser,
+        actor: String,
     ) -> Result<(), Failure> {
-        let actor = services.aws().caller_name().await;
         let (cognito, name) = (services.cognito(), &user.username);
         let changed = match self {
             Self::Disable => retry_inline(|| cognito.disable_user(pool, name)).await,

@@ -30,15 +30,16 @@ pub(crate) struct Operator {
 
 impl Operator {
     /// `give_up_after` limits the time in which no attempt succeeds.
-    pub(crate) async fn new(
+    pub(crate) fn new(
         services: &Services,
         pool: &PoolId,
+        actor: String,
         give_up_after: Duration,
         stop: &CancellationToken,
     ) -> Self {
         Self {
             pool: pool.clone(),
-            actor: services.aws().caller_name().await,
+            actor,
             provisioner: services.provisioner(),
             shared_retry: SharedRetry::new(give_up_after, stop),
             stop: stop.clone(),

@@ -91,7 +91,8 @@ pub(super) async fn run(
     }
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = Services::from_environment(config).await?;
-    let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
+    let actor = services.aws().caller_name().await;
+    let operator = Operator::new(&services, &pool, actor, options.give_up_after, &stop);
     let cognito = services.cognito();
     let width = width_of(groups.iter().map(GroupName::as_str));
     let mut status = CommandStatus::Success;

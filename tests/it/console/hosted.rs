@@ -51,9 +51,9 @@ impl Hosted {
         }
     }
 
-    /// A user with a password, in these groups.
-    pub(super) async fn user(&self, name: &str, groups: &[&str]) {
-        self.world.create_user(name).await;
+    /// A user with a password, in these groups: their `sub`.
+    pub(super) async fn user(&self, name: &str, groups: &[&str]) -> String {
+        let user = self.world.create_user(name).await;
         let (sandbox, pool) = (&self.world.sandbox, &self.world.pool.id);
         let set = sandbox.set_password(pool, name, PASSWORD).await;
         set.expect("a password");
@@ -61,6 +61,7 @@ impl Hosted {
             let added = sandbox.add_to_group(pool, name, group).await;
             added.expect("a member");
         }
+        user.sub
     }
 
     pub(super) async fn get(&self, path: &str, browser: &Browser) -> Answer {

@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod administrators;
 mod deployment;
 mod hosted;
 mod hostile;

@@ -60,7 +60,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         Some(path) => Some(ResultsFile::open(path, &pool, &past)?),
         None => None,
     };
-    let operator = Operator::new(&services, &pool, options.give_up_after, &stop).await;
+    let actor = services.aws().caller_name().await;
+    let operator = Operator::new(&services, &pool, actor, options.give_up_after, &stop);
     let progress = progress_bar(Some(pending.len() as u64), "rows");
     let last_line = pending.iter().filter_map(|it| it.row.line).max();
     let addresses = pending.iter().map(|it| it.row.invitation.email.as_str());
