@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { button, heading, picture, pressOn, stageAt } from './stage.mjs';
+import { button, heading, link, picture, pressOn, stageAt } from './stage.mjs';
 
 const { API, AWS_ENDPOINT_URL, POOL } = process.env;
 const START = `${API}/console`;
@@ -55,6 +55,35 @@ export const signInChecks = {
       assert.deepEqual(await context.cookies(START), []);
       await tab.goto(START);
       assert.equal(await heading(tab), 'Sign in');
+    });
+  },
+
+  async 'an administrator looks a user up and changes a group'() {
+    await stageAt(START, {}, async (tab) => {
+      await signIn(tab, 'admin');
+      await link(tab, 'People').click();
+      await picture(tab, 'people-of-administrator');
+      await tab.getByLabel('E-mail address, user name or sub').fill('user');
+      await button(tab, 'Look up').click();
+      await tab.getByRole('heading', { name: /^User [0-9a-f]{8}$/ }).waitFor();
+      await picture(tab, 'person-of-administrator');
+      const group = tab.getByLabel('Group', { exact: true });
+      for (const [name, title, result] of [
+        ['ADMINS', 'Nothing was done', /administrators may not give or take this group/],
+        ['STAFF', 'Add to group: STAFF', /The user becomes a member of STAFF/],
+      ]) {
+        const page = tab.url();
+        await group.fill(name);
+        await button(tab, 'Add to group …').click();
+        await tab.getByText(result).waitFor();
+        assert.equal(await heading(tab), title);
+        if (name === 'ADMINS') await tab.goto(page);
+      }
+      await button(tab, 'Add to group').click();
+      assert.match(await tab.locator('.note[role=status]').innerText(), /the user is a member of STAFF/);
+      await button(tab, /^Remove from STAFF/).click();
+      await button(tab, 'Remove from group').click();
+      assert.match(await tab.locator('.note[role=status]').innerText(), /not a member of STAFF any more/);
     });
   },
 
