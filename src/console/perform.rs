@@ -75,7 +75,7 @@ pub(super) async fn act(
         Taken::Changed => {
             plan.require_group(&console, &person).await?;
             let id = console.actions.offer(path, effect.clone());
-            let id = id.map_err(|error| not_offered(&person, &error))?;
+            let id = id.map_err(|error| not_offered(&person, error))?;
             return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
         }
     }
@@ -98,7 +98,7 @@ pub(super) async fn act(
     Ok(is_done())
 }
 
-fn not_offered(person: &Person, error: &getrandom::Error) -> Refusal {
+fn not_offered(person: &Person, error: getrandom::Error) -> Refusal {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     refuse(
         person,

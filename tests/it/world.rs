@@ -73,10 +73,9 @@ impl World {
         let aws = Aws::at_endpoint(endpoint.url()).await;
         let aws_without_faults = Aws::at_endpoint(&bypass_url).await;
         let sandbox = Sandbox::new(&aws_without_faults);
-        let (queue, dead_letter_url) = sandbox
-            .create_queues("usher", MAX_RECEIVE_COUNT)
-            .await
-            .expect("queues");
+        // On a busy machine calls may time out, here and below.
+        let queues = retry_inline(|| sandbox.create_queues("usher", MAX_RECEIVE_COUNT));
+        let (queue, dead_letter_url) = queues.await.expect("queues");
         let pool = sandbox.create_pool("usher").await.expect("a pool");
         sandbox.create_table(TABLE, "id").await.expect("a table");
         let queue = Queue::new(
@@ -182,7 +181,6 @@ impl World {
             ("sub".to_owned(), sub.clone()),
             ("email".to_owned(), email.clone()),
         ]);
-        // On a busy machine the call may time out.
         retry_inline(|| self.sandbox.create_user(&self.pool.id, name, &attributes))
             .await
             .expect("a user");
@@ -208,7 +206,8 @@ impl World {
             body: body.into(),
             ..Outgoing::default()
         };
-        self.queue.send(message).await.expect("sent")
+        let sent = retry_inline(|| self.queue.send(message.clone())).await;
+        sent.expect("sent")
     }
 
     pub(crate) async fn send_all(&self, users: &[TestUser]) {
@@ -221,7 +220,8 @@ impl World {
     pub(crate) async fn read_dead_letters(&self) -> Vec<Received> {
         let mut dead_letters = Vec::new();
         loop {
-            let batch = self.dead_letters.receive(10).await.expect("dead letters");
+            let batch = retry_inline(|| self.dead_letters.receive(10)).await;
+            let batch = batch.expect("dead letters");
             if batch.is_empty() {
                 return dead_letters;
             }
@@ -230,11 +230,13 @@ impl World {
     }
 
     pub(crate) async fn profiles(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        self.sandbox.profiles(TABLE, "id").await.expect("profiles")
+        let profiles = retry_inline(|| self.sandbox.profiles(TABLE, "id")).await;
+        profiles.expect("profiles")
     }
 
     pub(crate) async fn members(&self, group: &str) -> Vec<String> {
-        let groups = self.sandbox.groups(&self.pool.id).await.expect("groups");
+        let groups = retry_inline(|| self.sandbox.groups(&self.pool.id)).await;
+        let groups = groups.expect("groups");
         groups.get(group).cloned().unwrap_or_default()
     }
 
@@ -255,7 +257,8 @@ impl World {
     }
 
     pub(crate) async fn assert_queue_empty(&self) {
-        let depth = self.queue.attributes().await.expect("attributes").depth;
+        let attributes = retry_inline(|| self.queue.attributes()).await;
+        let depth = attributes.expect("attributes").depth;
         assert!(depth.is_empty(), "left on the queue: {depth:?}");
     }
 }
