@@ -1,6 +1,9 @@
-//! Durations and counts, as the arguments of commands.
+//! Durations, counts and confirmations, as the arguments of commands.
 
+use std::io::IsTerminal;
 use std::time::Duration;
+
+use super::Usage;
 
 /// Parses a time of at least a second.
 pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
@@ -14,4 +17,12 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_count(text: &str) -> Result<u64, &'static str> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or("must be a whole number of 1 or more")
+}
+
+/// A usage error where no one can be asked.
+pub(super) fn require_terminal_or_yes(yes: bool) -> anyhow::Result<()> {
+    if yes || std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Usage::error("not a terminal: confirm with --yes"))
 }

@@ -74,7 +74,7 @@ enum Command {
     Status(status::Options),
     /// Serve pages for operators on this machine
     Console(console::Options),
-    /// Invite users, or show the groups and the profile of one
+    /// Invite users, show the groups and the profile of one, or delete one
     Users(users::Options),
     /// List and create groups; add and remove members
     Groups(groups::Options),
@@ -223,7 +223,7 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::DeadLetters(options) => Box::pin(dead_letters::run(global, &options)).await,
         Command::Users(options) => Box::pin(users::run(global, &options)).await,
         Command::Groups(options) => Box::pin(groups::run(global, &options)).await,
-        Command::Reconcile(options) => reconcile::run(global, &options).await,
+        Command::Reconcile(options) => Box::pin(reconcile::run(global, &options)).await,
         Command::Load(options) => Box::pin(load::run(global, &options)).await,
         Command::Trigger(options) => Box::pin(trigger::run(global, &options)).await,
         Command::Check(options) => check::run(global, &options).await,

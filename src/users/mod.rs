@@ -1,5 +1,5 @@
 //! What one user has and lacks, which rule says so, and the sign-up that repairs it.
-//! `operator` executes admin commands, `account` disables and signs out.
+//! `operator` executes admin commands, `account` disables and signs out, `forget` deletes.
 //!
 //! `UserReport` holds all of it; `usher users show` draws it. `groups` compares memberships,
 //! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
@@ -8,6 +8,7 @@
 mod account;
 mod commands;
 mod dead_letters;
+mod forget;
 mod groups;
 mod operator;
 mod profile;
@@ -17,6 +18,7 @@ mod report;
 pub(crate) use account::AccountChange;
 pub(crate) use commands::{groups_command, pool_option};
 pub(crate) use dead_letters::DeadLetters;
+pub(crate) use forget::{Forget, ForgetReport, ForgetStatus, Parts};
 pub(crate) use groups::GroupState;
 pub(crate) use operator::{Operator, needs_only_time};
 pub(crate) use repair::Additions;

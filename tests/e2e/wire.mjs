@@ -268,6 +268,35 @@ await recordsOfAmplify({ queue: QUEUE, workUntilEmpty });
 
 await administrators({ queue: QUEUE, deadLetters, stranger: ada });
 
+await check('a user who is forgotten is in no pool, table or queue', async () => {
+  const gone = user(byName, 'gone', 'gone@example.com');
+  const [profiles, users, letters] = [
+    JSON.stringify(await aws.profiles()),
+    await byName.users(),
+    await aws.depth(deadLetters),
+  ];
+  await signUp(gone);
+  await confirm(gone);
+  await workUntilEmpty();
+  const event = {
+    triggerSource: 'PostConfirmation_ConfirmSignUp',
+    userPoolId: byName.id,
+    userName: gone.name,
+    request: { userAttributes: { sub: gone.sub, email: gone.email } },
+  };
+  await aws.send(deadLetters, JSON.stringify(event));
+  const options = ['--pool', byName.id, '--yes', '--output', 'json'];
+  const { stdout } = await usher('users', 'forget', gone.sub, ...options).catch((error) => {
+    throw new Error(`${error.stderr}${error.stdout}`);
+  });
+  const report = JSON.parse(stdout);
+  assert.equal(report.status, 'forgotten');
+  assert.deepEqual(report.deleted, { user: true, profiles: 1, dead_letters: 1 });
+  assert.equal(JSON.stringify(await aws.profiles()), profiles);
+  assert.deepEqual(await byName.users(), users);
+  assert.equal(await aws.depth(deadLetters), letters);
+});
+
 // cognito-local confirms the user even when the trigger failed, and logs it.
 await check('the user pool accepted every response of the trigger', async () => {
   const log = readFileSync(`${process.env.E2E_WORK}/log/cognito-local.log`, 'utf8');

@@ -82,6 +82,10 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
         ("users invite --email ada@example.com", TABLE),
         ("users show ada", TABLE),
         ("users show ada --fix", BOTH),
+        (
+            "users forget 42296c21-5207-4a93-8e3b-d3fc17fff32d --yes",
+            BOTH,
+        ),
         ("groups add --user ada --group STAFF --pool ada", NEITHER),
         ("health --set http.listen=127.0.0.1:1", NEITHER),
         ("status", QUEUE),

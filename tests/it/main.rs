@@ -39,6 +39,7 @@ mod template;
 mod traces;
 mod trigger;
 mod trigger_settings;
+mod users_forget;
 mod users_show;
 mod without_sign_up;
 mod world;

@@ -64,6 +64,12 @@ reconcile
 worker --until-empty
 reconcile
 status
+users forget bob@mail.example --yes
+users forget SUB
+users forget SUB --dry-run
+users forget SUB --dry-run -o json
+users forget SUB --yes
+users forget SUB --yes
 ";
 const SETTINGS: &str = "\
 trigger attach --function-arn ARN --pool POOL --dry-run
@@ -145,9 +151,11 @@ async fn run(world: &World, commands: &'static str, letter: &str) -> Vec<Printed
     for (name, text) in [("people.csv", PEOPLE), ("rules.toml", RULES)] {
         std::fs::write(folder.path().join(name), text).expect("written");
     }
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
     let mut all = Vec::new();
     for line in commands.lines() {
         let arguments = line
+            .replace("SUB", users.get("bob").map_or("", String::as_str))
             .replace("LETTER", letter)
             .replace("POOL", &world.pool.id)
             .replace("ARN", ARN);

@@ -97,7 +97,11 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
 
 #[test]
 fn a_query_is_allowed_on_an_index_only() {
-    for policy in ["deploy/worker-policy.json", "deploy/operator-policy.json"] {
+    for policy in [
+        "deploy/worker-policy.json",
+        "deploy/operator-policy.json",
+        "deploy/forget-policy.json",
+    ] {
         let policy: Value = serde_json::from_str(&text(policy)).expect("JSON");
         let statements = policy["Statement"].as_array().expect("statements");
         let mut found = 0;
@@ -132,8 +136,10 @@ fn of_the_load_test() -> BTreeSet<String> {
         "sqs/queue.rs",
         "sqs/send.rs",
         "cognito/test_users.rs",
+        "cognito/deletion.rs",
         "cognito/pools.rs",
         "dynamodb/test_profiles.rs",
+        "dynamodb/deletion.rs",
         "dynamodb/batch_get.rs",
     ]);
     // A user who exists is read, and their groups are. Others are found by their address.
@@ -183,17 +189,60 @@ fn the_load_policy_and_the_calls_are_the_same() {
 }
 
 #[test]
-fn a_load_test_calls_cognito_only_as_its_policy_allows() {
-    let folders = ["src/load", "src/cli/load"].into_iter();
-    let sources: String = folders.flat_map(files).map(|file| product(&file)).collect();
+fn the_forget_policy_and_the_calls_are_the_same() {
+    let mut made = calls(&[
+        "sqs/queue.rs",
+        "cognito/deletion.rs",
+        "dynamodb/deletion.rs",
+        "dynamodb/owners.rs",
+        "dynamodb/batch_get.rs",
+    ]);
+    // A user is read, and by the `sub` of a federated one the list.
+    made.extend(["AdminGetUser", "ListUsers"].map(|call| format!("cognito-idp:{call}")));
+    assert_eq!(made, actions("deploy/forget-policy.json"));
+    let files = files("src/users/forget");
+    let sources: String = files.iter().map(|it| product(it)).collect();
+    let allowed = ["delete_user", "find_user"];
+    assert_eq!(
+        methods_of_cognito(&sources),
+        BTreeSet::from(allowed.map(str::to_owned))
+    );
+}
+
+/// No other part of the product has these rights.
+#[test]
+fn only_forget_and_the_load_test_delete_users_and_profiles() {
+    for file in files("src") {
+        let source = product(&file);
+        let folders = [
+            "src/aws/",
+            "src/users/forget/",
+            "src/load/",
+            "src/cli/load/",
+        ];
+        let is_allowed = folders.iter().any(|folder| file.starts_with(folder));
+        for method in [".delete_user(", ".delete_profile("] {
+            assert!(is_allowed || !source.contains(method), "{file}: {method}");
+        }
+    }
+}
+
+/// The methods of the client that sources call.
+fn methods_of_cognito(sources: &str) -> BTreeSet<String> {
     let calls: String = sources.split_whitespace().collect();
-    let made: BTreeSet<&str> = calls
+    calls
         .split("cognito.")
         .skip(1)
         .filter_map(|call| call.split_once('('))
-        .map(|(method, _)| method)
+        .map(|(method, _)| method.to_owned())
         .filter(|method| method.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-        .collect();
+        .collect()
+}
+
+#[test]
+fn a_load_test_calls_cognito_only_as_its_policy_allows() {
+    let folders = ["src/load", "src/cli/load"].into_iter();
+    let sources: String = folders.flat_map(files).map(|file| product(&file)).collect();
     let allowed = [
         "create_test_user",
         "delete_user",
@@ -201,7 +250,10 @@ fn a_load_test_calls_cognito_only_as_its_policy_allows() {
         "list_by_email_prefix",
         "sign_in_name",
     ];
-    assert_eq!(made, BTreeSet::from(allowed));
+    assert_eq!(
+        methods_of_cognito(&sources),
+        BTreeSet::from(allowed.map(str::to_owned))
+    );
     for foreign in ["ProfileTable", "MoveTasks", "caller()"] {
         assert!(!sources.contains(foreign), "{foreign}");
     }

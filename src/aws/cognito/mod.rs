@@ -8,12 +8,14 @@
 //! - `accounts`: actions of the console on users
 //! - `sign_in`, `console_sign_in`: `/accept` and `/console`
 //! - `test_users`: the load test
+//! - `deletion`: the load test and `usher users forget`
 //! - `pool_settings`: `usher trigger`
 //! - `jwks`: the keys that sign tokens; not an AWS call
 
 mod accept_error;
 mod accounts;
 mod console_sign_in;
+mod deletion;
 #[cfg(test)]
 pub(crate) mod fake;
 mod invitations;

@@ -1,4 +1,4 @@
-//! Amazon Cognito user pools: users that a load test creates, finds and deletes.
+//! Amazon Cognito user pools: users that a load test creates and finds.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,6 @@ use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
 use crate::aws::page::Page;
 use crate::event::{PoolId, Sub, Username};
-use crate::reason::Reason;
 
 /// A user whom [`Cognito::create_test_user`] created or found.
 #[derive(Debug, Clone)]
@@ -61,26 +60,6 @@ impl Cognito {
                 .sub
                 .ok_or_else(|| Failure::unanswered(target(operation, pool)))?,
         })
-    }
-
-    /// `AdminDeleteUser`, which also removes all memberships: whether the user existed.
-    ///
-    /// # Errors
-    /// Any except the user's absence.
-    pub async fn delete_user(&self, pool: &PoolId, username: &Username) -> Result<bool, Failure> {
-        let request = self
-            .client
-            .admin_delete_user()
-            .user_pool_id(pool.as_str())
-            .username(username.reveal())
-            .send();
-        match self
-            .call(CognitoOperation::AdminDeleteUser, pool, request)
-            .await
-        {
-            Err(refused) if refused.failure.reason == Reason::UserNotFound => Ok(false),
-            result => Ok(result.map(|_| true)?),
-        }
     }
 
     /// `ListUsers` of users whose e-mail address begins with `prefix`. Eventually consistent.

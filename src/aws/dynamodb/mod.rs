@@ -1,6 +1,7 @@
 //! Amazon `DynamoDB`: the table of profiles.
 
 mod batch_get;
+mod deletion;
 mod item;
 mod owners;
 mod profiles;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::profiles::ProfileTable;
 use crate::aws::classify::Class;
@@ -80,14 +80,26 @@ impl ProfileTable {
         values: &[String],
     ) -> Result<bool, Failure> {
         for value in values {
-            if retry_inline(|| self.has_value(index, attribute, value)).await? {
+            let keys = retry_inline(|| self.keys_of_owner(index, attribute, value, Some(1)));
+            if !keys.await?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn has_value(&self, index: &str, attribute: &str, value: &str) -> Result<bool, Failure> {
+    /// `Query` of an index whose partition key is this attribute: the keys of the profiles that
+    /// have this value, one page. An index is eventually consistent.
+    ///
+    /// # Errors
+    /// As [`Self::has_owner`].
+    pub(crate) async fn keys_of_owner(
+        &self,
+        index: &str,
+        attribute: &str,
+        value: &str,
+        limit: Option<i32>,
+    ) -> Result<Vec<String>, Failure> {
         let request = self
             .client
             .query()
@@ -96,11 +108,15 @@ impl ProfileTable {
             .key_condition_expression("#owner = :owner")
             .expression_attribute_names("#owner", attribute)
             .expression_attribute_values(":owner", AttributeValue::S(value.to_owned()))
-            .select(Select::Count)
-            .limit(1)
+            .projection_expression("#key")
+            .expression_attribute_names("#key", self.key())
+            .set_limit(limit)
             .send();
         let answer = self.call(DynamoDbOperation::Query, request).await?;
-        Ok(answer.count() > 0)
+        let items = answer.items.unwrap_or_default().into_iter();
+        Ok(items
+            .filter_map(|mut item| string_value(item.remove(self.key())))
+            .collect())
     }
 
     /// The next page begins after an item with another partition key.

@@ -19,7 +19,7 @@ use crate::aws::error::Failure;
 use crate::aws::operation::DynamoDbOperation;
 use crate::aws::operation::Target;
 
-/// Creates and reads profiles, and never changes one.
+/// Creates, reads and deletes profiles, and never changes one.
 #[derive(Debug, Clone)]
 pub struct ProfileTable {
     pub(super) client: Client,
@@ -188,7 +188,7 @@ impl ProfileTable {
         &self.key
     }
 
-    fn table(&self) -> Table<'_> {
+    pub(super) fn table(&self) -> Table<'_> {
         Table {
             name: &self.table,
             key: &self.key,

@@ -2,22 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::batch_get::{Item, ReadOptions, Table, batch_get};
-use crate::aws::call::call;
+use super::batch_get::{Item, ReadOptions, batch_get};
+use super::profiles::ProfileTable;
 use crate::aws::client::Aws;
 use crate::aws::error::Failure;
-use crate::aws::operation::DynamoDbOperation;
 
 /// Reads and deletes profiles of test users.
 #[derive(Debug, Clone)]
-pub(crate) struct TestProfiles {
-    client: Client,
-    table: String,
-    key: String,
-}
+pub(crate) struct TestProfiles(ProfileTable);
 
 /// The attributes of type String; usher writes no others.
 pub(crate) type ProfileAttributes = BTreeMap<String, String>;
@@ -28,11 +22,7 @@ impl TestProfiles {
 
     /// `key` is the name of the table's partition key.
     pub(crate) fn new(aws: &Aws, table: &str, key: &str) -> Self {
-        Self {
-            client: aws.dynamodb(),
-            table: table.to_owned(),
-            key: key.to_owned(),
-        }
+        Self(ProfileTable::new(aws, table, key))
     }
 
     /// `BatchGetItem` of at most 100 keys; keys that do not exist are left out. A `consistent`
@@ -45,15 +35,11 @@ impl TestProfiles {
         ids: &[&str],
         consistent: bool,
     ) -> Result<BTreeMap<String, ProfileAttributes>, Failure> {
-        let table = Table {
-            name: &self.table,
-            key: &self.key,
-        };
         let options = ReadOptions {
             keys_only: false,
             consistent,
         };
-        let items = batch_get(&self.client, &table, ids, options).await?;
+        let items = batch_get(&self.0.client, &self.0.table(), ids, options).await?;
         Ok(items
             .into_iter()
             .map(|(id, item)| (id, string_attributes(item)))
@@ -65,15 +51,7 @@ impl TestProfiles {
     /// # Errors
     /// As any call.
     pub(crate) async fn delete(&self, id: &str) -> Result<bool, Failure> {
-        let request = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .key(&self.key, AttributeValue::S(id.to_owned()))
-            .return_values(ReturnValue::AllOld)
-            .send();
-        let answer = call(DynamoDbOperation::DeleteItem, &self.table, request).await?;
-        Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
+        self.0.delete_profile(id, None).await
     }
 }
 

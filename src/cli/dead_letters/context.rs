@@ -1,7 +1,5 @@
 //! What the commands share: the filter, the two queues, and the scan of the dead letters.
 
-use std::io::IsTerminal;
-
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
@@ -104,15 +102,8 @@ impl ChangeOptions {
                 "choose dead letters by id, with a filter such as --reason, or with --all",
             ));
         }
-        self.require_terminal_or_yes()?;
+        arguments::require_terminal_or_yes(self.yes)?;
         Ok(filter)
-    }
-
-    pub(super) fn require_terminal_or_yes(&self) -> anyhow::Result<()> {
-        if self.yes || std::io::stdin().is_terminal() {
-            return Ok(());
-        }
-        Err(Usage::error("not a terminal: confirm with --yes"))
     }
 
     /// Prints the counts by reason and asks, unless `--yes` is given.

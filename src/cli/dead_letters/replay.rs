@@ -11,7 +11,9 @@ use super::context::{
     SINGLE_RECEIVE, letters, show_hidden_count,
 };
 use crate::aws::MoveTask;
-use crate::cli::{CommandStatus, Global, Output, print, progress_bar, status_line, table};
+use crate::cli::{
+    CommandStatus, Global, Output, arguments, print, progress_bar, status_line, table,
+};
 use crate::config::Required;
 use crate::dead_letter::{
     DeadLetterSummary, DryRunResult, DryRunTally, Filter, NativeRedrive, NativeRedriveResult,
@@ -46,7 +48,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let filter = if options.dry_run {
         change.filter()
     } else if options.native {
-        change.require_terminal_or_yes()?;
+        arguments::require_terminal_or_yes(change.yes)?;
         Filter::default()
     } else {
         change.filter_of_change()?

@@ -1,5 +1,6 @@
 //! `usher users`
 
+mod forget;
 mod invite;
 mod show;
 
@@ -23,11 +24,21 @@ enum UsersCommand {
     /// a query, otherwise by a scan of the whole table. Cognito bills the user as active this
     /// month.
     Show(show::Options),
+    /// Delete a user, their profiles and their dead letters, and say what is left
+    ///
+    /// Deletes profiles and the user with all memberships, waits up to five minutes until the
+    /// source queue is empty, deletes the dead letters with the sub and profiles that came
+    /// meanwhile, and looks again. Dead letters that have only the name or an address of the user
+    /// may be about another: it names them, and deletes nothing before they are dropped or
+    /// replayed. Exit status 1: something is left, or may be; run it again.
+    /// deploy/forget-policy.json has the permissions.
+    Forget(forget::Options),
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     match &options.command {
         UsersCommand::Invite(options) => Box::pin(invite::run(global, options)).await,
         UsersCommand::Show(options) => Box::pin(show::run(global, options)).await,
+        UsersCommand::Forget(options) => Box::pin(forget::run(global, options)).await,
     }
 }

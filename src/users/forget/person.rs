@@ -1,0 +1,196 @@
+//! The person who is forgotten, and what names them.
+
+use crate::aws::{Cognito, FindUserError, PoolUser};
+use crate::config::OwnerAttribute;
+use crate::dead_letter::DeadLetterSummary;
+use crate::event::{PoolId, Sub, Username};
+use crate::reason::Reason;
+use crate::retry::retry_inline;
+
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) pool: PoolId,
+    pub(super) sub: Sub,
+    /// As the pool showed the user at first; `None` if there was none.
+    pub(super) user: Option<PoolUser>,
+}
+
+/// What a dead letter has to do with the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relation {
+    None,
+    /// It names the person, or someone of the same name, and may be about another.
+    Doubtful,
+    Theirs,
+}
+
+/// The user with this `sub`, never another one who has it as their user name.
+///
+/// # Errors
+/// Any except the user's absence.
+pub(super) async fn find_user(
+    cognito: &Cognito,
+    pool: &PoolId,
+    sub: &Sub,
+) -> Result<Option<PoolUser>, FindUserError> {
+    let Some(asked) = Username::new(sub.as_str()) else {
+        return Ok(None);
+    };
+    match retry_inline(|| cognito.find_user(pool, &asked)).await {
+        Ok(user) => Ok(Some(user)),
+        Err(FindUserError::Failed(it)) if it.reason == Reason::UserNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Person {
+    /// What is not found.
+    pub(super) fn gap(&self) -> Option<&'static str> {
+        self.user.is_none().then_some(
+            "there is no user to show the name: dead letters with only the name are not found",
+        )
+    }
+
+    /// The values of the attribute that name the person as the owner of a profile. Without the
+    /// user those that have no name.
+    pub(super) fn owner_values(&self, owner: &OwnerAttribute) -> Vec<String> {
+        let name = self.user.as_ref().map(|user| user.username.clone());
+        let name = name.or_else(|| Username::new(self.sub.as_str()));
+        name.map_or_else(Vec::new, |name| owner.values(&self.pool, &self.sub, &name))
+    }
+
+    /// `body` is that of the dead letter.
+    pub(super) fn relation(&self, summary: &DeadLetterSummary, body: &str) -> Relation {
+        let pool = summary.pool.as_deref();
+        match summary.sub.as_deref() {
+            Some(sub) if sub == self.sub.as_str() => Relation::Theirs,
+            None if pool.is_none_or(|pool| pool == self.pool.as_str())
+                && self.is_named_in(body) =>
+            {
+                Relation::Doubtful
+            }
+            _ => Relation::None,
+        }
+    }
+
+    /// Whether a text has the `sub`, or the user name or an address in quotation marks.
+    fn is_named_in(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let names = self.user.iter().flat_map(|user| {
+            let addresses = ["email", "phone_number"].map(|name| user.attributes.get(name));
+            let addresses = addresses.into_iter().flatten();
+            std::iter::once(user.username.reveal()).chain(addresses)
+        });
+        let quoted = |name: &str| format!("\"{}\"", name.to_lowercase());
+        text.contains(self.sub.as_str()) || names.map(quoted).any(|name| text.contains(&name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SUB: &str = "42296c21-5207-4a93-8e3b-d3fc17fff32d";
+    const OTHER: &str = "073d058d-e46b-4a93-8e3b-d3fc17fff32e";
+    const POOL: &str = "eu-west-1_x";
+
+    fn person(has_user: bool) -> Person {
+        let attributes = [("sub", SUB), ("email", "Ada@mail.example")];
+        let user = PoolUser {
+            username: Username::new("ada").expect("a name"),
+            sub: Sub::new(SUB),
+            attributes: attributes.into_iter().collect(),
+            status: "CONFIRMED".to_owned(),
+            enabled: true,
+            created: None,
+        };
+        Person {
+            pool: PoolId::new(POOL).expect("an id"),
+            sub: Sub::new(SUB).expect("a sub"),
+            user: has_user.then_some(user),
+        }
+    }
+
+    fn relation(body: &str, has_user: bool) -> Relation {
+        let summary = DeadLetterSummary::new("id", body, &BTreeMap::new());
+        person(has_user).relation(&summary, body)
+    }
+
+    fn sign_up(pool: &str, name: &str, sub: Option<&str>) -> String {
+        json!({
+            "triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": pool, "userName": name,
+            "request": {"userAttributes": {"sub": sub}},
+        })
+        .to_string()
+    }
+
+    fn command(pool: &str, requested_by: &str, fields: &Value) -> String {
+        let mut body = json!({
+            "usher": 1, "requestId": "r", "requestedBy": {"sub": requested_by}, "userPoolId": pool,
+        });
+        for (field, value) in fields.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        body.to_string()
+    }
+
+    #[test]
+    fn a_sign_up_is_theirs_by_the_sub_and_never_by_the_name() {
+        for (pool, name, sub, expected) in [
+            (POOL, "grace", Some(SUB), Relation::Theirs),
+            ("eu-west-1_y", "ada", Some(SUB), Relation::Theirs),
+            // The name is that of another user by now.
+            (POOL, "ada", Some(OTHER), Relation::None),
+            (POOL, "ada", None, Relation::Doubtful),
+            (POOL, "ADA", None, Relation::Doubtful),
+            (POOL, "adam", None, Relation::None),
+            ("eu-west-1_y", "ada", None, Relation::None),
+        ] {
+            let relation = relation(&sign_up(pool, name, sub), true);
+            assert_eq!(relation, expected, "{pool} {name} {sub:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_names_the_user_is_in_doubt() {
+        let add = |username: &str| json!({"command": "AddUserToGroup", "username": username, "groupName": "G"});
+        let invite = |email: &str| json!({"command": "InviteUser", "email": email});
+        for (pool, requester, fields, expected) in [
+            (POOL, OTHER, add("ada"), Relation::Doubtful),
+            (POOL, OTHER, add(SUB), Relation::Doubtful),
+            (POOL, OTHER, invite("ada@mail.example"), Relation::Doubtful),
+            (POOL, SUB, add("grace"), Relation::Doubtful),
+            (POOL, OTHER, add("grace"), Relation::None),
+            (POOL, OTHER, invite("grace@mail.example"), Relation::None),
+            ("eu-west-1_y", OTHER, add("ada"), Relation::None),
+        ] {
+            let body = command(pool, requester, &fields);
+            assert_eq!(relation(&body, true), expected, "{body}");
+        }
+        let by_sub = command(POOL, OTHER, &add(SUB));
+        let by_name = command(POOL, OTHER, &add("ada"));
+        assert_eq!(relation(&by_sub, false), Relation::Doubtful);
+        assert_eq!(relation(&by_name, false), Relation::None, "not known");
+    }
+
+    #[test]
+    fn a_malformed_body_that_names_the_user_is_in_doubt() {
+        for (body, expected) in [
+            (&sign_up("p_1", "ada", Some(SUB))[..150], Relation::Doubtful),
+            (r#"{"userName": "ada", "#, Relation::Doubtful),
+            (r#"{"userName": "adam", "#, Relation::None),
+            ("{", Relation::None),
+        ] {
+            assert_eq!(relation(body, true), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_debug_text_shows_no_name() {
+        assert!(!format!("{:?}", person(true)).to_lowercase().contains("ada"));
+    }
+}
