@@ -25,11 +25,14 @@ pub(crate) use classify::Class;
 pub(crate) use client::ATTEMPT_TIMEOUT;
 pub use client::{Aws, NoRegion};
 pub(crate) use cognito::{
-    AcceptError, Acceptance, Challenge, ChallengeKind, CreatedUser, FindUserError, ListedUser,
-    PasswordRules, PoolGroup, SessionTokens, SettingsError, SignIn, SignInError, SignInName,
-    SignInProgress, UsernameCandidates,
+    AcceptError, Acceptance, Challenge, ChallengeKind, CreatedUser, FindUserError,
+    InvitationSettings, ListedUser, PasswordRules, PoolGroup, SessionTokens, SettingsError, SignIn,
+    SignInError, SignInName, SignInProgress, UsernameCandidates,
 };
-pub use cognito::{Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, UserStatus};
+pub use cognito::{
+    AttributeKind, Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, SchemaAttribute,
+    UserStatus,
+};
 pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};
 pub use dynamodb::{ProfileTable, PutResult};
 pub(crate) use error::Failure;

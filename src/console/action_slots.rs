@@ -4,8 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
 use super::access::Secret;
-use super::person_action::ActionResult;
+use super::page::Refusal;
+use super::text::Moment;
 
 /// Offers and results that are kept.
 const MAX_SLOTS: usize = 200;
@@ -15,10 +20,10 @@ pub(super) struct ActionSlots(Mutex<VecDeque<Slot>>);
 
 struct Slot {
     id: String,
-    /// Of the user's page.
+    /// Of the page that offers it, or of the user whom it is about.
     path: String,
-    /// What the page said that will happen.
-    effect: String,
+    /// Of what the page said that will happen, which may have personal data.
+    effect_hash: [u8; 32],
     state: SlotState,
 }
 
@@ -26,6 +31,38 @@ enum SlotState {
     Offered,
     Running,
     Ended(Arc<ActionResult>),
+}
+
+/// The result of an action, for a page.
+#[derive(Debug)]
+pub(super) struct ActionResult {
+    pub(super) label: &'static str,
+    pub(super) is_success: bool,
+    /// Without personal data.
+    pub(super) text: String,
+    /// Where to see more.
+    pub(super) next: Option<String>,
+    at: Timestamp,
+}
+
+impl ActionResult {
+    pub(super) fn new(label: &'static str, is_success: bool, text: impl Into<String>) -> Self {
+        Self {
+            label,
+            is_success,
+            text: text.into(),
+            next: None,
+            at: Timestamp::now(),
+        }
+    }
+
+    pub(super) fn with_next(self, next: Option<String>) -> Self {
+        Self { next, ..self }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.at)
+    }
 }
 
 /// What a confirmed request finds.
@@ -44,8 +81,16 @@ impl ActionSlots {
     ///
     /// # Errors
     /// When the system has no random numbers.
-    pub(super) fn offer(&self, path: String, effect: String) -> Result<String, getrandom::Error> {
-        let id = Secret::new()?.reveal().to_owned();
+    pub(super) fn offer(&self, path: String, effect: &str) -> Result<String, Refusal> {
+        let id = Secret::new().map_err(|error| {
+            let detail = format!("There are no random numbers: {error}.");
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Nothing was done",
+                detail,
+            )
+        })?;
+        let id = id.reveal().to_owned();
         let mut slots = self.lock();
         if slots.len() == MAX_SLOTS {
             slots.pop_front();
@@ -53,7 +98,7 @@ impl ActionSlots {
         slots.push_back(Slot {
             id: id.clone(),
             path,
-            effect,
+            effect_hash: Sha256::digest(effect).into(),
             state: SlotState::Offered,
         });
         Ok(id)
@@ -66,7 +111,7 @@ impl ActionSlots {
             return Taken::Changed;
         };
         match slot.state {
-            SlotState::Offered if slot.effect == effect => {
+            SlotState::Offered if slot.effect_hash[..] == Sha256::digest(effect)[..] => {
                 slot.state = SlotState::Running;
                 Taken::Now
             }
@@ -82,7 +127,7 @@ impl ActionSlots {
         }
     }
 
-    /// The result of this action on the user of this page.
+    /// The result of this action, for this page.
     pub(super) fn result(&self, id: &str, path: &str) -> Option<Arc<ActionResult>> {
         let slots = self.lock();
         let slot = slots
@@ -106,9 +151,7 @@ mod tests {
     #[test]
     fn an_offer_is_taken_once_and_only_as_it_was_shown() {
         let slots = ActionSlots::default();
-        let id = slots
-            .offer("/a".to_owned(), "one".to_owned())
-            .expect("random");
+        let id = slots.offer("/a".to_owned(), "one").expect("random");
         assert_eq!(slots.take(&id, "/b", "one"), Taken::Changed);
         assert_eq!(slots.take(&id, "/a", "two"), Taken::Changed);
         assert_eq!(slots.take("other", "/a", "one"), Taken::Changed);

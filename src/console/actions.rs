@@ -133,6 +133,7 @@ impl Chosen {
             title: format!("{title} of {}", self.words()),
             command: format!("usher dead-letters {command}"),
             view: View::DeadLetters,
+            pool: None,
             selected: Some(self.selected()),
         }
     }
@@ -150,13 +151,14 @@ where
     let own = Arc::clone(console);
     match console.jobs.start(plan, move |job| work(own, job)) {
         Ok(job) => Ok(Redirect::to(&job.path()).into_response()),
-        Err(running) => Err(Refusal::new(
-            StatusCode::CONFLICT,
-            "Nothing was done",
-            "Another job is running. Wait for its end, or stop it.",
-        )
-        .with_next(running.path(), "The job that is running")),
+        Err(running) => Err(busy(&running)),
     }
+}
+
+pub(super) fn busy(running: &Job) -> Refusal {
+    let detail = "Another job is running. Wait for its end, or stop it.";
+    Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail)
+        .with_next(running.path(), "The job that is running")
 }
 
 pub(super) async fn read(State(console): State<Arc<Console>>) -> Result<Response, Refusal> {
@@ -165,6 +167,7 @@ pub(super) async fn read(State(console): State<Arc<Console>>) -> Result<Response
         title: "Reading the dead-letter queue".to_owned(),
         command: "usher dead-letters list".to_owned(),
         view: View::DeadLetters,
+        pool: None,
         selected: None,
     };
     start(&console, plan, work::read)

@@ -1,5 +1,6 @@
 //! Who asks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -71,6 +72,14 @@ impl Caller {
         match &self.identity {
             Identity::Operator(_) => None,
             Identity::Administrator(user) => Some(&user.pool),
+        }
+    }
+
+    /// Those of these pools that the caller sees.
+    pub(super) fn pools<'a>(&'a self, allowed: &'a BTreeSet<PoolId>) -> Vec<&'a PoolId> {
+        match self.only_pool() {
+            Some(pool) => vec![pool],
+            None => allowed.iter().collect(),
         }
     }
 

@@ -76,6 +76,7 @@ pub(super) async fn check(State(console): State<Arc<Console>>) -> Result<Respons
         title: "Checking the deployment".to_owned(),
         command: COMMAND.to_owned(),
         view: View::Deployment,
+        pool: None,
         selected: None,
     };
     start(&console, plan, run)

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::StreamExt;
 
 use super::page::Refusal;
 
-/// A filter and a reason in words.
-const MAX_BODY_BYTES: usize = 32 * 1024;
+/// A list of invitations of 1 MB: a byte of it may take three.
+pub(super) const MAX_BYTES: usize = 3_100_000;
+/// Of a form that a stranger may send.
+pub(super) const MAX_SIGN_IN_BYTES: usize = 32 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
@@ -24,7 +27,11 @@ impl Form {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
-    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+    pub(super) async fn read(
+        headers: &HeaderMap,
+        body: Body,
+        max_bytes: usize,
+    ) -> Result<Self, Refusal> {
         let kind = headers.get(header::CONTENT_TYPE);
         if kind.is_none_or(|kind| kind != "application/x-www-form-urlencoded") {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -34,14 +41,21 @@ impl Form {
                 "The request has no form.",
             ));
         }
-        match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
-            Ok(Ok(body)) => Ok(Self::parse(&body)),
+        match tokio::time::timeout(BODY_TIMEOUT, read_body(body, max_bytes)).await {
+            Ok(Some(body)) => Ok(Self::parse(&body)),
             _ => Err(Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The form was not read",
-                "It is too large, or did not arrive in time.",
+                "It is too large, or did not arrive in time. A list of invitations may have 1 MB.",
             )),
         }
+    }
+
+    /// All names, with their trimmed values.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.trim()))
     }
 
     /// The trimmed value; empty if there is none.
@@ -64,8 +78,22 @@ impl Form {
 
     /// The values that are not empty.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let fields = self.0.iter().filter(move |(field, _)| field == name);
-        let values = fields.map(|(_, value)| value.trim());
+        let fields = self.fields().filter(move |(field, _)| *field == name);
+        let values = fields.map(|(_, value)| value);
         values.filter(|value| !value.is_empty())
     }
+}
+
+/// `None` if it is too large or was cut off. Reads a large one to its end and drops it: a browser
+/// whose connection is closed meanwhile shows no answer.
+async fn read_body(body: Body, max_bytes: usize) -> Option<Vec<u8>> {
+    let (mut chunks, mut read, mut is_large) = (body.into_data_stream(), Vec::new(), false);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.ok()?;
+        is_large |= read.len() + chunk.len() > max_bytes;
+        if !is_large {
+            read.extend_from_slice(&chunk);
+        }
+    }
+    (!is_large).then_some(read)
 }

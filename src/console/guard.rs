@@ -14,7 +14,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Access, LinkUse};
 use super::caller::Caller;
-use super::form::Form;
+use super::form::{self, Form};
 use super::page::{Refusal, forward};
 
 /// Each page needs its own script and style, sends forms, and fetches itself.
@@ -92,7 +92,7 @@ pub(super) async fn with_caller(
 ) -> Result<Request, Refusal> {
     let (mut head, mut body) = request.into_parts();
     if head.method == Method::POST {
-        let form = read_form(&head.headers, body, scheme).await?;
+        let form = read_form(&head.headers, body, scheme, form::MAX_BYTES).await?;
         if !caller.token.is(form.get("token")) {
             return Err(Refusal::forbidden(
                 "The page is from an earlier session of the console: open it again.",
@@ -110,13 +110,14 @@ pub(super) async fn read_form(
     headers: &HeaderMap,
     body: Body,
     scheme: &str,
+    max_bytes: usize,
 ) -> Result<Form, Refusal> {
     if !Access::is_same_origin(headers, scheme) {
         return Err(Refusal::forbidden(
             "The request does not come from a page of this console.",
         ));
     }
-    Form::read(headers, body).await
+    Form::read(headers, body, max_bytes).await
 }
 
 /// `GET /`: with the token of the link it sets the cookie, once. It answers with a page: a browser

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::page::View;
+use crate::event::PoolId;
 
 /// Ended jobs whose result is kept.
 const MAX_JOBS: usize = 50;
@@ -21,6 +22,7 @@ pub(super) enum JobKind {
     DryRun,
     Replay,
     Drop,
+    Invite,
     Reconcile,
     Check,
 }
@@ -35,6 +37,8 @@ pub(super) struct JobPlan {
     pub(super) command: String,
     /// For the link to its view.
     pub(super) view: View,
+    /// What it is about, if it is one pool.
+    pub(super) pool: Option<PoolId>,
     /// What a dry run or an action is about, as the query of the page that asks before it.
     pub(super) selected: Option<String>,
 }
@@ -72,6 +76,8 @@ pub(super) struct JobEnd {
     pub(super) rows: Vec<(String, u64, String)>,
     /// The sign-ups that a reconcile would queue, or has queued.
     pub(super) sign_ups: u64,
+    /// A file with the result of each invitation.
+    pub(super) results: Option<Arc<str>>,
 }
 
 impl JobEnd {
@@ -84,6 +90,7 @@ impl JobEnd {
             columns: ["Reason", "Number", "Prediction"],
             rows: Vec::new(),
             sign_ups: 0,
+            results: None,
         }
     }
 }
@@ -209,10 +216,11 @@ impl Jobs {
     }
 
     /// Those of a view, the latest first.
-    pub(super) fn of(&self, view: View) -> Vec<Arc<Job>> {
+    pub(super) fn of(&self, view: View, pool: Option<&PoolId>) -> Vec<Arc<Job>> {
         let jobs = lock(&self.all);
-        let of_view = jobs.iter().rev().filter(|job| job.plan.view == view);
-        of_view.cloned().collect()
+        let is_of = |plan: &JobPlan| plan.view == view && plan.pool.as_ref() == pool;
+        let found = jobs.iter().rev().filter(|job| is_of(&job.plan));
+        found.cloned().collect()
     }
 
     /// The dry run of exactly this, if it has succeeded and nothing was done about it since. A
@@ -243,6 +251,7 @@ mod tests {
             title: "A job".to_owned(),
             command: String::new(),
             view: View::Now,
+            pool: None,
             selected: None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::actions::LIST_PATH;
@@ -71,10 +72,33 @@ pub(super) async fn stop(
     Ok(Redirect::to(&job.path()).into_response())
 }
 
-/// A job of a view that the caller is served.
+/// The file that `usher users invite --results` reads.
+pub(super) async fn results(
+    State(console): State<Arc<Console>>,
+    Extension(caller): Asking,
+    Path(number): Path<usize>,
+) -> Result<Response, Refusal> {
+    let end = find(&console, &caller, number)?.progress().end;
+    let results = end.and_then(|end| end.results);
+    let results = results.ok_or_else(|| Refusal::not_found("This job has no result file."))?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/jsonl"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"invitations.results.jsonl\"",
+        ),
+    ];
+    Ok((headers, results.to_string()).into_response())
+}
+
+/// A job of a view that the caller is served, and of a pool that they see.
 fn find(console: &Console, caller: &Caller, number: usize) -> Result<Arc<Job>, Refusal> {
     let job = console.jobs.find(number);
-    let job = job.filter(|job| job.plan.view.may(caller.role()));
+    let is_seen = |job: &Arc<Job>| {
+        let only = caller.only_pool();
+        job.plan.view.may(caller.role()) && (only.is_none() || only == job.plan.pool.as_ref())
+    };
+    let job = job.filter(is_seen);
     job.ok_or_else(|| {
         Refusal::not_found("This console has no such job: it may have been started again.")
             .with_next(LIST_PATH, "Dead letters")

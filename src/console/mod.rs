@@ -1,4 +1,5 @@
-//! The console: pages that show the state of a deployment, and act on its dead letters and users.
+//! The console: pages that show the state of a deployment, act on its dead letters and users, and
+//! invite people.
 //!
 //! Two hosts serve it. For an operator, on their own machine, `access` and `guard` decide who is
 //! served. For administrators, in a worker, `pool_guard` does: `sign_in` signs them in with the user
@@ -7,9 +8,9 @@
 //!
 //! `now` reads the findings, `dead_letters` shows what one reading of the dead-letter queue, a
 //! `snapshot`, has found. `query` is a filter in a URL. `people` finds users, `person` shows one,
-//! `person_action` says what can be done about them, and `perform` does it. `reconcile` finds missed
-//! users, and `deployment` checks settings and permissions. `job` is work that takes long, `work`
-//! does it. All of them call the functions of the commands.
+//! `person_action` says what can be done about them, and `perform` does it; `invitations` makes new
+//! ones. `reconcile` finds missed users, and `deployment` checks settings and permissions. `job` is
+//! work that takes long, `work` does it. All of them call the functions of the commands.
 //! Pages are the templates in `templates/console/`; they work without the script.
 
 mod access;
@@ -21,6 +22,7 @@ mod dead_letters;
 mod deployment;
 mod form;
 mod guard;
+mod invitations;
 mod job;
 mod jobs;
 mod now;
@@ -93,6 +95,8 @@ fn views(console: &Arc<Console>) -> Router {
         .route("/console/deployment/check", post(deployment::check))
         .route("/console/jobs/{number}", get(jobs::show))
         .route("/console/jobs/{number}/stop", post(jobs::stop))
+        .route("/console/jobs/{number}/results", get(jobs::results))
+        .merge(invitations::routes())
         .with_state(Arc::clone(console))
 }
 

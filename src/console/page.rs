@@ -17,6 +17,7 @@ pub(super) enum View {
     Now,
     DeadLetters,
     People,
+    Invitations,
     Reconcile,
     Deployment,
     /// Outside the views.
@@ -30,6 +31,7 @@ impl View {
         Self::Now,
         Self::DeadLetters,
         Self::People,
+        Self::Invitations,
         Self::Reconcile,
         Self::Deployment,
     ];
@@ -39,6 +41,7 @@ impl View {
             Self::Now | Self::None => "Now",
             Self::DeadLetters => "Dead letters",
             Self::People => "People",
+            Self::Invitations => "Invitations",
             Self::Reconcile => "Reconcile",
             Self::Deployment => "Deployment",
         }
@@ -49,6 +52,7 @@ impl View {
             Self::Now | Self::None => "/console",
             Self::DeadLetters => "/console/dead-letters",
             Self::People => "/console/people",
+            Self::Invitations => "/console/invitations",
             Self::Reconcile => "/console/reconcile",
             Self::Deployment => "/console/deployment",
         }
@@ -58,7 +62,9 @@ impl View {
     pub(super) fn may(self, role: Role) -> bool {
         match role {
             Role::Operator => true,
-            Role::Administrator => matches!(self, Self::Now | Self::People),
+            Role::Administrator => {
+                matches!(self, Self::Now | Self::People | Self::Invitations)
+            }
         }
     }
 }
@@ -264,6 +270,7 @@ mod tests {
             ("/console/sign-out", true),
             ("/console/people", true),
             ("/console/people/look-up", true),
+            ("/console/invitations/new", true),
             ("/console/dead-letters", false),
             ("/console/dead-letters/1/body", false),
             ("/console/dead-letters-of-others", false),

@@ -42,13 +42,13 @@ struct Found {
     next: Option<String>,
 }
 
-struct UserRow {
+pub(super) struct UserRow {
     /// Of the page of the user.
-    path: Option<String>,
-    name: String,
-    email: String,
+    pub(super) path: Option<String>,
+    pub(super) name: String,
+    pub(super) email: String,
     status: String,
-    enabled: bool,
+    pub(super) enabled: bool,
     created: Option<Moment>,
 }
 
@@ -70,10 +70,7 @@ impl<'a> PeoplePage<'a> {
         let frame = Frame::new(caller, View::People, "People");
         Self {
             frame: frame.with_command("usher users show USER"),
-            pools: match caller.only_pool() {
-                Some(pool) => vec![pool],
-                None => console.services.config.pools.allowed.iter().collect(),
-            },
+            pools: caller.pools(&console.services.config.pools.allowed),
             form,
             problem: None,
             found: None,
@@ -122,7 +119,7 @@ impl<'a> PeoplePage<'a> {
 }
 
 impl UserRow {
-    fn new(pool: &PoolId, user: &ListedUser) -> Self {
+    pub(super) fn new(pool: &PoolId, user: &ListedUser) -> Self {
         let attribute = |name| user.attributes.get(name);
         let names = ["given_name", "family_name"].into_iter();
         let full: Vec<&str> = names.filter_map(attribute).collect();

@@ -9,14 +9,13 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::Timestamp;
 
-use super::action_slots::Taken;
+use super::action_slots::{ActionResult, Taken};
 use super::caller::{Asking, Role};
 use super::form::{Fields, Form};
 use super::page::{Frame, Refusal, View, html};
 use super::person::Person;
-use super::person_action::{Action, ActionResult};
+use super::person_action::Action;
 use super::state::Console;
 use crate::aws::Class;
 use crate::config::{GrantableGroups, GroupName};
@@ -27,7 +26,7 @@ use crate::retry::retry_inline;
 use crate::users::{AccountChange, Operator};
 
 /// A person waits for the page.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 const REMEDY: &str = "begin again, and tick \u{201c}Also a group outside \
                       admin.grantable_groups\u{201d}";
 /// For disable, enable and sign-out.
@@ -52,11 +51,7 @@ pub(super) async fn act(
     let action = Action::named(&action).ok_or_else(|| {
         Refusal::not_found("This page does not exist.").with_next("/console", "Now")
     })?;
-    if console.stop.is_cancelled() {
-        let detail = "The console is ending. Start it again.";
-        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Refusal::new(unavailable, "Nothing was done", detail));
-    }
+    require_running(&console)?;
     // Only a sign-up depends on a profile under another id, and nobody waits to be disabled.
     let searches = action == Action::Provision;
     let person = Person::read(&console, &caller, &pool, &sub, searches).await?;
@@ -74,37 +69,46 @@ pub(super) async fn act(
         Taken::Before => return Ok(is_done()),
         Taken::Changed => {
             plan.require_group(&console, &person).await?;
-            let id = console.actions.offer(path, effect.clone());
-            let id = id.map_err(|error| not_offered(&person, error))?;
+            let id = console.actions.offer(path, &effect)?;
             return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
         }
     }
-    let (own, done) = (Arc::clone(&console), id.to_owned());
-    // The browser may close the connection: the action and its audit line go on.
-    let performed = console.tasks.spawn(async move {
+    let own = Arc::clone(&console);
+    let perform = async move {
         let (is_success, text) = plan.perform(&own, person).await;
-        let result = ActionResult {
-            action,
-            is_success,
-            text,
-            at: Timestamp::now(),
-        };
-        own.actions.end(&done, result);
-    });
-    performed.await.map_err(|_| {
-        let detail = "usher failed: its log says where. The action may have been done.";
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Not finished", detail)
-    })?;
+        ActionResult::new(action.label(), is_success, text)
+    };
+    finish(&console, id, perform).await?;
     Ok(is_done())
 }
 
-fn not_offered(person: &Person, error: getrandom::Error) -> Refusal {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    refuse(
-        person,
-        status,
-        &format!("there are no random numbers: {error}"),
-    )
+/// # Errors
+/// When the console is ending.
+pub(super) fn require_running(console: &Console) -> Result<(), Refusal> {
+    if !console.stop.is_cancelled() {
+        return Ok(());
+    }
+    let detail = "The console is ending. Start it again.";
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    Err(Refusal::new(unavailable, "Nothing was done", detail))
+}
+
+/// Does an action that was taken. The browser may close the connection: the action and its audit
+/// line go on.
+pub(super) async fn finish(
+    console: &Arc<Console>,
+    id: &str,
+    work: impl Future<Output = ActionResult> + Send + 'static,
+) -> Result<(), Refusal> {
+    let (own, id) = (Arc::clone(console), id.to_owned());
+    let finished = console.tasks.spawn(async move {
+        let result = work.await;
+        own.actions.end(&id, result);
+    });
+    finished.await.map_err(|_| {
+        let detail = "usher failed: its log says where. The action may have been done.";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Not finished", detail)
+    })
 }
 
 fn refuse(person: &Person, status: StatusCode, why: &str) -> Refusal {

@@ -11,11 +11,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::action_slots::ActionResult;
 use super::actions::LIST_PATH;
 use super::caller::{Asking, Caller, Role};
 use super::form::Form;
 use super::page::{Frame, Refusal, View, html};
-use super::person_action::{Action, ActionResult};
+use super::person_action::Action;
 use super::snapshot::Snapshot;
 use super::state::Console;
 use super::text::{self, Moment, count};

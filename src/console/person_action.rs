@@ -2,9 +2,6 @@
 
 use std::slice;
 
-use jiff::Timestamp;
-
-use super::text::Moment;
 use crate::admin::UserView;
 use crate::config::{AdminConfig, Config, GroupName};
 use crate::users::{Additions, UserReport, groups_command, pool_option};
@@ -18,22 +15,6 @@ pub(super) enum Action {
     SignOut,
     Disable,
     Enable,
-}
-
-/// The result of an action, for the page of the user.
-#[derive(Debug)]
-pub(super) struct ActionResult {
-    pub(super) action: Action,
-    pub(super) is_success: bool,
-    /// Without personal data.
-    pub(super) text: String,
-    pub(super) at: Timestamp,
-}
-
-impl ActionResult {
-    pub(super) fn moment(&self) -> Moment {
-        Moment(self.at)
-    }
 }
 
 impl Action {

@@ -43,7 +43,7 @@ impl<'a> ReconcilePage<'a> {
     fn new(console: &Console, caller: &'a Caller, form: &'a Form, errors: Vec<FieldError>) -> Self {
         let config = &console.services.config;
         let groups = config.groups.default.iter().map(GroupName::as_str);
-        let mut runs = console.jobs.of(View::Reconcile);
+        let mut runs = console.jobs.of(View::Reconcile, None);
         runs.truncate(MAX_RUNS);
         let frame = Frame::new(caller, View::Reconcile, "Reconcile");
         Self {
@@ -103,6 +103,7 @@ pub(super) async fn dry_run(
         title: format!("Dry run of a reconcile: {}", options.describe()),
         command: options.command(true),
         view: View::Reconcile,
+        pool: None,
         selected: Some(options.encoded()),
     };
     start(&console, plan, move |console, job| {
@@ -224,6 +225,7 @@ pub(super) async fn run(
         title: format!("{}: {}", page.frame.title, page.words),
         command: page.frame.command.clone(),
         view: View::Reconcile,
+        pool: None,
         selected: Some(options.encoded()),
     };
     // At most those that the dry run has found.

@@ -101,7 +101,7 @@ impl ReconcileOptions {
 }
 
 /// The named pool, or the only one.
-fn parse_pool(id: &str, config: &Config) -> Result<PoolId, &'static str> {
+pub(super) fn parse_pool(id: &str, config: &Config) -> Result<PoolId, &'static str> {
     let allowed = &config.pools.allowed;
     let only = allowed.first().filter(|_| allowed.len() == 1);
     if let Some(pool) = only.filter(|_| id.is_empty()) {

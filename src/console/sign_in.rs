@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::caller::{Asking, Caller};
-use super::form::Form;
+use super::form::{Form, MAX_SIGN_IN_BYTES};
 use super::guard::read_form;
 use super::page::{Refusal, View};
 use super::pool_guard::{PoolHost, SCHEME, busy, refusal};
@@ -99,7 +99,7 @@ pub(super) async fn end(
 /// A page of another site could otherwise sign a browser in under its own name.
 async fn read(request: Request) -> Result<Form, Refusal> {
     let (head, body) = request.into_parts();
-    read_form(&head.headers, body, SCHEME).await
+    read_form(&head.headers, body, SCHEME, MAX_SIGN_IN_BYTES).await
 }
 
 fn admit(host: &PoolHost, username: &str) -> Result<(), Refusal> {

@@ -150,9 +150,16 @@ impl Stack {
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .filter(|(_, value)| !value.is_empty())
             .collect();
-        self.sandbox
-            .create_user(&self.pool.id, name, &attributes)
-            .await
+        let create = |attributes| self.sandbox.create_user(&self.pool.id, name, attributes);
+        match create(&attributes).await {
+            // The event comes from a pool with other custom attributes.
+            Err(failure) if failure.code == "InvalidParameterException" => {
+                let mut standard = attributes.clone();
+                standard.retain(|name, _| !name.starts_with("custom:"));
+                create(&standard).await
+            }
+            result => result,
+        }
     }
 }
 

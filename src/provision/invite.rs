@@ -7,9 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::command_result::{CommandResult, InvitationResult, MailStatus};
-use super::{Outcome, Provisioner, Rejection, RejectionClass, internal_error};
+use super::{Outcome, Provisioner, Rejection, RejectionClass, groups_for, internal_error};
 use crate::aws::{Class, Failure, FindUserError, PoolUser, UsernameCandidates};
-use crate::config::GroupName;
+use crate::config::{Config, GroupName};
 use crate::event::{AdminCommand, Invitation, PoolId, Scope, SignUp, Username};
 use crate::reason::Reason;
 use crate::retry::{Transient, retry_inline};
@@ -54,7 +54,7 @@ impl Provisioner {
             attributes: user.attributes.clone(),
             scope: Scope::Full,
         };
-        let groups = self.invited_user_groups(&sign_up, invitation);
+        let groups = groups_of_invited(&self.config, &sign_up, invitation);
         let mut outcome = self.ensure_groups_and_profile(&sign_up, &groups).await;
         // Last: a mail cannot be taken back, and the steps before may be repeated.
         let done = matches!(outcome, Outcome::Done | Outcome::AlreadyDone(_));
@@ -96,23 +96,6 @@ impl Provisioner {
             }
         }
         Ok(())
-    }
-
-    /// The groups of the rules and those of the command. An administrator writes the attributes
-    /// that the rules read. So a rule gives no privileged group here that the administrator
-    /// could not give by name.
-    fn invited_user_groups(&self, user: &SignUp, invitation: &Invitation) -> Vec<GroupName> {
-        let admin = &self.config.admin;
-        let mut groups = self.groups_for(user);
-        groups.retain(|group| {
-            !self.config.groups.privileged.contains(group) || admin.grantable.allows(group)
-        });
-        for group in &invitation.groups {
-            if !groups.contains(group) {
-                groups.push(group.clone());
-            }
-        }
-        groups
     }
 
     /// Sends a new code to a user who has not used theirs.
@@ -292,6 +275,26 @@ impl Provisioner {
             Err(failure) => Err(CommandResult::new(failure)),
         }
     }
+}
+
+/// The groups of the rules and those of the command. An administrator writes the attributes that
+/// the rules read. So a rule gives no privileged group here that the administrator could not give
+/// by name.
+pub(crate) fn groups_of_invited(
+    config: &Config,
+    user: &SignUp,
+    invitation: &Invitation,
+) -> Vec<GroupName> {
+    let mut groups = groups_for(&config.groups, user);
+    groups.retain(|group| {
+        !config.groups.privileged.contains(group) || config.admin.grantable.allows(group)
+    });
+    for group in &invitation.groups {
+        if !groups.contains(group) {
+            groups.push(group.clone());
+        }
+    }
+    groups
 }
 
 /// A new or existing user, and the status of their mail.

@@ -15,6 +15,7 @@ pub(crate) use audit::audit;
 
 pub(crate) use audit::CommandStage;
 pub(crate) use command_result::{CommandResult, InvitationResult, MailStatus};
+pub(crate) use invite::groups_of_invited;
 pub use outcome::{AlreadyDone, Ignored};
 pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;

@@ -82,6 +82,7 @@ mod tests {
             cognito_status: "CONFIRMED".to_owned(),
             enabled: true,
             created: None,
+            modified: None,
         };
         SingleUser::new(listed, groups.collect(), has_profile)
     }

@@ -1,5 +1,6 @@
 //! What one user has and lacks, which rule says so, and the sign-up that repairs it.
-//! `operator` executes admin commands, `account` disables and signs out, `forget` deletes.
+//! `operator` executes admin commands, and `invite` many of them. `account` disables and signs out,
+//! `forget` deletes.
 //!
 //! `UserReport` holds all of it; `usher users show` draws it. `groups` compares memberships,
 //! `profile` looks for the profile, and `dead_letters` reads those of the user. `repair` chooses
@@ -10,6 +11,7 @@ mod commands;
 mod dead_letters;
 mod forget;
 mod groups;
+mod invite;
 mod operator;
 mod profile;
 mod repair;
@@ -20,7 +22,12 @@ pub(crate) use commands::{groups_command, pool_option};
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use forget::{Forget, ForgetReport, ForgetStatus, Parts};
 pub(crate) use groups::GroupState;
-pub(crate) use operator::{Operator, needs_only_time};
+pub(crate) use invite::{
+    COGNITO_MAILS_PER_DAY, GroupPlan, HashKey, InviteTally, LINE_PREFIX, PendingRow, ResultsEntry,
+    ResultsHeader, Row, RowError, RowResult, RowStatus, StopReason, invite_all,
+    parse as parse_invitations,
+};
+pub(crate) use operator::Operator;
 pub(crate) use repair::Additions;
 pub(crate) use report::{User, UserReport};
 

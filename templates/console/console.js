@@ -1,4 +1,5 @@
-// Shows times in the reader's zone, and refreshes a page that moves. Nothing depends on it.
+// Shows times in the reader's zone, refreshes a page that moves, and reads a file into a field.
+// Nothing depends on it.
 'use strict';
 
 const REFRESH_MS = 2000;
@@ -54,5 +55,12 @@ async function again() {
   if (moves) setTimeout(again, REFRESH_MS);
 }
 
+for (const input of document.querySelectorAll('[data-into]')) {
+  input.parentElement.hidden = false;
+  input.addEventListener('change', async () => {
+    const [file] = input.files;
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
+}
 localize(document);
 if (document.body.hasAttribute('data-moves')) setTimeout(again, REFRESH_MS);

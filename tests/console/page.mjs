@@ -2,13 +2,14 @@
 
 import { checks } from './checks.mjs';
 import { checks as deployment } from './deployment.mjs';
+import { invitations } from './invitations.mjs';
 import { people } from './people.mjs';
 import { runChecks } from './run-checks.mjs';
 import { signInChecks } from './sign-in.mjs';
 import { browser } from './stage.mjs';
 
 try {
-  await runChecks([checks, people, deployment, signInChecks], process.argv[2]);
+  await runChecks([checks, people, invitations, deployment, signInChecks], process.argv[2]);
 } finally {
   await browser.close();
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_cognitoidentityprovider::primitives::DateTime;
 use aws_sdk_cognitoidentityprovider::types::{GroupType, UserStatusType, UserType};
 
 use super::{Cognito, next_token};
@@ -28,6 +29,8 @@ pub(crate) struct ListedUser {
     pub enabled: bool,
     /// When the user signed up or was created.
     pub created: Option<jiff::Timestamp>,
+    /// When the pool last changed the user, if it says so. A new code is a change.
+    pub modified: Option<jiff::Timestamp>,
 }
 
 /// A group as `ListGroups` returns it.
@@ -305,9 +308,12 @@ impl ListedUser {
             status: UserStatus::from_sdk(user.user_status.as_ref(), user.enabled),
             cognito_status: status_text(user.user_status.as_ref()),
             enabled: user.enabled,
-            created: user
-                .user_create_date
-                .and_then(|date| jiff::Timestamp::new(date.secs(), 0).ok()),
+            created: user.user_create_date.and_then(timestamp),
+            modified: user.user_last_modified_date.and_then(timestamp),
         })
     }
+}
+
+fn timestamp(date: DateTime) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::new(date.secs(), 0).ok()
 }

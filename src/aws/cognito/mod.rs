@@ -4,7 +4,7 @@
 //!
 //! - `provisioning`: the worker
 //! - `users`, `invitations`: admin commands
-//! - `lists`, `searches`, `pools`: commands that read
+//! - `lists`, `searches`, `pools` with `schema`: commands that read
 //! - `accounts`: actions of the console on users
 //! - `sign_in`, `console_sign_in`: `/accept` and `/console`
 //! - `test_users`: the load test
@@ -24,6 +24,7 @@ mod lists;
 mod pool_settings;
 mod pools;
 mod provisioning;
+mod schema;
 mod searches;
 mod sign_in;
 mod test_users;
@@ -55,6 +56,8 @@ pub(crate) use lists::{ListedUser, PoolGroup};
 pub(crate) use pool_settings::SettingsError;
 pub use pool_settings::{JsonObject, PoolSettings};
 pub(crate) use pools::PasswordRules;
+pub(crate) use schema::InvitationSettings;
+pub use schema::{AttributeKind, SchemaAttribute};
 pub(crate) use sign_in::{Acceptance, SignIn};
 pub(crate) use test_users::{CreatedUser, SignInName};
 pub(crate) use users::FindUserError;

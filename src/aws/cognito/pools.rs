@@ -1,9 +1,8 @@
 //! What a user pool says about itself: `DescribeUserPool`.
 
-use aws_sdk_cognitoidentityprovider::types::{
-    EmailSendingAccountType, UserPoolType, UsernameAttributeType,
-};
+use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 
+use super::schema::{InvitationSettings, has_default_email, sign_in_name};
 use super::{Cognito, SignInName};
 use crate::aws::error::Failure;
 use crate::aws::operation::CognitoOperation;
@@ -26,8 +25,7 @@ impl Cognito {
     /// As any call.
     pub(crate) async fn estimate_user_count(&self, pool: &PoolId) -> Result<u64, Failure> {
         let pool = self.describe_pool(pool).await?;
-        let estimate = pool.map(|pool| pool.estimated_number_of_users);
-        Ok(estimate.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+        Ok(u64::try_from(pool.estimated_number_of_users).unwrap_or(0))
     }
 
     /// The form of name that new users need.
@@ -38,16 +36,19 @@ impl Cognito {
     /// As any call.
     pub(crate) async fn sign_in_name(&self, pool: &PoolId) -> Result<SignInName, Failure> {
         let pool = self.describe_pool(pool).await?;
-        let names = pool
-            .and_then(|pool| pool.username_attributes)
-            .unwrap_or_default();
-        Ok(if names.contains(&UsernameAttributeType::Email) {
-            SignInName::Email
-        } else if names.contains(&UsernameAttributeType::PhoneNumber) {
-            SignInName::Phone
-        } else {
-            SignInName::Any
-        })
+        Ok(sign_in_name(&pool))
+    }
+
+    /// What an invitation depends on.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(crate) async fn invitation_settings(
+        &self,
+        pool: &PoolId,
+    ) -> Result<InvitationSettings, Failure> {
+        let pool = self.describe_pool(pool).await?;
+        Ok(InvitationSettings::from_sdk(&pool))
     }
 
     /// Whether the pool sends its mails from Cognito's own address, at most 50 a day, and
@@ -59,14 +60,7 @@ impl Cognito {
     /// As any call.
     pub(crate) async fn has_default_email(&self, pool: &PoolId) -> Result<bool, Failure> {
         let pool = self.describe_pool(pool).await?;
-        let pool = pool.as_ref();
-        let account = pool
-            .and_then(|pool| pool.email_configuration())
-            .and_then(|mails| mails.email_sending_account());
-        let by_lambda = pool
-            .and_then(|pool| pool.lambda_config())
-            .is_some_and(|lambdas| lambdas.custom_email_sender().is_some());
-        Ok(account != Some(&EmailSendingAccountType::Developer) && !by_lambda)
+        Ok(has_default_email(&pool))
     }
 
     /// The rules for passwords; `None` if Cognito does not return them.
@@ -78,7 +72,7 @@ impl Cognito {
         pool: &PoolId,
     ) -> Result<Option<PasswordRules>, Failure> {
         let pool = self.describe_pool(pool).await?;
-        let policy = pool.and_then(|pool| pool.policies?.password_policy);
+        let policy = pool.policies.and_then(|it| it.password_policy);
         Ok(policy.and_then(|policy| {
             let kinds = [
                 (policy.require_uppercase, "uppercase"),
@@ -94,13 +88,15 @@ impl Cognito {
         }))
     }
 
-    async fn describe_pool(&self, pool: &PoolId) -> Result<Option<UserPoolType>, Failure> {
+    /// Without any setting if Cognito returns none.
+    async fn describe_pool(&self, pool: &PoolId) -> Result<UserPoolType, Failure> {
         let request = self
             .client
             .describe_user_pool()
             .user_pool_id(pool.as_str())
             .send();
         let operation = CognitoOperation::DescribeUserPool;
-        Ok(self.call(operation, pool, request).await?.user_pool)
+        let pool = self.call(operation, pool, request).await?.user_pool;
+        Ok(pool.unwrap_or_else(|| UserPoolType::builder().build()))
     }
 }

@@ -124,6 +124,7 @@ impl PoolUser {
             cognito_status: self.status.clone(),
             enabled: self.enabled,
             created: self.created,
+            modified: None,
         }
     }
 

@@ -10,6 +10,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use super::{Sandbox, SandboxPool, call_service, user_attributes};
+use crate::aws::cognito::{AttributeKind, SchemaAttribute};
 use crate::aws::error::Failure;
 use crate::aws::operation::Service;
 use crate::event;
@@ -27,6 +28,8 @@ pub struct PoolOptions {
     pub first_factors: Vec<String>,
     /// Standard attributes that every user must have.
     pub required_attributes: Vec<String>,
+    /// Custom attributes, named without their prefix.
+    pub custom_attributes: Vec<SchemaAttribute>,
     /// The app client has a secret, which [`Sandbox::sign_in`] does not support.
     pub has_secret: bool,
 }
@@ -69,13 +72,40 @@ impl Tokens {
     }
 }
 
+/// A plan, a number of seats, whether it is a trial, when it is renewed, and notes.
+fn example_attributes() -> Vec<SchemaAttribute> {
+    let text = |max| AttributeKind::Text { min: 1, max };
+    let seats = AttributeKind::Number {
+        min: Some(1.0),
+        max: Some(500.0),
+    };
+    let kinds = [
+        ("plan", text(20)),
+        ("seats", seats),
+        ("trial", AttributeKind::Boolean),
+        ("renewal", AttributeKind::DateTime),
+        ("notes", text(2048)),
+    ];
+    let attribute = |(name, kind): (&str, AttributeKind)| SchemaAttribute {
+        name: name.to_owned(),
+        kind,
+        is_required: false,
+        is_mutable: true,
+    };
+    kinds.map(attribute).into()
+}
+
 impl Sandbox {
-    /// Creates a user pool with an app client.
+    /// Creates a user pool with an app client, and a custom attribute of each kind.
     ///
     /// # Errors
     /// As any call.
     pub async fn create_pool(&self, name: &str) -> Result<SandboxPool, Failure> {
-        self.create_pool_with(name, &PoolOptions::default()).await
+        let options = PoolOptions {
+            custom_attributes: example_attributes(),
+            ..PoolOptions::default()
+        };
+        self.create_pool_with(name, &options).await
     }
 
     /// Creates a user pool and an app client that accepts passwords.
@@ -108,6 +138,9 @@ impl Sandbox {
         for required in &options.required_attributes {
             let attribute = SchemaAttributeType::builder().name(required).required(true);
             request = request.schema(attribute.build());
+        }
+        for attribute in &options.custom_attributes {
+            request = request.schema(attribute.to_sdk());
         }
         let pool = call_service(&(Service::Cognito, "CreateUserPool"), request.send()).await?;
         let id = pool

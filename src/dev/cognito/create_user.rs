@@ -33,6 +33,8 @@ impl EmbeddedCognito {
                 .resend_invitation(&pool, &settings, &input, &password)
                 .await;
         }
+        let attributes = EmbeddedUser::from_response(&input).attributes;
+        settings.schema.check(&attributes)?;
         let username_guard = self.username_lock.lock().await;
         self.assign_username(&pool, &settings, &mut input).await?;
         let mut answer = self.call_json("AdminCreateUser", &input).await?;
@@ -100,6 +102,7 @@ impl EmbeddedCognito {
     ) -> Result<(), AwsErrorResponse> {
         self.store_password(pool, user, password, false).await?;
         self.pools.set_password_expired(pool, &user.name, false);
+        self.pools.set_code_time(pool, &user.name);
         Ok(())
     }
 

@@ -48,12 +48,21 @@ impl EmbeddedCognito {
         let users: Vec<Value> = page
             .iter()
             .map(|user| with_attributes(user, &input["AttributesToGet"]))
+            .map(|user| self.with_code_time(str_or_empty(&input["UserPoolId"]), user))
             .collect();
         let mut answer = json!({"Users": users});
         if end < matching.len() {
             answer["PaginationToken"] = json!(end.to_string());
         }
         Ok(ok_response(&answer))
+    }
+
+    /// A new temporary password changes the user.
+    fn with_code_time(&self, pool: &str, mut user: Value) -> Value {
+        if let Some(second) = self.pools.code_time(pool, str_or_empty(&user["Username"])) {
+            user["UserLastModifiedDate"] = json!(second);
+        }
+        user
     }
 }
 

@@ -13,6 +13,7 @@ mod naming;
 mod passwords;
 mod pools;
 mod pre_token;
+mod schema;
 mod sessions;
 mod settings;
 mod sign_in;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::app_client::AppClient;
 use super::naming::Naming;
 use super::passwords::PasswordPolicy;
+use super::schema::PoolSchema;
 use super::settings::RawPoolSettings;
 use super::user::{EmbeddedUser, str_or_empty};
 
@@ -27,6 +28,8 @@ struct PoolStoreState {
     expired_passwords: HashSet<(String, String)>,
     /// The challenges for the second factors of a user, by pool and user name.
     factors: HashMap<(String, String), Vec<&'static str>>,
+    /// Pool and user name, with the second when they were last sent a temporary password.
+    code_times: HashMap<(String, String), i64>,
 }
 
 /// From `CreateUserPool`; `UpdateUserPool` changes some of them.
@@ -35,6 +38,7 @@ pub(super) struct EmbeddedPoolSettings {
     pub(super) naming: Naming,
     /// Users may sign in with a code that is sent to them each time.
     pub(super) passwordless: bool,
+    pub(super) schema: PoolSchema,
     /// Attributes that an invited user needs to be confirmed.
     pub(super) required_attributes: Vec<String>,
     pub(super) password_policy: PasswordPolicy,
@@ -48,6 +52,7 @@ impl EmbeddedPoolSettings {
         let mut factors = factors.into_iter().flatten();
         Self {
             naming: Naming::from_input(input),
+            schema: PoolSchema::from_input(input),
             passwordless: factors.any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP"),
             required_attributes: input["Schema"]
                 .as_array()
@@ -153,6 +158,17 @@ impl PoolStore {
         } else {
             state.expired_passwords.remove(&key);
         }
+    }
+
+    pub(super) fn set_code_time(&self, pool: &str, user: &str) {
+        let key = (pool.to_owned(), user.to_owned());
+        let now = jiff::Timestamp::now().as_second();
+        self.lock().code_times.insert(key, now);
+    }
+
+    pub(super) fn code_time(&self, pool: &str, user: &str) -> Option<i64> {
+        let key = (pool.to_owned(), user.to_owned());
+        self.lock().code_times.get(&key).copied()
     }
 
     pub(super) fn is_password_expired(&self, pool: &str, user: &str) -> bool {

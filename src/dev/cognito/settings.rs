@@ -100,6 +100,7 @@ impl EmbeddedCognito {
         if policy.is_null() {
             *policy = settings.password_policy.to_settings();
         }
+        answer["UserPool"]["SchemaAttributes"] = json!(settings.schema.attributes());
         for (member, attributes) in settings.naming.attribute_lists() {
             answer["UserPool"][member] = json!(attributes);
         }

@@ -6,27 +6,34 @@ use tokio::net::TcpStream;
 use super::{Console, FORM, encoded};
 use crate::world::World;
 
-pub(super) const ACTIONS: [&str; 10] = [
+pub(super) const ACTIONS: [&str; 13] = [
     "/console/dead-letters/read",
     "/console/dead-letters/dry-run",
     "/console/dead-letters/replay",
     "/console/dead-letters/drop",
     "/console/dead-letters/export",
     "/console/dead-letters/91e29d26/body",
+    "/console/invitations",
+    "/console/invitations/new",
+    "/console/invitations/file",
     "/console/reconcile/dry-run",
     "/console/reconcile/run",
     "/console/deployment/check",
     "/console/jobs/1/stop",
 ];
 /// The other routes, and a path that is none.
-pub(super) const PAGES: [&str; 10] = [
+pub(super) const PAGES: [&str; 14] = [
     "/",
     "/console",
     "/console/dead-letters",
     "/console/dead-letters/91e29d26",
+    "/console/invitations",
+    "/console/invitations/new",
+    "/console/invitations/file",
     "/console/reconcile",
     "/console/deployment",
     "/console/jobs/1",
+    "/console/jobs/1/results",
     "/console/used-link",
     "/console/console.css",
     "/nothing",
@@ -207,6 +214,7 @@ async fn a_post_of_another_page_is_refused_and_a_get_changes_nothing() {
             Some("/console/dead-letters/replay" | "/console/dead-letters/drop") => 200,
             // The form has no pool.
             Some("/console/reconcile/run") => 422,
+            Some(path) if path.starts_with("/console/invitations") => 422,
             _ => 405,
         };
         assert_eq!(answer.status, expected, "{path}");
@@ -226,7 +234,7 @@ async fn a_post_of_another_page_is_refused_and_a_get_changes_nothing() {
 #[tokio::test]
 async fn a_large_form_is_refused() {
     let console = Console::open(World::new().await).await;
-    let text = "x".repeat(40_000);
+    let text = "x".repeat(3_200_000);
     let answer = console
         .post("/console/dead-letters/read", &[("reason", &text)])
         .await;

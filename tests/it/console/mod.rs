@@ -6,6 +6,7 @@ mod administrators;
 mod deployment;
 mod hosted;
 mod hostile;
+mod invitations;
 mod large;
 mod people;
 mod reconcile;

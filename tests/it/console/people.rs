@@ -112,7 +112,7 @@ impl Console {
 }
 
 /// The id of the action that the page offers.
-fn offer_of(page: &Answer) -> String {
+pub(super) fn offer_of(page: &Answer) -> String {
     let offer = page.text.split_once("name=\"action\" value=\"");
     let (_, rest) = offer.unwrap_or_else(|| panic!("no offer: {}", page.text));
     rest.split('"').next().expect("an end").to_owned()

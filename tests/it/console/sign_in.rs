@@ -278,3 +278,12 @@ async fn attempts_under_one_name_are_limited() {
     let calls = hosted.world.faults.calls("InitiateAuth");
     assert!((1..=30).contains(&calls), "{calls}");
 }
+
+/// Anybody may send this form, so nobody keeps a worker's memory with it.
+#[tokio::test]
+async fn a_large_sign_in_is_refused() {
+    let hosted = Hosted::open().await;
+    let password = "x".repeat(40_000);
+    let answer = hosted.begin("ada", &password).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+}

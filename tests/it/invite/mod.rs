@@ -79,7 +79,7 @@ impl File {
 
 impl World {
     /// A world whose pool has these groups.
-    async fn with_groups(names: &[&str]) -> Self {
+    pub(crate) async fn with_groups(names: &[&str]) -> Self {
         let world = Self::new().await;
         let pool = PoolId::new(&world.pool.id).expect("a pool");
         for name in names {
@@ -94,7 +94,7 @@ impl World {
         self.services(&self.config(&[])).cognito()
     }
 
-    async fn get_user(&self, name: &str) -> PoolUser {
+    pub(crate) async fn get_user(&self, name: &str) -> PoolUser {
         let pool = PoolId::new(&self.pool.id).expect("a pool");
         let name = Username::new(name).expect("a name");
         let user = self.cognito().get_user(&pool, &name).await;

@@ -4,8 +4,7 @@ mod file;
 mod options;
 mod preview;
 mod results;
-mod row_result;
-mod run;
+mod row_text;
 
 use std::time::Duration;
 
@@ -16,17 +15,13 @@ use crate::cli::{CommandStatus, Global, plural, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::PoolId;
 use crate::shutdown;
-use crate::users::Operator;
-use file::Row;
+use crate::users::{
+    COGNITO_MAILS_PER_DAY, InviteTally, Operator, PendingRow, Row, RowResult, RowStatus,
+    StopReason, invite_all,
+};
 pub(super) use options::Options;
 use results::{PastResults, ResultsFile};
-use row_result::{RowResult, RowStatus, StopReason, Widths};
-use run::{InviteTally, PendingRow, invite_all};
-
-/// E-mails that Cognito sends a day from its own address.
-///
-/// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
-const COGNITO_MAILS_PER_DAY: usize = 50;
+use row_text::{Widths, row_text};
 
 pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<CommandStatus> {
     let config = global.config(&[Required::Profiles])?;
@@ -74,13 +69,15 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         let address = &pending.row.invitation.email;
         global
             .output
-            .print_line(result, || result.text(address, &widths))
+            .print_line(result, || row_text(result, address, &widths))
     })
     .await;
     progress.finish_and_clear();
     let tally = tally?;
     if path.is_some() {
-        global.output.print_summary(&tally.text())?;
+        let rows = plural(tally.rows(), "row");
+        let summary = format!("{rows}: {}", tally.text());
+        global.output.print_summary(&summary)?;
         print_resume_hint(&tally, options.give_up_after);
     } else if tally.unsent_mails > 0 {
         let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);

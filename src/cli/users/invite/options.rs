@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::file::{self, Row};
+use super::file;
 use super::results::default_path;
 use crate::cli::{Usage, arguments};
 use crate::event::{Invitation, InvitationDraft};
+use crate::users::Row;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("whom").required(true).args(["email", "file"])))]

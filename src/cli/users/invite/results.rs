@@ -1,41 +1,16 @@
-//! The results file: one JSON object for each row, without personal data. A hash of all its
-//! values identifies a row, so an edited row is done again. The first line holds the key of
-//! the hashes.
+//! The results file on the disk: what earlier runs have done, and one more line for each row.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
-use super::row_result::RowResult;
 use crate::cli::Usage;
-use crate::event::{GroupName, Invitation, PoolId, Username};
-
-/// The first line. Like each entry it begins with `LINE_PREFIX`, which identifies a cut line.
-#[derive(Serialize, Deserialize)]
-struct ResultsHeader {
-    pool: String,
-    key: HashKey,
-}
-
-/// Each line after the header.
-#[derive(Debug, Serialize, Deserialize)]
-struct ResultsEntry {
-    pool: String,
-    row: String,
-    at: jiff::Timestamp,
-    #[serde(flatten)]
-    result: RowResult,
-}
-
-const LINE_PREFIX: &str = "{\"pool\":";
+use crate::event::PoolId;
+use crate::users::{HashKey, LINE_PREFIX, ResultsEntry, ResultsHeader, RowResult};
 
 /// The last result of each row from earlier runs.
 pub(super) struct PastResults {
@@ -149,11 +124,8 @@ impl ResultsFile {
                 file.write_all(b"\n")?;
             }
             if past.intact_length == 0 {
-                let header = ResultsHeader {
-                    pool: pool.as_str().to_owned(),
-                    key: past.key.clone(),
-                };
-                file.write_all((serde_json::to_string(&header)? + "\n").as_bytes())?;
+                let header = ResultsHeader::line(pool, &past.key)?;
+                file.write_all(header.as_bytes())?;
             }
             Ok(file)
         };
@@ -166,13 +138,7 @@ impl ResultsFile {
 
     /// One write for each line, so nothing has to be flushed.
     pub(super) fn write(&mut self, row: &str, result: &RowResult) -> anyhow::Result<()> {
-        let entry = ResultsEntry {
-            pool: self.pool.as_str().to_owned(),
-            row: row.to_owned(),
-            at: jiff::Timestamp::now(),
-            result: result.clone(),
-        };
-        let line = serde_json::to_string(&entry)? + "\n";
+        let line = ResultsEntry::line(&self.pool, row, result)?;
         self.file
             .write_all(line.as_bytes())
             .with_context(|| format!("--results {}", self.path.display()))
@@ -186,69 +152,10 @@ pub(super) fn default_path(file: &Path) -> PathBuf {
     path.into()
 }
 
-/// The key of a file's hashes: 64 hexadecimal digits. Without one, a row would have the same
-/// hash in every file, and in a precomputed table of addresses. The file holds the key, so it
-/// is not secret.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(try_from = "String")]
-pub(super) struct HashKey(String);
-
-#[derive(Serialize)]
-struct CanonicalRow<'a> {
-    pool: &'a str,
-    email: &'a str,
-    username: Option<&'a str>,
-    attributes: &'a BTreeMap<String, String>,
-    groups: BTreeSet<&'a str>,
-    resend: bool,
-}
-
-impl HashKey {
-    fn random() -> std::io::Result<Self> {
-        let mut bytes = [0; 32];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        Ok(Self(to_hex(&bytes)))
-    }
-
-    /// 32 hexadecimal digits that identify a row of a pool.
-    pub(super) fn hash(&self, pool: &PoolId, invitation: &Invitation) -> anyhow::Result<String> {
-        let canonical = serde_json::to_vec(&CanonicalRow {
-            pool: pool.as_str(),
-            email: &invitation.email,
-            username: invitation.username.as_ref().map(Username::reveal),
-            attributes: &invitation.attributes,
-            groups: invitation.groups.iter().map(GroupName::as_str).collect(),
-            resend: invitation.resend,
-        })?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes())?;
-        mac.update(&canonical);
-        Ok(to_hex(&mac.finalize().into_bytes()[..16]))
-    }
-}
-
-impl TryFrom<String> for HashKey {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_key
-            .then_some(Self(text))
-            .ok_or("a key has 64 hexadecimal digits")
-    }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::row_result::RowStatus;
     use super::*;
-    use crate::event::InvitationDraft;
+    use crate::users::RowStatus;
 
     fn pool(id: &str) -> PoolId {
         PoolId::new(id).expect("not empty")
@@ -338,49 +245,6 @@ mod tests {
         ] {
             std::fs::write(&path, text).expect("written");
             assert!(PastResults::read(&path, &pool("a_1")).is_err(), "{text}");
-        }
-    }
-
-    fn hashed(key: &HashKey, groups: &[&str], resend: bool, pool: &str) -> String {
-        let invitation = Invitation::new(InvitationDraft {
-            email: "ada@example.com".to_owned(),
-            groups: Some(groups.iter().map(|&name| name.to_owned()).collect()),
-            resend: Some(resend),
-            ..InvitationDraft::default()
-        });
-        key.hash(&self::pool(pool), &invitation.expect("valid"))
-            .expect("JSON")
-    }
-
-    #[test]
-    fn hash_depends_on_values_pool_and_key_not_on_group_order() {
-        let key = HashKey::try_from("0f".repeat(32)).expect("a key");
-        let row = hashed(&key, &["A", "B"], false, "a_1");
-        // By `printf '%s' "$JSON" | openssl dgst -sha256 -hmac $KEY`.
-        assert_eq!(row, "a0a5c64b7e6121561c2b902171fbb22f");
-        assert_eq!(row, hashed(&key, &["B", "A"], false, "a_1"));
-        for other in [
-            hashed(&key, &["A"], false, "a_1"),
-            hashed(&key, &["A", "B"], true, "a_1"),
-            hashed(&key, &["A", "B"], false, "a_2"),
-            hashed(
-                &HashKey::random().expect("random"),
-                &["A", "B"],
-                false,
-                "a_1",
-            ),
-        ] {
-            assert_ne!(row, other);
-        }
-    }
-
-    #[test]
-    fn keys_are_random_and_other_texts_are_refused() {
-        let [one, other] = [(); 2].map(|()| HashKey::random().expect("random").0);
-        assert_ne!(one, other);
-        assert!(HashKey::try_from(one.clone()).is_ok());
-        for wrong in ["", &one[1..], &one.replace(|_| true, "x")] {
-            assert!(HashKey::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

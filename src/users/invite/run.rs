@@ -9,30 +9,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::Row;
 use super::row_result::{RowResult, RowStatus, StopReason, stop_reason};
-use crate::cli::plural;
-use crate::users::Operator;
+use crate::users::operator::Operator;
 
 /// An invitation takes about half a second, mostly for Cognito's mail. With this many rows the
 /// budget limits the rate, and latency does not.
 const ROWS_IN_PARALLEL: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct PendingRow {
-    pub(super) row: Row,
+pub(crate) struct PendingRow {
+    pub(crate) row: Row,
     /// Identifies the row in the results file.
-    pub(super) hash: String,
+    pub(crate) hash: String,
     /// An earlier mail was never sent.
-    pub(super) has_pending_mail: bool,
+    pub(crate) has_pending_mail: bool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct InviteTally {
-    pub(super) by_status: BTreeMap<RowStatus, u64>,
+pub(crate) struct InviteTally {
+    pub(crate) by_status: BTreeMap<RowStatus, u64>,
     /// Mails that may have been sent: the response was lost.
-    pub(super) unknown_mails: u64,
-    pub(super) unsent_mails: u64,
-    pub(super) untried: u64,
-    pub(super) stop_reason: Option<StopReason>,
+    pub(crate) unknown_mails: u64,
+    pub(crate) unsent_mails: u64,
+    pub(crate) untried: u64,
+    pub(crate) stop_reason: Option<StopReason>,
 }
 
 /// Starts no more rows after a signal, after a result with a stop reason, or when `record` fails.
@@ -40,7 +39,7 @@ pub(super) struct InviteTally {
 ///
 /// # Errors
 /// The first error of `record`.
-pub(super) async fn invite_all(
+pub(crate) async fn invite_all(
     operator: &Operator,
     rows: Vec<PendingRow>,
     stop: &CancellationToken,
@@ -77,24 +76,27 @@ pub(super) async fn invite_all(
 }
 
 impl InviteTally {
-    fn add(&mut self, result: &RowResult) {
+    pub(crate) fn add(&mut self, result: &RowResult) {
         *self.by_status.entry(result.status).or_default() += 1;
         self.unknown_mails += u64::from(result.mail.as_deref() == Some("unknown"));
         self.unsent_mails += u64::from(result.has_pending_mail());
     }
 
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         let done = self.by_status.keys().all(|status| status.is_done());
         done && self.untried == 0
     }
 
-    /// `30 rows: 28 invited, 2 refused`
-    pub(super) fn text(&self) -> String {
-        let rows = self.by_status.values().sum::<u64>() + self.untried;
+    pub(crate) fn rows(&self) -> u64 {
+        self.by_status.values().sum::<u64>() + self.untried
+    }
+
+    /// `28 invited, 2 refused`
+    pub(crate) fn text(&self) -> String {
         let ends = self.by_status.iter();
         let ends = ends.map(|(status, count)| format!("{count} {}", status.name()));
         let untried = (self.untried > 0).then(|| format!("{} not tried", self.untried));
         let parts: Vec<String> = ends.chain(untried).collect();
-        format!("{}: {}", plural(rows, "row"), parts.join(", "))
+        parts.join(", ")
     }
 }

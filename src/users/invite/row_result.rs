@@ -1,16 +1,15 @@
-//! The result of one row: for the terminal, for programs, and for the next run. It also decides
-//! whether the run stops.
+//! The result of one row: for people, for programs, and for the next run. It also decides whether
+//! the run stops.
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{row, width_of};
 use crate::provision::{CommandResult, MailStatus, Outcome};
 use crate::reason::{GRANT_LATER, Reason, explain_refusal};
-use crate::users::needs_only_time;
+use crate::users::operator::needs_only_time;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum RowStatus {
+pub(crate) enum RowStatus {
     /// The user is new.
     Invited,
     /// The user existed, and has groups and profile now.
@@ -25,24 +24,21 @@ pub(super) enum RowStatus {
 
 /// Holds no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RowResult {
-    pub(super) line: Option<u64>,
-    pub(super) status: RowStatus,
-    pub(super) sub: Option<String>,
+pub(crate) struct RowResult {
+    pub(crate) line: Option<u64>,
+    pub(crate) status: RowStatus,
+    pub(crate) sub: Option<String>,
     /// Whether the user is new; `None` if unknown.
-    pub(super) created: Option<bool>,
+    pub(crate) created: Option<bool>,
     /// The status of the mail, once the user exists.
-    pub(super) mail: Option<String>,
-    pub(super) reason: Option<String>,
+    pub(crate) mail: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The group that is missing or not grantable.
-    pub(super) group: Option<String>,
+    pub(crate) group: Option<String>,
 }
 
 impl RowStatus {
-    /// The width of the longest name.
-    const MAX_WIDTH: usize = 7;
-
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Invited => "invited",
             Self::Exists => "exists",
@@ -52,13 +48,13 @@ impl RowStatus {
         }
     }
 
-    pub(super) fn is_done(self) -> bool {
+    pub(crate) fn is_done(self) -> bool {
         matches!(self, Self::Invited | Self::Exists | Self::Resent)
     }
 }
 
 impl RowResult {
-    pub(super) fn new(line: Option<u64>, result: &CommandResult) -> Self {
+    pub(crate) fn new(line: Option<u64>, result: &CommandResult) -> Self {
         let invitation = result.invitation.as_ref();
         let mail = invitation.map(|invitation| invitation.mail);
         let over_limit = is_over_mail_limit(result);
@@ -90,58 +86,33 @@ impl RowResult {
     }
 
     /// Whether a mail to the user still has to be sent.
-    pub(super) fn has_pending_mail(&self) -> bool {
+    pub(crate) fn has_pending_mail(&self) -> bool {
         self.mail.as_deref() == Some(MailStatus::Failed.name())
             || self.reason.as_deref() == Some("limit_exceeded")
     }
 
-    /// The line for a person, with the address that they typed.
-    pub(super) fn text(&self, address: &str, widths: &Widths) -> String {
-        let line = self.line.map(|line| format!("line {line}"));
-        let mail = match self.mail.as_deref() {
+    /// The status of the mail, in words.
+    pub(crate) fn mail_text(&self) -> String {
+        match self.mail.as_deref() {
             None => "-".to_owned(),
             Some("not_sent") => "no mail".to_owned(),
             Some("no_code") => "no code".to_owned(),
             Some(mail) => format!("mail {mail}"),
-        };
+        }
+    }
+
+    /// The reason in words, and what to do; empty without a reason.
+    pub(crate) fn explanation(&self) -> String {
         let group = self.group.as_deref();
         let reason = self.reason.as_deref();
         let reason = reason.map(|reason| explain_refusal(reason, group, GRANT_LATER));
-        let reason = reason.as_deref().unwrap_or_default();
-        let sub = self.sub.as_deref().unwrap_or("-");
-        let status = self.status.name();
-        match line {
-            Some(line) => row(
-                [status, &line, address, sub, &mail, reason],
-                [RowStatus::MAX_WIDTH, widths.line, widths.address, 0, 0, 0],
-            ),
-            None => row([status, address, sub, &mail, reason], [0; 5]),
-        }
-    }
-}
-
-/// The widths of the columns of a file's rows.
-#[derive(Debug, Default)]
-pub(super) struct Widths {
-    line: usize,
-    address: usize,
-}
-
-/// A longer address moves the rest of its row.
-const MAX_ADDRESS_WIDTH: usize = 40;
-
-impl Widths {
-    pub(super) fn new<'a>(last_line: u64, addresses: impl Iterator<Item = &'a str>) -> Self {
-        Self {
-            line: format!("line {last_line}").len(),
-            address: width_of(addresses).min(MAX_ADDRESS_WIDTH),
-        }
+        reason.unwrap_or_default()
     }
 }
 
 /// Why the remaining rows are not tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StopReason {
+pub(crate) enum StopReason {
     /// The pool has reached its daily limit of mails.
     MailLimit,
     /// Every row would fail for the same reason.
@@ -151,7 +122,7 @@ pub(super) enum StopReason {
 }
 
 /// `None` if the remaining rows are tried.
-pub(super) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
+pub(crate) fn stop_reason(result: &CommandResult) -> Option<StopReason> {
     match &result.outcome {
         _ if is_over_mail_limit(result) => Some(StopReason::MailLimit),
         Outcome::Blocked(failure) => Some(StopReason::Blocked(failure.to_string())),
@@ -176,7 +147,6 @@ fn is_over_mail_limit(result: &CommandResult) -> bool {
 mod tests {
     use super::*;
     use crate::aws::Class;
-    use crate::event::GroupName;
     use crate::provision::{InvitationResult, Rejection, RejectionClass, Retry};
 
     fn rejection(reason: Reason, class: Class) -> Rejection {
@@ -282,53 +252,6 @@ mod tests {
         assert_eq!(
             stop_reason(&command_result(groups, Some((true, MailStatus::Sent)))),
             None
-        );
-    }
-
-    #[test]
-    fn text_shows_line_status_address_sub_and_mail() {
-        let mut row_result = RowResult {
-            line: Some(7),
-            status: RowStatus::Invited,
-            sub: Some("1234".to_owned()),
-            created: Some(true),
-            mail: Some("sent".to_owned()),
-            reason: None,
-            group: None,
-        };
-        let widths = Widths {
-            line: 6,
-            address: 17,
-        };
-        let text = |result: &RowResult| result.text("ada@example.com", &widths);
-        assert_eq!(
-            text(&row_result),
-            "invited  line 7  ada@example.com    1234  mail sent"
-        );
-        row_result.line = None;
-        row_result.mail = Some("no_code".to_owned());
-        assert_eq!(text(&row_result), "invited  ada@example.com  1234  no code");
-        row_result.status = RowStatus::Exists;
-        row_result.mail = Some("not_sent".to_owned());
-        assert_eq!(text(&row_result), "exists  ada@example.com  1234  no mail");
-    }
-
-    #[test]
-    fn a_refusal_names_the_group() {
-        let refused = |reason: Reason, group: &str| {
-            let rejected = Outcome::Rejected(rejection(reason, Class::Permanent));
-            let mut result = command_result(rejected, None);
-            result.group = GroupName::new(group);
-            RowResult::new(Some(3), &result).text("ada@example.com", &Widths::default())
-        };
-        assert_eq!(
-            refused(Reason::GroupNotFound, "STAFF"),
-            "refused  line 3  ada@example.com  -  -  group STAFF does not exist (names are case-sensitive)"
-        );
-        assert_eq!(
-            refused(Reason::GroupNotGrantable, "ADMINS"),
-            "refused  line 3  ada@example.com  -  -  group ADMINS is not in admin.grantable_groups: leave it \
-             out here and give it with usher groups add --privileged"
         );
     }
 }
