@@ -99,9 +99,11 @@ impl KeyedRateLimiter {
         self.limiter(name).try_acquire().is_ok()
     }
 
-    /// Whether [`Self::try_acquire`] would succeed now.
+    /// Whether [`Self::try_acquire`] would succeed now. Does not track a new name: names that
+    /// strangers make up would end the tracking of others.
     pub(crate) fn has_token(&self, name: &str) -> bool {
-        self.limiter(name).has_token()
+        let tracked = self.limiters.get(&self.key(name));
+        tracked.is_none_or(|limiter| limiter.has_token())
     }
 
     /// Gives back the token of a request that had no effect.
@@ -110,9 +112,12 @@ impl KeyedRateLimiter {
     }
 
     fn limiter(&self, name: &str) -> Arc<RateLimiter> {
-        let key = self.hasher.hash_one(name.to_lowercase());
         let new = || Arc::new(RateLimiter::new(self.rate, self.burst));
-        self.limiters.get_or_insert(&key, new)
+        self.limiters.get_or_insert(&self.key(name), new)
+    }
+
+    fn key(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name.to_lowercase())
     }
 }
 
@@ -154,6 +159,15 @@ mod tests {
         limiter.refund();
         assert!(limiter.has_token());
         assert_eq!(admitted(&limiter), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_about_a_new_name_tracks_nothing() {
+        let limiter = KeyedRateLimiter::new(1, Duration::from_mins(1));
+        assert!(limiter.has_token("ada"));
+        assert!(limiter.limiters.is_empty());
+        assert!(limiter.try_acquire("ada"));
+        assert!(!limiter.has_token("Ada"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Checks whether the requester of a command is an administrator now.
 //!
-//! A queued command names its requester only by `sub`. The check costs two calls for each
+//! A queued command names its requester only by `sub`. The check costs three calls for each
 //! command, so `admin.verify_membership` is off by default. It does not concern operators: their
 //! commands run in their own process, and an ARN on the queue is a `bad_command`.
 
@@ -11,8 +11,8 @@ use crate::event::{AdminCommand, PoolId, Sub, Username};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
 
-/// Whether the user is in one of the groups of `admin.groups`; `None` when the pool has no
-/// such user.
+/// Whether the user is enabled and in one of the groups of `admin.groups`; `None` when the pool
+/// has no such user. A disabled user stays in their groups.
 ///
 /// # Errors
 /// When a call fails.
@@ -22,11 +22,18 @@ pub(crate) async fn is_administrator(
     pool: &PoolId,
     username: &Username,
 ) -> Result<Option<bool>, Failure> {
-    match retry_inline(|| cognito.groups_of(pool, username)).await {
-        Ok(groups) => {
-            let names = groups.iter().map(|group| group.as_str().to_owned());
-            Ok(Some(admin.is_admin(&names.collect())))
+    let read: Result<bool, Failure> = async {
+        let groups = retry_inline(|| cognito.groups_of(pool, username)).await?;
+        let names = groups.iter().map(|group| group.as_str().to_owned());
+        if !admin.is_admin(&names.collect()) {
+            return Ok(false);
         }
+        let user = retry_inline(|| cognito.get_user(pool, username)).await?;
+        Ok(user.enabled)
+    }
+    .await;
+    match read {
+        Ok(is_admin) => Ok(Some(is_admin)),
         Err(failure) if failure.reason == Reason::UserNotFound => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -68,7 +75,7 @@ impl Provisioner {
             Ok(false) => Some(CommandResult::rejected(
                 Reason::NotAdministrator,
                 RejectionClass::Forbidden,
-                "the requester is not in a group of admin.groups",
+                "the requester is disabled, or in no group of admin.groups",
             )),
             Err(failure) => Some(CommandResult::new(failure)),
         }

@@ -151,11 +151,10 @@ async fn accept(
     let (head, body) = request.into_parts();
     require_json(&head.headers)?;
     let given = read_accept_request(body).await?;
-    // By name first: a flood under one name then takes nothing from the others' rate.
-    if !accept
-        .accept_name_limiter
-        .try_acquire(given.username.trim())
-    {
+    // A flood under one name takes nothing from the others' rate, and a flood of names does not end
+    // the tracking of those that were tried.
+    let username = given.username.trim();
+    if !accept.accept_name_limiter.has_token(username) {
         return Err(
             Problem::too_many_requests("too many attempts; wait a minute").retry_after_secs(60),
         );
@@ -163,6 +162,7 @@ async fn accept(
     accept.accept_limiter.try_acquire().map_err(|wait| {
         Problem::too_many_requests("too many people are accepting just now").retry_after(wait)
     })?;
+    accept.accept_name_limiter.try_acquire(username);
     let permit = accept.admission.try_acquire()?;
     let service = Arc::clone(&accept);
     let done = accept.admission.run_detached(permit, async move {
