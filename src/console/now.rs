@@ -18,6 +18,8 @@ use crate::telemetry::exposition::{Samples, family, label};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// An hour of them.
 pub(super) const MAX_SAMPLES: usize = 360;
+/// Of a reading that a page shows, if nobody looked meanwhile.
+const MAX_AGE: Duration = Duration::from_secs(30);
 /// After a longer pause the charts begin again.
 const MAX_PAUSE: Duration = Duration::from_mins(2);
 /// A message with another outcome comes again.
@@ -77,12 +79,17 @@ impl NowReader {
         }
     }
 
-    /// The readings, for a page.
+    /// The readings, for a page. An old one says nothing about now.
     pub(super) fn look(&self) -> MutexGuard<'_, Readings> {
+        let mut readings = self.readings();
         if let Some(looked_at) = &self.looked_at {
             looked_at.notify_one();
+            let age = |it: &Arc<Reading>| it.report.time.duration_until(Timestamp::now());
+            readings
+                .latest
+                .take_if(|it| age(it).unsigned_abs() > MAX_AGE);
         }
-        self.readings()
+        readings
     }
 
     fn readings(&self) -> MutexGuard<'_, Readings> {

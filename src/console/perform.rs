@@ -25,8 +25,9 @@ use crate::reason::explain_refusal;
 use crate::retry::retry_inline;
 use crate::users::{AccountChange, Operator};
 
-/// A person waits for the page.
-pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
+/// A person waits for the page. With the search of a profile this stays below the 15 seconds that a
+/// worker gives each request.
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
 const REMEDY: &str = "begin again, and tick \u{201c}Also a group outside \
                       admin.grantable_groups\u{201d}";
 /// For disable, enable and sign-out.

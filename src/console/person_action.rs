@@ -112,7 +112,9 @@ impl Action {
     ) -> Option<&'static str> {
         let grantable = &admin.grantable;
         match self {
-            Self::Disable if is_self => Some("you cannot disable yourself"),
+            Self::Disable | Self::Enable if is_self => {
+                Some("you cannot disable or enable yourself")
+            }
             Self::RemoveFromGroup
                 if is_self && group.is_some_and(|it| admin.groups.contains(it)) =>
             {
@@ -123,7 +125,9 @@ impl Action {
             {
                 Some("administrators may not give or take this group")
             }
-            Self::Disable | Self::Enable if !view.groups.iter().all(|it| grantable.allows(it)) => {
+            Self::Disable | Self::Enable | Self::SignOut
+                if !is_self && !view.groups.iter().all(|it| grantable.allows(it)) =>
+            {
                 Some("the user is in a group that administrators may not give or take")
             }
             _ => None,

@@ -48,15 +48,17 @@ impl PoolHost {
         }
     }
 
-    /// Takes one step of a sign-in from the limits, by name first: a flood under one name then
-    /// takes nothing from the others' rate.
+    /// Takes one step of a sign-in from the limits. A flood under one name takes nothing from the
+    /// others' rate, and a flood of names does not end the tracking of those that were tried.
     pub(super) fn admit_step(&self, username: &str) -> Result<(), Refusal> {
-        if !self.name_limiter.try_acquire(username) {
+        if !self.name_limiter.has_token(username) {
             let detail = "Wait a minute, and then begin again.";
             let page = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", detail);
             return Err(page.with_next("/console", "Sign in"));
         }
-        self.step_limiter.try_acquire().map_err(|_| busy())
+        self.step_limiter.try_acquire().map_err(|_| busy())?;
+        self.name_limiter.try_acquire(username);
+        Ok(())
     }
 
     /// The user of an access token, who was an administrator when it was issued.

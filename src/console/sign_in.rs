@@ -43,16 +43,15 @@ pub(super) async fn begin(
     let username = form.get("username").to_owned();
     let password = form.untrimmed("password").to_owned();
     let next = next_path(form.get("next")).to_owned();
-    admit(&host, &username)?;
     let fits = USERNAME_CHARS.contains(&username.chars().count())
         && PASSWORD_CHARS.contains(&password.chars().count());
+    if !fits {
+        return Ok(explain(&SignInError::Refused, None, &next));
+    }
+    admit(&host, &username)?;
     let admission = host.admission.clone();
     let work = async move {
-        let step = if fits {
-            host.sign_in.begin(&username, &password).await
-        } else {
-            Err(SignInError::Refused)
-        };
+        let step = host.sign_in.begin(&username, &password).await;
         proceed(&host, step, None, &next).await
     };
     admission.run(work).await.ok_or_else(busy)
@@ -68,7 +67,6 @@ pub(super) async fn answer(
     let Some(challenge) = challenge_of(&form) else {
         return Ok(explain(&SignInError::Expired, None, &next));
     };
-    admit(&host, &challenge.username)?;
     let given = match read_answer(challenge.kind, &form) {
         Ok(given) => given,
         Err(rule) => {
@@ -76,6 +74,7 @@ pub(super) async fn answer(
             return Ok(sign_in_page::challenge(status, &challenge, &next, rule));
         }
     };
+    admit(&host, &challenge.username)?;
     let admission = host.admission.clone();
     let work = async move {
         let step = host.sign_in.answer(&challenge, &given).await;

@@ -114,11 +114,12 @@ const pictures = {
 };
 
 async function picture(name, { play, ...serving }) {
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [390, 1200]) {
-      const context = { colorScheme, viewport: { width, height: width < 500 ? 800 : 900 } };
-      await stage({ answers: [OK], brand: BRAND, ...RULES, ...serving, context }, async (tab) => {
-        await play?.(tab);
+  for (const width of [390, 1200]) {
+    const context = { viewport: { width, height: width < 500 ? 800 : 900 } };
+    await stage({ answers: [OK], brand: BRAND, ...RULES, ...serving, context }, async (tab) => {
+      await play?.(tab);
+      for (const colorScheme of ['light', 'dark']) {
+        await tab.emulateMedia({ colorScheme });
         const over = await tab.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
         );
@@ -127,10 +128,11 @@ async function picture(name, { play, ...serving }) {
           path: `${process.env.PICTURES}/${name}-${colorScheme}-${width}.png`,
           fullPage: true,
         });
-      });
-    }
+      }
+    });
   }
 }
+
 export const checks = Object.fromEntries(
   Object.entries(pictures).map(([name, what]) => [`picture: ${name}`, () => picture(name, what)]),
 );

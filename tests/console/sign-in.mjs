@@ -40,7 +40,7 @@ export const signInChecks = {
       await picture(tab, 'sign-in-refused');
       await signIn(tab, 'admin');
       await tab.waitForURL(`${START}?a=1`);
-      await tab.getByText('through').first().waitFor();
+      await tab.getByRole('heading', { name: 'Findings' }).waitFor();
       await picture(tab, 'now-of-administrator');
       const names = tab.locator('dt, nav a, tbody th');
       assert.equal(await names.filter({ hasText: /dead letters/i }).count(), 0);

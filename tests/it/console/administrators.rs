@@ -5,6 +5,7 @@ use usher::aws::SignInResult;
 
 use super::hosted::{Browser, Hosted, PASSWORD};
 use crate::api::client::Answer;
+use crate::world::World;
 
 struct Session {
     hosted: Hosted,
@@ -15,7 +16,11 @@ struct Session {
 
 impl Session {
     async fn open() -> Self {
-        let hosted = Hosted::open().await;
+        Self::open_with(&[]).await
+    }
+
+    async fn open_with(overrides: &[&str]) -> Self {
+        let hosted = Hosted::open_in(World::new().await, overrides).await;
         let sub = hosted.user("ada", &["ADMINS"]).await;
         let browser = hosted.sign_in("ada").await;
         Self {
@@ -134,7 +139,7 @@ async fn an_administrator_keeps_to_what_they_may_give() {
             &session.sub,
             "disable",
             &[][..],
-            "you cannot disable yourself",
+            "you cannot disable or enable yourself",
         ),
         (
             &session.sub,
@@ -185,7 +190,7 @@ async fn an_administrator_keeps_to_what_they_may_give() {
 
 #[tokio::test]
 async fn an_administrator_sees_no_other_pool() {
-    let world = crate::world::World::new().await;
+    let world = World::new().await;
     let (sandbox, own) = (&world.sandbox, world.pool.id.clone());
     let other = sandbox.create_pool("other").await.expect("a pool").id;
     let allowed = format!("pools.allowed={own},{other}");
@@ -216,4 +221,24 @@ async fn an_administrator_sees_no_other_pool() {
         "{}",
         looked.text
     );
+}
+
+#[tokio::test]
+async fn a_disabled_administrator_has_no_power() {
+    for verifies in ["false", "true"] {
+        let verify = format!("admin.verify_membership={verifies}");
+        let session = Session::open_with(&["admin.grantable_groups=*,ADMINS", &verify]).await;
+        let bea = session.hosted.user("bea", &["ADMINS"]).await;
+        let browser = session.hosted.sign_in("bea").await;
+        session.perform(&bea, "disable", &[]).await;
+        let path = format!("{}/enable", session.path(&bea));
+        let answer = session.hosted.post(&path, &[], &browser).await;
+        // The token of before is good, but not for this.
+        let (status, why) = match verifies {
+            "true" => (403, "This console is for administrators"),
+            _ => (409, "you cannot disable or enable yourself"),
+        };
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert!(answer.text.contains(why), "{}", answer.text);
+    }
 }

@@ -91,7 +91,7 @@ async fn a_link_of_another_site_keeps_the_session() {
     let path = "/console?a=1&b=2";
     let answer = hosted.client.raw("GET", path, b"", &headers).await;
     assert_eq!((answer.status, cookies(&answer).len()), (200, 0));
-    let refresh = "content=\"0; url=/console?a=1&#38;b=2\"";
+    let refresh = "content=\"0; url='/console?a=1&#38;b=2'\"";
     assert!(answer.text.contains(refresh), "{}", answer.text);
 }
 
