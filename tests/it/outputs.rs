@@ -170,10 +170,23 @@ async fn run(world: &World, commands: &'static str, letter: &str) -> Vec<Printed
         all.push(Printed {
             line,
             status: status.expect("a status"),
-            text: format!("{out}{}", err.concat()),
+            text: format!("{}{}", in_order(&out), err.concat()),
         });
     }
     all
+}
+
+/// Rows of a file are sent at the same time, and printed as they end.
+fn in_order(out: &str) -> String {
+    let row = |line: &str| {
+        let (_, rest) = line.split_once("  line ")?;
+        rest.split(' ').next()?.parse::<u32>().ok()
+    };
+    let mut lines: Vec<&str> = out.split_inclusive('\n').collect();
+    for group in lines.chunk_by_mut(|a, b| row(a).is_some() && row(b).is_some()) {
+        group.sort_by_key(|line| row(line));
+    }
+    lines.concat()
 }
 
 /// The id of the dead letter whose body is not JSON.
