@@ -16,7 +16,7 @@ impl OwnerAttribute {
     /// Finds the attribute whose template has `{sub}`, and prefers one with `{username}` as
     /// well. Another field is allowed only if it is `{pool}`. A user name without `{sub}` is
     /// not enough: users may edit such attributes.
-    pub(super) fn find_in(attributes: &BTreeMap<String, Template>) -> Option<Self> {
+    pub(crate) fn find_in(attributes: &BTreeMap<String, Template>) -> Option<Self> {
         let has = |template: &Template, name: &str| fields(template).any(|field| field == name);
         let is_known = |template: &Template| {
             fields(template).all(|field| ["sub", "username", "pool"].contains(&field))

@@ -79,7 +79,12 @@ impl<'a> Forget<'a> {
             queue: services.queue()?,
             dead_letter_queue: services.dead_letter_queue().await?,
             profiles: ProfileSearch::new(services)?,
-            person: Person { pool, sub, user },
+            person: Person {
+                pool,
+                sub,
+                user,
+                is_deleted: false,
+            },
             cognito,
             actor: services.aws().caller_name().await,
             deleted: Parts::default(),
@@ -183,12 +188,14 @@ impl<'a> Forget<'a> {
     async fn delete_user(&mut self) -> anyhow::Result<()> {
         // Another user may have the name since the look.
         let Some(user) = self.find_user().await? else {
+            self.person.is_deleted = true;
             return Ok(());
         };
         let pool = &self.person.pool;
         let result = retry_inline(|| self.cognito.delete_user(pool, &user.username)).await;
         self.audit("user", &result);
         self.deleted.user = result?;
+        self.person.is_deleted = true;
         Ok(())
     }
 

@@ -13,6 +13,8 @@ pub(super) struct Person {
     pub(super) sub: Sub,
     /// As the pool showed the user at first; `None` if there was none.
     pub(super) user: Option<PoolUser>,
+    /// Whether the user is gone: then another may have the name.
+    pub(super) is_deleted: bool,
 }
 
 /// What a dead letter has to do with the person.
@@ -52,11 +54,13 @@ impl Person {
     }
 
     /// The values of the attribute that name the person as the owner of a profile. Without the
-    /// user those that have no name.
+    /// user those that have no name, and of a deleted one those that have the `sub`.
     pub(super) fn owner_values(&self, owner: &OwnerAttribute) -> Vec<String> {
         let name = self.user.as_ref().map(|user| user.username.clone());
         let name = name.or_else(|| Username::new(self.sub.as_str()));
-        name.map_or_else(Vec::new, |name| owner.values(&self.pool, &self.sub, &name))
+        let mut values = name.map_or_else(Vec::new, |it| owner.values(&self.pool, &self.sub, &it));
+        values.retain(|value| !self.is_deleted || value.contains(self.sub.as_str()));
+        values
     }
 
     /// `body` is that of the dead letter.
@@ -93,6 +97,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::Template;
 
     const SUB: &str = "42296c21-5207-4a93-8e3b-d3fc17fff32d";
     const OTHER: &str = "073d058d-e46b-4a93-8e3b-d3fc17fff32e";
@@ -112,6 +117,7 @@ mod tests {
             pool: PoolId::new(POOL).expect("an id"),
             sub: Sub::new(SUB).expect("a sub"),
             user: has_user.then_some(user),
+            is_deleted: false,
         }
     }
 
@@ -153,6 +159,21 @@ mod tests {
             let relation = relation(&sign_up(pool, name, sub), true);
             assert_eq!(relation, expected, "{pool} {name} {sub:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_deleted_user_is_no_owner() {
+        let template = Template::parse("{sub}::{username}").expect("valid");
+        let attributes = [("owner".to_owned(), template)].into_iter().collect();
+        let owner = OwnerAttribute::find_in(&attributes).expect("an owner");
+        let of_user = person(true).owner_values(&owner);
+        let named = format!("{SUB}::ada");
+        assert_eq!(of_user, [named.as_str(), SUB, "ada"]);
+        let deleted = Person {
+            is_deleted: true,
+            ..person(true)
+        };
+        assert_eq!(deleted.owner_values(&owner), [named.as_str(), SUB]);
     }
 
     #[test]
