@@ -12,6 +12,7 @@ use super::page::Refusal;
 
 /// A list of invitations of 1 MB: a byte of it may take three.
 pub(super) const MAX_BYTES: usize = 3_100_000;
+const MAX_FIELDS: usize = 2000;
 /// Of a form that a stranger may send.
 pub(super) const MAX_SIGN_IN_BYTES: usize = 32 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +43,7 @@ impl Form {
             ));
         }
         match tokio::time::timeout(BODY_TIMEOUT, read_body(body, max_bytes)).await {
-            Ok(Some(body)) => Ok(Self::parse(&body)),
+            Ok(Some(body)) if has_few_fields(&body) => Ok(Self::parse(&body)),
             _ => Err(Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The form was not read",
@@ -82,6 +83,11 @@ impl Form {
         let values = fields.map(|(_, value)| value);
         values.filter(|value| !value.is_empty())
     }
+}
+
+/// Each field takes memory.
+fn has_few_fields(body: &[u8]) -> bool {
+    body.split(|byte| *byte == b'&').nth(MAX_FIELDS).is_none()
 }
 
 /// `None` if it is too large or was cut off. Reads a large one to its end and drops it: a browser

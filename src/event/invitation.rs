@@ -78,6 +78,9 @@ const STANDARD_ATTRIBUTES: [&str; 17] = [
 ];
 
 impl Invitation {
+    /// <https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>
+    const MAX_GROUPS: usize = 100;
+
     /// The JSON members of an [`InvitationDraft`].
     pub(crate) const FIELDS: [&str; 7] = [
         "email",
@@ -120,9 +123,14 @@ impl Invitation {
         for (place, name) in (1..).zip(draft.groups.unwrap_or_default()) {
             let group = GroupName::parse(&name);
             let group = group.map_err(|rule| error_in("groups")(rule.for_group(place)))?;
-            if !groups.contains(&group) {
-                groups.push(group);
+            if groups.contains(&group) {
+                continue;
             }
+            // At once: the text may name very many.
+            if groups.len() == Self::MAX_GROUPS {
+                return Err(invalid("groups", "a user is in at most 100 groups"));
+            }
+            groups.push(group);
         }
         let preferred = attributes.get("preferred_username");
         if let (Some(preferred), Some(name)) = (preferred, &username)
@@ -132,9 +140,6 @@ impl Invitation {
                 "attributes",
                 "preferred_username must differ from the user name",
             ));
-        }
-        if groups.len() > 100 {
-            return Err(invalid("groups", "a user is in at most 100 groups"));
         }
         Ok(Self {
             username,
@@ -333,6 +338,19 @@ mod tests {
                 .collect();
             assert_eq!(read, expected);
         }
+    }
+
+    #[test]
+    fn a_hundred_groups_are_the_most() {
+        let with = |count: usize| InvitationDraft {
+            groups: Some((0..count).map(|n| format!("G{}", n % 101)).collect()),
+            ..draft("ada@example.com")
+        };
+        let invitation = Invitation::new(with(100)).expect("valid");
+        assert_eq!(invitation.groups.len(), 100);
+        // The 101st ends the reading of very many.
+        let error = Invitation::new(with(1_000_000)).expect_err("too many");
+        assert_eq!(error.field, "groups");
     }
 
     #[test]

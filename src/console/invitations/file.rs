@@ -30,6 +30,8 @@ use crate::users::{
 pub(super) const PATH: &str = "/console/invitations/file";
 const MAX_BYTES: usize = 1_000_000;
 const MAX_ROWS: usize = 5000;
+/// A row with an address may have several.
+const MAX_LINES_READ: usize = 4 * MAX_ROWS;
 /// Each costs a call, of which Cognito takes five a second.
 const MAX_GROUPS: usize = 50;
 /// As in `usher users invite`.
@@ -147,6 +149,11 @@ fn read(pool_form: &PoolForm, text: &str) -> Result<Vec<Row>, (String, Vec<RowEr
     }
     if text.len() > MAX_BYTES {
         return too_large(format!("{} kB", text.len() / 1000), "1 MB");
+    }
+    // Before they are read: each takes memory.
+    let lines = text.lines().count();
+    if lines > MAX_LINES_READ {
+        return too_large(plural(lines as u64, "line"), &MAX_LINES_READ.to_string());
     }
     let (rows, mut errors) = parse_invitations(text.as_bytes());
     errors.extend(pool_form.check_rows(&rows));

@@ -125,6 +125,8 @@ fn records(text: &str, errors: &mut FileErrors) -> Vec<(u64, StringRecord)> {
     records
 }
 
+/// More than a user pool has attributes.
+const MAX_COLUMNS: usize = 100;
 /// The columns that are no attribute. `groups` has names with `;` between.
 const COLUMNS: [&str; 4] = ["email", "username", "groups", "resend"];
 
@@ -142,6 +144,14 @@ fn known_column(name: &str) -> Option<String> {
 
 /// The columns in the order of the file.
 fn read_header(header: &StringRecord, line: u64, errors: &mut FileErrors) -> Vec<String> {
+    if header.len() > MAX_COLUMNS {
+        let what = format!(
+            "has {} columns: at most {MAX_COLUMNS} are possible",
+            header.len()
+        );
+        errors.add_line_error(line, &what);
+        return Vec::new();
+    }
     // First, since an unknown column would not show its invisible character.
     for (at, name) in (1..).zip(header) {
         if let Some(invisible) = InvisibleCharacter::find_in_name(name) {
@@ -303,6 +313,17 @@ impl FileErrors {
 mod tests {
     use super::*;
     use crate::event::GroupName;
+
+    #[test]
+    fn a_header_of_very_many_columns_is_one_error() {
+        let columns = vec!["custom:a"; 100].join(",");
+        let (rows, errors) = parse(format!("email,{columns}\n").as_bytes());
+        assert!(rows.is_empty());
+        let [error] = errors.as_slice() else {
+            panic!("{errors:?}")
+        };
+        assert_eq!(error.rule, "has 101 columns: at most 100 are possible");
+    }
 
     fn rows_in(text: &str) -> Vec<Row> {
         let (rows, errors) = parse(text.as_bytes());

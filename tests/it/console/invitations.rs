@@ -539,6 +539,14 @@ async fn every_wrong_row_of_a_file_is_listed() {
         page.contains("1000 kB, and this page takes 1 MB"),
         "too large"
     );
+    let lines = refused(&format!("email\n{}", "a\n".repeat(30_000))).await;
+    assert!(
+        lines.contains("30001 lines, and this page takes 20000"),
+        "{lines}"
+    );
+    let fields = vec![("group", "STAFF"); 3000];
+    let many = console.check(&fields).await;
+    assert_eq!(many.status, 413, "{}", many.text);
     let larger = console.check_list(&"x".repeat(4_000_000)).await;
     assert_eq!(larger.status, 413, "{}", larger.text);
     assert!(
