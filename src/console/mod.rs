@@ -56,7 +56,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub(crate) use self::guard::LinkHost;
 pub(crate) use self::pool_guard::PoolHost;
 pub(crate) use self::state::Console;
-use crate::http::{STRICT_TRANSPORT_SECURITY, with_limits};
+use crate::http::{STRICT_TRANSPORT_SECURITY, with_limits_and};
 
 /// All pages that need a caller.
 fn views(console: &Arc<Console>) -> Router {
@@ -149,7 +149,11 @@ pub(crate) fn pool_routes(console: &Arc<Console>, host: PoolHost) -> Router {
         .merge(open)
         .merge(assets())
         .layer(from_fn(guard::require_method));
-    let routes = guard::with_headers(with_limits(routes, host.admission.clone()));
+    let routes = guard::with_headers(with_limits_and(
+        routes,
+        host.admission.clone(),
+        pool_guard::LIMIT_RESPONSES,
+    ));
     routes.layer(SetResponseHeaderLayer::overriding(
         header::STRICT_TRANSPORT_SECURITY,
         HeaderValue::from_static(STRICT_TRANSPORT_SECURITY),

@@ -17,7 +17,7 @@ use super::{session, sign_in_page};
 use crate::admin::{AuthError, Authorizer};
 use crate::aws::SignIn;
 use crate::event;
-use crate::http::Admission;
+use crate::http::{Admission, LimitResponses};
 use crate::rate_limiter::{KeyedRateLimiter, RateLimiter};
 
 /// The scheme that browsers see.
@@ -26,6 +26,18 @@ pub(super) const SCHEME: &str = "https";
 const SIGN_IN_BUDGET_SHARE: f64 = 0.5;
 /// Steps of sign-ins under one name: people mistype, and strangers try passwords and codes.
 const MAX_STEPS_PER_MINUTE: u32 = 20;
+
+/// As pages. A late action goes on, so the page must not say that nothing was done.
+pub(super) const LIMIT_RESPONSES: LimitResponses = LimitResponses {
+    late: || {
+        let detail = "What you asked for may be done, or may still be in progress. Look before you \
+                      do it again.";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No answer in time", detail)
+            .with_next("/console", "Now")
+            .into_response()
+    },
+    shutting_down: || busy().into_response(),
+};
 
 /// Serves the administrators of the user pools.
 pub(crate) struct PoolHost {
@@ -166,4 +178,43 @@ pub(super) fn busy() -> Refusal {
         "The console is busy",
         detail,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::http::{PublicServer, with_limits_and};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_action_is_answered_with_a_page() {
+        let late = || async { std::future::pending::<Response>().await };
+        let routes = Router::new().route("/console/late", get(late));
+        let stop = CancellationToken::new();
+        let routes = with_limits_and(routes, Admission::new(stop.clone()), LIMIT_RESPONSES);
+        let server = PublicServer::bind(([127, 0, 0, 1], 0).into()).await;
+        let server = server.expect("bound");
+        let address = server.address().expect("an address");
+        let served = tokio::spawn(server.run(routes, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = b"GET /console/late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        for part in [
+            "HTTP/1.1 503",
+            "content-type: text/html",
+            "<h1>No answer in time</h1>",
+            "Look before you do it again.",
+        ] {
+            assert!(answer.contains(part), "{part}: {answer}");
+        }
+        stop.cancel();
+        served.await.expect("ended");
+    }
 }

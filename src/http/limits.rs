@@ -159,35 +159,58 @@ fn shutting_down() -> Problem {
     Problem::unavailable("this process is shutting down")
 }
 
-/// Adds limits and headers to every route except health and metrics.
-pub(crate) fn with_limits(routes: Router, admission: Admission) -> Router {
-    let default_header =
-        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    routes
-        .layer(from_fn_with_state(admission, enforce_limits))
-        .layer(default_header(header::CACHE_CONTROL, "no-store"))
-        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+/// What a client gets instead of an answer: JSON for programs, a page for a browser.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitResponses {
+    /// The time is over. The work goes on if it was begun.
+    pub late: fn() -> Response,
+    pub shutting_down: fn() -> Response,
 }
 
-async fn enforce_limits(
-    State(admission): State<Admission>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = if admission.stop.is_cancelled() {
-        shutting_down().into_response()
-    } else {
-        // The response of tower-http's time-out could not have this body.
-        let late = |_| {
+impl LimitResponses {
+    const JSON: Self = Self {
+        late: || {
             Problem::unavailable(
                 "no answer in time; what was asked for may be done, ask again with the same \
                  Idempotency-Key",
             )
             .into_response()
-        };
+        },
+        shutting_down: || shutting_down().into_response(),
+    };
+}
+
+/// Adds limits and headers to every route except health and metrics.
+pub(crate) fn with_limits(routes: Router, admission: Admission) -> Router {
+    with_limits_and(routes, admission, LimitResponses::JSON)
+}
+
+/// The same with other responses.
+pub(crate) fn with_limits_and(
+    routes: Router,
+    admission: Admission,
+    responses: LimitResponses,
+) -> Router {
+    let default_header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    routes
+        .layer(from_fn_with_state((admission, responses), enforce_limits))
+        .layer(default_header(header::CACHE_CONTROL, "no-store"))
+        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+}
+
+async fn enforce_limits(
+    State((admission, responses)): State<(Admission, LimitResponses)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = if admission.stop.is_cancelled() {
+        (responses.shutting_down)()
+    } else {
+        // The response of tower-http's time-out could not have such a body.
         tokio::time::timeout(BODY_TIMEOUT + REQUEST_TIMEOUT, next.run(request))
             .await
-            .unwrap_or_else(late)
+            .unwrap_or_else(|_| (responses.late)())
     };
     let status = response.status().as_u16().to_string();
     metrics::counter!("usher_http_requests_total", "status" => status).increment(1);

@@ -22,7 +22,7 @@ pub use api::{Api, OPENAPI};
 pub(crate) use get::{GetError, GetResponse, Url, get};
 pub(crate) use health::{HealthServer, HealthServerState, HealthThread};
 pub(crate) use index::{IndexPage, public_index};
-pub(crate) use limits::{Admission, with_limits};
+pub(crate) use limits::{Admission, LimitResponses, with_limits_and};
 #[cfg(feature = "dev")]
 pub(crate) use probe::loopback_if_unspecified;
 pub(crate) use probe::{Probe, own_server};
