@@ -50,6 +50,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Redirect;
 use axum::routing::{any, get, post};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -100,8 +101,11 @@ fn views(console: &Arc<Console>) -> Router {
         .with_state(Arc::clone(console))
 }
 
-fn assets() -> Router {
+/// What needs no caller.
+fn open_routes() -> Router {
     Router::new()
+        // As people type it.
+        .route("/console/", get(|| async { Redirect::to("/console") }))
         .route("/console/console.css", get(page::css))
         .route("/console/console.js", get(page::js))
 }
@@ -116,7 +120,7 @@ pub(crate) fn link_routes(console: &Arc<Console>, host: &Arc<LinkHost>) -> Route
         .with_state(Arc::clone(host));
     let routes = guarded
         .merge(open)
-        .merge(assets())
+        .merge(open_routes())
         .fallback(page::not_found);
     guard::with_headers(routes.layer(from_fn(guard::require_method)))
         .layer(from_fn_with_state(Arc::clone(host), guard::require_host))
@@ -147,7 +151,7 @@ pub(crate) fn pool_routes(console: &Arc<Console>, host: PoolHost) -> Router {
         .with_state(Arc::clone(&host));
     let routes = guarded
         .merge(open)
-        .merge(assets())
+        .merge(open_routes())
         .layer(from_fn(guard::require_method));
     let routes = guard::with_headers(with_limits_and(
         routes,

@@ -243,6 +243,13 @@ async fn paths_outside_the_role_are_not_found() {
     for path in ["/console/console.css", "/console/console.js"] {
         assert_eq!(hosted.get(path, &Browser::default()).await.status, 200);
     }
+    for browser in [&browser, &Browser::default()] {
+        let answer = hosted.get("/console/", browser).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/console"))
+        );
+    }
 }
 
 #[tokio::test]
