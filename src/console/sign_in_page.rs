@@ -73,12 +73,21 @@ pub(super) fn challenge(
     (status, html(&page)).into_response()
 }
 
-/// The page after the sign-in: one of this console, whatever was asked for.
+/// The page after the sign-in: one of an administrator that a link can open, whatever was asked for.
 pub(super) fn next_path(asked: &str) -> &str {
-    let rest = asked.strip_prefix(View::Now.path());
-    let is_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-    let is_of_sign_in = asked.starts_with("/console/sign-");
-    if is_own && !is_of_sign_in && asked.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
+    let segments: Vec<&str> = path.split('/').collect();
+    let is_page = matches!(
+        segments.as_slice(),
+        ["", "console"]
+            | ["", "console", "people" | "invitations"]
+            | ["", "console", "invitations", "new" | "file"]
+            | ["", "console", "people", _, _]
+            | ["", "console", "jobs", _]
+    );
+    // A browser makes another path of dots and of escaped ones.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+    if is_page && path.chars().all(is_plain) && query.bytes().all(|it| it.is_ascii_graphic()) {
         asked
     } else {
         View::Now.path()
@@ -90,8 +99,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_in_leads_only_to_the_console() {
-        for own in ["/console", "/console?a=b", "/console/people?page=2"] {
+    fn a_sign_in_leads_only_to_a_page_of_the_console() {
+        for own in [
+            "/console",
+            "/console?a=b",
+            "/console/people?page=2",
+            "/console/people/eu-west-1_x/42296c21-5207-4a93-8e3b-d3fc17fff32d?result=1",
+            "/console/invitations?pool=eu-west-1_x",
+            "/console/invitations/new",
+            "/console/invitations/file",
+            "/console/jobs/12",
+        ] {
             assert_eq!(next_path(own), own);
         }
         for other in [
@@ -100,8 +118,29 @@ mod tests {
             "//evil.example/console",
             "/consoles",
             "/v1/me/profile",
-            "/console/sign-out",
             "/console/\r\nset-cookie: a=b",
+            "/console?a\r\nset-cookie: a=b",
+            // Other paths for a browser.
+            "/console/..",
+            "/console/../v1/me/profile",
+            "/console/people/../../accept",
+            "/console/people/%2e%2e/x",
+            "/console/people/.%2E/x",
+            "/console/jobs/..",
+            "/console/jobs/.",
+            "/console/people\\..\\x",
+            // They take only POST.
+            "/console/sign-out",
+            "/console/sign-in",
+            "/console/people/look-up",
+            "/console/people/search",
+            "/console/people/eu-west-1_x/1-2/disable",
+            "/console/people/eu-west-1_x/1-2/personal-data",
+            "/console/jobs/1/stop",
+            // Of operators, and of nobody.
+            "/console/dead-letters",
+            "/console/nothing",
+            "/console/",
         ] {
             assert_eq!(next_path(other), "/console", "{other:?}");
         }
