@@ -8,6 +8,7 @@ use axum::Extension;
 use super::access::Secret;
 use crate::app::Services;
 use crate::event::{self, PoolId, Sub, is_loggable_id};
+use crate::reason::GRANT_LATER;
 
 /// What a caller may see follows from it: [`super::page::View::may`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +18,21 @@ pub(super) enum Role {
     /// A member of `admin.groups`, known by the user pool.
     #[default]
     Administrator,
+}
+
+impl Role {
+    /// Whether the caller can use the commands. Administrators have no terminal with AWS credentials.
+    pub(super) fn has_shell(self) -> bool {
+        self == Self::Operator
+    }
+
+    /// What to do about a group that an invitation names and `admin.grantable_groups` leaves out.
+    pub(super) fn grant_remedy(self) -> &'static str {
+        match self {
+            Self::Operator => GRANT_LATER,
+            Self::Administrator => "leave it out here, and ask an operator of usher to give it",
+        }
+    }
 }
 
 /// The sender of a request, an extension of it.

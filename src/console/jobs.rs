@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::actions::LIST_PATH;
 use super::caller::{Asking, Caller};
 use super::job::{Job, JobKind, JobProgress};
 use super::page::{Frame, Refusal, View, html};
@@ -100,7 +99,7 @@ fn find(console: &Console, caller: &Caller, number: usize) -> Result<Arc<Job>, R
     };
     let job = job.filter(is_seen);
     job.ok_or_else(|| {
-        Refusal::not_found("This console has no such job: it may have been started again.")
-            .with_next(LIST_PATH, "Dead letters")
+        Refusal::not_found("This console has no such job. It forgets its jobs when it restarts.")
+            .with_next(View::Now.path(), View::Now.name())
     })
 }

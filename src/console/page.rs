@@ -144,11 +144,11 @@ impl<'a> Frame<'a> {
         self.role == Role::Administrator
     }
 
-    /// Administrators have no terminal with AWS credentials.
     pub(super) fn with_command(self, command: impl Into<String>) -> Self {
-        let command = match self.role {
-            Role::Operator => command.into(),
-            Role::Administrator => String::new(),
+        let command = if self.role.has_shell() {
+            command.into()
+        } else {
+            String::new()
         };
         Self { command, ..self }
     }

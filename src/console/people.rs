@@ -176,7 +176,12 @@ pub(super) async fn look_up(
             Some(path) => Redirect::to(&path).into_response(),
             None => page.with_problem(
                 StatusCode::CONFLICT,
-                "The sub of this user is no UUID, so they have no page. Use usher users show.",
+                if caller.role().has_shell() {
+                    "The sub of this user is not a UUID, so they have no page. Use usher users show."
+                } else {
+                    "The sub of this user is not a UUID, so they have no page. Ask an operator of \
+                     usher."
+                },
             ),
         }),
         Ok(FoundUsers::Several(users)) => {

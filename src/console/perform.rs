@@ -89,7 +89,7 @@ pub(super) fn require_running(console: &Console) -> Result<(), Refusal> {
     if !console.stop.is_cancelled() {
         return Ok(());
     }
-    let detail = "The console is ending. Start it again.";
+    let detail = "The console is shutting down. Try again when it is back.";
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     Err(Refusal::new(unavailable, "Nothing was done", detail))
 }
@@ -192,7 +192,7 @@ impl Plan {
         match change.execute(services, pool, user, actor).await {
             Ok(()) => (true, self.action.done(None)),
             Err(failure) if failure.class == Class::Systemic => {
-                (false, format!("{failure}; {ACCOUNT_POLICY}"))
+                (false, person.blocked(&failure, ACCOUNT_POLICY))
             }
             Err(failure) => (false, failure.to_string()),
         }
@@ -211,10 +211,10 @@ impl Plan {
         let pool = &person.report.pool;
         let actor = person.caller.actor(&services).await;
         let operator = Operator::new(&services, pool, actor, GIVE_UP_AFTER, &console.stop);
-        self.words(&operator.execute(operation).await)
+        self.words(person, &operator.execute(operation).await)
     }
 
-    fn words(&self, result: &CommandResult) -> (bool, String) {
+    fn words(&self, person: &Person, result: &CommandResult) -> (bool, String) {
         let outcome = result.queue_outcome();
         let mail = result.invitation.as_ref().map(|invited| invited.mail);
         if mail == Some(MailStatus::Unknown) {
@@ -229,7 +229,7 @@ impl Plan {
         (
             false,
             match outcome {
-                Outcome::Blocked(failure) => format!("{failure}: {why}"),
+                Outcome::Blocked(failure) => person.blocked(&failure, &why),
                 _ => why,
             },
         )

@@ -21,6 +21,7 @@ use super::snapshot::Snapshot;
 use super::state::Console;
 use super::text::{self, Moment, count};
 use crate::admin::{LookupError, UserView};
+use crate::aws::Failure;
 use crate::config::{GroupName, InvalidConfig};
 use crate::dead_letter::{self, Filter, ReceivedDeadLetter, printable, short_id};
 use crate::event::{PoolId, Sub, Username};
@@ -139,6 +140,16 @@ impl Person {
         };
         let refusal = action.refusal(view, &self.report, group);
         refusal.or_else(forbidden)
+    }
+
+    /// Why the deployment does not let the caller do something, and who can change that.
+    pub(super) fn blocked(&self, failure: &Failure, remedy: &str) -> String {
+        let text = format!("{failure}; {remedy}");
+        if self.caller.role().has_shell() {
+            text
+        } else {
+            format!("{text}; show this to an operator of usher")
+        }
     }
 
     pub(super) fn path(&self) -> String {

@@ -491,7 +491,7 @@ async fn of_an_unknown_sub_nothing_is_found() {
     assert!(stdout.starts_with("deleted: nothing\n"), "{stdout}");
     let end = format!("nothing of {NOBODY} is left\n");
     assert!(stdout.ends_with(&end), "{stdout}");
-    assert!(stdout.contains("note: there is no user"), "{stdout}");
+    assert!(stdout.contains("note: no such user"), "{stdout}");
     assert!(audited(&errors).is_empty(), "{errors}");
     let everything = world.everything().await;
     assert!(everything.contains(&bob.sub) && everything.contains("bob@mail.example"));

@@ -13,7 +13,7 @@ use crate::console::form::Form;
 use crate::console::page::{Frame, Refusal, View, html};
 use crate::console::state::Console;
 use crate::event::{Invitation, PoolId};
-use crate::reason::{GRANT_LATER, explain_refusal};
+use crate::reason::explain_refusal;
 use crate::text::plural;
 use crate::users::GroupPlan;
 
@@ -84,11 +84,12 @@ impl<'a> ConfirmPage<'a> {
     }
 
     pub(super) fn groups(&self) -> Vec<PlannedGroup<'_>> {
+        let remedy = self.frame.role.grant_remedy();
         let groups = self.plan.rows.iter();
         let groups = groups.map(|(group, rows)| {
             let name = group.as_str();
             let reason = self.plan.refusals.get(group);
-            let refusal = reason.map(|it| explain_refusal(it, Some(name), GRANT_LATER));
+            let refusal = reason.map(|it| explain_refusal(it, Some(name), remedy));
             PlannedGroup {
                 name,
                 invitations: *rows,

@@ -14,7 +14,7 @@ use super::confirm::ConfirmPage;
 use super::pool_form::PoolForm;
 use crate::console::action_slots::ActionResult;
 use crate::console::actions::{busy, start};
-use crate::console::caller::{Asking, Caller};
+use crate::console::caller::{Asking, Caller, Role};
 use crate::console::form::{Fields, Form};
 use crate::console::job::{Job, JobEnd, JobKind, JobPlan};
 use crate::console::page::{Frame, Refusal, View, html};
@@ -127,8 +127,7 @@ pub(super) async fn send(
     if let Some(asks) = confirm.ask(&console, &form, command(&console, pool))? {
         return Ok(asks);
     }
-    let actor = caller.actor(&console.services).await;
-    let started = start_job(&console, pool, actor, rows)?;
+    let started = start_job(&console, pool, caller, rows)?;
     let jobs = console.jobs.of(View::Invitations, Some(pool));
     let path = jobs.first().map(|job| job.path());
     let result = ActionResult::new("Sent", true, "").with_next(path);
@@ -139,9 +138,7 @@ pub(super) async fn send(
 /// The rows, or what is wrong with the list and its rows.
 fn read(pool_form: &PoolForm, text: &str) -> Result<Vec<Row>, (String, Vec<RowError>)> {
     let too_large = |what: String, max: &str| {
-        let error = format!(
-            "The list has {what}, and this page takes {max}. Divide it, or use the command."
-        );
+        let error = format!("The list has {what}, and this page takes {max}. Divide it.");
         Err((error, Vec::new()))
     };
     if text.is_empty() {
@@ -179,7 +176,7 @@ fn read(pool_form: &PoolForm, text: &str) -> Result<Vec<Row>, (String, Vec<RowEr
 fn start_job(
     console: &Arc<Console>,
     pool: &PoolId,
-    actor: String,
+    caller: Arc<Caller>,
     rows: Vec<Row>,
 ) -> Result<Response, Refusal> {
     let plan = JobPlan {
@@ -192,7 +189,7 @@ fn start_job(
     };
     let pool = pool.clone();
     start(console, plan, move |console, job| {
-        run(console, job, pool, actor, rows)
+        run(console, job, pool, caller, rows)
     })
 }
 
@@ -201,7 +198,7 @@ async fn run(
     console: Arc<Console>,
     job: Arc<Job>,
     pool: PoolId,
-    actor: String,
+    caller: Arc<Caller>,
     rows: Vec<Row>,
 ) -> anyhow::Result<JobEnd> {
     job.update(|progress| progress.total = rows.len() as u64);
@@ -214,6 +211,7 @@ async fn run(
         })
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
+    let (role, actor) = (caller.role(), caller.actor(&console.services).await);
     let operator = Operator::new(&console.services, &pool, actor, GIVE_UP_AFTER, &job.stop);
     let mut so_far = InviteTally::default();
     let mut lines = BTreeMap::<_, Vec<u64>>::new();
@@ -221,7 +219,7 @@ async fn run(
     let tally = invite_all(&operator, rows, &job.stop, |pending, result| {
         so_far.add(result);
         let of_result = lines
-            .entry((result.status, result.explanation()))
+            .entry((result.status, result.explanation(role.grant_remedy())))
             .or_default();
         of_result.push(result.line.unwrap_or_default());
         results += &ResultsEntry::line(&pool, &pending.hash, result)?;
@@ -242,7 +240,7 @@ async fn run(
     Ok(JobEnd {
         columns: ["Result", "Rows", "Why"],
         rows: rows.collect(),
-        notes: notes(&tally),
+        notes: notes(&tally, role),
         results: Some(results.into()),
         ..JobEnd::new(tally.is_success(), tally.text())
     })
@@ -260,7 +258,7 @@ fn words(mut lines: Vec<u64>) -> String {
     format!("{word} {}{more}", shown.join(", "))
 }
 
-fn notes(tally: &InviteTally) -> Vec<String> {
+fn notes(tally: &InviteTally, role: Role) -> Vec<String> {
     let again = "Send the list again later: people who have the invitation get no second mail.";
     let stopped = match &tally.stop_reason {
         Some(StopReason::MailLimit) => "The mails of a day are used up. ",
@@ -271,7 +269,12 @@ fn notes(tally: &InviteTally) -> Vec<String> {
     let stopped = (tally.untried > 0).then(|| format!("{stopped}{again}"));
     let unsent = (tally.unsent_mails > 0).then(|| {
         let mails = plural(tally.unsent_mails, "mail");
-        format!("{mails} not sent. The command with the result file sends them again.")
+        let how = if role.has_shell() {
+            "use the command with the result file"
+        } else {
+            "give the result file to an operator of usher"
+        };
+        format!("{mails} not sent. Resend each in the list of invitations, or {how}.")
     });
     let unknown = (tally.unknown_mails > 0).then(|| {
         let mails = plural(tally.unknown_mails, "mail");

@@ -15,7 +15,7 @@ use super::pool_form::{FormError, GROUPS_ID, PoolForm};
 use crate::aws::PoolGroup;
 use crate::config::GroupName;
 use crate::console::action_slots::ActionResult;
-use crate::console::caller::{Asking, Caller};
+use crate::console::caller::{Asking, Caller, Role};
 use crate::console::form::{Fields, Form};
 use crate::console::page::{Frame, Refusal, View, html};
 use crate::console::perform::{GIVE_UP_AFTER, finish, require_running};
@@ -138,19 +138,19 @@ pub(super) async fn send(
     if let Some(asks) = confirm.ask(&console, &form, command(&console, &pool_form))? {
         return Ok(asks);
     }
-    let (own, to) = (Arc::clone(&console), pool.clone());
-    let actor = caller.actor(&console.services).await;
+    let (own, to, caller) = (Arc::clone(&console), pool.clone(), Arc::clone(&caller));
     let invite = async move {
+        let actor = caller.actor(&own.services).await;
         let operator = Operator::new(&own.services, &to, actor, GIVE_UP_AFTER, &own.stop);
         let result = operator.invite(&invitation, false).await;
-        action_result(&to, &result)
+        action_result(&to, caller.role(), &result)
     };
     finish(&console, id, invite).await?;
     Ok(to_result(pool, id))
 }
 
 /// In the words of the command.
-fn action_result(pool: &PoolId, result: &CommandResult) -> ActionResult {
+fn action_result(pool: &PoolId, role: Role, result: &CommandResult) -> ActionResult {
     let row = RowResult::new(None, result);
     let label = match row.status {
         RowStatus::Invited => "Invited",
@@ -159,7 +159,9 @@ fn action_result(pool: &PoolId, result: &CommandResult) -> ActionResult {
         RowStatus::Failed => "Not finished",
     };
     let mail = row.mail.as_ref().map(|_| row.mail_text());
-    let parts = [Some(row.explanation()), mail].into_iter().flatten();
+    let parts = [Some(row.explanation(role.grant_remedy())), mail]
+        .into_iter()
+        .flatten();
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     let next = row.sub.and_then(|sub| person_path(pool, &sub));
     ActionResult::new(label, row.status.is_done(), parts.join("; ")).with_next(next)

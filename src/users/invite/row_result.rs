@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::provision::{CommandResult, MailStatus, Outcome};
-use crate::reason::{GRANT_LATER, Reason, explain_refusal};
+use crate::reason::{Reason, explain_refusal};
 use crate::users::operator::needs_only_time;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,11 +101,12 @@ impl RowResult {
         }
     }
 
-    /// The reason in words, and what to do; empty without a reason.
-    pub(crate) fn explanation(&self) -> String {
+    /// The reason in words, and what to do; empty without a reason. `remedy` says what gives a
+    /// group that is not grantable.
+    pub(crate) fn explanation(&self, remedy: &str) -> String {
         let group = self.group.as_deref();
         let reason = self.reason.as_deref();
-        let reason = reason.map(|reason| explain_refusal(reason, group, GRANT_LATER));
+        let reason = reason.map(|reason| explain_refusal(reason, group, remedy));
         reason.unwrap_or_default()
     }
 }

@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 use usher::aws::SignInResult;
 
 use super::hosted::{Browser, Hosted, PASSWORD};
+use super::people::offer_of;
 use crate::api::client::Answer;
-use crate::world::World;
+use crate::world::{World, eventually};
 
 struct Session {
     hosted: Hosted,
@@ -50,10 +51,8 @@ impl Session {
     /// Confirms the action; returns the page that follows.
     async fn perform(&self, sub: &str, action: &str, fields: &[(&str, &str)]) -> String {
         let asks = self.ask(sub, action, fields).await;
-        let offer = asks.text.split_once("name=\"action\" value=\"");
-        let (_, offer) = offer.unwrap_or_else(|| panic!("{action}: {}", asks.text));
-        let offer = offer.split('"').next().expect("an end");
-        let fields = [&[("action", offer)], fields].concat();
+        let offer = offer_of(&asks);
+        let fields = [&[("action", offer.as_str())], fields].concat();
         let done = self.ask(sub, action, &fields).await;
         assert_eq!(done.status, 303, "{action}: {}", done.text);
         self.get(done.header("location").expect("a page"))
@@ -186,6 +185,37 @@ async fn an_administrator_keeps_to_what_they_may_give() {
     for action in ["AddUserToGroup", "RemoveUserFromGroup", "DisableUser"] {
         assert!(session.hosted.audit(action).is_empty(), "{action}");
     }
+}
+
+#[tokio::test]
+async fn an_administrator_sends_a_list_and_is_told_what_they_can_do() {
+    let session = Session::open().await;
+    let rows = "email,groups\nzoe@mail.example,ADMINS\n";
+    let path = "/console/invitations/file";
+    let asks = session.post(path, &[("rows", rows)]).await;
+    let ask = "ask an operator of usher to give it";
+    assert!(asks.text.contains(ask), "{}", asks.text);
+    let offer = offer_of(&asks);
+    let fields = [("rows", rows), ("action", offer.as_str())];
+    let started = session.post(path, &fields).await;
+    let job = started.header("location").expect("a page").to_owned();
+    let end = async || {
+        let page = session.get(&job).await.text;
+        page.contains("Download the result file").then_some(page)
+    };
+    eventually("an end", || async { end().await.is_some() }).await;
+    let end = end().await.expect("just seen");
+    for (part, is_shown) in [
+        (ask, true),
+        ("an operator of usher can send the rest", true),
+        ("usher users invite", false),
+        ("--privileged", false),
+    ] {
+        assert_eq!(end.contains(part), is_shown, "{part}: {end}");
+    }
+    let missing = session.get("/console/jobs/99").await;
+    assert_eq!(missing.status, 404);
+    assert!(!missing.text.contains("dead-letters"), "{}", missing.text);
 }
 
 #[tokio::test]

@@ -77,6 +77,12 @@ async fn an_administrator_signs_in_with_a_password() {
         page.contains("All sign-ups are through.") && !page.contains("dead letters</th>")
     })
     .await;
+    // They have no terminal for the commands that findings name.
+    let page = hosted.get("/console", &browser).await.text;
+    assert!(
+        page.contains("WARN</span>") && !page.contains("usher trigger"),
+        "{page}"
+    );
     let audit = hosted.audit("SignIn");
     assert_eq!(audit.len(), 1);
     assert!(

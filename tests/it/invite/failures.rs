@@ -137,7 +137,7 @@ async fn a_user_who_accepted_meanwhile_gets_no_mail() {
     world.faults.plan(fail);
     let (status, lines, err) = world.run_command(&one).await;
     assert_eq!((status, count(&lines, "failed")), (Some(1), 1));
-    assert!(err.contains("same command with --resend"), "{err}");
+    assert!(err.contains("repeat the command with --resend"), "{err}");
     let file = File::of(1);
     let (status, lines, _) = world.invite(&file, &[]).await;
     assert_eq!((status, count(&lines, "failed")), (Some(1), 1));

@@ -1,6 +1,7 @@
 //! The line of a row in the terminal.
 
 use crate::cli::{row, width_of};
+use crate::reason::GRANT_LATER;
 use crate::users::RowResult;
 
 /// The width of the longest status.
@@ -26,7 +27,7 @@ impl Widths {
 
 /// The line for a person, with the address that they typed.
 pub(super) fn row_text(result: &RowResult, address: &str, widths: &Widths) -> String {
-    let (mail, explanation) = (result.mail_text(), result.explanation());
+    let (mail, explanation) = (result.mail_text(), result.explanation(GRANT_LATER));
     let sub = result.sub.as_deref().unwrap_or("-");
     let status = result.status.name();
     match result.line.map(|line| format!("line {line}")) {
