@@ -14,12 +14,16 @@ use super::text::Moment;
 
 /// Offers and results that are kept.
 const MAX_SLOTS: usize = 200;
+/// Those of one caller: a person with many tabs takes none of the others'.
+const MAX_SLOTS_OF_CALLER: usize = 40;
 
 #[derive(Default)]
 pub(super) struct ActionSlots(Mutex<VecDeque<Slot>>);
 
 struct Slot {
     id: String,
+    /// Whom it was offered to.
+    caller: String,
     /// Of the page that offers it, or of the user whom it is about.
     path: String,
     /// Of what the page said that will happen, which may have personal data.
@@ -68,7 +72,7 @@ impl ActionResult {
 /// What a confirmed request finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It is to be done now, and by nobody else.
+    /// This request must do it. No other one will.
     Now,
     /// Another request does it, or has done it.
     Before,
@@ -77,11 +81,16 @@ pub(super) enum Taken {
 }
 
 impl ActionSlots {
-    /// The id of a new offer.
+    /// The id of a new offer. It may take the place of an older one.
     ///
     /// # Errors
-    /// When the system has no random numbers.
-    pub(super) fn offer(&self, path: String, effect: &str) -> Result<String, Refusal> {
+    /// When the caller has too many running actions, or the system has no random numbers.
+    pub(super) fn offer(
+        &self,
+        caller: &str,
+        path: String,
+        effect: &str,
+    ) -> Result<String, Refusal> {
         let id = Secret::new().map_err(|error| {
             let detail = format!("There are no random numbers: {error}.");
             Refusal::new(
@@ -92,11 +101,18 @@ impl ActionSlots {
         })?;
         let id = id.reveal().to_owned();
         let mut slots = self.lock();
-        if slots.len() == MAX_SLOTS {
-            slots.pop_front();
+        let has_room = make_room(&mut slots, MAX_SLOTS_OF_CALLER, |it| it.caller == caller)
+            && make_room(&mut slots, MAX_SLOTS, |_| true);
+        if !has_room {
+            return Err(Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Nothing was done",
+                "Too many actions are running. Wait for their end.",
+            ));
         }
         slots.push_back(Slot {
             id: id.clone(),
+            caller: caller.to_owned(),
             path,
             effect_hash: Sha256::digest(effect).into(),
             state: SlotState::Offered,
@@ -121,9 +137,13 @@ impl ActionSlots {
     }
 
     pub(super) fn end(&self, id: &str, result: ActionResult) {
+        self.set(id, SlotState::Ended(Arc::new(result)));
+    }
+
+    fn set(&self, id: &str, state: SlotState) {
         let mut slots = self.lock();
         if let Some(slot) = slots.iter_mut().find(|slot| slot.id == id) {
-            slot.state = SlotState::Ended(Arc::new(result));
+            slot.state = state;
         }
     }
 
@@ -144,14 +164,74 @@ impl ActionSlots {
     }
 }
 
+/// Removes a slot if there are `max` of those that count: the oldest result, or else the oldest
+/// offer. A running action stays: a page that is sent again would do it twice. False if all run.
+fn make_room(slots: &mut VecDeque<Slot>, max: usize, counts: impl Fn(&Slot) -> bool) -> bool {
+    if slots.iter().filter(|slot| counts(slot)).count() < max {
+        return true;
+    }
+    let oldest = |is_it: fn(&SlotState) -> bool| {
+        let mut slots = slots.iter();
+        slots.position(|slot| counts(slot) && is_it(&slot.state))
+    };
+    let at = oldest(|state| matches!(state, SlotState::Ended(_)));
+    let at = at.or_else(|| oldest(|state| matches!(state, SlotState::Offered)));
+    at.and_then(|at| slots.remove(at)).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Offers an action, and takes it.
+    fn run(slots: &ActionSlots, caller: &str) -> String {
+        let id = slots.offer(caller, "/a".to_owned(), "one").expect("room");
+        assert_eq!(slots.take(&id, "/a", "one"), Taken::Now);
+        id
+    }
+
+    #[test]
+    fn results_go_before_offers_and_running_actions_stay() {
+        let slots = ActionSlots::default();
+        let offer = || slots.offer("ada", "/a".to_owned(), "one");
+        let running = run(&slots, "ada");
+        let first = offer().expect("room");
+        let ended = run(&slots, "ada");
+        slots.end(&ended, ActionResult::new("Add", true, "done"));
+        for _ in 3..MAX_SLOTS_OF_CALLER {
+            offer().expect("room");
+        }
+        assert!(slots.result(&ended, "/a").is_some());
+        offer().expect("the place of the result");
+        assert!(slots.result(&ended, "/a").is_none());
+        offer().expect("the place of the first offer");
+        assert_eq!(slots.take(&first, "/a", "one"), Taken::Changed);
+        assert_eq!(slots.take(&running, "/a", "one"), Taken::Before);
+    }
+
+    #[test]
+    fn a_caller_takes_no_slot_of_another() {
+        let slots = ActionSlots::default();
+        let of_bob = run(&slots, "bob");
+        slots.end(&of_bob, ActionResult::new("Add", true, "done"));
+        for _ in 0..MAX_SLOTS_OF_CALLER {
+            run(&slots, "ada");
+        }
+        let refused = slots.offer("ada", "/a".to_owned(), "one");
+        assert!(refused.is_err(), "all of them run");
+        assert!(slots.result(&of_bob, "/a").is_some());
+        for n in 0..MAX_SLOTS {
+            let caller = n.to_string();
+            slots.offer(&caller, "/a".to_owned(), "one").expect("room");
+        }
+        assert!(slots.result(&of_bob, "/a").is_none());
+        assert_eq!(slots.lock().len(), MAX_SLOTS);
+    }
+
     #[test]
     fn an_offer_is_taken_once_and_only_as_it_was_shown() {
         let slots = ActionSlots::default();
-        let id = slots.offer("/a".to_owned(), "one").expect("random");
+        let id = slots.offer("ada", "/a".to_owned(), "one").expect("room");
         assert_eq!(slots.take(&id, "/b", "one"), Taken::Changed);
         assert_eq!(slots.take(&id, "/a", "two"), Taken::Changed);
         assert_eq!(slots.take("other", "/a", "one"), Taken::Changed);

@@ -76,6 +76,15 @@ impl Caller {
         }
     }
 
+    /// The same for each request of one person; not for logs.
+    pub(super) fn id(&self) -> &str {
+        match &self.identity {
+            // There is only one.
+            Identity::Operator(_) => "",
+            Identity::Administrator(user) => &user.sub,
+        }
+    }
+
     pub(super) fn role(&self) -> Role {
         match self.identity {
             Identity::Operator(_) => Role::Operator,

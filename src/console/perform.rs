@@ -70,7 +70,7 @@ pub(super) async fn act(
         Taken::Before => return Ok(is_done()),
         Taken::Changed => {
             plan.require_group(&console, &person).await?;
-            let id = console.actions.offer(path, &effect)?;
+            let id = console.actions.offer(caller.id(), path, &effect)?;
             return Ok(html(&ActionPage::new(&console, &person, &plan, effect, id)));
         }
     }

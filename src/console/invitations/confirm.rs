@@ -104,6 +104,7 @@ impl<'a> ConfirmPage<'a> {
     pub(super) fn ask(
         mut self,
         console: &Console,
+        caller: &Caller,
         form: &Form,
         command: String,
     ) -> Result<Option<Response>, Refusal> {
@@ -121,7 +122,9 @@ impl<'a> ConfirmPage<'a> {
             Taken::Now => None,
             Taken::Before => Some(to_result(self.pool(), id)),
             Taken::Changed => {
-                self.id = console.actions.offer(self.path.to_owned(), &effect)?;
+                self.id = console
+                    .actions
+                    .offer(caller.id(), self.path.to_owned(), &effect)?;
                 Some(html(&self))
             }
         })

@@ -124,7 +124,7 @@ pub(super) async fn send(
         return Err(busy(&running));
     }
     let pool = &pool_form.pool;
-    if let Some(asks) = confirm.ask(&console, &form, command(&console, pool))? {
+    if let Some(asks) = confirm.ask(&console, &caller, &form, command(&console, pool))? {
         return Ok(asks);
     }
     let started = start_job(&console, pool, caller, rows)?;

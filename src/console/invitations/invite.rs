@@ -135,7 +135,7 @@ pub(super) async fn send(
         let errors = refusals.into_iter().map(FormError::of_groups);
         return Ok(page.with_errors(errors.collect()));
     }
-    if let Some(asks) = confirm.ask(&console, &form, command(&console, &pool_form))? {
+    if let Some(asks) = confirm.ask(&console, &caller, &form, command(&console, &pool_form))? {
         return Ok(asks);
     }
     let (own, to, caller) = (Arc::clone(&console), pool.clone(), Arc::clone(&caller));
