@@ -140,6 +140,11 @@ impl ActionSlots {
         self.set(id, SlotState::Ended(Arc::new(result)));
     }
 
+    /// Offers an action again that was taken and has no result.
+    pub(super) fn release(&self, id: &str) {
+        self.set(id, SlotState::Offered);
+    }
+
     fn set(&self, id: &str, state: SlotState) {
         let mut slots = self.lock();
         if let Some(slot) = slots.iter_mut().find(|slot| slot.id == id) {
@@ -226,6 +231,15 @@ mod tests {
         }
         assert!(slots.result(&of_bob, "/a").is_none());
         assert_eq!(slots.lock().len(), MAX_SLOTS);
+    }
+
+    #[test]
+    fn an_action_without_a_result_can_be_tried_again() {
+        let slots = ActionSlots::default();
+        let id = run(&slots, "ada");
+        assert_eq!(slots.take(&id, "/a", "one"), Taken::Before);
+        slots.release(&id);
+        assert_eq!(slots.take(&id, "/a", "one"), Taken::Now);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Actions on a user: says what will happen, then does it, and leads to the page of the user.
 
+use std::panic::AssertUnwindSafe;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::FutureExt;
 
 use super::action_slots::{ActionResult, Taken};
 use super::caller::{Asking, Role};
@@ -103,8 +105,14 @@ pub(super) async fn finish(
 ) -> Result<(), Refusal> {
     let (own, id) = (Arc::clone(console), id.to_owned());
     let finished = console.tasks.spawn(async move {
-        let result = work.await;
-        own.actions.end(&id, result);
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(result) => own.actions.end(&id, result),
+            Err(panic) => {
+                // The person looks, and may do it again.
+                own.actions.release(&id);
+                std::panic::resume_unwind(panic);
+            }
+        }
     });
     finished.await.map_err(|_| {
         let detail = "usher failed: its log says where. The action may have been done.";
@@ -295,5 +303,34 @@ impl<'a> ActionPage<'a> {
             is_grantable: group.is_none_or(|group| grantable.allows(group)),
             is_privileged: group.is_some_and(|group| config.groups.privileged.contains(group)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::app::Services;
+    use crate::aws::cognito::fake::fake_aws;
+    use crate::config::{Config, Layers};
+
+    #[tokio::test]
+    async fn an_action_that_panics_can_be_tried_again() {
+        let flag = "queue.url=https://sqs.us-east-1.amazonaws.com/1/usher".to_owned();
+        let config = Config::for_command(&Layers::defaults().flags(&[flag]), &[]).expect("valid");
+        let aws = fake_aws(|_, _| (Duration::ZERO, 200, json!({}))).await;
+        let services = Services::new(config, aws);
+        let console = Console::new(services, Vec::new(), &[], &CancellationToken::new());
+        let console = console.expect("a queue");
+        let id = console
+            .actions
+            .offer("", "/a".to_owned(), "one")
+            .expect("room");
+        assert_eq!(console.actions.take(&id, "/a", "one"), Taken::Now);
+        let refused = finish(&console, &id, async { panic!("of a test") }).await;
+        assert!(refused.is_err());
+        assert_eq!(console.actions.take(&id, "/a", "one"), Taken::Now);
     }
 }

@@ -127,7 +127,8 @@ pub(super) async fn send(
     if let Some(asks) = confirm.ask(&console, &caller, &form, command(&console, pool))? {
         return Ok(asks);
     }
-    let started = start_job(&console, pool, caller, rows)?;
+    let started = start_job(&console, pool, caller, rows);
+    let started = started.inspect_err(|_| console.actions.release(id))?;
     let jobs = console.jobs.of(View::Invitations, Some(pool));
     let path = jobs.first().map(|job| job.path());
     let result = ActionResult::new("Sent", true, "").with_next(path);
