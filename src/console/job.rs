@@ -27,6 +27,21 @@ pub(super) enum JobKind {
     Check,
 }
 
+impl JobKind {
+    /// For audit lines.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::DryRun => "dry_run",
+            Self::Replay => "replay",
+            Self::Drop => "drop",
+            Self::Invite => "invite",
+            Self::Reconcile => "reconcile",
+            Self::Check => "check",
+        }
+    }
+}
+
 /// What a job is about.
 #[derive(Debug)]
 pub(super) struct JobPlan {

@@ -13,6 +13,7 @@ use super::job::{Job, JobKind, JobProgress};
 use super::page::{Frame, Refusal, View, html};
 use super::state::Console;
 use super::text::{self, Moment};
+use crate::event::PoolId;
 
 #[derive(Template)]
 #[template(path = "console/job.html")]
@@ -67,7 +68,10 @@ pub(super) async fn stop(
     Path(number): Path<usize>,
 ) -> Result<Response, Refusal> {
     let job = find(&console, &caller, number)?;
-    job.stop.cancel();
+    if job.is_running() {
+        audit(&console, &caller, "job_stopped", &job).await;
+        job.stop.cancel();
+    }
     Ok(Redirect::to(&job.path()).into_response())
 }
 
@@ -77,9 +81,10 @@ pub(super) async fn results(
     Extension(caller): Asking,
     Path(number): Path<usize>,
 ) -> Result<Response, Refusal> {
-    let end = find(&console, &caller, number)?.progress().end;
-    let results = end.and_then(|end| end.results);
+    let job = find(&console, &caller, number)?;
+    let results = job.progress().end.and_then(|end| end.results);
     let results = results.ok_or_else(|| Refusal::not_found("This job has no result file."))?;
+    audit(&console, &caller, "job_results_downloaded", &job).await;
     let headers = [
         (header::CONTENT_TYPE, "application/jsonl"),
         (
@@ -88,6 +93,22 @@ pub(super) async fn results(
         ),
     ];
     Ok((headers, results.to_string()).into_response())
+}
+
+/// Writes the audit line of what a caller did with a job. The title of a job may name a user.
+async fn audit(console: &Console, caller: &Caller, action: &'static str, job: &Job) {
+    let actor = caller.actor(&console.services).await;
+    tracing::info!(
+        target: "usher::audit",
+        {
+            actor,
+            action,
+            pool.id = job.plan.pool.as_ref().map(PoolId::as_str),
+            job.kind = job.plan.kind.name(),
+            job.number = job.number,
+        },
+        "a job of the console: {action}",
+    );
 }
 
 /// A job of a view that the caller is served, and of a pool that they see.

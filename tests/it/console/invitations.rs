@@ -606,7 +606,9 @@ async fn a_list_is_sent_after_a_look_and_keeps_its_results() {
     let statuses: Vec<&str> = statuses.values().map(String::as_str).collect();
     assert_eq!(statuses, ["invited", "refused", "refused", "invited"]);
     let audit = console.audit();
-    assert_eq!(audit.len(), 4);
+    assert_eq!(audit.len(), 5);
+    assert_eq!(audit[4]["action"], "job_results_downloaded");
+    assert_eq!(audit[4]["job.kind"], "invite");
     let pool = json!(console.world.pool.id);
     assert!(audit.iter().all(|line| line["pool.id"] == pool));
     let list = console.get(PATH).await.text;
@@ -652,6 +654,12 @@ async fn a_stopped_list_is_finished_by_the_command() {
     let stopped = console.post(&format!("{job}/stop"), &[]).await;
     let end = console.end_of(&stopped).await;
     assert!(end.contains(" not tried"), "{end}");
+    // What has ended cannot be stopped.
+    console.post(&format!("{job}/stop"), &[]).await;
+    let audit = console.audit();
+    let stops = audit.iter().filter(|it| it["action"] == "job_stopped");
+    let actors: Vec<_> = stops.map(|it| &it["actor"]).collect();
+    assert_eq!(actors, ["arn:aws:iam::123456789012:user/local"]);
 
     let results = console.get(&format!("{job}/results")).await.text;
     let done = results.lines().count() - 1;
