@@ -113,9 +113,10 @@ pub(super) async fn require_session(
     let Some(token) = session::access_token(request.headers()) else {
         return Ok(without_session(&request, &path));
     };
+    let refresh_token = session::refresh_token(request.headers()).map(str::to_owned);
     let user = match host.verify(token).await {
         Ok(user) => user,
-        Err(error) => return Ok(refuse(&error, &path)),
+        Err(error) => return Ok(refuse(&host, &error, &path, refresh_token).await),
     };
     let caller = Arc::new(Caller::administrator(
         user.clone(),
@@ -129,7 +130,7 @@ pub(super) async fn require_session(
     let work = async move {
         match host.authorizer.require_current_admin(&user).await {
             Ok(()) => next.run(request).await,
-            Err(error) => refuse(&error, &path),
+            Err(error) => refuse(&host, &error, &path, refresh_token).await,
         }
     };
     admission.run(work).await.ok_or_else(busy)
@@ -146,7 +147,22 @@ fn without_session(request: &Request, path: &str) -> Response {
 }
 
 /// Ends the session, unless the token may be good.
-fn refuse(error: &AuthError, path: &str) -> Response {
+///
+/// The refresh token of a former administrator is revoked. When a session expires there is none to
+/// revoke: its cookie ends at the same time. With a token that was not verified a stranger could
+/// cause calls, so nothing is revoked then.
+async fn refuse(
+    host: &Arc<PoolHost>,
+    error: &AuthError,
+    path: &str,
+    refresh_token: Option<String>,
+) -> Response {
+    if matches!(error, AuthError::NotAdministrator) {
+        let own = Arc::clone(host);
+        let revoke = async move { own.revoke(refresh_token.as_deref()).await };
+        // Without a permit nothing is revoked. The session ends anyway.
+        let _ = host.admission.run(revoke).await;
+    }
     match refusal(error) {
         Some(page) if error.is_temporary() => page.into_response(),
         Some(page) => session::end(page.into_response()),

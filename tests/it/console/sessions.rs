@@ -70,11 +70,15 @@ async fn only_a_good_token_of_an_administrator_is_a_session() {
         ("nonsense", "nonsense".to_owned(), 401),
     ] {
         let browser = Browser {
-            cookies: format!("other=1; {ACCESS}={cookie}"),
+            cookies: format!("other=1; {ACCESS}={cookie}; {REFRESH}=of-a-stranger"),
             token: String::new(),
         };
+        let calls = hosted.world.faults.calls("RevokeToken");
         let answer = hosted.get("/console", &browser).await;
         assert_eq!(answer.status, status, "{what}");
+        // Only where the token was verified.
+        let revokes = hosted.world.faults.calls("RevokeToken") - calls;
+        assert_eq!(revokes > 0, status == 403, "{what}");
         // What is no session is removed.
         let removed = cookies(&answer);
         let expected = [format!("{ACCESS}="), format!("{REFRESH}=")];
@@ -201,6 +205,7 @@ async fn a_former_administrator_is_signed_out() {
     assert_eq!((refused.status, cookies(&refused).len()), (403, 2));
     let says = "This console is for administrators";
     assert!(refused.text.contains(says), "{}", refused.text);
+    assert_eq!(hosted.world.faults.calls("RevokeToken"), 1);
     let refused = hosted.post("/console/sign-out", &[], &browser).await;
     assert_eq!(refused.status, 403);
     // Without an answer of Cognito the session stays.
