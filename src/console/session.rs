@@ -82,10 +82,21 @@ fn sent_cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 /// they share no key. A page of another site cannot make it: a script can read neither the
 /// cookie nor, without CORS, a page with a form. It does not give the access token away.
 pub(super) fn form_token(access_token: &str) -> Secret {
-    let key = Sha256::digest(access_token);
+    hmac(access_token, "usher console form")
+}
+
+/// The mark of a temporary password on the page that asks for a new one, so that no worker
+/// remembers it. Whoever has the page could try passwords with it, but could also set one: the page
+/// has the session of the challenge.
+pub(super) fn password_mark(challenge_session: &str, password: &str) -> Secret {
+    hmac(challenge_session, password)
+}
+
+fn hmac(key: &str, text: &str) -> Secret {
+    let key = Sha256::digest(key);
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
-    mac.update(b"usher console form");
+    mac.update(text.as_bytes());
     let mut text = String::new();
     for byte in mac.finalize().into_bytes() {
         let _ = write!(text, "{byte:02x}");

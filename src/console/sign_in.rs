@@ -12,7 +12,7 @@ use super::form::{Form, MAX_SIGN_IN_BYTES};
 use super::guard::read_form;
 use super::page::{Refusal, View};
 use super::pool_guard::{PoolHost, SCHEME, busy, refusal};
-use super::sign_in_page::next_path;
+use super::sign_in_page::{Asked, next_path};
 use super::{session, sign_in_page};
 use crate::aws::{Challenge, ChallengeKind, SessionTokens, SignInError, SignInProgress};
 use crate::event::PoolId;
@@ -52,7 +52,7 @@ pub(super) async fn begin(
     let admission = host.admission.clone();
     let work = async move {
         let step = host.sign_in.begin(&username, &password).await;
-        proceed(&host, step, None, &next).await
+        proceed(&host, step, &Before::Password(password), &next).await
     };
     admission.run(work).await.ok_or_else(busy)
 }
@@ -64,21 +64,21 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let form = read(request).await?;
     let next = next_path(form.get("next")).to_owned();
-    let Some(challenge) = challenge_of(&form) else {
+    let Some(asked) = challenge_of(&form) else {
         return Ok(explain(&SignInError::Expired, None, &next));
     };
-    let given = match read_answer(challenge.kind, &form) {
+    let given = match read_answer(&asked, &form) {
         Ok(given) => given,
         Err(rule) => {
             let status = StatusCode::FORBIDDEN;
-            return Ok(sign_in_page::challenge(status, &challenge, &next, rule));
+            return Ok(sign_in_page::challenge(status, &asked, &next, rule));
         }
     };
-    admit(&host, &challenge.username)?;
+    admit(&host, &asked.challenge.username)?;
     let admission = host.admission.clone();
     let work = async move {
-        let step = host.sign_in.answer(&challenge, &given).await;
-        proceed(&host, step, Some(&challenge), &next).await
+        let step = host.sign_in.answer(&asked.challenge, &given).await;
+        proceed(&host, step, &Before::Challenge(asked), &next).await
     };
     admission.run(work).await.ok_or_else(busy)
 }
@@ -107,7 +107,7 @@ fn admit(host: &PoolHost, username: &str) -> Result<(), Refusal> {
 }
 
 /// `None` if the fields are not those of a page of this console.
-fn challenge_of(form: &Form) -> Option<Challenge> {
+fn challenge_of(form: &Form) -> Option<Asked> {
     let challenge = Challenge {
         kind: ChallengeKind::from_name(form.get("challenge"))?,
         session: form.get("session").to_owned(),
@@ -115,17 +115,22 @@ fn challenge_of(form: &Form) -> Option<Challenge> {
     };
     let fits = SESSION_CHARS.contains(&challenge.session.chars().count())
         && USERNAME_CHARS.contains(&challenge.username.chars().count());
-    fits.then_some(challenge)
+    let mark = form.get("mark").to_owned();
+    fits.then_some(Asked { challenge, mark })
 }
 
 /// The answer, or what is wrong with it.
-fn read_answer(kind: ChallengeKind, form: &Form) -> Result<String, &'static str> {
-    if kind == ChallengeKind::NewPassword {
+fn read_answer(asked: &Asked, form: &Form) -> Result<String, &'static str> {
+    let Asked { challenge, mark } = asked;
+    if challenge.kind == ChallengeKind::NewPassword {
         let password = form.untrimmed("answer");
         return if !PASSWORD_CHARS.contains(&password.chars().count()) {
             Err("The password must have 1 to 256 characters.")
         } else if password != form.untrimmed("repeated") {
             Err("The two passwords differ.")
+        } else if session::password_mark(&challenge.session, password).is(mark) {
+            // Cognito would take it, but a password that was sent by mail is not secret.
+            Err("This is your temporary password. Choose another one.")
         } else {
             Ok(password.to_owned())
         };
@@ -135,20 +140,39 @@ fn read_answer(kind: ChallengeKind, form: &Form) -> Result<String, &'static str>
     is_code.then_some(code).ok_or("A code has only digits.")
 }
 
+/// What the browser has sent for a step.
+enum Before {
+    Password(String),
+    /// The answer to this.
+    Challenge(Asked),
+}
+
 async fn proceed(
     host: &PoolHost,
     step: Result<SignInProgress, SignInError>,
-    asked: Option<&Challenge>,
+    before: &Before,
     next: &str,
 ) -> Response {
     match step {
         Ok(SignInProgress::SignedIn(tokens)) => open(host, &tokens, next).await,
         Ok(SignInProgress::Challenged(challenge)) => {
             count("challenged");
-            sign_in_page::challenge(StatusCode::OK, &challenge, next, "")
+            let mark = match before {
+                Before::Password(password) if challenge.kind == ChallengeKind::NewPassword => {
+                    let mark = session::password_mark(&challenge.session, password);
+                    mark.reveal().to_owned()
+                }
+                _ => String::new(),
+            };
+            let asked = Asked { challenge, mark };
+            sign_in_page::challenge(StatusCode::OK, &asked, next, "")
         }
         Err(error) => {
             record(&error);
+            let asked = match before {
+                Before::Password(_) => None,
+                Before::Challenge(asked) => Some(asked),
+            };
             explain(&error, asked, next)
         }
     }
@@ -198,10 +222,10 @@ async fn verify(host: &PoolHost, tokens: &SessionTokens) -> Result<Caller, Refus
 }
 
 /// The page that follows a refused step.
-fn explain(error: &SignInError, asked: Option<&Challenge>, next: &str) -> Response {
+fn explain(error: &SignInError, asked: Option<&Asked>, next: &str) -> Response {
     let begin = |message| sign_in_page::sign_in(StatusCode::FORBIDDEN, next, message);
     let again = |status, message: &str| match asked {
-        Some(challenge) => sign_in_page::challenge(status, challenge, next, message),
+        Some(asked) => sign_in_page::challenge(status, asked, next, message),
         None => sign_in_page::sign_in(status, next, message),
     };
     match error {

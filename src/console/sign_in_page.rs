@@ -28,11 +28,19 @@ pub(super) fn sign_in(status: StatusCode, next: &str, message: &str) -> Response
     (status, html(&page)).into_response()
 }
 
+/// A challenge that a page asks for.
+pub(super) struct Asked {
+    pub(super) challenge: Challenge,
+    /// Of the temporary password, for the choice of a new one; otherwise empty.
+    pub(super) mark: String,
+}
+
 #[derive(Template)]
 #[template(path = "console/challenge.html")]
 struct ChallengePage<'a> {
     frame: Frame<'static>,
     challenge: &'a Challenge,
+    mark: &'a str,
     lead: &'static str,
     next: &'a str,
     /// Empty before the first answer.
@@ -45,12 +53,8 @@ impl ChallengePage<'_> {
     }
 }
 
-pub(super) fn challenge(
-    status: StatusCode,
-    challenge: &Challenge,
-    next: &str,
-    error: &str,
-) -> Response {
+pub(super) fn challenge(status: StatusCode, asked: &Asked, next: &str, error: &str) -> Response {
+    let Asked { challenge, mark } = asked;
     let (title, lead) = match challenge.kind {
         ChallengeKind::NewPassword => (
             "Choose a new password",
@@ -66,6 +70,7 @@ pub(super) fn challenge(
     let page = ChallengePage {
         frame: Frame::without_caller(title),
         challenge,
+        mark,
         lead,
         next,
         error,

@@ -162,9 +162,8 @@ async fn a_temporary_password_is_replaced() {
     added.expect("a member");
     let mail = mails.lock().expect("no panic").pop().expect("a mail");
     let code = mail.split("password is ").nth(1).expect("a code");
-    let asked = hosted
-        .begin("ada", code.strip_suffix('.').unwrap_or(code))
-        .await;
+    let code = code.strip_suffix('.').unwrap_or(code);
+    let asked = hosted.begin("ada", code).await;
     assert!(
         asked.text.contains("Choose a new password"),
         "{}",
@@ -179,10 +178,15 @@ async fn a_temporary_password_is_replaced() {
             "begins or ends with a space",
         ),
         ("", "", "1 to 256 characters"),
+        (code, code, "This is your temporary password"),
     ] {
         let again = hosted.answer(&asked, password, repeated).await;
         assert_eq!((again.status, cookies(&again).len()), (403, 0));
         assert!(again.text.contains(says), "{says}: {}", again.text);
+        // The page after a refusal knows the temporary password too.
+        let same = hosted.answer(&again, code, code).await;
+        assert_eq!(same.status, 403, "{}", same.text);
+        assert!(!again.text.contains(code), "{}", again.text);
     }
     let signed_in = hosted.answer(&asked, PASSWORD, PASSWORD).await;
     hosted.browser(&signed_in).await;
