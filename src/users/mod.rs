@@ -23,8 +23,8 @@ pub(crate) use dead_letters::DeadLetters;
 pub(crate) use forget::{Forget, ForgetReport, ForgetStatus, Parts};
 pub(crate) use groups::GroupState;
 pub(crate) use invite::{
-    COGNITO_MAILS_PER_DAY, GroupPlan, HashKey, InviteTally, LINE_PREFIX, PendingRow, ResultsEntry,
-    ResultsHeader, Row, RowError, RowResult, RowStatus, StopReason, invite_all,
+    COGNITO_MAILS_PER_DAY, GroupPlan, HashKey, InviteTally, LINE_PREFIX, ListedGroups, PendingRow,
+    ResultsEntry, ResultsHeader, Row, RowError, RowResult, RowStatus, StopReason, invite_all,
     parse as parse_invitations,
 };
 pub(crate) use operator::Operator;

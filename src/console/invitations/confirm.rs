@@ -56,7 +56,8 @@ impl<'a> ConfirmPage<'a> {
         invitations: &[&Invitation],
     ) -> Result<Self, Refusal> {
         let all = || invitations.iter().copied();
-        let plan = GroupPlan::new(&console.services, &pool_form.pool, all()).await;
+        let (pool, listed) = (&pool_form.pool, &pool_form.listed);
+        let plan = GroupPlan::new(&console.services, pool, all(), listed).await;
         let plan = plan.map_err(|error| {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             Refusal::new(status, "Nothing was sent", error.to_string())

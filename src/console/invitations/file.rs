@@ -32,7 +32,7 @@ const MAX_BYTES: usize = 1_000_000;
 const MAX_ROWS: usize = 5000;
 /// A row with an address may have several.
 const MAX_LINES_READ: usize = 4 * MAX_ROWS;
-/// Each costs a call, of which Cognito takes five a second.
+/// Each may cost a call, of which Cognito takes five a second.
 const MAX_GROUPS: usize = 50;
 /// As in `usher users invite`.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);

@@ -13,7 +13,7 @@ use crate::console::state::Console;
 use crate::event::{Invitation, InvitationDraft, PoolId};
 use crate::retry::retry_inline;
 use crate::text::plural;
-use crate::users::{Row, RowError};
+use crate::users::{ListedGroups, Row, RowError};
 
 /// The id of the group boxes.
 pub(super) const GROUPS_ID: &str = "groups";
@@ -25,10 +25,9 @@ pub(super) struct PoolForm {
     pub(super) pool: PoolId,
     pub(super) settings: InvitationSettings,
     pub(super) fields: Vec<FormField>,
-    /// The groups of the pool that an administrator may give.
+    pub(super) listed: ListedGroups,
+    /// Those of the listed groups that an administrator may give.
     pub(super) groups: Vec<PoolGroup>,
-    /// The pool has groups that were not read.
-    pub(super) has_more_groups: bool,
 }
 
 /// A field that is not valid.
@@ -78,14 +77,18 @@ impl PoolForm {
                 break;
             }
         }
+        let listed = ListedGroups {
+            names: groups.iter().map(|group| group.name.clone()).collect(),
+            is_complete: token.is_none(),
+        };
         groups.retain(|group| services.config.admin.grantable.allows(&group.name));
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self {
             pool,
             fields: fields(&settings),
             settings,
+            listed,
             groups,
-            has_more_groups: token.is_some(),
         })
     }
 

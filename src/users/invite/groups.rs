@@ -19,12 +19,29 @@ pub(crate) struct GroupPlan {
     pub(crate) unknown: Vec<String>,
 }
 
+/// Groups of a user pool that were listed a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct ListedGroups {
+    pub(crate) names: BTreeSet<GroupName>,
+    /// Whether the pool has no others.
+    pub(crate) is_complete: bool,
+}
+
+impl ListedGroups {
+    /// Whether the pool has the group, if that is known.
+    fn has(&self, group: &GroupName) -> Option<bool> {
+        let is_listed = self.names.contains(group);
+        (is_listed || self.is_complete).then_some(is_listed)
+    }
+}
+
 impl GroupPlan {
-    /// Makes one call for each group that a row names.
+    /// Makes one call for each group that a row names and that is not known from `listed`.
     pub(crate) async fn new(
         services: &Services,
         pool: &PoolId,
         invitations: impl Iterator<Item = &Invitation>,
+        listed: &ListedGroups,
     ) -> anyhow::Result<Self> {
         let mut plan = Self::default();
         let mut named = BTreeSet::new();
@@ -35,27 +52,28 @@ impl GroupPlan {
             named.extend(invitation.groups.iter().cloned());
         }
         for group in named {
-            plan.look_up(services, pool, group).await;
+            let exists = match listed.has(&group) {
+                Some(exists) => exists,
+                None => plan.look_up(services, pool, &group).await,
+            };
+            if !exists {
+                plan.refusals.insert(group, "group_not_found");
+            } else if !services.config.admin.grantable.allows(&group) {
+                plan.refusals.insert(group, "group_not_grantable");
+            }
         }
         Ok(plan)
     }
 
-    async fn look_up(&mut self, services: &Services, pool: &PoolId, group: GroupName) {
+    /// False only if Cognito says that there is no such group.
+    async fn look_up(&mut self, services: &Services, pool: &PoolId, group: &GroupName) -> bool {
         let cognito = services.cognito();
-        match retry_inline(|| cognito.has_group(pool, &group)).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.refusals.insert(group, "group_not_found");
-                return;
-            }
-            Err(failure) => {
-                let text = format!("whether {group} exists is not known: {failure}");
-                self.unknown.push(text);
-            }
-        }
-        if !services.config.admin.grantable.allows(&group) {
-            self.refusals.insert(group, "group_not_grantable");
-        }
+        let found = retry_inline(|| cognito.has_group(pool, group)).await;
+        found.unwrap_or_else(|failure| {
+            let text = format!("cannot tell whether group {group} exists: {failure}");
+            self.unknown.push(text);
+            true
+        })
     }
 
     /// Whether the invitation asks for a group that is missing or not grantable.
@@ -89,4 +107,53 @@ fn sign_up(pool: &PoolId, invitation: &Invitation) -> anyhow::Result<SignUp> {
         attributes: given.chain(email).collect::<UserAttributes>(),
         scope: Scope::Full,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::cognito::fake::fake_aws;
+    use crate::config::Layers;
+    use crate::event::InvitationDraft;
+
+    #[tokio::test]
+    async fn only_groups_that_were_not_listed_are_looked_up() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let aws = fake_aws(move |operation, input| {
+            assert_eq!(operation, "GetGroup");
+            let name = input["GroupName"].as_str().expect("a name").to_owned();
+            seen.lock().expect("no panic").push(name);
+            let missing = json!({"__type": "ResourceNotFoundException"});
+            (Duration::ZERO, 400, missing)
+        });
+        let flag = "admin.grantable_groups=*".to_owned();
+        let config = Config::for_command(&Layers::defaults().flags(&[flag]), &[]).expect("valid");
+        let services = Services::new(config, aws.await);
+        let pool = PoolId::new("eu-west-1_x").expect("an id");
+        let draft = InvitationDraft {
+            email: "ada@mail.example".to_owned(),
+            groups: Some(vec!["A".to_owned(), "B".to_owned()]),
+            ..InvitationDraft::default()
+        };
+        let invitation = Invitation::new(draft).expect("valid");
+        let a = || GroupName::parse("A").expect("a name");
+        for (is_complete, calls) in [(true, &[][..]), (false, &["B"])] {
+            let listed = ListedGroups {
+                names: [a()].into(),
+                is_complete,
+            };
+            let invitations = std::iter::once(&invitation);
+            let plan = GroupPlan::new(&services, &pool, invitations, &listed).await;
+            let refused: Vec<_> = plan.expect("a plan").refusals.into_iter().collect();
+            let b = GroupName::parse("B").expect("a name");
+            assert_eq!(refused, [(b, "group_not_found")]);
+            assert_eq!(*asked.lock().expect("no panic"), calls);
+        }
+    }
 }

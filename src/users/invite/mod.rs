@@ -7,7 +7,7 @@ mod row_result;
 mod run;
 
 pub(crate) use file::{Row, RowError, parse};
-pub(crate) use groups::GroupPlan;
+pub(crate) use groups::{GroupPlan, ListedGroups};
 pub(crate) use results::{HashKey, LINE_PREFIX, ResultsEntry, ResultsHeader};
 pub(crate) use row_result::{RowResult, RowStatus, StopReason};
 pub(crate) use run::{InviteTally, PendingRow, invite_all};

@@ -575,6 +575,11 @@ async fn a_list_is_sent_after_a_look_and_keeps_its_results() {
     ] {
         assert!(asks.text.contains(part), "{part}: {}", asks.text);
     }
+    assert_eq!(
+        console.world.faults.calls("GetGroup"),
+        0,
+        "the form has listed them"
+    );
     let offer = offer_of(&asks);
     let other = console
         .send_list("email\ne@quagmire.example\n", &offer, "")

@@ -6,7 +6,7 @@ use crate::app::Services;
 use crate::cli::{CommandStatus, Global, plural, status_line, table};
 use crate::event::PoolId;
 use crate::reason::{GRANT_LATER, explain_refusal};
-use crate::users::{GroupPlan, PendingRow};
+use crate::users::{GroupPlan, ListedGroups, PendingRow};
 
 #[derive(Debug, Serialize)]
 struct Preview<'a> {
@@ -36,7 +36,7 @@ pub(super) async fn show(
     done: usize,
 ) -> anyhow::Result<CommandStatus> {
     let invitations = || pending.iter().map(|it| &it.row.invitation);
-    let plan = GroupPlan::new(services, pool, invitations()).await?;
+    let plan = GroupPlan::new(services, pool, invitations(), &ListedGroups::default()).await?;
     for unknown in &plan.unknown {
         status_line(unknown);
     }
