@@ -9,6 +9,7 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use tokio::task::spawn_blocking;
 
 use super::confirm::ConfirmPage;
 use super::pool_form::PoolForm;
@@ -102,12 +103,23 @@ pub(super) async fn send(
 ) -> Result<Response, Refusal> {
     require_running(&console)?;
     let (id, text) = (form.get("action"), form.get("rows"));
-    let pool_form = PoolForm::read(&console, &caller, &form).await?;
+    let pool_form = Arc::new(PoolForm::read(&console, &caller, &form).await?);
     let page = FilePage::new(&console, &caller, &pool_form, text);
     if !form.get("change").is_empty() {
         return Ok(html(&page));
     }
-    let rows = match read(&pool_form, text) {
+    // The one thread of a worker has other work than a list of 1 MB.
+    let (schema, list) = (Arc::clone(&pool_form), Arc::clone(&form));
+    let rows = spawn_blocking(move || read(&schema, list.get("rows"))).await;
+    let rows = rows.map_err(|_| {
+        let detail = "usher failed: its log says where.";
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Nothing was sent",
+            detail,
+        )
+    })?;
+    let rows = match rows {
         Ok(rows) => rows,
         Err((error, errors)) => return Ok(page.with_errors(error, errors)),
     };
