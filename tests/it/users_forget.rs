@@ -300,6 +300,32 @@ async fn a_profile_that_only_the_name_finds_goes_before_the_user() {
 }
 
 #[tokio::test]
+async fn a_profile_with_a_name_that_another_pool_may_have_stays() {
+    let world = World::new().await;
+    let ada = world.person("ada").await;
+    world.put_profile_under_another_id(&ada, TABLE, "ada").await;
+    let both = format!("pools.allowed={},us-east-1_other", world.pool.id);
+    let settings = ["--pool", &world.pool.id, "--set", &both];
+    let (status, stdout, errors) = world.forget(&ada.sub, &settings).await;
+    assert_eq!(status, Some(1), "{errors}");
+    for part in [
+        "deleted: nothing\n",
+        "\nprofiles in doubt: 1\n",
+        "note: a profile in doubt has only the user name as its owner",
+        "not finished: left user\n",
+    ] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    assert_eq!(world.profiles().await.len(), 1);
+    let users = world.sandbox.users(&world.pool.id).await.expect("users");
+    assert_eq!(users.get("ada"), Some(&ada.sub));
+    let only = format!("pools.allowed={}", world.pool.id);
+    let (status, stdout, errors) = world.forget(&ada.sub, &["--set", &only]).await;
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(stdout.starts_with("deleted: user, 1 profile\n"), "{stdout}");
+}
+
+#[tokio::test]
 async fn a_dead_letter_with_only_the_name_is_decided_first() {
     let world = World::new().await;
     let ada = world.known_person("ada").await;

@@ -50,8 +50,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     looking.finish_and_clear();
     let report = if options.dry_run {
         forget.report(ForgetStatus::DryRun, found)
-    } else if !found.doubtful.is_empty() {
-        // Without the user they would not be found again.
+    } else if found.has_doubtful() {
         forget.report(ForgetStatus::Left, found)
     } else {
         let question = format!(
@@ -125,6 +124,9 @@ fn text(report: &ForgetReport) -> String {
     if !left.doubtful.is_empty() {
         let ids: Vec<&str> = left.doubtful.iter().map(|id| short_id(id)).collect();
         lines.push(format!("dead letters in doubt: {}", ids.join(" ")));
+    }
+    if left.doubtful_profiles > 0 {
+        lines.push(format!("profiles in doubt: {}", left.doubtful_profiles));
     }
     if left.messages > 0 {
         let messages = plural(left.messages, "message");

@@ -5,9 +5,9 @@
 //! again. So the user goes first; then the source queue has to be empty; then dead letters and
 //! profiles go, and a look finds what came meanwhile.
 //!
-//! What only the user name finds goes before the user. Profiles are deleted then. Someone has to
-//! read the dead letters, since another user may have the name by now: until then nothing is
-//! deleted.
+//! What only the user name finds goes before the user. Profiles are deleted then, unless the table
+//! may have those of another pool. Someone has to look at these, and read the dead letters, since
+//! another user may have the name: until then nothing is deleted.
 //!
 //! Messages of the source queue are not searched: receiving them would hide them from the workers
 //! and count as an attempt. SQS's counts of them may be a minute old, so only a second run that
@@ -34,7 +34,7 @@ use crate::event::{PoolId, Sub};
 use crate::retry::retry_inline;
 use dead_letters::Letters;
 use person::{Person, find_user};
-use profiles::{FoundProfile, ProfileSearch};
+use profiles::{FoundProfile, FoundProfiles, ProfileSearch};
 pub(crate) use report::{ForgetReport, ForgetStatus, Parts, Remains};
 
 /// `action` of the audit lines.
@@ -80,6 +80,7 @@ impl<'a> Forget<'a> {
             dead_letter_queue: services.dead_letter_queue().await?,
             profiles: ProfileSearch::new(services)?,
             person: Person {
+                shares_table: services.config.pools.allowed.len() != 1,
                 pool,
                 sub,
                 user,
@@ -101,12 +102,13 @@ impl<'a> Forget<'a> {
         Ok(Remains {
             parts: Parts {
                 user: user.is_some() && !self.keep_user,
-                profiles: profiles.len() as u64,
+                profiles: profiles.theirs.len() as u64,
                 dead_letters: letters.theirs.len() as u64,
             },
             doubtful: letters.doubtful,
+            doubtful_profiles: profiles.doubtful,
             messages: self.queue_depth().await?,
-            profiles,
+            profiles: profiles.theirs,
         })
     }
 
@@ -124,7 +126,7 @@ impl<'a> Forget<'a> {
         let messages = self.wait_for_queue().await?;
         self.read_dead_letters(true).await?;
         let profiles = self.find_profiles().await?;
-        self.delete_profiles(profiles).await?;
+        self.delete_profiles(profiles.theirs).await?;
         let left = self.look().await?;
         let left = Remains { messages, ..left };
         Ok(self.report(left.status(), left))
@@ -150,9 +152,9 @@ impl<'a> Forget<'a> {
         find_user(&self.cognito, &self.person.pool, &self.person.sub).await
     }
 
-    async fn find_profiles(&self) -> anyhow::Result<Vec<FoundProfile>> {
+    async fn find_profiles(&self) -> anyhow::Result<FoundProfiles> {
         let Some(profiles) = &self.profiles else {
-            return Ok(Vec::new());
+            return Ok(FoundProfiles::default());
         };
         tokio::select! {
             found = profiles.find(&self.person, self.on_progress) => Ok(found?),

@@ -15,6 +15,8 @@ pub(super) struct Person {
     pub(super) user: Option<PoolUser>,
     /// Whether the user is gone: then another may have the name.
     pub(super) is_deleted: bool,
+    /// Whether another pool may have a user of the same name, whose profile is in the same table.
+    pub(super) shares_table: bool,
 }
 
 /// What a dead letter has to do with the person.
@@ -61,6 +63,11 @@ impl Person {
         let mut values = name.map_or_else(Vec::new, |it| owner.values(&self.pool, &self.sub, &it));
         values.retain(|value| !self.is_deleted || value.contains(self.sub.as_str()));
         values
+    }
+
+    /// Whether a profile with this owner may be that of a user of another pool.
+    pub(super) fn is_doubtful_owner(&self, value: &str) -> bool {
+        self.shares_table && !value.contains(self.sub.as_str())
     }
 
     /// `body` is that of the dead letter.
@@ -118,6 +125,7 @@ mod tests {
             sub: Sub::new(SUB).expect("a sub"),
             user: has_user.then_some(user),
             is_deleted: false,
+            shares_table: false,
         }
     }
 
@@ -174,6 +182,18 @@ mod tests {
             ..person(true)
         };
         assert_eq!(deleted.owner_values(&owner), [named.as_str(), SUB]);
+    }
+
+    #[test]
+    fn a_name_that_another_pool_may_have_is_no_proof() {
+        let shared = Person {
+            shares_table: true,
+            ..person(true)
+        };
+        for (value, expected) in [("ada", true), (SUB, false), (&format!("{SUB}::ada"), false)] {
+            assert_eq!(shared.is_doubtful_owner(value), expected, "{value}");
+            assert!(!person(true).is_doubtful_owner(value), "{value}");
+        }
     }
 
     #[test]

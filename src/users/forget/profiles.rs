@@ -14,6 +14,13 @@ pub(super) struct ProfileSearch {
     index: Option<String>,
 }
 
+#[derive(Default)]
+pub(super) struct FoundProfiles {
+    pub(super) theirs: Vec<FoundProfile>,
+    /// Of those whose owner is only a name that a user of another pool may have.
+    pub(super) doubtful: u64,
+}
+
 /// Cannot be printed: the owner holds the user name.
 pub(super) struct FoundProfile {
     id: String,
@@ -49,12 +56,12 @@ impl ProfileSearch {
         &self,
         person: &Person,
         on_progress: OnProgress<'_>,
-    ) -> Result<Vec<FoundProfile>, Failure> {
+    ) -> Result<FoundProfiles, Failure> {
         let sub = person.sub.as_str();
-        let mut found = Vec::new();
+        let mut found = FoundProfiles::default();
         if retry_inline(|| self.table.read(sub)).await?.is_some() {
             let id = sub.to_owned();
-            found.push(FoundProfile { id, owner: None });
+            found.theirs.push(FoundProfile { id, owner: None });
         }
         let Some(owner) = &self.owner else {
             return Ok(found);
@@ -64,11 +71,14 @@ impl ProfileSearch {
             // Without the user name the values for a query are not known.
             _ => self.scan(owner, person, on_progress).await?,
         };
-        let others = others.into_iter().filter(|(id, _)| id != sub);
-        found.extend(others.map(|(id, value)| FoundProfile {
-            id,
-            owner: Some(value),
-        }));
+        for (id, value) in others.into_iter().filter(|(id, _)| id != sub) {
+            if person.is_doubtful_owner(&value) {
+                found.doubtful += 1;
+            } else {
+                let owner = Some(value);
+                found.theirs.push(FoundProfile { id, owner });
+            }
+        }
         Ok(found)
     }
 

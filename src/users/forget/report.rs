@@ -30,6 +30,8 @@ pub(crate) struct Remains {
     pub(crate) parts: Parts,
     /// Ids of dead letters that name the person, and may be about another.
     pub(crate) doubtful: Vec<String>,
+    /// Profiles whose owner is only the user name, which a user of another pool may have.
+    pub(crate) doubtful_profiles: u64,
     /// Messages on the source queue: each may be about the person.
     pub(crate) messages: u64,
     #[serde(skip)]
@@ -55,11 +57,17 @@ impl Parts {
 
 impl Remains {
     pub(super) fn status(&self) -> ForgetStatus {
-        if self.parts.is_empty() && self.doubtful.is_empty() && self.messages == 0 {
+        if self.parts.is_empty() && !self.has_doubtful() && self.messages == 0 {
             ForgetStatus::Forgotten
         } else {
             ForgetStatus::Left
         }
+    }
+
+    /// Whether someone has to decide before anything is deleted: without the user it would not be
+    /// found again.
+    pub(crate) fn has_doubtful(&self) -> bool {
+        !self.doubtful.is_empty() || self.doubtful_profiles > 0
     }
 
     /// What someone has to do, or to decide.
@@ -70,6 +78,12 @@ impl Remains {
                 !self.doubtful.is_empty(),
                 "a dead letter in doubt names the user and may be about another: read it (usher \
                  dead-letters show ID --body), and drop or replay it first",
+            ),
+            (
+                self.doubtful_profiles > 0,
+                "a profile in doubt has only the user name as its owner, and may be of a user of \
+                 another pool: delete it yourself, or run this with --set pools.allowed=POOL if the \
+                 table is only for this pool",
             ),
             (
                 status == ForgetStatus::Left && self.messages > 0,
