@@ -1,11 +1,18 @@
 //! The person who is forgotten, and what names them.
 
+use serde_json::Value;
+
 use crate::aws::{Cognito, FindUserError, PoolUser};
 use crate::config::OwnerAttribute;
 use crate::dead_letter::DeadLetterSummary;
 use crate::event::{PoolId, Sub, Username};
 use crate::reason::Reason;
 use crate::retry::retry_inline;
+
+/// Attributes that a user may sign in with, and an admin command may name them by.
+///
+/// <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html#user-pool-settings-aliases>
+const ALIASES: [&str; 3] = ["email", "phone_number", "preferred_username"];
 
 #[derive(Debug)]
 pub(super) struct Person {
@@ -84,16 +91,30 @@ impl Person {
         }
     }
 
-    /// Whether a text has the `sub`, or the user name or an address in quotation marks.
-    fn is_named_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
+    /// Whether a body has the `sub`, or the user name or an alias as a JSON string.
+    fn is_named_in(&self, body: &str) -> bool {
         let names = self.user.iter().flat_map(|user| {
-            let addresses = ["email", "phone_number"].map(|name| user.attributes.get(name));
-            let addresses = addresses.into_iter().flatten();
-            std::iter::once(user.username.reveal()).chain(addresses)
+            let aliases = ALIASES.map(|name| user.attributes.get(name));
+            let aliases = aliases.into_iter().flatten();
+            std::iter::once(user.username.reveal()).chain(aliases)
         });
-        let quoted = |name: &str| format!("\"{}\"", name.to_lowercase());
-        text.contains(self.sub.as_str()) || names.map(quoted).any(|name| text.contains(&name))
+        let names: Vec<String> = names.map(str::to_lowercase).collect();
+        // A malformed body may name the user too, and one with a member twice.
+        let text = body.to_lowercase();
+        let mut quoted = names.iter().map(|name| Value::from(name.as_str()));
+        text.contains(self.sub.as_str())
+            || quoted.any(|name| text.contains(&name.to_string()))
+            || serde_json::from_str(body).is_ok_and(|body| has_string(&body, &names))
+    }
+}
+
+/// Whether one of its strings is one of these names, in any case and however it is escaped.
+fn has_string(value: &Value, names: &[String]) -> bool {
+    match value {
+        Value::String(text) => names.contains(&text.to_lowercase()),
+        Value::Array(items) => items.iter().any(|item| has_string(item, names)),
+        Value::Object(members) => members.values().any(|item| has_string(item, names)),
+        _ => false,
     }
 }
 
@@ -101,7 +122,7 @@ impl Person {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::Template;
@@ -111,7 +132,11 @@ mod tests {
     const POOL: &str = "eu-west-1_x";
 
     fn person(has_user: bool) -> Person {
-        let attributes = [("sub", SUB), ("email", "Ada@mail.example")];
+        let attributes = [
+            ("sub", SUB),
+            ("email", "Ada@mail.example"),
+            ("preferred_username", "zoë/1"),
+        ];
         let user = PoolUser {
             username: Username::new("ada").expect("a name"),
             sub: Sub::new(SUB),
@@ -216,6 +241,30 @@ mod tests {
         let by_name = command(POOL, OTHER, &add("ada"));
         assert_eq!(relation(&by_sub, false), Relation::Doubtful);
         assert_eq!(relation(&by_name, false), Relation::None, "not known");
+    }
+
+    #[test]
+    fn a_name_is_found_however_it_is_written() {
+        let add = |name: &str| {
+            let body = command(POOL, OTHER, &json!({"command": "AddUserToGroup"}));
+            body.replacen('{', &format!("{{\"username\": \"{name}\", "), 1)
+        };
+        for (name, expected) in [
+            ("zoë/1", Relation::Doubtful),
+            ("ZOË/1", Relation::Doubtful),
+            (r"zo\u00eb\/1", Relation::Doubtful),
+            (r"\u0061da", Relation::Doubtful),
+            (r"ada\u0040mail.example", Relation::Doubtful),
+            (r"zo\u00ea\/1", Relation::None),
+        ] {
+            assert_eq!(relation(&add(name), true), expected, "{name}");
+        }
+        let body = add("ada");
+        let open = body.strip_suffix('}').expect("an object");
+        let twice = format!("{open}, \"username\": \"grace\"}}");
+        assert_eq!(relation(&twice, true), Relation::Doubtful);
+        let nested = json!({"userPoolId": POOL, "request": {"list": [{"name": "Zoë/1"}]}});
+        assert_eq!(relation(&nested.to_string(), true), Relation::Doubtful);
     }
 
     #[test]
