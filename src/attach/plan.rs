@@ -58,8 +58,8 @@ pub(crate) struct TriggerPlan {
 pub(crate) enum PlanError {
     /// Another function would be replaced.
     #[error(
-        "{trigger} is taken by {function}: a trigger calls only one function. Let that one call usher's, \
-         or put usher's in its place with --replace"
+        "{trigger} calls {function}, and a trigger calls only one function. Let that one call usher's, \
+         or replace it with --replace"
     )]
     Taken {
         /// The name in `LambdaConfig`.
@@ -69,7 +69,7 @@ pub(crate) enum PlanError {
     },
     /// The trigger calls the same function by another ARN.
     #[error(
-        "{trigger} calls {function}, which is the same function by another version or alias: give that ARN"
+        "{trigger} calls {function}, which is the same function under another version or alias: use that ARN"
     )]
     AnotherVersion {
         /// The name in `LambdaConfig`.

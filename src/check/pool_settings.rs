@@ -53,7 +53,7 @@ pub(super) fn check_token_groups(
                 }
                 None => findings.fail(
                     what,
-                    "nobody has them: the pool has no PreTokenGeneration trigger",
+                    "no token has them: the pool has no PreTokenGeneration trigger",
                 ),
             }
         }

@@ -10,7 +10,7 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| *time >= Duration::from_secs(1))
-        .ok_or_else(|| "write a time of a second or more, such as 10m".to_owned())
+        .ok_or_else(|| "must be a second or longer, such as 10m".to_owned())
 }
 
 /// Parses a number of things, at least one.

@@ -135,9 +135,7 @@ fn check_owner(options: &Options, config: &Config) -> anyhow::Result<()> {
     if options.owner_index.is_some() {
         return Err(Usage::error(format!("--owner-index: {why}")));
     }
-    status_line(&format!(
-        "{why}; users who have a profile under another id are not found"
-    ));
+    status_line(&format!("{why}; profiles under another id are not found"));
     Ok(())
 }
 

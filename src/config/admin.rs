@@ -171,7 +171,7 @@ fn read_client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {
     if !ids.is_empty() && read.list("pools.allowed").is_empty() {
         read.reject(
             CLIENT_IDS_KEY,
-            "needs pools.allowed: the pools whose tokens are taken",
+            "needs pools.allowed: the pools whose tokens are accepted",
         );
     }
     ids.into_iter().collect()

@@ -32,7 +32,7 @@ pub(super) fn read(read: &mut Reader<'_>, section: &str, purpose: &str) -> Optio
         return None;
     }
     if read.list("pools.allowed").is_empty() {
-        let rule = format!("needs pools.allowed: the pools whose people {purpose}");
+        let rule = format!("needs pools.allowed: the pools whose users {purpose}");
         read.reject(&id_key, rule);
     }
     if !is_client_id(&id) {

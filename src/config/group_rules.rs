@@ -163,7 +163,7 @@ impl RawRule {
 
     /// The conditions of the rule, and that an identity provider has put this item into the
     /// attribute of `groups_from`. A client that writes mapped attributes lets its users write
-    /// them too, but nobody can write the status.
+    /// them too, but no one can write the status.
     fn with_item(&self, conditions: &[Condition], item: &str) -> Vec<Condition> {
         let from = self.groups_from.iter().flat_map(|from| {
             let item = ValueTest::Contains(item.to_owned());
@@ -180,7 +180,7 @@ impl RawRule {
         conditions.iter().cloned().chain(from).collect()
     }
 
-    /// Checks that the rule gives something, and not to everybody.
+    /// Checks that the rule gives something, and not to everyone.
     fn check_shape(&self, conditions: &[Condition], errors: &mut Vec<String>) {
         if !errors.is_empty() {
             return;

@@ -31,7 +31,7 @@ pub(super) fn read(read: &mut Reader<'_>, admins: &BTreeSet<GroupName>) -> Group
         read.reject(
             "groups.default",
             format!(
-                "{group} is privileged (groups.privileged, admin.groups) and cannot be given to everybody"
+                "{group} is privileged (groups.privileged, admin.groups) and cannot be given to everyone"
             ),
         );
     }
@@ -54,7 +54,9 @@ pub(super) fn read_names(read: &mut Reader<'_>, key: &str) -> Vec<GroupName> {
             Some(name) if names.contains(&name) => {}
             Some(name) if name.as_str().contains('*') => read.reject(
                 key,
-                format!("{name}: wildcards are for admin.grantable_groups; name each group"),
+                format!(
+                    "{name}: wildcards are allowed only in admin.grantable_groups; name each group"
+                ),
             ),
             Some(name) => names.push(name),
             None => read.reject(key, format!("{name:?}: {}", GroupName::RULE)),

@@ -80,7 +80,7 @@ pub(super) fn read_mail(read: &mut Reader<'_>, brand: String) -> Option<Invitati
     }
     let subject = read_template(read, "invitations.subject");
     if has_field(&subject, "code") || has_field(&subject, "link") {
-        let rule = "must not hold {code} or {link}: a subject is shown to everybody";
+        let rule = "must not hold {code} or {link}: a subject is shown to everyone";
         read.reject("invitations.subject", rule);
     }
     // In HTML, a reference replaces any other character that Cognito does not accept.

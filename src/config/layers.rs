@@ -246,7 +246,7 @@ impl Layers {
             sections.dedup();
             format!("no such key; sections are {}", sections.join(", "))
         } else {
-            format!("no such key; there are {}", known.join(", "))
+            format!("no such key; the keys are {}", known.join(", "))
         }
     }
 }

@@ -252,7 +252,7 @@ impl Config {
         if source.is_some() && config.queue.dead_letter_url.as_ref() == source {
             read.reject(
                 "queue.dead_letter_url",
-                "must be another queue than queue.url",
+                "must not be the same queue as queue.url",
             );
         }
         let HttpConfig {
@@ -264,7 +264,7 @@ impl Config {
         if config.has_public_server() && is_same {
             read.reject(
                 "http.public_listen",
-                "must be another address than http.listen",
+                "must not be the same address as http.listen",
             );
         }
         if config.console.is_some()

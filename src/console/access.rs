@@ -37,7 +37,7 @@ impl Secret {
     }
 }
 
-/// A link signs in once: whoever finds it later, as in a history or a log, gets nothing.
+/// A link signs in once: someone who finds it later, as in a history or a log, gets nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkUse {
     First,

@@ -92,7 +92,7 @@ impl ActionSlots {
         effect: &str,
     ) -> Result<String, Refusal> {
         let id = Secret::new().map_err(|error| {
-            let detail = format!("There are no random numbers: {error}.");
+            let detail = format!("The system has no random numbers: {error}.");
             Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Nothing was done",
@@ -107,7 +107,7 @@ impl ActionSlots {
             return Err(Refusal::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Nothing was done",
-                "Too many actions are running. Wait for their end.",
+                "Too many actions are running. Wait until one ends.",
             ));
         }
         slots.push_back(Slot {

@@ -42,7 +42,7 @@ fn stale(detail: &str) -> Refusal {
 
 /// `path` is the page that offers the dry run.
 pub(super) fn needs_dry_run(path: String) -> Refusal {
-    let detail = "A dry run of exactly this comes first. It changes nothing, and says what will \
+    let detail = "Do a dry run of exactly this first. It changes nothing, and shows what will \
                   happen.";
     Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail)
         .with_next(path, "Go to the dry run")
@@ -156,7 +156,7 @@ where
 }
 
 pub(super) fn busy(running: &Job) -> Refusal {
-    let detail = "Another job is running. Wait for its end, or stop it.";
+    let detail = "Another job is running. Wait until it ends, or stop it.";
     Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail)
         .with_next(running.path(), "The job that is running")
 }
@@ -339,7 +339,7 @@ impl<'a> ConfirmPage<'a> {
                 self.errors.push(("note", "must have 3 to 500 characters"));
             } else if note.contains('@') {
                 self.errors
-                    .push(("note", "must name nobody: leave out addresses"));
+                    .push(("note", "must not name anyone: leave out addresses"));
             }
         }
         self.errors.is_empty()

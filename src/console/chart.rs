@@ -71,7 +71,7 @@ impl Chart {
     /// Where the line is while there is none.
     pub(super) fn pause() -> String {
         format!(
-            "A point every {} s, as long as this console runs.",
+            "One point every {} s while this console runs.",
             count(INTERVAL.as_secs())
         )
     }

@@ -83,7 +83,11 @@ impl ListPage<'_> {
             "Since (UTC)",
             "A time, a day, or how long ago, such as 2h.",
         ),
-        ("before", "Before (UTC)", "As above; older than this time."),
+        (
+            "before",
+            "Before (UTC)",
+            "In the same forms; only older than this time.",
+        ),
         ("pool", "User pool", "Its id."),
         ("sub", "User", "The sub, a UUID."),
         ("limit", "At most", "The oldest come first."),

@@ -39,7 +39,7 @@ impl Form {
             return Err(Refusal::new(
                 status,
                 "Not a form",
-                "The request has no form.",
+                "The request does not contain a form.",
             ));
         }
         match tokio::time::timeout(BODY_TIMEOUT, read_body(body, max_bytes)).await {
@@ -47,7 +47,7 @@ impl Form {
             _ => Err(Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The form was not read",
-                "It is too large, or did not arrive in time. A list of invitations may have 1 MB.",
+                "It is too large, or did not arrive in time. A list of invitations may have at most 1 MB.",
             )),
         }
     }

@@ -183,7 +183,7 @@ impl Jobs {
         }
         jobs.push(Arc::clone(&job));
         let work: Work = Box::new(|job| work(job).boxed_local());
-        // The receiver is dropped with the console.
+        // It fails only when the console has ended, and the receiver with it.
         let _ = self.sender.send((Arc::clone(&job), work));
         Ok(job)
     }
@@ -205,7 +205,7 @@ impl Jobs {
                 Ok(Err(error)) => JobEnd::new(false, format!("{error:#}")),
                 Err(_) => JobEnd::new(
                     false,
-                    "usher failed: its log says where. If it has received dead letters, they stay hidden for \
+                    "usher failed: see its log. If it has received dead letters, they stay hidden for \
                      some minutes",
                 ),
             };

@@ -213,13 +213,13 @@ impl Refusal {
 
     pub(super) fn signed_out() -> Self {
         let detail = "Open the link that the console printed in your terminal when it started. A \
-                      console that was started again has a new link.";
+                      restarted console prints a new link.";
         Self::new(StatusCode::UNAUTHORIZED, "You are not signed in", detail)
     }
 
     pub(super) fn used_link() -> Self {
-        let detail = "It works once. Use the browser that opened it. If that was not yours, somebody else is \
-                      signed in: end the console at once. Started again, it prints a new link.";
+        let detail = "It works once. Use the browser that opened it. If it was not you, someone else is \
+                      signed in: stop the console at once. It prints a new link when you start it again.";
         Self::new(
             StatusCode::UNAUTHORIZED,
             "This link was already used",

@@ -189,7 +189,7 @@ pub(super) async fn look_up(
         }
         Err(LookupError::NotFound) => {
             let problem = format!(
-                "No user of {pool} has this e-mail address, user name or sub. Capitals count. \
+                "No user of {pool} has this e-mail address, user name or sub. Case matters. \
                  Search for the beginning of it, or for another attribute.",
             );
             Ok(page.with_problem(StatusCode::NOT_FOUND, problem))
@@ -234,7 +234,7 @@ pub(super) async fn search(
             Ok(page.with_found(title, &pool, &users.items, users.next))
         }
         Err(failure) if failure.code == "InvalidParameterException" => {
-            let problem = "Cognito does not take this search. A next page expires: search again.";
+            let problem = "Cognito does not accept this search. The next page of a search expires: search again.";
             Ok(page.with_problem(invalid, problem))
         }
         Err(failure) => Err(not_read(failure)),

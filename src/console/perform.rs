@@ -55,12 +55,12 @@ pub(super) async fn act(
         Refusal::not_found("This page does not exist.").with_next("/console", "Now")
     })?;
     require_running(&console)?;
-    // Only a sign-up depends on a profile under another id, and nobody waits to be disabled.
+    // Only a sign-up depends on a profile under another id, and no one waits to be disabled.
     let searches = action == Action::Provision;
     let person = Person::read(&console, &caller, &pool, &sub, searches).await?;
     let path = person.path();
     let id = form.get("action");
-    // The first request may have done it: then it is not possible any more.
+    // The first request may have done it: then it is no longer possible.
     let is_done = || Redirect::to(&format!("{path}?result={id}")).into_response();
     if console.actions.result(id, &path).is_some() {
         return Ok(is_done());
@@ -115,7 +115,7 @@ pub(super) async fn finish(
         }
     });
     finished.await.map_err(|_| {
-        let detail = "usher failed: its log says where. The action may have been done.";
+        let detail = "usher failed: see its log. The action may have been done.";
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Not finished", detail)
     })
 }
@@ -150,8 +150,8 @@ impl Plan {
         })
     }
 
-    /// A missing group is said before anything is confirmed. If this is not known, the action
-    /// finds out.
+    /// Refuses a missing group before the page asks. If Cognito does not answer, the action finds
+    /// out.
     async fn require_group(&self, console: &Console, person: &Person) -> Result<(), Refusal> {
         let (Action::AddToGroup, Some(group)) = (self.action, &self.group) else {
             return Ok(());

@@ -118,7 +118,7 @@ impl Action {
             Self::RemoveFromGroup
                 if is_self && group.is_some_and(|it| admin.groups.contains(it)) =>
             {
-                Some("you cannot leave the administrators")
+                Some("you cannot remove yourself from the administrators")
             }
             Self::AddToGroup | Self::RemoveFromGroup
                 if !group.is_some_and(|it| grantable.allows(it)) =>
@@ -147,16 +147,16 @@ impl Action {
                 "The user becomes a member of {group}. Applications see it in the next token."
             ),
             Self::RemoveFromGroup => {
-                format!("The user leaves {group}. Tokens from before name it until they expire.")
+                format!("The user leaves {group}. Earlier tokens name it until they expire.")
             }
             Self::ResendInvitation => "Cognito sends the invitation again, with a new code. The \
                                        earlier code is no longer valid."
                 .to_owned(),
-            Self::SignOut => "Cognito takes no access token and no refresh token of this user any \
-                              more. An application that verifies tokens itself takes them until \
-                              they expire. The user can sign in again at once."
+            Self::SignOut => "Cognito no longer accepts the access tokens and refresh tokens of \
+                              this user. An application that verifies tokens itself accepts them \
+                              until they expire. The user can sign in again at once."
                 .to_owned(),
-            Self::Disable => "The user cannot sign in any more, and Cognito revokes their access \
+            Self::Disable => "The user can no longer sign in, and Cognito revokes their access \
                               tokens. Groups and profile stay."
                 .to_owned(),
             Self::Enable => "The user can sign in again.".to_owned(),
@@ -169,7 +169,7 @@ impl Action {
         match self {
             Self::Provision => "queued".to_owned(),
             Self::AddToGroup => format!("the user is a member of {group}"),
-            Self::RemoveFromGroup => format!("the user is not a member of {group} any more"),
+            Self::RemoveFromGroup => format!("the user is no longer a member of {group}"),
             Self::ResendInvitation => "Cognito has sent the mail".to_owned(),
             Self::SignOut => "the user is signed out".to_owned(),
             Self::Disable => "the user is disabled".to_owned(),

@@ -27,7 +27,7 @@ const SIGN_IN_BUDGET_SHARE: f64 = 0.5;
 /// Steps of sign-ins under one name: people mistype, and strangers try passwords and codes.
 const MAX_STEPS_PER_MINUTE: u32 = 20;
 
-/// As pages. A late action goes on, so the page must not say that nothing was done.
+/// As pages. A late action continues, so the page must not say that nothing was done.
 pub(super) const LIMIT_RESPONSES: LimitResponses = LimitResponses {
     late: || {
         let detail = "What you asked for may be done, or may still be in progress. Look before you \
@@ -95,7 +95,7 @@ impl PoolHost {
         if let Err(failure) = self.sign_in.revoke(token).await {
             tracing::warn!(
                 error = %failure,
-                "a refresh token of the console was not revoked; it is good until it expires",
+                "a refresh token of the console was not revoked; it stays valid until it expires",
             );
         }
     }
@@ -178,7 +178,7 @@ pub(super) fn refusal(error: &AuthError) -> Option<Refusal> {
     match error {
         AuthError::NotAdministrator => {
             let title = "This console is for administrators";
-            let detail = "You are in none of their groups in the user pool.";
+            let detail = "You are not in one of their groups in the user pool.";
             let page = Refusal::new(StatusCode::FORBIDDEN, title, detail);
             Some(page.with_next("/console", "Sign in as someone else"))
         }

@@ -69,7 +69,11 @@ impl<'a> ReconcilePage<'a> {
             "Only users created since (UTC)",
             "A time, a day, or how long ago, such as 2d.",
         ),
-        ("limit", "At most", "Sign-ups that a run queues."),
+        (
+            "limit",
+            "At most",
+            "The most sign-ups that a run may queue.",
+        ),
     ];
 
     fn error(&self, name: &str) -> Option<&str> {
@@ -212,7 +216,7 @@ pub(super) async fn run(
         return Err(needs_dry_run(path));
     }
     if page.count == 0 || form.get("count") != page.count.to_string() {
-        let detail = "A newer dry run has found another number. Look at it first.";
+        let detail = "A newer dry run found a different number. Look at it first.";
         let refusal = Refusal::new(StatusCode::CONFLICT, "Nothing was done", detail);
         return Err(refusal.with_next(path, "Go to the dry run"));
     }

@@ -68,7 +68,7 @@ impl ReconcileOptions {
 
     /// The command that does the same.
     pub(super) fn command(&self, is_dry_run: bool) -> String {
-        // The command would go on where an earlier run was stopped.
+        // The command would continue where an earlier run was stopped.
         let how = if is_dry_run {
             " --dry-run"
         } else {

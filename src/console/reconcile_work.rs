@@ -62,9 +62,8 @@ pub(super) async fn reconcile(
     }
     let mut end = end(&summary?, found, is_dry_run);
     if let Some(why) = why_no_search(&console.services.config) {
-        end.notes.push(format!(
-            "{why}; users who have a profile under another id are not found"
-        ));
+        end.notes
+            .push(format!("{why}; profiles under another id are not found"));
     }
     Ok(end)
 }

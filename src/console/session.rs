@@ -86,8 +86,8 @@ pub(super) fn form_token(access_token: &str) -> Secret {
 }
 
 /// The mark of a temporary password on the page that asks for a new one, so that no worker
-/// remembers it. Whoever has the page could try passwords with it, but could also set one: the page
-/// has the session of the challenge.
+/// remembers it. Someone who has the page could try passwords with it, but could also set one: the
+/// page has the session of the challenge.
 pub(super) fn password_mark(challenge_session: &str, password: &str) -> Secret {
     hmac(challenge_session, password)
 }

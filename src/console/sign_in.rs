@@ -233,7 +233,7 @@ fn explain(error: &SignInError, asked: Option<&Asked>, next: &str) -> Response {
         SignInError::Expired => begin("The sign-in took too long. Begin again."),
         SignInError::WrongCode => again(
             StatusCode::FORBIDDEN,
-            "This code is wrong, or no longer good.",
+            "This code is wrong or no longer valid.",
         ),
         SignInError::InvalidPassword(rules) => again(StatusCode::FORBIDDEN, &advice(rules)),
         SignInError::Busy | SignInError::Unavailable(_) => again(
@@ -257,7 +257,7 @@ fn misconfigured() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "The console cannot sign anyone in",
-        "An operator has to look into it: the log of the worker says why.",
+        "An operator of usher has to fix it: the worker's log says why.",
     )
 }
 

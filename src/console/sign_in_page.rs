@@ -142,7 +142,7 @@ mod tests {
             "/console/people/eu-west-1_x/1-2/disable",
             "/console/people/eu-west-1_x/1-2/personal-data",
             "/console/jobs/1/stop",
-            // Of operators, and of nobody.
+            // Of operators, and of no one.
             "/console/dead-letters",
             "/console/nothing",
             "/console/",

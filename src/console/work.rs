@@ -31,7 +31,7 @@ pub(super) async fn read(console: Arc<Console>, job: Arc<Job>) -> anyhow::Result
     let report = ScanReport::finish(selection).await;
     let found = found?;
     if report.end == SelectionEnd::Stopped {
-        bail!("stopped: the last reading stays");
+        bail!("stopped: the last reading is still shown");
     }
     let mut unread = report.unread();
     if report.end == SelectionEnd::Limit {

@@ -68,7 +68,7 @@ fn special_step(dead_letter: &DeadLetterSummary) -> Option<NextStep> {
             vec![("next", drop)],
         ),
         ("not_administrator", _) => (
-            "if the requester is to be an administrator, make them one and replay; otherwise drop",
+            "if the requester should be an administrator, make them one and replay; otherwise drop",
             vec![("next", drop), ("or", replay)],
         ),
         (_, Some("malformed")) => (

@@ -162,7 +162,7 @@ fn shutting_down() -> Problem {
 /// What a client gets instead of an answer: JSON for programs, a page for a browser.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LimitResponses {
-    /// The time is over. The work goes on if it was begun.
+    /// The time is over. The work continues if it was begun.
     pub late: fn() -> Response,
     pub shutting_down: fn() -> Response,
 }
@@ -171,7 +171,7 @@ impl LimitResponses {
     const JSON: Self = Self {
         late: || {
             Problem::unavailable(
-                "no answer in time; what was asked for may be done, ask again with the same \
+                "no answer in time; the request may have been done, repeat it with the same \
                  Idempotency-Key",
             )
             .into_response()
@@ -239,7 +239,7 @@ pub(super) fn parse_object(body: &[u8], members: &[&str]) -> Result<Map<String, 
         .map_err(|_| Problem::bad_request("the body must be a JSON object"))?;
     match object.keys().find(|name| !members.contains(&name.as_str())) {
         Some(_) => {
-            let rule = format!("has no such member; there are {}", members.join(", "));
+            let rule = format!("has an unknown member; allowed: {}", members.join(", "));
             Err(Problem::invalid_field("body", &rule))
         }
         None => Ok(object),

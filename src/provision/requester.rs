@@ -64,7 +64,7 @@ impl Provisioner {
         }
     }
 
-    /// Rejects a command that is not allowed, or whose requester is no administrator.
+    /// Rejects a command that is not allowed, or whose requester is not an administrator.
     async fn reject_queued(&self, command: &AdminCommand) -> Option<CommandResult> {
         let refused = self.reject_if_forbidden(command);
         if refused.is_some() || !self.config.admin.verify_membership {

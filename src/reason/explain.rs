@@ -31,18 +31,18 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
     ("connection", "the service could not be reached"),
     (
         "credentials",
-        "no credentials, or they ran out: sign in again; in a container, its credentials \
+        "no credentials, or they have expired: sign in again; in a container, its credentials \
          endpoint does not answer (is it in NO_PROXY?)",
     ),
     ("deadline", "the attempt did not end in time"),
     ("foreign_pool", "pools.allowed does not name the user pool"),
     (
         "garbled_response",
-        "the service sent a response that does not fit the call",
+        "the service sent an unexpected response",
     ),
     (
         "group_in_token",
-        "only tokens have a group (groups.in_token): nobody is added to it or removed from it",
+        "only tokens have a group (groups.in_token): no one is added to it or removed from it",
     ),
     (
         "group_not_found",
@@ -53,10 +53,10 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
         "admin.grantable_groups does not include a group; usher groups add --privileged gives it \
          anyway",
     ),
-    ("internal", "usher failed: its log says where"),
+    ("internal", "usher failed: see its log"),
     (
         "invalid_parameter",
-        "Cognito does not take a value: an attribute that the pool does not have, a value out \
+        "Cognito does not accept a value: an attribute that the pool does not have, a value out \
          of its bounds, or a user name of the wrong kind for the pool",
     ),
     (
@@ -65,7 +65,7 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "limit_exceeded",
-        "a limit of the user pool is reached, such as the mails of a day",
+        "a limit of the user pool is reached, such as its mails per day",
     ),
     (
         "mail_not_delivered",
@@ -90,7 +90,7 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
     ),
     (
         "panic",
-        "usher failed while it worked on the message: its log says where",
+        "usher failed while it worked on the message: see its log",
     ),
     (
         "pool_not_found",
@@ -104,7 +104,7 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
     ("queue_not_found", "there is no such queue in this Region"),
     (
         "repeated_token",
-        "a list of Cognito or a table scan leads back to the same page: try later",
+        "a list of Cognito or a table scan repeats a page: try again later",
     ),
     (
         "request_not_built",
@@ -119,7 +119,10 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
         "table_not_found",
         "there is no table profiles.table in this Region",
     ),
-    ("throttled", "the service accepted no more calls for now"),
+    (
+        "throttled",
+        "the service accepts no more calls at the moment",
+    ),
     ("timeout", "the service did not answer in time"),
     (
         "unexpected_lambda",

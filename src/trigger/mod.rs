@@ -108,7 +108,7 @@ impl TriggerHandler {
             };
         }
         if TriggerSource::from_name(&source) == TriggerSource::SignIn {
-            // A refresh is no sign-in, and comes every hour.
+            // A refresh is not a sign-in, and comes every hour.
             if source != "TokenGeneration_RefreshTokens" {
                 self.queue_missed_user(event, &members, trace).await;
             }

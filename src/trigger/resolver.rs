@@ -192,7 +192,7 @@ fn reject_unknown_arguments(
         .any(|(name, value)| !value.is_null() && !known.contains(&name.as_str()));
     if has_unknown {
         return Err(ResolverError::bad_request(format!(
-            "an argument is not known here; there are {}",
+            "unknown argument; allowed: {}",
             known.join(", ")
         )));
     }

@@ -32,7 +32,7 @@ impl GroupLine {
 pub(crate) enum GroupState {
     Member,
     Missing,
-    /// Only tokens have the group: nobody is added to it.
+    /// Only tokens have the group: no one is added to it.
     InToken,
     /// The user is not in the group, and only a rule on the app client would give it.
     NotEvaluated,

@@ -64,7 +64,9 @@ impl Profile {
             Self::Off => "off (profiles.enabled = false)",
             Self::UnderAnotherId => "under another id than the sub",
             Self::NotKnown(cause) => {
-                return format!("none under the sub; search under other ids failed: {cause}");
+                return format!(
+                    "not found under the sub; the search under other ids failed: {cause}"
+                );
             }
         };
         words.to_owned()

@@ -12,7 +12,7 @@ use crate::reconcile::{SingleUser, why_not_queued};
 /// `action` of the audit line.
 const AUDIT_ACTION: &str = "users_show_fix";
 
-/// What is to be done about missing groups and a missing profile.
+/// What to do about missing groups and a missing profile.
 pub(super) struct RepairPlan {
     /// Why no sign-up is queued, otherwise.
     pub(super) sign_up: Result<Repair, String>,

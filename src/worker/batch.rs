@@ -161,7 +161,7 @@ impl BatchSender {
                 }
             }
         }
-        // No one retries this batch any more, so its failure must not keep the breaker open.
+        // No one retries this batch again, so its failure must not keep the breaker open.
         if let Some(failure) = queue_fault {
             self.breaker.record_recovery(&failure);
         }

@@ -5,7 +5,7 @@
 //! extender, up to [`MAX_HELD`] messages; further ones are released. A release sends a copy,
 //! so that no receive counts towards SQS's `maxReceiveCount`. Held messages retry one at a
 //! time, as probes. While any of them is held, the breaker is open. It closes when the failed
-//! call works again, or when no message is held for it any more.
+//! call works again, or when no message is held for it.
 //!
 //! A call that a service refuses permanently may fail for one message or for all. A pool
 //! that takes no writes responds with such a code, too. Only another message can show
@@ -368,7 +368,7 @@ impl<'a> HeldMessage<'a> {
         let key = FailureKey::from(failure);
         let before = std::mem::replace(&mut self.key, key.clone());
         let mut state = self.breaker.state();
-        // Another refusal of this message is no evidence about the others.
+        // Another refusal of this message says nothing about the others.
         let was_counted =
             before == key && key.is_refusal() && state.active_failures.contains_key(&key);
         if !was_counted {

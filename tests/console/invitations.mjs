@@ -181,7 +181,7 @@ export const invitations = {
       await tab.getByText('this page takes 1 MB').waitFor();
       await choose(`email\n${'x'.repeat(8_000_000)}`);
       await button(tab, 'Check the list').click();
-      await tab.getByText('A list of invitations may have 1 MB').waitFor();
+      await tab.getByText('A list of invitations may have at most 1 MB').waitFor();
       await tab.goto(`${VIEW}/file`);
       const rows = Array.from({ length: 120 }, (_, at) => `many-${at}@example.com,Many,STAFF`);
       await choose(`email,given_name,groups\n${rows.join('\n')}\n`);

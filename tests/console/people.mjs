@@ -212,7 +212,7 @@ export const people = {
       await pressOn(tab, /^Remove from STAFF …$/);
       await tab.getByRole('heading', { name: 'Remove from group: STAFF' }).waitFor();
       await pressOn(tab, /^Remove from group$/);
-      await tab.getByText('the user is not a member of STAFF any more').waitFor();
+      await tab.getByText('the user is no longer a member of STAFF').waitFor();
     });
   },
 };

@@ -83,7 +83,7 @@ export const signInChecks = {
       assert.match(await tab.locator('.note[role=status]').innerText(), /the user is a member of STAFF/);
       await button(tab, /^Remove from STAFF/).click();
       await button(tab, 'Remove from group').click();
-      assert.match(await tab.locator('.note[role=status]').innerText(), /not a member of STAFF any more/);
+      assert.match(await tab.locator('.note[role=status]').innerText(), /no longer a member of STAFF/);
     });
   },
 

@@ -1,4 +1,4 @@
-//! `usher users forget`: deletes all of one user, nothing of others, and says what is left.
+//! `usher users forget`: deletes all of one user, nothing of others, and reports what remains.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -372,7 +372,7 @@ async fn fix_never_writes_a_second_profile() {
     assert_eq!(status, Some(1), "{errors}");
     for part in [
         "not queued: the profile may be under another id",
-        "none under the sub; search under other ids failed: dynamodb Scan on UserProfile: AccessDeniedException",
+        "not found under the sub; the search under other ids failed: dynamodb Scan on UserProfile: AccessDeniedException",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }

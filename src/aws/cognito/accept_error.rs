@@ -272,10 +272,10 @@ impl fmt::Display for DeploymentFault {
                 "the user pool has a domain and refuses calls through a VPC endpoint: let the \
                  calls go through a NAT gateway, or remove the domain"
             }
-            Self::Client => "there is no such app client: correct client_id in the configuration",
+            Self::Client => "the app client does not exist: correct client_id in the configuration",
             Self::ClientSecret => {
-                "client_secret in the configuration is not the app client's: set it to the secret \
-                 of the client, or to nothing where the client has none"
+                "client_secret in the configuration is wrong: set it to the secret of the app \
+                 client, or leave it empty if the client has none"
             }
             Self::ClientFlow => {
                 "the app client does not allow USER_PASSWORD_AUTH: add ALLOW_USER_PASSWORD_AUTH \

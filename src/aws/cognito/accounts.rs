@@ -48,7 +48,7 @@ impl Cognito {
         Ok(())
     }
 
-    /// `AdminUserGlobalSignOut`: Cognito takes no token any more that the user has. Applications
+    /// `AdminUserGlobalSignOut`: Cognito no longer accepts the user's tokens. Applications
     /// that verify tokens themselves take them until they expire.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html>

@@ -266,8 +266,8 @@ impl SignIn {
         StepOutput::from(output).into_progress(username)
     }
 
-    /// `RevokeToken`: Cognito takes neither this refresh token any more nor its access tokens.
-    /// Whoever only verifies signatures takes an access token until it expires.
+    /// `RevokeToken`: Cognito no longer accepts this refresh token and its access tokens.
+    /// A service that only verifies signatures accepts an access token until it expires.
     ///
     /// <https://docs.aws.amazon.com/cognito/latest/developerguide/token-revocation.html>
     ///

@@ -70,7 +70,7 @@ pub struct FailedEntry {
 }
 
 impl FailedEntry {
-    /// Whether the entry at `position` is to be sent again: it is among `failed`, and its
+    /// Whether the entry at `position` must be sent again: it is among `failed`, and its
     /// receipt is not stale.
     pub(crate) fn is_to_resend(failed: &[Self], position: usize) -> bool {
         failed

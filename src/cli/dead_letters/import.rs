@@ -135,7 +135,7 @@ async fn bodies_in_queue(context: &CommandContext) -> anyhow::Result<HashMap<Bod
     result?;
     if status == CommandStatus::Failure {
         bail!(
-            "nothing was imported: not every dead letter of the dead-letter queue could be read, to skip those that are in it"
+            "nothing was imported: the dead-letter queue could not be read to its end, and so may have some of these already"
         );
     }
     Ok(bodies)

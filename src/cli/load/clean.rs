@@ -73,7 +73,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         status_line(if stop.is_cancelled() {
             "stopped; run the same command to continue"
         } else {
-            "something may be left, hidden by a worker or not shown yet; run the same command again"
+            "something may remain, hidden by a worker or not shown yet; run the same command again"
         });
         Ok(CommandStatus::Failure)
     }

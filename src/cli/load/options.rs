@@ -266,7 +266,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|n| n.trim().parse().ok());
     match number {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("write it with a percent sign, 0% to 100%: 5%".to_owned()),
+        _ => Err("must have a percent sign, from 0% to 100%, such as 5%".to_owned()),
     }
 }
 
@@ -286,7 +286,7 @@ fn parse_domain(text: &str) -> Result<String, String> {
     if has_labels && text.chars().all(is_allowed) {
         Ok(text.to_lowercase())
     } else {
-        Err("is no domain, such as example.com".to_owned())
+        Err("is not a domain, such as example.com".to_owned())
     }
 }
 

@@ -213,7 +213,7 @@ impl LoadTest<'_> {
 
     fn print_clean_hint(&self) {
         status_line(&format!(
-            "something may be left, hidden by a worker or not shown yet. Clean up with: usher load clean {}",
+            "something may remain, hidden by a worker or not shown yet. Clean up with: usher load clean {}",
             self.load.run_id
         ));
     }

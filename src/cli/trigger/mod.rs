@@ -224,7 +224,7 @@ impl TargetPool {
                 status_line(&format!("other settings changed:\n{}", settings.trim_end()));
             }
             let found = serde_json::Value::Object(after.triggers());
-            anyhow::bail!("the triggers are not as they were set: {found}");
+            anyhow::bail!("the triggers differ from what was set: {found}");
         }
         Ok(differences)
     }

@@ -57,16 +57,14 @@ impl Verb {
     fn done(&self) -> String {
         match self {
             Self::Attach | Self::Detach => {
-                "triggers updated; other settings checked, unchanged".to_owned()
+                "triggers updated; all other settings are unchanged".to_owned()
             }
             Self::Restore {
                 file,
                 with_settings,
             } => {
                 let settings = if *with_settings { " and settings" } else { "" };
-                format!(
-                    "triggers{settings} restored from {file}; other settings checked, unchanged"
-                )
+                format!("triggers{settings} restored from {file}; all other settings are unchanged")
             }
         }
     }

@@ -80,8 +80,7 @@ fn parse_sub(text: &str) -> anyhow::Result<Sub> {
     let sub = Sub::new(&text.to_ascii_lowercase()).filter(|_| is_uuid);
     sub.ok_or_else(|| {
         Usage::error(
-            "SUB is not a sub (a UUID): usher users show prints that of a user name or an e-mail \
-             address",
+            "SUB must be a sub (a UUID): usher users show finds it by user name or e-mail address",
         )
     })
 }

@@ -24,7 +24,7 @@ enum UsersCommand {
     /// a query, otherwise by a scan of the whole table. Cognito bills the user as active this
     /// month.
     Show(show::Options),
-    /// Delete a user, their profiles and their dead letters, and say what is left
+    /// Delete a user, their profiles and their dead letters, and report what remains
     ///
     /// Deletes profiles and the user with all memberships, waits up to five minutes until the
     /// source queue is empty, deletes the dead letters with the sub and profiles that came

@@ -30,7 +30,7 @@ pub(super) struct ConfirmPage<'a> {
     total: u64,
     /// Invitations that name a group which they cannot get.
     refused: u64,
-    /// What was sent, to be sent again.
+    /// What was sent. The page sends it again.
     values: Vec<(&'a str, &'a str)>,
     /// Of the offer.
     id: String,

@@ -37,7 +37,7 @@ pub(super) enum FieldKind {
     },
     YesNo,
     Birthdate,
-    /// A time, of which the form asks the day.
+    /// A time. The form asks only for its day.
     Day,
 }
 
@@ -172,7 +172,7 @@ impl FormField {
         }
     }
 
-    /// Checks a value as Cognito gets it. Which forms of a time it takes is not documented.
+    /// Checks a value as Cognito gets it. AWS does not document which forms of a time it accepts.
     pub(super) fn check_stored(&self, value: &str) -> Result<(), String> {
         match self.kind {
             FieldKind::Day => Ok(()),
@@ -286,7 +286,7 @@ impl FieldKind {
     }
 }
 
-/// Digits with a sign and a point: no exponent, and no `inf`.
+/// Accepts digits, a sign and a point, and neither an exponent nor `inf`.
 fn parse_number(text: &str) -> Option<f64> {
     let is_plain = |c: char| c.is_ascii_digit() || "+-.".contains(c);
     text.parse().ok().filter(|_| text.chars().all(is_plain))

@@ -33,7 +33,7 @@ const MAX_BYTES: usize = 1_000_000;
 const MAX_ROWS: usize = 5000;
 /// A row with an address may have several.
 const MAX_LINES_READ: usize = 4 * MAX_ROWS;
-/// Each may cost a call, of which Cognito takes five a second.
+/// Each may cost a call, and Cognito allows five a second.
 const MAX_GROUPS: usize = 50;
 /// As in `usher users invite`.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
@@ -95,7 +95,7 @@ pub(super) async fn new(
     Ok(html(&FilePage::new(&console, &caller, &pool_form, "")))
 }
 
-/// Says what is wrong or what will happen, or starts the job.
+/// Answers with the errors or with the page that asks, or starts the job.
 pub(super) async fn send(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
@@ -112,7 +112,7 @@ pub(super) async fn send(
     let (schema, list) = (Arc::clone(&pool_form), Arc::clone(&form));
     let rows = spawn_blocking(move || read(&schema, list.get("rows"))).await;
     let rows = rows.map_err(|_| {
-        let detail = "usher failed: its log says where.";
+        let detail = "usher failed: see its log.";
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Nothing was sent",
@@ -274,7 +274,7 @@ fn words(mut lines: Vec<u64>) -> String {
 fn notes(tally: &InviteTally, role: Role) -> Vec<String> {
     let again = "Send the list again later: people who have the invitation get no second mail.";
     let stopped = match &tally.stop_reason {
-        Some(StopReason::MailLimit) => "The mails of a day are used up. ",
+        Some(StopReason::MailLimit) => "The daily limit of mails is reached. ",
         Some(StopReason::Blocked(_)) => "Stopped: every row would fail. ",
         Some(StopReason::Outage(_)) => "Stopped: no call succeeded. ",
         None => "",

@@ -107,7 +107,7 @@ pub(super) async fn new(
     Ok(html(&FormPage::new(&console, &caller, &pool_form, &empty)))
 }
 
-/// Says what is wrong or what will happen, or does it.
+/// Answers with the errors or with the page that asks, or sends the invitation.
 pub(super) async fn send(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
@@ -154,7 +154,7 @@ fn action_result(pool: &PoolId, role: Role, result: &CommandResult) -> ActionRes
     let row = RowResult::new(None, result);
     let label = match row.status {
         RowStatus::Invited => "Invited",
-        RowStatus::Exists | RowStatus::Resent => "The user was there before",
+        RowStatus::Exists | RowStatus::Resent => "The user existed already",
         RowStatus::Refused => "Refused",
         RowStatus::Failed => "Not finished",
     };

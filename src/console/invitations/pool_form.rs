@@ -61,7 +61,7 @@ impl PoolForm {
         let pool = pool_of(console, caller, form)?;
         if let Err(invalid) = services.profiles() {
             let detail = format!("A user would get no profile: {invalid}");
-            let refusal = Refusal::new(StatusCode::CONFLICT, "Nobody can be invited", detail);
+            let refusal = Refusal::new(StatusCode::CONFLICT, "No one can be invited", detail);
             return Err(refusal.with_next(View::Invitations.path(), View::Invitations.name()));
         }
         let cognito = services.cognito();
@@ -92,7 +92,7 @@ impl PoolForm {
         })
     }
 
-    /// How long a code is good, in words.
+    /// How long a code is valid, in words.
     pub(super) fn code_days(settings: &InvitationSettings) -> String {
         let days = settings.code_lifetime.as_secs() / (24 * 60 * 60);
         plural(days, "day")
@@ -168,7 +168,7 @@ impl PoolForm {
             let rule = match find(name) {
                 Some(field) => field.check_stored(value).err(),
                 None if name.starts_with("custom:") => {
-                    Some("is no attribute of this user pool".to_owned())
+                    Some("does not exist in this user pool".to_owned())
                 }
                 None => None,
             };

@@ -134,7 +134,7 @@ impl EmbeddedCognito {
             .await
     }
 
-    /// `RevokeToken`. A token that is not known is no error.
+    /// `RevokeToken`. An unknown token is not an error.
     ///
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html>
     pub(super) fn revoke_token(&self, input: &Value) -> CognitoResult {

@@ -71,7 +71,7 @@ pub(super) fn to_problem(refused: AcceptError) -> Problem {
         .retry_after_secs(30),
         AcceptError::Busy => problem(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the calls to Cognito are used up for the moment",
+            "no more calls to Cognito are allowed at the moment",
         )
         .retry_after_secs(5),
         AcceptError::MissingAttributes(names) => {

@@ -40,7 +40,7 @@ impl StoredResponse {
 }
 
 pub(super) enum IdempotencyLookup {
-    /// The request is new; its response is to be stored if it is final.
+    /// The request is new; its response must be stored if it is final.
     New(PendingResponse),
     /// The stored response of an earlier such request.
     Replayed(JsonResponse),

@@ -59,7 +59,7 @@ impl Problem {
 
     /// The budgets of calls to Cognito are used up.
     pub(in crate::http) fn busy() -> Self {
-        Self::too_many_requests("the calls to Cognito are used up for the moment")
+        Self::too_many_requests("no more calls to Cognito are allowed at the moment")
             .retry_after_secs(5)
     }
 

@@ -117,8 +117,8 @@ pub(super) fn from_submission(command: &AdminCommand, submission: Submission) ->
         Submission::Unavailable(reason, result) => {
             let problem = match reason {
                 UnavailableReason::Unreachable => Problem::unavailable(
-                    "neither Cognito nor the queue can be reached; what was asked for may be \
-                     half done, ask again",
+                    "neither Cognito nor the queue can be reached; the request may be \
+                     half done, repeat it",
                 ),
                 UnavailableReason::Misconfigured => Problem::misconfigured(),
             };
@@ -235,7 +235,7 @@ fn rejection_problem(rejection: &Rejection) -> Problem {
         "invalid_parameter" => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid_parameter",
-            "Cognito does not take a value: an attribute that the pool does not have, a value \
+            "Cognito does not accept a value: an attribute that the pool does not have, a value \
              out of its bounds, or a user name that is an e-mail address where the pool wants \
              another",
         ),
@@ -247,7 +247,7 @@ fn rejection_problem(rejection: &Rejection) -> Problem {
         "limit_exceeded" => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "limit_exceeded",
-            "a limit of the user pool is reached, such as the mails of a day",
+            "a limit of the user pool is reached, such as its mails per day",
         ),
         "code_delivery_failure" => (
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -257,7 +257,7 @@ fn rejection_problem(rejection: &Rejection) -> Problem {
         "no_sub" | "internal" => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "this should not happen; the log says more under the request id",
+            "this should not happen; the log has details under the request id",
         ),
         _ => {
             return Problem::new(

@@ -87,7 +87,7 @@ async fn no_route() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "no_route",
-        "there is nothing here; /v1/openapi.json says what there is",
+        "this path does not exist; /v1/openapi.json lists the paths",
     )
 }
 
@@ -95,6 +95,6 @@ async fn no_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "no_method",
-        "not with this method; /v1/openapi.json says what there is",
+        "this path does not take this method; /v1/openapi.json lists the methods",
     )
 }

@@ -57,7 +57,7 @@ impl LoadVerifier<'_> {
             kind: DifferenceKind::UnexpectedDeadLetter,
             who: format!("letter {id}"),
             sub: None,
-            detail: format!("{reason}: came during the run and is not of it"),
+            detail: format!("{reason}: came during the run but does not belong to it"),
         }));
         if dead_letters.unread > 0 {
             let unread = plural(dead_letters.unread, "dead letter");

@@ -48,7 +48,7 @@ impl LoadVerifier<'_> {
         seen: Option<&ObservedProfile>,
     ) -> Option<(DifferenceKind, String)> {
         let Some(profile) = now else {
-            let detail = seen.map_or("", |_| "it was there, and is gone");
+            let detail = seen.map_or("", |_| "it existed and is gone");
             return Some((DifferenceKind::MissingProfile, detail.to_owned()));
         };
         let sign_up = self.sign_up(user)?;

@@ -58,7 +58,7 @@ impl Person {
     /// What is not found.
     pub(super) fn gap(&self) -> Option<&'static str> {
         self.user.is_none().then_some(
-            "there is no user to show the name: dead letters with only the name are not found",
+            "no such user, so the name is not known: dead letters that have only the name are not found",
         )
     }
 
@@ -72,7 +72,7 @@ impl Person {
         values
     }
 
-    /// Whether a profile with this owner may be that of a user of another pool.
+    /// Whether a profile with this owner may belong to a user of another pool.
     pub(super) fn is_doubtful_owner(&self, value: &str) -> bool {
         self.shares_table && !value.contains(self.sub.as_str())
     }

@@ -76,12 +76,12 @@ impl Remains {
         let advice = [
             (
                 !self.doubtful.is_empty(),
-                "a dead letter in doubt names the user and may be about another: read it (usher \
+                "a dead letter in doubt names the user and may be about another user: read it (usher \
                  dead-letters show ID --body), and drop or replay it first",
             ),
             (
                 self.doubtful_profiles > 0,
-                "a profile in doubt has only the user name as its owner, and may be of a user of \
+                "a profile in doubt has only the user name as its owner, and may belong to a user of \
                  another pool: delete it yourself, or run this with --set pools.allowed=POOL if the \
                  table is only for this pool",
             ),
@@ -96,7 +96,7 @@ impl Remains {
             ),
             (
                 is_gone,
-                "not searched: logs, backups of the table, files and copies of yours \
+                "not searched: logs, backups of the table, your own files and copies \
                  (docs/OPERATIONS.md, Deleting a user)",
             ),
         ];

@@ -127,7 +127,7 @@ fn records(text: &str, errors: &mut FileErrors) -> Vec<(u64, StringRecord)> {
 
 /// More than a user pool has attributes.
 const MAX_COLUMNS: usize = 100;
-/// The columns that are no attribute. `groups` has names with `;` between.
+/// The columns that are not attributes. `groups` has names with `;` between.
 const COLUMNS: [&str; 4] = ["email", "username", "groups", "resend"];
 
 /// Accepts these columns and standard attributes in any case; custom attributes are

@@ -116,7 +116,7 @@ async fn a_replay_needs_a_dry_run_of_the_same_dead_letters() {
     let refused = async |fields: &[(&'static str, String)]| {
         let refused = console.act("replay", fields).await;
         assert_eq!(refused.status, 409);
-        for part in ["A dry run of exactly this comes first", "/replay?snapshot="] {
+        for part in ["Do a dry run of exactly this first", "/replay?snapshot="] {
             assert!(refused.text.contains(part), "{part}: {}", refused.text);
         }
     };

@@ -256,7 +256,7 @@ async fn an_invitation_is_shown_before_it_is_sent() {
 
     let again = console.invite(&RIGHT).await;
     assert!(
-        again.contains("The user was there before:</strong> no mail."),
+        again.contains("The user existed already:</strong> no mail."),
         "{again}"
     );
     let audit = console.audit();
@@ -325,7 +325,7 @@ async fn the_list_hides_people_until_asked() {
     let console = console().await;
     let empty = console.get(PATH).await;
     assert!(
-        empty.text.contains("Nobody has an open invitation."),
+        empty.text.contains("No one has an open invitation."),
         "{}",
         empty.text
     );
@@ -334,7 +334,7 @@ async fn the_list_hides_people_until_asked() {
     let sub = console.sub_of(ADDRESS).await;
     let list = console.get(PATH).await.text;
     let link = format!("/console/people/{}/{sub}", console.world.pool.id);
-    for part in [link.as_str(), ">waiting</span>", "good for 7 days"] {
+    for part in [link.as_str(), ">waiting</span>", "valid for 7 days"] {
         assert!(list.contains(part), "{part}: {list}");
     }
     for secret in SECRETS {
@@ -519,7 +519,7 @@ async fn every_wrong_row_of_a_file_is_listed() {
         "3 errors",
         "must be an e-mail address",
         "must be a number from 1 to 500",
-        "is no attribute of this user pool",
+        "does not exist in this user pool",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
@@ -550,7 +550,9 @@ async fn every_wrong_row_of_a_file_is_listed() {
     let larger = console.check_list(&"x".repeat(4_000_000)).await;
     assert_eq!(larger.status, 413, "{}", larger.text);
     assert!(
-        larger.text.contains("A list of invitations may have 1 MB"),
+        larger
+            .text
+            .contains("A list of invitations may have at most 1 MB"),
         "{}",
         larger.text
     );

@@ -174,7 +174,7 @@ async fn a_look_up_that_finds_nobody_says_what_to_try() {
     let console = open(World::new().await).await;
     let hostile = HOSTILE.replace(' ', "/");
     for (typed, status, says) in [
-        ("nobody@mail.example", 404, "Capitals count."),
+        ("nobody@mail.example", 404, "Case matters."),
         (&*hostile, 404, "No user of"),
         (&"<x>".repeat(3334), 422, "1 to 128 visible characters"),
         ("", 422, "1 to 128 visible characters"),
@@ -270,7 +270,7 @@ async fn a_search_without_result_says_so() {
             "ada",
             "stale",
             422,
-            "A next page expires: search again.",
+            "The next page of a search expires: search again.",
         ),
     ] {
         let answer = console.search(attribute, prefix, next).await;
@@ -455,7 +455,7 @@ async fn groups_are_added_and_removed() {
     );
     let page = console.perform(&sub, "remove-from-group", &staff).await;
     assert!(
-        page.contains("the user is not a member of STAFF any more."),
+        page.contains("the user is no longer a member of STAFF."),
         "{page}"
     );
     assert_eq!(console.members("STAFF").await, ["eve"]);
@@ -713,7 +713,7 @@ async fn dead_letters_come_from_the_last_reading() {
     console.read(2).await;
     let page = console.get(&console.person(&user.sub)).await.text;
     for part in [
-        "throttled: the service accepted no more calls for now",
+        "throttled: the service accepts no more calls at the moment",
         "timeout: ",
         "2 dead letters</a> when the queue was read",
         &format!(
@@ -742,7 +742,7 @@ async fn a_page_does_not_wait_for_a_long_search_of_the_profile() {
     let console = open(world).await;
     let page = console.get(&console.person(&sub)).await.text;
     for part in [
-        "none under the sub; search under other ids failed: stopped",
+        "not found under the sub; the search under other ids failed: stopped",
         "This page searches for 5 s",
         "Note: the profile may be under another id, and usher writes no second one.",
     ] {

@@ -61,7 +61,7 @@ async fn a_run_queues_what_its_dry_run_has_found() {
     let count = |number: &str| with(&options, &[("count", number)]);
     let refused = console.reconcile("run", &count("120")).await;
     assert_eq!(refused.status, 409);
-    for part in ["A dry run of exactly this comes first", "/run?pool="] {
+    for part in ["Do a dry run of exactly this first", "/run?pool="] {
         assert!(refused.text.contains(part), "{}", refused.text);
     }
 

@@ -246,7 +246,7 @@ async fn a_failure_of_the_user_pool_says_whose_turn_it_is() {
                 "InvalidParameterException",
                 "USER_PASSWORD_AUTH flow not enabled",
             ),
-            "An operator has to look into it",
+            "An operator of usher has to fix it",
         ),
     ] {
         hosted
@@ -289,7 +289,7 @@ async fn attempts_under_one_name_are_limited() {
     assert!((1..=30).contains(&calls), "{calls}");
 }
 
-/// Anybody may send this form, so nobody keeps a worker's memory with it.
+/// Anyone may send this form, so it must not take a worker's memory.
 #[tokio::test]
 async fn a_large_sign_in_is_refused() {
     let hosted = Hosted::open().await;

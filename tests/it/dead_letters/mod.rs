@@ -171,7 +171,7 @@ async fn show_prints_the_body_only_with_the_flag() {
         assert!(names.contains(&name), "{name}: {shown}");
     }
     assert!(!shown.contains("receives"), "{shown}");
-    let meaning = "throttled: the service accepted no more calls for now";
+    let meaning = "throttled: the service accepts no more calls at the moment";
     assert!(shown.contains(meaning), "{shown}");
     let id = shown.split_whitespace().nth(1).expect("an id");
     let id = &id[..8];

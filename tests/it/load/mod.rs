@@ -145,7 +145,7 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
             vec!["--set", &allowed, "--stages", "hold 5m"],
             "no rate before it",
         ),
-        (vec!["--duplicates", "5"], "with a percent sign"),
+        (vec!["--duplicates", "5"], "must have a percent sign"),
         (vec!["--worker", "localhost"], "http://HOST:PORT"),
         (vec!["--attribute", "sub=1"], "each user's own"),
         (

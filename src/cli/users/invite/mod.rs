@@ -83,7 +83,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         let is_over_limit = tally.stop_reason == Some(StopReason::MailLimit);
         let when = if is_over_limit { " tomorrow" } else { "" };
         status_line(&format!(
-            "note: the mail did not go; the same command with --resend sends it{when}"
+            "note: the mail was not sent; repeat the command with --resend{when}"
         ));
     } else if let Some(StopReason::Blocked(why) | StopReason::Outage(why)) = &tally.stop_reason {
         status_line(why);
@@ -123,12 +123,12 @@ async fn warn_of_mail_limit(cognito: &Cognito, pool: &PoolId, mails: usize) {
         return;
     }
     let limit = "from its own address Cognito sends at most 50 e-mails a day; a pool that sends \
-                 through Amazon SES is not held to that";
+                 through Amazon SES may send more";
     match cognito.has_default_email(pool).await {
         Ok(false) => {}
         Ok(true) => status_line(&format!(
-            "{mails} invitations, and {pool} does not send through Amazon SES: {limit}. Once they \
-             are used up, the same command goes on the next day"
+            "{mails} invitations, and {pool} does not send through Amazon SES: {limit}. After that, \
+             run the same command again the next day"
         )),
         Err(_) => status_line(&format!("{mails} invitations: {limit}")),
     }

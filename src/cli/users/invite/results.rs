@@ -114,7 +114,7 @@ impl ResultsFile {
             }
             if file.metadata()?.len() != past.length {
                 return Err(std::io::Error::other(
-                    "another run has written to it meanwhile: run this again",
+                    "another run has changed it: run the command again",
                 ));
             }
             if past.intact_length < past.length {
