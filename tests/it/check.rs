@@ -1,12 +1,14 @@
 //! `usher check`: its findings and its exit status.
 
+mod failures;
+mod sign_in;
+
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::process::Command;
-use usher::aws::{Outgoing, PoolOptions};
+use usher::aws::Outgoing;
 use usher::event::{IssuerType, PoolId};
 
 use crate::faults::Fault;
@@ -193,162 +195,6 @@ async fn the_issuer_of_new_tokens_is_reported() {
     assert_eq!(state(&findings, what), "skipped");
 }
 
-/// The arguments that enable the API and the page.
-fn with_api_and_page(world: &World) -> [String; 4] {
-    let set = |key: &str, value: &str| format!("--set={key}={value}");
-    [
-        set("pools.allowed", &world.pool.id),
-        set("admin.client_ids", &world.pool.client),
-        set("admin.issuer", &world.endpoint.issuer_templates().join(",")),
-        set("invitations.client_id", &world.pool.client),
-    ]
-}
-
-#[tokio::test]
-async fn a_pool_passes_with_any_kind_of_user_name() {
-    let named_by = |email_usernames, phone_usernames| PoolOptions {
-        email_usernames,
-        phone_usernames,
-        ..PoolOptions::default()
-    };
-    let aliases = PoolOptions {
-        aliases: vec!["email".to_owned(), "phone_number".to_owned()],
-        ..PoolOptions::default()
-    };
-    for kind in [
-        named_by(true, false),
-        named_by(false, true),
-        named_by(true, true),
-        aliases,
-    ] {
-        let world = World::new_in(&kind).await;
-        let arguments = with_api_and_page(&world);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let (code, findings) = check(&world, &arguments).await;
-        assert_eq!(code, Some(0), "{kind:?}: {findings:?}");
-        assert_eq!(state(&findings, "cognito-idp:AdminCreateUser"), "ok");
-        let users = world.sandbox.users(&world.pool.id).await.expect("users");
-        assert!(users.is_empty(), "nobody was made");
-    }
-}
-
-#[tokio::test]
-async fn a_pool_without_codes_for_the_page_is_named() {
-    let kind = PoolOptions {
-        first_factors: vec!["PASSWORD".to_owned(), "EMAIL_OTP".to_owned()],
-        ..PoolOptions::default()
-    };
-    let world = World::new_in(&kind).await;
-    let arguments = with_api_and_page(&world);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let what = "invitations";
-    let (code, findings) = check(&world, &arguments).await;
-    assert_eq!((code, state(&findings, what)), (Some(1), "fail"));
-    let (code, findings) = check(&world, &arguments[..3]).await;
-    assert_eq!((code, state(&findings, what)), (Some(0), "ok"));
-    let (_, findings) = check(&World::new().await, &[]).await;
-    assert_eq!(state(&findings, what), "missing");
-}
-
-#[tokio::test]
-async fn api_and_page_are_checked_only_when_enabled() {
-    let world = World::new().await;
-    let arguments = with_api_and_page(&world);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let all = [
-        "keys",
-        "cognito-idp:AdminRemoveUserFromGroup",
-        "cognito-idp:AdminCreateUser",
-        "cognito-idp:AdminListGroupsForUser",
-        "app client",
-    ];
-    let (code, findings) = check(&world, &arguments).await;
-    for what in all {
-        assert_eq!(state(&findings, what), "ok", "{what}: {findings:?}");
-    }
-    assert_eq!(code, Some(0));
-    let users = world.sandbox.users(&world.pool.id).await.expect("users");
-    assert!(users.is_empty(), "nobody was made");
-
-    world.faults.plan(|call| {
-        let denied = [
-            "AdminRemoveUserFromGroup",
-            "AdminCreateUser",
-            "AdminListGroupsForUser",
-        ];
-        denied
-            .contains(&call.operation.as_str())
-            .then_some(Fault::Error(
-                StatusCode::BAD_REQUEST,
-                "AccessDeniedException",
-            ))
-    });
-    let mut wrong = arguments.clone();
-    wrong.extend([
-        "--set=admin.issuer=http://127.0.0.1:1/{pool}",
-        "--set=invitations.client_id=nosuchclient",
-    ]);
-    let (code, findings) = check(&world, &wrong).await;
-    for what in all {
-        assert_eq!(state(&findings, what), "fail", "{what}: {findings:?}");
-    }
-    assert_eq!(code, Some(1));
-    let lists = "cognito-idp:AdminListGroupsForUser";
-    let (_, findings) = check(&world, &[]).await;
-    assert_eq!(state(&findings, "keys"), "missing");
-    assert_eq!(state(&findings, lists), "missing");
-    // A worker needs the permission for commands from AppSync, too.
-    let (_, findings) = check(&world, &["--set=admin.verify_membership=true"]).await;
-    assert_eq!(state(&findings, "keys"), "missing");
-    assert_eq!(state(&findings, lists), "fail");
-}
-
-#[tokio::test]
-async fn a_client_that_refuses_every_sign_in_is_named() {
-    let world = World::new().await;
-    let arguments = [
-        format!("--set=pools.allowed={}", world.pool.id),
-        format!("--set=invitations.client_id={}", world.pool.client),
-    ];
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let what = "app client";
-    for (code, text, expected, words) in [
-        (
-            "NotAuthorizedException",
-            "Unable to login because of security reasons.",
-            "fail",
-            "threat protection",
-        ),
-        (
-            "ForbiddenException",
-            "Request not allowed due to WAF block.",
-            "fail",
-            "web ACL",
-        ),
-        // The check signs in as a user who does not exist.
-        (
-            "UserLambdaValidationException",
-            "UserMigration failed with error no such user.",
-            "ok",
-            "takes passwords",
-        ),
-        (
-            "TooManyRequestsException",
-            "Rate exceeded",
-            "skipped",
-            "throttles",
-        ),
-    ] {
-        world.faults.plan(move |call| {
-            (call.operation == "InitiateAuth").then_some(Fault::Refused(code, text))
-        });
-        let (_, findings) = check(&world, &arguments).await;
-        let (state, detail) = &findings[what];
-        assert_eq!(state, expected, "{code}: {detail}");
-        assert!(detail.contains(words), "{code}: {detail}");
-    }
-}
-
 #[tokio::test]
 async fn lambda_variables_that_disable_features_are_named() {
     let world = World::new().await;
@@ -417,88 +263,6 @@ async fn lambda_variables_that_disable_features_are_named() {
         errors.contains("JSON object") && !errors.contains("secret"),
         "{errors}"
     );
-}
-
-#[tokio::test]
-async fn a_hanging_credentials_endpoint_is_named() {
-    let world = World::new().await;
-    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = hanging.local_addr().expect("an address");
-    let mut command = world.usher(&["check"]);
-    command
-        .env_remove("AWS_ACCESS_KEY_ID")
-        .env_remove("AWS_SECRET_ACCESS_KEY")
-        .env("USHER_PROFILES__ENABLED", "false")
-        .env(
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            format!("http://{address}/credentials"),
-        );
-    let (code, findings) = run(command).await;
-    assert_eq!((code, state(&findings, "queue")), (Some(1), "fail"));
-    let (_, detail) = &findings["queue"];
-    let expected = "no AWS credentials: a source did not answer in time";
-    assert!(detail.starts_with(expected), "{detail}");
-}
-
-#[tokio::test]
-async fn a_cause_of_every_failure_is_one_line() {
-    let world = World::new().await;
-    let unreachable = "cannot reach http://127.0.0.1:1 (AWS_ENDPOINT_URL): connection refused";
-    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    for (removed, endpoint, cause) in [
-        (&[][..], "http://127.0.0.1:1", unreachable),
-        (
-            &[],
-            "http://nosuch.invalid",
-            "cannot reach http://nosuch.invalid (AWS_ENDPOINT_URL): the host name cannot be resolved",
-        ),
-        (
-            &keys,
-            &world.url,
-            "no AWS credentials: none found (sources: environment, profile, web identity, ECS, EC2); \
-             set AWS_PROFILE, run \"aws sso login\", or give the task or instance a role",
-        ),
-        (
-            &["AWS_REGION"],
-            &world.url,
-            "no AWS Region: set AWS_REGION, or AWS_PROFILE to a profile that has one",
-        ),
-    ] {
-        let mut command = world.usher(&["check", "--pool", &world.pool.id]);
-        command.env("AWS_ENDPOINT_URL", endpoint);
-        for variable in removed {
-            command.env_remove(variable);
-        }
-        let (code, stdout, _) = finished(command).await;
-        assert_eq!(code, Some(1));
-        // Each line is an entry of a log: a filter finds the cause with the word.
-        let mut failures = stdout.lines().filter(|line| line.contains("FAIL"));
-        let failure = failures.next().unwrap_or_default();
-        assert!(failure.contains(cause), "{cause} is not in {stdout}");
-        assert_eq!(failures.next(), None, "{stdout}");
-        assert!(!stdout.contains("sqs:"), "{stdout}");
-        assert!(stdout.ends_with("1 failure\n"), "{stdout}");
-    }
-    // Every other command says the same.
-    let mut list = world.usher(&["dead-letters", "list"]);
-    list.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    let (_, _, errors) = finished(list).await;
-    assert!(errors.contains(unreachable), "{errors}");
-}
-
-#[tokio::test]
-async fn a_refused_key_stops_each_section_at_its_first_call() {
-    let world = World::new().await;
-    world.faults.plan(|_| {
-        let code = "UnrecognizedClientException";
-        Some(Fault::Error(StatusCode::BAD_REQUEST, code))
-    });
-    let (code, findings) = check(&world, &[]).await;
-    assert_eq!(code, Some(1));
-    let (state, detail) = &findings["queue"];
-    assert_eq!(state, "fail");
-    assert!(detail.ends_with("UnrecognizedClientException"), "{detail}");
-    assert_eq!(findings.len(), 6, "{findings:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! The rules of the source tree: dependencies, sizes, places.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod circles;
+mod tokens;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use tokens::tokens;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -340,7 +345,7 @@ fn each_dependency_is_used_in_one_place() {
 
 #[test]
 fn no_file_is_longer_than_500_lines() {
-    for (file, text) in sources("src") {
+    for (file, text) in ["src", "tests"].into_iter().flat_map(sources) {
         let lines = text.lines().count();
         assert!(lines <= 500, "{file} has {lines} lines");
     }
@@ -383,55 +388,6 @@ fn binaries_only_parse_wire_and_wait() {
     }
 }
 
-/// Words and punctuation of a source, without comments and literals.
-fn tokens(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let starts = |at: usize, what: &str| {
-        let mut rest = chars[at..].iter();
-        what.chars().all(|c| rest.next() == Some(&c))
-    };
-    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < chars.len() {
-        let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
-        if starts(at, "//") {
-            at += chars[at..].iter().take_while(|c| **c != '\n').count();
-        } else if chars[at] == 'r' && chars.get(at + 1 + hashes) == Some(&'"') {
-            let end = format!("\"{}", "#".repeat(hashes));
-            at += 2 + hashes;
-            while !starts(at, &end) {
-                at += 1;
-            }
-            at += end.len();
-        } else if chars[at] == '"' || (chars[at] == '\'' && is_char_literal(&chars[at..])) {
-            let quote = chars[at];
-            at += 1;
-            while chars[at] != quote {
-                at += 1 + usize::from(chars[at] == '\\');
-            }
-            at += 1;
-        } else if is_word(&chars[at]) {
-            let word: String = chars[at..]
-                .iter()
-                .copied()
-                .take_while(|c| is_word(c))
-                .collect();
-            at += word.chars().count();
-            found.push(word);
-        } else if starts(at, "::") {
-            found.push("::".to_owned());
-            at += 2;
-        } else {
-            if !chars[at].is_whitespace() {
-                found.push(chars[at].to_string());
-            }
-            at += 1;
-        }
-    }
-    found
-}
-
 #[test]
 fn clients_are_made_in_one_place() {
     for (file, text) in sources("src") {
@@ -453,183 +409,4 @@ fn clients_are_made_in_one_place() {
             assert!(at_home || !is_called, "{file} calls {constructor}");
         }
     }
-}
-
-/// Whether the quote does not begin a lifetime.
-fn is_char_literal(text: &[char]) -> bool {
-    text.get(1) == Some(&'\\') || text.get(2) == Some(&'\'')
-}
-
-type ModulePath = Vec<String>;
-
-/// What one file defines and names.
-#[derive(Default)]
-struct Names {
-    module: ModulePath,
-    defined: BTreeSet<String>,
-    /// Each imported name or child module with its path, and whether it is only exported.
-    imported: BTreeMap<String, (ModulePath, bool)>,
-    /// Paths outside of imports.
-    used: BTreeSet<ModulePath>,
-}
-
-impl Names {
-    fn read(file: &str, text: &str) -> Self {
-        let mut module: ModulePath = file
-            .trim_end_matches(".rs")
-            .split('/')
-            .map(str::to_owned)
-            .collect();
-        module.retain(|part| part != "mod" && part != "lib");
-        let mut names = Self {
-            module,
-            ..Self::default()
-        };
-        let tokens = tokens(&product(text));
-        let mut depth = 0;
-        let mut at = 0;
-        while let Some(token) = tokens.get(at) {
-            let next = tokens.get(at + 1).cloned().unwrap_or_default();
-            match token.as_str() {
-                "{" => depth += 1,
-                "}" => depth -= 1,
-                "use" => {
-                    let is_exported = at > 0 && ["pub", ")"].contains(&tokens[at - 1].as_str());
-                    at = names.read_use(&tokens, at + 1, &[], is_exported);
-                    continue;
-                }
-                "mod" => {
-                    let path = [names.module.clone(), vec![next.clone()]].concat();
-                    names.imported.insert(next, (path, true));
-                }
-                "struct" | "enum" | "trait" | "type" | "const" | "static" | "fn" if depth == 0 => {
-                    names.defined.insert(next);
-                }
-                word if word.starts_with(|c: char| c.is_alphabetic()) => {
-                    let mut path = vec![word.to_owned()];
-                    while tokens.get(at + 1).is_some_and(|next| next == "::")
-                        && tokens
-                            .get(at + 2)
-                            .is_some_and(|next| next != "<" && next != "{")
-                    {
-                        path.push(tokens[at + 2].clone());
-                        at += 2;
-                    }
-                    names.used.insert(path);
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        names
-    }
-
-    /// Reads an import tree from `at`, and returns where it ends.
-    fn read_use(
-        &mut self,
-        tokens: &[String],
-        mut at: usize,
-        prefix: &[String],
-        is_exported: bool,
-    ) -> usize {
-        let mut path = prefix.to_vec();
-        let mut is_module = false;
-        loop {
-            match tokens[at].as_str() {
-                "::" => at += 1,
-                "{" => {
-                    while tokens[at] != "}" {
-                        at = self.read_use(tokens, at + 1, &path, is_exported);
-                    }
-                    return at + 1;
-                }
-                "as" | "," | "}" | ";" => break,
-                "self" if !path.is_empty() => {
-                    is_module = true;
-                    at += 1;
-                }
-                word => {
-                    path.push(word.to_owned());
-                    at += 1;
-                }
-            }
-        }
-        let mut name = path.last().cloned().unwrap_or_default();
-        if tokens[at] == "as" {
-            name.clone_from(&tokens[at + 1]);
-            at += 2;
-        }
-        if path.len() > prefix.len() || is_module {
-            self.imported.insert(name, (path, is_exported));
-        }
-        at
-    }
-
-    /// The path from the root of the crate; `None` for another crate's.
-    fn absolute(&self, path: &[String]) -> Option<ModulePath> {
-        let outer = path.iter().take_while(|part| *part == "super").count();
-        match path.first()?.as_str() {
-            "crate" => Some(path[1..].to_vec()),
-            "self" => Some([&self.module[..], &path[1..]].concat()),
-            "super" => {
-                let parent = self.module.len().checked_sub(outer)?;
-                Some([&self.module[..parent], &path[outer..]].concat())
-            }
-            name => {
-                let (imported, _) = self.imported.get(name)?;
-                let child = [&self.module[..], &[name.to_owned()]].concat();
-                let imported = if *imported == child {
-                    child
-                } else if imported.first()? == name {
-                    return None;
-                } else {
-                    self.absolute(imported)?
-                };
-                Some([&imported[..], &path[1..]].concat())
-            }
-        }
-    }
-}
-
-/// The file that defines what a path from the root names; `None` for a module.
-fn definition(files: &BTreeMap<String, Names>, path: &[String], depth: u32) -> Option<String> {
-    let of = |module: &[String]| files.iter().find(|(_, names)| names.module == module);
-    let (length, (file, names)) = (0..=path.len())
-        .rev()
-        .find_map(|length| Some((length, of(&path[..length])?)))?;
-    let name = path.get(length)?;
-    if names.defined.contains(name) {
-        return Some(file.clone());
-    }
-    if depth == 0 || !names.imported.contains_key(name) {
-        return None;
-    }
-    let path = names.absolute(&path[length..])?;
-    definition(files, &path, depth - 1)
-}
-
-#[test]
-fn no_two_files_name_each_other() {
-    let files: BTreeMap<String, Names> = sources("src")
-        .into_iter()
-        .filter(|(file, _)| !file.contains("tests") && !file.starts_with("bin/"))
-        .map(|(file, text)| (file.clone(), Names::read(&file, &text)))
-        .collect();
-    let mut arrows = BTreeSet::new();
-    for (file, names) in &files {
-        let imports = names.imported.iter().filter(|(_, (_, exported))| !exported);
-        let imports = imports.map(|(name, _)| vec![name.clone()]);
-        for path in names.used.iter().cloned().chain(imports) {
-            let path = names.absolute(&path);
-            let target = path.and_then(|path| definition(&files, &path, 4));
-            arrows.extend(target.map(|target| (file.clone(), target)));
-        }
-    }
-    assert!(arrows.len() > 500, "{} arrows", arrows.len());
-    let circles: Vec<String> = arrows
-        .iter()
-        .filter(|(from, to)| from < to && arrows.contains(&(to.clone(), from.clone())))
-        .map(|(from, to)| format!("{from} <-> {to}"))
-        .collect();
-    assert!(circles.is_empty(), "{circles:?}");
 }
