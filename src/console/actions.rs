@@ -209,8 +209,7 @@ fn confirm(
     query: RawQuery,
     kind: JobKind,
 ) -> Result<Response, Refusal> {
-    let RawQuery(query) = query;
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let form = Form::of_query(query);
     let chosen = Chosen::new(console, &form)?;
     Ok(ConfirmPage::new(console, caller, &chosen, kind, &form).to_response())
 }

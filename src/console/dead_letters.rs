@@ -43,9 +43,9 @@ struct ListPage<'a> {
 pub(super) async fn list(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Response {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let form = Form::of_query(query);
     let snapshot = console.snapshot();
     let snapshot = snapshot.as_deref();
     let query = snapshot.map_or_else(Query::default, |it| Query::parse(&form, it));

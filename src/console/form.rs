@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 
@@ -26,6 +27,10 @@ pub(super) type Fields = Extension<Arc<Form>>;
 impl Form {
     pub(super) fn parse(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    pub(super) fn of_query(RawQuery(query): RawQuery) -> Self {
+        Self::parse(query.unwrap_or_default().as_bytes())
     }
 
     pub(super) async fn read(

@@ -298,9 +298,9 @@ pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
     Path((pool, sub)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, Refusal> {
-    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    let query = Form::of_query(query);
     let person = Person::read(&console, &caller, &pool, &sub, true).await?;
     let snapshot = console.snapshot();
     let page = PersonPage::new(&console, &person, snapshot.as_deref(), query.get("result"));

@@ -197,9 +197,9 @@ fn parse(console: &Console, form: &Form) -> Result<ReconcileOptions, Refusal> {
 pub(super) async fn confirm(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, Refusal> {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let form = Form::of_query(query);
     let options = parse(&console, &form)?;
     Ok(html(&RunPage::new(&console, &caller, &options, &form)))
 }

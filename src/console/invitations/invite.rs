@@ -98,10 +98,9 @@ fn command(console: &Console, pool_form: &PoolForm) -> String {
 pub(super) async fn new(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, Refusal> {
-    let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let pool_form = PoolForm::read(&console, &caller, &query).await?;
+    let pool_form = PoolForm::read(&console, &caller, &Form::of_query(query)).await?;
     // Nothing that a person types is ever in a URL.
     let empty = Form::default();
     Ok(html(&FormPage::new(&console, &caller, &pool_form, &empty)))

@@ -64,9 +64,9 @@ enum InvitedState {
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, Refusal> {
-    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    let query = Form::of_query(query);
     page(&console, &caller, &query, false).await
 }
 
