@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use winterbaume_core::MockResponse;
 
 use super::sessions::Login;
-use super::user::{EmbeddedUser, str_or_empty};
+use super::user::str_or_empty;
 use super::{
     CognitoResult, EmbeddedCognito, aws_error, not_authorized, ok_response, required_parameter,
 };
@@ -73,25 +73,18 @@ impl EmbeddedCognito {
         Ok(ok_response(&json!({})))
     }
 
-    /// The end of a sign-in: tokens, or the challenge for a second factor.
-    pub(super) async fn finish_sign_in(
-        &self,
-        login: Login,
-        user: &EmbeddedUser,
-        source: &str,
-        metadata: &Value,
-    ) -> CognitoResult {
-        match self.pools.factors(&login.pool, &user.name).as_slice() {
-            [] => {
-                self.sign_in_with_tokens(login, user, source, metadata)
-                    .await
-            }
-            [factor] => Ok(self.factor_challenge(login, factor)),
+    /// The challenge for a second factor; `None` if the user has none.
+    pub(super) fn ask_for_factor(&self, login: &Login) -> Option<MockResponse> {
+        match self.pools.factors(&login.pool, &login.user).as_slice() {
+            [] => None,
+            [factor] => Some(self.factor_challenge(login.clone(), factor)),
             factors => {
                 let choices = json!(factors).to_string();
-                let parameters = json!({"MFAS_CAN_CHOOSE": choices, "USER_ID_FOR_SRP": user.name});
-                let session = self.sessions.start_challenge(SELECT_CHALLENGE, login);
-                Ok(ok_response(&json!({
+                let parameters = json!({"MFAS_CAN_CHOOSE": choices, "USER_ID_FOR_SRP": login.user});
+                let session = self
+                    .sessions
+                    .start_challenge(SELECT_CHALLENGE, login.clone());
+                Some(ok_response(&json!({
                     "ChallengeName": SELECT_CHALLENGE, "Session": session,
                     "ChallengeParameters": parameters,
                 })))

@@ -78,8 +78,11 @@ impl EmbeddedCognito {
             }
             "FORCE_CHANGE_PASSWORD" => Ok(ok_response(&self.new_password_challenge(login, user))),
             _ => {
+                if let Some(challenge) = self.ask_for_factor(&login) {
+                    return Ok(challenge);
+                }
                 let source = "TokenGeneration_Authentication";
-                self.finish_sign_in(login, &user, source, &input["ClientMetadata"])
+                self.sign_in_with_tokens(login, &user, source, &input["ClientMetadata"])
                     .await
             }
         }
@@ -203,8 +206,11 @@ impl EmbeddedCognito {
         let user = self
             .set_new_password(&login, &user, password, &attributes)
             .await?;
+        if let Some(challenge) = self.ask_for_factor(&login) {
+            return Ok(challenge);
+        }
         let source = "TokenGeneration_NewPasswordChallenge";
-        self.finish_sign_in(login, &user, source, &input["ClientMetadata"])
+        self.sign_in_with_tokens(login, &user, source, &input["ClientMetadata"])
             .await
     }
 
