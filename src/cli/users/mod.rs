@@ -29,8 +29,9 @@ enum UsersCommand {
     /// Deletes profiles and the user with all memberships, waits up to five minutes until the
     /// source queue is empty, deletes the dead letters with the sub and profiles that came
     /// meanwhile, and looks again. Dead letters that have only the name or an address of the user
-    /// may be about another: it names them, and deletes nothing before they are dropped or
-    /// replayed. Exit status 1: something is left, or may be; run it again.
+    /// may be about another, and so may a profile whose owner is only the name, with several pools
+    /// in pools.allowed. It reports these, and deletes nothing before you have decided. Exit
+    /// status 1: something remains, or may remain; run it again.
     /// deploy/forget-policy.json has the permissions.
     Forget(forget::Options),
 }
