@@ -42,7 +42,7 @@ impl Secret {
 pub(super) enum LinkUse {
     First,
     Again,
-    /// It is of another start of the console.
+    /// It belongs to another start of the console.
     Wrong,
 }
 

@@ -1,4 +1,4 @@
-//! Actions that the console has offered, each to be done once. A click twice, or a page that is sent
+//! Actions that the console has offered. Each is done once: a second click, or a page that is sent
 //! again, finds the result of the first.
 
 use std::collections::VecDeque;
@@ -24,9 +24,9 @@ struct Slot {
     id: String,
     /// Whom it was offered to.
     caller: String,
-    /// Of the page that offers it, or of the user whom it is about.
+    /// The path of the page that offers it, or of the user whom it changes.
     path: String,
-    /// Of what the page said that will happen, which may have personal data.
+    /// Not what the page said that will happen: that may have personal data.
     effect_hash: [u8; 32],
     state: SlotState,
 }

@@ -1,7 +1,7 @@
 //! Actions on the dead letters of a snapshot: read it, dry run, replay, drop, export.
 //!
 //! An action means the dead letters that were seen, by their ids. So it names the snapshot, the
-//! filter and the number, and is refused when one of them is not that of now.
+//! filter and the number, and is refused when one of them has changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) fn needs_dry_run(path: String) -> Refusal {
 }
 
 impl Chosen {
-    /// Of a form that changes them: it says how many were seen.
+    /// For a form that changes them: it must say how many were seen.
     fn to_change(console: &Console, form: &Form) -> Result<Self, Refusal> {
         if form.get("count").is_empty() {
             return Err(stale(

@@ -1,4 +1,4 @@
-//! Who asks.
+//! The caller of a request.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl Caller {
         matches!(&self.identity, Identity::Administrator(user) if user.sub == sub.as_str())
     }
 
-    /// Of an administrator, if logs may hold it.
+    /// The `sub` of an administrator, if logs may hold it.
     pub(super) fn sub(&self) -> Option<&str> {
         match &self.identity {
             Identity::Operator(_) => None,
@@ -120,8 +120,8 @@ impl Caller {
         }
     }
 
-    /// As audit lines name them. An operator by the credentials of now: they change while a console
-    /// runs.
+    /// The name in audit lines. That of an operator follows from the current credentials: they change
+    /// while a console runs.
     pub(super) async fn actor(&self, services: &Services) -> String {
         match self.role() {
             Role::Operator => services.aws().caller_name().await,

@@ -13,7 +13,7 @@ pub(super) struct Chart {
     /// The last value, and the highest.
     pub(super) latest: String,
     pub(super) max: String,
-    /// Of an SVG `polyline`; empty with less than two values.
+    /// The points of an SVG `polyline`; empty with fewer than two values.
     pub(super) points: String,
 }
 
@@ -60,7 +60,7 @@ impl Chart {
         }
     }
 
-    /// What a reader hears who does not see it.
+    /// What a screen reader says.
     pub(super) fn label(&self) -> String {
         let Self {
             title, latest, max, ..
@@ -68,7 +68,7 @@ impl Chart {
         format!("{title}: {latest} now, at most {max} in the last hour")
     }
 
-    /// Where the line is while there is none.
+    /// Says when the line begins.
     pub(super) fn pause() -> String {
         format!(
             "One point every {} s while this console runs.",

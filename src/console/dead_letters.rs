@@ -163,7 +163,7 @@ struct DeadLetterPage<'a> {
     snapshot: &'a Snapshot,
     dead_letter: &'a ReceivedDeadLetter,
     it: &'a DeadLetterSummary,
-    /// Of the page of the user.
+    /// Leads to the page of the user.
     person_path: Option<String>,
     state: Option<&'static str>,
     /// Only where it was asked for.

@@ -29,7 +29,7 @@ struct DeploymentPage<'a> {
     report: Option<Arc<Report>>,
     running: Option<Arc<Job>>,
     settings: Vec<&'a EffectiveSetting>,
-    /// Those that are not the default.
+    /// The settings that differ from the default.
     changed: Vec<&'a EffectiveSetting>,
 }
 

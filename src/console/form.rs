@@ -14,14 +14,14 @@ use super::page::Refusal;
 /// A list of invitations of 1 MB: a byte of it may take three.
 pub(super) const MAX_BYTES: usize = 3_100_000;
 const MAX_FIELDS: usize = 2000;
-/// Of a form that a stranger may send.
+/// The limit of a form that a stranger may send.
 pub(super) const MAX_SIGN_IN_BYTES: usize = 32 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
 
-/// Those of a POST, as a handler takes them.
+/// The fields of a POST, as a handler takes them.
 pub(super) type Fields = Extension<Arc<Form>>;
 
 impl Form {

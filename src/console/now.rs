@@ -18,7 +18,7 @@ use crate::telemetry::exposition::{Samples, family, label};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// An hour of them.
 pub(super) const MAX_SAMPLES: usize = 360;
-/// Of a reading that a page shows, if no one looked meanwhile.
+/// The greatest age of a reading that a page shows.
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// After a longer pause the charts begin again.
 const MAX_PAUSE: Duration = Duration::from_mins(2);

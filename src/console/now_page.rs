@@ -88,7 +88,7 @@ impl NowPage<'_> {
         View::DeadLetters.may(self.frame.role)
     }
 
-    /// Those that the caller can follow up.
+    /// The findings that the caller can follow up.
     fn findings<'a>(&self, reading: &'a Reading) -> impl Iterator<Item = &'a Finding> {
         let shows_dead_letters = self.shows_dead_letters();
         let findings = reading.report.findings.iter();

@@ -126,7 +126,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Of a browser that is not signed in.
+    /// For a browser that is not signed in.
     pub(super) fn without_caller(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -134,7 +134,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Those of the menu.
+    /// The views of the menu.
     pub(super) fn views(&self) -> impl Iterator<Item = &'static View> {
         View::ALL.iter().filter(|view| view.may(self.role))
     }

@@ -43,7 +43,7 @@ struct Found {
 }
 
 pub(super) struct UserRow {
-    /// Of the page of the user.
+    /// Leads to the page of the user.
     pub(super) path: Option<String>,
     pub(super) name: String,
     pub(super) email: String,

@@ -264,7 +264,7 @@ struct ActionPage<'a> {
     action: Action,
     group: &'a str,
     effect: String,
-    /// Of the offer.
+    /// The id of the offer.
     id: String,
     warning: Option<String>,
     is_grantable: bool,

@@ -44,7 +44,7 @@ pub(super) struct Person {
     pub(super) report: UserReport,
 }
 
-/// Of the page of a user; `None` for a `sub` that is not a UUID: it could be an address.
+/// The path of the page of a user; `None` for a `sub` that is not a UUID: it could be an address.
 pub(super) fn person_path(pool: &PoolId, sub: &str) -> Option<String> {
     let is_uuid = Username::new(sub).is_some_and(|sub| sub.is_uuid());
     is_uuid.then(|| format!("{PEOPLE_PATH}/{pool}/{sub}"))

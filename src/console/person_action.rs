@@ -37,7 +37,7 @@ impl Action {
         Self::Disable,
     ];
 
-    /// The action whose path ends so.
+    /// The action whose path ends with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
@@ -55,7 +55,7 @@ impl Action {
         }
     }
 
-    /// On its button.
+    /// The text of its button.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Provision => "Provision now",

@@ -134,7 +134,7 @@ fn end(summary: &PoolSummary, found: Found, is_dry_run: bool) -> JobEnd {
     let stopped = if is_dry_run {
         "stopped: not all users were checked"
     } else {
-        "stopped: what is queued stays queued; a dry run says who is left"
+        "stopped: what is queued stays queued; a dry run shows who remains"
     };
     let stopped = (!summary.complete).then(|| stopped.to_owned());
     let notes = [

@@ -31,7 +31,7 @@ pub(super) fn sign_in(status: StatusCode, next: &str, message: &str) -> Response
 /// A challenge that a page asks for.
 pub(super) struct Asked {
     pub(super) challenge: Challenge,
-    /// Of the temporary password, for the choice of a new one; otherwise empty.
+    /// That of the temporary password, where a new one is asked for; otherwise empty.
     pub(super) mark: String,
 }
 

@@ -23,13 +23,13 @@ pub(crate) struct Console {
     pub(super) settings: Vec<EffectiveSetting>,
     pub(super) now: NowReader,
     pub(super) jobs: Jobs,
-    /// Actions on users that run.
+    /// Running actions on users.
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
-    /// Of the last check.
+    /// The findings of the last check.
     report: Mutex<Option<Arc<Report>>>,
-    /// Offered and done, on users.
+    /// Offers and results of actions on users.
     pub(super) actions: ActionSlots,
     /// One search of a profile under other ids at a time: it reads the whole table.
     pub(super) profile_search: Semaphore,

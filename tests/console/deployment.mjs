@@ -54,7 +54,7 @@ export const checks = {
     await missUsers(150, 'missed');
     await stage({}, async (tab, context) => {
       await link(tab, 'Reconcile').first().click();
-      await tab.getByText('This console has made none').waitFor();
+      await tab.getByText('This console has run none').waitFor();
       await picture(tab, 'reconcile-empty');
       await tab.getByLabel('Only users created since').fill('nonsense');
       await tab.getByLabel('Also users of external').check();

@@ -60,7 +60,7 @@ export const people = {
       await button(tab, /^Remove from EVERYONE/).click();
       await tab.getByText('The configuration gives the group').waitFor();
       await picture(tab, 'person-remove');
-      assert.match(await confirm(tab, 'Remove from group'), /is not a member of EVERYONE any more/);
+      assert.match(await confirm(tab, 'Remove from group'), /is no longer a member of EVERYONE/);
       assert.match(await row(tab, 'EVERYONE').innerText(), /missing/);
       await picture(tab, 'person-missing');
       await button(tab, 'Provision now …').click();
@@ -94,7 +94,7 @@ export const people = {
       assert.match(await confirm(tab, 'Add to group'), /is a member of ADMINS/);
       await button(tab, /^Remove from ADMINS/).click();
       await tab.getByLabel('Also a group outside admin.grantable_groups').check();
-      assert.match(await confirm(tab, 'Remove from group'), /not a member of ADMINS/);
+      assert.match(await confirm(tab, 'Remove from group'), /no longer a member of ADMINS/);
       await addTo(tab, 'NOWHERE');
       await tab.getByText('group NOWHERE does not exist').waitFor();
       await picture(tab, 'person-no-group');
@@ -166,7 +166,7 @@ export const people = {
       await link(tab, 'admin').waitFor();
       await tab.getByLabel('Begins with').fill('<b>nobody');
       await button(tab, 'Search').click();
-      await tab.getByText('No user of this pool has an attribute that begins so.').waitFor();
+      await tab.getByText('No user of this pool has an attribute that begins with this.').waitFor();
       await picture(tab, 'people-none');
       await tab.getByLabel('E-mail address, user name or sub').fill('nobody@example.com');
       await button(tab, 'Look up').click();

@@ -29,7 +29,7 @@ pub(crate) struct SessionTokens {
     pub access: String,
     /// For [`SignIn::revoke`].
     pub refresh: Option<String>,
-    /// Of the access token.
+    /// The lifetime of the access token.
     pub lifetime: Duration,
 }
 

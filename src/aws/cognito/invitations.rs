@@ -33,7 +33,7 @@ impl UsernameCandidates {
         }
     }
 
-    /// Of no user of any pool, to check the permission. A pool accepts a name, an e-mail
+    /// Names that no user of any pool has, to check the permission. A pool accepts a name, an e-mail
     /// address or a phone number, and refuses the others. No country has the code 999.
     pub(crate) fn for_no_user(address: &Username) -> Self {
         let others = ["usher-check-no-such-user", "+99900000000"];

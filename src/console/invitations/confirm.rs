@@ -21,7 +21,7 @@ use crate::users::GroupPlan;
 #[template(path = "console/invite_confirm.html")]
 pub(super) struct ConfirmPage<'a> {
     frame: Frame<'a>,
-    /// Of the form that asks, and of the offer.
+    /// The path of the form, which the offer has too.
     path: &'static str,
     pool_form: &'a PoolForm,
     /// Label and value of each field of the form for one person; empty for a list.
@@ -32,7 +32,7 @@ pub(super) struct ConfirmPage<'a> {
     refused: u64,
     /// What was sent. The page sends it again.
     values: Vec<(&'a str, &'a str)>,
-    /// Of the offer.
+    /// The id of the offer.
     id: String,
     /// The number that was typed is not that of the invitations.
     is_wrong: bool,

@@ -37,7 +37,7 @@ struct ListPage<'a> {
     pool: &'a PoolId,
     pools: Vec<&'a PoolId>,
     form: &'a Form,
-    /// Of the form for one person.
+    /// The result of the form for one person.
     last: Option<Arc<ActionResult>>,
     jobs: Vec<Arc<Job>>,
     rows: Vec<InvitedRow>,

@@ -187,7 +187,7 @@ impl EmbeddedCognito {
         Ok((login, user))
     }
 
-    /// Of two concurrent responses one counts. One that was refused so far can be repeated.
+    /// Only one of two concurrent responses counts. A refused response can be repeated.
     pub(super) fn end_challenge(&self, input: &Value) -> Result<(), AwsErrorResponse> {
         let is_open = self
             .sessions

@@ -17,7 +17,7 @@ pub(super) struct ProfileSearch {
 #[derive(Default)]
 pub(super) struct FoundProfiles {
     pub(super) theirs: Vec<FoundProfile>,
-    /// Of those whose owner is only a name that a user of another pool may have.
+    /// The number of those whose owner is only a name that a user of another pool may have.
     pub(super) doubtful: u64,
 }
 

@@ -303,7 +303,7 @@ async fn a_refusal_says_why_in_words() {
         (
             "LimitExceededException",
             "Not finished",
-            "the mails of a day",
+            "its mails per day",
         ),
     ] {
         console.world.faults.plan(move |call| {

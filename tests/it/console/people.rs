@@ -243,7 +243,7 @@ async fn a_search_without_result_says_so() {
             "ada",
             "",
             200,
-            "No user of this pool has an attribute that begins so.",
+            "No user of this pool has an attribute that begins with this.",
         ),
         ("email", &*long, "", 200, "No user of this pool"),
         ("email", "a\" or \"b", "", 200, "No user of this pool"),

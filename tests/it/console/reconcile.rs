@@ -54,7 +54,7 @@ async fn a_run_queues_what_its_dry_run_has_found() {
     for part in [
         "finds confirmed users without a profile",
         "<code>usher reconcile --dry-run</code>",
-        "This console has made none",
+        "This console has run none",
     ] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
