@@ -8,6 +8,7 @@ mod chaos;
 mod check;
 mod commands;
 mod console;
+mod costs;
 mod damaged_responses;
 mod dead_letters;
 mod dev;
