@@ -86,6 +86,7 @@ impl LoadReport {
             histogram: latency.bins(),
             verified: differences.is_empty(),
             differences,
+            requirements: Vec::new(),
             cleaned,
             settings: RunSettings::new(load, users, &due),
         }

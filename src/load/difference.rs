@@ -1,9 +1,9 @@
 //! Differences between the expected and the actual results of a run.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One difference, with the user or message that it concerns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Difference {
     pub kind: DifferenceKind,
     /// The run's name for the user or message, `run ID`, or `letter ID`.
@@ -35,7 +35,7 @@ impl Difference {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DifferenceKind {
     /// SQS did not accept the message.

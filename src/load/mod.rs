@@ -32,7 +32,7 @@ pub(crate) use difference::{Difference, DifferenceKind};
 pub use inject::{InjectionProgress, inject};
 pub use plan::{LoadMessage, LoadPlan};
 pub use poison::Poison;
-pub(crate) use report::LoadReport;
+pub(crate) use report::{Comparison, LoadReport, Requirement, Source};
 pub(crate) use run::{LoadRun, LoadServices};
 pub use run_id::{RunId, Tag};
 pub(crate) use scrape::MetricsScraper;

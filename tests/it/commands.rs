@@ -79,6 +79,7 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
         ("reconcile", BOTH),
         ("load run --count 1", BOTH),
         ("load clean 20261121-142249-k3f9", BOTH),
+        ("load compare letters letters", NEITHER),
         ("users invite --email ada@example.com", TABLE),
         ("users show ada", TABLE),
         ("users show ada --fix", BOTH),

@@ -82,6 +82,12 @@ trigger restore before.json --pool POOL --yes
 trigger detach --function-arn ARN --pool POOL --yes -o json
 trigger attach --pool POOL
 load run --count 3
+load run --count 3 --require p98<2s
+load run --count 3 --require finished=100
+load compare a.json b.json
+load compare a.json b.json -o json
+load compare a.json people.csv
+load compare a.json nowhere.json
 config --changed
 config --changed -o json
 health
@@ -100,6 +106,17 @@ attribute = \"custom:plan\"
 equals = \"pro\"
 groups = [\"STAFF\"]
 ";
+
+/// A report as `load run -o json` prints it, without what may be absent.
+const REPORT: &str = r#"{
+"run": "20261121-150344-aaaa", "pool": "us-east-1_AbCdEf123", "seed": 1,
+"began": "2026-11-21T15:03:44Z", "seconds": 9.5,
+"planned": {"sign_ups": 300, "duplicates": 0, "poison": 0, "bystanders": 0, "seconds": 3.0},
+"injected": {"messages": 300, "not_sent": 0, "seconds": 3.1, "per_second": 96.8},
+"finished": {"sign_ups": 300, "seconds": 4.0, "per_second": 75.0},
+"latency_ms": {"count": 300, "p50": 58.0, "p90": 174.0, "p99": 290.0, "p99.9": 800.0, "max": 809.0},
+"timeline": [], "latency_over_time": [], "histogram": [], "verified": true, "differences": []
+}"#;
 
 /// SQS answers a receive at once, also an empty one: nothing else comes that it could wait for.
 fn without_wait(mut input: Value) -> Value {
@@ -148,7 +165,16 @@ struct Printed {
 /// Runs the commands one after the other.
 async fn run(world: &World, commands: &'static str, letter: &str) -> Vec<Printed> {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in [("people.csv", PEOPLE), ("rules.toml", RULES)] {
+    let slower = REPORT
+        .replace("150344-aaaa", "160344-bbbb")
+        .replace("75.0", "60.0")
+        .replace("290.0", "348.0");
+    for (name, text) in [
+        ("people.csv", PEOPLE),
+        ("rules.toml", RULES),
+        ("a.json", REPORT),
+        ("b.json", slower.as_str()),
+    ] {
         std::fs::write(folder.path().join(name), text).expect("written");
     }
     let users = world.sandbox.users(&world.pool.id).await.expect("users");

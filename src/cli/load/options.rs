@@ -9,7 +9,7 @@ use crate::cli::{MissingSetting, Usage, arguments, status_line};
 use crate::config::Config;
 use crate::event::PoolId;
 use crate::http::Url;
-use crate::load::{MAX_SIGN_UPS, SignUpTemplate, Stages, parse_recorded};
+use crate::load::{MAX_SIGN_UPS, Requirement, SignUpTemplate, Source, Stages, parse_recorded};
 
 const DEFAULT_EMAIL_DOMAIN: &str = "example.com";
 
@@ -31,7 +31,8 @@ pub(super) struct LimitOptions {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   usher load run --count 300 --rate 20 --report load.html
-  usher load run --stages \"ramp 0..20 over 30s, hold 1m\" --duplicates 5%")]
+  usher load run --stages \"ramp 0..20 over 30s, hold 1m\" --duplicates 5%
+  usher load run --count 300 --require \"p99<2s,finished=100%\" --junit load.xml")]
 pub(super) struct Options {
     /// Number of sign-ups
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_sign_up_count)]
@@ -75,6 +76,14 @@ pub(super) struct Options {
     /// Write an HTML report with charts to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Exit with 1 unless the run meets these, separated by commas: a measure, one of < <= = >= >
+    /// and a value. Measures: p50, p90, p99, p99.9, max, finished, rate, duration, waiting, late,
+    /// calls, throttled, differences
+    #[arg(long, value_name = "REQUIREMENTS", value_delimiter = ',')]
+    pub(super) require: Vec<Requirement>,
+    /// Write JUnit's XML to this file, with a test case for each requirement; replaces the file
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
     #[command(flatten)]
     pub(super) common: LimitOptions,
 }
@@ -153,6 +162,23 @@ impl Options {
         Ok(SignUpTemplate::Recorded(events))
     }
 
+    /// Refuses what this run cannot measure.
+    pub(super) fn check_requirements(&self, config: &Config) -> anyhow::Result<()> {
+        for requirement in &self.require {
+            let missing = match requirement.source() {
+                Source::Workers if self.worker.is_empty() => {
+                    "only the workers know it; name them with --worker"
+                }
+                Source::Profiles if config.profiles.is_none() => {
+                    "only profiles show it, and profiles.enabled is false"
+                }
+                _ => continue,
+            };
+            return Err(Usage::error(format!("--require {requirement}: {missing}")));
+        }
+        Ok(())
+    }
+
     /// Duplicates and poison, as shares of the sign-ups.
     pub(super) fn shares(&self) -> (f64, f64) {
         (self.duplicates, self.poison)
@@ -188,6 +214,10 @@ impl Options {
                 command = format!("{command} {flag}");
             }
         }
+        if !self.require.is_empty() {
+            let all: Vec<String> = self.require.iter().map(Requirement::to_string).collect();
+            command = format!("{command} --require \"{}\"", all.join(","));
+        }
         for setting in settings {
             let key = setting.split('=').next().unwrap_or_default();
             let is_number = key.starts_with("quota.") || key.starts_with("worker.");
@@ -201,25 +231,33 @@ impl Options {
         command
     }
 
-    /// Creates the file of `--report`, so that a wrong path fails before the run. A report of
-    /// an earlier run is kept.
-    pub(super) fn check_report(&self) -> anyhow::Result<()> {
-        let Some(path) = &self.report else {
-            return Ok(());
-        };
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .with_context(|| format!("--report {}", path.display()))?;
-        if file.metadata()?.len() > 0 {
-            return Err(Usage::error(format!(
-                "--report {}: the file already exists; use another name",
-                path.display()
-            )));
+    /// Creates the files of `--report` and `--junit`, so that a wrong path fails before the run.
+    /// A report of an earlier run is kept. Results for a CI system are not: it would take them
+    /// for those of this run, which may end without any.
+    pub(super) fn create_files(&self) -> anyhow::Result<()> {
+        if let Some(path) = &self.report {
+            create_report(path)?;
+        }
+        if let Some(path) = &self.junit {
+            std::fs::write(path, "").with_context(|| format!("--junit {}", path.display()))?;
         }
         Ok(())
     }
+}
+
+fn create_report(path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("--report {}", path.display()))?;
+    if file.metadata()?.len() > 0 {
+        return Err(Usage::error(format!(
+            "--report {}: the file already exists; use another name",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The given pool, or all of `load.allowed_pools`; each one is allowed.
@@ -303,6 +341,15 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_every_measure() {
+        let refused = "?<1".parse::<Requirement>().expect_err("no such measure");
+        let (_, names) = refused.split_once("the measures are ").expect("names");
+        let help = <Command as clap::CommandFactory>::command();
+        let help = help.term_width(1_000).render_help().to_string();
+        assert!(help.contains(&format!("Measures: {names}")), "{help}");
+    }
+
+    #[test]
     fn the_command_line_holds_no_personal_data_and_no_secrets() {
         let arguments = [
             "load",
@@ -318,6 +365,8 @@ mod tests {
             "http://ada:secret@10.0.0.1:8080",
             "--report",
             "/home/ada/load.html",
+            "--require",
+            "p99 < 2s,finished=100%",
         ];
         let options = Command::parse_from(arguments).options;
         let settings = [
@@ -329,7 +378,7 @@ mod tests {
             options.command_line(7, &settings.map(str::to_owned)),
             "usher load run --stages \"ramp 0..20 over 10s, burst 5\" --duplicates 5% \
              --poison 0% --seed 7 --quiet-period \"1m 5s\" --give-up-after \"10m\" --events … --email-domain … \
-             --worker … --set quota.user_update=20 --set queue.url=… \
+             --worker … --require \"p99 < 2s,finished=100%\" --set quota.user_update=20 --set queue.url=… \
              --set invitations.contact=…"
         );
     }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::options::Options;
 use super::services::connect_services;
 use crate::aws::{Class, Failure, SignInName};
-use crate::cli::{CommandStatus, Global, Usage, plural, progress_bar, status_line};
+use crate::cli::{CommandStatus, Global, Output, Usage, plural, progress_bar, status_line};
 use crate::config::Required;
 use crate::event::Username;
 use crate::load::report::Cleaned;
@@ -23,7 +23,8 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     let pool = options.pool(&config)?;
     let sign_ups = options.sign_ups()?;
     let stages = options.stages(&sign_ups)?;
-    options.check_report()?;
+    options.check_requirements(&config)?;
+    options.create_files()?;
     let stop = shutdown::on_signal(&global.force_exit)?;
     let services = connect_services(&config, &stop).await?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
@@ -140,13 +141,9 @@ impl LoadTest<'_> {
             differences,
             cleaned,
         );
+        let report = report.with_requirements(&self.options.require);
         self.publish(&report)?;
-        let is_clean = self.options.no_cleanup || cleaned.is_some_and(|cleaned| cleaned.complete);
-        Ok(if report.verified && is_clean {
-            CommandStatus::Success
-        } else {
-            CommandStatus::Failure
-        })
+        Ok(CommandStatus::success_if(report.has_passed()))
     }
 
     async fn create_users(
@@ -219,8 +216,17 @@ impl LoadTest<'_> {
     }
 
     fn publish(&self, report: &LoadReport) -> anyhow::Result<()> {
-        // The figures come first: the page may fail to be written.
+        // The figures come first: a file may fail to be written.
         self.global.output.print(report, || report.text())?;
+        if self.global.output == Output::Json {
+            for requirement in report.unmet_requirements() {
+                status_line(&requirement);
+            }
+        }
+        if let Some(path) = &self.options.junit {
+            std::fs::write(path, report.junit())
+                .with_context(|| format!("--junit {}", path.display()))?;
+        }
         let Some(path) = &self.options.report else {
             return Ok(());
         };

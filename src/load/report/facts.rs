@@ -103,7 +103,7 @@ impl LoadReport {
 }
 
 /// The greatest value, and the second when it was first reached.
-fn peak<T: PartialOrd>(
+pub(super) fn peak<T: PartialOrd>(
     timeline: &[Sample],
     value: impl Fn(&Sample) -> Option<T>,
 ) -> Option<(f64, T)> {

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::Difference;
 
 /// The report of a run. Its JSON form is a stable interface.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct LoadReport {
     /// The run's id, part of every name that it created.
     pub run: String,
@@ -38,6 +38,9 @@ pub(crate) struct LoadReport {
     /// Whether there are no differences.
     pub verified: bool,
     pub differences: Vec<Difference>,
+    /// What `--require` asked for.
+    #[serde(default)]
+    pub requirements: Vec<RequirementResult>,
     /// Counts of the clean-up; absent if there was none.
     pub cleaned: Option<Cleaned>,
     /// Not in the JSON form.
@@ -61,7 +64,7 @@ pub(crate) struct RunSettings {
 }
 
 /// Messages by kind, and how long sending them should take.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Planned {
     /// Sign-ups, one for each user.
     pub sign_ups: u64,
@@ -76,7 +79,7 @@ pub(crate) struct Planned {
 }
 
 /// The injector's own figures: they show when it was the bottleneck.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Injected {
     /// Messages that SQS accepted.
     pub messages: u64,
@@ -93,7 +96,7 @@ pub(crate) struct Injected {
 }
 
 /// Sign-ups whose profile was seen; without profiles, those that left the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Finished {
     pub sign_ups: u64,
     /// From the start of the schedule to the last of them.
@@ -103,7 +106,7 @@ pub(crate) struct Finished {
 }
 
 /// A distribution, in the unit that the field's name ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct Quantiles {
     /// Number of values in the distribution.
     pub count: u64,
@@ -121,7 +124,7 @@ pub struct Quantiles {
 }
 
 /// Increases of the workers' `/metrics` counters during the run; absent if no worker answered.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub(crate) struct WorkerTotals {
     /// Number of workers that were asked.
     pub workers: usize,
@@ -138,7 +141,7 @@ pub(crate) struct WorkerTotals {
 }
 
 /// The state of the run at one time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Sample {
     /// Seconds since the schedule began.
     pub second: f64,
@@ -162,7 +165,7 @@ pub(crate) struct Sample {
 }
 
 /// Latency of the sign-ups that were scheduled within a part of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub(crate) struct LatencyWindow {
     /// Start, in seconds since the schedule began.
     pub(crate) from_second: f64,
@@ -172,15 +175,25 @@ pub(crate) struct LatencyWindow {
 }
 
 /// Sign-ups whose latency lies between two values.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub(crate) struct LatencyBin {
     pub(crate) from_ms: f64,
     pub(crate) to_ms: f64,
     pub count: u64,
 }
 
+/// A requirement, and whether the run met it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct RequirementResult {
+    /// As given, such as `p99<2s`.
+    pub requirement: String,
+    /// The measured value with its unit; absent if it is not known.
+    pub measured: Option<String>,
+    pub met: bool,
+}
+
 /// Numbers of items that a clean-up removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Cleaned {
     /// Messages on the source queue.
     pub messages: u64,

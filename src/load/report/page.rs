@@ -31,7 +31,17 @@ impl LoadReport {
 impl ReportPage<'_> {
     fn title(&self) -> String {
         let sign_ups = plural(self.report.planned.sign_ups, "sign-up");
-        format!("{}: load test of {sign_ups}", self.report.headline())
+        let unmet = match self.report.unmet_requirements().len() as u64 {
+            0 => String::new(),
+            unmet => format!(", {} not met", plural(unmet, "requirement")),
+        };
+        format!("{}{unmet}: load test of {sign_ups}", self.report.headline())
+    }
+
+    /// The class of the header.
+    fn class(&self) -> &'static str {
+        let is_good = self.report.verified && self.report.unmet_requirements().is_empty();
+        if is_good { "good" } else { "bad" }
     }
 
     /// How to repeat the run.

@@ -10,7 +10,7 @@ use super::{
 use crate::load::{Difference, DifferenceKind};
 
 /// A run without messages and observations.
-fn empty() -> LoadReport {
+pub(super) fn empty() -> LoadReport {
     LoadReport {
         run: "lt-0".to_owned(),
         pool: "eu-central-1_Example".to_owned(),
@@ -38,13 +38,14 @@ fn empty() -> LoadReport {
         histogram: Vec::new(),
         verified: true,
         differences: Vec::new(),
+        requirements: Vec::new(),
         cleaned: None,
         settings: RunSettings::default(),
     }
 }
 
 /// 2,000 sign-ups in 20 seconds, with two groups each and 40 calls a second.
-fn full() -> LoadReport {
+pub(super) fn full() -> LoadReport {
     LoadReport {
         run: "lt-7f3a".to_owned(),
         seed: 42,
@@ -115,7 +116,7 @@ fn full() -> LoadReport {
 }
 
 /// A run with many differences and with hostile text.
-fn unhealthy() -> LoadReport {
+pub(super) fn unhealthy() -> LoadReport {
     let mut report = full();
     report.verified = false;
     report.injected.not_sent = 3;
@@ -324,10 +325,9 @@ fn many_kinds_of_differences_leave_the_figures_on_the_screen() {
     assert!(text[end..].contains(rest), "{text}");
 }
 
-/// Checks that elements are closed in order and that all attributes are closed.
-fn assert_well_formed(page: &str) {
-    let body = page.split_once("</head>").expect("a head").1;
-    let mut open = vec!["html"];
+/// Checks that elements are closed in order and that all attributes are closed. `open` are
+/// the elements around `body`.
+pub(super) fn assert_well_formed<'a>(body: &'a str, mut open: Vec<&'a str>) {
     for tag in body.split('<').skip(1) {
         let (tag, text) = tag.split_once('>').expect("a closed tag");
         assert!(!text.contains('>'), "{text}");
@@ -353,7 +353,8 @@ fn the_page_has_no_script_and_no_external_resources() {
         }
         assert!(page.contains("default-src 'none'; style-src 'unsafe-inline'"));
         assert!(!page.contains("NaN") && !page.contains("inf "));
-        assert_well_formed(&page);
+        let (_, body) = page.split_once("</head>").expect("a head");
+        assert_well_formed(body, vec!["html"]);
     }
 }
 
@@ -457,7 +458,7 @@ fn the_json_form_has_the_fields_of_the_first_release() {
     for (part, expected) in [
         (
             "",
-            "began cleaned differences finished histogram injected latency_ms latency_over_time planned pool run seconds seed timeline verified worker",
+            "began cleaned differences finished histogram injected latency_ms latency_over_time planned pool requirements run seconds seed timeline verified worker",
         ),
         ("/planned", "bystanders duplicates poison seconds sign_ups"),
         (

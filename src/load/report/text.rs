@@ -2,7 +2,7 @@
 
 use super::facts::LATENCY_COLUMNS;
 use super::format::plural;
-use super::model::LoadReport;
+use super::model::{LoadReport, RequirementResult};
 
 /// Width of the name column.
 const MARGIN: usize = 13;
@@ -12,7 +12,8 @@ const MAX_TEXT_GROUPS: usize = 10;
 const MAX_TEXT_NAMES: usize = 3;
 
 impl LoadReport {
-    /// The figures, the differences, the limit and the verdict; ends with a newline.
+    /// The figures, the differences, the limit, the verdict and the requirements; ends with a
+    /// newline.
     pub(crate) fn text(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
         let facts = self.identity().into_iter().chain(self.facts());
@@ -40,7 +41,9 @@ impl LoadReport {
         if !groups.is_empty() {
             lines.extend(["--output json lists all of them".to_owned(), String::new()]);
         }
-        lines.extend([self.limit(), self.verdict(), String::new()]);
+        lines.extend([self.limit(), self.verdict()]);
+        lines.extend(self.requirements.iter().map(RequirementResult::describe));
+        lines.push(String::new());
         lines.join("\n")
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::format::{count, decimal_plural, duration, plural, rate};
-use super::model::{LoadReport, Planned};
+use super::model::{LoadReport, Planned, RequirementResult};
 use crate::dead_letter::printable;
 use crate::load::{Difference, DifferenceKind};
 
@@ -53,6 +53,12 @@ impl LoadReport {
             "not every result is right"
         };
         format!("{}: {detail}", self.headline())
+    }
+
+    /// Requirements that the run did not meet, in words.
+    pub(crate) fn unmet_requirements(&self) -> Vec<String> {
+        let unmet = self.requirements.iter().filter(|it| !it.met);
+        unmet.map(RequirementResult::describe).collect()
     }
 
     /// `300 of 300 sign-ups in 15.2 s: 19.7/s`
@@ -135,6 +141,18 @@ impl LoadReport {
             }
         });
         groups.collect()
+    }
+}
+
+impl RequirementResult {
+    /// `Required p99<2s: not met, measured 2.31 s`
+    pub(super) fn describe(&self) -> String {
+        let verdict = if self.met { "met" } else { "not met" };
+        let measured = match &self.measured {
+            Some(value) => format!("measured {value}"),
+            None => "not measured".to_owned(),
+        };
+        format!("Required {}: {verdict}, {measured}", self.requirement)
     }
 }
 

@@ -145,7 +145,31 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
             vec!["--set", &allowed, "--stages", "hold 5m"],
             "no rate before it",
         ),
-        (vec!["--duplicates", "5"], "must have a percent sign"),
+        (
+            vec![
+                "--set",
+                &allowed,
+                "--count",
+                "1",
+                "--require",
+                "throttled=0",
+            ],
+            "--require throttled=0: only the workers know it; name them with --worker",
+        ),
+        (
+            vec![
+                "--set",
+                &allowed,
+                "--set",
+                "profiles.enabled=false",
+                "--count",
+                "1",
+                "--require",
+                "p99<2s",
+            ],
+            "--require p99<2s: only profiles show it, and profiles.enabled is false",
+        ),
+        (vec!["--duplicates", "5"], "with a percent sign"),
         (vec!["--worker", "localhost"], "http://HOST:PORT"),
         (vec!["--attribute", "sub=1"], "each user's own"),
         (
@@ -194,6 +218,41 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
     let kept = std::fs::read_to_string(&earlier).expect("text");
     assert_eq!(kept, "an earlier report");
     world.assert_untouched().await;
+}
+
+#[tokio::test]
+async fn a_requirement_that_is_not_met_fails_the_run() {
+    let world = World::new().await;
+    let (pool, folder) = (world.with_pool(), tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("load.xml");
+    std::fs::write(&file, "an earlier run").expect("written");
+    let config = world.config(&[("pools.allowed", &world.pool.id)]);
+    let worker = world.worker(&config, Until::Stopped).await;
+    let (status, report, err) = world
+        .load(&[
+            "--set",
+            &pool,
+            "--count",
+            "3",
+            "--quiet-period",
+            "1s",
+            "--require",
+            "finished=100%,p50<1us",
+            "--junit",
+            file.to_str().expect("text"),
+        ])
+        .await;
+    worker.stop().await;
+    assert_eq!(status, Some(1), "{err}");
+    assert_eq!(report["verified"], json!(true), "{err}");
+    assert_eq!(report["requirements"][0]["met"], json!(true));
+    assert_eq!(report["requirements"][1]["met"], json!(false));
+    let unmet = "Required p50<1us: not met, measured ";
+    assert!(err.lines().any(|line| line.starts_with(unmet)), "{err}");
+    assert!(!err.contains("finished=100%"), "{err}");
+    let file = std::fs::read_to_string(file).expect("a file");
+    assert!(file.starts_with("<?xml"), "{file}");
+    assert!(file.contains("tests=\"4\" failures=\"1\""), "{file}");
 }
 
 fn event(folder: &Path, file: &str, event: &Value) {
