@@ -6,7 +6,7 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use usher::app::trigger_handler;
 use usher::aws::Aws;
-use usher::config::{self, Layers, file_from_environment, log_filter};
+use usher::config::{self, Layers, log_filter};
 use usher::event::Trace;
 use usher::telemetry::{self, LogFormat, LogOptions};
 use usher::trigger::{TriggerHandler, TriggerOutput};
@@ -47,11 +47,8 @@ async fn main() -> Result<(), Error> {
 /// A trigger that cannot start fails every sign-up, so it starts with any configuration.
 /// One that cannot be read switches off everything except forwarding.
 fn build_trigger_handler() -> TriggerHandler {
-    let mut layers = Layers::defaults();
-    if let Some(file) = file_from_environment() {
-        layers = layers.file(&file);
-    }
-    let settings = config::TriggerConfig::from_layers(&layers.process_environment());
+    let layers = Layers::defaults().config_file(None).process_environment();
+    let settings = config::TriggerConfig::from_layers(&layers);
     let aws = Aws::in_lambda(config::env_var);
     trigger_handler(aws.map_err(|error| error.to_string()), settings)
 }

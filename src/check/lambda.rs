@@ -1,6 +1,7 @@
 //! The settings of the Lambda.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::config::{InvalidConfig, Layers, TriggerConfig};
@@ -14,20 +15,19 @@ pub(crate) fn check(
 ) {
     const ACCESS_SETTINGS: &str = "access settings of the Lambda";
     const QUEUE_URL: &str = "queue.url of the Lambda";
-    let mut layers = Layers::defaults();
     let config_file = variables.get("USHER_CONFIG").map(String::as_str);
-    match (config_file.filter(|name| !name.is_empty()), file) {
-        (None, _) => {}
-        (Some(_), Some(file)) => layers = layers.file(file),
-        (Some(config_file), None) => {
-            let missing =
-                format!("give the file that USHER_CONFIG names ({config_file}) with --config");
-            findings.skip(ACCESS_SETTINGS, &missing);
-            return findings.skip(QUEUE_URL, &missing);
-        }
+    let config_file = config_file.filter(|name| !name.is_empty());
+    if let (Some(config_file), None) = (config_file, file) {
+        let missing =
+            format!("give the file that USHER_CONFIG names ({config_file}) with --config");
+        findings.skip(ACCESS_SETTINGS, &missing);
+        return findings.skip(QUEUE_URL, &missing);
     }
-    let TriggerConfig { queue_url, access } =
-        TriggerConfig::from_layers(&layers.environment(variables));
+    let text = variables.get("USHER_CONFIG_TOML").map(OsStr::new);
+    let layers = Layers::defaults()
+        .file_or_text(config_file.and(file), text)
+        .environment(variables);
+    let TriggerConfig { queue_url, access } = TriggerConfig::from_layers(&layers);
     match queue_url {
         Ok(_) => findings.ok(QUEUE_URL, "sign-ups are forwarded"),
         Err(invalid) => findings.fail(

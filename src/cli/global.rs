@@ -6,14 +6,14 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use super::output::Output;
-use crate::config::{Config, InvalidConfig, Layers, Required, file_from_environment};
+use crate::config::{Config, InvalidConfig, Layers, Required};
 use crate::shutdown::ForceExit;
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Read this configuration file [environment: USHER_CONFIG]
+    /// Read this configuration file [environment: USHER_CONFIG, or its text in USHER_CONFIG_TOML]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Override one setting of file and environment; repeatable
@@ -70,11 +70,10 @@ pub(super) struct MissingSetting(pub(super) &'static str);
 
 impl Global {
     pub(super) fn layers(&self) -> Layers {
-        let mut layers = Layers::defaults();
-        if let Some(file) = self.config.clone().or_else(file_from_environment) {
-            layers = layers.file(&file);
-        }
-        layers.process_environment().flags(&self.set)
+        Layers::defaults()
+            .config_file(self.config.as_deref())
+            .process_environment()
+            .flags(&self.set)
     }
 
     /// The filter of log lines without `RUST_LOG`; `None`: the default one.

@@ -1,11 +1,13 @@
-//! The layers of a configuration: defaults, file, environment, flags. Each value has a source.
+//! The layers of a configuration: defaults, file or text, environment, flags. Each value has a
+//! source.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::document::{self, Entry, Unreadable, WHOLE_VALUE_KEYS};
 use super::violation::{ConfigSource, Violation};
 
 /// The text of `config/usher.toml`.
@@ -26,13 +28,13 @@ pub struct Layers {
     violations: Vec<Violation>,
 }
 
-/// A table or a list of tables under one of these keys is one value.
-const WHOLE_VALUE_KEYS: [&str; 2] = ["groups.rules", "profiles.attributes"];
 /// Similarity (0 to 1) from which a key is offered instead of an unknown one.
 const MIN_SIMILARITY: f64 = 0.85;
 const ENV_PREFIX: &str = "USHER_";
-/// The only variable with the prefix that names no key: it names the file.
-const CONFIG_FILE_VARIABLE: &str = "USHER_CONFIG";
+/// Names the file. It and [`TEXT_VARIABLE`] are the only variables with the prefix without a key.
+const FILE_VARIABLE: &str = "USHER_CONFIG";
+/// Holds the text of a file.
+const TEXT_VARIABLE: &str = "USHER_CONFIG_TOML";
 
 impl Layers {
     /// The embedded defaults only, without other layers.
@@ -42,55 +44,75 @@ impl Layers {
     #[must_use]
     pub fn defaults() -> Self {
         #[expect(clippy::expect_used, reason = "embedded, and held by a test")]
-        let table = DEFAULTS
-            .parse::<Table>()
+        let entries = document::read(DEFAULTS)
+            .map_err(|unreadable| unreadable.rule)
             .expect("config/usher.toml is TOML");
-        let mut layers = Self {
-            settings: BTreeMap::new(),
-            violations: Vec::new(),
+        let default = |entry: Entry| {
+            let source = ConfigSource::Default;
+            let value = entry.value;
+            (entry.key, Setting { value, source })
         };
-        for (key, value) in flatten(table) {
-            layers.settings.insert(
-                key,
-                Setting {
-                    value,
-                    source: ConfigSource::Default,
-                },
-            );
+        Self {
+            settings: entries.into_iter().map(default).collect(),
+            violations: Vec::new(),
         }
-        layers
+    }
+
+    /// Adds the file `flag` as a layer. Without it, adds the file that `USHER_CONFIG` of this
+    /// process names, or the text in `USHER_CONFIG_TOML`.
+    #[must_use]
+    pub fn config_file(self, flag: Option<&Path>) -> Self {
+        if let Some(path) = flag {
+            return self.file(path);
+        }
+        let file = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty());
+        let text = std::env::var_os(TEXT_VARIABLE);
+        self.file_or_text(file.as_deref().map(Path::new), text.as_deref())
+    }
+
+    /// Adds the file of `USHER_CONFIG` or the text of `USHER_CONFIG_TOML` as a layer. Both are
+    /// a violation, as each may be the one that is meant.
+    pub(crate) fn file_or_text(self, file: Option<&Path>, text: Option<&OsStr>) -> Self {
+        let text = match (file, text) {
+            (None, None) => return self,
+            (Some(path), None) => return self.file(path),
+            (None, Some(text)) => text.to_str().ok_or_else(|| "must be Unicode".to_owned()),
+            (Some(_), Some(_)) => Err(format!(
+                "is set together with {FILE_VARIABLE}: unset one of them"
+            )),
+        };
+        self.document(TEXT_VARIABLE, &format!("environment {TEXT_VARIABLE}"), text)
     }
 
     /// Adds a file as a layer. A file that cannot be read or parsed is a violation.
     #[must_use]
-    pub fn file(mut self, path: &Path) -> Self {
-        let source = ConfigSource::File(path.to_owned());
-        let table = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot be read: {error}"))
-            .and_then(|text| {
-                // A deployment that fails half-way leaves an empty file.
-                if text.trim().is_empty() {
-                    return Err("is empty".to_owned());
-                }
-                text.parse::<Table>().map_err(|error| {
-                    // Without the snippet of the toml crate, which may hold a value.
-                    let line = error.span().map_or(1, |span| {
-                        1 + text[..span.start.min(text.len())].matches('\n').count()
-                    });
-                    format!("is not TOML, line {line}: {}", error.message())
-                })
-            });
-        match table {
-            Ok(table) => {
-                for (key, value) in flatten(table) {
-                    self.set(&key, value, &source);
+    pub fn file(self, path: &Path) -> Self {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
+        let name = format!("file {}", path.display());
+        self.document("--config or USHER_CONFIG", &name, text)
+    }
+
+    /// Adds a TOML text, or the violation of its `option`.
+    fn document(mut self, option: &str, name: &str, text: Result<impl AsRef<str>, String>) -> Self {
+        let source = |line| ConfigSource::Document {
+            name: name.to_owned(),
+            line,
+        };
+        let entries = text
+            .map_err(|rule| Unreadable { line: None, rule })
+            .and_then(|text| document::read(text.as_ref()));
+        match entries {
+            Ok(entries) => {
+                for Entry { key, value, line } in entries {
+                    self.set(&key, value, &source(Some(line)));
                 }
             }
-            Err(rule) => self.violations.push(Violation {
-                key: "--config or USHER_CONFIG".to_owned(),
+            Err(Unreadable { line, rule }) => self.violations.push(Violation {
+                key: option.to_owned(),
                 value: None,
                 rule,
-                source,
+                source: source(line),
             }),
         }
         self
@@ -185,8 +207,10 @@ impl Layers {
         }
         let rule = if !self.settings.contains_key(key) {
             Some(self.describe_unknown_key(key))
-        } else if WHOLE_VALUE_KEYS.contains(&key) && !matches!(source, ConfigSource::File(_)) {
-            Some("can be set only in a file".to_owned())
+        } else if WHOLE_VALUE_KEYS.contains(&key)
+            && !matches!(source, ConfigSource::Document { .. })
+        {
+            Some(format!("can be set only in a file or {TEXT_VARIABLE}"))
         } else {
             None
         };
@@ -251,35 +275,10 @@ impl Layers {
     }
 }
 
-/// The key that a variable sets; `None` without the prefix, or for `USHER_CONFIG`.
+/// The key that a variable sets; `None` without the prefix, or for the file or its text.
 fn key_of(variable: &str) -> Option<String> {
     let path = variable
         .strip_prefix(ENV_PREFIX)
-        .filter(|_| variable != CONFIG_FILE_VARIABLE)?;
+        .filter(|_| ![FILE_VARIABLE, TEXT_VARIABLE].contains(&variable))?;
     Some(path.to_lowercase().replace("__", "."))
-}
-
-/// Each value under its dotted key. An empty table is a value as well, so that its name is
-/// checked.
-fn flatten(table: Table) -> Vec<(String, Value)> {
-    fn add_values(prefix: &str, table: Table, flat: &mut Vec<(String, Value)>) {
-        for (name, value) in table {
-            let key = if prefix.is_empty() {
-                name
-            } else {
-                format!("{prefix}.{name}")
-            };
-            match value {
-                Value::Table(inner)
-                    if !inner.is_empty() && !WHOLE_VALUE_KEYS.contains(&key.as_str()) =>
-                {
-                    add_values(&key, inner, flat);
-                }
-                value => flat.push((key, value)),
-            }
-        }
-    }
-    let mut flat = Vec::new();
-    add_values("", table, &mut flat);
-    flat
 }

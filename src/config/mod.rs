@@ -6,6 +6,7 @@
 
 mod admin;
 mod app_client;
+mod document;
 mod effective;
 mod group_rules;
 mod groups;
@@ -27,7 +28,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use admin::{AdminConfig, GrantableGroups, TokenUse};
@@ -395,13 +395,6 @@ fn read_namespace(read: &mut Reader<'_>) -> Option<String> {
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-/// Path of the configuration file from `USHER_CONFIG`, if it is set.
-pub fn file_from_environment() -> Option<PathBuf> {
-    std::env::var_os("USHER_CONFIG")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
 }
 
 /// Reads a variable of AWS for the Lambda, which does not load the SDK's configuration.

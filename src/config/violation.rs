@@ -1,15 +1,14 @@
 //! The violations of a configuration, each with the source of its value.
 
 use std::fmt;
-use std::path::PathBuf;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConfigSource {
     /// The embedded file `config/usher.toml`.
     Default,
-    /// The file of `--config` or `USHER_CONFIG`.
-    File(PathBuf),
+    /// A file, or the text of `USHER_CONFIG_TOML`.
+    Document { name: String, line: Option<usize> },
     /// The environment variable with this name.
     Environment(String),
     /// The option `--set` of the command line.
@@ -26,7 +25,11 @@ impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Document { name, line: None } => f.write_str(name),
+            Self::Document {
+                name,
+                line: Some(line),
+            } => write!(f, "{name}, line {line}"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag => f.write_str("flag --set"),
         }

@@ -232,6 +232,11 @@ async fn lambda_variables_that_disable_features_are_named() {
             Some("[worker]\nconcurrency = 3"),
             ["ok", "ok"],
         ),
+        (
+            json!({"USHER_QUEUE__URL": url, "USHER_CONFIG_TOML": "[admin]\ngroups = 5"}),
+            None,
+            ["fail", "ok"],
+        ),
     ] {
         let named = file("variables.json", &variables.to_string());
         let mut arguments = vec!["--trigger-variables", &named];

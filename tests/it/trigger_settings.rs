@@ -15,7 +15,7 @@ struct Settings {
     file: Option<&'static str>,
 }
 
-const UNREADABLE: [Settings; 8] = [
+const UNREADABLE: [Settings; 9] = [
     Settings {
         name: "the file is missing",
         variables: &[("USHER_CONFIG", "/nonexistent/usher.toml")],
@@ -25,6 +25,11 @@ const UNREADABLE: [Settings; 8] = [
         name: "the file is not TOML",
         variables: &[],
         file: Some("[admin]\ngroups = ["),
+    },
+    Settings {
+        name: "the text is not TOML",
+        variables: &[("USHER_CONFIG_TOML", "[admin]\ngroups = [")],
+        file: None,
     },
     Settings {
         name: "unknown section",

@@ -56,9 +56,9 @@ def client(service):
     return boto3.client(service, config=Config(retries={"max_attempts": 1}))
 
 
-cloudformation, cognito, dynamodb, ec2, ecs, iam, lambdas, sns, sqs, s3, cloudwatch, logs = map(
+cloudformation, cognito, dynamodb, ec2, ecs, iam, lambdas, sns, sqs, s3, ssm, cloudwatch, logs = map(
     client,
-    "cloudformation cognito-idp dynamodb ec2 ecs iam lambda sns sqs s3 cloudwatch logs".split(),
+    "cloudformation cognito-idp dynamodb ec2 ecs iam lambda sns sqs s3 ssm cloudwatch logs".split(),
 )
 
 
@@ -151,6 +151,10 @@ class Stack:
 
     def worker_environment(self):
         return {entry["name"]: entry["value"] for entry in self.task()["environment"]}
+
+    def worker_secrets(self):
+        """The variables that ECS fills, each with the ARN of its value."""
+        return {entry["name"]: entry["valueFrom"] for entry in self.task()["secrets"]}
 
     def trigger_environment(self):
         found = lambdas.get_function_configuration(FunctionName=self.made["Trigger"])

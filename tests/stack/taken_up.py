@@ -4,7 +4,7 @@ import json
 
 from made import (
     ACCOUNT, BIN, PROJECT, REGION, Process, Stack, app, archive, check, cloudwatch, ecs,
-    environment, equal, iam, is_provisioned, lambdas, logs, own_group, sign_up, sqs, until, usher,
+    environment, equal, iam, is_provisioned, lambdas, logs, own_group, sign_up, sqs, ssm, until, usher,
 )
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-4000-8000-000000000001"
@@ -23,9 +23,20 @@ def own_trigger():
     return role
 
 
+def with_text(stack):
+    """The worker's environment, with what ECS reads from Parameter Store."""
+    secrets = {
+        name: ssm.get_parameter(Name=arn.split(":parameter", 1)[1])["Parameter"]["Value"]
+        for name, arn in stack.worker_secrets().items()
+    }
+    return environment(stack.worker_environment()) | secrets
+
+
 def take_up(topic):
     """Returns the stacks, to be deleted."""
     ecs.create_cluster(clusterName="ours")
+    ssm.put_parameter(Name="/usher/config", Type="String", Value="[worker]\nconcurrency = 7\n")
+    text = ssm.get_parameter(Name="/usher/config")["Parameter"]["ARN"]
     second = third = fourth = None
 
     @check("a second stack uses an existing table, cluster, topic and security group")
@@ -47,6 +58,7 @@ def take_up(topic):
             AdminActions="true",
             AdminClientIds=app,
             AcceptUrl="https://usher.example.com/accept",
+            ConfigTextArn=text,
             OperatorRoleArns=f"arn:aws:iam::{ACCOUNT}:role/operator",
         )
         for absent in ["ProfileTable", "Cluster", "AlarmTopic", "SecurityGroup", "ScheduleRole"]:
@@ -77,10 +89,20 @@ def take_up(topic):
         for action in (action for statement in wanted for action in statement["Action"]):
             assert action in actions, action
 
+    @check("ECS may read the configuration's text, and the worker uses it")
+    def _():
+        equal(second.worker_secrets(), {"USHER_CONFIG_TOML": text})
+        [platform] = second.policies("ExecutionRole").values()
+        [reads] = [one for one in platform["Statement"] if one["Sid"] == "ConfigText"]
+        equal(reads["Resource"], text)
+        done = usher(with_text(second), "config", "--changed")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "environment USHER_CONFIG_TOML, line 2" in done.stdout, done.stdout
+
     @check("a worker starts on it and is healthy")
     def _():
         # Its HTTP API is on; nothing is asked of it here, so no keys are fetched.
-        variables = environment(second.worker_environment())
+        variables = with_text(second)
         other = Process("second-worker", [BIN / "usher", "worker"], variables)
         until("healthy", lambda: usher(variables, "health").returncode == 0)
         equal(other.stop(), 0)

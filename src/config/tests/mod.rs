@@ -1,4 +1,5 @@
 mod admin;
+mod documents;
 mod groups;
 
 use super::layers::Setting;

@@ -153,6 +153,7 @@ fn no_other_roles_exist_and_platform_permissions_are_exact() {
         "ecr:GetAuthorizationToken",
         "ecr:GetDownloadUrlForLayer",
         "secretsmanager:GetSecretValue",
+        "ssm:GetParameters",
     ];
     let started = set(&[&logs[..], &image[..]].concat());
     assert_eq!(platform("ExecutionRole"), (None, started));

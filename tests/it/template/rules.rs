@@ -110,6 +110,10 @@ fn contradicting_parameters_are_refused() {
             "TheConsoleSecretNeedsItsClient",
         ),
         (vec![("VpcId", "")], "ATaskNeedsItsSecurityGroup"),
+        (
+            vec![("ConfigTextArn", secret), ("ConfigFile", "/usher.toml")],
+            "OneConfiguration",
+        ),
         (vec![("WorkerCpu", "512")], "FargateHasTheSize"),
         (vec![("WorkerCpu", "1024")], "FargateHasTheSize"),
         (
@@ -152,6 +156,8 @@ fn consistent_parameters_are_accepted() {
         ],
         vec![("VpcId", ""), ("SecurityGroupIds", "sg-01,sg-02")],
         vec![("ConsoleClientId", "app"), ("AdminActions", "true")],
+        vec![("ConfigTextArn", "arn:aws:ssm:eu-west-1:1:parameter/usher")],
+        vec![("ConfigFile", "/usher.toml")],
         vec![("WorkerMemory", "1024")],
         vec![("WorkerMemory", "2048")],
         vec![("WorkerCpu", "512"), ("WorkerMemory", "1024")],
